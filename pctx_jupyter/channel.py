@@ -1,0 +1,195 @@
+"""A peer that can wait: the one class that joins a conversation to a pipe, and the only place that keeps futures.
+
+It holds a future for each answer we await, a task for each request we serve, and a function for the notifications we
+hear. It does not know what the pipe is, nor any method. All of it belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from msgspec import Raw
+
+from . import errors
+from . import jsonrpc as rpc
+from .peer import Peer, Withdrawn
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[bytes], None]
+"""Writes one frame to the pipe; never waits. After the pipe is gone it may drop frames or raise OSError."""
+
+Serve = Callable[[rpc.Request], Awaitable[object]]
+"""Serves one request: returns its result (JSON, a Struct or a Raw) or raises a PctxError."""
+
+Hear = Callable[[rpc.Notification], None]
+"""Hears one notification; never waits."""
+
+
+async def refuse_all(request: rpc.Request) -> object:
+    """A `Serve` for an end that offers no methods."""
+    raise errors.MethodNotFound(f"Cannot serve {request.method}: no such method")
+
+
+def ignore(notification: rpc.Notification) -> None:
+    """A `Hear` for an end that listens to nothing."""
+
+
+class Channel:
+    """One end of a conversation over a pipe.
+
+    Args:
+        send: Writes a frame to the pipe.
+        serve: Answers the other end's requests, each in a task of its own.
+        hear: Hears the other end's notifications, in the order in which they came.
+        name: Begins every log line.
+        max_bytes: The largest frame that passes, either way.
+
+    Whoever owns the pipe calls `feed` for every frame that arrives and `close` when the pipe is gone.
+    """
+
+    def __init__(
+        self, send: Send, *, serve: Serve = refuse_all, hear: Hear = ignore, name: str, max_bytes: int
+    ) -> None:
+        self.name = name
+        self._send, self._serve, self._hear = send, serve, hear
+        self._peer = Peer(max_bytes=max_bytes)
+        self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
+        self._serving: dict[rpc.Id, asyncio.Task[None]] = {}
+        self._lost: errors.PctxError | None = None
+        self._closed = asyncio.Event()
+        self._when_closed: list[Callable[[], None]] = []
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the pipe is gone; calls fail at once then."""
+        return self._lost is not None
+
+    async def call(self, method: str, params: object = None) -> Raw:
+        """Ask the other end and wait for its answer.
+
+        Cancelling the call withdraws the request at the other end; so a limit is ``asyncio.timeout`` around it.
+
+        Raises:
+            PctxError: What the other end refused with, as the class of its code.
+            ConnectionLost: The pipe is gone, now or while we waited.
+            NotJson, MessageTooLarge: The parameters cannot be sent; nothing was asked.
+        """
+        if self._lost is not None:
+            raise self._lost
+        id = self._peer.call(method, None if params is None else rpc.raw(params))
+        answer = self._awaited[id] = asyncio.get_running_loop().create_future()
+        log.debug("%s > %s #%s", self.name, method, id)
+        try:
+            self._flush()
+            return await answer
+        finally:
+            del self._awaited[id]
+            self._peer.withdraw(id)
+            self._flush()
+
+    def notify(self, method: str, params: object = None) -> None:
+        """Tell the other end something; said to nobody when the pipe is gone."""
+        if self._lost is None:
+            self._peer.notify(method, None if params is None else rpc.raw(params))
+            self._flush()
+
+    def feed(self, frame: bytes | str) -> None:
+        """Take in one frame that arrived on the pipe."""
+        if self._lost is not None:
+            return
+        for message in self._peer.receive(frame):
+            match message:
+                case rpc.Request(id):
+                    self._serving[id] = asyncio.ensure_future(self._answer(message))
+                case rpc.Notification():
+                    self._hear(message)
+                case rpc.Answer(id, result):
+                    self._settle(id, result)
+                case rpc.Refusal(id) if id is not None:
+                    self._settle(id, message.error())
+                case Withdrawn(id):
+                    log.debug("%s < withdrew #%s", self.name, id)
+                    if task := self._serving.get(id):
+                        task.cancel()
+        self._flush()
+
+    def close(self, reason: errors.PctxError | None = None) -> None:
+        """Take note that the pipe is gone: calls in flight fail at once, requests being served are cancelled."""
+        if self._lost is not None:
+            return
+        self._lost = reason or errors.ConnectionLost(f"Connection lost: {self.name}")
+        for answer in self._awaited.values():
+            if not answer.done():
+                answer.set_exception(self._lost)
+        for task in self._serving.values():
+            task.cancel()
+        self._closed.set()
+        for act in self._when_closed:
+            act()
+
+    def on_close(self, act: Callable[[], None]) -> None:
+        """Have a function called once, when the pipe is gone."""
+        self._when_closed.append(act)
+
+    async def closed(self) -> None:
+        """Wait until the pipe is gone and nothing is being served any more."""
+        await self._closed.wait()
+        while self._serving:
+            await asyncio.wait(self._serving.values())
+
+    def _settle(self, id: rpc.Id, outcome: Raw | errors.PctxError) -> None:
+        answer = self._awaited.get(id)
+        # An answer may arrive in the turn in which the caller was cancelled: then nobody waits any more.
+        if answer is None or answer.done():
+            return
+        if isinstance(outcome, errors.PctxError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    async def _answer(self, request: rpc.Request) -> None:
+        log.debug("%s < %s #%s", self.name, request.method, request.id)
+        try:
+            self._peer.answer(request.id, rpc.raw(await self._serve(request)))
+        except errors.PctxError as error:
+            log.debug("%s > error %d #%s", self.name, error.code, request.id)
+            self._peer.refuse(request.id, error)
+        except asyncio.CancelledError:
+            # Withdrawn, or the pipe is gone: nobody awaits an answer. Stopped from elsewhere: say so.
+            self._peer.refuse(request.id, errors.Cancelled("Cancelled: this end is stopping"))
+        except Exception:
+            log.exception("%s = failed to serve %s", self.name, request.method)
+            self._peer.refuse(request.id, errors.PctxError("Internal error"))
+        finally:
+            self._serving.pop(request.id, None)
+            self._flush()
+
+    def _flush(self) -> None:
+        for frame in self._peer.outgoing():
+            if self._lost is None:
+                with suppress(OSError):  # the pipe's owner will notice and close us
+                    self._send(frame)
+
+
+def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -> tuple[Channel, Channel]:
+    """Make two channels joined in memory, in the running loop: the same frames pass as on a socket.
+
+    Args:
+        left, right: Make one end, given the function with which it sends.
+
+    Closing either end closes both.
+    """
+    loop = asyncio.get_running_loop()
+    # A frame is delivered in a later turn, as from a pipe: never inside the call that sent it.
+    ends = (left(lambda frame: _later(loop, ends[1], frame)), right(lambda frame: _later(loop, ends[0], frame)))
+    ends[0].on_close(ends[1].close)
+    ends[1].on_close(ends[0].close)
+    return ends
+
+
+def _later(loop: asyncio.AbstractEventLoop, end: Channel, frame: bytes) -> None:
+    loop.call_soon(end.feed, frame)

@@ -1,0 +1,252 @@
+"""Every exception of pctx, with its JSON-RPC code and its HTTP status.
+
+::
+
+    PctxError                      -32603  500
+    ├── ProtocolError              -32600  400   a frame or request that breaks the protocol
+    │   ├── ParseError             -32700  400   not JSON
+    │   ├── InvalidRequest         -32600  400   JSON, but not a request
+    │   ├── MessageTooLarge        -32600  413   beyond the configured size
+    │   ├── MethodNotFound         -32601  404
+    │   └── InvalidParams          -32602  400
+    │       └── NotJson            -32602  400   a Python value that has no JSON form
+    ├── ToolExists                 -32000  409
+    ├── ToolNotFound               -32001  404
+    ├── ExecutionFailed            -32002  422   the program failed; carries its Failure
+    │   ├── TypesWrong             -32002  422   refused by the type check, before it ran
+    │   └── LimitExceeded          -32002  422   stopped at one of its limits, which it names
+    ├── ToolFailed                 -32002  422   a tool raised; the program may catch it
+    ├── ExecutionTimeout           -32003  504
+    ├── ToolTimeout                -32003  504
+    ├── Busy                       -32004  503   no sandbox came free in time
+    ├── SandboxUnavailable         -32005  503   Deno is missing, too old, or does not start
+    ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
+    ├── ConnectionLost             -32006  502   the other end went away
+    └── Remote                     as received  502   an error of the other end with a code of its own
+
+Catch classes; never parse messages. A message names the action, then the present state, then the way out. This
+module knows codes and statuses; it refuses to know who raises, logs or shows an error.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .jsonrpc import Json
+    from .result import Failure
+
+
+class PctxError(Exception):
+    """Anything pctx refuses or fails to do.
+
+    Args:
+        message: One sentence for the one who asked, without paths or secrets.
+        data: Optional details for the wire, JSON.
+    """
+
+    code: int = -32603
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, message: str, *, data: Json = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class ProtocolError(PctxError):
+    """A frame or a request that breaks the protocol."""
+
+    code = -32600
+    status = HTTPStatus.BAD_REQUEST
+
+
+class ParseError(ProtocolError):
+    """The frame is not JSON."""
+
+    code = -32700
+
+
+class InvalidRequest(ProtocolError):
+    """The frame is JSON but no JSON-RPC 2.0 message.
+
+    ``id`` is the offending request's when it has a legal one, so that the refusal reaches it.
+    """
+
+    def __init__(self, message: str, *, id: int | str | None = None) -> None:
+        super().__init__(message)
+        self.id = id
+
+
+class MessageTooLarge(ProtocolError):
+    """A message beyond the configured size; the connection stays open."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"Cannot pass on a message of {size:,} bytes: the limit is {limit:,} (Pctx.max_message_bytes); "
+            "return less, or in parts"
+        )
+        self.size, self.limit = size, limit
+
+
+class MethodNotFound(ProtocolError):
+    """The other end knows no such method."""
+
+    code = -32601
+    status = HTTPStatus.NOT_FOUND
+
+
+class InvalidParams(ProtocolError):
+    """The parameters are not the method's."""
+
+    code = -32602
+
+
+class NotJson(InvalidParams):
+    """A Python value that has no JSON form; the message names the path inside the value."""
+
+
+class ToolExists(PctxError):
+    """A tool of that name is registered already."""
+
+    code = -32000
+    status = HTTPStatus.CONFLICT
+
+
+class ToolNotFound(PctxError):
+    """No such tool is offered here."""
+
+    code = -32001
+    status = HTTPStatus.NOT_FOUND
+
+
+class ExecutionFailed(PctxError):
+    """The program failed: a syntax error, or an exception it did not catch.
+
+    ``failure`` says where; ``stdout`` and ``stderr`` are what it had printed until then.
+    """
+
+    code = -32002
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, failure: Failure, *, stdout: str = "", stderr: str = "") -> None:
+        super().__init__(failure.text(), data=failure.data(stdout, stderr))
+        self.failure = failure
+        self.stdout, self.stderr = stdout, stderr
+
+
+class TypesWrong(ExecutionFailed):
+    """The type check refused the program before it ran."""
+
+
+class LimitExceeded(ExecutionFailed):
+    """The program was stopped at one of its limits, which the message names."""
+
+
+class ToolFailed(PctxError):
+    """A tool raised. The program sees an ``Error`` of that name and message, and may catch it.
+
+    Args:
+        message: What the tool's exception said.
+        name: The exception's type, such as ``ValueError``.
+        token: A key by which the tool's owner finds the exception again.
+    """
+
+    code = -32002
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, message: str, *, name: str = "ToolError", token: str | None = None) -> None:
+        super().__init__(message, data={"name": name} | ({"token": token} if token is not None else {}))
+        self.name, self.token = name, token
+
+
+class Timeout(PctxError):
+    """Something took longer than it was allowed to."""
+
+    code = -32003
+    status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class ExecutionTimeout(Timeout):
+    """The program ran longer than it was allowed to."""
+
+    def __init__(self, seconds: float, *, stdout: str = "", stderr: str = "") -> None:
+        super().__init__(
+            f"Cannot finish execution: stopped after {seconds:g} s (its time limit, timeout_s)",
+            data={"name": "TimeoutError", "stdout": stdout, "stderr": stderr},
+        )
+        self.seconds = seconds
+        self.stdout, self.stderr = stdout, stderr
+
+
+class ToolTimeout(Timeout):
+    """One tool call took longer than it was allowed to."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(
+            f"Tool {path} timed out after {seconds:g} s; raise Pctx.call_s if it needs longer",
+            data={"name": "TimeoutError"},
+        )
+        self.path, self.seconds = path, seconds
+
+
+class Busy(PctxError):
+    """No sandbox came free in time."""
+
+    code = -32004
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class SandboxUnavailable(PctxError):
+    """Deno is missing, too old, or does not start; the message says which and the cure."""
+
+    code = -32005
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class ConnectionLost(PctxError):
+    """The other end went away; whether it did what was asked is unknown."""
+
+    code = -32006
+    status = HTTPStatus.BAD_GATEWAY
+
+
+class Cancelled(PctxError):
+    """Withdrawn by the one who asked, or stopped with the server."""
+
+    code = -32800
+    status = 499
+
+
+class Remote(PctxError):
+    """An error of the other end whose code has no class here; keeps that code."""
+
+    status = HTTPStatus.BAD_GATEWAY
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message, data=data)
+        self.code = code
+
+
+class Received:
+    """Makes the exception that a refusal on the wire stands for."""
+
+    simple: ClassVar[dict[int, type[PctxError]]] = {
+        kind.code: kind
+        for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
+    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, ConnectionLost, Cancelled)}
+
+    @classmethod
+    def error(cls, code: int, message: str, data: Json = None) -> PctxError:
+        """Return the exception for one received error object.
+
+        Errors of a program (-32002) become `Remote` too: only who asked for an execution knows whether it was a
+        program or a tool that failed.
+        """
+        if code == InvalidRequest.code:
+            return ProtocolError(message, data=data)
+        kind = cls.simple.get(code)
+        return kind(message, data=data) if kind is not None else Remote(code, message, data)

@@ -1,0 +1,104 @@
+"""What comes of an execution: events while it runs, then a result or a failure.
+
+The standard output of a result is those very `Output` events, joined; a timeline, a trace and a log read the same
+events. No I/O, and nothing about who listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from msgspec import Raw
+
+from .jsonrpc import Json
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A program printed something; `text` ends with a newline if it printed one."""
+
+    stream: Stream
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A program called a tool; `at_s` is seconds since the program started."""
+
+    call: int
+    tool: str
+    at_s: float
+    argument_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A tool call ended; `error` is None when it returned."""
+
+    call: int
+    tool: str
+    at_s: float
+    result_bytes: int
+    error: str | None
+
+
+Event: TypeAlias = Output | CallStarted | CallEnded
+
+Emit = Callable[[Event], None]
+"""Hears one event of an execution; never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A program that ended well. `value` is its value as JSON; `duration_s` counts from its start to its answer."""
+
+    execution_id: str
+    value: Raw
+    stdout: str
+    stderr: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A program that did not.
+
+    Args:
+        name: The error's class in TypeScript, such as ``TypeError``.
+        message: Its message.
+        line, column: 1-based, in what the user wrote, columns in UTF-16 units; None when unknown.
+        frame: The lines around that place, with a mark under it.
+        stack: Frames of the user's program only.
+        token: Set when a tool's exception caused it: the tool's owner finds the exception by it.
+    """
+
+    name: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    frame: str | None = None
+    stack: str = ""
+    token: str | None = None
+
+    def text(self) -> str:
+        """What a person or a model reads: name, message, place and frame."""
+        head = f"{self.name}: {self.message}" if self.name else self.message
+        place = f"\n  at line {self.line}, column {self.column}" if self.line is not None else ""
+        return head + place + (f"\n\n{self.frame}" if self.frame else "")
+
+    def data(self, stdout: str = "", stderr: str = "") -> Json:
+        """The details that go with the error on the wire."""
+        known: dict[str, Json] = {
+            "name": self.name,
+            "message": self.message,
+            "line": self.line,
+            "column": self.column,
+            "frame": self.frame,
+            "stack": self.stack,
+            "token": self.token,
+        }
+        return {key: value for key, value in known.items() if value is not None} | {"stdout": stdout, "stderr": stderr}

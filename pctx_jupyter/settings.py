@@ -1,0 +1,66 @@
+"""Limits and switches, with their defaults and what they mean. The one place that knows a default.
+
+Traits (`c.Pctx…`), magic options and command-line flags all fill one `Settings`. Each field's ``metadata["help"]`` is
+the text that ``jupyter server --help-all`` and the configuration reference show; a test holds the reference to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+MIB = 1 << 20
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one execution may use. Beyond any of them it is stopped, and the error names the limit."""
+
+    timeout_s: float = _setting(
+        60.0, "Seconds of wall clock one program may run; a request may ask for less, or for more up to max_timeout_s."
+    )
+    call_s: float = _setting(30.0, "Seconds one tool call may take; then the program gets an error it can catch.")
+    cpu_s: int = _setting(60, "Seconds of CPU time one sandbox may use.")
+    heap_mb: int = _setting(256, "Megabytes (MiB) of JavaScript heap one sandbox may use.")
+    memory_mb: int = _setting(
+        512, "Megabytes (MiB) of memory one sandbox may use beyond its start, buffers and native memory included."
+    )
+    output_bytes: int = _setting(1 * MIB, "Bytes of console output kept and passed on; the rest is cut, with a note.")
+    result_bytes: int = _setting(64 * MIB, "Bytes of JSON one program's value, or one tool call's arguments, may have.")
+    calls: int = _setting(10_000, "Tool calls one program may make in all.")
+    calls_in_flight: int = _setting(64, "Tool calls one program may have under way; it waits for a free place beyond.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, for one engine."""
+
+    limits: Limits = field(default_factory=Limits)
+    max_timeout_s: float = _setting(600.0, "The longest timeout_s a request may ask for, in seconds.")
+    program_bytes: int = _setting(1 * MIB, "Bytes of UTF-8 one program's text may have.")
+    max_message_bytes: int = _setting(
+        64 * MIB, "Bytes one message on a connection may have; a larger one fails its own request only."
+    )
+    sandboxes: int = _setting(16, "Sandboxes that may run at the same time; further executions wait their turn.")
+    warm_sandboxes: int = _setting(2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.")
+    queue_s: float = _setting(30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy.")
+    tools: int = _setting(10_000, "Tools one session may register.")
+    session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
+    ping_s: float = _setting(5.0, "Seconds between pings on a client's connection; silent for two of them, it is closed.")
+    layers: int = _setting(
+        1,
+        "Layers of isolation required: 1 is Deno's permissions; 2 also demands the operating system's (Linux, "
+        "Landlock), and refuses to run programs where it is missing.",
+    )
+    jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
+    deno: str = _setting("", "Path of the Deno executable; empty: the one that came with the deno package.")
+
+    def limits_for(self, timeout_s: float | None) -> Limits:
+        """The limits of one execution that asked for `timeout_s`; None asks for the default."""
+        if timeout_s is None:
+            return self.limits
+        return replace(self.limits, timeout_s=min(timeout_s, self.max_timeout_s))

@@ -1,0 +1,180 @@
+"""Tools and the catalog a session offers: what may be called, by which names, and who serves it.
+
+A tool has the spelling it was registered with (``math.multiply_all``) and a canonical one (``Math.multiplyAll``).
+Programs may use either; lists and descriptions show the canonical one. This module does not know how a tool is
+reached, nor what its schemas mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from msgspec import Raw
+
+from . import errors, names
+from .jsonrpc import Json
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that programs may call.
+
+    Args:
+        registered_namespace, registered_name: The spelling it was registered with.
+        description: What it does, for people and models.
+        input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
+    """
+
+    registered_namespace: str
+    registered_name: str
+    description: str = ""
+    input_schema: Json = None
+    output_schema: Json = None
+
+    @cached_property
+    def namespace_name(self) -> str:
+        """The canonical namespace: PascalCase."""
+        return names.namespace_name(self.registered_namespace)
+
+    @cached_property
+    def tool_name(self) -> str:
+        """The canonical name within the namespace: camelCase."""
+        return names.tool_name(self.registered_name)
+
+    @cached_property
+    def path(self) -> str:
+        """The canonical full name, ``Notebook.loadOrders``: what identifies a tool within a session."""
+        return f"{self.namespace_name}.{self.tool_name}"
+
+    @cached_property
+    def registered_path(self) -> str:
+        """The full name as registered, ``notebook.load_orders``."""
+        return f"{self.registered_namespace}.{self.registered_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool by an execution."""
+
+    execution_id: str
+    tool: Tool
+    arguments: Raw | None
+
+
+Serve = Callable[[Call], Awaitable[Raw]]
+"""Runs one call and returns its result; raises `errors.ToolFailed` when the tool does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool and who serves it."""
+
+    tool: Tool
+    serve: Serve
+
+
+class Catalog:
+    """The tools of one session.
+
+    Args:
+        limit: The number of tools it takes.
+    """
+
+    def __init__(self, *, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._offers: dict[str, Offer] = {}
+        self._paths: dict[str, str] = {}
+        self.version = 0
+        """Grows with every change; two equal versions of one catalog hold the same tools."""
+
+    def __len__(self) -> int:
+        return len(self._offers)
+
+    def __iter__(self) -> Iterator[Tool]:
+        """The tools, in the order in which they were registered."""
+        return (offer.tool for offer in self._offers.values())
+
+    def add(self, tool: Tool, serve: Serve, *, replace: bool = False) -> None:
+        """Offer a tool.
+
+        Raises:
+            ToolExists: It is there already and `replace` is false, or another spelling of its name is.
+            InvalidParams: Its name cannot be used, or the catalog is full.
+        """
+        there = self._offers.get(tool.path)
+        if there is not None and there.tool.registered_path != tool.registered_path:
+            raise errors.ToolExists(
+                f"Cannot register tool {tool.registered_path}: in TypeScript it is {tool.path}, and so is "
+                f"{there.tool.registered_path}; give one of them another name"
+            )
+        if there is not None and not replace:
+            raise errors.ToolExists(
+                f"Cannot register tool {tool.registered_path}: it is registered already; pass replace: true"
+            )
+        if there is None and len(self._offers) >= self._limit:
+            raise errors.InvalidParams(
+                f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit"
+            )
+        self._offers[tool.path] = Offer(tool, serve)
+        self._paths[tool.registered_path] = tool.path
+        self.version += 1
+
+    def remove(self, path: str) -> Tool:
+        """Withdraw a tool by either of its names; calls under way end normally.
+
+        Raises:
+            ToolNotFound: There is none of that name.
+        """
+        tool = self.find(path).tool
+        del self._offers[tool.path]
+        del self._paths[tool.registered_path]
+        self.version += 1
+        return tool
+
+    def find(self, path: str) -> Offer:
+        """Look up a tool by either of its names.
+
+        Raises:
+            ToolNotFound: Names the closest tool there is.
+        """
+        offer = self._offers.get(self._paths.get(path, path))
+        if offer is None:
+            close = get_close_matches(path, [*self._offers, *self._paths][:2000], n=1, cutoff=0.6)
+            hint = f" (did you mean {self._paths.get(close[0], close[0])}?)" if close else ""
+            raise errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+        return offer
+
+    def matching(self, patterns: list[str] | None) -> list[Tool]:
+        """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
+
+        Raises:
+            ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
+        """
+        if patterns is None:
+            return list(self)
+        chosen: dict[str, Tool] = {}
+        for pattern in patterns:
+            found = [t for t in self if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
+            if not found:
+                raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
+            chosen |= {t.path: t for t in found}
+        return list(chosen.values())
+
+
+def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
+    """The objects a program finds: ``{"Math": {"addAll": "Math.addAll"}, "math": {"add_all": "Math.addAll"}}``.
+
+    Both spellings of a namespace hold both spellings of each of its tools.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for tool in tools:
+        for namespace in (tool.namespace_name, tool.registered_namespace):
+            members = found.setdefault(namespace, {})
+            members[tool.tool_name] = tool.path
+            if tool.registered_name not in names.UNAWAITABLE:
+                members.setdefault(tool.registered_name, tool.path)
+    return found

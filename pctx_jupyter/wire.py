@@ -1,0 +1,183 @@
+"""Our methods and notifications, typed. A method is spelled only here.
+
+Unknown fields of parameters are ignored, so that newer clients can talk to older servers; missing or mistyped ones are
+refused as invalid parameters, naming the field. The wire is snake_case.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from . import errors
+
+# client → server
+REGISTER_TOOL = "register_tool"
+UNREGISTER_TOOL = "unregister_tool"
+EXECUTE = "execute"
+LIST_FUNCTIONS = "list_functions"
+GET_FUNCTION_DETAILS = "get_function_details"
+
+# server → client
+SESSION_CREATED = "session_created"
+EXECUTE_TOOL = "execute_tool"
+OUTPUT = "output"
+EVENT = "event"
+
+# host → sandbox
+RUN = "run"
+
+# sandbox → host
+READY = "ready"
+CALL = "call"
+UNHANDLED = "unhandled"
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+class RegisterTool(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``register_tool``."""
+
+    namespace: str
+    name: str
+    description: str | None = None
+    input_schema: Any = None
+    output_schema: Any = None
+    replace: bool = False
+
+
+class UnregisterTool(msgspec.Struct):
+    """Parameters of ``unregister_tool``."""
+
+    namespace: str
+    name: str
+
+
+class Execute(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``execute``; `events` asks for ``output`` and ``event`` notifications while it runs."""
+
+    code: str
+    timeout_s: float | None = None
+    typecheck: bool | None = None
+    tools: list[str] | None = None
+    inputs: dict[str, Raw] = {}
+    events: bool = False
+
+
+class GetFunctionDetails(msgspec.Struct):
+    """Parameters of ``get_function_details``: full names, in either spelling."""
+
+    functions: list[str]
+
+
+class Success(msgspec.Struct):
+    """Result of ``register_tool`` and ``unregister_tool``."""
+
+    success: bool = True
+
+
+class Executed(msgspec.Struct):
+    """Result of ``execute``."""
+
+    value: Raw
+    stdout: str
+    stderr: str
+    success: bool
+    execution_id: str
+    duration_s: float
+
+
+class SessionCreated(msgspec.Struct):
+    """Parameters of ``session_created``, the first frame of a connection."""
+
+    session_id: str
+
+
+class ExecuteTool(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``execute_tool``; `name` is the tool's full name as registered."""
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+    execution_id: str = ""
+
+
+class OutputHeard(msgspec.Struct):
+    """Parameters of ``output``, from a server to the client that asked for the execution."""
+
+    execution_id: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+class EventHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``event``: one tool call's start or end, `at_s` seconds after the program's start."""
+
+    execution_id: str
+    type: Literal["call_started", "call_ended"]
+    call: int
+    tool: str
+    at_s: float
+    argument_bytes: int | UnsetType = UNSET
+    result_bytes: int | UnsetType = UNSET
+    error: str | None | UnsetType = UNSET
+
+
+class Ready(msgspec.Struct):
+    """A sandbox is up; `left` names globals it could not remove, and must be empty."""
+
+    left: list[str]
+
+
+class Run(msgspec.Struct):
+    """One program for a sandbox. `namespaces`: global → property → tool path."""
+
+    code: str
+    entry: dict[str, str | None]
+    namespaces: dict[str, dict[str, str]]
+    inputs: dict[str, Raw]
+    output_bytes: int
+
+
+class CallTool(msgspec.Struct):
+    """A program calls a tool by its path."""
+
+    name: str
+    arguments: Raw | None = None
+
+
+class Printed(msgspec.Struct):
+    """A program printed something."""
+
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+class Thrown(msgspec.Struct):
+    """What a sandbox says of an exception; every field is a stranger's text."""
+
+    name: str = "Error"
+    message: str = ""
+    stack: str = ""
+    token: str | None = None
+    phase: Literal["import", "run", "result"] = "run"
+
+
+class ToolError(msgspec.Struct, omit_defaults=True):
+    """``data`` of a failed ``execute_tool``: the exception's type, and its owner's key for it."""
+
+    name: str = "ToolError"
+    token: str | None = None
+
+
+def read(params: Raw | None, kind: type[P], method: str) -> P:
+    """Read a message's parameters.
+
+    Raises:
+        InvalidParams: Names the field and what was expected of it.
+    """
+    try:
+        return msgspec.json.decode(b"{}" if params is None else params, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.InvalidParams(f"Cannot serve {method}: {error}") from None
