@@ -135,6 +135,14 @@ class Channel:
         """Have a function called once, when the pipe is gone."""
         self._when_closed.append(act)
 
+    async def stop(self) -> None:
+        """Refuse what is being served, as this end is stopping; then close."""
+        for task in self._serving.values():
+            task.cancel()
+        while self._serving:
+            await asyncio.wait(self._serving.values())
+        self.close()
+
     async def closed(self) -> None:
         """Wait until the pipe is gone and nothing is being served any more."""
         await self._closed.wait()

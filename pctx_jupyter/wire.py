@@ -56,9 +56,14 @@ class UnregisterTool(msgspec.Struct):
 
 
 class Execute(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``execute``; `events` asks for ``output`` and ``event`` notifications while it runs."""
+    """Parameters of ``execute``.
+
+    `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``
+    and ``event`` notifications while it runs.
+    """
 
     code: str
+    execution_id: str | None = None
     timeout_s: float | None = None
     typecheck: bool | None = None
     tools: list[str] | None = None

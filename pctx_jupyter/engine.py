@@ -1,0 +1,92 @@
+"""The engine: sessions and sandboxes, opened once, closed once, the same in every home.
+
+It knows neither Tornado nor IPython. A Jupyter server opens it for its lifetime; with no server, a kernel, nbconvert or
+a command opens the very same thing embedded, in a loop of its own. What it opens, it closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from . import __version__
+from . import jsonrpc as rpc
+from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
+from .local_tools import LocalTools
+from .sandbox.pool import Pool, open_pool
+from .session import Registry
+from .settings import Settings
+
+EXPIRY_S = 30.0
+"""Seconds between two looks at which sessions have expired; far below any sensible session_idle_s."""
+
+
+class Engine:
+    """What all sessions share. Made by `open_engine`.
+
+    Attributes:
+        settings: The limits and switches it runs under.
+        registry: Its sessions.
+    """
+
+    def __init__(self, settings: Settings, pool: Pool) -> None:
+        self.settings = settings
+        self.registry = Registry(pool.run, settings, time.monotonic)
+        self._pool = pool
+        self._doors: set[LocalTools] = set()
+
+    def open_door(self, send: Send) -> LocalTools:
+        """Open a session for one client that `send` reaches; its first frame leaves at once."""
+        door = LocalTools(self.registry, self.settings, send)
+        self._doors.add(door)
+        door.channel.on_close(lambda: self._doors.discard(door))
+        return door
+
+    def connect(self, *, serve: Serve = refuse_all, hear: Hear = ignore) -> Channel:
+        """Connect a client of the same loop, in memory; returns its end. Closing that ends its session."""
+
+        def client(send: Send) -> Channel:
+            return Channel(
+                send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes
+            )
+
+        return crossed(client, lambda send: self.open_door(send).channel)[0]
+
+    def status(self) -> dict[str, rpc.Json]:
+        """How it does, for people and health checks: version, sandboxes, layers of isolation, sessions, trouble."""
+        return {
+            "version": __version__,
+            "sessions": len(self.registry),
+            "tools": sum(len(session.catalog) for session in self.registry),
+            "executions": sum(len(session.executions) for session in self.registry),
+            "sandbox": self._pool.status(),
+        }
+
+    async def stop(self) -> None:
+        """Answer what is being served with "stopping", then close every door."""
+        for door in list(self._doors):
+            await door.channel.stop()
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+    """Start what all sessions share; stop it, whatever happens, on the way out.
+
+    Opening never fails for want of Deno: then each execution is refused with the cause, and `Engine.status` says it.
+    """
+    async with open_pool(settings) as pool:
+        engine = Engine(settings, pool)
+        sweeper = asyncio.create_task(_expire(engine.registry))
+        try:
+            yield engine
+        finally:
+            sweeper.cancel()
+            await engine.stop()
+
+
+async def _expire(registry: Registry) -> None:
+    while True:
+        await asyncio.sleep(EXPIRY_S)
+        registry.expire()

@@ -1,0 +1,1 @@
+"""IPython: tools made of Python functions, the magics, and what cells show."""

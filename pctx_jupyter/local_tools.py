@@ -1,0 +1,150 @@
+"""Serves one client's methods on a session of its own, over any channel.
+
+The WebSocket handler gives it frames, `Engine.connect` two channels crossed in memory; the same lines pass. It knows
+the methods, and neither how frames travel nor how programs run.
+
+A connection is a session: when its channel closes, its tools go, callers waiting for them get an error at once, and its
+running programs are stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from . import errors, wire
+from . import jsonrpc as rpc
+from .channel import Channel, Send
+from .result import CallEnded, CallStarted, Event, Output
+from .session import Registry
+from .settings import Settings
+from .tools import Call, Tool
+
+log = logging.getLogger(__name__)
+
+
+class LocalTools:
+    """One client's door to the engine.
+
+    Args:
+        registry: Where its session is opened and closed.
+        settings: The size of its frames.
+        send: Writes a frame to the client.
+
+    The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
+    """
+
+    def __init__(self, registry: Registry, settings: Settings, send: Send) -> None:
+        self._registry = registry
+        self.session = registry.open()
+        self.session.is_attached = True
+        self.channel = Channel(
+            send,
+            serve=self._serve,
+            name=f"session {self.session.id[:8]}",
+            max_bytes=settings.max_message_bytes,
+        )
+        self.channel.on_close(lambda: registry.close(self.session))
+        self.channel.notify(wire.SESSION_CREATED, wire.SessionCreated(self.session.id))
+
+    async def _serve(self, request: rpc.Request) -> object:
+        params, method = request.params, request.method
+        match method:
+            case wire.REGISTER_TOOL:
+                return self._register(wire.read(params, wire.RegisterTool, method))
+            case wire.UNREGISTER_TOOL:
+                gone = wire.read(params, wire.UnregisterTool, method)
+                self.session.catalog.remove(f"{gone.namespace}.{gone.name}")
+                return wire.Success()
+            case wire.EXECUTE:
+                return await self._execute(wire.read(params, wire.Execute, method))
+            case wire.LIST_FUNCTIONS:
+                return {"functions": [_described(tool) for tool in self.session.catalog]}
+            case wire.GET_FUNCTION_DETAILS:
+                wanted = wire.read(params, wire.GetFunctionDetails, method)
+                return {path: self._details(path) for path in wanted.functions}
+        raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
+
+    def _register(self, asked: wire.RegisterTool) -> wire.Success:
+        for name, schema in (("input_schema", asked.input_schema), ("output_schema", asked.output_schema)):
+            if not isinstance(schema, dict | bool | None):
+                raise errors.InvalidParams(f"Cannot register tool {asked.name[:100]}: {name} must be a JSON Schema object")
+        tool = Tool(asked.namespace, asked.name, asked.description or "", asked.input_schema, asked.output_schema)
+        self.session.register(tool, self._call_client, replace=asked.replace)
+        return wire.Success()
+
+    async def _call_client(self, call: Call) -> Raw:
+        """Have the client run one of its tools."""
+        if self.channel.is_closed:
+            raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
+        asked = wire.ExecuteTool(
+            call.tool.registered_path, UNSET if call.arguments is None else call.arguments, call.execution_id
+        )
+        try:
+            return await self.channel.call(wire.EXECUTE_TOOL, asked)
+        except errors.ConnectionLost:
+            raise errors.ToolFailed(
+                f"Cannot finish {call.tool.path}: its client went away; it may or may not have run", name="ConnectionLost"
+            ) from None
+        except errors.MessageTooLarge as error:
+            raise errors.ToolFailed(f"Cannot call {call.tool.path}: {error.message}") from None
+        except errors.PctxError as error:
+            known = _tool_error(error.data)
+            raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
+
+    async def _execute(self, asked: wire.Execute) -> wire.Executed:
+        execution_id = asked.execution_id
+        result = await self.session.execute(
+            asked.code,
+            timeout_s=asked.timeout_s,
+            tools=asked.tools,
+            inputs=asked.inputs,
+            execution_id=execution_id,
+            emit=self._teller(execution_id) if asked.events and execution_id is not None else lambda event: None,
+        )
+        return wire.Executed(
+            result.value, result.stdout, result.stderr, True, result.execution_id, round(result.duration_s, 6)
+        )
+
+    def _teller(self, execution_id: str) -> Callable[[Event], None]:
+        """Make the function that tells the client of one execution's events, in order."""
+
+        def tell(event: Event) -> None:
+            match event:
+                case Output(stream, text):
+                    self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text))
+                case CallStarted(call, tool, at_s, size):
+                    started = wire.EventHeard(execution_id, "call_started", call, tool, at_s, argument_bytes=size)
+                    self.channel.notify(wire.EVENT, started)
+                case CallEnded(call, tool, at_s, size, error):
+                    ended = wire.EventHeard(
+                        execution_id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
+                    )
+                    self.channel.notify(wire.EVENT, ended)
+
+        return tell
+
+    def _details(self, path: str) -> rpc.Json:
+        tool = self.session.catalog.find(path).tool
+        return _described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}
+
+
+def _described(tool: Tool) -> dict[str, rpc.Json]:
+    return {
+        "name": tool.path,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+        "output_schema": tool.output_schema,
+    }
+
+
+def _tool_error(data: rpc.Json) -> wire.ToolError:
+    try:
+        return msgspec.convert(data or {}, wire.ToolError)
+    except msgspec.ValidationError:
+        return wire.ToolError()
+
+

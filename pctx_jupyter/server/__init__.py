@@ -1,0 +1,1 @@
+"""Jupyter Server: the extension, its routes, and the tokens of its kernels."""
