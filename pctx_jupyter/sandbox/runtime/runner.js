@@ -1,0 +1,746 @@
+// @ts-check
+/**
+ * The harness of one sandbox: runs one program and speaks JSON-RPC 2.0, one message a line, on stdin and stdout.
+ *
+ * It knows how to define tools, import a program, encode values and report errors. It does not know who serves a
+ * tool, how long a program may run or what it may see: the host decides, and believes nothing that is said here.
+ *
+ *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
+ *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes}}      exactly once
+ *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}
+ *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
+ *     >  {"method":"output","params":{"stream":"stdout","text":"…\n"}}
+ *     >  {"method":"unhandled","params":{"name","message","stack"}}
+ *     >  {"id":1,"result":…}    or    {"id":1,"error":{"code":-32002,"message","data":{"name","message","stack","token"?,"phase"}}}
+ *
+ * What becomes of values (results and tool arguments alike)
+ *
+ * | in the program                          | in JSON                                                        |
+ * |-----------------------------------------|----------------------------------------------------------------|
+ * | undefined, function, symbol             | null; as a property of an object it is left out                |
+ * | NaN, Infinity                           | null                                                           |
+ * | -0                                      | 0                                                              |
+ * | BigInt                                  | a number when it is a safe integer, else its decimal text      |
+ * | Date                                    | ISO text; null when invalid                                    |
+ * | Map                                     | object when all keys are strings and numbers (and stay         |
+ * |                                         | distinct as text), else an array of [key, value]               |
+ * | Set                                     | array                                                          |
+ * | typed array; ArrayBuffer, DataView      | array of numbers; array of bytes                               |
+ * | Error                                   | {name, message, stack}                                         |
+ * | RegExp, URL                             | text                                                           |
+ * | an object with `toJSON()`               | what that returns                                              |
+ * | lone surrogate in a text or a key       | U+FFFD                                                         |
+ * | cycle; throwing getter or `toJSON`      | an error that names the path: `result.items[3].parent`         |
+ * | nesting beyond 500 levels               | an error                                                       |
+ * | anything else                           | its own enumerable properties, as `JSON.stringify` does        |
+ *
+ * Rules of this file: whatever is used after the program has been imported was captured before, with its methods
+ * uncurried, because the program may replace every prototype. From then on: no method call on a value, no `for…of`,
+ * no spread. Messages are built from strings, so that a `toJSON` can alter nothing but its own value.
+ */
+
+// ── Captured while nothing but this file has run ────────────────────────────────────────────────────────────────
+
+const G = /** @type {any} */ (globalThis);
+const D = /** @type {any} */ (Deno);
+const uncurry = /** @type {(method: any) => (self: any, ...args: any[]) => any} */ (
+  Function.prototype.bind.bind(Function.prototype.call)
+);
+/** @param {object} prototype @param {string} name */
+const getter = (prototype, name) => uncurry(Object.getOwnPropertyDescriptor(prototype, name)?.get);
+
+const { stringify, parse } = JSON;
+const { create, defineProperty, freeze, getPrototypeOf, hasOwn, keys } = Object;
+const { ownKeys } = Reflect;
+const { isArray } = Array;
+const { isSafeInteger } = Number;
+const { captureStackTrace } = /** @type {any} */ (Error);
+const [ArrayC, ArrayBufferC, BigIntC, BlobC, ErrorC, Int32ArrayC, NumberC, PromiseC, TypeErrorC, Uint8ArrayC] = [
+  Array,
+  ArrayBuffer,
+  BigInt,
+  Blob,
+  Error,
+  Int32Array,
+  Number,
+  Promise,
+  TypeError,
+  Uint8Array,
+];
+const TypedArray = getPrototypeOf(Uint8Array);
+const createObjectURL = URL.createObjectURL;
+
+const charCodeAt = uncurry(String.prototype.charCodeAt);
+const indexOf = uncurry(String.prototype.indexOf);
+const slice = uncurry(String.prototype.slice);
+const toWellFormed = uncurry(/** @type {any} */ (String.prototype).toWellFormed);
+const regExpTest = uncurry(RegExp.prototype.test);
+const regExpToString = uncurry(RegExp.prototype.toString);
+const errorToString = uncurry(Error.prototype.toString);
+const bigIntValue = uncurry(BigInt.prototype.valueOf);
+const bigIntText = uncurry(BigInt.prototype.toString);
+const mapSize = getter(Map.prototype, "size");
+const mapEach = uncurry(Map.prototype.forEach);
+const mapGet = uncurry(Map.prototype.get);
+const mapSet = uncurry(Map.prototype.set);
+const mapDelete = uncurry(Map.prototype.delete);
+const setSize = getter(Set.prototype, "size");
+const setEach = uncurry(Set.prototype.forEach);
+const weakGet = uncurry(WeakMap.prototype.get);
+const weakSet = uncurry(WeakMap.prototype.set);
+const arrayLength = getter(TypedArray.prototype, "length");
+const bufferLength = getter(ArrayBuffer.prototype, "byteLength");
+const viewBuffer = getter(DataView.prototype, "buffer");
+const viewOffset = getter(DataView.prototype, "byteOffset");
+const viewLength = getter(DataView.prototype, "byteLength");
+const findByte = uncurry(Uint8Array.prototype.indexOf);
+const copyInto = uncurry(Uint8Array.prototype.set);
+const encodeInto = uncurry(TextEncoder.prototype.encodeInto);
+const decode = uncurry(TextDecoder.prototype.decode);
+const listen = uncurry(EventTarget.prototype.addEventListener);
+const preventDefault = uncurry(Event.prototype.preventDefault);
+const rejectionReason = getter(PromiseRejectionEvent.prototype, "reason");
+const eventError = getter(ErrorEvent.prototype, "error");
+
+const read = D.stdin.read.bind(D.stdin);
+const write = D.stdout.writeSync.bind(D.stdout);
+const exit = D.exit.bind(D);
+const inspect = D.inspect;
+const ConsoleC = D[D.internal].Console;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Code of a program that failed. */
+const EXECUTION_FAILED = -32002;
+/** Levels; Python's JSON readers give up at about 1,000, less the depth of the stack they are called on. */
+const MAX_DEPTH = 500;
+/** UTF-16 units of an error's name, message and stack that leave the sandbox. */
+const MAX_TEXT = 8000;
+/** Notifications of unhandled rejections a run: each is a line, and a loop makes many. */
+const MAX_UNHANDLED = 100;
+/** Bytes written at once: what a pipe holds. */
+const CHUNK = 1 << 16;
+
+// ── Lines out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+const outBuffer = new ArrayBufferC(CHUNK);
+const outBytes = new Uint8ArrayC(outBuffer);
+const outWords = new Int32ArrayC(outBuffer);
+
+/**
+ * Encode the next part of a well-formed text into the out buffer.
+ *
+ * @param {string} text
+ * @param {number} at where the part begins, in UTF-16 units
+ * @param {number} room bytes the part may take
+ * @returns {{read: number, written: number}} units taken from the text and bytes written; never half a character
+ */
+function encodePart(text, at, room) {
+  let end = at + CHUNK;
+  // A slice that ends inside a surrogate pair would be encoded as two U+FFFD.
+  if (end < text.length && (charCodeAt(text, end - 1) & 0xfc00) === 0xd800) end--;
+  return encodeInto(encoder, slice(text, at, end), room < CHUNK ? new Uint8ArrayC(outBuffer, 0, room) : outBytes);
+}
+
+/**
+ * Write one message. It blocks while the pipe is full: a host that stops reading stops the program.
+ *
+ * @param {string} message JSON without a line break
+ */
+function send(message) {
+  const text = message + "\n";
+  for (let at = 0; at < text.length;) {
+    const part = encodePart(text, at, CHUNK);
+    for (let i = 0; i < part.written;) i += write(new Uint8ArrayC(outBuffer, i, part.written - i));
+    at += part.read;
+  }
+}
+
+/** @param {string} method @param {string} params JSON */
+const notify = (method, params) => send('{"jsonrpc":"2.0","method":"' + method + '","params":' + params + "}");
+
+// ── Values to JSON ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Whether `encode` is at work. Otherwise the program's own `JSON.stringify` is, and hears nothing of our rules. */
+let encoding = false;
+
+/**
+ * Teach `JSON.stringify` one more kind of value, for our own use only: values without such a kind then cost nothing
+ * more than the native call.
+ *
+ * @param {object} prototype
+ * @param {(self: any) => unknown} convert throws when `self` is not of that kind (a Proxy of one, for instance)
+ */
+function teach(prototype, convert) {
+  const toJSON = {
+    /** @this {any} */
+    toJSON() {
+      "use strict";
+      if (!encoding) return this;
+      try {
+        return convert(this);
+      } catch {
+        return this;
+      }
+    },
+  }.toJSON;
+  defineProperty(prototype, "toJSON", { value: toJSON, configurable: true, writable: true });
+}
+
+/** @param {Uint8Array} array any typed array */
+function numbers(array) {
+  const length = arrayLength(array), list = new ArrayC(length);
+  for (let i = 0; i < length; i++) list[i] = array[i];
+  return list;
+}
+
+teach(BigInt.prototype, (self) => {
+  const value = bigIntValue(self), number = NumberC(value);
+  return isSafeInteger(number) && BigIntC(number) === value ? number : bigIntText(value);
+});
+teach(Map.prototype, (self) => {
+  const size = mapSize(self), object = create(null), pairs = new ArrayC(size);
+  let distinct = true, n = 0;
+  mapEach(self, (/** @type {any} */ value, /** @type {any} */ key) => {
+    pairs[n++] = [key, value];
+    if (typeof key !== "string" && typeof key !== "number" || hasOwn(object, key)) distinct = false;
+    else object[key] = value;
+  });
+  return distinct ? object : pairs;
+});
+teach(Set.prototype, (self) => {
+  const list = new ArrayC(setSize(self));
+  let n = 0;
+  setEach(self, (/** @type {any} */ value) => list[n++] = value);
+  return list;
+});
+teach(TypedArray.prototype, numbers);
+teach(ArrayBuffer.prototype, (self) => bufferLength(self) === 0 ? [] : numbers(new Uint8ArrayC(self)));
+teach(DataView.prototype, (self) => numbers(new Uint8ArrayC(viewBuffer(self), viewOffset(self), viewLength(self))));
+teach(RegExp.prototype, regExpToString);
+teach(Error.prototype, (self) => {
+  const { name, message, stack } = describe(self);
+  return { name, message, stack };
+});
+
+/**
+ * Write a value as JSON that strict readers accept.
+ *
+ * @param {unknown} value
+ * @param {string} root what to call the value in an error: `result`
+ * @returns {string} JSON in one line, well-formed Unicode, not nested too deeply
+ * @throws {TypeError} naming the path of what cannot be written
+ */
+function encode(value, root) {
+  let text;
+  encoding = true;
+  try {
+    text = stringify(value);
+    if (text === undefined) return "null";
+  } catch (error) {
+    throw explain(value, root, error);
+  } finally {
+    encoding = false;
+  }
+  if (indexOf(text, "\\ud") >= 0 || indexOf(text, "\\uD") >= 0) text = replaceLone(text);
+  if (isTooDeep(text)) throw new TypeErrorC(root + " is nested deeper than " + MAX_DEPTH + " levels");
+  return text;
+}
+
+/**
+ * Replace the escapes of surrogates: `JSON.stringify` writes them for lone ones only, pairs it writes as they are.
+ *
+ * @param {string} text JSON
+ */
+function replaceLone(text) {
+  let done = "", from = 0;
+  for (let i = indexOf(text, "\\"); i >= 0; i = indexOf(text, "\\", i)) {
+    const isLone = charCodeAt(text, i + 1) === 0x75 && (charCodeAt(text, i + 2) | 0x20) === 0x64 &&
+      charCodeAt(text, i + 3) >= 0x38;
+    if (isLone) {
+      done += slice(text, from, i) + "\ufffd";
+      from = i + 6;
+    }
+    i += isLone ? 6 : 2; // Two: the second of `\\` begins nothing.
+  }
+  return done + slice(text, from);
+}
+
+/**
+ * Whether a JSON text nests beyond `MAX_DEPTH`.
+ *
+ * The first look takes brackets inside texts for structure; only where that seems too deep is a second, exact one
+ * needed. (Texts with hundreds of closing brackets can hide depth from it; then the host's own reader refuses.)
+ *
+ * @param {string} text JSON
+ */
+function isTooDeep(text) {
+  if (text.length <= 2 * MAX_DEPTH) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length;) {
+    const { read, written } = encodePart(text, at, CHUNK);
+    const whole = written >> 2;
+    for (let w = 0; w <= whole; w++) {
+      // Four bytes at once: `[ ] { }` and few others give 0x7f when 0x26 is added, so most words hold none of them.
+      const x = (outWords[w] | 0x26262626) ^ 0x7f7f7f7f;
+      if (w < whole && ((x - 0x01010101) & ~x & 0x80808080) === 0) continue;
+      for (let i = w << 2; i < written && i < (w + 1) << 2; i++) {
+        const byte = outBytes[i];
+        if (byte === 0x5b || byte === 0x7b) depth++;
+        else if (byte === 0x5d || byte === 0x7d) depth--;
+      }
+      if (depth > MAX_DEPTH) return isTooDeepOutsideTexts(text);
+    }
+    at += read;
+  }
+  return false;
+}
+
+/** @param {string} text JSON */
+function isTooDeepOutsideTexts(text) {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = charCodeAt(text, i);
+    if (unit === 0x22) {
+      for (i++; charCodeAt(text, i) !== 0x22; i++) if (charCodeAt(text, i) === 0x5c) i++;
+    } else if (unit === 0x5b || unit === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (unit === 0x5d || unit === 0x7d) depth--;
+  }
+  return false;
+}
+
+/** Values `explain` looks at before it gives up. */
+const MAX_VISITS = 1_000_000;
+const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$_]*$/u;
+
+/**
+ * Find out why a value cannot be written, by walking it as `JSON.stringify` does.
+ *
+ * @param {unknown} value
+ * @param {string} root
+ * @param {unknown} error what `JSON.stringify` threw
+ * @returns {TypeError}
+ */
+function explain(value, root, error) {
+  let visits = 0;
+  /** @param {string} message @param {unknown} [cause] */
+  const fault = (message, cause) => {
+    const found = new TypeErrorC(message);
+    if (cause !== undefined) defineProperty(found, "cause", { value: cause, configurable: true, writable: true });
+    return found;
+  };
+  /** @param {any} value @param {string} path @param {any} above @param {number} depth @returns {TypeError | undefined} */
+  const walk = (value, path, above, depth) => {
+    if (++visits > MAX_VISITS) return undefined;
+    if (typeof value === "object" && value !== null || typeof value === "bigint") {
+      let toJSON;
+      try {
+        toJSON = value.toJSON;
+      } catch (error) {
+        return fault(path + ".toJSON could not be read: " + headline(error), error);
+      }
+      if (typeof toJSON === "function") {
+        try {
+          value = uncurry(toJSON)(value, "");
+        } catch (error) {
+          return fault(path + ".toJSON() failed: " + headline(error), error);
+        }
+      }
+    }
+    if (typeof value === "bigint") return fault(path + " is a BigInt");
+    if (typeof value !== "object" || value === null) return undefined;
+    if (depth > MAX_DEPTH) return fault(root + " is nested deeper than " + MAX_DEPTH + " levels");
+    for (let up = above; up !== undefined; up = up.above) {
+      if (up.value === value) return fault(path + " is a cycle");
+    }
+    const here = { value, above };
+    let isList = false, names, length = 0;
+    try {
+      isList = isArray(value);
+      if (isList) length = value.length;
+      else length = (names = keys(value)).length;
+    } catch (error) {
+      return fault(path + " could not be read: " + headline(error), error);
+    }
+    for (let i = 0; i < length && visits <= MAX_VISITS; i++) {
+      const name = names === undefined ? i : names[i];
+      const at = path + (names === undefined ? "[" + i + "]" : property(names[i]));
+      let item;
+      try {
+        item = value[name];
+      } catch (error) {
+        return fault(at + " could not be read: " + headline(error), error);
+      }
+      const found = walk(item, at, here, depth + 1);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return walk(value, root, undefined, 1) ?? fault(root + " cannot be written as JSON: " + headline(error), error);
+}
+
+/** @param {string} name */
+const property = (name) => regExpTest(IDENTIFIER, name) ? "." + name : "[" + stringify(toWellFormed(name)) + "]";
+
+// ── Errors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The URL the program was imported from, once it is known; in texts it becomes `program.ts`. */
+let programURL = "";
+
+/** @param {string} text */
+function rename(text) {
+  if (programURL === "") return text;
+  let done = "", from = 0;
+  for (let i; (i = indexOf(text, programURL, from)) >= 0; from = i + programURL.length) {
+    done += slice(text, from, i) + "program.ts";
+  }
+  return from === 0 ? text : done + slice(text, from);
+}
+
+/** @param {string} text */
+const tidy = (text) => rename(toWellFormed(text.length > MAX_TEXT ? slice(text, 0, MAX_TEXT) + "…" : text));
+
+/**
+ * What `error.stack` is made of: no frame of this file or of Deno's, so that neither programs nor their readers see
+ * paths of the host.
+ *
+ * @param {unknown} error
+ * @param {any} sites
+ */
+function prepareStackTrace(error, sites) {
+  let text;
+  try {
+    text = errorToString(error);
+  } catch {
+    text = "Error";
+  }
+  for (let i = 0; i < sites.length; i++) {
+    const file = sites[i].getFileName();
+    if (typeof file === "string" && indexOf(file, "blob:") !== 0 && indexOf(file, "data:") !== 0) continue;
+    text += "\n    at " + sites[i].toString();
+  }
+  return rename(text);
+}
+defineProperty(Error, "prepareStackTrace", { value: prepareStackTrace, configurable: true, writable: true });
+
+/**
+ * Read a property of a stranger's value.
+ *
+ * @param {any} value
+ * @param {string} name
+ * @returns {string | undefined} undefined when it is no text, or cannot be read
+ */
+function textOf(value, name) {
+  try {
+    const text = value[name];
+    return typeof text === "string" ? tidy(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Say in texts what was thrown, whatever it is; anything can be.
+ *
+ * @param {unknown} thrown
+ * @returns {{name: string, message: string, stack: string}}
+ */
+function describe(thrown) {
+  if (typeof thrown === "object" && thrown !== null) {
+    const message = textOf(thrown, "message");
+    if (message !== undefined) {
+      return { name: textOf(thrown, "name") || "Error", message, stack: textOf(thrown, "stack") ?? "" };
+    }
+  }
+  try {
+    return { name: "Thrown", message: tidy(inspect(thrown, { depth: 2 })), stack: "" };
+  } catch {
+    return { name: "Thrown", message: "a value that cannot be shown", stack: "" };
+  }
+}
+
+/** @param {unknown} thrown */
+function headline(thrown) {
+  const { name, message } = describe(thrown);
+  return name + ": " + message;
+}
+
+/** Tokens of failed tool calls, by the Error each became: the host knows by them what really happened. */
+const tokens = new WeakMap();
+
+/**
+ * Find the token of the failed tool call that caused an error.
+ *
+ * @param {any} error
+ * @returns {string | undefined}
+ */
+function tokenOf(error) {
+  try {
+    for (let i = 0; i < 16 && typeof error === "object" && error !== null; i++, error = error.cause) {
+      const token = weakGet(tokens, error);
+      if (token !== undefined) return token;
+    }
+  } catch { /* A throwing `cause` has no token. */ }
+  return undefined;
+}
+
+/** @param {unknown} thrown @param {string} more further members, as JSON */
+function errorJSON(thrown, more) {
+  const { name, message, stack } = describe(thrown);
+  return '{"name":' + stringify(name) + ',"message":' + stringify(message) + ',"stack":' + stringify(stack) + more +
+    "}";
+}
+
+// ── Tools ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Calls the host has not answered yet, by id. */
+const pending = new Map();
+let lastId = 0;
+
+/**
+ * Ask the host to run a tool.
+ *
+ * @param {string} name canonical path: `Math.add`
+ * @param {unknown} args any value; undefined for none
+ * @param {Function} caller the function the program called: its frame and those above it are not shown
+ * @returns {Promise<unknown>}
+ */
+function call(name, args, caller) {
+  return new PromiseC((resolve, reject) => {
+    /** @type {{stack?: unknown}} */
+    const site = {};
+    captureStackTrace(site, caller);
+    let params = '{"name":' + stringify(toWellFormed(name));
+    if (args !== undefined) {
+      try {
+        params += ',"arguments":' + encode(args, "arguments");
+      } catch (fault) {
+        const cause = /** @type {TypeError} */ (fault);
+        const error = new TypeErrorC("Cannot call " + name + ": " + cause.message);
+        captureStackTrace(error, caller);
+        defineProperty(error, "cause", { value: cause.cause, configurable: true, writable: true });
+        throw error;
+      }
+    }
+    const id = ++lastId;
+    mapSet(pending, id, { resolve, reject, site });
+    send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
+  });
+}
+
+/**
+ * Make the Error of a failed tool call, as if it had been thrown where the program called.
+ *
+ * @param {any} error of JSON-RPC
+ * @param {{stack?: unknown}} site
+ */
+function toolError(error, site) {
+  const made = new ErrorC(hasOwn(error, "message") ? error.message : "");
+  const data = hasOwn(error, "data") && typeof error.data === "object" && error.data !== null
+    ? error.data
+    : create(null);
+  const name = hasOwn(data, "name") && typeof data.name === "string" ? data.name : "Error";
+  if (name !== "Error") defineProperty(made, "name", { value: name, configurable: true, writable: true });
+  const where = site.stack, frames = typeof where === "string" ? indexOf(where, "\n    at ") : -1;
+  const stack = name + ": " + made.message + (frames >= 0 ? slice(where, frames) : "");
+  defineProperty(made, "stack", { value: stack, configurable: true, writable: true });
+  if (hasOwn(data, "token") && typeof data.token === "string") weakSet(tokens, made, data.token);
+  return made;
+}
+
+/** @param {any} message an answer to one of our calls */
+function settle(message) {
+  const call = mapGet(pending, message.id);
+  if (call === undefined) return;
+  mapDelete(pending, message.id);
+  if (hasOwn(message, "error")) call.reject(toolError(message.error, call.site));
+  else call.resolve(message.result);
+}
+
+/**
+ * Define what the program finds: tools, inputs and the two ways to call a tool by its name.
+ *
+ * @param {Record<string, Record<string, string>>} namespaces global name → property → canonical path
+ * @param {Record<string, unknown>} inputs
+ */
+function install(namespaces, inputs) {
+  const paths = create(null);
+  for (const namespace of /** @type {string[]} */ (ownKeys(namespaces))) {
+    const tools = namespaces[namespace], old = hasOwn(G, namespace) ? G[namespace] : undefined;
+    // `Math.add` stands next to `Math.max`: a namespace with the name of a built-in extends it.
+    const extended = typeof old === "function" || typeof old === "object" && old !== null ? old : undefined;
+    const target = extended ?? create(null);
+    for (const name of /** @type {string[]} */ (ownKeys(tools))) {
+      const path = tools[name];
+      const tool = (/** @type {unknown} */ args) => call(path, args, tool);
+      define(target, name, tool, "tool " + path);
+      paths[path] = true;
+    }
+    if (extended === undefined) define(G, namespace, freeze(target), "namespace " + namespace);
+  }
+  const list = () => keys(paths);
+  const execute = (/** @type {unknown} */ name, /** @type {unknown} */ args) => {
+    if (typeof name !== "string") throw new TypeErrorC("Cannot call a tool: its name must be a text");
+    return call(name, args, execute);
+  };
+  const callable = create(null);
+  define(callable, "execute", execute, "");
+  define(callable, "list", list, "");
+  for (const name of /** @type {string[]} */ (ownKeys(inputs))) define(G, name, inputs[name], "input " + name);
+  if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
+  if (!hasOwn(G, "list_functions")) define(G, "list_functions", list, "");
+}
+
+/** @param {object} target @param {string} name @param {unknown} value @param {string} what for the error */
+function define(target, name, value, what) {
+  try {
+    defineProperty(target, name, { value, enumerable: true, configurable: false, writable: false });
+  } catch {
+    throw new TypeErrorC(
+      "Cannot define " + what + ": JavaScript has a fixed property of that name; choose another name",
+    );
+  }
+}
+
+// ── The run ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {any} module @param {{run: string | null, value: string | null}} entry */
+function valueOf(module, entry) {
+  if (entry.run !== null && typeof module[entry.run] === "function") return module[entry.run]();
+  if (typeof module.run === "function") return module.run();
+  if (hasOwn(module, "default")) return typeof module.default === "function" ? module.default() : module.default;
+  return entry.value === null ? undefined : module[entry.value];
+}
+
+/** @param {unknown} id @param {any} params */
+async function run(id, params) {
+  const head = '{"jsonrpc":"2.0","id":' + stringify(id);
+  let phase = "import", answer;
+  try {
+    budget = outputBytes = params.output_bytes;
+    install(params.namespaces, params.inputs);
+    programURL = createObjectURL(new BlobC([params.code], { type: "application/typescript" }));
+    const module = await import(programURL);
+    phase = "run";
+    const value = await valueOf(module, params.entry);
+    phase = "result";
+    answer = head + ',"result":' + encode(value, "result") + "}";
+  } catch (error) {
+    const token = tokenOf(error);
+    const more = (token === undefined ? "" : ',"token":' + stringify(token)) + ',"phase":"' + phase + '"';
+    answer = head + ',"error":{"code":' + EXECUTION_FAILED + ',"message":' + stringify(headline(error)) +
+      ',"data":' + errorJSON(error, more) + "}}";
+  }
+  send(answer);
+}
+
+// ── What the program prints, and what it lets fall ──────────────────────────────────────────────────────────────
+
+/** Bytes the program may print, and what is left of them. */
+let outputBytes = 0, budget = 0;
+
+/** @param {string} text ends with a line break @param {number} level 0 debug, 1 log and info, above: to stderr */
+function print(text, level) {
+  if (budget < 0) return;
+  text = rename(toWellFormed(text));
+  let at = 0;
+  while (at < text.length) {
+    const part = encodePart(text, at, budget);
+    if (part.read === 0) break;
+    at += part.read;
+    budget -= part.written;
+  }
+  if (at < text.length) {
+    text = slice(text, 0, at);
+    if (at > 0 && charCodeAt(text, at - 1) !== 0x0a) text += "\n";
+    text += "… output cut after " + outputBytes + " bytes\n";
+    budget = -1;
+  }
+  if (text !== "") {
+    notify("output", '{"stream":' + (level > 1 ? '"stderr"' : '"stdout"') + ',"text":' + stringify(text) + "}");
+  }
+}
+
+const console = new ConsoleC(print);
+console.clear = () => {}; // It would print control codes of a terminal.
+defineProperty(G, "console", { value: console, configurable: true, writable: true });
+
+let unhandled = 0;
+/** @param {(event: Event) => unknown} reason */
+const survive = (reason) => (/** @type {Event} */ event) => {
+  preventDefault(event); // Deno ends the process otherwise.
+  if (++unhandled <= MAX_UNHANDLED) notify("unhandled", errorJSON(reason(event), ""));
+};
+listen(G, "unhandledrejection", survive(rejectionReason));
+listen(G, "error", survive(eventError));
+
+// ── Globals ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a program keeps; everything else goes, `Deno` and `process` first of all. */
+const ALLOWED = new Set(
+  `AbortController AbortSignal AggregateError Array ArrayBuffer AsyncDisposableStack Atomics BigInt BigInt64Array
+  BigUint64Array Blob Boolean Crypto CryptoKey CustomEvent DOMException DataView Date DisposableStack Error EvalError
+  Event EventTarget FinalizationRegistry Float16Array Float32Array Float64Array Function Infinity Int16Array Int32Array
+  Int8Array Intl Iterator JSON Map Math NaN Number Object Performance Promise Proxy RangeError ReferenceError Reflect
+  RegExp Set String SubtleCrypto SuppressedError Symbol SyntaxError Temporal TextDecoder TextEncoder TypeError URIError
+  URL URLPattern URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakRef WeakSet atob btoa
+  clearInterval clearTimeout console crypto decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval
+  globalThis isFinite isNaN parseFloat parseInt performance queueMicrotask self setInterval setTimeout structuredClone
+  undefined unescape`.split(/\s+/),
+);
+const left = [];
+// Symbols stay: one of them is the brand that Deno's own objects look for.
+for (const name of ownKeys(G)) {
+  if (typeof name !== "string" || ALLOWED.has(name)) continue;
+  try {
+    delete G[name];
+  } catch { /* Reported below. */ }
+  if (name in G) left.push(name);
+}
+
+// ── Lines in ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+let started = false;
+
+/** @param {string} line */
+function receive(line) {
+  const message = parse(line);
+  if (hasOwn(message, "method")) {
+    // Anything else is of a later version, and not for us.
+    if (message.method === "run" && !started) {
+      started = true;
+      run(message.id, message.params);
+    }
+  } else if (hasOwn(message, "id")) settle(message);
+}
+
+/** Read lines until the host is gone. A line is searched once and moved once, however long it is. */
+async function serve() {
+  let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0;
+  for (;;) {
+    if (end === room) {
+      const rest = new Uint8ArrayC(buffer, begin, end - begin);
+      if (end - begin > room >> 1) room *= 2;
+      buffer = new ArrayBufferC(room);
+      copyInto(new Uint8ArrayC(buffer), rest);
+      end -= begin;
+      begin = 0;
+    }
+    const reading = read(new Uint8ArrayC(buffer, end, room - end));
+    // `await` asks a promise for its constructor, and the program may have changed what it inherits.
+    defineProperty(reading, "constructor", { value: PromiseC });
+    const count = await reading;
+    if (count === null) exit(0);
+    const bytes = new Uint8ArrayC(buffer, 0, end + count);
+    for (let i = findByte(bytes, 0x0a, end); i >= 0; i = findByte(bytes, 0x0a, begin)) {
+      receive(decode(decoder, new Uint8ArrayC(buffer, begin, i - begin)));
+      begin = i + 1;
+    }
+    end += count;
+    if (begin === end) begin = end = 0;
+  }
+}
+
+notify("ready", '{"left":' + stringify(left) + "}");
+serve();
