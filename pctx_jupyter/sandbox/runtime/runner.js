@@ -715,7 +715,9 @@ function receive(line) {
   } else if (hasOwn(message, "id")) settle(message);
 }
 
-/** Read lines until the host is gone. A line is searched once and moved once, however long it is. */
+/**
+ * Read lines until the host is gone. A line is searched once and moved once for each doubling, however long it is.
+ */
 async function serve() {
   let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0;
   for (;;) {
@@ -727,7 +729,8 @@ async function serve() {
       end -= begin;
       begin = 0;
     }
-    const reading = read(new Uint8ArrayC(buffer, end, room - end));
+    // No more than a pipe gives: Deno's `read` takes time for all the room it is offered.
+    const reading = read(new Uint8ArrayC(buffer, end, room - end < CHUNK ? room - end : CHUNK));
     // `await` asks a promise for its constructor, and the program may have changed what it inherits.
     defineProperty(reading, "constructor", { value: PromiseC });
     const count = await reading;
