@@ -81,7 +81,8 @@ class Channel:
         if self._lost is not None:
             raise self._lost
         id = self._peer.call(method, None if params is None else rpc.raw(params))
-        answer = self._awaited[id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        self._awaited[id] = answer
         log.debug("%s > %s #%s", self.name, method, id)
         try:
             self._flush()
@@ -192,12 +193,16 @@ def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -
     Closing either end closes both.
     """
     loop = asyncio.get_running_loop()
-    # A frame is delivered in a later turn, as from a pipe: never inside the call that sent it.
-    ends = (left(lambda frame: _later(loop, ends[1], frame)), right(lambda frame: _later(loop, ends[0], frame)))
+
+    def to(end: int) -> Send:
+        # A frame is delivered in a later turn, as from a pipe: never inside the call that sent it, which may be made
+        # before the other end is there.
+        def send(frame: bytes) -> None:
+            loop.call_soon(lambda: ends[end].feed(frame))
+
+        return send
+
+    ends = left(to(1)), right(to(0))
     ends[0].on_close(ends[1].close)
     ends[1].on_close(ends[0].close)
     return ends
-
-
-def _later(loop: asyncio.AbstractEventLoop, end: Channel, frame: bytes) -> None:
-    loop.call_soon(end.feed, frame)

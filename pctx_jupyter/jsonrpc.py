@@ -107,17 +107,14 @@ def decode(frame: bytes | str) -> Message:
         raise errors.ParseError("Cannot read message: nested too deeply") from None
     if read.jsonrpc != "2.0":
         raise errors.InvalidRequest('Cannot read message: "jsonrpc" must be "2.0"', id=_legal(read.id))
-    match read:
-        case _Frame(method=str(method), result=UnsetType.UNSET, error=UnsetType.UNSET):
-            params = None if read.params is UNSET else read.params
-            if read.id is UNSET:
-                return Notification(method, params)
-            return Request(_checked(read.id), method, params)
-        case _Frame(method=UnsetType.UNSET, result=Raw() as result, error=None | UnsetType.UNSET):
-            return Answer(_checked(read.id), result)
-        case _Frame(method=UnsetType.UNSET, error=_Error() as error):
-            data = None if error.data is UNSET else error.data
-            return Refusal(_legal(read.id), error.code, error.message, data)
+    method, params, result, error = read.method, read.params, read.result, read.error
+    if isinstance(method, str) and result is UNSET and error is UNSET:
+        payload = None if params is UNSET else params
+        return Notification(method, payload) if read.id is UNSET else Request(_checked(read.id), method, payload)
+    if method is UNSET and result is not UNSET and not isinstance(error, _Error):
+        return Answer(_checked(read.id), result)
+    if method is UNSET and result is UNSET and isinstance(error, _Error):
+        return Refusal(_legal(read.id), error.code, error.message, None if error.data is UNSET else error.data)
     raise errors.InvalidRequest("Cannot read message: neither a request nor an answer", id=_legal(read.id))
 
 
