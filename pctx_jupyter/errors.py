@@ -10,18 +10,22 @@
     │   ├── MethodNotFound         -32601  404
     │   └── InvalidParams          -32602  400
     │       └── NotJson            -32602  400   a Python value that has no JSON form
-    ├── ToolExists                 -32000  409
-    ├── ToolNotFound               -32001  404
-    ├── ExecutionFailed            -32002  422   the program failed; carries its Failure
-    │   ├── TypesWrong             -32002  422   refused by the type check, before it ran
-    │   └── LimitExceeded          -32002  422   stopped at one of its limits, which it names
-    ├── ToolFailed                 -32002  422   a tool raised; the program may catch it
-    ├── ExecutionTimeout           -32003  504
-    ├── ToolTimeout                -32003  504
+    ├── ToolError                  -32002  422   any of a tool
+    │   ├── ToolExists             -32000  409
+    │   ├── ToolNotFound           -32001  404
+    │   └── ToolFailed             -32002  422   a tool raised; the program may catch it
+    ├── ExecutionError             -32002  422   any of an execution that did not end well
+    │   ├── ExecutionFailed        -32002  422   the program failed; carries its Failure
+    │   │   ├── TypesWrong         -32002  422   refused by the type check, before it ran
+    │   │   └── LimitExceeded      -32002  422   stopped at one of its limits, which it names
+    │   └── ExecutionTimeout       -32003  504   (a Timeout, too)
+    ├── Timeout                    -32003  504
+    │   └── ToolTimeout            -32003  504   (a ToolError, too)
     ├── Busy                       -32004  503   no sandbox came free in time
     ├── SandboxUnavailable         -32005  503   Deno is missing, too old, or does not start
     ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
     ├── ConnectionLost             -32006  502   the other end went away
+    │   └── CannotConnect          -32006  502   nobody was reached, nothing was asked
     └── Remote                     as received  502   an error of the other end with a code of its own
 
 Catch classes; never parse messages. A message names the action, then the present state, then the way out. This
@@ -109,28 +113,38 @@ class NotJson(InvalidParams):
     """A Python value that has no JSON form; the message names the path inside the value."""
 
 
-class ToolExists(PctxError):
+class ToolError(PctxError):
+    """Something is wrong with a tool: its registration, or a call of it."""
+
+    code = -32002
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class ToolExists(ToolError):
     """A tool of that name is registered already."""
 
     code = -32000
     status = HTTPStatus.CONFLICT
 
 
-class ToolNotFound(PctxError):
+class ToolNotFound(ToolError):
     """No such tool is offered here."""
 
     code = -32001
     status = HTTPStatus.NOT_FOUND
 
 
-class ExecutionFailed(PctxError):
-    """The program failed: a syntax error, or an exception it did not catch.
-
-    ``failure`` says where; ``stdout`` and ``stderr`` are what it had printed until then.
-    """
+class ExecutionError(PctxError):
+    """An execution did not end well; ``stdout`` and ``stderr`` are what it had printed until then."""
 
     code = -32002
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+    stdout: str = ""
+    stderr: str = ""
+
+
+class ExecutionFailed(ExecutionError):
+    """The program failed: a syntax error, or an exception it did not catch. ``failure`` says where."""
 
     def __init__(self, failure: Failure, *, stdout: str = "", stderr: str = "") -> None:
         super().__init__(failure.text(), data=failure.data(stdout, stderr))
@@ -146,7 +160,7 @@ class LimitExceeded(ExecutionFailed):
     """The program was stopped at one of its limits, which the message names."""
 
 
-class ToolFailed(PctxError):
+class ToolFailed(ToolError):
     """A tool raised. The program sees an ``Error`` of that name and message, and may catch it.
 
     Args:
@@ -154,9 +168,6 @@ class ToolFailed(PctxError):
         name: The exception's type, such as ``ValueError``.
         token: A key by which the tool's owner finds the exception again.
     """
-
-    code = -32002
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def __init__(self, message: str, *, name: str = "ToolError", token: str | None = None) -> None:
         super().__init__(message, data={"name": name} | ({"token": token} if token is not None else {}))
@@ -170,19 +181,19 @@ class Timeout(PctxError):
     status = HTTPStatus.GATEWAY_TIMEOUT
 
 
-class ExecutionTimeout(Timeout):
+class ExecutionTimeout(Timeout, ExecutionError):
     """The program ran longer than it was allowed to."""
 
     def __init__(self, seconds: float, *, stdout: str = "", stderr: str = "") -> None:
         super().__init__(
             f"Cannot finish execution: stopped after {seconds:g} s (its time limit, timeout_s)",
-            data={"name": "TimeoutError", "stdout": stdout, "stderr": stderr},
+            data={"name": "TimeoutError", "seconds": seconds, "stdout": stdout, "stderr": stderr},
         )
         self.seconds = seconds
         self.stdout, self.stderr = stdout, stderr
 
 
-class ToolTimeout(Timeout):
+class ToolTimeout(Timeout, ToolError):
     """One tool call took longer than it was allowed to."""
 
     def __init__(self, path: str, seconds: float) -> None:
@@ -214,6 +225,18 @@ class ConnectionLost(PctxError):
     status = HTTPStatus.BAD_GATEWAY
 
 
+class CannotConnect(ConnectionLost):
+    """Nobody was reached, so nothing was asked; the message says why and the way out.
+
+    Args:
+        http_status: What the server refused with, if one was reached: 403 for a wrong token.
+    """
+
+    def __init__(self, message: str, *, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+
+
 class Cancelled(PctxError):
     """Withdrawn by the one who asked, or stopped with the server."""
 
@@ -235,8 +258,7 @@ class Received:
     """Makes the exception that a refusal on the wire stands for."""
 
     simple: ClassVar[dict[int, type[PctxError]]] = {
-        kind.code: kind
-        for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
+        kind.code: kind for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
     } | {kind.code: kind for kind in (Busy, SandboxUnavailable, ConnectionLost, Cancelled)}
 
     @classmethod

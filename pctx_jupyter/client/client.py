@@ -1,0 +1,443 @@
+"""The client: one session on a server or an embedded engine, its tools, its executions.
+
+It keeps what has to survive a lost connection (which tools it offers) and nothing else. When a connection is lost,
+calls in flight fail at once, for nobody knows whether they were done; nothing is asked twice. Calls made while there is
+no connection wait for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from .. import errors, wire
+from .. import jsonrpc as rpc
+from ..channel import Channel, Hear, Serve
+from ..settings import Settings
+from . import socket
+from .failures import execution_error
+
+log = logging.getLogger(__name__)
+
+Callback = Callable[[dict[str, Any]], Any]
+"""A tool: takes its arguments as one dict; what it returns, or the awaitable it returns gives, must be JSON."""
+
+ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
+"""A tool that takes and gives raw JSON; raises `errors.ToolFailed` with the name and token the program shall see."""
+
+Heard = wire.OutputHeard | wire.EventHeard
+"""What an execution says while it runs."""
+
+Connector = Callable[[Serve, Hear], Awaitable[Channel]]
+"""Opens a connection to an engine, given who serves its requests and who hears its notifications."""
+
+GREETING_S = 10.0
+"""Seconds a server may take to open a session after the connection stands."""
+
+WAIT_S = 10.0
+"""Seconds a call waits for a lost connection to come back."""
+
+BACK_OFF_S = (0.1, 4.0)
+"""Seconds between attempts to connect again: the first wait, doubled each time, and the longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    asked: wire.RegisterTool
+    serve: ServeTool
+    callback: Callable[..., Any]
+
+
+class PctxClient:
+    """A connection to pctx: offers this program's functions as tools, and runs TypeScript that calls them.
+
+    Args:
+        url: Where a server's ``local-tools`` WebSocket is, base URL included.
+        headers: Sent with the handshake: ``{"Authorization": "token …"}``.
+        connect: Opens the connection in place of a WebSocket to `url`; so an embedded engine is reached.
+        max_message_bytes: The largest message that passes, either way; a larger one fails its own request only.
+        reconnect: Whether a lost connection is opened again, with all tools; until `disconnect`.
+
+    All of it belongs to the event loop in which `connect` is awaited. Callbacks run in that loop, so one that computes
+    for long should be async and hand its work to a thread.
+    """
+
+    def __init__(
+        self,
+        url: str = "ws://localhost:8888/local-tools",
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect: Connector | None = None,
+        max_message_bytes: int = Settings().max_message_bytes,
+        reconnect: bool = True,
+    ) -> None:
+        self.url = url
+        self.session_id: str | None = None
+        """The id of the session; None while there is no connection. Another after each reconnect."""
+        self.ws: Channel | None = None
+        """The channel to the engine; None while there is no connection."""
+        self._reconnect = reconnect
+        self._offers: dict[str, _Offer] = {}
+        self._listeners: dict[str, Callable[[Heard], None]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[Channel]
+        self._trouble = "no attempt yet"
+
+        async def over_websocket(serve: Serve, hear: Hear) -> Channel:
+            return await socket.connect(url, headers or {}, serve, hear, max_message_bytes)
+
+        self._connector = connect or over_websocket
+
+    @property
+    def tools(self) -> dict[str, Callable[..., Any]]:
+        """What this client offers: callback by full name as registered, ``namespace.name``."""
+        return {path: offer.callback for path, offer in self._offers.items()}
+
+    # connection
+
+    async def connect(self) -> None:
+        """Connect and open a session; when that was done before, wait until the connection stands.
+
+        Raises:
+            CannotConnect: Says what happened and the way out.
+        """
+        if self._keeper is None or self._keeper.done():
+            channel = await self._open()
+            self._keeper = asyncio.create_task(self._keep(channel))
+        else:
+            await self._connected()
+
+    async def disconnect(self) -> None:
+        """Close the session: its tools go, its programs stop, calls in flight fail; does nothing when disconnected."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        keeper.cancel()
+        await asyncio.wait([keeper])
+        gone = errors.ConnectionLost("Connection closed: this client disconnected")
+        if self.ws is None:
+            _settle(self._next, gone)
+        else:
+            channel = self.ws
+            channel.close(gone)
+            await channel.closed()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    # tools
+
+    async def register_tool(
+        self,
+        namespace: str,
+        name: str,
+        callback: Callback,
+        description: str | None = None,
+        input_schema: rpc.Json = None,
+        output_schema: rpc.Json = None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Offer a function to this session's programs.
+
+        Args:
+            namespace, name: Programs may use them as they are, or as ``Namespace.toolName``.
+            callback: See `Callback`. What it raises reaches the program as an ``Error`` with that type and message.
+            description: What it does, for people and models.
+            input_schema, output_schema: JSON Schema of its arguments and of its result.
+            replace: Whether it may take the place of a tool of that name.
+
+        Raises:
+            ToolExists: There is one of that name, and `replace` is false.
+            InvalidParams: The name cannot be used.
+        """
+        asked = wire.RegisterTool(namespace, name, description, input_schema, output_schema, replace)
+        await self._register(_Offer(asked, _calling(callback), callback))
+
+    async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
+        """Offer a tool that takes and gives raw JSON; otherwise as `register_tool`."""
+        await self._register(_Offer(asked, serve, serve))
+
+    async def unregister_tool(self, namespace: str, name: str) -> None:
+        """Withdraw a tool; raises `ToolNotFound` when there is none of that name."""
+        await self._call(wire.UNREGISTER_TOOL, wire.UnregisterTool(namespace, name))
+        self._offers.pop(f"{namespace}.{name}", None)
+
+    async def list_functions(self) -> list[dict[str, Any]]:
+        """List the tools that a program of this session can call: name, description, schemas."""
+        found: list[dict[str, Any]] = msgspec.json.decode(await self._call(wire.LIST_FUNCTIONS))["functions"]
+        return found
+
+    async def get_function_details(self, functions: list[str]) -> dict[str, dict[str, Any]]:
+        """Describe tools by full name, in either spelling; raises `ToolNotFound` naming the first unknown."""
+        found: dict[str, dict[str, Any]] = msgspec.json.decode(
+            await self._call(wire.GET_FUNCTION_DETAILS, wire.GetFunctionDetails(functions))
+        )
+        return found
+
+    # executions
+
+    async def execute_code(
+        self,
+        code: str,
+        *,
+        timeout_s: float | None = None,
+        tools: list[str] | None = None,
+        typecheck: bool | None = None,
+        inputs: Mapping[str, object] | None = None,
+        on_output: Callable[[str, str], None] | None = None,
+        on_event: Callable[[wire.EventHeard], None] | None = None,
+    ) -> dict[str, Any]:
+        """Run one program; cancelling this stops it.
+
+        Args:
+            code: TypeScript.
+            timeout_s: Seconds it may run; None: the server's default.
+            tools: Patterns of the tools it may call (``Sales.*``); None: all.
+            typecheck: Whether its types are checked first; None: as the server is set.
+            inputs: Constants it finds, by name; JSON.
+            on_output: Hears what it prints as it prints it: ``"stdout"`` or ``"stderr"``, and the text.
+            on_event: Hears the start and end of each of its tool calls.
+
+        Returns:
+            ``{value, stdout, stderr, success, execution_id, duration_s}``
+
+        Raises:
+            ExecutionError: It failed (`errors.ExecutionFailed`) or ran too long (`errors.ExecutionTimeout`).
+            ConnectionLost: The connection went while it ran.
+            PctxError: It was not run; the message says why.
+        """
+
+        def hear(heard: Heard) -> None:
+            match heard:
+                case wire.OutputHeard() if on_output is not None:
+                    on_output(heard.stream, heard.text)
+                case wire.EventHeard() if on_event is not None:
+                    on_event(heard)
+
+        asked = wire.Execute(
+            code,
+            timeout_s=timeout_s,
+            typecheck=typecheck,
+            tools=tools,
+            inputs={name: rpc.raw(value) for name, value in (inputs or {}).items()},
+        )
+        listens = on_output is not None or on_event is not None
+        executed = await self.execute(asked, hear=hear if listens else None)
+        return msgspec.structs.asdict(executed) | {"value": rpc.decode_value(executed.value)}
+
+    async def execute(self, asked: wire.Execute, *, hear: Callable[[Heard], None] | None = None) -> wire.Executed:
+        """Run one program; its value stays raw JSON. Raises as `execute_code`.
+
+        Args:
+            asked: What to run.
+            hear: Hears its output and events in order, all of them before this returns; never waits.
+        """
+        id = asked.execution_id or uuid4().hex
+        if hear is not None:
+            asked = msgspec.structs.replace(asked, execution_id=id, events=True)
+            self._listeners[id] = hear
+        try:
+            return msgspec.json.decode(await self._call(wire.EXECUTE, asked), type=wire.Executed)
+        except (errors.Remote, errors.Timeout) as error:
+            raise execution_error(error) from None
+        finally:
+            self._listeners.pop(id, None)
+
+    # the connection's life
+
+    async def _open(self) -> Channel:
+        """Connect, wait for the session, offer every tool to it, and take it for ours."""
+        greeted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def hear(notification: rpc.Notification) -> None:
+            if notification.method != wire.SESSION_CREATED:
+                self._heard(notification)
+            elif not greeted.done():
+                greeted.set_result(_session_id(notification))
+
+        def gone() -> None:
+            greeted.cancel()
+
+        channel = await self._connector(self._serve, hear)
+        channel.on_close(gone)
+        try:
+            async with asyncio.timeout(GREETING_S):
+                await asyncio.wait([greeted])
+            if greeted.cancelled():
+                raise errors.CannotConnect("Cannot open a session: the server closed the connection at once")
+            await asyncio.gather(*(self._offer_again(channel, offer) for offer in list(self._offers.values())))
+        except TimeoutError:
+            channel.close()
+            raise errors.CannotConnect("Cannot open a session: the server said nothing; is this its address?") from None
+        except BaseException:
+            channel.close()
+            raise
+        if channel.is_closed:
+            raise errors.CannotConnect("Cannot open a session: the connection was lost at once")
+        self.ws, self.session_id = channel, greeted.result()
+        channel.on_close(self._lost)
+        log.info("session %s = open", self.session_id[:8])
+        return channel
+
+    async def _offer_again(self, channel: Channel, offer: _Offer) -> None:
+        try:
+            await channel.call(wire.REGISTER_TOOL, msgspec.structs.replace(offer.asked, replace=True))
+        except errors.ConnectionLost:
+            raise
+        except errors.PctxError as error:
+            log.warning("= cannot offer %s.%s again: %s", offer.asked.namespace, offer.asked.name, error.message)
+
+    def _lost(self) -> None:
+        """Take note, in the very turn in which the connection is lost."""
+        self.ws = self.session_id = None
+        self._next = asyncio.get_running_loop().create_future()
+
+    async def _keep(self, channel: Channel) -> None:
+        """Open the connection again each time it is lost, for as long as this task lives."""
+        while True:
+            lost = asyncio.Event()
+            channel.on_close(lost.set)
+            if not channel.is_closed:
+                await lost.wait()
+            if not self._reconnect:
+                _settle(self._next, errors.ConnectionLost("Cannot ask: the connection was lost; connect again"))
+                return
+            channel = await self._open_again()
+
+    async def _open_again(self) -> Channel:
+        delay, longest = BACK_OFF_S
+        while True:
+            # Jitter: many clients that lost one server shall not come back in one wave.
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            delay = min(2 * delay, longest)
+            if self._next.done():
+                self._next = asyncio.get_running_loop().create_future()
+            try:
+                channel = await self._open()
+            except errors.CannotConnect as error:
+                self._trouble = error.message
+                log.info("= cannot connect again: %s", error.message)
+                if error.http_status is not None:
+                    # Somebody said no: whoever waits may hear it now. Nobody there: let them wait for somebody.
+                    _settle(self._next, error)
+            except Exception as error:
+                self._trouble = str(error) or type(error).__name__
+                log.warning("= cannot connect again", exc_info=True)
+            else:
+                _settle(self._next, channel)
+                return channel
+
+    async def _connected(self) -> Channel:
+        """The channel; waits for it while the connection is being opened again."""
+        if self.ws is not None:
+            return self.ws
+        if self._keeper is None:
+            raise errors.ConnectionLost("Cannot ask: not connected; connect first")
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await asyncio.shield(self._next)
+        except TimeoutError:
+            raise errors.CannotConnect(
+                f"Cannot ask: the connection was lost and has not come back within {WAIT_S:g} s ({self._trouble}); "
+                "this client keeps trying"
+            ) from None
+
+    # what passes over it
+
+    async def _call(self, method: str, params: object = None) -> Raw:
+        return await (await self._connected()).call(method, params)
+
+    async def _register(self, offer: _Offer) -> None:
+        path = f"{offer.asked.namespace}.{offer.asked.name}"
+        channel = await self._connected()
+        before = self._offers.get(path)
+        if before is None or offer.asked.replace:
+            self._offers[path] = offer  # before the server knows it: its first call may follow the answer at once
+        try:
+            await channel.call(wire.REGISTER_TOOL, offer.asked)
+        except BaseException:
+            if self._offers.get(path) is offer:
+                self._offers.pop(path) if before is None else self._offers.update({path: before})
+            raise
+        self._offers[path] = offer
+
+    async def _serve(self, request: rpc.Request) -> Raw:
+        if request.method != wire.EXECUTE_TOOL:
+            raise errors.MethodNotFound(f"Cannot serve {request.method[:100]}: no such method")
+        asked = wire.read(request.params, wire.ExecuteTool, request.method)
+        if (offer := self._offers.get(asked.name)) is None:
+            raise errors.ToolNotFound(f"Cannot call {asked.name[:200]}: this client offers no such tool")
+        return await offer.serve(asked)
+
+    def _heard(self, notification: rpc.Notification) -> None:
+        try:
+            heard: Heard
+            match notification.method:
+                case wire.OUTPUT:
+                    heard = wire.read(notification.params, wire.OutputHeard, notification.method)
+                case wire.EVENT:
+                    heard = wire.read(notification.params, wire.EventHeard, notification.method)
+                case _:
+                    return
+            if (listener := self._listeners.get(heard.execution_id)) is not None:
+                listener(heard)
+        except Exception:
+            # A listener that fails must not cost the connection on which everyone else's answers come.
+            log.exception("= failed to hear %s", notification.method[:100])
+
+
+def _session_id(greeting: rpc.Notification) -> str:
+    try:
+        return wire.read(greeting.params, wire.SessionCreated, greeting.method).session_id
+    except errors.InvalidParams:
+        return ""
+
+
+def _settle(future: asyncio.Future[Channel], outcome: Channel | errors.PctxError) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Channel):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
+        future.exception()  # seen, whether anybody waits or not
+
+
+def _calling(callback: Callback) -> ServeTool:
+    """Make a `ServeTool` of a callback."""
+
+    async def serve(asked: wire.ExecuteTool) -> Raw:
+        arguments = {} if asked.arguments is UNSET else rpc.decode_value(asked.arguments)
+        if not isinstance(arguments, dict):
+            raise errors.InvalidParams(f"Cannot call {asked.name}: its arguments must be one object")
+        try:
+            result = callback(arguments)
+            if inspect.isawaitable(result):
+                result = await result
+        except errors.ToolFailed:
+            raise
+        except Exception as error:
+            raise errors.ToolFailed(str(error), name=type(error).__name__) from error
+        try:
+            return rpc.raw(result)
+        except errors.NotJson as error:
+            raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
+
+    return serve

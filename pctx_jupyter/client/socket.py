@@ -1,0 +1,129 @@
+"""A channel over a WebSocket, from the client's side: opens it, carries frames, notices when it is gone.
+
+It does not reconnect and knows no method. One task reads, one writes; frames leave in the order they were sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from .. import errors
+from ..channel import Channel, Hear, Serve
+
+log = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.websockets")
+_quiet.setLevel(logging.INFO)  # below that, websockets logs headers and payloads
+
+PING_S = 5.0
+"""Seconds between pings."""
+
+SILENCE_S = 10.0
+"""Seconds a pong may take; a ping and this together stay within the 15 s after which a dead server is noticed."""
+
+OPEN_S = 10.0
+"""Seconds the handshake may take."""
+
+CLOSE_S = 2.0
+"""Seconds the closing handshake may take; then the connection is cut."""
+
+
+class Socket(Channel):
+    """A channel that owns the WebSocket it runs over: closing either closes both."""
+
+    def __init__(self, connection: ClientConnection, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
+        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        super().__init__(self._frames.put_nowait, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
+        self._connection = connection
+        self._carrier = asyncio.create_task(self._carry(), name=f"carry {name}")
+        self.on_close(self._hang_up)
+
+    async def closed(self) -> None:
+        """Wait until nothing is being served any more and the WebSocket is closed."""
+        await super().closed()
+        await asyncio.wait([self._carrier])
+
+    def _hang_up(self) -> None:
+        if asyncio.current_task() is not self._carrier:
+            self._carrier.cancel()
+
+    async def _carry(self) -> None:
+        writer = asyncio.create_task(self._write())
+        try:
+            while not self.is_closed:
+                self.feed(await self._connection.recv(decode=False))
+        except ConnectionClosed as error:
+            log.info("%s = lost: %s", self.name, error)
+        finally:
+            writer.cancel()
+            self.close(
+                errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
+            )
+            await self._connection.close()
+
+    async def _write(self) -> None:
+        with suppress(ConnectionClosed):  # the reader notices, too, and closes
+            while True:
+                await self._connection.send(await self._frames.get(), text=True)
+
+
+async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear, max_bytes: int) -> Socket:
+    """Open a WebSocket and join a channel to it.
+
+    Args:
+        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); its query is kept out of messages and logs.
+        headers: Sent with the handshake.
+        serve, hear, max_bytes: As for `Channel`.
+
+    Raises:
+        CannotConnect: Says what happened and the way out.
+    """
+    shown = urlsplit(url)._replace(query="", fragment="").geturl()
+    try:
+        connection = await websocket(
+            url.replace("http", "ws", 1) if url.startswith("http") else url,
+            additional_headers=headers,
+            # Frames within reach of the limit are read, so that a channel can refuse one and keep the connection.
+            max_size=4 * max_bytes + (1 << 20),
+            open_timeout=OPEN_S,
+            close_timeout=CLOSE_S,
+            ping_interval=PING_S,
+            ping_timeout=SILENCE_S,
+            compression=None,
+            proxy=None,
+            logger=_quiet,
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise errors.CannotConnect(f"Cannot connect to {shown}: {_refusal(status)}", http_status=status) from None
+    except (OSError, TimeoutError) as error:
+        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
+        raise errors.CannotConnect(f"Cannot connect to {shown}: {why}; is the server running there?") from None
+    except WebSocketException:
+        # Its own text may quote the whole URL, and with it a token.
+        raise errors.CannotConnect(
+            f"Cannot connect to {shown}: no WebSocket is served there; it looks like ws://localhost:8888/local-tools"
+        ) from None
+    return Socket(connection, serve=serve, hear=hear, name=shown, max_bytes=max_bytes)
+
+
+def _refusal(status: int) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return (
+            f'the server refused it ({status}); pass its token as headers={{"Authorization": "token …"}} '
+            "(jupyter server list shows it)"
+        )
+    if status == HTTPStatus.NOT_FOUND:
+        return (
+            "the server has no such address (404); is pctx-jupyter enabled there (jupyter server extension list), "
+            "and the server's base_url part of the URL?"
+        )
+    return f"the server answered with HTTP status {status}"
