@@ -48,9 +48,7 @@ class Engine:
         """Connect a client of the same loop, in memory; returns its end. Closing that ends its session."""
 
         def client(send: Send) -> Channel:
-            return Channel(
-                send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes
-            )
+            return Channel(send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes)
 
         return crossed(client, lambda send: self.open_door(send).channel)[0]
 

@@ -107,14 +107,15 @@ def decode(frame: bytes | str) -> Message:
         raise errors.ParseError("Cannot read message: nested too deeply") from None
     if read.jsonrpc != "2.0":
         raise errors.InvalidRequest('Cannot read message: "jsonrpc" must be "2.0"', id=_legal(read.id))
-    method, params, result, error = read.method, read.params, read.result, read.error
-    if isinstance(method, str) and result is UNSET and error is UNSET:
-        payload = None if params is UNSET else params
-        return Notification(method, payload) if read.id is UNSET else Request(_checked(read.id), method, payload)
-    if method is UNSET and result is not UNSET and not isinstance(error, _Error):
+    method, result, fault = read.method, read.result, read.error
+    if isinstance(method, str) and result is UNSET and fault is UNSET:
+        params = read.params if isinstance(read.params, Raw) else None
+        return Notification(method, params) if read.id is UNSET else Request(_checked(read.id), method, params)
+    if method is UNSET and isinstance(result, Raw) and not isinstance(fault, _Error):
         return Answer(_checked(read.id), result)
-    if method is UNSET and result is UNSET and isinstance(error, _Error):
-        return Refusal(_legal(read.id), error.code, error.message, None if error.data is UNSET else error.data)
+    if method is UNSET and result is UNSET and isinstance(fault, _Error):
+        data = fault.data if isinstance(fault.data, Raw) else None
+        return Refusal(_legal(read.id), fault.code, fault.message, data)
     raise errors.InvalidRequest("Cannot read message: neither a request nor an answer", id=_legal(read.id))
 
 

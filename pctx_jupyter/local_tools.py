@@ -71,7 +71,9 @@ class LocalTools:
     def _register(self, asked: wire.RegisterTool) -> wire.Success:
         for name, schema in (("input_schema", asked.input_schema), ("output_schema", asked.output_schema)):
             if not isinstance(schema, dict | bool | None):
-                raise errors.InvalidParams(f"Cannot register tool {asked.name[:100]}: {name} must be a JSON Schema object")
+                raise errors.InvalidParams(
+                    f"Cannot register tool {asked.name[:100]}: {name} must be a JSON Schema object"
+                )
         tool = Tool(asked.namespace, asked.name, asked.description or "", asked.input_schema, asked.output_schema)
         self.session.register(tool, self._call_client, replace=asked.replace)
         return wire.Success()
@@ -87,7 +89,8 @@ class LocalTools:
             return await self.channel.call(wire.EXECUTE_TOOL, asked)
         except errors.ConnectionLost:
             raise errors.ToolFailed(
-                f"Cannot finish {call.tool.path}: its client went away; it may or may not have run", name="ConnectionLost"
+                f"Cannot finish {call.tool.path}: its client went away; it may or may not have run",
+                name="ConnectionLost",
             ) from None
         except errors.MessageTooLarge as error:
             raise errors.ToolFailed(f"Cannot call {call.tool.path}: {error.message}") from None
@@ -146,5 +149,3 @@ def _tool_error(data: rpc.Json) -> wire.ToolError:
         return msgspec.convert(data or {}, wire.ToolError)
     except msgspec.ValidationError:
         return wire.ToolError()
-
-

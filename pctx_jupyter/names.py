@@ -4,7 +4,7 @@ A namespace becomes PascalCase, a tool camelCase; a program may use the register
 here is a function of the name alone: whether two names meet is the catalog's business.
 
 Words end where a character cannot stand in an ECMAScript identifier, at an underscore, before a capital that
-follows a small letter (``getUser``), and before the last capital of a run that goes on small (``HTTPServer``).
+follows a small letter (``getUser``), and before the last capital of a run that goes on (``HTTPServer``).
 Python's identifiers are a subset of ECMAScript's in every Unicode version, so what passes here passes there.
 """
 
@@ -66,8 +66,17 @@ FUNCTIONS = _set(
 )
 """ECMAScript's global functions."""
 
-GLOBALS = CONSTRUCTORS | OBJECTS | NAMESPACES | FUNCTIONS
-"""Names ECMAScript has given a meaning; a namespace of such a name extends what is there."""
+WEB = _set(
+    """
+    AbortController AbortSignal Blob Crypto CryptoKey CustomEvent DOMException Event EventTarget Performance
+    SubtleCrypto TextDecoder TextEncoder URL URLPattern URLSearchParams atob btoa clearInterval clearTimeout
+    crypto performance queueMicrotask setInterval setTimeout structuredClone
+    """
+)
+"""What a sandbox has of the web platform's globals."""
+
+GLOBALS = CONSTRUCTORS | OBJECTS | NAMESPACES | FUNCTIONS | WEB
+"""Names that have a meaning in every program; a namespace of such a name extends what is there."""
 
 _FIXED = {
     "Math": _set("E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2"),
@@ -127,6 +136,18 @@ def tool_name(registered: str) -> str:
     return name + "_" if name in UNAWAITABLE else name
 
 
+def type_name(hint: str) -> str:
+    """Spell a type after a schema's title or place; always an identifier, of at most about 60 characters.
+
+    The name of a class stays as it is (``HTTPError``); ``acme.models.Order-Input`` is ``AcmeModelsOrderInput``.
+    """
+    hint = hint[:60]
+    if hint[:1].isupper() and "_" not in hint and is_identifier(hint):
+        return hint
+    joined = "".join(map(_capitalized, _words(hint))) or "Type"
+    return joined if is_identifier(joined) else "_" + joined
+
+
 def check_input_name(name: str) -> None:
     """Refuse a name that a constant passed into a program cannot have.
 
@@ -172,9 +193,7 @@ def _check(kind: Literal["namespace", "tool", "input"], registered: str) -> None
         for character in registered:
             # Cc: control; Cs: half a surrogate pair; Zl and Zp: line and paragraph separator.
             if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in _TURNING:
-                raise InvalidParams(
-                    f"{action}: it contains the control character U+{ord(character):04X}; leave it out"
-                )
+                raise InvalidParams(f"{action}: it contains the control character U+{ord(character):04X}; leave it out")
 
 
 def _words(registered: str) -> Iterator[str]:
@@ -196,12 +215,7 @@ def _humps(piece: str) -> Iterator[str]:
         if small and character.isupper():
             yield piece[start:at]
             start = at
-        elif (
-            character.islower()
-            and at - start > 1
-            and piece[at - 1].isupper()
-            and _ends_upper(piece[start : at - 1])
-        ):
+        elif character.islower() and at - start > 1 and piece[at - 1].isupper() and _ends_upper(piece[start : at - 1]):
             yield piece[start : at - 1]
             start = at - 1
         small = character.islower() or (small and not character.isupper())
@@ -210,9 +224,7 @@ def _humps(piece: str) -> Iterator[str]:
 
 def _ends_upper(text: str) -> bool:
     """Is the last cased character a capital?"""
-    return next(
-        (character.isupper() for character in reversed(text) if character.lower() != character.upper()), False
-    )
+    return next((character.isupper() for character in reversed(text) if character.lower() != character.upper()), False)
 
 
 def _capitalized(word: str) -> str:

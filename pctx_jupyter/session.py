@@ -178,9 +178,7 @@ class Session:
             self.used_at = self._clock()
         return Result(execution.id, value, **execution.output(), duration_s=self._clock() - execution.started_at)
 
-    def _check(
-        self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None
-    ) -> None:
+    def _check(self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None) -> None:
         if len(code.encode("utf-8", "surrogatepass")) > self._settings.program_bytes:
             raise errors.InvalidParams(
                 f"Cannot run program: it has more than {self._settings.program_bytes:,} bytes (Pctx.program_bytes); "

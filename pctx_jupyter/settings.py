@@ -50,7 +50,9 @@ class Settings:
     queue_s: float = _setting(30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy.")
     tools: int = _setting(10_000, "Tools one session may register.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
-    ping_s: float = _setting(5.0, "Seconds between pings on a client's connection; silent for two of them, it is closed.")
+    ping_s: float = _setting(
+        5.0, "Seconds between pings on a client's connection; silent for two of them, it is closed."
+    )
     layers: int = _setting(
         1,
         "Layers of isolation required: 1 is Deno's permissions; 2 also demands the operating system's (Linux, "

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from pctx_jupyter import errors, names
 
 USABLE = st.text(
-    st.characters(
-        blacklist_categories=("Cc", "Cs", "Zl", "Zp"), blacklist_characters="\u202a\u202b\u202c\u202d\u202e"
-    ),
+    st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp"), blacklist_characters="\u202a\u202b\u202c\u202d\u202e"),
     min_size=1,
     max_size=names.LONGEST,
 ).filter(lambda name: not set(name) & set("\u2066\u2067\u2068\u2069"))
@@ -149,6 +147,25 @@ def test_constants_of_javascript_are_fixed() -> None:
     assert names.is_fixed("Date", "prototype")
     assert not names.is_fixed("Math", "max")
     assert not names.is_fixed("Sales", "PI")
+
+
+@pytest.mark.parametrize(
+    ("hint", "spelled"),
+    [
+        ("Order", "Order"),
+        ("HTTPError", "HTTPError"),
+        ("order-item", "OrderItem"),
+        ("acme__models__Order-Input", "AcmeModelsOrderInput"),
+        ("Page[Item]", "PageItem"),
+        ("Page_Item_", "PageItem"),
+        ("2d", "_2d"),
+        ("", "Type"),
+        ("*/ \u2028 \ud800", "Type"),
+        ("x" * 1_000, "X" + "x" * 59),
+    ],
+)
+def test_type_is_spelled_after_its_title_or_place(hint: str, spelled: str) -> None:
+    assert names.type_name(hint) == spelled
 
 
 @given(USABLE)

@@ -1,0 +1,611 @@
+"""One JSON Schema as a TypeScript type. Text in, text out; nothing is fetched and nothing raises.
+
+An object has the properties its schema lists, and others only where the schema speaks of them
+(``additionalProperties``, ``patternProperties``): so a misspelled field is an error, although the schema alone would
+allow it. What TypeScript cannot say, ranges and patterns for instance, goes into comments; what is wrong, circular,
+too deep or too large becomes ``any`` with a comment that says so.
+
+Knows nothing of tools and their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from . import inert, names
+from .schema import Document, Problem, Schema, Target, base_of
+
+DEEPEST = 32
+"""Nested schemas in one type, named types counting afresh."""
+MOST_SCHEMAS = 5_000
+"""Schemas in one document that are written."""
+MOST_PROPERTIES = 500
+"""Properties of one object; the rest becomes an index signature."""
+MOST_VALUES = 250
+"""Values of an enumeration; a longer one is written as its type."""
+MOST_MEMBERS = 100
+"""Alternatives of a union, parts of an intersection, places of a tuple."""
+WIDEST = 88
+"""Characters of an object that still stands on one line."""
+
+
+class Type(NamedTuple):
+    """A type's text and what it is made of: 0 one piece, 1 an intersection, 2 a union."""
+
+    text: str
+    rank: int = 0
+
+
+ANY, NEVER, NULL, STRING, NUMBER = Type("any"), Type("never"), Type("null"), Type("string"), Type("number")
+OBJECT, ARRAY, BOOLEAN = Type("{ [key: string]: any }"), Type("any[]"), Type("boolean")
+
+_PLAIN = {
+    "string": STRING,
+    "number": NUMBER,
+    "integer": NUMBER,
+    "boolean": BOOLEAN,
+    "null": NULL,
+    "array": ARRAY,
+    "object": OBJECT,
+}
+_SIMPLE = {kind: type for kind, type in _PLAIN.items() if type not in (ARRAY, OBJECT)}
+_CLASSES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    dict: "object",
+    list: "array",
+    type(None): "null",
+}
+_KINDS = ("string", "number", "boolean", "object", "array", "null")
+_COMBINING = frozenset(
+    {
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "enum",
+        "const",
+        "not",
+        "then",
+        "else",
+        "nullable",
+    }
+)
+_OBJECT_WORDS = frozenset(
+    {
+        "properties",
+        "required",
+        "additionalProperties",
+        "patternProperties",
+        "propertyNames",
+        "unevaluatedProperties",
+    }
+)
+_ARRAY_WORDS = frozenset({"items", "prefixItems"})
+_TEXTS = {
+    "format": "format",
+    "pattern": "pattern",
+    "contentEncoding": "encoding",
+    "contentMediaType": "media",
+}
+_NUMBERS = {"exclusiveMinimum": "above", "exclusiveMaximum": "below", "multipleOf": "multipleOf"}
+_RANGES = {
+    word: (tag, "min" + of, "max" + of)
+    for tag, of in {"range": "imum", "length": "Length", "items": "Items", "properties": "Properties"}.items()
+    for word in ("min" + of, "max" + of)
+}
+_TAGGED = frozenset({"uniqueItems", *_TEXTS, *_NUMBERS, *_RANGES})
+"""Keywords that become JSDoc tags."""
+_INDIRECT = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf"})
+"""Keywords behind which may be a schema whose tags belong to the property."""
+_DOC_WORDS = _TAGGED | _INDIRECT | {"default", "deprecated", "description"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A schema as TypeScript.
+
+    Args:
+        text: The type; lines after the first are indented relative to the line it starts on.
+        types: The named types it needs, by name: each a comment, if any, and ``type Name = …;``.
+        optional: Whether ``{}`` is a value of it, so that the argument can be left out.
+    """
+
+    text: str
+    types: dict[str, str] = field(default_factory=dict)
+    optional: bool = False
+
+
+def shape(
+    schema: object,
+    *,
+    root: str = "Root",
+    naming: str = "{}",
+    scope: str = "",
+    docs: bool = True,
+    deepest: int = DEEPEST,
+) -> Shape:
+    """Write a schema as a TypeScript type.
+
+    Args:
+        schema: Parsed JSON Schema, 2020-12 or older; None: anything.
+        root: The name for the schema itself, should it refer to itself.
+        naming: How a named type is called, ``{}`` being the schema's own name for it: ``CreateOrder{}``.
+        scope: What stands before a type's name where it is used, such as ``Math_Types.``.
+        docs: With JSDoc, on several lines; without, all on one line.
+        deepest: Nested schemas that are written; below is ``any``.
+    """
+    if schema is None:
+        return Shape("any", optional=True)
+    writer = _Writer(schema, root, naming, scope, docs, deepest)
+    return Shape(writer.of(schema).text, writer.finish(), writer.accepts_nothing(schema))
+
+
+class _Writer:
+    """Writes one document; made for one `shape`."""
+
+    def __init__(self, schema: object, root: str, naming: str, scope: str, docs: bool, deepest: int) -> None:
+        self.document = Document(schema)
+        self.base = self.document.base
+        self.root, self.naming, self.scope, self.docs, self.deepest = root, naming, scope, docs, deepest
+        self.depth = 0
+        self.written = 0
+        self.asked = 0
+        self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
+        self.taken: set[str] = {"Promise"}  # a type of that name would hide the one every tool returns
+        self.waiting: dict[int, Target] = {}
+        self.circle: frozenset[int] = frozenset()  # named types whose own text, not a property's, we are in
+        self.types: dict[str, str] = {}
+
+    def finish(self) -> dict[str, str]:
+        """Write the named types that are still owed; return all, by name."""
+        while self.waiting:
+            key = next(iter(self.waiting))
+            self.depth = 0
+            self.name_one(key, self.waiting.pop(key))
+        return dict(sorted(self.types.items()))
+
+    # A schema
+
+    def of(self, schema: object, kinds: list[object] | None = None) -> Type:
+        """Write a schema; `kinds` are the types it has from the schema around it."""
+        if not isinstance(schema, dict):
+            return ANY if schema is True else NEVER if schema is False else _degraded("not a schema")
+        self.written += 1
+        if self.depth >= self.deepest:
+            return _degraded("nested too deep")
+        if self.written > MOST_SCHEMAS:
+            return _degraded("too large a schema")
+        kind = schema.get("type", kinds)
+        if kind.__class__ is str and _COMBINING.isdisjoint(schema):
+            if kind != "object" and kind != "array":
+                return _PLAIN.get(cast(str, kind)) or _degraded(f"unknown type {kind}")
+            if "$id" not in schema:
+                return self.nested(schema, [kind])
+        base, self.base = self.base, base_of(schema, self.base)
+        if kind is not None and not isinstance(kind, list):
+            kind = [kind]
+        written = self.nested(schema, kind) if _COMBINING.isdisjoint(schema) else self.combined(schema, kind)
+        self.base = base
+        return written
+
+    def nested(self, schema: Schema, kinds: list[object] | None) -> Type:
+        """A schema without combining keywords, as a union of its types."""
+        self.depth += 1
+        if kinds is None:
+            kinds = [] if _OBJECT_WORDS.isdisjoint(schema) else ["object"]
+            kinds += [] if _ARRAY_WORDS.isdisjoint(schema) else ["array"]
+        if len(kinds) == 1:
+            written = self.kind(kinds[0], schema)
+        elif kinds:
+            written = _union([self.kind(kind, schema) for kind in kinds[:MOST_MEMBERS]])
+        else:
+            written = ANY
+        self.depth -= 1
+        return written
+
+    def kind(self, kind: object, schema: Schema) -> Type:
+        if kind == "object":
+            return self.object(schema)
+        if kind == "array":
+            return self.array(schema)
+        return (_PLAIN.get(kind) if isinstance(kind, str) else None) or _degraded(f"unknown type {kind!r:.40}")
+
+    def combined(self, schema: Schema, kinds: list[object] | None) -> Type:
+        """A schema with combining keywords: all of them hold at once."""
+        self.depth += 1
+        excluded = schema.get("not")
+        if excluded is True or excluded == {}:
+            parts = [NEVER]
+        elif (values := _values(schema)) is not None:
+            self.written += len(values) // 10
+            parts = [_enumeration(_without(values, excluded), kinds)]
+            parts += self.conjuncts(schema, None)
+        else:
+            if isinstance(excluded, dict) and "type" in excluded and len(excluded) == 1:
+                kinds = _other_kinds(kinds, excluded["type"])
+            parts = self.conjuncts(schema, kinds)
+            bare = _OBJECT_WORDS.isdisjoint(schema) and _ARRAY_WORDS.isdisjoint(schema)
+            # A bare type says nothing new beside parts that were written as of that type.
+            if not (bare and (parts or kinds is None)):
+                parts.insert(0, self.nested(schema, kinds))
+        written = _intersection(parts)
+        self.depth -= 1
+        return _union([written, NULL]) if schema.get("nullable") is True and written is not ANY else written
+
+    def conjuncts(self, schema: Schema, kinds: list[object] | None) -> list[Type]:
+        """What ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, ``then`` and ``else`` say, but for those that say nothing."""
+        parts: list[Type] = []
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if isinstance(ref := schema.get(keyword), str):
+                parts.append(self.ref(ref))
+        if isinstance(every := schema.get("allOf"), list):
+            parts += [self.of(member, kinds) for member in every[:MOST_MEMBERS]]
+        for keyword in ("anyOf", "oneOf"):
+            if isinstance(some := schema.get(keyword), list) and some:
+                parts.append(self.alternatives(schema, some, kinds))
+        if "then" in schema and "else" in schema:
+            parts.append(_union([self.of(schema["then"], kinds), self.of(schema["else"], kinds)]))
+        return [part for part in parts if part is not ANY]
+
+    def alternatives(self, schema: Schema, some: list[object], kinds: list[object] | None) -> Type:
+        if len(some) > MOST_MEMBERS:
+            return self.many(some)
+        match schema.get("discriminator"):
+            case {"propertyName": str(name), **rest}:
+                marks = rest.get("mapping")
+                return _union([self.marked(member, name, marks, kinds) for member in some])
+        return _union([self.of(member, kinds) for member in some])
+
+    def many(self, some: list[object]) -> Type:
+        """A long ``oneOf`` of constants is an enumeration."""
+        constants = [member["const"] for member in some if isinstance(member, dict) and "const" in member]
+        return _enumeration(constants, None) if len(constants) == len(some) else _degraded(f"{len(some)} alternatives")
+
+    def marked(self, member: object, name: str, marks: object, kinds: list[object] | None) -> Type:
+        """An alternative that is known by a property, which is added when the alternative does not pin it."""
+        written = self.of(member, kinds)
+        match member:
+            case {"$ref": str(ref)}:
+                target = self.document.resolve(ref, self.base)
+            case _:
+                return written
+        if isinstance(target, Problem) or not isinstance(target.schema, dict):
+            return written
+        match target.schema.get("properties"):
+            case dict() as properties if _values(properties.get(name)) is not None:
+                return written
+        values = [value for value, to in marks.items() if to == ref] if isinstance(marks, dict) else []
+        pinned = " | ".join(inert.literal(value) for value in values or [target.place])
+        return _intersection([Type(f"{{ {inert.property_name(name)}: {pinned} }}"), written])
+
+    # References
+
+    def ref(self, ref: str) -> Type:
+        """Write a reference as the name of its target."""
+        target = self.document.resolve(ref, self.base)
+        if isinstance(target, Problem):
+            return _degraded(f"{target.reason}: {ref}")
+        if (simple := _simple(target.schema)) is not None:
+            return simple
+        if not isinstance(target.schema, dict):
+            return self.of(target.schema)
+        key = id(target.schema)
+        if key in self.circle:
+            return _degraded("a type that is only itself")
+        if key not in self.names:
+            if len(self.names) >= MOST_SCHEMAS:
+                return _degraded("too many types")
+            self.names[key] = self.new_name(target)
+            self.waiting[key] = target
+        if self.circle and key in self.waiting:
+            # Not behind a property: it may lead straight back to where we are, which only its text can tell.
+            self.name_one(key, self.waiting.pop(key))
+        return Type(self.scope + self.names[key])
+
+    def name_one(self, key: int, target: Target) -> None:
+        """Write the named type of one target."""
+        name, base, circle = self.names[key], self.base, self.circle
+        self.base, self.circle = target.base, circle | {key}
+        schema = cast(Schema, target.schema)
+        text = self.of(schema).text
+        self.base, self.circle = base, circle
+        self.types[name] = f"{self.doc(schema)}type {name} = {text};"
+
+    def new_name(self, target: Target) -> str:
+        title = cast(Schema, target.schema).get("title")
+        hint = target.place or (title if isinstance(title, str) else "") or self.root
+        plain = self.naming.format(names.type_name(hint))
+        name, number = plain, 1
+        while name in self.taken:
+            number += 1
+            name = f"{plain}{number}"
+        self.taken.add(name)
+        return name
+
+    # Objects and arrays
+
+    def behind(self, schema: object) -> Type:
+        """Write a property or an item: from there, a type may refer to itself."""
+        if (simple := _simple(schema)) is not None:
+            self.written += 1
+            return simple
+        circle, self.circle = self.circle, frozenset()
+        written = self.of(schema)
+        self.circle = circle
+        return written
+
+    def object(self, schema: Schema) -> Type:
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            properties = {}
+        listed = schema.get("required")
+        required = frozenset(filter(_is_string, listed)) if isinstance(listed, list) else frozenset()
+        lines: list[str] = []
+        values: list[Type] = []
+        some_optional = False
+        for name, value in properties.items():
+            if len(values) >= MOST_PROPERTIES or not isinstance(name, str):
+                break
+            written = self.behind(value)
+            values.append(written)
+            mark = "" if name in required else "?"
+            some_optional |= mark == "?"
+            doc = self.doc(value) if isinstance(value, dict) else ""
+            lines.append(f"{doc}{inert.property_name(name)}{mark}: {written.text};")
+        # Beside other keywords a name in `required` adds nothing but its presence: unknown leaves their type alone.
+        unsaid = "any" if "type" in schema and _COMBINING.isdisjoint(schema) else "unknown"
+        more = [name for name in cast("list[str]", listed or []) if name in required and name not in properties]
+        for name in list(dict.fromkeys(more))[:MOST_PROPERTIES]:
+            lines.append(f"{inert.property_name(name)}: {unsaid};")
+            values.append(ANY)
+        if (index := self.index(schema, values, len(properties), some_optional)) is not None:
+            if not lines and index[0] == "{":
+                return Type(index)
+            lines.append(index)
+        if not lines:
+            return Type("{}") if "properties" in schema or schema.get("additionalProperties") is False else OBJECT
+        text = "\n".join(lines)
+        if not self.docs or (len(text) <= WIDEST and text.count("\n") == len(lines) - 1):
+            return Type("{ " + text.replace("\n", " ")[:-1] + " }")
+        return Type("{\n  " + text.replace("\n", "\n  ") + "\n}")
+
+    def index(self, schema: Schema, values: list[Type], listed: int, some_optional: bool) -> str | None:
+        """The index signature, for properties that are not listed; a mapped type when there is nothing else."""
+        others: list[Type] = []
+        match schema.get("patternProperties"):
+            case dict() as patterns:
+                others += [self.behind(value) for value in list(patterns.values())[:MOST_MEMBERS]]
+        rest = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
+        if rest is True or isinstance(rest, dict):
+            others.append(self.behind(rest))
+        keys = schema.get("propertyNames")
+        if listed > MOST_PROPERTIES:
+            return f"/* and {listed - MOST_PROPERTIES:,} more */ [key: string]: any;"
+        if not values and (allowed := _values(keys)) is not None and all(map(_is_string, allowed)):
+            value = _union(others).text if others else "any"
+            return f"{{ [key in {_enumeration(allowed, None).text}]?: {value} }}"
+        if not others:
+            return None
+        # TypeScript wants every listed property to be one of the indexed type.
+        if values:
+            others += values + ([Type("undefined")] if some_optional else [])
+        written = _union(others)
+        return f"[key: string]: {written.text if len(written.text) <= 2 * WIDEST or not values else 'any'};"
+
+    def array(self, schema: Schema) -> Type:
+        items = schema.get("items", True)
+        places = items if isinstance(items, list) else schema.get("prefixItems")
+        if not isinstance(places, list) or not places:
+            if items is False or items == []:
+                return Type("[]")
+            return Type(_grouped(self.behind(items)) + "[]") if items is not True and items != [] else ARRAY
+        if len(places) > MOST_MEMBERS:
+            return _degraded(f"a tuple of {len(places):,}")
+        rest = schema.get("additionalItems", True) if items is places else items
+        rest = schema.get("unevaluatedItems", True) if rest is True else rest
+        least, most = _count(schema, "minItems", 0), _count(schema, "maxItems", len(places) + 1)
+        parts = []
+        for at, place in enumerate(places[:most]):
+            written = self.behind(place)
+            parts.append(written.text if at < least else _grouped(written) + "?")
+        if rest is not False and most > len(places):
+            parts.append("..." + _grouped(self.behind(rest)) + "[]")
+        return Type(f"[{', '.join(parts)}]")
+
+    # Comments, and what may be left out
+
+    def doc(self, schema: Schema) -> str:
+        """The JSDoc line of a property or a type, with its line end; "" when there is nothing to say."""
+        if not self.docs or _DOC_WORDS.isdisjoint(schema):
+            return ""
+        text = schema.get("description")
+        said = [inert.comment(text, 500)] if isinstance(text, str) and text else []
+        if schema.get("deprecated") is True:
+            said.append("@deprecated")
+        if (default := schema.get("default")) is not None:
+            said.append(f"@default {inert.comment(_json(default), 80)}")
+        if not _TAGGED.isdisjoint(schema):
+            said += _tags(schema)
+        if not _INDIRECT.isdisjoint(schema):
+            for inner in self.inner(schema):
+                said += _tags(inner)
+        return f"/** {' '.join(filter(None, said))} */\n" if said else ""
+
+    def inner(self, schema: Schema) -> Iterator[Schema]:
+        """Schemas whose ranges and formats belong to the property: the one besides null, a simple reference's, an item's."""
+        if isinstance(ref := schema.get("$ref"), str):
+            target = self.document.resolve(ref, self.base)
+            if isinstance(target, Target) and _simple(target.schema) is not None:
+                yield cast(Schema, target.schema)
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            if isinstance(members := schema.get(keyword), list) and len(members) <= 2:
+                some = [member for member in members if member != {"type": "null"}]
+                if len(some) == 1 and isinstance(some[0], dict):
+                    yield some[0]
+        match schema.get("items"):
+            case {"format": str(name)}:
+                yield {"format": name}
+
+    def accepts_nothing(self, schema: object) -> bool:
+        """Is ``{}`` valid? No, when that takes more than a short look."""
+        if not isinstance(schema, dict):
+            return schema is True
+        kind = schema.get("type", "object")
+        self.asked += 1
+        if self.asked > 50 or _values(schema) is not None or schema.get("required") or schema.get("minProperties"):
+            return False
+        if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+            return False
+        if isinstance(ref := schema.get("$ref"), str):
+            target = self.document.resolve(ref, self.document.base)
+            if isinstance(target, Problem) or not self.accepts_nothing(target.schema):
+                return False
+        every, parts = schema.get("allOf"), [schema.get("anyOf"), schema.get("oneOf")]
+        if isinstance(every, list) and not all(self.accepts_nothing(m) for m in every[:MOST_MEMBERS]):
+            return False
+        return all(
+            any(self.accepts_nothing(member) for member in some[:MOST_MEMBERS])
+            for some in parts
+            if isinstance(some, list)
+        )
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _degraded(why: str) -> Type:
+    return Type(f"any /* {inert.comment(why, 100)} */")
+
+
+def _is_any(type: Type) -> bool:
+    return type.text == "any" or type.text.startswith("any /*")
+
+
+def _grouped(type: Type) -> str:
+    return f"({type.text})" if type.rank else type.text
+
+
+def _simple(schema: object) -> Type | None:
+    """The type of a schema that is nothing but a primitive."""
+    if not isinstance(schema, dict):
+        return None
+    kind = schema.get("type")
+    return _SIMPLE.get(kind) if isinstance(kind, str) and _COMBINING.isdisjoint(schema) else None
+
+
+def _union(members: Iterable[Type]) -> Type:
+    """Either of these; null last."""
+    some: dict[str, Type] = {}
+    for member in members:
+        if _is_any(member):
+            return member
+        if member.text != "never":
+            some.setdefault(member.text, member)
+    if len(some) < 2:
+        return next(iter(some.values()), NEVER)
+    if "null" in some:
+        some["null"] = some.pop("null")
+    return Type(" | ".join(some), 2)
+
+
+def _intersection(parts: Iterable[Type]) -> Type:
+    """All of these."""
+    every: dict[str, Type] = {}
+    vague: Type | None = None
+    for part in parts:
+        if part.text == "never":
+            return NEVER
+        if _is_any(part):
+            vague = part
+        else:
+            every.setdefault(part.text, part)
+    if len(every) < 2:
+        return next(iter(every.values()), vague or ANY)
+    return Type(" & ".join(f"({part.text})" if part.rank == 2 else part.text for part in every.values()), 1)
+
+
+def _values(schema: object) -> list[object] | None:
+    """The only values a schema allows, when it lists them."""
+    match schema:
+        case {"const": value}:
+            return [value]
+        case {"enum": list(values)}:
+            return values
+    return None
+
+
+def _without(values: list[object], excluded: object) -> list[object]:
+    gone = _values(excluded) or []
+    if not gone or len(gone) > MOST_VALUES or len(values) > MOST_VALUES:
+        return values
+    return [value for value in values if value not in gone]
+
+
+def _enumeration(values: list[object], kinds: list[object] | None) -> Type:
+    """A union of literals, of those values that are of one of the types."""
+    if len(values) > MOST_VALUES:
+        wide = _union(_PLAIN.get(_CLASSES.get(kind, ""), ANY) for kind in dict.fromkeys(map(type, values)))
+        return Type(f"{wide.text} /* one of {len(values):,} values */", wide.rank)
+    if kinds is None or kinds == ["string"]:
+        texts = dict.fromkeys([inert.string(value) for value in values if isinstance(value, str) and len(value) < 99])
+        if len(texts) == len(values) > 1:
+            return Type(" | ".join(texts), 2)
+    return _union(Type(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
+
+
+def _is_of(value: object, kinds: list[object]) -> bool:
+    kind = _CLASSES.get(type(value), "")
+    if kind == "number" and "integer" in kinds and (not isinstance(value, float) or value.is_integer()):
+        return True
+    return kind in kinds
+
+
+def _other_kinds(kinds: list[object] | None, excluded: object) -> list[object]:
+    gone = excluded if isinstance(excluded, list) else [excluded]
+    return [kind for kind in kinds or _KINDS if kind not in gone and not (kind == "integer" and "number" in gone)]
+
+
+def _count(schema: Schema, keyword: str, otherwise: int) -> int:
+    value = schema.get(keyword)
+    return value if isinstance(value, int) and value >= 0 else otherwise
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return "…"
+
+
+def _tags(schema: Schema) -> Iterator[str]:
+    """Ranges, lengths and formats as JSDoc tags."""
+    for keyword in [keyword for keyword in schema if keyword in _TAGGED]:
+        value = schema[keyword]
+        if keyword in _RANGES:
+            tag, least, most = _RANGES[keyword]
+            low, high = _number(schema.get(least)), _number(schema.get(most))
+            if (low or high) and (keyword == least or least not in schema):
+                yield f"@{tag} {low}..{high}"
+        elif keyword in _NUMBERS:
+            if number := _number(value):
+                yield f"@{_NUMBERS[keyword]} {number}"
+        elif keyword in _TEXTS:
+            if isinstance(value, str):
+                yield f"@{_TEXTS[keyword]} {inert.comment(value, 120)}"
+        elif value is True:
+            yield "@unique"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return inert.literal(value)

@@ -1,0 +1,304 @@
+"""Tools → TypeScript declarations: what a model reads, a type check knows and an editor completes.
+
+Text to text, the same tools always giving the same text, whatever their order. A namespace is a ``declare
+namespace``; one that has the name of a global of JavaScript adds to that global's interface instead, as ``declare
+namespace Math`` would not merge with it. Types that tools of a namespace share are written once; two different types
+of one name are told apart by the tool's name. `shapes` writes the types, `inert` what strangers wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from . import inert, names, shapes
+from .shapes import Shape
+
+MOST_CHARACTERS = 64_000
+"""Characters of one tool's arguments or result; a larger one loses its comments, then becomes ``any``."""
+SIGNATURE = 500
+"""Characters a signature may have before what is nested deep in it becomes ``any``."""
+
+_Value = TypeVar("_Value")
+
+
+class ToolLike(Protocol):
+    """What is read of a tool. It must not change afterwards: texts are kept."""
+
+    @property
+    def namespace_name(self) -> str: ...
+    @property
+    def tool_name(self) -> str: ...
+    @property
+    def registered_namespace(self) -> str: ...
+    @property
+    def registered_name(self) -> str: ...
+    @property
+    def description(self) -> str | None: ...
+    @property
+    def input_schema(self) -> object: ...
+    @property
+    def output_schema(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One tool's types, apart.
+
+    Args:
+        input, output: The types of its argument and of what its promise gives, which may use `types`.
+        types: ``type Order = { … };`` by name.
+        optional: Whether it may be called without an argument.
+    """
+
+    input: str
+    output: str
+    types: dict[str, str]
+    optional: bool
+
+    def signature(self, name: str) -> str:
+        return f"{name}(args{'?' if self.optional else ''}: {self.input}): Promise<{self.output}>"
+
+
+def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
+    """Write the declarations of all tools, one block a namespace, in name order.
+
+    Args:
+        tools: With canonical names that are unique.
+        aliases: Also declare the registered spellings, which programs may use: for a type check. What people and
+            models read does without.
+
+    Returns:
+        A script for TypeScript 6, ending in a line end; "" for no tools. It declares, and does nothing when run.
+    """
+    listed = tuple(tools)
+    # Identity will do, as tools do not change; the entry holds them, so that no other gets the same id().
+    key = (aliases, *map(id, listed))
+    return _catalogs.get(key, lambda: (listed, _declarations(listed, aliases)))[1]
+
+
+def declaration(tool: ToolLike) -> str:
+    """Write one tool with the types it needs, in its namespace, as `declarations` would for this tool alone."""
+    return declarations([tool], aliases=False)
+
+
+def signature(tool: ToolLike) -> str:
+    """Write one tool on one line, without comments: ``loadOrders(args?: { status?: string }): Promise<Order[]>``.
+
+    Types that have a name are not spelled out, and of a long signature not what is nested deep.
+    """
+    for deepest in (shapes.DEEPEST, 6, 4, 3, 2):
+        text = _parts(tool, "", docs=False, deepest=deepest).signature(tool.tool_name)
+        if len(text) <= SIGNATURE:
+            return text
+    return Parts("any", "any", {}, _parts(tool, "", docs=False).optional).signature(tool.tool_name)
+
+
+def parts(tool: ToolLike) -> Parts:
+    """The types of one tool's argument and result, and those they need."""
+    return _parts(tool, "")
+
+
+def _declarations(tools: tuple[ToolLike, ...], aliases: bool) -> str:
+    spaces: dict[str, list[ToolLike]] = {}
+    for tool in sorted(tools, key=lambda tool: tool.tool_name):
+        spaces.setdefault(tool.namespace_name, []).append(tool)
+    blocks = [_Space(name, spaces[name]) for name in sorted(spaces)]
+    lines = [line for block in blocks for line in block.lines()]
+    if aliases:
+        lines += [line for block in blocks for line in block.members_as_registered()]
+        lines += _spaces_as_registered(spaces)
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+class _Space:
+    """One namespace's block."""
+
+    def __init__(self, name: str, tools: list[ToolLike]) -> None:
+        self.name, self.tools = name, tools
+        self.interface = _interface(name)
+        self.types: dict[str, str] = {}
+        # A canonical name has no underscore between letters: nobody else's namespace is called so.
+        self.scope = f"{name}_Types" if name in names.GLOBALS else ""
+
+    def lines(self) -> Iterator[str]:
+        functions: list[str] = []
+        hidden: list[str] = []
+        for tool in self.tools:
+            text = self.signature(tool)
+            if self.interface:
+                functions.append(f"{_doc(tool)}{text};")
+            elif tool.tool_name in names.RESERVED:
+                hidden.append(f"{_doc(tool)}function {text};\nexport {{ {_hidden(tool)} as {tool.tool_name} }};")
+            else:
+                functions.append(f"{_doc(tool)}function {text};")
+        opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
+        types = [self.types[name] for name in sorted(self.types)]
+        yield from _block(opening, functions if self.scope else functions + types)
+        yield from _block(opening, hidden)
+        if self.scope:
+            yield from _block(f"declare namespace {self.scope}", types)
+
+    def signature(self, tool: ToolLike) -> str:
+        """One tool's line; its types join the others' unless one of the same name differs."""
+        for naming in _namings(tool):
+            found = _parts(tool, self.scope and self.scope + ".", naming)
+            if all(self.types.get(name, text) == text for name, text in found.types.items()):
+                self.types |= found.types
+                break
+        name = tool.tool_name
+        if self.interface:
+            # new(…): … would be a constructor's signature.
+            name = '"new"' if name == "new" else name
+        elif name in names.RESERVED:
+            name = _hidden(tool)
+        return found.signature(name)
+
+    def members_as_registered(self) -> Iterator[str]:
+        """The other spellings of this namespace's tools."""
+        own = {tool.tool_name for tool in self.tools}
+        others = [tool for tool in self.tools if tool.registered_name not in own | names.UNAWAITABLE]
+        if self.interface:
+            members = [
+                f"{inert.property_name(tool.registered_name)}: {self.interface}[{inert.string(tool.tool_name)}];"
+                for tool in others
+                if not names.is_fixed(self.name, tool.registered_name)
+            ]
+            yield from _block(f"interface {self.interface}", members)
+        elif others:
+            members = [f"{_local(tool)} as {inert.property_name(tool.registered_name)}" for tool in others]
+            yield from _block(f"declare namespace {self.name}", [f"export {{ {', '.join(members)} }};"])
+
+
+def _spaces_as_registered(spaces: dict[str, list[ToolLike]]) -> Iterator[str]:
+    """The other spellings of the namespaces, each with the tools that were registered under it."""
+    registered: dict[str, dict[str, list[ToolLike]]] = {}
+    for name, tools in spaces.items():
+        for tool in tools:
+            if tool.registered_namespace not in spaces and names.is_bare(tool.registered_namespace):
+                registered.setdefault(tool.registered_namespace, {}).setdefault(name, []).append(tool)
+    for alias, found in sorted(registered.items()):
+        for name, tools in sorted(found.items()):
+            yield from _alias(alias, name, tools, whole=len(tools) == len(spaces[name]))
+
+
+def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterator[str]:
+    members = {
+        inert.string(spelling)
+        for tool in tools
+        for spelling in (tool.tool_name, tool.registered_name)
+        if spelling not in names.UNAWAITABLE and not names.is_fixed(name, spelling)
+    }
+    picked = f"Pick<typeof {name}, {' | '.join(sorted(members))}>"
+    if interface := _interface(alias):
+        yield f"interface {interface} extends {picked} {{}}"
+    elif alias in names.GLOBALS:
+        yield from _block(
+            f"declare namespace {alias}",
+            [f"const {t.tool_name}: typeof {name}.{t.tool_name};" for t in tools if t.tool_name not in names.RESERVED],
+        )
+    elif alias != "arguments":
+        yield f"declare const {alias}: {f'typeof {name}' if whole and not _interface(name) else picked};"
+
+
+def _interface(name: str) -> str:
+    """The interface to which a global of that name belongs; "" when a namespace merges with it, or there is none."""
+    if name in names.CONSTRUCTORS:
+        return name + "Constructor"
+    if name in names.OBJECTS:
+        return name
+    return {"crypto": "Crypto", "performance": "Performance"}.get(name, "")
+
+
+def _hidden(tool: ToolLike) -> str:
+    """The name under which a function is declared that is exported as a reserved word."""
+    return f"{tool.tool_name}_tool"
+
+
+def _local(tool: ToolLike) -> str:
+    """What a function is called inside its namespace's block."""
+    return tool.tool_name
+
+
+def _block(opening: str, members: list[str]) -> Iterator[str]:
+    if members:
+        yield opening + " {"
+        yield "  " + "\n".join(members).replace("\n", "\n  ")
+        yield "}"
+
+
+def _doc(tool: ToolLike) -> str:
+    """A tool's description as a comment of one line or several."""
+    lines = [inert.comment(line, 2_000) for line in (tool.description or "")[:4_000].strip().splitlines()]
+    if len(lines) < 2:
+        return f"/** {lines[0]} */\n" if lines and lines[0] else ""
+    return "/**\n" + "".join(f" * {line}".rstrip() + "\n" for line in lines) + " */\n"
+
+
+def _namings(tool: ToolLike) -> Iterator[str]:
+    """Ways to name a tool's types, until one meets no other's."""
+    yield "{}"
+    prefix = names.type_name(tool.tool_name)
+    yield prefix + "{}"
+    yield from (f"{prefix}{{}}{number}" for number in count(2))
+
+
+def _parts(tool: ToolLike, scope: str, naming: str = "{}", docs: bool = True, deepest: int = shapes.DEEPEST) -> Parts:
+    """Write a tool's types; its argument's get ``Input`` behind their names where they differ from its result's."""
+    output = _shape(tool.output_schema, tool.tool_name + "Result", naming, scope, docs, deepest)
+    for suffix in chain(["{}", "{}Input"], (f"{{}}Input{number}" for number in count(2))):
+        input = _shape(tool.input_schema, tool.tool_name + "Args", naming.format(suffix), scope, docs, deepest)
+        if all(output.types.get(name, text) == text for name, text in input.types.items()):
+            break
+    return Parts(input.text, output.text, output.types | input.types, input.optional)
+
+
+def _shape(schema: object, root: str, naming: str, scope: str, docs: bool, deepest: int) -> Shape:
+    if schema is None:
+        return Shape("any", optional=True)
+
+    def write() -> Shape:
+        for with_docs in (docs, False):
+            written = shapes.shape(schema, root=root, naming=naming, scope=scope, docs=with_docs, deepest=deepest)
+            size = len(written.text) + sum(map(len, written.types.values()))
+            if size <= MOST_CHARACTERS:
+                return written
+        return Shape(f"any /* too large a schema: {size:,} characters of TypeScript */", optional=written.optional)
+
+    try:
+        text = msgspec.json.encode(schema)
+    except (TypeError, ValueError, RecursionError):
+        return write()
+    return _shapes.get((hashlib.blake2b(text).digest(), root, naming, scope, docs, deepest), write)
+
+
+class _Kept(Generic[_Value]):
+    """The values asked for last. Any thread may ask."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, _Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+        return value
+
+
+_shapes: _Kept[Shape] = _Kept(4_096)
+_catalogs: _Kept[tuple[tuple[ToolLike, ...], str]] = _Kept(8)

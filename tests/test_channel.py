@@ -1,0 +1,146 @@
+"""A peer that waits: two channels crossed in memory. Real loop, no pipe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter import jsonrpc as rpc
+
+from .fakes import SOON, pair, read
+
+
+async def echo(request: rpc.Request) -> object:
+    return {"method": request.method, "params": read(request.params)}
+
+
+class Gate:
+    """A `Serve` that says when it was asked, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.open, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, request: rpc.Request) -> object:
+        self.asked.set()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return "open"
+
+
+async def soon(awaitable: Awaitable[object]) -> object:
+    async with asyncio.timeout(SOON):
+        return await awaitable
+
+
+async def test_calls_in_both_directions_are_answered_while_others_are_open() -> None:
+    gate = Gate()
+    left, right = pair(left=echo, right=gate)
+    slow = asyncio.ensure_future(left.call("slow"))
+    await soon(gate.asked.wait())
+    assert read(await right.call("back", [1])) == {"method": "back", "params": [1]}
+    gate.open.set()
+    assert read(await slow) == "open"
+
+
+async def test_a_hundred_calls_at_once_get_their_own_answers() -> None:
+    left, _ = pair(right=echo)
+    answers = await asyncio.gather(*(left.call(f"m{n}", n) for n in range(100)))
+    assert [read(a) for a in answers] == [{"method": f"m{n}", "params": n} for n in range(100)]
+
+
+async def test_cancelling_a_call_withdraws_it_at_the_other_end() -> None:
+    gate = Gate()
+    left, right = pair(right=gate)
+    call = asyncio.ensure_future(left.call("slow"))
+    await soon(gate.asked.wait())
+    call.cancel()
+    await soon(gate.cancelled.wait())
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not left.is_closed and not right.is_closed
+
+
+async def test_an_answer_that_arrives_in_the_turn_of_a_cancellation_settles_nothing() -> None:
+    sent: list[bytes] = []
+    left, _ = pair()
+    left._send = sent.append
+    call = asyncio.ensure_future(left.call("x"))
+    await asyncio.sleep(0)
+    call.cancel()
+    left.feed(rpc.encode(rpc.Answer(1, rpc.NULL)))
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_losing_the_pipe_fails_waiting_calls_at_once_and_stops_what_is_served() -> None:
+    gate = Gate()
+    left, right = pair(right=gate)
+    call = asyncio.ensure_future(left.call("slow"))
+    await soon(gate.asked.wait())
+    left.close()
+    with pytest.raises(errors.ConnectionLost):
+        await call
+    await soon(gate.cancelled.wait())
+    assert right.is_closed
+    with pytest.raises(errors.ConnectionLost):
+        await left.call("again")
+
+
+async def test_an_end_that_stops_tells_those_who_wait() -> None:
+    gate = Gate()
+    left, right = pair(right=gate)
+    call = asyncio.ensure_future(left.call("slow"))
+    await soon(gate.asked.wait())
+    await right.stop()
+    with pytest.raises((errors.Cancelled, errors.ConnectionLost)):
+        await call
+
+
+def raising(error: BaseException) -> Callable[[rpc.Request], Awaitable[object]]:
+    async def serve(request: rpc.Request) -> object:
+        raise error
+
+    return serve
+
+
+async def test_an_error_arrives_as_the_class_of_its_code() -> None:
+    left, _ = pair(right=raising(errors.ToolNotFound("Cannot call x: no such tool")))
+    with pytest.raises(errors.ToolNotFound, match="no such tool"):
+        await left.call("x")
+
+
+async def test_an_error_of_ours_crosses_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    left, _ = pair(right=raising(RuntimeError("/home/secret")))
+    with pytest.raises(errors.PctxError) as refused:
+        await left.call("x")
+    assert refused.value.message == "Internal error"
+    assert "/home/secret" in caplog.text
+
+
+async def test_notifications_are_heard_in_order_and_before_the_answer_that_follows() -> None:
+    heard: list[object] = []
+
+    async def serve(request: rpc.Request) -> object:
+        return list(heard)
+
+    left, _ = pair(right=serve, hear=lambda n: heard.append(read(n.params)))
+    for n in range(5):
+        left.notify("n", n)
+    assert read(await left.call("x")) == [0, 1, 2, 3, 4]
+
+
+async def test_nothing_is_left_when_a_channel_has_closed() -> None:
+    gate = Gate()
+    left, right = pair(right=gate)
+    calls = [asyncio.ensure_future(left.call("slow")) for _ in range(50)]
+    await soon(gate.asked.wait())
+    left.close()
+    await soon(asyncio.gather(left.closed(), right.closed()))
+    assert all(isinstance(e, errors.ConnectionLost) for e in await asyncio.gather(*calls, return_exceptions=True))
+    assert not left._awaited and not left._serving and not right._serving
