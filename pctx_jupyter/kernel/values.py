@@ -308,7 +308,7 @@ class _Walk:
             place, step, _ = place
             steps.append(step)
         steps.reverse()
-        shown = [_step(step) for step in steps]
+        shown = [path_step(step) for step in steps]
         if len(shown) > PATH_STEPS:
             shown[PATH_STEPS // 2 : -PATH_STEPS // 2] = ["…"]
         return errors.NotJson(f"{self._name}{''.join(shown)}: {reason}")
@@ -322,7 +322,8 @@ def _within(place: _Place | None, part: int) -> bool:
     return False
 
 
-def _step(step: int | str) -> str:
+def path_step(step: int | str) -> str:
+    """Spell one step into a value: ``[3]``, ``.status`` or ``['odd key']``."""
     if isinstance(step, int):
         return f"[{step}]"
     return f".{step}" if step.isidentifier() else f"[{_short(step)}]"

@@ -1,0 +1,249 @@
+"""Annotations that pydantic has no schema for: what such a parameter accepts, and what it receives.
+
+An annotation is rewritten before pydantic sees it: ``DataFrame`` becomes "anything, checked and converted by us", also
+inside ``dict[str, DataFrame]`` or ``DataFrame | None``. Inside a class of the user it stays what it is, and pydantic
+refuses it by name. Imports no library: an annotation can only be theirs if they are loaded already.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typing_extensions
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic_core import core_schema
+
+from . import values
+
+_TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
+"""Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""
+
+_ROWS = {"type": "array", "items": {"type": "object"}}
+_LIST = {"type": "array", "items": {}}
+_LIST_OR_OBJECT = {"anyOf": [_LIST, {"type": "object"}]}
+
+
+make_typed_dict: Any = typing_extensions.TypedDict
+"""Makes a TypedDict whose fields are known at run time only."""
+
+
+@dataclass(frozen=True, eq=False)  # hashable by identity, as typing wants of what stands in a union
+class Foreign:
+    """How pydantic treats one foreign type.
+
+    Args:
+        kind: The type.
+        make: Makes one of what JSON holds; raises ValueError if it cannot.
+        accepts, returns: JSON Schema of what goes in and of what comes out.
+    """
+
+    kind: type
+    make: Callable[[Any], Any]
+    accepts: dict[str, Any]
+    returns: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return dict(self.returns if handler.mode == "serialization" else self.accepts)
+
+    def converted(self, value: Any) -> Any:
+        """Return the value as one of the type."""
+        if isinstance(value, self.kind):
+            return value
+        try:
+            return self.make(value)
+        except Exception as error:
+            raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
+
+
+def rewrite(annotation: Any) -> Any:
+    """Return the annotation with every foreign type in it replaced by one that pydantic knows how to treat."""
+    return _Rewriting().rewrite(annotation)
+
+
+class _Rewriting:
+    def __init__(self) -> None:
+        self._made: dict[Any, Any] = {}
+
+    def rewrite(self, annotation: Any) -> Any:
+        if annotation is bytes:
+            return _BASE64
+        if isinstance(annotation, type) and (foreign := _foreign(annotation, ())) is not None:
+            return foreign
+        if _TYPED_DICTS_NEED_REWRITING and type(annotation) is typing._TypedDictMeta:  # type: ignore[attr-defined]
+            return self._typed_dict(annotation)
+        origin, args = get_origin(annotation), get_args(annotation)
+        if origin is None or origin is Literal:
+            return annotation
+        if isinstance(origin, type) and (foreign := _foreign(origin, args)) is not None:
+            return foreign
+        if origin is Annotated:
+            inner = self.rewrite(args[0])
+            return annotation if inner is args[0] else Annotated[(inner, *args[1:])]
+        rewritten = tuple(self.rewrite(arg) if not isinstance(arg, list) else arg for arg in args)
+        if all(new is old for new, old in zip(rewritten, args, strict=True)):
+            return annotation
+        if origin in (typing.Union, types.UnionType):
+            return typing.Union[rewritten]  # noqa: UP007  # as many as there are
+        if hasattr(annotation, "copy_with"):
+            return annotation.copy_with(rewritten)
+        return origin[rewritten]
+
+    def _typed_dict(self, old: Any) -> Any:
+        if old in self._made:
+            return self._made[old]
+        new = make_typed_dict(old.__name__, {})
+        self._made[old] = new  # before its fields: they may name it
+        # Where annotations are text, only the resolved ones say Required and NotRequired.
+        hints = typing_extensions.get_type_hints(old, include_extras=True)
+        required = {key for key, hint in hints.items() if _is_required(hint, key in old.__required_keys__)}
+        new.__annotations__ = {key: self.rewrite(_bare(hint)) for key, hint in hints.items()}
+        new.__required_keys__, new.__optional_keys__ = frozenset(required), frozenset(hints) - required
+        new.__module__, new.__qualname__, new.__doc__ = old.__module__, old.__qualname__, old.__doc__
+        if (config := getattr(old, "__pydantic_config__", None)) is not None:
+            new.__pydantic_config__ = config
+        return new
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) in (typing.Required, typing.NotRequired) else hint
+
+
+def _is_required(hint: Any, otherwise: bool) -> bool:
+    origin = get_origin(hint)
+    return origin is typing.Required or (otherwise and origin is not typing.NotRequired)
+
+
+def _foreign(kind: type, args: tuple[Any, ...]) -> Any:
+    library = kind.__module__.partition(".")[0]
+    module, find = sys.modules.get(library), _LIBRARIES.get(library)
+    if module is None or find is None:
+        return None
+    found = find(module, kind, args)
+    return None if found is None else Annotated[Any, found]
+
+
+def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
+    if issubclass(kind, np.ndarray):
+        scalar = next((get_args(arg)[0] for arg in args if get_origin(arg) is np.dtype), None)
+        dtype = scalar if isinstance(scalar, type) else None
+        return Foreign(kind, lambda value: np.asarray(value, dtype=dtype), _LIST, _LIST)
+    if issubclass(kind, np.timedelta64):  # numpy counts it among the integers, and reads no text into it
+        return None
+    for base, schema in (
+        (np.bool_, {"type": "boolean"}),
+        (np.datetime64, {"type": "string", "format": "date-time"}),
+        (np.integer, {"type": "integer"}),
+        (np.floating, {"type": "number"}),
+        (np.str_, {"type": "string"}),
+    ):
+        if issubclass(kind, base):
+            return _scalar(kind, kind, schema)
+    return None
+
+
+def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
+    moment = {"type": "string", "format": "date-time"}
+    lasting = {"type": "string", "format": "duration"}
+    text = {"type": "string"}
+    if issubclass(kind, pd.DataFrame):
+        return Foreign(kind, lambda value: kind(_rows(value)), _ROWS, _ROWS)
+    if issubclass(kind, pd.Series):
+        return Foreign(kind, lambda value: kind(_list(value)), _LIST, _LIST_OR_OBJECT)
+    if issubclass(kind, pd.Index):
+        return Foreign(kind, lambda value: pd.Index(_list(value)), _LIST, _LIST)
+    if issubclass(kind, pd.Timestamp):
+        return _scalar(kind, kind, moment)
+    if issubclass(kind, pd.Timedelta):
+        return _scalar(kind, kind, lasting)
+    if issubclass(kind, pd.Period):
+        return _scalar(kind, kind, text)
+    return None
+
+
+def _polars(pl: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
+    if issubclass(kind, pl.DataFrame):
+        return Foreign(kind, lambda value: kind(_rows(value), infer_schema_length=None), _ROWS, _ROWS)
+    if issubclass(kind, pl.Series):
+        return Foreign(kind, lambda value: kind(_list(value)), _LIST, _LIST)
+    return None
+
+
+_LIBRARIES: dict[str, Callable[[Any, type, tuple[Any, ...]], Foreign | None]] = {
+    "numpy": _numpy,
+    "pandas": _pandas,
+    "polars": _polars,
+}
+
+_PLAIN: dict[str, TypeAdapter[Any]] = {
+    "boolean": TypeAdapter(bool),
+    "integer": TypeAdapter(int),
+    "number": TypeAdapter(float),
+    "string": TypeAdapter(str),
+}
+
+
+def _scalar(kind: type, make: Callable[[Any], Any], schema: dict[str, Any]) -> Foreign:
+    plain = _PLAIN[schema["type"]]
+
+    def checked(value: Any) -> Any:
+        made = make(plain.validate_python(value, strict=True))
+        if made != made:  # NaT, for one: JSON has no such text
+            raise ValueError("it is not a time")
+        return made
+
+    return Foreign(kind, checked, schema, schema)
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ValueError("rows are needed: an array of objects")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("an array is needed")
+    return value
+
+
+class _Base64:
+    """Bytes as base64 text: the alphabet that JavaScript's ``atob`` reads; both alphabets are accepted."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_after_validator_function(self.decoded, core_schema.str_schema()),
+            python_schema=core_schema.bytes_schema(),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: base64.b64encode(value).decode(), when_used="json-unless-none"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "contentEncoding": "base64"}
+
+    def decoded(self, text: str) -> bytes:
+        """Return the bytes; raises ValueError."""
+        try:
+            padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+            return base64.b64decode(padded.translate(_STANDARD), validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"bytes are base64 text ({error})") from error
+
+
+_STANDARD = str.maketrans("-_", "+/")
+_BASE64 = Annotated[bytes, _Base64()]
