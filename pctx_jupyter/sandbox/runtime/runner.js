@@ -74,7 +74,7 @@ const charCodeAt = uncurry(String.prototype.charCodeAt);
 const indexOf = uncurry(String.prototype.indexOf);
 const slice = uncurry(String.prototype.slice);
 const toWellFormed = uncurry(/** @type {any} */ (String.prototype).toWellFormed);
-const regExpTest = uncurry(RegExp.prototype.test);
+const regExpExec = uncurry(RegExp.prototype.exec);
 const regExpToString = uncurry(RegExp.prototype.toString);
 const errorToString = uncurry(Error.prototype.toString);
 const bigIntValue = uncurry(BigInt.prototype.valueOf);
@@ -381,7 +381,8 @@ function explain(value, root, error) {
 }
 
 /** @param {string} name */
-const property = (name) => regExpTest(IDENTIFIER, name) ? "." + name : "[" + stringify(toWellFormed(name)) + "]";
+const property = (name) =>
+  regExpExec(IDENTIFIER, name) !== null ? "." + name : "[" + stringify(toWellFormed(name)) + "]";
 
 // ── Errors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -608,7 +609,7 @@ function define(target, name, value, what) {
 /** @param {any} module @param {{run: string | null, value: string | null}} entry */
 function valueOf(module, entry) {
   if (entry.run !== null && typeof module[entry.run] === "function") return module[entry.run]();
-  if (typeof module.run === "function") return module.run();
+  if (entry.value === null && typeof module.run === "function") return module.run();
   if (hasOwn(module, "default")) return typeof module.default === "function" ? module.default() : module.default;
   return entry.value === null ? undefined : module[entry.value];
 }
