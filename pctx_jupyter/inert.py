@@ -1,7 +1,7 @@
-"""Strangers' text as TypeScript: a literal, a property's name, a comment. Whatever it holds, it does nothing there.
+"""Strangers' text as TypeScript: a literal, a property's name, a comment. It does nothing there, whatever it is.
 
-The result is ASCII where a character could end a line, a comment, a string or a ``<script>``, turn the direction of
-text, or be half a surrogate pair. This module does not know what the text is for.
+What could end a line, a comment, a string or a ``<script>``, turn the direction of text, or is half a surrogate
+pair, is escaped, or left out of a comment. This module does not know what the text is for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A JSON Schema document: finds what a ``$ref`` points at, inside the document and nowhere else.
 
-Knows JSON pointers, ``$anchor``, ``$dynamicAnchor`` and ``$id``. It refuses to know what a schema means, and it
-fetches nothing: a reference to another document is answered with a `Problem`.
+Knows JSON pointers, ``$anchor``, ``$dynamicAnchor`` and ``$id``. It refuses to know what a schema means, and
+it fetches nothing: a reference to another document is answered with a `Problem`.
 
 Source: https://json-schema.org/draft/2020-12/json-schema-core#section-8
 """

@@ -1,9 +1,9 @@
 """One JSON Schema as a TypeScript type. Text in, text out; nothing is fetched and nothing raises.
 
 An object has the properties its schema lists, and others only where the schema speaks of them
-(``additionalProperties``, ``patternProperties``): so a misspelled field is an error, although the schema alone would
-allow it. What TypeScript cannot say, ranges and patterns for instance, goes into comments; what is wrong, circular,
-too deep or too large becomes ``any`` with a comment that says so.
+(``additionalProperties``, ``patternProperties``): so a misspelled field is an error, although the schema alone
+would allow it. What TypeScript cannot say, ranges and patterns for instance, goes into comments; what is
+wrong, circular, too deep or too large becomes ``any`` with a comment that says so.
 
 Knows nothing of tools and their names.
 """
@@ -88,6 +88,7 @@ _OBJECT_WORDS = frozenset(
         "unevaluatedProperties",
     }
 )
+_INDEX_WORDS = frozenset({"additionalProperties", "patternProperties", "propertyNames", "unevaluatedProperties"})
 _ARRAY_WORDS = frozenset({"items", "prefixItems"})
 _TEXTS = {
     "format": "format",
@@ -186,7 +187,7 @@ class _Writer:
         kind = schema.get("type", kinds)
         if kind.__class__ is str and _COMBINING.isdisjoint(schema):
             if kind != "object" and kind != "array":
-                return _PLAIN.get(cast(str, kind)) or _degraded(f"unknown type {kind}")
+                return _PLAIN.get(kind) or _degraded(f"unknown type {kind}")
             if "$id" not in schema:
                 return self.nested(schema, [kind])
         base, self.base = self.base, base_of(schema, self.base)
@@ -213,9 +214,9 @@ class _Writer:
 
     def kind(self, kind: object, schema: Schema) -> Type:
         if kind == "object":
-            return self.object(schema)
+            return self.object_type(schema)
         if kind == "array":
-            return self.array(schema)
+            return self.array_type(schema)
         return (_PLAIN.get(kind) if isinstance(kind, str) else None) or _degraded(f"unknown type {kind!r:.40}")
 
     def combined(self, schema: Schema, kinds: list[object] | None) -> Type:
@@ -241,11 +242,9 @@ class _Writer:
         return _union([written, NULL]) if schema.get("nullable") is True and written is not ANY else written
 
     def conjuncts(self, schema: Schema, kinds: list[object] | None) -> list[Type]:
-        """What ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, ``then`` and ``else`` say, but for those that say nothing."""
-        parts: list[Type] = []
-        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
-            if isinstance(ref := schema.get(keyword), str):
-                parts.append(self.ref(ref))
+        """What ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, ``then`` and ``else`` say, where they say something."""
+        refs = (schema.get(keyword) for keyword in ("$ref", "$dynamicRef", "$recursiveRef"))
+        parts = [self.ref(ref) for ref in refs if isinstance(ref, str)]
         if isinstance(every := schema.get("allOf"), list):
             parts += [self.of(member, kinds) for member in every[:MOST_MEMBERS]]
         for keyword in ("anyOf", "oneOf"):
@@ -314,13 +313,13 @@ class _Writer:
         """Write the named type of one target."""
         name, base, circle = self.names[key], self.base, self.circle
         self.base, self.circle = target.base, circle | {key}
-        schema = cast(Schema, target.schema)
+        schema = cast("Schema", target.schema)
         text = self.of(schema).text
         self.base, self.circle = base, circle
         self.types[name] = f"{self.doc(schema)}type {name} = {text};"
 
     def new_name(self, target: Target) -> str:
-        title = cast(Schema, target.schema).get("title")
+        title = cast("Schema", target.schema).get("title")
         hint = target.place or (title if isinstance(title, str) else "") or self.root
         plain = self.naming.format(names.type_name(hint))
         name, number = plain, 1
@@ -342,12 +341,12 @@ class _Writer:
         self.circle = circle
         return written
 
-    def object(self, schema: Schema) -> Type:
+    def object_type(self, schema: Schema) -> Type:
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             properties = {}
         listed = schema.get("required")
-        required = frozenset(filter(_is_string, listed)) if isinstance(listed, list) else frozenset()
+        required = dict.fromkeys(filter(_is_string, listed)) if isinstance(listed, list) else {}
         lines: list[str] = []
         values: list[Type] = []
         some_optional = False
@@ -360,16 +359,16 @@ class _Writer:
             some_optional |= mark == "?"
             doc = self.doc(value) if isinstance(value, dict) else ""
             lines.append(f"{doc}{inert.property_name(name)}{mark}: {written.text};")
-        # Beside other keywords a name in `required` adds nothing but its presence: unknown leaves their type alone.
+        # Beside other keywords a name in `required` adds its presence: unknown leaves their type alone.
         unsaid = "any" if "type" in schema and _COMBINING.isdisjoint(schema) else "unknown"
-        more = [name for name in cast("list[str]", listed or []) if name in required and name not in properties]
-        for name in list(dict.fromkeys(more))[:MOST_PROPERTIES]:
+        for name in [name for name in required if name not in properties][:MOST_PROPERTIES]:
             lines.append(f"{inert.property_name(name)}: {unsaid};")
             values.append(ANY)
-        if (index := self.index(schema, values, len(properties), some_optional)) is not None:
-            if not lines and index[0] == "{":
+        if not _INDEX_WORDS.isdisjoint(schema) or len(properties) > MOST_PROPERTIES:
+            index = self.index(schema, values, len(properties), some_optional)
+            if index[:1] == "{":
                 return Type(index)
-            lines.append(index)
+            lines += filter(None, [index])
         if not lines:
             return Type("{}") if "properties" in schema or schema.get("additionalProperties") is False else OBJECT
         text = "\n".join(lines)
@@ -377,8 +376,11 @@ class _Writer:
             return Type("{ " + text.replace("\n", " ")[:-1] + " }")
         return Type("{\n  " + text.replace("\n", "\n  ") + "\n}")
 
-    def index(self, schema: Schema, values: list[Type], listed: int, some_optional: bool) -> str | None:
-        """The index signature, for properties that are not listed; a mapped type when there is nothing else."""
+    def index(self, schema: Schema, values: list[Type], listed: int, some_optional: bool) -> str:
+        """The index signature, for properties that are not listed; "" for none.
+
+        Where nothing but the allowed names is known, it is a whole type: ``{ [key in "a" | "b"]?: number }``.
+        """
         others: list[Type] = []
         match schema.get("patternProperties"):
             case dict() as patterns:
@@ -393,14 +395,14 @@ class _Writer:
             value = _union(others).text if others else "any"
             return f"{{ [key in {_enumeration(allowed, None).text}]?: {value} }}"
         if not others:
-            return None
+            return ""
         # TypeScript wants every listed property to be one of the indexed type.
         if values:
             others += values + ([Type("undefined")] if some_optional else [])
         written = _union(others)
         return f"[key: string]: {written.text if len(written.text) <= 2 * WIDEST or not values else 'any'};"
 
-    def array(self, schema: Schema) -> Type:
+    def array_type(self, schema: Schema) -> Type:
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:
@@ -440,11 +442,11 @@ class _Writer:
         return f"/** {' '.join(filter(None, said))} */\n" if said else ""
 
     def inner(self, schema: Schema) -> Iterator[Schema]:
-        """Schemas whose ranges and formats belong to the property: the one besides null, a simple reference's, an item's."""
+        """Schemas whose ranges and formats are the property's: the one besides null, an item's, a simple target."""
         if isinstance(ref := schema.get("$ref"), str):
             target = self.document.resolve(ref, self.base)
             if isinstance(target, Target) and _simple(target.schema) is not None:
-                yield cast(Schema, target.schema)
+                yield cast("Schema", target.schema)
         for keyword in ("anyOf", "oneOf", "allOf"):
             if isinstance(members := schema.get(keyword), list) and len(members) <= 2:
                 some = [member for member in members if member != {"type": "null"}]

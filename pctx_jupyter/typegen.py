@@ -1,9 +1,9 @@
 """Tools → TypeScript declarations: what a model reads, a type check knows and an editor completes.
 
 Text to text, the same tools always giving the same text, whatever their order. A namespace is a ``declare
-namespace``; one that has the name of a global of JavaScript adds to that global's interface instead, as ``declare
-namespace Math`` would not merge with it. Types that tools of a namespace share are written once; two different types
-of one name are told apart by the tool's name. `shapes` writes the types, `inert` what strangers wrote.
+namespace``; one with the name of a JavaScript global adds to that global's interface instead, as ``declare
+namespace Math`` would not merge with it. Types that tools of a namespace share are written once; two different
+types of one name are told apart by the tool's name. `shapes` writes the types, `inert` what strangers wrote.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
 
     Args:
         tools: With canonical names that are unique.
-        aliases: Also declare the registered spellings, which programs may use: for a type check. What people and
-            models read does without.
+        aliases: Also declare the registered spellings, which programs may use: for a type check. What people
+            and models read does without.
 
     Returns:
         A script for TypeScript 6, ending in a line end; "" for no tools. It declares, and does nothing when run.
