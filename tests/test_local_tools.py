@@ -1,0 +1,179 @@
+"""One client's methods, over a channel crossed in memory; the sandbox is a function."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.channel import Channel, Serve, crossed, refuse_all
+from pctx_jupyter.local_tools import LocalTools
+from pctx_jupyter.result import Emit, Output
+from pctx_jupyter.session import Job, Registry, ServeCall
+from pctx_jupyter.settings import Settings
+
+from .fakes import SOON, FakeClock, FakeSandbox, read
+
+SETTINGS = Settings(max_message_bytes=100_000)
+
+
+class Client:
+    """A client's end of a door, and what it heard."""
+
+    def __init__(self, registry: Registry, serve: Serve = refuse_all) -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self.channel, _ = crossed(
+            lambda send: Channel(
+                send, serve=serve, hear=self._hear, name="client", max_bytes=SETTINGS.max_message_bytes
+            ),
+            lambda send: LocalTools(registry, SETTINGS, send).channel,
+        )
+
+    def _hear(self, notification: rpc.Notification) -> None:
+        self.heard.append((notification.method, read(notification.params)))
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        async with asyncio.timeout(SOON):
+            return read(await self.channel.call(method, params))
+
+
+async def call_tool(job: Job, serve: ServeCall, emit: Emit) -> object:
+    """A program that prints, then calls Math.double with its input n."""
+    emit(Output("stdout", "hello\n"))
+    return await serve("Math.double", rpc.raw({"n": read(job.inputs["n"])}))
+
+
+def registry(sandbox: FakeSandbox) -> Registry:
+    return Registry(sandbox, SETTINGS, FakeClock())
+
+
+async def doubled(request: rpc.Request) -> object:
+    asked = read(request.params)
+    assert (request.method, asked["name"]) == ("execute_tool", "math.double")
+    return asked["arguments"]["n"] * 2
+
+
+async def test_the_first_frame_names_the_session() -> None:
+    sessions = registry(FakeSandbox())
+    client = Client(sessions)
+    await client.ask("list_functions")
+    assert client.heard[0] == ("session_created", {"session_id": next(iter(sessions)).id})
+
+
+async def test_a_program_calls_a_tool_of_the_connection_that_runs_it() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    assert await client.ask("register_tool", namespace="math", name="double") == {"success": True}
+    answer = await client.ask("execute", code="…", inputs={"n": 21})
+    assert {k: answer[k] for k in ("value", "stdout", "stderr", "success")} == {
+        "value": 42,
+        "stdout": "hello\n",
+        "stderr": "",
+        "success": True,
+    }
+    assert [method for method, _ in client.heard] == ["session_created"]
+
+
+async def test_events_are_told_to_the_client_that_asked_for_them() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    await client.ask("register_tool", namespace="math", name="double")
+    await client.ask("execute", code="…", inputs={"n": 21}, events=True, execution_id="mine")
+    assert [(m, p["execution_id"], p.get("type") or p.get("text")) for m, p in client.heard[1:]] == [
+        ("output", "mine", "hello\n"),
+        ("event", "mine", "call_started"),
+        ("event", "mine", "call_ended"),
+    ]
+
+
+async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:
+    caught: list[errors.ToolFailed] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        try:
+            return await serve("Math.double", None)
+        except errors.ToolFailed as error:
+            caught.append(error)
+            raise
+
+    async def broken(request: rpc.Request) -> object:
+        raise errors.ToolFailed("division by zero", name="ZeroDivisionError", token="e3")
+
+    client = Client(registry(FakeSandbox(act)), serve=broken)
+    await client.ask("register_tool", namespace="math", name="double")
+    with pytest.raises(errors.PctxError):
+        await client.ask("execute", code="1")
+    assert [(e.message, e.name, e.token) for e in caught] == [("division by zero", "ZeroDivisionError", "e3")]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("nonsense", {}, -32601),
+        ("register_tool", {}, -32602),
+        ("register_tool", {"namespace": 1, "name": "x"}, -32602),
+        ("register_tool", {"namespace": "a", "name": ""}, -32602),
+        ("register_tool", {"namespace": "a", "name": "x", "input_schema": "text"}, -32602),
+        ("register_tool", {"namespace": "taken", "name": "tool"}, -32000),
+        ("unregister_tool", {"namespace": "no", "name": "such"}, -32001),
+        ("get_function_details", {"functions": ["No.such"]}, -32001),
+        ("execute", {}, -32602),
+        ("execute", {"code": None}, -32602),
+        ("execute", {"code": "1", "inputs": [1]}, -32602),
+        ("execute", {"code": "1", "tools": ["No.*"]}, -32001),
+    ],
+)
+async def test_a_wrong_request_has_its_code(method: str, params: dict[str, Any], code: int) -> None:
+    client = Client(registry(FakeSandbox()))
+    await client.ask("register_tool", namespace="taken", name="tool")
+    with pytest.raises(errors.PctxError) as refused:
+        await client.ask(method, **params)
+    assert refused.value.code == code
+
+
+async def test_functions_are_listed_and_described_by_their_canonical_names() -> None:
+    client = Client(registry(FakeSandbox()))
+    schema = {"type": "object"}
+    await client.ask("register_tool", namespace="my_math", name="add_all", description="Adds.", input_schema=schema)
+    listed = {"name": "MyMath.addAll", "description": "Adds.", "input_schema": schema, "output_schema": None}
+    assert await client.ask("list_functions") == {"functions": [listed]}
+    details = await client.ask("get_function_details", functions=["my_math.add_all"])
+    assert details == {"my_math.add_all": listed | {"name": "addAll", "namespace": "MyMath"}}
+
+
+async def test_sessions_do_not_see_each_other() -> None:
+    sessions = registry(FakeSandbox(call_tool))
+    one, other = Client(sessions, serve=doubled), Client(sessions, serve=doubled)
+    await one.ask("register_tool", namespace="math", name="double")
+    assert await other.ask("list_functions") == {"functions": []}
+    with pytest.raises(errors.ToolNotFound):
+        await other.ask("execute", code="…", inputs={"n": 1})
+    await other.ask("register_tool", namespace="math", name="double")
+
+
+async def test_a_client_that_goes_takes_its_tools_and_fails_its_callers_at_once() -> None:
+    asked, stopped = asyncio.Event(), asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        try:
+            return await serve("Math.double", None)
+        finally:
+            stopped.set()
+
+    async def hangs(request: rpc.Request) -> object:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    sessions = registry(FakeSandbox(act))
+    client = Client(sessions, serve=hangs)
+    await client.ask("register_tool", namespace="math", name="double")
+    running = asyncio.ensure_future(client.ask("execute", code="1"))
+    async with asyncio.timeout(SOON):
+        await asked.wait()
+        client.channel.close()
+        await stopped.wait()
+        with pytest.raises(errors.ConnectionLost):
+            await running
+    assert len(sessions) == 0

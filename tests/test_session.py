@@ -1,0 +1,177 @@
+"""Sessions and their registry: a fake sandbox that is a function, and a clock that is told the time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors, wire
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Output
+from pctx_jupyter.session import Job, ProgramStopped, ProgramThrew, Registry, ServeCall, Session
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools import Call, Tool
+
+from .fakes import FakeClock, FakeSandbox, read
+
+
+def session(sandbox: FakeSandbox, settings: Settings | None = None) -> Session:
+    return Registry(sandbox, settings or Settings(), FakeClock()).open()
+
+
+async def double(call: Call) -> Raw:
+    return rpc.raw(2 * read(call.arguments)["n"])
+
+
+async def test_a_value_comes_back_as_it_was_written() -> None:
+    result = await session(FakeSandbox(lambda job, serve, emit: {"a": [1, None]})).execute("1")
+    assert read(result.value) == {"a": [1, None]}
+
+
+async def test_a_program_calls_a_tool_and_every_step_is_told_in_order() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "before\n"))
+        value = read(await serve("Math.double", Raw(b'{"n": 4}')))
+        emit(Output("stderr", "after\n"))
+        return value
+
+    heard: list[Event] = []
+    one = session(FakeSandbox(act))
+    one.register(Tool("math", "double"), double)
+    result = await one.execute("…", emit=heard.append)
+    assert (read(result.value), result.stdout, result.stderr) == (8, "before\n", "after\n")
+    assert [type(event) for event in heard] == [Output, CallStarted, CallEnded, Output]
+    assert not one.executions
+
+
+async def test_only_what_is_offered_can_be_called() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        return await serve("Math.double", None)
+
+    one = session(FakeSandbox(act))
+    one.register(Tool("math", "double"), double)
+    one.register(Tool("math", "halve"), double)
+    with pytest.raises(errors.ToolNotFound, match="not offered"):
+        await one.execute("…", tools=["Math.halve"])
+
+
+async def test_a_tool_unregistered_during_an_execution_is_not_found_by_its_next_call() -> None:
+    one = session(FakeSandbox())
+    called: list[str] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        called.append(read(await serve("Math.double", Raw(b'{"n":1}'))))
+        one.catalog.remove("Math.double")
+        return await serve("Math.double", Raw(b'{"n":1}'))
+
+    one._run = FakeSandbox(act)
+    one.register(Tool("math", "double"), double)
+    with pytest.raises(errors.ToolNotFound):
+        await one.execute("…")
+    assert called == [2]
+
+
+async def test_a_failed_call_is_told_with_its_error() -> None:
+    async def broken(call: Call) -> Raw:
+        raise errors.ToolFailed("no such city", name="KeyError")
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        with pytest.raises(errors.ToolFailed):
+            await serve("Weather.now", None)
+        return "caught"
+
+    heard: list[Event] = []
+    one = session(FakeSandbox(act))
+    one.register(Tool("weather", "now"), broken)
+    assert read((await one.execute("…", emit=heard.append)).value) == "caught"
+    assert [e.error for e in heard if isinstance(e, CallEnded)] == ["no such city"]
+
+
+async def test_a_program_that_throws_is_a_failure_with_its_output() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "so far\n"))
+        raise ProgramThrew(wire.Thrown("TypeError", "no", "TypeError: no\n    at program.ts:2:3", phase="run"))
+
+    with pytest.raises(errors.ExecutionFailed) as failed:
+        await session(FakeSandbox(act)).execute("a\n  b()")
+    assert (failed.value.failure.name, failed.value.failure.line, failed.value.failure.column) == ("TypeError", 2, 3)
+    assert failed.value.stdout == "so far\n"
+    assert "b()" in (failed.value.failure.frame or "")
+
+
+async def test_a_program_stopped_at_a_limit_names_it() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        raise ProgramStopped("MemoryError", "stopped at memory_mb")
+
+    with pytest.raises(errors.LimitExceeded, match="memory_mb"):
+        await session(FakeSandbox(act)).execute("1")
+
+
+async def test_time_limits_are_the_requests_up_to_the_longest() -> None:
+    sandbox = FakeSandbox()
+    one = session(sandbox, Settings(max_timeout_s=100))
+    for asked in (None, 5, 1e9):
+        await one.execute("1", timeout_s=asked)
+    assert [job.limits.timeout_s for job in sandbox.jobs] == [60, 5, 100]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout_s": 0},
+        {"timeout_s": -1},
+        {"timeout_s": float("nan")},
+        {"inputs": {"not a name": rpc.NULL}},
+        {"inputs": {"await": rpc.NULL}},
+        {"inputs": {"Math": rpc.NULL}},
+        {"execution_id": ""},
+        {"execution_id": "x" * 101},
+        {"code": "x" * 2_000_000},
+    ],
+)
+async def test_a_wrong_request_is_refused_and_nothing_runs(wrong: dict[str, object]) -> None:
+    sandbox = FakeSandbox()
+    one = session(sandbox)
+    one.register(Tool("math", "double"), double)
+    with pytest.raises(errors.InvalidParams):
+        await one.execute(**{"code": "1"} | wrong)  # type: ignore[arg-type]
+    assert sandbox.jobs == []
+
+
+async def test_an_execution_id_in_use_is_refused() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        started.set()
+        await release.wait()
+        return 1
+
+    one = session(FakeSandbox(act))
+    first = asyncio.ensure_future(one.execute("1", execution_id="mine"))
+    await started.wait()
+    with pytest.raises(errors.InvalidParams, match="execution_id"):
+        await one.execute("1", execution_id="mine")
+    release.set()
+    assert (await first).execution_id == "mine"
+
+
+async def test_an_idle_session_expires_and_an_attached_or_busy_one_does_not() -> None:
+    clock = FakeClock()
+    registry = Registry(FakeSandbox(), Settings(session_idle_s=10), clock)
+    idle, attached, used = registry.open(), registry.open(), registry.open()
+    attached.is_attached = True
+    clock.now += 9
+    await used.execute("1")
+    clock.now += 1
+    assert registry.expire() == [idle]
+    assert registry.get(idle.id) is None
+    assert set(registry) == {attached, used}
+
+
+def test_session_ids_are_unguessable() -> None:
+    registry = Registry(FakeSandbox(), Settings(), FakeClock())
+    ids = {registry.open().id for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(id) >= 22 for id in ids)
