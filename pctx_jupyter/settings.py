@@ -12,8 +12,9 @@ from typing import Any
 MIB = 1 << 20
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str, *, least: int | None = None, most: int | None = None) -> Any:
+    """A field with its help text; a number must be above 0, or lie from `least` to `most` where these are given."""
+    return field(default=default, metadata={"help": help, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ class Settings:
         64 * MIB, "Bytes one message on a connection may have; a larger one fails its own request only."
     )
     sandboxes: int = _setting(16, "Sandboxes that may run at the same time; further executions wait their turn.")
-    warm_sandboxes: int = _setting(2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.")
+    warm_sandboxes: int = _setting(
+        2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.", least=0
+    )
     queue_s: float = _setting(30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy.")
     tools: int = _setting(10_000, "Tools one session may register.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
@@ -57,6 +60,8 @@ class Settings:
         1,
         "Layers of isolation required: 1 is Deno's permissions; 2 also demands the operating system's (Linux, "
         "Landlock), and refuses to run programs where it is missing.",
+        least=1,
+        most=2,
     )
     jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
     deno: str = _setting("", "Path of the Deno executable; empty: the one that came with the deno package.")

@@ -1,0 +1,73 @@
+"""Settings as traits: ``c.Pctx.timeout_s = 30`` in any Jupyter or IPython configuration, or ``--Pctx.timeout_s=30``.
+
+One trait per field of `Limits` and `Settings`, made from the fields: names, types, defaults, bounds and help texts are
+theirs. Imports traitlets and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from traitlets import Bool, Float, HasTraits, Int, TraitType, Unicode
+from traitlets.config import Configurable
+
+from .settings import Limits, Settings
+
+_LIMITS = {limit.name: limit for limit in fields(Limits)}
+_SETTINGS = {setting.name: setting for setting in fields(Settings) if setting.name != "limits"}
+
+
+class _Bounded:
+    """A number above 0, or within the bounds that its metadata give."""
+
+    info_text: str
+    metadata: dict[str, Any]
+
+    def validate(self, obj: HasTraits, value: object) -> Any:
+        number = super().validate(obj, value)  # type: ignore[misc]  # of the number trait it is mixed into
+        least, most = self.metadata["least"], self.metadata["most"]
+        if not math.isfinite(number) or not (number > 0 if least is None else number >= least):
+            self.error(obj, number)  # type: ignore[attr-defined]
+        if most is not None and number > most:
+            self.error(obj, number)  # type: ignore[attr-defined]
+        return number
+
+    def info(self) -> str:
+        least, most = self.metadata["least"], self.metadata["most"]
+        lower = "above 0" if least is None else f"of at least {least}"
+        return f"{self.info_text} {lower}" + ("" if most is None else f" and at most {most}")
+
+
+class Number(_Bounded, Float):  # type: ignore[type-arg]
+    """As the command line's help calls it."""
+
+    info_text = "a number"
+
+
+class WholeNumber(_Bounded, Int):  # type: ignore[type-arg]
+    """As the command line's help calls it."""
+
+    info_text = "a whole number"
+
+
+_KINDS: dict[type, type[TraitType[Any, Any]]] = {float: Number, int: WholeNumber, bool: Bool, str: Unicode}
+
+
+def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
+    assert setting.default is not MISSING
+    trait = _KINDS[type(setting.default)](setting.default, help=setting.metadata["help"])
+    return trait.tag(config=True, least=setting.metadata["least"], most=setting.metadata["most"])
+
+
+class Pctx(Configurable):
+    """Limits and switches of pctx: of the server extension, and of an engine embedded in a kernel."""
+
+    # A class body's own names, filled in before traitlets reads them.
+    vars().update({name: _trait(setting) for name, setting in (_LIMITS | _SETTINGS).items()})
+
+    def settings(self) -> Settings:
+        """What is configured, as the value every part of pctx is given."""
+        limits = Limits(**{name: getattr(self, name) for name in _LIMITS})
+        return Settings(limits=limits, **{name: getattr(self, name) for name in _SETTINGS})

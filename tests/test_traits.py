@@ -1,0 +1,57 @@
+"""Settings as traits: everything real, nothing started."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from traitlets import TraitError
+from traitlets.config import Config
+
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.traits import Pctx
+
+
+def configured(**values: object) -> Pctx:
+    return Pctx(config=Config(Pctx=values))
+
+
+def test_nothing_configured_gives_the_defaults() -> None:
+    assert Pctx().settings() == Settings()
+
+
+def test_each_field_is_a_trait_with_its_help_and_its_default() -> None:
+    traits = Pctx.class_own_traits(config=True)
+    known = {field.name: field for field in (*fields(Limits), *fields(Settings)) if field.name != "limits"}
+    assert traits.keys() == known.keys()
+    for name, field in known.items():
+        assert traits[name].help == field.metadata["help"]
+        assert traits[name].default_value == field.default
+
+
+def test_what_is_configured_reaches_limits_and_settings() -> None:
+    settings = configured(timeout_s=5, sandboxes=3, deno="/opt/deno", jitless=True).settings()
+    assert settings.limits.timeout_s == 5
+    assert (settings.sandboxes, settings.deno, settings.jitless) == (3, "/opt/deno", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("timeout_s", 0, "a number above 0"),
+        ("ping_s", float("nan"), "a number above 0"),
+        ("queue_s", float("inf"), "a number above 0"),
+        ("calls", -1, "a whole number above 0"),
+        ("calls", 1.5, "a whole number above 0"),
+        ("warm_sandboxes", -1, "a whole number of at least 0"),
+        ("layers", 0, "at least 1 and at most 2"),
+        ("layers", 3, "at least 1 and at most 2"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object, expected: str) -> None:
+    with pytest.raises(TraitError, match=f"'{name}' trait.*{expected}"):
+        configured(**{name: value})
+
+
+def test_none_kept_warm_is_a_legal_wish() -> None:
+    assert configured(warm_sandboxes=0).settings().warm_sandboxes == 0
