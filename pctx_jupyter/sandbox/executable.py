@@ -1,0 +1,91 @@
+"""Finds Deno and makes sure it is one whose sandbox holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from asyncio.subprocess import DEVNULL, PIPE
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import errors
+from . import flags
+
+OLDEST = (2, 8, 1)
+"""Older ones have known ways around their permissions."""
+
+TOO_NEW = (3,)
+"""Nobody has tried these; a new major version may change what the flags mean."""
+
+CURE = 'install a fitting one with: pip install "deno>=2.8.1,<3"'
+ANSWER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """A Deno that may run programs."""
+
+    path: str
+    version: str
+
+
+async def find(configured: str) -> Executable:
+    """Find Deno and ask for its version.
+
+    Args:
+        configured: The path the administrator chose (`Settings.deno`); empty: the one of the deno package.
+
+    Raises:
+        SandboxUnavailable: It is missing, does not start, or has a version we do not trust.
+    """
+    path = _configured(configured) if configured else _packaged()
+    said = await _ask_version(path)
+    match = re.match(r"deno (\d+)\.(\d+)\.(\d+)\S*", said)
+    if match is None:
+        raise errors.SandboxUnavailable(f"Cannot start a sandbox: the executable chosen as Deno is none; {CURE}")
+    name, version = match[0], tuple(int(part) for part in match.groups())
+    if version < OLDEST or version >= TOO_NEW:
+        why = "has known ways out of its sandbox" if version < OLDEST else "is newer than this package knows"
+        raise errors.SandboxUnavailable(f"Cannot start a sandbox: {name} {why}; {CURE}")
+    return Executable(path, name.removeprefix("deno "))
+
+
+def _configured(path: str) -> str:
+    if not os.access(path, os.X_OK) or not Path(path).is_file():
+        raise errors.SandboxUnavailable(
+            f"Cannot start a sandbox: {path} (Pctx.deno) is no executable file; correct it, or leave it empty"
+        )
+    return os.path.realpath(path)
+
+
+def _packaged() -> str:
+    try:
+        from deno import find_deno_bin
+
+        return os.path.realpath(str(find_deno_bin()))
+    except (ImportError, FileNotFoundError):
+        raise errors.SandboxUnavailable(f"Cannot start a sandbox: Deno is not installed; {CURE}") from None
+
+
+async def _ask_version(path: str) -> str:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            path, "--version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=flags.ENVIRONMENT, cwd="/"
+        )
+    except OSError as error:
+        raise errors.SandboxUnavailable(
+            f"Cannot start a sandbox: Deno does not start ({error.strerror}); {CURE}"
+        ) from None
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        raise errors.SandboxUnavailable(
+            f"Cannot start a sandbox: Deno does not tell its version within {ANSWER_S:g} s; {CURE}"
+        ) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    return said.decode(errors="replace")

@@ -1,0 +1,91 @@
+"""The policy of a sandbox on one screen: Deno's arguments, its environment, what it may read, its limits.
+
+It knows what a sandbox is allowed, and why; it refuses to know how processes start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..settings import MIB, Limits
+
+RUNTIME = Path(__file__).resolve().parent / "runtime"
+RUNNER = str(RUNTIME / "runner.js")
+IMPORT_MAP = str(RUNTIME / "import_map.json")
+
+ENVIRONMENT = {
+    "DENO_DIR": "/dev/null/x",  # cannot be made: nothing reaches the disk, nothing outlives a run
+    "DENO_EMIT_CACHE_MODE": "disable",  # else the first TypeScript import spends 150 ms on failing writes
+    "DENO_NO_PACKAGE_JSON": "1",
+    "DENO_NO_UPDATE_CHECK": "1",  # else a process that lives some seconds opens network sockets
+    "HOME": "/nonexistent",  # unset, Deno would read the account's .npmrc
+    "NO_COLOR": "1",
+    "TZ": "UTC",  # the same on every host, and none of its business
+}
+"""All a sandbox inherits."""
+
+
+def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
+    """The command line of one sandbox. No permission is granted, so no partial grant can be bypassed."""
+    return [
+        deno,
+        "run",  # not `eval`, which grants everything
+        "--no-prompt",
+        "--no-remote",  # https: and jsr: imports
+        "--no-npm",
+        "--cached-only",  # a third lock, for npm packages that were cached once
+        "--no-config",
+        "--no-lock",
+        "--no-code-cache",
+        "--node-modules-dir=none",
+        f"--import-map={IMPORT_MAP}",  # every node: module throws
+        f"--v8-flags=--max-old-space-size={limits.heap_mb}" + (",--jitless" if jitless else ""),
+        RUNNER,
+    ]
+
+
+def readable(deno: str) -> list[str]:
+    """The paths that stay readable and executable under Landlock, for the process as a whole.
+
+    Never a path below /proc/self: rules hold what a path meant to whoever made them, and that is not the sandbox.
+    """
+    return [deno, RUNNER, IMPORT_MAP, "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/dev/urandom"]
+
+
+def restrict(pid: int, limits: Limits) -> None:
+    """Set the limits of the operating system on a running sandbox (Linux; elsewhere it does nothing).
+
+    Only once it is ready: before, V8 reserves address space that any sensible limit would refuse.
+
+    Raises:
+        ProcessLookupError: It has ended.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    try:
+        with Path(f"/proc/{pid}/status").open() as lines:
+            data = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData"))
+    except (FileNotFoundError, StopIteration):
+        raise ProcessLookupError(pid) from None
+    memory = data + limits.memory_mb * MIB
+    for what, soft, hard in (
+        (resource.RLIMIT_DATA, memory, memory),
+        # The soft limit's own signal tells a spent budget from a kill.
+        (resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 64, 64),
+    ):
+        resource.prlimit(pid, what, (soft, hard))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory a process occupies, shared mappings included; 0 when unknown."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, IndexError, ValueError):
+        return 0

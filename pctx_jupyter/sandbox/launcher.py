@@ -1,0 +1,162 @@
+"""Starts sandboxes: a tiny process of its own, run as ``python -I -S launcher.py``; Linux, standard library only.
+
+It exists because three things have to happen between a sandbox's birth and Deno's first instruction, and a threaded
+server can safely do none of them: Landlock, the parent-death signal, a session of its own. One thread, one loop; it
+never sees a program.
+
+    argv     FD PARENT-PID  readable paths…  --  environment, NAME=value…  --  command…
+    says     "ready LAYERS"                    once; 2 layers with Landlock, 1 without
+    hears    "start ID"  + 2 descriptors       the sandbox's end of its pipe (stdin and stdout), and its stderr
+    says     "started ID PID"  + 1 descriptor  the sandbox's pidfd
+             "refused ID ERRNO"                it could not be forked
+             "ended ID STATUS"                 negative: the signal that ended it
+
+on a SOCK_SEQPACKET socket, a datagram each. When the host dies, it dies; when it dies, every sandbox does.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
+LANDLOCK_VERSION, LANDLOCK_PATH_BENEATH = 1, 1
+EXECUTE, READ_FILE, READ_DIR = 1, 4, 8
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def fail(what: str) -> OSError:
+    """The error of a system call that just failed."""
+    code = ctypes.get_errno()
+    return OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies."""
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        raise fail("PR_SET_PDEATHSIG")
+    if os.getppid() != parent:  # it died before that line
+        os._exit(1)
+
+
+def landlock_rules(paths: list[str]) -> "int | None":
+    """Make a Landlock rule set: read and execute these paths, no other file; no TCP, no signals out of the sandbox.
+
+    Returns its descriptor, or None where the kernel has no Landlock.
+    """
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_VERSION)
+    if version <= 0:
+        return None
+    files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1  # every right on files this version knows
+    tcp = scopes = 0b11  # bind and connect; abstract Unix sockets and signals
+    attributes = struct.pack("QQQ", files, tcp, scopes)[: 8 if version < 4 else 16 if version < 6 else 24]
+    rules = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if rules < 0:
+        raise fail("landlock_create_ruleset")
+    for path in filter(os.path.exists, paths):
+        allowed = EXECUTE | READ_FILE | (READ_DIR if os.path.isdir(path) else 0)  # noqa: PTH112 (few imports)
+        file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        if libc.syscall(LANDLOCK_ADD_RULE, rules, LANDLOCK_PATH_BENEATH, struct.pack("<Qi", allowed, file), 0):
+            raise fail(f"landlock_add_rule {path}")
+        os.close(file)
+    return int(rules)
+
+
+def restrict(rules: "int | None") -> None:
+    """Put this process, and all it will start, under the rules: each time in a domain of its own."""
+    if rules is not None and libc.syscall(LANDLOCK_RESTRICT_SELF, rules, 0):
+        raise fail("landlock_restrict_self")
+
+
+class Launcher:
+    """Forks a sandbox for each request, and reports its end."""
+
+    def __init__(self, host: socket.socket, rules: "int | None", environment: "dict[str, str]", command: "list[str]"):
+        self.host, self.rules, self.environment, self.command = host, rules, environment, command
+        self.pid = os.getpid()
+        self.children: dict[int, tuple[int, int]] = {}  # pidfd → the host's id, pid
+        self.poll = select.poll()
+        self.poll.register(host, select.POLLIN)
+
+    def serve(self) -> None:
+        """Serve until the host is gone."""
+        while True:
+            for fd, _ in self.poll.poll():
+                if fd in self.children:
+                    self.reap(fd)
+                else:
+                    message, fds, _, _ = socket.recv_fds(self.host, 64, 2)
+                    if not message:
+                        return
+                    self.start(int(message.split()[1]), *fds)
+
+    def start(self, id: int, pipe: int, stderr: int) -> None:
+        """Fork one sandbox."""
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self.host.send(b"refused %d %d" % (id, error.errno or 0))
+        else:
+            if pid == 0:
+                self.become(pipe, stderr)
+            pidfd = os.pidfd_open(pid)
+            self.children[pidfd] = (id, pid)
+            self.poll.register(pidfd, select.POLLIN)
+            socket.send_fds(self.host, [b"started %d %d" % (id, pid)], [pidfd])
+        os.close(pipe)
+        os.close(stderr)
+
+    def become(self, pipe: int, stderr: int) -> None:
+        """Turn this forked process into a sandbox; does not return."""
+        try:
+            die_with(self.pid)
+            for number, fd in enumerate((pipe, pipe, stderr)):
+                os.dup2(fd, number)
+            os.setsid()
+            for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
+                signal.signal(ignored, signal.SIG_DFL)
+            # In a Landlock domain of its own it can neither signal nor trace us or its siblings.
+            restrict(self.rules)
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            os.execve(self.command[0], self.command, self.environment)
+        except OSError as error:
+            os.write(2, str(error).encode())
+        finally:
+            os._exit(127)
+
+    def reap(self, pidfd: int) -> None:
+        """Report one sandbox's end."""
+        id, pid = self.children.pop(pidfd)
+        self.poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        self.host.send(b"ended %d %d" % (id, os.waitstatus_to_exitcode(status)))
+
+
+def main(arguments: "list[str]") -> None:
+    """Become the launcher these arguments describe."""
+    host, parent, *rest = arguments
+    first = rest.index("--")
+    second = rest.index("--", first + 1)
+    paths, environment, command = rest[:first], rest[first + 1 : second], rest[second + 1 :]
+    die_with(int(parent))
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise fail("PR_SET_NO_NEW_PRIVS")
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (few imports)
+        score.write("800")  # when memory runs out, the kernel shall take a sandbox, not the server
+    rules = landlock_rules(paths)
+    restrict(rules)
+    channel = socket.socket(fileno=int(host))
+    channel.send(b"ready %d" % (1 if rules is None else 2))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the host is gone
+        Launcher(channel, rules, dict(pair.split("=", 1) for pair in environment), command).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,264 @@
+"""Runs one program in one sandbox and holds it to its limits. It believes nothing that the sandbox says.
+
+What a sandbox says counts for this execution alone: a call is a call of a tool offered to it, looked up by whoever
+serves; its answer counts once and ends the conversation. It speaks through a `Peer` and not a `Channel`, because each
+line has to be judged before the next is looked at: what follows an answer is not heard, a call too many is not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from .. import errors, wire
+from .. import jsonrpc as rpc
+from ..peer import Peer, Withdrawn
+from ..result import Emit, Output, Stream
+from ..session import Job, ProgramStopped, ProgramThrew, ServeCall
+from ..settings import MIB
+from . import flags
+from .worker import ENVELOPE, Worker
+
+log = logging.getLogger(__name__)
+
+WATCH_S = 0.25
+"""Seconds between two looks at a running sandbox's memory."""
+STATUS_S = 1.0
+"""Seconds we wait for the exit status of a sandbox that closed its pipe."""
+GRACE_S = 1.0
+"""Seconds cancelled tool calls have to end in before the program's end is reported; they take one turn of the loop."""
+MARKER_BYTES = 100
+"""Bytes the sandbox's own note about cut output may take beyond the limit."""
+
+
+class Call(msgspec.Struct):
+    """Parameters of a program's ``call``: a tool's path and, unless the program gave none, arguments."""
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+
+
+class Supervisor:
+    """One execution in one sandbox: a `Listener` of its worker.
+
+    Args:
+        worker: A warm one, which is killed at the end.
+        job: The program, and what it may use.
+        serve: Serves its tool calls.
+        emit: Hears what it prints.
+        message_bytes: The largest message that may be sent to it.
+    """
+
+    def __init__(self, worker: Worker, job: Job, serve: ServeCall, emit: Emit, *, message_bytes: int) -> None:
+        self._worker, self._job, self._serve, self._emit = worker, job, serve, emit
+        self._limits = job.limits
+        self._peer = Peer(max_bytes=max(message_bytes, job.limits.result_bytes) + len(job.program.text) * 6 + ENVELOPE)
+        self._loop = asyncio.get_running_loop()
+        self._outcome: asyncio.Future[Raw] = self._loop.create_future()
+        self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
+        self._called = 0
+        self._output_left = job.limits.output_bytes + MARKER_BYTES
+        self._timers: list[asyncio.TimerHandle] = []
+        self._watcher: asyncio.TimerHandle | None = None
+
+    async def run(self) -> Raw:
+        """Run the program and return its value; see `session.Run` for what it raises.
+
+        When this returns or raises, the sandbox has been killed, its tool calls have ended and nothing more is heard.
+        """
+        log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                self._begin()
+                return await self._outcome
+        except TimeoutError:
+            raise errors.ExecutionTimeout(self._limits.timeout_s) from None
+        finally:
+            self._worker.kill()
+            for timer in self._timers:
+                timer.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
+            if not self._outcome.cancel() and not self._outcome.cancelled():
+                self._outcome.exception()  # it may have come when nobody waited any more
+            await self._end_calls()
+
+    def _begin(self) -> None:
+        self._peer.call(
+            wire.RUN,
+            rpc.raw(
+                wire.Run(
+                    code=self._job.program.text,
+                    entry=self._job.program.entry,
+                    namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
+                    inputs=dict(self._job.inputs),
+                    output_bytes=self._limits.output_bytes,
+                )
+            ),
+        )
+        self._worker.ended.add_done_callback(self._ended)
+        self._worker.listen(self)
+        self._flush()
+        if self._worker.resident:
+            self._watcher = self._loop.call_later(WATCH_S, self._watch)
+
+    # what the worker says
+
+    def hear(self, line: bytes) -> None:
+        try:
+            line.decode()  # payloads are passed on unread: someone has to make sure that they are text
+            for message in self._peer.receive(line):
+                self._act(message)
+        except (UnicodeDecodeError, errors.InvalidParams):
+            self._breach()
+            return
+        if self._peer.outgoing():  # the peer refuses by itself what breaks the protocol
+            self._breach()
+
+    def overflow(self, start: bytes) -> None:
+        what = "the arguments of a tool call have" if b'"method"' in start else "its value has"
+        self._limit(f"{what} more than {self._limits.result_bytes:,} bytes of JSON (Pctx.result_bytes); use less")
+
+    def end(self) -> None:
+        # Its exit status says why; that is on its way.
+        self._timers.append(self._loop.call_later(STATUS_S, self._end, None))
+
+    def _act(self, message: rpc.Request | rpc.Notification | rpc.Answer | rpc.Refusal | Withdrawn) -> None:
+        match message:
+            case rpc.Request(id, wire.CALL, params):
+                self._call(id, wire.read(params, Call, wire.CALL))
+            case rpc.Notification(wire.OUTPUT, params):
+                printed = wire.read(params, wire.Printed, wire.OUTPUT)
+                self._print(printed.stream, printed.text)
+            case rpc.Notification(wire.UNHANDLED, params):
+                thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
+                self._print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
+            case rpc.Answer(_, result):
+                self._return(result)
+            case rpc.Refusal(_, _, text, data):
+                thrown = wire.read(data, wire.Thrown, wire.RUN)
+                self._settle(ProgramThrew(thrown if data is not None else wire.Thrown(message=text)))
+            case Withdrawn(id):
+                if task := self._calls.get(id):
+                    task.cancel()
+            case _:
+                self._breach()
+
+    # its calls
+
+    def _call(self, id: rpc.Id, call: Call) -> None:
+        self._called += 1
+        if self._called > self._limits.calls:
+            self._limit(f"it made more than {self._limits.calls:,} tool calls (Pctx.calls); ask for more at once")
+            return
+        log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
+        self._calls[id] = self._loop.create_task(self._answer(id, call))
+        if len(self._calls) >= self._limits.calls_in_flight:
+            self._worker.pause()
+
+    async def _answer(self, id: rpc.Id, call: Call) -> None:
+        try:
+            try:
+                async with asyncio.timeout(self._limits.call_s) as limit:
+                    result = await self._serve(call.name, None if call.arguments is UNSET else call.arguments)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                raise errors.ToolTimeout(call.name[:200], self._limits.call_s) from None
+            self._peer.answer(id, result)
+        except errors.PctxError as error:
+            self._peer.refuse(id, error)
+        except Exception:
+            log.exception("%s = failed to serve %s", self._worker.name, call.name[:200])
+            self._peer.refuse(id, errors.PctxError("Internal error"))
+        finally:
+            del self._calls[id]
+            self._flush()
+            if not self._outcome.done() and len(self._calls) < self._limits.calls_in_flight:
+                self._worker.resume()
+
+    async def _end_calls(self) -> None:
+        """Cancel the tool calls under way, and let them say so."""
+        tasks = list(self._calls.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=GRACE_S)
+            if stuck:
+                log.warning("%s = left %d tool calls that do not stop", self._worker.name, len(stuck))
+
+    def _flush(self) -> None:
+        for frame in self._peer.outgoing():
+            self._worker.send(frame)
+        # A program that never stops calling never reads. Not reading it in turn could block both sides for ever.
+        if self._worker.unread > self._limits.memory_mb * MIB:
+            self._limit(
+                f"more than {self._limits.memory_mb} MB of answers to its tool calls wait to be read (Pctx.memory_mb); "
+                "await fewer calls at once"
+            )
+
+    # its output
+
+    def _print(self, stream: Stream, text: str) -> None:
+        if self._output_left < 0:
+            return
+        encoded = text.encode()
+        self._output_left -= len(encoded)
+        if self._output_left < 0:
+            # The sandbox counts too, and should have cut before us.
+            kept = encoded[: self._output_left].decode(errors="ignore")
+            text = f"{kept}\n… output cut after {self._limits.output_bytes} bytes\n"
+        self._emit(Output(stream, text))
+
+    # its end
+
+    def _return(self, value: Raw) -> None:
+        if memoryview(value).nbytes > self._limits.result_bytes:
+            self.overflow(b"")
+        elif not self._outcome.done():
+            self._worker.listen(None)
+            self._outcome.set_result(value)
+
+    def _settle(self, error: Exception) -> None:
+        self._worker.listen(None)
+        if not self._outcome.done():
+            self._outcome.set_exception(error)
+
+    def _limit(self, what: str) -> None:
+        self._settle(ProgramStopped("LimitExceeded", f"Cannot finish execution: {what}"))
+
+    def _breach(self) -> None:
+        log.warning("%s = broke the protocol in execution %s", self._worker.name, self._job.execution_id)
+        self._settle(ProgramStopped("SandboxEnded", "Cannot finish execution: its sandbox broke the protocol"))
+
+    def _ended(self, ended: asyncio.Future[int]) -> None:
+        # What it said before comes first, unless we are not reading anyway.
+        self._timers.append(self._loop.call_later(0, self._end, ended.result()))
+
+    def _end(self, status: int | None) -> None:
+        limits = self._limits
+        match status:
+            case -5 | -6:  # V8's and the allocator's way to say that they got no memory
+                self._limit(
+                    f"it used more than {limits.heap_mb} MB of JavaScript heap, or {limits.memory_mb} MB in all "
+                    "(Pctx.heap_mb, Pctx.memory_mb); work on less at once"
+                )
+            case -24:
+                self._limit(f"it used more than {limits.cpu_s} s of CPU time (Pctx.cpu_s)")
+            case _:
+                how = "" if status is None else f" (exit status {status})"
+                message = f"Cannot finish execution: its sandbox ended{how}; run it again"
+                self._settle(ProgramStopped("SandboxEnded", message))
+
+    def _watch(self) -> None:
+        if flags.resident(self._worker.pid) > self._worker.resident + self._limits.memory_mb * MIB:
+            used = f"it used more than {self._limits.memory_mb} MB of memory"
+            self._limit(f"{used} (Pctx.memory_mb); work on less at once")
+        elif not self._outcome.done():
+            self._watcher = self._loop.call_later(WATCH_S, self._watch)
+
+
+__all__ = ["Supervisor"]

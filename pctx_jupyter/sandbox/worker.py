@@ -1,0 +1,220 @@
+"""One sandbox: a Deno process, and the lines that pass between it and us.
+
+It knows lines and how long they may be; it refuses to know what they mean once the process has said it is ready. The
+process is a stranger: it may say anything, at any speed, and stop listening or living at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from .. import errors, wire
+from .. import jsonrpc as rpc
+from ..settings import Limits
+from . import flags
+from .spawner import Process
+
+READY_S = 5.0
+"""Seconds a process may take to say it is ready; it takes 25 ms."""
+ENVELOPE = 1 << 16
+"""Bytes a line may have beyond its payload."""
+WHOLE = 1 << 16
+"""Bytes up to which a line is copied to leave in one piece."""
+
+
+class Listener(Protocol):
+    """Who has a worker's attention. None of these waits."""
+
+    def hear(self, line: bytes) -> None:
+        """One line arrived, without its end."""
+
+    def overflow(self, start: bytes) -> None:
+        """A line is longer than any may be; this is how it begins. No more will be heard."""
+
+    def end(self) -> None:
+        """The pipe is closed: the process is gone, or about to go."""
+
+
+class Worker(asyncio.Protocol):
+    """One process and its pipe. Made by `open_worker`, given to one `Listener`, then killed.
+
+    Attributes:
+        name: Begins its log lines.
+        ended: The process's exit status once it is gone; negative: the signal that ended it.
+    """
+
+    def __init__(self, process: Process, line_bytes: int) -> None:
+        self.name = f"sandbox {process.pid}"
+        self.pid = process.pid
+        self.ended = process.ended
+        self.resident = 0
+        """Bytes of memory it occupied when it was ready; 0 when unknown."""
+        self._process, self._line_bytes = process, line_bytes
+        self._transport: asyncio.Transport | None = None
+        self._listener: Listener | None = None
+        self._lines: deque[bytes] = deque()  # whole ones nobody has heard yet
+        self._parts: list[bytes] = []  # of a line whose end has not come
+        self._part_bytes = 0
+        self._paused = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still be given something to do."""
+        return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
+
+    @property
+    def unread(self) -> int:
+        """Bytes we wrote and it has not read, beyond what the pipe itself holds."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def listen(self, listener: Listener | None) -> None:
+        """Have its lines heard by this listener from now on; by nobody: they are dropped."""
+        self._listener = listener
+        self._deliver()
+
+    def send(self, message: bytes) -> None:
+        """Write one message; said to nobody when the process is gone. Never waits."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if b"\n" in message:
+            # Between two tokens, where JSON allows it and a foreign payload may have it; here it would end the line.
+            message = message.replace(b"\n", b" ")
+        if len(message) < WHOLE:
+            self._transport.write(message + b"\n")
+        else:
+            self._transport.write(message)
+            self._transport.write(b"\n")
+
+    def pause(self) -> None:
+        """Stop reading: once the pipe is full, the program waits. Writing goes on, lest both sides wait for ever."""
+        if not self._paused:
+            self._paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+            self._deliver()
+
+    def kill(self) -> None:
+        """End the process at once, and forget what it said. It is reaped in the background."""
+        self._listener = None
+        self._lines.clear()
+        self._parts.clear()
+        if self._transport is not None:
+            self._transport.abort()
+        self._process.discard()
+
+    # what asyncio says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *whole, rest = data.split(b"\n")
+        if whole:
+            self._parts.append(whole[0])
+            whole[0] = b"".join(self._parts)
+            self._parts, self._part_bytes = [], 0
+            self._lines.extend(whole)
+        if rest:
+            self._parts.append(rest)
+            self._part_bytes += len(rest)
+        self._deliver()
+        if self._part_bytes > self._line_bytes:
+            self._overflow(b"".join(self._parts)[:200])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._listener is not None:
+            self._listener.end()
+
+    def _deliver(self) -> None:
+        while self._lines and not self._paused and self._listener is not None:
+            line = self._lines.popleft()
+            if len(line) > self._line_bytes:
+                self._overflow(line[:200])
+            else:
+                self._listener.hear(line)
+
+    def _overflow(self, start: bytes) -> None:
+        listener, self._listener = self._listener, None
+        self._lines.clear()
+        self._parts.clear()
+        self.pause()
+        if listener is not None:
+            listener.overflow(start)
+
+
+class _Greeting:
+    """Waits for the first line of a sandbox: that it is ready, and that nothing forbidden is left in it."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    def hear(self, line: bytes) -> None:
+        if self.heard.done():
+            return
+        try:
+            match rpc.decode(line):
+                case rpc.Notification(wire.READY, Raw() as params):
+                    self.heard.set_result(msgspec.json.decode(params, type=wire.Ready).left)
+                    return
+        except (errors.ProtocolError, msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        self._fail("it speaks another protocol")
+
+    def overflow(self, start: bytes) -> None:
+        self._fail("it speaks another protocol")
+
+    def end(self) -> None:
+        self._fail("it ended before it was ready")
+
+    def _fail(self, why: str) -> None:
+        if not self.heard.done():
+            self.heard.set_exception(errors.SandboxUnavailable(f"Cannot start a sandbox: {why}"))
+
+
+async def open_worker(process: Process, limits: Limits) -> Worker:
+    """Wait until a process that was started is ready, and put it under its limits.
+
+    Raises:
+        SandboxUnavailable: It is not ready in time, or not what we know. The process is gone then.
+    """
+    worker = Worker(process, limits.result_bytes + ENVELOPE)
+    greeting = _Greeting()
+    worker.listen(greeting)
+    try:
+        await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=process.pipe)
+        async with asyncio.timeout(READY_S):
+            left = await greeting.heard
+        if left:
+            raise errors.SandboxUnavailable(
+                f"Cannot start a sandbox: this version of Deno keeps {', '.join(left)[:200]}; use a known one"
+            )
+        flags.restrict(process.pid, limits)
+    except BaseException as error:
+        complaint = process.complaint()
+        worker.kill()
+        match error:
+            case TimeoutError():
+                why = f"Cannot start a sandbox: it is not ready after {READY_S:g} s"
+            case OSError():
+                why = "Cannot start a sandbox: it ended before it was ready"
+            case errors.SandboxUnavailable(message=why):
+                pass
+            case _:
+                raise
+        raise errors.SandboxUnavailable(f"{why} ({complaint})" if complaint else why) from None
+    worker.resident = flags.resident(process.pid)
+    worker.listen(None)
+    return worker
