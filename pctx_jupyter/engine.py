@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from . import __version__
 from . import jsonrpc as rpc
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
-from .local_tools import LocalTools
+from .local_tools import Guard, LocalTools, admit
 from .sandbox.pool import Pool, open_pool
 from .session import Registry
 from .settings import Settings
@@ -37,9 +37,9 @@ class Engine:
         self._pool = pool
         self._doors: set[LocalTools] = set()
 
-    def open_door(self, send: Send) -> LocalTools:
+    def open_door(self, send: Send, *, guard: Guard = admit) -> LocalTools:
         """Open a session for one client that `send` reaches; its first frame leaves at once."""
-        door = LocalTools(self.registry, self.settings, send)
+        door = LocalTools(self.registry, self.settings, send, guard=guard)
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
         return door

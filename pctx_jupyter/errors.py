@@ -23,6 +23,7 @@
     │   └── ToolTimeout            -32003  504   (a ToolError, too)
     ├── Busy                       -32004  503   no sandbox came free in time
     ├── SandboxUnavailable         -32005  503   Deno is missing, too old, or does not start
+    ├── Forbidden                  -32007  403   the one who asked may not, or may no longer
     ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
     ├── ConnectionLost             -32006  502   the other end went away
     │   └── CannotConnect          -32006  502   nobody was reached, nothing was asked
@@ -218,6 +219,13 @@ class SandboxUnavailable(PctxError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class Forbidden(PctxError):
+    """The one who asked may not, or may no longer."""
+
+    code = -32007
+    status = HTTPStatus.FORBIDDEN
+
+
 class ConnectionLost(PctxError):
     """The other end went away; whether it did what was asked is unknown."""
 
@@ -259,7 +267,7 @@ class Received:
 
     simple: ClassVar[dict[int, type[PctxError]]] = {
         kind.code: kind for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
-    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, ConnectionLost, Cancelled)}
+    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, Forbidden, ConnectionLost, Cancelled)}
 
     @classmethod
     def error(cls, code: int, message: str, data: Json = None) -> PctxError:

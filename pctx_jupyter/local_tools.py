@@ -10,7 +10,7 @@ running programs are stopped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -26,6 +26,14 @@ from .tools import Call, Tool
 log = logging.getLogger(__name__)
 
 
+Guard = Callable[[], Awaitable[None]]
+"""Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
+
+
+async def admit() -> None:
+    """A `Guard` for a client whose rights cannot change."""
+
+
 class LocalTools:
     """One client's door to the engine.
 
@@ -33,12 +41,14 @@ class LocalTools:
         registry: Where its session is opened and closed.
         settings: The size of its frames.
         send: Writes a frame to the client.
+        guard: Asked before each request.
 
     The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
     """
 
-    def __init__(self, registry: Registry, settings: Settings, send: Send) -> None:
+    def __init__(self, registry: Registry, settings: Settings, send: Send, *, guard: Guard = admit) -> None:
         self._registry = registry
+        self._guard = guard
         self.session = registry.open()
         self.session.is_attached = True
         self.channel = Channel(
@@ -51,6 +61,7 @@ class LocalTools:
         self.channel.notify(wire.SESSION_CREATED, wire.SessionCreated(self.session.id))
 
     async def _serve(self, request: rpc.Request) -> object:
+        await self._guard()
         params, method = request.params, request.method
         match method:
             case wire.REGISTER_TOOL:
