@@ -1,0 +1,65 @@
+"""The Jupyter Server extension: configuration to settings, routes, start and stop of one engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from jupyter_server.extension.application import ExtensionApp
+
+from ..traits import Pctx
+from .base import KERNELS, RUNNING
+from .kernels import KernelManager, KernelTokens
+from .rest import Health, Status
+from .running import RunningEngine
+from .socket import LocalToolsSocket
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+
+class PctxApp(ExtensionApp):
+    """pctx on a Jupyter server. Its limits and switches are those of `Pctx`: ``c.Pctx.timeout_s = 30``."""
+
+    name = "pctx_jupyter"
+    extension_url = "/pctx/health"
+    load_other_extensions = True
+    classes: list[Any] = [Pctx]  # noqa: RUF012  # traitlets wants it on the class, the base types it per instance
+
+    def initialize_settings(self) -> None:
+        """Make what the handlers share; nothing is started yet."""
+        server = self.serverapp
+        assert server is not None  # Jupyter initializes an extension only when it is linked to one
+        self._running = RunningEngine(Pctx(parent=self).settings())
+        self.settings[RUNNING] = self._running
+        # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
+        is_local = not server.gateway_config.gateway_enabled
+        manager = cast("KernelManager", server.kernel_manager)
+        self.settings[KERNELS] = KernelTokens(manager, lambda: server.connection_url) if is_local else None
+
+    def initialize_handlers(self) -> None:
+        """Add our routes below the server's base URL."""
+        self.handlers.extend(
+            [
+                (r"/local-tools", LocalToolsSocket),
+                (r"/pctx/local-tools", LocalToolsSocket),
+                (r"/pctx/health", Health),
+                (r"/pctx/api/status", Status),
+            ]
+        )
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Open the engine before somebody asks, so that the first program finds a warm sandbox."""
+        await self._running.get()
+
+    def current_activity(self) -> int | None:
+        """Programs that run now: a server with some is not idle."""
+        engine = self._running.engine
+        return sum(len(session.executions) for session in engine.registry) or None if engine is not None else None
+
+    async def stop_extension(self) -> None:
+        """Answer what is under way, then close the engine and every connection."""
+        await self._running.stop()
+
+
+main = PctxApp.launch_instance
+"""Start a Jupyter server with pctx enabled: ``python -m pctx_jupyter``."""

@@ -1,0 +1,23 @@
+"""How pctx does, over plain HTTP: for people, health checks and the kernels of this server."""
+
+from __future__ import annotations
+
+from .. import __version__
+from .base import PctxHandler
+
+
+class Health(PctxHandler):
+    """``GET pctx/health``: ``{status, version}``."""
+
+    async def get(self) -> None:
+        await self.demand("read")
+        self.finish({"status": "ok", "version": __version__})
+
+
+class Status(PctxHandler):
+    """``GET pctx/api/status``: sandboxes, sessions, trouble."""
+
+    async def get(self) -> None:
+        await self.demand("read")
+        engine = await self.open_engine()
+        self.finish(engine.status())

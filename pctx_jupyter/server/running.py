@@ -1,0 +1,67 @@
+"""One engine for the life of a server: opened when first asked for, closed once, in a task of its own.
+
+A task of its own, because what a task opens, the same task should close, and requests come and go in others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .. import errors
+from ..engine import Engine, open_engine
+from ..settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class RunningEngine:
+    """The engine of one server.
+
+    Args:
+        settings: Its limits and switches.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._task: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[Engine] | None = None
+        self._stop = asyncio.Event()
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, while it is open."""
+        return self._opened.result() if self._opened is not None and _has_result(self._opened) else None
+
+    async def get(self) -> Engine:
+        """The engine; opened first if need be.
+
+        Raises:
+            Cancelled: The server is stopping.
+        """
+        if self._stop.is_set():
+            raise errors.Cancelled("Cannot serve: the server is stopping")
+        if self._opened is None or (self._opened.done() and not _has_result(self._opened)):
+            self._opened = asyncio.get_running_loop().create_future()
+            self._task = asyncio.create_task(self._run(self._opened), name="pctx engine")
+        return await asyncio.shield(self._opened)
+
+    async def stop(self) -> None:
+        """Close the engine, and every connection with it; it is not opened again."""
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self, opened: asyncio.Future[Engine]) -> None:
+        try:
+            async with open_engine(self.settings) as engine:
+                opened.set_result(engine)
+                await self._stop.wait()
+        except Exception as error:
+            log.exception("engine = failed")
+            if not opened.done():
+                opened.set_exception(error)
+
+
+def _has_result(future: asyncio.Future[Engine]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -1,0 +1,131 @@
+"""The client's WebSocket: frames to a channel and back. It knows no method.
+
+A peer that falls silent, or stops reading, is dropped: its session, tools and programs go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from tornado.escape import utf8
+from tornado.ioloop import PeriodicCallback
+from tornado.iostream import StreamBufferFullError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from .. import errors
+from ..channel import Channel
+from ..engine import Engine
+from .base import RUNNING, PctxHandler
+
+log = logging.getLogger(__name__)
+
+UNREAD_BYTES = 32 << 20
+"""Bytes a client may leave unread, beyond one message of the largest size."""
+
+SILENT_PINGS = 2
+"""Pings in a row without any sign of life after which a client is gone."""
+
+
+class LocalToolsSocket(PctxHandler, WebSocketHandler):
+    """``/local-tools``: one client, one session."""
+
+    _engine: Engine
+    _channel: Channel | None = None
+    _pinging: PeriodicCallback | None = None
+    _silence = 0
+
+    # One ping loop only, and it is ours: Tornado's would take up to five seconds more to let go of a dead client.
+    ping_interval = 0
+    ping_timeout = 0
+
+    @property
+    def max_message_size(self) -> int:
+        """Frames within reach of the limit are read, so that one request is refused and the connection kept."""
+        limit: int = self.settings[RUNNING].settings.max_message_bytes
+        return 4 * limit + (1 << 20)
+
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """Shake hands with whoever may execute."""
+        await self.demand("execute")
+        self._engine = await self.open_engine()
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Open the session; its first frame leaves at once."""
+        self.set_nodelay(True)
+        settings = self._engine.settings
+        if self.ws_connection is not None and self.ws_connection.stream is not None:
+            self.ws_connection.stream.max_write_buffer_size = settings.max_message_bytes + UNREAD_BYTES
+        self._pinging = PeriodicCallback(self._ping, 1000 * settings.ping_s)
+        self._pinging.start()
+        self._channel = self._engine.open_door(self._send, guard=self._guard).channel
+        self._channel.on_close(self._hang_up)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Hand a frame to the channel, as the bytes it came in."""
+        self._silence = 0
+        if self._channel is not None:
+            # The limit counts bytes, and a character beyond ASCII takes more than one.
+            is_counted = isinstance(message, bytes) or message.isascii()
+            self._channel.feed(message if is_counted else utf8(message))
+
+    def on_pong(self, data: bytes) -> None:
+        """Take note of a sign of life."""
+        self._silence = 0
+
+    def on_ping(self, data: bytes) -> None:
+        """Take note of a sign of life."""
+        self._silence = 0
+
+    def on_close(self) -> None:
+        """End the session: tools go, callers hear of it, programs stop."""
+        if self._pinging is not None:
+            self._pinging.stop()
+        if self._channel is not None:
+            self._channel.close()
+
+    async def _guard(self) -> None:
+        if not await self.may("execute"):
+            raise errors.Forbidden("Cannot serve: this connection's user or kernel may no longer execute here")
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            sent = asyncio.ensure_future(self.write_message(frame))
+        except WebSocketClosedError:
+            return
+        except StreamBufferFullError:
+            self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
+            return
+        sent.add_done_callback(_forget)
+
+    def _ping(self) -> None:
+        if self._silence >= SILENT_PINGS:
+            self._drop(f"no sign of life for {SILENT_PINGS} pings")
+            return
+        self._silence += 1
+        try:
+            self.ping()
+        except WebSocketClosedError:
+            return
+        except StreamBufferFullError:
+            self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
+
+    def _drop(self, why: str) -> None:
+        """Cut the connection to a client that would not take part in a closing handshake."""
+        if self._channel is None or self._channel.is_closed:
+            return
+        log.warning("%s = dropped: %s", self._channel.name, why)
+        connection = self.ws_connection
+        self._channel.close()
+        if connection is not None and connection.stream is not None:
+            connection.stream.close()
+
+    def _hang_up(self) -> None:
+        self.close(1001, "this session is over")
+
+
+def _forget(sent: asyncio.Future[None]) -> None:
+    """Take an outcome that somebody else acts upon: that the client is gone, `on_close` says."""
+    if not sent.cancelled():
+        sent.exception()
