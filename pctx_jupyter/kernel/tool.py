@@ -43,7 +43,7 @@ NAMESPACE = "Notebook"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class PythonTool:
     """A Python function as a tool.
 
@@ -65,9 +65,9 @@ class PythonTool:
     is_async: bool
     signature: Signature = field(repr=False)
 
-    @property
+    @functools.cached_property
     def tool(self) -> Tool:
-        """What the catalog knows of it."""
+        """What the catalog knows of it; always the same object."""
         return Tool(self.namespace, self.name, self.description, self.input_schema, self.output_schema)
 
     @property

@@ -1,0 +1,216 @@
+"""What a cell shows, as MIME bundles: text for terminals and models, HTML for notebooks.
+
+Each builder takes values and returns a bundle; nothing here displays anything. All text is a stranger's until
+`markup` has made it fit to be shown; no script, no link, no image is ever made. HTML is bounded, so that a notebook
+file stays small.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import Raw
+
+from .. import typegen
+from ..result import Failure
+from ..tools import Tool
+from . import tree, values
+from .markup import Markup, escape, join, page, tag, visible, without_commands
+
+Bundle = dict[str, str]
+"""Content by MIME type; ``text/plain`` is always there."""
+
+MOST_HTML = 100_000
+"""Bytes of HTML that one output may have; beyond them the text alone is shown."""
+
+MOST_TOOLS = 200
+"""Tools that a catalog shows."""
+
+MOST_MESSAGE = 10_000
+"""Characters of an error's message, frame or traceback that are shown."""
+
+TEXT_WIDTH = 100
+"""Columns of the text form of tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An output: what IPython displays when a cell ends with it. In a list it shows its text."""
+
+    bundle: Bundle = field(repr=False)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        return dict(self.bundle)
+
+    def __repr__(self) -> str:
+        return self.bundle["text/plain"]
+
+
+def result(raw: Raw, value: Any = ...) -> Bundle:
+    """Show a program's value: its JSON, rows as a table, anything else with parts as a tree.
+
+    Args:
+        raw: The value's JSON.
+        value: The same decoded, where it has been already.
+    """
+    if value is ...:
+        value = values.from_json(raw)
+    written, is_whole = tree.text(value)
+    size = None if is_whole else f"{_counted(value)}{_bytes(len(bytes(raw)))} of JSON, shown in part"
+    text = written if size is None else f"{written}\n({size})"
+    if isinstance(value, (dict, list)) and value:
+        names = tree.columns(value)
+        if names is not None and isinstance(value, list):
+            return _bundle(text, tree.table(value, names))
+        note = [] if size is None else [tag("div", escape(size), kind="note")]
+        return _bundle(text, tree.tree(value), *note)
+    if isinstance(value, str) and ("\n" in value or len(value) > TEXT_WIDTH):
+        cut = value[:MOST_MESSAGE]
+        note = [tag("div", escape(f"{len(value):,} characters, shown in part"), kind="note")] if cut != value else []
+        return _bundle(text, tag("pre", escape(cut), kind="code"), *note)
+    return {"text/plain": text}
+
+
+def failure(failed: Failure, traceback: str | None = None) -> Bundle:
+    """Show a program that failed: the error, the place and the code around it, and the Python traceback behind it."""
+    name, message, stack = _clean(failed.name), _clean(failed.message), _clean(failed.stack)
+    head = f"{name}: {message}" if name else message
+    place = f"at line {failed.line}, column {failed.column}" if failed.line is not None else ""
+    frame = _clean(failed.frame or "")
+    python = _clean(traceback or "")
+    text = "\n\n".join(
+        part for part in (head + (f"\n  {place}" if place else ""), frame, stack if not frame else "", python) if part
+    )
+    return _bundle(
+        text,
+        tag("div", tag("span", escape(name), kind="wrong"), escape(f": {message}" if name else message), kind="head"),
+        *([tag("div", escape(place), kind="dim")] if place else []),
+        *([tag("pre", _marked(frame), kind="code pctx-frame")] if frame else []),
+        *([tag("pre", escape(stack), kind="code")] if stack and not frame else []),
+        *([tag("div", escape("in Python:"), kind="dim"), tag("pre", escape(python), kind="code")] if python else []),
+    )
+
+
+def catalog(tools: Iterable[Tool]) -> Bundle:
+    """Show tools: how each is called, and the first sentence on what it does."""
+    listed = sorted(tools, key=lambda tool: tool.path)
+    if not listed:
+        return {"text/plain": "No tools yet: put @tool above a function, or use %pctx register FUNCTION"}
+    rows = [(_called(tool), _first_line(tool.description)) for tool in listed[:MOST_TOOLS]]
+    more = f"{MOST_TOOLS} of {len(listed):,} tools" if len(listed) > MOST_TOOLS else ""
+    text = "\n".join([*(_entry(call, doc) for call, doc in rows), *([f"({more})"] if more else [])])
+    head = tag("thead", tag("tr", tag("th", escape("Tool")), tag("th", escape("Description"))))
+    body = [
+        tag("tr", tag("td", _highlighted(call)), tag("td", escape(doc, is_name=True), kind="prose"))
+        for call, doc in rows
+    ]
+    note = [tag("div", escape(more), kind="note")] if more else []
+    return _bundle(text, tag("table", head, tag("tbody", *body), kind="table"), *note)
+
+
+def details(tool: Tool) -> Bundle:
+    """Show one tool: its name, what it does, and its declaration with the types it needs."""
+    declaration = typegen.declaration(tool).rstrip("\n")
+    description = _clean(tool.description)
+    other = f"registered as {tool.registered_path}" if tool.registered_path != tool.path else ""
+    text = "\n\n".join(
+        part for part in (tool.path + (f" ({other})" if other else ""), description, declaration) if part
+    )
+    return _bundle(
+        visible(text, is_name=True),
+        tag("div", escape(tool.path, is_name=True), kind="head"),
+        *([tag("div", escape(other, is_name=True), kind="dim")] if other else []),
+        *([tag("div", escape(description, is_name=True), kind="text")] if description else []),
+        tag("pre", escape(declaration, is_name=True), kind="code"),
+    )
+
+
+def status(facts: Mapping[str, object]) -> Bundle:
+    """Show facts by name, such as which engine is used and why."""
+    rows = [(str(name), _clean(str(fact))) for name, fact in facts.items()]
+    width = max((len(name) for name, _ in rows), default=0)
+    text = "\n".join(f"{name:<{width}}  {fact}" for name, fact in rows)
+    body = [
+        tag("tr", tag("th", escape(name), kind="dim"), tag("td", escape(fact), kind="prose")) for name, fact in rows
+    ]
+    return _bundle(text, tag("table", tag("tbody", *body), kind="table"))
+
+
+def help(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Bundle:
+    """Show help: under each title, usages and what they do."""
+    parts: list[Markup] = []
+    lines: list[str] = []
+    for title, entries in sections.items():
+        lines += [*([""] if lines else []), title, *(textwrap.indent(_entry(*entry), "  ") for entry in entries)]
+        rows = [
+            tag("tr", tag("td", _preserved(usage)), tag("td", escape(meaning), kind="prose"))
+            for usage, meaning in entries
+        ]
+        parts += [tag("div", escape(title), kind="head"), tag("table", tag("tbody", *rows), kind="table")]
+    return _bundle("\n".join(lines), *parts)
+
+
+def _bundle(text: str, *content: Markup) -> Bundle:
+    text = visible(text)
+    shown = page(*content)
+    if len(shown.encode()) > MOST_HTML:
+        return {"text/plain": text}
+    return {"text/plain": text, "text/html": shown}
+
+
+def _clean(text: str) -> str:
+    cleaned = without_commands(text[: 2 * MOST_MESSAGE]).rstrip("\n")
+    if len(cleaned) <= MOST_MESSAGE:
+        return cleaned
+    half = MOST_MESSAGE // 2
+    return f"{cleaned[:half]}\n… {len(cleaned) - MOST_MESSAGE:,} characters left out …\n{cleaned[-half:]}"
+
+
+def _marked(frame: str) -> Markup:
+    lines = (
+        tag("span", escape(line), kind="wrong") if line.startswith(">") or line.strip("^ |") == "" else escape(line)
+        for line in frame.split("\n")
+    )
+    return Markup("\n".join(lines))
+
+
+def _called(tool: Tool) -> str:
+    return visible(f"{tool.namespace_name}.{typegen.signature(tool)}", is_name=True)
+
+
+def _highlighted(call: str) -> Markup:
+    name, bracket, rest = call.partition("(")
+    return join((tag("span", escape(name), kind="key"), tag("span", escape(bracket + rest))))
+
+
+def _preserved(usage: str) -> Markup:
+    return Markup(escape(usage).replace("\n", "<br>"))
+
+
+def _first_line(description: str) -> str:
+    found = visible(_clean(description), is_name=True).strip().partition("\n\n")[0]
+    return textwrap.shorten(" ".join(found.split()), 200, placeholder=" …")
+
+
+def _entry(usage: str, meaning: str) -> str:
+    return usage + ("\n" + textwrap.indent(textwrap.fill(meaning, TEXT_WIDTH - 6), "    ") if meaning else "")
+
+
+def _counted(value: Any) -> str:
+    match value:
+        case list():
+            return f"{len(value):,} items, "
+        case dict():
+            return f"{len(value):,} keys, "
+        case _:
+            return ""
+
+
+def _bytes(size: int) -> str:
+    for unit, scale in (("MB", 1_000_000), ("kB", 1_000)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} bytes"
