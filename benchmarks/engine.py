@@ -1,0 +1,167 @@
+"""The engine alone: a program, its tool calls, large values, many at once; against bare Deno doing the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from deno import find_deno_bin
+from msgspec import Raw
+
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.engine import Engine, open_engine
+from pctx_jupyter.sandbox import flags
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.tools import Call, Tool
+
+from .measure import Row, time_ms
+
+BARE = """
+const chunk = new Uint8Array(1 << 16), send = (text) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\\n"));
+send("ready");
+const n = await Deno.stdin.read(chunk);
+const code = JSON.parse(new TextDecoder().decode(chunk.subarray(0, n)));
+const program = await import(URL.createObjectURL(new Blob([code], { type: "application/typescript" })));
+send(JSON.stringify(await program.run()));
+"""
+"""The least a warm process can do for a program: read it, import it, run it, answer."""
+
+ROW = '{ id: i, name: "name " + i, amount: i * 1.5, tags: ["a", "b"] }'
+ROWS_PER_MB = 15_500
+
+
+class Bare:
+    """Deno processes without a harness, a protocol or limits."""
+
+    def __init__(self, script: Path) -> None:
+        ours = flags.command(os.path.realpath(find_deno_bin()), Limits())
+        self._command = [*ours[:-1], str(script)]
+
+    async def start(self) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=pipe, stdout=pipe, env=flags.ENVIRONMENT, limit=1 << 26
+        )
+        assert process.stdout is not None
+        await process.stdout.readline()
+        return process
+
+    async def ask(self, process: asyncio.subprocess.Process, code: str) -> bytes:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(code).encode() + b"\n")
+        return await process.stdout.readline()
+
+
+@asynccontextmanager
+async def bare_deno() -> AsyncIterator[Bare]:
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "bare.js"
+        script.write_text(BARE)
+        yield Bare(script)
+
+
+async def until_warm(engine: Engine) -> None:
+    """Wait until the pool has all its warm sandboxes and nothing is starting."""
+    while True:
+        sandbox = engine.status()["sandbox"]
+        assert isinstance(sandbox, dict)
+        if sandbox["warm"] == engine.settings.warm_sandboxes and not sandbox["starting"]:
+            break
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
+
+
+async def bare_program(bare: Bare, runs: int = 30) -> float:
+    """Median ms from handing over `1+1` to its answer, in a process started before."""
+    took = []
+    for _ in range(runs):
+        process = await bare.start()
+        await asyncio.sleep(0.03)
+        start = time.perf_counter()
+        await bare.ask(process, "export const run = () => 1 + 1;")
+        took.append(time.perf_counter() - start)
+        process.kill()
+        await process.communicate()
+    return 1000 * sorted(took)[len(took) // 2]
+
+
+async def bare_rate(bare: Bare, total: int) -> float:
+    """Processes started, up to their first line, and ended per second, eight callers at a time."""
+
+    async def one(place: asyncio.Semaphore) -> None:
+        async with place:
+            process = await bare.start()
+            process.kill()
+            await process.communicate()
+
+    places, start = asyncio.Semaphore(8), time.perf_counter()
+    await asyncio.gather(*(one(places) for _ in range(total)))
+    return total / (time.perf_counter() - start)
+
+
+async def rows() -> list[Row]:
+    found: list[Row] = []
+    async with bare_deno() as bare, open_engine(Settings()) as engine:
+        session = engine.registry.open()
+
+        async def double(call: Call) -> Raw:
+            return rpc.raw(1)
+
+        session.register(Tool("Bench", "double"), double)
+
+        async def warm() -> None:
+            await until_warm(engine)
+
+        baseline = await bare_program(bare)
+        ours = await time_ms(lambda: session.execute("1+1"), rest=warm)
+        found.append(Row("engine, warm: 1+1", ours, 1.3 * baseline, baseline, "bare pre-warmed Deno"))
+
+        async def inside(code: str) -> float:
+            """Median of a duration that the program itself measures."""
+            took = []
+            for _ in range(30):
+                await warm()
+                took.append(msgspec.json.decode((await session.execute(code)).value, type=float))
+            return sorted(took)[len(took) // 2]
+
+        sequence = "for (let i = 0; i < 100; i++) await Bench.double({ i });"
+        together = "await Promise.all(Array.from({ length: 100 }, (_, i) => Bench.double({ i })));"
+        timed = "const start = performance.now(); {} performance.now() - start"
+        found.append(
+            Row("engine: a tool call, each of 100 in sequence", await inside(timed.format(sequence)) / 100, 0.4)
+        )
+        found.append(Row("engine: 100 tool calls at once", await inside(timed.format(together)), 60))
+
+        for megabytes, goal in ((1, 15), (16, 350)):
+            program = f"Array.from({{ length: {megabytes * ROWS_PER_MB} }}, (_, i) => ({ROW}))"
+            value = msgspec.json.decode((await session.execute(program)).value)
+
+            async def there_and_back(value: object = value) -> None:
+                json.loads(json.dumps(value))
+
+            coding = await time_ms(there_and_back, runs=7)
+            ours = await time_ms(lambda program=program: session.execute(program), rest=warm, runs=10)
+            found.append(Row(f"engine: a value of {megabytes} MB", ours, goal, coding, "encode + decode in Python"))
+
+        total = 120
+
+        async def one(place: asyncio.Semaphore) -> None:
+            async with place:
+                await session.execute("1+1")
+
+        starts = await bare_rate(bare, total)
+        await warm()
+        places, start = asyncio.Semaphore(8), time.perf_counter()
+        await asyncio.gather(*(one(places) for _ in range(total)))
+        rate = total / (time.perf_counter() - start)
+        found.append(
+            Row("engine: executions per second, 8 at a time", rate, 50, starts, "starting bare Deno", "/s", True)
+        )
+    return found
