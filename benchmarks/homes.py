@@ -58,9 +58,11 @@ async def running_server(*, with_pctx: bool = True) -> AsyncIterator[Server]:
     token = secrets.token_urlsafe(16)
     with tempfile.TemporaryDirectory() as root:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", f"--port={port}"]
-            + ["--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", "--ip=127.0.0.1"]
-            + [f"--ServerApp.jpserver_extensions=pctx_jupyter={with_pctx}"],
+            [
+                *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}"),
+                f"--ServerApp.jpserver_extensions=pctx_jupyter={with_pctx}",
+            ],
             env=os.environ | {"JUPYTER_TOKEN": token},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -103,7 +105,7 @@ class Kernel:
 
 @asynccontextmanager
 async def running_kernel(server: Server | None = None, *, load: bool = True) -> AsyncIterator[Kernel]:
-    """A kernel with the magics loaded, unless told not to; a server's, whose engine it then uses, or one with its engine embedded."""
+    """A kernel, with the magics loaded unless told not to: a server's, whose engine it uses, or one on its own."""
     if server is None:
         manager = AsyncKernelManager(kernel_name="python3")
         await manager.start_kernel()

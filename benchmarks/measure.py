@@ -13,7 +13,7 @@ RUNS = 30
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. Figures in `unit`; `goal` is the largest (or, with `more_is_better`, smallest) good one."""
+    """One line of the table. Figures in `unit`; `goal` is the largest good one (`more_is_better`: the smallest)."""
 
     work: str
     ours: float

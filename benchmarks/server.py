@@ -21,14 +21,16 @@ async def rows() -> list[Row]:
             await until_warm(engine)
 
         alone = await time_ms(lambda: session.execute("1+1"), rest=warm)
-    async with running_server() as server:
-        async with PctxClient(f"ws://127.0.0.1:{server.port}/local-tools", headers=server.headers) as client:
+    async with (
+        running_server() as server,
+        PctxClient(f"ws://127.0.0.1:{server.port}/local-tools", headers=server.headers) as client,
+    ):
 
-            async def refilled() -> None:
-                status = {"warm": 0, "starting": 1}
-                while status["warm"] < Settings().warm_sandboxes or status["starting"]:
-                    status = (await asyncio.to_thread(server.ask, "/pctx/api/status"))["sandbox"]
-                await asyncio.sleep(0.02)
+        async def refilled() -> None:
+            status = {"warm": 0, "starting": 1}
+            while status["warm"] < Settings().warm_sandboxes or status["starting"]:
+                status = (await asyncio.to_thread(server.ask, "/pctx/api/status"))["sandbox"]
+            await asyncio.sleep(0.02)
 
-            through = await time_ms(lambda: client.execute_code("1+1"), rest=refilled)
+        through = await time_ms(lambda: client.execute_code("1+1"), rest=refilled)
     return [Row("through the WebSocket, warm: 1+1", through, 2 * alone, alone, "engine alone")]

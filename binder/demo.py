@@ -63,8 +63,10 @@ def running_server() -> Iterator[Server]:
     token = secrets.token_urlsafe(24)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
-            + [f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={HERE}"],
+            [
+                *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={HERE}"),
+            ],
             env=os.environ | {"JUPYTER_TOKEN": token},  # not on the command line, where other users could read it
             stdout=log,
             stderr=subprocess.STDOUT,
