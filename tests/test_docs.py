@@ -1,0 +1,51 @@
+"""The docs are true: references agree with the code, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pctx_jupyter import errors, wire
+from pctx_jupyter.settings import Limits, Settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def settings_table() -> list[str]:
+    """The rows of docs/reference/configuration.md as they have to be."""
+    known = [field for kind in (Limits, Settings) for field in fields(kind) if "help" in field.metadata]
+    return [f"| `{field.name}` | {field.default!r} | {field.metadata['help']} |" for field in known]
+
+
+def test_the_configuration_reference_lists_every_setting_as_it_is() -> None:
+    page = (REFERENCE / "configuration.md").read_text().splitlines()
+    assert [line for line in page if line.startswith("| `")] == settings_table()
+
+
+def test_the_wire_reference_names_every_method_and_code() -> None:
+    page = (REFERENCE / "wire.md").read_text()
+    methods = [wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.EXECUTE, wire.LIST_FUNCTIONS, wire.GET_FUNCTION_DETAILS]
+    for method in [*methods, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
+        assert f"`{method}`" in page
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.PctxError):
+            assert f"| {kind.code} |" in page, name
+
+
+@pytest.mark.parametrize("kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard])
+def test_the_wire_reference_names_every_field(kind: type) -> None:
+    page = (REFERENCE / "wire.md").read_text()
+    for field in kind.__struct_fields__:
+        assert re.search(rf"\b{field}\b", page), field
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_docs_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), target
