@@ -36,7 +36,7 @@ OWNERS = {
 }
 """Outside packages that only one layer may import."""
 
-NO_IO = {"socket", "subprocess", "os", "pathlib", "http", "urllib.request", "threading", "time", "asyncio"}
+NO_IO = {"socket", "subprocess", "os", "pathlib", "http", "urllib.request", "time", "asyncio"}
 """What the root does without; errors.py takes `http` for its status numbers, channel.py `asyncio` for its futures."""
 
 
