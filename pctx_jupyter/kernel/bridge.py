@@ -1,0 +1,397 @@
+"""The bridge: a loop on a thread of its own, where the client to the engine lives, and the way from there to a cell.
+
+The kernel's main thread computes for minutes at a time; a connection, and the processes of an embedded engine, need
+someone who is always awake. The bridge hands tool calls and output to the waiting cell and takes results back, one
+hop each way. It knows neither magics nor values: payloads pass through as `Raw`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+from uuid import uuid4
+from weakref import WeakSet
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from .. import errors, wire
+from ..result import Output
+from .home import Home
+from .inbox import Inbox
+from .loops import new_loop
+from .mainthread import Ended, Job, WaitingCell, Withdraw, uninterrupted
+from .tool import PythonTool, call
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_Name = tuple[str, str]
+"""Namespace and name of a tool, as registered."""
+
+KEPT_ERRORS = 100
+"""Exceptions of tools that one execution keeps, the latest ones: each holds the frames it went through."""
+
+MESSAGE_CHARS = 10_000
+"""Characters of an exception's message that reach the program."""
+
+CLOSE_S = 3.0
+"""Seconds that closing waits for the thread: ending sandboxes and saying goodbye to a server take far less."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One execution that a cell waits for.
+
+    Attributes:
+        raised: The exceptions of its tools, by the token under which the program knows them.
+        events: The starts and ends of its tool calls, in order.
+    """
+
+    cell: WaitingCell[wire.Executed | Exception]
+    raised: dict[str, BaseException] = field(default_factory=dict)
+    events: list[wire.EventHeard] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    def keep(self, error: BaseException) -> str:
+        """Keep a tool's exception; returns its token."""
+        token = f"e{uuid4().hex[:12]}"
+        self.raised[token] = error
+        if len(self.raised) > KEPT_ERRORS:
+            del self.raised[next(iter(self.raised))]
+        return token
+
+
+class Bridge:
+    """One kernel's way to its engine.
+
+    Args:
+        open_home: Opens the engine's home, on the bridge's loop.
+        tools: Returns the tools this kernel offers now; asked before each program.
+    """
+
+    def __init__(
+        self, open_home: Callable[[], AbstractAsyncContextManager[Home]], tools: Callable[[], list[PythonTool]]
+    ) -> None:
+        self._open_home, self._tools = open_home, tools
+        self._life: _Life | None = None
+        _bridges.add(self)
+
+    # the main thread
+
+    def open(self) -> None:
+        """Begin to open the home, without waiting; does nothing when it is open or opening."""
+        self._live()
+
+    def close(self) -> None:
+        """Close the home and end the thread; does nothing when there is none. It may be opened again."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.close()
+
+    @property
+    def home(self) -> concurrent.futures.Future[Home]:
+        """The home, once it is open; opening begins at the latest now."""
+        return self._live().home
+
+    def do(self, work: Callable[[Home], Coroutine[Any, Any, T]], timeout_s: float) -> T:
+        """Have something done on the bridge's loop, once the home is open, and wait for it.
+
+        Raises:
+            TimeoutError: It took longer than `timeout_s` seconds; it was cancelled.
+            PctxError: What the work raises.
+        """
+        life = self._live()
+        future = asyncio.run_coroutine_threadsafe(life.do(work), life.loop)
+        try:
+            return future.result(timeout_s)
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def wait_for(self, asked: wire.Execute) -> tuple[wire.Executed | Exception, Running]:
+        """Run a program while the cell waits, awaited; returns what came of it.
+
+        Raises:
+            KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
+        """
+        running, start, stop = self._prepare(asked)
+        await running.cell.wait(start, stop)
+        return _outcome(running.cell), running
+
+    def block_for(self, asked: wire.Execute) -> tuple[wire.Executed | Exception, Running]:
+        """Do the same, blocking this thread."""
+        running, start, stop = self._prepare(asked)
+        running.cell.block(start, stop)
+        return _outcome(running.cell), running
+
+    def _prepare(self, asked: wire.Execute) -> tuple[Running, Callable[[], None], Callable[[], None]]:
+        asked = msgspec.structs.replace(asked, execution_id=asked.execution_id or uuid4().hex)
+        running = Running(WaitingCell())
+        life = self._live()
+        offered = {(tool.namespace, tool.name): tool for tool in self._tools()}
+        return (
+            running,
+            lambda: life.begin(running, asked, offered),
+            lambda: life.post(partial(life.stop, running)),
+        )
+
+    def _live(self) -> _Life:
+        if self._life is not None and not self._life.is_of_use:
+            self.close()
+        if self._life is None:
+            with uninterrupted():  # a thread that nobody holds would never end
+                self._life = _Life(self._open_home)
+        return self._life
+
+    def forget(self) -> None:
+        """Leave the thread and its connection alone: after a fork they are the parent's."""
+        if self._life is not None:
+            _left_alone.append(self._life)
+            self._life = None
+
+
+def _outcome(cell: WaitingCell[T]) -> T:
+    if cell.interrupt is not None:
+        raise cell.interrupt
+    assert cell.outcome is not None, "a wait ends with an outcome or an interrupt"
+    return cell.outcome
+
+
+class _Life:
+    """One life of the bridge: a thread, its loop, and the home open in it."""
+
+    def __init__(self, open_home: Callable[[], AbstractAsyncContextManager[Home]]) -> None:
+        self.loop = new_loop()
+        self.home: concurrent.futures.Future[Home] = concurrent.futures.Future()
+        self._open_home = open_home
+        self._errands = Inbox[Callable[[], None]](self.loop, lambda errand: errand())
+        self._main: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._running: dict[str, Running] = {}
+        self._offered: dict[_Name, PythonTool] = {}
+        self._offering = asyncio.Lock()
+        self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether the home is open, or opening."""
+        return not self._is_closing and not (self.home.done() and self.home.exception() is not None)
+
+    # the main thread
+
+    def begin(self, running: Running, asked: wire.Execute, offered: dict[_Name, PythonTool]) -> None:
+        if not self._errands.put(partial(self.start, running, asked, offered)):
+            running.cell.post(Ended(_closed()))
+
+    def post(self, errand: Callable[[], None]) -> None:
+        self._errands.put(errand)
+
+    def close(self) -> None:
+        self.post(self._end)
+        self._thread.join(CLOSE_S)
+
+    # the bridge's thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self._main = self.loop.create_task(self._live())
+        try:
+            self.loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            log.exception("bridge = cannot close its home")
+        finally:
+            self.home.cancel()
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def _end(self) -> None:
+        if self._main is not None:
+            self._main.cancel()
+
+    async def _live(self) -> None:
+        closing = self.loop.create_future()  # until this task is cancelled
+        try:
+            try:
+                async with self._open_home() as home:
+                    self.home.set_result(home)
+                    try:
+                        await closing
+                    finally:
+                        await self._end_running()
+            except Exception as error:
+                if self.home.done():
+                    raise
+                log.exception("bridge = cannot open a home")
+                self.home.set_exception(error)
+                await closing  # for those who are on their way to hear of it
+        finally:
+            await self._end_running()
+
+    async def _end_running(self) -> None:
+        self._is_closing = True
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def do(self, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
+        return await work(await self._opened())
+
+    async def _opened(self) -> Home:
+        return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
+
+    def start(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
+        assert asked.execution_id is not None
+        if self._is_closing:
+            running.cell.post(Ended(_closed()))
+            return
+        self._running[asked.execution_id] = running
+        running.task = self.loop.create_task(self._execute(running, asked, tools))
+
+    def stop(self, running: Running) -> None:
+        if running.task is not None:
+            running.task.cancel()
+
+    async def _execute(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
+        assert asked.execution_id is not None
+        outcome: wire.Executed | Exception
+        try:
+            home = await self._opened()
+            await self._offer(home, tools)
+            outcome = await home.client.execute(asked, hear=partial(_hear, running))
+        except asyncio.CancelledError:
+            outcome = _closed()
+        except Exception as error:
+            outcome = error
+        finally:
+            del self._running[asked.execution_id]
+        running.cell.post(Ended(outcome))
+
+    # tools
+
+    async def _offer(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
+        """Tell the engine which tools came, changed and went since the last program."""
+        async with self._offering:
+            for namespace, name in self._offered.keys() - tools.keys():
+                del self._offered[namespace, name]
+                try:
+                    await home.client.unregister_tool(namespace, name)
+                except errors.ToolNotFound:
+                    log.debug("bridge = %s.%s had gone already", namespace, name)
+            changed = [tool for name, tool in tools.items() if self._offered.get(name) is not tool]
+            await asyncio.gather(*(self._offer_one(home, tool) for tool in changed))
+
+    async def _offer_one(self, home: Home, tool: PythonTool) -> None:
+        asked = wire.RegisterTool(
+            tool.namespace, tool.name, tool.description, tool.input_schema, tool.output_schema, replace=True
+        )
+        await home.client.offer(asked, partial(self._serve, tool))
+        self._offered[tool.namespace, tool.name] = tool
+
+    async def _serve(self, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
+        """Have the waiting cell run a tool."""
+        running = self._running.get(asked.execution_id)
+        if running is None:
+            raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
+        answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
+        arguments = None if asked.arguments is UNSET else asked.arguments
+        job = Job(
+            partial(_call, running, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
+        )
+        running.cell.post(job)
+        try:
+            outcome = await answer
+        except asyncio.CancelledError:
+            running.cell.post(Withdraw(job))
+            raise
+        match outcome:
+            case Raw():
+                return outcome
+            case errors.PctxError():
+                raise outcome
+        raise errors.ToolFailed(f"{tool.path} failed", name=type(outcome).__name__)
+
+
+def _closed() -> errors.PctxError:
+    return errors.Cancelled("Cannot finish execution: the extension was unloaded; %load_ext pctx_jupyter loads it")
+
+
+def _hear(running: Running, heard: wire.OutputHeard | wire.EventHeard) -> None:
+    match heard:
+        case wire.OutputHeard(stream=stream, text=text):
+            running.cell.post(Output(stream, text))
+        case wire.EventHeard():
+            running.events.append(heard)
+
+
+def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseException) -> None:
+    if not answer.done():
+        answer.set_result(outcome)
+
+
+# in the waiting cell, where all that is the user's code runs, the ``__str__`` of exceptions included
+
+
+def _call(running: Running, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
+    try:
+        made = call(tool, arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _failed(running, error) from None
+    return made if isinstance(made, Raw) else _awaited(running, made)
+
+
+async def _awaited(running: Running, work: Awaitable[Raw]) -> Raw:
+    try:
+        return await work
+    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):  # all three are said to it, not by it
+        raise
+    except BaseException as error:
+        raise _failed(running, error) from None
+
+
+def _failed(running: Running, error: BaseException) -> errors.ToolFailed:
+    """What the program is told of a tool's exception."""
+    name = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
+    try:
+        message = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as trouble:
+        message = f"(its message cannot be shown: {type(trouble).__name__})"
+    if len(message) > MESSAGE_CHARS:
+        message = f"{message[:MESSAGE_CHARS]}… ({len(message):,} characters)"
+    # JSON in UTF-8 cannot carry half a surrogate pair.
+    message = message.encode("utf-8", "replace").decode()
+    return errors.ToolFailed(message, name=name, token=running.keep(error))
+
+
+# After a fork the child has the parent's sockets and pipes, but not the thread that uses them. It must neither use nor
+# close them; so it keeps them, and starts a life of its own when it needs one.
+
+_bridges: WeakSet[Bridge] = WeakSet()
+_left_alone: list[_Life] = []
+
+
+def _after_fork() -> None:
+    for bridge in _bridges:
+        bridge.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

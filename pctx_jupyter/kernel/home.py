@@ -1,0 +1,103 @@
+"""Where this kernel's programs run: on the Jupyter server that started it if that has our extension, else right here.
+
+Either way it is one `PctxClient` in front of one engine, and the same lines pass. Knows nothing of threads and cells.
+What is heavy is imported only when a home is opened, on the bridge's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .. import errors
+from ..jsonrpc import Json
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from ..channel import Channel, Hear, Serve
+    from ..client.client import PctxClient
+
+log = logging.getLogger(__name__)
+
+URL = "PCTX_JUPYTER_URL"
+"""The environment variable in which a server with our extension tells its kernels where it is, base URL included."""
+
+TOKEN = "PCTX_JUPYTER_TOKEN"
+"""The environment variable with this kernel's own token: it opens our routes and nothing else of the server."""
+
+TOKEN_HEADER = "X-Pctx-Token"
+"""The header that carries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An open home.
+
+    Args:
+        client: The session of this kernel.
+        kind: Where its engine is, for people: ``Jupyter server`` or ``embedded``.
+        why: Why it is this one, in one sentence.
+        url: The server's address; None when embedded.
+        is_second_choice: Whether there should have been a server: then `why` is worth saying unasked.
+        status: Tells how an embedded engine does.
+    """
+
+    client: PctxClient
+    kind: str
+    why: str
+    url: str | None = None
+    is_second_choice: bool = False
+    status: Callable[[], dict[str, Json]] | None = None
+
+
+@asynccontextmanager
+async def open_home(environment: Mapping[str, str], settings: Settings) -> AsyncIterator[Home]:
+    """Connect to the server that the environment names, or open an engine here; close it on the way out.
+
+    A server that cannot be reached, or refuses us, is no reason to fail: then the engine is embedded, and the home
+    says why.
+
+    Args:
+        environment: Of this process.
+        settings: Of an embedded engine; a server has its own.
+    """
+    async with AsyncExitStack() as stack:
+        url = environment.get(URL)
+        why = f"no Jupyter server with pctx-jupyter started this kernel ({URL} is not set)"
+        if url:
+            try:
+                home = await stack.enter_async_context(_at_server(url, environment.get(TOKEN, "")))
+            except errors.PctxError as error:
+                log.warning("home = not at the server: %s", error)
+                why = error.message
+            else:
+                yield home
+                return
+        yield await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(url)))
+
+
+@asynccontextmanager
+async def _at_server(url: str, token: str) -> AsyncIterator[Home]:
+    from ..client.client import PctxClient
+
+    shown = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
+    async with PctxClient(f"{shown}/pctx/local-tools", headers={TOKEN_HEADER: token}) as client:
+        yield Home(client, "Jupyter server", "it started this kernel and has pctx-jupyter enabled", shown)
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> AsyncIterator[Home]:
+    from ..client.client import PctxClient
+    from ..engine import open_engine
+
+    async with open_engine(settings) as engine:
+
+        async def connect(serve: Serve, hear: Hear) -> Channel:
+            return engine.connect(serve=serve, hear=hear)
+
+        async with PctxClient(connect=connect, reconnect=False) as client:
+            yield Home(client, "embedded", why, is_second_choice=is_second_choice, status=engine.status)

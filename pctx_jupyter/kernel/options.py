@@ -1,0 +1,121 @@
+"""The options of ``%%pctx`` and ``%pctx``: a line of text in, values out. Knows no kernel, and runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import MagicArgumentParser
+
+CELL_USAGE = "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--quiet]"
+"""What messages and help show."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellOptions:
+    """The options of one ``%%pctx`` cell.
+
+    Args:
+        output: Where the program's value is stored; None: nowhere.
+        inputs: Names of the notebook that the program gets as constants.
+        timeout_s: Seconds it may run; None: the default.
+        tools: Patterns of the tools it may call; None: all.
+        typecheck: Whether its types are checked first; None: as the engine is set.
+        is_quiet: Whether its value is left unshown.
+    """
+
+    output: str | None = None
+    inputs: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    tools: tuple[str, ...] | None = None
+    typecheck: bool | None = None
+    is_quiet: bool = False
+
+
+def cell_options(line: str) -> CellOptions:
+    """Read the line after ``%%pctx``.
+
+    Raises:
+        UsageError: Says what is wrong with which option, and how it is used.
+    """
+    given = _parse(_cell, line, CELL_USAGE)
+    return CellOptions(
+        output=given.output,
+        inputs=tuple(dict.fromkeys(name for names in given.inputs for name in names)),
+        timeout_s=given.timeout,
+        tools=tuple(pattern for patterns in given.tools for pattern in patterns) if given.tools else None,
+        typecheck=False if given.no_check else None,
+        is_quiet=given.quiet,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterOptions:
+    """``%pctx register load save -n Sales``: names in the notebook, and where they go; None: the default namespace."""
+
+    functions: tuple[str, ...]
+    namespace: str | None = None
+
+
+REGISTER_USAGE = "%pctx register FUNCTION … [-n NAMESPACE]"
+"""What messages and help show."""
+
+
+def register_options(line: str) -> RegisterOptions:
+    """Read the line after ``%pctx register``; raises UsageError as `cell_options`."""
+    given = _parse(_register, line, REGISTER_USAGE)
+    return RegisterOptions(tuple(given.functions), given.namespace)
+
+
+def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Namespace:
+    try:
+        given: argparse.Namespace = parser.parse_argstring(line)  # type: ignore[no-untyped-call]  # IPython is not typed
+    except (UsageError, ValueError) as error:  # ValueError: an open quotation mark
+        raise UsageError(f"{error}\nUsage: {usage}") from None
+    return given
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name that Python can have")
+    return text
+
+
+def _names(text: str) -> list[str]:
+    return [_name(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _patterns(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> MagicArgumentParser:
+    parser = MagicArgumentParser(name)  # type: ignore[no-untyped-call]  # IPython is not typed
+    for flags, details in arguments:
+        parser.add_argument(*flags, **details)
+    return parser
+
+
+_cell = _parser(
+    "%%pctx",
+    (("-o", "--output"), {"type": _name}),
+    (("-i", "--input"), {"type": _names, "action": "append", "default": [], "dest": "inputs"}),
+    (("-t", "--timeout"), {"type": _seconds}),
+    (("--tools",), {"type": _patterns, "action": "append", "default": []}),
+    (("--no-check",), {"action": "store_true"}),
+    (("-q", "--quiet"), {"action": "store_true"}),
+)
+_register = _parser("%pctx register", (("functions",), {"nargs": "+"}), (("-n", "--namespace"), {}))

@@ -1,0 +1,796 @@
+"""The bridge and the waiting cell, both forms. Real: thread, loops, channels, client, session. Fake: the program, which
+is a Python coroutine in place of a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import multiprocessing
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import errors, wire
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.kernel import tool as tools
+from pctx_jupyter.kernel.bridge import Bridge, Running
+from pctx_jupyter.kernel.home import Home
+from pctx_jupyter.kernel.mainthread import MAX_DEPTH
+from pctx_jupyter.local_tools import LocalTools
+from pctx_jupyter.result import Emit, Output
+from pctx_jupyter.session import Job, Registry, ServeCall
+from pctx_jupyter.settings import Settings
+
+from ..fakes import SOON, FakeSandbox, read
+
+Program = Callable[["Sandbox"], Awaitable[Any]]
+
+
+class Sandbox:
+    """What a fake program can do: call tools, print, and see whether it was stopped."""
+
+    def __init__(self, serve: ServeCall, emit: Emit) -> None:
+        self._serve, self._emit = serve, emit
+
+    async def call(self, path: str, **arguments: Any) -> Any:
+        return read(await self._serve(path, rpc.raw(arguments)))
+
+    def print(self, text: str, stream: Any = "stdout") -> None:
+        self._emit(Output(stream, text))
+
+
+class Kernel:
+    """A bridge to a session whose programs are `programs`, by their code, and the tools of a notebook."""
+
+    def __init__(self) -> None:
+        self.programs: dict[str, Program] = {}
+        self.tools: dict[str, tools.PythonTool] = {}
+        self.homes_opened = 0
+        self.stopped = threading.Event()
+        self.bridge = Bridge(self._home, lambda: list(self.tools.values()))
+
+    def tool(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self.tools[function.__name__] = tools.define(function)
+        return function
+
+    def program(self, program: Program) -> Program:
+        self.programs[program.__name__] = program
+        return program
+
+    @asynccontextmanager
+    async def _home(self) -> AsyncIterator[Home]:
+        self.homes_opened += 1
+        settings = Settings()
+        registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
+
+        async def connect(serve: Serve, hear: Hear) -> Channel:
+            return crossed(
+                lambda send: Channel(send, serve=serve, hear=hear, name="kernel", max_bytes=settings.max_message_bytes),
+                lambda send: LocalTools(registry, settings, send).channel,
+            )[0]
+
+        async with PctxClient(connect=connect, reconnect=False) as client:
+            yield Home(client, "embedded", "a test opened it")
+
+    async def _act(self, job: Job, serve: ServeCall, emit: Emit) -> Any:
+        try:
+            return await self.programs[job.program.code](Sandbox(serve, emit))
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
+
+    def run(self, name: str, form: str = "blocking") -> Any:
+        """What a cell does; returns the program's value, raises its error."""
+        return self.run_all(name, form)[0]
+
+    def run_all(self, name: str, form: str = "blocking") -> tuple[Any, Running]:
+        asked = wire.Execute(name)
+        if form == "awaited":
+            outcome, running = _on_kernel_loop(lambda: self.bridge.wait_for(asked))
+        elif form == "nested":  # %%time around %%pctx, in a kernel
+
+            async def cell() -> Any:
+                return self.bridge.block_for(asked)
+
+            outcome, running = _on_kernel_loop(cell)
+        else:
+            outcome, running = self.bridge.block_for(asked)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return read(outcome.value), running
+
+
+def _on_kernel_loop(cell: Callable[[], Any]) -> Any:
+    """Run a cell as ipykernel does: a task that keeps whatever the cell raises to itself."""
+
+    async def task() -> Any:
+        try:
+            return await cell(), None
+        except BaseException as error:
+            return None, error
+
+    loop = asyncio.new_event_loop()  # not asyncio.run: it has an interrupt handler of its own
+    try:
+        value, error = loop.run_until_complete(task())
+    finally:
+        for left in asyncio.all_tasks(loop):
+            left.cancel()
+            loop.run_until_complete(asyncio.wait([left]))
+        loop.close()
+    if error is not None:
+        raise error
+    return value
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    kernel = Kernel()
+    yield kernel
+    kernel.bridge.close()
+    for name in list(kernel.tools):
+        tools.forget(f"Notebook.{name}")
+
+
+forms = pytest.mark.parametrize("form", ["awaited", "nested", "blocking"])
+
+
+@forms
+def test_a_program_calls_a_tool_on_the_cells_thread_and_in_its_context(kernel: Kernel, form: str) -> None:
+    place: contextvars.ContextVar[str] = contextvars.ContextVar("place", default="elsewhere")
+
+    @kernel.tool
+    def where(n: int) -> list[Any]:
+        return [n, place.get(), threading.current_thread() is threading.main_thread()]
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.where", n=3)
+
+    place.set("this cell")
+    assert kernel.run("asks", form) == [3, "this cell", True]
+
+
+@forms
+def test_async_tools_of_one_program_overlap(kernel: Kernel, form: str) -> None:
+    meeting: list[asyncio.Future[str]] = []
+
+    @kernel.tool
+    async def meet(name: str) -> str:
+        """The second to come lets the first go."""
+        if not meeting:
+            meeting.append(asyncio.get_running_loop().create_future())
+            return await meeting[0]
+        meeting[0].set_result(name)
+        return "second"
+
+    @kernel.program
+    async def both(sandbox: Sandbox) -> Any:
+        async with asyncio.timeout(SOON):
+            return await asyncio.gather(*(sandbox.call("Notebook.meet", name=name) for name in "ab"))
+
+    assert kernel.run("both", form) == ["b", "second"]
+
+
+def test_an_async_tool_runs_on_the_kernels_loop_when_the_cell_is_awaited(kernel: Kernel) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @kernel.tool
+    async def look() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.look")
+
+    async def cell() -> Any:
+        loops.append(asyncio.get_running_loop())
+        return await kernel.bridge.wait_for(wire.Execute("asks"))
+
+    _on_kernel_loop(cell)
+    assert loops[0] is loops[1]
+
+
+@pytest.mark.parametrize(("form", "sees"), [("awaited", True), ("nested", True), ("blocking", False)])
+def test_a_sync_tool_sees_the_running_loop_that_its_cell_sees(kernel: Kernel, form: str, sees: bool) -> None:
+    @kernel.tool
+    def look() -> bool:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(asyncio.sleep(0, result=False))
+        return True
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.look")
+
+    assert kernel.run("asks", form) is sees
+
+
+def test_the_blocking_form_leaves_the_loop_it_blocked_as_it_was(kernel: Kernel) -> None:
+    @kernel.program
+    async def nothing(sandbox: Sandbox) -> None: ...
+
+    async def cell() -> Any:
+        before = asyncio.get_running_loop(), asyncio.current_task()
+        kernel.bridge.block_for(wire.Execute("nothing"))
+        await asyncio.sleep(0)
+        return before == (asyncio.get_running_loop(), asyncio.current_task())
+
+    assert _on_kernel_loop(cell)
+
+
+@forms
+def test_output_appears_in_order_around_the_prints_of_tools(
+    kernel: Kernel, form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @kernel.tool
+    def say(text: str) -> None:
+        print(text)
+
+    @kernel.program
+    async def talks(sandbox: Sandbox) -> None:
+        for n in range(20):
+            sandbox.print(f"program {n}\n")
+            await sandbox.call("Notebook.say", text=f"tool {n}")
+
+    kernel.run("talks", form)
+    assert capfd.readouterr().out.split("\n") == [f"{who} {n}" for n in range(20) for who in ("program", "tool")] + [""]
+
+
+@forms
+def test_output_is_shown_while_the_program_runs(kernel: Kernel, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = threading.Event()
+
+    class Stdout:
+        def write(self, text: str) -> None:
+            seen.set()
+
+        def flush(self) -> None: ...
+
+    @kernel.program
+    async def waits(sandbox: Sandbox) -> bool:
+        sandbox.print("now\n")
+        return await asyncio.to_thread(seen.wait, SOON)
+
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    assert kernel.run("waits", form) is True
+
+
+@forms
+def test_a_tools_exception_reaches_the_program_and_is_kept_for_the_cell(kernel: Kernel, form: str) -> None:
+    raised = LookupError("no such order")
+
+    @kernel.tool
+    def fails() -> None:
+        raise raised
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        try:
+            await sandbox.call("Notebook.fails")
+        except errors.ToolFailed as error:
+            return [error.name, error.message, error.token]
+
+    (name, message, token), running = kernel.run_all("asks", form)
+    assert (name, message) == ("LookupError", "no such order")
+    assert running.raised[token] is raised
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@forms
+@pytest.mark.parametrize(
+    ("error", "name", "message"),
+    [
+        (SystemExit(3), "SystemExit", "3"),
+        (GeneratorExit("x"), "GeneratorExit", "x"),
+        (asyncio.CancelledError("x"), "CancelledError", "x"),
+        (StopIteration(1), "StopIteration", "1"),
+        (BaseException("base"), "BaseException", "base"),
+        (Mute(), "Mute", "(its message cannot be shown: SystemExit)"),
+        (ValueError("x" * 1_000_000), "ValueError", "x" * 10_000 + "… (1,000,000 characters)"),
+        (ValueError("\ud800"), "ValueError", "?"),
+        (ExceptionGroup("two", [ValueError(1), KeyError(2)]), "ExceptionGroup", "two (2 sub-exceptions)"),
+    ],
+)
+def test_whatever_a_tool_raises_is_an_error_to_the_program_and_ends_nothing(
+    kernel: Kernel, form: str, error: BaseException, name: str, message: str
+) -> None:
+    @kernel.tool
+    def fails() -> None:
+        raise error
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        try:
+            await sandbox.call("Notebook.fails")
+        except errors.ToolFailed as error:
+            return [error.name, error.message]
+
+    assert kernel.run("asks", form) == [name, message]
+    assert kernel.run("asks", form) == [name, message]
+    assert kernel.homes_opened == 1
+
+
+@forms
+def test_an_async_tool_that_exits_ends_neither_loop_nor_kernel(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    async def leave() -> None:
+        await asyncio.sleep(0)
+        sys.exit(2)
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        try:
+            await sandbox.call("Notebook.leave")
+        except errors.ToolFailed as error:
+            return error.name
+
+    assert kernel.run("asks", form) == "SystemExit"
+
+
+@forms
+def test_a_tool_may_run_a_program_of_its_own(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    def outer(n: int) -> int:
+        return int(kernel.run("inner")) + n
+
+    @kernel.tool
+    def leaf() -> int:
+        return 40
+
+    @kernel.program
+    async def inner(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.leaf")
+
+    @kernel.program
+    async def starts(sandbox: Sandbox) -> Any:
+        return await asyncio.gather(sandbox.call("Notebook.outer", n=1), sandbox.call("Notebook.outer", n=2))
+
+    assert kernel.run("starts", form) == [41, 42]
+
+
+@forms
+def test_an_async_tool_may_run_a_program_of_its_own(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    async def outer() -> Any:
+        await asyncio.sleep(0)
+        return kernel.run("inner")
+
+    @kernel.tool
+    async def leaf() -> int:
+        await asyncio.sleep(0)
+        return 40
+
+    @kernel.program
+    async def inner(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.leaf")
+
+    @kernel.program
+    async def starts(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.outer")
+
+    assert kernel.run("starts", form) == 40
+
+
+@forms
+def test_endless_recursion_ends_with_an_error_that_says_so(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    def again(n: int) -> int:
+        return int(kernel.run(f"level{n}"))
+
+    def program(n: int) -> None:
+        async def level(sandbox: Sandbox) -> Any:
+            return await sandbox.call("Notebook.again", n=n + 1)
+
+        kernel.programs[f"level{n}"] = level
+
+    for n in range(MAX_DEPTH + 2):
+        program(n)
+    with pytest.raises(errors.PctxError):
+        kernel.run("level0", form)
+
+    @kernel.program
+    async def fine(sandbox: Sandbox) -> int:
+        return 1
+
+    assert kernel.run("fine", form) == 1
+
+
+@forms
+def test_a_call_that_its_program_gave_up_is_cancelled(kernel: Kernel, form: str) -> None:
+    told: list[str] = []
+
+    @kernel.tool
+    async def sleeps() -> None:
+        try:
+            told.append("started")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    @kernel.tool
+    def started() -> bool:
+        return "started" in told
+
+    @kernel.program
+    async def gives_up(sandbox: Sandbox) -> Any:
+        call = asyncio.create_task(sandbox.call("Notebook.sleeps"))
+        while not await sandbox.call("Notebook.started"):
+            pass
+        call.cancel()
+        return "gave up"
+
+    assert kernel.run("gives_up", form) == "gave up"
+    assert told == ["started", "cancelled"]
+
+
+@forms
+def test_tools_changed_between_cells_are_changed_in_the_next_program(kernel: Kernel, form: str) -> None:
+    def first() -> int:
+        return 1
+
+    def second() -> int:
+        return 2
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.tool")
+
+    kernel.tools["tool"] = tools.define(first, name="tool")
+    assert kernel.run("asks", form) == 1
+    kernel.tools["tool"] = tools.define(second, name="tool")
+    assert kernel.run("asks", form) == 2
+    gone = kernel.tools.pop("tool")
+    with pytest.raises(errors.PctxError):
+        kernel.run("asks", form)
+    kernel.tools["tool"] = gone
+    assert kernel.run("asks", form) == 2
+
+
+def test_calls_on_a_thread_of_their_own_run_their_tools_there(kernel: Kernel) -> None:
+    @kernel.tool
+    def where() -> str:
+        return threading.current_thread().name
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> Any:
+        return await sandbox.call("Notebook.where")
+
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(kernel.run("asks")), name="subshell")
+    thread.start()
+    thread.join(SOON)
+    assert found == ["subshell"]
+
+
+# interrupts
+
+
+def interrupt() -> None:
+    """What the kernel's manager does, in the middle of whatever this process is doing."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def interrupt_from_outside() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@forms
+def test_an_interrupt_while_the_program_computes_stops_it(kernel: Kernel, form: str) -> None:
+    @kernel.program
+    async def computes(sandbox: Sandbox) -> None:
+        interrupt_from_outside()
+        await asyncio.Event().wait()
+
+    _interrupted(kernel, "computes", form)
+    assert kernel.stopped.wait(SOON)
+
+
+@forms
+def test_an_interrupt_inside_a_sync_tool_is_raised_there(kernel: Kernel, form: str) -> None:
+    told: list[str] = []
+
+    @kernel.tool
+    def blocks() -> None:
+        try:
+            interrupt_from_outside()
+            threading.Event().wait(SOON)
+            told.append("not interrupted")
+        except KeyboardInterrupt:
+            told.append("interrupted")
+            raise
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.blocks")
+
+    _interrupted(kernel, "asks", form)
+    assert told == ["interrupted"]
+    assert kernel.stopped.wait(SOON)
+
+
+@forms
+def test_an_interrupt_that_a_tool_swallows_still_ends_the_cell(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    def swallows() -> None:
+        with suppress(KeyboardInterrupt):
+            interrupt()
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.swallows")
+        await asyncio.Event().wait()
+
+    _interrupted(kernel, "asks", form)
+
+
+@forms
+def test_an_interrupt_cancels_async_tools_that_wait(kernel: Kernel, form: str) -> None:
+    told: list[str] = []
+
+    @kernel.tool
+    async def sleeps() -> None:
+        try:
+            asyncio.get_running_loop().call_soon(interrupt_from_outside)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.sleeps")
+
+    _interrupted(kernel, "asks", form)
+    assert told == ["cancelled"]
+
+
+@forms
+def test_an_interrupt_inside_an_async_tool_that_computes_is_raised_there(kernel: Kernel, form: str) -> None:
+    told: list[str] = []
+
+    @kernel.tool
+    async def computes() -> None:
+        await asyncio.sleep(0)
+        try:
+            interrupt()
+            told.append("not interrupted")
+        except KeyboardInterrupt:
+            told.append("interrupted")
+            raise
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.computes")
+
+    _interrupted(kernel, "asks", form)
+    assert told == ["interrupted"]
+
+
+@forms
+def test_an_async_tool_that_will_not_be_cancelled_does_not_hold_the_prompt(kernel: Kernel, form: str) -> None:
+    told: list[str] = []
+
+    @kernel.tool
+    async def stubborn() -> None:
+        asyncio.get_running_loop().call_soon(interrupt_from_outside)
+        while "released" not in told:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+        told.append("ended")
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.stubborn")
+
+    async def cell() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            await kernel.bridge.wait_for(wire.Execute("asks"))
+        assert told == []
+        told.append("released")
+
+    if form == "awaited":
+        _on_kernel_loop(cell)
+        assert told == ["released", "ended"]
+    else:
+        _interrupted(kernel, "asks", form)
+        assert told == []
+
+
+@forms
+def test_an_interrupt_while_output_is_written_comes_after_the_write(
+    kernel: Kernel, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    class Stdout:
+        def write(self, text: str) -> None:
+            interrupt()
+            written.append(text)
+
+        def flush(self) -> None: ...
+
+    @kernel.program
+    async def prints(sandbox: Sandbox) -> None:
+        sandbox.print("whole\n")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    _interrupted(kernel, "prints", form)
+    assert written == ["whole\n"]
+
+
+@forms
+def test_an_interrupt_before_anything_was_sent_runs_nothing(kernel: Kernel, form: str) -> None:
+    ran: list[int] = []
+    listed = kernel.bridge._tools
+
+    @kernel.program
+    async def runs(sandbox: Sandbox) -> None:
+        ran.append(1)
+
+    def interrupted() -> list[tools.PythonTool]:
+        interrupt()
+        return listed()
+
+    kernel.bridge._tools = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        kernel.run("runs", form)
+    kernel.bridge._tools = listed
+    assert kernel.run("runs", form) is None
+    assert ran == [1]
+
+
+@forms
+def test_an_interrupt_in_a_nested_program_ends_the_outer_one_too(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    def outer() -> Any:
+        return kernel.run("inner")
+
+    @kernel.program
+    async def inner(sandbox: Sandbox) -> None:
+        interrupt_from_outside()
+        await asyncio.Event().wait()
+
+    @kernel.program
+    async def starts(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.outer")
+
+    _interrupted(kernel, "starts", form)
+
+
+@forms
+def test_a_tool_that_raises_keyboard_interrupt_itself_ends_its_cell_only(kernel: Kernel, form: str) -> None:
+    @kernel.tool
+    def fails() -> None:
+        raise KeyboardInterrupt
+
+    @kernel.program
+    async def asks(sandbox: Sandbox) -> None:
+        await sandbox.call("Notebook.fails")
+
+    _interrupted(kernel, "asks", form)
+
+
+@pytest.mark.parametrize("form", ["awaited", "nested"])
+def test_interrupts_at_any_moment_leave_a_bridge_that_works(kernel: Kernel, form: str) -> None:
+    """Aimed at the hand-over: many cells, each interrupted from another thread at another moment of its life."""
+
+    @kernel.tool
+    def add(n: int) -> int:
+        return n + 1
+
+    @kernel.program
+    async def adds(sandbox: Sandbox) -> int:
+        total = 0
+        for _ in range(3):
+            total = await sandbox.call("Notebook.add", n=total)
+        return total
+
+    asked = wire.Execute("adds")
+
+    async def cells() -> int:
+        interrupted = 0
+        for moment in range(40):
+            timer = threading.Timer(moment * 0.0002, interrupt_from_outside)
+            try:
+                timer.start()
+                if form == "awaited":
+                    await kernel.bridge.wait_for(asked)
+                else:
+                    kernel.bridge.block_for(asked)
+                timer.join()
+                threading.Event().wait(SOON)  # the signal is on its way
+            except KeyboardInterrupt:
+                interrupted += 1
+                timer.join()
+        return interrupted
+
+    handler = signal.getsignal(signal.SIGINT)
+    assert _on_kernel_loop(cells) == 40
+    assert kernel.run("adds", form) == 3
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert kernel.homes_opened == 1
+
+
+def _interrupted(kernel: Kernel, name: str, form: str) -> None:
+    """The cell raises one KeyboardInterrupt, and the next one works."""
+    with pytest.raises(KeyboardInterrupt):
+        kernel.run(name, form)
+
+    async def fine(sandbox: Sandbox) -> str:
+        return "fine"
+
+    kernel.programs["fine"] = fine
+    assert kernel.run("fine", form) == "fine"
+
+
+# the bridge's life
+
+
+def test_nothing_is_opened_before_it_is_needed(kernel: Kernel) -> None:
+    assert not [thread for thread in threading.enumerate() if thread.name == "pctx-bridge"]
+    assert kernel.homes_opened == 0
+
+
+def test_closing_ends_the_thread_and_a_later_program_opens_it_again(kernel: Kernel) -> None:
+    @kernel.program
+    async def fine(sandbox: Sandbox) -> int:
+        return 1
+
+    assert kernel.run("fine") == 1
+    kernel.bridge.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "pctx-bridge"]
+    kernel.bridge.close()
+    assert kernel.run("fine") == 1
+    assert kernel.homes_opened == 2
+
+
+def test_a_home_that_cannot_be_opened_fails_the_cell_and_is_tried_again() -> None:
+    attempts: list[int] = []
+
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[Home]:
+        attempts.append(1)
+        raise OSError("no room")
+        yield
+
+    bridge = Bridge(broken, list)
+    for _ in range(2):
+        outcome, _running = bridge.block_for(wire.Execute("1"))
+        assert isinstance(outcome, OSError)
+    assert len(attempts) == 2
+
+
+def test_a_forked_child_leaves_the_connection_alone_and_opens_its_own(kernel: Kernel) -> None:
+    @kernel.program
+    async def fine(sandbox: Sandbox) -> int:
+        return 1
+
+    assert kernel.run("fine") == 1
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(kernel,))
+    child.start()
+    child.join(SOON)
+    assert child.exitcode == 0
+    assert kernel.run("fine") == 1
+    assert kernel.homes_opened == 1
+
+
+def _child(kernel: Kernel) -> None:
+    assert kernel.run("fine") == 1
+    assert kernel.homes_opened == 2
+    kernel.bridge.close()
