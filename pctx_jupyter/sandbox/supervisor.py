@@ -119,8 +119,7 @@ class Supervisor:
             self._breach()
 
     def overflow(self, start: bytes) -> None:
-        what = "the arguments of a tool call have" if b'"method"' in start else "its value has"
-        self._limit(f"{what} more than {self._limits.result_bytes:,} bytes of JSON (Pctx.result_bytes); use less")
+        self._too_large("the arguments of a tool call have" if b'"method"' in start else "its value has")
 
     def end(self) -> None:
         # Its exit status says why; that is on its way.
@@ -150,6 +149,9 @@ class Supervisor:
     # its calls
 
     def _call(self, id: rpc.Id, call: Call) -> None:
+        if call.arguments is not UNSET and memoryview(call.arguments).nbytes > self._limits.result_bytes:
+            self._too_large("the arguments of a tool call have")
+            return
         self._called += 1
         if self._called > self._limits.calls:
             self._limit(f"it made more than {self._limits.calls:,} tool calls (Pctx.calls); ask for more at once")
@@ -217,7 +219,7 @@ class Supervisor:
 
     def _return(self, value: Raw) -> None:
         if memoryview(value).nbytes > self._limits.result_bytes:
-            self.overflow(b"")
+            self._too_large("its value has")
         elif not self._outcome.done():
             self._worker.listen(None)
             self._outcome.set_result(value)
@@ -229,6 +231,9 @@ class Supervisor:
 
     def _limit(self, what: str) -> None:
         self._settle(ProgramStopped("LimitExceeded", f"Cannot finish execution: {what}"))
+
+    def _too_large(self, what: str) -> None:
+        self._limit(f"{what} more than {self._limits.result_bytes:,} bytes of JSON (Pctx.result_bytes); use less")
 
     def _breach(self) -> None:
         log.warning("%s = broke the protocol in execution %s", self._worker.name, self._job.execution_id)

@@ -48,19 +48,23 @@ class Worker(asyncio.Protocol):
         ended: The process's exit status once it is gone; negative: the signal that ended it.
     """
 
-    def __init__(self, process: Process, line_bytes: int) -> None:
+    def __init__(self, process: Process, payload_bytes: int) -> None:
         self.name = f"sandbox {process.pid}"
         self.pid = process.pid
         self.ended = process.ended
         self.resident = 0
         """Bytes of memory it occupied when it was ready; 0 when unknown."""
-        self._process, self._line_bytes = process, line_bytes
+        self._process = process
+        self._line_bytes = payload_bytes + ENVELOPE
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
         self._lines: deque[bytes] = deque()  # whole ones nobody has heard yet
         self._parts: list[bytes] = []  # of a line whose end has not come
         self._part_bytes = 0
         self._paused = False
+        self._outgoing: deque[bytes] = deque()  # what the pipe has no room for yet
+        self._outgoing_bytes = 0
+        self._is_full = False
 
     @property
     def is_alive(self) -> bool:
@@ -70,7 +74,7 @@ class Worker(asyncio.Protocol):
     @property
     def unread(self) -> int:
         """Bytes we wrote and it has not read, beyond what the pipe itself holds."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else self._outgoing_bytes + self._transport.get_write_buffer_size()
 
     def listen(self, listener: Listener | None) -> None:
         """Have its lines heard by this listener from now on; by nobody: they are dropped."""
@@ -84,11 +88,10 @@ class Worker(asyncio.Protocol):
         if b"\n" in message:
             # Between two tokens, where JSON allows it and a foreign payload may have it; here it would end the line.
             message = message.replace(b"\n", b" ")
-        if len(message) < WHOLE:
-            self._transport.write(message + b"\n")
-        else:
-            self._transport.write(message)
-            self._transport.write(b"\n")
+        # Not all to the transport at once: what it cannot write it copies, again and again when there is much.
+        self._outgoing.extend((message + b"\n",) if len(message) < WHOLE else (message, b"\n"))
+        self._outgoing_bytes += len(message) + 1
+        self._write()
 
     def pause(self) -> None:
         """Stop reading: once the pipe is full, the program waits. Writing goes on, lest both sides wait for ever."""
@@ -110,6 +113,8 @@ class Worker(asyncio.Protocol):
         self._listener = None
         self._lines.clear()
         self._parts.clear()
+        self._outgoing.clear()
+        self._outgoing_bytes = 0
         if self._transport is not None:
             self._transport.abort()
         self._process.discard()
@@ -134,9 +139,22 @@ class Worker(asyncio.Protocol):
         if self._part_bytes > self._line_bytes:
             self._overflow(b"".join(self._parts)[:200])
 
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._write()
+
     def connection_lost(self, error: Exception | None) -> None:
         if self._listener is not None:
             self._listener.end()
+
+    def _write(self) -> None:
+        while self._outgoing and not self._is_full and self._transport is not None:
+            part = self._outgoing.popleft()
+            self._outgoing_bytes -= len(part)
+            self._transport.write(part)
 
     def _deliver(self) -> None:
         while self._lines and not self._paused and self._listener is not None:
@@ -190,7 +208,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
     Raises:
         SandboxUnavailable: It is not ready in time, or not what we know. The process is gone then.
     """
-    worker = Worker(process, limits.result_bytes + ENVELOPE)
+    worker = Worker(process, limits.result_bytes)
     greeting = _Greeting()
     worker.listen(greeting)
     try:

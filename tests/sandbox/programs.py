@@ -1,0 +1,129 @@
+"""Programs and tools for tests that run the real thing: a pool, Deno, and no fakes between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import psutil
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.program import prepare
+from pctx_jupyter.result import Event
+from pctx_jupyter.sandbox.pool import Pool, open_pool
+from pctx_jupyter.session import Job
+from pctx_jupyter.settings import Limits, Settings
+from tests.fakes import SOON
+
+TOOLS = ("echo", "fail", "hang", "big")
+
+
+@dataclass(slots=True)
+class Host:
+    """Serves the tools of a program, and keeps what it called and printed.
+
+    `echo` returns its arguments, `fail` raises, `big` returns a megabyte, `hang` returns when it is cancelled.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+    cancelled: int = 0
+    most_at_once: int = 0
+    hung: asyncio.Event = field(default_factory=asyncio.Event)
+    _now: int = 0
+
+    async def serve(self, path: str, arguments: Raw | None) -> Raw:
+        self.called.append(path)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            match path:
+                case "Test.echo":
+                    await asyncio.sleep(0)
+                    return Raw(b"null") if arguments is None else arguments
+                case "Test.fail":
+                    raise errors.ToolFailed("no luck", name="ValueError", token="e3")
+                case "Test.big":
+                    return Raw(b'"' + b"x" * (1 << 20) + b'"')
+                case "Test.hang":
+                    self.hung.set()
+                    await asyncio.Event().wait()
+            raise errors.ToolNotFound(f"Cannot call {path}: no such tool")
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self._now -= 1
+
+    def printed(self, stream: str = "stdout") -> str:
+        return "".join(getattr(event, "text", "") for event in self.events if getattr(event, "stream", "") == stream)
+
+
+def job(code: str, limits: Limits | None = None, **inputs: Any) -> Job:
+    """An execution of this code, with the tools of `Host` in the namespace ``Test``."""
+    return Job(
+        execution_id="an-execution",
+        program=prepare(code),
+        namespaces={"Test": {name: f"Test.{name}" for name in TOOLS}},
+        inputs={name: Raw(msgspec.json.encode(value)) for name, value in inputs.items()},
+        limits=limits or Limits(),
+    )
+
+
+async def run(pool: Pool, code: str, limits: Limits | None = None, host: Host | None = None, **inputs: Any) -> Any:
+    """Run a program and return its value, decoded."""
+    host = host or Host()
+    async with asyncio.timeout(4 * SOON):
+        return msgspec.json.decode(await pool.run(job(code, limits, **inputs), host.serve, host.events.append))
+
+
+@asynccontextmanager
+async def pool_of(**settings: Any) -> AsyncIterator[Pool]:
+    """A pool with these settings that, once closed, has left nothing behind."""
+    await asyncio.sleep(0)
+    before = resources()
+    async with open_pool(Settings(**{"warm_sandboxes": 1} | settings)) as pool:
+        yield pool
+    await until(lambda: resources() == before)
+
+
+def resources() -> tuple[set[int], set[str], int]:
+    """What this process holds: its children, its open files, and its loop's tasks."""
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    files = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            files.add(f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}")
+        except FileNotFoundError:
+            pass  # the one that listed them
+    return children, files, len(asyncio.all_tasks())
+
+
+def sandboxes() -> list[psutil.Process]:
+    """The Deno processes below this one, the youngest last."""
+    children = psutil.Process().children(recursive=True)
+    return sorted((child for child in children if child.name().startswith("deno")), key=lambda child: child.pid)
+
+
+def launcher() -> psutil.Process:
+    """The helper process that starts sandboxes."""
+    return next(child for child in psutil.Process().children() if any("launcher.py" in part for part in child.cmdline()))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop go round until something about processes, which cannot be awaited, is so."""
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def soon(thing: Awaitable[Any]) -> Any:
+    """Await something that must not hang."""
+    async with asyncio.timeout(SOON):
+        return await thing

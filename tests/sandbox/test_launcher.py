@@ -1,0 +1,207 @@
+"""How sandboxes are born and die: what they inherit, what the system denies them, and that none outlives its host."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.sandbox import executable, flags
+from pctx_jupyter.sandbox.spawner import Direct, Launcher, Process, Spawner, open_spawner
+from pctx_jupyter.settings import Limits, Settings
+
+from .programs import launcher, resources, soon, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
+
+CONTROL = str(Path(__file__).with_name("control.js"))
+
+
+async def said(process: Process) -> bytes:
+    """The first line a process says."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = await soon(asyncio.get_running_loop().sock_recv(process.pipe, 1 << 16))
+        assert part, process.complaint()
+        line += part
+    return line
+
+
+async def open_launcher(*command: str, readable: tuple[str, ...] = ()) -> Launcher:
+    deno = await executable.find("")
+    command = command or tuple(flags.command(deno.path, Limits()))
+    return await Launcher.open(list(command), [*flags.readable(deno.path), *readable])
+
+
+async def test_a_sandbox_inherits_its_arguments_its_environment_and_three_descriptors() -> None:
+    with socket.socket() as listening, Path(__file__).open() as file:  # what a server has open, and could leak
+        os.set_inheritable(listening.fileno(), True)
+        os.set_inheritable(file.fileno(), True)
+        spawner = await open_launcher()
+        process = await spawner.start()
+        assert json.loads(await said(process))["method"] == "ready"
+        deno = await executable.find("")
+        sandbox = psutil.Process(process.pid)
+        assert sandbox.cmdline() == flags.command(deno.path, Limits())
+        assert sandbox.environ() == flags.ENVIRONMENT
+        assert sandbox.cwd() == "/"
+        assert os.getsid(process.pid) == process.pid
+        mine = {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (0, 1, 2)}
+        assert {link.partition(":")[0] for link in mine} == {"socket", "pipe"}
+        # Deno's own event loop has no name; whatever has one came from us.
+        links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+        theirs = {link for link in links if not link.startswith("anon_inode:")} - mine
+        ours = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()}
+        assert not theirs & ours
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        process.discard()
+        assert await soon(process.ended) == -signal.SIGKILL
+        await spawner.close()
+
+
+async def control(spawner: Spawner, file: Path) -> dict[str, str]:
+    """What a program with every permission of Deno succeeds in."""
+    process = await spawner.start()
+    outcome: dict[str, str] = json.loads(await said(process))
+    process.discard()
+    await soon(process.ended)
+    await spawner.close()
+    return outcome
+
+
+async def test_the_system_denies_what_deno_would_allow(tmp_path: Path) -> None:
+    canary = tmp_path / "canary.txt"
+    canary.write_text("secret")
+    deno = await executable.find("")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        command = [deno.path, "run", "--allow-all", "--no-config", CONTROL, str(canary), port, str(os.getpid())]
+        # Without the second layer everything works: so it is that layer which denies.
+        free = await control(Direct(command, Limits()), canary)
+        assert set(free.values()) == {"done"}, free
+        (tmp_path / "canary.txt.new").unlink()
+        held = await control(await open_launcher(*command, readable=(CONTROL,)), canary)
+    assert "done" not in held.values(), held
+    assert not (tmp_path / "canary.txt.new").exists()
+
+
+async def test_a_sandbox_can_signal_no_other() -> None:
+    deno = await executable.find("")
+    command = [deno.path, "eval", "console.log(0); for await (const part of Deno.stdin.readable) {"]
+    command[-1] += " try { Deno.kill(+new TextDecoder().decode(part), 'SIGKILL'); console.log('killed') }"
+    command[-1] += " catch (error) { console.log(error.name) } }"
+    spawner = await open_launcher(*command)
+    one, other = await spawner.start(), await spawner.start()
+    for process in (one, other):
+        assert await said(process) == b"0\n"
+    for victim in (other.pid, launcher().pid, os.getpid()):
+        one.pipe.send(b"%d" % victim)
+        assert await said(one) == b"PermissionDenied\n"
+    one.discard()
+    other.discard()
+    await spawner.close()
+
+
+async def test_the_launcher_leaves_nothing_behind() -> None:
+    await executable.find("")
+    before = resources()
+    spawner = await open_launcher()
+    processes = [await spawner.start() for _ in range(2)]
+    given_up = asyncio.ensure_future(spawner.start())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    processes[0].discard()
+    await spawner.close()
+    assert processes[1].ended.done()
+    processes[1].discard()
+    await asyncio.wait([given_up])
+    del given_up
+    assert resources() == before
+
+
+async def test_when_the_launcher_is_killed_its_sandboxes_end_and_it_says_so() -> None:
+    spawner = await open_launcher()
+    process = await spawner.start()
+    pid = process.pid
+    launcher().suspend()
+    starting = asyncio.ensure_future(spawner.start())
+    await asyncio.sleep(0)
+    launcher().kill()
+    assert await soon(process.ended) == -signal.SIGKILL
+    with pytest.raises(errors.SandboxUnavailable, match="launcher has ended"):
+        await soon(starting)
+    with pytest.raises(errors.SandboxUnavailable, match="launcher has ended"):
+        await spawner.start()
+    assert not spawner.is_alive
+    await until(lambda: is_gone(pid))
+    process.discard()
+    await spawner.close()
+
+
+async def test_a_command_that_does_not_start_ends_at_once_and_says_why() -> None:
+    spawner = await open_launcher("/nonexistent/deno")
+    process = await spawner.start()
+    assert await soon(process.ended) == 127
+    assert "No such file" in process.complaint()
+    process.discard()
+    await spawner.close()
+
+
+async def test_two_layers_can_be_required() -> None:
+    deno = await executable.find("")
+    spawner = await open_spawner(deno, Settings(layers=2))
+    assert spawner.layers == 2
+    await spawner.close()
+    with pytest.raises(errors.SandboxUnavailable, match=r"3 layers .* has 2"):
+        await open_spawner(deno, Settings(layers=3))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped yet, has."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+HOST = """
+import asyncio, sys
+from msgspec import Raw
+from pctx_jupyter.program import prepare
+from pctx_jupyter.sandbox.pool import open_pool
+from pctx_jupyter.session import Job
+from pctx_jupyter.settings import Limits, Settings
+
+async def main():
+    async with open_pool(Settings(warm_sandboxes=1)) as pool:
+        async def serve(path, arguments):
+            print("busy", flush=True)
+            return Raw(b"1")
+        def busy():
+            job = Job("x", prepare("await A.b(); for (;;) {}"), {"A": {"b": "A.b"}}, {}, Limits())
+            return pool.run(job, serve, print)
+        await asyncio.gather(busy(), busy())
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_outlives_a_host_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE) as host:  # noqa: ASYNC220
+        assert host.stdout is not None
+        for _ in range(2):
+            assert await soon(asyncio.to_thread(host.stdout.readline)) == b"busy\n"
+        everyone = psutil.Process(host.pid).children(recursive=True)
+        assert len(everyone) >= 3  # the launcher and two busy sandboxes
+        host.kill()
+    await until(lambda: all(is_gone(process.pid) for process in everyone))
