@@ -104,6 +104,7 @@ def _seconds(text: str) -> float:
 
 def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> MagicArgumentParser:
     parser = MagicArgumentParser(name)  # type: ignore[no-untyped-call]  # IPython is not typed
+    parser.allow_abbrev = False  # an option that is added later must not change what a cell means
     for flags, details in arguments:
         parser.add_argument(*flags, **details)
     return parser

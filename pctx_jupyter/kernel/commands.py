@@ -1,0 +1,175 @@
+"""``%pctx``: what a notebook's author asks about tools and engine, and how tools are registered by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from .. import errors
+from . import options, tool
+from .bridge import Bridge
+from .home import Home
+
+if TYPE_CHECKING:
+    from .display import Shown
+
+HOME_S = 30.0
+"""Seconds that ``%pctx status`` waits for the engine's home to open."""
+
+HELP = {
+    "Programs": [
+        ("%%pctx", "Run the cell as TypeScript; it may call the tools, and its last expression is its value."),
+        ("-o NAME", "Store the value in the notebook, as dicts, lists, text and numbers."),
+        ("-i NAME,…", "Pass values of the notebook in, as constants of the same names."),
+        ("--timeout S", "Stop it after S seconds."),
+        ("--tools Sales.*,…", "Let it call these tools only."),
+        ("--no-check", "Run it without a type check."),
+        ("--quiet", "Do not show its value."),
+    ],
+    "Tools": [
+        ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),
+        ("%pctx register FUNCTION … [-n NAMESPACE]", "Offer functions that the notebook has already."),
+        ("%pctx unregister TOOL …", "Withdraw tools."),
+        ("%pctx tools", "List the tools."),
+        ("%pctx details TOOL …", "Show how tools are called, and what they do."),
+    ],
+    "Engine": [("%pctx status", "Where programs run, why there, and how that engine does.")],
+}
+"""What ``%pctx help`` shows."""
+
+
+class Commands:
+    """The commands of one shell.
+
+    Args:
+        shell: Whose names they look up.
+        bridge: The way to its engine.
+    """
+
+    def __init__(self, shell: InteractiveShell, bridge: Bridge) -> None:
+        self._shell, self._bridge = shell, bridge
+        self._commands: dict[str, Callable[[str], Shown | None]] = {
+            "register": self._register,
+            "unregister": self._unregister,
+            "tools": self._tools,
+            "details": self._details,
+            "status": self._status,
+            "help": self._help,
+        }
+
+    def run(self, line: str) -> Shown | None:
+        """Run one line after ``%pctx``; an empty one asks for help.
+
+        Raises:
+            UsageError: There is no such command, or it cannot do what is asked; says the way out.
+        """
+        name, _, rest = line.strip().partition(" ")
+        command = self._commands.get(name or "help")
+        if command is None:
+            raise UsageError(
+                f"%pctx has no command {name!r}{close_to(name, self._commands)}; it has {', '.join(self._commands)}"
+            )
+        try:
+            return command(rest.strip())
+        except errors.PctxError as error:
+            raise UsageError(error.message) from None
+
+    def _register(self, line: str) -> None:
+        given = options.register_options(line)
+        functions = [(name, self._named(name)) for name in given.functions]
+        made = [tool.define(function, namespace=given.namespace) for _, function in functions]
+        print(f"Registered {', '.join(one.path for one in made)}")  # noqa: T201  # a magic's output
+
+    def _unregister(self, line: str) -> None:
+        gone = [self._tool(name, "unregister") for name in _words(line, "%pctx unregister TOOL …")]
+        for one in gone:
+            tool.forget(one.path)
+        print(f"Unregistered {', '.join(one.path for one in gone)}")  # noqa: T201  # a magic's output
+
+    def _tools(self, line: str) -> Shown:
+        from . import display
+
+        return display.Shown(display.catalog(one.tool for one in tool.defined()))
+
+    def _details(self, line: str) -> Shown:
+        from . import display
+
+        found = [self._tool(name, "describe") for name in _words(line, "%pctx details TOOL …")]
+        bundles = [display.details(one.tool) for one in found]
+        return display.Shown(
+            {kind: "\n\n".join(bundle.get(kind, "") for bundle in bundles) for kind in ("text/plain", "text/html")}
+        )
+
+    def _status(self, line: str) -> Shown:
+        from . import display
+
+        try:
+            facts = self._bridge.do(_facts, HOME_S)
+        except TimeoutError:
+            facts = {"Engine": f"still opening after {HOME_S:g} s"}
+        return display.Shown(display.status(facts | {"Tools": len(tool.defined())}))
+
+    def _help(self, line: str) -> Shown:
+        from . import display
+
+        return display.Shown(display.help(HELP))
+
+    def _named(self, name: str) -> Any:
+        """What a name of the notebook stands for: ``load`` or ``sales.load``."""
+        first, *rest = name.split(".")
+        names = self._shell.user_ns
+        if first not in names:
+            hint = close_to(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))
+            raise UsageError(f"Cannot register {name}: the notebook has no such name{hint}")
+        found = names[first]
+        for part in rest:
+            if not hasattr(found, part):
+                raise UsageError(f"Cannot register {name}: {first} has no {part}")
+            found, first = getattr(found, part), f"{first}.{part}"
+        return found
+
+    def _tool(self, name: str, action: str) -> tool.PythonTool:
+        """The tool of a name, with or without its namespace, in either spelling."""
+        known = tool.defined()
+        for one in known:
+            declared = one.tool
+            if name in (declared.path, declared.registered_path):
+                return one
+        short = [one for one in known if name in (one.name, one.tool.tool_name)]
+        if len(short) == 1:
+            return short[0]
+        hint = close_to(name, (one.path for one in short or known))
+        raise UsageError(f"Cannot {action} {name}: no such tool here{hint}; %pctx tools lists them")
+
+
+async def _facts(home: Home) -> dict[str, object]:
+    facts: dict[str, object] = {"Engine": home.kind if home.url is None else f"{home.kind} at {home.url}"}
+    facts["Why"] = home.why
+    facts["Connection"] = "open" if home.client.session_id is not None else "lost; it is being opened again"
+    if home.status is not None:
+        facts |= {name.capitalize(): _said(fact) for name, fact in home.status().items() if name != "tools"}
+    return facts
+
+
+def _said(fact: object) -> object:
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {_said(part)}" for name, part in fact.items() if part not in (None, "", []))
+    if isinstance(fact, list):
+        return " ".join(str(_said(part)) for part in fact)
+    return fact
+
+
+def _words(line: str, usage: str) -> list[str]:
+    if not (words := line.replace(",", " ").split()):
+        raise UsageError(f"A name is missing\nUsage: {usage}")
+    return words
+
+
+def close_to(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean …?)``, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""

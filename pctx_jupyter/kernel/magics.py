@@ -1,0 +1,174 @@
+"""``%%pctx`` and ``%pctx``: parse, wait, show. And what ``%load_ext`` and ``%unload_ext`` do.
+
+The outermost cell of a kernel is *awaited*: an input transformer rewrites it, so that the kernel's loop goes on and
+async tools run on it. Anywhere else (under ``%%time``, in a terminal, with ``%autoawait off``, in a script) the magic
+*blocks*, and async tools run on a private loop of the same thread: what is bound to the kernel's loop does not work
+in them there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+from contextlib import AbstractAsyncContextManager, suppress
+from types import FrameType
+from typing import Any
+
+from IPython.core import async_helpers
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from msgspec import Raw
+
+from .. import errors, wire
+from ..jsonrpc import NULL
+from . import tool as python_tools
+from .bridge import Bridge, Running
+from .commands import Commands, close_to
+from .home import Home, open_home
+from .options import CellOptions, cell_options
+
+_CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
+
+
+@magics_class
+class PctxMagics(Magics):
+    """The magics of one shell, and the bridge to its engine."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._shell = shell
+        self.bridge = Bridge(self._open_home, python_tools.defined)
+        self._commands = Commands(shell, self.bridge)
+        self._has_told_home = False
+
+    @no_var_expand  # braces and dollars are TypeScript's
+    @line_cell_magic
+    def pctx(self, line: str, cell: str | None = None) -> Any:
+        """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx); %pctx help says how."""
+        if cell is None:
+            return self._commands.run(line)
+        chosen = cell_options(line)
+        try:
+            outcome, running = self.bridge.block_for(self._program(chosen, cell))
+        except KeyboardInterrupt as interrupt:
+            _raise_interrupt(interrupt)
+        return self._result(chosen, outcome, running)
+
+    async def run(self, line: str, cell: str) -> Any:
+        """Do what ``%%pctx`` does, awaited: what the transformer makes of an outermost cell."""
+        chosen = cell_options(line)
+        try:
+            outcome, running = await self.bridge.wait_for(self._program(chosen, cell))
+        except KeyboardInterrupt as interrupt:
+            _raise_interrupt(interrupt)
+        return self._result(chosen, outcome, running)
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Rewrite an outermost ``%%pctx`` cell so that it is awaited; leave anything else alone."""
+        found = _CELL.match("".join(lines)) if lines else None
+        if found is None or not found["body"].strip() or not self._can_await() or _is_in_cell():
+            return lines
+        return [f"await get_ipython()._pctx.run({(found['line'] or '').strip()!r}, {found['body']!r})\n"]
+
+    # Without this mark IPython would try it on half-written cells, and take the line for a complete one.
+    transform.has_side_effects = True  # type: ignore[attr-defined]
+
+    def _can_await(self) -> bool:
+        shell = self._shell
+        return bool(shell.autoawait) and shell.loop_runner is getattr(async_helpers, "_asyncio_runner", None)
+
+    def _open_home(self) -> AbstractAsyncContextManager[Home]:
+        from ..traits import Pctx  # on the bridge's thread: %load_ext does not wait for it
+
+        return open_home(os.environ, Pctx(parent=self._shell).settings())
+
+    def _program(self, chosen: CellOptions, code: str) -> wire.Execute:
+        return wire.Execute(
+            code,
+            timeout_s=chosen.timeout_s,
+            typecheck=chosen.typecheck,
+            tools=None if chosen.tools is None else list(chosen.tools),
+            inputs={name: self._input(name) for name in chosen.inputs},
+        )
+
+    def _input(self, name: str) -> Raw:
+        from . import values
+
+        names = self._shell.user_ns
+        if name not in names:
+            hint = close_to(name, (key for key in names if not key.startswith("_")))
+            raise UsageError(f"Cannot pass in {name}: the notebook has no such name{hint}")
+        try:
+            return values.to_json(names[name], name)
+        except errors.NotJson as error:
+            raise UsageError(f"Cannot pass in {error.message}") from None
+
+    def _result(self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running) -> Any:
+        self._tell_home()
+        if isinstance(outcome, Exception):
+            from .failure import ProgramFailed
+
+            token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
+            raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
+        from . import display, values
+
+        value = values.from_json(outcome.value)
+        if chosen.output is not None:
+            self._shell.user_ns[chosen.output] = value
+        if chosen.is_quiet or outcome.value == NULL:
+            return None
+        return display.Shown(display.result(outcome.value, value))
+
+    def _tell_home(self) -> None:
+        """Say once that programs do not run where they should."""
+        with suppress(Exception):
+            home = self.bridge.home.result(0)
+            if home.is_second_choice and not self._has_told_home:
+                self._has_told_home = True
+                sys.stderr.write(f"pctx: {home.why}. Programs run in an engine of this kernel instead.\n")
+
+
+def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
+    from .failure import shown_as_interrupt
+
+    raise shown_as_interrupt(interrupt) from None
+
+
+def _is_in_cell() -> bool:
+    """Whether a cell is being run further up: then this one is nested, and cannot be awaited."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code is InteractiveShell.run_code.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def load(shell: InteractiveShell) -> None:
+    """Load the magics into a shell, and begin to open the engine in the background; does nothing the second time."""
+    if hasattr(shell, "_pctx"):
+        return
+    magics = PctxMagics(shell)
+    shell._pctx = magics  # type: ignore[attr-defined]  # rewritten cells find it there
+    shell.register_magics(magics)
+    if hasattr(shell, "kernel"):  # a terminal has no loop that goes on between its cells
+        shell.input_transformers_cleanup.append(magics.transform)
+    atexit.register(magics.bridge.close)
+    magics.bridge.open()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take the magics out, close the engine or the connection to it, and leave nothing; tools stay defined."""
+    magics: PctxMagics | None = shell.__dict__.pop("_pctx", None)
+    if magics is None:
+        return
+    if magics.transform in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(magics.transform)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("pctx", None)
+    shell.magics_manager.registry.pop(type(magics).__name__, None)
+    magics.bridge.close()
+    atexit.unregister(magics.bridge.close)

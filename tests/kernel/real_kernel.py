@@ -1,0 +1,146 @@
+"""Real kernels for tests: started as Jupyter does, spoken to over their sockets, with an embedded engine."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+START = 60
+"""Seconds after which a kernel that does not start counts as a hang: it imports a lot, on a busy machine."""
+
+SOON = 20
+"""Seconds after which a cell that should have ended long ago counts as a hang."""
+
+
+@dataclass
+class Cell:
+    """What came of one cell."""
+
+    reply: dict[str, Any] = field(default_factory=dict)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    """Its IOPub messages, in order, without status and echo."""
+
+    def text(self, stream: str = "stdout") -> str:
+        """What it printed."""
+        return "".join(o["content"]["text"] for o in self.outputs if o["msg_type"] == "stream" and o["content"]["name"] == stream)
+
+    @property
+    def shown(self) -> list[dict[str, str]]:
+        """The MIME bundles it displayed, results included."""
+        kinds = ("execute_result", "display_data")
+        return [o["content"]["data"] for o in self.outputs if o["msg_type"] in kinds]
+
+    @property
+    def value(self) -> str | None:
+        """The text of its result."""
+        results = [o["content"]["data"]["text/plain"] for o in self.outputs if o["msg_type"] == "execute_result"]
+        return results[0] if results else None
+
+    @property
+    def error(self) -> str | None:
+        """The name of its error; None when it ended well."""
+        return self.reply.get("ename")
+
+    @property
+    def traceback(self) -> str:
+        """What it shows of its error."""
+        return "\n".join(line for o in self.outputs if o["msg_type"] == "error" for line in o["content"]["traceback"])
+
+
+class RealKernel:
+    """One kernel process."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager, self.client = manager, client
+
+    def run(self, code: str, *, when: tuple[str, Callable[[], None]] | None = None) -> Cell:
+        """Run a cell to its end.
+
+        Args:
+            code: The cell.
+            when: A text, and what to do once the cell has printed it.
+        """
+        return self.end(self.start(code), when=when)
+
+    def start(self, code: str) -> str:
+        """Send a cell; returns its id."""
+        return self.client.execute(code, store_history=True)
+
+    def end(self, id: str, *, when: tuple[str, Callable[[], None]] | None = None) -> Cell:
+        """Hear a cell out; what other cells say meanwhile goes to `elsewhere`."""
+        cell = Cell()
+        deadline = time.monotonic() + SOON
+        while True:
+            message = self._next(deadline)
+            kind = message["msg_type"]
+            if message["parent_header"].get("msg_id") != id:
+                self.elsewhere.append(message)
+                continue
+            if kind == "status" and message["content"]["execution_state"] == "idle":
+                break
+            if kind not in ("status", "execute_input"):
+                cell.outputs.append(message)
+            if when is not None and kind == "stream" and when[0] in cell.text():
+                act, when = when[1], None
+                act()
+        while cell.reply == {}:
+            reply = self.client.get_shell_msg(timeout=max(0.1, deadline - time.monotonic()))
+            if reply["parent_header"].get("msg_id") == id:
+                cell.reply = reply["content"]
+        return cell
+
+    elsewhere: list[dict[str, Any]] = []  # noqa: RUF012
+
+    def _next(self, deadline: float) -> dict[str, Any]:
+        try:
+            message: dict[str, Any] = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"the cell had not ended after {SOON} s") from None
+        return message
+
+    def interrupt(self) -> None:
+        """What the stop button does."""
+        self.manager.interrupt_kernel()
+
+    def processes(self) -> list[psutil.Process]:
+        """The kernel's children: sandboxes and their starter."""
+        return psutil.Process(self.manager.provisioner.pid).children(recursive=True)
+
+    def restart(self, *, now: bool = False) -> None:
+        """What the restart button does."""
+        self.client.stop_channels()
+        self.manager.restart_kernel(now=now)
+        _connect(self.client)
+
+
+def _connect(client: BlockingKernelClient) -> None:
+    client.start_channels()
+    client.wait_for_ready(timeout=START)
+
+
+@contextmanager
+def open_kernel(home: Path, **environment: str) -> Iterator[RealKernel]:
+    """Start a kernel with a configuration of its own below `home`, and the environment's variables; end it afterwards."""
+    ours = {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PCTX_", "JPY_"))}
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=inherited | ours | environment)
+    client = manager.blocking_client()
+    try:
+        _connect(client)
+        yield RealKernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        with suppress(AttributeError):
+            manager.context.destroy()
