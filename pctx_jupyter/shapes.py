@@ -33,14 +33,20 @@ WIDEST = 88
 
 
 class Type(NamedTuple):
-    """A type's text and what it is made of: 0 one piece, 1 an intersection, 2 a union."""
+    """A type's text and what it is made of: 0 one piece, 1 an intersection, 2 a union of these members."""
 
     text: str
     rank: int = 0
+    members: tuple[Type, ...] = ()
 
 
 ANY, NEVER, NULL, STRING, NUMBER = Type("any"), Type("never"), Type("null"), Type("string"), Type("number")
-OBJECT, ARRAY, BOOLEAN = Type("{ [key: string]: any }"), Type("any[]"), Type("boolean")
+EMPTY, OBJECT, ARRAY, BOOLEAN = (
+    Type("Record<string, never>"),
+    Type("{ [key: string]: any }"),
+    Type("any[]"),
+    Type("boolean"),
+)
 
 _PLAIN = {
     "string": STRING,
@@ -160,7 +166,7 @@ class _Writer:
         self.written = 0
         self.asked = 0
         self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
-        self.taken: set[str] = {"Promise"}  # a type of that name would hide the one every tool returns
+        self.taken = {"Promise", "Record"}  # a type of that name would hide the one we mean
         self.waiting: dict[int, Target] = {}
         self.circle: frozenset[int] = frozenset()  # named types whose own text, not a property's, we are in
         self.types: dict[str, str] = {}
@@ -370,7 +376,7 @@ class _Writer:
                 return Type(index)
             lines += filter(None, [index])
         if not lines:
-            return Type("{}") if "properties" in schema or schema.get("additionalProperties") is False else OBJECT
+            return EMPTY if schema.get("additionalProperties") is False else OBJECT
         text = "\n".join(lines)
         if not self.docs or (len(text) <= WIDEST and text.count("\n") == len(lines) - 1):
             return Type("{ " + text.replace("\n", " ")[:-1] + " }")
@@ -511,12 +517,12 @@ def _union(members: Iterable[Type]) -> Type:
         if _is_any(member):
             return member
         if member.text != "never":
-            some.setdefault(member.text, member)
+            some |= {one.text: one for one in member.members or [member]}
     if len(some) < 2:
         return next(iter(some.values()), NEVER)
     if "null" in some:
         some["null"] = some.pop("null")
-    return Type(" | ".join(some), 2)
+    return Type(" | ".join(some), 2, tuple(some.values()))
 
 
 def _intersection(parts: Iterable[Type]) -> Type:
@@ -560,7 +566,7 @@ def _enumeration(values: list[object], kinds: list[object] | None) -> Type:
     if kinds is None or kinds == ["string"]:
         texts = dict.fromkeys([inert.string(value) for value in values if isinstance(value, str) and len(value) < 99])
         if len(texts) == len(values) > 1:
-            return Type(" | ".join(texts), 2)
+            return Type(" | ".join(texts), 2, tuple(map(Type, texts)))
     return _union(Type(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
 
 
@@ -595,6 +601,7 @@ def _tags(schema: Schema) -> Iterator[str]:
         if keyword in _RANGES:
             tag, least, most = _RANGES[keyword]
             low, high = _number(schema.get(least)), _number(schema.get(most))
+            low = "" if low == "0" and tag != "range" else low
             if (low or high) and (keyword == least or least not in schema):
                 yield f"@{tag} {low}..{high}"
         elif keyword in _NUMBERS:

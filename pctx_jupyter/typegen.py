@@ -26,6 +26,8 @@ MOST_CHARACTERS = 64_000
 SIGNATURE = 500
 """Characters a signature may have before what is nested deep in it becomes ``any``."""
 
+_EMPTY = {shapes.OBJECT.text, shapes.EMPTY.text}
+
 _Value = TypeVar("_Value")
 
 
@@ -136,7 +138,7 @@ class _Space:
             if self.interface:
                 functions.append(f"{_doc(tool)}{text};")
             elif tool.tool_name in names.RESERVED:
-                hidden.append(f"{_doc(tool)}function {text};\nexport {{ {_hidden(tool)} as {tool.tool_name} }};")
+                hidden.append(f"{_doc(tool)}function {text};\nexport {{ {_local(tool)} as {tool.tool_name} }};")
             else:
                 functions.append(f"{_doc(tool)}function {text};")
         opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
@@ -153,13 +155,10 @@ class _Space:
             if all(self.types.get(name, text) == text for name, text in found.types.items()):
                 self.types |= found.types
                 break
-        name = tool.tool_name
         if self.interface:
             # new(…): … would be a constructor's signature.
-            name = '"new"' if name == "new" else name
-        elif name in names.RESERVED:
-            name = _hidden(tool)
-        return found.signature(name)
+            return found.signature('"new"' if tool.tool_name == "new" else tool.tool_name)
+        return found.signature(_local(tool))
 
     def members_as_registered(self) -> Iterator[str]:
         """The other spellings of this namespace's tools."""
@@ -173,8 +172,10 @@ class _Space:
             ]
             yield from _block(f"interface {self.interface}", members)
         elif others:
-            members = [f"{_local(tool)} as {inert.property_name(tool.registered_name)}" for tool in others]
-            yield from _block(f"declare namespace {self.name}", [f"export {{ {', '.join(members)} }};"])
+            reserved = [tool for tool in others if tool.tool_name in names.RESERVED]
+            members = [f"const {_local(tool)}: typeof {self.name}.{tool.tool_name};" for tool in reserved]
+            exports = [f"{_local(tool)} as {inert.property_name(tool.registered_name)}" for tool in others]
+            yield from _block(f"declare namespace {self.name}", [*members, f"export {{ {', '.join(exports)} }};"])
 
 
 def _spaces_as_registered(spaces: dict[str, list[ToolLike]]) -> Iterator[str]:
@@ -217,14 +218,9 @@ def _interface(name: str) -> str:
     return {"crypto": "Crypto", "performance": "Performance"}.get(name, "")
 
 
-def _hidden(tool: ToolLike) -> str:
-    """The name under which a function is declared that is exported as a reserved word."""
-    return f"{tool.tool_name}_tool"
-
-
 def _local(tool: ToolLike) -> str:
-    """What a function is called inside its namespace's block."""
-    return tool.tool_name
+    """What a tool is called where it is declared: no function can have a reserved word for a name."""
+    return f"{tool.tool_name}_tool" if tool.tool_name in names.RESERVED else tool.tool_name
 
 
 def _block(opening: str, members: list[str]) -> Iterator[str]:
@@ -257,7 +253,9 @@ def _parts(tool: ToolLike, scope: str, naming: str = "{}", docs: bool = True, de
         input = _shape(tool.input_schema, tool.tool_name + "Args", naming.format(suffix), scope, docs, deepest)
         if all(output.types.get(name, text) == text for name, text in input.types.items()):
             break
-    return Parts(input.text, output.text, output.types | input.types, input.optional)
+    # No arguments at all is what most people mean by a list of none, and the shortest to read.
+    nothing = isinstance(tool.input_schema, dict) and tool.input_schema.get("properties") == {} and input.text in _EMPTY
+    return Parts("{}" if nothing else input.text, output.text, output.types | input.types, input.optional)
 
 
 def _shape(schema: object, root: str, naming: str, scope: str, docs: bool, deepest: int) -> Shape:

@@ -1,4 +1,4 @@
-"""JSON Schemas for property tests: plain ones, odd ones, and ones that are none; and a parser for what becomes of them."""
+"""JSON Schemas for property tests: plain ones, odd ones, ones that are none; and a parser for what becomes of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -157,7 +157,8 @@ def _around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 leaves = st.booleans() | st.builds(lambda kind: {"type": kind}, types) | st.builds(lambda ref: {"$ref": ref}, refs)
 odd = st.none() | st.integers() | texts | values | st.builds(lambda value: {"type": value, "properties": value}, values)
-schemas = st.recursive(leaves | odd, _around, max_leaves=8)
+shallow = _around(leaves)
+schemas = odd | leaves | shallow | _around(leaves | shallow) | _around(leaves | _around(shallow))
 
 
 @st.composite
@@ -182,6 +183,22 @@ def syntax_errors(text: str) -> list[str]:
             found.append(f"{node.start_point[0] + 1}: {node.text.decode()[:200] if node.text else node.type}")
         elif node.has_error:
             waiting.extend(node.children)
+    return found
+
+
+def statements(text: str) -> set[str]:
+    """The kinds of statements at the top of a text."""
+    return {node.type for node in PARSER.parse(text.encode()).root_node.children} - {"comment"}
+
+
+def comments(text: str) -> list[str]:
+    """The comments anywhere in a text."""
+    waiting, found = [PARSER.parse(text.encode()).root_node], []
+    while waiting:
+        node = waiting.pop()
+        if node.type == "comment":
+            found.append((node.text or b"").decode())
+        waiting.extend(node.children)
     return found
 
 
