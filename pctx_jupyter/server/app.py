@@ -21,7 +21,6 @@ class PctxApp(ExtensionApp):
     """pctx on a Jupyter server. Its limits and switches are those of `Pctx`: ``c.Pctx.timeout_s = 30``."""
 
     name = "pctx_jupyter"
-    extension_url = "/pctx/health"
     load_other_extensions = True
     classes: list[Any] = [Pctx]  # noqa: RUF012  # traitlets wants it on the class, the base types it per instance
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tornado import web
+
 from .. import __version__
 from .base import PctxHandler
 
@@ -9,6 +11,7 @@ from .base import PctxHandler
 class Health(PctxHandler):
     """``GET pctx/health``: ``{status, version}``."""
 
+    @web.authenticated
     async def get(self) -> None:
         await self.demand("read")
         self.finish({"status": "ok", "version": __version__})
@@ -17,6 +20,7 @@ class Health(PctxHandler):
 class Status(PctxHandler):
     """``GET pctx/api/status``: sandboxes, sessions, trouble."""
 
+    @web.authenticated
     async def get(self) -> None:
         await self.demand("read")
         engine = await self.open_engine()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from jupyter_server.auth.decorator import ws_authenticated
 from tornado.escape import utf8
 from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamBufferFullError
@@ -45,6 +46,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         limit: int = self.settings[RUNNING].settings.max_message_bytes
         return 4 * limit + (1 << 20)
 
+    @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
         """Shake hands with whoever may execute."""
         await self.demand("execute")

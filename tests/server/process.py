@@ -1,0 +1,113 @@
+"""A Jupyter server as a process of its own, on a free port, with folders of its own; started, healthy, stopped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_S = 60
+"""Seconds a server may take to start on a busy machine."""
+
+POLL_S = 0.05
+"""Seconds between two looks at whether it is healthy."""
+
+STOP_S = 5
+"""Seconds it may take to stop; we promise no more."""
+
+
+class ServerProcess:
+    """One running server.
+
+    Attributes:
+        url: Its base URL, ``http://127.0.0.1:port/some/base/``.
+        token: Its token.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/some/base/"
+        self.token = secrets.token_hex(16)
+        self._log: list[str] = []
+        folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
+                *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/some/base"),
+                *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={self.token}", *options),
+            ],
+            env=os.environ | folders,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._wait_for_health()
+
+    @property
+    def log(self) -> str:
+        """What it has logged; complete once it has stopped."""
+        if self.process.poll() is not None:
+            self._reader.join(STOP_S)
+        return "".join(self._log)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What lets a client in."""
+        return {"Authorization": f"token {self.token}"}
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it, if it runs still; returns its exit code, or raises `subprocess.TimeoutExpired`."""
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            return self.process.wait(STOP_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            self._log.extend(lines)
+
+    def _wait_for_health(self) -> None:
+        request = urllib.request.Request(f"{self.url}pctx/health", headers=self.headers)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                with direct.open(request, timeout=START_S):
+                    return
+            except OSError as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.process.kill()
+                    self.process.wait()
+                    raise RuntimeError(f"The server did not become healthy: {error}\n{self.log}") from None
+            time.sleep(POLL_S)
+
+
+@contextmanager
+def server_process(*options: str) -> Iterator[ServerProcess]:
+    """Start a server, and stop it on the way out."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = ServerProcess(Path(folder), *options)
+        try:
+            yield server
+        finally:
+            server.stop()
