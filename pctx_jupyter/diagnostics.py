@@ -59,6 +59,8 @@ def failure(thrown: Thrown, program: Program) -> Failure:
     )
     if place is None and (match := _PLACE.search(stack)):
         place = Place(int(match[1]), int(match[2]))
+    if place is not None and name == "TypeError" and _before(program.code, place).endswith("Deno."):
+        name, message = "ReferenceError", "Deno is not defined"  # To a program it is: see the runner.
     message, specifier = _explain(name, message)
     if place is None and specifier is not None:
         place = _quoted(program.code, specifier)
@@ -91,6 +93,11 @@ def _unit(text: str, line: int, column: int, tab: int) -> int:
         seen += tab if char == "\t" else 1
         units += utf16(char)
     return units + max(0, column - seen)
+
+
+def _before(code: str, place: Place) -> str:
+    line = code.split("\n")[place.line - 1]
+    return line[: _index(line, place.column)]
 
 
 def _quoted(code: str, specifier: str) -> Place | None:

@@ -103,8 +103,9 @@ def prepare(code: str) -> Program:
         # Awaited at once, a rejection is the program's error; with a `run` the value is of interest in rare cases only.
         before = f"export const {value} = {'' if run else 'await '}("
         start, end = found.last
-        edits = (_edit(data, start, before, 0), _edit(data, end, ");", len(before)))
-        data = b"".join((data[:start], before.encode(), data[start:end], b");", data[end:]))
+        after = ");"
+        data = b"".join((data[:start], before.encode(), data[start:end], after.encode(), data[end:]))
+        edits = (_edit(data, start, before), _edit(data, end + len(before), after))
     elif found.calls_run:
         # Without a value of its own, an exported `run` would be called once more.
         value = _fresh("__pctx_value", code)
@@ -126,11 +127,9 @@ def _fresh(name: str, code: str) -> str:
     return name
 
 
-def _edit(data: bytes, at: int, text: str, shift: int) -> Edit:
-    """Describe an insertion at a byte; `shift` was inserted before, which counts if it is in the same line."""
+def _edit(data: bytes, at: int, inserted: str) -> Edit:
     begin = data.rfind(b"\n", 0, at) + 1
-    column = utf16(data[begin:at].decode()) + 1
-    return Edit(data.count(b"\n", 0, at) + 1, column + shift, len(text))
+    return Edit(data.count(b"\n", 0, at) + 1, utf16(data[begin:at].decode()) + 1, len(inserted))
 
 
 # ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@
  * | typed array; ArrayBuffer, DataView      | array of numbers; array of bytes                               |
  * | Error                                   | {name, message, stack}                                         |
  * | RegExp, URL                             | text                                                           |
- * | an object with `toJSON()`               | what that returns                                              |
+ * | an object with `toJSON()`               | what that returns, as `JSON.stringify` writes it               |
  * | lone surrogate in a text or a key       | U+FFFD                                                         |
  * | cycle; throwing getter or `toJSON`      | an error that names the path: `result.items[3].parent`         |
  * | nesting beyond 500 levels               | an error                                                       |
@@ -54,7 +54,6 @@ const { create, defineProperty, freeze, getPrototypeOf, hasOwn, keys } = Object;
 const { ownKeys } = Reflect;
 const { isArray } = Array;
 const { isSafeInteger } = Number;
-const { captureStackTrace } = /** @type {any} */ (Error);
 const [ArrayC, ArrayBufferC, BigIntC, BlobC, ErrorC, Int32ArrayC, NumberC, PromiseC, TypeErrorC, Uint8ArrayC] = [
   Array,
   ArrayBuffer,
@@ -286,10 +285,10 @@ function isTooDeep(text) {
       if (w < whole && ((x - 0x01010101) & ~x & 0x80808080) === 0) continue;
       for (let i = w << 2; i < written && i < (w + 1) << 2; i++) {
         const byte = outBytes[i];
-        if (byte === 0x5b || byte === 0x7b) depth++;
-        else if (byte === 0x5d || byte === 0x7d) depth--;
+        if (byte === 0x5b || byte === 0x7b) {
+          if (++depth > MAX_DEPTH) return isTooDeepOutsideTexts(text);
+        } else if (byte === 0x5d || byte === 0x7d) depth--;
       }
-      if (depth > MAX_DEPTH) return isTooDeepOutsideTexts(text);
     }
     at += read;
   }
@@ -327,12 +326,17 @@ function explain(value, root, error) {
   /** @param {string} message @param {unknown} [cause] */
   const fault = (message, cause) => {
     const found = new TypeErrorC(message);
-    if (cause !== undefined) defineProperty(found, "cause", { value: cause, configurable: true, writable: true });
+    if (cause !== undefined) set(found, "cause", cause);
     return found;
   };
   /** @param {any} value @param {string} path @param {any} above @param {number} depth @returns {TypeError | undefined} */
   const walk = (value, path, above, depth) => {
     if (++visits > MAX_VISITS) return undefined;
+    // Before its `toJSON`: a Map in itself becomes a new object each time.
+    for (let up = above; up !== undefined; up = up.above) {
+      if (up.value === value) return fault(path + " is a cycle");
+    }
+    const here = typeof value === "object" && value !== null ? { value, above } : above;
     if (typeof value === "object" && value !== null || typeof value === "bigint") {
       let toJSON;
       try {
@@ -351,10 +355,6 @@ function explain(value, root, error) {
     if (typeof value === "bigint") return fault(path + " is a BigInt");
     if (typeof value !== "object" || value === null) return undefined;
     if (depth > MAX_DEPTH) return fault(root + " is nested deeper than " + MAX_DEPTH + " levels");
-    for (let up = above; up !== undefined; up = up.above) {
-      if (up.value === value) return fault(path + " is a cycle");
-    }
-    const here = { value, above };
     let isList = false, names, length = 0;
     try {
       isList = isArray(value);
@@ -504,50 +504,48 @@ let lastId = 0;
  *
  * @param {string} name canonical path: `Math.add`
  * @param {unknown} args any value; undefined for none
- * @param {Function} caller the function the program called: its frame and those above it are not shown
- * @returns {Promise<unknown>}
+ * @returns {Promise<unknown>} rejected when the call fails, or its arguments cannot be written
  */
-function call(name, args, caller) {
-  return new PromiseC((resolve, reject) => {
-    /** @type {{stack?: unknown}} */
-    const site = {};
-    captureStackTrace(site, caller);
-    let params = '{"name":' + stringify(toWellFormed(name));
-    if (args !== undefined) {
-      try {
-        params += ',"arguments":' + encode(args, "arguments");
-      } catch (fault) {
-        const cause = /** @type {TypeError} */ (fault);
-        const error = new TypeErrorC("Cannot call " + name + ": " + cause.message);
-        captureStackTrace(error, caller);
-        defineProperty(error, "cause", { value: cause.cause, configurable: true, writable: true });
-        throw error;
-      }
+function call(name, args) {
+  let params = '{"name":' + stringify(toWellFormed(name));
+  if (args !== undefined) {
+    try {
+      params += ',"arguments":' + encode(args, "arguments");
+    } catch (fault) {
+      // A new one, because that one's frames are all of this file.
+      const { message, cause } = /** @type {TypeError} */ (fault);
+      const error = new TypeErrorC("Cannot call " + name + ": " + message);
+      if (cause !== undefined) set(error, "cause", cause);
+      return new PromiseC((_, reject) => reject(error));
     }
-    const id = ++lastId;
-    mapSet(pending, id, { resolve, reject, site });
-    send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
-  });
+  }
+  const id = ++lastId;
+  // The Error is made where the program called, so that its stack says where; what went wrong is put in when known.
+  const error = new ErrorC();
+  const answer = new PromiseC((resolve, reject) => mapSet(pending, id, { resolve, reject, error }));
+  send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
+  return answer;
 }
 
+/** @param {object} target @param {string} name @param {unknown} value */
+const set = (target, name, value) =>
+  // Without a prototype: a program may have given all objects a `get`, which would make this an accessor.
+  defineProperty(target, name, /** @type {any} */ ({ __proto__: null, value, configurable: true, writable: true }));
+
 /**
- * Make the Error of a failed tool call, as if it had been thrown where the program called.
+ * Say in the Error of a call why it failed. Its `stack` must stay V8's own: Deno replaces an Error without frames when
+ * it leaves a module, and with it would go the token.
  *
- * @param {any} error of JSON-RPC
- * @param {{stack?: unknown}} site
+ * @param {Error} error
+ * @param {any} reason the error of JSON-RPC
  */
-function toolError(error, site) {
-  const made = new ErrorC(hasOwn(error, "message") ? error.message : "");
-  const data = hasOwn(error, "data") && typeof error.data === "object" && error.data !== null
-    ? error.data
-    : create(null);
-  const name = hasOwn(data, "name") && typeof data.name === "string" ? data.name : "Error";
-  if (name !== "Error") defineProperty(made, "name", { value: name, configurable: true, writable: true });
-  const where = site.stack, frames = typeof where === "string" ? indexOf(where, "\n    at ") : -1;
-  const stack = name + ": " + made.message + (frames >= 0 ? slice(where, frames) : "");
-  defineProperty(made, "stack", { value: stack, configurable: true, writable: true });
-  if (hasOwn(data, "token") && typeof data.token === "string") weakSet(tokens, made, data.token);
-  return made;
+function failed(error, reason) {
+  set(error, "message", hasOwn(reason, "message") ? reason.message : "");
+  const data = hasOwn(reason, "data") ? reason.data : null;
+  if (typeof data !== "object" || data === null) return error;
+  if (hasOwn(data, "name") && typeof data.name === "string") set(error, "name", data.name);
+  if (hasOwn(data, "token") && typeof data.token === "string") weakSet(tokens, error, data.token);
+  return error;
 }
 
 /** @param {any} message an answer to one of our calls */
@@ -555,7 +553,7 @@ function settle(message) {
   const call = mapGet(pending, message.id);
   if (call === undefined) return;
   mapDelete(pending, message.id);
-  if (hasOwn(message, "error")) call.reject(toolError(message.error, call.site));
+  if (hasOwn(message, "error")) call.reject(failed(call.error, message.error));
   else call.resolve(message.result);
 }
 
@@ -574,7 +572,7 @@ function install(namespaces, inputs) {
     const target = extended ?? create(null);
     for (const name of /** @type {string[]} */ (ownKeys(tools))) {
       const path = tools[name];
-      const tool = (/** @type {unknown} */ args) => call(path, args, tool);
+      const tool = (/** @type {unknown} */ args) => call(path, args);
       define(target, name, tool, "tool " + path);
       paths[path] = true;
     }
@@ -583,7 +581,7 @@ function install(namespaces, inputs) {
   const list = () => keys(paths);
   const execute = (/** @type {unknown} */ name, /** @type {unknown} */ args) => {
     if (typeof name !== "string") throw new TypeErrorC("Cannot call a tool: its name must be a text");
-    return call(name, args, execute);
+    return call(name, args);
   };
   const callable = create(null);
   define(callable, "execute", execute, "");
@@ -699,6 +697,9 @@ for (const name of ownKeys(G)) {
   } catch { /* Reported below. */ }
   if (name in G) left.push(name);
 }
+// Fixed as undefined: some of Deno's own modules can be imported by name, and what they offer (a Worker, for one) needs
+// a global of that name, which a program could otherwise make up.
+defineProperty(G, "Deno", { value: undefined, enumerable: false, configurable: false, writable: false });
 
 // ── Lines in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -733,7 +734,7 @@ async function serve() {
     // No more than a pipe gives: Deno's `read` takes time for all the room it is offered.
     const reading = read(new Uint8ArrayC(buffer, end, room - end < CHUNK ? room - end : CHUNK));
     // `await` asks a promise for its constructor, and the program may have changed what it inherits.
-    defineProperty(reading, "constructor", { value: PromiseC });
+    set(reading, "constructor", PromiseC);
     const count = await reading;
     if (count === null) exit(0);
     const bytes = new Uint8ArrayC(buffer, 0, end + count);
@@ -747,4 +748,5 @@ async function serve() {
 }
 
 notify("ready", '{"left":' + stringify(left) + "}");
-serve();
+// Reading fails when a program has broken what Deno itself is made of; a silent end is better than a long silence.
+serve().then(undefined, () => exit(70));
