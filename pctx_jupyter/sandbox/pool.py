@@ -145,6 +145,7 @@ class Pool:
                 self._failures = 0
                 self._later(REFILL_S)
                 return worker
+            worker.kill()
         wanted: asyncio.Future[Worker] = self._loop.create_future()
         self._wanted.append(wanted)
         self._stock()
@@ -184,8 +185,12 @@ class Pool:
 
     async def _start(self) -> None:
         try:
-            spawner = await self._open_spawner()
-            worker = await open_worker(await spawner.start(), self._settings.limits)
+            await self._open_spawner()
+            try:
+                worker = await self._open_worker()
+            except errors.SandboxUnavailable as error:
+                log.debug("sandboxes = %s; once more", error)  # someone may have killed it, or its launcher
+                worker = await self._open_worker()
         except errors.SandboxUnavailable as error:
             self._fail(error.message)
             while self._wanted:
@@ -197,6 +202,10 @@ class Pool:
             self._trouble = None
             worker.ended.add_done_callback(lambda ended: self._ended(worker))
             self._arrived(worker)
+
+    async def _open_worker(self) -> Worker:
+        spawner = await self._open_spawner()
+        return await open_worker(await spawner.start(), self._settings.limits)
 
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)

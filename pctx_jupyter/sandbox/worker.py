@@ -7,6 +7,7 @@ process is a stranger: it may say anything, at any speed, and stop listening or 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Protocol
 
@@ -68,8 +69,15 @@ class Worker(asyncio.Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still be given something to do."""
-        return self._transport is not None and not self._transport.is_closing() and not self.ended.done()
+        """Whether it can still be given something to do. Asks the system: news of an end may be on its way."""
+        if self._transport is None or self._transport.is_closing() or self.ended.done():
+            return False
+        try:
+            return self._process.pipe.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     @property
     def unread(self) -> int:

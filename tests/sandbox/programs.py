@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -97,29 +97,42 @@ def resources() -> tuple[set[int], set[str], int]:
     """What this process holds: its children, its open files, and its loop's tasks."""
     children = {child.pid for child in psutil.Process().children(recursive=True)}
     files = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            files.add(f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}")
-        except FileNotFoundError:
-            pass  # the one that listed them
+    for fd in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that listed them
+            files.add(f"{fd.name} {fd.readlink()}")
     return children, files, len(asyncio.all_tasks())
+
+
+def processes(part: str) -> list[psutil.Process]:
+    """The processes below this one whose command line has this part in it, the youngest last."""
+    found: list[tuple[float, int, psutil.Process]] = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if any(part in word for word in child.cmdline()):
+                found.append((child.create_time(), child.pid, child))
+    return [child for _, _, child in sorted(found)]
 
 
 def sandboxes() -> list[psutil.Process]:
     """The Deno processes below this one, the youngest last."""
-    children = psutil.Process().children(recursive=True)
-    return sorted((child for child in children if child.name().startswith("deno")), key=lambda child: child.pid)
+    helpers = launchers()  # their command line has ours in it, and so has a sandbox until it becomes Deno
+    return [process for process in processes("runner.js") if process not in helpers]
+
+
+def launchers() -> list[psutil.Process]:
+    """The helper processes that start sandboxes, and what they just forked."""
+    return processes("launcher.py")
 
 
 def launcher() -> psutil.Process:
-    """The helper process that starts sandboxes."""
-    return next(child for child in psutil.Process().children() if any("launcher.py" in part for part in child.cmdline()))
+    """The one there is."""
+    return launchers()[0]
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop go round until something about processes, which cannot be awaited, is so."""
     async with asyncio.timeout(SOON):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psutil
 import pytest
@@ -42,8 +44,22 @@ async def open_launcher(*command: str, readable: tuple[str, ...] = ()) -> Launch
     return await Launcher.open(list(command), [*flags.readable(deno.path), *readable])
 
 
+def links(pid: int, *numbers: str) -> set[str]:
+    """What the descriptors of a process lead to; those with these numbers, or all."""
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        if not numbers or fd.name in numbers:
+            with suppress(FileNotFoundError):
+                found.add(str(fd.readlink()))
+    return found
+
+
+def status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
 async def test_a_sandbox_inherits_its_arguments_its_environment_and_three_descriptors() -> None:
-    with socket.socket() as listening, Path(__file__).open() as file:  # what a server has open, and could leak
+    with socket.socket() as listening, TemporaryFile() as file:  # what a server has open, and could leak
         os.set_inheritable(listening.fileno(), True)
         os.set_inheritable(file.fileno(), True)
         spawner = await open_launcher()
@@ -55,15 +71,12 @@ async def test_a_sandbox_inherits_its_arguments_its_environment_and_three_descri
         assert sandbox.environ() == flags.ENVIRONMENT
         assert sandbox.cwd() == "/"
         assert os.getsid(process.pid) == process.pid
-        mine = {os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (0, 1, 2)}
+        mine = links(process.pid, "0", "1", "2")
         assert {link.partition(":")[0] for link in mine} == {"socket", "pipe"}
         # Deno's own event loop has no name; whatever has one came from us.
-        links = [os.readlink(link) for link in Path(f"/proc/{process.pid}/fd").iterdir()]
-        theirs = {link for link in links if not link.startswith("anon_inode:")} - mine
-        ours = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()}
-        assert not theirs & ours
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        assert "NoNewPrivs:\t1" in status
+        theirs = {link for link in links(process.pid) if not link.startswith("anon_inode:")} - mine
+        assert not theirs & links(os.getpid())
+        assert "NoNewPrivs:\t1" in status(process.pid)
         process.discard()
         assert await soon(process.ended) == -signal.SIGKILL
         await spawner.close()

@@ -1,0 +1,415 @@
+"""The pool: programs go in, values come out, and nothing is left, whatever happens between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.result import Output
+from pctx_jupyter.sandbox.pool import Pool, open_pool
+from pctx_jupyter.session import ProgramStopped, ProgramThrew
+from pctx_jupyter.settings import Limits, Settings
+from tests.fakes import SOON
+
+from .programs import Host, job, launcher, pool_of, run, sandboxes, soon, until
+
+
+def idle(pool: Pool, warm: int = 1) -> bool:
+    """Whether the pool has all it wants and nothing to do."""
+    status = pool.status()
+    return status["warm"] == warm and not (status["starting"] or status["running"] or status["waiting"])
+
+
+# programs
+
+
+async def test_a_program_calls_tools_prints_and_returns_a_value() -> None:
+    host = Host()
+    async with pool_of() as pool:
+        value = await run(
+            pool,
+            """
+            console.log("before");
+            const echoed: number[] = await Test.echo(orders);
+            console.error("after");
+            [echoed.length, await Test.echo()]
+            """,
+            host=host,
+            orders=[1, 2, 3],
+        )
+    assert value == [3, None]
+    assert host.called == ["Test.echo", "Test.echo"]
+    assert host.events == [Output("stdout", "before\n"), Output("stderr", "after\n")]
+
+
+async def test_a_value_passes_as_the_bytes_that_were_written() -> None:
+    async with pool_of() as pool:
+        value = await soon(pool.run(job('({big: 1e21, text: "ünï 😀", none: undefined})'), Host().serve, print))
+    assert bytes(value) == '{"big":1e+21,"text":"ünï 😀"}'.encode()
+
+
+async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token() -> None:
+    async with pool_of() as pool:
+        with pytest.raises(ProgramThrew) as thrown:
+            await run(pool, "const a = 1;\nawait Test.fail({})")
+        error = thrown.value.thrown
+        assert (error.name, error.token) == ("ValueError", "e3")
+        assert "program.ts:2" in error.stack
+        with pytest.raises(ProgramThrew) as wrong:
+            await run(pool, "const a = ;")
+        assert wrong.value.thrown.phase == "import"
+        assert "Expression expected" in wrong.value.thrown.message
+
+
+async def test_a_tool_nobody_offers_is_an_error_the_program_can_catch() -> None:
+    async with pool_of() as pool:
+        value = await run(
+            pool, 'let said = ""; try { await CALLABLE_TOOLS.execute("Os.exit") } catch (e) { said = e.message } said'
+        )
+    assert value == "Cannot call Os.exit: no such tool"
+
+
+async def test_a_tool_that_breaks_is_an_internal_error_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(path: str, arguments: Raw | None) -> Raw:
+        raise ZeroDivisionError
+
+    async with pool_of() as pool:
+        program = job("let said = ''; try { await Test.echo() } catch (e) { said = e.message } said")
+        assert bytes(await soon(pool.run(program, serve, print))) == b'"Internal error"'
+    assert "failed to serve Test.echo" in caplog.text
+
+
+async def test_answers_written_on_several_lines_stay_one_message() -> None:
+    async def serve(path: str, arguments: Raw | None) -> Raw:
+        return Raw(b'{\n  "a": [\n1,\n2]\n}\n')
+
+    async with pool_of() as pool:
+        assert bytes(await soon(pool.run(job("await Test.echo()"), serve, print))) == b'{"a":[1,2]}'
+
+
+async def test_a_lost_rejection_is_printed_and_the_program_goes_on() -> None:
+    host = Host()
+    async with pool_of() as pool:
+        assert await run(pool, 'Promise.reject(new TypeError("lost")); await Test.echo(); 7', host=host) == 7
+    assert host.printed("stderr").startswith("Uncaught TypeError: lost")
+
+
+async def test_what_comes_after_the_answer_does_not_count() -> None:
+    host = Host()
+    code = 'for (let i = 0; i < 100; i++) setTimeout(() => { console.log("late"); Test.echo() }, 0); 1'
+    async with pool_of() as pool:
+        assert await run(pool, code, host=host) == 1
+        events = list(host.events)
+        await until(lambda: idle(pool))
+    assert host.events == events
+
+
+async def test_many_programs_at_once_keep_to_themselves() -> None:
+    async with pool_of(sandboxes=8, warm_sandboxes=2) as pool:
+        hosts = [Host() for _ in range(12)]
+        runs = (run(pool, "console.log(me); await Test.echo(me)", host=host, me=n) for n, host in enumerate(hosts))
+        assert await asyncio.gather(*runs) == list(range(12))
+        assert [host.printed() for host in hosts] == [f"{n}\n" for n in range(12)]
+        await until(lambda: idle(pool, 2))
+
+
+async def test_no_process_runs_two_programs() -> None:
+    async with pool_of() as pool:
+        assert await run(pool, "globalThis.mark = 1") == 1
+        assert await run(pool, "typeof mark") == "undefined"
+
+
+# the end of programs
+
+
+async def test_cancelling_stops_the_program_and_its_tool_calls_at_once() -> None:
+    host = Host()
+    async with pool_of(warm_sandboxes=0) as pool:
+        running = asyncio.ensure_future(run(pool, "await Promise.all([Test.hang(), Test.hang()])", host=host))
+        await until(lambda: len(host.called) == 2)
+        victim = sandboxes()[0]
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert (host.cancelled, pool.status()["running"]) == (2, 0)
+        await until(lambda: not victim.is_running())
+        assert await run(pool, "1") == 1
+
+
+async def test_cancelling_stops_a_program_that_computes() -> None:
+    async with pool_of() as pool:
+        host = Host()
+        running = asyncio.ensure_future(run(pool, "await Test.echo(); for (;;) {}", host=host))
+        await until(lambda: bool(host.called))
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: len(sandboxes()) == 1 and idle(pool))  # the next one
+
+
+async def test_a_tool_that_ignores_its_cancellation_does_not_keep_the_program() -> None:
+    released = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def stubborn(path: str, arguments: Raw | None) -> Raw:
+        begun.set()
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+        return Raw(b"1")
+
+    async with pool_of() as pool:
+        running = asyncio.ensure_future(pool.run(job("await Test.echo()"), stubborn, print))
+        await soon(begun.wait())
+        running.cancel()
+        await asyncio.wait([running], timeout=5)
+        assert running.cancelled()
+        released.set()
+
+
+@pytest.mark.parametrize("code", ["for (;;) {}", "await Test.hang()", "await new Promise(() => {})"])
+async def test_a_sandbox_killed_while_it_runs_ends_that_program_alone(code: str) -> None:
+    host, other = Host(), Host()
+    async with pool_of(warm_sandboxes=0) as pool:
+        running = asyncio.ensure_future(run(pool, f"Test.echo(); {code}", host=host))
+        await until(lambda: bool(host.called))
+        (victim,) = sandboxes()
+        beside = asyncio.ensure_future(run(pool, "await Test.hang()", host=other))
+        await soon(other.hung.wait())
+        victim.kill()
+        with pytest.raises(ProgramStopped, match=r"sandbox ended \(exit status -9\)") as stopped:
+            await soon(running)
+        assert stopped.value.name == "SandboxEnded"
+        assert not beside.done()
+        beside.cancel()
+        await asyncio.wait([beside])
+        assert other.cancelled == 1
+
+
+async def test_a_sandbox_killed_while_it_waits_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    async with pool_of() as pool:
+        await until(lambda: idle(pool))
+        (victim,) = sandboxes()
+        victim.kill()
+        await until(lambda: pool.status()["trouble"] is not None)
+        await until(lambda: idle(pool))
+        assert await run(pool, "1") == 1
+        assert pool.status()["trouble"] is None
+    assert caplog.text.count("ended from outside (exit status -9)") == 1
+
+
+async def test_a_sandbox_that_died_unnoticed_is_not_lent() -> None:
+    async with pool_of() as pool:
+        await until(lambda: idle(pool))
+        (victim,) = sandboxes()
+        pidfd = os.pidfd_open(victim.pid)
+        victim.kill()
+        select.select([pidfd], [], [], SOON)  # the loop does not turn meanwhile: nobody tells the pool
+        os.close(pidfd)
+        assert await run(pool, "1") == 1
+
+
+async def test_a_launcher_killed_takes_its_sandboxes_with_it_and_is_replaced() -> None:
+    async with pool_of() as pool:
+        host = Host()
+        running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
+        await soon(host.hung.wait())
+        victim = launcher()
+        victim.kill()
+        with pytest.raises(ProgramStopped, match="sandbox ended"):
+            await soon(running)
+        assert await run(pool, "1") == 1
+        assert launcher() != victim
+
+
+async def test_closing_the_pool_ends_programs_that_run_and_those_that_wait() -> None:
+    host = Host()
+    async with pool_of(sandboxes=1) as pool:
+        running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
+        await soon(host.hung.wait())
+        waiting = asyncio.ensure_future(run(pool, "1"))
+        await until(lambda: pool.status()["waiting"] == 1)
+    with pytest.raises(ProgramStopped, match="sandbox ended"):
+        await soon(running)
+    with pytest.raises(errors.Cancelled):
+        await soon(waiting)
+    with pytest.raises(errors.Cancelled):
+        await run(pool, "1")
+
+
+async def test_a_pool_closed_while_it_opens_leaves_nothing() -> None:
+    for turns in (0, 1, 3, 10, 30):
+        async with pool_of(warm_sandboxes=2):
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+
+
+# places
+
+
+async def test_executions_wait_for_a_place_and_are_refused_when_none_comes_free() -> None:
+    async with pool_of(sandboxes=1, queue_s=0.05) as pool:
+        await until(lambda: idle(pool))
+        host = Host()
+        running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
+        await soon(host.hung.wait())
+        with pytest.raises(errors.Busy, match=r"within 0.05 s, 1 are running \(Pctx.sandboxes, Pctx.queue_s\)"):
+            await run(pool, "1")
+        running.cancel()
+        await asyncio.wait([running])
+        assert pool.status()["waiting"] == 0
+
+
+async def test_those_who_wait_are_served_in_the_order_they_came() -> None:
+    order: list[int] = []
+
+    async def one(pool: Pool, n: int) -> None:
+        await run(pool, "1")
+        order.append(n)
+
+    async with pool_of(sandboxes=1) as pool:
+        await asyncio.gather(*(one(pool, n) for n in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_giving_up_while_waiting_loses_no_sandbox() -> None:
+    async with pool_of(warm_sandboxes=0, sandboxes=2) as pool:
+        for turns in range(12):
+            waiting = asyncio.ensure_future(run(pool, "1"))
+            for _ in range(turns):
+                await asyncio.sleep(0.003)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        assert pool.status()["running"] == 0
+        assert await asyncio.gather(run(pool, "1"), run(pool, "2")) == [1, 2]
+
+
+# the state of things
+
+
+async def test_the_status_tells_deno_layers_and_numbers() -> None:
+    async with pool_of(warm_sandboxes=2) as pool:
+        await until(lambda: idle(pool, 2))
+        status = pool.status()
+        version = status.pop("deno")
+        assert isinstance(version, str)
+        assert version[0].isdigit()
+        assert status == {
+            "layers": 2 if sys.platform == "linux" else 1,
+            "warm": 2,
+            "starting": 0,
+            "running": 0,
+            "waiting": 0,
+            "trouble": None,
+        }
+
+
+async def test_a_waiting_pool_uses_no_processor_time() -> None:
+    async with pool_of(warm_sandboxes=2) as pool:
+        await until(lambda: idle(pool, 2))
+        launched = launcher()
+        switches = launched.num_ctx_switches().voluntary
+        assert [timer for timer in pool._timers if not timer.cancelled()] == []
+        assert launched.num_ctx_switches().voluntary == switches
+
+
+def fake_deno(path: Path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (None, r"is no executable file"),
+        ("echo 'deno 2.8.0 (stable)'", r"deno 2\.8\.0 has known ways out .* pip install"),
+        ("echo 'deno 1.46.3'", r"deno 1\.46\.3 has known ways out"),
+        ("echo 'deno 3.0.0'", r"deno 3\.0\.0 is newer"),
+        ("echo Python 3", r"is none; install"),
+        ("exit 3", r"is none; install"),
+        ("[ $1 = --version ] && echo 'deno 2.9.8' || { echo out of luck >&2; exit 3; }", r"before it was ready \(.+\)"),
+        ("[ $1 = --version ] && echo 'deno 2.9.8' || echo hello", r"another protocol|before it was ready"),
+    ],
+)
+async def test_without_a_fitting_deno_the_pool_opens_and_says_what_is_missing(
+    script: str | None, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deno = str(tmp_path / "deno") if script is None else fake_deno(tmp_path / "deno", script)
+    async with pool_of(deno=deno) as pool:
+        for _ in range(2):
+            with pytest.raises(errors.SandboxUnavailable, match=why):
+                await run(pool, "1")
+        trouble = pool.status()["trouble"]
+        assert isinstance(trouble, str)
+        assert trouble.startswith("Cannot start a sandbox")
+        assert pool.status()["running"] == 0
+    assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
+
+
+async def test_a_deno_that_appears_later_is_found_by_the_next_execution(tmp_path: Path) -> None:
+    from deno import find_deno_bin
+
+    deno = tmp_path / "deno"
+    async with pool_of(deno=str(deno)) as pool:
+        with pytest.raises(errors.SandboxUnavailable):
+            await run(pool, "1")
+        deno.symlink_to(find_deno_bin())
+        assert await run(pool, "1") == 1
+        assert pool.status()["trouble"] is None
+
+
+async def test_layers_that_are_required_and_missing_refuse_every_program() -> None:
+    async with pool_of(layers=3) as pool:
+        with pytest.raises(errors.SandboxUnavailable, match=r"3 layers of isolation are required \(Pctx.layers\)"):
+            await run(pool, "1")
+
+
+async def test_jitless_programs_run() -> None:
+    async with pool_of(jitless=True) as pool:
+        assert await run(pool, "typeof WebAssembly + (1 + 1)") == "undefined2"
+
+
+async def test_without_the_launcher_programs_run_in_one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)  # as on systems that are not Linux
+    async with pool_of() as pool:
+        assert await run(pool, "await Test.echo(4)") == 4
+        assert pool.status()["layers"] == 1
+        host = Host()
+        running = asyncio.ensure_future(run(pool, "Test.echo(); for (;;) {}", host=host))
+        await until(lambda: bool(host.called))
+        running.cancel()
+        await asyncio.wait([running])
+        await until(lambda: idle(pool))
+        (victim,) = sandboxes()
+        victim.kill()
+        await until(lambda: pool.status()["trouble"] is not None)
+        await until(lambda: idle(pool))
+        assert psutil.Process().children() == sandboxes()
+
+
+async def test_pools_open_side_by_side() -> None:
+    async def one(n: int) -> Any:
+        async with open_pool(Settings(warm_sandboxes=0)) as pool:
+            return await run(pool, "n * n", n=n)
+
+    assert await asyncio.gather(*(one(n) for n in range(4))) == [0, 1, 4, 9]
+
+
+async def test_a_program_handed_more_than_a_message_may_hold_is_refused() -> None:
+    async with pool_of(max_message_bytes=1000) as pool:
+        with pytest.raises(errors.MessageTooLarge):
+            await run(pool, "1", Limits(result_bytes=1000), text="x" * 200_000)
+        assert await run(pool, "1") == 1
