@@ -44,9 +44,6 @@ Connector = Callable[[Serve, Hear], Awaitable[Channel]]
 GREETING_S = 10.0
 """Seconds a server may take to open a session after the connection stands."""
 
-WAIT_S = 10.0
-"""Seconds a call waits for a lost connection to come back."""
-
 BACK_OFF_S = (0.1, 4.0)
 """Seconds between attempts to connect again: the first wait, doubled each time, and the longest."""
 
@@ -67,6 +64,7 @@ class PctxClient:
         connect: Opens the connection in place of a WebSocket to `url`; so an embedded engine is reached.
         max_message_bytes: The largest message that passes, either way; a larger one fails its own request only.
         reconnect: Whether a lost connection is opened again, with all tools; until `disconnect`.
+        patience_s: Seconds a call made meanwhile waits for it.
 
     All of it belongs to the event loop in which `connect` is awaited. Callbacks run in that loop, so one that computes
     for long should be async and hand its work to a thread.
@@ -80,13 +78,14 @@ class PctxClient:
         connect: Connector | None = None,
         max_message_bytes: int = Settings().max_message_bytes,
         reconnect: bool = True,
+        patience_s: float = 10.0,
     ) -> None:
         self.url = url
         self.session_id: str | None = None
         """The id of the session; None while there is no connection. Another after each reconnect."""
         self.ws: Channel | None = None
         """The channel to the engine; None while there is no connection."""
-        self._reconnect = reconnect
+        self._reconnect, self._patience_s = reconnect, patience_s
         self._offers: dict[str, _Offer] = {}
         self._listeners: dict[str, Callable[[Heard], None]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -282,6 +281,8 @@ class PctxClient:
                 await asyncio.wait([greeted])
             if greeted.cancelled():
                 raise errors.CannotConnect("Cannot open a session: the server closed the connection at once")
+            if not greeted.result():
+                raise errors.CannotConnect("Cannot open a session: what answers there is not pctx")
             await asyncio.gather(*(self._offer_again(channel, offer) for offer in list(self._offers.values())))
         except TimeoutError:
             channel.close()
@@ -351,12 +352,12 @@ class PctxClient:
         if self._keeper is None:
             raise errors.ConnectionLost("Cannot ask: not connected; connect first")
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(self._patience_s):
                 return await asyncio.shield(self._next)
         except TimeoutError:
             raise errors.CannotConnect(
-                f"Cannot ask: the connection was lost and has not come back within {WAIT_S:g} s ({self._trouble}); "
-                "this client keeps trying"
+                f"Cannot ask: the connection was lost and has not come back within {self._patience_s:g} s; "
+                f"this client keeps trying ({self._trouble})"
             ) from None
 
     # what passes over it
@@ -404,6 +405,7 @@ class PctxClient:
 
 
 def _session_id(greeting: rpc.Notification) -> str:
+    """The session that a greeting names; empty when it names none."""
     try:
         return wire.read(greeting.params, wire.SessionCreated, greeting.method).session_id
     except errors.InvalidParams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
@@ -28,6 +29,9 @@ class PctxApp(ExtensionApp):
         """Make what the handlers share; nothing is started yet."""
         server = self.serverapp
         assert server is not None  # Jupyter initializes an extension only when it is linked to one
+        ours = logging.getLogger("pctx_jupyter")
+        ours.parent = server.log  # as Jupyter does with Tornado's: one log, one level, one place to look
+        ours.setLevel(server.log.level)
         self._running = RunningEngine(Pctx(parent=self).settings())
         self.settings[RUNNING] = self._running
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.

@@ -19,6 +19,9 @@ from pathlib import Path
 START_S = 60
 """Seconds a server may take to start on a busy machine."""
 
+ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterlab", "jupyter_lsp", "notebook_shim")]
+"""Nobody else's extensions: they take seconds to load."""
+
 POLL_S = 0.05
 """Seconds between two looks at whether it is healthy."""
 
@@ -46,7 +49,7 @@ class ServerProcess:
             [
                 *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
                 *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/some/base"),
-                *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={self.token}", *options),
+                *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={self.token}", *ALONE, *options),
             ],
             env=os.environ | folders,
             cwd=folder,

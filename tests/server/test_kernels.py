@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psutil
@@ -28,6 +29,7 @@ class Launched:
         self.environments: list[dict[str, str]] = []
         self.while_starting: list[str | None] = []
         self.tokens: KernelTokens | None = None
+        self.start_kernel: Callable[..., Awaitable[str]] = self._start
 
     def __contains__(self, kernel_id: str) -> bool:
         return kernel_id in self.known
@@ -35,7 +37,7 @@ class Launched:
     def new_kernel_id(self, **kwargs: Any) -> str:
         return f"kernel-{len(self.environments)}"
 
-    async def start_kernel(self, *, kernel_id: str, fails: bool = False, **kwargs: Any) -> str:
+    async def _start(self, *, kernel_id: str, fails: bool = False, **kwargs: Any) -> str:
         if kernel_id not in self.known:
             self.environments.append(kwargs.get("env") or {})
             assert self.tokens is not None

@@ -1,0 +1,63 @@
+"""The homes a client can have: a server (another process if ``PCTX_TEST_URL`` names one, else in this), or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pctx_jupyter.client import PctxClient
+from pctx_jupyter.engine import open_engine
+from pctx_jupyter.settings import Settings
+
+if TYPE_CHECKING:
+    from pctx_jupyter.channel import Channel, Hear, Serve
+
+URL, TOKEN = "PCTX_TEST_URL", "PCTX_TEST_TOKEN"
+
+Connect = Callable[..., AbstractAsyncContextManager[PctxClient]]
+
+
+@pytest.fixture
+def jp_server_config() -> dict[str, Any]:
+    return {"ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}}, "Pctx": {"warm_sandboxes": 1}}
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """A server's ``local-tools`` URL, and the headers that let a client in."""
+    if url := os.environ.get(URL):
+        return url, {"Authorization": f"token {os.environ[TOKEN]}"}
+    request.getfixturevalue("http_server")
+    port, base = request.getfixturevalue("jp_http_port"), request.getfixturevalue("jp_base_url")
+    return f"ws://localhost:{port}{base}local-tools", request.getfixturevalue("jp_auth_header")
+
+
+@pytest.fixture(params=["websocket", "memory"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Opens a client, at home in each of the places there are."""
+    if request.param == "memory":
+        return embedded
+    url, headers = request.getfixturevalue("server")
+
+    @asynccontextmanager
+    async def remote(**options: Any) -> AsyncIterator[PctxClient]:
+        async with PctxClient(url, headers=headers, **options) as client:
+            yield client
+
+    return remote
+
+
+@asynccontextmanager
+async def embedded(**options: Any) -> AsyncIterator[PctxClient]:
+    """A client of an engine in this loop."""
+    async with open_engine(Settings(warm_sandboxes=1)) as engine:
+
+        async def cross(serve: Serve, hear: Hear) -> Channel:
+            return engine.connect(serve=serve, hear=hear)
+
+        async with PctxClient(connect=cross, **options) as client:
+            yield client

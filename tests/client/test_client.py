@@ -1,0 +1,250 @@
+"""What the client promises, wherever its engine is: the same story over a WebSocket and crossed in memory.
+
+Engine, sandboxes and server are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import client as public
+from pctx_jupyter import errors, wire
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.client import PctxClient
+from tests.fakes import SOON
+
+from .conftest import Connect
+
+
+def test_the_package_offers_the_names_of_the_original_client() -> None:
+    for kind in (public.ConnectionError, public.ExecutionError, public.ToolError):
+        assert issubclass(kind, public.PctxError)
+    assert issubclass(errors.CannotConnect, public.ConnectionError)
+    assert issubclass(errors.ExecutionTimeout, public.ExecutionError)
+    assert issubclass(errors.ToolExists, public.ToolError)
+
+
+async def test_a_client_has_a_session_while_it_is_connected(connect: Connect) -> None:
+    async with connect() as client:
+        assert client.session_id and client.ws is not None and client.tools == {}
+    assert client.session_id is None and client.ws is None
+
+
+async def test_a_program_calls_what_the_client_offers(connect: Connect) -> None:
+    async with connect() as client:
+
+        async def slowly(arguments: dict[str, Any]) -> object:
+            await asyncio.sleep(0)
+            return arguments
+
+        def double(arguments: dict[str, Any]) -> object:
+            return 2 * arguments["n"]
+
+        await client.register_tool("math", "double", double, "Doubles.", {"type": "object"}, {"type": "number"})
+        await client.register_tool("math", "echo_it", slowly)
+        assert client.tools == {"math.double": double, "math.echo_it": slowly}
+        code = """
+            console.log("hi");
+            [await math.double({ n: 21 }), await Math.echoIt({ ü: ["\U0001f40d"] }), await Math.echoIt()]
+        """
+        result = await client.execute_code(code)
+        assert result["value"] == [42, {"ü": ["\U0001f40d"]}, {}]
+        assert (result["stdout"], result["stderr"], result["success"]) == ("hi\n", "", True)
+        assert result["duration_s"] > 0 and result["execution_id"]
+
+
+async def test_tools_are_listed_described_replaced_and_withdrawn(connect: Connect) -> None:
+    async with connect() as client:
+        await client.register_tool("math", "one", lambda _: 1, "One.")
+        assert [tool["name"] for tool in await client.list_functions()] == ["Math.one"]
+        assert (await client.get_function_details(["Math.one"]))["Math.one"]["description"] == "One."
+        with pytest.raises(errors.ToolExists, match="replace"):
+            await client.register_tool("math", "one", lambda _: 2)
+        assert (await client.execute_code("await Math.one()"))["value"] == 1
+        await client.register_tool("math", "one", lambda _: 3, replace=True)
+        assert (await client.execute_code("await Math.one()"))["value"] == 3
+        await client.unregister_tool("math", "one")
+        assert client.tools == {} and await client.list_functions() == []
+        with pytest.raises(public.ToolError, match=r"math\.one"):
+            await client.unregister_tool("math", "one")
+
+
+async def test_what_a_tool_raises_is_an_error_in_the_program(connect: Connect) -> None:
+    def fail(_: dict[str, Any]) -> object:
+        raise LookupError("not there")
+
+    async with connect() as client:
+        await client.register_tool("a", "fail", fail)
+        await client.register_tool("a", "odd", lambda _: object())
+        code = """
+            const heard = [];
+            for (const f of [a.fail, a.odd]) {
+                try { await f() } catch (e) { heard.push(e instanceof Error, e.name, e.message) }
+            }
+            heard
+        """
+        value = (await client.execute_code(code))["value"]
+        assert value[:3] == [True, "LookupError", "not there"]
+        assert value[3:5] == [True, "TypeError"] and "a.odd" in value[5]
+        with pytest.raises(public.ExecutionError, match="LookupError: not there"):
+            await client.execute_code("await a.fail()")
+
+
+async def test_a_program_that_fails_says_where_and_what_it_printed(connect: Connect) -> None:
+    async with connect() as client:
+        with pytest.raises(errors.ExecutionFailed) as failed:
+            await client.execute_code("console.log('so far');\nnull.x")
+        assert failed.value.failure.name == "TypeError" and failed.value.failure.line == 2
+        assert failed.value.stdout == "so far\n" and failed.value.failure.frame
+        with pytest.raises(errors.ExecutionTimeout) as slow:
+            await client.execute_code("console.log('so far'); for (;;);", timeout_s=0.5)
+        assert slow.value.seconds == 0.5 and slow.value.stdout == "so far\n"
+        with pytest.raises(errors.ToolNotFound):
+            await client.execute_code("1", tools=["Nobody.*"])
+
+
+async def test_inputs_and_allowed_tools_reach_the_program(connect: Connect) -> None:
+    async with connect() as client:
+        await client.register_tool("a", "b", lambda _: 1)
+        await client.register_tool("c", "d", lambda _: 1)
+        result = await client.execute_code("[n, typeof A, typeof C]", inputs={"n": [1, None]}, tools=["A.*"])
+        assert result["value"] == [[1, None], "object", "undefined"]
+        with pytest.raises(errors.NotJson):
+            await client.execute_code("n", inputs={"n": object()})
+
+
+async def test_output_and_events_are_heard_while_it_runs(connect: Connect) -> None:
+    heard: list[object] = []
+    async with connect() as client:
+        await client.register_tool("a", "b", lambda _: heard.append("called"))
+        result = await client.execute_code(
+            "console.log('one'); await a.b(); console.error('two')",
+            on_output=lambda stream, text: heard.append((stream, text)),
+            on_event=lambda event: heard.append(event.type),
+        )
+    assert heard == [("stdout", "one\n"), "call_started", "called", "call_ended", ("stderr", "two\n")]
+    assert result["stdout"] == "one\n"
+
+
+async def test_a_listener_that_fails_costs_nobody_anything(connect: Connect) -> None:
+    def fail(stream: str, text: str) -> None:
+        raise RuntimeError("listener")
+
+    async with connect() as client:
+        assert (await client.execute_code("console.log(1); 2", on_output=fail))["value"] == 2
+        assert (await client.execute_code("3"))["value"] == 3
+
+
+async def test_raw_tools_and_programs_pass_json_through(connect: Connect) -> None:
+    async def serve(asked: wire.ExecuteTool) -> Raw:
+        if asked.arguments == Raw(b'{"fail":true}'):
+            raise errors.ToolFailed("no luck", name="KeyError", token="e7")
+        return rpc.raw([1.0, asked.name, asked.execution_id])
+
+    async with connect() as client:
+        await client.offer(wire.RegisterTool("a", "b"), serve)
+        executed = await client.execute(wire.Execute("await a.b()", execution_id="mine"))
+        assert rpc.decode_value(executed.value) == [1, "a.b", "mine"] and executed.execution_id == "mine"
+        with pytest.raises(errors.ExecutionFailed) as failed:
+            await client.execute(wire.Execute("await a.b({ fail: true })"))
+        assert (failed.value.failure.name, failed.value.failure.token) == ("KeyError", "e7")
+
+
+async def test_twenty_programs_at_once_get_their_own_answers(connect: Connect) -> None:
+    async with connect() as client:
+        await client.register_tool("a", "b", lambda arguments: arguments["n"])
+        results = await asyncio.gather(*(client.execute_code(f"await a.b({{ n: {n} }})") for n in range(20)))
+        assert [result["value"] for result in results] == list(range(20))
+
+
+class Endless:
+    """A tool that says when it was called and when it was cancelled."""
+
+    def __init__(self) -> None:
+        self.called, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, arguments: dict[str, Any]) -> None:
+        self.called.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+async def busy(client: PctxClient) -> tuple[asyncio.Task[Any], Endless]:
+    """Start a program that waits for a tool."""
+    tool = Endless()
+    await client.register_tool("a", "endless", tool, replace=True)
+    execution = asyncio.create_task(client.execute_code("await a.endless()"))
+    async with asyncio.timeout(SOON):
+        await tool.called.wait()
+    return execution, tool
+
+
+async def test_cancelling_an_execution_cancels_its_tool_calls(connect: Connect) -> None:
+    async with connect() as client:
+        execution, tool = await busy(client)
+        execution.cancel()
+        async with asyncio.timeout(SOON):
+            await tool.cancelled.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await execution
+        assert (await client.execute_code("1"))["value"] == 1
+
+
+async def test_disconnecting_fails_what_is_in_flight_and_says_so_after(connect: Connect) -> None:
+    async with connect() as client:
+        execution, tool = await busy(client)
+        async with asyncio.timeout(SOON):
+            await client.disconnect()
+        with pytest.raises(public.ConnectionError, match="disconnected"):
+            await execution
+        assert tool.cancelled.is_set()
+        with pytest.raises(public.ConnectionError, match="connect first"):
+            await client.execute_code("1")
+        await client.disconnect()
+        await client.connect()
+        assert (await client.execute_code("typeof a.endless"))["value"] == "function"
+
+
+async def test_a_lost_connection_fails_what_is_in_flight_and_comes_back_with_all_tools(connect: Connect) -> None:
+    async with connect() as client:
+        execution, tool = await busy(client)
+        before = client.session_id
+        assert client.ws is not None
+        client.ws.close()
+        with pytest.raises(public.ConnectionError):
+            await execution
+        async with asyncio.timeout(SOON):
+            await tool.cancelled.wait()
+            assert (await client.execute_code("typeof a.endless"))["value"] == "function"
+        assert client.session_id not in (None, before)
+        await client.connect()
+
+
+async def test_a_client_that_shall_not_reconnect_stays_disconnected_until_told(connect: Connect) -> None:
+    async with connect(reconnect=False) as client:
+        assert client.ws is not None
+        client.ws.close()
+        with pytest.raises(public.ConnectionError, match="connect again"):
+            async with asyncio.timeout(SOON):
+                await client.execute_code("1")
+        await client.connect()
+        assert (await client.execute_code("1"))["value"] == 1
+
+
+async def test_a_message_too_large_to_send_fails_alone(server: tuple[str, dict[str, str]]) -> None:
+    url, headers = server
+    async with PctxClient(url, headers=headers, max_message_bytes=10_000) as client:
+        with pytest.raises(errors.MessageTooLarge):
+            await client.execute_code("1", inputs={"n": "x" * 10_000})
+        with pytest.raises(errors.PctxError, match="Cannot pass on a message"):
+            await client.execute_code("'x'.repeat(20_000)")
+        await client.register_tool("a", "b", lambda _: "x" * 20_000)
+        with pytest.raises(public.ExecutionError, match="Cannot pass on a message"):
+            await client.execute_code("await a.b()")
+        assert (await client.execute_code("1"))["value"] == 1

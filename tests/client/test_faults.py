@@ -1,0 +1,151 @@
+"""What the network does to a client. A real server; between them a proxy that does it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import serve
+
+from pctx_jupyter import errors
+from pctx_jupyter.client import PctxClient
+from tests.fakes import SOON
+
+from .proxy import proxied
+from .test_client import busy
+
+Server = tuple[str, dict[str, str]]
+
+
+async def test_a_connection_cut_mid_call_is_told_at_once_and_a_waiting_call_just_works(server: Server) -> None:
+    url, headers = server
+    runs: list[None] = []
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers) as client:
+        await client.register_tool("a", "once", lambda _: runs.append(None))
+        execution, tool = await busy(client)
+        await proxy.leave()
+        async with asyncio.timeout(SOON):
+            with pytest.raises(errors.ConnectionLost, match="may or may not"):
+                await execution
+            await tool.cancelled.wait()
+            assert client.ws is None and client.session_id is None
+            waiting = asyncio.create_task(client.execute_code("await a.once()"))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            await proxy.listen()
+            await waiting
+        assert len(runs) == 1
+
+
+async def test_several_cuts_in_a_row_are_survived(server: Server) -> None:
+    url, headers = server
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers) as client:
+        await client.register_tool("a", "b", lambda _: "b")
+        for _ in range(3):
+            proxy.cut()
+            async with asyncio.timeout(SOON):
+                await _lost(client)
+                assert (await client.execute_code("await a.b()"))["value"] == "b"
+        assert proxy.accepted == 4
+
+
+async def _lost(client: PctxClient) -> None:
+    if client.ws is not None:
+        await client.ws.closed()
+
+
+async def test_a_server_that_stays_away_is_an_error_that_says_what_was_tried(server: Server) -> None:
+    url, headers = server
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers, patience_s=0.5) as client:
+        await proxy.leave()
+        async with asyncio.timeout(SOON):
+            await _lost(client)
+            with pytest.raises(errors.CannotConnect, match=r"not come back within 0\.5 s.*is the server running"):
+                await client.execute_code("1")
+
+
+async def test_a_server_that_no_longer_wants_us_is_heard_at_once(server: Server) -> None:
+    url, headers = server
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers, patience_s=10 * SOON) as client:
+        proxy.refuse("403 Forbidden")
+        proxy.cut()
+        async with asyncio.timeout(SOON):
+            await _lost(client)
+            with pytest.raises(errors.CannotConnect, match="token") as refused:
+                await client.execute_code("1")
+        assert refused.value.http_status == 403
+        proxy.refuse(None)
+        async with asyncio.timeout(2 * SOON):
+            while client.ws is None:
+                try:
+                    await client.connect()
+                except errors.CannotConnect:
+                    await asyncio.sleep(0)
+        assert (await client.execute_code("1"))["value"] == 1
+
+
+async def test_disconnecting_ends_the_attempts_to_come_back(server: Server) -> None:
+    url, headers = server
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers) as client:
+        await proxy.leave()
+        await _lost(client)
+        waiting = asyncio.create_task(client.execute_code("1"))
+        await asyncio.sleep(0)
+        await client.disconnect()
+        async with asyncio.timeout(SOON):
+            with pytest.raises(errors.ConnectionLost, match="disconnected"):
+                await waiting
+        await proxy.listen()
+        assert proxy.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        ("403 Forbidden", "jupyter server list"),
+        ("401 Unauthorized", "Authorization"),
+        ("404 Not Found", "jupyter server extension list"),
+        ("503 Service Unavailable", "HTTP status 503"),
+        ("200 OK", "HTTP status 200"),
+    ],
+)
+async def test_a_refused_connection_says_the_way_out(server: Server, status: str, hint: str) -> None:
+    async with proxied(server[0]) as proxy:
+        proxy.refuse(status)
+        with pytest.raises(errors.CannotConnect, match=hint) as refused:
+            await PctxClient(f"{proxy.url}?token=s3cret").connect()
+        assert refused.value.http_status == int(status[:3]) and "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("ws://localhost:1/local-tools?token=s3cret", "is the server running there"),
+        ("ws://no-such-host.invalid/local-tools?token=s3cret", "is the server running there"),
+        ("ftp://localhost/?token=s3cret", "it looks like ws://"),
+        ("nonsense?token=s3cret", "it looks like ws://"),
+        ("", "it looks like ws://"),
+    ],
+)
+async def test_an_address_where_nobody_is_says_so(url: str, hint: str) -> None:
+    with pytest.raises(errors.CannotConnect, match=hint) as refused:
+        async with asyncio.timeout(2 * SOON):
+            await PctxClient(url).connect()
+    assert "s3cret" not in str(refused.value) and refused.value.__cause__ is None
+
+
+async def test_a_wrong_token_is_refused_with_the_way_out(server: Server) -> None:
+    with pytest.raises(errors.CannotConnect, match="token"):
+        await PctxClient(server[0], headers={"Authorization": "token wrong"}).connect()
+
+
+async def test_a_server_that_says_something_else_is_no_server_of_ours(server: Server) -> None:
+    async def say_nonsense(connection: Any) -> None:
+        await connection.send('{"jsonrpc": "2.0", "method": "session_created", "params": {}}')
+        await connection.wait_closed()
+
+    async with serve(say_nonsense, "localhost", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        with pytest.raises(errors.CannotConnect, match="not pctx"):
+            await PctxClient(f"ws://localhost:{port}/").connect()

@@ -1,0 +1,76 @@
+"""The extension as a whole: configuration in, routes and help out. A real server, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import __version__
+from pctx_jupyter.server.app import PctxApp
+from pctx_jupyter.server.running import RunningEngine
+from pctx_jupyter.traits import Pctx
+from tests.fakes import SOON
+
+from .wires import Wire
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    return {"timeout_s": 0.5, "warm_sandboxes": 0}
+
+
+@pytest.fixture
+def extension(jp_serverapp: Any) -> PctxApp:
+    (found,) = jp_serverapp.extension_manager.extension_apps["pctx_jupyter"]
+    assert isinstance(found, PctxApp)
+    return found
+
+
+async def test_the_configuration_reaches_the_programs(
+    wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
+) -> None:
+    assert running.settings.limits.timeout_s == 0.5 and running.settings.warm_sandboxes == 0
+    async with wire() as it:
+        answer = await it.ask("execute", {"code": "for (;;);"})
+        assert answer["error"]["code"] == -32003 and "0.5 s" in answer["error"]["message"]
+
+
+def test_the_help_shows_every_trait(capsys: pytest.CaptureFixture[str]) -> None:
+    PctxApp().print_help(classes=True)
+    shown = capsys.readouterr().out
+    for name, trait in Pctx.class_own_traits(config=True).items():
+        assert f"--Pctx.{name}=" in shown and trait.help.split()[0] in shown
+
+
+async def test_health_and_status_are_json(jp_fetch: Any, extension: PctxApp, jp_serverapp: Any) -> None:
+    await jp_serverapp._post_start()  # what a server of its own does once it listens
+    health = await jp_fetch("pctx", "health")
+    assert json.loads(health.body) == {"status": "ok", "version": __version__}
+    assert health.headers["Content-Type"].startswith("application/json")
+    status = json.loads((await jp_fetch("pctx", "api", "status")).body)
+    assert {"version", "sessions", "tools", "executions", "sandbox"} <= status.keys()
+    assert extension.current_activity() is None
+
+
+async def test_a_server_with_a_running_program_is_not_idle(
+    wire: Callable[..., AbstractAsyncContextManager[Wire]], extension: PctxApp
+) -> None:
+    async with wire() as it:
+        await it.offer("a.b")
+        await it.say(id=1, method="execute", params={"code": "await a.b()"})
+        call = await it.hear()
+        assert extension.current_activity() == 1
+        await it.say(id=call["id"], result=None)
+        await it.hear()
+        assert extension.current_activity() is None
+
+
+async def test_requests_that_come_at_once_share_one_engine(running: RunningEngine) -> None:
+    async with asyncio.timeout(SOON):
+        engines = await asyncio.gather(*(running.get() for _ in range(5)))
+    assert len({id(engine) for engine in engines}) == 1 and running.engine is engines[0]
