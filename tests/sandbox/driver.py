@@ -1,0 +1,140 @@
+"""A host of one real sandbox, as small as can be: starts Deno, sends a program, serves its calls, keeps what it said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+from deno import find_deno_bin
+
+import pctx_jupyter.sandbox
+from pctx_jupyter.diagnostics import failure
+from pctx_jupyter.program import Program, prepare
+from pctx_jupyter.result import Failure
+from pctx_jupyter.wire import Thrown
+
+SOON = 5
+"""Seconds after which a hang becomes a failure: the sandbox is killed, and its silence fails the test."""
+
+RUNTIME = Path(pctx_jupyter.sandbox.__file__).parent / "runtime"
+
+DENO = find_deno_bin()
+
+COMMAND = [
+    *(DENO, "run", "--no-prompt", "--no-remote", "--no-npm", "--cached-only", "--no-config", "--no-lock"),
+    *("--no-code-cache", "--node-modules-dir=none", "--v8-flags=--max-old-space-size=128"),
+    *(f"--import-map={RUNTIME / 'import_map.json'}", str(RUNTIME / "runner.js")),
+]
+
+ENVIRONMENT = {
+    "DENO_DIR": "/dev/null/x",
+    "DENO_EMIT_CACHE_MODE": "disable",
+    "DENO_NO_PACKAGE_JSON": "1",
+    "DENO_NO_UPDATE_CHECK": "1",
+    "HOME": "/nonexistent",
+    "NO_COLOR": "1",
+}
+
+TOOLS: Mapping[str, Mapping[str, str]] = {"Notebook": {"echo": "Notebook.echo", "fail": "Notebook.fail"}}
+
+
+def answer(name: str, arguments: Any) -> dict[str, Any]:
+    """Serve the tools every test has: one returns its arguments, one fails."""
+    if name.endswith(".fail"):
+        data = {"name": "ValueError", "token": "e3"}
+        return {"error": {"code": -32002, "message": f"no {arguments}", "data": data}}
+    return {"result": arguments}
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What a sandbox said, in order, and the program it was about."""
+
+    program: Program
+    said: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def value(self) -> Any:
+        assert "result" in self.said[-1], self.said[-1]
+        return self.said[-1]["result"]
+
+    @property
+    def thrown(self) -> dict[str, Any]:
+        assert "error" in self.said[-1], self.said[-1]
+        data: dict[str, Any] = self.said[-1]["error"]["data"]
+        return data
+
+    @property
+    def failure(self) -> Failure:
+        return failure(Thrown(**self.thrown), self.program)
+
+    def params(self, method: str) -> list[dict[str, Any]]:
+        return [message["params"] for message in self.said if message.get("method") == method]
+
+    def output(self, stream: str) -> str:
+        return "".join(params["text"] for params in self.params("output") if params["stream"] == stream)
+
+
+@contextmanager
+def sandbox() -> Iterator[subprocess.Popen[bytes]]:
+    """Start a sandbox that has said nothing yet; it is killed on the way out."""
+    with subprocess.Popen(
+        COMMAND, env=ENVIRONMENT, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        hang = Timer(SOON, process.kill)
+        hang.start()
+        try:
+            yield process
+        finally:
+            hang.cancel()
+            process.kill()
+
+
+def write(process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(message).encode() + b"\n")
+    process.stdin.flush()
+
+
+def request(
+    program: Program,
+    namespaces: Mapping[str, Mapping[str, str]] = TOOLS,
+    inputs: Mapping[str, Any] | None = None,
+    output_bytes: int = 100_000,
+) -> dict[str, Any]:
+    params = {"code": program.text, "entry": program.entry, "namespaces": namespaces, "inputs": inputs or {}}
+    return {"jsonrpc": "2.0", "id": 1, "method": "run", "params": params | {"output_bytes": output_bytes}}
+
+
+def converse(
+    code: str,
+    *,
+    namespaces: Mapping[str, Mapping[str, str]] = TOOLS,
+    inputs: Mapping[str, Any] | None = None,
+    output_bytes: int = 100_000,
+    serve: Callable[[str, Any], dict[str, Any]] = answer,
+) -> Conversation:
+    """Run one program in a process of its own, until it answers or ends.
+
+    Raises:
+        AssertionError: It ended, or was stopped as hanging, without an answer.
+    """
+    heard = Conversation(prepare(code))
+    with sandbox() as process:
+        assert process.stdout is not None
+        write(process, request(heard.program, namespaces, inputs, output_bytes))
+        for line in process.stdout:
+            message = json.loads(line)
+            heard.said.append(message)
+            match message:
+                case {"method": "call", "id": id, "params": {"name": name, **rest}}:
+                    write(process, {"jsonrpc": "2.0", "id": id} | serve(name, rest.get("arguments")))
+                case {"id": 1, "result": _} | {"id": 1, "error": _}:
+                    return heard
+    raise AssertionError(f"no answer; the last that was said: {heard.said[-1:]}")

@@ -1,0 +1,704 @@
+"""The harness in the real Deno, one process a test; the host is the few lines of driver.py, nothing else is fake."""
+
+# ruff: noqa: E501
+# A program stands on one line where that shows it best.
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pctx_jupyter.program import prepare
+
+from .driver import DENO, RUNTIME, SOON, converse, request, sandbox, write
+
+# ── Values ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+VALUES: list[tuple[str, object]] = [
+    ("undefined", None),
+    ("() => 1", None),
+    ("Symbol('a')", None),
+    ("null", None),
+    ("true", True),
+    ("'text'", "text"),
+    ("1.5", 1.5),
+    ("NaN", None),
+    ("[Infinity, -Infinity]", [None, None]),
+    ("-0", 0),
+    ("5n", 5),
+    ("-9007199254740991n", -9007199254740991),
+    ("9007199254740992n", "9007199254740992"),
+    ("2n ** 70n", "1180591620717411303424"),
+    ("Object(7n)", 7),
+    ("new Date(0)", "1970-01-01T00:00:00.000Z"),
+    ("new Date(NaN)", None),
+    ("({a: undefined, b: () => 1, c: Symbol(), d: 1})", {"d": 1}),
+    ("[undefined, () => 1]", [None, None]),
+    ("[,1]", [None, 1]),
+    ("new Map([['a', 1], [2, new Map([['b', 2n]])]])", {"a": 1, "2": {"b": 2}}),
+    ("new Map([['__proto__', 1], ['constructor', 2]])", {"__proto__": 1, "constructor": 2}),
+    ("new Map([[{k: 1}, 'v'], ['a', 1]])", [[{"k": 1}, "v"], ["a", 1]]),
+    ("new Map([[1, 'number'], ['1', 'text']])", [[1, "number"], ["1", "text"]]),
+    ("new Map()", {}),
+    ("new Set([1, 'b', new Set()])", [1, "b", []]),
+    ("new Uint8Array([1, 255])", [1, 255]),
+    ("new Float64Array([1.5, NaN, -0])", [1.5, None, 0]),
+    ("new BigInt64Array([1n, 2n ** 62n])", [1, "4611686018427387904"]),
+    ("new Uint8Array([7, 8]).buffer", [7, 8]),
+    ("new DataView(new Uint8Array([7, 8, 9]).buffer, 1, 1)", [8]),
+    ("structuredClone(new ArrayBuffer(2))", [0, 0]),
+    ("(() => { const b = new ArrayBuffer(2); b.transfer(); return b })()", []),
+    ("/a\\/b/gi", "/a\\/b/gi"),
+    ("new URL('https://a.b/c?d')", "https://a.b/c?d"),
+    ("new String('s')", "s"),
+    ("Object.create(null, {a: {value: 1, enumerable: true}})", {"a": 1}),
+    ("new (class A { x = 1; #y = 2; get z() { return 3 } })", {"x": 1}),
+    ("({ toJSON() { return [new Map([['a', 1n]])] } })", [{"a": 1}]),
+    ("new (class extends Map { toJSON() { return 'own' } })", "own"),
+    ("new Proxy({ a: 1 }, {})", {"a": 1}),
+    ("new Proxy([1, 2], {})", [1, 2]),
+    ("new Proxy(new Map([['a', 1]]), {})", {}),
+    (("new Proxy({}, { get: (t, k) => k === 'toJSON' ? undefined : 7, ownKeys: () => ['x'],"
+     " getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }) })"), {"x": 7}),
+    ("'\\ud800'", "\ufffd"),
+    ("'a\\udc00b\\ud83d\\ude00'", "a\ufffdb😀"),
+    ("'\\\\ud800'", "\\ud800"),
+    ("'\\\\\\ud800\\\\\\\\ud800'", "\\\ufffd\\\\ud800"),
+    ("({ '\\udfff': ['\\uD9AB'] })", {"\ufffd": ["\ufffd"]}),
+    ("JSON.rawJSON('\"\\\\uD800\"')", "\ufffd"),
+    ("'\\u2028\\u0000\\n\"'", "\u2028\0\n\""),
+    ("({ __proto__: null, then: 1, constructor: 2, ['__proto__']: 3 })", {"then": 1, "constructor": 2, "__proto__": 3}),
+    ("'['.repeat(5000)", "[" * 5000),
+]  # fmt: skip
+
+
+def test_values_become_json_as_documented() -> None:
+    expressions = ",\n".join(f"() => ({expression})" for expression, _ in VALUES)
+    said = converse(f"for (const make of [{expressions}]) await Notebook.echo([make()])")
+    seen = [params["arguments"] for params in said.params("call")]
+    assert seen == [[value] for _, value in VALUES]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [("undefined", None), ("new Set([5n])", [5]), ("Promise.resolve(new Date(0))", "1970-01-01T00:00:00.000Z")],
+)
+def test_result_is_written_by_the_same_rules_as_arguments(expression: str, value: object) -> None:
+    assert converse(expression).value == value
+
+
+def test_error_as_a_value_has_no_path_of_the_host() -> None:
+    name, message, stack = converse("const e = new TypeError('m');\n[e]").value[0].values()
+    assert (name, message, stack) == ("TypeError", "m", "TypeError: m\n    at program.ts:1:11")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("const c = { items: [0, 0, 0, { parent: null }] }; c.items[3].parent = c; c", "result.items[3].parent is a cycle"),
+        ("const c = []; c.push(c); c", "result[0] is a cycle"),
+        ("const m = new Map(); m.set('a b', [m]); m", 'result["a b"][0] is a cycle'),
+        ("[{ get a() { throw new RangeError('no') } }]", "result[0].a could not be read: RangeError: no"),
+        ("({ é: { toJSON() { throw 5 } } })", "result.é.toJSON() failed: Thrown: 5"),
+        ("({ a: { get toJSON() { throw null } } })", "result.a.toJSON could not be read: Thrown: null"),
+        ("const r = Proxy.revocable({}, {}); r.revoke(); [r.proxy]", "result[0].toJSON could not be read: TypeError: "),
+        ("new Proxy({}, { ownKeys() { throw new Error('keys') } })", "result could not be read: Error: keys"),
+        ("let d = 1; for (let i = 0; i < 501; i++) d = [d]; d", "result is nested deeper than 500 levels"),
+        ("let d = {}; for (let i = 0; i < 1e5; i++) d = { d, 'a]]': ']]]' }; d", "result is nested deeper than 500 levels"),
+        ("let d = 1n; for (let i = 0; i < 1e5; i++) d = [d]; d", "result is nested deeper than 500 levels"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_named_by_its_path(code: str, message: str) -> None:
+    thrown = converse(code).thrown
+    assert (thrown["name"], thrown["phase"]) == ("TypeError", "result")
+    assert thrown["message"].startswith(message)
+
+
+def test_500_levels_and_many_brackets_in_texts_pass() -> None:
+    said = converse("let d = '[['.repeat(2000); for (let i = 0; i < 500; i++) d = [d]; d")
+    assert json.dumps(said.value).startswith("[" * 500 + '"[[')
+
+
+def test_arguments_that_cannot_be_written_reject_the_call_alone() -> None:
+    said = converse("const a = { b: {} }; a.b.a = a;\nawait Notebook.echo(a).catch((e) => e.message + e.stack)")
+    assert said.value.startswith("Cannot call Notebook.echo: arguments.b.a is a cycle")
+    assert "\n    at program.ts:2:" in said.value
+    assert said.params("call") == []
+
+
+def test_programs_own_json_keeps_the_rules_of_javascript() -> None:
+    code = """
+    const texts = [new Map([[1, 2]]), new Set([1]), new Uint8Array([1]), /a/, new Error("m")].map((v) => JSON.stringify(v));
+    try { JSON.stringify(1n) } catch (e) { texts.push(e.message) }
+    texts"""
+    assert converse(code).value == ["{}", "{}", '{"0":1}', "{}", "{}", "Do not know how to serialize a BigInt"]
+
+
+def test_large_values_pass_both_ways() -> None:
+    rows = [{"id": number, "name": "é😀" * 20} for number in range(20_000)]
+    said = converse("const rows = await Notebook.echo(); [rows.length, rows]", serve=lambda *_: {"result": rows})
+    assert said.value == [len(rows), rows]
+
+
+# ── Tools and inputs ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_failed_call_is_an_error_where_the_program_called() -> None:
+    code = """async function f() {
+      return await Notebook.fail("x");
+    }
+    let seen; try { await f() } catch (e) { seen = [e instanceof Error, e.name, e.message, Object.keys(e), e.stack] }
+    seen"""
+    stack = "ValueError: no x\n    at f (program.ts:2:29)\n    at program.ts:4:27"
+    assert converse(code).value == [True, "ValueError", "no x", [], stack]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await Notebook.fail(1)",
+        "await Promise.resolve(1).then(Notebook.fail)",
+        "export async function run() { await Notebook.fail(1) }",
+        "try { await Notebook.fail(1) } catch (e) { throw new Error('outer', { cause: new Error('mid', { cause: e }) }) }",
+        "const error = await Notebook.fail(1).catch((e) => e); ({ get a() { throw error } })",
+    ],
+)
+def test_token_of_a_failed_call_leaves_with_the_error_it_caused(code: str) -> None:
+    assert converse(code).thrown["token"] == "e3"
+
+
+def test_token_cannot_be_read_or_forged_by_a_program() -> None:
+    said = converse("const e = await Notebook.fail(1).catch((e) => e); throw Object.assign(new Error(JSON.stringify(e)), "
+                    "{ token: 'e3', data: { token: 'e3' } })")  # fmt: skip
+    assert "token" not in said.thrown
+    assert "e3" not in said.thrown["message"]
+
+
+def test_hundred_calls_at_once_are_answered_in_any_order() -> None:
+    held: list[dict[str, object]] = []
+    program = prepare("(await Promise.all(Array.from({ length: 100 }, (_, i) => Notebook.echo(i)))).join()")
+    with sandbox() as process:
+        assert process.stdout is not None
+        write(process, request(program))
+        for line in process.stdout:
+            message = json.loads(line)
+            if message.get("method") == "call":
+                held.append({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]["arguments"]})
+            if len(held) == 100:
+                for late in reversed(held):
+                    write(process, late)
+                held.clear()
+            if message.get("id") == 1 and "result" in message:
+                assert message["result"] == ",".join(map(str, range(100)))
+                return
+    raise AssertionError("no answer")
+
+
+HOSTILE_NAMES = [
+    "__proto__",
+    "constructor",
+    "then",
+    "toString",
+    "prototype",
+    'a"b',
+    "a'b\\",
+    "a\nb",
+    "*/",
+    "${x}",
+    "😀",
+    "",
+    "1",
+    "async",
+]
+
+
+def test_hostile_names_are_plain_properties() -> None:
+    tools = {name: f"T.{name}" for name in HOSTILE_NAMES}
+    spaces = {"Tools": tools, "__proto__": {"a": "P.a"}, "constructor": {"a": "C.a"}, "async": tools, "a-b": {"c": "d"}}
+    code = f"""
+    const names = {json.dumps(HOSTILE_NAMES)}, seen = [];
+    for (const name of names) seen.push(await Tools[name](name));
+    seen.push(await globalThis["async"]["then"](1), await globalThis["a-b"].c(2));
+    seen.push(await globalThis["__proto__"].a(3), await globalThis.constructor.a(4));
+    [seen, Object.keys(Tools).sort(), Object.getPrototypeOf(Tools), Object.isFrozen(Tools), typeof Object.prototype.a]"""
+    said = converse(code, namespaces=spaces)
+    assert said.value == [[*HOSTILE_NAMES, 1, 2, 3, 4], sorted(HOSTILE_NAMES), None, True, "undefined"]
+    assert [params["name"] for params in said.params("call")][:14] == list(tools.values())
+
+
+def test_namespace_with_a_builtins_name_extends_it() -> None:
+    spaces = {name: {"add": f"{name}.add"} for name in ("Math", "String", "Date", "Array", "Promise", "Map", "JSON")}
+    code = """[Math.max(1, 2), String(3), new Date(0).getTime(), Array.of(4), await Promise.resolve(5), new Map().size,
+      JSON.stringify(6), await Math.add(7), await Promise.add(8), await JSON.add(9)]"""
+    assert converse(code, namespaces=spaces).value == [2, "3", 0, [4], 5, 0, "6", 7, 8, 9]
+
+
+def test_tool_that_would_replace_a_fixed_property_is_refused() -> None:
+    thrown = converse("1", namespaces={"Math": {"PI": "Math.PI"}}).thrown
+    assert thrown["message"] == (
+        "Cannot define tool Math.PI: JavaScript has a fixed property of that name; choose another name"
+    )
+
+
+def test_tools_can_be_called_by_name_and_listed() -> None:
+    spaces = {"Math": {"add": "Math.add"}, "math": {"add": "Math.add"}, "Z": {"a": "Z.a"}}
+    code = "[await CALLABLE_TOOLS.execute('Q.any', 1), CALLABLE_TOOLS.list(), list_functions()]"
+    said = converse(code, namespaces=spaces)
+    assert said.value == [1, ["Math.add", "Z.a"], ["Math.add", "Z.a"]]
+    assert said.params("call") == [{"name": "Q.any", "arguments": 1}]
+
+
+def test_tools_and_inputs_cannot_be_replaced_but_shadowed() -> None:
+    code = """
+    const faults = [];
+    for (const f of [() => { orders = 1 }, () => { Notebook = 1 }, () => { Notebook.echo = 1 }, () => { delete globalThis.orders }]) {
+      try { f() } catch (e) { faults.push(e.name) }
+    }
+    { const orders = 2; }
+    [faults, orders]"""
+    orders = [{"__proto__": {"a": 1}, "b": None}]
+    assert converse(code, inputs={"orders": orders}).value == [["TypeError"] * 4, orders]
+
+
+def test_arguments_are_absent_when_undefined() -> None:
+    said = converse("await Notebook.echo(); await Notebook.echo(undefined); await Notebook.echo(null)")
+    name = "Notebook.echo"
+    assert said.params("call") == [{"name": name}, {"name": name}, {"name": name, "arguments": None}]
+
+
+# ── Which value ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("1 + 1", 2),
+        ("const a: number = 1;\na satisfies number // last", 1),
+        ("", None),
+        ("{ a: 1 }", None),
+        ("({ a: 1 })", {"a": 1}),
+        ("enum E { a, b }\nE.b", 1),
+        ("async function run() { return 'run' }\n'last'", "run"),
+        ("export const run = () => 'run'", "run"),
+        ("const run = 5;\n'last'", "last"),
+        ("const go = () => 'run';\nexport { go as run }", "run"),
+        ("export default 'default'; 'last'", "default"),
+        ("export default async () => 'default'", "default"),
+        ("let n = 0; async function run() { return ++n }\nawait run()", 1),
+        ("let n = 0; export async function run() { return ++n }\nconst r = await run()", None),
+        ("let n = 0; export async function run() { return ++n }\nconst r = await run()\nexport default [r, n]", [1, 1]),
+        ("Promise.resolve({ then(f) { f('thenable') } })", "thenable"),
+        ("using file = { [Symbol.dispose]() {} };\n'last'", "last"),
+    ],
+)
+def test_value_of_a_program(code: str, value: object) -> None:
+    assert converse(code).value == value
+
+
+# ── Output ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_console_reaches_both_streams_in_order_with_the_calls() -> None:
+    code = """
+    console.log("a", { b: [1] }, new Map([[1, 2]]), "\\ud800"); console.error("%s!", "e"); await Notebook.echo(1);
+    console.info("i"); console.debug("d"); console.warn("w"); console.group("g"); console.log("in"); console.groupEnd();
+    console.table([{ a: 1 }]); console.clear(); console.assert(false, "assertion"); console.log()"""
+    said = converse(code)
+    assert [message["method"] for message in said.said[1:4]] == ["output", "output", "call"]
+    table = "┌───────┬───┐\n│ (idx) │ a │\n├───────┼───┤\n│     0 │ 1 │\n└───────┴───┘\n"
+    assert said.output("stdout") == "a { b: [ 1 ] } Map(1) { 1 => 2 } \ufffd\ni\nd\ng\n  in\n" + table + "\n"
+    assert said.output("stderr") == "e!\nw\nAssertion failed: assertion\n"
+
+
+def test_printed_errors_show_the_program_alone() -> None:
+    said = converse("function f() { return new Error('m') }\nconsole.log(f()); console.trace('t')")
+    text = said.output("stdout") + said.output("stderr")
+    assert "Error: m\n    at f (program.ts:1:23)\n    at program.ts:2:13\n" in text
+    assert "Trace: t\n    at program.ts:2:" in text
+    assert "blob:" not in text and "runner.js" not in text and "file:" not in text
+
+
+def test_output_beyond_its_budget_is_cut_once() -> None:
+    code = "console.log('é'.repeat(20)); console.log('😀'.repeat(20)); console.error('more'); 'value'"
+    said = converse(code, output_bytes=80)
+    assert said.output("stdout") == "é" * 20 + "\n" + "😀" * 9 + "\n… output cut after 80 bytes\n"
+    assert (said.output("stderr"), said.value) == ("", "value")
+
+
+def test_huge_output_is_cut_before_it_is_sent() -> None:
+    said = converse("for (let i = 0; i < 3; i++) console.log('x'.repeat(20_000_000)); 1", output_bytes=1_000_000)
+    assert said.output("stdout") == "x" * 1_000_000 + "\n… output cut after 1000000 bytes\n"
+
+
+def test_what_would_end_the_process_is_told_and_the_run_goes_on() -> None:
+    code = """
+    Promise.reject(new TypeError("dropped")); setTimeout(() => { throw null }, 0);
+    queueMicrotask(() => { throw new Proxy({}, { get() { throw 1 } }) });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    'done'"""
+    said = converse(code)
+    assert said.value == "done"
+    told = said.params("unhandled")
+    assert sorted(params["name"] for params in told) == ["Thrown", "Thrown", "TypeError"]
+    assert next(params for params in told if params["name"] == "TypeError")["message"] == "dropped"
+
+
+def test_rejected_last_expression_is_the_programs_error_and_nothing_else() -> None:
+    said = converse("Promise.reject(new Error('q'))")
+    assert (said.thrown["message"], said.params("unhandled")) == ("q", [])
+
+
+# ── Errors and their places ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message", "place"),
+    [
+        ("const a = 1;\n  throw new Error('m')", "Error", "m", (2, 9)),
+        ("'😀'; null.x", "TypeError", "Cannot read properties of null (reading 'x')", (1, 12)),
+        ("interface A {\n  a: 1 }\nlet x: any;\nx.y", "TypeError", "Cannot read", (4, 3)),
+        ("f(1);\nfunction f(n: number): never {\n  throw new RangeError('r') }", "RangeError", "r", (3, 9)),
+        ("export function run() {\n  nope() }", "ReferenceError", "nope is not defined", (2, 3)),
+        ("1;\nawait (async () => { await 0; throw new Error('late') })()", "Error", "late", (2, 37)),
+        ("\r\n\r\n  throw new Error('crlf')", "Error", "crlf", (3, 9)),
+        ("\ufeffthrow new Error('bom')", "Error", "bom", (1, 7)),
+        ("let c = ;", "SyntaxError", "Expression expected", (1, 9)),
+        ("type T = {\n\t\ta: 1 };\n\t'é😀' + ;", "SyntaxError", "Expression expected", (3, 10)),
+        ("f(\n", "SyntaxError", "Expression expected", (1, 3)),
+        ("`abc", "SyntaxError", "Unterminated template", (1, 1)),
+        ("type A = { a: 1 }\nlet a; /* 😀 */ let a: number", "SyntaxError", "Identifier 'a' has already been", (2, 21)),
+        ("1;\nreturn 5", "SyntaxError", "Illegal return statement: only a function can return", (2, 1)),
+        ("function f() { await 1 }", "SyntaxError", "Unexpected reserved word: await needs", (1, 16)),
+        ("eval('1 +')", "SyntaxError", "Unexpected end of input", (1, 1)),
+        ("'😀'; Deno.exit()", "ReferenceError", "Deno is not defined: a program can only call", (1, 12)),
+        ("fetch('http://localhost')", "ReferenceError", "fetch is not defined: a program can only call", (1, 1)),
+        ("'😀'; import x from 'https://x.y/z.ts'", "TypeError", 'Cannot import "https://x.y/z.ts"', (1, 21)),
+        ("import 'node:fs'", "TypeError", 'Cannot import "node:fs": a program can only call', (1, 8)),
+        ("await import('npm:lodash')", "TypeError", "Cannot import npm packages: a program", (1, 1)),
+        ("import _ from 'lodash'", "TypeError", 'Cannot import "lodash": a program', (1, 15)),
+        ("import a from './a.ts'", "TypeError", 'Cannot import "./a.ts": a program', (1, 15)),
+        ("import 'jsr:@std/assert'", "TypeError", "Cannot import", (1, 8)),
+    ],
+)
+def test_errors_have_the_place_in_what_the_user_wrote(
+    code: str, name: str, message: str, place: tuple[int, int]
+) -> None:
+    failure = converse(code).failure
+    assert failure.name == name
+    assert failure.message.startswith(message)
+    assert (failure.line, failure.column) == place
+    assert failure.frame is not None and f"> {place[0]} | " in failure.frame
+    assert "blob:" not in failure.message + failure.stack and "/" not in failure.stack
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "message"),
+    [
+        ("throw null", "Thrown", "null"),
+        ("function f() { f() } f()", "RangeError", "Maximum call stack size exceeded"),
+        ("throw undefined", "Thrown", "undefined"),
+        ("throw 'text'", "Thrown", '"text"'),
+        ("throw { a: 1 }", "Thrown", "{ a: 1 }"),
+        ("throw { name: 'N', message: 'm' }", "N", "m"),
+        ("throw { toString() { throw 1 }, [Symbol.toPrimitive]: null }", "Thrown", "{"),
+        (
+            "throw new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 }, ownKeys() { throw 3 } })",
+            "Thrown",
+            "",
+        ),
+        ("throw Object.defineProperty(new Error('m'), 'stack', { get() { throw 1 } })", "Error", "m"),
+        ("throw Object.defineProperty(new Error('m'), 'message', { get() { throw 1 } })", "Thrown", ""),
+        ("throw Object.assign(new Error('m'), { name: 5, stack: {} })", "Error", "m"),
+        ("const e = new Error('m'); e.cause = e; throw e", "Error", "m"),
+        ("throw Object.defineProperty(new Error('m'), 'cause', { get() { throw 1 } })", "Error", "m"),
+        ("throw new Error('\\ud800')", "Error", "\ufffd"),
+        ("throw new Error('x'.repeat(1e6))", "Error", "x" * 8000 + "…"),
+        ("Error.prepareStackTrace = () => { throw 1 }; throw new Error('m')", "Error", "m"),
+        ("Error.prepareStackTrace = (_, sites) => sites; throw new Error('m')", "Error", "m"),
+        ("throw Symbol('s')", "Thrown", "Symbol(s)"),
+    ],
+)
+def test_whatever_is_thrown_becomes_one_error(code: str, name: str, message: str) -> None:
+    thrown = converse(code).thrown
+    assert thrown["name"] == name
+    assert thrown["message"].startswith(message)
+    assert "runner.js" not in json.dumps(thrown)
+
+
+# ── Hostile programs ────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Every function of every built-in replaced.
+POLLUTE = """
+const wreck = () => { throw new Error("wrecked") }, { defineProperty, hasOwn } = Object, { ownKeys } = Reflect;
+const kinds = [Object, Array, String, Map, Set, WeakMap, Promise, RegExp, Uint8Array, Object.getPrototypeOf(Uint8Array), ArrayBuffer,
+  DataView, TextEncoder, TextDecoder, EventTarget, Event, Blob, URL, Error, TypeError, Function, BigInt, Number, JSON, Reflect, console];
+// `toJSON` counts for own values; without `call` and the species of promises Deno itself stops.
+const spared = { __proto__: null, prototype: 1, constructor: 1, toJSON: 1, call: 1, [Symbol.species]: 1 };
+for (let i = 0; i < kinds.length * 2; i++) {
+  const kind = kinds[i >> 1], target = i & 1 ? kind : kind.prototype;
+  const names = target === undefined ? [] : ownKeys(target);
+  for (let k = 0; k < names.length; k++) {
+    if (names[k] in spared) continue;
+    try { defineProperty(target, names[k], { __proto__: null, value: wreck, writable: true, configurable: true }) } catch {}
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        POLLUTE + "const log = console.log; const a = await Notebook.echo({ a: [1] }); export default a;",
+        "Object.prototype.toJSON = function () { return this instanceof Promise ? 0 : this }; export default { a: [1] }",
+        ("for (const k of ['jsonrpc', 'method', 'error', 'result', 'id', 'get', 'set', 'value']) Object.prototype[k] = 'forged';"
+        "const a = await Notebook.echo({ a: [1] }); for (const k in {}) delete Object.prototype[k]; export default a"),
+        ("Array.prototype[Symbol.iterator] = () => { throw 1 }; Promise.prototype.then = () => { throw 1 };"
+        "const a = await Notebook.echo({ a: [1] }); console.log('x'); export default a"),
+        ("class Q { constructor(f) { f(() => {}, () => {}) } then() { throw 1 } }; Promise.prototype.constructor = Q;"
+        "const p = Notebook.echo({ a: [1] }); delete Promise.prototype.constructor; export default p"),
+        "JSON.stringify = () => '1}\\n{\"id\":1,\"result\":\"forged\"'; JSON.parse = () => ({ id: 1 }); export default { a: [1] }",
+        ("globalThis.Promise = globalThis.Map = globalThis.Uint8Array = globalThis.Error = globalThis.TextEncoder = null;"
+        "const a = await Notebook.echo({ a: [1] }); export default a"),
+        "for (const k of Object.getOwnPropertyNames(globalThis)) { try { delete globalThis[k] } catch {} }; export default { a: [1] }",
+    ],
+)  # fmt: skip
+def test_polluted_builtins_change_nothing_of_the_conversation(code: str) -> None:
+    said = converse(code)
+    assert said.value == {"a": [1]}
+    assert all(set(message) <= {"jsonrpc", "id", "method", "params", "result"} for message in said.said)
+
+
+def test_protocol_lines_can_only_be_text() -> None:
+    forged = '\\n{"jsonrpc":"2.0","id":1,"result":"forged"}\\n'
+    code = f"console.log('{forged}'); await Notebook.echo('{forged}'); throw new Error('{forged}')"
+    said = converse(code)
+    assert len(said.said) == 4
+    assert said.thrown["message"] == forged.replace("\\n", "\n")
+
+
+ABSENT = (
+    "process require module global Buffer Worker SharedWorker WebAssembly SharedArrayBuffer fetch Request Response Headers "
+    "WebSocket EventSource XMLHttpRequest navigator localStorage sessionStorage caches indexedDB BroadcastChannel MessageChannel "
+    "prompt alert confirm close Window WorkerGlobalScope GPU GPUDevice Cache Storage ImageData FormData ReadableStream "
+    "CompressionStream PromiseRejectionEvent ErrorEvent reportError onunload name Navigator "
+    "importScripts bootstrap __bootstrap Lock LockManager WebTransport setImmediate clearImmediate"
+)
+
+
+def test_nothing_but_the_allowed_globals_is_there() -> None:
+    code = f"""
+    const made = [globalThis, ...(function* up(o) {{ while (o = Object.getPrototypeOf(o)) yield o }})(globalThis)];
+    [{json.dumps(ABSENT)}.split(" ").filter((name) => made.some((o) => Object.hasOwn(o, name))),
+     Object.getOwnPropertyNames(globalThis).length,
+     (function () {{ return typeof this }})(), eval("typeof Deno") + new Function("return typeof Deno + typeof process")()]"""
+    said = converse(code)
+    absent, count, this, by_eval = said.value
+    assert absent == []
+    assert count < 100
+    assert (this, by_eval) == ("undefined", "undefinedundefinedundefined")
+    assert said.said[0] == {"jsonrpc": "2.0", "method": "ready", "params": {"left": []}}
+
+
+@pytest.mark.parametrize("expression", ["process.exit()", "new Worker('data:,')", "self.close()"])
+def test_ways_out_of_the_process_are_not_defined(expression: str) -> None:
+    assert re.search(r"is not (defined|a function)", converse(expression).thrown["message"])
+
+
+@pytest.mark.parametrize(
+    "specifier",
+    [
+        "node:fs",
+        "NODE:fs",
+        "node:fs/promises",
+        "node:process",
+        "node:vm",
+        "node:child_process",
+        "node:module",
+        "node:v8",
+    ],
+)
+def test_node_modules_are_refused_by_the_import_map(specifier: str) -> None:
+    code = f"""
+    const name = {specifier!r}, seen = [];
+    const ways = [() => import({specifier!r}), () => import(name.split("").join("")), () => eval("import(name)"),
+      () => new Function("n", "return import(n)")(name),
+      () => import("data:text/javascript," + encodeURIComponent(`export * from ${{JSON.stringify(name)}}`)),
+      () => import(URL.createObjectURL(new Blob([`export * from ${{JSON.stringify(name)}}`], {{ type: "text/javascript" }})))];
+    for (const way of ways) seen.push(await way().then(() => "loaded", (e) => e.message));
+    seen"""
+    refused = f"{specifier.lower()} is not available: a program can only call its tools"
+    assert converse(code).value == [refused] * 6
+
+
+def test_no_spelling_of_a_node_module_loads() -> None:
+    spellings = ["node:fs?x", "node:fs#x", "node:FS", "node:%66s", "node:/fs", "node://fs", " node:fs", "node:fs ", "node:./fs",
+                 "node:\\tfs", "fs", "node:_http_client", "node:sea", "node:internal/fs", "bare-node:fs", "ext:core/mod.js",
+                 "ext:runtime/98_global_scope_main.js", "ext:deno_node/internal/process.ts", "deno:core", "cloudflare:x", "bun:ffi"]  # fmt: skip
+    code = f"""
+    const seen = [];
+    for (const name of {json.dumps(spellings)}) seen.push(await import(name).then(() => name, () => "refused"));
+    seen"""
+    assert converse(code).value == ["refused"] * len(spellings)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import text from 'file://CANARY' with { type: 'text' }; text",
+        "import 'file://CANARY'",
+        "await import('file://CANARY', { with: { type: 'json' } })",
+        "const at = 'file://CANARY'; await import(at)",
+        "await import('data:text/javascript,import \"file://CANARY\"')",
+        "await eval('import(\"file://CANARY\")')",
+        "import type from 'file://CANARY' with { type: 'bytes' }; type",
+        "await import(URL.createObjectURL(new Blob(['import \"file://CANARY\"'], { type: 'text/javascript' })))",
+    ],
+)
+def test_files_cannot_be_imported_for_lack_of_read_permission(code: str, tmp_path: Path) -> None:
+    canary = tmp_path / "canary.ts"
+    canary.write_text("export default 'SECRET'")
+    said = converse(code.replace("CANARY", str(canary)))
+    assert re.search(r"Requires read access|import attribute type of .* is unsupported", said.thrown["message"]), (
+        said.thrown
+    )
+    assert "SECRET" not in json.dumps(said.said)
+
+
+@pytest.mark.parametrize("url", ["https://deno.land/x.ts", "http://127.0.0.1/x.ts", "jsr:@std/assert", "npm:lodash"])
+def test_nothing_is_imported_from_elsewhere(url: str) -> None:
+    message = converse(f"const at = {url!r}; await import(at)").thrown["message"]
+    assert "--no-remote" in message or "--no-npm" in message
+
+
+def test_deno_is_undefined_and_cannot_be_made_up() -> None:
+    code = """
+    const seen = [typeof Deno, globalThis.Deno];
+    for (const f of [() => Deno[Deno.internal], () => { globalThis.Deno = {} }, () => { delete globalThis.Deno },
+      () => Object.defineProperty(globalThis, "Deno", { value: {} })]) try { seen.push(f()) } catch (e) { seen.push(e.name) }
+    seen"""
+    assert converse(code).value == ["undefined", None, *["TypeError"] * 4]
+
+
+def test_worker_of_nodes_module_cannot_be_started() -> None:
+    # Deno links three node: modules and some of its own by their names alone, before it asks the import map. What they
+    # offer is subject to permissions; a Worker would be a second, unhardened thread of the program.
+    code = """
+    const module = 'data:text/javascript,export { Worker } from "node:worker_threads"';
+    const { Worker } = await import(module);
+    new Worker(new URL("data:text/javascript,postMessage(1)"))"""
+    thrown = converse(code).thrown
+    assert re.search(r"not available|properties of undefined \(reading 'build'\)|not defined", thrown["message"]), (
+        thrown
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("ext:deno_node/_fs/_fs_dir.ts", "new module.default('/').read()"),
+        ("ext:deno_node/_fs/_fs_copy.ts", "module.copyFileSync(PATH, PATH + '2')"),
+        ("ext:deno_node/_fs/_fs_readdir.ts", "module.readdirSync(PATH)"),
+        ("ext:deno_node/internal/fs/promises.ts", "module.mkdirPromise(PATH + '2')"),
+        ("ext:deno_websocket/01_websocket.js", "new module.WebSocket('ws://127.0.0.1:1')"),
+    ],
+)
+def test_modules_of_deno_that_static_imports_reach_have_no_permission(module: str, use: str, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("SECRET")
+    code = f"""
+    const module = await import('data:text/javascript,export * from "{module}"');
+    const seen = await {use.replace("PATH", repr(str(canary)))};
+    [typeof seen, String(seen)]"""
+    said = converse(code)
+    text = json.dumps(said.said)
+    assert re.search(r"Requires (read|write|net) access|only allowed from ext:|undefined|not a constructor", text), text
+    assert "SECRET" not in text and [path.name for path in tmp_path.iterdir()] == ["canary"]
+
+
+def test_harness_can_be_imported_but_has_nothing_to_give() -> None:
+    said = converse(f"Object.keys(await import({RUNTIME.joinpath('runner.js').as_uri()!r}))")
+    assert said.value == []
+
+
+def test_stacks_show_no_path_of_the_host() -> None:
+    code = """
+    const seen = [];
+    export async function run() {
+      seen.push(new Error("a").stack, [1].map(() => new Error("b").stack)[0]);
+      await 0; seen.push(new Error("c").stack);
+      setTimeout(() => seen.push(new Error("d").stack), 0); await new Promise((resolve) => setTimeout(resolve, 5));
+      Error.prepareStackTrace = (_, sites) => sites.map((s) => String(s.getThis()) + s.getFunction());
+      seen.push(new Error("e").stack.join());
+      return seen;
+    }"""
+    text = json.dumps(converse(code).value)
+    assert "runner.js" not in text and "file:" not in text and "ext:" not in text
+    assert "program.ts:4:17" in text and "function" not in text
+
+
+def test_unknown_messages_and_late_answers_are_ignored() -> None:
+    program = prepare("await Notebook.echo(1)")
+    with sandbox() as process:
+        assert process.stdout is not None
+        write(process, {"jsonrpc": "2.0", "method": "future", "params": {}})
+        write(process, {"jsonrpc": "2.0", "id": 99, "result": "unasked"})
+        write(process, request(program))
+        write(process, request(prepare("'second'")))
+        messages = iter(json.loads(line) for line in process.stdout)
+        next(messages), next(messages)
+        for result in ("first", "late"):
+            write(process, {"jsonrpc": "2.0", "id": 1, "result": result})
+        assert next(messages) == {"jsonrpc": "2.0", "id": 1, "result": "first"}
+
+
+@pytest.mark.parametrize("code", [None, "await new Promise(() => {})"])
+def test_sandbox_ends_when_its_host_is_gone(code: str | None) -> None:
+    with sandbox() as process:
+        assert process.stdout is not None and process.stdin is not None
+        process.stdout.readline()
+        if code is not None:
+            write(process, request(prepare(code)))
+        process.stdin.close()
+        assert process.wait(SOON) == 0
+
+
+# ── The files themselves ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_import_map_names_every_node_module_of_this_deno() -> None:
+    # Four are not in Deno's list: node:sea, and three that load all the same.
+    listed = subprocess.run(
+        [DENO, "eval", "import { builtinModules } from 'node:module'; console.log(JSON.stringify(builtinModules))"],
+        capture_output=True, check=True, timeout=SOON,
+    ).stdout  # fmt: skip
+    names = {name.removeprefix("node:") for name in json.loads(listed)}
+    # Every name that stands in the executable, unless Deno itself knows no module of that name.
+    strings = re.findall(rb"node:(_?[a-z][a-z0-9_]*(?:/[a-z0-9_]+)?)", Path(DENO).read_bytes())
+    candidates = sorted({text.decode() for text in strings} - names)
+    probe = f"""
+    for (const name of {json.dumps(candidates)}) {{
+      try {{ await import("node:" + name); console.log(name) }} catch (e) {{
+        if (!/Unknown built-in|No such built-in|not find|Unsupported scheme/.test(e.message)) console.log(name);
+      }}
+    }}"""
+    loaded = subprocess.run([DENO, "eval", probe], capture_output=True, check=True, timeout=SOON, text=True).stdout
+    imports = json.loads((RUNTIME / "import_map.json").read_text())["imports"]
+    assert set(imports) >= {f"node:{name}" for name in names | set(loaded.split())}
+    for specifier, target in imports.items():
+        assert target.startswith(f"data:text/javascript,throw new TypeError('{specifier} is not available")
+
+
+@pytest.mark.parametrize("command", [["fmt", "--check"], ["lint", "runner.js"], ["check", "runner.js"]])
+def test_harness_is_formatted_linted_and_typed(command: list[str]) -> None:
+    done = subprocess.run(
+        [DENO, *command],
+        cwd=RUNTIME,
+        capture_output=True,
+        text=True,
+        timeout=4 * SOON,
+        env={"NO_COLOR": "1", "DENO_DIR": "/dev/null/x"},
+    )
+    assert done.returncode == 0, done.stderr
