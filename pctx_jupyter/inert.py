@@ -65,10 +65,9 @@ def comment(text: str, longest: int) -> str:
     """One line that may stand in a ``/* */`` comment, cut at so many characters."""
     if len(text) > longest:
         text = text[:longest].rstrip() + "…"
-    line = " ".join(text.split())
-    if _CALM.fullmatch(line):
-        return line
-    return _COMMENT_END.sub(_broken, _SPECIAL.sub("", line))
+    if _CALM.fullmatch(text):
+        return text
+    return _COMMENT_END.sub(_broken, _SPECIAL.sub("", " ".join(text.split())))
 
 
 def _broken(found: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ from .schema import Document, Problem, Schema, Target, base_of
 
 DEEPEST = 32
 """Nested schemas in one type, named types counting afresh."""
-MOST_SCHEMAS = 5_000
+MOST_SCHEMAS = 3_000
 """Schemas in one document that are written."""
 MOST_PROPERTIES = 500
 """Properties of one object; the rest becomes an index signature."""
@@ -84,6 +84,7 @@ _COMBINING = frozenset(
         "nullable",
     }
 )
+_COMBINING_MORE = _COMBINING - {"enum"}
 _OBJECT_WORDS = frozenset(
     {
         "properties",
@@ -112,7 +113,8 @@ _TAGGED = frozenset({"uniqueItems", *_TEXTS, *_NUMBERS, *_RANGES})
 """Keywords that become JSDoc tags."""
 _INDIRECT = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf"})
 """Keywords behind which may be a schema whose tags belong to the property."""
-_DOC_WORDS = _TAGGED | _INDIRECT | {"default", "deprecated", "description"}
+_UNDESCRIBED = _TAGGED | _INDIRECT | {"default", "deprecated"}
+_DOC_WORDS = _UNDESCRIBED | {"description"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,13 @@ class _Writer:
         base, self.base = self.base, base_of(schema, self.base)
         if kind is not None and not isinstance(kind, list):
             kind = [kind]
-        written = self.nested(schema, kind) if _COMBINING.isdisjoint(schema) else self.combined(schema, kind)
+        if _COMBINING.isdisjoint(schema):
+            written = self.nested(schema, kind)
+        elif "enum" in schema and isinstance(schema["enum"], list) and _COMBINING_MORE.isdisjoint(schema):
+            self.written += len(schema["enum"]) // 10
+            written = _enumeration(schema["enum"], kind)
+        else:
+            written = self.combined(schema, kind)
         self.base = base
         return written
 
@@ -436,6 +444,8 @@ class _Writer:
             return ""
         text = schema.get("description")
         said = [inert.comment(text, 500)] if isinstance(text, str) and text else []
+        if said and _UNDESCRIBED.isdisjoint(schema):
+            return f"/** {said[0]} */\n"
         if schema.get("deprecated") is True:
             said.append("@deprecated")
         if (default := schema.get("default")) is not None:
