@@ -66,7 +66,7 @@ def comment(text: str, longest: int) -> str:
     if len(text) > longest:
         text = text[:longest].rstrip() + "…"
     if _CALM.fullmatch(text):
-        return text
+        return text.strip()
     return _COMMENT_END.sub(_broken, _SPECIAL.sub("", " ".join(text.split())))
 
 
