@@ -1,4 +1,4 @@
-"""A host of one real sandbox, as small as can be: starts Deno, sends a program, serves its calls, keeps what it said."""
+"""A small host of one real sandbox: starts Deno, sends a program, serves its calls, keeps what it said."""
 
 from __future__ import annotations
 
