@@ -105,11 +105,15 @@ class Catalog:
             ToolExists: It is there already and `replace` is false, or another spelling of its name is.
             InvalidParams: Its name cannot be used, or the catalog is full.
         """
+        if names.is_fixed(tool.namespace_name, tool.tool_name):
+            raise errors.InvalidParams(
+                f"Cannot register tool {tool.registered_path}: JavaScript has a fixed {tool.path}; choose another name"
+            )
         there = self._offers.get(tool.path)
-        if there is not None and there.tool.registered_path != tool.registered_path:
+        if met := self._meets(tool):
             raise errors.ToolExists(
-                f"Cannot register tool {tool.registered_path}: in TypeScript it is {tool.path}, and so is "
-                f"{there.tool.registered_path}; give one of them another name"
+                f"Cannot register tool {tool.registered_path}: in TypeScript it is {tool.path}, and {met} meets it; "
+                "give one of them another name"
             )
         if there is not None and not replace:
             raise errors.ToolExists(
@@ -122,6 +126,14 @@ class Catalog:
         self._offers[tool.path] = Offer(tool, serve)
         self._paths[tool.registered_path] = tool.path
         self.version += 1
+
+    def _meets(self, tool: Tool) -> str | None:
+        """The registered name of another tool that one of this tool's names would reach, or that reaches this one."""
+        for path in (tool.path, tool.registered_path):
+            other = self._offers.get(self._paths.get(path, path))
+            if other is not None and other.tool.registered_path != tool.registered_path:
+                return other.tool.registered_path
+        return None
 
     def remove(self, path: str) -> Tool:
         """Withdraw a tool by either of its names; calls under way end normally.
@@ -175,6 +187,7 @@ def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
         for namespace in (tool.namespace_name, tool.registered_namespace):
             members = found.setdefault(namespace, {})
             members[tool.tool_name] = tool.path
-            if tool.registered_name not in names.UNAWAITABLE:
-                members.setdefault(tool.registered_name, tool.path)
+            own = tool.registered_name
+            if own not in names.UNAWAITABLE and not names.is_fixed(namespace, own):
+                members.setdefault(own, tool.path)
     return found

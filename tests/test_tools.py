@@ -45,6 +45,19 @@ def test_two_names_that_meet_in_typescript_are_refused_with_both(replace: bool) 
         tools.add(Tool("users", "getUser"), never, replace=replace)
 
 
+def test_a_spelling_that_is_another_tools_canonical_name_is_refused() -> None:
+    with pytest.raises(errors.ToolExists, match=r"A\.aBC"):
+        catalog("A.aBC").add(Tool("A", "a_b_c"), never)
+    with pytest.raises(errors.ToolExists, match=r"A\.a_b_c"):
+        catalog("A.a_b_c").add(Tool("A", "aBC"), never)
+
+
+def test_a_property_that_javascript_has_fixed_is_no_tool() -> None:
+    with pytest.raises(errors.InvalidParams, match="fixed"):
+        Catalog().add(Tool("Date", "prototype"), never)
+    assert globals_of(catalog("Math.PI").matching(None)) == {"Math": {"pi": "Math.pi"}}
+
+
 def test_a_removed_tool_leaves_neither_name() -> None:
     tools = catalog("math_tools.add_all")
     tools.remove("math_tools.add_all")
