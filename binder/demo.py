@@ -142,7 +142,7 @@ async def run_tour(server: Server) -> bool:
             if cell.cell_type == "markdown":
                 print("\n" + textwrap.indent(cell.source, "  ") + "\n")
                 continue
-            print(textwrap.indent(cell.source, "│ "))
+            print(textwrap.indent(cell.source, "│ ", lambda line: True))
             failed = False
             async for message in outputs(kernel, session, cell.source):
                 print(textwrap.indent(text_of(message), "  "), end="", flush=True)
