@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def register_options(line: str) -> RegisterOptions:
 
 def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Namespace:
     try:
-        given: argparse.Namespace = parser.parse_argstring(line)  # type: ignore[no-untyped-call]  # IPython is not typed
+        given: argparse.Namespace = parser.parse_args(shlex.split(line))
     except (UsageError, ValueError) as error:  # ValueError: an open quotation mark
         raise UsageError(f"{error}\nUsage: {usage}") from None
     return given

@@ -32,7 +32,8 @@ class Cell:
 
     def text(self, stream: str = "stdout") -> str:
         """What it printed."""
-        return "".join(o["content"]["text"] for o in self.outputs if o["msg_type"] == "stream" and o["content"]["name"] == stream)
+        said = (o["content"] for o in self.outputs if o["msg_type"] == "stream")
+        return "".join(content["text"] for content in said if content["name"] == stream)
 
     @property
     def shown(self) -> list[dict[str, str]]:
@@ -62,6 +63,8 @@ class RealKernel:
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
+        self.elsewhere: list[dict[str, Any]] = []
+        """What cells other than the one heard out have said."""
 
     def run(self, code: str, *, when: tuple[str, Callable[[], None]] | None = None) -> Cell:
         """Run a cell to its end.
@@ -99,8 +102,6 @@ class RealKernel:
                 cell.reply = reply["content"]
         return cell
 
-    elsewhere: list[dict[str, Any]] = []  # noqa: RUF012
-
     def _next(self, deadline: float) -> dict[str, Any]:
         try:
             message: dict[str, Any] = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
@@ -120,27 +121,34 @@ class RealKernel:
         """What the restart button does."""
         self.client.stop_channels()
         self.manager.restart_kernel(now=now)
-        _connect(self.client)
+        self.client = self.manager.blocking_client()
+        connect(self.client)
+
+    def works(self) -> bool:
+        """Whether programs run, and none is left running but the one that asks."""
+        fine = self.run("%%pctx --no-check\n6 * 7").value == "42"
+        return fine and "running 0" in (self.run("%pctx status").value or "")
 
 
-def _connect(client: BlockingKernelClient) -> None:
+def connect(client: BlockingKernelClient) -> None:
+    """Open a client's channels and wait until the kernel answers."""
     client.start_channels()
     client.wait_for_ready(timeout=START)
 
 
 @contextmanager
 def open_kernel(home: Path, **environment: str) -> Iterator[RealKernel]:
-    """Start a kernel with a configuration of its own below `home`, and the environment's variables; end it afterwards."""
+    """Start a kernel with folders of its own below `home` and these variables in its environment; end it afterwards."""
     ours = {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PCTX_", "JPY_"))}
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=inherited | ours | environment)
-    client = manager.blocking_client()
+    kernel = RealKernel(manager, manager.blocking_client())
     try:
-        _connect(client)
-        yield RealKernel(manager, client)
+        connect(kernel.client)
+        yield kernel
     finally:
-        client.stop_channels()
+        kernel.client.stop_channels()
         manager.shutdown_kernel(now=True)
         with suppress(AttributeError):
             manager.context.destroy()

@@ -1,0 +1,70 @@
+"""Where programs run. Real: Deno, servers that refuse or are silent, a server with the extension. Nothing is fake."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psutil
+import pytest
+
+from pctx_jupyter import wire
+from pctx_jupyter.kernel.home import TOKEN, TOKEN_HEADER, URL, Home, open_home
+from pctx_jupyter.server import kernels
+from pctx_jupyter.settings import Settings
+
+ONE = Settings(warm_sandboxes=1)
+
+
+@pytest.fixture
+def jp_server_config() -> dict[str, Any]:
+    return {"ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}}, "Pctx": {"warm_sandboxes": 1}}
+
+
+async def _adds(home: Home) -> bool:
+    return bytes((await home.client.execute(wire.Execute("40 + 2"))).value) == b"42"
+
+
+def test_kernel_and_server_call_things_the_same() -> None:
+    assert (URL, TOKEN, TOKEN_HEADER) == (kernels.URL, kernels.TOKEN, kernels.TOKEN_HEADER)
+
+
+async def test_without_a_server_the_engine_is_embedded_and_ends_with_its_home() -> None:
+    before = set(psutil.Process().children(recursive=True))
+    async with open_home({}, ONE) as home:
+        assert (home.kind, home.url, home.is_second_choice) == ("embedded", None, False)
+        assert "PCTX_JUPYTER_URL is not set" in home.why
+        assert home.status is not None and home.status()["sessions"] == 1
+        assert await _adds(home)
+    assert not psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=5)[1]
+
+
+async def test_a_server_that_is_gone_is_no_reason_to_fail(free_tcp_port: int) -> None:
+    async with open_home({URL: f"http://127.0.0.1:{free_tcp_port}/base/", TOKEN: "secret"}, ONE) as home:
+        assert (home.kind, home.is_second_choice) == ("embedded", True)
+        assert "is the server running there?" in home.why and "secret" not in home.why
+        assert await _adds(home)
+
+
+async def test_a_server_that_refuses_the_kernel_is_no_reason_to_fail(jp_serverapp: Any, http_server: Any) -> None:
+    environment = {URL: jp_serverapp.connection_url, TOKEN: "not one of its kernels'"}
+    async with open_home(environment, ONE) as home:
+        assert (home.kind, home.is_second_choice) == ("embedded", True)
+        assert "403" in home.why
+        assert await _adds(home)
+
+
+async def test_a_server_of_another_transport_is_no_reason_to_fail() -> None:
+    async with open_home({URL: "http+unix://%2Ftmp%2Fsocket/", TOKEN: "x"}, ONE) as home:
+        assert (home.kind, home.is_second_choice) == ("embedded", True)
+
+
+async def test_a_kernel_of_a_server_is_at_home_there(jp_serverapp: Any, http_server: Any, jp_fetch: Any) -> None:
+    kernel_id = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}")).body)["id"]
+    environment = psutil.Process(jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid).environ()
+    async with open_home(environment, ONE) as home:
+        assert (home.kind, home.url) == ("Jupyter server", jp_serverapp.connection_url.rstrip("/"))
+        assert home.status is None and not home.is_second_choice
+        assert environment[TOKEN] not in repr(home)
+        assert await _adds(home)
+    await jp_fetch("api", "kernels", kernel_id, method="DELETE")

@@ -1,0 +1,339 @@
+"""``%%pctx`` where people use it: a kernel, a terminal, a script, nbconvert, a server's kernel. Nothing is fake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from ..server.process import server_process
+from .real_kernel import SOON, START, RealKernel, connect
+
+FORMS = {"awaited": "", "under %%time": "%%time\n"}
+forms = pytest.mark.parametrize("head", FORMS.values(), ids=FORMS.keys())
+
+
+@forms
+def test_a_program_calls_tools_and_its_value_is_shown_and_stored(kernel: RealKernel, head: str) -> None:
+    cell = kernel.run(f"{head}%%pctx -o total\nconst n: number = await Notebook.add({{ a: 1, b: 2 }});\nn * 2")
+    assert cell.error is None
+    assert cell.value == "6"
+    assert kernel.run("type(total), total").value == "(int, 6)"
+
+
+def test_rows_go_in_and_come_out_as_lists_of_dicts(kernel: RealKernel) -> None:
+    kernel.run("orders = [{'id': 1, 'amount': 2.5}, {'id': 2, 'amount': 4.0}]")
+    cell = kernel.run("%%pctx -i orders -o large\norders.filter((o) => o.amount > 3)")
+    assert "text/html" in cell.shown[0]
+    assert kernel.run("large").value == "[{'id': 2, 'amount': 4}]"
+
+
+@forms
+def test_a_quiet_cell_and_an_undefined_value_show_nothing(kernel: RealKernel, head: str) -> None:
+    assert kernel.run(f"{head}%%pctx -q -o kept\n7").shown == []
+    assert kernel.run("kept").value == "7"
+    assert kernel.run(f"{head}%%pctx\nconsole.log(1); undefined").shown == []
+
+
+@forms
+def test_output_streams_in_order_into_the_cell(kernel: RealKernel, head: str) -> None:
+    cell = kernel.run(
+        f"{head}%%pctx\nfor (const n of [1, 2]) {{\n  console.log(`program ${{n}}`);\n"
+        "  await Notebook.say({ text: `tool ${n}` });\n}\nconsole.error('wrong');"
+    )
+    assert cell.text().startswith("program 1\ntool 1\nprogram 2\ntool 2\n")
+    assert cell.text("stderr") == "wrong\n"
+
+
+@forms
+def test_output_comes_while_the_program_runs(kernel: RealKernel, head: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    kernel.run(f"@tool\ndef opened() -> None:\n    open({str(gate)!r}).close()  # until somebody writes to it")
+    cell = kernel.run(
+        f"{head}%%pctx\nconsole.log('waiting'); await Notebook.opened(); 'done'",
+        when=("waiting", lambda: gate.open("w").close()),
+    )
+    assert cell.value is not None and "done" in cell.value
+
+
+@forms
+def test_what_tools_display_lands_in_the_cell_that_called_them(kernel: RealKernel, head: str) -> None:
+    kernel.run("from IPython.display import HTML\n@tool\ndef draw() -> None:\n    display(HTML('<b>plot</b>'))")
+    first = kernel.run(f"{head}%%pctx\nawait Notebook.draw()")
+    assert [bundle["text/html"] for bundle in first.shown] == ["<b>plot</b>"]
+
+
+def test_a_late_print_of_a_tools_task_lands_in_its_own_cell(kernel: RealKernel) -> None:
+    kernel.run(
+        "late = asyncio.Event()\n@tool\nasync def leave_a_task() -> None:\n"
+        "    async def later():\n        await late.wait()\n        print('late')\n"
+        "    globals()['task'] = asyncio.create_task(later())"
+    )
+    first = kernel.start("%%pctx\nawait Notebook.leaveATask()")
+    kernel.end(first)
+    kernel.elsewhere.clear()
+    second = kernel.run("print('second')\nlate.set()\nawait task")
+    assert second.text() == "second\n"
+    late = [m for m in kernel.elsewhere if m["msg_type"] == "stream"]
+    assert [(m["parent_header"]["msg_id"], m["content"]["text"]) for m in late] == [(first, "late\n")]
+
+
+@forms
+def test_async_tools_overlap(kernel: RealKernel, head: str) -> None:
+    kernel.run(
+        "waiting = {}\n@tool\nasync def meet(me: str, other: str) -> str:\n"
+        "    '''Each lets the other one go.'''\n"
+        "    mine = waiting[me] = asyncio.get_running_loop().create_future()\n"
+        "    while other not in waiting:\n        await asyncio.sleep(0.01)\n"
+        "    waiting[other].set_result(f'met by {me}')\n    return await mine"
+    )
+    cell = kernel.run(
+        f"{head}%%pctx --timeout {SOON // 2}\n"
+        "await Promise.all([Notebook.meet({ me: 'a', other: 'b' }), Notebook.meet({ me: 'b', other: 'a' })])"
+    )
+    assert cell.error is None
+    assert cell.value is not None and json.loads(cell.value.replace("'", '"')) == ["met by b", "met by a"]
+
+
+def test_async_tools_run_on_the_kernels_loop(kernel: RealKernel) -> None:
+    kernel.run("lock = asyncio.Lock()\nawait lock.acquire()\nloop = asyncio.get_running_loop()")
+    kernel.run("@tool\nasync def same() -> bool:\n    return asyncio.get_running_loop() is loop")
+    assert kernel.run("%%pctx\nawait Notebook.same()").value == "true"
+    assert kernel.run("%%time\n%%pctx\nawait Notebook.same()").value == "false"
+
+
+@forms
+def test_a_tool_runs_a_program_of_its_own_and_endless_recursion_is_an_error(kernel: RealKernel, head: str) -> None:
+    kernel.run(
+        "@tool\ndef nested(n: int) -> object:\n    names = get_ipython()\n"
+        "    names.run_cell_magic('pctx', '--no-check -q -o inner', f'await Notebook.add({{a: {n}, b: 1}})')\n"
+        "    return names.user_ns['inner']\n"
+        "@tool\ndef again() -> None:\n    get_ipython().run_cell_magic('pctx', '--no-check', 'await Notebook.again()')"
+    )
+    cell = kernel.run(f"{head}%%pctx\nawait Promise.all([Notebook.nested({{ n: 1 }}), Notebook.nested({{ n: 2 }})])")
+    assert cell.value is not None and json.loads(cell.value) == [2, 3]
+    cell = kernel.run(f"{head}%%pctx\nawait Notebook.again()")
+    assert cell.error == "ProgramFailed"
+    assert "programs already wait for one another" in cell.traceback
+    assert kernel.works()
+
+
+@forms
+def test_an_uncaught_tool_error_shows_the_typescript_line_and_the_python_frames(kernel: RealKernel, head: str) -> None:
+    cell = kernel.run(f"{head}%%pctx\nconst who = 'ann';\nawait Notebook.fail({{ message: `no ${{who}}` }});")
+    assert cell.error == "ProgramFailed"
+    assert "LookupError: no ann" in cell.traceback
+    assert "> 2 | await Notebook.fail" in cell.traceback
+    assert "in fail" in cell.traceback and "raise LookupError(message)" in cell.traceback
+    assert "pctx_jupyter" not in cell.traceback
+
+
+def test_a_caught_tool_error_is_no_error(kernel: RealKernel) -> None:
+    cell = kernel.run(
+        "%%pctx\ntry { await Notebook.fail({ message: 'no' }) } catch (error) { `${error.name}: ${error.message}` }\n"
+        "let said = ''; try { await Notebook.fail({ message: 'no' }) } "
+        "catch (error) { said = `${error.name}: ${error.message}` }\nsaid"
+    )
+    assert cell.error is None and cell.value is not None and "LookupError: no" in cell.value
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("%%pctx --timout 3\n1", "unrecognized arguments: --timout"),
+        ("%%pctx --timeout soon\n1", "not a number of seconds"),
+        ("%%pctx -i ordrs\n1", "the notebook has no such name (did you mean orders?)"),
+        ("%%pctx -i tool\n1", "Cannot pass in tool: function is not JSON"),
+        ("%%pctx -o 3x\n1", "'3x' is not a name"),
+        ("%pctx detials add", "did you mean details?"),
+        ("%pctx details Notebook.ad", "did you mean Notebook.add?"),
+        ("%pctx register nothere", "the notebook has no such name"),
+        ("%pctx register", "the following arguments are required"),
+        ("%pctx unregister", "Usage: %pctx unregister"),
+    ],
+)
+def test_a_mistake_in_a_line_is_one_usage_error_with_the_way_out(kernel: RealKernel, code: str, said: str) -> None:
+    kernel.run("orders = [1]")
+    cell = kernel.run(code)
+    assert cell.error == "UsageError"
+    assert said in cell.text("stderr")
+    assert cell.traceback == ""
+
+
+def test_a_program_that_does_not_run_says_so_without_our_frames(kernel: RealKernel) -> None:
+    for code, said in (
+        ("%%pctx\nwhile (", "SyntaxError"),
+        ("%%pctx --timeout 0.5\nfor (;;);", "stopped after 0.5 s"),
+        ("%%pctx --tools Nope.*\n1", "Nope.*"),
+    ):
+        cell = kernel.run(code)
+        assert cell.error == "ProgramFailed" and said in cell.traceback and "pctx_jupyter" not in cell.traceback
+
+
+def test_tools_registered_by_name_come_and_go(kernel: RealKernel) -> None:
+    kernel.run("def double(n: int) -> int:\n    '''Twice.'''\n    return 2 * n")
+    assert "Registered Sales.double" in kernel.run("%pctx register double -n Sales").text()
+    assert kernel.run("%%pctx --tools Sales.*\nawait Sales.double({ n: 4 })").value == "8"
+    assert "Sales.double(args: { n: number }): Promise<number>" in (kernel.run("%pctx tools").value or "")
+    kernel.run("def double(n: int) -> int:\n    return 3 * n\n%pctx register double -n Sales")
+    assert kernel.run("%%pctx\nawait Sales.double({ n: 4 })").value == "12"
+    assert "Unregistered Sales.double" in kernel.run("%pctx unregister double").text()
+    assert kernel.run("%%pctx --no-check\nawait Sales.double({ n: 4 })").error == "ProgramFailed"
+
+
+def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
+    status = kernel.run("%pctx status").value or ""
+    assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
+
+
+def test_a_cell_under_capture_prints_into_the_capture(kernel: RealKernel) -> None:
+    cell = kernel.run("%%capture kept\n%%pctx\nconsole.log('inside'); await Notebook.say({ text: 'tool' })")
+    assert cell.outputs == []
+    assert kernel.run("kept.stdout").value == "'inside\\ntool\\n'"
+
+
+def test_a_run_from_python_code_works_in_any_cell(kernel: RealKernel) -> None:
+    assert kernel.run("get_ipython().run_cell_magic('pctx', '', '1 + 1')").value == "2"
+    assert kernel.run("await asyncio.sleep(0)\nget_ipython().run_cell('%%pctx\\n1 + 1').result").value == "2"
+    assert kernel.run("%autoawait off\n").error is None
+    assert kernel.run("%%pctx\n1 + 1").value == "2"
+    assert kernel.run("%autoawait asyncio\n").error is None
+
+
+def test_a_half_written_cell_is_not_complete(kernel: RealKernel) -> None:
+    id = kernel.client.is_complete("%%pctx\nconst a = 1")
+    reply = kernel.client.get_shell_msg(timeout=SOON)
+    assert reply["parent_header"]["msg_id"] == id and reply["content"]["status"] == "incomplete"
+
+
+def test_a_forked_child_leaves_the_kernels_engine_alone(kernel: RealKernel) -> None:
+    cell = kernel.run(
+        "import multiprocessing\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n    print(pool.map(abs, [-1, -2]))"
+    )
+    assert cell.text() == "[1, 2]\n"
+    assert kernel.works()
+
+
+def test_importing_and_loading_imports_nothing_heavy(bare_kernel: RealKernel) -> None:
+    script = (
+        "import sys, threading\nimport ipykernel.zmqshell, ipykernel.ipkernel\n"
+        "import pctx_jupyter.kernel.magics\n"
+        "print([m for m in ('pydantic', 'websockets', 'deno', 'jupyter_server', 'mcp', 'pctx_jupyter.engine') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=START, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_unloading_leaves_nothing_and_reloading_works(kernel: RealKernel) -> None:
+    assert kernel.works()
+    assert kernel.processes()
+    look = (
+        "import threading\nip = get_ipython()\n"
+        "[t.name for t in threading.enumerate() if t.name.startswith('pctx')], hasattr(ip, '_pctx'), "
+        "[k for k in ('line', 'cell') if 'pctx' in ip.magics_manager.magics[k]], "
+        "[t for t in ip.input_transformers_cleanup if 'pctx' in repr(t)]"
+    )
+    for _ in range(2):
+        assert kernel.run("%unload_ext pctx_jupyter").error is None
+        assert kernel.run(look).value == "([], False, [], [])"
+        assert not psutil.wait_procs(kernel.processes(), timeout=SOON)[1]
+        assert kernel.run("%load_ext pctx_jupyter").error is None
+        assert kernel.run("%reload_ext pctx_jupyter").error is None
+        assert kernel.works()
+    assert kernel.run("%%pctx\nawait Notebook.add({ a: 1, b: 1 })").value == "2"
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["asked to", "killed"])
+def test_a_restarted_kernel_leaves_no_process(kernel: RealKernel, now: bool) -> None:
+    kernel.run("%load_ext pctx_jupyter")
+    assert kernel.works()
+    if now:
+        kernel.start("%%pctx\nfor (;;);")
+    children = kernel.processes()
+    assert children
+    kernel.restart(now=now)
+    assert not psutil.wait_procs(children, timeout=SOON)[1]
+
+
+# other shells
+
+NOTEBOOK = """
+from pctx_jupyter import tool
+
+@tool
+async def add(a: int, b: int) -> int:
+    print("adding")
+    return a + b
+"""
+
+
+def _run(*command: str, cwd: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PCTX_")}
+    environment |= {"IPYTHONDIR": str(cwd / "ipython"), "JUPYTER_RUNTIME_DIR": str(cwd / "runtime")}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=START
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_plain_ipython_runs_a_script(tmp_path: Path) -> None:
+    cell = "%%pctx -o three\\nconsole.log('hello'); await Notebook.add({a: 1, b: 2})"
+    script = f'%load_ext pctx_jupyter\n{NOTEBOOK}\nget_ipython().run_cell("{cell}")\nprint("got", three)\n'
+    (tmp_path / "notebook.ipy").write_text(script)
+    assert "hello\nadding\n" in (said := _run("IPython", "notebook.ipy", cwd=tmp_path)) and "got 3" in said
+
+
+def test_plain_ipython_runs_a_command_line(tmp_path: Path) -> None:
+    said = _run("IPython", "--ext=pctx_jupyter", "-c", "%%pctx\nconsole.log('hello'); 1 + 1", cwd=tmp_path)
+    assert "hello\n" in said and "2" in said
+
+
+def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: Path) -> None:
+    sources = ["%load_ext pctx_jupyter", NOTEBOOK, "%%pctx\nawait Notebook.add({ a: 1, b: 2 })"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbformat.write(notebook, tmp_path / "good.ipynb")
+    _run("nbconvert", "--to", "notebook", "--execute", "good.ipynb", "--output", "done.ipynb", cwd=tmp_path)
+    outputs = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs
+    assert [output.get("text") or output["data"]["text/plain"] for output in outputs] == ["adding\n", "3"]
+
+    notebook.cells.append(nbformat.v4.new_code_cell("%%pctx\nthrow new RangeError('too far')"))
+    nbformat.write(notebook, tmp_path / "bad.ipynb")
+    with pytest.raises(AssertionError, match="RangeError: too far"):
+        _run("nbconvert", "--to", "notebook", "--execute", "bad.ipynb", cwd=tmp_path)
+
+
+def test_a_kernel_of_a_server_runs_its_programs_there(tmp_path: Path) -> None:
+    with server_process(f"--KernelManager.connection_dir={tmp_path}") as server:
+        request = urllib.request.Request(f"{server.url}api/kernels", data=b"{}", headers=server.headers, method="POST")
+        urllib.request.urlopen(request, timeout=START).close()
+        [command] = (
+            command
+            for child in psutil.Process(server.process.pid).children()
+            if "ipykernel_launcher" in (command := child.cmdline())
+        )
+        client = BlockingKernelClient(connection_file=command[-1])
+        client.load_connection_file()
+        try:
+            connect(client)
+            kernel = RealKernel(None, client)  # type: ignore[arg-type]  # the server manages it
+            assert kernel.run("%load_ext pctx_jupyter").error is None
+            assert kernel.run(NOTEBOOK).error is None
+            cell = kernel.run("%%pctx\nconsole.log('hello'); await Notebook.add({ a: 1, b: 2 })")
+            assert cell.text() == "hello\nadding\n" and cell.value == "3"
+            status = kernel.run("%pctx status").value or ""
+            assert server.url.rstrip("/") in status and "it started this kernel" in status
+            assert kernel.run("import sys\n'pctx_jupyter.engine' in sys.modules").value == "False"
+        finally:
+            client.stop_channels()
