@@ -1,0 +1,251 @@
+"""What a type check is asked, what it answers, and how its findings are said: in the user's lines, naming what exists.
+
+Text to text. The process that knows TypeScript is elsewhere (`sandbox.checker`); this decides what people and models
+read of it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from .diagnostics import code_frame
+from .result import Failure
+
+LONGEST = 800
+"""Characters of one message."""
+LONGEST_TYPE = 100
+"""Characters of a type within a message."""
+MOST_NAMES = 8
+"""Names a message lists where none of them looks like the one that was meant."""
+
+
+# ── Asked and answered ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """One program, and what it is checked against.
+
+    Args:
+        session: Whose it is: what was declared stays known under this name until it changes.
+        code: The program as its author wrote it (`Program.code`): positions are those of this text.
+        declarations: Of its tools, with aliases, as `typegen.declarations` writes them.
+        globals: Declarations of everything else it finds: its inputs, what it keeps from earlier programs.
+        tools: The full names of its tools, ``Sales.loadOrders``, for suggestions.
+    """
+
+    session: str
+    code: str
+    declarations: str = ""
+    globals: str = ""
+    tools: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong with a program.
+
+    Args:
+        message: What, and what to do; plain text, of several lines now and then.
+        code: TypeScript's number for it.
+        severity: An error keeps a program from running.
+        line, column, end_line, end_column: 1-based, in `CheckJob.code`, columns in UTF-16 units; the end is excluded.
+    """
+
+    message: str
+    code: int
+    severity: Literal["error", "warning"]
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    @property
+    def is_syntax(self) -> bool:
+        """Whether the text is no TypeScript, so that nothing is known of its types."""
+        return self.code < 2000
+
+    def frame(self, code: str) -> str:
+        """Draw the lines around it."""
+        length = self.end_column - self.column if self.end_line == self.line else 1 << 20
+        return code_frame(code, self.line, self.column, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A program that was checked; `has_more` when there is more wrong with it than is listed."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+    has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A program that was not; it may run all the same. `reason` is a sentence for its trace."""
+
+    reason: str
+
+
+Verdict: TypeAlias = Checked | Unchecked
+
+Check = Callable[[CheckJob], Awaitable[Verdict]]
+"""Checks one program. Never raises for what a program or its declarations are."""
+
+
+def failure(checked: Checked, code: str) -> Failure | None:
+    """Say why a checked program does not run: the first error with its frame, then the others; None: it may run."""
+    wrong = [d for d in checked.diagnostics if d.severity == "error"]
+    if not wrong:
+        return None
+    first, *others = wrong
+    message = first.message + "".join(f"\nline {d.line}, column {d.column}: {d.message}" for d in others)
+    if checked.has_more:
+        message += "\n… and more"
+    return Failure(
+        name="SyntaxError" if first.is_syntax else "TypeError",
+        message=message,
+        line=first.line,
+        column=first.column,
+        frame=first.frame(code),
+    )
+
+
+# ── What the checking process says ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Found(msgspec.Struct):
+    """One finding, as ``ts_service.js`` sends it.
+
+    Args:
+        awaits: It is about a promise that should be awaited.
+        wanted: The name that does not exist, and `names` those that do in its place, as far as they are known.
+        module: The module that is imported.
+    """
+
+    message: str
+    code: int
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    awaits: bool = False
+    wanted: str = ""
+    names: list[str] = []
+    module: str | None = None
+
+
+class Findings(msgspec.Struct):
+    """All findings of one program, in the order of its text."""
+
+    found: list[Found]
+    more: bool
+
+
+def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
+    """Turn findings into diagnostics.
+
+    Args:
+        findings: What TypeScript said.
+        tools: The full names of the program's tools.
+    """
+    listed = list(tools)
+    return Checked(
+        tuple(
+            Diagnostic(_message(f, listed), f.code, "error", f.line, f.column, f.end_line, f.end_column)
+            for f in findings.found
+        ),
+        findings.more,
+    )
+
+
+# ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_ONLY_TOOLS = "a program can only call its tools"
+_ELSEWHERE = frozenset({2580, 2581, 2582, 2583, 2584, 2591, 2592, 2593})
+"""Names that exist in browsers, Node.js and the like: TypeScript would have us install something."""
+_ABSENT = frozenset(
+    {"Bun", "Deno", "WebAssembly", "WebSocket", "Worker", "XMLHttpRequest", "alert", "caches", "fetch", "indexedDB"}
+    | {"localStorage", "navigator", "prompt", "sessionStorage", "window"}
+)
+"""Further names people reach for that a sandbox does not have."""
+
+
+def _message(found: Found, tools: list[str]) -> str:
+    if found.module is not None:
+        text = f"Cannot import {found.module!r}: {_ONLY_TOOLS}"
+    elif found.awaits:
+        text = _of_promise(found)
+    elif found.code in _ELSEWHERE or (found.code == 2304 and found.wanted in _ABSENT):
+        text = f"{found.message.split('. ')[0].rstrip('.')}: {_ONLY_TOOLS}"
+    elif found.code == 1108:
+        text = f"{found.message} End the program with the value itself, or write async function run() {{ … }}"
+    else:
+        text = _shortened(found.message)
+        if found.wanted and "Did you mean" not in text:
+            text += _hint(found, tools)
+    return _plain(text)[:LONGEST]
+
+
+def _of_promise(found: Found) -> str:
+    match found.code:
+        case 2339 | 2551:
+            return f"Property '{found.wanted}' does not exist on a Promise: await it first"
+        case 7052 | 7053:
+            return "A Promise has no elements: await it first"
+        case 2801:
+            return "This is a Promise, not the value it will have: await it first"
+        case _:
+            return f"{_shortened(found.message)} It is a Promise: await it first"
+
+
+def _shortened(message: str) -> str:
+    """Cut the types in a message, which TypeScript writes in quotes and at length."""
+
+    def cut(match: re.Match[str]) -> str:
+        return f"'{match[1][:LONGEST_TYPE]}…'"
+
+    return re.sub(rf"'([^'\n]{{{LONGEST_TYPE + 20},}})'", cut, message)
+
+
+def _hint(found: Found, tools: list[str]) -> str:
+    """What may have been meant, or what there is."""
+    if found.names:
+        if close := _closest(found.wanted, found.names):
+            return f" Did you mean '{close}'?"
+        shown = sorted(found.names)[:MOST_NAMES]
+        return f" There is: {', '.join(shown)}{', …' if len(found.names) > len(shown) else ''}."
+    by_name: dict[str, str] = {}
+    for path in tools:
+        namespace, _, name = path.rpartition(".")
+        by_name.setdefault(name, path)
+        by_name.setdefault(namespace, namespace)
+    close = _closest(found.wanted, list(by_name)[:2000])
+    return f" Did you mean '{by_name[close]}'?" if close else ""
+
+
+def _closest(wanted: str, names: Sequence[str]) -> str | None:
+    """The name most like the one wanted, whatever its case and underscores."""
+    folded: dict[str, str] = {}
+    for name in names:
+        folded.setdefault(_folded(name), name)
+    close = get_close_matches(_folded(wanted[:100]), folded, n=1, cutoff=0.7)
+    return folded[close[0]] if close else None
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _plain(text: str) -> str:
+    """Show characters that control a terminal, or turn the direction of text, as U+FFFD."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(c if c == "\n" or unicodedata.category(c) not in hidden else "\ufffd" for c in text)

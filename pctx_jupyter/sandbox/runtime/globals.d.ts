@@ -1,0 +1,317 @@
+// deno-lint-ignore-file no-var ban-types
+/**
+ * What a sandbox leaves of the web platform, and what it adds. The names are those of `runner.js`, a test compares
+ * them. Constructors are classes here, so that a namespace of tools called `URL` or `Event` merges with them.
+ */
+
+// ── Tools by name ───────────────────────────────────────────────────────────────────────────────────────────────
+
+declare const CALLABLE_TOOLS: {
+  /** Calls a tool by its full name: `await CALLABLE_TOOLS.execute("Sales.loadOrders", { status: "open" })`. */
+  execute(name: string, args?: any): Promise<any>;
+  /** The full names of the tools this program may call. */
+  list(): string[];
+};
+/** The full names of the tools this program may call. */
+declare function list_functions(): string[];
+
+// ── Console ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Console {
+  assert(condition?: boolean, ...data: any[]): void;
+  clear(): void;
+  count(label?: string): void;
+  countReset(label?: string): void;
+  debug(...data: any[]): void;
+  dir(item?: any, options?: any): void;
+  dirxml(...data: any[]): void;
+  error(...data: any[]): void;
+  group(...data: any[]): void;
+  groupCollapsed(...data: any[]): void;
+  groupEnd(): void;
+  info(...data: any[]): void;
+  log(...data: any[]): void;
+  table(data?: any, columns?: readonly string[]): void;
+  time(label?: string): void;
+  timeEnd(label?: string): void;
+  timeLog(label?: string, ...data: any[]): void;
+  trace(...data: any[]): void;
+  warn(...data: any[]): void;
+}
+declare var console: Console;
+
+// ── Timers and globals ──────────────────────────────────────────────────────────────────────────────────────────
+
+declare var self: typeof globalThis;
+declare function setTimeout<T extends any[]>(callback: (...args: T) => void, delay?: number, ...args: T): number;
+declare function setInterval<T extends any[]>(callback: (...args: T) => void, delay?: number, ...args: T): number;
+declare function clearTimeout(id?: number): void;
+declare function clearInterval(id?: number): void;
+declare function queueMicrotask(callback: () => void): void;
+declare function structuredClone<T = any>(value: T, options?: { transfer?: readonly any[] }): T;
+/** Decodes base64 into a text of bytes. */
+declare function atob(data: string): string;
+/** Encodes a text of bytes as base64. */
+declare function btoa(data: string): string;
+
+interface ErrorConstructor {
+  captureStackTrace(target: object, constructor?: Function): void;
+  stackTraceLimit: number;
+}
+
+// ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface EventInit {
+  bubbles?: boolean;
+  cancelable?: boolean;
+  composed?: boolean;
+}
+declare class Event {
+  constructor(type: string, init?: EventInit);
+  readonly type: string;
+  readonly target: EventTarget | null;
+  readonly currentTarget: EventTarget | null;
+  readonly bubbles: boolean;
+  readonly cancelable: boolean;
+  readonly composed: boolean;
+  readonly defaultPrevented: boolean;
+  readonly eventPhase: number;
+  readonly isTrusted: boolean;
+  readonly timeStamp: number;
+  composedPath(): EventTarget[];
+  preventDefault(): void;
+  stopImmediatePropagation(): void;
+  stopPropagation(): void;
+}
+declare class CustomEvent<T = any> extends Event {
+  constructor(type: string, init?: EventInit & { detail?: T });
+  readonly detail: T;
+}
+type EventListenerOrEventListenerObject = ((event: any) => void) | { handleEvent(event: any): void };
+declare class EventTarget {
+  constructor();
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal },
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | { capture?: boolean },
+  ): void;
+  dispatchEvent(event: Event): boolean;
+}
+declare class AbortSignal extends EventTarget {
+  private constructor();
+  readonly aborted: boolean;
+  readonly reason: any;
+  onabort: ((event: Event) => void) | null;
+  throwIfAborted(): void;
+  static abort(reason?: any): AbortSignal;
+  static any(signals: Iterable<AbortSignal>): AbortSignal;
+  static timeout(milliseconds: number): AbortSignal;
+}
+declare class AbortController {
+  constructor();
+  readonly signal: AbortSignal;
+  abort(reason?: any): void;
+}
+declare class DOMException extends Error {
+  constructor(message?: string, name?: string);
+  readonly code: number;
+}
+
+// ── Texts and bytes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+type BufferSource = ArrayBufferView<ArrayBuffer> | ArrayBuffer;
+declare class TextEncoder {
+  constructor();
+  readonly encoding: "utf-8";
+  encode(input?: string): Uint8Array<ArrayBuffer>;
+  encodeInto(source: string, destination: Uint8Array): { read: number; written: number };
+}
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(input?: BufferSource, options?: { stream?: boolean }): string;
+}
+declare class Blob {
+  constructor(
+    parts?: Iterable<string | Blob | BufferSource>,
+    options?: { type?: string; endings?: "transparent" | "native" },
+  );
+  readonly size: number;
+  readonly type: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array<ArrayBuffer>>;
+  slice(start?: number, end?: number, contentType?: string): Blob;
+  text(): Promise<string>;
+}
+
+// ── Addresses ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+declare class URLSearchParams {
+  constructor(init?: Iterable<[string, string]> | string[][] | Record<string, string> | string | URLSearchParams);
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  entries(): IterableIterator<[string, string]>;
+  forEach(callback: (value: string, key: string, parent: URLSearchParams) => void, thisArg?: any): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  keys(): IterableIterator<string>;
+  set(name: string, value: string): void;
+  sort(): void;
+  toString(): string;
+  values(): IterableIterator<string>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+declare class URL {
+  constructor(url: string | URL, base?: string | URL);
+  static canParse(url: string | URL, base?: string | URL): boolean;
+  static parse(url: string | URL, base?: string | URL): URL | null;
+  static createObjectURL(blob: Blob): string;
+  static revokeObjectURL(url: string): void;
+  hash: string;
+  host: string;
+  hostname: string;
+  href: string;
+  readonly origin: string;
+  password: string;
+  pathname: string;
+  port: string;
+  protocol: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  username: string;
+  toJSON(): string;
+  toString(): string;
+}
+interface URLPatternInit {
+  protocol?: string;
+  username?: string;
+  password?: string;
+  hostname?: string;
+  port?: string;
+  pathname?: string;
+  search?: string;
+  hash?: string;
+  baseURL?: string;
+}
+interface URLPatternComponentResult {
+  input: string;
+  groups: Record<string, string | undefined>;
+}
+interface URLPatternResult {
+  inputs: [URLPatternInit] | [URLPatternInit, string];
+  protocol: URLPatternComponentResult;
+  username: URLPatternComponentResult;
+  password: URLPatternComponentResult;
+  hostname: URLPatternComponentResult;
+  port: URLPatternComponentResult;
+  pathname: URLPatternComponentResult;
+  search: URLPatternComponentResult;
+  hash: URLPatternComponentResult;
+}
+declare class URLPattern {
+  constructor(input?: string | URLPatternInit, options?: { ignoreCase?: boolean });
+  constructor(input: string | URLPatternInit, base?: string, options?: { ignoreCase?: boolean });
+  readonly protocol: string;
+  readonly username: string;
+  readonly password: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly pathname: string;
+  readonly search: string;
+  readonly hash: string;
+  readonly hasRegExpGroups: boolean;
+  exec(input?: string | URLPatternInit, base?: string): URLPatternResult | null;
+  test(input?: string | URLPatternInit, base?: string): boolean;
+}
+
+// ── Cryptography and time ───────────────────────────────────────────────────────────────────────────────────────
+
+type KeyUsage =
+  | "decrypt"
+  | "deriveBits"
+  | "deriveKey"
+  | "encrypt"
+  | "sign"
+  | "unwrapKey"
+  | "verify"
+  | "wrapKey";
+type KeyFormat = "jwk" | "pkcs8" | "raw" | "spki";
+type AlgorithmIdentifier = string | { name: string; [parameter: string]: any };
+interface CryptoKeyPair {
+  privateKey: CryptoKey;
+  publicKey: CryptoKey;
+}
+declare class CryptoKey {
+  private constructor();
+  readonly algorithm: { name: string; [parameter: string]: any };
+  readonly extractable: boolean;
+  readonly type: "private" | "public" | "secret";
+  readonly usages: KeyUsage[];
+}
+declare class SubtleCrypto {
+  private constructor();
+  decrypt(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  deriveBits(algorithm: AlgorithmIdentifier, key: CryptoKey, length?: number | null): Promise<ArrayBuffer>;
+  deriveKey(
+    algorithm: AlgorithmIdentifier,
+    key: CryptoKey,
+    derived: AlgorithmIdentifier,
+    extractable: boolean,
+    usages: Iterable<KeyUsage>,
+  ): Promise<CryptoKey>;
+  digest(algorithm: AlgorithmIdentifier, data: BufferSource): Promise<ArrayBuffer>;
+  encrypt(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  exportKey(format: "jwk", key: CryptoKey): Promise<Record<string, any>>;
+  exportKey(format: Exclude<KeyFormat, "jwk">, key: CryptoKey): Promise<ArrayBuffer>;
+  generateKey(algorithm: AlgorithmIdentifier, extractable: boolean, usages: Iterable<KeyUsage>): Promise<any>;
+  importKey(
+    format: KeyFormat,
+    data: BufferSource | Record<string, any>,
+    algorithm: AlgorithmIdentifier,
+    extractable: boolean,
+    usages: Iterable<KeyUsage>,
+  ): Promise<CryptoKey>;
+  sign(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  unwrapKey(
+    format: KeyFormat,
+    wrapped: BufferSource,
+    key: CryptoKey,
+    algorithm: AlgorithmIdentifier,
+    unwrapped: AlgorithmIdentifier,
+    extractable: boolean,
+    usages: Iterable<KeyUsage>,
+  ): Promise<CryptoKey>;
+  verify(algorithm: AlgorithmIdentifier, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
+  wrapKey(format: KeyFormat, key: CryptoKey, wrapping: CryptoKey, algorithm: AlgorithmIdentifier): Promise<ArrayBuffer>;
+}
+declare class Crypto {
+  private constructor();
+  readonly subtle: SubtleCrypto;
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  randomUUID(): `${string}-${string}-${string}-${string}-${string}`;
+}
+declare var crypto: Crypto;
+
+declare class Performance extends EventTarget {
+  private constructor();
+  readonly timeOrigin: number;
+  clearMarks(name?: string): void;
+  clearMeasures(name?: string): void;
+  getEntries(): any[];
+  getEntriesByName(name: string, type?: string): any[];
+  getEntriesByType(type: string): any[];
+  mark(name: string, options?: { detail?: any; startTime?: number }): any;
+  measure(name: string, options?: any, end?: string): any;
+  now(): number;
+  toJSON(): any;
+}
+declare var performance: Performance;
