@@ -2,4 +2,4 @@
 
 from .server.app import main
 
-main()
+main()  # type: ignore[no-untyped-call]  # traitlets' launch_instance is not typed

@@ -171,7 +171,10 @@ class ToolFailed(ToolError):
     """
 
     def __init__(self, message: str, *, name: str = "ToolError", token: str | None = None) -> None:
-        super().__init__(message, data={"name": name} | ({"token": token} if token is not None else {}))
+        data: dict[str, Json] = {"name": name}
+        if token is not None:
+            data["token"] = token
+        super().__init__(message, data=data)
         self.name, self.token = name, token
 
 

@@ -20,7 +20,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from . import errors
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value, decoded."""
 
 Id: TypeAlias = "int | str"
@@ -79,11 +79,11 @@ class _Error(msgspec.Struct):
 
 class _Frame(msgspec.Struct, omit_defaults=True):
     jsonrpc: str
-    id: int | float | str | None | UnsetType = UNSET
+    id: int | float | str | UnsetType | None = UNSET
     method: str | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
-    error: _Error | None | UnsetType = UNSET
+    error: _Error | UnsetType | None = UNSET
 
 
 _frame = msgspec.json.Decoder(_Frame)
@@ -143,7 +143,7 @@ def _invalid(frame: bytes | str, why: str) -> errors.PctxError:
 
 class _Out(msgspec.Struct, omit_defaults=True):
     jsonrpc: str
-    id: int | str | None | UnsetType = UNSET
+    id: int | str | UnsetType | None = UNSET
     method: str | UnsetType = UNSET
     params: Any = UNSET
     result: Any = UNSET

@@ -101,4 +101,5 @@ class Failure:
             "stack": self.stack,
             "token": self.token,
         }
-        return {key: value for key, value in known.items() if value is not None} | {"stdout": stdout, "stderr": stderr}
+        printed: dict[str, Json] = {"stdout": stdout, "stderr": stderr}
+        return {key: value for key, value in known.items() if value is not None} | printed

@@ -1,7 +1,7 @@
 """Sessions: a catalog of tools each, executions, limits, expiry. No connection, no process, no clock of its own.
 
-A session is handed what it needs as plain functions: who runs a program, who serves a tool, who hears the events. So two
-lambdas test it, and any pipe carries it. Identical names and ids in different sessions never meet.
+A session is handed what it needs as plain functions: who runs a program, who serves a tool, who hears the events. So
+two lambdas test it, and any pipe carries it. Identical names and ids in different sessions never meet.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Session:
                 f"Cannot run program: it has more than {self._settings.program_bytes:,} bytes (Pctx.program_bytes); "
                 "pass data in as inputs"
             )
-        if timeout_s is not None and not 0 < timeout_s:
+        if timeout_s is not None and not timeout_s > 0:
             raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")
         for name in inputs:
             names.check_input_name(name)

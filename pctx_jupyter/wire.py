@@ -126,7 +126,7 @@ class EventHeard(msgspec.Struct, omit_defaults=True):
     at_s: float
     argument_bytes: int | UnsetType = UNSET
     result_bytes: int | UnsetType = UNSET
-    error: str | None | UnsetType = UNSET
+    error: str | UnsetType | None = UNSET
 
 
 class Ready(msgspec.Struct):

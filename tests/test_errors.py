@@ -20,7 +20,7 @@ def drawn() -> dict[str, tuple[str | None, str, int]]:
     """The tree of the docstring: class → (the class it hangs under, code, status)."""
     found: dict[str, tuple[str | None, str, int]] = {}
     above: list[str] = []
-    line = re.compile(r"^    ((?:[│├└─ ]{4})*)(\w+) +(-\d+|as received) +(\d{3})", re.M)
+    line = re.compile(r"^    ((?:[│├└─ ]{4})*)(\w+) +(-\d+|as received) +(\d{3})", re.MULTILINE)
     for indent, name, code, status in line.findall(errors.__doc__ or ""):
         del above[len(indent) // 4 :]
         found[name] = (above[-1] if above else None, code, int(status))

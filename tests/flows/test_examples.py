@@ -68,7 +68,8 @@ def test_the_examples_of_a_page_do_what_it_says(page: str, kernel: RealKernel) -
 
 
 def test_the_client_example_of_the_readme_works(kernel: RealKernel) -> None:
-    (example,) = re.findall(r"^```\n(from pctx_jupyter\.client .*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    blocks = [text for language, text in BLOCK.findall((ROOT / "README.md").read_text()) if not language]
+    (example,) = (text for text in blocks if text.startswith("from pctx_jupyter.client"))
     with server_process() as server:
         code = example.replace("ws://localhost:8888/", server.url.replace("http", "ws", 1))
         cell = kernel.run(code.replace("token …", f"token {server.token}"))
