@@ -54,12 +54,10 @@ class Running:
 
     Attributes:
         raised: The exceptions of its tools, by the token under which the program knows them.
-        events: The starts and ends of its tool calls, in order.
     """
 
     cell: WaitingCell[wire.Executed | Exception]
     raised: dict[str, BaseException] = field(default_factory=dict)
-    events: list[wire.EventHeard] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
     def keep(self, error: BaseException) -> str:
@@ -331,11 +329,8 @@ def _closed() -> errors.PctxError:
 
 
 def _hear(running: Running, heard: wire.OutputHeard | wire.EventHeard) -> None:
-    match heard:
-        case wire.OutputHeard(stream=stream, text=text):
-            running.cell.post(Output(stream, text))
-        case wire.EventHeard():
-            running.events.append(heard)
+    if isinstance(heard, wire.OutputHeard):
+        running.cell.post(Output(heard.stream, heard.text))
 
 
 def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseException) -> None:

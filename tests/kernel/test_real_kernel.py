@@ -195,6 +195,16 @@ def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
     assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
 
 
+def test_a_kernel_whose_server_is_gone_says_once_that_it_runs_programs_itself(kernel: RealKernel) -> None:
+    kernel.run("import os\nos.environ['PCTX_JUPYTER_URL'] = 'http://127.0.0.1:9/'\n%reload_ext pctx_jupyter")
+    first, second = kernel.run("%%pctx\n1 + 1"), kernel.run("%%pctx\n1 + 1")
+    assert (first.value, second.value) == ("2", "2")
+    assert "Cannot connect to" in first.text("stderr") and "engine of this kernel" in first.text("stderr")
+    assert second.text("stderr") == ""
+    assert "Cannot connect to" in (kernel.run("%pctx status").value or "")
+    kernel.run("del os.environ['PCTX_JUPYTER_URL']\n%reload_ext pctx_jupyter")
+
+
 def test_a_cell_under_capture_prints_into_the_capture(kernel: RealKernel) -> None:
     cell = kernel.run("%%capture kept\n%%pctx\nconsole.log('inside'); await Notebook.say({ text: 'tool' })")
     assert cell.outputs == []
