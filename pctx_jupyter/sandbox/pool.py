@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from msgspec import Raw
@@ -27,6 +27,9 @@ from .worker import Worker, open_worker
 
 log = logging.getLogger(__name__)
 
+OpenSpawner = Callable[[executable.Executable, Settings], Awaitable[Spawner]]
+"""Opens what starts processes; raises SandboxUnavailable."""
+
 REFILL_S = 0.02
 """Seconds between lending a sandbox and starting the next: at once, the start would compete with the run."""
 REST_S = 60.0
@@ -36,8 +39,9 @@ REST_S = 60.0
 class Pool:
     """Lends sandboxes. Made by `open_pool`; all of it belongs to one event loop, on a thread that outlives it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, start: OpenSpawner) -> None:
         self._settings = settings
+        self._new_spawner = start
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(settings.sandboxes)
         self._idle: deque[Worker] = deque()
@@ -140,7 +144,7 @@ class Pool:
         if self._is_closed:
             raise errors.Cancelled("Cancelled: the sandboxes are being stopped")
         while self._idle:
-            worker = self._idle.popleft()
+            worker = self._idle.pop()  # the youngest: of its memory most is still in the processor's caches
             if worker.is_alive:
                 self._failures = 0
                 self._later(REFILL_S)
@@ -222,7 +226,7 @@ class Pool:
             if self._spawner is None or not self._spawner.is_alive:
                 self._spawner = None
                 self._deno = self._deno or await executable.find(self._settings.deno)
-                self._spawner = await open_spawner(self._deno, self._settings)
+                self._spawner = await self._new_spawner(self._deno, self._settings)
                 log.info("sandboxes = Deno %s, %d layers of isolation", self._deno.version, self._spawner.layers)
                 if self._spawner.layers == 1:
                     log.warning(
@@ -259,12 +263,16 @@ class Pool:
 
 
 @asynccontextmanager
-async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
+async def open_pool(settings: Settings, start: OpenSpawner = open_spawner) -> AsyncIterator[Pool]:
     """Open the pool and start its warm sandboxes in the background; on the way out end every process.
+
+    Args:
+        settings: Limits and sizes.
+        start: Opens what starts processes; the default is the best this system has.
 
     Never fails for want of Deno: then `Pool.run` says what is missing, and so does `Pool.status`.
     """
-    pool = Pool(settings)
+    pool = Pool(settings, start)
     pool._stock()
     try:
         yield pool

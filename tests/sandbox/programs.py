@@ -16,7 +16,8 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.program import prepare
 from pctx_jupyter.result import Event
-from pctx_jupyter.sandbox.pool import Pool, open_pool
+from pctx_jupyter.sandbox.pool import OpenSpawner, Pool, open_pool
+from pctx_jupyter.sandbox.spawner import open_spawner
 from pctx_jupyter.session import Job
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
@@ -84,11 +85,11 @@ async def run(pool: Pool, code: str, limits: Limits | None = None, host: Host | 
 
 
 @asynccontextmanager
-async def pool_of(**settings: Any) -> AsyncIterator[Pool]:
+async def pool_of(start: OpenSpawner = open_spawner, **settings: Any) -> AsyncIterator[Pool]:
     """A pool with these settings that, once closed, has left nothing behind."""
     await asyncio.sleep(0)
     before = resources()
-    async with open_pool(Settings(**{"warm_sandboxes": 1} | settings)) as pool:
+    async with open_pool(Settings(**{"warm_sandboxes": 1} | settings), start) as pool:
         yield pool
     await until(lambda: resources() == before)
 

@@ -40,7 +40,10 @@ def test_what_is_readable_names_no_proc_no_home_and_no_working_directory() -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sets limits on another process")
 def test_a_running_process_is_put_under_its_limits() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", "print('ready', flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         flags.restrict(process.pid, Limits(memory_mb=100, cpu_s=7))
         child = psutil.Process(process.pid)
         data, _ = child.rlimit(psutil.RLIMIT_DATA)

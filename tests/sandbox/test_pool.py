@@ -16,7 +16,10 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.result import Output
+from pctx_jupyter.sandbox import flags
+from pctx_jupyter.sandbox.executable import Executable
 from pctx_jupyter.sandbox.pool import Pool, open_pool
+from pctx_jupyter.sandbox.spawner import Direct
 from pctx_jupyter.session import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
@@ -382,9 +385,12 @@ async def test_jitless_programs_run() -> None:
         assert await run(pool, "typeof WebAssembly + (1 + 1)") == "undefined2"
 
 
-async def test_without_the_launcher_programs_run_in_one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "pidfd_open", raising=False)  # as on systems that are not Linux
-    async with pool_of() as pool:
+async def open_direct(deno: Executable, settings: Settings) -> Direct:
+    return Direct(flags.command(deno.path, settings.limits), settings.limits)
+
+
+async def test_without_the_launcher_programs_run_in_one_layer() -> None:
+    async with pool_of(open_direct) as pool:
         assert await run(pool, "await Test.echo(4)") == 4
         assert pool.status()["layers"] == 1
         host = Host()
