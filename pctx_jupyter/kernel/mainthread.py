@@ -67,9 +67,7 @@ class Job:
             or interrupted.
     """
 
-    def __init__(
-        self, call: Callable[[], Raw | Awaitable[Raw]], settle: Callable[[Raw | BaseException], None]
-    ) -> None:
+    def __init__(self, call: Callable[[], Raw | Awaitable[Raw]], settle: Callable[[Raw | BaseException], None]) -> None:
         self.call, self.settle = call, settle
         self.is_withdrawn = False
         self.task: asyncio.Task[None] | None = None
