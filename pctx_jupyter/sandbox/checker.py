@@ -319,7 +319,7 @@ class Checker:
         if self._channel is None:
             self.warm()
             if self._starting is not None:
-                await asyncio.shield(self._starting)
+                await asyncio.wait([self._starting])
         if self._channel is None:
             raise _NotServed(self._trouble or "The type checker is being stopped")
         return self._channel
@@ -328,14 +328,20 @@ class Checker:
         try:
             await self._open()
         except errors.SandboxUnavailable as error:
-            why = error.message.replace("start a sandbox", "start the type checker")
-            if why != self._trouble:
-                log.error("type checker = %s", why)
-            self._trouble = why
-            self._rests_until = self._loop.time() + min(0.5 * 2**self._failures, REST_S)
-            self._failures = min(self._failures + 1, 20)
+            self._fail(error.message.replace("start a sandbox", "start the type checker"))
+        except Exception:
+            log.exception("type checker = failed to start")
+            self._fail("Cannot start the type checker: internal error; see the log")
         finally:
             self._starting = None
+
+    def _fail(self, why: str) -> None:
+        """Take note of a failure: say a new cause once, and rest, longer each time, before trying again."""
+        if why != self._trouble:
+            log.error("type checker = %s", why)
+        self._trouble = why
+        self._rests_until = self._loop.time() + min(0.5 * 2**self._failures, REST_S)
+        self._failures = min(self._failures + 1, 20)
 
     async def _open(self) -> None:
         if missing := [file.name for file in [_SERVICE, *_FILES] if not file.is_file()]:

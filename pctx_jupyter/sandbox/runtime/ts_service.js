@@ -7,12 +7,12 @@
  * to people: the host decides. It has no permission and opens nothing; no import is resolved.
  *
  *     >  {"method":"ready","params":{"left":[],"typescript":"6.0.3"}}
- *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?}}    >  {"id":1,"result":{found, more}}
- *     <  {"id":2,"method":"complete","params":{…, offset}}               >  {"start", "length", "items": [{name, kind, insert?}]}
- *     <  {"id":3,"method":"hover","params":{…, offset}}                  >  {"start", "length", "text", "docs"} in a list, or []
- *     <  {"id":4,"method":"signature","params":{…, offset}}              >  {"signatures", "signature", "parameter"} or null
- *     <  {"id":5,"method":"verify","params":{declarations}}              >  {found, more}: what is wrong with the declarations themselves
- *     <  {"method":"forget","params":{"session"}}
+ *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?}}
+ *     >  {"id":1,"result":{"found":[…],"more":false}}
+ *     <  "complete", "hover" or "signature" with {…, offset}
+ *     >  {start, length, items: [{name, kind}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
+ *     <  "verify" with {declarations}: what is wrong with the declarations themselves
+ *     <  {"method":"forget","params":{session}}
  *
  * `declarations` (of tools) and `globals` (of inputs) are scripts that declare; they stay until the next ones. `session`
  * is a name of the host's making: nobody's files are seen by another's. Offsets are UTF-16 units; lines and columns are
@@ -57,14 +57,15 @@ const OPTIONS = {
   // Implicit `any` passes; but only with this on does `const rows = []` grow into what is pushed. Its errors are dropped.
   noImplicitAny: true,
   useUnknownInCatchVariables: false, // `catch (e) { e.message }`
-  allowJs: true,
-  checkJs: true,
   allowUnreachableCode: true,
   allowUnusedLabels: true,
   noUncheckedSideEffectImports: true,
   noEmit: true,
   allowImportingTsExtensions: true,
 };
+
+/** For what people write without types: there `null` and `[]` say nothing of what comes later. */
+const PLAIN_OPTIONS = { ...OPTIONS, allowJs: true, checkJs: true, strictNullChecks: false };
 
 // ── Files ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -90,25 +91,32 @@ const registry = ts.createDocumentRegistry(true, "/");
 /** When what runs now has to stop, by the clock of `performance`. */
 let deadline = Infinity;
 
-/** One session's files, and the service that knows them. */
+/** What a program's file is called when it is read as TypeScript, and as JavaScript; and among a session's files. */
+const TYPED = "/program.ts", PLAIN = "/program.js", PROGRAM = "program";
+
+/** One session's files, and the services that know them: one reads a program as TypeScript, one as JavaScript. */
 class Session {
   constructor() {
     /** @type {Map<string, File>} */
     this.files = new Map();
-    this.service = ts.createLanguageService(this.host(), registry);
+    this.typed = this.open(OPTIONS, TYPED);
+    /** @type {any} made when it is needed */
+    this.plain = undefined;
   }
 
-  host() {
-    const get = (/** @type {string} */ name) => this.files.get(name) ?? common.get(name);
-    return {
-      getCompilationSettings: () => OPTIONS,
+  /** @param {any} options @param {string} program */
+  open(options, program) {
+    const find = (/** @type {string} */ name) => this.files.get(name === program ? PROGRAM : name) ?? common.get(name);
+    const own = () => [...this.files.keys()].map((name) => name === PROGRAM ? program : name);
+    const host = {
+      getCompilationSettings: () => options,
       getCurrentDirectory: () => "/",
       getDefaultLibFileName: () => "/lib/lib.esnext.d.ts",
-      getScriptFileNames: () => [...commonNames, ...this.files.keys()],
-      getScriptVersion: (/** @type {string} */ name) => get(name)?.version ?? "0",
-      getScriptSnapshot: (/** @type {string} */ name) => get(name)?.snapshot,
-      fileExists: (/** @type {string} */ name) => get(name) !== undefined,
-      readFile: (/** @type {string} */ name) => get(name)?.text,
+      getScriptFileNames: () => [...commonNames, ...own()],
+      getScriptVersion: (/** @type {string} */ name) => find(name)?.version ?? "0",
+      getScriptSnapshot: (/** @type {string} */ name) => find(name)?.snapshot,
+      fileExists: (/** @type {string} */ name) => find(name) !== undefined,
+      readFile: (/** @type {string} */ name) => find(name)?.text,
       directoryExists: () => true,
       getDirectories: () => [],
       useCaseSensitiveFileNames: () => true,
@@ -117,6 +125,7 @@ class Session {
       resolveTypeReferenceDirectiveReferences: (/** @type {any[]} */ names) =>
         names.map(() => ({ resolvedTypeReferenceDirective: undefined })),
     };
+    return ts.createLanguageService(host, registry);
   }
 
   /** @param {string} name @param {string} text empty: no such file */
@@ -125,21 +134,32 @@ class Session {
     else if (this.files.get(name)?.text !== text) this.files.set(name, new File(text));
   }
 
-  /** @param {any} params @param {string} program its file, whose ending says what it is read as */
-  update({ code, declarations, globals }, program = "/program.ts") {
+  /** @param {any} params */
+  update({ code, declarations, globals }) {
     if (declarations !== undefined) this.set("/tools.d.ts", declarations);
     if (globals !== undefined) this.set("/inputs.d.ts", globals);
-    this.files.delete(program === "/program.ts" ? "/program.js" : "/program.ts");
-    if (this.files.get(program)?.text !== code) this.files.set(program, new File(code));
-    return program;
+    if (this.files.get(PROGRAM)?.text !== code) this.files.set(PROGRAM, new File(code));
+    return this.typed;
+  }
+
+  /** The service that reads the program as JavaScript; undefined when it has syntax of TypeScript's own. */
+  asJavaScript() {
+    this.plain ??= this.open(PLAIN_OPTIONS, PLAIN);
+    return this.plain.getSyntacticDiagnostics(PLAIN).length === 0 ? this.plain : undefined;
+  }
+
+  dispose() {
+    this.typed.dispose();
+    this.plain?.dispose();
   }
 
   /** Starts over after an error in the compiler, which is not to be trusted in the middle of something; files stay. */
   recover() {
     try {
-      this.service.dispose();
+      this.dispose();
     } catch { /* It is in the middle of something. */ }
-    this.service = ts.createLanguageService(this.host(), registry);
+    this.typed = this.open(OPTIONS, TYPED);
+    this.plain = undefined;
   }
 }
 
@@ -157,7 +177,7 @@ function open(name) {
 function forget(name) {
   const session = sessions.get(name);
   sessions.delete(name);
-  session?.service.dispose();
+  session?.dispose();
 }
 
 // ── Checking ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,19 +188,18 @@ function forget(name) {
  * @param {any} params
  */
 function check(params) {
-  const session = open(params.session), { service } = session;
-  const name = session.update(params);
-  const syntax = service.getSyntacticDiagnostics(name);
-  let program = service.getProgram();
-  if (syntax.length > 0) return answer(program, program.getSourceFile(name), syntax, MAX_SYNTAX);
-  let source = program.getSourceFile(name), found = errors(service, name);
-  if (found.some((d) => mayBeIdiom(program.getTypeChecker(), source, d))) {
-    const plain = session.update(params, "/program.js");
-    // Only a program without TypeScript's own syntax can be read as JavaScript.
-    if (service.getSyntacticDiagnostics(plain).length === 0) {
-      found = [...found.filter(isCertain), ...errors(service, plain)];
-      program = service.getProgram();
-      source = program.getSourceFile(plain);
+  const session = open(params.session), service = session.update(params);
+  const syntax = service.getSyntacticDiagnostics(TYPED);
+  let program = service.getProgram(), source = program.getSourceFile(TYPED);
+  if (syntax.length > 0) return answer(program, source, syntax, MAX_SYNTAX);
+  let found = errors(service, TYPED, source);
+  const checker = program.getTypeChecker(), read = source;
+  if (found.some((d) => mayBeIdiom(checker, read, d))) {
+    const plain = session.asJavaScript();
+    if (plain !== undefined) {
+      program = plain.getProgram();
+      source = program.getSourceFile(PLAIN);
+      found = [...found.filter(certainly(program.getTypeChecker(), source)), ...errors(plain, PLAIN, source)];
     }
   }
   const forgotten = promises(program.getTypeChecker(), source)
@@ -188,10 +207,10 @@ function check(params) {
   return answer(program, source, [...found, ...forgotten], MAX_FOUND);
 }
 
-/** @param {any} service @param {string} name @returns {any[]} */
-function errors(service, name) {
+/** @param {any} service @param {string} name @param {any} source @returns {any[]} */
+function errors(service, name, source) {
   return service.getSemanticDiagnostics(name).filter((/** @type {any} */ d) =>
-    d.category === ts.DiagnosticCategory.Error && d.file !== undefined && !isImplicitAny(d)
+    d.category === ts.DiagnosticCategory.Error && d.file !== undefined && !isImplicitAny(d) && !isOption(source, d)
   );
 }
 
@@ -209,6 +228,21 @@ const isImplicitAny = (d) => d.code === 2683 || (d.code >= 7000 && d.code < 8000
 const isIndexedPromise = (d) => (d.code === 7052 || d.code === 7053) && /type '(typeof )?Promise</.test(textOf(d));
 
 /**
+ * Whether an error is about an option that has no default, in `function f({ limit = 10, all } = {})`.
+ *
+ * @param {any} source
+ * @param {any} d
+ */
+function isOption(source, d) {
+  if (d.code !== 2339 && d.code !== 2525) return false;
+  const element = nodeAt(source, d.start)?.parent;
+  if (element === undefined || !ts.isBindingElement(element)) return false;
+  const parameter = element.parent.parent;
+  return ts.isParameter(parameter) && parameter.type === undefined && parameter.initializer !== undefined &&
+    ts.isObjectLiteralExpression(parameter.initializer);
+}
+
+/**
  * Whether an error may be none in plain JavaScript, where objects grow, fields are first mentioned when they are set,
  * and `null` and `[]` say nothing of what comes later.
  *
@@ -217,7 +251,6 @@ const isIndexedPromise = (d) => (d.code === 7052 || d.code === 7053) && /type '(
  * @param {any} d
  */
 function mayBeIdiom(checker, source, d) {
-  if (d.code === 2525) return true; // `({ limit = 10, all } = {})`
   if (d.code !== 2339 && d.code !== 2551) return /'(null|undefined|never|never\[\]|\{\})'/.test(textOf(d));
   const access = nodeAt(source, d.start)?.parent;
   if (access === undefined || !ts.isPropertyAccessExpression(access)) return false;
@@ -226,13 +259,25 @@ function mayBeIdiom(checker, source, d) {
 }
 
 /**
- * Whether an error is one however the program is read: as JavaScript, TypeScript lets `require` and missing arguments
- * pass.
+ * Which errors of a program read as TypeScript it keeps when it is read as JavaScript, where TypeScript lets more pass
+ * than we do.
  *
- * @param {any} d
+ * @param {any} checker
+ * @param {any} source read as JavaScript
  */
-const isCertain = (d) => CERTAIN.has(d.code);
+function certainly(checker, source) {
+  return (/** @type {any} */ d) => {
+    if (CERTAIN.has(d.code)) return true;
+    if (!NULLISH.has(d.code)) return false;
+    let node = nodeAt(source, d.start);
+    while (node !== undefined && node.end < d.start + d.length) node = node.parent;
+    return node !== undefined && (checker.getTypeAtLocation(node).flags & ts.TypeFlags.Any) === 0;
+  };
+}
+/** Names that do not exist, arguments that are missing. */
 const CERTAIN = new Set([2304, 2307, 2552, 2554, 2555, 2580, 2584, 2591]);
+/** What may be null or undefined: in JavaScript, if it has a type other than that of what it was first set to. */
+const NULLISH = new Set([2531, 2532, 2533, 2721, 2722, 2723, 18046, 18047, 18048, 18049]);
 
 // ── Promises nobody awaits ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -409,12 +454,12 @@ function alternatives(checker, node, code) {
   else if (ts.isObjectLiteralElement(parent)) type = checker.getContextualType(parent.parent);
   if (type === undefined) return { wanted };
   const types = type.isUnion() ? type.types : [checker.getApparentType(type)];
-  const members = types.flatMap((/** @type {any} */ t) => checker.getPropertiesOfType(t)).filter((
-    /** @type {any} */ s,
-  ) =>
-    // What tools and programs declare; what every object or array has helps nobody. Of two spellings, the first.
-    (s.flags & ts.SymbolFlags.Alias) === 0 &&
-    s.declarations?.some((/** @type {any} */ at) => !at.getSourceFile().fileName.startsWith("/lib/"))
+  const all = types.flatMap((/** @type {any} */ t) => checker.getPropertiesOfType(t));
+  // What tools and programs declare; what every object or array has helps nobody. Of two spellings, the first.
+  const isSecond = (/** @type {any} */ s) =>
+    (s.flags & ts.SymbolFlags.Alias) !== 0 && all.includes(checker.getAliasedSymbol(s));
+  const members = all.filter((/** @type {any} */ s) =>
+    s.declarations?.some((/** @type {any} */ at) => !at.getSourceFile().fileName.startsWith("/lib/")) && !isSecond(s)
   );
   return { wanted, names: [...new Set(members.map((/** @type {any} */ s) => s.name))].slice(0, MAX_NAMES) };
 }
@@ -422,7 +467,7 @@ const NAMELESS = new Set([2304, 2305, 2339, 2353, 2503, 2551, 2552, 2561, 2694, 
 
 /** What is wrong with declarations. @param {any} params */
 function verify({ declarations }) {
-  const session = new Session(), { service } = session, name = "/tools.d.ts";
+  const session = new Session(), service = session.typed, name = "/tools.d.ts";
   try {
     session.set(name, declarations || " ");
     const all = [...service.getSyntacticDiagnostics(name), ...service.getSemanticDiagnostics(name)];
@@ -437,10 +482,10 @@ function verify({ declarations }) {
 
 /** @param {any} params */
 function complete(params) {
-  const session = open(params.session), name = session.update(params), { code, offset } = params;
+  const service = open(params.session).update(params), { code, offset } = params;
   let start = offset;
   while (start > 0 && /[\p{ID_Continue}$\u200c\u200d]/u.test(code[start - 1])) start--;
-  const answer = session.service.getCompletionsAtPosition(name, offset, { includeCompletionsWithInsertText: true });
+  const answer = service.getCompletionsAtPosition(TYPED, offset, { includeCompletionsWithInsertText: true });
   const span = answer?.optionalReplacementSpan;
   if (span !== undefined) start = span.start;
   const typed = code.slice(start, offset).replace(/^["'`]/, "").toLowerCase();
@@ -457,8 +502,8 @@ function complete(params) {
 
 /** @param {any} params */
 function hover(params) {
-  const session = open(params.session), name = session.update(params);
-  const info = session.service.getQuickInfoAtPosition(name, params.offset);
+  const service = open(params.session).update(params);
+  const info = service.getQuickInfoAtPosition(TYPED, params.offset);
   if (info === undefined) return [];
   return [{
     start: info.textSpan.start,
@@ -470,8 +515,8 @@ function hover(params) {
 
 /** @param {any} params */
 function signature(params) {
-  const session = open(params.session), name = session.update(params);
-  const help = session.service.getSignatureHelpItems(name, params.offset, undefined);
+  const service = open(params.session).update(params);
+  const help = service.getSignatureHelpItems(TYPED, params.offset, undefined);
   if (help === undefined) return [];
   const show = ts.displayPartsToString;
   return [{

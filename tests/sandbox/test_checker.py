@@ -1,0 +1,460 @@
+"""The real type checker: what it finds, what it lets pass, and that nothing stops it for long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pctx_jupyter import errors, names, typegen
+from pctx_jupyter.check import Checked, CheckJob, Unchecked
+from pctx_jupyter.sandbox import checker as module
+from pctx_jupyter.sandbox.checker import Checker, open_checker
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools import Tool
+
+from .. import schemas
+from ..fakes import SOON
+
+T = TypeVar("T")
+
+ORDER = {
+    "type": "object",
+    "title": "Order",
+    "properties": {"id": {"type": "string"}, "total": {"type": "number"}, "note": {"type": ["string", "null"]}},
+    "required": ["id", "total"],
+}
+FILTER = {
+    "type": "object",
+    "properties": {"status": {"enum": ["open", "paid"]}, "limit": {"type": "integer"}},
+    "required": ["status"],
+    "additionalProperties": False,
+}
+TOOLS = [
+    Tool("sales", "load_orders", "Loads orders.", FILTER, {"type": "array", "items": ORDER}),
+    Tool("sales", "delete", "Deletes one.", {"type": "object", "properties": {"id": {"type": "string"}}}, None),
+    Tool(
+        "Math",
+        "add",
+        "",
+        {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]},
+        {"type": "number"},
+    ),
+]
+DECLARATIONS = typegen.declarations(TOOLS)
+BOMB = """
+type Build<T extends any[]> = T["length"] extends 999 ? T : Build<[...T, 1]>;
+type Double<T> = T extends [infer A, ...infer R] ? [Double<R>, Double<R>] : 1;
+let x: Double<Build<[]>> = 5;
+"""
+
+
+def job(code: str, *, session: str = "a", inputs: str = "") -> CheckJob:
+    return CheckJob(session, code, DECLARATIONS, inputs, [tool.path for tool in TOOLS])
+
+
+class Held:
+    """A checker on a loop of its own, so that all tests of this file share one process."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.opened = open_checker(Settings(), check_s=SOON)
+        self.checker: Checker = self.wait(self.opened.__aenter__())
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10 * SOON)
+
+    def check(self, code: str, **more: str) -> list[str]:
+        """What is wrong with a program, as ``line:column message``."""
+        verdict = self.wait(self.checker.check(job(code, **more)))
+        assert isinstance(verdict, Checked), verdict
+        return [f"{d.line}:{d.column} {d.message}" for d in verdict.diagnostics]
+
+    def close(self) -> None:
+        self.wait(self.opened.__aexit__(None, None, None))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[Held]:
+    holder = Held()
+    yield holder
+    holder.close()
+
+
+@asynccontextmanager
+async def hurried() -> AsyncIterator[Checker]:
+    """A checker that gives up at once, already started."""
+    async with open_checker(Settings(), check_s=0.5) as checker:
+        async with asyncio.timeout(4 * SOON):
+            while not checker.status()["ready"]:
+                await checker.check(job("1"))
+        yield checker
+
+
+# ── What passes ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "1 + 1",
+        "Sales.loadOrders({status: 'open'})",
+        "const orders = await Sales.loadOrders({status: 'open'});\norders.map((o) => o.note?.length ?? o.total)",
+        "await sales.load_orders({status: 'paid', limit: 5})",
+        "await Sales.delete({id: '1'})",
+        "Math.max(await Math.add({a: 1}), 2)",
+        "async function run() { return Sales.loadOrders({status: 'open'}); }",
+        "export default async () => 5",
+        "const unused = 5; function alsoUnused(a, b) { return a; }",
+        "try { await Sales.delete() } catch (e) { console.error(e.message) }",
+        "{a: 1}",
+        "label: for (;;) { break label }",
+        "await CALLABLE_TOOLS.execute('sales.load_orders', {}); list_functions()[0].length",
+        "await Promise.all([Sales.loadOrders({status: 'open'}), Math.add({a: 1})])",
+        "enum Colour { Red } class A { constructor(private b: number) {} }\nconst c = { d: 1 } satisfies object; c",
+        "new Map([[1, 2]]).getOrInsertComputed; Object.groupBy([1], String); Promise.try(() => 1)",
+        "setTimeout(() => {}, 5); structuredClone({}); new URL('https://a.b').searchParams.get('c')",
+        "new AbortController().signal.aborted; performance.now(); crypto.randomUUID(); atob(btoa('a'))",
+        "// @ts-nocheck\nnonsense.everywhere()",
+        "let x; x = 5; x + 1; const rows = []; rows.push({a: 1}); rows[0].a",
+    ],
+)
+def test_what_people_write_passes(held: Held, code: str) -> None:
+    assert held.check(code) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "const args = {}; args.a = 1; await Math.add(args)",
+        "const out = {ok: [], best: null}; out.ok.push(1); out.best = {id: 'x'}; out.best.id",
+        "class Queue { constructor() { this.items = []; } add(x) { this.items.push(x); } }\nnew Queue().items.length",
+        "function f({ limit = 10, all } = {}) { return all ?? limit } f()",
+        "function Point(x) { this.x = x } new Point(1).x",
+        "const cache = {}; for (const key of ['a', 'b']) { cache[key] = (cache[key] || 0) + 1 } cache",
+        "var total = 0; const add = function (n) { total += n }; add.calls = 1; add(1)",
+    ],
+)
+def test_plain_javascript_passes(held: Held, code: str) -> None:
+    assert held.check(code) == []
+
+
+# ── What does not ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        (
+            "Sales.lodOrders({status: 'open'})",
+            "1:7 Property 'lodOrders' does not exist on type 'typeof Sales'. Did you mean",
+        ),
+        ("Sale.loadOrders()", "1:1 Cannot find name 'Sale'. Did you mean 'Sales'?"),
+        ("loadOrders()", "1:1 Cannot find name 'loadOrders'. Did you mean 'Sales.loadOrders'?"),
+        (
+            "Sales.fetchAll()",
+            "1:7 Property 'fetchAll' does not exist on type 'typeof Sales'. There is: delete, loadOrders.",
+        ),
+        ("Math.ad({a: 1})", "1:6 Property 'ad' does not exist on type 'Math'. Did you mean"),
+        (
+            "\n\n  Sales.loadOrders({status: 'opn'})",
+            '3:21 Type \'"opn"\' is not assignable to type \'"open" | "paid"\'.',
+        ),
+        (
+            "Sales.loadOrders({status: 'open', limt: 1})",
+            "1:35 Object literal may only specify known properties, but 'limt'",
+        ),
+        (
+            "Sales.loadOrders({status: 'open', zzz: 1})",
+            "1:35 Object literal may only specify known properties, and 'zzz'",
+        ),
+        ("Sales.loadOrders()", "1:7 Expected 1 arguments, but got 0."),
+        ("Sales.loadOrders({})", "1:18 Argument of type '{}' is not assignable"),
+        (
+            "(await Sales.loadOrders({status: 'open'}))[0].totl",
+            "1:47 Property 'totl' does not exist on type '{ id: string;",
+        ),
+        (
+            "const [{ summ }] = await Sales.loadOrders({status: 'open'})",
+            "1:10 Property 'summ' does not exist on type '{ id: string;",
+        ),
+        ("undeclared + 1", "1:1 Cannot find name 'undeclared'."),
+        ("function f(a, b) { return a + b } f(1)", "1:35 Expected 2 arguments, but got 1."),
+        ("const o = {a: 1}; o.b", "1:21 Property 'b' does not exist on type '{ a: number; }'. There is: a."),
+        (
+            "const a = {n: null}; a.n = 5; const o = await Sales.loadOrders({status: 'open'}); o.at(0).id",
+            "1:83 Object is",
+        ),
+        ("const n: number = 'x'", "1:7 Type 'string' is not assignable to type 'number'."),
+        ("(await Sales.loadOrders({status: 'open'}))[0].note.length", "1:1 Object is possibly"),
+        ("return 5", "1:1 A 'return' statement can only be used within a function body. End the program with"),
+        ("import x from 'lodash'", "1:15 Cannot import 'lodash': a program can only call its tools"),
+        ("await import('node:fs')", "1:14 Cannot import 'node:fs': a program can only call its tools"),
+        ("import './other.ts'", "1:8 Cannot import './other.ts': a program can only call its tools"),
+        ("export * from 'https://example.com/x.ts'", "1:15 Cannot import 'https://example.com/x.ts': a program"),
+        ("type T = import('npm:zod').T; let x: T", "1:17 Cannot import 'npm:zod': a program can only call its tools"),
+        ("import fs = require('fs')", "1:21 Cannot import 'fs'"),
+        ("fetch('https://example.com')", "1:1 Cannot find name 'fetch': a program can only call its tools"),
+        ("require('fs')", "1:1 Cannot find name 'require': a program can only call its tools"),
+        ("process.env", "1:1 Cannot find name 'process': a program can only call its tools"),
+        ("document.title", "1:1 Cannot find name 'document': a program can only call its tools"),
+        ("Deno.readTextFile('/etc/passwd')", "1:1 Cannot find name 'Deno'"),
+    ],
+)
+def test_a_mistake_is_found_where_it_is(held: Held, code: str, wrong: str) -> None:
+    found = held.check(code)
+    assert found and found[-1 if code.startswith("import fs") else 0].startswith(wrong), found
+
+
+@pytest.mark.parametrize(
+    ("code", "column"),
+    [
+        ("const o = Sales.loadOrders({status: 'open'}); o.length", 49),
+        ("const o = Sales.loadOrders({status: 'open'}); o[0]", 47),
+        ("const o = Sales.loadOrders({status: 'open'}); for (const x of o) {}", 63),
+        ("const n = Math.add({a: 1}); n + 1", 29),
+        ("const n = Math.add({a: 1}); `${n}`", 32),
+        ("const n = Math.add({a: 1}); 'n: ' + n", 37),
+        ("const n = Math.add({a: 1}); if (n) {}", 33),
+        ("const n = Math.add({a: 1}); console.log(n)", 41),
+        ("const n = Math.add({a: 1}); JSON.stringify({n})", 45),
+        ("({ sum: Math.add({a: 1}) })", 9),
+        ("async function run() { return { sum: Math.add({a: 1}) } }", 38),
+        ("const run = async () => [Math.add({a: 1})]", 26),
+        ("export default { sum: Math.add({a: 1}) }", 23),
+        ("[1, 2].map((a) => Math.add({a}))", 1),
+    ],
+)
+def test_a_promise_used_as_a_value_is_to_be_awaited(held: Held, code: str, column: int) -> None:
+    (found,) = held.check(code)
+    assert found.startswith(f"1:{column} ") and found.endswith("await it first")
+
+
+def test_of_many_syntax_errors_the_first_few_are_told(held: Held) -> None:
+    verdict = held.wait(held.checker.check(job("let a = (;\n" * 50)))
+    assert isinstance(verdict, Checked) and verdict.has_more
+    assert 1 <= len(verdict.diagnostics) <= 3 and verdict.diagnostics[0].is_syntax
+    assert verdict.diagnostics[0].line == 1
+
+
+def test_of_many_errors_ten_are_told_in_order(held: Held) -> None:
+    verdict = held.wait(held.checker.check(job("\n".join(f"x{number}" for number in range(30)))))
+    assert isinstance(verdict, Checked) and verdict.has_more
+    assert [d.line for d in verdict.diagnostics] == [*range(1, 11)]
+
+
+def test_places_count_utf16_units_and_line_feeds(held: Held) -> None:
+    verdict = held.wait(held.checker.check(job("'\u2028';\r\n/* 😀 */ wrong;\n")))
+    assert isinstance(verdict, Checked)
+    (found,) = verdict.diagnostics
+    assert (found.line, found.column, found.end_line, found.end_column) == (2, 10, 2, 15)
+    assert found.frame("'\u2028';\r\n/* 😀 */ wrong;\n").splitlines()[2] == "    |          ^^^^^"
+
+
+def test_half_a_character_is_no_reason_to_fail(held: Held) -> None:
+    assert held.check("const a = '\ud800'; b") == ["1:16 Cannot find name 'b'."]
+
+
+# ── Sessions ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_inputs_are_known_until_they_change(held: Held) -> None:
+    assert held.check("orders[0].id.length", inputs="declare const orders: { id: string }[];") == []
+    assert held.check("orders[0].id.length", inputs="declare const orders: { id: number }[];") != []
+    assert held.check("orders")[0].startswith("1:1 Cannot find name 'orders'")
+
+
+def test_sessions_do_not_see_each_other(held: Held) -> None:
+    assert held.check("secret", session="b", inputs="declare const secret: string;") == []
+    for reference in ("/s1/inputs.d.ts", "/inputs.d.ts", "/s2/inputs.d.ts", "../s1/inputs.d.ts"):
+        assert held.check(f'/// <reference path="{reference}" />\nsecret', session="c") != []
+
+
+def test_a_forgotten_session_begins_anew(held: Held) -> None:
+    assert held.check("orders", session="d", inputs="declare const orders: 1;") == []
+    held.loop.call_soon_threadsafe(held.checker.forget, "d")
+    assert held.check("orders", session="d") != []
+
+
+def test_more_sessions_than_are_remembered_are_served(held: Held) -> None:
+    for _ in range(2):
+        for number in range(module.SESSIONS + 2):
+            text = f"declare const own{number}: 1;"
+            assert held.check(f"own{number}", session=f"many{number}", inputs=text) == []
+
+
+# ── Editors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_completion_offers_members_of_tools(held: Held) -> None:
+    code = "Sales.lo"
+    found = held.wait(held.checker.complete(job(code), len(code)))
+    assert (found.start, found.length, found.items[0].name) == (6, 2, "loadOrders")
+
+
+def test_completion_offers_arguments_values_and_fields(held: Held) -> None:
+    for code, name in [
+        ("Sales.loadOrders({ st", "status"),
+        ("Sales.loadOrders({ status: '", "open"),
+        ("(await Sales.loadOrders({status: 'open'}))[0].", "total"),
+        ("Sal", "Sales"),
+        ("con", "console"),
+    ]:
+        found = held.wait(held.checker.complete(job(code), len(code)))
+        assert name in [item.name for item in found.items], code
+
+
+def test_hover_and_signature_explain_a_tool(held: Held) -> None:
+    code = "/* 😀 */ Sales.loadOrders("
+    hover = held.wait(held.checker.hover(job(code), code.index("load") + 1 + 1))
+    assert hover is not None and hover.docs == "Loads orders." and "status" in hover.text
+    found = held.wait(held.checker.signature(job(code), len(code) + 1))
+    assert found is not None and "loadOrders(args: " in found.signatures[0].text
+    assert held.wait(held.checker.hover(job("  "), 1)) is None
+    assert held.wait(held.checker.signature(job("  "), 1)) is None
+
+
+async def test_a_stale_completion_is_dropped() -> None:
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        first, second = await asyncio.gather(
+            checker.complete(job("Sales.l"), 7), checker.complete(job("Sales.lo"), 8), return_exceptions=True
+        )
+        assert isinstance(first, errors.Cancelled)
+        assert not isinstance(second, BaseException) and second.items[0].name == "loadOrders"
+
+
+# ── What is out to stop it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_deep_nesting_is_survived(held: Held) -> None:
+    for deep in ("(" * 20_000 + "1" + ")" * 20_000, "[" * 20_000, "a" + ".b" * 20_000, "type A = " + "Array<" * 20_000):
+        verdict = held.wait(held.checker.check(job(deep)))
+        assert isinstance(verdict, (Checked, Unchecked))
+    assert held.check("Sales.loadOrders({status: 'open'})") == []
+    assert held.check("nonsense") != []
+
+
+async def test_a_type_bomb_goes_unchecked_and_the_next_program_is_checked() -> None:
+    async with hurried() as checker:
+        verdict = await checker.check(job(BOMB))
+        assert isinstance(verdict, Unchecked) and "more than 0.5 s" in verdict.reason
+        starts = checker.status()["starts"]
+        assert isinstance(await checker.check(job(BOMB)), Unchecked)  # remembered
+        assert checker.status()["starts"] == starts
+        async with asyncio.timeout(4 * SOON):
+            while isinstance(verdict, Unchecked):
+                verdict = await checker.check(job("Sales.loadOrders({status: 'open'})"))
+        assert verdict == Checked()
+
+
+async def test_one_sessions_bombs_delay_another_no_longer_than_the_limit() -> None:
+    async with hurried() as checker:
+        async with asyncio.timeout(4 * SOON):
+            bombs = [asyncio.create_task(checker.check(job(BOMB + " " * n))) for n in range(20)]
+            await asyncio.sleep(0)
+            await checker.check(job("1", session="b"))
+            assert not bombs[-1].done() or all(isinstance(bomb.result(), Unchecked) for bomb in bombs if bomb.done())
+            await asyncio.gather(*bombs)
+
+
+async def test_a_process_killed_from_outside_is_replaced() -> None:
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        assert await checker.check(job("1")) == Checked()
+        os.kill(checker._worker.pid, signal.SIGKILL)  # type: ignore[union-attr]
+        async with asyncio.timeout(4 * SOON):
+            while await checker.check(job("1")) != Checked():
+                pass
+        assert checker.status()["starts"] == 2
+
+
+async def test_whoever_stops_waiting_disturbs_nobody() -> None:
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        waiting = [asyncio.create_task(checker.check(job(f"{n}"))) for n in range(5)]
+        await asyncio.sleep(0)
+        for task in waiting[1:4]:
+            task.cancel()
+        assert [await waiting[0], await waiting[4]] == [Checked(), Checked()]
+
+
+async def test_nothing_is_left_when_it_is_closed() -> None:
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        waiting = asyncio.create_task(checker.check(job("1")))
+        assert await checker.check(job("2")) == Checked()
+        worker = checker._worker
+        assert worker is not None
+        await waiting
+        last = asyncio.create_task(checker.check(job("3" * 100_000)))
+        await asyncio.sleep(0)
+    assert isinstance(await last, (Checked, Unchecked))
+    assert worker.ended.done()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
+
+
+async def test_closed_while_it_starts_it_leaves_nothing() -> None:
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        waiting = asyncio.create_task(checker.check(job("1")))
+        await asyncio.sleep(0)
+    assert isinstance(await waiting, Unchecked)
+
+
+async def test_without_deno_a_check_says_what_is_missing() -> None:
+    async with open_checker(Settings(deno="/nowhere/deno"), check_s=SOON) as checker:
+        verdict = await checker.check(job("1"))
+        assert isinstance(verdict, Unchecked) and "/nowhere/deno" in verdict.reason
+        assert checker.status()["trouble"] == verdict.reason
+        with pytest.raises(errors.Busy, match="/nowhere/deno"):
+            await checker.hover(job("1"), 0)
+
+
+# ── Declarations ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_declared_are_the_globals_a_sandbox_leaves() -> None:
+    runtime = Path(module.__file__).parent / "runtime"
+    text = (runtime / "globals.d.ts").read_text()
+    declared = set(re.findall(r"^declare (?:var|const|class|function) (\w+)", text, re.MULTILINE))
+    allowed = re.search(r"const ALLOWED = new Set\(\s*`([^`]+)`", (runtime / "runner.js").read_text())
+    assert allowed is not None
+    ecmascript = names.CONSTRUCTORS | names.OBJECTS | names.NAMESPACES | names.FUNCTIONS
+    ecmascript |= {"Infinity", "NaN", "globalThis", "undefined"}
+    assert declared == set(allowed[1].split()) - ecmascript | {"CALLABLE_TOOLS", "list_functions"}
+
+
+def test_wrong_declarations_are_found(held: Held) -> None:
+    found = held.wait(held.checker.verify("declare namespace A {\n  function b(): Missing;\n}"))
+    assert [(d.line, d.message) for d in found.diagnostics] == [(2, "Cannot find name 'Missing'.")]
+    assert held.wait(held.checker.verify(DECLARATIONS)) == Checked()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schemas.documents(), schemas.documents())
+def test_declarations_of_any_schema_compile(held: Held, given_schema: Any, returned: Any) -> None:
+    tools = [Tool("odd", "tool", "", given_schema, returned), Tool("Math", "odd", "", returned, given_schema)]
+    text = typegen.declarations(tools)
+    assert held.wait(held.checker.verify(text)) == Checked(), text
+
+
+@pytest.mark.parametrize("name", sorted(names.GLOBALS))
+def test_a_namespace_may_have_the_name_of_any_global(held: Held, name: str) -> None:
+    tool = Tool(name, "extra_tool", "", {"type": "object"}, {"type": "string"})
+    text = typegen.declarations([tool])
+    assert held.wait(held.checker.verify(text)) == Checked(), text
+    code = f"(await {tool.path}({{}})).length; (await {name}.{tool.tool_name}({{}})).length"
+    verdict = held.wait(held.checker.check(CheckJob("globals", code, text)))
+    assert verdict == Checked(), verdict
