@@ -49,3 +49,18 @@ async def time_ms(
         await work()
         took.append(time.perf_counter() - start)
     return 1000 * median(took)
+
+
+async def paired_ms(
+    ours: Callable[[], Awaitable[float]], base: Callable[[], Awaitable[float]], *, runs: int = RUNS
+) -> tuple[float, float]:
+    """The medians of two durations in milliseconds, taken in turns, so that a busy moment meets both."""
+    took: list[tuple[float, float]] = [(await ours(), await base()) for _ in range(runs)]
+    return 1000 * median(one for one, _ in took), 1000 * median(other for _, other in took)
+
+
+async def seconds(work: Awaitable[object]) -> float:
+    """How long one awaitable takes."""
+    start = time.perf_counter()
+    await work
+    return time.perf_counter() - start

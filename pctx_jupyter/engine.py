@@ -15,6 +15,7 @@ from . import __version__
 from . import jsonrpc as rpc
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .local_tools import Guard, LocalTools, admit
+from .sandbox.checker import Checker, open_checker
 from .sandbox.pool import Pool, open_pool
 from .session import Registry
 from .settings import Settings
@@ -31,14 +32,21 @@ class Engine:
         registry: Its sessions.
     """
 
-    def __init__(self, settings: Settings, pool: Pool) -> None:
+    def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
         self.settings = settings
-        self.registry = Registry(pool.run, settings, time.monotonic)
-        self._pool = pool
+        self.registry = Registry(
+            pool.run, settings, time.monotonic, checker.check, on_close=lambda session: checker.forget(session.id)
+        )
+        self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
 
     def open_door(self, send: Send, *, guard: Guard = admit) -> LocalTools:
-        """Open a session for one client that `send` reaches; its first frame leaves at once."""
+        """Open a session for one client that `send` reaches; its first frame leaves at once.
+
+        The type checker starts with the first client, not before: an idle server need not pay for it.
+        """
+        if self.settings.typecheck:
+            self._checker.warm()
         door = LocalTools(self.registry, self.settings, send, guard=guard)
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
@@ -60,6 +68,7 @@ class Engine:
             "tools": sum(len(session.catalog) for session in self.registry),
             "executions": sum(len(session.executions) for session in self.registry),
             "sandbox": self._pool.status(),
+            "checker": self._checker.status(),
         }
 
     async def stop(self) -> None:
@@ -74,8 +83,8 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
 
     Opening never fails for want of Deno: then each execution is refused with the cause, and `Engine.status` says it.
     """
-    async with open_pool(settings) as pool:
-        engine = Engine(settings, pool)
+    async with open_pool(settings) as pool, open_checker(settings, check_s=settings.check_s) as checker:
+        engine = Engine(settings, pool, checker)
         sweeper = asyncio.create_task(_expire(engine.registry))
         try:
             yield engine

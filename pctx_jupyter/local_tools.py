@@ -114,13 +114,20 @@ class LocalTools:
         result = await self.session.execute(
             asked.code,
             timeout_s=asked.timeout_s,
+            typecheck=asked.typecheck,
             tools=asked.tools,
             inputs=asked.inputs,
             execution_id=execution_id,
             emit=self._teller(execution_id) if asked.events and execution_id is not None else lambda event: None,
         )
         return wire.Executed(
-            result.value, result.stdout, result.stderr, True, result.execution_id, round(result.duration_s, 6)
+            result.value,
+            result.stdout,
+            result.stderr,
+            success=True,
+            execution_id=result.execution_id,
+            duration_s=round(result.duration_s, 6),
+            unchecked=result.unchecked,
         )
 
     def _teller(self, execution_id: str) -> Callable[[Event], None]:

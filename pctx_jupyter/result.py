@@ -54,13 +54,21 @@ Emit = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A program that ended well. `value` is its value as JSON; `duration_s` counts from its start to its answer."""
+    """A program that ended well.
+
+    Args:
+        value: Its value, as JSON.
+        stdout, stderr: What it printed.
+        duration_s: Seconds from the request to its answer.
+        unchecked: Why its types were not checked though they should have been; None: they were, or nobody asked.
+    """
 
     execution_id: str
     value: Raw
     stdout: str
     stderr: str
     duration_s: float
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw
 
-from . import diagnostics, errors, names
+from . import check as checks
+from . import diagnostics, errors, names, typegen
+from .check import Check, CheckJob, Unchecked
 from .program import Program, prepare
 from .result import CallEnded, CallStarted, Emit, Event, Failure, Output, Result
 from .settings import Limits, Settings
@@ -104,16 +106,17 @@ class Session:
         run: Runs a program.
         settings: Limits and sizes.
         clock: Monotonic seconds.
+        check: Checks a program's types; None: nobody does.
     """
 
-    def __init__(self, id: str, run: Run, settings: Settings, clock: Clock) -> None:
+    def __init__(self, id: str, run: Run, settings: Settings, clock: Clock, check: Check | None = None) -> None:
         self.id = id
         self.catalog = Catalog(limit=settings.tools)
         self.executions: dict[str, Execution] = {}
         self.is_attached = False
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
-        self._run, self._settings, self._clock = run, settings, clock
+        self._run, self._settings, self._clock, self._check = run, settings, clock, check
 
     def register(self, tool: Tool, serve: Serve, *, replace: bool = False) -> None:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
@@ -126,6 +129,7 @@ class Session:
         code: str,
         *,
         timeout_s: float | None = None,
+        typecheck: bool | None = None,
         tools: list[str] | None = None,
         inputs: Mapping[str, Raw] | None = None,
         execution_id: str | None = None,
@@ -136,19 +140,21 @@ class Session:
         Args:
             code: TypeScript or JavaScript, as the user wrote it.
             timeout_s: Wall clock it may take; None: the default.
+            typecheck: Whether its types are checked first; None: as the settings say.
             tools: Patterns of the tools it may call (``Sales.*``); None: all of the session.
             inputs: Constants it finds, JSON by name.
             execution_id: The caller's name for this execution; None: one is made.
             emit: Hears its events as they happen, all of them before this returns.
 
         Raises:
-            ExecutionFailed: The program failed; `LimitExceeded` when it was stopped at a limit.
+            ExecutionFailed: The program failed; `LimitExceeded` when it was stopped at a limit, `TypesWrong` when its
+                types were wrong and it did not run.
             ExecutionTimeout: It ran too long.
             InvalidParams, ToolNotFound: The request is wrong; nothing ran.
             Busy, SandboxUnavailable: It could not start.
         """
         inputs = inputs or {}
-        self._check(code, timeout_s, inputs, execution_id)
+        self._validate(code, timeout_s, inputs, execution_id)
         offered = self.catalog.matching(tools)
         namespaces = globals_of(offered)
         if hidden := namespaces.keys() & inputs.keys():
@@ -164,6 +170,7 @@ class Session:
         job = Job(execution.id, prepare(code), namespaces, inputs, execution.limits)
         self.executions[execution.id] = execution
         try:
+            unchecked = await self._check_types(code, offered, inputs, typecheck)
             value = await self._run(job, lambda path, arguments: self._call(execution, path, arguments), execution.hear)
         except ProgramThrew as error:
             failure = diagnostics.failure(error.thrown, job.program)
@@ -176,9 +183,37 @@ class Session:
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
-        return Result(execution.id, value, **execution.output(), duration_s=self._clock() - execution.started_at)
+        return Result(
+            execution.id,
+            value,
+            **execution.output(),
+            duration_s=self._clock() - execution.started_at,
+            unchecked=unchecked,
+        )
 
-    def _check(self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None) -> None:
+    async def _check_types(
+        self, code: str, offered: list[Tool], inputs: Mapping[str, Raw], typecheck: bool | None
+    ) -> str | None:
+        """Refuse a program whose types are wrong; returns why it was not checked, if it should have been."""
+        if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
+            return None
+        job = CheckJob(
+            session=self.id,
+            code=code,
+            declarations=typegen.declarations(offered),
+            globals="".join(f"declare const {name}: any;\n" for name in inputs),
+            tools=[tool.path for tool in offered],
+        )
+        verdict = await self._check(job)
+        if isinstance(verdict, Unchecked):
+            return verdict.reason
+        if (failure := checks.failure(verdict, code)) is not None:
+            raise errors.TypesWrong(failure)
+        return None
+
+    def _validate(
+        self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None
+    ) -> None:
         if len(code.encode("utf-8", "surrogatepass")) > self._settings.program_bytes:
             raise errors.InvalidParams(
                 f"Cannot run program: it has more than {self._settings.program_bytes:,} bytes (Pctx.program_bytes); "
@@ -215,10 +250,23 @@ class Session:
 
 
 class Registry:
-    """The sessions of one engine: a dict with an expiry rule. It is given a clock and does not look at one."""
+    """The sessions of one engine: a dict with an expiry rule. It is given a clock and does not look at one.
 
-    def __init__(self, run: Run, settings: Settings, clock: Clock) -> None:
-        self._run, self._settings, self._clock = run, settings, clock
+    Args:
+        run, settings, clock, check: As each `Session` gets them.
+        on_close: Hears of each session that is closed, once.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        settings: Settings,
+        clock: Clock,
+        check: Check | None = None,
+        on_close: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._on_close = on_close
         self._sessions: dict[str, Session] = {}
 
     def __iter__(self) -> Iterator[Session]:
@@ -229,7 +277,7 @@ class Registry:
 
     def open(self) -> Session:
         """Open a session under a new id of 128 random bits."""
-        session = Session(secrets.token_urlsafe(16), self._run, self._settings, self._clock)
+        session = Session(secrets.token_urlsafe(16), self._run, self._settings, self._clock, self._check)
         self._sessions[session.id] = session
         return session
 
@@ -239,8 +287,9 @@ class Registry:
 
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""
-        self._sessions.pop(session.id, None)
-        log.info("session %s = closed", session.id[:8])
+        if self._sessions.pop(session.id, None) is not None:
+            self._on_close(session)
+            log.info("session %s = closed", session.id[:8])
 
     def expire(self) -> list[Session]:
         """Close the sessions that nobody is connected to, nothing runs in, and nobody used for `session_idle_s`."""

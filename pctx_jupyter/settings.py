@@ -63,6 +63,12 @@ class Settings:
         least=1,
         most=2,
     )
+    typecheck: bool = _setting(
+        True, "Check a program's types before it runs, and refuse it when they are wrong; a request may ask otherwise."
+    )
+    check_s: float = _setting(
+        3.0, "Seconds a type check may take, and as many it may wait for its turn; then the program runs unchecked."
+    )
     jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
     deno: str = _setting("", "Path of the Deno executable; empty: the one that came with the deno package.")
 

@@ -83,8 +83,8 @@ class Success(msgspec.Struct):
     success: bool = True
 
 
-class Executed(msgspec.Struct):
-    """Result of ``execute``."""
+class Executed(msgspec.Struct, omit_defaults=True):
+    """Result of ``execute``; `unchecked` says why its types were not checked though they should have been."""
 
     value: Raw
     stdout: str
@@ -92,6 +92,7 @@ class Executed(msgspec.Struct):
     success: bool
     execution_id: str
     duration_s: float
+    unchecked: str | None = None
 
 
 class SessionCreated(msgspec.Struct):
@@ -149,7 +150,7 @@ class CallTool(msgspec.Struct):
     """A program calls a tool by its path."""
 
     name: str
-    arguments: Raw | None = None
+    arguments: Raw | UnsetType = UNSET
 
 
 class Printed(msgspec.Struct):

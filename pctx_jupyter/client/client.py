@@ -123,12 +123,11 @@ class PctxClient:
             return
         keeper.cancel()
         await asyncio.wait([keeper])
-        gone = errors.ConnectionLost("Connection closed: this client disconnected")
         if self.ws is None:
-            _settle(self._next, gone)
+            _settle(self._next, errors.CannotConnect("Cannot ask: this client disconnected"))
         else:
             channel = self.ws
-            channel.close(gone)
+            channel.close(errors.ConnectionLost("Connection closed: this client disconnected"))
             await channel.closed()
 
     async def __aenter__(self) -> Self:

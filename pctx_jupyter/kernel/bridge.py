@@ -176,8 +176,10 @@ class _Life:
         self._main: asyncio.Task[None] | None = None
         self._is_closing = False
         self._running: dict[str, Running] = {}
+        self._offered_to: Home | None = None
         self._offered: dict[_Name, PythonTool] = {}
         self._offering = asyncio.Lock()
+        self._leave: asyncio.Future[None]
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
         self._thread.start()
 
@@ -220,23 +222,30 @@ class _Life:
             self._main.cancel()
 
     async def _live(self) -> None:
-        closing = self.loop.create_future()  # until this task is cancelled
         try:
-            try:
-                async with self._open_home() as home:
-                    self.home.set_result(home)
-                    try:
-                        await closing
-                    finally:
-                        await self._end_running()
-            except Exception as error:
-                if self.home.done():
-                    raise
-                log.exception("bridge = cannot open a home")
-                self.home.set_exception(error)
-                await closing  # for those who are on their way to hear of it
+            while True:
+                self._leave = self.loop.create_future()
+                await self._stay()
         finally:
             await self._end_running()
+
+    async def _stay(self) -> None:
+        """Open a home and stay there until it is to be left for another, or this task is cancelled."""
+        opening = self.home
+        try:
+            async with self._open_home() as home:
+                opening.set_result(home)
+                try:
+                    await self._leave
+                except asyncio.CancelledError:
+                    await self._end_running()  # as long as there is a home to say it to
+                    raise
+        except Exception as error:
+            if opening.done():
+                raise
+            log.exception("bridge = cannot open a home")
+            opening.set_exception(error)
+            await self._leave  # for those who are on their way to hear of it
 
     async def _end_running(self) -> None:
         self._is_closing = True
@@ -251,6 +260,13 @@ class _Life:
 
     async def _opened(self) -> Home:
         return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
+
+    async def _opened_instead(self, of: Home) -> Home:
+        """Leave a home where nobody can be reached, unless that was done already; returns the one that follows."""
+        if self.home.done() and self.home.exception() is None and self.home.result() is of:
+            self.home = concurrent.futures.Future()
+            self._leave.set_result(None)
+        return await self._opened()
 
     def start(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
         assert asked.execution_id is not None
@@ -269,8 +285,12 @@ class _Life:
         outcome: wire.Executed | Exception
         try:
             home = await self._opened()
-            await self._offer(home, tools)
-            outcome = await home.client.execute(asked, hear=partial(_hear, running))
+            try:
+                outcome = await self._execute_at(home, running, asked, tools)
+            except errors.CannotConnect as error:  # so nothing was asked: a server gone, or one that forgot this kernel
+                log.warning("bridge = looks for another home: %s", error)
+                home = await self._opened_instead(home)
+                outcome = await self._execute_at(home, running, asked, tools)
         except asyncio.CancelledError:
             outcome = _closed()
         except Exception as error:
@@ -279,11 +299,19 @@ class _Life:
             del self._running[asked.execution_id]
         running.cell.post(Ended(outcome))
 
+    async def _execute_at(
+        self, home: Home, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]
+    ) -> wire.Executed:
+        await self._offer(home, tools)
+        return await home.client.execute(asked, hear=partial(_hear, running))
+
     # tools
 
     async def _offer(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
         """Tell the engine which tools came, changed and went since the last program."""
         async with self._offering:
+            if self._offered_to is not home:
+                self._offered_to, self._offered = home, {}
             for namespace, name in self._offered.keys() - tools.keys():
                 del self._offered[namespace, name]
                 try:

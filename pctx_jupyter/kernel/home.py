@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -73,11 +74,21 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
                 home = await stack.enter_async_context(_at_server(url, environment.get(TOKEN, "")))
             except errors.PctxError as error:
                 log.warning("home = not at the server: %s", error)
-                why = error.message
+                why = _refused(error) or error.message
             else:
                 yield home
                 return
         yield await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(url)))
+
+
+def _refused(error: errors.PctxError) -> str | None:
+    """What to say of a server that does not take this kernel's token; None: it is something else."""
+    if isinstance(error, errors.CannotConnect) and error.http_status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return (
+            f"the Jupyter server refused this kernel's own token ({error.http_status}): it was started anew, or is "
+            "another one; restart the kernel to be known there"
+        )
+    return None
 
 
 @asynccontextmanager

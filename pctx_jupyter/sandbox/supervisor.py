@@ -11,7 +11,7 @@ import asyncio
 import logging
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from .. import errors, wire
 from .. import jsonrpc as rpc
@@ -32,13 +32,6 @@ GRACE_S = 1.0
 """Seconds cancelled tool calls have to end in before the program's end is reported; they take one turn of the loop."""
 MARKER_BYTES = 100
 """Bytes the sandbox's own note about cut output may take beyond the limit."""
-
-
-class Call(msgspec.Struct):
-    """Parameters of a program's ``call``: a tool's path and, unless the program gave none, arguments."""
-
-    name: str
-    arguments: Raw | UnsetType = UNSET
 
 
 class Supervisor:
@@ -128,7 +121,7 @@ class Supervisor:
     def _act(self, message: rpc.Request | rpc.Notification | rpc.Answer | rpc.Refusal | Withdrawn) -> None:
         match message:
             case rpc.Request(id, wire.CALL, params):
-                self._call(id, wire.read(params, Call, wire.CALL))
+                self._call(id, wire.read(params, wire.CallTool, wire.CALL))
             case rpc.Notification(wire.OUTPUT, params):
                 printed = wire.read(params, wire.Printed, wire.OUTPUT)
                 self._print(printed.stream, printed.text)
@@ -148,7 +141,7 @@ class Supervisor:
 
     # its calls
 
-    def _call(self, id: rpc.Id, call: Call) -> None:
+    def _call(self, id: rpc.Id, call: wire.CallTool) -> None:
         if call.arguments is not UNSET and memoryview(call.arguments).nbytes > self._limits.result_bytes:
             self._too_large("the arguments of a tool call have")
             return
@@ -161,7 +154,7 @@ class Supervisor:
         if len(self._calls) >= self._limits.calls_in_flight:
             self._worker.pause()
 
-    async def _answer(self, id: rpc.Id, call: Call) -> None:
+    async def _answer(self, id: rpc.Id, call: wire.CallTool) -> None:
         try:
             try:
                 async with asyncio.timeout(self._limits.call_s) as limit:
