@@ -28,6 +28,7 @@ from ..result import Output
 from .inbox import Inbox
 from .loops import Outside, run_private
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_DEPTH = 8
@@ -237,7 +238,7 @@ class WaitingCell(Generic[T]):
             job.settle(outcome)
 
     @types.coroutine
-    def _stepwise(self, work: Awaitable[T]) -> Generator[Any, Any, T]:
+    def _stepwise(self, work: Awaitable[S]) -> Generator[Any, Any, S]:
         """Await something, so that an interrupt is raised inside it while one of its steps runs."""
         steps = work.__await__()
         resume = partial(steps.send, None)
@@ -245,7 +246,7 @@ class WaitingCell(Generic[T]):
             try:
                 awaited = self._interruptible(resume)
             except StopIteration as stop:
-                result: T = stop.value
+                result: S = stop.value
                 return result
             try:
                 resume = partial(steps.send, (yield awaited))
@@ -276,7 +277,7 @@ class WaitingCell(Generic[T]):
             signal.signal(signal.SIGINT, before)
             self._is_heeding = False
 
-    def _interruptible(self, call: Callable[[], T]) -> T:
+    def _interruptible(self, call: Callable[[], S]) -> S:
         # No call and no jump but the tool's own between these lines: only there does Python look for signals.
         self._is_in_tool = True
         try:
