@@ -1,6 +1,7 @@
 """The build step: puts the TypeScript compiler into the package, so that whoever installs it needs no Node.
 
-Fetched by npm, as the user has it configured, after the lock file in ``typescript/``, which pins versions and hashes.
+Fetched by npm, as the user has it configured, after the lock file in ``pctx_jupyter/sandbox/typescript/``, which pins
+versions and hashes.
 What comes of it is not in git, but in wheels and source archives: where it is there already, nothing is fetched.
 
 Also a command, for a checkout that is used without being installed: ``python hatch_build.py``.
@@ -20,7 +21,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
-LOCK = ROOT / "typescript"
+LOCK = ROOT / "pctx_jupyter" / "sandbox" / "typescript"
 OUT = ROOT / "pctx_jupyter" / "sandbox" / "runtime" / "vendor"
 TYPESCRIPT = json.loads((LOCK / "package.json").read_text("utf-8"))["dependencies"]["typescript"]
 VERSION = f"TypeScript {TYPESCRIPT}, put together as of 1\n"
