@@ -186,7 +186,8 @@ class _Life:
     @property
     def is_of_use(self) -> bool:
         """Whether the home is open, or opening."""
-        return not self._is_closing and not (self.home.done() and self.home.exception() is not None)
+        home = self.home  # once: another may be in its place at any moment
+        return not self._is_closing and not (home.done() and home.exception() is not None)
 
     # the main thread
 
@@ -288,7 +289,7 @@ class _Life:
             try:
                 outcome = await self._execute_at(home, running, asked, tools)
             except errors.CannotConnect as error:  # so nothing was asked: a server gone, or one that forgot this kernel
-                log.warning("bridge = looks for another home: %s", error)
+                log.info("bridge = looks for another home: %s", error)
                 home = await self._opened_instead(home)
                 outcome = await self._execute_at(home, running, asked, tools)
         except asyncio.CancelledError:
@@ -312,21 +313,22 @@ class _Life:
         async with self._offering:
             if self._offered_to is not home:
                 self._offered_to, self._offered = home, {}
-            for namespace, name in self._offered.keys() - tools.keys():
-                del self._offered[namespace, name]
+            offered = self._offered
+            for namespace, name in offered.keys() - tools.keys():
+                del offered[namespace, name]
                 try:
                     await home.client.unregister_tool(namespace, name)
                 except errors.ToolNotFound:
                     log.debug("bridge = %s.%s had gone already", namespace, name)
-            changed = [tool for name, tool in tools.items() if self._offered.get(name) is not tool]
-            await asyncio.gather(*(self._offer_one(home, tool) for tool in changed))
+            changed = [tool for name, tool in tools.items() if offered.get(name) is not tool]
+            await asyncio.gather(*(self._offer_one(home, tool, offered) for tool in changed))
 
-    async def _offer_one(self, home: Home, tool: PythonTool) -> None:
+    async def _offer_one(self, home: Home, tool: PythonTool, offered: dict[_Name, PythonTool]) -> None:
         asked = wire.RegisterTool(
             tool.namespace, tool.name, tool.description, tool.input_schema, tool.output_schema, replace=True
         )
         await home.client.offer(asked, partial(self._serve, tool))
-        self._offered[tool.namespace, tool.name] = tool
+        offered[tool.namespace, tool.name] = tool
 
     async def _serve(self, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
         """Have the waiting cell run a tool."""

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -326,14 +325,7 @@ def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: 
 
 def test_a_kernel_of_a_server_runs_its_programs_there(tmp_path: Path) -> None:
     with server_process(f"--KernelManager.connection_dir={tmp_path}") as server:
-        request = urllib.request.Request(f"{server.url}api/kernels", data=b"{}", headers=server.headers, method="POST")
-        urllib.request.urlopen(request, timeout=START).close()
-        [command] = (
-            command
-            for child in psutil.Process(server.process.pid).children()
-            if "ipykernel_launcher" in (command := child.cmdline())
-        )
-        client = BlockingKernelClient(connection_file=command[-1])
+        client = BlockingKernelClient(connection_file=server.start_kernel().cmdline()[-1])
         client.load_connection_file()
         try:
             connect(client)

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 START_S = 60
 """Seconds a server may take to start on a busy machine."""
 
@@ -32,17 +34,26 @@ STOP_S = 5
 class ServerProcess:
     """One running server.
 
+    Args:
+        folder: Where all its folders are.
+        options: More of its command line.
+        like: One that has stopped; this one has its address and its token.
+
     Attributes:
         url: Its base URL, ``http://127.0.0.1:port/some/base/``.
         token: Its token.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def __init__(self, folder: Path, *options: str, like: ServerProcess | None = None) -> None:
+        if like is None:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port: int = free.getsockname()[1]
+        else:
+            self.port = like.port
+        port = self.port
         self.url = f"http://127.0.0.1:{port}/some/base/"
-        self.token = secrets.token_hex(16)
+        self.token: str = secrets.token_hex(16) if like is None else like.token
         self._log: list[str] = []
         folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         self.process = subprocess.Popen(
@@ -68,6 +79,16 @@ class ServerProcess:
         if self.process.poll() is not None:
             self._reader.join(STOP_S)
         return "".join(self._log)
+
+    def start_kernel(self) -> psutil.Process:
+        """Have it start a kernel, as a notebook would."""
+        request = urllib.request.Request(f"{self.url}api/kernels", data=b"{}", headers=self.headers, method="POST")
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=START_S):
+            pass
+        children = psutil.Process(self.process.pid).children()
+        kernels = [child for child in children if "ipykernel_launcher" in child.cmdline()]
+        return max(kernels, key=lambda child: child.create_time())
 
     @property
     def headers(self) -> dict[str, str]:
@@ -106,10 +127,10 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(*options: str) -> Iterator[ServerProcess]:
+def server_process(*options: str, like: ServerProcess | None = None) -> Iterator[ServerProcess]:
     """Start a server, and stop it on the way out."""
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder), *options)
+        server = ServerProcess(Path(folder), *options, like=like)
         try:
             yield server
         finally:
