@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors, wire
 from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.check import Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Output
 from pctx_jupyter.session import Job, ProgramStopped, ProgramThrew, Registry, ServeCall, Session
 from pctx_jupyter.settings import Settings
@@ -107,6 +109,74 @@ async def test_a_program_stopped_at_a_limit_names_it() -> None:
 
     with pytest.raises(errors.LimitExceeded, match="memory_mb"):
         await session(FakeSandbox(act)).execute("1")
+
+
+def diagnostic(severity: Literal["error", "warning"]) -> Diagnostic:
+    return Diagnostic("Property 'lod' does not exist. Did you mean 'load'?", 2551, severity, 1, 7, 1, 10)
+
+
+class FakeChecker:
+    """A `Check` with one verdict; remembers what it was asked."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.jobs: list[CheckJob] = []
+        self._verdict = verdict
+
+    async def __call__(self, job: CheckJob) -> Verdict:
+        self.jobs.append(job)
+        return self._verdict
+
+
+def checked_session(sandbox: FakeSandbox, checker: FakeChecker, settings: Settings | None = None) -> Session:
+    return Registry(sandbox, settings or Settings(), FakeClock(), checker).open()
+
+
+async def test_a_program_with_wrong_types_does_not_run() -> None:
+    sandbox, checker = FakeSandbox(), FakeChecker(Checked((diagnostic("error"),)))
+    with pytest.raises(errors.TypesWrong, match="Did you mean 'load'") as refused:
+        await checked_session(sandbox, checker).execute("Sales.lod()")
+    assert (refused.value.failure.line, refused.value.failure.column) == (1, 7)
+    assert sandbox.jobs == []
+
+
+async def test_a_program_runs_when_only_warned_of() -> None:
+    sandbox, checker = FakeSandbox(), FakeChecker(Checked((diagnostic("warning"),)))
+    assert (await checked_session(sandbox, checker).execute("1")).unchecked is None
+    assert len(sandbox.jobs) == 1
+
+
+async def test_a_program_that_could_not_be_checked_runs_and_its_result_says_why() -> None:
+    result = await checked_session(FakeSandbox(), FakeChecker(Unchecked("It took too long."))).execute("1")
+    assert result.unchecked == "It took too long."
+
+
+async def test_a_check_knows_the_offered_tools_and_no_others() -> None:
+    checker = FakeChecker(Checked())
+    one = checked_session(FakeSandbox(), checker)
+    one.register(Tool("math", "double"), double)
+    one.register(Tool("sales", "load"), double)
+    await one.execute("1", tools=["Math.*"])
+    (job,) = checker.jobs
+    assert (job.session, job.code, list(job.tools)) == (one.id, "1", ["Math.double"])
+    assert "double" in job.declarations and "load" not in job.declarations
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "checks"), [(True, None, 1), (True, False, 0), (False, None, 0), (False, True, 1)]
+)
+async def test_a_request_may_ask_for_a_check_or_for_none(setting: bool, asked: bool | None, checks: int) -> None:
+    checker = FakeChecker(Checked())
+    await checked_session(FakeSandbox(), checker, Settings(typecheck=setting)).execute("1", typecheck=asked)
+    assert len(checker.jobs) == checks
+
+
+def test_who_listens_hears_once_of_each_session_that_closes() -> None:
+    closed: list[Session] = []
+    registry = Registry(FakeSandbox(), Settings(), FakeClock(), on_close=closed.append)
+    one = registry.open()
+    registry.close(one)
+    registry.close(one)
+    assert closed == [one]
 
 
 async def test_time_limits_are_the_requests_up_to_the_longest() -> None:

@@ -115,6 +115,8 @@ class PctxMagics(Magics):
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
         from . import display, values
 
+        if outcome.unchecked is not None:
+            sys.stderr.write(f"pctx: ran without a type check. {outcome.unchecked}\n")
         value = values.from_json(outcome.value)
         if chosen.output is not None:
             self._shell.user_ns[chosen.output] = value
@@ -128,7 +130,7 @@ class PctxMagics(Magics):
             home = self.bridge.home.result(0)
             if home.is_second_choice and not self._has_told_home:
                 self._has_told_home = True
-                sys.stderr.write(f"pctx: {home.why}. Programs run in an engine of this kernel instead.\n")
+                sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
 
 
 def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
