@@ -73,7 +73,7 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
             try:
                 home = await stack.enter_async_context(_at_server(url, environment.get(TOKEN, "")))
             except errors.PctxError as error:
-                log.warning("home = not at the server: %s", error)
+                log.info("home = not at the server: %s", error)
                 why = _refused(error) or error.message
             else:
                 yield home

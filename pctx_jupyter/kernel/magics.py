@@ -9,6 +9,7 @@ in them there.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import sys
@@ -153,6 +154,7 @@ def load(shell: InteractiveShell) -> None:
     """Load the magics into a shell, and begin to open the engine in the background; does nothing the second time."""
     if hasattr(shell, "_pctx"):
         return
+    _log_own_faults_only()
     magics = PctxMagics(shell)
     shell._pctx = magics  # type: ignore[attr-defined]  # rewritten cells find it there
     shell.register_magics(magics)
@@ -160,6 +162,15 @@ def load(shell: InteractiveShell) -> None:
         shell.input_transformers_cleanup.append(magics.transform)
     atexit.register(magics.bridge.close)
     magics.bridge.open()
+
+
+def _log_own_faults_only() -> None:
+    """Keep the log out of cells but for faults of ours: of everything else the cell that asked is told anyway."""
+    ours = logging.getLogger("pctx_jupyter")
+    if not ours.handlers:
+        handler = logging.StreamHandler()
+        handler.addFilter(lambda record: record.exc_info is not None)
+        ours.addHandler(handler)
 
 
 def unload(shell: InteractiveShell) -> None:

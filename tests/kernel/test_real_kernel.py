@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from ..server.process import server_process
-from .real_kernel import SOON, START, RealKernel, connect
+from .real_kernel import SOON, START, RealKernel, connect, open_kernel
 
 FORMS = {"awaited": "", "under %%time": "%%time\n"}
 forms = pytest.mark.parametrize("head", FORMS.values(), ids=FORMS.keys())
@@ -198,10 +199,30 @@ def test_a_kernel_whose_server_is_gone_says_once_that_it_runs_programs_itself(ke
     kernel.run("import os\nos.environ['PCTX_JUPYTER_URL'] = 'http://127.0.0.1:9/'\n%reload_ext pctx_jupyter")
     first, second = kernel.run("%%pctx\n1 + 1"), kernel.run("%%pctx\n1 + 1")
     assert (first.value, second.value) == ("2", "2")
-    assert "Cannot connect to" in first.text("stderr") and "engine of this kernel" in first.text("stderr")
+    assert re.fullmatch(r"pctx: programs run in an engine of this kernel: Cannot connect to .*\n", first.text("stderr"))
     assert second.text("stderr") == ""
     assert "Cannot connect to" in (kernel.run("%pctx status").value or "")
     kernel.run("del os.environ['PCTX_JUPYTER_URL']\n%reload_ext pctx_jupyter")
+
+
+@pytest.mark.parametrize(
+    ("deno", "said"),
+    [("", "is no executable file; correct it"), ("echo deno 2.3.1", "deno 2.3.1 has known ways out of its sandbox")],
+    ids=["absent", "too old"],
+)
+def test_without_a_fitting_deno_a_cell_says_what_to_do_once(deno: str, said: str, tmp_path: Path) -> None:
+    if deno:
+        (tmp_path / "deno").write_text(f"#!/bin/sh\n{deno}\n")
+        (tmp_path / "deno").chmod(0o755)
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text(f"c.Pctx.deno = {str(tmp_path / 'deno')!r}\n")
+    with open_kernel(tmp_path) as kernel:
+        kernel.run("%load_ext pctx_jupyter")
+        cell = kernel.run("%%pctx\n1")
+        assert cell.error == "ProgramFailed" and said in cell.traceback
+        assert cell.text("stderr") == ""
+        assert said in (kernel.run("%pctx status").value or "")
 
 
 def test_a_cell_under_capture_prints_into_the_capture(kernel: RealKernel) -> None:
