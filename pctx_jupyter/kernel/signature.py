@@ -13,7 +13,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, get_args, get_origin
 
@@ -63,6 +63,11 @@ class Signature:
     input_schema: dict[str, Json]
     output_schema: dict[str, Json] | None
     _parameters: tuple[Parameter, ...]
+    _aliases: tuple[str, ...]
+    """What the schema calls each parameter: its name, unless an alias has changed it."""
+    _known: frozenset[str]
+    _required: tuple[tuple[str, str], ...]
+    """Name and alias of each parameter without a default."""
     _arguments: pydantic.TypeAdapter[Any]
     _result: _Result | None
 
@@ -76,10 +81,9 @@ class Signature:
         Raises:
             InvalidParams: An argument is unknown, missing or wrong; names it, with the path inside it.
         """
-        given = self._named(raw, name)
-        body = msgspec.json.encode(given)
+        body = self._body(raw, name)
         try:
-            found = self._arguments.validate_json(body)
+            found = self._arguments.validator.validate_json(body)
         except pydantic.ValidationError as error:
             data = msgspec.json.decode(body)
             raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
@@ -95,42 +99,35 @@ class Signature:
                 skipped.append(parameter.default)
         return positional, found | found.pop(_EXTRA, {})
 
-    def _named(self, raw: Raw | None, name: str) -> dict[str, Any]:
-        if raw is None or bytes(raw).strip() in (b"", b"null"):
-            given: dict[str, Any] = {}
-        elif bytes(raw).lstrip().startswith(b"{"):
-            given = msgspec.json.decode(raw, type=dict[str, Raw])
+    def _body(self, raw: Raw | None, name: str) -> bytes:
+        """The JSON object of one call's arguments; `_EXTRA` holds those that are no parameters."""
+        text = b"" if raw is None else bytes(raw).strip()
+        if text.startswith(b"{"):
+            given = msgspec.json.decode(text, type=dict[str, Raw])
+        elif text in (b"", b"null"):
+            given, text = {}, b"{}"
         elif not self._parameters:
-            raise errors.InvalidParams(f"{name}: takes no argument, got {_shown(values.from_json(raw))}")
+            raise errors.InvalidParams(f"{name}: takes no argument, got {_shown(values.from_json(text))}")
         else:
-            given = {self._parameters[0].name: raw}
-        known: dict[str, str] = {}
-        for parameter, alias in self._keys():
-            known |= {parameter.name: parameter.name, alias: parameter.name}
-        extra = {key: value for key, value in given.items() if key not in known}
+            given = {self._parameters[0].name: Raw(text)}
+            text = msgspec.json.encode(given)
+        extra = given.keys() - self._known
         if extra and not self._takes_more():
-            raise errors.InvalidParams(f"{name}: {self._unknown(next(iter(extra)))}")
-        missing = [
-            alias
-            for parameter, alias in self._keys()
-            if parameter.default is Parameter.empty and parameter.name not in given and alias not in given
-        ]
+            unknown = next(key for key in given if key in extra)
+            raise errors.InvalidParams(f"{name}: {self._unknown(unknown)}")
+        missing = [alias for parameter, alias in self._required if parameter not in given and alias not in given]
         if missing:
             raise errors.InvalidParams(f"{name}: {', '.join(f'arguments.{alias}' for alias in missing)} missing")
         if extra:
-            given = {key: value for key, value in given.items() if key in known} | {_EXTRA: extra}
-        return given
-
-    def _keys(self) -> Iterator[tuple[Parameter, str]]:
-        """Each parameter with the name its schema gives it, which an alias may have changed."""
-        properties = typing.cast("dict[str, Any]", self.input_schema["properties"])
-        return zip(self._parameters, properties, strict=True)
+            known = {key: value for key, value in given.items() if key not in extra}
+            return msgspec.json.encode(known | {_EXTRA: {key: given[key] for key in given if key in extra}})
+        return text
 
     def _takes_more(self) -> bool:
         return self.input_schema["additionalProperties"] is not False
 
     def _unknown(self, key: str) -> str:
-        there = [alias for _, alias in self._keys()]
+        there = self._aliases
         if not there:
             return f"takes no argument, got arguments{values.path_step(key)}"
         close = difflib.get_close_matches(key, there, n=1)
@@ -168,8 +165,8 @@ class _Result:
         if self.whole is not None and isinstance(value, self.whole.kind):
             return values.to_json(value, "result")
         try:
-            checked = self.adapter.validate_python([value])
-            return Raw(self.adapter.dump_json(checked, by_alias=True, warnings="error")[1:-1])
+            checked = self.adapter.validator.validate_python([value])
+            return Raw(self.adapter.serializer.to_json(checked, by_alias=True, warnings="error")[1:-1])
         except (pydantic.ValidationError, PydanticSerializationError):
             pass
         # What its JSON would be counts too: numpy's numbers are numbers, rows of a frame are dicts, and an instance of
@@ -210,7 +207,23 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         output_schema.setdefault("description", doc.returns.description)
     description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
     named = tuple(parameter for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD)
-    return Signature(description, input_schema, output_schema, named, arguments, result)
+    aliases = tuple(typing.cast("dict[str, Json]", input_schema["properties"]))
+    names = [parameter.name for parameter in named]
+    return Signature(
+        description,
+        input_schema,
+        output_schema,
+        _parameters=named,
+        _aliases=aliases,
+        _known=frozenset(aliases).union(names),
+        _required=tuple(
+            (parameter.name, alias)
+            for parameter, alias in zip(named, aliases, strict=True)
+            if parameter.default is Parameter.empty
+        ),
+        _arguments=arguments,
+        _result=result,
+    )
 
 
 def plain_function(function: Any) -> Any:
