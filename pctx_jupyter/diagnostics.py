@@ -168,6 +168,8 @@ def code_frame(code: str, line: int, column: int, length: int = 1) -> str:
         and those that change the direction of text are shown as U+FFFD.
     """
     lines = code.split("\n")
+    if len(lines) > line and not lines[-1]:
+        lines.pop()  # what follows the last line feed is no line worth showing
     first, last = max(1, line - CONTEXT_LINES), min(len(lines), line + CONTEXT_LINES)
     place = lines[line - 1].removesuffix("\r") if 1 <= line <= len(lines) else ""
     start = _index(place, column)

@@ -124,3 +124,8 @@ def test_long_line_is_cut_around_its_place() -> None:
     assert shown[6] == shown[-1] == "…"
     assert shown[mark.index("^")] == "X" and len(mark) == len(shown)
     assert start == "  1 |"
+
+
+def test_a_frame_does_not_show_the_nothing_after_the_last_line_feed() -> None:
+    assert code_frame("a\nb\n", 2, 1) == "  1 | a\n> 2 | b\n    | ^"
+    assert code_frame("a\n", 2, 1).splitlines()[-2:] == ["> 2 |", "    | ^"]
