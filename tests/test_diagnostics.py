@@ -93,7 +93,7 @@ def test_frame_shows_two_lines_around_and_marks_the_place() -> None:
     assert code_frame(code, 10, 6, 2) == (
         "   8 | line 8\n   9 | line 9\n> 10 | line 10\n     |      ^^\n  11 | line 11\n  12 | line 12"
     )
-    assert code_frame("a\r\nb\r\n", 2, 1) == "  1 | a\n> 2 | b\n    | ^\n  3 |"
+    assert code_frame("a\r\nb\r\n", 2, 1) == "  1 | a\n> 2 | b\n    | ^"
 
 
 @pytest.mark.parametrize(
