@@ -118,7 +118,9 @@ class LocalTools:
             tools=asked.tools,
             inputs=asked.inputs,
             execution_id=execution_id,
-            emit=self._teller(execution_id) if asked.events and execution_id is not None else lambda event: None,
+            emit=self._teller(execution_id, asked.calls)
+            if asked.events and execution_id is not None
+            else lambda event: None,
         )
         return wire.Executed(
             result.value,
@@ -130,17 +132,17 @@ class LocalTools:
             unchecked=result.unchecked,
         )
 
-    def _teller(self, execution_id: str) -> Callable[[Event], None]:
+    def _teller(self, execution_id: str, calls: bool) -> Callable[[Event], None]:
         """Make the function that tells the client of one execution's events, in order."""
 
         def tell(event: Event) -> None:
             match event:
                 case Output(stream, text):
                     self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text))
-                case CallStarted(call, tool, at_s, size):
+                case CallStarted(call, tool, at_s, size) if calls:
                     started = wire.EventHeard(execution_id, "call_started", call, tool, at_s, argument_bytes=size)
                     self.channel.notify(wire.EVENT, started)
-                case CallEnded(call, tool, at_s, size, error):
+                case CallEnded(call, tool, at_s, size, error) if calls:
                     ended = wire.EventHeard(
                         execution_id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
                     )

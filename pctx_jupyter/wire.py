@@ -59,7 +59,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute``.
 
     `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``
-    and ``event`` notifications while it runs.
+    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
     """
 
     code: str
@@ -69,6 +69,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     tools: list[str] | None = None
     inputs: dict[str, Raw] = {}
     events: bool = False
+    calls: bool = True
 
 
 class GetFunctionDetails(msgspec.Struct):

@@ -87,6 +87,13 @@ async def test_events_are_told_to_the_client_that_asked_for_them() -> None:
     ]
 
 
+async def test_who_asks_for_no_calls_hears_the_output_alone() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    await client.ask("register_tool", namespace="math", name="double")
+    await client.ask("execute", code="…", inputs={"n": 21}, events=True, calls=False, execution_id="mine")
+    assert [(m, p["execution_id"], p.get("text")) for m, p in client.heard[1:]] == [("output", "mine", "hello\n")]
+
+
 async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:
     caught: list[errors.ToolFailed] = []
 

@@ -235,6 +235,7 @@ class PctxClient:
             typecheck=typecheck,
             tools=tools,
             inputs={name: rpc.raw(value) for name, value in (inputs or {}).items()},
+            calls=on_event is not None,
         )
         listens = on_output is not None or on_event is not None
         executed = await self.execute(asked, hear=hear if listens else None)
@@ -245,7 +246,8 @@ class PctxClient:
 
         Args:
             asked: What to run.
-            hear: Hears its output and events in order, all of them before this returns; never waits.
+            hear: Hears its output, and its calls unless `asked.calls` is false, in order and before this returns;
+                never waits.
         """
         id = asked.execution_id or uuid4().hex
         if hear is not None:

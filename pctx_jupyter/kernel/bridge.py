@@ -133,7 +133,7 @@ class Bridge:
         return _outcome(running.cell), running
 
     def _prepare(self, asked: wire.Execute) -> tuple[Running, Callable[[], None], Callable[[], None]]:
-        asked = msgspec.structs.replace(asked, execution_id=asked.execution_id or uuid4().hex)
+        asked = msgspec.structs.replace(asked, execution_id=asked.execution_id or uuid4().hex, calls=False)
         running = Running(WaitingCell())
         life = self._live()
         offered = {(tool.namespace, tool.name): tool for tool in self._tools()}
