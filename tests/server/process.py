@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +120,9 @@ class ServerProcess:
                 with direct.open(request, timeout=START_S):
                     return
             except OSError as error:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                # One that answers, but otherwise, has not got the extension and never will.
+                is_up = isinstance(error, urllib.error.HTTPError)
+                if is_up or self.process.poll() is not None or time.monotonic() > deadline:
                     self.process.kill()
                     self.process.wait()
                     raise RuntimeError(f"The server did not become healthy: {error}\n{self.log}") from None
