@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from .. import errors, wire
