@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from . import check as checks
 from . import diagnostics, errors, names, typegen
+from . import inputs as input_types
 from .check import Check, CheckJob, Unchecked
 from .program import Program, prepare
 from .result import CallEnded, CallStarted, Emit, Event, Failure, Output, Result
@@ -201,7 +202,7 @@ class Session:
             session=self.id,
             code=code,
             declarations=typegen.declarations(offered),
-            globals="".join(f"declare const {name}: any;\n" for name in inputs),
+            globals=input_types.declare(inputs),
             tools=[tool.path for tool in offered],
         )
         verdict = await self._check(job)

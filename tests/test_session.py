@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors, wire
 from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter.check import Checked, CheckJob, Diagnostic, Unchecked, Verdict
+from pctx_jupyter.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Output
 from pctx_jupyter.session import Job, ProgramStopped, ProgramThrew, Registry, ServeCall, Session
 from pctx_jupyter.settings import Settings
@@ -19,8 +19,8 @@ from pctx_jupyter.tools import Call, Tool
 from .fakes import FakeClock, FakeSandbox, read
 
 
-def session(sandbox: FakeSandbox, settings: Settings | None = None) -> Session:
-    return Registry(sandbox, settings or Settings(), FakeClock()).open()
+def session(sandbox: FakeSandbox, settings: Settings | None = None, check: Check | None = None) -> Session:
+    return Registry(sandbox, settings or Settings(), FakeClock(), check).open()
 
 
 async def double(call: Call) -> Raw:
@@ -177,6 +177,17 @@ def test_who_listens_hears_once_of_each_session_that_closes() -> None:
     registry.close(one)
     registry.close(one)
     assert closed == [one]
+
+
+async def test_a_program_is_checked_against_the_types_of_its_inputs() -> None:
+    asked: list[CheckJob] = []
+
+    async def check(job: CheckJob) -> Checked:
+        asked.append(job)
+        return Checked()
+
+    await session(FakeSandbox(), check=check).execute("1", inputs={"rows": Raw(b'[{"id": 1}, {"id": null}]')})
+    assert asked[0].globals == "declare const rows: { id: number | null }[];\n"
 
 
 async def test_time_limits_are_the_requests_up_to_the_longest() -> None:
