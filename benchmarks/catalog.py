@@ -6,29 +6,11 @@ from typing import Any
 
 from pctx_jupyter.tools import Tool
 
-NAMESPACES = [
-    "accounts",
-    "analytics",
-    "calendar",
-    "catalog",
-    "contacts",
-    "crm",
-    "documents",
-    "files",
-    "hr",
-    "inventory",
-    "invoices",
-    "issues",
-    "mail",
-    "messages",
-    "orders",
-    "payments",
-    "projects",
-    "shipping",
-    "support",
-    "weather",
-]
-ACTIONS = ["list", "get", "search", "create", "update", "delete", "archive", "assign", "export", "summarize"]
+NAMESPACES = (
+    *("accounts", "analytics", "calendar", "catalog", "contacts", "crm", "documents", "files", "hr", "inventory"),
+    *("invoices", "issues", "mail", "messages", "orders", "payments", "projects", "shipping", "support", "weather"),
+)
+ACTIONS = ("list", "get", "search", "create", "update", "delete", "archive", "assign", "export", "summarize")
 
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
