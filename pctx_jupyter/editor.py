@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
+
+from .check import CheckJob
 
 
 class Completion(msgspec.Struct):
@@ -50,3 +54,20 @@ class Signatures(msgspec.Struct):
     signatures: list[Signature]
     signature: int
     parameter: int
+
+
+class Editor(Protocol):
+    """Knows a program while it is written. Offsets are those of `CheckJob.code`.
+
+    Each raises `errors.Cancelled` when the session has asked the same about another place since, `errors.Busy` when it
+    cannot be served; the message says why.
+    """
+
+    async def complete(self, job: CheckJob, offset: int) -> Completions:
+        """Complete the name before an offset."""
+
+    async def hover(self, job: CheckJob, offset: int) -> Hover | None:
+        """Explain what is at an offset; None: nothing is known of it."""
+
+    async def signature(self, job: CheckJob, offset: int) -> Signatures | None:
+        """Explain the call around an offset; None: there is none."""

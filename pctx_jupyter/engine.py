@@ -35,19 +35,24 @@ class Engine:
     def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
         self.settings = settings
         self.registry = Registry(
-            pool.run, settings, time.monotonic, checker.check, on_close=lambda session: checker.forget(session.id)
+            pool.run,
+            settings,
+            time.monotonic,
+            checker.check,
+            on_close=lambda session: checker.forget(session.id),
+            editor=checker,
         )
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
 
-    def open_door(self, send: Send, *, guard: Guard = admit) -> LocalTools:
-        """Open a session for one client that `send` reaches; its first frame leaves at once.
+    def open_door(self, send: Send, *, guard: Guard = admit, kernel_id: str | None = None) -> LocalTools:
+        """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
         if self.settings.typecheck:
             self._checker.warm()
-        door = LocalTools(self.registry, self.settings, send, guard=guard)
+        door = LocalTools(self.registry, self.settings, send, guard=guard, kernel_id=kernel_id)
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
         return door

@@ -23,6 +23,7 @@
     │   └── ToolTimeout            -32003  504   (a ToolError, too)
     ├── Busy                       -32004  503   no sandbox came free in time
     ├── SandboxUnavailable         -32005  503   Deno is missing, too old, or does not start
+    ├── SessionNotFound            -32008  404   it is over, or was never open
     ├── Forbidden                  -32007  403   the one who asked may not, or may no longer
     ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
     ├── ConnectionLost             -32006  502   the other end went away
@@ -222,6 +223,13 @@ class SandboxUnavailable(PctxError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class SessionNotFound(PctxError):
+    """There is no such session, or none of that kernel; the message says how to open one."""
+
+    code = -32008
+    status = HTTPStatus.NOT_FOUND
+
+
 class Forbidden(PctxError):
     """The one who asked may not, or may no longer."""
 
@@ -270,7 +278,7 @@ class Received:
 
     simple: ClassVar[dict[int, type[PctxError]]] = {
         kind.code: kind for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
-    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, Forbidden, ConnectionLost, Cancelled)}
+    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, SessionNotFound, Forbidden, ConnectionLost, Cancelled)}
 
     @classmethod
     def error(cls, code: int, message: str, data: Json = None) -> PctxError:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from msgspec import UNSET, Raw
 
-from . import errors, wire
+from . import assist, errors, wire
 from . import jsonrpc as rpc
 from .channel import Channel, Send
 from .result import CallEnded, CallStarted, Event, Output
@@ -42,14 +42,23 @@ class LocalTools:
         settings: The size of its frames.
         send: Writes a frame to the client.
         guard: Asked before each request.
+        kernel_id: The kernel that the client is; None: it is none, or nobody knows.
 
     The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
     """
 
-    def __init__(self, registry: Registry, settings: Settings, send: Send, *, guard: Guard = admit) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        send: Send,
+        *,
+        guard: Guard = admit,
+        kernel_id: str | None = None,
+    ) -> None:
         self._registry = registry
         self._guard = guard
-        self.session = registry.open()
+        self.session = registry.open(kernel_id)
         self.session.is_attached = True
         self.channel = Channel(
             send,
@@ -77,6 +86,16 @@ class LocalTools:
             case wire.GET_FUNCTION_DETAILS:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)
                 return {path: self._details(path) for path in wanted.functions}
+            case wire.COMPLETE:
+                return await assist.complete(self.session, wire.read(params, wire.Place, method))
+            case wire.HOVER:
+                return await assist.hover(self.session, wire.read(params, wire.Place, method))
+            case wire.SIGNATURE:
+                return await assist.signature(self.session, wire.read(params, wire.Place, method))
+            case wire.DIAGNOSTICS:
+                return await assist.diagnostics(self.session, wire.read(params, wire.Written, method))
+            case wire.DECLARATIONS:
+                return assist.declarations(self.session)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 
     def _register(self, asked: wire.RegisterTool) -> wire.Success:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Raw
@@ -17,6 +17,8 @@ from . import check as checks
 from . import diagnostics, errors, names, typegen
 from . import inputs as input_types
 from .check import Check, CheckJob, Unchecked
+from .editor import Editor
+from .jsonrpc import NULL
 from .program import Program, prepare
 from .result import CallEnded, CallStarted, Emit, Event, Failure, Output, Result
 from .settings import Limits, Settings
@@ -108,16 +110,37 @@ class Session:
         settings: Limits and sizes.
         clock: Monotonic seconds.
         check: Checks a program's types; None: nobody does.
+        editor: Knows what editors ask; None: nobody does.
+        kernel_id: The kernel whose session it is; None: no kernel's, or its client has not said so.
     """
 
-    def __init__(self, id: str, run: Run, settings: Settings, clock: Clock, check: Check | None = None) -> None:
-        self.id = id
+    def __init__(
+        self,
+        id: str,
+        run: Run,
+        settings: Settings,
+        clock: Clock,
+        check: Check | None = None,
+        editor: Editor | None = None,
+        kernel_id: str | None = None,
+    ) -> None:
+        self.id, self.kernel_id, self.editor = id, kernel_id, editor
         self.catalog = Catalog(limit=settings.tools)
         self.executions: dict[str, Execution] = {}
         self.is_attached = False
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
+
+    @property
+    def settings(self) -> Settings:
+        """Limits and sizes."""
+        return self._settings
+
+    @property
+    def check(self) -> Check | None:
+        """Checks a program's types; None: nobody does."""
+        return self._check
 
     def register(self, tool: Tool, serve: Serve, *, replace: bool = False) -> None:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
@@ -192,20 +215,30 @@ class Session:
             unchecked=unchecked,
         )
 
+    def check_job(self, code: str, offered: list[Tool], inputs: Mapping[str, Raw] | Iterable[str]) -> CheckJob:
+        """What a program of this session is checked against; an editor's questions are answered by the same.
+
+        Args:
+            code: The program, without a magic line.
+            offered: The tools it may call.
+            inputs: The constants it finds; by their names alone, nothing is known of them.
+        """
+        known = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, NULL)
+        return CheckJob(
+            session=self.id,
+            code=code,
+            declarations=typegen.declarations(offered),
+            globals=input_types.declare(known),
+            tools=[tool.path for tool in offered],
+        )
+
     async def _check_types(
         self, code: str, offered: list[Tool], inputs: Mapping[str, Raw], typecheck: bool | None
     ) -> str | None:
         """Refuse a program whose types are wrong; returns why it was not checked, if it should have been."""
         if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
             return None
-        job = CheckJob(
-            session=self.id,
-            code=code,
-            declarations=typegen.declarations(offered),
-            globals=input_types.declare(inputs),
-            tools=[tool.path for tool in offered],
-        )
-        verdict = await self._check(job)
+        verdict = await self._check(self.check_job(code, offered, inputs))
         if isinstance(verdict, Unchecked):
             return verdict.reason
         if (failure := checks.failure(verdict, code)) is not None:
@@ -254,7 +287,7 @@ class Registry:
     """The sessions of one engine: a dict with an expiry rule. It is given a clock and does not look at one.
 
     Args:
-        run, settings, clock, check: As each `Session` gets them.
+        run, settings, clock, check, editor: As each `Session` gets them.
         on_close: Hears of each session that is closed, once.
     """
 
@@ -265,9 +298,10 @@ class Registry:
         clock: Clock,
         check: Check | None = None,
         on_close: Callable[[Session], None] = lambda session: None,
+        editor: Editor | None = None,
     ) -> None:
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
-        self._on_close = on_close
+        self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
 
     def __iter__(self) -> Iterator[Session]:
@@ -276,15 +310,21 @@ class Registry:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self) -> Session:
+    def open(self, kernel_id: str | None = None) -> Session:
         """Open a session under a new id of 128 random bits."""
-        session = Session(secrets.token_urlsafe(16), self._run, self._settings, self._clock, self._check)
+        session = Session(
+            secrets.token_urlsafe(16), self._run, self._settings, self._clock, self._check, self._editor, kernel_id
+        )
         self._sessions[session.id] = session
         return session
 
     def get(self, id: str) -> Session | None:
         """The session of that id, if it is open."""
         return self._sessions.get(id)
+
+    def of_kernel(self, kernel_id: str) -> Session | None:
+        """The session of a kernel; of several, the one opened last."""
+        return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
 
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""

@@ -19,6 +19,11 @@ UNREGISTER_TOOL = "unregister_tool"
 EXECUTE = "execute"
 LIST_FUNCTIONS = "list_functions"
 GET_FUNCTION_DETAILS = "get_function_details"
+COMPLETE = "complete"
+HOVER = "hover"
+SIGNATURE = "signature"
+DIAGNOSTICS = "diagnostics"
+DECLARATIONS = "declarations"
 
 # server → client
 SESSION_CREATED = "session_created"
@@ -76,6 +81,97 @@ class GetFunctionDetails(msgspec.Struct):
     """Parameters of ``get_function_details``: full names, in either spelling."""
 
     functions: list[str]
+
+
+class Written(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``diagnostics``: a cell, or a program alone.
+
+    `source` may begin with a ``%%pctx`` line, whose options count. `inputs` names constants that the program finds,
+    besides those; while the magic line is completed, what may follow ``-i``.
+    """
+
+    source: str
+    inputs: list[str] = []
+
+
+class Place(Written, omit_defaults=True, kw_only=True):
+    """Parameters of ``complete``, ``hover`` and ``signature``: an offset in `source`, in UTF-16 units."""
+
+    offset: int
+
+
+class CompletionItem(msgspec.Struct, rename="camel"):
+    """A text that fits. It is spelled as editors have it: ``insertText``."""
+
+    label: str
+    insert_text: str
+    type: str
+    documentation: str
+
+
+class Completed(msgspec.Struct):
+    """Result of ``complete``: what may replace the text from `start` to `end`, best first."""
+
+    start: int
+    end: int
+    items: list[CompletionItem]
+
+
+class Explained(msgspec.Struct):
+    """Result of ``hover``: what the text from `start` to `end` is; `text` is null when nothing is known of it.
+
+    `text` ends with the `documentation`, if there is any.
+    """
+
+    text: str | None
+    documentation: str
+    start: int
+    end: int
+
+
+class ExplainedParameter(msgspec.Struct):
+    """A parameter: its text within the signature."""
+
+    text: str
+    documentation: str
+
+
+class ExplainedSignature(msgspec.Struct):
+    """One way to call a function."""
+
+    text: str
+    documentation: str
+    parameters: list[ExplainedParameter]
+
+
+class ExplainedCall(msgspec.Struct):
+    """Result of ``signature``: the ways to call a function, and the current one; none outside of a call."""
+
+    signatures: list[ExplainedSignature]
+    signature: int
+    parameter: int
+
+
+class Underlined(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """What is wrong with the text between two offsets; `source` says who found it."""
+
+    start: int
+    end: int
+    severity: Literal["error", "warning"]
+    message: str
+    source: str
+
+
+class Diagnosed(msgspec.Struct):
+    """Result of ``diagnostics``, in the order of the text."""
+
+    diagnostics: list[Underlined]
+
+
+class Declared(msgspec.Struct):
+    """Result of ``declarations``: TypeScript that declares the session's tools."""
+
+    declarations: str
 
 
 class Success(msgspec.Struct):

@@ -11,10 +11,10 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -34,6 +34,8 @@ Callback = Callable[[dict[str, Any]], Any]
 
 ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
 """A tool that takes and gives raw JSON; raises `errors.ToolFailed` with the name and token the program shall see."""
+
+Answer = TypeVar("Answer")
 
 Heard = wire.OutputHeard | wire.EventHeard
 """What an execution says while it runs."""
@@ -188,6 +190,38 @@ class PctxClient:
             await self._call(wire.GET_FUNCTION_DETAILS, wire.GetFunctionDetails(functions))
         )
         return found
+
+    # for editors
+
+    async def complete(self, source: str, offset: int, inputs: Iterable[str] = ()) -> wire.Completed:
+        """Complete what is before an offset in a program, or in a cell that begins with its ``%%pctx`` line.
+
+        Args:
+            source: The program, or the cell.
+            offset: In UTF-16 units, as `source` is.
+            inputs: Names of constants it finds, besides those in its ``%%pctx`` line.
+
+        Raises:
+            InvalidParams: The source is too large, or the offset is not in it.
+            Busy, SandboxUnavailable: The engine's type checker cannot answer now, or not at all.
+        """
+        return await self._ask(wire.COMPLETE, wire.Place(source, list(inputs), offset=offset), wire.Completed)
+
+    async def hover(self, source: str, offset: int, inputs: Iterable[str] = ()) -> wire.Explained:
+        """Explain what is at an offset; otherwise as `complete`."""
+        return await self._ask(wire.HOVER, wire.Place(source, list(inputs), offset=offset), wire.Explained)
+
+    async def signature(self, source: str, offset: int, inputs: Iterable[str] = ()) -> wire.ExplainedCall:
+        """Explain the call around an offset; otherwise as `complete`."""
+        return await self._ask(wire.SIGNATURE, wire.Place(source, list(inputs), offset=offset), wire.ExplainedCall)
+
+    async def diagnostics(self, source: str, inputs: Iterable[str] = ()) -> wire.Diagnosed:
+        """Say what is wrong with a program's types, without running it; otherwise as `complete`."""
+        return await self._ask(wire.DIAGNOSTICS, wire.Written(source, list(inputs)), wire.Diagnosed)
+
+    async def declarations(self) -> str:
+        """The TypeScript declarations of this session's tools, as a model would read them."""
+        return (await self._ask(wire.DECLARATIONS, None, wire.Declared)).declarations
 
     # executions
 
@@ -365,6 +399,9 @@ class PctxClient:
 
     async def _call(self, method: str, params: object = None) -> Raw:
         return await (await self._connected()).call(method, params)
+
+    async def _ask(self, method: str, params: object, answer: type[Answer]) -> Answer:
+        return msgspec.json.decode(await self._call(method, params), type=answer)
 
     async def _register(self, offer: _Offer) -> None:
         path = f"{offer.asked.namespace}.{offer.asked.name}"

@@ -9,6 +9,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from ..traits import Pctx
 from .base import KERNELS, RUNNING
+from .editing import Complete, Declarations, Diagnostics, Hover, Signature
 from .kernels import KernelManager, KernelTokens
 from .rest import Health, Status
 from .running import RunningEngine
@@ -47,6 +48,11 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/local-tools", LocalToolsSocket),
                 (r"/pctx/health", Health),
                 (r"/pctx/api/status", Status),
+                (r"/pctx/api/complete", Complete),
+                (r"/pctx/api/hover", Hover),
+                (r"/pctx/api/signature", Signature),
+                (r"/pctx/api/diagnostics", Diagnostics),
+                (r"/pctx/api/declarations", Declarations),
             ]
         )
 

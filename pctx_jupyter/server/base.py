@@ -49,6 +49,13 @@ class PctxHandler(JupyterHandler):
         if self.current_user is None or not self._is_origin_trusted():
             raise web.HTTPError(HTTPStatus.FORBIDDEN)
 
+    def check_xsrf_cookie(self) -> None:
+        """Refuse a page from elsewhere with a 403, whatever the method; Jupyter's 404 hides what it is about."""
+        try:
+            super().check_xsrf_cookie()
+        except web.HTTPError as error:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, error.log_message) from None
+
     def get_login_url(self) -> str:
         """Nobody here can log in: refuse in place of a redirect."""
         raise web.HTTPError(HTTPStatus.FORBIDDEN)
@@ -71,6 +78,12 @@ class PctxHandler(JupyterHandler):
         if not await self.may(action):
             raise web.HTTPError(HTTPStatus.FORBIDDEN, f"may not {action} {RESOURCE}")
 
+    def refuse(self, error: errors.PctxError) -> None:
+        """Answer with an error's status and message."""
+        self.set_status(error.status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"message": error.message}))
+
     async def open_engine(self) -> Engine:
         """The engine of this server."""
         running: RunningEngine = self.settings[RUNNING]
@@ -91,6 +104,9 @@ class PctxHandler(JupyterHandler):
         kernels: KernelTokens | None = self.settings[KERNELS]
         return kernels.owner(token) if token and kernels is not None else None
 
+    def _is_upgrade(self) -> bool:
+        return "Upgrade" in self.request.headers
+
     def _is_origin_trusted(self) -> bool:
         """Programs send no Origin, browsers always do with a WebSocket.
 
@@ -99,7 +115,9 @@ class PctxHandler(JupyterHandler):
         origin = self.request.headers.get("Origin") or self.request.headers.get("Sec-WebSocket-Origin")
         by_cookie = self.kernel_id is None and self.identity_provider.auth_enabled and not self.token_authenticated
         if origin is None:
-            return not by_cookie
+            # Browsers leave it out of a page's own GET, and then say so in a header that no page can set.
+            is_own_page = self.request.headers.get("Sec-Fetch-Site") == "same-origin"
+            return not by_cookie or (is_own_page and not self._is_upgrade())
         origin = origin.lower()
         if urlsplit(origin).netloc == self.request.headers.get("Host", "").lower():
             return True

@@ -61,7 +61,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             self.ws_connection.stream.max_write_buffer_size = settings.max_message_bytes + UNREAD_BYTES
         self._pinging = PeriodicCallback(self._ping, 1000 * settings.ping_s)
         self._pinging.start()
-        self._channel = self._engine.open_door(self._send, guard=self._guard).channel
+        self._channel = self._engine.open_door(self._send, guard=self._guard, kernel_id=self.kernel_id).channel
         self._channel.on_close(self._hang_up)
 
     def on_message(self, message: str | bytes) -> None:

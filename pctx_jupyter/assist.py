@@ -1,0 +1,191 @@
+"""Answers what an editor asks about a cell of a session: completion, help, diagnostics, declarations.
+
+It knows which tools and constants the cell's program has, and turns positions in the cell into positions in the
+program and back. It refuses to know TypeScript (an `Editor` does), and who asks, over what.
+
+An answer that came too late, because the session has asked anew, is an empty one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import cell as cells
+from . import errors, names, typegen, wire
+from .cell import Cell, units
+from .check import CheckJob, Unchecked
+from .editor import Editor
+from .session import Session
+from .tools import Tool, globals_of
+
+MOST_ITEMS = 200
+"""Completions of a magic line that one answer holds."""
+MOST_DOCUMENTED = 50
+"""Completions that are described: a list shows few of them at a time."""
+
+_NOTHING = wire.Explained(None, "", 0, 0)
+_NO_CALL = wire.ExplainedCall([], 0, 0)
+
+_OBJECT = re.compile(r"(?<![\w$.])([\w$]+)\s*\??\.\s*\Z")
+"""The name before the dot before what is completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A cell, and what its program is checked against."""
+
+    cell: Cell
+    job: CheckJob
+    tools: list[Tool]
+
+
+async def complete(session: Session, asked: wire.Place) -> wire.Completed:
+    """Complete what is before an offset: a name of the program, or an option of the magic line.
+
+    Raises:
+        InvalidParams: The source is too large, or the offset is not in it.
+        Busy, SandboxUnavailable: The type checker cannot answer; says why.
+    """
+    question, offset = _question(session, asked), _offset(asked)
+    cell = question.cell
+    if cell.is_in_line(offset):
+        start, fitting = cells.complete(cell, offset, asked.inputs, (tool.path for tool in session.catalog))
+        items = [wire.CompletionItem(text, text, "option", help) for text, help in fitting[:MOST_ITEMS]]
+        return wire.Completed(start, offset, items)
+    try:
+        found = await _editor(session).complete(question.job, offset - cell.code_at)
+    except errors.Cancelled:
+        return wire.Completed(offset, offset, [])
+    known = _documented(question, found.start)
+    items = []
+    for item in found.items:
+        tool = known.get(item.name) if len(items) < MOST_DOCUMENTED else None
+        items.append(wire.CompletionItem(item.name, item.name, item.kind, _documentation(tool)))
+    start = cell.code_at + found.start
+    return wire.Completed(start, start + found.length, items)
+
+
+async def hover(session: Session, asked: wire.Place) -> wire.Explained:
+    """Explain what is at an offset. Raises as `complete`."""
+    question, offset = _question(session, asked), _offset(asked)
+    cell = question.cell
+    if cell.is_in_line(offset):
+        if (there := cells.explain(cell, offset)) is None:
+            return _NOTHING
+        start, end, option = there
+        return wire.Explained(f"{option.usage}\n\n{option.help}", option.help, start, end)
+    try:
+        found = await _editor(session).hover(question.job, offset - cell.code_at)
+    except errors.Cancelled:
+        found = None
+    if found is None:
+        return _NOTHING
+    start = cell.code_at + found.start
+    text = f"{found.text}\n\n{found.docs}" if found.docs else found.text
+    return wire.Explained(text, found.docs, start, start + found.length)
+
+
+async def signature(session: Session, asked: wire.Place) -> wire.ExplainedCall:
+    """Explain the call around an offset. Raises as `complete`."""
+    question, offset = _question(session, asked), _offset(asked)
+    if question.cell.is_in_line(offset):
+        return _NO_CALL
+    try:
+        found = await _editor(session).signature(question.job, offset - question.cell.code_at)
+    except errors.Cancelled:
+        found = None
+    if found is None:
+        return _NO_CALL
+    signatures = [
+        wire.ExplainedSignature(s.text, s.docs, [wire.ExplainedParameter(p.text, p.docs) for p in s.parameters])
+        for s in found.signatures
+    ]
+    return wire.ExplainedCall(signatures, found.signature, found.parameter)
+
+
+async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
+    """Say what is wrong with a program's types; nothing where they are not checked before it runs.
+
+    Raises:
+        InvalidParams: The source is too large.
+        Busy: It could not be checked; says why.
+    """
+    question = _question(session, asked)
+    cell = question.cell
+    if session.check is None or not session.settings.typecheck or not cell.is_checked or not cell.code.strip():
+        return wire.Diagnosed([])
+    verdict = await session.check(question.job)
+    if isinstance(verdict, Unchecked):
+        raise errors.Busy(f"{verdict.reason}; try again")
+    begins = [0]
+    for line in cell.code.split("\n"):
+        begins.append(begins[-1] + units(line) + 1)
+    end = begins[-1] - 1
+
+    def at(line: int, column: int) -> int:
+        return cell.code_at + min(begins[min(line, len(begins) - 1) - 1] + column - 1, end)
+
+    return wire.Diagnosed(
+        [
+            wire.Underlined(at(d.line, d.column), at(d.end_line, d.end_column), d.severity, d.message, "pctx")
+            for d in verdict.diagnostics
+        ]
+    )
+
+
+def declarations(session: Session) -> wire.Declared:
+    """Declare the session's tools, as models and people read them."""
+    return wire.Declared(typegen.declarations(session.catalog, aliases=False))
+
+
+def _question(session: Session, asked: wire.Written) -> _Question:
+    if len(asked.source.encode()) > session.settings.program_bytes:
+        raise errors.InvalidParams(
+            f"Cannot look at this cell: it has more than {session.settings.program_bytes:,} bytes (Pctx.program_bytes)"
+        )
+    cell = cells.read(asked.source)
+    try:
+        tools = session.catalog.matching(cell.tools)
+    except errors.ToolNotFound:  # half-typed
+        tools = list(session.catalog)
+    taken = globals_of(tools)
+    inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
+    return _Question(cell, session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
+
+
+def _offset(asked: wire.Place) -> int:
+    end = units(asked.source)
+    if not 0 <= asked.offset <= end:
+        raise errors.InvalidParams(f"Cannot look at offset {asked.offset}: the source ends at {end} (in UTF-16 units)")
+    return asked.offset
+
+
+def _editor(session: Session) -> Editor:
+    if session.editor is None:
+        raise errors.SandboxUnavailable("Cannot help with this cell: this engine has no type checker")
+    return session.editor
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        names.check_input_name(name)
+    except errors.InvalidParams:
+        return False
+    return True
+
+
+def _documented(question: _Question, start: int) -> dict[str, Tool]:
+    """The tools among what may follow the name before an offset in the program."""
+    code = question.job.code
+    before = code[max(0, (at := cells.index(code, start)) - 200) : at]
+    if (found := _OBJECT.search(before)) is None:
+        return {}
+    by_path = {tool.path: tool for tool in question.tools}
+    return {name: by_path[path] for name, path in globals_of(question.tools).get(found[1], {}).items()}
+
+
+def _documentation(tool: Tool | None) -> str:
+    if tool is None:
+        return ""
+    return "\n\n".join(part for part in (typegen.signature(tool), tool.description) if part)

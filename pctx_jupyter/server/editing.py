@@ -1,0 +1,133 @@
+"""What editors ask, over plain HTTP: completion, help, diagnostics and declarations for a kernel's session.
+
+A body names the cell, and whose it is: ``{"source", "offset", "inputs"?, "kernel_id"?, "session_id"?}``.
+``openapi.yaml`` says the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from tornado import web
+
+from .. import assist, errors, wire
+from ..session import Session
+from .base import RUNNING, PctxHandler
+
+ESCAPED = 6
+"""Bytes that JSON may take for one byte of text."""
+
+OVERHEAD_BYTES = 1 << 16
+"""Bytes of a body beyond its source."""
+
+
+class AskedOfCell(wire.Written, omit_defaults=True):
+    """Body of ``diagnostics``."""
+
+    kernel_id: str | None = None
+    session_id: str | None = None
+
+
+class AskedOfPlace(wire.Place, omit_defaults=True):
+    """Body of ``complete``, ``hover`` and ``signature``."""
+
+    kernel_id: str | None = None
+    session_id: str | None = None
+
+
+Asked = TypeVar("Asked", AskedOfCell, AskedOfPlace)
+
+
+class _Question(PctxHandler):
+    """A question about one session."""
+
+    async def find(self, kernel_id: str | None, session_id: str | None) -> Session:
+        """The session that is meant. One who comes with a kernel's own token has that kernel's sessions only.
+
+        Raises:
+            InvalidParams: None, or two, are named.
+            SessionNotFound: There is no such session.
+        """
+        if kernel_id and session_id:
+            raise errors.InvalidParams("Cannot tell whose cell it is: give kernel_id or session_id, not both")
+        if not session_id and not (kernel_id := kernel_id or self.kernel_id):
+            raise errors.InvalidParams("Cannot tell whose cell it is: kernel_id, or session_id, is missing")
+        registry = (await self.open_engine()).registry
+        session = registry.of_kernel(kernel_id) if kernel_id else registry.get(session_id or "")
+        if session is None or self.kernel_id not in (None, session.kernel_id):
+            if session_id:
+                raise errors.SessionNotFound("Cannot help with this cell: its session is over, or was never open")
+            raise errors.SessionNotFound(
+                "Cannot help with this cell: its kernel is not connected to pctx on this server; run "
+                "%load_ext pctx_jupyter in it"
+            )
+        return session
+
+    async def answer(self, work: Awaitable[object]) -> None:
+        """Finish with what comes of the work, as JSON, or with its error."""
+        try:
+            found = await work
+        except errors.PctxError as error:
+            self.refuse(error)
+            return
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(found))
+
+    async def ask(self, kind: type[Asked], help: Callable[[Session, Asked], Awaitable[object]]) -> None:
+        """Finish with what the body asks for."""
+        await self.demand("read")
+        await self.answer(self._ask(kind, help))
+
+    async def _ask(self, kind: type[Asked], help: Callable[[Session, Asked], Awaitable[object]]) -> object:
+        limit = ESCAPED * self.settings[RUNNING].settings.program_bytes + OVERHEAD_BYTES
+        if (size := len(self.request.body)) > limit:
+            raise errors.InvalidParams(f"Cannot look at this cell: {size:,} bytes are too many (Pctx.program_bytes)")
+        asked = wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
+        return await help(await self.find(asked.kernel_id, asked.session_id), asked)
+
+
+class Complete(_Question):
+    """``POST pctx/api/complete``."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self.ask(AskedOfPlace, assist.complete)
+
+
+class Hover(_Question):
+    """``POST pctx/api/hover``."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self.ask(AskedOfPlace, assist.hover)
+
+
+class Signature(_Question):
+    """``POST pctx/api/signature``."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self.ask(AskedOfPlace, assist.signature)
+
+
+class Diagnostics(_Question):
+    """``POST pctx/api/diagnostics``."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self.ask(AskedOfCell, assist.diagnostics)
+
+
+class Declarations(_Question):
+    """``GET pctx/api/declarations?kernel_id=…``."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        await self.demand("read")
+        await self.answer(self._declare())
+
+    async def _declare(self) -> object:
+        kernel_id, session_id = self.get_query_argument("kernel_id", ""), self.get_query_argument("session_id", "")
+        return assist.declarations(await self.find(kernel_id, session_id))
