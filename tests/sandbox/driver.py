@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Timer
 from typing import Any
 
 from deno import find_deno_bin
 
-import pctx_jupyter.sandbox
 from pctx_jupyter.diagnostics import failure
 from pctx_jupyter.program import Program, prepare
 from pctx_jupyter.result import Failure
+from pctx_jupyter.sandbox import flags
+from pctx_jupyter.settings import Limits
 from pctx_jupyter.wire import Thrown
 
 SOON = 5
 """Seconds after which a hang becomes a failure: the sandbox is killed, and its silence fails the test."""
 
-RUNTIME = Path(pctx_jupyter.sandbox.__file__).parent / "runtime"
+RUNTIME = flags.RUNTIME
 
 DENO = find_deno_bin()
 
-COMMAND = [
-    *(DENO, "run", "--no-prompt", "--no-remote", "--no-npm", "--cached-only", "--no-config", "--no-lock"),
-    *("--no-code-cache", "--node-modules-dir=none", "--v8-flags=--max-old-space-size=128"),
-    *(f"--import-map={RUNTIME / 'import_map.json'}", str(RUNTIME / "runner.js")),
-]
-
-ENVIRONMENT = {
-    "DENO_DIR": "/dev/null/x",
-    "DENO_EMIT_CACHE_MODE": "disable",
-    "DENO_NO_PACKAGE_JSON": "1",
-    "DENO_NO_UPDATE_CHECK": "1",
-    "HOME": "/nonexistent",
-    "NO_COLOR": "1",
-}
+COMMAND = flags.command(DENO, Limits(heap_mb=128))
+"""What the product starts, without the second layer: so what is denied here, Deno denies."""
 
 TOOLS: Mapping[str, Mapping[str, str]] = {"Notebook": {"echo": "Notebook.echo", "fail": "Notebook.fail"}}
 
@@ -82,10 +70,15 @@ class Conversation:
 
 
 @contextmanager
-def sandbox() -> Iterator[subprocess.Popen[bytes]]:
+def sandbox(command: Sequence[str] = COMMAND) -> Iterator[subprocess.Popen[bytes]]:
     """Start a sandbox that has said nothing yet; it is killed on the way out."""
     with subprocess.Popen(
-        COMMAND, env=ENVIRONMENT, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        env=flags.ENVIRONMENT,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         hang = Timer(SOON, process.kill)
         hang.start()
@@ -119,6 +112,7 @@ def converse(
     inputs: Mapping[str, Any] | None = None,
     output_bytes: int = 100_000,
     serve: Callable[[str, Any], dict[str, Any]] = answer,
+    command: Sequence[str] = COMMAND,
 ) -> Conversation:
     """Run one program in a process of its own, until it answers or ends.
 
@@ -126,7 +120,7 @@ def converse(
         AssertionError: It ended, or was stopped as hanging, without an answer.
     """
     heard = Conversation(prepare(code))
-    with sandbox() as process:
+    with sandbox(command) as process:
         assert process.stdout is not None
         write(process, request(heard.program, namespaces, inputs, output_bytes))
         for line in process.stdout:
