@@ -152,3 +152,15 @@ def open_kernel(home: Path, **environment: str) -> Iterator[RealKernel]:
         manager.shutdown_kernel(now=True)
         with suppress(AttributeError):
             manager.context.destroy()
+
+
+@contextmanager
+def attached(process: psutil.Process) -> Iterator[RealKernel]:
+    """Speak to a kernel that a server has started; it is the server's to restart and to end."""
+    client = BlockingKernelClient(connection_file=process.cmdline()[-1])
+    client.load_connection_file()
+    try:
+        connect(client)
+        yield RealKernel(None, client)  # type: ignore[arg-type]
+    finally:
+        client.stop_channels()

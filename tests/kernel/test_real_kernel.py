@@ -12,10 +12,9 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from jupyter_client.blocking.client import BlockingKernelClient
 
 from ..server.process import server_process
-from .real_kernel import SOON, START, RealKernel, connect, open_kernel
+from .real_kernel import SOON, START, RealKernel, attached, open_kernel
 
 FORMS = {"awaited": "", "under %%time": "%%time\n"}
 forms = pytest.mark.parametrize("head", FORMS.values(), ids=FORMS.keys())
@@ -346,11 +345,7 @@ def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: 
 
 def test_a_kernel_of_a_server_runs_its_programs_there(tmp_path: Path) -> None:
     with server_process(f"--KernelManager.connection_dir={tmp_path}") as server:
-        client = BlockingKernelClient(connection_file=server.start_kernel().cmdline()[-1])
-        client.load_connection_file()
-        try:
-            connect(client)
-            kernel = RealKernel(None, client)  # type: ignore[arg-type]  # the server manages it
+        with attached(server.start_kernel()) as kernel:
             assert kernel.run("%load_ext pctx_jupyter").error is None
             assert kernel.run(NOTEBOOK).error is None
             cell = kernel.run("%%pctx\nconsole.log('hello'); await Notebook.add({ a: 1, b: 2 })")
@@ -358,5 +353,3 @@ def test_a_kernel_of_a_server_runs_its_programs_there(tmp_path: Path) -> None:
             status = kernel.run("%pctx status").value or ""
             assert server.url.rstrip("/") in status and "it started this kernel" in status
             assert kernel.run("import sys\n'pctx_jupyter.engine' in sys.modules").value == "False"
-        finally:
-            client.stop_channels()

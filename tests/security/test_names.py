@@ -1,4 +1,4 @@
-"""Names that strangers give to tools: each is refused with a reason, or stays a name. Real: engine, checker, sandbox."""
+"""Names that strangers give to tools: each is refused with a reason or stays a name. Engine, checker, sandbox: real."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.channel import Channel, Hear, Serve
 from pctx_jupyter.client import PctxClient
+from pctx_jupyter.client.client import Callback
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.jsonrpc import Json
 from pctx_jupyter.settings import Settings
 
-RESERVED = (
-    "arguments as async await break case catch class const constructor continue debugger default delete do else enum "
-    "eval export extends false finally for function if implements import in instanceof interface let namespace new null "
-    "of package private protected public return static super switch this throw true try type typeof undefined var void "
-    "while with yield"
-).split()
-INHERITED = (
-    "__proto__ __defineGetter__ apply bind call caller hasOwnProperty length name prototype then toJSON toString valueOf"
-).split()
+RESERVED = """
+arguments as async await break case catch class const constructor continue debugger default delete do else enum eval
+export extends false finally for function if implements import in instanceof interface let namespace new null of
+package private protected public return static super switch this throw true try type typeof undefined var void while
+with yield
+"""
+INHERITED = """
+__proto__ __defineGetter__ apply bind call caller hasOwnProperty length name prototype then toJSON toString valueOf
+"""
 HOSTILE = [
     *("a'b", 'c"d', "e\nf", "g\r\nh", "*/i", "//j", "${k}", "`l`", "</script>", "\u2028m", "\\u002a/n", "o\x00p"),
     *("Symbol.iterator", "\U0001f40d", "x\U0001f40dy", "é", "日本語", "\u202eq", "1r", "-s", "t:u", "v/w", "", " "),
     *("x" * 128, "y" * 129),
 ]
-NAMES = [*RESERVED, *INHERITED, *HOSTILE]
+NAMES = [*(RESERVED + INHERITED).split(), *HOSTILE]
 
 
 @asynccontextmanager
@@ -42,19 +44,27 @@ async def a_client() -> AsyncIterator[PctxClient]:
             yield client
 
 
+def _naming(name: str) -> Callback:
+    return lambda arguments: name
+
+
 @pytest.mark.parametrize("place", ["tool", "namespace"])
 async def test_a_strangers_name_is_refused_with_a_reason_or_calls_its_own_tool(place: str) -> None:
     async with a_client() as client:
         taken: list[str] = []
         for name in NAMES:
             path = ("Strange", name) if place == "tool" else (name, "tool")
-            schema = {"type": "object", "title": name, "properties": {name: {"enum": [name], "description": name}}}
+            schema: Json = {
+                "type": "object",
+                "title": name,
+                "properties": {name: {"enum": [name], "description": name}},
+            }
             try:
-                await client.register_tool(*path, lambda _, name=name: name, f"{name} */ ${{1}}", schema)
+                await client.register_tool(*path, _naming(name), f"{name} */ ${{1}}", schema)
                 taken.append(name)
             except (errors.InvalidParams, errors.ToolExists) as error:
                 assert str(error).startswith(("Cannot name a ", "Cannot register tool ")), error
-        assert len(taken) > len(RESERVED + INHERITED) // 2
+        assert len(taken) > len(NAMES) // 2
         paths = [function["name"] for function in await client.list_functions()]
         assert len(paths) == len(taken)
         # Under the type check as well: the declarations hold those names, descriptions and schemas.
