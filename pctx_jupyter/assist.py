@@ -27,8 +27,10 @@ MOST_DOCUMENTED = 50
 _NOTHING = wire.Explained(None, "", 0, 0)
 _NO_CALL = wire.ExplainedCall([], 0, 0)
 
-_OBJECT = re.compile(r"(?<![\w$.])([\w$]+)\s*\??\.\s*\Z")
+_NAMESPACE = re.compile(r"(?<![\w$.])([\w$]+)\s*\??\.\s*\Z")
 """The name before the dot before what is completed."""
+_OBJECT = re.compile(r"(?<!\.\.)\.\s*\Z")
+"""The dot itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,11 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
     except errors.Cancelled:
         return wire.Completed(offset, offset, [])
     known = _documented(question, found.start)
+    after_dot = _OBJECT.search(_before(question, found.start)) is not None
     items = []
     for item in found.items:
+        if after_dot and not names.is_identifier(item.name):  # it would need brackets in place of the dot
+            continue
         tool = known.get(item.name) if len(items) < MOST_DOCUMENTED else None
         items.append(wire.CompletionItem(item.name, item.name, item.kind, _documentation(tool)))
     start = cell.code_at + found.start
@@ -79,7 +84,7 @@ async def hover(session: Session, asked: wire.Place) -> wire.Explained:
         found = await _editor(session).hover(question.job, offset - cell.code_at)
     except errors.Cancelled:
         found = None
-    if found is None:
+    if found is None or found.text == "any":  # that is said of a name that does not exist
         return _NOTHING
     start = cell.code_at + found.start
     text = f"{found.text}\n\n{found.docs}" if found.docs else found.text
@@ -177,12 +182,16 @@ def _is_usable(name: str) -> bool:
 
 def _documented(question: _Question, start: int) -> dict[str, Tool]:
     """The tools among what may follow the name before an offset in the program."""
-    code = question.job.code
-    before = code[max(0, (at := cells.index(code, start)) - 200) : at]
-    if (found := _OBJECT.search(before)) is None:
+    if (found := _NAMESPACE.search(_before(question, start))) is None:
         return {}
     by_path = {tool.path: tool for tool in question.tools}
     return {name: by_path[path] for name, path in globals_of(question.tools).get(found[1], {}).items()}
+
+
+def _before(question: _Question, offset: int) -> str:
+    code = question.job.code
+    at = cells.index(code, offset)
+    return code[max(0, at - 200) : at]
 
 
 def _documentation(tool: Tool | None) -> str:

@@ -101,15 +101,21 @@ class Bridge:
         """The home, once it is open; opening begins at the latest now."""
         return self._live().home
 
-    def do(self, work: Callable[[Home], Coroutine[Any, Any, T]], timeout_s: float) -> T:
+    def do(self, work: Callable[[Home], Coroutine[Any, Any, T]], timeout_s: float, *, with_tools: bool = False) -> T:
         """Have something done on the bridge's loop, once the home is open, and wait for it.
+
+        Args:
+            work: Takes the home.
+            timeout_s: Seconds it may take.
+            with_tools: Whether the engine is told first which tools have changed.
 
         Raises:
             TimeoutError: It took longer than `timeout_s` seconds; it was cancelled.
             PctxError: What the work raises.
         """
         life = self._live()
-        future = asyncio.run_coroutine_threadsafe(life.do(work), life.loop)
+        offered = self._offered() if with_tools else None
+        future = asyncio.run_coroutine_threadsafe(life.do(work, offered), life.loop)
         try:
             return future.result(timeout_s)
         except BaseException:
@@ -136,12 +142,15 @@ class Bridge:
         asked = msgspec.structs.replace(asked, execution_id=asked.execution_id or uuid4().hex, calls=False)
         running = Running(WaitingCell())
         life = self._live()
-        offered = {(tool.namespace, tool.name): tool for tool in self._tools()}
+        offered = self._offered()
         return (
             running,
             lambda: life.begin(running, asked, offered),
             lambda: life.post(partial(life.stop, running)),
         )
+
+    def _offered(self) -> dict[_Name, PythonTool]:
+        return {(tool.namespace, tool.name): tool for tool in self._tools()}
 
     def _live(self) -> _Life:
         if self._life is not None and not self._life.is_of_use:
@@ -256,8 +265,14 @@ class _Life:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def do(self, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
-        return await work(await self._opened())
+    async def do(
+        self, work: Callable[[Home], Coroutine[Any, Any, T]], tools: dict[_Name, PythonTool] | None = None
+    ) -> T:
+        home = await self._opened()
+        if tools is not None and (self._offered_to is not home or self._offered != tools):
+            # One who gives up waiting does not leave a tool half offered.
+            await asyncio.shield(self.loop.create_task(self._offer(home, tools)))
+        return await work(home)
 
     async def _opened(self) -> Home:
         return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it

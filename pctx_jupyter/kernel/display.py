@@ -153,6 +153,17 @@ def help(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Bundle:
     return _bundle("\n".join(lines), *parts)
 
 
+def explanation(text: str, documentation: str) -> Bundle:
+    """Show what something in a program is: its declaration, and what it does. There is always HTML."""
+    text, documentation = _clean(text), _clean(documentation)
+    bundle = _bundle(
+        visible("\n\n".join(part for part in (text, documentation) if part), is_name=True),
+        tag("pre", escape(text, is_name=True), kind="code"),
+        *([tag("div", escape(documentation, is_name=True), kind="text")] if documentation else []),
+    )
+    return {"text/html": tag("pre", escape("too large to show here")), **bundle}
+
+
 def _bundle(text: str, *content: Markup) -> Bundle:
     text = visible(text)
     shown = page(*content)

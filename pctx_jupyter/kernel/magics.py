@@ -28,6 +28,7 @@ from ..jsonrpc import NULL
 from . import tool as python_tools
 from .bridge import Bridge, Running
 from .commands import Commands, close_to
+from .editing import Editing
 from .home import Home, open_home
 from .options import CellOptions, cell_options
 
@@ -42,6 +43,7 @@ class PctxMagics(Magics):
         super().__init__(shell)
         self._shell = shell
         self.bridge = Bridge(self._open_home, python_tools.defined)
+        self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge)
         self._has_told_home = False
 
@@ -160,6 +162,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     if hasattr(shell, "kernel"):  # a terminal has no loop that goes on between its cells
         shell.input_transformers_cleanup.append(magics.transform)
+    magics.editing.load()
     atexit.register(magics.bridge.close)
     magics.bridge.open()
 
@@ -183,5 +186,6 @@ def unload(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("pctx", None)
     shell.magics_manager.registry.pop(type(magics).__name__, None)
+    magics.editing.unload()
     magics.bridge.close()
     atexit.unregister(magics.bridge.close)
