@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -87,10 +88,12 @@ class Channel:
         try:
             self._flush()
             return await answer
-        finally:
-            del self._awaited[id]
+        except asyncio.CancelledError:
             self._peer.withdraw(id)
             self._flush()
+            raise
+        finally:
+            del self._awaited[id]
 
     def notify(self, method: str, params: object = None) -> None:
         """Tell the other end something; said to nobody when the pipe is gone."""
@@ -192,17 +195,31 @@ def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -
 
     Closing either end closes both.
     """
-    loop = asyncio.get_running_loop()
+    ends: list[Channel] = []
+    on_way: deque[tuple[int, bytes]] = deque()
+
+    def deliver() -> None:
+        while on_way:
+            end, frame = on_way[0]
+            try:
+                ends[end].feed(frame)
+            except Exception:
+                log.exception("%s = failed to take in a frame", ends[end].name)
+            on_way.popleft()
 
     def to(end: int) -> Send:
-        # A frame is delivered in a later turn, as from a pipe: never inside the call that sent it, which may be made
-        # before the other end is there.
+        # Delivered in the turn in which it is sent: a later one, as from a pipe, would take 10 µs of a tool call's 100.
+        # What the other end says to it follows when it has been taken in, never inside of that.
         def send(frame: bytes) -> None:
-            loop.call_soon(lambda: ends[end].feed(frame))
+            on_way.append((end, frame))
+            if len(on_way) == 1 and ends:
+                deliver()
 
         return send
 
-    ends = left(to(1)), right(to(0))
+    ends += left(to(1)), right(to(0))
     ends[0].on_close(ends[1].close)
     ends[1].on_close(ends[0].close)
-    return ends
+    # What they said while they were being made: whoever asked for them shall hold them first.
+    asyncio.get_running_loop().call_soon(deliver)
+    return ends[0], ends[1]
