@@ -12,7 +12,6 @@ Source: https://www.jsonrpc.org/specification
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
@@ -28,8 +27,7 @@ Id: TypeAlias = "int | str"
 NULL = Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """Asks the other end for something; owed exactly one answer or refusal."""
 
     id: Id
@@ -37,24 +35,21 @@ class Request:
     params: Raw | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(msgspec.Struct, frozen=True):
     """Tells the other end something; never answered."""
 
     method: str
     params: Raw | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The result of the request with this id."""
 
     id: Id
     result: Raw
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """The error of the request with this id; None when the other end could not read one."""
 
     id: Id | None

@@ -14,8 +14,6 @@ it is owed an answer; a withdrawn request is never answered. What breaks the pro
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -30,8 +28,7 @@ CANCEL = "$/cancel"
 """The notification that withdraws a request: ``{"id": …}``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """The other end no longer wants the answer to its request."""
 
     id: rpc.Id
@@ -110,11 +107,10 @@ class Peer:
 
     # what it hears
 
-    def receive(self, frame: bytes | str) -> Iterator[Heard]:
-        """Read one frame; yields what the owner has to act on, nothing for what the peer settled itself."""
+    def receive(self, frame: bytes | str) -> tuple[Heard, ...]:
+        """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself."""
         if len(frame) > self._max_bytes:
-            yield from self._too_large(frame)
-            return
+            return self._too_large(frame)
         try:
             message = rpc.decode(frame)
         except errors.InvalidRequest as error:
@@ -122,49 +118,53 @@ class Peer:
         except errors.ParseError as error:
             self._refuse(None, error)
         else:
-            yield from self._heard(message)
+            return self._heard(message)
+        return ()
 
-    def _heard(self, message: rpc.Message) -> Iterator[Heard]:
+    def _heard(self, message: rpc.Message) -> tuple[Heard, ...]:
         match message:
             case rpc.Request(id):
                 if id in self._owed:
                     self._refuse(None, errors.InvalidRequest(f"Cannot accept request: id {id!r} is in use"))
                 else:
                     self._owed.add(id)
-                    yield message
+                    return (message,)
             case rpc.Answer(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
                 self._awaited.discard(id)
-                yield message
+                return (message,)
             case rpc.Answer(id) | rpc.Refusal(id):
                 log.debug("= ignored an answer to %r: nobody waits for it", id)
             case rpc.Notification(method, params) if method == CANCEL:
-                yield from self._cancel(params)
+                return self._cancel(params)
             case rpc.Notification():
-                yield message
+                return (message,)
+        return ()
 
-    def _cancel(self, params: Raw | None) -> Iterator[Withdrawn]:
+    def _cancel(self, params: Raw | None) -> tuple[Heard, ...]:
         try:
             id = msgspec.json.decode(params or b"{}", type=_Cancel).id
         except msgspec.DecodeError:
-            return
-        if id in self._owed:
-            self._owed.discard(id)
-            yield Withdrawn(id)
+            return ()
+        if id not in self._owed:
+            return ()
+        self._owed.discard(id)
+        return (Withdrawn(id),)
 
-    def _too_large(self, frame: bytes | str) -> Iterator[Heard]:
+    def _too_large(self, frame: bytes | str) -> tuple[Heard, ...]:
         error = errors.MessageTooLarge(len(frame), self._max_bytes)
         try:
             message = rpc.decode(frame)
         except errors.ProtocolError:
             self._refuse(None, error)
-            return
+            return ()
         match message:
             case rpc.Request(id):
                 self._refuse(id if id not in self._owed else None, error)
             case rpc.Answer(id) | rpc.Refusal(id) if id is not None:
-                yield from self._heard(rpc.Refusal(id, error.code, error.message))
+                return self._heard(rpc.Refusal(id, error.code, error.message))
             case _:
                 log.warning("= dropped a notification of %d bytes: too large", len(frame))
+        return ()
 
     def _refuse(self, id: rpc.Id | None, error: errors.PctxError) -> None:
         data = None if error.data is None else rpc.raw(error.data)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import msgspec
 from msgspec import Raw
 
 from .jsonrpc import Json
@@ -17,16 +18,14 @@ from .jsonrpc import Json
 Stream = Literal["stdout", "stderr"]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A program printed something; `text` ends with a newline if it printed one."""
 
     stream: Stream
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class CallStarted:
+class CallStarted(msgspec.Struct, frozen=True):
     """A program called a tool; `at_s` is seconds since the program started."""
 
     call: int
@@ -35,8 +34,7 @@ class CallStarted:
     argument_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallEnded(msgspec.Struct, frozen=True):
     """A tool call ended; `error` is None when it returned."""
 
     call: int

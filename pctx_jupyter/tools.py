@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+import msgspec
 from msgspec import Raw
 
 from . import errors, names
@@ -56,8 +57,7 @@ class Tool:
         return f"{self.registered_namespace}.{self.registered_name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call of a tool by an execution."""
 
     execution_id: str
