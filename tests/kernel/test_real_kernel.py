@@ -344,12 +344,12 @@ def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: 
 
 
 def test_a_kernel_of_a_server_runs_its_programs_there(tmp_path: Path) -> None:
-    with server_process(f"--KernelManager.connection_dir={tmp_path}") as server:
-        with attached(server.start_kernel()) as kernel:
-            assert kernel.run("%load_ext pctx_jupyter").error is None
-            assert kernel.run(NOTEBOOK).error is None
-            cell = kernel.run("%%pctx\nconsole.log('hello'); await Notebook.add({ a: 1, b: 2 })")
-            assert cell.text() == "hello\nadding\n" and cell.value == "3"
-            status = kernel.run("%pctx status").value or ""
-            assert server.url.rstrip("/") in status and "it started this kernel" in status
-            assert kernel.run("import sys\n'pctx_jupyter.engine' in sys.modules").value == "False"
+    option = f"--KernelManager.connection_dir={tmp_path}"
+    with server_process(option) as server, attached(server.start_kernel()) as kernel:
+        assert kernel.run("%load_ext pctx_jupyter").error is None
+        assert kernel.run(NOTEBOOK).error is None
+        cell = kernel.run("%%pctx\nconsole.log('hello'); await Notebook.add({ a: 1, b: 2 })")
+        assert cell.text() == "hello\nadding\n" and cell.value == "3"
+        status = kernel.run("%pctx status").value or ""
+        assert server.url.rstrip("/") in status and "it started this kernel" in status
+        assert kernel.run("import sys\n'pctx_jupyter.engine' in sys.modules").value == "False"
