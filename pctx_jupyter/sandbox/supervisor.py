@@ -51,6 +51,8 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Raw] = self._loop.create_future()
         self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
+        self._due: dict[rpc.Id, float] = {}  # when a call's time is up, soonest first; it leaves when that has come
+        self._alarm: asyncio.TimerHandle | None = None
         self._called = 0
         self._output_left = job.limits.output_bytes + MARKER_BYTES
         self._timers: list[asyncio.TimerHandle] = []
@@ -72,8 +74,9 @@ class Supervisor:
             self._worker.kill()
             for timer in self._timers:
                 timer.cancel()
-            if self._watcher is not None:
-                self._watcher.cancel()
+            for waking in (self._watcher, self._alarm):
+                if waking is not None:
+                    waking.cancel()
             if not self._outcome.cancel() and not self._outcome.cancelled():
                 self._outcome.exception()  # it may have come when nobody waited any more
             await self._end_calls()
@@ -150,29 +153,40 @@ class Supervisor:
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
         self._calls[id] = self._loop.create_task(self._answer(id, call))
+        self._due[id] = self._loop.time() + self._limits.call_s
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._due[id], self._ring)
         if len(self._calls) >= self._limits.calls_in_flight:
             self._worker.pause()
 
     async def _answer(self, id: rpc.Id, call: wire.CallTool) -> None:
         try:
-            try:
-                async with asyncio.timeout(self._limits.call_s) as limit:
-                    result = await self._serve(call.name, None if call.arguments is UNSET else call.arguments)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                raise errors.ToolTimeout(call.name[:200], self._limits.call_s) from None
-            self._peer.answer(id, result)
+            self._peer.answer(id, await self._serve(call.name, None if call.arguments is UNSET else call.arguments))
         except errors.PctxError as error:
             self._peer.refuse(id, error)
+        except asyncio.CancelledError:
+            if id in self._due:
+                raise
+            self._peer.refuse(id, errors.ToolTimeout(call.name[:200], self._limits.call_s))
         except Exception:
             log.exception("%s = failed to serve %s", self._worker.name, call.name[:200])
             self._peer.refuse(id, errors.PctxError("Internal error"))
         finally:
             del self._calls[id]
+            self._due.pop(id, None)
             self._flush()
             if not self._outcome.done() and len(self._calls) < self._limits.calls_in_flight:
                 self._worker.resume()
+
+    def _ring(self) -> None:
+        """Cancel the calls whose time is up. One alarm for all: a timer each takes a tenth of a short call's time."""
+        self._alarm = None
+        for id, due in list(self._due.items()):
+            if due > self._loop.time():
+                self._alarm = self._loop.call_at(due, self._ring)
+                break
+            del self._due[id]
+            self._calls[id].cancel()
 
     async def _end_calls(self) -> None:
         """Cancel the tool calls under way, and let them say so."""
