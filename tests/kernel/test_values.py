@@ -183,7 +183,7 @@ ARRAYS = [
     (np.bytes_(b"ab"), "YWI="),
     (np.datetime64("2024-01-02"), "2024-01-02"),
     (np.datetime64("2024-01-02T03:04:05.123456789"), "2024-01-02T03:04:05.123456"),
-    (np.datetime64("NaT"), None),
+    (np.datetime64("NaT", "ns"), None),
     (np.timedelta64(90, "s"), "PT90S"),
     (np.array(5), 5),
     (np.array([], dtype=int), []),
