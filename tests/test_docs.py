@@ -6,7 +6,9 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from pctx_jupyter import errors, wire
 from pctx_jupyter.settings import Limits, Settings
@@ -30,18 +32,38 @@ def test_the_configuration_reference_lists_every_setting_as_it_is() -> None:
 def test_the_wire_reference_names_every_method_and_code() -> None:
     page = (REFERENCE / "wire.md").read_text()
     methods = [wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.EXECUTE, wire.LIST_FUNCTIONS, wire.GET_FUNCTION_DETAILS]
-    for method in [*methods, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
+    editing = [wire.COMPLETE, wire.HOVER, wire.SIGNATURE, wire.DIAGNOSTICS, wire.DECLARATIONS]
+    for method in [*methods, *editing, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
         assert f"`{method}`" in page
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.PctxError):
             assert f"| {kind.code} |" in page, name
 
 
-@pytest.mark.parametrize("kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard])
-def test_the_wire_reference_names_every_field(kind: type) -> None:
+EDITING: list[type[msgspec.Struct]] = [
+    wire.Place,
+    wire.Written,
+    wire.Completed,
+    wire.CompletionItem,
+    wire.Explained,
+    wire.ExplainedCall,
+]
+EDITING += [wire.ExplainedSignature, wire.ExplainedParameter, wire.Diagnosed, wire.Underlined, wire.Declared]
+
+
+@pytest.mark.parametrize("kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard, *EDITING])
+def test_the_wire_reference_names_every_field(kind: type[msgspec.Struct]) -> None:
     page = (REFERENCE / "wire.md").read_text()
-    for field in kind.__struct_fields__:
+    for field in kind.__struct_encode_fields__:
         assert re.search(rf"\b{field}\b", page), field
+
+
+def test_the_reference_over_http_names_every_path_and_field() -> None:
+    page = (REFERENCE / "rest.md").read_text()
+    for path in yaml.safe_load((ROOT / "pctx_jupyter" / "server" / "openapi.yaml").read_text())["paths"]:
+        assert f"{path.lstrip('/')}`" in page or f"{path.lstrip('/')}?" in page, path
+    for kind in EDITING:
+        assert all(re.search(rf"\b{field}\b", page) for field in kind.__struct_encode_fields__), kind
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -188,6 +188,7 @@ class _Life:
         self._offered_to: Home | None = None
         self._offered: dict[_Name, PythonTool] = {}
         self._offering = asyncio.Lock()
+        self._offering_soon: asyncio.Task[None] | None = None
         self._leave: asyncio.Future[None]
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
         self._thread.start()
@@ -269,10 +270,20 @@ class _Life:
         self, work: Callable[[Home], Coroutine[Any, Any, T]], tools: dict[_Name, PythonTool] | None = None
     ) -> T:
         home = await self._opened()
-        if tools is not None and (self._offered_to is not home or self._offered != tools):
-            # One who gives up waiting does not leave a tool half offered.
-            await asyncio.shield(self.loop.create_task(self._offer(home, tools)))
+        if tools is not None:
+            if home.client.session_id is None:
+                raise errors.ConnectionLost("Cannot ask: the connection is being opened again")
+            await self._offer_soon(home, tools)
         return await work(home)
+
+    async def _offer_soon(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
+        """Do what `_offer` does, for one who may give up waiting: that leaves no tool half offered, and no queue."""
+        if self._offering_soon is None or self._offering_soon.done():
+            if self._offered_to is home and self._offered == tools:
+                return
+            self._offering_soon = self.loop.create_task(self._offer(home, tools))
+            self._offering_soon.add_done_callback(_seen)
+        await asyncio.shield(self._offering_soon)
 
     async def _opened(self) -> Home:
         return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
@@ -367,6 +378,12 @@ class _Life:
             case errors.PctxError():
                 raise outcome
         raise errors.ToolFailed(f"{tool.path} failed", name=type(outcome).__name__)
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Take an outcome for which nobody may be waiting any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _closed() -> errors.PctxError:
