@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -122,6 +122,14 @@ class Bridge:
             future.cancel()
             raise
 
+    def tell(self) -> None:
+        """Have the engine told which tools have changed, once the home is open; without waiting.
+
+        An editor that asks the engine by itself then knows them before the first program that calls them.
+        """
+        if self._life is not None and self._life.is_of_use:
+            self._life.post(partial(self._life.tell, self._offered()))
+
     async def wait_for(self, asked: wire.Execute) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while the cell waits, awaited; returns what came of it.
 
@@ -189,6 +197,8 @@ class _Life:
         self._offered: dict[_Name, PythonTool] = {}
         self._offering = asyncio.Lock()
         self._offering_soon: asyncio.Task[None] | None = None
+        self._told: dict[_Name, PythonTool] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._leave: asyncio.Future[None]
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
         self._thread.start()
@@ -277,13 +287,31 @@ class _Life:
         return await work(home)
 
     async def _offer_soon(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
-        """Do what `_offer` does, for one who may give up waiting: that leaves no tool half offered, and no queue."""
+        """Do what `_offer` does, for one who may give up waiting: that leaves no tool half offered, and no queue.
+
+        What cannot be offered is left out; the next program says why.
+        """
+        if self._offering_soon is not None:
+            await asyncio.wait([self._offering_soon])
+        if self._offered_to is home and self._offered == tools:
+            return
         if self._offering_soon is None or self._offering_soon.done():
-            if self._offered_to is home and self._offered == tools:
-                return
             self._offering_soon = self.loop.create_task(self._offer(home, tools))
             self._offering_soon.add_done_callback(_seen)
-        await asyncio.shield(self._offering_soon)
+        await asyncio.wait([self._offering_soon])
+
+    def tell(self, tools: dict[_Name, PythonTool]) -> None:
+        if not self._is_closing:
+            self._told = tools
+            if self._telling is None or self._telling.done():
+                self._telling = self.loop.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """Offer the tools of the latest `tell`; while there is no connection, that is left to the next program."""
+        while (tools := self._told) is not None:
+            self._told = None
+            with suppress(errors.PctxError):
+                await self.do(_nothing, tools)
 
     async def _opened(self) -> Home:
         return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
@@ -378,6 +406,10 @@ class _Life:
             case errors.PctxError():
                 raise outcome
         raise errors.ToolFailed(f"{tool.path} failed", name=type(outcome).__name__)
+
+
+async def _nothing(home: Home) -> None:
+    """Ask nothing."""
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
@@ -52,6 +53,7 @@ class Editing:
         """Take part in the shell's completion and inspection."""
         self._shell.Completer.custom_matchers.append(self.match)
         self._shell.object_inspect_mime = self.inspect  # type: ignore[method-assign]
+        self._shell.events.register("post_run_cell", self._after_cell)
 
     def unload(self) -> None:
         """Take no more part in them."""
@@ -59,6 +61,12 @@ class Editing:
             self._shell.Completer.custom_matchers.remove(self.match)
         if self._shell.__dict__.get("object_inspect_mime") == self.inspect:
             del self._shell.object_inspect_mime
+        with suppress(ValueError):  # it is not registered
+            self._shell.events.unregister("post_run_cell", self._after_cell)
+
+    def _after_cell(self, result: object) -> None:
+        """Tell the engine of new tools, for editors that ask it and not this kernel."""
+        self._bridge.tell()
 
     @context_matcher(identifier="pctx", priority=1000)  # type: ignore[untyped-decorator]  # IPython's decorators are not typed
     def match(self, context: CompletionContext) -> SimpleMatcherResult:

@@ -203,8 +203,10 @@ def test_unloading_leaves_nothing_behind() -> None:
     before = list(shell.Completer.custom_matchers)
     magics.load(shell)
     assert len(shell.Completer.custom_matchers) == len(before) + 1 and "object_inspect_mime" in vars(shell)
+    assert [c for c in shell.events.callbacks["post_run_cell"] if "pctx" in getattr(c, "__module__", "")]
     magics.unload(shell)
     assert shell.Completer.custom_matchers == before and "object_inspect_mime" not in vars(shell)
+    assert not [c for c in shell.events.callbacks["post_run_cell"] if "pctx" in getattr(c, "__module__", "")]
     with provisionalcompleter():
         list(shell.Completer.completions("%%pctx\nx", 8))
     InteractiveShell.clear_instance()
