@@ -39,7 +39,7 @@ class Process:
     Attributes:
         pid: Its number, while it lives.
         pipe: Our end of its stdin and stdout.
-        stderr: The end of its stderr to read from; read after a failed start only.
+        stderr: The end of its stderr to read from; read when it ended unasked only.
         ended: Its exit status once it is gone; negative: the signal that ended it.
     """
 

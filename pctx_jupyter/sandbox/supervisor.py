@@ -252,6 +252,8 @@ class Supervisor:
     def _end(self, status: int | None) -> None:
         limits = self._limits
         match status:
+            case -6 if "stack overflow" in self._worker.complaint():  # of the reader of TypeScript, not of the program
+                self._limit("it is nested too deeply to be read; use fewer brackets inside one another")
             case -5 | -6:  # V8's and the allocator's way to say that they got no memory
                 self._limit(
                     f"it used more than {limits.heap_mb} MB of JavaScript heap, or {limits.memory_mb} MB in all "

@@ -84,6 +84,10 @@ class Worker(asyncio.Protocol):
         """Bytes we wrote and it has not read, beyond what the pipe itself holds."""
         return 0 if self._transport is None else self._outgoing_bytes + self._transport.get_write_buffer_size()
 
+    def complaint(self) -> str:
+        """What it said last on its stderr, before it was killed; empty if nothing."""
+        return self._process.complaint()
+
     def listen(self, listener: Listener | None) -> None:
         """Have its lines heard by this listener from now on; by nobody: they are dropped."""
         self._listener = listener
@@ -229,7 +233,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
             )
         flags.restrict(process.pid, limits)
     except BaseException as error:
-        complaint = process.complaint()
+        complaint = worker.complaint()
         worker.kill()
         match error:
             case TimeoutError():

@@ -205,6 +205,12 @@ async def test_recursion_is_an_error_of_the_program() -> None:
     assert told.value.thrown.message == "Maximum call stack size exceeded"
 
 
+async def test_a_program_nested_too_deeply_to_be_read_is_told_so() -> None:
+    async with pool_of() as pool:
+        told = await stopped(pool, "(" * 20_000 + "1" + ")" * 20_000, Limits())
+    assert told == "Cannot finish execution: it is nested too deeply to be read; use fewer brackets inside one another"
+
+
 # A sandbox that has been taken over says whatever it likes.
 
 
