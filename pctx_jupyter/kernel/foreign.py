@@ -68,6 +68,10 @@ class Foreign:
             raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
 
 
+_Alias: Any = getattr(typing, "TypeAliasType", None)
+"""What a ``type`` statement makes, from Python 3.12 on; numpy has such aliases."""
+
+
 def rewrite(annotation: Any) -> Any:
     """Return the annotation with every foreign type in it replaced by one that pydantic knows how to treat."""
     return _Rewriting().rewrite(annotation)
@@ -87,6 +91,8 @@ class _Rewriting:
         origin, args = get_origin(annotation), get_args(annotation)
         if origin is None or origin is Literal:
             return annotation
+        if _Alias is not None and isinstance(origin, _Alias):  # ``type NDArray[T] = …``, with its T given
+            return self.rewrite(origin.__value__[args])
         if isinstance(origin, type) and (foreign := _foreign(origin, args)) is not None:
             return foreign
         if origin is Annotated:
