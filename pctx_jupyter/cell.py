@@ -53,6 +53,7 @@ OPTIONS = (
     Option(("-t", "--timeout"), "S", "Stop the program after S seconds."),
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),
+    Option(("--keep",), "", "Let later programs find its types, functions and constants."),
     Option(("-q", "--quiet"), "", "Do not show the value."),
 )
 """What a magic line may hold; a test compares it with what the magic takes."""

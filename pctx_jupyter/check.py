@@ -39,6 +39,7 @@ class CheckJob:
         declarations: Of its tools, with aliases, as `typegen.declarations` writes them.
         globals: Declarations of everything else it finds: its inputs, what it keeps from earlier programs.
         tools: The full names of its tools, ``Sales.loadOrders``, for suggestions.
+        keep: Names of its top level that it does not export itself, when it is to be declared for later programs.
     """
 
     session: str
@@ -46,6 +47,7 @@ class CheckJob:
     declarations: str = ""
     globals: str = ""
     tools: Sequence[str] = ()
+    keep: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,17 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A program that was checked; `has_more` when there is more wrong with it than is listed."""
+    """A program that was checked.
+
+    Args:
+        diagnostics: What is wrong with it.
+        has_more: Whether there is more wrong with it than is listed.
+        kept: Declarations of its top level, to stand in an ambient namespace; None: nobody asked for them.
+    """
 
     diagnostics: tuple[Diagnostic, ...] = ()
     has_more: bool = False
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ class Findings(msgspec.Struct):
 
     found: list[Found]
     more: bool
+    kept: str | None = None
 
 
 def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
@@ -162,6 +172,7 @@ def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
             for f in findings.found
         ),
         findings.more,
+        findings.kept,
     )
 
 

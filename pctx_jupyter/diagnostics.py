@@ -20,6 +20,8 @@ CONTEXT_LINES = 2
 """Lines a frame shows before and after the place."""
 
 _PLACE = re.compile(r"program\.ts:(\d{1,9}):(\d{1,9})")
+_KEPT_PLACE = re.compile(r"kept/([\w$]+)\.ts:(\d{1,9}):\d{1,9}")
+"""In a kept cell: the text that a sandbox gets of it has its lines, but not always its columns."""
 _SNIPPET = re.compile(r"\n +\|\n.*", re.DOTALL)
 """Deno's own picture of the code, which is that of the text the sandbox got."""
 
@@ -52,10 +54,16 @@ def failure(thrown: Thrown, program: Program) -> Failure:
         elif name != "SyntaxError":
             column = _unit(program.text, line, column, tab=1)
         place = Place(*program.position(line, column))
+    frames = [line for line in thrown.stack.split("\n") if line.startswith("    at ")]
+    if frames and (kept := _KEPT_PLACE.search(frames[0])):
+        message += f" (thrown in line {kept[2]} of the cell that keeps {kept[1]})"
     stack = "\n".join(
-        _PLACE.sub(lambda match: "program.ts:{}:{}".format(*program.position(int(match[1]), int(match[2]))), line)
-        for line in thrown.stack.split("\n")
-        if line.startswith("    at ") and _PLACE.search(line)
+        _KEPT_PLACE.sub(
+            r"kept/\1.ts:\2",
+            _PLACE.sub(lambda match: "program.ts:{}:{}".format(*program.position(int(match[1]), int(match[2]))), line),
+        )
+        for line in frames
+        if _PLACE.search(line) or _KEPT_PLACE.search(line)
     )
     if place is None and (match := _PLACE.search(stack)):
         place = Place(int(match[1]), int(match[2]))

@@ -81,6 +81,8 @@ class LocalTools:
                 return wire.Success()
             case wire.EXECUTE:
                 return await self._execute(wire.read(params, wire.Execute, method))
+            case wire.FORGET:
+                return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.LIST_FUNCTIONS:
                 return {"functions": [_described(tool) for tool in self.session.catalog]}
             case wire.GET_FUNCTION_DETAILS:
@@ -137,6 +139,7 @@ class LocalTools:
             tools=asked.tools,
             inputs=asked.inputs,
             execution_id=execution_id,
+            keep=asked.keep,
             emit=self._teller(execution_id, asked.calls)
             if asked.events and execution_id is not None
             else lambda event: None,
@@ -149,6 +152,8 @@ class LocalTools:
             execution_id=result.execution_id,
             duration_s=round(result.duration_s, 6),
             unchecked=result.unchecked,
+            kept=list(result.kept),
+            unkept=dict(result.unkept),
         )
 
     def _teller(self, execution_id: str, calls: bool) -> Callable[[Event], None]:

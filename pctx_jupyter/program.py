@@ -11,8 +11,8 @@ user's by columns of at most two lines; `Program.position` takes that back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
@@ -43,6 +43,7 @@ class Program:
         run: The name under which the text exports a top-level ``run``, or None.
         value: The name under which it exports its value otherwise, or None.
         edits: What the lines of `code` got, in the order of the text.
+        kept: The name under which the text exports a function that returns the constants to be kept, or None.
     """
 
     code: str
@@ -50,11 +51,20 @@ class Program:
     run: str | None = None
     value: str | None = None
     edits: tuple[Edit, ...] = ()
+    kept: str | None = None
 
     @property
     def entry(self) -> dict[str, str | None]:
         """The exports that matter, as the sandbox wants to hear of them."""
-        return {"run": self.run, "value": self.value}
+        entry = {"run": self.run, "value": self.value}
+        return entry if self.kept is None else {**entry, "kept": self.kept}
+
+    def keeping(self, constants: Sequence[str]) -> Program:
+        """The same program, that also exports a function which returns these constants of its top level by name."""
+        name = _fresh("__pctx_kept", self.code)
+        return replace(
+            self, text=f"{self.text}\nexport const {name} = () => ({{ {', '.join(constants)} }});", kept=name
+        )
 
     def position(self, line: int, column: int) -> tuple[int, int]:
         """Turn a position in `text` into one in `code`: both 1-based, columns in UTF-16 units.
@@ -147,10 +157,16 @@ class _Found:
     is_certain: bool = True
 
 
+def parse(data: bytes) -> Node | None:
+    """Parse a program, of at most `LARGE_BYTES`; None: it has a syntax error."""
+    root = Parser(_LANGUAGE).parse(data).root_node
+    return None if root.has_error else root
+
+
 def _look(data: bytes) -> _Found | None:
     """Look at a whole program, or at the statements of its end; None when they have a syntax error."""
-    root = Parser(_LANGUAGE).parse(data).root_node
-    if root.has_error:
+    root = parse(data)
+    if root is None:
         return None
     found = _Found()
     for node in root.named_children:

@@ -6,8 +6,8 @@ events. No I/O, and nothing about who listens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -44,7 +44,15 @@ class CallEnded(msgspec.Struct, frozen=True):
     error: str | None
 
 
-Event: TypeAlias = Output | CallStarted | CallEnded
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a program that ended well leaves: its constants as JSON, and why others cannot be kept, by name."""
+
+    values: Mapping[str, Raw]
+    refused: Mapping[str, str]
+
+
+Event: TypeAlias = Output | CallStarted | CallEnded | Kept
 
 Emit = Callable[[Event], None]
 """Hears one event of an execution; never waits."""
@@ -59,6 +67,8 @@ class Result:
         stdout, stderr: What it printed.
         duration_s: Seconds from the request to its answer.
         unchecked: Why its types were not checked though they should have been; None: they were, or nobody asked.
+        kept: Names that later programs of the session find.
+        unkept: Why others are not kept, by name.
     """
 
     execution_id: str
@@ -67,6 +77,8 @@ class Result:
     stderr: str
     duration_s: float
     unchecked: str | None = None
+    kept: tuple[str, ...] = ()
+    unkept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

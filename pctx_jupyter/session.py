@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Raw
 
 from . import check as checks
-from . import diagnostics, errors, names, typegen
+from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
-from .check import Check, CheckJob, Unchecked
+from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
 from .jsonrpc import NULL
+from .kept import Prelude, Survey
 from .program import Program, prepare
-from .result import CallEnded, CallStarted, Emit, Event, Failure, Output, Result
+from .result import CallEnded, CallStarted, Emit, Event, Failure, Kept, Output, Result
 from .settings import Limits, Settings
 from .tools import Call, Catalog, Serve, Tool, globals_of
 from .wire import Thrown
@@ -41,6 +42,7 @@ class Job:
         namespaces: The objects a program finds: global → property → tool path.
         inputs: Constants given to the program, as JSON.
         limits: What it may use.
+        prelude: What earlier programs left for it.
     """
 
     execution_id: str
@@ -48,6 +50,7 @@ class Job:
     namespaces: Mapping[str, Mapping[str, str]]
     inputs: Mapping[str, Raw]
     limits: Limits
+    prelude: tuple[Prelude, ...] = ()
 
 
 ServeCall = Callable[[str, Raw | None], Awaitable[Raw]]
@@ -88,10 +91,14 @@ class Execution:
     emit: Emit
     started_at: float
     calls: int = 0
+    left: Kept | None = None
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
 
     def hear(self, event: Event) -> None:
-        """Keep what was printed, and pass every event on."""
+        """Keep what was printed, and what is left for later programs; pass every other event on."""
+        if isinstance(event, Kept):
+            self.left = event
+            return
         if isinstance(event, Output):
             self.printed[event.stream].append(event.text)
         self.emit(event)
@@ -126,6 +133,8 @@ class Session:
     ) -> None:
         self.id, self.kernel_id, self.editor = id, kernel_id, editor
         self.catalog = Catalog(limit=settings.tools)
+        self.kept = kept.Kept(settings.kept, settings.kept_bytes)
+        """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
         self.is_attached = False
         """Whether a connection keeps it open; then it does not expire."""
@@ -157,6 +166,7 @@ class Session:
         tools: list[str] | None = None,
         inputs: Mapping[str, Raw] | None = None,
         execution_id: str | None = None,
+        keep: bool | None = None,
         emit: Emit = lambda event: None,
     ) -> Result:
         """Run one program and return its result.
@@ -168,6 +178,7 @@ class Session:
             tools: Patterns of the tools it may call (``Sales.*``); None: all of the session.
             inputs: Constants it finds, JSON by name.
             execution_id: The caller's name for this execution; None: one is made.
+            keep: Whether later programs find what it has at its top level; None: they find what it exports.
             emit: Hears its events as they happen, all of them before this returns.
 
         Raises:
@@ -183,6 +194,18 @@ class Session:
         namespaces = globals_of(offered)
         if hidden := namespaces.keys() & inputs.keys():
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
+        if hidden := namespaces.keys() & self.kept.names:
+            name = min(hidden)
+            raise errors.InvalidParams(
+                f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
+                f"%pctx forget {name}"
+            )
+        program = prepare(code)
+        survey = kept.survey(program.code, keep)
+        if survey is not None:
+            if hidden := namespaces.keys() & {*survey.exposed, *survey.types}:
+                raise errors.InvalidParams(f"Cannot keep {min(hidden)}: a namespace of tools has that name; rename it")
+            program = program.keeping(survey.constants)
         execution = Execution(
             id=execution_id or secrets.token_urlsafe(16),
             code=code,
@@ -191,10 +214,10 @@ class Session:
             emit=emit,
             started_at=self._clock(),
         )
-        job = Job(execution.id, prepare(code), namespaces, inputs, execution.limits)
+        job = Job(execution.id, program, namespaces, inputs, execution.limits, self.kept.preludes())
         self.executions[execution.id] = execution
         try:
-            unchecked = await self._check_types(code, offered, inputs, typecheck)
+            checked = await self._check_types(code, offered, inputs, typecheck, survey)
             value = await self._run(job, lambda path, arguments: self._call(execution, path, arguments), execution.hear)
         except ProgramThrew as error:
             failure = diagnostics.failure(error.thrown, job.program)
@@ -207,43 +230,68 @@ class Session:
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
+        names_kept, unkept = ([], {}) if survey is None else self._keep(survey, execution.left, checked)
         return Result(
             execution.id,
             value,
             **execution.output(),
             duration_s=self._clock() - execution.started_at,
-            unchecked=unchecked,
+            unchecked=checked.reason if isinstance(checked, Unchecked) else None,
+            kept=tuple(names_kept),
+            unkept=unkept,
         )
 
-    def check_job(self, code: str, offered: list[Tool], inputs: Mapping[str, Raw] | Iterable[str]) -> CheckJob:
+    def _keep(self, survey: Survey, left: Kept | None, checked: Verdict | None) -> tuple[list[str], dict[str, str]]:
+        """Keep what a program has left; returns the names, and why others are not kept."""
+        left = left or Kept({}, {})
+        values = {name: left.values[name] for name in survey.constants if name in left.values}
+        declarations = checked.kept if isinstance(checked, Checked) else None
+        try:
+            names_kept = self.kept.add(survey, values, declarations)
+        except errors.InvalidParams as error:
+            return [], dict.fromkeys([*survey.exposed, *survey.types], error.message)
+        return names_kept, {name: left.refused[name] for name in survey.constants if name in left.refused}
+
+    def check_job(
+        self,
+        code: str,
+        offered: list[Tool],
+        inputs: Mapping[str, Raw] | Iterable[str],
+        keep: Sequence[str] | None = None,
+    ) -> CheckJob:
         """What a program of this session is checked against; an editor's questions are answered by the same.
 
         Args:
             code: The program, without a magic line.
             offered: The tools it may call.
             inputs: The constants it finds; by their names alone, nothing is known of them.
+            keep: See `CheckJob.keep`.
         """
         known = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, NULL)
         return CheckJob(
             session=self.id,
             code=code,
             declarations=typegen.declarations(offered),
-            globals=input_types.declare(known),
+            globals=input_types.declare(known) + self.kept.declarations(known),
             tools=[tool.path for tool in offered],
+            keep=keep,
         )
 
     async def _check_types(
-        self, code: str, offered: list[Tool], inputs: Mapping[str, Raw], typecheck: bool | None
-    ) -> str | None:
-        """Refuse a program whose types are wrong; returns why it was not checked, if it should have been."""
+        self,
+        code: str,
+        offered: list[Tool],
+        inputs: Mapping[str, Raw],
+        typecheck: bool | None,
+        survey: Survey | None,
+    ) -> Verdict | None:
+        """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
         if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
             return None
-        verdict = await self._check(self.check_job(code, offered, inputs))
-        if isinstance(verdict, Unchecked):
-            return verdict.reason
-        if (failure := checks.failure(verdict, code)) is not None:
+        verdict = await self._check(self.check_job(code, offered, inputs, survey.unexported if survey else None))
+        if isinstance(verdict, Checked) and (failure := checks.failure(verdict, code)) is not None:
             raise errors.TypesWrong(failure)
-        return None
+        return verdict
 
     def _validate(
         self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None

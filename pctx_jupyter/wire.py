@@ -17,6 +17,7 @@ from . import errors
 REGISTER_TOOL = "register_tool"
 UNREGISTER_TOOL = "unregister_tool"
 EXECUTE = "execute"
+FORGET = "forget"
 LIST_FUNCTIONS = "list_functions"
 GET_FUNCTION_DETAILS = "get_function_details"
 COMPLETE = "complete"
@@ -38,6 +39,7 @@ RUN = "run"
 READY = "ready"
 CALL = "call"
 UNHANDLED = "unhandled"
+KEPT = "kept"
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -64,7 +66,8 @@ class Execute(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute``.
 
     `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``
-    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
+    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them. `keep` asks that
+    later programs find what it has at its top level; absent, they find what it exports; false, nothing.
     """
 
     code: str
@@ -75,6 +78,19 @@ class Execute(msgspec.Struct, omit_defaults=True):
     inputs: dict[str, Raw] = {}
     events: bool = False
     calls: bool = True
+    keep: bool | None = None
+
+
+class Forget(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``forget``: names that were kept; none: all of them."""
+
+    names: list[str] = []
+
+
+class Forgotten(msgspec.Struct):
+    """Result of ``forget``: the names that later programs do not find any more."""
+
+    forgotten: list[str]
 
 
 class GetFunctionDetails(msgspec.Struct):
@@ -181,7 +197,10 @@ class Success(msgspec.Struct):
 
 
 class Executed(msgspec.Struct, omit_defaults=True):
-    """Result of ``execute``; `unchecked` says why its types were not checked though they should have been."""
+    """Result of ``execute``; `unchecked` says why its types were not checked though they should have been.
+
+    `kept` are the names that later programs of the session find, `unkept` says of others why they do not.
+    """
 
     value: Raw
     stdout: str
@@ -190,6 +209,8 @@ class Executed(msgspec.Struct, omit_defaults=True):
     execution_id: str
     duration_s: float
     unchecked: str | None = None
+    kept: list[str] = []
+    unkept: dict[str, str] = {}
 
 
 class SessionCreated(msgspec.Struct):
@@ -233,7 +254,23 @@ class Ready(msgspec.Struct):
     left: list[str]
 
 
-class Run(msgspec.Struct):
+class Prelude(msgspec.Struct):
+    """What was kept of one earlier program: the names its module exports, its text and its constants."""
+
+    name: str
+    names: list[str]
+    code: str
+    values: dict[str, Raw]
+
+
+class KeptHeard(msgspec.Struct):
+    """A program ended, with these constants; `refused` says of others why they cannot be kept."""
+
+    values: dict[str, Raw]
+    refused: dict[str, str]
+
+
+class Run(msgspec.Struct, omit_defaults=True):
     """One program for a sandbox. `namespaces`: global → property → tool path."""
 
     code: str
@@ -241,6 +278,7 @@ class Run(msgspec.Struct):
     namespaces: dict[str, dict[str, str]]
     inputs: dict[str, Raw]
     output_bytes: int
+    prelude: list[Prelude] = []
 
 
 class CallTool(msgspec.Struct):

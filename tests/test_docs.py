@@ -33,7 +33,7 @@ def test_the_wire_reference_names_every_method_and_code() -> None:
     page = (REFERENCE / "wire.md").read_text()
     methods = [wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.EXECUTE, wire.LIST_FUNCTIONS, wire.GET_FUNCTION_DETAILS]
     editing = [wire.COMPLETE, wire.HOVER, wire.SIGNATURE, wire.DIAGNOSTICS, wire.DECLARATIONS]
-    for method in [*methods, *editing, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
+    for method in [*methods, *editing, wire.FORGET, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
         assert f"`{method}`" in page
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.PctxError):

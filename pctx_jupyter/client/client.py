@@ -191,6 +191,14 @@ class PctxClient:
         )
         return found
 
+    async def forget(self, names: Iterable[str] = ()) -> list[str]:
+        """Forget names that earlier programs of this session left for later ones, or all of them; returns which.
+
+        Raises:
+            InvalidParams: Nothing is kept of such a name.
+        """
+        return (await self._ask(wire.FORGET, wire.Forget(list(names)), wire.Forgotten)).forgotten
+
     # for editors
 
     async def complete(self, source: str, offset: int, inputs: Iterable[str] = ()) -> wire.Completed:
@@ -233,6 +241,7 @@ class PctxClient:
         tools: list[str] | None = None,
         typecheck: bool | None = None,
         inputs: Mapping[str, object] | None = None,
+        keep: bool | None = None,
         on_output: Callable[[str, str], None] | None = None,
         on_event: Callable[[wire.EventHeard], None] | None = None,
     ) -> dict[str, Any]:
@@ -244,6 +253,7 @@ class PctxClient:
             tools: Patterns of the tools it may call (``Sales.*``); None: all.
             typecheck: Whether its types are checked first; None: as the server is set.
             inputs: Constants it finds, by name; JSON.
+            keep: Whether later programs find what it has at its top level; None: they find what it exports.
             on_output: Hears what it prints as it prints it: ``"stdout"`` or ``"stderr"``, and the text.
             on_event: Hears the start and end of each of its tool calls.
 
@@ -269,6 +279,7 @@ class PctxClient:
             typecheck=typecheck,
             tools=tools,
             inputs={name: rpc.raw(value) for name, value in (inputs or {}).items()},
+            keep=keep,
             calls=on_event is not None,
         )
         listens = on_output is not None or on_event is not None

@@ -28,6 +28,7 @@ HELP = {
         ("--timeout S", "Stop it after S seconds."),
         ("--tools Sales.*,…", "Let it call these tools only."),
         ("--no-check", "Run it without a type check."),
+        ("--keep", "Let later programs find its types, functions and constants; so does export before one."),
         ("--quiet", "Do not show its value."),
     ],
     "Tools": [
@@ -37,6 +38,7 @@ HELP = {
         ("%pctx tools", "List the tools."),
         ("%pctx details TOOL …", "Show how tools are called, and what they do."),
     ],
+    "Kept": [("%pctx forget [NAME …]", "Forget what earlier programs keep for later ones: these names, or all.")],
     "Engine": [("%pctx status", "Where programs run, why there, and how that engine does.")],
 }
 """What ``%pctx help`` shows."""
@@ -57,6 +59,7 @@ class Commands:
             "unregister": self._unregister,
             "tools": self._tools,
             "details": self._details,
+            "forget": self._forget,
             "status": self._status,
             "help": self._help,
         }
@@ -103,6 +106,14 @@ class Commands:
         return display.Shown(
             {kind: "\n\n".join(bundle.get(kind, "") for bundle in bundles) for kind in ("text/plain", "text/html")}
         )
+
+    def _forget(self, line: str) -> None:
+        names = line.replace(",", " ").split()
+        try:
+            gone = self._bridge.do(lambda home: home.client.forget(names), HOME_S)
+        except TimeoutError:
+            raise UsageError(f"Cannot forget: the engine is not open after {HOME_S:g} s; try again") from None
+        print(f"Forgot {', '.join(gone)}" if gone else "Nothing was kept")  # noqa: T201  # a magic's output
 
     def _status(self, line: str) -> Shown:
         from . import display

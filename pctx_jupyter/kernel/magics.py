@@ -46,6 +46,7 @@ class PctxMagics(Magics):
         self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge)
         self._has_told_home = False
+        self._kept: dict[str, set[str]] = {}  # by session: it does not outlive it
 
     @no_var_expand  # braces and dollars are TypeScript's
     @line_cell_magic
@@ -95,6 +96,7 @@ class PctxMagics(Magics):
             typecheck=chosen.typecheck,
             tools=None if chosen.tools is None else list(chosen.tools),
             inputs={name: self._input(name) for name in chosen.inputs},
+            keep=chosen.keep,
         )
 
     def _input(self, name: str) -> Raw:
@@ -111,6 +113,7 @@ class PctxMagics(Magics):
 
     def _result(self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running) -> Any:
         self._tell_home()
+        self._tell_lost()
         if isinstance(outcome, Exception):
             from .failure import ProgramFailed
 
@@ -120,12 +123,36 @@ class PctxMagics(Magics):
 
         if outcome.unchecked is not None:
             sys.stderr.write(f"pctx: ran without a type check. {outcome.unchecked}\n")
+        for name, why in outcome.unkept.items():
+            sys.stderr.write(f"pctx: {name} is not kept: {why}\n")
+        if outcome.kept and (session := self._session()) is not None:
+            self._kept.setdefault(session, set()).update(outcome.kept)
         value = values.from_json(outcome.value)
         if chosen.output is not None:
             self._shell.user_ns[chosen.output] = value
         if chosen.is_quiet or outcome.value == NULL:
             return None
         return display.Shown(display.result(outcome.value, value))
+
+    def _session(self) -> str | None:
+        """The session at the engine, if there is one now."""
+        with suppress(Exception):
+            return self.bridge.home.result(0).client.session_id
+        return None
+
+    def _tell_lost(self) -> None:
+        """Say once that what earlier cells kept is gone, with the connection it belonged to."""
+        session = self._session()
+        if session is None:
+            return
+        lost = sorted(set().union(*(names for id, names in self._kept.items() if id != session)))
+        self._kept = {id: names for id, names in self._kept.items() if id == session}
+        lost = [name for name in lost if name not in self._kept.get(session, ())]
+        if lost:
+            sys.stderr.write(
+                f"pctx: the engine's session is a new one; what earlier cells kept is gone ({', '.join(lost)}): "
+                "run those cells again\n"
+            )
 
     def _tell_home(self) -> None:
         """Say once that programs do not run where they should."""

@@ -11,7 +11,7 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-CELL_USAGE = "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--quiet]"
+CELL_USAGE = "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--keep] [--quiet]"
 """What messages and help show."""
 
 
@@ -25,6 +25,7 @@ class CellOptions:
         timeout_s: Seconds it may run; None: the default.
         tools: Patterns of the tools it may call; None: all.
         typecheck: Whether its types are checked first; None: as the engine is set.
+        keep: Whether later programs find what it has at its top level; None: they find what it exports.
         is_quiet: Whether its value is left unshown.
     """
 
@@ -33,6 +34,7 @@ class CellOptions:
     timeout_s: float | None = None
     tools: tuple[str, ...] | None = None
     typecheck: bool | None = None
+    keep: bool | None = None
     is_quiet: bool = False
 
 
@@ -49,6 +51,7 @@ def cell_options(line: str) -> CellOptions:
         timeout_s=given.timeout,
         tools=tuple(pattern for patterns in given.tools for pattern in patterns) if given.tools else None,
         typecheck=False if given.no_check else None,
+        keep=True if given.keep else None,
         is_quiet=given.quiet,
     )
 
@@ -118,6 +121,7 @@ _cell = _parser(
     (("-t", "--timeout"), {"type": _seconds}),
     (("--tools",), {"type": _patterns, "action": "append", "default": []}),
     (("--no-check",), {"action": "store_true"}),
+    (("--keep",), {"action": "store_true"}),
     (("-q", "--quiet"), {"action": "store_true"}),
 )
 _register = _parser("%pctx register", (("functions",), {"nargs": "+"}), (("-n", "--namespace"), {}))

@@ -272,6 +272,8 @@ class Checker:
             params |= {"code": _well_formed(job.code), **self._news(channel, session, job)}
         if offset is not None:
             params["offset"] = offset
+        if job.keep is not None:
+            params["keep"] = list(job.keep)
         worker = self._worker
         too_long = f"The type checker needed more than {self._check_s:g} s (Pctx.check_s)"
         try:

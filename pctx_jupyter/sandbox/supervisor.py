@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 from .. import errors, wire
 from .. import jsonrpc as rpc
 from ..peer import Peer, Withdrawn
-from ..result import Emit, Output, Stream
+from ..result import Emit, Kept, Output, Stream
 from ..session import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
@@ -47,7 +47,8 @@ class Supervisor:
     def __init__(self, worker: Worker, job: Job, serve: ServeCall, emit: Emit, *, message_bytes: int) -> None:
         self._worker, self._job, self._serve, self._emit = worker, job, serve, emit
         self._limits = job.limits
-        self._peer = Peer(max_bytes=max(message_bytes, job.limits.result_bytes) + len(job.program.text) * 6 + ENVELOPE)
+        text_bytes = 6 * (len(job.program.text) + sum(prelude.size for prelude in job.prelude))
+        self._peer = Peer(max_bytes=max(message_bytes, job.limits.result_bytes) + text_bytes + ENVELOPE)
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Raw] = self._loop.create_future()
         self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
@@ -91,6 +92,7 @@ class Supervisor:
                     namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
                     inputs=dict(self._job.inputs),
                     output_bytes=self._limits.output_bytes,
+                    prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                 )
             ),
         )
@@ -130,6 +132,9 @@ class Supervisor:
             case rpc.Notification(wire.UNHANDLED, params):
                 thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
                 self._print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
+            case rpc.Notification(wire.KEPT, params):
+                kept = wire.read(params, wire.KeptHeard, wire.KEPT)
+                self._emit(Kept(kept.values, kept.refused))
             case rpc.Answer(_, result):
                 self._return(result)
             case rpc.Refusal(_, _, text, data):

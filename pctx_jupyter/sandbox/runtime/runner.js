@@ -6,11 +6,12 @@
  * tool, how long a program may run or what it may see: the host decides, and believes nothing that is said here.
  *
  *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
- *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes}}      exactly once
+ *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, prelude?}}      exactly once
  *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
  *     >  {"method":"output","params":{"stream":"stdout","text":"…\n"}}
  *     >  {"method":"unhandled","params":{"name","message","stack"}}
+ *     >  {"method":"kept","params":{"values":{name: value},"refused":{name: why}}}       if `entry` asks for it
  *     >  {"id":1,"result":…}    or    {"id":1,"error":{"code":-32002,"message","data":{"name","message","stack","token"?,"phase"}}}
  *
  * What becomes of values (results and tool arguments alike)
@@ -50,7 +51,7 @@ const uncurry = /** @type {(method: any) => (self: any, ...args: any[]) => any} 
 const getter = (prototype, name) => uncurry(Object.getOwnPropertyDescriptor(prototype, name)?.get);
 
 const { stringify, parse } = JSON;
-const { create, defineProperty, freeze, getPrototypeOf, hasOwn, keys } = Object;
+const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
 const { ownKeys } = Reflect;
 const { isArray } = Array;
 const { isSafeInteger } = Number;
@@ -389,13 +390,19 @@ const property = (name) =>
 /** The URL the program was imported from, once it is known; in texts it becomes `program.ts`. */
 let programURL = "";
 
+/** What later became of a kept cell: its URL, and its name. @type {{url: string, name: string, above: any} | undefined} */
+let keptURLs;
+
 /** @param {string} text */
 function rename(text) {
-  if (programURL === "") return text;
+  for (let kept = keptURLs; kept !== undefined; kept = kept.above) text = replaceAll(text, kept.url, kept.name);
+  return programURL === "" ? text : replaceAll(text, programURL, "program.ts");
+}
+
+/** @param {string} text @param {string} url @param {string} name */
+function replaceAll(text, url, name) {
   let done = "", from = 0;
-  for (let i; (i = indexOf(text, programURL, from)) >= 0; from = i + programURL.length) {
-    done += slice(text, from, i) + "program.ts";
-  }
+  for (let i; (i = indexOf(text, url, from)) >= 0; from = i + url.length) done += slice(text, from, i) + name;
   return from === 0 ? text : done + slice(text, from);
 }
 
@@ -602,6 +609,104 @@ function define(target, name, value, what) {
   }
 }
 
+// ── What is kept ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const ObjectPrototype = Object.prototype;
+
+/**
+ * Define what was kept of an earlier program. What the program declares itself hides it.
+ *
+ * @param {{name: string, names: string[], code: string, values: Record<string, unknown>}} cell
+ */
+async function revive(cell) {
+  const url = createObjectURL(new BlobC([cell.code], { type: "application/typescript" }));
+  keptURLs = { url, name: cell.name, above: keptURLs };
+  try {
+    set(G, "__pctx_kept", cell.values);
+    const module = await import(url);
+    delete G.__pctx_kept;
+    for (let i = 0; i < cell.names.length; i++) {
+      const name = cell.names[i];
+      // An input of that name hides it.
+      if (!hasOwn(G, name) || isConfigurable(name)) {
+        defineProperty(G, name, /** @type {any} */ ({ __proto__: null, value: module[name], configurable: true }));
+      }
+    }
+  } catch (error) {
+    let listed = "";
+    for (let i = 0; i < cell.names.length; i++) listed += (i === 0 ? "" : " ") + cell.names[i];
+    throw new ErrorC(
+      "Cannot use what is kept of an earlier program (" + headline(error) + "); %pctx forget " + listed,
+    );
+  }
+}
+
+/** @param {string} name of a global */
+const isConfigurable = (name) => getOwnPropertyDescriptor(G, name)?.configurable === true;
+
+/**
+ * Why a value cannot be given to later programs as it is; undefined: it can.
+ *
+ * @param {any} value
+ * @param {number} depth
+ * @returns {string | undefined}
+ */
+function unfit(value, depth) {
+  if (value === null) return undefined;
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined;
+    case "number":
+      return value - value === 0 ? undefined : "NaN and Infinity have no JSON form";
+    case "object":
+      break;
+    default:
+      return typeof value === "undefined" ? "undefined has no JSON form" : "a " + typeof value + " has no JSON form";
+  }
+  if (depth >= MAX_DEPTH) return "it is a cycle, or nested too deeply";
+  const above = getPrototypeOf(value), isList = isArray(value);
+  if (!isList && above !== ObjectPrototype && above !== null) return kindOf(value) + " has no JSON form";
+  const names = keys(value);
+  for (let i = 0; i < names.length; i++) {
+    const item = value[names[i]];
+    if (item === undefined && !isList) continue;
+    const why = unfit(item, depth + 1);
+    if (why !== undefined) return why;
+  }
+  return undefined;
+}
+
+/** @param {any} value */
+function kindOf(value) {
+  const name = textOf(value.constructor, "name") || "an object of a class";
+  return name === "Promise" ? "a Promise (await it)" : "a " + name;
+}
+
+/**
+ * The constants of a program that has ended, and which of them cannot be kept.
+ *
+ * @param {any} constants by name
+ * @returns {string} JSON
+ */
+function capture(constants) {
+  let values = "", refused = "";
+  const names = keys(constants);
+  for (let i = 0; i < names.length; i++) {
+    const key = stringify(names[i]) + ":";
+    let why, text = "";
+    try {
+      why = unfit(constants[names[i]], 0);
+      if (why === undefined) text = encode(constants[names[i]], names[i]);
+    } catch (error) {
+      why = "it cannot be read (" + headline(error) + ")";
+    }
+    if (why === undefined) values += (values === "" ? "" : ",") + key + text;
+    else refused += (refused === "" ? "" : ",") + key + stringify(why);
+  }
+  return '{"values":{' + values + '},"refused":{' + refused + "}}";
+}
+
 // ── The run ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** @param {any} module @param {{run: string | null, value: string | null}} entry */
@@ -619,12 +724,15 @@ async function run(id, params) {
   try {
     budget = outputBytes = params.output_bytes;
     install(params.namespaces, params.inputs);
+    const prelude = params.prelude;
+    if (prelude !== undefined) { for (let i = 0; i < prelude.length; i++) await revive(prelude[i]); }
     programURL = createObjectURL(new BlobC([params.code], { type: "application/typescript" }));
     const module = await import(programURL);
     phase = "run";
     const value = await valueOf(module, params.entry);
     phase = "result";
     answer = head + ',"result":' + encode(value, "result") + "}";
+    if (params.entry.kept) notify("kept", capture(module[params.entry.kept]()));
   } catch (error) {
     const token = tokenOf(error);
     const more = (token === undefined ? "" : ',"token":' + stringify(token)) + ',"phase":"' + phase + '"';

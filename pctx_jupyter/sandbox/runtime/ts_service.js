@@ -7,8 +7,8 @@
  * to people: the host decides. It has no permission and opens nothing; no import is resolved.
  *
  *     >  {"method":"ready","params":{"left":[],"typescript":"6.0.3"}}
- *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?}}
- *     >  {"id":1,"result":{"found":[…],"more":false}}
+ *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?, keep?}}
+ *     >  {"id":1,"result":{"found":[…],"more":false,"kept":"…"}}    `kept`: declarations of what `keep` names
  *     <  "complete", "hover" or "signature" with {…, offset}
  *     >  {start, length, items: [{name, kind}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
  *     <  "verify" with {declarations}: what is wrong with the declarations themselves
@@ -192,6 +192,12 @@ function check(params) {
   const syntax = service.getSyntacticDiagnostics(TYPED);
   let program = service.getProgram(), source = program.getSourceFile(TYPED);
   if (syntax.length > 0) return answer(program, source, syntax, MAX_SYNTAX);
+  const kept = params.keep === undefined ? undefined : declare(session, params.code, params.keep);
+  if (kept !== undefined) {
+    session.update(params);
+    program = service.getProgram();
+    source = program.getSourceFile(TYPED);
+  }
   let found = errors(service, TYPED, source);
   const checker = program.getTypeChecker(), read = source;
   if (found.some((d) => mayBeIdiom(checker, read, d))) {
@@ -204,7 +210,35 @@ function check(params) {
   }
   const forgotten = promises(program.getTypeChecker(), source)
     .filter((p) => !found.some((d) => d.start <= p.start && p.start < d.start + d.length));
-  return answer(program, source, [...found, ...forgotten], MAX_FOUND);
+  return { ...answer(program, source, [...found, ...forgotten], MAX_FOUND), kept };
+}
+
+/**
+ * Declare the top level of a program, as the members of an ambient namespace: exact types, and no values.
+ *
+ * @param {Session} session
+ * @param {string} code
+ * @param {string[]} names of its top level, which it does not export itself
+ */
+function declare(session, code, names) {
+  const service = session.update({ code: `${code}\nexport { ${names.join(", ")} };` });
+  const text = service.getEmitOutput(TYPED, true, true).outputFiles[0]?.text ?? "";
+  const file = ts.createSourceFile("/kept.d.ts", text, ts.ScriptTarget.ESNext);
+  let kept = "";
+  for (const statement of file.statements) {
+    const modifiers = statement.modifiers ?? [];
+    const is = (/** @type {any} */ kind) => modifiers.some((/** @type {any} */ m) => m.kind === kind);
+    // A namespace can neither list exports nor have a default one; within it all is exported, and all is declared.
+    if (ts.isExportDeclaration(statement) || ts.isExportAssignment(statement)) continue;
+    if (is(ts.SyntaxKind.DefaultKeyword)) continue;
+    let from = statement.getStart(file), whole = text.slice(statement.getFullStart(), from);
+    for (const { kind, pos, end } of modifiers) {
+      if (kind !== ts.SyntaxKind.ExportKeyword && kind !== ts.SyntaxKind.DeclareKeyword) whole += text.slice(pos, end);
+      from = end;
+    }
+    kept += whole + text.slice(from, statement.end);
+  }
+  return kept.trim();
 }
 
 /** @param {any} service @param {string} name @param {any} source @returns {any[]} */
