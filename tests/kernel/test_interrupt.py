@@ -20,12 +20,11 @@ def computes() -> None:
 
 @tool
 async def waits() -> None:
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)  # an interrupt that comes at once is raised right here
         await asyncio.sleep(60)
-    except asyncio.CancelledError:
-        print("cancelled")
-        raise
+    finally:
+        print("cleaned up")
 
 @tool
 async def computes_in_a_coroutine() -> None:
@@ -93,7 +92,7 @@ def test_the_traceback_shows_where_in_a_tool_the_interrupt_came(kernel: RealKern
 
 def test_an_async_tool_may_clean_up(kernel: RealKernel, form: str) -> None:
     cell = kernel.run(f"{form}%%pctx --no-check\nawait Notebook.waits()", when=("ready", kernel.interrupt))
-    assert "cancelled" in cell.text()
+    assert "cleaned up" in cell.text()
 
 
 def test_an_interrupt_before_anything_was_sent_raises_and_the_next_cell_works(kernel: RealKernel, form: str) -> None:
