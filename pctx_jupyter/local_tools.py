@@ -26,6 +26,9 @@ from .tools import Call, Tool
 log = logging.getLogger(__name__)
 
 
+TOOL_BYTES = 1 << 20
+"""Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
+
 Guard = Callable[[], Awaitable[None]]
 """Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
 
@@ -74,6 +77,11 @@ class LocalTools:
         params, method = request.params, request.method
         match method:
             case wire.REGISTER_TOOL:
+                if params is not None and memoryview(params).nbytes > TOOL_BYTES:
+                    raise errors.InvalidParams(
+                        f"Cannot register tool: its names, description and schemas have more than {TOOL_BYTES:,} bytes; "
+                        "describe less"
+                    )
                 return self._register(wire.read(params, wire.RegisterTool, method))
             case wire.UNREGISTER_TOOL:
                 gone = wire.read(params, wire.UnregisterTool, method)
