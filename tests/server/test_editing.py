@@ -17,10 +17,12 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketHandler
 
 import pctx_jupyter
-from pctx_jupyter import wire
+from pctx_jupyter import errors, wire
+from pctx_jupyter.check import CheckJob
 from pctx_jupyter.server import editing
 from pctx_jupyter.server.app import PctxApp
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.running import RunningEngine
 
 from .conftest import Headers
 from .wires import Wire, open_wire
@@ -223,6 +225,32 @@ async def test_a_kernel_that_is_gone_is_not_found(kernel: Wire, api: Api) -> Non
     await kernel.connection.close()
     await kernel.gone()
     assert (await api.post("hover", source="1", offset=0, kernel_id="k1"))[0] == 404
+
+
+class BusyEditor:
+    """An `Editor` that has no time."""
+
+    async def complete(self, job: CheckJob, offset: int) -> Any:
+        raise errors.Busy("The type checker has other programs to check; try again")
+
+    hover = signature = complete
+
+
+async def test_a_busy_type_checker_is_a_503(kernel: Wire, api: Api, running: RunningEngine) -> None:
+    session = (await running.get()).registry.of_kernel("k1")
+    assert session is not None
+    session.editor = BusyEditor()
+    for name in ("complete", "hover", "signature"):
+        status, answer = await api.post(name, source="x", offset=1, kernel_id="k1")
+        assert status == 503 and "try again" in answer["message"]
+
+
+async def test_only_the_last_of_many_requests_has_to_be_answered(kernel: Wire, api: Api) -> None:
+    source = "Sales.loadOrders"
+    asked = [api.post("complete", source=source[:end], offset=end, kernel_id="k1") for end in range(7, 12)]
+    answers = await asyncio.gather(*asked)
+    assert all(status == 200 for status, _ in answers)
+    assert any(found["items"] for _, found in answers)
 
 
 # who may
