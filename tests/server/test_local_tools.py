@@ -95,6 +95,7 @@ async def test_a_failing_tool_is_an_error_the_program_can_catch(wire: Connect) -
         ("register_tool", {"namespace": "math"}, -32602, "name"),
         ("register_tool", {"namespace": "", "name": "x"}, -32602, ""),
         ("register_tool", {"namespace": "a", "name": "b", "input_schema": []}, -32602, "input_schema"),
+        ("register_tool", {"namespace": "a", "name": "b", "description": "x" * (1 << 20)}, -32602, "1,048,576 bytes"),
         ("get_function_details", {"functions": "Math.add"}, -32602, "functions"),
     ],
 )
