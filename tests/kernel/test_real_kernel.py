@@ -307,12 +307,11 @@ async def add(a: int, b: int) -> int:
 """
 
 
-def _run(*command: str, cwd: Path) -> str:
+def _run(*command: str, cwd: Path, typed: str = "") -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PCTX_")}
     environment |= {"IPYTHONDIR": str(cwd / "ipython"), "JUPYTER_RUNTIME_DIR": str(cwd / "runtime")}
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=START
-    )
+    command = (sys.executable, "-m", *command)
+    done = subprocess.run(command, cwd=cwd, env=environment, input=typed, capture_output=True, text=True, timeout=START)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -327,6 +326,14 @@ def test_plain_ipython_runs_a_script(tmp_path: Path) -> None:
 def test_plain_ipython_runs_a_command_line(tmp_path: Path) -> None:
     said = _run("IPython", "--ext=pctx_jupyter", "-c", "%%pctx\nconsole.log('hello'); 1 + 1", cwd=tmp_path)
     assert "hello\n" in said and "2" in said
+
+
+def test_a_terminal_runs_what_is_typed(tmp_path: Path) -> None:
+    cell = "%%pctx -o three\nconsole.log('hello')\nawait Notebook.add({ a: 1, b: 2 })\n\n\n"
+    define = f"exec({NOTEBOOK!r})\n"
+    typed = f"%load_ext pctx_jupyter\n{define}{cell}%pctx status\nprint('got', three)\n"
+    said = _run("IPython", "--simple-prompt", cwd=tmp_path, typed=typed)
+    assert "hello\nadding\n" in said and "embedded" in said and "got 3" in said
 
 
 def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: Path) -> None:
