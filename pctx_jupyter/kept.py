@@ -43,6 +43,7 @@ class Survey:
         pieces: All functions, classes and enums of its top level: the exposed ones may need the others.
         constants: Names whose values are to be captured when it ends: exposed ones, and those the pieces mention.
         unexported: What is kept though it is not exported.
+        refused: Why other exports are not kept, by name.
     """
 
     code: str
@@ -51,20 +52,22 @@ class Survey:
     pieces: tuple[Piece, ...]
     constants: tuple[str, ...]
     unexported: tuple[str, ...]
+    refused: Mapping[str, str]
 
 
-def survey(code: str, keep: bool | None) -> Survey | None:
+def survey(code: str, keep: bool | None, namespaces: Collection[str] = ()) -> Survey | None:
     """Say what of a program is to be kept: what it exports, else, if asked to, its whole top level.
 
     Args:
         code: `Program.code`.
         keep: Whether its author asked for it; None: only by exporting.
+        namespaces: Names of tools' namespaces.
 
     Returns:
         None: nothing is, or it has a syntax error.
 
     Raises:
-        InvalidParams: It is too large, or a name cannot be kept.
+        InvalidParams: It is asked for, but the program is too large, or a name cannot be kept.
     """
     if keep is False or (keep is None and _EXPORT.search(code) is None):
         return None
@@ -88,9 +91,11 @@ def survey(code: str, keep: bool | None) -> Survey | None:
     wanted = {to: name for to, name in wanted.items() if name in known and to not in ("run", "default")}
     if not wanted:
         return None
-    for name in wanted:
-        if name in names.UNUSABLE or name in names.GLOBALS or name in names.RESERVED or name.startswith("__pctx"):
-            raise errors.InvalidParams(f"Cannot keep {name}: it already has a meaning in every program; rename it")
+    refused = {name: why for name in wanted if (why := _taken(name, namespaces)) is not None}
+    if keep and refused:
+        name, why = next(iter(refused.items()))
+        raise errors.InvalidParams(f"Cannot keep {name}: {why}")
+    wanted = {to: name for to, name in wanted.items() if to not in refused}
     texts = {name for piece in found.pieces for name in piece.names}
     exposed = {to: name for to, name in wanted.items() if name in found.values}
     mentioned = found.mentioned | set(exposed.values())
@@ -101,7 +106,17 @@ def survey(code: str, keep: bool | None) -> Survey | None:
         tuple(found.pieces),
         tuple(name for name in found.values if name not in texts and name in mentioned),
         tuple(dict.fromkeys(name for to, name in wanted.items() if to not in found.exports)),
+        refused,
     )
+
+
+def _taken(name: str, namespaces: Collection[str]) -> str | None:
+    """Why later programs cannot find something under this name."""
+    if name in namespaces:
+        return "a namespace of tools has that name; rename it"
+    if name in names.UNUSABLE or name in names.GLOBALS or name in names.RESERVED or name.startswith("__pctx"):
+        return "it already has a meaning in every program; rename it"
+    return None
 
 
 # ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────

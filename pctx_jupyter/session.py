@@ -201,10 +201,8 @@ class Session:
                 f"%pctx forget {name}"
             )
         program = prepare(code)
-        survey = kept.survey(program.code, keep)
+        survey = kept.survey(program.code, keep, namespaces.keys())
         if survey is not None:
-            if hidden := namespaces.keys() & {*survey.exposed, *survey.types}:
-                raise errors.InvalidParams(f"Cannot keep {min(hidden)}: a namespace of tools has that name; rename it")
             program = program.keeping(survey.constants)
         execution = Execution(
             id=execution_id or secrets.token_urlsafe(16),
@@ -250,7 +248,8 @@ class Session:
             names_kept = self.kept.add(survey, values, declarations)
         except errors.InvalidParams as error:
             return [], dict.fromkeys([*survey.exposed, *survey.types], error.message)
-        return names_kept, {name: left.refused[name] for name in survey.constants if name in left.refused}
+        unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
+        return names_kept, {**survey.refused, **unkept}
 
     def check_job(
         self,

@@ -88,10 +88,14 @@ def test_types_are_asked_for_what_is_not_exported() -> None:
     assert found("const a = 1\ntype B = 2").unexported == ("a", "B")
 
 
-@pytest.mark.parametrize("name", ["console", "Array", "undefined", "__pctx_x"])
+@pytest.mark.parametrize("name", ["console", "Array", "undefined", "__pctx_x", "Sales"])
 def test_a_name_with_a_meaning_of_its_own_is_refused(name: str) -> None:
+    code = f"export const {name} = 1; export const a = 1"
     with pytest.raises(errors.InvalidParams, match=f"Cannot keep {name}.*rename"):
-        survey(f"export const {name} = 1", None)
+        survey(code, True, ["Sales"])
+    unasked = survey(code, None, ["Sales"])
+    assert unasked is not None
+    assert (list(unasked.exposed), list(unasked.refused)) == (["a"], [name])
 
 
 def test_a_program_too_large_to_parse_keeps_nothing() -> None:

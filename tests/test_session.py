@@ -11,7 +11,7 @@ from msgspec import Raw
 from pctx_jupyter import errors, wire
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
-from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Output
+from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Kept, Output
 from pctx_jupyter.session import Job, ProgramStopped, ProgramThrew, Registry, ServeCall, Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import Call, Tool
@@ -177,6 +177,47 @@ def test_who_listens_hears_once_of_each_session_that_closes() -> None:
     registry.close(one)
     registry.close(one)
     assert closed == [one]
+
+
+async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> None:
+    asked: list[CheckJob] = []
+
+    async def check(job: CheckJob) -> Checked:
+        asked.append(job)
+        return Checked(kept=None if job.keep is None else "const a: number;")
+
+    def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        if job.program.kept is not None:
+            emit(Kept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has no JSON form"}))
+
+    sandbox = FakeSandbox(act)
+    one, heard = session(sandbox, check=check), list[Event]()
+    result = await one.execute("const a = 5, b = new Map()", keep=True, emit=heard.append)
+    assert (result.kept, result.unkept) == (("a",), {"b": "a Map has no JSON form"})
+    assert heard == []
+    await one.execute("a")
+    assert [prelude.values for prelude in sandbox.jobs[1].prelude] == [{"a": Raw(b"5")}]
+    assert (asked[0].keep, asked[1].keep) == (("a", "b"), None)
+    assert "const a: number;" in asked[1].globals
+    one.kept.forget(["a"])
+    await one.execute("a")
+    assert (sandbox.jobs[2].prelude, asked[2].globals) == ((), "")
+
+
+async def test_sessions_keep_nothing_for_each_other() -> None:
+    sandbox = FakeSandbox()
+    registry = Registry(sandbox, Settings(), FakeClock())
+    await registry.open().execute("export function f() {}")
+    await registry.open().execute("1")
+    assert sandbox.jobs[1].prelude == ()
+
+
+async def test_a_kept_name_that_a_namespace_takes_is_an_error_with_the_way_out() -> None:
+    one = session(FakeSandbox())
+    await one.execute("export function Math2() {}")
+    one.register(Tool("Math2", "double"), double)
+    with pytest.raises(errors.InvalidParams, match="%pctx forget Math2"):
+        await one.execute("1")
 
 
 async def test_a_program_is_checked_against_the_types_of_its_inputs() -> None:

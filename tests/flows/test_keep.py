@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,13 @@ from pctx_jupyter import errors
 from pctx_jupyter.channel import Channel, Hear, Serve
 from pctx_jupyter.client.client import PctxClient
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.kernel.home import TOKEN, URL
 from pctx_jupyter.settings import Settings
+
+from ..kernel.real_kernel import open_kernel
+from ..server.process import server_process
+
+WARM = "--Pctx.warm_sandboxes=1"
 
 CELL = """\
 interface Order { id: number; price: number }
@@ -163,7 +171,9 @@ async def test_kept_names_and_tools_do_not_meet() -> None:
             await one.execute_code("1")
         await one.forget(["Sales"])
         with pytest.raises(errors.InvalidParams, match=r"Cannot keep Sales.*rename it"):
-            await one.execute_code("export const Sales = 1")
+            await one.execute_code("export const Sales = 1", keep=True)
+        unkept = await one.execute_code("export const Sales = 1; export const Math = 2; Sales + Math")
+        assert (unkept["value"], list(unkept["unkept"])) == (3, ["Sales", "Math"])
 
 
 async def test_no_tool_is_called_again_for_what_is_kept() -> None:
@@ -173,3 +183,26 @@ async def test_no_tool_is_called_again_for_what_is_kept() -> None:
         await one.execute_code("export const loaded = await Sales.load({ all: true }) as number[]")
         assert (await one.execute_code("loaded.length + loaded[1]"))["value"] == 4
     assert calls == [{"all": True}]
+
+
+def test_a_kernel_says_once_that_what_was_kept_went_with_the_server(tmp_path: Path) -> None:
+    with server_process(WARM) as first:
+        known = first.start_kernel().environ()
+        with open_kernel(tmp_path, **{name: known[name] for name in (URL, TOKEN)}) as kernel:
+            kernel.run("%load_ext pctx_jupyter")
+            assert kernel.run("%%pctx\nexport const a = 1, b = new Map()").text("stderr") == (
+                "pctx: b is not kept: a Map has no JSON form\n"
+            )
+            assert kernel.run("%%pctx\na").value == "1"
+            first.stop(signal.SIGKILL)
+            with server_process(WARM, like=first):
+                lost, again, after = (
+                    kernel.run(code) for code in ("%%pctx\na", "%%pctx --keep\nconst a = 2", "%%pctx\na")
+                )
+                assert "Cannot find name 'a'" in lost.traceback
+                assert "what earlier cells kept is gone (a): run those cells again" in lost.text("stderr")
+                assert again.text("stderr") == after.text("stderr") == ""
+                assert after.value == "2"
+                assert kernel.run("%pctx forget").text() == "Forgot a\n"
+                assert kernel.run("%pctx forget").text() == "Nothing was kept\n"
+                assert "nothing is kept" in kernel.run("%pctx forget a").text("stderr")
