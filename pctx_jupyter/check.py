@@ -195,6 +195,8 @@ def _message(found: Found, tools: list[str]) -> str:
         text = _of_promise(found)
     elif found.code in _ELSEWHERE or (found.code == 2304 and found.wanted in _ABSENT):
         text = f"{found.message.split('. ')[0].rstrip('.')}: {_ONLY_TOOLS}"
+    elif found.code == 2632:
+        text = found.message.replace("it is an import", "it is kept from an earlier program")
     elif found.code == 1108:
         text = f"{found.message} End the program with the value itself, or write async function run() {{ … }}"
     else:

@@ -69,6 +69,11 @@ def test_a_promise_is_to_be_awaited(code: int) -> None:
     assert "Promise" in text and text.endswith("await it first")
 
 
+def test_what_is_kept_of_another_program_is_no_import_to_its_author() -> None:
+    text = said(found("Cannot assign to 'count' because it is an import.", 2632))
+    assert text == "Cannot assign to 'count' because it is kept from an earlier program."
+
+
 def test_long_types_are_cut_and_messages_bounded() -> None:
     text = said(found(f"Property 'a' does not exist on type '{{ {'b: string; ' * 100}}}'.", 2339))
     assert len(text) < 200 and text.endswith("…'.")

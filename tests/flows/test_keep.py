@@ -72,7 +72,7 @@ async def test_a_later_program_finds_what_an_earlier_one_kept_and_is_checked_aga
             ("orders[0].prize", "Did you mean 'price'"),
             ("(await later('a')).value.toFixed()", "toFixed"),
             ("new Shop(5)", "not assignable"),
-            ("count = 3", "Cannot assign to 'count'"),
+            ("count = 3", "Cannot assign to 'count' because it is kept from an earlier program"),
             ("Colour.Blue", "Blue"),
             ("orderz", "Did you mean 'orders'"),
         ]:
