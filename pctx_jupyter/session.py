@@ -140,6 +140,7 @@ class Session:
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._declared: tuple[frozenset[str], str] = frozenset(), ""
 
     @property
     def settings(self) -> Settings:
@@ -263,15 +264,22 @@ class Session:
         Args:
             code: The program, without a magic line.
             offered: The tools it may call.
-            inputs: The constants it finds; by their names alone, nothing is known of them.
+            inputs: The constants it finds; by their names alone, they are what they were for the last program.
             keep: See `CheckJob.keep`.
         """
-        known = inputs if isinstance(inputs, Mapping) else dict.fromkeys(inputs, NULL)
+        if isinstance(inputs, Mapping):
+            declared = input_types.declare(inputs)
+            self._declared = frozenset(inputs), declared
+        else:
+            inputs = frozenset(inputs)
+            # What a program was given last is most likely what the next one gets.
+            is_known = inputs == self._declared[0]
+            declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
         return CheckJob(
             session=self.id,
             code=code,
             declarations=typegen.declarations(offered),
-            globals=input_types.declare(known) + self.kept.declarations(known),
+            globals=declared + self.kept.declarations(inputs),
             tools=[tool.path for tool in offered],
             keep=keep,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from pctx_jupyter import assist, errors, wire
 from pctx_jupyter.channel import Channel, Hear, Serve, crossed
@@ -78,6 +79,17 @@ async def test_the_options_of_the_magic_line_count() -> None:
     assert "orders" in job.globals and "mine" in job.globals and "class" not in job.globals and "a b" not in job.globals
     await assist.complete(opened, wire.Place("%%pctx --tools Sal,\n", offset=20))
     assert len(editor.asked[1][0].tools) == 2
+
+
+async def test_a_constant_is_what_it_was_for_the_last_program() -> None:
+    editor = FakeEditor(Checked())
+    opened = session(editor)
+    await opened.execute("orders", inputs={"orders": Raw(b'[{"number": 1}]')})
+    editor.answer = Completions(0, 0, [])
+    await assist.complete(opened, wire.Place("%%pctx -i orders\n", offset=17))
+    await assist.complete(opened, wire.Place("%%pctx -i others\n", offset=17))
+    ran, same, other = (job.globals for job, _ in editor.asked)
+    assert ran == same and "number" in same and "any" in other
 
 
 async def test_an_overtaken_request_has_an_empty_answer() -> None:
