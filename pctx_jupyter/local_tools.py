@@ -79,8 +79,8 @@ class LocalTools:
             case wire.REGISTER_TOOL:
                 if params is not None and memoryview(params).nbytes > TOOL_BYTES:
                     raise errors.InvalidParams(
-                        f"Cannot register tool: its names, description and schemas have more than {TOOL_BYTES:,} bytes; "
-                        "describe less"
+                        "Cannot register tool: its names, description and schemas have more than "
+                        f"{TOOL_BYTES:,} bytes; describe less"
                     )
                 return self._register(wire.read(params, wire.RegisterTool, method))
             case wire.UNREGISTER_TOOL:

@@ -32,7 +32,8 @@ class PctxApp(ExtensionApp):
         assert server is not None  # Jupyter initializes an extension only when it is linked to one
         ours = logging.getLogger("pctx_jupyter")
         ours.parent = server.log  # as Jupyter does with Tornado's: one log, one level, one place to look
-        ours.setLevel(server.log_level)  # its log takes everything; only what it writes to knows the level
+        # Its log takes everything; only what it writes to knows the level.
+        ours.setLevel(cast("int | str", server.log_level))
         self._running = RunningEngine(Pctx(parent=self).settings())
         self.settings[RUNNING] = self._running
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.

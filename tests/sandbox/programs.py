@@ -133,7 +133,7 @@ def launcher() -> psutil.Process:
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop go round until something about processes, which cannot be awaited, is so."""
     async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -68,5 +68,5 @@ async def open_wire(url: str, headers: Mapping[str, str], **options: Any) -> Asy
 async def eventually(holds: Callable[[], bool]) -> None:
     """Let the loop turn until something holds."""
     async with asyncio.timeout(SOON):
-        while not holds():  # noqa: ASYNC110  # what is waited for is the other end's, and tells nobody
+        while not holds():  # what is waited for is the other end's, and tells nobody
             await asyncio.sleep(0)
