@@ -45,8 +45,13 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def landlock_rules(paths: list[str]) -> "int | None":
+def landlock_rules(paths: list[str], proc: str) -> "int | None":
     """Make a Landlock rule set: read and execute these paths, no other file; no TCP, no signals out of the sandbox.
+
+    Args:
+        paths: Files and folders, with all that is in them.
+        proc: A folder of /proc that may be read as well. The C library looks up the bounds of a thread's stack in
+            /proc/self/maps, and Deno ends itself when it cannot: while it words certain errors of a program.
 
     Returns its descriptor, or None where the kernel has no Landlock.
     """
@@ -59,8 +64,10 @@ def landlock_rules(paths: list[str]) -> "int | None":
     rules = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if rules < 0:
         raise fail("landlock_create_ruleset")
-    for path in filter(os.path.exists, paths):
+    for path in filter(os.path.exists, [*paths, proc]):
         allowed = EXECUTE | READ_FILE | (READ_DIR if os.path.isdir(path) else 0)  # noqa: PTH112 (few imports)
+        if path is proc:
+            allowed = READ_FILE
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
         if libc.syscall(LANDLOCK_ADD_RULE, rules, LANDLOCK_PATH_BENEATH, struct.pack("<Qi", allowed, file), 0):
             raise fail(f"landlock_add_rule {path}")
@@ -77,8 +84,8 @@ def restrict(rules: "int | None") -> None:
 class Launcher:
     """Forks a sandbox for each request, and reports its end."""
 
-    def __init__(self, host: socket.socket, rules: "int | None", environment: "dict[str, str]", command: "list[str]"):
-        self.host, self.rules, self.environment, self.command = host, rules, environment, command
+    def __init__(self, host: socket.socket, paths: "list[str]", environment: "dict[str, str]", command: "list[str]"):
+        self.host, self.paths, self.environment, self.command = host, paths, environment, command
         self.pid = os.getpid()
         self.children: dict[int, tuple[int, int]] = {}  # pidfd → the host's id, pid
         self.poll = select.poll()
@@ -121,8 +128,9 @@ class Launcher:
             os.setsid()
             for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
                 signal.signal(ignored, signal.SIG_DFL)
-            # In a Landlock domain of its own it can neither signal nor trace us or its siblings.
-            restrict(self.rules)
+            # In a Landlock domain of its own it can neither signal nor trace us or its siblings, and of /proc it reads
+            # what is its own: the rule holds what /proc/self is to the process that makes it.
+            restrict(landlock_rules(self.paths, "/proc/self/"))
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.execve(self.command[0], self.command, self.environment)
         except OSError as error:
@@ -150,12 +158,12 @@ def main(arguments: "list[str]") -> None:
         raise fail("PR_SET_NO_NEW_PRIVS")
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (few imports)
         score.write("800")  # when memory runs out, the kernel shall take a sandbox, not the server
-    rules = landlock_rules(paths)
+    rules = landlock_rules(paths, "/proc")  # no sandbox can have what its launcher has not
     restrict(rules)
     channel = socket.socket(fileno=int(host))
     channel.send(b"ready %d" % (1 if rules is None else 2))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the host is gone
-        Launcher(channel, rules, dict(pair.split("=", 1) for pair in environment), command).serve()
+        Launcher(channel, paths, dict(pair.split("=", 1) for pair in environment), command).serve()
 
 
 if __name__ == "__main__":

@@ -74,6 +74,15 @@ async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token
         assert "Expression expected" in wrong.value.thrown.message
 
 
+@pytest.mark.parametrize("last", ["f(null)", "try { f(null) } catch (error) { throw error.stack }"])
+async def test_an_error_thrown_under_a_condition_is_worded_as_any_other(last: str) -> None:
+    # Deno looks at the source around such a throw, and for that at the bounds of its own stack.
+    async with pool_of() as pool:
+        with pytest.raises(ProgramThrew) as thrown:
+            await run(pool, f"function f(a) {{\n  if (!a) throw new RangeError('x');\n  return a;\n}}\n{last}")
+    assert "RangeError: x" in thrown.value.thrown.stack + thrown.value.thrown.message
+
+
 async def test_a_tool_nobody_offers_is_an_error_the_program_can_catch() -> None:
     async with pool_of() as pool:
         value = await run(
