@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Raw
 
@@ -59,7 +60,8 @@ class Channel:
         self._send, self._serve, self._hear = send, serve, hear
         self._peer = Peer(max_bytes=max_bytes)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
-        self._serving: dict[rpc.Id, asyncio.Task[None]] = {}
+        self._serving: dict[rpc.Id, asyncio.Task[None]] = {}  # what is owed an answer
+        self._tasks: set[asyncio.Task[None]] = set()  # those, and what was withdrawn and has not ended yet
         self._lost: errors.PctxError | None = None
         self._closed = asyncio.Event()
         self._when_closed: list[Callable[[], None]] = []
@@ -108,7 +110,9 @@ class Channel:
         for message in self._peer.receive(frame):
             match message:
                 case rpc.Request(id):
-                    self._serving[id] = asyncio.ensure_future(self._answer(message))
+                    task = self._serving[id] = asyncio.ensure_future(self._answer(message))
+                    self._tasks.add(task)
+                    task.add_done_callback(partial(self._served, id))
                 case rpc.Notification():
                     self._hear(message)
                 case rpc.Answer(id, result):
@@ -117,8 +121,8 @@ class Channel:
                     self._settle(id, message.error())
                 case Withdrawn(id):
                     log.debug("%s < withdrew #%s", self.name, id)
-                    if task := self._serving.get(id):
-                        task.cancel()
+                    if served := self._serving.pop(id, None):
+                        served.cancel()
         self._flush()
 
     def close(self, reason: errors.PctxError | None = None) -> None:
@@ -129,7 +133,7 @@ class Channel:
         for answer in self._awaited.values():
             if not answer.done():
                 answer.set_exception(self._lost)
-        for task in self._serving.values():
+        for task in self._tasks:
             task.cancel()
         self._closed.set()
         for act in self._when_closed:
@@ -141,17 +145,17 @@ class Channel:
 
     async def stop(self) -> None:
         """Refuse what is being served, as this end is stopping; then close."""
-        for task in self._serving.values():
+        for task in self._tasks:
             task.cancel()
-        while self._serving:
-            await asyncio.wait(self._serving.values())
+        while self._tasks:
+            await asyncio.wait(self._tasks)
         self.close()
 
     async def closed(self) -> None:
         """Wait until the pipe is gone and nothing is being served any more."""
         await self._closed.wait()
-        while self._serving:
-            await asyncio.wait(self._serving.values())
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _settle(self, id: rpc.Id, outcome: Raw | errors.PctxError) -> None:
         answer = self._awaited.get(id)
@@ -165,26 +169,43 @@ class Channel:
 
     async def _answer(self, request: rpc.Request) -> None:
         log.debug("%s < %s #%s", self.name, request.method, request.id)
+        outcome: Raw | errors.PctxError
         try:
-            self._peer.answer(request.id, rpc.raw(await self._serve(request)))
+            outcome = rpc.raw(await self._serve(request))
         except errors.PctxError as error:
             log.debug("%s > error %d #%s", self.name, error.code, request.id)
-            self._peer.refuse(request.id, error)
+            outcome = error
         except asyncio.CancelledError:
-            # Withdrawn, or the pipe is gone: nobody awaits an answer. Stopped from elsewhere: say so.
-            self._peer.refuse(request.id, errors.Cancelled("Cancelled: this end is stopping"))
+            outcome = _stopping()
         except Exception:
             log.exception("%s = failed to serve %s", self.name, request.method)
-            self._peer.refuse(request.id, errors.PctxError("Internal error"))
-        finally:
-            self._serving.pop(request.id, None)
-            self._flush()
+            outcome = errors.PctxError("Internal error")
+        self._conclude(request.id, asyncio.current_task(), outcome)
+
+    def _served(self, id: rpc.Id, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._conclude(id, task, _stopping())  # cancelled before it began, it has not said so itself
+
+    def _conclude(self, id: rpc.Id, task: asyncio.Task[None] | None, outcome: Raw | errors.PctxError) -> None:
+        """Answer a request, unless it has been: or was withdrawn, and its id may be another's by now."""
+        if self._serving.get(id) is not task:
+            return
+        del self._serving[id]
+        if isinstance(outcome, errors.PctxError):
+            self._peer.refuse(id, outcome)
+        else:
+            self._peer.answer(id, outcome)
+        self._flush()
 
     def _flush(self) -> None:
         for frame in self._peer.outgoing():
             if self._lost is None:
                 with suppress(OSError):  # the pipe's owner will notice and close us
                     self._send(frame)
+
+
+def _stopping() -> errors.PctxError:
+    return errors.Cancelled("Cancelled: this end is stopping")
 
 
 def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -> tuple[Channel, Channel]:

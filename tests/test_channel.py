@@ -9,8 +9,9 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.channel import Channel
 
-from .fakes import SOON, pair, read
+from .fakes import ROOMY, SOON, pair, read
 
 
 async def echo(request: rpc.Request) -> object:
@@ -143,4 +144,51 @@ async def test_nothing_is_left_when_a_channel_has_closed() -> None:
     left.close()
     await soon(asyncio.gather(left.closed(), right.closed()))
     assert all(isinstance(e, errors.ConnectionLost) for e in await asyncio.gather(*calls, return_exceptions=True))
-    assert not left._awaited and not left._serving and not right._serving
+    assert not left._awaited and not left._tasks and not right._tasks and not right._serving
+
+
+# Frames that arrive in one turn of the loop, as they do in one segment of TCP.
+
+
+def asked(id: int, method: str) -> bytes:
+    return rpc.encode(rpc.Request(id, method))
+
+
+def withdrawn(id: int) -> bytes:
+    return rpc.encode(rpc.Notification("$/cancel", rpc.raw({"id": id})))
+
+
+async def test_a_request_withdrawn_in_the_turn_it_came_leaves_nothing() -> None:
+    sent: list[bytes] = []
+    right = Channel(sent.append, serve=raising(AssertionError("served")), name="right", max_bytes=ROOMY)
+    right.feed(asked(7, "x"))
+    right.feed(withdrawn(7))
+    await soon(right.stop())
+    await soon(right.closed())
+    assert sent == [] and not right._serving and not right._tasks
+
+
+async def test_an_id_may_be_used_again_once_withdrawn_and_gets_the_answer_of_its_own_request() -> None:
+    sent: list[bytes] = []
+    gate = Gate()
+
+    async def serve(request: rpc.Request) -> object:
+        return await gate(request) if request.method == "slow" else request.method
+
+    right = Channel(sent.append, serve=serve, name="right", max_bytes=ROOMY)
+    right.feed(asked(7, "slow"))
+    await soon(gate.asked.wait())
+    right.feed(withdrawn(7))
+    right.feed(asked(7, "quick"))
+    await soon(gate.cancelled.wait())
+    await asyncio.sleep(0)
+    await soon(right.stop())
+    assert [rpc.decode(frame) for frame in sent] == [rpc.Answer(7, rpc.raw("quick"))]
+
+
+async def test_an_end_that_stops_tells_those_whose_requests_just_came() -> None:
+    sent: list[bytes] = []
+    right = Channel(sent.append, serve=raising(AssertionError("served")), name="right", max_bytes=ROOMY)
+    right.feed(asked(7, "x"))
+    await soon(right.stop())
+    assert [type(rpc.decode(frame)) for frame in sent] == [rpc.Refusal]
