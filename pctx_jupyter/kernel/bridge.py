@@ -328,15 +328,16 @@ class _Life:
         if self._is_closing:
             running.cell.post(Ended(_closed()))
             return
-        self._running[asked.execution_id] = running
+        id = asked.execution_id
+        self._running[id] = running
         running.task = self.loop.create_task(self._execute(running, asked, tools))
+        running.task.add_done_callback(lambda task: self._running.pop(id, None))  # one stopped before it began, too
 
     def stop(self, running: Running) -> None:
         if running.task is not None:
             running.task.cancel()
 
     async def _execute(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
-        assert asked.execution_id is not None
         outcome: wire.Executed | Exception
         try:
             home = await self._opened()
@@ -350,8 +351,6 @@ class _Life:
             outcome = _closed()
         except Exception as error:
             outcome = error
-        finally:
-            del self._running[asked.execution_id]
         running.cell.post(Ended(outcome))
 
     async def _execute_at(

@@ -140,9 +140,6 @@ class Supervisor:
             case rpc.Refusal(_, _, text, data):
                 thrown = wire.read(data, wire.Thrown, wire.RUN)
                 self._settle(ProgramThrew(thrown if data is not None else wire.Thrown(message=text)))
-            case Withdrawn(id):
-                if task := self._calls.get(id):
-                    task.cancel()
             case _:
                 self._breach()
 

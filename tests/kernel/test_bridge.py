@@ -739,6 +739,19 @@ def _interrupted(kernel: Kernel, name: str, form: str) -> None:
     assert kernel.run("fine", form) == "fine"
 
 
+def test_a_program_stopped_before_it_began_is_forgotten(kernel: Kernel) -> None:
+    @kernel.program
+    async def fine(sandbox: Sandbox) -> str:
+        return "fine"
+
+    _, start, stop = kernel.bridge._prepare(wire.Execute("fine", execution_id="early"))
+    start()
+    stop()
+    assert kernel.run("fine") == "fine"
+    life = kernel.bridge._life
+    assert life is not None and "early" not in life._running
+
+
 # the bridge's life
 
 

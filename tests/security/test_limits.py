@@ -235,14 +235,19 @@ async def judging(limits: Limits | None = None) -> AsyncIterator[tuple[Superviso
         b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","text":7}}',
         b'{"jsonrpc":"2.0","id":5,"method":"execute","params":{"code":"1"}}',
         b'{"jsonrpc":"2.0","id":5,"method":"call","params":{"arguments":1}}',
+        [
+            b'{"jsonrpc":"2.0","id":5,"method":"call","params":{"name":"Test.hang"}}',
+            b'{"jsonrpc":"2.0","method":"$/cancel","params":{"id":5}}',
+        ],
         b'{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"x","data":{"phase":"never"}}}',
     ],
 )
-async def test_a_line_against_the_protocol_ends_the_execution(line: bytes) -> None:
+async def test_a_line_against_the_protocol_ends_the_execution(line: bytes | list[bytes]) -> None:
     async with judging() as (supervisor, host):
         running = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(0)
-        supervisor.hear(line)
+        for one in [line] if isinstance(line, bytes) else line:
+            supervisor.hear(one)
         with pytest.raises(ProgramStopped, match="broke the protocol"):
             await soon(running)
         assert not host.events
