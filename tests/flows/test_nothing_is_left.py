@@ -1,0 +1,123 @@
+"""What many runs and clients leave behind on a server: nothing. Real: a server process, its sandboxes, its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from pctx_jupyter import errors
+from pctx_jupyter.client import PctxClient
+
+from ..server.process import ServerProcess, server_process
+
+RUNS = 120
+CLIENTS = 60
+SOON = 20
+"""Seconds after which a wait counts as a hang: a hundred processes come and go meanwhile."""
+
+PROGRAMS = [
+    "await t.echo({ n: 1 })",
+    "console.log('x'.repeat(10_000)); throw new Error('no')",
+    "await Promise.all([t.fail(), t.echo()])",
+    "for (;;);",
+    "await t.hang()",
+    "const bad: number = 'text'; bad",
+]
+
+
+async def test_runs_that_end_in_every_way_and_clients_that_vanish_leave_nothing() -> None:
+    with server_process("--Pctx.warm_sandboxes=0", "--Pctx.timeout_s=0.4", "--Pctx.sandboxes=4") as server:
+        async with a_client(server) as client:
+            before = await held(server, client)  # whatever is opened once is open now
+            killer = asyncio.create_task(kill_now_and_then(server))
+            for _ in range(RUNS // 12):
+                runs = [asyncio.create_task(run(client, code)) for code in 2 * PROGRAMS]
+                await asyncio.sleep(0)
+                runs[0].cancel()
+                await asyncio.wait(runs)
+                assert not [error for one in runs if not one.cancelled() and (error := one.exception())]
+            killer.cancel()
+            await asyncio.wait([killer])
+            await asyncio.gather(*(vanish(server) for _ in range(CLIENTS)))
+            async with asyncio.timeout(SOON):
+                while (now := await held(server, client)) != before:
+                    await asyncio.sleep(0.05)  # the server's own affairs tell nobody of their end
+            assert now == before
+        assert "Traceback" not in server.log, server.log
+
+
+def a_client(server: ServerProcess) -> PctxClient:
+    return Client(f"{server.url}local-tools", headers=server.headers)
+
+
+class Client(PctxClient):
+    """One that offers three tools."""
+
+    async def connect(self) -> None:
+        await super().connect()
+
+        async def hang(arguments: Any) -> None:
+            await asyncio.Event().wait()
+
+        def fail(arguments: Any) -> None:
+            raise ValueError("no")
+
+        await self.register_tool("t", "echo", lambda arguments: arguments, replace=True)
+        await self.register_tool("t", "hang", hang, replace=True)
+        await self.register_tool("t", "fail", fail, replace=True)
+
+
+async def run(client: PctxClient, code: str) -> None:
+    """Run a program that may fail, in a way that is told."""
+    async with asyncio.timeout(SOON):
+        with suppress(errors.ExecutionError, errors.SandboxUnavailable):  # the latter: killed while it started
+            await client.execute_code(code)
+
+
+async def vanish(server: ServerProcess) -> None:
+    """Connect, begin to run a program, and be gone without a word."""
+    client = a_client(server)
+    await client.connect()
+    running = asyncio.create_task(client.execute_code("await t.hang()"))
+    await asyncio.sleep(0)
+    running.cancel()
+    assert client.ws is not None
+    client.ws.close()
+    await client.disconnect()
+
+
+async def kill_now_and_then(server: ServerProcess) -> None:
+    """Kill a sandbox of the server, again and again."""
+    chance = random.Random(7)
+    while True:
+        await asyncio.sleep(0.1)
+        if found := sandboxes(server):
+            with suppress(psutil.NoSuchProcess):
+                chance.choice(found).kill()
+
+
+def sandboxes(server: ServerProcess) -> list[psutil.Process]:
+    """The Deno processes that run programs."""
+    found = []
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            command = child.cmdline()
+            if command and command[0].endswith("deno") and command[-1].endswith("runner.js"):
+                found.append(child)
+    return found
+
+
+async def held(server: ServerProcess, client: PctxClient) -> tuple[int, int, int]:
+    """Descriptors, children and threads of the server, once no sandbox is left."""
+    async with asyncio.timeout(SOON):
+        while True:
+            await run(client, "await t.echo()")  # in a sandbox that was started for nobody, if there is one
+            if not sandboxes(server):
+                break
+            await asyncio.sleep(0.05)
+    process = psutil.Process(server.process.pid)
+    return process.num_fds(), len(process.children(recursive=True)), process.num_threads()
