@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -20,6 +22,8 @@ from . import jsonrpc as rpc
 from .peer import Peer, Withdrawn
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Send = Callable[[bytes], None]
 """Writes one frame to the pipe; never waits. After the pipe is gone it may drop frames or raise OSError."""
@@ -38,6 +42,25 @@ async def refuse_all(request: rpc.Request) -> object:
 
 def ignore(notification: rpc.Notification) -> None:
     """A `Hear` for an end that listens to nothing."""
+
+
+def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task: at once from Python 3.12 on, in the loop's next turn before.
+
+    At once saves a sixth of what a short tool call costs. It may be done when this returns.
+    """
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
+
+
+@dataclass(slots=True, eq=False)
+class _Served:
+    """A request that is being served; `task` is there once it has been begun."""
+
+    request: rpc.Request
+    task: asyncio.Task[None] | None = None
 
 
 class Channel:
@@ -60,7 +83,7 @@ class Channel:
         self._send, self._serve, self._hear = send, serve, hear
         self._peer = Peer(max_bytes=max_bytes)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
-        self._serving: dict[rpc.Id, asyncio.Task[None]] = {}  # what is owed an answer
+        self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
         self._tasks: set[asyncio.Task[None]] = set()  # those, and what was withdrawn and has not ended yet
         self._lost: errors.PctxError | None = None
         self._closed = asyncio.Event()
@@ -109,10 +132,8 @@ class Channel:
             return
         for message in self._peer.receive(frame):
             match message:
-                case rpc.Request(id):
-                    task = self._serving[id] = asyncio.ensure_future(self._answer(message))
-                    self._tasks.add(task)
-                    task.add_done_callback(partial(self._served, id))
+                case rpc.Request():
+                    self._begin(message)
                 case rpc.Notification():
                     self._hear(message)
                 case rpc.Answer(id, result):
@@ -121,8 +142,8 @@ class Channel:
                     self._settle(id, message.error())
                 case Withdrawn(id):
                     log.debug("%s < withdrew #%s", self.name, id)
-                    if served := self._serving.pop(id, None):
-                        served.cancel()
+                    if (served := self._serving.pop(id, None)) and served.task is not None:
+                        served.task.cancel()
         self._flush()
 
     def close(self, reason: errors.PctxError | None = None) -> None:
@@ -167,7 +188,15 @@ class Channel:
         else:
             answer.set_result(outcome)
 
-    async def _answer(self, request: rpc.Request) -> None:
+    def _begin(self, request: rpc.Request) -> None:
+        served = self._serving[request.id] = _Served(request)
+        task = served.task = begin(self._answer(served))
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(lambda task: self._ended(served, task))
+
+    async def _answer(self, served: _Served) -> None:
+        request = served.request
         log.debug("%s < %s #%s", self.name, request.method, request.id)
         outcome: Raw | errors.PctxError
         try:
@@ -180,15 +209,16 @@ class Channel:
         except Exception:
             log.exception("%s = failed to serve %s", self.name, request.method)
             outcome = errors.PctxError("Internal error")
-        self._conclude(request.id, asyncio.current_task(), outcome)
+        self._conclude(served, outcome)
 
-    def _served(self, id: rpc.Id, task: asyncio.Task[None]) -> None:
+    def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._conclude(id, task, _stopping())  # cancelled before it began, it has not said so itself
+        self._conclude(served, _stopping())  # cancelled before it began, it has not said so itself
 
-    def _conclude(self, id: rpc.Id, task: asyncio.Task[None] | None, outcome: Raw | errors.PctxError) -> None:
+    def _conclude(self, served: _Served, outcome: Raw | errors.PctxError) -> None:
         """Answer a request, unless it has been: or was withdrawn, and its id may be another's by now."""
-        if self._serving.get(id) is not task:
+        id = served.request.id
+        if self._serving.get(id) is not served:
             return
         del self._serving[id]
         if isinstance(outcome, errors.PctxError):

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw
 
 from .. import errors, wire
 from .. import jsonrpc as rpc
+from ..channel import begin
 from ..peer import Peer, Withdrawn
 from ..result import Emit, Kept, Output, Stream
 from ..session import Job, ProgramStopped, ProgramThrew, ServeCall
@@ -154,8 +155,11 @@ class Supervisor:
             self._limit(f"it made more than {self._limits.calls:,} tool calls (Pctx.calls); ask for more at once")
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
-        self._calls[id] = self._loop.create_task(self._answer(id, call))
         self._due[id] = self._loop.time() + self._limits.call_s
+        task = begin(self._answer(id, call))
+        if task.done():
+            return
+        self._calls[id] = task
         if self._alarm is None:
             self._alarm = self._loop.call_at(self._due[id], self._ring)
         if len(self._calls) >= self._limits.calls_in_flight:
@@ -174,7 +178,7 @@ class Supervisor:
             log.exception("%s = failed to serve %s", self._worker.name, call.name[:200])
             self._peer.refuse(id, errors.PctxError("Internal error"))
         finally:
-            del self._calls[id]
+            self._calls.pop(id, None)
             self._due.pop(id, None)
             self._flush()
             if not self._outcome.done() and len(self._calls) < self._limits.calls_in_flight:
