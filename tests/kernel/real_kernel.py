@@ -133,7 +133,13 @@ class RealKernel:
 def connect(client: BlockingKernelClient) -> None:
     """Open a client's channels and wait until the kernel answers."""
     client.start_channels()
-    client.wait_for_ready(timeout=START)
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            return client.wait_for_ready(timeout=START)
+        except RuntimeError:  # "Kernel died": it missed a heartbeat while it was importing, on a busy machine
+            if time.monotonic() > deadline:
+                raise
 
 
 @contextmanager
@@ -141,6 +147,10 @@ def open_kernel(home: Path, **environment: str) -> Iterator[RealKernel]:
     """Start a kernel with folders of its own below `home` and these variables in its environment; end it afterwards."""
     ours = {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PCTX_", "JPY_"))}
+    profile = home / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    # On a busy machine the type checker may take long to start: then wait for it, and do not run unchecked.
+    (profile / "ipython_kernel_config.py").write_text("c.Pctx.check_s = 20\n")
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=inherited | ours | environment)
     kernel = RealKernel(manager, manager.blocking_client())

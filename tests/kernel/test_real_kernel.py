@@ -337,7 +337,7 @@ def test_a_terminal_runs_what_is_typed(tmp_path: Path) -> None:
 
 
 def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: Path) -> None:
-    sources = ["%load_ext pctx_jupyter", NOTEBOOK, "%%pctx\nawait Notebook.add({ a: 1, b: 2 })"]
+    sources = ["%load_ext pctx_jupyter", NOTEBOOK, "%%pctx --no-check\nawait Notebook.add({ a: 1, b: 2 })"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     nbformat.write(notebook, tmp_path / "good.ipynb")
     _run("nbconvert", "--to", "notebook", "--execute", "good.ipynb", "--output", "done.ipynb", cwd=tmp_path)
