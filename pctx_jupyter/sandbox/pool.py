@@ -85,7 +85,7 @@ class Pool:
         try:
             yield worker
         finally:
-            worker.kill()
+            worker.dismiss()
             self._lent.discard(worker)
             self._places.release()
 

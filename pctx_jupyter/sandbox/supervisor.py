@@ -63,7 +63,7 @@ class Supervisor:
     async def run(self) -> Raw:
         """Run the program and return its value; see `session.Run` for what it raises.
 
-        When this returns or raises, the sandbox has been killed, its tool calls have ended and nothing more is heard.
+        When this returns or raises, the sandbox is being killed, its tool calls have ended and nothing more is heard.
         """
         log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
         try:
@@ -73,7 +73,7 @@ class Supervisor:
         except TimeoutError:
             raise errors.ExecutionTimeout(self._limits.timeout_s) from None
         finally:
-            self._worker.kill()
+            self._worker.dismiss()
             for timer in self._timers:
                 timer.cancel()
             for waking in (self._watcher, self._alarm):

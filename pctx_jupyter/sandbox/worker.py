@@ -120,6 +120,14 @@ class Worker(asyncio.Protocol):
                 self._transport.resume_reading()
             self._deliver()
 
+    def dismiss(self) -> None:
+        """Hear nothing more, and end the process in the loop's next turn.
+
+        Killing it takes 0.3 to 1 ms, a fifth of a short program's time: the answer leaves first.
+        """
+        self.listen(None)
+        asyncio.get_running_loop().call_soon(self.kill)
+
     def kill(self) -> None:
         """End the process at once, and forget what it said. It is reaped in the background."""
         self._listener = None
