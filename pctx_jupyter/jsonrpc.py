@@ -186,3 +186,12 @@ def decode_value(payload: Raw) -> Json:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.InvalidParams(f"Cannot read value: {error}") from None
     return value
+
+
+def well_formed(text: str) -> str:
+    """Join surrogate pairs and replace lone halves, which JSON cannot carry; in UTF-16 every position stays."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
+from .jsonrpc import well_formed
+
 LARGE_BYTES = 64_000
 """Above this a program is not parsed whole: that takes up to 5 s a MB, without letting any other thread work."""
 
@@ -128,7 +130,7 @@ def _clean(code: str) -> str:
     code = code.removeprefix("\ufeff")
     if "\r" in code:
         code = re.sub("\r(?!\n)", "\n", code)
-    return code.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return well_formed(code)
 
 
 def _fresh(name: str, code: str) -> str:

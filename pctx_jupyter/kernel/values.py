@@ -49,6 +49,7 @@ import msgspec
 from msgspec import Raw
 
 from .. import errors
+from ..jsonrpc import well_formed
 from . import tables
 from .tables import Convert, Unfit
 
@@ -248,7 +249,7 @@ class _Walk:
             if kind in _AS_THEY_ARE or issubclass(kind, (list, tuple, dict, set, frozenset, msgspec.Struct)):
                 return value
             if kind is str:
-                return _well_formed(value)
+                return well_formed(value)
             if kind is int:
                 if value.bit_length() > MAX_DIGITS * 3.32:
                     raise self._refusal(place, "is an integer of too many digits; pass it as text")
@@ -294,7 +295,7 @@ class _Walk:
 
     def _key(self, key: object, place: _Place | None) -> str:
         if type(key) is str:
-            return _well_formed(key)
+            return well_formed(key)
         try:
             [text] = msgspec.json.decode(_encoder.encode({key: None}))
         except Exception:
@@ -335,12 +336,3 @@ def _short(value: object, limit: int = 60) -> str:
     except Exception:
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _well_formed(text: str) -> str:
-    """Join surrogate pairs and replace lone halves."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -267,9 +267,9 @@ class Checker:
         budget_ms = self._check_s * 900
         params: dict[str, rpc.Json] = {"session": session.key, "budget_ms": budget_ms}
         if method == "verify":
-            params["declarations"] = _well_formed(job.declarations)
+            params["declarations"] = rpc.well_formed(job.declarations)
         else:
-            params |= {"code": _well_formed(job.code), **self._news(channel, session, job)}
+            params |= {"code": rpc.well_formed(job.code), **self._news(channel, session, job)}
         if offset is not None:
             params["offset"] = offset
         if job.keep is not None:
@@ -303,9 +303,9 @@ class Checker:
         is_new = session.told_by is not channel
         news: dict[str, rpc.Json] = {}
         if is_new or session.declarations != job.declarations:
-            news["declarations"] = _well_formed(job.declarations)
+            news["declarations"] = rpc.well_formed(job.declarations)
         if is_new or session.globals != job.globals:
-            news["globals"] = _well_formed(job.globals)
+            news["globals"] = rpc.well_formed(job.globals)
         session.told_by, session.declarations, session.globals = channel, job.declarations, job.globals
         return news
 
@@ -440,15 +440,6 @@ async def _open_spawner(deno: str, limits: Limits) -> Spawner:
     if sys.platform == "linux" and hasattr(os, "pidfd_open"):
         return await Launcher.open(command, flags.readable(deno) + [str(file) for file in [_SERVICE, *_FILES]])
     return Direct(command, limits)
-
-
-def _well_formed(text: str) -> str:
-    """Replace halves of surrogate pairs, which JSON cannot carry; every position stays."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 @asynccontextmanager
