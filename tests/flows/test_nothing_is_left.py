@@ -106,7 +106,7 @@ def sandboxes(server: ServerProcess) -> list[psutil.Process]:
     for child in psutil.Process(server.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             command = child.cmdline()
-            if command and command[0].endswith("deno") and command[-1].endswith("runner.js"):
+            if command and command[0].endswith("deno") and command[-1].endswith("boot.js"):
                 found.append(child)
     return found
 

@@ -117,7 +117,7 @@ def processes(part: str) -> list[psutil.Process]:
 def sandboxes() -> list[psutil.Process]:
     """The Deno processes below this one, the youngest last."""
     helpers = launchers()  # their command line has ours in it, and so has a sandbox until it becomes Deno
-    return [process for process in processes("runner.js") if process not in helpers]
+    return [process for process in processes("boot.js") if process not in helpers]
 
 
 def launchers() -> list[psutil.Process]:

@@ -19,7 +19,7 @@ def test_no_permission_is_granted() -> None:
     assert command[:2] == ["/deno", "run"]
     assert not [flag for flag in command if flag.startswith(("--allow", "-A", "--unstable", "--inspect"))]
     assert {"--no-prompt", "--no-remote", "--no-npm", "--cached-only", "--no-config"} <= set(command)
-    assert command[-1] == flags.RUNNER
+    assert command[-1] == flags.BOOT
 
 
 def test_the_heap_limit_and_jitless_reach_v8() -> None:

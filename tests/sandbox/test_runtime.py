@@ -619,8 +619,10 @@ def test_modules_of_deno_that_static_imports_reach_have_no_permission(module: st
 
 
 def test_harness_can_be_imported_but_has_nothing_to_give() -> None:
-    said = converse(f"Object.keys(await import({RUNTIME.joinpath('runner.js').as_uri()!r}))")
+    said = converse(f"Object.keys(await import({RUNTIME.joinpath('boot.js').as_uri()!r}))")
     assert said.value == []
+    thrown = converse(f"await import({RUNTIME.joinpath('runner.js').as_uri()!r})").thrown  # its text alone is loaded
+    assert thrown["message"].startswith("Requires read access")
 
 
 def test_stacks_show_no_path_of_the_host() -> None:
@@ -691,7 +693,9 @@ def test_import_map_names_every_node_module_of_this_deno() -> None:
         assert target.startswith(f"data:text/javascript,throw new TypeError('{specifier} is not available")
 
 
-@pytest.mark.parametrize("command", [["fmt", "--check"], ["lint", "runner.js"], ["check", "runner.js"]])
+@pytest.mark.parametrize(
+    "command", [["fmt", "--check"], ["lint", "boot.js", "runner.js"], ["check", "boot.js", "runner.js"]]
+)
 def test_harness_is_formatted_linted_and_typed(command: list[str]) -> None:
     done = subprocess.run(
         [DENO, *command],

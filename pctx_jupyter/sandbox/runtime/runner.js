@@ -424,7 +424,7 @@ function prepareStackTrace(error, sites) {
     text = "Error";
   }
   for (let i = 0; i < sites.length; i++) {
-    const file = sites[i].getFileName();
+    const file = sites[i].getScriptNameOrSourceURL();
     if (typeof file === "string" && indexOf(file, "blob:") !== 0 && indexOf(file, "data:") !== 0) continue;
     text += "\n    at " + sites[i].toString();
   }
