@@ -52,7 +52,7 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
     question, offset = _question(session, asked), _offset(asked)
     cell = question.cell
     if cell.is_in_line(offset):
-        start, fitting = cells.complete(cell, offset, asked.inputs, (tool.path for tool in session.catalog))
+        start, fitting = cells.complete(cell, offset, asked.inputs, (tool.path for tool in session.scope.listed()))
         items = [wire.CompletionItem(text, text, "option", help) for text, help in fitting[:MOST_ITEMS]]
         return wire.Completed(start, offset, items)
     try:
@@ -141,7 +141,7 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
 
 def declarations(session: Session) -> wire.Declared:
     """Declare the session's tools, as models and people read them."""
-    return wire.Declared(typegen.declarations(session.catalog, aliases=False))
+    return wire.Declared(typegen.declarations(session.scope.listed(), aliases=False))
 
 
 def _question(session: Session, asked: wire.Written) -> _Question:
@@ -151,9 +151,9 @@ def _question(session: Session, asked: wire.Written) -> _Question:
         )
     cell = cells.read(asked.source)
     try:
-        tools = session.catalog.matching(cell.tools)
+        tools = session.scope.matching(cell.tools)
     except errors.ToolNotFound:  # half-typed
-        tools = list(session.catalog)
+        tools = list(session.scope)
     taken = globals_of(tools)
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
     return _Question(cell, session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)

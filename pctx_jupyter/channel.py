@@ -126,6 +126,10 @@ class Channel:
             self._peer.notify(method, None if params is None else rpc.raw(params))
             self._flush()
 
+    def later(self, delay_s: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called in a while, unless the pipe is gone by then; returns the way to call it off."""
+        return asyncio.get_running_loop().call_later(delay_s, lambda: None if self.is_closed else act()).cancel
+
     def feed(self, frame: bytes | str) -> None:
         """Take in one frame that arrived on the pipe."""
         if self._lost is not None:

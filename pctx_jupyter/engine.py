@@ -41,6 +41,7 @@ class Engine:
             checker.check,
             on_close=lambda session: checker.forget(session.id),
             editor=checker,
+            now=time.time,
         )
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -18,13 +19,16 @@ from msgspec import UNSET, Raw
 from . import assist, errors, wire
 from . import jsonrpc as rpc
 from .channel import Channel, Send
-from .result import CallEnded, CallStarted, Event, Output
-from .session import Registry
+from .result import CallEnded, CallStarted, Emit, Event, Output
+from .session import Execution, Registry
 from .settings import Settings
-from .tools import Call, Tool
+from .tools import Asker, Call, Tool
 
 log = logging.getLogger(__name__)
 
+
+TRACE_S = 0.2
+"""Seconds between two looks at a program that runs: as often as an eye can follow."""
 
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
@@ -63,9 +67,12 @@ class LocalTools:
         self._guard = guard
         self.session = registry.open(kernel_id)
         self.session.is_attached = True
+        self.session.serve_others = self._serve_guest
+        self._guests: dict[str, dict[int, Call]] = {}  # executions of others that have called: their calls under way
         self.channel = Channel(
             send,
             serve=self._serve,
+            hear=self._hear,
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
         )
@@ -85,14 +92,14 @@ class LocalTools:
                 return self._register(wire.read(params, wire.RegisterTool, method))
             case wire.UNREGISTER_TOOL:
                 gone = wire.read(params, wire.UnregisterTool, method)
-                self.session.catalog.remove(f"{gone.namespace}.{gone.name}")
+                self.session.unregister(f"{gone.namespace}.{gone.name}")
                 return wire.Success()
             case wire.EXECUTE:
                 return await self._execute(wire.read(params, wire.Execute, method))
             case wire.FORGET:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.LIST_FUNCTIONS:
-                return {"functions": [_described(tool) for tool in self.session.catalog]}
+                return {"functions": [_described(tool) for tool in self.session.scope.listed()]}
             case wire.GET_FUNCTION_DETAILS:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)
                 return {path: self._details(path) for path in wanted.functions}
@@ -106,6 +113,9 @@ class LocalTools:
                 return await assist.diagnostics(self.session, wire.read(params, wire.Written, method))
             case wire.DECLARATIONS:
                 return assist.declarations(self.session)
+            case wire.SHARE:
+                self.session.share(wire.read(params, wire.Share, method).to)
+                return wire.Shared(self.session.sharing, self.session.name)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 
     def _register(self, asked: wire.RegisterTool) -> wire.Success:
@@ -114,17 +124,26 @@ class LocalTools:
                 raise errors.InvalidParams(
                     f"Cannot register tool {asked.name[:100]}: {name} must be a JSON Schema object"
                 )
-        tool = Tool(asked.namespace, asked.name, asked.description or "", asked.input_schema, asked.output_schema)
+        tool = Tool(
+            asked.namespace,
+            asked.name,
+            asked.description or "",
+            asked.input_schema,
+            asked.output_schema,
+            share=asked.share,
+            effects=asked.effects,
+        )
         self.session.register(tool, self._call_client, replace=asked.replace)
         return wire.Success()
 
     async def _call_client(self, call: Call) -> Raw:
-        """Have the client run one of its tools."""
+        """Have the client run one of its tools, for a program of its own."""
+        arguments = UNSET if call.arguments is None else call.arguments
+        return await self._ask_client(call, wire.ExecuteTool(call.tool.registered_path, arguments, call.execution_id))
+
+    async def _ask_client(self, call: Call, asked: wire.ExecuteTool) -> Raw:
         if self.channel.is_closed:
             raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
-        asked = wire.ExecuteTool(
-            call.tool.registered_path, UNSET if call.arguments is None else call.arguments, call.execution_id
-        )
         try:
             return await self.channel.call(wire.EXECUTE_TOOL, asked)
         except errors.ConnectionLost:
@@ -138,20 +157,72 @@ class LocalTools:
             known = _tool_error(error.data)
             raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
 
+    # programs of others that call this client's tools
+
+    async def _serve_guest(self, call: Call) -> Raw:
+        """Have the client run one of its tools for somebody else's program, of which it is told."""
+        asker = call.asker
+        assert asker is not None, "a session names itself in its calls"
+        calls = self._guests.get(asker.key)
+        if calls is None:
+            calls = self._guests[asker.key] = {}
+            self._tell_of_guest(asker, "began")
+            asker.when_ended(lambda: self._forget_guest(asker))
+        calls[call.number] = call
+        asked = wire.ExecuteTool(
+            call.tool.registered_path,
+            UNSET if call.arguments is None else call.arguments,
+            asker.key,
+            asked_by="notebook" if asker.asked_by == "cell" else asker.asked_by,
+            call=call.number,
+            call_s=asker.call_s,
+        )
+        try:
+            return await self._ask_client(call, asked)
+        finally:
+            calls.pop(call.number, None)
+
+    def _forget_guest(self, asker: Asker) -> None:
+        self._guests.pop(asker.key, None)
+        self._tell_of_guest(asker, "ended")
+
+    def _tell_of_guest(self, asker: Asker, state: Literal["began", "ended"]) -> None:
+        heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, asker.trace())
+        self.channel.notify(wire.GUEST, heard)
+
+    def _hear(self, heard: rpc.Notification) -> None:
+        if heard.method != wire.CALL_NOTE:
+            return
+        try:
+            noted = wire.read(heard.params, wire.CallNote, heard.method)
+        except errors.InvalidParams:
+            log.debug("%s < a note that cannot be read", self.channel.name)
+            return
+        call = self._guests.get(noted.execution_id, {}).get(noted.call)
+        if call is not None:
+            call.note(noted.note)
+
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
         execution_id = asked.execution_id
-        result = await self.session.execute(
-            asked.code,
-            timeout_s=asked.timeout_s,
-            typecheck=asked.typecheck,
-            tools=asked.tools,
-            inputs=asked.inputs,
-            execution_id=execution_id,
-            keep=asked.keep,
-            emit=self._teller(execution_id, asked.calls)
-            if asked.events and execution_id is not None
-            else lambda event: None,
-        )
+        emit: Emit = lambda event: None  # noqa: E731  # what nobody hears
+        if asked.events and execution_id is not None:
+            emit = self._teller(execution_id, asked.calls)
+        following = _Following(self.channel, execution_id, emit) if asked.trace and execution_id is not None else None
+        try:
+            result = await self.session.execute(
+                asked.code,
+                timeout_s=asked.timeout_s,
+                typecheck=asked.typecheck,
+                tools=asked.tools,
+                inputs=asked.inputs,
+                execution_id=execution_id,
+                keep=asked.keep,
+                emit=emit if following is None else following.hear,
+                began=(lambda execution: None) if following is None else following.begin,
+            )
+        finally:
+            if following is not None:
+                following.end()
         return wire.Executed(
             result.value,
             result.stdout,
@@ -183,8 +254,38 @@ class LocalTools:
         return tell
 
     def _details(self, path: str) -> rpc.Json:
-        tool = self.session.catalog.find(path).tool
+        tool = self.session.scope.find(path).tool
         return _described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}
+
+
+class _Following:
+    """Tells a client how an execution goes: its trace, now and then while it calls tools, and once it is over."""
+
+    def __init__(self, channel: Channel, execution_id: str, emit: Emit) -> None:
+        self._channel, self._id, self._emit = channel, execution_id, emit
+        self._execution: Execution | None = None
+        self._is_of_interest = False
+        self._call_off: Callable[[], None] | None = None
+
+    def begin(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def hear(self, event: Event) -> None:
+        self._emit(event)
+        self._is_of_interest = self._is_of_interest or isinstance(event, CallStarted)
+        if self._is_of_interest and self._call_off is None:
+            self._call_off = self._channel.later(TRACE_S, self._tell)
+
+    def end(self) -> None:
+        if self._call_off is not None:
+            self._call_off()
+        if self._is_of_interest:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._call_off = None
+        if self._execution is not None:
+            self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
 
 
 def _described(tool: Tool) -> dict[str, rpc.Json]:

@@ -26,22 +26,41 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class CallStarted(msgspec.Struct, frozen=True):
-    """A program called a tool; `at_s` is seconds since the program started."""
+    """A program called a tool; `at_s` is seconds since the program started, `arguments` the beginning of their JSON."""
 
     call: int
     tool: str
     at_s: float
     argument_bytes: int
+    arguments: str = ""
 
 
 class CallEnded(msgspec.Struct, frozen=True):
-    """A tool call ended; `error` is None when it returned."""
+    """A tool call ended; `error` is None when it returned, `result` is the beginning of its JSON."""
 
     call: int
     tool: str
     at_s: float
     result_bytes: int
     error: str | None
+    result: str = ""
+
+
+class CallNoted(msgspec.Struct, frozen=True):
+    """What keeps a tool call that is under way, or how far it has come: ``waits: the notebook is busy``."""
+
+    call: int
+    tool: str
+    at_s: float
+    note: str
+
+
+class TypesChecked(msgspec.Struct, frozen=True):
+    """A program's types were checked, before it ran; `message` says what is wrong, or why nobody knows."""
+
+    outcome: Literal["passed", "failed", "unchecked"]
+    duration_s: float
+    message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,7 @@ class Kept:
     refused: Mapping[str, str]
 
 
-Event: TypeAlias = Output | CallStarted | CallEnded | Kept
+Event: TypeAlias = Output | CallStarted | CallEnded | CallNoted | TypesChecked | Kept
 
 Emit = Callable[[Event], None]
 """Hears one event of an execution; never waits."""

@@ -6,10 +6,13 @@ two lambdas test it, and any pipe carries it. Identical names and ids in differe
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Literal
 
 from msgspec import Raw
 
@@ -21,15 +24,24 @@ from .editor import Editor
 from .jsonrpc import NULL
 from .kept import Prelude, Survey
 from .program import Program, prepare
-from .result import CallEnded, CallStarted, Emit, Event, Failure, Kept, Output, Result
+from .result import CallEnded, CallNoted, CallStarted, Emit, Event, Failure, Kept, Output, Result, TypesChecked
+from .scope import Layer, Scope, Shared
 from .settings import Limits, Settings
-from .tools import Call, Catalog, Serve, Tool, globals_of
+from .tools import AskedBy, Call, Catalog, Serve, Tool, globals_of
+from .trace import MOST_CODE, History, Recorder, State, Trace, preview
+from .watch import Watchers
 from .wire import Thrown
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
-"""Monotonic seconds."""
+"""Tells seconds."""
+
+Sharing = Literal["nobody", "agents", "everyone"]
+"""Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
+
+UPSTREAM_TOOLS = 100_000
+"""Tools that all upstream servers together may have; each of them has a limit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class Job:
         inputs: Constants given to the program, as JSON.
         limits: What it may use.
         prelude: What earlier programs left for it.
+        patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
     """
 
     execution_id: str
@@ -51,6 +64,7 @@ class Job:
     inputs: Mapping[str, Raw]
     limits: Limits
     prelude: tuple[Prelude, ...] = ()
+    patient: frozenset[str] = frozenset()
 
 
 ServeCall = Callable[[str, Raw | None], Awaitable[Raw]]
@@ -80,19 +94,38 @@ class ProgramStopped(Exception):
         self.name, self.message = name, message
 
 
+Stop = Callable[[], None]
+"""Ends something that runs, soon."""
+
+
 @dataclass(slots=True)
 class Execution:
-    """One run of one program, while it runs."""
+    """One run of one program, while it runs.
+
+    Args:
+        key: Names it among the executions of all sessions; tells nothing of its session.
+        stop: Ends it, if whoever asked for it has said how.
+    """
 
     id: str
+    key: str
     code: str
+    asked_by: AskedBy
     limits: Limits
     offered: frozenset[str]
     emit: Emit
     started_at: float
+    recorder: Recorder
+    stop: Stop | None = None
     calls: int = 0
     left: Kept | None = None
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
+    _when_ended: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def call_s(self) -> float:
+        """Seconds one call may take."""
+        return self.limits.call_s
 
     def hear(self, event: Event) -> None:
         """Keep what was printed, and what is left for later programs; pass every other event on."""
@@ -101,11 +134,27 @@ class Execution:
             return
         if isinstance(event, Output):
             self.printed[event.stream].append(event.text)
+        self.recorder.hear(event)
         self.emit(event)
 
     def output(self) -> dict[str, str]:
         """What was printed so far, by stream."""
         return {stream: "".join(texts) for stream, texts in self.printed.items()}
+
+    def trace(self) -> Raw:
+        """What is known of it so far, as JSON."""
+        return self.recorder.json()
+
+    def when_ended(self, act: Callable[[], None]) -> None:
+        """Have a function called once, when it is over."""
+        self._when_ended.append(act)
+
+    def end(self, state: State, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+        """It is over: say so to those who wait for that."""
+        self.recorder.end(state, value=value, failure=failure)
+        acts, self._when_ended = self._when_ended, []
+        for act in acts:
+            act()
 
 
 class Session:
@@ -119,6 +168,9 @@ class Session:
         check: Checks a program's types; None: nobody does.
         editor: Knows what editors ask; None: nobody does.
         kernel_id: The kernel whose session it is; None: no kernel's, or its client has not said so.
+        asked_by: Whose programs run in it.
+        shared: What others offer to it, besides its own tools.
+        journal: Where its executions are written down.
     """
 
     def __init__(
@@ -130,9 +182,24 @@ class Session:
         check: Check | None = None,
         editor: Editor | None = None,
         kernel_id: str | None = None,
+        *,
+        asked_by: AskedBy = "client",
+        shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
+        journal: Journal | None = None,
     ) -> None:
-        self.id, self.kernel_id, self.editor = id, kernel_id, editor
+        self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
+        self.name: str | None = None
+        """The namespace under which others see its tools: its notebook's name."""
+        self.sharing: Sharing = "agents"
+        """Who else may see its tools."""
         self.catalog = Catalog(limit=settings.tools)
+        """Its own tools."""
+        own = Layer(self.catalog)
+        self.scope = Scope(lambda: (own, *shared(self)))
+        """What its programs may call."""
+        self.shared = Shared(self.catalog)
+        self.serve_others: Serve | None = None
+        """Runs a call of one of its tools by another session's program."""
         self.kept = kept.Kept(settings.kept, settings.kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
@@ -140,6 +207,8 @@ class Session:
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._journal = journal or Journal(History(settings.history), lambda: 0.0, Watchers())
+        self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
 
     @property
@@ -156,7 +225,18 @@ class Session:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
         self.used_at = self._clock()
         self.catalog.add(tool, serve, replace=replace)
+        self._journal.watchers.tell("tools")
         log.info("session %s = offers %s", self.id[:8], tool.path)
+
+    def unregister(self, path: str) -> None:
+        """Withdraw a tool by either of its names; raises what `Catalog.remove` raises."""
+        self.catalog.remove(path)
+        self._journal.watchers.tell("tools")
+
+    def share(self, sharing: Sharing) -> None:
+        """Say who else may see its tools."""
+        self.sharing = sharing
+        self._journal.watchers.tell("tools")
 
     async def execute(
         self,
@@ -169,6 +249,7 @@ class Session:
         execution_id: str | None = None,
         keep: bool | None = None,
         emit: Emit = lambda event: None,
+        began: Callable[[Execution], None] = lambda execution: None,
     ) -> Result:
         """Run one program and return its result.
 
@@ -181,6 +262,7 @@ class Session:
             execution_id: The caller's name for this execution; None: one is made.
             keep: Whether later programs find what it has at its top level; None: they find what it exports.
             emit: Hears its events as they happen, all of them before this returns.
+            began: Is given the execution before its first event, to follow or to stop it.
 
         Raises:
             ExecutionFailed: The program failed; `LimitExceeded` when it was stopped at a limit, `TypesWrong` when its
@@ -191,7 +273,7 @@ class Session:
         """
         inputs = inputs or {}
         self._validate(code, timeout_s, inputs, execution_id)
-        offered = self.catalog.matching(tools)
+        offered = self.scope.matching(tools)
         namespaces = globals_of(offered)
         if hidden := namespaces.keys() & inputs.keys():
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
@@ -202,33 +284,40 @@ class Session:
                 f"%pctx forget {name}"
             )
         program = prepare(code)
+        keep = False if self.asked_by == "agent" else keep  # agents are many, and share a session
         survey = kept.survey(program.code, keep, namespaces.keys())
         if survey is not None:
             program = program.keeping(survey.constants)
-        execution = Execution(
-            id=execution_id or secrets.token_urlsafe(16),
-            code=code,
-            limits=self._settings.limits_for(timeout_s),
-            offered=frozenset(tool.path for tool in offered),
-            emit=emit,
-            started_at=self._clock(),
-        )
-        job = Job(execution.id, program, namespaces, inputs, execution.limits, self.kept.preludes())
+        execution = self._begin(code, timeout_s, offered, execution_id, emit)
+        prelude = self.kept.preludes()
+        patient = self.scope.patient
+        job = Job(execution.id, program, namespaces, inputs, execution.limits, prelude, patient)
         self.executions[execution.id] = execution
+        state: State = "stopped"
+        value: Raw | None = None
+        failed: Failure | None = None
         try:
-            checked = await self._check_types(code, offered, inputs, typecheck, survey)
+            began(execution)
+            checked = await self._check_types(execution, offered, inputs, typecheck, survey)
             value = await self._run(job, lambda path, arguments: self._call(execution, path, arguments), execution.hear)
+            state = "ok"
         except ProgramThrew as error:
-            failure = diagnostics.failure(error.thrown, job.program)
-            raise errors.ExecutionFailed(failure, **execution.output()) from None
+            state, failed = "failed", diagnostics.failure(error.thrown, job.program)
+            raise errors.ExecutionFailed(failed, **execution.output()) from None
         except ProgramStopped as error:
-            failure = Failure(error.name, error.message)
-            raise errors.LimitExceeded(failure, **execution.output()) from None
+            failed = Failure(error.name, error.message)
+            raise errors.LimitExceeded(failed, **execution.output()) from None
         except errors.ExecutionTimeout as error:
+            failed = Failure("ExecutionTimeout", error.message)
             raise errors.ExecutionTimeout(error.seconds, **execution.output()) from None
+        except errors.PctxError as error:
+            known = error.failure if isinstance(error, errors.ExecutionFailed) else None
+            state, failed = "failed", known or Failure(type(error).__name__, error.message)
+            raise
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
+            execution.end(state, value=value, failure=failed)
         names_kept, unkept = ([], {}) if survey is None else self._keep(survey, execution.left, checked)
         return Result(
             execution.id,
@@ -238,6 +327,37 @@ class Session:
             unchecked=checked.reason if isinstance(checked, Unchecked) else None,
             kept=tuple(names_kept),
             unkept=unkept,
+        )
+
+    def _begin(
+        self, code: str, timeout_s: float | None, offered: list[Tool], execution_id: str | None, emit: Emit
+    ) -> Execution:
+        id = execution_id or secrets.token_urlsafe(16)
+        key = f"{self._public_id}.{id}"
+        started_at = self._clock()
+        trace = Trace(
+            id=key,
+            code=code[:MOST_CODE],
+            asked_by=self.asked_by,
+            notebook=self.name,
+            kernel_id=self.kernel_id,
+            state="running",
+            started_at=self._journal.now(),
+        )
+        recorder = Recorder(
+            trace, lambda: self._clock() - started_at, lambda: self._journal.watchers.tell("executions")
+        )
+        self._journal.history.add(key, recorder)
+        return Execution(
+            id=id,
+            key=key,
+            code=code,
+            asked_by=self.asked_by,
+            limits=self._settings.limits_for(timeout_s),
+            offered=frozenset(tool.path for tool in offered),
+            emit=emit,
+            started_at=started_at,
+            recorder=recorder,
         )
 
     def _keep(self, survey: Survey, left: Kept | None, checked: Verdict | None) -> tuple[list[str], dict[str, str]]:
@@ -267,6 +387,9 @@ class Session:
             inputs: The constants it finds; by their names alone, they are what they were for the last program.
             keep: See `CheckJob.keep`.
         """
+        # The notebook's own name says what `Notebook` does: it is declared where it is used.
+        if self.name is not None and self.name not in code:
+            offered = [tool for tool in offered if tool.namespace_name != self.name]
         if isinstance(inputs, Mapping):
             declared = input_types.declare(inputs)
             self._declared = frozenset(inputs), declared
@@ -286,7 +409,7 @@ class Session:
 
     async def _check_types(
         self,
-        code: str,
+        execution: Execution,
         offered: list[Tool],
         inputs: Mapping[str, Raw],
         typecheck: bool | None,
@@ -295,9 +418,16 @@ class Session:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
         if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
             return None
+        code, since = execution.code, self._clock()
         verdict = await self._check(self.check_job(code, offered, inputs, survey.unexported if survey else None))
-        if isinstance(verdict, Checked) and (failure := checks.failure(verdict, code)) is not None:
+        took_s = self._clock() - since
+        if isinstance(verdict, Unchecked):
+            execution.hear(TypesChecked("unchecked", took_s, verdict.reason))
+        elif (failure := checks.failure(verdict, code)) is not None:
+            execution.hear(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)
+        else:
+            execution.hear(TypesChecked("passed", took_s, None))
         return verdict
 
     def _validate(
@@ -319,15 +449,20 @@ class Session:
         """Serve one tool call of one execution: only a tool offered to it, looked up anew each time."""
         if path not in execution.offered:
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
-        offer = self.catalog.find(path)
+        offer = self.scope.find(path)
         execution.calls += 1
         number = execution.calls
+        since = execution.started_at
+
+        def note(text: str) -> None:
+            execution.hear(CallNoted(number, path, self._clock() - since, text))
+
         size = 0 if arguments is None else memoryview(arguments).nbytes
-        execution.hear(CallStarted(number, path, self._clock() - execution.started_at, size))
+        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments)))
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
-            result = await offer.serve(Call(execution.id, offer.tool, arguments))
+            result = await offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
             failed = None
             return result
         except errors.PctxError as error:
@@ -335,15 +470,37 @@ class Session:
             raise
         finally:
             size = 0 if result is None else memoryview(result).nbytes
-            execution.hear(CallEnded(number, path, self._clock() - execution.started_at, size, failed))
+            execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Where the executions of all sessions are written down, and who is told of changes.
+
+    Args:
+        now: Seconds since 1970.
+    """
+
+    history: History
+    now: Clock
+    watchers: Watchers
 
 
 class Registry:
-    """The sessions of one engine: a dict with an expiry rule. It is given a clock and does not look at one.
+    """The sessions of one engine: a dict with an expiry rule. It is given clocks and does not look at one.
+
+    It also decides who is offered whose tools: a notebook its own, agents those of every notebook that does not keep
+    them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
 
     Args:
         run, settings, clock, check, editor: As each `Session` gets them.
         on_close: Hears of each session that is closed, once.
+        now: Seconds since 1970.
+
+    Attributes:
+        history: The latest executions of all sessions.
+        watchers: Those who are told of changes.
+        upstreams: The tools of all upstream servers, each server a namespace.
     """
 
     def __init__(
@@ -354,10 +511,18 @@ class Registry:
         check: Check | None = None,
         on_close: Callable[[Session], None] = lambda session: None,
         editor: Editor | None = None,
+        now: Clock = lambda: 0.0,
     ) -> None:
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
+        self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
+        self._agents: Session | None = None
+        self.history = History(settings.history)
+        self.watchers = Watchers()
+        self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
+        self._journal = Journal(self.history, now, self.watchers)
+        self._upstream_layer = Layer(self.upstreams)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
@@ -367,11 +532,18 @@ class Registry:
 
     def open(self, kernel_id: str | None = None) -> Session:
         """Open a session under a new id of 128 random bits."""
-        session = Session(
-            secrets.token_urlsafe(16), self._run, self._settings, self._clock, self._check, self._editor, kernel_id
-        )
+        session = self._make("client" if kernel_id is None else "cell", kernel_id)
         self._sessions[session.id] = session
+        if kernel_id is not None:
+            session.name = self._names.get(kernel_id)
+        self.watchers.tell("sessions")
         return session
+
+    def agents(self) -> Session:
+        """The session in which agents' programs run: it has no tools of its own, keeps nothing, and never closes."""
+        if self._agents is None:
+            self._agents = self._make("agent")
+        return self._agents
 
     def get(self, id: str) -> Session | None:
         """The session of that id, if it is open."""
@@ -381,10 +553,48 @@ class Registry:
         """The session of a kernel; of several, the one opened last."""
         return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
 
+    def name_kernel(self, kernel_id: str, wanted: str) -> str:
+        """Give a kernel's tools a namespace for others, by its notebook's name: ``sales report`` is ``SalesReport``.
+
+        Returns:
+            The namespace; with a number behind it where another kernel, or an upstream server, has that name.
+        """
+        try:
+            base = names.namespace_name(wanted)
+        except errors.InvalidParams:
+            base = "Untitled"
+        taken = {name for id, name in self._names.items() if id != kernel_id}
+        taken |= {"Notebook", *(tool.namespace_name for tool in self.upstreams)}
+        known = self._names.get(kernel_id)
+        if known is None or known in taken or known.rstrip("0123456789") != base.rstrip("0123456789"):
+            known = next(name for name in _numbered(base) if name not in taken)
+        self._names[kernel_id] = known
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.name = known
+        self.watchers.tell("sessions")
+        return known
+
+    def forget_kernel(self, kernel_id: str) -> None:
+        """Free the name of a kernel that is no more."""
+        if self._names.pop(kernel_id, None) is not None:
+            self.watchers.tell("sessions")
+
+    @property
+    def named_kernels(self) -> list[str]:
+        """The kernels that have a name, whether they are connected or not."""
+        return list(self._names)
+
+    def running(self, key: str) -> Execution | None:
+        """The execution of that key, of whichever session, while it runs."""
+        everyone = [*self, *([self._agents] if self._agents is not None else [])]
+        return next((e for session in everyone for e in list(session.executions.values()) if e.key == key), None)
+
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""
         if self._sessions.pop(session.id, None) is not None:
             self._on_close(session)
+            self.watchers.tell("sessions")
             log.info("session %s = closed", session.id[:8])
 
     def expire(self) -> list[Session]:
@@ -395,5 +605,54 @@ class Registry:
             self.close(session)
         return idle
 
+    def _make(self, asked_by: AskedBy, kernel_id: str | None = None) -> Session:
+        return Session(
+            secrets.token_urlsafe(16),
+            self._run,
+            self._settings,
+            self._clock,
+            self._check,
+            self._editor,
+            kernel_id,
+            asked_by=asked_by,
+            shared=self._shared_with,
+            journal=self._journal,
+        )
 
-__all__ = ["Clock", "Execution", "Job", "ProgramStopped", "ProgramThrew", "Registry", "Run", "ServeCall", "Session"]
+    def _shared_with(self, asker: Session) -> Iterator[Layer]:
+        """What a session is offered besides its own tools."""
+        if asker.name is not None and len(asker.catalog):
+            own = asker.shared.under(asker.name, _refuse, is_own=True)
+            yield Layer(own, is_listed=False)
+        if asker.asked_by != "client":
+            wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
+            for owner in self._sessions.values():
+                if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
+                    continue
+                if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
+                    yield Layer(owner.shared.under(owner.name, owner.serve_others, is_own=False))
+        yield self._upstream_layer
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    yield from (f"{base}{number}" for number in count(2))
+
+
+async def _refuse(call: Call) -> Raw:
+    raise errors.ToolNotFound(f"Cannot call {call.tool.path}: it is not offered to others")
+
+
+__all__ = [
+    "Clock",
+    "Execution",
+    "Job",
+    "Journal",
+    "ProgramStopped",
+    "ProgramThrew",
+    "Registry",
+    "Run",
+    "ServeCall",
+    "Session",
+    "Sharing",
+]

@@ -8,10 +8,11 @@ reached, nor what its schemas mean.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -28,6 +29,9 @@ class Tool:
         registered_namespace, registered_name: The spelling it was registered with.
         description: What it does, for people and models.
         input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
+        share: Whether others than the session it is registered in may ever see it.
+        effects: Whether it changes something outside, so that an agent's call may need somebody's consent; None: nobody
+            has said.
     """
 
     registered_namespace: str
@@ -35,6 +39,8 @@ class Tool:
     description: str = ""
     input_schema: Json = None
     output_schema: Json = None
+    share: bool = True
+    effects: bool | None = None
 
     @cached_property
     def namespace_name(self) -> str:
@@ -56,13 +62,66 @@ class Tool:
         """The full name as registered, ``notebook.load_orders``."""
         return f"{self.registered_namespace}.{self.registered_name}"
 
+    def renamed(self, namespace: str, name: str) -> Tool:
+        """The same tool under another name."""
+        return replace(self, registered_namespace=namespace, registered_name=name)
+
+
+AskedBy = Literal["cell", "client", "agent", "notebook"]
+"""Whose program it is: a cell of the notebook itself, a program of a client that is no kernel, an agent's, another
+notebook's."""
+
+
+class Asker(Protocol):
+    """The execution that calls a tool, as the tool's owner knows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def key(self) -> str:
+        """Names it among the executions of all sessions."""
+
+    @property
+    def asked_by(self) -> AskedBy: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def call_s(self) -> float:
+        """Seconds one call may take."""
+
+    def when_ended(self, act: Callable[[], None]) -> None:
+        """Have a function called once, when the execution is over."""
+
+    def trace(self) -> Raw:
+        """What is known of it so far, as JSON (`trace.Trace`)."""
+
+
+def ignore_note(note: str) -> None:
+    """Hear a note, and do nothing."""
+
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of a tool by an execution."""
+    """One call of a tool by an execution.
+
+    Args:
+        execution_id: The execution.
+        tool: The tool, as its owner registered it.
+        arguments: JSON.
+        number: Counts the execution's calls.
+        asker: The execution itself, for those who serve more than one session.
+        note: Hears in a few words what keeps the call, or how far it has come; it never waits.
+    """
 
     execution_id: str
     tool: Tool
     arguments: Raw | None
+    number: int = 0
+    asker: Asker | None = None
+    note: Callable[[str], None] = ignore_note
+
+    def of(self, tool: Tool) -> Call:
+        """The same call, of a tool known by another name where it is served."""
+        return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note)
 
 
 Serve = Callable[[Call], Awaitable[Raw]]
@@ -71,10 +130,14 @@ Serve = Callable[[Call], Awaitable[Raw]]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A tool and who serves it."""
+    """A tool and who serves it.
+
+    `is_patient` says that whoever serves it counts the time of a call himself: it may have to wait for its turn first.
+    """
 
     tool: Tool
     serve: Serve
+    is_patient: bool = False
 
 
 class Catalog:
@@ -98,7 +161,15 @@ class Catalog:
         """The tools, in the order in which they were registered."""
         return (offer.tool for offer in self._offers.values())
 
-    def add(self, tool: Tool, serve: Serve, *, replace: bool = False) -> None:
+    def offers(self) -> list[Offer]:
+        """The tools with those who serve them, in the order in which they were registered."""
+        return list(self._offers.values())
+
+    def has(self, tool: Tool) -> bool:
+        """Whether a tool of this name, in either spelling, is there."""
+        return tool.path in self._offers or self._meets(tool) is not None
+
+    def add(self, tool: Tool, serve: Serve, *, replace: bool = False, is_patient: bool = False) -> None:
         """Offer a tool.
 
         Raises:
@@ -123,7 +194,7 @@ class Catalog:
             raise errors.InvalidParams(
                 f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit"
             )
-        self._offers[tool.path] = Offer(tool, serve)
+        self._offers[tool.path] = Offer(tool, serve, is_patient)
         self._paths[tool.registered_path] = tool.path
         self.version += 1
 
@@ -146,6 +217,11 @@ class Catalog:
         del self._paths[tool.registered_path]
         self.version += 1
         return tool
+
+    def clear(self) -> None:
+        """Withdraw every tool; calls under way end normally."""
+        self._offers, self._paths = {}, {}
+        self.version += 1
 
     def find(self, path: str) -> Offer:
         """Look up a tool by either of its names.

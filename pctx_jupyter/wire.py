@@ -25,12 +25,16 @@ HOVER = "hover"
 SIGNATURE = "signature"
 DIAGNOSTICS = "diagnostics"
 DECLARATIONS = "declarations"
+SHARE = "share"
+CALL_NOTE = "call_note"
 
 # server → client
 SESSION_CREATED = "session_created"
 EXECUTE_TOOL = "execute_tool"
 OUTPUT = "output"
 EVENT = "event"
+TRACE = "trace"
+GUEST = "guest"
 
 # host → sandbox
 RUN = "run"
@@ -45,7 +49,11 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 
 class RegisterTool(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``register_tool``."""
+    """Parameters of ``register_tool``.
+
+    `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
+    it changes something outside; absent: nobody says.
+    """
 
     namespace: str
     name: str
@@ -53,6 +61,8 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     input_schema: Any = None
     output_schema: Any = None
     replace: bool = False
+    share: bool = True
+    effects: bool | None = None
 
 
 class UnregisterTool(msgspec.Struct):
@@ -66,8 +76,9 @@ class Execute(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute``.
 
     `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``
-    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them. `keep` asks that
-    later programs find what it has at its top level; absent, they find what it exports; false, nothing.
+    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them. `trace` asks for
+    ``trace`` notifications: now and then while a program that calls tools runs, and once more at its end. `keep` asks
+    that later programs find what it has at its top level; absent, they find what it exports; false, nothing.
     """
 
     code: str
@@ -79,6 +90,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     events: bool = False
     calls: bool = True
     keep: bool | None = None
+    trace: bool = False
 
 
 class Forget(msgspec.Struct, omit_defaults=True):
@@ -91,6 +103,27 @@ class Forgotten(msgspec.Struct):
     """Result of ``forget``: the names that later programs do not find any more."""
 
     forgotten: list[str]
+
+
+class Share(msgspec.Struct):
+    """Parameters of ``share``: who else may see the session's tools; ``everyone``: agents and other notebooks."""
+
+    to: Literal["nobody", "agents", "everyone"]
+
+
+class Shared(msgspec.Struct):
+    """Result of ``share``; `name` is the namespace under which others see the tools, null where there are no others."""
+
+    to: Literal["nobody", "agents", "everyone"]
+    name: str | None
+
+
+class CallNote(msgspec.Struct):
+    """Parameters of ``call_note``, from who serves a tool: what keeps a call, or how far it has come."""
+
+    execution_id: str
+    call: int
+    note: str
 
 
 class GetFunctionDetails(msgspec.Struct):
@@ -220,11 +253,39 @@ class SessionCreated(msgspec.Struct):
 
 
 class ExecuteTool(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``execute_tool``; `name` is the tool's full name as registered."""
+    """Parameters of ``execute_tool``; `name` is the tool's full name as registered.
+
+    The others are of use where a program of somebody else calls: `asked_by` says whose it is, and is absent when the
+    program is the session's own; `call` is the call's number for ``call_note``; `call_s` the seconds the call may take
+    once it has begun, which whoever serves it has to see to.
+    """
 
     name: str
     arguments: Raw | UnsetType = UNSET
     execution_id: str = ""
+    asked_by: Literal["agent", "notebook", "client"] | None = None
+    call: int = 0
+    call_s: float = 0.0
+
+
+class TraceHeard(msgspec.Struct):
+    """Parameters of ``trace``: what is known so far of an execution that the client asked for (`trace.Trace`)."""
+
+    execution_id: str
+    trace: Raw
+
+
+class GuestHeard(msgspec.Struct):
+    """Parameters of ``guest``: somebody else's program has called a tool of this session, or has ended since.
+
+    `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``.
+    """
+
+    execution_id: str
+    state: Literal["began", "ended"]
+    asked_by: str
+    code: str
+    trace: Raw
 
 
 class OutputHeard(msgspec.Struct):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 
 from msgspec import UNSET, Raw
 
@@ -155,12 +156,13 @@ class Supervisor:
             self._limit(f"it made more than {self._limits.calls:,} tool calls (Pctx.calls); ask for more at once")
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
-        self._due[id] = self._loop.time() + self._limits.call_s
+        is_patient = call.name in self._job.patient
+        self._due[id] = math.inf if is_patient else self._loop.time() + self._limits.call_s
         task = begin(self._answer(id, call))
         if task.done():
             return
         self._calls[id] = task
-        if self._alarm is None:
+        if self._alarm is None and not is_patient:
             self._alarm = self._loop.call_at(self._due[id], self._ring)
         if len(self._calls) >= self._limits.calls_in_flight:
             self._worker.pause()
@@ -187,12 +189,15 @@ class Supervisor:
     def _ring(self) -> None:
         """Cancel the calls whose time is up. One alarm for all: a timer each takes a tenth of a short call's time."""
         self._alarm = None
+        soonest = math.inf
         for id, due in list(self._due.items()):
             if due > self._loop.time():
-                self._alarm = self._loop.call_at(due, self._ring)
-                break
-            del self._due[id]
-            self._calls[id].cancel()
+                soonest = min(soonest, due)
+            else:
+                del self._due[id]
+                self._calls[id].cancel()
+        if soonest < math.inf:
+            self._alarm = self._loop.call_at(soonest, self._ring)
 
     async def _end_calls(self) -> None:
         """Cancel the tool calls under way, and let them say so."""

@@ -1,0 +1,135 @@
+"""Traces: from events to what is kept of an execution. No sandbox: the events are told."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter import trace as traces
+from pctx_jupyter.result import CallEnded, CallNoted, CallStarted, Emit, Failure, Output, TypesChecked
+from pctx_jupyter.session import Job, ProgramStopped, Registry, ServeCall
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools import Call, Tool
+from pctx_jupyter.trace import History, Recorder, Trace
+
+from .fakes import FakeClock, FakeSandbox
+
+
+def recorder(clock: FakeClock | None = None) -> Recorder:
+    clock = clock or FakeClock()
+    since = clock()
+    trace = Trace(id="e", code="1", asked_by="cell", state="running", started_at=0.0)
+    return Recorder(trace, lambda: clock() - since, lambda: None)
+
+
+def test_a_call_under_way_has_no_end_and_then_has_one() -> None:
+    one = recorder()
+    one.hear(CallStarted(1, "A.b", 0.1, 9, '{"n":1}'))
+    one.hear(CallNoted(1, "A.b", 0.2, "waits"))
+    [call] = one.trace.calls
+    assert (call.ended_s, call.note, call.arguments) == (None, "waits", '{"n":1}')
+    one.hear(CallEnded(1, "A.b", 0.3, 2, None, "42"))
+    assert (call.ended_s, call.note, call.result, call.error) == (0.3, None, "42", None)
+
+
+def test_a_call_that_failed_keeps_its_error_and_is_counted() -> None:
+    one = recorder()
+    one.hear(CallStarted(1, "A.b", 0.1, 0))
+    one.hear(CallEnded(1, "A.b", 0.3, 0, "no such city"))
+    assert (one.trace.calls[0].error, one.trace.failed_calls) == ("no such city", 1)
+
+
+def test_of_very_many_calls_the_first_and_the_failed_are_kept() -> None:
+    one = recorder()
+    for call in range(1, 5001):
+        one.hear(CallStarted(call, "A.b", 0.1, 0))
+        one.hear(CallEnded(call, "A.b", 0.2, 0, "bad" if call == 4000 else None))
+    calls = one.trace.calls
+    assert (one.trace.calls_in_all, len(calls), calls[-1].call) == (5000, traces.MOST_CALLS + 1, 4000)
+
+
+def test_a_trace_of_anything_stays_small() -> None:
+    one = recorder()
+    for call in range(1, 5001):
+        one.hear(CallStarted(call, "A.b" * 20, 0.1, 0, "x" * 500))
+        one.hear(Output("stdout", "y" * 1000))
+        one.hear(CallEnded(call, "A.b" * 20, 0.2, 0, "z" * 100_000 if call % 5 == 0 else None, "x" * 500))
+    one.hear(TypesChecked("failed", 0.1, "w" * 100_000))
+    one.end("failed", value=rpc.raw("v" * 1_000_000), failure=Failure("Error", "m" * 1_000_000))
+    assert one.trace.console_cut
+    assert len(bytes(one.json())) < 300_000
+
+
+def test_what_is_open_at_the_end_ends_with_it() -> None:
+    clock = FakeClock()
+    one = recorder(clock)
+    one.hear(CallStarted(1, "A.b", 0.0, 0))
+    clock.now += 2
+    one.end("stopped")
+    assert (one.trace.calls[0].ended_s, one.trace.duration_s, one.trace.state) == (2, 2, "stopped")
+
+
+def test_a_preview_ends_between_characters() -> None:
+    assert traces.preview(Raw('"äöü"'.encode()), 4) == '"ä'
+
+
+def test_history_forgets_the_oldest_but_none_that_runs() -> None:
+    history = History(2)
+    for id in ("a", "b", "c"):
+        history.add(id, recorder())
+    assert len(history) == 3
+    for trace in history:
+        trace.state = "ok"
+    history.add("d", recorder())
+    assert [history.get(id) is not None for id in ("a", "b", "c", "d")] == [False, False, True, True]
+
+
+async def test_a_session_writes_down_what_its_programs_did() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        await serve("Math.one", Raw(b"{}"))
+        emit(Output("stdout", "hello\n"))
+        return [1, 2]
+
+    async def one_(call: Call) -> Raw:
+        return rpc.raw(1)
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock(), now=lambda: 1234.5)
+    session = registry.open()
+    session.register(Tool("math", "one"), one_)
+    await session.execute("the code", execution_id="mine")
+    [trace] = registry.history
+    assert registry.history.get(trace.id) is trace
+    assert session.id not in trace.id
+    assert (trace.code, trace.state, trace.started_at, trace.result) == ("the code", "ok", 1234.5, "[1,2]")
+    assert [(c.tool, c.result) for c in trace.calls] == [("Math.one", "1")]
+    assert [line.text for line in trace.console] == ["hello\n"]
+    assert msgspec.json.decode(msgspec.json.encode(trace), type=Trace) == trace
+
+
+async def test_a_stopped_program_is_written_down_as_stopped() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        raise ProgramStopped("LimitExceeded", "too much")
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock())
+    with pytest.raises(errors.LimitExceeded):
+        await registry.open().execute("1")
+    [trace] = registry.history
+    assert trace.error is not None
+    assert (trace.state, trace.error.message) == ("stopped", "too much")
+
+
+async def test_watchers_are_told_of_changes_until_they_leave() -> None:
+    registry = Registry(FakeSandbox(), Settings(), FakeClock())
+    told: list[str] = []
+    leave = registry.watchers.add(told.append)
+    registry.watchers.add(lambda change: 1 / 0)  # a faulty one keeps nobody from hearing
+    session = registry.open()
+    await session.execute("1")
+    assert set(told) == {"sessions", "executions"}
+    leave()
+    told.clear()
+    registry.close(session)
+    assert told == []
