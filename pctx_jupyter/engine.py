@@ -15,9 +15,9 @@ from . import __version__
 from . import jsonrpc as rpc
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .local_tools import Guard, LocalTools, admit
+from .registry import Registry
 from .sandbox.checker import Checker, open_checker
 from .sandbox.pool import Pool, open_pool
-from .session import Registry
 from .settings import Settings
 
 EXPIRY_S = 30.0

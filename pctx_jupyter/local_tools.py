@@ -19,8 +19,9 @@ from msgspec import UNSET, Raw
 from . import assist, errors, wire
 from . import jsonrpc as rpc
 from .channel import Channel, Send
+from .execution import Execution
+from .registry import Registry
 from .result import CallEnded, CallStarted, Emit, Event, Output
-from .session import Execution, Registry
 from .settings import Settings
 from .tools import Asker, Call, Tool
 

@@ -1,4 +1,4 @@
-"""Sessions: a catalog of tools each, executions, limits, expiry. No connection, no process, no clock of its own.
+"""Sessions: a catalog of tools each, executions, limits. No connection, no process, no clock of its own.
 
 A session is handed what it needs as plain functions: who runs a program, who serves a tool, who hears the events. So
 two lambdas test it, and any pipe carries it. Identical names and ids in different sessions never meet.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Raw
@@ -21,16 +20,16 @@ from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
 from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
+from .execution import Execution, Job, ProgramStopped, ProgramThrew, Run
 from .jsonrpc import NULL
-from .kept import Prelude, Survey
-from .program import Program, prepare
-from .result import CallEnded, CallNoted, CallStarted, Emit, Event, Failure, Kept, Output, Result, TypesChecked
+from .kept import Survey
+from .program import prepare
+from .result import CallEnded, CallNoted, CallStarted, Emit, Failure, Kept, Result, TypesChecked
 from .scope import Layer, Scope, Shared
-from .settings import Limits, Settings
+from .settings import Settings
 from .tools import AskedBy, Call, Catalog, Serve, Tool, globals_of
 from .trace import MOST_CODE, History, Recorder, State, Trace, preview
 from .watch import Watchers
-from .wire import Thrown
 
 log = logging.getLogger(__name__)
 
@@ -40,121 +39,18 @@ Clock = Callable[[], float]
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
 
-UPSTREAM_TOOLS = 100_000
-"""Tools that all upstream servers together may have; each of them has a limit of its own."""
-
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """All that one sandbox needs to know of one execution.
+class Journal:
+    """Where the executions of all sessions are written down, and who is told of changes.
 
     Args:
-        execution_id: Begins its log lines.
-        program: The text to run.
-        namespaces: The objects a program finds: global → property → tool path.
-        inputs: Constants given to the program, as JSON.
-        limits: What it may use.
-        prelude: What earlier programs left for it.
-        patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
+        now: Seconds since 1970.
     """
 
-    execution_id: str
-    program: Program
-    namespaces: Mapping[str, Mapping[str, str]]
-    inputs: Mapping[str, Raw]
-    limits: Limits
-    prelude: tuple[Prelude, ...] = ()
-    patient: frozenset[str] = frozenset()
-
-
-ServeCall = Callable[[str, Raw | None], Awaitable[Raw]]
-"""Serves a sandbox's call of the tool with this path; cancelled when the call's time is up or the program is gone."""
-
-Run = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
-"""Runs one program and returns its value.
-
-Raises `ProgramThrew` or `ProgramStopped` when it failed, `errors.ExecutionTimeout`, `errors.Busy` or
-`errors.SandboxUnavailable` when it could not end or start. Cancelling it stops the program.
-"""
-
-
-class ProgramThrew(Exception):
-    """The program threw, or is no TypeScript; `thrown` is what its sandbox says of it."""
-
-    def __init__(self, thrown: Thrown) -> None:
-        super().__init__(thrown.name)
-        self.thrown = thrown
-
-
-class ProgramStopped(Exception):
-    """The program was stopped at a limit, or its sandbox ended; the message says which."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name, self.message = name, message
-
-
-Stop = Callable[[], None]
-"""Ends something that runs, soon."""
-
-
-@dataclass(slots=True)
-class Execution:
-    """One run of one program, while it runs.
-
-    Args:
-        key: Names it among the executions of all sessions; tells nothing of its session.
-        stop: Ends it, if whoever asked for it has said how.
-    """
-
-    id: str
-    key: str
-    code: str
-    asked_by: AskedBy
-    limits: Limits
-    offered: frozenset[str]
-    emit: Emit
-    started_at: float
-    recorder: Recorder
-    stop: Stop | None = None
-    calls: int = 0
-    left: Kept | None = None
-    printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
-    _when_ended: list[Callable[[], None]] = field(default_factory=list)
-
-    @property
-    def call_s(self) -> float:
-        """Seconds one call may take."""
-        return self.limits.call_s
-
-    def hear(self, event: Event) -> None:
-        """Keep what was printed, and what is left for later programs; pass every other event on."""
-        if isinstance(event, Kept):
-            self.left = event
-            return
-        if isinstance(event, Output):
-            self.printed[event.stream].append(event.text)
-        self.recorder.hear(event)
-        self.emit(event)
-
-    def output(self) -> dict[str, str]:
-        """What was printed so far, by stream."""
-        return {stream: "".join(texts) for stream, texts in self.printed.items()}
-
-    def trace(self) -> Raw:
-        """What is known of it so far, as JSON."""
-        return self.recorder.json()
-
-    def when_ended(self, act: Callable[[], None]) -> None:
-        """Have a function called once, when it is over."""
-        self._when_ended.append(act)
-
-    def end(self, state: State, *, value: Raw | None = None, failure: Failure | None = None) -> None:
-        """It is over: say so to those who wait for that."""
-        self.recorder.end(state, value=value, failure=failure)
-        acts, self._when_ended = self._when_ended, []
-        for act in acts:
-            act()
+    history: History
+    now: Clock
+    watchers: Watchers
 
 
 class Session:
@@ -471,188 +367,3 @@ class Session:
         finally:
             size = 0 if result is None else memoryview(result).nbytes
             execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """Where the executions of all sessions are written down, and who is told of changes.
-
-    Args:
-        now: Seconds since 1970.
-    """
-
-    history: History
-    now: Clock
-    watchers: Watchers
-
-
-class Registry:
-    """The sessions of one engine: a dict with an expiry rule. It is given clocks and does not look at one.
-
-    It also decides who is offered whose tools: a notebook its own, agents those of every notebook that does not keep
-    them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
-
-    Args:
-        run, settings, clock, check, editor: As each `Session` gets them.
-        on_close: Hears of each session that is closed, once.
-        now: Seconds since 1970.
-
-    Attributes:
-        history: The latest executions of all sessions.
-        watchers: Those who are told of changes.
-        upstreams: The tools of all upstream servers, each server a namespace.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        settings: Settings,
-        clock: Clock,
-        check: Check | None = None,
-        on_close: Callable[[Session], None] = lambda session: None,
-        editor: Editor | None = None,
-        now: Clock = lambda: 0.0,
-    ) -> None:
-        self._run, self._settings, self._clock, self._check = run, settings, clock, check
-        self._on_close, self._editor = on_close, editor
-        self._sessions: dict[str, Session] = {}
-        self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
-        self._agents: Session | None = None
-        self.history = History(settings.history)
-        self.watchers = Watchers()
-        self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
-        self._journal = Journal(self.history, now, self.watchers)
-        self._upstream_layer = Layer(self.upstreams)
-
-    def __iter__(self) -> Iterator[Session]:
-        return iter(list(self._sessions.values()))
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def open(self, kernel_id: str | None = None) -> Session:
-        """Open a session under a new id of 128 random bits."""
-        session = self._make("client" if kernel_id is None else "cell", kernel_id)
-        self._sessions[session.id] = session
-        if kernel_id is not None:
-            session.name = self._names.get(kernel_id)
-        self.watchers.tell("sessions")
-        return session
-
-    def agents(self) -> Session:
-        """The session in which agents' programs run: it has no tools of its own, keeps nothing, and never closes."""
-        if self._agents is None:
-            self._agents = self._make("agent")
-        return self._agents
-
-    def get(self, id: str) -> Session | None:
-        """The session of that id, if it is open."""
-        return self._sessions.get(id)
-
-    def of_kernel(self, kernel_id: str) -> Session | None:
-        """The session of a kernel; of several, the one opened last."""
-        return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
-
-    def name_kernel(self, kernel_id: str, wanted: str) -> str:
-        """Give a kernel's tools a namespace for others, by its notebook's name: ``sales report`` is ``SalesReport``.
-
-        Returns:
-            The namespace; with a number behind it where another kernel, or an upstream server, has that name.
-        """
-        try:
-            base = names.namespace_name(wanted)
-        except errors.InvalidParams:
-            base = "Untitled"
-        taken = {name for id, name in self._names.items() if id != kernel_id}
-        taken |= {"Notebook", *(tool.namespace_name for tool in self.upstreams)}
-        known = self._names.get(kernel_id)
-        if known is None or known in taken or known.rstrip("0123456789") != base.rstrip("0123456789"):
-            known = next(name for name in _numbered(base) if name not in taken)
-        self._names[kernel_id] = known
-        for session in self:
-            if session.kernel_id == kernel_id:
-                session.name = known
-        self.watchers.tell("sessions")
-        return known
-
-    def forget_kernel(self, kernel_id: str) -> None:
-        """Free the name of a kernel that is no more."""
-        if self._names.pop(kernel_id, None) is not None:
-            self.watchers.tell("sessions")
-
-    @property
-    def named_kernels(self) -> list[str]:
-        """The kernels that have a name, whether they are connected or not."""
-        return list(self._names)
-
-    def running(self, key: str) -> Execution | None:
-        """The execution of that key, of whichever session, while it runs."""
-        everyone = [*self, *([self._agents] if self._agents is not None else [])]
-        return next((e for session in everyone for e in list(session.executions.values()) if e.key == key), None)
-
-    def close(self, session: Session) -> None:
-        """Forget a session and its tools; does nothing the second time."""
-        if self._sessions.pop(session.id, None) is not None:
-            self._on_close(session)
-            self.watchers.tell("sessions")
-            log.info("session %s = closed", session.id[:8])
-
-    def expire(self) -> list[Session]:
-        """Close the sessions that nobody is connected to, nothing runs in, and nobody used for `session_idle_s`."""
-        since = self._clock() - self._settings.session_idle_s
-        idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= since]
-        for session in idle:
-            self.close(session)
-        return idle
-
-    def _make(self, asked_by: AskedBy, kernel_id: str | None = None) -> Session:
-        return Session(
-            secrets.token_urlsafe(16),
-            self._run,
-            self._settings,
-            self._clock,
-            self._check,
-            self._editor,
-            kernel_id,
-            asked_by=asked_by,
-            shared=self._shared_with,
-            journal=self._journal,
-        )
-
-    def _shared_with(self, asker: Session) -> Iterator[Layer]:
-        """What a session is offered besides its own tools."""
-        if asker.name is not None and len(asker.catalog):
-            own = asker.shared.under(asker.name, _refuse, is_own=True)
-            yield Layer(own, is_listed=False)
-        if asker.asked_by != "client":
-            wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
-            for owner in self._sessions.values():
-                if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
-                    continue
-                if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
-                    yield Layer(owner.shared.under(owner.name, owner.serve_others, is_own=False))
-        yield self._upstream_layer
-
-
-def _numbered(base: str) -> Iterator[str]:
-    yield base
-    yield from (f"{base}{number}" for number in count(2))
-
-
-async def _refuse(call: Call) -> Raw:
-    raise errors.ToolNotFound(f"Cannot call {call.tool.path}: it is not offered to others")
-
-
-__all__ = [
-    "Clock",
-    "Execution",
-    "Job",
-    "Journal",
-    "ProgramStopped",
-    "ProgramThrew",
-    "Registry",
-    "Run",
-    "ServeCall",
-    "Session",
-    "Sharing",
-]

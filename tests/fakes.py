@@ -14,7 +14,7 @@ from pctx_jupyter.channel import Channel, Hear, Serve, crossed, ignore, refuse_a
 from pctx_jupyter.result import Emit
 
 if TYPE_CHECKING:
-    from pctx_jupyter.session import Job, ServeCall
+    from pctx_jupyter.execution import Job, ServeCall
 
 SOON = 5
 """Seconds after which a wait that should have ended long ago counts as a hang."""

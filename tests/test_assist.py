@@ -15,7 +15,8 @@ from pctx_jupyter.check import Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.editor import Completion, Completions, Hover, Parameter, Signature, Signatures
 from pctx_jupyter.local_tools import LocalTools
-from pctx_jupyter.session import Registry, Session
+from pctx_jupyter.registry import Registry
+from pctx_jupyter.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import Tool
 

@@ -10,9 +10,10 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.channel import Channel, Serve, crossed, refuse_all
+from pctx_jupyter.execution import Job, ServeCall
 from pctx_jupyter.local_tools import LocalTools
+from pctx_jupyter.registry import Registry
 from pctx_jupyter.result import Emit, Output
-from pctx_jupyter.session import Job, Registry, ServeCall
 from pctx_jupyter.settings import Settings
 
 from .fakes import SOON, FakeClock, FakeSandbox, read

@@ -8,9 +8,11 @@ from msgspec import Raw
 from pctx_jupyter import errors, wire
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.check import Checked, CheckJob
+from pctx_jupyter.execution import Job, ServeCall
 from pctx_jupyter.local_tools import LocalTools
+from pctx_jupyter.registry import Registry
 from pctx_jupyter.result import Emit
-from pctx_jupyter.session import Job, Registry, ServeCall, Session
+from pctx_jupyter.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import Call, Tool
 

@@ -11,8 +11,10 @@ from msgspec import Raw
 from pctx_jupyter import errors, wire
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
+from pctx_jupyter.execution import Job, ProgramStopped, ProgramThrew, ServeCall
+from pctx_jupyter.registry import Registry
 from pctx_jupyter.result import CallEnded, CallStarted, Emit, Event, Kept, Output, TypesChecked
-from pctx_jupyter.session import Job, ProgramStopped, ProgramThrew, Registry, ServeCall, Session
+from pctx_jupyter.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import Call, Tool
 

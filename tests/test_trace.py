@@ -9,8 +9,9 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter import trace as traces
+from pctx_jupyter.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.registry import Registry
 from pctx_jupyter.result import CallEnded, CallNoted, CallStarted, Emit, Failure, Output, TypesChecked
-from pctx_jupyter.session import Job, ProgramStopped, Registry, ServeCall
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import Call, Tool
 from pctx_jupyter.trace import History, Recorder, Trace

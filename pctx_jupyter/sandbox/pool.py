@@ -17,8 +17,8 @@ from msgspec import Raw
 
 from .. import errors
 from .. import jsonrpc as rpc
+from ..execution import Job, ServeCall
 from ..result import Emit
-from ..session import Job, ServeCall
 from ..settings import Settings
 from . import executable
 from .spawner import Spawner, open_spawner

@@ -16,9 +16,9 @@ from msgspec import UNSET, Raw
 from .. import errors, wire
 from .. import jsonrpc as rpc
 from ..channel import begin
+from ..execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..peer import Peer, Withdrawn
 from ..result import Emit, Kept, Output, Stream
-from ..session import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
 from .worker import ENVELOPE, Worker

@@ -194,7 +194,7 @@ import asyncio, sys
 from msgspec import Raw
 from pctx_jupyter.program import prepare
 from pctx_jupyter.sandbox.pool import open_pool
-from pctx_jupyter.session import Job
+from pctx_jupyter.execution import Job
 from pctx_jupyter.settings import Limits, Settings
 
 async def main():

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.sandbox.pool import Pool
 from pctx_jupyter.sandbox.supervisor import Supervisor
-from pctx_jupyter.session import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import MIB, Limits
 from tests.sandbox.programs import Host, job, pool_of, run, sandboxes, soon, until
 

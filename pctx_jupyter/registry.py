@@ -1,0 +1,186 @@
+"""The sessions of one engine, and who of them is offered whose tools.
+
+It opens, names, finds and expires sessions; what happens inside of one is the session's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from msgspec import Raw
+
+from . import errors, names
+from .check import Check
+from .editor import Editor
+from .execution import Execution, Run
+from .scope import Layer
+from .session import Clock, Journal, Session
+from .settings import Settings
+from .tools import AskedBy, Call, Catalog
+from .trace import History
+from .watch import Watchers
+
+log = logging.getLogger(__name__)
+
+UPSTREAM_TOOLS = 100_000
+"""Tools that all upstream servers together may have; each of them has a limit of its own."""
+
+
+class Registry:
+    """The sessions of one engine: a dict with an expiry rule. It is given clocks and does not look at one.
+
+    It also decides who is offered whose tools: a notebook its own, agents those of every notebook that does not keep
+    them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
+
+    Args:
+        run, settings, clock, check, editor: As each `Session` gets them.
+        on_close: Hears of each session that is closed, once.
+        now: Seconds since 1970.
+
+    Attributes:
+        history: The latest executions of all sessions.
+        watchers: Those who are told of changes.
+        upstreams: The tools of all upstream servers, each server a namespace.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        settings: Settings,
+        clock: Clock,
+        check: Check | None = None,
+        on_close: Callable[[Session], None] = lambda session: None,
+        editor: Editor | None = None,
+        now: Clock = lambda: 0.0,
+    ) -> None:
+        self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._on_close, self._editor = on_close, editor
+        self._sessions: dict[str, Session] = {}
+        self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
+        self._agents: Session | None = None
+        self.history = History(settings.history)
+        self.watchers = Watchers()
+        self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
+        self._journal = Journal(self.history, now, self.watchers)
+        self._upstream_layer = Layer(self.upstreams)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, kernel_id: str | None = None) -> Session:
+        """Open a session under a new id of 128 random bits."""
+        session = self._make("client" if kernel_id is None else "cell", kernel_id)
+        self._sessions[session.id] = session
+        if kernel_id is not None:
+            session.name = self._names.get(kernel_id)
+        self.watchers.tell("sessions")
+        return session
+
+    def agents(self) -> Session:
+        """The session in which agents' programs run: it has no tools of its own, keeps nothing, and never closes."""
+        if self._agents is None:
+            self._agents = self._make("agent")
+        return self._agents
+
+    def get(self, id: str) -> Session | None:
+        """The session of that id, if it is open."""
+        return self._sessions.get(id)
+
+    def of_kernel(self, kernel_id: str) -> Session | None:
+        """The session of a kernel; of several, the one opened last."""
+        return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
+
+    def name_kernel(self, kernel_id: str, wanted: str) -> str:
+        """Give a kernel's tools a namespace for others, by its notebook's name: ``sales report`` is ``SalesReport``.
+
+        Returns:
+            The namespace; with a number behind it where another kernel, or an upstream server, has that name.
+        """
+        try:
+            base = names.namespace_name(wanted)
+        except errors.InvalidParams:
+            base = "Untitled"
+        taken = {name for id, name in self._names.items() if id != kernel_id}
+        taken |= {"Notebook", *(tool.namespace_name for tool in self.upstreams)}
+        known = self._names.get(kernel_id)
+        if known is None or known in taken or known.rstrip("0123456789") != base.rstrip("0123456789"):
+            known = next(name for name in _numbered(base) if name not in taken)
+        self._names[kernel_id] = known
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.name = known
+        self.watchers.tell("sessions")
+        return known
+
+    def forget_kernel(self, kernel_id: str) -> None:
+        """Free the name of a kernel that is no more."""
+        if self._names.pop(kernel_id, None) is not None:
+            self.watchers.tell("sessions")
+
+    @property
+    def named_kernels(self) -> list[str]:
+        """The kernels that have a name, whether they are connected or not."""
+        return list(self._names)
+
+    def running(self, key: str) -> Execution | None:
+        """The execution of that key, of whichever session, while it runs."""
+        everyone = [*self, *([self._agents] if self._agents is not None else [])]
+        return next((e for session in everyone for e in list(session.executions.values()) if e.key == key), None)
+
+    def close(self, session: Session) -> None:
+        """Forget a session and its tools; does nothing the second time."""
+        if self._sessions.pop(session.id, None) is not None:
+            self._on_close(session)
+            self.watchers.tell("sessions")
+            log.info("session %s = closed", session.id[:8])
+
+    def expire(self) -> list[Session]:
+        """Close the sessions that nobody is connected to, nothing runs in, and nobody used for `session_idle_s`."""
+        since = self._clock() - self._settings.session_idle_s
+        idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= since]
+        for session in idle:
+            self.close(session)
+        return idle
+
+    def _make(self, asked_by: AskedBy, kernel_id: str | None = None) -> Session:
+        return Session(
+            secrets.token_urlsafe(16),
+            self._run,
+            self._settings,
+            self._clock,
+            self._check,
+            self._editor,
+            kernel_id,
+            asked_by=asked_by,
+            shared=self._shared_with,
+            journal=self._journal,
+        )
+
+    def _shared_with(self, asker: Session) -> Iterator[Layer]:
+        """What a session is offered besides its own tools."""
+        if asker.name is not None and len(asker.catalog):
+            own = asker.shared.under(asker.name, _refuse, is_own=True)
+            yield Layer(own, is_listed=False)
+        if asker.asked_by != "client":
+            wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
+            for owner in self._sessions.values():
+                if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
+                    continue
+                if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
+                    yield Layer(owner.shared.under(owner.name, owner.serve_others, is_own=False))
+        yield self._upstream_layer
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    yield from (f"{base}{number}" for number in count(2))
+
+
+async def _refuse(call: Call) -> Raw:
+    raise errors.ToolNotFound(f"Cannot call {call.tool.path}: it is not offered to others")
