@@ -1,5 +1,5 @@
-"""``python -m pctx_jupyter``: a Jupyter server with pctx, as ``jupyter pctx``."""
+"""``python -m pctx_jupyter``: the same as ``jupyter pctx``."""
 
-from .server.app import main
+from .cli.app import main
 
-main()  # type: ignore[no-untyped-call]  # traitlets' launch_instance is not typed
+main()

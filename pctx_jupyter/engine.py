@@ -46,25 +46,32 @@ class Engine:
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
 
-    def open_door(self, send: Send, *, guard: Guard = admit, kernel_id: str | None = None) -> LocalTools:
+    def open_door(
+        self, send: Send, *, guard: Guard = admit, kernel_id: str | None = None, as_agent: bool = False
+    ) -> LocalTools:
         """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
+
+        With `as_agent`, it is let into the session of all agents in place of one of its own.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
         if self.settings.typecheck:
             self._checker.warm()
-        door = LocalTools(self.registry, self.settings, send, guard=guard, kernel_id=kernel_id)
+        door = LocalTools(self.registry, self.settings, send, guard=guard, kernel_id=kernel_id, as_agent=as_agent)
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
         return door
 
-    def connect(self, *, serve: Serve = refuse_all, hear: Hear = ignore) -> Channel:
-        """Connect a client of the same loop, in memory; returns its end. Closing that ends its session."""
+    def connect(self, *, serve: Serve = refuse_all, hear: Hear = ignore, as_agent: bool = False) -> Channel:
+        """Connect a client of the same loop, in memory; returns its end. Closing that ends its session.
+
+        With `as_agent`, it has none of its own, as `open_door` says.
+        """
 
         def client(send: Send) -> Channel:
             return Channel(send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes)
 
-        return crossed(client, lambda send: self.open_door(send).channel)[0]
+        return crossed(client, lambda send: self.open_door(send, as_agent=as_agent).channel)[0]
 
     def status(self) -> dict[str, rpc.Json]:
         """How it does, for people and health checks: version, sandboxes, layers of isolation, sessions, trouble."""

@@ -34,6 +34,9 @@ TRACE_S = 0.2
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
 
+_OF_A_SESSION = {wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.SHARE, wire.FORGET}
+"""What only the one whose session it is may ask."""
+
 Guard = Callable[[], Awaitable[None]]
 """Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
 
@@ -51,6 +54,7 @@ class LocalTools:
         send: Writes a frame to the client.
         guard: Asked before each request.
         kernel_id: The kernel that the client is; None: it is none, or nobody knows.
+        as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
 
     The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
     """
@@ -63,12 +67,12 @@ class LocalTools:
         *,
         guard: Guard = admit,
         kernel_id: str | None = None,
+        as_agent: bool = False,
     ) -> None:
         self._registry = registry
         self._guard = guard
-        self.session = registry.open(kernel_id)
-        self.session.is_attached = True
-        self.session.serve_others = self._serve_guest
+        self._is_agent = as_agent
+        self.session = registry.agents() if as_agent else registry.open(kernel_id)
         self._guests: dict[str, dict[int, Call]] = {}  # executions of others that have called: their calls under way
         self.channel = Channel(
             send,
@@ -77,12 +81,20 @@ class LocalTools:
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
         )
-        self.channel.on_close(lambda: registry.close(self.session))
+        if not as_agent:
+            self.session.is_attached = True
+            self.session.serve_others = self._serve_guest
+            self.channel.on_close(lambda: registry.close(self.session))
         self.channel.notify(wire.SESSION_CREATED, wire.SessionCreated(self.session.id))
 
     async def _serve(self, request: rpc.Request) -> object:
         await self._guard()
         params, method = request.params, request.method
+        if self._is_agent and method in _OF_A_SESSION:
+            raise errors.Forbidden(
+                f"Cannot serve {method}: this connection runs programs as an agent and has no tools of its own; "
+                "connect to local-tools"
+            )
         match method:
             case wire.REGISTER_TOOL:
                 if params is not None and memoryview(params).nbytes > TOOL_BYTES:

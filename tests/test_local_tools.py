@@ -24,13 +24,13 @@ SETTINGS = Settings(max_message_bytes=100_000)
 class Client:
     """A client's end of a door, and what it heard."""
 
-    def __init__(self, registry: Registry, serve: Serve = refuse_all) -> None:
+    def __init__(self, registry: Registry, serve: Serve = refuse_all, *, as_agent: bool = False) -> None:
         self.heard: list[tuple[str, Any]] = []
         self.channel, _ = crossed(
             lambda send: Channel(
                 send, serve=serve, hear=self._hear, name="client", max_bytes=SETTINGS.max_message_bytes
             ),
-            lambda send: LocalTools(registry, SETTINGS, send).channel,
+            lambda send: LocalTools(registry, SETTINGS, send, as_agent=as_agent).channel,
         )
 
     def _hear(self, notification: rpc.Notification) -> None:
@@ -185,3 +185,44 @@ async def test_a_client_that_goes_takes_its_tools_and_fails_its_callers_at_once(
         with pytest.raises(errors.ConnectionLost):
             await running
     assert len(sessions) == 0
+
+
+async def test_an_agents_client_runs_programs_in_the_agents_session_and_has_no_tools_of_its_own() -> None:
+    one = registry(FakeSandbox(call_tool))
+    notebook, agent = Client(one, doubled), Client(one, as_agent=True)
+    next(iter(one)).kernel_id = "k"
+    one.name_kernel("k", "Math")
+    await notebook.ask("register_tool", namespace="math", name="double")
+    assert [tool["name"] for tool in (await agent.ask("list_functions"))["functions"]] == ["Math.double"]
+    ran = await agent.ask("execute", code="…", inputs={"n": 4}, execution_id="mine", events=True)
+    assert (
+        ran["value"] == 8 and ("output", {"execution_id": "mine", "stream": "stdout", "text": "hello\n"}) in agent.heard
+    )
+    for method in ("register_tool", "unregister_tool", "share", "forget"):
+        with pytest.raises(errors.Forbidden, match="connect to local-tools"):
+            await agent.ask(method, namespace="a", name="b", to="nobody")
+    agent.channel.close()
+    assert len(one) == 1 and one.agents().scope.find("Math.double")
+
+
+async def test_an_agents_client_that_leaves_stops_its_program() -> None:
+    stopped = asyncio.Event()
+
+    async def forever(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "on"))
+        try:
+            return await asyncio.Future()
+        finally:
+            stopped.set()
+
+    one = registry(FakeSandbox(forever))
+    agent = Client(one, as_agent=True)
+    asked = asyncio.ensure_future(agent.ask("execute", code="…"))
+    while not one.agents().executions:
+        await asyncio.sleep(0)
+    agent.channel.close()
+    async with asyncio.timeout(SOON):
+        await stopped.wait()
+    with pytest.raises(errors.PctxError):
+        await asked
+    assert not one.agents().executions

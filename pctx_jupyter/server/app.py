@@ -13,7 +13,7 @@ from .editing import Complete, Declarations, Diagnostics, Hover, Signature
 from .kernels import KernelManager, KernelTokens
 from .rest import Health, Status
 from .running import RunningEngine
-from .socket import LocalToolsSocket
+from .socket import AgentsSocket, LocalToolsSocket
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -47,6 +47,7 @@ class PctxApp(ExtensionApp):
             [
                 (r"/local-tools", LocalToolsSocket),
                 (r"/pctx/local-tools", LocalToolsSocket),
+                (r"/pctx/agents", AgentsSocket),
                 (r"/pctx/health", Health),
                 (r"/pctx/api/status", Status),
                 (r"/pctx/api/complete", Complete),
@@ -69,7 +70,3 @@ class PctxApp(ExtensionApp):
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""
         await self._running.stop()
-
-
-main = PctxApp.launch_instance
-"""Start a Jupyter server with pctx enabled: ``python -m pctx_jupyter``."""

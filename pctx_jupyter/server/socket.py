@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 
 from jupyter_server.auth.decorator import ws_authenticated
+from tornado import web
 from tornado.escape import utf8
 from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamBufferFullError
@@ -35,6 +37,8 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     _channel: Channel | None = None
     _pinging: PeriodicCallback | None = None
     _silence = 0
+    as_agent = False
+    """Whether its client gets the agents' session in place of one of its own."""
 
     # One ping loop only, and it is ours: Tornado's would take up to five seconds more to let go of a dead client.
     ping_interval = 0
@@ -61,7 +65,8 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             self.ws_connection.stream.max_write_buffer_size = settings.max_message_bytes + UNREAD_BYTES
         self._pinging = PeriodicCallback(self._ping, 1000 * settings.ping_s)
         self._pinging.start()
-        self._channel = self._engine.open_door(self._send, guard=self._guard, kernel_id=self.kernel_id).channel
+        door = self._engine.open_door(self._send, guard=self._guard, kernel_id=self.kernel_id, as_agent=self.as_agent)
+        self._channel = door.channel
         self._channel.on_close(self._hang_up)
 
     def on_message(self, message: str | bytes) -> None:
@@ -125,6 +130,19 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     def _hang_up(self) -> None:
         self.close(1001, "this session is over")
+
+
+class AgentsSocket(LocalToolsSocket):
+    """``/pctx/agents``: programs run as agents' do, with the tools that notebooks offer them."""
+
+    as_agent = True
+
+    @ws_authenticated
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """Let in users and agents; a kernel would get past what other notebooks keep from it."""
+        if self.kernel_id is not None:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, "a kernel is no agent; it has local-tools")
+        await super().get(*args, **kwargs)
 
 
 def _forget(sent: asyncio.Future[None]) -> None:

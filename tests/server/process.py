@@ -43,6 +43,7 @@ class ServerProcess:
     Attributes:
         url: Its base URL, ``http://127.0.0.1:port/some/base/``.
         token: Its token.
+        folder: Where all its folders are.
     """
 
     def __init__(self, folder: Path, *options: str, like: ServerProcess | None = None) -> None:
@@ -55,6 +56,7 @@ class ServerProcess:
         port = self.port
         self.url = f"http://127.0.0.1:{port}/some/base/"
         self.token: str = secrets.token_hex(16) if like is None else like.token
+        self.folder = folder
         self._log: list[str] = []
         folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         self.process = subprocess.Popen(

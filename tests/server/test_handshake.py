@@ -16,7 +16,7 @@ from pctx_jupyter.server.kernels import TOKEN_HEADER
 from .conftest import Headers
 from .wires import open_wire
 
-ENDPOINTS = ["local-tools", "pctx/local-tools"]
+ENDPOINTS = ["local-tools", "pctx/local-tools", "pctx/agents"]
 
 
 class Whim(Authorizer):

@@ -110,6 +110,9 @@ async def test_a_real_kernel_has_its_token_through_restarts_until_it_is_shut_dow
     # It opens our connection and status, and nothing else of the server.
     async with PctxClient(url + "local-tools", headers={TOKEN_HEADER: token}, reconnect=False) as client:
         assert (await client.execute_code("6 * 7"))["value"] == 42
+        with pytest.raises(errors.CannotConnect) as no_agent:
+            await PctxClient(url + "pctx/agents", headers={TOKEN_HEADER: token}).connect()
+        assert no_agent.value.http_status == 403
         only = {"headers": {TOKEN_HEADER: token, "Authorization": "none"}}
         for path in (("pctx", "health"), ("pctx", "api", "status")):
             assert (await jp_fetch(*path, **only)).code == 200

@@ -1,0 +1,44 @@
+"""The command itself: which subcommands there are. Each is imported when it is asked for, and not before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .command import Command, Exit, Stop
+
+_HERE = "pctx_jupyter.cli"
+
+
+class PctxCommand(Command):
+    """``jupyter pctx``."""
+
+    description = "Code Mode for Jupyter: TypeScript that calls tools, in a sandbox that can do nothing else."
+    flags: dict[str, Any] = {}
+    aliases: dict[str, Any] = {}
+    subcommands = {
+        "run": (f"{_HERE}.programs.Run", "Run a program; print its console lines and its value."),
+        "check": (f"{_HERE}.programs.Check", "Check the types of programs without running them."),
+        "types": (f"{_HERE}.programs.Types", "Print the TypeScript declarations of every tool."),
+        "start": (f"{_HERE}.start.Start", "Start a Jupyter server for pctx alone, without a browser."),
+        "client-config": (f"{_HERE}.clients.ClientConfig", "Print what an MCP client needs to reach a running server."),
+    }
+    examples = (
+        "jupyter pctx run report.ts --input limit=10\n"
+        "jupyter pctx start --port 8080\n"
+        "jupyter pctx client-config claude-code"
+    )
+
+    def main(self) -> int:
+        """Say what there is to ask for."""
+        if self.extra_args:
+            known = ", ".join(self.subcommands)
+            raise Stop(Exit.USAGE, f"jupyter pctx has no command {self.extra_args[0]!r}; it has {known}")
+        self.print_help()
+        return Exit.USAGE
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command; ends with `SystemExit`."""
+    command = PctxCommand()
+    command.initialize(argv)
+    command.start()

@@ -1,0 +1,279 @@
+"""``run``, ``check``, ``types``: a program in a file, on a running server or on an engine of the command's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
+from traitlets import Bool, Float, List, Unicode
+
+from .. import errors, wire
+from .. import jsonrpc as rpc
+from ..diagnostics import code_frame
+from ..names import check_input_name
+from . import homes, terminal
+from .command import Exit, Stop, say
+from .servers import ServerCommand
+
+if TYPE_CHECKING:
+    from ..client import PctxClient
+
+STDIN = "-"
+"""Stands for the standard input in place of a file."""
+
+Home = AbstractAsyncContextManager["PctxClient"]
+
+
+class HomeCommand(ServerCommand):
+    """A command that needs an engine: a running server's, or one of its own."""
+
+    server = Bool(False, config=True, help="Use a running server, as an agent would: with the tools of its notebooks.")
+
+    flags = {
+        **ServerCommand.flags,
+        "server": (
+            {"HomeCommand": {"server": True}},
+            "Use a running server, as an agent would: with the tools of its notebooks. So do --port and --url.",
+        ),
+    }
+
+    def home(self) -> Home:
+        """Where programs are run or checked; raises `Stop` when the server that is meant is not there."""
+        is_there = self.server or self.port or self.url
+        return homes.open_client(self.chosen() if is_there else None, self.settings())
+
+
+class Run(HomeCommand):
+    """``jupyter pctx run``."""
+
+    description = """
+        Run a program: jupyter pctx run FILE.ts
+
+        Its console lines go to standard output and standard error as they come; its value comes last, as JSON (null is
+        not printed). The file - is the standard input. Ends with 1 when the program failed, 2 when the command line is
+        wrong, 3 when it could not be run.
+        """
+    examples = (
+        "jupyter pctx run report.ts --input limit=10 --input rows=@rows.json\n"
+        "jupyter pctx run report.ts --server --timeout 30 --json"
+    )
+
+    timeout = Float(None, allow_none=True, config=True, help="Seconds it may run.")
+    check = Bool(True, config=True, help="Whether its types are checked first.")
+    inputs = List(Unicode(), config=True, help="A constant that it finds: NAME=JSON, or NAME=@FILE. Repeatable.")
+    tools = List(Unicode(), config=True, help="Let it call these tools only, such as Sales.*. Repeatable.")
+
+    aliases = {
+        **HomeCommand.aliases,
+        "timeout": "Run.timeout",
+        "input": "Run.inputs",
+        "tools": "Run.tools",
+    }
+    flags = {
+        **HomeCommand.flags,
+        "no-check": ({"Run": {"check": False}}, "Run it without a type check."),
+    }
+
+    def main(self) -> int:
+        """Run it."""
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, "Cannot run: one program is needed; jupyter pctx run FILE.ts")
+        asked = wire.Execute(
+            _read(self.extra_args[0]),
+            timeout_s=self.timeout,
+            typecheck=None if self.check else False,
+            tools=self.tools or None,
+            inputs=dict(_constant(text) for text in self.inputs),
+            calls=False,
+        )
+        run = _report if self.json else _stream
+        return asyncio.run(run(self.home(), asked))
+
+
+async def _stream(home: Home, asked: wire.Execute) -> int:
+    """Print what a program prints as it prints it, then its value."""
+    running = asyncio.current_task()
+    assert running is not None
+    closed: list[BrokenPipeError] = []
+
+    def hear(heard: object) -> None:
+        if isinstance(heard, wire.OutputHeard) and not closed:
+            try:
+                terminal.write(sys.stdout if heard.stream == "stdout" else sys.stderr, heard.text)
+            except BrokenPipeError as error:
+                closed.append(error)  # nobody reads on: there is no reason to run on
+                running.cancel()
+
+    async with home as client:
+        try:
+            executed = await client.execute(asked, hear=hear)
+        except asyncio.CancelledError:
+            if closed:
+                raise closed[0] from None
+            raise
+        except errors.ExecutionFailed as error:
+            say(terminal.harmless(error.failure.text()))
+            return Exit.FAILED
+    if executed.unchecked is not None:
+        say(f"Its types were not checked: {executed.unchecked}")
+    if bytes(executed.value) != b"null":
+        sys.stdout.write(_shown(executed.value) + "\n")
+    return Exit.OK
+
+
+async def _report(home: Home, asked: wire.Execute) -> int:
+    """Print one JSON object: what came of a program and all that it printed."""
+    async with home as client:
+        try:
+            executed = await client.execute(asked)
+        except errors.ExecutionError as error:
+            failure: dict[str, Any] = {"name": type(error).__name__, "message": error.message}
+            if isinstance(error, errors.ExecutionFailed):
+                told = error.failure
+                failure = {key: getattr(told, key) for key in ("name", "message", "line", "column", "frame", "stack")}
+            _print({"success": False, "stdout": error.stdout, "stderr": error.stderr, "error": failure})
+            return Exit.FAILED
+    _print(msgspec.to_builtins(executed, builtin_types=(Raw,)))
+    return Exit.OK
+
+
+class Check(HomeCommand):
+    """``jupyter pctx check``."""
+
+    description = """
+        Check the types of programs without running them: jupyter pctx check FILE.ts …
+
+        Ends with 1 when one of them is wrong. The file - is the standard input.
+        """
+    examples = "jupyter pctx check *.ts --input limit"
+
+    inputs = List(Unicode(), config=True, help="The name of a constant that they find. Repeatable.")
+    aliases = {**HomeCommand.aliases, "input": "Check.inputs"}
+
+    def main(self) -> int:
+        """Check them."""
+        if not self.extra_args:
+            raise Stop(Exit.USAGE, "Cannot check: a program is needed; jupyter pctx check FILE.ts …")
+        sources = {file: _read(file) for file in self.extra_args}
+        names = [text.partition("=")[0] for text in self.inputs]
+        for name in names:
+            check_input_name(name)
+        found = asyncio.run(_check(self.home(), sources, names))
+        if self.json:
+            _print({"ok": not _errors(found), "diagnostics": found})
+        else:
+            for diagnostic in found:
+                sys.stdout.write(terminal.harmless(diagnostic.text(sources[diagnostic.file])) + "\n")
+            files = f"{len(sources)} programs" if len(sources) > 1 else next(iter(sources))
+            say(f"{files}: {_errors(found) or 'no'} error{'' if _errors(found) == 1 else 's'}")
+        return Exit.FAILED if _errors(found) else Exit.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong with a program; line and column are 1-based, in UTF-16 units, as is length."""
+
+    file: str
+    severity: str
+    line: int
+    column: int
+    length: int
+    message: str
+
+    def text(self, source: str) -> str:
+        """What a person or an editor reads: place, message, frame."""
+        frame = code_frame(source, self.line, self.column, self.length)
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}\n\n{frame}\n"
+
+
+async def _check(home: Home, sources: dict[str, str], inputs: list[str]) -> list[Diagnostic]:
+    async with home as client:
+        return [
+            _placed(file, source, one)
+            for file, source in sources.items()
+            for one in (await client.diagnostics(source, inputs)).diagnostics
+        ]
+
+
+def _placed(file: str, source: str, found: wire.Underlined) -> Diagnostic:
+    before = _utf16(source)[: 2 * found.start].decode("utf-16-le", "surrogatepass")
+    line = before.count("\n") + 1
+    column = len(_utf16(before[before.rfind("\n") + 1 :])) // 2 + 1
+    return Diagnostic(file, found.severity, line, column, max(1, found.end - found.start), found.message)
+
+
+def _utf16(text: str) -> bytes:
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def _errors(found: list[Diagnostic]) -> int:
+    return sum(one.severity == "error" for one in found)
+
+
+class Types(HomeCommand):
+    """``jupyter pctx types``."""
+
+    description = """
+        Print the TypeScript declarations of every tool that a program can call; as JSON, their schemas.
+        """
+    examples = "jupyter pctx types --server > tools.d.ts"
+
+    def main(self) -> int:
+        """Print them."""
+        asyncio.run(self._print(self.home()))
+        return Exit.OK
+
+    async def _print(self, home: Home) -> None:
+        async with home as client:
+            if self.json:
+                _print({"functions": await client.list_functions()})
+            elif text := await client.declarations():
+                terminal.write(sys.stdout, text.rstrip("\n") + "\n")
+            else:
+                say("There is no tool. jupyter pctx types --server shows those of a running server")
+
+
+def _read(file: str) -> str:
+    """The program in a file; raises `Stop`."""
+    try:
+        text = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        return text.decode("utf-8-sig")
+    except OSError as error:
+        raise Stop(Exit.USAGE, f"Cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Stop(Exit.USAGE, f"Cannot read {file}: it is not UTF-8; save it as UTF-8") from None
+
+
+def _constant(text: str) -> tuple[str, Raw]:
+    """The name and JSON of ``NAME=JSON`` or ``NAME=@FILE``; raises `Stop` or `InvalidParams`."""
+    name, is_given, value = text.partition("=")
+    if not is_given:
+        raise Stop(Exit.USAGE, f"Cannot pass in {text!r}: it looks like NAME=JSON, or NAME=@FILE")
+    check_input_name(name)
+    value = _read(value[1:]) if value.startswith("@") else value
+    try:
+        return name, rpc.raw(json.loads(value))
+    except ValueError:
+        raise Stop(
+            Exit.USAGE,
+            f"Cannot pass in {name}: {value[:60]!r} is no JSON; a text has its own quotes: '\"text\"'",
+        ) from None
+
+
+def _shown(value: Raw) -> str:
+    """JSON as it came for programs that read it, indented for people."""
+    if not sys.stdout.isatty():
+        return bytes(value).decode()
+    return msgspec.json.format(bytes(value), indent=2).decode()
+
+
+def _print(value: object) -> None:
+    """Print one line of JSON."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

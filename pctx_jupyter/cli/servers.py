@@ -1,0 +1,203 @@
+"""The Jupyter servers that run here, from the files they leave in Jupyter's runtime directory; and how to name one.
+
+It reads those files itself: to import Jupyter Server for them would take half a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from jupyter_core.paths import jupyter_runtime_dir
+from traitlets import Int, Unicode
+
+from .command import Command, Exit, Stop
+
+TOKEN = "JUPYTER_TOKEN"
+"""The environment variable that Jupyter Server itself takes its token from."""
+
+ANSWER_S = 5.0
+"""Seconds a server may take to say how it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A Jupyter server.
+
+    Args:
+        url: Its base URL, ``http://localhost:8888/some/base/``.
+        token: What lets in; empty: nothing is needed, or only a password helps.
+        has_password: Whether people log in with a password.
+        root: The folder it serves; empty: unknown.
+    """
+
+    url: str
+    token: str = field(default="", repr=False)
+    has_password: bool = False
+    root: str = ""
+
+    @property
+    def port(self) -> int:
+        """The port of its address."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What lets a client in."""
+        return {"Authorization": f"token {self.token}"} if self.token else {}
+
+    @property
+    def socket(self) -> str:
+        """Where programs of agents run: the URL of the WebSocket."""
+        return f"{self.url.replace('http', 'ws', 1)}pctx/agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a server does: the version of pctx there, or what is wrong and the way out."""
+
+    version: str = ""
+    trouble: str = ""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A server of ours sends nobody elsewhere, and a token must not go along."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
+
+def health(server: Server) -> Health:
+    """Ask a server how its pctx does."""
+    request = urllib.request.Request(f"{server.url}pctx/health", headers=server.headers)
+    try:
+        with _direct.open(request, timeout=ANSWER_S) as answer:
+            return Health(version=str(json.load(answer)["version"]))
+    except urllib.error.HTTPError as error:
+        return Health(trouble=_refusal(error.code))
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        return Health(trouble=f"it cannot be reached ({reason})")
+    except (ValueError, KeyError, TypeError):
+        return Health(trouble="what answers there is no pctx")
+
+
+def _refusal(status: int) -> str:
+    match status:
+        case 401 | 403:
+            return f"it refused the token ({status}); pass --token, or set {TOKEN}"
+        case 404:
+            return "it has no pctx (404); jupyter server extension enable pctx_jupyter, and start it anew"
+    return f"it answered with HTTP status {status}"
+
+
+def running(folder: str | None = None) -> list[Server]:
+    """The servers that run for this user, by port; those on a Unix socket are left out.
+
+    Args:
+        folder: Jupyter's runtime directory; None: the one of this environment.
+    """
+    found = [_read(file) for file in Path(folder or jupyter_runtime_dir()).glob("jpserver-*.json")]
+    return sorted((server for server in found if server is not None), key=lambda server: server.port)
+
+
+def _read(file: Path) -> Server | None:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        if not said["url"].startswith("http") or said.get("sock") or not _is_alive(int(said["pid"])):
+            return None
+        return Server(_base(said["url"]), said.get("token") or "", bool(said.get("password")), said.get("root_dir", ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # it is being written, or was left by something else
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # there, os.kill would end it; whoever asks for its health finds out
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _base(url: str) -> str:
+    return url if url.endswith("/") else f"{url}/"
+
+
+def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: str = "") -> Server:
+    """The server that is meant: the one at a URL or port, or the only one that has pctx.
+
+    Args:
+        servers: Those that run here.
+        port: 0: any.
+        url: A base URL, of a server anywhere; empty: any.
+        token: Its token; empty: what its file, the URL's query or the environment says.
+
+    Raises:
+        Stop: There is none, or more than one.
+    """
+    servers = list(servers)
+    token = token or os.environ.get(TOKEN, "")
+    if url:
+        return _at(url, token, servers)
+    if port:
+        servers = [server for server in servers if server.port == port]
+    found = [server for server in servers if not health(server).trouble]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = "".join(f"\n  --port {server.port}  {server.url}  {server.root}" for server in found)
+        raise Stop(Exit.USAGE, f"Cannot choose a server: several run here; name one with --port or --url{listed}")
+    where = f" at port {port}" if port else ""
+    if servers:
+        why = "".join(f"\n  {server.url}: {health(server).trouble}" for server in servers)
+        raise Stop(Exit.UNREACHABLE, f"Cannot reach a server with pctx{where}:{why}")
+    raise Stop(
+        Exit.UNREACHABLE,
+        f"Cannot reach a server{where}: none runs here; start one with jupyter pctx start, or jupyter lab",
+    )
+
+
+def _at(url: str, token: str, servers: list[Server]) -> Server:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise Stop(Exit.USAGE, f"Cannot use {url[:200]}: a server's URL looks like http://localhost:8888/")
+    token = token or (parse_qs(parts.query).get("token") or [""])[0]
+    base = _base(parts._replace(query="", fragment="").geturl())
+    for server in servers:
+        if server.url == base:
+            return Server(base, token or server.token, server.has_password, server.root)
+    return Server(base, token)
+
+
+class ServerCommand(Command):
+    """A command that may speak to a running server."""
+
+    port = Int(0, config=True, help="The port of a server that runs here; 0: the only one there is.")
+    url = Unicode("", config=True, help="The base URL of a server, here or elsewhere.")
+    token = Unicode("", config=True, help=f"Its token, where that is not known; {TOKEN} in the environment is safer.")
+
+    aliases = {
+        **Command.aliases,
+        "port": "ServerCommand.port",
+        "url": "ServerCommand.url",
+        "token": "ServerCommand.token",
+    }
+
+    def chosen(self) -> Server:
+        """The server that the options name; raises `Stop`."""
+        return choose(running(), port=self.port, url=self.url, token=self.token)

@@ -1,0 +1,31 @@
+"""What a person sees: tables and text of others, which must not command the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TextIO
+
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line feed, and marks that turn the direction of text."""
+
+
+def harmless(text: str) -> str:
+    """The text without what a terminal takes for a command."""
+    return _COMMANDS.sub("\ufffd", text)
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write others' text: as it is into a file or pipe, harmless on a terminal; it arrives at once."""
+    stream.write(harmless(text) if stream.isatty() else text)
+    stream.flush()
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Draw a table of plain text: columns as wide as they need, the last one as long as it is."""
+    lines = [headings, *[[harmless(" ".join(cell.split())) for cell in row] for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
+        for line in lines
+    )

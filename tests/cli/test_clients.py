@@ -1,0 +1,101 @@
+"""``jupyter pctx client-config``, and which server is meant: real servers and the files they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from pctx_jupyter.cli import servers
+from pctx_jupyter.cli.clients import CLIENTS
+from pctx_jupyter.cli.command import Exit, Stop
+from pctx_jupyter.cli.servers import Server
+
+from ..server.process import ServerProcess, server_process
+from .conftest import Pctx
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_is_printed_leads_a_client_to_the_server(client: str, with_server: Pctx, server: ServerProcess) -> None:
+    done = with_server("client-config", client)
+    assert done.returncode == 0, done.stderr
+    assert server.token not in done.stderr
+    bearer = f"Bearer {server.token}"
+    url = f"{server.url}pctx/mcp"
+    match client:
+        case "claude-code":
+            bare = ["claude", "mcp", "add", "--transport", "http", "pctx", url]
+            assert shlex.split(done.stdout) == [*bare, "--header", f"Authorization: {bearer}"]
+        case "claude":
+            said = json.loads(done.stdout)["mcpServers"]["pctx"]
+            assert said["command"] == sys.executable and said["args"][-2:] == ["--port", str(server.port)]
+            assert server.token not in done.stdout
+        case "cursor":
+            assert json.loads(done.stdout)["mcpServers"]["pctx"] == {"url": url, "headers": {"Authorization": bearer}}
+        case "vscode":
+            said = json.loads(done.stdout)["servers"]["pctx"]
+            assert said == {"type": "http", "url": url, "headers": {"Authorization": bearer}}
+        case "jupyter-ai":
+            (said,) = json.loads(done.stdout)["mcp_servers"]
+            assert said["headers"] == [{"name": "Authorization", "value": bearer}] and said["url"] == url
+
+
+def test_a_client_that_is_not_known_is_refused_with_those_that_are(pctx: Pctx) -> None:
+    done = pctx("client-config", "emacs")
+    assert done.returncode == 2 and "claude-code" in done.stderr
+    assert pctx("client-config").returncode == 2
+
+
+def test_of_several_servers_one_has_to_be_named(with_server: Pctx, server: ServerProcess, tmp_path: Path) -> None:
+    with server_process() as other:
+        (left,) = (other.folder / "runtime").glob("jpserver-*.json")
+        copied = server.folder / "runtime" / left.name
+        copied.write_text(left.read_text())
+        try:
+            done = with_server("client-config", "cursor")
+            assert (
+                done.returncode == 2
+                and f"--port {server.port}" in done.stderr
+                and f"--port {other.port}" in done.stderr
+            )
+            assert other.token in with_server("client-config", "cursor", "--port", str(other.port)).stdout
+            assert server.token in with_server("client-config", "cursor", "--url", server.url).stdout
+        finally:
+            copied.unlink()
+
+
+def leave(folder: Path, **said: object) -> None:
+    """Leave a file as a server does."""
+    entry = {"pid": os.getpid(), "url": "http://localhost:1/", "token": "t", "password": False, "root_dir": "/"} | said
+    (folder / f"jpserver-{entry['pid']}.json").write_text(json.dumps(entry))
+
+
+def test_files_of_servers_that_are_gone_or_are_none_are_passed_over(tmp_path: Path) -> None:
+    leave(tmp_path, pid=2**22 + 1)
+    (tmp_path / "jpserver-1.json").write_text("{")
+    (tmp_path / "jpserver-2.json").write_text('{"url": 3}')
+    assert servers.running(str(tmp_path)) == []
+    leave(tmp_path, url="http://localhost:1/base")
+    (found,) = servers.running(str(tmp_path))
+    assert (found.url, found.port, found.token) == ("http://localhost:1/base/", 1, "t")
+    assert "token" not in repr(found)
+
+
+def test_a_server_that_does_not_answer_is_no_choice() -> None:
+    with pytest.raises(Stop, match="it cannot be reached") as stopped:
+        servers.choose([Server("http://127.0.0.1:9/")])
+    assert stopped.value.code == Exit.UNREACHABLE
+    with pytest.raises(Stop, match=r"jupyter pctx start"):
+        servers.choose([])
+
+
+def test_no_client_can_log_in_with_a_password(pctx: Pctx) -> None:
+    from pctx_jupyter.cli.clients import endpoint
+
+    with pytest.raises(Stop, match=r"IdentityProvider\.token"):
+        endpoint(Server("http://localhost:1/", has_password=True), "pctx")
+    assert endpoint(Server("http://localhost:1/"), "pctx").headers == {}

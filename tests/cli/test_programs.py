@@ -1,0 +1,182 @@
+"""``jupyter pctx run``, ``check`` and ``types``: real processes, real sandboxes, a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..server.process import ServerProcess
+from .conftest import PATIENCE_S, Pctx, command, folders
+
+
+def test_a_program_prints_its_lines_and_then_its_value(pctx: Pctx) -> None:
+    done = pctx("run", "-", stdin='console.log("one"); console.error("two"); ({ n: [1, 2] })')
+    assert (done.stdout, done.stderr, done.returncode) == ('one\n{"n":[1,2]}\n', "two\n", 0)
+
+
+def test_null_is_not_printed(pctx: Pctx) -> None:
+    done = pctx("run", "-", stdin="const n: number = 1;")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_a_program_gets_constants_from_the_command_line_and_from_files(pctx: Pctx, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"a": 1}, {"a": 2}]')
+    (tmp_path / "sum.ts").write_text("rows.reduce((sum, row) => sum + row.a, start)")
+    done = pctx("run", "sum.ts", "--input", "start=10", "--input", "rows=@rows.json")
+    assert (done.stdout, done.returncode) == ("13\n", 0), done.stderr
+
+
+def test_for_machines_all_is_one_line_of_json(pctx: Pctx) -> None:
+    done = pctx("run", "-", "--json", stdin='console.log("hi"); 7')
+    said = json.loads(done.stdout)
+    assert (said["success"], said["value"], said["stdout"], said["stderr"]) == (True, 7, "hi\n", "")
+    failed = pctx("run", "--json", "-", stdin='console.log("hi");\nthrow new RangeError("no")')
+    said = json.loads(failed.stdout)
+    assert (said["success"], said["stdout"], failed.returncode) == (False, "hi\n", 1)
+    assert (said["error"]["name"], said["error"]["message"], said["error"]["line"]) == ("RangeError", "no", 2)
+
+
+def test_a_program_that_fails_shows_where_and_ends_with_1(pctx: Pctx) -> None:
+    done = pctx("run", "-", stdin='const a = 1;\nthrow new Error("broken")')
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("Error: broken\n") and '> 2 | throw new Error("broken")' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_program_with_wrong_types_does_not_run_unless_told_so(pctx: Pctx) -> None:
+    wrong = 'console.log("ran"); const n: number = "text"; n'
+    refused = pctx("run", "-", stdin=wrong)
+    assert refused.returncode == 1 and refused.stdout == "" and "TypeError" in refused.stderr
+    ran = pctx("run", "-", "--no-check", stdin=wrong)
+    assert (ran.stdout, ran.returncode) == ('ran\n"text"\n', 0)
+
+
+def test_a_program_is_stopped_at_its_time_limit(pctx: Pctx) -> None:
+    done = pctx("run", "-", "--timeout", "0.5", stdin="while (true) {}")
+    assert done.returncode == 1 and "stopped after 0.5 s" in done.stderr
+
+
+def test_the_limits_of_the_servers_configuration_hold(pctx: Pctx, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text("c.Pctx.timeout_s = 0.25\n")
+    done = pctx("run", "-", stdin="while (true) {}")
+    assert done.returncode == 1 and "stopped after 0.25 s" in done.stderr
+    done = pctx("run", "-", "--Pctx.timeout_s=0.5", stdin="while (true) {}")
+    assert "stopped after 0.5 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "one program is needed"),
+        (["run", "nowhere.ts"], "Cannot read nowhere.ts: No such file"),
+        (["run", "-", "--input", "n"], "it looks like NAME=JSON"),
+        (["run", "-", "--input", "n=text"], "is no JSON"),
+        (["run", "-", "--input", "class=1"], "the word is reserved"),
+        (["run", "-", "--timeout", "soon"], "expected a float"),
+        (["run", "-", "--tiemout", "1"], "there is no option --tiemout"),
+        (["run", "-", "--tools", "Sales.*"], "matches no tool"),
+        (["run", "-", "--Pctx.timeout_s=-1"], "expected a number above 0"),
+        (["run", "-", "--config", "nowhere.py"], "there is no such file"),
+        (["check"], "a program is needed"),
+        (["rnu"], "it has run, check"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_and_says_why(pctx: Pctx, arguments: list[str], said: str) -> None:
+    done = pctx(*arguments, stdin="1")
+    assert done.returncode == 2 and said in done.stderr and done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_usable_deno_it_ends_with_3(pctx: Pctx) -> None:
+    done = pctx("run", "-", "--Pctx.deno=/nowhere/deno", stdin="1")
+    assert done.returncode == 3 and "/nowhere/deno (Pctx.deno) is no executable file" in done.stderr
+
+
+def test_an_interrupt_stops_the_program_at_once(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        command("run", "-", "--timeout", "50"),
+        cwd=tmp_path,
+        env=os.environ | folders(tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdin is not None and running.stdout is not None
+    running.stdin.write('console.log("started"); while (true) {}')
+    running.stdin.close()
+    assert running.stdout.readline() == "started\n"
+    running.send_signal(signal.SIGINT)
+    assert running.wait(PATIENCE_S) == 130
+    with running.stdout, running.stderr as told:  # type: ignore[union-attr]
+        assert told.read() == "Interrupted\n"
+
+
+def test_a_reader_that_has_enough_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "much.ts").write_text('while (true) console.log("x".repeat(1000))')
+    shell = " ".join([*command("run", "much.ts", "--timeout", "40"), "| head -n 1"])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {shell}"],
+        cwd=tmp_path,
+        env=os.environ | folders(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("x" * 1000 + "\n", "", 0)
+
+
+def test_a_check_names_file_line_and_column_and_ends_with_1(pctx: Pctx, tmp_path: Path) -> None:
+    (tmp_path / "good.ts").write_text("const n: number = limit; n")
+    (tmp_path / "bad.ts").write_text('const a = "🐍é"; const n: number = a;\nn.toFixd()\n')
+    done = pctx("check", "good.ts", "bad.ts", "--input", "limit")
+    assert done.returncode == 1 and "2 programs: 2 errors" in done.stderr
+    assert "bad.ts:1:24: error: Type 'string' is not assignable to type 'number'." in done.stdout
+    assert "bad.ts:2:3: error:" in done.stdout and "> 2 | n.toFixd()\n    |   ^^^^^^" in done.stdout
+    assert "good.ts:" not in done.stdout
+    said = json.loads(pctx("check", "bad.ts", "--json").stdout)
+    assert said["ok"] is False and [(d["line"], d["column"], d["length"]) for d in said["diagnostics"]] == [
+        (1, 24, 1),
+        (2, 3, 6),
+    ]
+
+
+def test_a_check_without_errors_ends_with_0(pctx: Pctx) -> None:
+    done = pctx("check", "-", stdin="[1, 2].map((n) => n + 1)")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "-: no errors\n", 0)
+    assert json.loads(pctx("check", "-", "--json", stdin="1").stdout) == {"ok": True, "diagnostics": []}
+
+
+def test_on_a_server_a_program_runs_as_an_agents(with_server: Pctx, server: ServerProcess) -> None:
+    code = 'console.log("there"); 42'
+    for where in (["--server"], ["--port", str(server.port)], ["--url", server.url]):
+        done = with_server("run", "-", *where, stdin=code)
+        assert (done.stdout, done.stderr, done.returncode) == ("there\n42\n", "", 0), where
+
+
+def test_a_server_elsewhere_is_reached_by_url_and_token(pctx: Pctx, server: ServerProcess) -> None:
+    assert pctx("run", "-", "--url", server.url, "--token", server.token, stdin="1").stdout == "1\n"
+    assert pctx("run", "-", "--url", server.url, stdin="1", JUPYTER_TOKEN=server.token).stdout == "1\n"
+    assert pctx("run", "-", "--url", f"{server.url}?token={server.token}", stdin="1").stdout == "1\n"
+    refused = pctx("run", "-", "--url", server.url, "--token", "guessed", stdin="1")
+    assert refused.returncode == 3 and "refused" in refused.stderr and "guessed" not in refused.stderr
+
+
+def test_without_a_server_it_says_how_to_start_one(pctx: Pctx) -> None:
+    done = pctx("run", "-", "--server", stdin="1")
+    assert done.returncode == 3 and "jupyter pctx start" in done.stderr
+    done = pctx("run", "-", "--url", "localhost:8888", stdin="1")
+    assert done.returncode == 2 and "http://localhost:8888/" in done.stderr
+
+
+def test_there_are_no_types_without_tools(pctx: Pctx) -> None:
+    done = pctx("types")
+    assert done.returncode == 0 and done.stdout == "" and "no tool" in done.stderr
+    assert json.loads(pctx("types", "--json").stdout) == {"functions": []}
