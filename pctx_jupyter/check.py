@@ -182,7 +182,7 @@ _ONLY_TOOLS = "a program can only call its tools"
 _ELSEWHERE = frozenset({2580, 2581, 2582, 2583, 2584, 2591, 2592, 2593})
 """Names that exist in browsers, Node.js and the like: TypeScript would have us install something."""
 _ABSENT = frozenset(
-    {"Bun", "Deno", "WebAssembly", "WebSocket", "Worker", "XMLHttpRequest", "alert", "caches", "fetch", "indexedDB"}
+    {"Bun", "WebAssembly", "WebSocket", "Worker", "XMLHttpRequest", "alert", "caches", "fetch", "indexedDB"}
     | {"localStorage", "navigator", "prompt", "sessionStorage", "window"}
 )
 """Further names people reach for that a sandbox does not have."""
@@ -195,6 +195,8 @@ def _message(found: Found, tools: list[str]) -> str:
         text = _of_promise(found)
     elif found.code in _ELSEWHERE or (found.code == 2304 and found.wanted in _ABSENT):
         text = f"{found.message.split('. ')[0].rstrip('.')}: {_ONLY_TOOLS}"
+    elif found.code in (2339, 2551) and "'typeof Deno'" in found.message:
+        text = f"{found.message.split('. ')[0].rstrip('.')}: {_ONLY_TOOLS}; Deno.jupyter shows things"
     elif found.code == 2632:
         text = found.message.replace("it is an import", "it is kept from an earlier program")
     elif found.code == 1108:

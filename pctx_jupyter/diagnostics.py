@@ -67,8 +67,8 @@ def failure(thrown: Thrown, program: Program) -> Failure:
     )
     if place is None and (match := _PLACE.search(stack)):
         place = Place(int(match[1]), int(match[2]))
-    if place is not None and name == "TypeError" and _before(program.code, place).endswith("Deno."):
-        name, message = "ReferenceError", "Deno is not defined"  # To a program it is: see the runner.
+    if place is not None and name == "TypeError" and _reaches_into_deno(_before(program.code, place), message):
+        message = f"Deno has nothing here but Deno.jupyter: {_ONLY_TOOLS}"
     message, specifier = _explain(name, message)
     if place is None and specifier is not None:
         place = _quoted(program.code, specifier)
@@ -108,6 +108,11 @@ def _before(code: str, place: Place) -> str:
     return line[: _index(line, place.column)]
 
 
+def _reaches_into_deno(before: str, message: str) -> bool:
+    """Whether a program has used a part of Deno that a sandbox does not leave: all but what notebooks show with."""
+    return re.search(r"\bDeno(\.\w+)*\.$", before) is not None or message.startswith("Deno.")
+
+
 def _quoted(code: str, specifier: str) -> Place | None:
     for quote in "'\"":
         if (at := code.find(quote + specifier + quote)) >= 0:
@@ -121,7 +126,7 @@ def _quoted(code: str, specifier: str) -> Place | None:
 _ONLY_TOOLS = "a program can only call its tools"
 
 _ABSENT = re.compile(
-    r"Buffer|Bun|Deno|SharedArrayBuffer|WebAssembly|WebSocket|Worker|XMLHttpRequest|__dirname|__filename|alert|caches|"
+    r"Buffer|Bun|SharedArrayBuffer|WebAssembly|WebSocket|Worker|XMLHttpRequest|__dirname|__filename|alert|caches|"
     r"document|exports|fetch|indexedDB|localStorage|module|navigator|prompt|process|require|sessionStorage|window"
 )
 """What people reach for, and a sandbox does not have."""

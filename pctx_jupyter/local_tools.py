@@ -21,7 +21,7 @@ from . import jsonrpc as rpc
 from .channel import Channel, Send
 from .execution import Execution
 from .registry import Registry
-from .result import CallEnded, CallStarted, Emit, Event, Output
+from .result import CallEnded, CallStarted, Display, Emit, Event, Output
 from .settings import Settings
 from .tools import Asker, Call, Tool
 
@@ -255,6 +255,9 @@ class LocalTools:
             match event:
                 case Output(stream, text):
                     self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text))
+                case Display(data, metadata, display_id, update, is_value):
+                    shown = wire.DisplayHeard(execution_id, data, metadata or UNSET, display_id, update, is_value)
+                    self.channel.notify(wire.DISPLAY, shown)
                 case CallStarted(call, tool, at_s, size) if calls:
                     started = wire.EventHeard(execution_id, "call_started", call, tool, at_s, argument_bytes=size)
                     self.channel.notify(wire.EVENT, started)

@@ -28,7 +28,7 @@ UNAWAITABLE = frozenset({"then", "toJSON"})
 """Names a namespace must not have: ``await Sales`` would call ``then``, printing it ``toJSON``."""
 
 UNUSABLE = frozenset(
-    {"CALLABLE_TOOLS", "Infinity", "NaN", "console", "globalThis", "list_functions", "self", "undefined"}
+    {"CALLABLE_TOOLS", "Deno", "Infinity", "NaN", "console", "globalThis", "list_functions", "self", "undefined"}
 )
 """Globals no tool and no input may replace: JavaScript's constants, the program's console and its helpers."""
 

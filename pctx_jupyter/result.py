@@ -63,6 +63,24 @@ class TypesChecked(msgspec.Struct, frozen=True):
     message: str | None
 
 
+class Display(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A program showed something; all of it is a stranger's, and must be made safe by whoever shows it.
+
+    Args:
+        data: A JSON object, content by MIME type. Images are base64 text; others are text, or JSON by their type.
+        metadata: A JSON object, or None.
+        display_id: The program's name for what it shows; None: it has none.
+        update: Whether it takes the place of what was shown under that name.
+        is_value: Whether it is how the program's value looks.
+    """
+
+    data: Raw
+    metadata: Raw | None = None
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a program that ended well leaves: its constants as JSON, and why others cannot be kept, by name."""
@@ -71,7 +89,7 @@ class Kept:
     refused: Mapping[str, str]
 
 
-Event: TypeAlias = Output | CallStarted | CallEnded | CallNoted | TypesChecked | Kept
+Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | TypesChecked | Kept
 
 Emit = Callable[[Event], None]
 """Hears one event of an execution; never waits."""

@@ -31,6 +31,9 @@ class Limits:
         512, "Megabytes (MiB) of memory one sandbox may use beyond its start, buffers and native memory included."
     )
     output_bytes: int = _setting(1 * MIB, "Bytes of console output kept and passed on; the rest is cut, with a note.")
+    display_bytes: int = _setting(
+        4 * MIB, "Bytes of charts, pictures and HTML one program may show; more fails the call that would show it."
+    )
     result_bytes: int = _setting(64 * MIB, "Bytes of JSON one program's value, or one tool call's arguments, may have.")
     calls: int = _setting(10_000, "Tool calls one program may make in all.")
     calls_in_flight: int = _setting(64, "Tool calls one program may have under way; it waits for a free place beyond.")

@@ -32,6 +32,7 @@ CALL_NOTE = "call_note"
 SESSION_CREATED = "session_created"
 EXECUTE_TOOL = "execute_tool"
 OUTPUT = "output"
+DISPLAY = "display"
 EVENT = "event"
 TRACE = "trace"
 GUEST = "guest"
@@ -75,10 +76,11 @@ class UnregisterTool(msgspec.Struct):
 class Execute(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute``.
 
-    `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``
-    and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them. `trace` asks for
-    ``trace`` notifications: now and then while a program that calls tools runs, and once more at its end. `keep` asks
-    that later programs find what it has at its top level; absent, they find what it exports; false, nothing.
+    `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``,
+    ``display`` and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
+    `trace` asks for ``trace`` notifications: now and then while a program that calls tools runs, and once more at its
+    end. `keep` asks that later programs find what it has at its top level; absent, they find what it exports; false,
+    nothing.
     """
 
     code: str
@@ -296,6 +298,17 @@ class OutputHeard(msgspec.Struct):
     text: str
 
 
+class DisplayHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``display``: content by MIME type, as the program made it; see `result.Display`."""
+
+    execution_id: str
+    data: Raw
+    metadata: Raw | UnsetType = UNSET
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
+
+
 class EventHeard(msgspec.Struct, omit_defaults=True):
     """Parameters of ``event``: one tool call's start or end, `at_s` seconds after the program's start."""
 
@@ -339,6 +352,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     namespaces: dict[str, dict[str, str]]
     inputs: dict[str, Raw]
     output_bytes: int
+    display_bytes: int
     prelude: list[Prelude] = []
 
 
@@ -354,6 +368,16 @@ class Printed(msgspec.Struct):
 
     stream: Literal["stdout", "stderr"]
     text: str
+
+
+class Displayed(msgspec.Struct):
+    """A program showed something; see `result.Display`."""
+
+    data: Raw
+    metadata: Raw | UnsetType = UNSET
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
 
 
 class Thrown(msgspec.Struct):

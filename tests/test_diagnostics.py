@@ -54,7 +54,7 @@ def test_forged_places_stay_inside_the_code(place: str) -> None:
     assert found.line in (1, None) and (found.column is None or 1 <= found.column <= 3)
 
 
-@pytest.mark.parametrize("name", ["Deno", "fetch", "process", "require"])
+@pytest.mark.parametrize("name", ["Bun", "fetch", "process", "require"])
 def test_absent_global_is_explained(name: str) -> None:
     thrown = Thrown(name="ReferenceError", message=f"{name} is not defined")
     assert failure(thrown, prepare("")).message == f"{name} is not defined: a program can only call its tools"

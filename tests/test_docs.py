@@ -33,7 +33,16 @@ def test_the_wire_reference_names_every_method_and_code() -> None:
     page = (REFERENCE / "wire.md").read_text()
     methods = [wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.EXECUTE, wire.LIST_FUNCTIONS, wire.GET_FUNCTION_DETAILS]
     editing = [wire.COMPLETE, wire.HOVER, wire.SIGNATURE, wire.DIAGNOSTICS, wire.DECLARATIONS]
-    for method in [*methods, *editing, wire.FORGET, wire.SESSION_CREATED, wire.EXECUTE_TOOL, wire.OUTPUT, wire.EVENT]:
+    for method in [
+        *methods,
+        *editing,
+        wire.FORGET,
+        wire.SESSION_CREATED,
+        wire.EXECUTE_TOOL,
+        wire.OUTPUT,
+        wire.DISPLAY,
+        wire.EVENT,
+    ]:
         assert f"`{method}`" in page
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, errors.PctxError):
@@ -51,7 +60,9 @@ EDITING: list[type[msgspec.Struct]] = [
 EDITING += [wire.ExplainedSignature, wire.ExplainedParameter, wire.Diagnosed, wire.Underlined, wire.Declared]
 
 
-@pytest.mark.parametrize("kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard, *EDITING])
+@pytest.mark.parametrize(
+    "kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard, wire.DisplayHeard, *EDITING]
+)
 def test_the_wire_reference_names_every_field(kind: type[msgspec.Struct]) -> None:
     page = (REFERENCE / "wire.md").read_text()
     for field in kind.__struct_encode_fields__:

@@ -13,7 +13,7 @@ from pctx_jupyter.channel import Channel, Serve, crossed, refuse_all
 from pctx_jupyter.execution import Job, ServeCall
 from pctx_jupyter.local_tools import LocalTools
 from pctx_jupyter.registry import Registry
-from pctx_jupyter.result import Emit, Output
+from pctx_jupyter.result import Display, Emit, Output
 from pctx_jupyter.settings import Settings
 
 from .fakes import SOON, FakeClock, FakeSandbox, read
@@ -85,6 +85,22 @@ async def test_events_are_told_to_the_client_that_asked_for_them() -> None:
         ("output", "mine", "hello\n"),
         ("event", "mine", "call_started"),
         ("event", "mine", "call_ended"),
+    ]
+
+
+async def test_displays_are_told_in_order_with_output() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "one\n"))
+        emit(Display(rpc.raw({"text/plain": "two"}), display_id="it", update=True))
+        emit(Display(rpc.raw({"text/html": "<b>"}), metadata=rpc.raw({"a": 1}), is_value=True))
+        return None
+
+    client = Client(registry(FakeSandbox(act)))
+    await client.ask("execute", code="…", events=True, execution_id="mine")
+    assert client.heard[1:] == [
+        ("output", {"execution_id": "mine", "stream": "stdout", "text": "one\n"}),
+        ("display", {"execution_id": "mine", "data": {"text/plain": "two"}, "display_id": "it", "update": True}),
+        ("display", {"execution_id": "mine", "data": {"text/html": "<b>"}, "metadata": {"a": 1}, "is_value": True}),
     ]
 
 

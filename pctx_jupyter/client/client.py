@@ -37,7 +37,7 @@ ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
 
 Answer = TypeVar("Answer")
 
-Heard = wire.OutputHeard | wire.EventHeard
+Heard = wire.OutputHeard | wire.DisplayHeard | wire.EventHeard
 """What an execution says while it runs."""
 
 Connector = Callable[[Serve, Hear], Awaitable[Channel]]
@@ -243,6 +243,7 @@ class PctxClient:
         inputs: Mapping[str, object] | None = None,
         keep: bool | None = None,
         on_output: Callable[[str, str], None] | None = None,
+        on_display: Callable[[wire.DisplayHeard], None] | None = None,
         on_event: Callable[[wire.EventHeard], None] | None = None,
     ) -> dict[str, Any]:
         """Run one program; cancelling this stops it.
@@ -255,6 +256,8 @@ class PctxClient:
             inputs: Constants it finds, by name; JSON.
             keep: Whether later programs find what it has at its top level; None: they find what it exports.
             on_output: Hears what it prints as it prints it: ``"stdout"`` or ``"stderr"``, and the text.
+            on_display: Hears what it shows: content by MIME type, as the program made it; nothing in it is safe to be
+                put into a page.
             on_event: Hears the start and end of each of its tool calls.
 
         Returns:
@@ -270,6 +273,8 @@ class PctxClient:
             match heard:
                 case wire.OutputHeard() if on_output is not None:
                     on_output(heard.stream, heard.text)
+                case wire.DisplayHeard() if on_display is not None:
+                    on_display(heard)
                 case wire.EventHeard() if on_event is not None:
                     on_event(heard)
 
@@ -282,7 +287,7 @@ class PctxClient:
             keep=keep,
             calls=on_event is not None,
         )
-        listens = on_output is not None or on_event is not None
+        listens = on_output is not None or on_display is not None or on_event is not None
         executed = await self.execute(asked, hear=hear if listens else None)
         return msgspec.structs.asdict(executed) | {"value": rpc.decode_value(executed.value)}
 
@@ -291,8 +296,8 @@ class PctxClient:
 
         Args:
             asked: What to run.
-            hear: Hears its output, and its calls unless `asked.calls` is false, in order and before this returns;
-                never waits.
+            hear: Hears its output and displays, and its calls unless `asked.calls` is false, in order and before this
+                returns; never waits.
         """
         id = asked.execution_id or uuid4().hex
         if hear is not None:
@@ -442,6 +447,8 @@ class PctxClient:
             match notification.method:
                 case wire.OUTPUT:
                     heard = wire.read(notification.params, wire.OutputHeard, notification.method)
+                case wire.DISPLAY:
+                    heard = wire.read(notification.params, wire.DisplayHeard, notification.method)
                 case wire.EVENT:
                     heard = wire.read(notification.params, wire.EventHeard, notification.method)
                 case _:

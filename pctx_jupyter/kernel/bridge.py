@@ -24,7 +24,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from .. import errors, wire
-from ..result import Output
+from ..result import Display, Output
 from .home import Home
 from .inbox import Inbox
 from .loops import new_loop
@@ -54,10 +54,12 @@ class Running:
 
     Attributes:
         raised: The exceptions of its tools, by the token under which the program knows them.
+        look: How the program's value looks; None: as its JSON.
     """
 
     cell: WaitingCell[wire.Executed | Exception]
     raised: dict[str, BaseException] = field(default_factory=dict)
+    look: Display | None = None
     task: asyncio.Task[None] | None = None
 
     def keep(self, error: BaseException) -> str:
@@ -421,9 +423,16 @@ def _closed() -> errors.PctxError:
     return errors.Cancelled("Cannot finish execution: the extension was unloaded; %load_ext pctx_jupyter loads it")
 
 
-def _hear(running: Running, heard: wire.OutputHeard | wire.EventHeard) -> None:
-    if isinstance(heard, wire.OutputHeard):
-        running.cell.post(Output(heard.stream, heard.text))
+def _hear(running: Running, heard: wire.OutputHeard | wire.DisplayHeard | wire.EventHeard) -> None:
+    match heard:
+        case wire.OutputHeard(_, stream, text):
+            running.cell.post(Output(stream, text))
+        case wire.DisplayHeard(_, data, metadata, display_id, update, is_value):
+            shown = Display(data, None if metadata is UNSET else metadata, display_id, update, is_value)
+            if is_value:
+                running.look = shown
+            else:
+                running.cell.post(shown)
 
 
 def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseException) -> None:

@@ -20,8 +20,11 @@ from ..tools import Tool
 from . import tree, values
 from .markup import Markup, escape, join, page, tag, visible, without_commands
 
-Bundle = dict[str, str]
-"""Content by MIME type; ``text/plain`` is always there."""
+Bundle = dict[str, Any]
+"""Content by MIME type; ``text/plain`` is always there. Types that end in ``json`` have JSON, all others text."""
+
+Metadata = dict[str, dict[str, Any]]
+"""What front ends need to know of content, by its MIME type."""
 
 MOST_HTML = 100_000
 """Bytes of HTML that one output may have; beyond them the text alone is shown."""
@@ -41,12 +44,13 @@ class Shown:
     """An output: what IPython displays when a cell ends with it. In a list it shows its text."""
 
     bundle: Bundle = field(repr=False)
+    metadata: Metadata = field(default_factory=dict, repr=False)
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
-        return dict(self.bundle)
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[Bundle, Metadata]:
+        return dict(self.bundle), dict(self.metadata)
 
     def __repr__(self) -> str:
-        return self.bundle["text/plain"]
+        return str(self.bundle["text/plain"])
 
 
 def result(raw: Raw, value: Any = ...) -> Bundle:
@@ -59,28 +63,28 @@ def result(raw: Raw, value: Any = ...) -> Bundle:
     if value is ...:
         value = values.from_json(raw)
     written, is_whole = tree.text(value)
-    size = None if is_whole else f"{_counted(value)}{_bytes(len(bytes(raw)))} of JSON, shown in part"
-    text = written if size is None else f"{written}\n({size})"
+    cut = None if is_whole else f"{_counted(value)}{size(len(bytes(raw)))} of JSON, shown in part"
+    text = written if cut is None else f"{written}\n({cut})"
     if isinstance(value, (dict, list)) and value:
         names = tree.columns(value)
         if names is not None and isinstance(value, list):
             return _bundle(text, tree.table(value, names))
-        note = [] if size is None else [tag("div", escape(size), kind="note")]
+        note = [] if cut is None else [tag("div", escape(cut), kind="note")]
         return _bundle(text, tree.tree(value), *note)
     if isinstance(value, str) and ("\n" in value or len(value) > TEXT_WIDTH):
-        cut = value[:MOST_MESSAGE]
-        note = [tag("div", escape(f"{len(value):,} characters, shown in part"), kind="note")] if cut != value else []
-        return _bundle(text, tag("pre", escape(cut), kind="code"), *note)
+        part = value[:MOST_MESSAGE]
+        note = [tag("div", escape(f"{len(value):,} characters, shown in part"), kind="note")] if part != value else []
+        return _bundle(text, tag("pre", escape(part), kind="code"), *note)
     return {"text/plain": text}
 
 
 def failure(failed: Failure, traceback: str | None = None) -> Bundle:
     """Show a program that failed: the error, the place and the code around it, and the Python traceback behind it."""
-    name, message, stack = _clean(failed.name), _clean(failed.message), _clean(failed.stack)
+    name, message, stack = clean(failed.name), clean(failed.message), clean(failed.stack)
     head = f"{name}: {message}" if name else message
     place = f"at line {failed.line}, column {failed.column}" if failed.line is not None else ""
-    frame = _clean(failed.frame or "")
-    python = _clean(traceback or "")
+    frame = clean(failed.frame or "")
+    python = clean(traceback or "")
     text = "\n\n".join(
         part for part in (head + (f"\n  {place}" if place else ""), frame, stack if not frame else "", python) if part
     )
@@ -114,7 +118,7 @@ def catalog(tools: Iterable[Tool]) -> Bundle:
 def details(tool: Tool) -> Bundle:
     """Show one tool: its name, what it does, and its declaration with the types it needs."""
     declaration = typegen.declaration(tool).rstrip("\n")
-    description = _clean(tool.description)
+    description = clean(tool.description)
     other = f"registered as {tool.registered_path}" if tool.registered_path != tool.path else ""
     text = "\n\n".join(
         part for part in (tool.path + (f" ({other})" if other else ""), description, declaration) if part
@@ -130,7 +134,7 @@ def details(tool: Tool) -> Bundle:
 
 def status(facts: Mapping[str, object]) -> Bundle:
     """Show facts by name, such as which engine is used and why."""
-    rows = [(str(name), _clean(str(fact))) for name, fact in facts.items()]
+    rows = [(str(name), clean(str(fact))) for name, fact in facts.items()]
     width = max((len(name) for name, _ in rows), default=0)
     text = "\n".join(f"{name:<{width}}  {fact}" for name, fact in rows)
     body = [
@@ -155,7 +159,7 @@ def help(sections: Mapping[str, Sequence[tuple[str, str]]]) -> Bundle:
 
 def explanation(text: str, documentation: str) -> Bundle:
     """Show what something in a program is: its declaration, and what it does. There is always HTML."""
-    text, documentation = _clean(text), _clean(documentation)
+    text, documentation = clean(text), clean(documentation)
     bundle = _bundle(
         visible("\n\n".join(part for part in (text, documentation) if part), is_name=True),
         tag("pre", escape(text, is_name=True), kind="code"),
@@ -172,12 +176,13 @@ def _bundle(text: str, *content: Markup) -> Bundle:
     return {"text/plain": text, "text/html": shown}
 
 
-def _clean(text: str) -> str:
-    cleaned = without_commands(text[: 2 * MOST_MESSAGE]).rstrip("\n")
-    if len(cleaned) <= MOST_MESSAGE:
+def clean(text: str, most: int = MOST_MESSAGE) -> str:
+    """Return text without commands to a terminal, cut in the middle to `most` characters."""
+    cleaned = without_commands(text[: 2 * most]).rstrip("\n")
+    if len(cleaned) <= most:
         return cleaned
-    half = MOST_MESSAGE // 2
-    return f"{cleaned[:half]}\n… {len(cleaned) - MOST_MESSAGE:,} characters left out …\n{cleaned[-half:]}"
+    half = most // 2
+    return f"{cleaned[:half]}\n… {len(cleaned) - most:,} characters left out …\n{cleaned[-half:]}"
 
 
 def _marked(frame: str) -> Markup:
@@ -202,7 +207,7 @@ def _preserved(usage: str) -> Markup:
 
 
 def _first_line(description: str) -> str:
-    found = visible(_clean(description), is_name=True).strip().partition("\n\n")[0]
+    found = visible(clean(description), is_name=True).strip().partition("\n\n")[0]
     return textwrap.shorten(" ".join(found.split()), 200, placeholder=" …")
 
 
@@ -220,8 +225,9 @@ def _counted(value: Any) -> str:
             return ""
 
 
-def _bytes(size: int) -> str:
+def size(number: int) -> str:
+    """A number of bytes, for people."""
     for unit, scale in (("MB", 1_000_000), ("kB", 1_000)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} bytes"
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}"
+    return f"{number} bytes"

@@ -26,7 +26,7 @@ class ProgramFailed(Exception):
         self.failure = failed
         self.__cause__ = cause
         python = traceback_of_user_frames(cause) if cause is not None and _is_the_users(cause) else None
-        self._text = display.failure(failed, python)["text/plain"]
+        self._text = str(display.failure(failed, python)["text/plain"])
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""

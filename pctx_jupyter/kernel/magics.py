@@ -130,7 +130,13 @@ class PctxMagics(Magics):
         value = values.from_json(outcome.value)
         if chosen.output is not None:
             self._shell.user_ns[chosen.output] = value
-        if chosen.is_quiet or outcome.value == NULL:
+        if chosen.is_quiet:
+            return None
+        if running.look is not None:
+            from . import sanitizer
+
+            return display.Shown(*sanitizer.safe(running.look))
+        if outcome.value == NULL:
             return None
         return display.Shown(display.result(outcome.value, value))
 

@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Raw
 
 from .. import errors
-from ..result import Output
+from ..result import Display, Output
 from .inbox import Inbox
 from .loops import Outside, run_private
 
@@ -88,7 +88,7 @@ class Ended(Generic[T]):
     outcome: T
 
 
-Work = Output | Job | Withdraw | Ended[T]
+Work = Output | Display | Job | Withdraw | Ended[T]
 """What may be sent to a waiting cell."""
 
 
@@ -188,6 +188,8 @@ class WaitingCell(Generic[T]):
         match work:
             case Output(stream, text):
                 self._print(stream, text)
+            case Display():
+                self._show(work)
             case Job():
                 self._run(work)
             case Withdraw(job):
@@ -197,6 +199,11 @@ class WaitingCell(Generic[T]):
             case Ended(outcome):
                 self.outcome = outcome
                 self._wake()
+
+    def _show(self, shown: Display) -> None:
+        from . import publisher  # what makes displays safe is not needed before there is one
+
+        publisher.publish(shown)
 
     def _print(self, stream: str, text: str) -> None:
         if stream != self._stream:  # two buffers: keep the order between them

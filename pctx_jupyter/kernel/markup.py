@@ -71,7 +71,8 @@ def join(parts: Iterable[Markup]) -> Markup:
 
 def page(*content: Markup) -> Markup:
     """Make one output: its style and its content."""
-    return Markup(f"<style>{STYLE}</style>{tag('div', *content, kind='out')}")
+    # Without that class MathJax makes formulas of what stands between dollars, with links to anywhere.
+    return Markup(f"<style>{STYLE}</style>{tag('div', *content, kind='out mathjax_ignore')}")
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from .. import jsonrpc as rpc
 from ..channel import begin
 from ..execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..peer import Peer, Withdrawn
-from ..result import Emit, Kept, Output, Stream
+from ..result import Display, Emit, Kept, Output, Stream
 from ..settings import MIB
 from . import flags
 from .worker import ENVELOPE, Worker
@@ -33,6 +33,9 @@ GRACE_S = 1.0
 """Seconds cancelled tool calls have to end in before the program's end is reported; they take one turn of the loop."""
 MARKER_BYTES = 100
 """Bytes the sandbox's own note about cut output may take beyond the limit."""
+
+DISPLAY_COST = 200
+"""Bytes a display counts for beyond its content; the sandbox counts with a little more."""
 
 
 class Supervisor:
@@ -58,6 +61,7 @@ class Supervisor:
         self._alarm: asyncio.TimerHandle | None = None
         self._called = 0
         self._output_left = job.limits.output_bytes + MARKER_BYTES
+        self._display_left = job.limits.display_bytes
         self._timers: list[asyncio.TimerHandle] = []
         self._watcher: asyncio.TimerHandle | None = None
 
@@ -94,6 +98,7 @@ class Supervisor:
                     namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
                     inputs=dict(self._job.inputs),
                     output_bytes=self._limits.output_bytes,
+                    display_bytes=self._limits.display_bytes,
                     prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                 )
             ),
@@ -131,6 +136,8 @@ class Supervisor:
             case rpc.Notification(wire.OUTPUT, params):
                 printed = wire.read(params, wire.Printed, wire.OUTPUT)
                 self._print(printed.stream, printed.text)
+            case rpc.Notification(wire.DISPLAY, params):
+                self._display(wire.read(params, wire.Displayed, wire.DISPLAY))
             case rpc.Notification(wire.UNHANDLED, params):
                 thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
                 self._print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
@@ -231,6 +238,15 @@ class Supervisor:
             kept = encoded[: self._output_left].decode(errors="ignore")
             text = f"{kept}\n… output cut after {self._limits.output_bytes} bytes\n"
         self._emit(Output(stream, text))
+
+    def _display(self, shown: wire.Displayed) -> None:
+        metadata = None if shown.metadata is UNSET else shown.metadata
+        sizes = [memoryview(part).nbytes for part in (shown.data, metadata) if part is not None]
+        self._display_left -= DISPLAY_COST + sum(sizes)
+        # The sandbox counts as well, and tells the program: what is beyond comes from one that cheats.
+        if self._display_left >= 0:
+            id = shown.display_id and shown.display_id[:DISPLAY_COST]
+            self._emit(Display(shown.data, metadata, id, shown.update, shown.is_value))
 
     # its end
 

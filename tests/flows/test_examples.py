@@ -19,7 +19,14 @@ from ..server.process import server_process
 
 ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ["README.md", "docs/howto/tools.md", "docs/howto/data.md", "docs/howto/keep.md", "docs/howto/limits.md"]
+PAGES = [
+    "README.md",
+    "docs/howto/tools.md",
+    "docs/howto/data.md",
+    "docs/howto/output.md",
+    "docs/howto/keep.md",
+    "docs/howto/limits.md",
+]
 
 
 @dataclass

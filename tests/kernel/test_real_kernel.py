@@ -65,6 +65,34 @@ def test_output_comes_while_the_program_runs(kernel: RealKernel, head: str, tmp_
 
 
 @forms
+def test_what_a_program_displays_is_shown_in_order_and_harmless(kernel: RealKernel, head: str) -> None:
+    cell = kernel.run(
+        f"{head}%%pctx\nconst {{ html, md, display }} = Deno.jupyter;\nconsole.log('one');\n"
+        "await display(html`<b onclick='x()'>two</b><script>x()</script>`);\nconsole.error('three');\n"
+        "await display(md`**four**`, { display_id: 'it' });\n"
+        "await display([{ a: 1 }], { display_id: 'it', update: true });\nhtml`<i>five</i>`"
+    )
+    kinds = [output["msg_type"] for output in cell.outputs if "CPU times" not in output["content"].get("text", "")]
+    assert kinds == ["stream", "display_data", "stream", "display_data", "update_display_data", "execute_result"]
+    two, four, five = cell.shown
+    assert "<b>two</b></div>" in two["text/html"]
+    assert ("<strong>four</strong>" in four["text/html"], four["text/plain"]) == (True, "**four**")
+    assert ("<i>five</i>" in five["text/html"], five["text/plain"]) == (True, "five")
+    first, updated = (output["content"] for output in cell.outputs[3:5])
+    assert first["transient"] == updated["transient"] == {"display_id": "pctx:it"}
+    assert "<table" in updated["data"]["text/html"]
+
+
+def test_a_chart_is_the_value_of_a_cell_and_its_data_can_be_stored(kernel: RealKernel) -> None:
+    schema = "https://vega.github.io/schema/vega-lite/v5.json"
+    code = f"({{ $schema: {schema!r}, mark: 'bar', data: {{ values: [{{ a: 1 }}] }} }})"
+    cell = kernel.run(f"%%pctx -o chart\n{code}")
+    assert cell.shown[0]["application/vnd.vegalite.v5+json"]["mark"] == "bar"
+    assert kernel.run("chart['data']").value == "{'values': [{'a': 1}]}"
+    assert kernel.run(f"%%pctx --quiet\n{code}").shown == []
+
+
+@forms
 def test_what_tools_display_lands_in_the_cell_that_called_them(kernel: RealKernel, head: str) -> None:
     kernel.run("from IPython.display import HTML\n@tool\ndef draw() -> None:\n    display(HTML('<b>plot</b>'))")
     first = kernel.run(f"{head}%%pctx\nawait Notebook.draw()")

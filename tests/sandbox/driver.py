@@ -102,7 +102,8 @@ def request(
     output_bytes: int = 100_000,
 ) -> dict[str, Any]:
     params = {"code": program.text, "entry": program.entry, "namespaces": namespaces, "inputs": inputs or {}}
-    return {"jsonrpc": "2.0", "id": 1, "method": "run", "params": params | {"output_bytes": output_bytes}}
+    params |= {"output_bytes": output_bytes, "display_bytes": 10_000}
+    return {"jsonrpc": "2.0", "id": 1, "method": "run", "params": params}
 
 
 def converse(

@@ -373,7 +373,8 @@ def test_rejected_last_expression_is_the_programs_error_and_nothing_else() -> No
         ("1;\nreturn 5", "SyntaxError", "Illegal return statement: only a function can return", (2, 1)),
         ("function f() { await 1 }", "SyntaxError", "Unexpected reserved word: await needs", (1, 16)),
         ("eval('1 +')", "SyntaxError", "Unexpected end of input", (1, 1)),
-        ("'😀'; Deno.exit()", "ReferenceError", "Deno is not defined: a program can only call", (1, 12)),
+        ("'😀'; Deno.exit()", "TypeError", "Deno has nothing here but Deno.jupyter: a program can only call", (1, 12)),
+        ("'😀'; Deno.env.get('A')", "TypeError", "Deno has nothing here but Deno.jupyter: a program", (1, 16)),
         ("fetch('http://localhost')", "ReferenceError", "fetch is not defined: a program can only call", (1, 1)),
         ("'😀'; import x from 'https://x.y/z.ts'", "TypeError", 'Cannot import "https://x.y/z.ts"', (1, 21)),
         ("import 'node:fs'", "TypeError", 'Cannot import "node:fs": a program can only call', (1, 8)),
@@ -493,12 +494,12 @@ def test_nothing_but_the_allowed_globals_is_there() -> None:
     const made = [globalThis, ...(function* up(o) {{ while (o = Object.getPrototypeOf(o)) yield o }})(globalThis)];
     [{json.dumps(ABSENT)}.split(" ").filter((name) => made.some((o) => Object.hasOwn(o, name))),
      Object.getOwnPropertyNames(globalThis).length,
-     (function () {{ return typeof this }})(), eval("typeof Deno") + new Function("return typeof Deno + typeof process")()]"""
+     (function () {{ return typeof this }})(), eval("Object.keys(Deno)") + new Function("return typeof process")()]"""
     said = converse(code)
     absent, count, this, by_eval = said.value
     assert absent == []
     assert count < 100
-    assert (this, by_eval) == ("undefined", "undefinedundefinedundefined")
+    assert (this, by_eval) == ("undefined", "jupyterundefined")
     assert said.said[0] == {"jsonrpc": "2.0", "method": "ready", "params": {"left": []}}
 
 
@@ -573,13 +574,18 @@ def test_nothing_is_imported_from_elsewhere(url: str) -> None:
     assert "--no-remote" in message or "--no-npm" in message
 
 
-def test_deno_is_undefined_and_cannot_be_made_up() -> None:
+def test_of_deno_there_are_the_displays_of_its_notebooks_and_no_more_can_be_made_up() -> None:
     code = """
-    const seen = [typeof Deno, globalThis.Deno];
-    for (const f of [() => Deno[Deno.internal], () => { globalThis.Deno = {} }, () => { delete globalThis.Deno },
-      () => Object.defineProperty(globalThis, "Deno", { value: {} })]) try { seen.push(f()) } catch (e) { seen.push(e.name) }
-    seen"""
-    assert converse(code).value == ["undefined", None, *["TypeError"] * 4]
+    Object.prototype.build = { os: "made up" }; Function.prototype.internal = 1;
+    const all = (o) => Reflect.ownKeys(o).map(String).sort();
+    const seen = [all(Deno), all(Deno.jupyter), Deno.build, Object.getPrototypeOf(Deno), Object.getPrototypeOf(Deno.jupyter)];
+    for (const f of [() => { Deno.build = {} }, () => { Deno.jupyter.x = 1 }, () => { Deno.jupyter.display = 1 },
+      () => { Deno.__proto__ = {}; return Deno.build }, () => Object.setPrototypeOf(Deno, {}), () => { globalThis.Deno = {} },
+      () => { delete globalThis.Deno }, () => { Object.defineProperty(globalThis, "Deno", { value: {} }) },
+      () => Deno[Deno.internal].core]) try { seen.push(f()) } catch (e) { seen.push(e.name) }
+    delete Object.prototype.build; seen"""
+    names = ["$display", "broadcast", "display", "format", "html", "image", "md", "svg"]
+    assert converse(code).value == [["jupyter"], names, None, None, None, *["TypeError"] * 9]
 
 
 def test_worker_of_nodes_module_cannot_be_started() -> None:
@@ -590,9 +596,7 @@ def test_worker_of_nodes_module_cannot_be_started() -> None:
     const { Worker } = await import(module);
     new Worker(new URL("data:text/javascript,postMessage(1)"))"""
     thrown = converse(code).thrown
-    assert re.search(r"not available|properties of undefined \(reading 'build'\)|not defined", thrown["message"]), (
-        thrown
-    )
+    assert re.search(r"not available|Deno\.execPath is not a function", thrown["message"]), thrown
 
 
 @pytest.mark.parametrize(
@@ -614,7 +618,10 @@ def test_modules_of_deno_that_static_imports_reach_have_no_permission(module: st
     [typeof seen, String(seen)]"""
     said = converse(code)
     text = json.dumps(said.said)
-    assert re.search(r"Requires (read|write|net) access|only allowed from ext:|undefined|not a constructor", text), text
+    assert re.search(
+        r"Requires (read|write|net) access|only allowed from ext:|Deno\.\w+ is not a function|undefined|not a constructor",
+        text,
+    ), text
     assert "SECRET" not in text and [path.name for path in tmp_path.iterdir()] == ["canary"]
 
 
@@ -665,6 +672,113 @@ def test_sandbox_ends_when_its_host_is_gone(code: str | None) -> None:
             write(process, request(prepare(code)))
         process.stdin.close()
         assert process.wait(SOON) == 0
+
+
+# ── Displays ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+BYTES = f"Uint8Array.fromBase64('{PNG}')"
+
+DISPLAYS: list[tuple[str, dict[str, object]]] = [
+    ("Deno.jupyter.html`<b>${1}</b>${undefined}`", {"text/html": "<b>1</b>"}),
+    ("Deno.jupyter.md`# ${'a'}${null}`", {"text/markdown": "# a"}),
+    ("Deno.jupyter.svg`<svg>${'\\n'}</svg>`", {"image/svg+xml": "<svg>\n</svg>"}),
+    ("Deno.jupyter.html`<ul>${[1, 2].map((n) => Deno.jupyter.html`<li>${n}`)}</ul>`", {"text/html": "<ul><li>1<li>2</ul>"}),
+    (f"Deno.jupyter.image({BYTES})", {"image/png": PNG}),
+    (f"Deno.jupyter.image({BYTES}.buffer)", {"image/png": PNG}),
+    (f"Deno.jupyter.image('{PNG}')", {"image/png": PNG}),
+    (f"Deno.jupyter.image('data:image/png;base64,{PNG}')", {"image/png": PNG}),
+    (BYTES, {"image/png": PNG}),
+    ("({ [Symbol.for('Jupyter.display')]() { return { 'text/plain': this.x } }, x: 'own' })", {"text/plain": "own"}),
+    ("({ [Deno.jupyter.$display]: async () => ({ 'text/html': await 'late' }) })", {"text/html": "late"}),
+    ("({ $schema: 'https://vega.github.io/schema/vega-lite/v5.json', mark: 'bar' })",
+     {"application/vnd.vegalite.v5+json": {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "mark": "bar"}}),
+    ("({ toSpec: () => ({ $schema: 'https://vega.github.io/schema/vega/v5.json' }) })",
+     {"application/vnd.vega.v5+json": {"$schema": "https://vega.github.io/schema/vega/v5.json"}}),
+    ("new (class Plot { outerHTML = '<svg></svg>' })", {"image/svg+xml": "<svg></svg>"}),
+    ("new (class Element { outerHTML = '<p>' })", {"text/html": "<p>"}),
+]  # fmt: skip
+"""What has a look of its own, and that look."""
+
+
+@pytest.mark.parametrize(("expression", "look"), DISPLAYS, ids=[expression[:40] for expression, _ in DISPLAYS])
+def test_what_has_a_look_is_displayed_by_it_and_as_a_value_too(expression: str, look: dict[str, object]) -> None:
+    said = converse(f"await Deno.jupyter.display({expression}); ({expression})")
+    assert said.params("display") == [{"data": look}, {"data": look, "is_value": True}]
+    assert "result" in said.said[-1]
+
+
+def test_anything_else_is_displayed_as_text_and_as_a_value() -> None:
+    said = converse("""
+    const loop: any = {}; loop.self = loop;
+    for (const one of ["a", 1, { a: [1n] }, loop, { outerHTML: "<b>" }]) await Deno.jupyter.display(one);
+    await Deno.jupyter.display({ "text/html": "<b>" }, { raw: true });
+    [await Deno.jupyter.format(1), await Deno.jupyter.format(Deno.jupyter.html`x`)]""")
+    kind = "application/vnd.pctx.value+json"
+    assert [params["data"] for params in said.params("display")] == [
+        {"text/plain": '"a"'},
+        {"text/plain": "1"},
+        {"text/plain": "{ a: [ 1n ] }", kind: {"a": [1]}},
+        {"text/plain": "<ref *1> { self: [Circular *1] }"},
+        {"text/plain": '{ outerHTML: "<b>" }', kind: {"outerHTML": "<b>"}},
+        {"text/html": "<b>"},
+    ]
+    assert said.value == [{"text/plain": "1"}, {"text/html": "x"}]
+
+
+def test_displays_come_in_order_with_output_though_nobody_awaits_them() -> None:
+    said = converse("""
+    console.log(1); Deno.jupyter.display(Deno.jupyter.md`2`); console.log(3);
+    Deno.jupyter.display({ "text/plain": "4" }, { raw: true, display_id: "it" });
+    Deno.jupyter.display({ "text/plain": "5", "image/png": new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 0]) },
+      { raw: true, display_id: "it", update: true });
+    Deno.jupyter.broadcast("display_data", { data: { "text/plain": "6" }, metadata: { a: 1 }, transient: { display_id: "x" } });
+    console.log(7)""")
+    order = [message["method"] for message in said.said if message.get("method") in ("output", "display")]
+    assert order == ["output", "display", "output", "display", "display", "display", "output"]
+    assert said.params("display")[1:] == [
+        {"data": {"text/plain": "4"}, "display_id": "it"},
+        {"data": {"text/plain": "5", "image/png": "iVBORw0KGgoAAAAA"}, "display_id": "it", "update": True},
+        {"data": {"text/plain": "6"}, "metadata": {"a": 1}, "display_id": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("await Deno.jupyter.display('x'.repeat(20_000))", "Cannot display: a program may show 10000 bytes in all"),
+        ("await Deno.jupyter.display([1], { raw: true })", "Cannot display: what is shown must be an object"),
+        ("await Deno.jupyter.display({ [Deno.jupyter.$display]: () => 'no' })", "Cannot display: what is shown must"),
+        ("await Deno.jupyter.display({ [Deno.jupyter.$display]() { throw new Error('mine') } })", "mine"),
+        ("({ [Deno.jupyter.$display]() { throw new Error('of the value') } })", "of the value"),
+        ("Deno.jupyter.image('./cat.png')", "Cannot show image: it must be the bytes"),
+        ("Deno.jupyter.image(new Uint8Array(100))", "Cannot show image"),
+        ("await Deno.jupyter.broadcast('comm_open' as any, { data: {} })", "Cannot broadcast comm_open"),
+    ],
+)
+def test_what_cannot_be_displayed_says_so_where_it_was_asked(code: str, message: str) -> None:
+    assert converse(code).thrown["message"].startswith(message)
+
+
+def test_a_value_too_large_to_be_displayed_is_still_the_value() -> None:
+    said = converse("const it = Deno.jupyter.html`${'x'.repeat(20_000)}`; ({ ...it, a: 1 })")
+    assert said.params("display") == []
+    assert said.value == {"a": 1}
+
+
+def test_displays_hold_though_the_program_has_replaced_what_they_are_made_of() -> None:
+    said = converse("""
+    const no = () => { throw new Error("broken") };
+    for (const p of [Array, Object, String, Map, WeakMap, Uint8Array, Promise, RegExp]) {
+      for (const k of ["indexOf", "slice", "replaceAll", "get", "set", "toBase64", "then", "exec", "test", "keys", "map", "join"]) {
+        if (k in p.prototype && p !== Promise) p.prototype[k] = no;
+      }
+    }
+    Array.prototype[Symbol.iterator] = no; JSON.stringify = no; Object.keys = no; Object.prototype.toJSON = undefined;
+    Deno.jupyter.display(Deno.jupyter.html`<b>${[1]}</b>`);
+    1""")
+    assert said.params("display") == [{"data": {"text/html": "<b>1</b>"}}]
+    assert said.value == 1
 
 
 # ── The files themselves ────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.execution import ProgramStopped, ProgramThrew
+from pctx_jupyter.result import Display
 from pctx_jupyter.sandbox.pool import Pool
 from pctx_jupyter.sandbox.supervisor import Supervisor
 from pctx_jupyter.settings import MIB, Limits
@@ -121,6 +122,28 @@ async def test_output_is_cut_once_and_the_program_goes_on() -> None:
     assert printed.endswith("… output cut after 5000 bytes\n")
     assert printed.count("output cut") == 1
     assert 5000 <= len(printed.encode()) <= 5100
+
+
+async def test_displays_are_bounded_and_the_program_hears_of_it() -> None:
+    host = Host()
+    code = """
+    let shown = 0, said = "";
+    try {
+      for (;; shown++) await Deno.jupyter.display(Deno.jupyter.html`${"x".repeat(1000)}`);
+    } catch (e) { said = e.message + shown }
+    said"""
+    async with pool_of() as pool:
+        value = await run(pool, code, Limits(display_bytes=5000), host)
+    assert value == "Cannot display: a program may show 5000 bytes in all (Pctx.display_bytes); show less3"
+    assert len([event for event in host.events if isinstance(event, Display)]) == 3
+
+
+async def test_displays_of_a_sandbox_that_does_not_count_are_dropped_by_us() -> None:
+    line = b'{"jsonrpc":"2.0","method":"display","params":{"data":{"text/plain":"' + b"x" * 80 + b'"}}}'
+    async with judging(Limits(display_bytes=1000)) as (supervisor, host):
+        for _ in range(100):
+            supervisor.hear(line)
+    assert len([event for event in host.events if isinstance(event, Display)]) == 3
 
 
 async def test_output_of_a_sandbox_that_does_not_count_is_cut_by_us() -> None:

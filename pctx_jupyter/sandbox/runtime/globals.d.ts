@@ -40,6 +40,60 @@ interface Console {
 }
 declare var console: Console;
 
+// ── Displays ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What is left of Deno: what its notebooks show things with. */
+declare namespace Deno {
+  namespace jupyter {
+    /** Content by MIME type. Images are base64 text or bytes; HTML, Markdown and SVG are shown without scripts. */
+    interface MediaBundle {
+      "text/plain"?: string;
+      "text/html"?: string;
+      "text/markdown"?: string;
+      "image/svg+xml"?: string;
+      "image/png"?: string | Uint8Array;
+      "image/jpeg"?: string | Uint8Array;
+      "image/gif"?: string | Uint8Array;
+      "image/webp"?: string | Uint8Array;
+      "application/json"?: object;
+      "application/vnd.vega.v5+json"?: object;
+      "application/vnd.vegalite.v4+json"?: object;
+      "application/vnd.vegalite.v5+json"?: object;
+      [type: string]: string | object | undefined;
+    }
+    interface DisplayOptions {
+      /** The object is a bundle: content by MIME type. */
+      raw?: boolean;
+      /** A name for what is shown, by which it can be replaced. */
+      display_id?: string;
+      /** Replace what is shown under that name. */
+      update?: boolean;
+    }
+    /** An object that says how it is shown. `Symbol.for("Jupyter.display")` is the same symbol. */
+    interface Displayable {
+      [$display]: () => MediaBundle | Promise<MediaBundle>;
+    }
+    const $display: unique symbol;
+    /** Shows anything in the cell, at once: charts, pictures, tables, what `html` and the like return. */
+    function display(obj: unknown, options?: DisplayOptions): Promise<void>;
+    /** HTML: ``html`<b>${name}</b>` ``. What is put in is not escaped. */
+    function html(strings: TemplateStringsArray, ...values: unknown[]): Displayable;
+    /** Markdown: ``md`# ${title}` ``. */
+    function md(strings: TemplateStringsArray, ...values: unknown[]): Displayable;
+    /** A drawing: ``svg`<svg viewBox="0 0 9 9">…</svg>` ``. */
+    function svg(strings: TemplateStringsArray, ...values: unknown[]): Displayable;
+    /** A PNG, JPEG, GIF or WebP: its bytes, their base64 text, or a `data:` URL. */
+    function image(data: Uint8Array | ArrayBuffer | string): Displayable;
+    /** How something would be shown. */
+    function format(obj: unknown): Promise<MediaBundle>;
+    function broadcast(
+      type: "display_data" | "update_display_data",
+      content: { data: MediaBundle; metadata?: object; transient?: { display_id?: string } },
+      extra?: { metadata?: object },
+    ): Promise<void>;
+  }
+}
+
 // ── Timers and globals ──────────────────────────────────────────────────────────────────────────────────────────
 
 declare var self: typeof globalThis;
