@@ -128,6 +128,7 @@ async def hurried() -> AsyncIterator[Checker]:
         "await Promise.all([Sales.loadOrders({status: 'open'}), Math.add({a: 1})])",
         "enum Colour { Red } class A { constructor(private b: number) {} }\nconst c = { d: 1 } satisfies object; c",
         "new Map([[1, 2]]).getOrInsertComputed; Object.groupBy([1], String); Promise.try(() => 1)",
+        "await new Promise((then) => setTimeout(then, 5)); setInterval((n: number) => n, 5, 1)",
         "setTimeout(() => {}, 5); structuredClone({}); new URL('https://a.b').searchParams.get('c')",
         "new AbortController().signal.aborted; performance.now(); crypto.randomUUID(); atob(btoa('a'))",
         "// @ts-nocheck\nnonsense.everywhere()",

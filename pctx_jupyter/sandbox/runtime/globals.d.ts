@@ -97,8 +97,8 @@ declare namespace Deno {
 // ── Timers and globals ──────────────────────────────────────────────────────────────────────────────────────────
 
 declare var self: typeof globalThis;
-declare function setTimeout<T extends any[]>(callback: (...args: T) => void, delay?: number, ...args: T): number;
-declare function setInterval<T extends any[]>(callback: (...args: T) => void, delay?: number, ...args: T): number;
+declare function setTimeout(callback: (...args: any[]) => void, delay?: number, ...args: any[]): number;
+declare function setInterval(callback: (...args: any[]) => void, delay?: number, ...args: any[]): number;
 declare function clearTimeout(id?: number): void;
 declare function clearInterval(id?: number): void;
 declare function queueMicrotask(callback: () => void): void;
