@@ -5,12 +5,13 @@ It knows neither engine nor server; a command's `main` does its work and returns
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from copy import deepcopy
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from jupyter_core.application import JupyterApp
 from traitlets import Bool, TraitError
@@ -53,6 +54,7 @@ class Command(JupyterApp):
     version = __version__
     classes: list[Any] = [Pctx]
     flags = {
+        "debug": ({"Application": {"log_level": 10}}, "Say on standard error what happens inside."),
         "json": ({"Command": {"json": True}}, "Answer in JSON, for machines."),
     }
     aliases = {"config": "JupyterApp.config_file"}
@@ -84,6 +86,7 @@ class Command(JupyterApp):
             given = deepcopy(self.config)
             self.load_config_file()
             self.update_config(given)
+            self._log_ours()
 
     def initialize_subcommand(self, subc: str, argv: Any = None) -> None:
         """Import and read a subcommand; several may follow one another in one process."""
@@ -133,6 +136,15 @@ class Command(JupyterApp):
             # Who read our output has enough; Python would complain when it flushes at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Exit.OK
+
+    def _log_ours(self) -> None:
+        """Say what happens inside with ``--debug``; otherwise a command says itself what came of it."""
+        ours = logging.getLogger("pctx_jupyter")
+        if self.log_level == logging.DEBUG:
+            ours.parent = cast("logging.Logger", self.log)
+            ours.setLevel(logging.DEBUG)
+        else:
+            ours.addHandler(logging.NullHandler())
 
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
         return _Loader(argv, aliases, flags, classes=classes, log=self.log)

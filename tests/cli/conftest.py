@@ -21,7 +21,7 @@ Pctx = Callable[..., "subprocess.CompletedProcess[str]"]
 def folders(home: Path) -> dict[str, str]:
     """The environment of commands and servers that know one another."""
     own = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    return own | {"JUPYTER_NO_CONFIG": "", "JUPYTER_TOKEN": "", "COLUMNS": "100"}
+    return own | {"JUPYTER_PREFER_ENV_PATH": "0", "JUPYTER_TOKEN": ""}
 
 
 def command(*arguments: str) -> list[str]:

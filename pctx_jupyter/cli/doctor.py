@@ -1,0 +1,231 @@
+"""``doctor``: what is installed, found and reachable here; and the cure for what is not.
+
+Each check looks at the thing itself: the sandbox runs a program, servers are asked, kernels' Pythons import us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from jupyter_core.paths import jupyter_config_path, jupyter_path
+
+from .. import __version__, errors
+from ..settings import Settings
+from . import terminal
+from .command import Command, Exit, Stop
+from .servers import health, running
+
+PACKAGES = ("jupyter_server", "ipykernel", "ipython", "deno", "mcp", "jupyterlab", "notebook")
+"""What its version is told of; the last two are not needed."""
+
+LABEXTENSION = "pctx-jupyter"
+"""The name of our extension for JupyterLab."""
+
+KERNEL_S = 20.0
+"""Seconds a kernel's Python may take to import us."""
+
+State = Literal["ok", "note", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        about: What was looked at.
+        state: ``wrong`` if something does not work, ``note`` if it may be meant so.
+        says: What is the case.
+        cure: What to do, where something is to be done.
+    """
+
+    about: str
+    state: State
+    says: str
+    cure: str = ""
+
+
+class Doctor(Command):
+    """``jupyter pctx doctor``."""
+
+    description = """
+        Say what is installed, found and reachable, and the cure where it is not. Ends with 3 when something is wrong.
+        """
+    examples = "jupyter pctx doctor"
+
+    def main(self) -> int:
+        """Look and tell."""
+        found = list(self._look())
+        is_well = all(one.state != "wrong" for one in found)
+        if self.json:
+            sys.stdout.write(msgspec.json.encode({"ok": is_well, "findings": found}).decode() + "\n")
+        else:
+            sys.stdout.write(_shown(found) + "\n")
+        return Exit.OK if is_well else Exit.UNREACHABLE
+
+    def _look(self) -> Iterator[Finding]:
+        yield from _python()
+        try:
+            settings = self.settings()
+        except Stop as stop:
+            yield Finding("Configuration", "wrong", stop.message, "correct it; jupyter --paths says where it may be")
+        else:
+            yield from asyncio.run(_programs(settings))
+        yield _server_extension()
+        yield _lab_extension()
+        yield from _kernels()
+        yield from _servers()
+
+
+def _shown(found: list[Finding]) -> str:
+    width = max(len(one.about) for one in found)
+    lines = []
+    for one in found:
+        lines.append(f"{one.state:<5}  {one.about:<{width}}  {one.says}")
+        if one.cure:
+            lines.append(f"{'':<5}  {'':<{width}}  → {one.cure}")
+    return terminal.harmless("\n".join(lines))
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("pctx", "ok", f"{__version__}, Python {sys.version.split()[0]} at {sys.executable}")
+    versions = {name: _version(name) for name in PACKAGES}
+    yield Finding("Packages", "ok", ", ".join(f"{name} {version}" for name, version in versions.items() if version))
+    for name in ("jupyter_server", "ipykernel", "deno"):
+        if not versions[name]:
+            yield Finding("Packages", "wrong", f"{name} is missing", "pip install --force-reinstall pctx-jupyter")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+async def _programs(settings: Settings) -> list[Finding]:
+    """Run a program, type check and all."""
+    from ..engine import open_engine
+
+    async with open_engine(replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))) as engine:
+        try:
+            result = await engine.registry.agents().execute("const n: number = 6; n * 7", typecheck=True)
+        except errors.PctxError as error:
+            return [Finding("Programs", "wrong", error.message)]
+        sandbox = engine.status()["sandbox"]
+    assert isinstance(sandbox, dict)
+    found = [Finding("Programs", "ok", f"run in Deno {sandbox['deno']}: 6 * 7 is {bytes(result.value).decode()}")]
+    if result.unchecked is not None:
+        cure = "try again; on a slow machine, raise Pctx.check_s"
+        found.append(Finding("Type checker", "wrong", result.unchecked, cure))
+    if sandbox["layers"] == 2:
+        found.append(Finding("Isolation", "ok", "2 layers: Deno's permissions, and the operating system's"))
+    else:
+        cure = "Linux with Landlock (5.13 and later) has the second; Pctx.layers = 2 refuses to run without it"
+        found.append(Finding("Isolation", "note", "1 layer: Deno's permissions", cure))
+    return found
+
+
+def _server_extension() -> Finding:
+    """Whether a Jupyter server would load us: read as it reads it, without loading it."""
+    state: dict[str, Any] = {}
+    for folder in reversed(jupyter_config_path()):
+        parts = sorted(Path(folder, "jupyter_server_config.d").glob("*.json"))
+        for file in (*parts, Path(folder, "jupyter_server_config.json")):
+            state |= _json(file).get("ServerApp", {}).get("jpserver_extensions", {})
+    match state.get("pctx_jupyter"):
+        case True:
+            return Finding("Server extension", "ok", "enabled")
+        case False:
+            says = "disabled: programs of notebooks run on an engine in each kernel"
+        case _:
+            says = "not enabled in any configuration of this environment"
+    return Finding("Server extension", "wrong", says, "jupyter server extension enable pctx_jupyter")
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _lab_extension() -> Finding:
+    if not _version("jupyterlab") and not _version("notebook"):
+        return Finding("JupyterLab extension", "ok", "not needed: neither JupyterLab nor Notebook is installed")
+    for folder in jupyter_path("labextensions"):
+        if version := _json(Path(folder, LABEXTENSION, "package.json")).get("version"):
+            return Finding("JupyterLab extension", "ok", f"{version}, in {folder}")
+    cure = "pip install --force-reinstall pctx-jupyter; cells run without it, but are not edited as TypeScript"
+    return Finding("JupyterLab extension", "note", "not found", cure)
+
+
+def _kernels() -> Iterator[Finding]:
+    """Whether the Python of each kernel has us; a kernel may have another Python than the server."""
+    for name, python in _pythons().items():
+        about = f"Kernel {name}"
+        version = __version__ if python == sys.executable else _ask(python)
+        if version == __version__:
+            yield Finding(about, "ok", f"has pctx ({python})")
+        elif version:
+            cure = f"{python} -m pip install pctx-jupyter=={__version__}"
+            yield Finding(about, "note", f"has pctx {version}, this is {__version__} ({python})", cure)
+        else:
+            cure = f"{python} -m pip install pctx-jupyter, if its notebooks shall have %%pctx"
+            yield Finding(about, "note", f"has no pctx ({python})", cure)
+
+
+def _pythons() -> dict[str, str]:
+    """The Python of each installed kernel that is a Python; the first of a name counts."""
+    found: dict[str, str] = {}
+    for folder in jupyter_path("kernels"):
+        for file in sorted(Path(folder).glob("*/kernel.json")):
+            spec = _json(file)
+            argv = spec.get("argv")
+            if spec.get("language") == "python" and isinstance(argv, list) and argv:
+                # Jupyter runs a bare name with the Python of its own.
+                python = sys.executable if Path(argv[0]).name == argv[0] else str(argv[0])
+                found.setdefault(file.parent.name, python)
+    return found
+
+
+def _ask(python: str) -> str:
+    """The version of pctx that a Python imports; empty: none."""
+    program = "import pctx_jupyter; print(pctx_jupyter.__version__)"
+    try:
+        done = subprocess.run(
+            [python, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=KERNEL_S,
+            cwd=tempfile.gettempdir(),  # `-c` would import from the folder we are in
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()[:40] if done.returncode == 0 else ""
+
+
+def _servers() -> Iterator[Finding]:
+    found = running()
+    if not found:
+        yield Finding("Servers", "ok", "none runs here; jupyter pctx start, or jupyter lab, starts one")
+    for server in found:
+        about, how = f"Server {server.port}", health(server)
+        if how.trouble:
+            yield Finding(about, "wrong", f"{server.url}: {how.trouble}")
+        elif how.version != __version__:
+            cure = "start the server anew"
+            yield Finding(about, "note", f"{server.url} has pctx {how.version}, this is {__version__}", cure)
+        else:
+            yield Finding(about, "ok", f"{server.url} has pctx {how.version}")

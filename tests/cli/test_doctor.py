@@ -1,0 +1,56 @@
+"""``jupyter pctx doctor``: what it finds where things are as they should be, and where they are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..server.process import ServerProcess
+from .conftest import Pctx
+
+WELL = "--Pctx.check_s=20"
+"""A busy machine is no trouble."""
+
+
+def findings(said: str) -> dict[str, dict[str, Any]]:
+    return {one["about"]: one for one in json.loads(said)["findings"]}
+
+
+def configure(home: Path, **state: bool) -> None:
+    (home / "config" / "jupyter_server_config.d").mkdir(parents=True)
+    text = json.dumps({"ServerApp": {"jpserver_extensions": state}})
+    (home / "config" / "jupyter_server_config.d" / "ours.json").write_text(text)
+
+
+def test_where_all_is_well_it_says_what_there_is(with_server: Pctx, server: ServerProcess) -> None:
+    configure(server.folder, pctx_jupyter=True)
+    done = with_server("doctor", WELL, "--json")
+    assert done.returncode == 0, done.stdout
+    found = findings(done.stdout)
+    assert found["Programs"]["says"].endswith("6 * 7 is 42")
+    assert found["Server extension"]["state"] == "ok"
+    assert found[f"Server {server.port}"]["state"] == "ok" and server.url in found[f"Server {server.port}"]["says"]
+    assert server.token not in done.stdout
+    assert "Programs" in with_server("doctor", WELL).stdout
+
+
+def test_each_trouble_has_its_cure(pctx: Pctx, tmp_path: Path) -> None:
+    configure(tmp_path, pctx_jupyter=False)
+    kernel = tmp_path / "data" / "kernels" / "elsewhere"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/bin/false", "-m"], "language": "python"}))
+    done = pctx("doctor", "--Pctx.deno=/nowhere/deno", "--json")
+    assert done.returncode == 3 and done.stderr == ""
+    found = findings(done.stdout)
+    assert found["Programs"]["state"] == "wrong" and "/nowhere/deno" in found["Programs"]["says"]
+    assert found["Server extension"]["state"] == "wrong"
+    assert found["Server extension"]["cure"] == "jupyter server extension enable pctx_jupyter"
+    assert found["Kernel elsewhere"]["cure"].startswith("/bin/false -m pip install pctx-jupyter")
+    shown = pctx("doctor", "--Pctx.deno=/nowhere/deno").stdout
+    assert "wrong  Programs" in shown and "→ jupyter server extension enable pctx_jupyter" in shown
+
+
+def test_a_wrong_configuration_is_a_finding(pctx: Pctx) -> None:
+    done = pctx("doctor", "--Pctx.layers=7", "--json")
+    assert done.returncode == 3 and "at most 2" in findings(done.stdout)["Configuration"]["says"]
