@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from . import __version__
 from . import jsonrpc as rpc
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
+from .execution import Execution, StoppedByHand
 from .local_tools import Guard, LocalTools, admit
 from .registry import Registry
 from .sandbox.checker import Checker, open_checker
@@ -42,6 +43,7 @@ class Engine:
             on_close=lambda session: checker.forget(session.id),
             editor=checker,
             now=time.time,
+            stoppable=stoppable,
         )
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
@@ -104,6 +106,30 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         finally:
             sweeper.cancel()
             await engine.stop()
+
+
+@contextmanager
+def stoppable(execution: Execution) -> Iterator[None]:
+    """Let others stop what the current task does in this block, and that only; a `execution.Stoppable`."""
+    task = asyncio.current_task()
+    assert task is not None, "programs run in tasks"
+    stopped: list[str] = []
+
+    def stop(why: str) -> None:
+        if not stopped:
+            stopped.append(why)
+            task.cancel()
+
+    execution.stop = stop
+    try:
+        yield
+    except asyncio.CancelledError:
+        # Somebody may have cancelled the task as well: then that counts.
+        if not stopped or task.uncancel() > 0:
+            raise
+        raise StoppedByHand(stopped[0]) from None
+    finally:
+        execution.stop = None
 
 
 async def _expire(registry: Registry) -> None:

@@ -17,7 +17,8 @@
     ├── ExecutionError             -32002  422   any of an execution that did not end well
     │   ├── ExecutionFailed        -32002  422   the program failed; carries its Failure
     │   │   ├── TypesWrong         -32002  422   refused by the type check, before it ran
-    │   │   └── LimitExceeded      -32002  422   stopped at one of its limits, which it names
+    │   │   ├── LimitExceeded      -32002  422   stopped at one of its limits, which it names
+    │   │   └── ExecutionStopped   -32002  422   stopped by somebody else than who asked for it
     │   └── ExecutionTimeout       -32003  504   (a Timeout, too)
     ├── Timeout                    -32003  504
     │   └── ToolTimeout            -32003  504   (a ToolError, too)
@@ -160,6 +161,10 @@ class TypesWrong(ExecutionFailed):
 
 class LimitExceeded(ExecutionFailed):
     """The program was stopped at one of its limits, which the message names."""
+
+
+class ExecutionStopped(ExecutionFailed):
+    """The program was stopped by somebody else than the one who asked for it, and who has just waited for it."""
 
 
 class ToolFailed(ToolError):

@@ -6,6 +6,7 @@ Who checks the program, and which tools it may call, a session decides; how it i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from msgspec import Raw
@@ -69,8 +70,20 @@ class ProgramStopped(Exception):
         self.name, self.message = name, message
 
 
-Stop = Callable[[], None]
-"""Ends something that runs, soon."""
+class StoppedByHand(Exception):
+    """The program was stopped by somebody who could; says by whom."""
+
+
+Stop = Callable[[str], None]
+"""Ends something that runs, soon; given why, for those who wait for it."""
+
+Stoppable = Callable[["Execution"], AbstractContextManager[None]]
+"""Gives an execution its `stop` while the block runs, which then ends with `StoppedByHand`."""
+
+
+def unstoppable(execution: Execution) -> AbstractContextManager[None]:
+    """A `Stoppable` that gives no way to stop it."""
+    return nullcontext()
 
 
 @dataclass(slots=True)
@@ -79,7 +92,7 @@ class Execution:
 
     Args:
         key: Names it among the executions of all sessions; tells nothing of its session.
-        stop: Ends it, if whoever asked for it has said how.
+        stop: Ends it, while that can be done.
     """
 
     id: str

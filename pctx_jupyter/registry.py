@@ -15,9 +15,9 @@ from msgspec import Raw
 from . import errors, names
 from .check import Check
 from .editor import Editor
-from .execution import Execution, Run
+from .execution import Execution, Run, Stoppable, unstoppable
 from .scope import Layer
-from .session import Clock, Journal, Session
+from .session import Clock, Journal, Session, Sharing
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog
 from .trace import History
@@ -39,6 +39,7 @@ class Registry:
         run, settings, clock, check, editor: As each `Session` gets them.
         on_close: Hears of each session that is closed, once.
         now: Seconds since 1970.
+        stoppable: Lets others stop the sessions' programs.
 
     Attributes:
         history: The latest executions of all sessions.
@@ -55,11 +56,14 @@ class Registry:
         on_close: Callable[[Session], None] = lambda session: None,
         editor: Editor | None = None,
         now: Clock = lambda: 0.0,
+        stoppable: Stoppable = unstoppable,
     ) -> None:
+        self._stoppable = stoppable
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
         self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
+        self._sharing: dict[str, Sharing] = {}  # likewise
         self._agents: Session | None = None
         self.history = History(settings.history)
         self.watchers = Watchers()
@@ -79,6 +83,7 @@ class Registry:
         self._sessions[session.id] = session
         if kernel_id is not None:
             session.name = self._names.get(kernel_id)
+            session.sharing = self.sharing_of(kernel_id)
         self.watchers.tell("sessions")
         return session
 
@@ -119,9 +124,39 @@ class Registry:
         return known
 
     def forget_kernel(self, kernel_id: str) -> None:
-        """Free the name of a kernel that is no more."""
+        """Free the name of a kernel that is no more, and forget with whom it shared."""
+        self._sharing.pop(kernel_id, None)
         if self._names.pop(kernel_id, None) is not None:
             self.watchers.tell("sessions")
+
+    def share(self, session: Session, to: Sharing) -> None:
+        """Say who else may see a session's tools; for a kernel, its next connections included."""
+        if session.kernel_id is None:
+            session.share(to)
+        else:
+            self.share_kernel(session.kernel_id, to)
+
+    def share_kernel(self, kernel_id: str, to: Sharing) -> None:
+        """Say who else may see a kernel's tools, whether it is connected or not."""
+        self._sharing[kernel_id] = to
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.share(to)
+        self.watchers.tell("sessions")
+
+    def name_of(self, kernel_id: str) -> str | None:
+        """The namespace of a kernel's tools for others, if it has one."""
+        return self._names.get(kernel_id)
+
+    def sharing_of(self, kernel_id: str) -> Sharing:
+        """Who else may see a kernel's tools."""
+        return self._sharing.get(kernel_id, "agents")
+
+    @property
+    def kernels(self) -> list[str]:
+        """The kernels that are connected, or have a name."""
+        connected = (session.kernel_id for session in self if session.kernel_id is not None)
+        return list(dict.fromkeys([*self._names, *connected]))
 
     @property
     def named_kernels(self) -> list[str]:
@@ -160,6 +195,7 @@ class Registry:
             asked_by=asked_by,
             shared=self._shared_with,
             journal=self._journal,
+            stoppable=self._stoppable,
         )
 
     def _shared_with(self, asker: Session) -> Iterator[Layer]:

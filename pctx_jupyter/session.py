@@ -20,7 +20,17 @@ from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
 from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
-from .execution import Execution, Job, ProgramStopped, ProgramThrew, Run
+from .execution import (
+    Execution,
+    Job,
+    ProgramStopped,
+    ProgramThrew,
+    Run,
+    ServeCall,
+    Stoppable,
+    StoppedByHand,
+    unstoppable,
+)
 from .jsonrpc import NULL
 from .kept import Survey
 from .program import prepare
@@ -67,6 +77,7 @@ class Session:
         asked_by: Whose programs run in it.
         shared: What others offer to it, besides its own tools.
         journal: Where its executions are written down.
+        stoppable: Lets others stop its programs.
     """
 
     def __init__(
@@ -82,6 +93,7 @@ class Session:
         asked_by: AskedBy = "client",
         shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
         journal: Journal | None = None,
+        stoppable: Stoppable = unstoppable,
     ) -> None:
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.name: str | None = None
@@ -103,6 +115,7 @@ class Session:
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._stoppable = stoppable
         self._journal = journal or Journal(History(settings.history), lambda: 0.0, Watchers())
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
@@ -164,6 +177,7 @@ class Session:
             ExecutionFailed: The program failed; `LimitExceeded` when it was stopped at a limit, `TypesWrong` when its
                 types were wrong and it did not run.
             ExecutionTimeout: It ran too long.
+            ExecutionStopped: Somebody else stopped it.
             InvalidParams, ToolNotFound: The request is wrong; nothing ran.
             Busy, SandboxUnavailable: It could not start.
         """
@@ -194,8 +208,10 @@ class Session:
         failed: Failure | None = None
         try:
             began(execution)
-            checked = await self._check_types(execution, offered, inputs, typecheck, survey)
-            value = await self._run(job, lambda path, arguments: self._call(execution, path, arguments), execution.hear)
+            with self._stoppable(execution):
+                checked = await self._check_types(execution, offered, inputs, typecheck, survey)
+                serve: ServeCall = lambda path, arguments: self._call(execution, path, arguments)  # noqa: E731
+                value = await self._run(job, serve, execution.hear)
             state = "ok"
         except ProgramThrew as error:
             state, failed = "failed", diagnostics.failure(error.thrown, job.program)
@@ -203,6 +219,9 @@ class Session:
         except ProgramStopped as error:
             failed = Failure(error.name, error.message)
             raise errors.LimitExceeded(failed, **execution.output()) from None
+        except StoppedByHand as error:
+            failed = Failure("Stopped", f"Cannot finish execution: {error}")
+            raise errors.ExecutionStopped(failed, **execution.output()) from None
         except errors.ExecutionTimeout as error:
             failed = Failure("ExecutionTimeout", error.message)
             raise errors.ExecutionTimeout(error.seconds, **execution.output()) from None

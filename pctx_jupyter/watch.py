@@ -22,6 +22,9 @@ class Watchers:
     def __init__(self) -> None:
         self._hear: dict[object, Callable[[Change], None]] = {}
 
+    def __len__(self) -> int:
+        return len(self._hear)
+
     def add(self, hear: Callable[[Change], None]) -> Callable[[], None]:
         """Have a function told of every change, which must not wait; returns the way to end that."""
         key = object()

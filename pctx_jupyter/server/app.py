@@ -9,11 +9,13 @@ from jupyter_server.extension.application import ExtensionApp
 
 from ..traits import Pctx
 from .base import KERNELS, RUNNING
+from .changes import ChangesSocket
 from .editing import Complete, Declarations, Diagnostics, Hover, Signature
 from .kernels import KernelManager, KernelTokens
 from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
+from .state import ExecutionList, ExecutionStop, ExecutionTrace, Kernel, KernelList, KernelSharing
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -55,6 +57,13 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/signature", Signature),
                 (r"/pctx/api/diagnostics", Diagnostics),
                 (r"/pctx/api/declarations", Declarations),
+                (r"/pctx/api/kernels", KernelList),
+                (r"/pctx/api/kernels/(?P<kernel_id>[^/]+)", Kernel),
+                (r"/pctx/api/kernels/(?P<kernel_id>[^/]+)/sharing", KernelSharing),
+                (r"/pctx/api/executions", ExecutionList),
+                (r"/pctx/api/executions/(?P<id>[^/]+)", ExecutionTrace),
+                (r"/pctx/api/executions/(?P<id>[^/]+)/stop", ExecutionStop),
+                (r"/pctx/api/changes", ChangesSocket),
             ]
         )
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth import User
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import origin_matches_pat
 from tornado import web
 
-from .. import errors
+from .. import errors, wire
 from ..engine import Engine
 from .kernels import TOKEN_HEADER, KernelTokens
 from .running import RunningEngine
@@ -29,7 +30,9 @@ KERNELS = "pctx_kernel_tokens"
 """The web application's setting with the `KernelTokens`, or None when kernels do not run here."""
 
 RESOURCE = "pctx"
-"""What an authorizer is asked about; the actions are ``read`` and ``execute``."""
+"""What an authorizer is asked about; the actions are ``read``, ``write`` and ``execute``."""
+
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class PctxHandler(JupyterHandler):
@@ -77,6 +80,25 @@ class PctxHandler(JupyterHandler):
         """Refuse the request unless the one who asks may do this."""
         if not await self.may(action):
             raise web.HTTPError(HTTPStatus.FORBIDDEN, f"may not {action} {RESOURCE}")
+
+    async def demand_user(self, action: str) -> None:
+        """Refuse the request unless it is a user of the server who may do this: a kernel may not, whoever's it is."""
+        if self.kernel_id is not None:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, "a kernel's own token opens its own connection only")
+        await self.demand(action)
+
+    def read_body(self, kind: type[Body]) -> Body | None:
+        """The body; None when it is not of this kind, which has been answered then."""
+        try:
+            return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
+        except errors.InvalidParams as error:
+            self.refuse(error)
+            return None
+
+    def send(self, answer: object) -> None:
+        """Finish with JSON."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(answer))
 
     def refuse(self, error: errors.PctxError) -> None:
         """Answer with an error's status and message."""

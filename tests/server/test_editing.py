@@ -17,9 +17,9 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketHandler
 
 import pctx_jupyter
-from pctx_jupyter import errors, wire
+from pctx_jupyter import errors, trace, wire
 from pctx_jupyter.check import CheckJob
-from pctx_jupyter.server import editing
+from pctx_jupyter.server import editing, state
 from pctx_jupyter.server.app import PctxApp
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
@@ -308,25 +308,40 @@ SPECIFICATION = yaml.safe_load((Path(pctx_jupyter.__file__).parent / "server" / 
 def plain(schema: Any) -> Any:
     """A schema without what is there for people."""
     if isinstance(schema, dict):
-        return {key: plain(value) for key, value in schema.items() if key not in ("description", "title", "default")}
+        for_people = ("description", "title", "default")
+        return {
+            key: {name: plain(one) for name, one in value.items()} if key == "properties" else plain(value)
+            for key, value in schema.items()
+            if key not in for_people
+        }
     return [plain(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def as_written(route: str) -> str:
+    """A route's pattern, as OpenAPI has it."""
+    return re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", route)
 
 
 def test_every_route_is_written_down_with_its_methods(jp_serverapp: Any) -> None:
     (app,) = jp_serverapp.extension_manager.extension_apps["pctx_jupyter"]
     assert isinstance(app, PctxApp)
     routes = {
-        route[route.index("/pctx") :]: {m for m in ("get", "post", "put", "patch", "delete") if m in vars(handler)}
+        as_written(route[route.index("/pctx") :]): {
+            method for method in ("get", "post", "put", "patch", "delete") if method in vars(handler)
+        }
         for route, handler, *_ in app.handlers
         if "/pctx" in route and not issubclass(handler, WebSocketHandler) and "static" not in route
     }
     assert {path: set(found) - {"description"} for path, found in SPECIFICATION["paths"].items()} == routes
 
 
+STATE = [state.Kernels, state.Executions, state.Stopped, wire.Share, trace.Trace]
+
+
 def test_bodies_and_answers_are_written_down_as_they_are() -> None:
     structs = [editing.AskedOfCell, editing.AskedOfPlace, wire.Completed, wire.Explained, wire.ExplainedCall]
     _, components = msgspec.json.schema_components(
-        [*structs, wire.Diagnosed, wire.Declared], ref_template="#/components/schemas/{name}"
+        [*structs, wire.Diagnosed, wire.Declared, *STATE], ref_template="#/components/schemas/{name}"
     )
     written = SPECIFICATION["components"]["schemas"]
     assert {name: plain(written[name]) for name in components} == plain(components)

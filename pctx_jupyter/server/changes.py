@@ -1,0 +1,81 @@
+"""Tells whoever watches that something has changed, over a WebSocket: one word a frame, and what is new he asks for.
+
+Words are gathered: of each kind `FRAMES_PER_S` leave at most, however much happens; so nothing piles up for a reader
+that is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from jupyter_server.auth.decorator import ws_authenticated
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from ..engine import Engine
+from ..watch import Change
+from .base import PctxHandler
+
+FRAMES_PER_S = 4
+"""Frames about one kind of change a second: as often as a list that is read may change."""
+
+
+class Changed(msgspec.Struct):
+    """One frame."""
+
+    change: Change
+
+
+class ChangesSocket(PctxHandler, WebSocketHandler):
+    """``pctx/api/changes``: nothing is read from it."""
+
+    _engine: Engine
+    _leave: Callable[[], None] | None = None
+
+    ping_interval = 30
+    ping_timeout = 30
+    max_message_size = 1 << 10
+
+    @ws_authenticated
+    async def get(self, *args: str, **kwargs: str) -> None:
+        """Shake hands with a user who may read."""
+        await self.demand_user("read")
+        self._engine = await self.open_engine()
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Begin to listen."""
+        self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds told of lately
+        self._waiting: set[Change] = set()  # those of them that have changed again since
+        self._leave = self._engine.registry.watchers.add(self._hear)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Nothing is asked here."""
+
+    def on_close(self) -> None:
+        """Listen no more."""
+        if self._leave is not None:
+            self._leave()
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def _hear(self, change: Change) -> None:
+        if change in self._timers:
+            self._waiting.add(change)
+        else:
+            self._tell(change)
+
+    def _tell(self, change: Change) -> None:
+        """Tell it now, and then not for a while."""
+        self._waiting.discard(change)
+        self._timers[change] = asyncio.get_running_loop().call_later(1 / FRAMES_PER_S, self._rest, change)
+        try:
+            self.write_message(msgspec.json.encode(Changed(change)))
+        except WebSocketClosedError:
+            return
+
+    def _rest(self, change: Change) -> None:
+        del self._timers[change]
+        if change in self._waiting:
+            self._tell(change)

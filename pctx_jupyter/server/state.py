@@ -1,0 +1,235 @@
+"""What goes on, over plain HTTP: the kernels and their tools, and the latest executions, for JupyterLab's panel.
+
+Users of the server see all of it; a kernel's own token opens nothing here. ``openapi.yaml`` says the rest. What has
+changed since, `changes` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+
+import msgspec
+from jupyter_core.utils import ensure_async
+from tornado import web
+
+from .. import typegen, wire
+from ..registry import Registry
+from ..result import Failure
+from ..session import Session, Sharing
+from ..tools import AskedBy, Tool
+from ..trace import State, Trace
+from .base import PctxHandler
+
+MOST_TITLE = 120
+"""Characters of an execution's title, and of its error in a list."""
+MOST_TOOLS = 500
+"""Tools in one answer: writing their signatures takes a turn of the loop that all share."""
+MOST_DESCRIPTION = 1_000
+"""Characters of a tool's description in a list."""
+
+
+class ToolState(msgspec.Struct):
+    """One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may see it."""
+
+    path: str
+    shared_as: str | None
+    signature: str
+    description: str
+    effects: bool | None
+
+
+class KernelState(msgspec.Struct, omit_defaults=True):
+    """One kernel. `name` is the namespace that others see, `path` its notebook.
+
+    `version` changes with its tools. A kernel that is not `connected` was, and may come back. `tools` are only there
+    where one kernel is asked for: 500 at most, the first of them number `start`.
+    """
+
+    kernel_id: str
+    name: str | None
+    path: str | None
+    connected: bool
+    sharing: Sharing
+    tool_count: int
+    version: int
+    start: int = 0
+    tools: list[ToolState] | None = None
+
+
+class Kernels(msgspec.Struct):
+    """The kernels that are, or were, connected."""
+
+    kernels: list[KernelState]
+
+
+class ExecutionState(msgspec.Struct):
+    """One execution, in few words. `title` is its first line of code, `error` the beginning of what went wrong."""
+
+    id: str
+    title: str
+    asked_by: AskedBy
+    notebook: str | None
+    kernel_id: str | None
+    state: State
+    started_at: float
+    duration_s: float | None
+    calls: int
+    failed_calls: int
+    error: str | None
+
+
+class Executions(msgspec.Struct):
+    """The latest executions, the last one first."""
+
+    executions: list[ExecutionState]
+
+
+class Stopped(msgspec.Struct):
+    """Result of ``stop``."""
+
+    stopped: bool = True
+
+
+def tools_of(session: Session, start: int) -> Iterator[ToolState]:
+    """The tools of a session from number `start` on, in the order in which they were registered."""
+    shared: Iterator[Tool] = iter(())
+    if session.name is not None and session.serve_others is not None:
+        shared = iter(session.shared.under(session.name, session.serve_others, is_own=False))
+    both = ((tool, next(shared, None) if tool.share else None) for tool in session.catalog)
+    for tool, as_others_see in islice(both, start, start + MOST_TOOLS):
+        yield ToolState(
+            tool.path,
+            as_others_see.path if as_others_see is not None else None,
+            typegen.signature(tool),
+            tool.description.strip().partition("\n\n")[0][:MOST_DESCRIPTION],
+            tool.effects,
+        )
+
+
+def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: int | None = None) -> KernelState:
+    """How a kernel does, with its tools from number `start` on; one that is not connected has none."""
+    session = registry.of_kernel(kernel_id)
+    return KernelState(
+        kernel_id,
+        registry.name_of(kernel_id),
+        paths.get(kernel_id),
+        connected=session is not None,
+        sharing=registry.sharing_of(kernel_id),
+        tool_count=len(session.catalog) if session is not None else 0,
+        version=session.catalog.version if session is not None else 0,
+        start=start or 0,
+        tools=None if start is None else list(tools_of(session, start)) if session is not None else [],
+    )
+
+
+def execution_of(trace: Trace) -> ExecutionState:
+    """A trace, in few words."""
+    title = next((line.strip() for line in trace.code.splitlines() if line.strip()), "")
+    error = None if trace.error is None else Failure(trace.error.name, trace.error.message).text()
+    return ExecutionState(
+        trace.id,
+        title[:MOST_TITLE],
+        trace.asked_by,
+        trace.notebook,
+        trace.kernel_id,
+        trace.state,
+        trace.started_at,
+        trace.duration_s,
+        trace.calls_in_all,
+        trace.failed_calls,
+        error and error.partition("\n")[0][:MOST_TITLE],
+    )
+
+
+class _State(PctxHandler):
+    """What all of these need."""
+
+    async def registry(self) -> Registry:
+        """The sessions of this server's engine."""
+        return (await self.open_engine()).registry
+
+    async def paths(self) -> dict[str, str]:
+        """The notebooks of this server, by kernel."""
+        manager: Any = self.session_manager
+        found = await ensure_async(manager.list_sessions())
+        return {
+            one["kernel"]["id"]: str(one["path"]).encode(errors="replace").decode() for one in found if one["kernel"]
+        }
+
+
+class KernelList(_State):
+    """``GET pctx/api/kernels``: all of them, without their tools."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        await self.demand_user("read")
+        registry, paths = await self.registry(), await self.paths()
+        self.send(Kernels([kernel_of(registry, kernel_id, paths) for kernel_id in registry.kernels]))
+
+
+class Kernel(_State):
+    """``GET pctx/api/kernels/{kernel_id}?start=…``: one of them, with some of its tools."""
+
+    @web.authenticated
+    async def get(self, kernel_id: str) -> None:
+        await self.demand_user("read")
+        registry, paths = await self.registry(), await self.paths()
+        if kernel_id not in registry.kernels:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this kernel: it is not connected to pctx")
+        start = self.get_query_argument("start", "0")
+        if not (start.isascii() and start.isdecimal() and len(start) < 10):
+            raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot show this kernel: start must be a number from 0 on")
+        self.send(kernel_of(registry, kernel_id, paths, int(start)))
+
+
+class KernelSharing(_State):
+    """``PUT pctx/api/kernels/{kernel_id}/sharing``: say who may see its tools."""
+
+    @web.authenticated
+    async def put(self, kernel_id: str) -> None:
+        await self.demand_user("write")
+        registry, paths = await self.registry(), await self.paths()
+        wanted = self.read_body(wire.Share)
+        if wanted is None:
+            return
+        if kernel_id not in registry.kernels:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot share its tools: this kernel is not connected to pctx")
+        registry.share_kernel(kernel_id, wanted.to)
+        self.send(kernel_of(registry, kernel_id, paths))
+
+
+class ExecutionList(_State):
+    """``GET pctx/api/executions``: the latest ones, in few words."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        await self.demand_user("read")
+        self.send(Executions([execution_of(trace) for trace in (await self.registry()).history]))
+
+
+class ExecutionTrace(_State):
+    """``GET pctx/api/executions/{id}``: all that is kept of one."""
+
+    @web.authenticated
+    async def get(self, id: str) -> None:
+        await self.demand_user("read")
+        trace = (await self.registry()).history.get(id)
+        if trace is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this execution: it is no longer kept")
+        self.send(trace)
+
+
+class ExecutionStop(_State):
+    """``POST pctx/api/executions/{id}/stop``: end one that runs."""
+
+    @web.authenticated
+    async def post(self, id: str) -> None:
+        await self.demand_user("execute")
+        execution = (await self.registry()).running(id)
+        if execution is None or execution.stop is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot stop this execution: it does not run")
+        execution.stop("somebody stopped it by hand, in JupyterLab or over HTTP")
+        self.send(Stopped())
