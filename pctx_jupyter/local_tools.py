@@ -127,7 +127,8 @@ class LocalTools:
             case wire.DECLARATIONS:
                 return assist.declarations(self.session)
             case wire.SHARE:
-                self._registry.share(self.session, wire.read(params, wire.Share, method).to)
+                if params is not None:
+                    self._registry.share(self.session, wire.read(params, wire.Share, method).to)
                 return wire.Shared(self.session.sharing, self.session.name)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 

@@ -63,6 +63,7 @@ class Registry:
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
         self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
+        self._wanted: dict[str, str] = {}  # what those names were made of
         self._sharing: dict[str, Sharing] = {}  # likewise
         self._agents: Session | None = None
         self.history = History(settings.history)
@@ -114,9 +115,11 @@ class Registry:
         taken = {name for id, name in self._names.items() if id != kernel_id}
         taken |= {"Notebook", *(tool.namespace_name for tool in self.upstreams)}
         known = self._names.get(kernel_id)
-        if known is None or known in taken or known.rstrip("0123456789") != base.rstrip("0123456789"):
+        if known is None or known in taken or self._wanted[kernel_id] != base:
             known = next(name for name in _numbered(base) if name not in taken)
-        self._names[kernel_id] = known
+        if known == self._names.get(kernel_id):
+            return known
+        self._names[kernel_id], self._wanted[kernel_id] = known, base
         for session in self:
             if session.kernel_id == kernel_id:
                 session.name = known
@@ -126,6 +129,7 @@ class Registry:
     def forget_kernel(self, kernel_id: str) -> None:
         """Free the name of a kernel that is no more, and forget with whom it shared."""
         self._sharing.pop(kernel_id, None)
+        self._wanted.pop(kernel_id, None)
         if self._names.pop(kernel_id, None) is not None:
             self.watchers.tell("sessions")
 

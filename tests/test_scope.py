@@ -72,6 +72,24 @@ def test_a_renamed_notebook_is_known_by_its_new_name() -> None:
     assert paths(one.agents()) == ["SalesReport.load"]
 
 
+def test_a_number_in_a_notebooks_name_is_part_of_it() -> None:
+    one = registry()
+    notebook(one, "k1", "Sales2025")
+    assert one.name_kernel("k1", "Sales2026") == "Sales2026"
+    notebook(one, "k2", "Sales2026")
+    assert one.name_kernel("k2", "Sales2026") == "Sales20262"
+
+
+def test_with_whom_a_kernel_shares_outlives_its_connection_but_not_the_kernel() -> None:
+    one = registry()
+    one.share(notebook(one, "k1", "sales", Tool("Notebook", "load")), "nobody")
+    one.close(one.of_kernel("k1"))  # type: ignore[arg-type]  # it is there
+    notebook(one, "k1", "sales", Tool("Notebook", "load"))
+    assert paths(one.agents()) == []
+    one.forget_kernel("k1")
+    assert one.open("k1").sharing == "agents"
+
+
 def test_a_name_is_free_again_when_its_kernel_is_forgotten() -> None:
     one = registry()
     one.close(notebook(one, "k1", "sales"))

@@ -14,7 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -26,6 +26,9 @@ from ..channel import Channel, Hear, Serve
 from ..settings import Settings
 from . import socket
 from .failures import execution_error
+
+if TYPE_CHECKING:
+    from ..session import Sharing
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +156,8 @@ class PctxClient:
         output_schema: rpc.Json = None,
         *,
         replace: bool = False,
+        share: bool = True,
+        effects: bool | None = None,
     ) -> None:
         """Offer a function to this session's programs.
 
@@ -162,12 +167,14 @@ class PctxClient:
             description: What it does, for people and models.
             input_schema, output_schema: JSON Schema of its arguments and of its result.
             replace: Whether it may take the place of a tool of that name.
+            share: Whether others may see it, as far as this session's tools are shared at all (`share`).
+            effects: Whether it changes something outside; None: nobody says.
 
         Raises:
             ToolExists: There is one of that name, and `replace` is false.
             InvalidParams: The name cannot be used.
         """
-        asked = wire.RegisterTool(namespace, name, description, input_schema, output_schema, replace)
+        asked = wire.RegisterTool(namespace, name, description, input_schema, output_schema, replace, share, effects)
         await self._register(_Offer(asked, _calling(callback), callback))
 
     async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
@@ -178,6 +185,16 @@ class PctxClient:
         """Withdraw a tool; raises `ToolNotFound` when there is none of that name."""
         await self._call(wire.UNREGISTER_TOOL, wire.UnregisterTool(namespace, name))
         self._offers.pop(f"{namespace}.{name}", None)
+
+    async def share(self, to: Sharing | None = None) -> wire.Shared:
+        """Say who else may see this session's tools; returns how it is then, and the name under which others see them.
+
+        Only a kernel's session is seen by others.
+
+        Args:
+            to: ``everyone`` are agents and other notebooks; None: nothing changes.
+        """
+        return await self._ask(wire.SHARE, None if to is None else wire.Share(to), wire.Shared)
 
     async def list_functions(self) -> list[dict[str, Any]]:
         """List the tools that a program of this session can call: name, description, schemas."""

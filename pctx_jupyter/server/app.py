@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..registry import Registry
 from ..traits import Pctx
-from .base import KERNELS, RUNNING
+from .base import KERNELS, NAMES, RUNNING
 from .changes import ChangesSocket
 from .editing import Complete, Declarations, Diagnostics, Hover, Signature
 from .kernels import KernelManager, KernelTokens
+from .naming import NotebookNames, SessionManager
 from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
@@ -41,7 +43,11 @@ class PctxApp(ExtensionApp):
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
         is_local = not server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)
-        self.settings[KERNELS] = KernelTokens(manager, lambda: server.connection_url) if is_local else None
+        tokens = KernelTokens(manager, lambda: server.connection_url) if is_local else None
+        self.settings[KERNELS], self.settings[NAMES] = tokens, None
+        if tokens is not None:
+            sessions = cast("SessionManager", server.session_manager)
+            self.settings[NAMES] = NotebookNames(sessions, self._registry, tokens.is_alive)
 
     def initialize_handlers(self) -> None:
         """Add our routes below the server's base URL."""
@@ -75,6 +81,10 @@ class PctxApp(ExtensionApp):
         """Programs that run now: a server with some is not idle."""
         engine = self._running.engine
         return sum(len(session.executions) for session in engine.registry) or None if engine is not None else None
+
+    def _registry(self) -> Registry | None:
+        engine = self._running.engine
+        return None if engine is None else engine.registry
 
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""

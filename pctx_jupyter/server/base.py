@@ -29,6 +29,9 @@ RUNNING = "pctx_running_engine"
 KERNELS = "pctx_kernel_tokens"
 """The web application's setting with the `KernelTokens`, or None when kernels do not run here."""
 
+NAMES = "pctx_notebook_names"
+"""The web application's setting with the `NotebookNames`, or None when kernels do not run here."""
+
 RESOURCE = "pctx"
 """What an authorizer is asked about; the actions are ``read``, ``write`` and ``execute``."""
 

@@ -59,9 +59,10 @@ class KernelTokens:
         for kernel_id, known in self._tokens.items():
             if hmac.compare_digest(given, known.encode()):
                 found = kernel_id
-        return found if found is not None and self._is_alive(found) else None
+        return found if found is not None and self.is_alive(found) else None
 
-    def _is_alive(self, kernel_id: str) -> bool:
+    def is_alive(self, kernel_id: str) -> bool:
+        """Whether the server has this kernel, or is starting it."""
         return kernel_id in self._starting or kernel_id in self._manager
 
     async def _start_kernel(self, **kwargs: Any) -> str:
@@ -69,7 +70,7 @@ class KernelTokens:
         kwargs["kernel_id"] = kernel_id
         if kernel_id in self._manager:  # a request for one that runs already
             return await ensure_async(self._start(**kwargs))
-        self._tokens = {id: token for id, token in self._tokens.items() if self._is_alive(id)}
+        self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
         token = self._tokens[kernel_id] = secrets.token_urlsafe(32)
         ours = {URL: self._url(), TOKEN: token, KERNEL_ID: kernel_id}
         kwargs["env"] = {**(kwargs.get("env") or os.environ), **ours}

@@ -19,7 +19,8 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from .. import errors
 from ..channel import Channel
 from ..engine import Engine
-from .base import RUNNING, PctxHandler
+from .base import NAMES, RUNNING, PctxHandler
+from .naming import NotebookNames
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,9 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         """Shake hands with whoever may execute."""
         await self.demand("execute")
         self._engine = await self.open_engine()
+        names: NotebookNames | None = self.settings[NAMES]
+        if self.kernel_id is not None and names is not None:
+            await names.name(self.kernel_id)
         await super().get(*args, **kwargs)
 
     def open(self, *args: str, **kwargs: str) -> None:

@@ -1,0 +1,108 @@
+"""Names of notebooks' tools: the real server, its session and kernel managers, real kernels; the clients are ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from pctx_jupyter.client import PctxClient
+from pctx_jupyter.registry import Registry
+from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
+from pctx_jupyter.server.naming import NotebookNames
+from pctx_jupyter.server.running import RunningEngine
+from pctx_jupyter.settings import Settings
+from tests.fakes import FakeClock, FakeSandbox
+
+Fetch = Callable[..., Awaitable[Any]]
+
+
+class Notebooks:
+    """Notebooks open on a server, by path, and the connections of their kernels."""
+
+    def __init__(self, fetch: Fetch, manager: Any, url: str) -> None:
+        self._fetch, self._manager, self._url = fetch, manager, url
+
+    async def open(self, path: str, kind: str = "notebook", kernel_id: str | None = None) -> dict[str, Any]:
+        """Open a notebook (or something else), with a kernel of its own or one that is there; returns its session."""
+        kernel = {"name": "python3"} if kernel_id is None else {"id": kernel_id}
+        asked = {"path": path, "name": path.rpartition("/")[2], "type": kind, "kernel": kernel}
+        session: dict[str, Any] = json.loads((await self._fetch("api", "sessions", method="POST", **_body(asked))).body)
+        return session
+
+    async def rename(self, session: dict[str, Any], path: str) -> None:
+        await self._fetch("api", "sessions", session["id"], method="PATCH", **_body({"path": path}))
+
+    def connect(self, kernel_id: str) -> PctxClient:
+        """A connection as the kernel's own."""
+        environment = psutil.Process(self._manager.get_kernel(kernel_id).provisioner.pid).environ()
+        return PctxClient(self._url + "local-tools", headers={TOKEN_HEADER: environment[TOKEN]}, reconnect=False)
+
+
+def _body(content: object) -> dict[str, Any]:
+    return {"body": json.dumps(content)}
+
+
+@pytest.fixture
+def notebooks(jp_fetch: Fetch, jp_serverapp: Any, url: str) -> Notebooks:
+    return Notebooks(jp_fetch, jp_serverapp.kernel_manager, url)
+
+
+async def name_of(client: PctxClient) -> str | None:
+    return (await client.share()).name
+
+
+async def test_a_kernels_tools_have_its_notebooks_name_and_follow_when_it_is_renamed(notebooks: Notebooks) -> None:
+    session = await notebooks.open("reports/sales report.ipynb")
+    async with notebooks.connect(session["kernel"]["id"]) as client:
+        assert await name_of(client) == "SalesReport"
+        await notebooks.rename(session, "old/sales report 2.ipynb")
+        assert await name_of(client) == "SalesReport2"
+        await notebooks.rename(session, "🎉.ipynb")
+        assert await name_of(client) == "u1f389"
+
+
+async def test_two_notebooks_of_one_name_are_told_apart_until_one_is_gone(
+    notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
+) -> None:
+    first, second = [await notebooks.open(f"{folder}/sales.ipynb") for folder in "ab"]
+    async with notebooks.connect(first["kernel"]["id"]) as one, notebooks.connect(second["kernel"]["id"]) as other:
+        assert [await name_of(one), await name_of(other)] == ["Sales", "Sales2"]
+    await jp_fetch("api", "sessions", first["id"], method="DELETE")
+    third = await notebooks.open("c/sales.ipynb")
+    async with notebooks.connect(third["kernel"]["id"]) as one:
+        assert await name_of(one) == "Sales"
+    assert running.engine is not None
+    assert sorted(running.engine.registry.named_kernels) == sorted([second["kernel"]["id"], third["kernel"]["id"]])
+
+
+async def test_a_kernel_without_a_notebook_has_a_name_too_and_takes_a_notebooks_when_it_gets_one(
+    notebooks: Notebooks, jp_fetch: Fetch
+) -> None:
+    started = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}")).body)
+    async with notebooks.connect(started["id"]) as client:
+        assert await name_of(client) == "Kernel"
+        await notebooks.open("console-1-7d3f", kind="console", kernel_id=started["id"])
+        assert await name_of(client) == "Console"
+        await notebooks.open("sales.ipynb", kernel_id=started["id"])
+        assert await name_of(client) == "Sales"
+
+
+async def test_a_session_manager_that_fails_costs_a_name_and_no_more() -> None:
+    class Broken:
+        async def save_session(self) -> str:
+            return "saved"
+
+        async def update_session(self) -> None: ...
+        async def list_sessions(self) -> list[dict[str, Any]]:
+            raise OSError("the database is locked")
+
+    registry, broken = Registry(FakeSandbox(), Settings(), FakeClock()), Broken()
+    names = NotebookNames(broken, lambda: registry, lambda kernel_id: True)
+    session = registry.open("k1")
+    await names.name("k1")
+    assert session.name == "Kernel"
+    assert await broken.save_session() == "saved"
