@@ -17,7 +17,7 @@ from .naming import NotebookNames, SessionManager
 from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
-from .state import ExecutionList, ExecutionStop, ExecutionTrace, Kernel, KernelList, KernelSharing
+from .state import ClientConfigList, ExecutionList, ExecutionStop, ExecutionTrace, Kernel, KernelList, KernelSharing
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -69,6 +69,7 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/executions", ExecutionList),
                 (r"/pctx/api/executions/(?P<id>[^/]+)", ExecutionTrace),
                 (r"/pctx/api/executions/(?P<id>[^/]+)/stop", ExecutionStop),
+                (r"/pctx/api/client-config", ClientConfigList),
                 (r"/pctx/api/changes", ChangesSocket),
             ]
         )

@@ -15,7 +15,7 @@ import msgspec
 from jupyter_core.utils import ensure_async
 from tornado import web
 
-from .. import typegen, wire
+from .. import mcp_clients, typegen, wire
 from ..registry import Registry
 from ..result import Failure
 from ..session import Session, Sharing
@@ -144,6 +144,21 @@ def execution_of(trace: Trace) -> ExecutionState:
     )
 
 
+class ClientConfig(msgspec.Struct):
+    """What to paste where, so that an MCP client reaches this server; `text` holds the server's token."""
+
+    client: str
+    title: str
+    place: str
+    text: str
+
+
+class ClientConfigs(msgspec.Struct):
+    """One for each MCP client that is known."""
+
+    clients: list[ClientConfig]
+
+
 class _State(PctxHandler):
     """What all of these need."""
 
@@ -233,3 +248,27 @@ class ExecutionStop(_State):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot stop this execution: it does not run")
         execution.stop("somebody stopped it by hand, in JupyterLab or over HTTP")
         self.send(Stopped())
+
+
+class ClientConfigList(PctxHandler):
+    """``GET pctx/api/client-config``: what MCP clients need to reach this server."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        # Whoever opens JupyterLab is given the token with its page; one who may not run programs, not by us.
+        await self.demand_user("execute")
+        token: str = getattr(self.identity_provider, "token", "")
+        there = mcp_clients.Endpoint.of(f"{self.request.protocol}://{self.request.host}{self.base_url}", token)
+        wanted = self.get_query_argument("client", None)
+        if wanted is not None and wanted not in mcp_clients.CLIENTS:
+            known = ", ".join(mcp_clients.CLIENTS)
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, f"Cannot configure this client: the known ones are {known}")
+        self.send(
+            ClientConfigs(
+                [
+                    ClientConfig(name, client.title, client.place, client.write(there))
+                    for name, client in mcp_clients.CLIENTS.items()
+                    if wanted in (None, name)
+                ]
+            )
+        )

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
+from pctx_jupyter.mcp_clients import CLIENTS
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
@@ -235,6 +236,23 @@ async def test_a_stop_and_a_withdrawal_at_once_are_a_withdrawal(running: Running
         await run
 
 
+# clients
+
+
+async def test_a_clients_configuration_is_that_of_the_command(
+    ask: Ask, jp_http_port: int, jp_base_url: str, jp_auth_header: Headers
+) -> None:
+    status, found = await ask("client-config")
+    assert status == 200 and [one["client"] for one in found["clients"]] == list(CLIENTS)
+    (cursor,) = (await ask("client-config?client=cursor"))[1]["clients"]
+    said = json.loads(cursor["text"])["mcpServers"]["pctx"]
+    # As the one who asks has reached it: behind a proxy nobody else knows that.
+    assert said["url"] == f"http://127.0.0.1:{jp_http_port}{jp_base_url}pctx/mcp"
+    assert said["headers"]["Authorization"].removeprefix("Bearer ") in jp_auth_header["Authorization"]
+    status, answer = await ask("client-config?client=emacs")
+    assert status == 404 and "cursor" in answer["message"]
+
+
 # changes
 
 
@@ -287,6 +305,7 @@ async def test_a_kernels_own_token_opens_nothing_here(kernel: Any, kernel_token:
             assert (await ask(path, headers=kernel_token))[0] == 403
         assert (await ask("kernels/k1/sharing", "PUT", {"to": "everyone"}, kernel_token))[0] == 403
         assert (await ask("executions/x/stop", "POST", None, kernel_token))[0] == 403
+        assert (await ask("client-config", headers=kernel_token))[0] == 403
         with pytest.raises(InvalidStatus):
             async with watch(kernel_token):
                 raise AssertionError("was let in")
@@ -295,6 +314,7 @@ async def test_a_kernels_own_token_opens_nothing_here(kernel: Any, kernel_token:
 async def test_each_needs_its_own_right(kernel: Any, ask: Ask, watch: Any) -> None:
     async with kernel():
         Whim.denied = {"write", "execute"}
+        assert (await ask("client-config"))[0] == 403
         assert [(await ask(path))[0] for path in READS] == [200, 200, 200, 404]
         assert (await ask("kernels/k1/sharing", "PUT", {"to": "everyone"}))[0] == 403
         assert (await ask("executions/x/stop", "POST"))[0] == 403

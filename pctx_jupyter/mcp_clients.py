@@ -1,0 +1,87 @@
+"""MCP clients: what to paste where, so that one reaches a running server. Text to text.
+
+Who prints it (the command, JupyterLab's panel) knows the server; which of its secrets may stand in there is decided
+there, too.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server's MCP endpoint is, and what lets in.
+
+    Args:
+        name: What the client calls the server.
+        url: The endpoint's.
+        headers: What it sends with each request.
+    """
+
+    name: str
+    url: str
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, server_url: str, token: str, name: str = "pctx") -> Endpoint:
+        """The endpoint of a server by its base URL, which ends with ``/``; token "": it needs none."""
+        return cls(name, f"{server_url}pctx/mcp", {"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _claude_code(there: Endpoint) -> str:
+    words = ["claude", "mcp", "add", "--transport", "http", there.name, there.url]
+    for name, value in there.headers.items():
+        words += ["--header", f"{name}: {value}"]
+    return shlex.join(words)
+
+
+def _claude(there: Endpoint) -> str:
+    """Claude Desktop starts a program: ours, which finds the server and its token by itself at each start."""
+    port = urlsplit(there.url).port
+    arguments = ["-m", "pctx_jupyter", "mcp", "serve", "--stdio", *(["--port", str(port)] if port else ["--server"])]
+    return _json({"mcpServers": {there.name: {"command": sys.executable, "args": arguments}}})
+
+
+def _cursor(there: Endpoint) -> str:
+    return _json({"mcpServers": {there.name: {"url": there.url, "headers": there.headers}}})
+
+
+def _vscode(there: Endpoint) -> str:
+    return _json({"servers": {there.name: {"type": "http", "url": there.url, "headers": there.headers}}})
+
+
+def _jupyter_ai(there: Endpoint) -> str:
+    headers = [{"name": name, "value": value} for name, value in there.headers.items()]
+    return _json({"mcp_servers": [{"type": "http", "name": there.name, "url": there.url, "headers": headers}]})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An MCP client: what it is called, where its configuration goes, and how that is written."""
+
+    title: str
+    place: str
+    write: Callable[[Endpoint], str]
+
+
+CLIENTS = {
+    "claude-code": Client("Claude Code", "run this in your project's folder", _claude_code),
+    "claude": Client(
+        "Claude Desktop",
+        "add this to claude_desktop_config.json (Settings, Developer, Edit Config) and start it anew",
+        _claude,
+    ),
+    "cursor": Client("Cursor", "add this to .cursor/mcp.json in your project, or to ~/.cursor/mcp.json", _cursor),
+    "vscode": Client("VS Code", "add this to .vscode/mcp.json in your project", _vscode),
+    "jupyter-ai": Client("Jupyter AI", "add this to .jupyter/mcp_settings.json in your project", _jupyter_ai),
+}
