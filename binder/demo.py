@@ -1,8 +1,8 @@
-"""Run the tour in a kernel of a real Jupyter server and print every cell with its output.
+"""Run a notebook of this folder in a kernel of a real Jupyter server and print every cell with its output.
 
-Starts a server with the extension on a free port, opens ``tour.ipynb`` in it as a browser would (a session of its own,
-messages over the kernel's WebSocket), prints what each cell says, stops the server, and tells how to open the tour in
-JupyterLab. Exits with 1 when a cell fails that the notebook does not expect to fail (the tag ``raises-exception``).
+``python binder/demo.py [NOTEBOOK]``, the tour if none is named. Starts a server with the extension on a free port, opens
+the notebook in it as a browser would (a session of its own, messages over the kernel's WebSocket), prints what each cell
+says, stops the server, and tells how to open it in JupyterLab. Exits with 1 when a cell fails that the notebook does not expect to fail (the tag ``raises-exception``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import nbformat
 from websockets.asyncio.client import ClientConnection, connect
 
 HERE = Path(__file__).parent
-TOUR = HERE / "tour.ipynb"
+TOUR = "tour.ipynb"
 START_S = 60
 """Seconds a server may take to come up on a slow machine."""
 CELL_S = 120
@@ -126,11 +126,11 @@ def text_of(message: dict[str, Any]) -> str:
     return ""
 
 
-async def run_tour(server: Server) -> bool:
-    """Run every cell of the tour and print it; True when all went as the notebook expects."""
+async def run_notebook(server: Server, name: str) -> bool:
+    """Run every cell of a notebook and print it; True when all went as the notebook expects."""
     opened = server.ask(
         "/api/sessions",
-        {"path": TOUR.name, "name": TOUR.name, "type": "notebook", "kernel": {"name": "python3"}},
+        {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}},
     )
     session = uuid.uuid4().hex
     url = f"{server.url.replace('http', 'ws', 1)}/api/kernels/{opened['kernel']['id']}/channels?session_id={session}"
@@ -138,7 +138,7 @@ async def run_tour(server: Server) -> bool:
     async with connect(
         url, additional_headers={"Authorization": f"token {server.token}"}, max_size=None, proxy=None
     ) as kernel:
-        for cell in nbformat.read(TOUR, as_version=4).cells:
+        for cell in nbformat.read(HERE / name, as_version=4).cells:
             if cell.cell_type == "markdown":
                 print("\n" + textwrap.indent(cell.source, "  ") + "\n")
                 continue
@@ -156,10 +156,11 @@ async def run_tour(server: Server) -> bool:
 
 def main() -> int:
     """Run the demo; returns the exit status."""
+    name = sys.argv[1] if len(sys.argv) > 1 else TOUR
     with running_server() as server:
-        ok = asyncio.run(run_tour(server))
+        ok = asyncio.run(run_notebook(server, name))
     if ok:
-        print("That was binder/tour.ipynb, run in a kernel of a Jupyter server with pctx.")
+        print(f"That was binder/{name}, run in a kernel of a Jupyter server with pctx.")
         print("Open it in JupyterLab and change a cell:  make lab")
     return 0 if ok else 1
 
