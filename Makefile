@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab test test-clients lint types bench clean
+.PHONY: demo lab lab-build test test-clients lint types bench clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -12,7 +12,12 @@ demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real
 lab: $(VENV)/demo.installed       ## open the tour in JupyterLab
 	$(BIN)/jupyter lab --ServerApp.root_dir=binder binder/tour.ipynb
 
+lab-build: $(VENV)/test.installed ## build the JupyterLab extension if its sources changed, and let .venv's JupyterLab use it from here
+	$(BIN)/python hatch_build.py
+	$(BIN)/jupyter-builder develop --overwrite .
+
 test: $(VENV)/test.installed      ## everything that is tested
+	$(BIN)/python hatch_build.py jlpm test
 	$(BIN)/python -m pytest
 
 test-clients: $(VENV)/test.installed  ## the Python clients against a real server, started and stopped here
@@ -21,6 +26,7 @@ test-clients: $(VENV)/test.installed  ## the Python clients against a real serve
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	cd pctx_jupyter/sandbox/runtime && $(CURDIR)/$(BIN)/deno fmt --check . && $(CURDIR)/$(BIN)/deno lint .
+	$(BIN)/python hatch_build.py jlpm lint
 
 types: $(VENV)/test.installed
 	$(BIN)/mypy
@@ -41,4 +47,4 @@ $(VENV)/test.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis labextension/lib labextension/node_modules

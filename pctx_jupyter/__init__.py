@@ -33,6 +33,11 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     return [{"module": "pctx_jupyter", "app": PctxApp}]
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell JupyterLab where a checkout has its part."""
+    return [{"src": "labextension", "dest": "pctx-jupyter"}]
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics: ``%load_ext pctx_jupyter``."""
     from .kernel.magics import load

@@ -1,0 +1,53 @@
+/**
+ * The language of a `%%pctx` cell: Python in the magic line, TypeScript below it.
+ *
+ * Both come from JupyterLab's own registry, so that nothing is bundled and colours are those of all other cells. What
+ * follows the language under the cursor (comments, indentation, brackets, folding) follows by itself.
+ */
+
+import { LanguageSupport, LRLanguage } from '@codemirror/language';
+import type { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
+import { parseMixed } from '@lezer/common';
+
+import { HEAD, programStart } from './magic';
+
+/** A MIME type of our own, by which JupyterLab's editors find the language. */
+export const PCTX_MIME = 'text/x-pctx';
+
+/** Make it known to a registry; it is loaded when the first cell needs it. */
+export function addLanguage(registry: IEditorLanguageRegistry): void {
+  registry.addLanguage({
+    name: 'pctx',
+    displayName: 'TypeScript (%%pctx)',
+    mime: PCTX_MIME,
+    load: async () => {
+      const [python, typescript] = await Promise.all([load(registry, 'ipython'), load(registry, 'TypeScript')]);
+      return mixed(python, typescript);
+    }
+  });
+}
+
+async function load(registry: IEditorLanguageRegistry, name: string): Promise<LanguageSupport> {
+  const support = (await registry.getLanguage(name))?.support;
+  if (!(support instanceof LanguageSupport)) {
+    throw new Error(`Cannot colour %%pctx cells: JupyterLab has no language ${name}`);
+  }
+  return support;
+}
+
+/** Lay TypeScript over all but the first line of Python. */
+export function mixed(python: LanguageSupport, typescript: LanguageSupport): LanguageSupport {
+  const parser = typescript.language.parser;
+  const wrap = parseMixed((node, input) => {
+    if (!node.type.isTop) {
+      return null;
+    }
+    const head = input.read(0, Math.min(input.length, HEAD));
+    const from = programStart(head);
+    return from < input.length ? { parser, overlay: [{ from, to: input.length }] } : null;
+  });
+  if (!(python.language instanceof LRLanguage)) {
+    throw new Error("Cannot colour %%pctx cells: JupyterLab's Python is not a grammar that mixes with another");
+  }
+  return new LanguageSupport(python.language.configure({ wrap }, 'pctx'), [typescript.support]);
+}

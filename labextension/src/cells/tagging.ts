@@ -1,0 +1,38 @@
+/** Gives the text of a `%%pctx` cell our MIME type, and takes it back, as its first line changes. */
+
+import type { CodeEditor } from '@jupyterlab/codeeditor';
+
+import { PCTX_MIME } from './language';
+import { isPctx } from './magic';
+
+const PYTHON = new Set(['text/x-ipython', 'text/x-python']);
+
+const followed = new WeakSet<CodeEditor.IModel>();
+
+/** Whether a text may become one of our cells: it is Python's, or will be when its kernel has said so. */
+export function mayBePctx(model: CodeEditor.IModel): boolean {
+  return PYTHON.has(model.mimeType) || model.mimeType === PCTX_MIME || model.mimeType === 'text/plain';
+}
+
+/** Follow a text until it is disposed of; every editor of it loads the language by itself. */
+export function follow(model: CodeEditor.IModel): void {
+  if (followed.has(model)) {
+    return; // another view of the same cell
+  }
+  followed.add(model);
+  let python = 'text/x-ipython';
+  const tag = (): void => {
+    const mime = model.mimeType;
+    const isOurs = isPctx(model.sharedModel.source);
+    if (isOurs && PYTHON.has(mime)) {
+      python = mime;
+      model.mimeType = PCTX_MIME; // heard below, where it changes nothing more
+    } else if (!isOurs && mime === PCTX_MIME) {
+      model.mimeType = python;
+    }
+  };
+  model.sharedModel.changed.connect(tag);
+  // The notebook sets it anew when a cell is inserted, and when its kernel says what language it speaks.
+  model.mimeTypeChanged.connect(tag);
+  tag();
+}

@@ -1,0 +1,133 @@
+"""A real browser, and real front ends with this checkout's extension in them.
+
+Where no browser is found and none may be installed, these tests are skipped; on CI (the variable ``CI``) they fail.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from .front_end import ROOT, FrontEnd, front_end
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL_S = 280
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+FOREIGN_ERRORS = (
+    "reading 'schema'",  # Notebook 7, of its own settings
+    "[yjs#509]",  # two copies of a library that JupyterLab shares
+)
+"""What front ends log about themselves."""
+
+
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop() -> None:
+    """No event loop of pytest-jupyter's: Playwright has one running while these tests do."""
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup() -> None:
+    """No server in this process either."""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The machine's Chromium; Debian's is installed where that may be done."""
+    path = _find() or _install()
+    if path is None:
+        reason = (
+            f"no browser: none of {', '.join(NAMES)} is here, and apt-get as root is no way to one (or set CHROMIUM)"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def extension() -> None:
+    """This checkout's extension, built anew if it is older than its sources."""
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None and spec.loader is not None
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    build.make()
+
+
+@pytest.fixture(scope="package")
+def lab(extension: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
+    """JupyterLab."""
+    with front_end("lab", tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def notebook7(extension: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
+    """Notebook 7."""
+    with front_end("notebook", tmp_path_factory.mktemp("notebook")) as running:
+        yield running
+
+
+class Errors(list[str]):
+    """What a page logged as an error; a test that provokes some clears it."""
+
+
+@pytest.fixture
+def errors() -> Iterator[Errors]:
+    """Errors of the page; those that are left when a test ends fail it."""
+    logged = Errors()
+    yield logged
+    assert logged == []
+
+
+@pytest.fixture
+def page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of a browser that knows nothing yet; its last sight goes to the folder that PCTX_SCREENSHOTS names."""
+    with ExitStack() as stack:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        stack.callback(context.close)
+        page = context.new_page()
+        page.on("console", lambda message: _hear(errors, message))
+        page.on("pageerror", lambda error: _add(errors, f"pageerror: {error}"))
+        yield page
+        if folder := os.environ.get("PCTX_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"{request.node.name}.png")
+        page.goto("about:blank")  # what a front end says when its server goes is not the test's
+
+
+def _hear(errors: Errors, message: ConsoleMessage) -> None:
+    if message.type == "error":
+        _add(errors, f"{message.text} ({message.location.get('url', '')})")
+
+
+def _add(errors: Errors, text: str) -> None:
+    if not any(foreign in text for foreign in FOREIGN_ERRORS):
+        errors.append(text)
+
+
+def _find() -> str | None:
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def _install() -> str | None:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return None
+    packages = ["chromium", "fonts-dejavu-core"]
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        options = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "-qq", *command], env=options, check=False, timeout=INSTALL_S, capture_output=True)
+    return _find()

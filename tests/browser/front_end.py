@@ -1,0 +1,232 @@
+"""JupyterLab or Notebook 7 as a process of its own, with this checkout's extension, and a notebook as a page shows it.
+
+Nothing is fake but the user: the server, its kernels and the built extension are real. The base URL has a character
+that must be escaped, so whoever forgets prefix or escaping fails at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import nbformat
+from playwright.sync_api import Locator, Page
+
+ROOT = Path(__file__).parent.parent.parent
+START_S = 60
+STOP_S = 20
+POLL_S = 0.1
+PATIENCE_MS = 30_000
+"""What turns a page that hangs into a failure."""
+
+App = Literal["lab", "notebook"]
+
+
+class FrontEnd:
+    """A running server.
+
+    Args:
+        app: What it shows.
+        folder: Where all its folders are.
+        options: More of its command line.
+        like: One that has stopped; this one has its address, its token, and its folders.
+
+    Attributes:
+        url: Its base URL, with a slash at its end.
+        root: The folder with its notebooks.
+        log: A file with what it logged.
+    """
+
+    def __init__(self, app: App, folder: Path, *options: str, like: FrontEnd | None = None) -> None:
+        self.app: App = app
+        self.folder = folder if like is None else like.folder
+        self.port = _free_port() if like is None else like.port
+        self.token = secrets.token_hex(16) if like is None else like.token
+        self.url = f"http://127.0.0.1:{self.port}/a%40b/"
+        self.root = self.folder / "notebooks"
+        self.log = self.folder / "server.log"
+        self._prepare()
+        environment = os.environ | {
+            **{f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")},
+            **{f"JUPYTERLAB_{name}_DIR": str(self.folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")},
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            # This checkout's own extension and package, whatever else is installed.
+            "JUPYTER_PATH": str(self.folder / "share"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
+        command = [
+            *(sys.executable, "-m", f"jupyter{app}", "--no-browser", "--allow-root", f"--ServerApp.port={self.port}"),
+            *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/a%40b/"),
+            *(f"--ServerApp.root_dir={self.root}", f"--IdentityProvider.token={self.token}", "--LabApp.news_url="),
+            "--ServerApp.jpserver_extensions=pctx_jupyter=True",
+            *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
+            "--Pctx.check_s=20",  # on a busy machine the type checker may take long to start
+            *options,
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers()
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it and its kernels."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, by)
+        try:
+            self.process.wait(STOP_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+    def write(self, name: str, *sources: str) -> str:
+        """Write a notebook with code cells; returns its name."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in sources],
+            metadata={
+                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+                "language_info": {"name": "python"},
+            },
+        )
+        nbformat.write(notebook, self.root / name)
+        return name
+
+    def ask(self, path: str) -> Any:
+        """Get one of its routes, as JSON."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"token {self.token}"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=START_S) as answer:
+            return json.load(answer)
+
+    def _prepare(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        extensions = self.folder / "share" / "labextensions"
+        extensions.mkdir(parents=True, exist_ok=True)
+        ours = extensions / "pctx-jupyter"
+        if not ours.exists():
+            ours.symlink_to(ROOT / "pctx_jupyter" / "labextension")
+        news = self.folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        news.parent.mkdir(parents=True, exist_ok=True)
+        news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self.ask("api/status")
+            except OSError as error:
+                is_up = isinstance(error, urllib.error.HTTPError)
+                if is_up or self.process.poll() is not None or time.monotonic() > deadline:
+                    self.process.kill()
+                    self.process.wait()
+                    raise RuntimeError(f"The front end did not start: {error}\n{self.log.read_text()}") from None
+                time.sleep(POLL_S)
+            else:
+                return
+
+
+@contextmanager
+def front_end(app: App, folder: Path, *options: str, like: FrontEnd | None = None) -> Iterator[FrontEnd]:
+    """Start a front end, and stop it on the way out."""
+    running = FrontEnd(app, folder, *options, like=like)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+class NotebookPage:
+    """A notebook, open in a page.
+
+    Args:
+        page: The browser's page.
+        server: Whose notebook it is.
+        name: The notebook's file.
+    """
+
+    def __init__(self, page: Page, server: FrontEnd, name: str) -> None:
+        self.page, self.server, self.name = page, server, name
+        self.cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+        path = f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
+        page.goto(f"{server.url}{path}?token={server.token}&reset", timeout=PATIENCE_MS)
+        page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content", timeout=PATIENCE_MS)
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self) -> None:
+        """Wait until its kernel is connected and idle. What the page shows comes too early: a run would be lost."""
+        self.page.wait_for_function(
+            f"() => {{ const kernel = {_CONTEXT}?.session?.kernel;"
+            " return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }",
+            timeout=PATIENCE_MS,
+        )
+
+    @property
+    def kernel_id(self) -> str:
+        """The kernel's id."""
+        return str(self.page.evaluate(f"{_CONTEXT}.session.kernel.id"))
+
+    def editor(self, index: int) -> Locator:
+        """The text of a code cell."""
+        return self.cells.nth(index).locator(".jp-InputArea-editor .cm-content")
+
+    def edit(self, index: int, text: str = "") -> None:
+        """Put the cursor to the end of a cell, and insert a text in one go."""
+        self.editor(index).click()
+        self.page.keyboard.press("Control+End")
+        if text:
+            self.page.keyboard.insert_text(text)
+
+    def replace(self, index: int, text: str) -> None:
+        """Put a text in place of a cell's."""
+        self.editor(index).click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(text)
+
+    def source(self, index: int) -> str:
+        """A cell's text."""
+        return str(self.page.evaluate(f"index => {_CELLS}[index].model.sharedModel.getSource()", index))
+
+    def run(self, index: int) -> None:
+        """Run a cell and wait until its kernel is idle again."""
+        self.editor(index).click()
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(
+            f"index => {{ const cell = {_CELLS}[index].model;"
+            " return cell.executionCount !== null && cell.executionState !== 'running'; }",
+            arg=index,
+            timeout=PATIENCE_MS,
+        )
+        self.wait_for_kernel()
+
+    def mime_type(self, index: int) -> str:
+        """What a cell's text is, to the front end."""
+        return str(self.page.evaluate(f"index => {_CELLS}[index].model.mimeType", index))
+
+
+_CONTEXT = "window.jupyterapp?.shell.currentWidget?.sessionContext"
+_CELLS = "window.jupyterapp.shell.currentWidget.content.widgets"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
