@@ -57,6 +57,14 @@ async def test_a_program_calls_what_the_client_offers(connect: Connect) -> None:
         assert result["duration_s"] > 0 and result["execution_id"]
 
 
+async def test_a_tool_is_called_by_its_name_in_any_spelling(connect: Connect) -> None:
+    async with connect() as client:
+        await client.register_tool("string_tools", "upper_case", lambda args: args["text"].upper())
+        spellings = ["string_tools.upper_case", "StringTools.upperCase", "string_tools.upperCase"]
+        calls = [f"await CALLABLE_TOOLS.execute('{path}', {{ text: 'a' }})" for path in spellings]
+        assert (await client.execute_code(f"[{', '.join(calls)}]"))["value"] == ["A", "A", "A"]
+
+
 async def test_tools_are_listed_described_replaced_and_withdrawn(connect: Connect) -> None:
     async with connect() as client:
         await client.register_tool("math", "one", lambda _: 1, "One.")

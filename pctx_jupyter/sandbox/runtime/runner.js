@@ -587,6 +587,7 @@ function settle(message) {
  */
 function install(namespaces, inputs) {
   const paths = create(null);
+  const spelled = create(null); // every spelling of a full name → its canonical path
   for (const namespace of /** @type {string[]} */ (ownKeys(namespaces))) {
     const tools = namespaces[namespace], old = hasOwn(G, namespace) ? G[namespace] : undefined;
     // `Math.add` stands next to `Math.max`: a namespace with the name of a built-in extends it.
@@ -597,13 +598,14 @@ function install(namespaces, inputs) {
       const tool = (/** @type {unknown} */ args) => call(path, args);
       define(target, name, tool, "tool " + path);
       paths[path] = true;
+      spelled[namespace + "." + name] = path;
     }
     if (extended === undefined) define(G, namespace, freeze(target), "namespace " + namespace);
   }
   const list = () => keys(paths);
   const execute = (/** @type {unknown} */ name, /** @type {unknown} */ args) => {
     if (typeof name !== "string") throw new TypeErrorC("Cannot call a tool: its name must be a text");
-    return call(name, args);
+    return call(hasOwn(spelled, name) ? spelled[name] : name, args);
   };
   const callable = create(null);
   define(callable, "execute", execute, "");
