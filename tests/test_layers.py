@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
 FOLDERS = {"sandbox", "mcp", "client", "server", "kernel", "cli"}
-WIRING = {"engine"}
+WIRING = {"engine", "embedded"}
 
 MAY_IMPORT = {
     "root": {"root"},
@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "mcp": {"root"},
     "client": {"root"},
     "engine": {"root", "sandbox", "mcp"},
+    "embedded": {"root", "client", "engine"},
     "server": {"root", "engine"},
     "kernel": {"root", "client", "engine"},
-    "cli": {"root", "client", "engine"},
+    "cli": {"root", "client", "engine", "embedded"},
 }
 
 ALSO = {"cli/start.py": {"server"}}
@@ -34,6 +35,7 @@ OWNERS = {
     "tornado": {"server"},
     "jupyter_server": {"server"},
     "websockets": {"client"},
+    "httpx2": {"client", "mcp"},  # the MCP SDK brings it, and the original's plain client speaks HTTP
     "IPython": {"kernel"},
     "ipykernel": {"kernel"},
 }

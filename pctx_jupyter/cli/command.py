@@ -156,7 +156,8 @@ class _Loader(KVArgParseConfigLoader):
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; standard output is the command's answer alone."""
+    """Tell the person at the terminal; standard output is the command's answer alone, and comes before."""
+    sys.stdout.flush()
     sys.stderr.write(f"{message}\n")
 
 

@@ -117,7 +117,7 @@ async def _stream(home: Home, asked: wire.Execute) -> int:
         except asyncio.CancelledError:
             if closed:
                 raise closed[0] from None
-            raise
+            raise  # interrupted
         except errors.ExecutionFailed as error:
             say(terminal.harmless(error.failure.text()))
             return Exit.FAILED

@@ -1,0 +1,37 @@
+"""A client with an engine of its own, in one process and loop: for programs that have no server, and want none.
+
+::
+
+    from pctx_jupyter.embedded import open_client
+
+    async with open_client() as client:
+        await client.register_tool("Math", "double", lambda args: 2 * args["n"])
+        result = await client.execute_code("await Math.double({ n: 21 })")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from .channel import Channel, Hear, Serve
+from .client import PctxClient
+from .engine import open_engine
+from .settings import Settings
+
+
+@asynccontextmanager
+async def open_client(settings: Settings | None = None, *, as_agent: bool = False) -> AsyncIterator[PctxClient]:
+    """Open an engine and a client of it; both are closed on the way out.
+
+    Args:
+        settings: Limits and switches of the engine; None: the defaults.
+        as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
+    """
+    async with open_engine(settings or Settings()) as engine:
+
+        async def connect(serve: Serve, hear: Hear) -> Channel:
+            return engine.connect(serve=serve, hear=hear, as_agent=as_agent)
+
+        async with PctxClient(connect=connect, reconnect=False) as client:
+            yield client
