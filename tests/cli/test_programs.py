@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from pctx_jupyter.client import PctxClient
+from pctx_jupyter.jsonrpc import Json
+from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
 
 from ..server.process import ServerProcess
 from .conftest import PATIENCE_S, Pctx, command, folders
@@ -159,6 +164,28 @@ def test_on_a_server_a_program_runs_as_an_agents(with_server: Pctx, server: Serv
     for where in (["--server"], ["--port", str(server.port)], ["--url", server.url]):
         done = with_server("run", "-", *where, stdin=code)
         assert (done.stdout, done.stderr, done.returncode) == ("there\n42\n", "", 0), where
+
+
+async def test_on_a_server_a_program_finds_the_tools_of_its_notebooks(with_server: Pctx, server: ServerProcess) -> None:
+    token = server.start_kernel().environ()[TOKEN]
+    socket = f"{server.url.replace('http', 'ws', 1)}local-tools"
+    schema: dict[str, Json] = {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"]}
+    async with PctxClient(socket, headers={TOKEN_HEADER: token}) as kernel:  # as that kernel connects
+        await kernel.register_tool("Notebook", "double", lambda args: 2 * args["n"], "Doubles.", schema)
+        call = asyncio.to_thread(with_server, "run", "-", "--server", stdin="await Kernel.double({ n: 21 })")
+        done = await call
+        assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+        done = await asyncio.to_thread(with_server, "check", "-", "--server", stdin="await Kernel.doubel({ n: 21 })")
+        assert done.returncode == 1 and "Did you mean 'double'" in done.stdout
+        done = await asyncio.to_thread(with_server, "types", "--server")
+        assert "namespace Kernel" in done.stdout and "/** Doubles. */" in done.stdout
+        done = await asyncio.to_thread(with_server, "types", "--server", "--json")
+        assert json.loads(done.stdout)["functions"][0] | {"output_schema": None} == {
+            "name": "Kernel.double",
+            "description": "Doubles.",
+            "input_schema": schema,
+            "output_schema": None,
+        }
 
 
 def test_a_server_elsewhere_is_reached_by_url_and_token(pctx: Pctx, server: ServerProcess) -> None:
