@@ -54,7 +54,8 @@ OPTIONS = (
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),
     Option(("--keep",), "", "Let later programs find its types, functions and constants."),
-    Option(("-q", "--quiet"), "", "Do not show the value."),
+    Option(("--no-timeline",), "", "Do not show how the run went."),
+    Option(("-q", "--quiet"), "", "Show neither the value nor how the run went."),
 )
 """What a magic line may hold; a test compares it with what the magic takes."""
 

@@ -221,7 +221,9 @@ class LocalTools:
         emit: Emit = lambda event: None  # noqa: E731  # what nobody hears
         if asked.events and execution_id is not None:
             emit = self._teller(execution_id, asked.calls)
-        following = _Following(self.channel, execution_id, emit) if asked.trace and execution_id is not None else None
+        following: _Following | None = None
+        if asked.trace and execution_id is not None and self.session.settings.timeline:
+            following = _Following(self.channel, execution_id, emit)
         try:
             result = await self.session.execute(
                 asked.code,

@@ -57,6 +57,9 @@ class Settings:
     tools: int = _setting(10_000, "Tools one session may register.")
     kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
     kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
+    timeline: bool = _setting(
+        True, "Show under a cell how the run of its program went, if it called tools; a cell may ask otherwise."
+    )
     history: int = _setting(100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
     ping_s: float = _setting(

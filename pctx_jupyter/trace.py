@@ -159,8 +159,11 @@ class Recorder:
         self._changed()
 
     def json(self) -> Raw:
-        """The trace as it is now."""
-        return Raw(msgspec.json.encode(self.trace))
+        """The trace as it is now; while it runs, its duration is that so far."""
+        trace = self.trace
+        if trace.state == "running":
+            trace = msgspec.structs.replace(trace, duration_s=round(self._elapsed(), 6))
+        return Raw(msgspec.json.encode(trace))
 
     def _preview(self, text: str) -> str:
         kept = text[: self._previews_left]

@@ -73,7 +73,7 @@ def test_options_are_read_as_far_as_they_are_there(
         ("%%pctx", 6, []),
         ("%%pc", 4, []),
         ("%%pctx --t", 7, ["--timeout", "--tools"]),
-        ("%%pctx\t--no", 7, ["--no-check"]),
+        ("%%pctx\t--no", 7, ["--no-check", "--no-timeline"]),
         ("%%pctx -i ", 10, ["orders", "客"]),
         ("%%pctx -i orders,客", 17, ["客"]),
         ("%%pctx --input=o", 15, ["orders"]),

@@ -40,7 +40,7 @@ ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
 
 Answer = TypeVar("Answer")
 
-Heard = wire.OutputHeard | wire.DisplayHeard | wire.EventHeard
+Heard = wire.OutputHeard | wire.DisplayHeard | wire.EventHeard | wire.TraceHeard
 """What an execution says while it runs."""
 
 Connector = Callable[[Serve, Hear], Awaitable[Channel]]
@@ -466,6 +466,8 @@ class PctxClient:
                     heard = wire.read(notification.params, wire.OutputHeard, notification.method)
                 case wire.DISPLAY:
                     heard = wire.read(notification.params, wire.DisplayHeard, notification.method)
+                case wire.TRACE:
+                    heard = wire.read(notification.params, wire.TraceHeard, notification.method)
                 case wire.EVENT:
                     heard = wire.read(notification.params, wire.EventHeard, notification.method)
                 case _:

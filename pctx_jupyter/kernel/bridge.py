@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -31,9 +31,15 @@ from .loops import new_loop
 from .mainthread import Ended, Job, WaitingCell, Withdraw, uninterrupted
 from .tool import PythonTool, call
 
+if TYPE_CHECKING:
+    from ..client.client import Heard
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Draw = Callable[[Raw], None]
+"""Takes the trace of a run as it is now: JSON as `trace.Trace` has it."""
 
 _Name = tuple[str, str]
 """Namespace and name of a tool, as registered."""
@@ -55,11 +61,13 @@ class Running:
     Attributes:
         raised: The exceptions of its tools, by the token under which the program knows them.
         look: How the program's value looks; None: as its JSON.
+        draw: Hears how the run goes, on the bridge's thread; None: nobody wants to know.
     """
 
     cell: WaitingCell[wire.Executed | Exception]
     raised: dict[str, BaseException] = field(default_factory=dict)
     look: Display | None = None
+    draw: Draw | None = None
     task: asyncio.Task[None] | None = None
 
     def keep(self, error: BaseException) -> str:
@@ -132,25 +140,34 @@ class Bridge:
         if self._life is not None and self._life.is_of_use:
             self._life.post(partial(self._life.tell, self._offered()))
 
-    async def wait_for(self, asked: wire.Execute) -> tuple[wire.Executed | Exception, Running]:
+    async def wait_for(
+        self, asked: wire.Execute, draw: Draw | None = None
+    ) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while the cell waits, awaited; returns what came of it.
+
+        Args:
+            asked: The program.
+            draw: Hears its trace now and then, on the bridge's thread, if it calls tools; None: nobody does.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
         """
-        running, start, stop = self._prepare(asked)
+        running, start, stop = self._prepare(asked, draw)
         await running.cell.wait(start, stop)
         return _outcome(running.cell), running
 
-    def block_for(self, asked: wire.Execute) -> tuple[wire.Executed | Exception, Running]:
+    def block_for(self, asked: wire.Execute, draw: Draw | None = None) -> tuple[wire.Executed | Exception, Running]:
         """Do the same, blocking this thread."""
-        running, start, stop = self._prepare(asked)
+        running, start, stop = self._prepare(asked, draw)
         running.cell.block(start, stop)
         return _outcome(running.cell), running
 
-    def _prepare(self, asked: wire.Execute) -> tuple[Running, Callable[[], None], Callable[[], None]]:
-        asked = msgspec.structs.replace(asked, execution_id=asked.execution_id or uuid4().hex, calls=False)
-        running = Running(WaitingCell())
+    def _prepare(
+        self, asked: wire.Execute, draw: Draw | None = None
+    ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
+        id = asked.execution_id or uuid4().hex
+        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
+        running = Running(WaitingCell(), draw=draw)
         life = self._live()
         offered = self._offered()
         return (
@@ -423,7 +440,7 @@ def _closed() -> errors.PctxError:
     return errors.Cancelled("Cannot finish execution: the extension was unloaded; %load_ext pctx_jupyter loads it")
 
 
-def _hear(running: Running, heard: wire.OutputHeard | wire.DisplayHeard | wire.EventHeard) -> None:
+def _hear(running: Running, heard: Heard) -> None:
     match heard:
         case wire.OutputHeard(_, stream, text):
             running.cell.post(Output(stream, text))
@@ -433,6 +450,8 @@ def _hear(running: Running, heard: wire.OutputHeard | wire.DisplayHeard | wire.E
                 running.look = shown
             else:
                 running.cell.post(shown)
+        case wire.TraceHeard(_, trace) if running.draw is not None:
+            running.draw(trace)
 
 
 def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseException) -> None:

@@ -29,7 +29,8 @@ HELP = {
         ("--tools Sales.*,…", "Let it call these tools only."),
         ("--no-check", "Run it without a type check."),
         ("--keep", "Let later programs find its types, functions and constants; so does export before one."),
-        ("--quiet", "Do not show its value."),
+        ("--no-timeline", "Do not show how the run went."),
+        ("--quiet", "Show neither its value nor how the run went."),
     ],
     "Tools": [
         ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),

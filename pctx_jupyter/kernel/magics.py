@@ -15,7 +15,7 @@ import re
 import sys
 from contextlib import AbstractAsyncContextManager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core import async_helpers
 from IPython.core.error import UsageError
@@ -31,6 +31,9 @@ from .commands import Commands, close_to
 from .editing import Editing
 from .home import Home, open_home
 from .options import CellOptions, cell_options
+
+if TYPE_CHECKING:
+    from .publisher import Timeline
 
 _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
 
@@ -55,19 +58,25 @@ class PctxMagics(Magics):
         if cell is None:
             return self._commands.run(line)
         chosen = cell_options(line)
+        program, timeline = self._program(chosen, cell), self._timeline(chosen)
         try:
-            outcome, running = self.bridge.block_for(self._program(chosen, cell))
+            outcome, running = self.bridge.block_for(program, None if timeline is None else timeline.draw)
         except KeyboardInterrupt as interrupt:
             _raise_interrupt(interrupt)
+        finally:
+            _close(timeline)
         return self._result(chosen, outcome, running)
 
     async def run(self, line: str, cell: str) -> Any:
         """Do what ``%%pctx`` does, awaited: what the transformer makes of an outermost cell."""
         chosen = cell_options(line)
+        program, timeline = self._program(chosen, cell), self._timeline(chosen)
         try:
-            outcome, running = await self.bridge.wait_for(self._program(chosen, cell))
+            outcome, running = await self.bridge.wait_for(program, None if timeline is None else timeline.draw)
         except KeyboardInterrupt as interrupt:
             _raise_interrupt(interrupt)
+        finally:
+            _close(timeline)
         return self._result(chosen, outcome, running)
 
     def transform(self, lines: list[str]) -> list[str]:
@@ -98,6 +107,14 @@ class PctxMagics(Magics):
             inputs={name: self._input(name) for name in chosen.inputs},
             keep=chosen.keep,
         )
+
+    def _timeline(self, chosen: CellOptions) -> Timeline | None:
+        """What shows how the run goes; none in a terminal, which would show text in between."""
+        if chosen.is_quiet or not chosen.timeline or not hasattr(self._shell, "kernel"):
+            return None
+        from .publisher import Timeline
+
+        return Timeline()
 
     def _input(self, name: str) -> Raw:
         from . import values
@@ -167,6 +184,12 @@ class PctxMagics(Magics):
             if home.is_second_choice and not self._has_told_home:
                 self._has_told_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
+
+
+def _close(timeline: Timeline | None) -> None:
+    if timeline is not None:
+        with suppress(Exception):  # a timeline must not take the place of what came of the program
+            timeline.close()
 
 
 def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:

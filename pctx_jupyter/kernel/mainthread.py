@@ -201,7 +201,7 @@ class WaitingCell(Generic[T]):
                 self._wake()
 
     def _show(self, shown: Display) -> None:
-        from . import publisher  # what makes displays safe is not needed before there is one
+        from . import publisher
 
         publisher.publish(shown)
 

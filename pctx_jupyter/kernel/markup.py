@@ -69,10 +69,10 @@ def join(parts: Iterable[Markup]) -> Markup:
     return Markup("".join(parts))
 
 
-def page(*content: Markup) -> Markup:
-    """Make one output: its style and its content."""
+def page(*content: Markup, style: str = "") -> Markup:
+    """Make one output: its style, `style` beside that of all outputs, and its content."""
     # Without that class MathJax makes formulas of what stands between dollars, with links to anywhere.
-    return Markup(f"<style>{STYLE}</style>{tag('div', *content, kind='out mathjax_ignore')}")
+    return Markup(f"<style>{STYLE}{style}</style>{tag('div', *content, kind='out mathjax_ignore')}")
 
 
 def _spelled(found: re.Match[str]) -> str:

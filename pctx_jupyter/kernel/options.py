@@ -11,7 +11,9 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-CELL_USAGE = "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--keep] [--quiet]"
+CELL_USAGE = (
+    "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--keep] [--no-timeline] [--quiet]"
+)
 """What messages and help show."""
 
 
@@ -26,7 +28,8 @@ class CellOptions:
         tools: Patterns of the tools it may call; None: all.
         typecheck: Whether its types are checked first; None: as the engine is set.
         keep: Whether later programs find what it has at its top level; None: they find what it exports.
-        is_quiet: Whether its value is left unshown.
+        timeline: Whether it is shown how the run went, if it calls tools.
+        is_quiet: Whether its value and its timeline are left unshown.
     """
 
     output: str | None = None
@@ -35,6 +38,7 @@ class CellOptions:
     tools: tuple[str, ...] | None = None
     typecheck: bool | None = None
     keep: bool | None = None
+    timeline: bool = True
     is_quiet: bool = False
 
 
@@ -52,6 +56,7 @@ def cell_options(line: str) -> CellOptions:
         tools=tuple(pattern for patterns in given.tools for pattern in patterns) if given.tools else None,
         typecheck=False if given.no_check else None,
         keep=True if given.keep else None,
+        timeline=not given.no_timeline,
         is_quiet=given.quiet,
     )
 
@@ -122,6 +127,7 @@ _cell = _parser(
     (("--tools",), {"type": _patterns, "action": "append", "default": []}),
     (("--no-check",), {"action": "store_true"}),
     (("--keep",), {"action": "store_true"}),
+    (("--no-timeline",), {"action": "store_true"}),
     (("-q", "--quiet"), {"action": "store_true"}),
 )
 _register = _parser("%pctx register", (("functions",), {"nargs": "+"}), (("-n", "--namespace"), {}))

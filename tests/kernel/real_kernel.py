@@ -71,7 +71,7 @@ class RealKernel:
 
         Args:
             code: The cell.
-            when: A text, and what to do once the cell has printed it.
+            when: A text, and what to do once the cell has printed or displayed it.
         """
         return self.end(self.start(code), when=when)
 
@@ -93,7 +93,8 @@ class RealKernel:
                 break
             if kind not in ("status", "execute_input"):
                 cell.outputs.append(message)
-            if when is not None and kind == "stream" and when[0] in cell.text():
+            shown = message["content"].get("data", {}).get("text/plain", "") if kind != "execute_input" else ""
+            if when is not None and (when[0] in shown or (kind == "stream" and when[0] in cell.text())):
                 act, when = when[1], None
                 act()
         while cell.reply == {}:

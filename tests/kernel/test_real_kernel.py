@@ -13,6 +13,8 @@ import nbformat
 import psutil
 import pytest
 
+from pctx_jupyter.trace import MIME
+
 from ..server.process import server_process
 from .real_kernel import SOON, START, RealKernel, attached, open_kernel
 
@@ -93,10 +95,60 @@ def test_a_chart_is_the_value_of_a_cell_and_its_data_can_be_stored(kernel: RealK
 
 
 @forms
+def test_a_run_that_calls_tools_shows_its_timeline_before_its_value(kernel: RealKernel, head: str) -> None:
+    cell = kernel.run(f"{head}%%pctx\nconsole.log('one'); await Notebook.add({{ a: 1, b: 2 }})")
+    kinds = [output["msg_type"] for output in cell.outputs if "CPU times" not in output["content"].get("text", "")]
+    assert kinds == ["stream", "display_data", "execute_result"]
+    trace = cell.shown[0][MIME]
+    assert (trace["state"], trace["code"], [call["tool"] for call in trace["calls"]]) == ("ok", "", ["Notebook.add"])
+    assert cell.shown[0]["text/plain"].startswith("1 tool call · ")
+
+
+@forms
+def test_the_timeline_grows_while_a_tool_keeps_the_kernel_busy(kernel: RealKernel, head: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    kernel.run(f"@tool\ndef opened() -> None:\n    open({str(gate)!r}).close()  # until somebody writes to it")
+    cell = kernel.run(
+        f"{head}%%pctx\nawait Notebook.opened(); await Notebook.add({{ a: 1, b: 2 }}); undefined",
+        when=("running …", lambda: gate.open("w").close()),
+    )
+    drawn = [o["content"] for o in cell.outputs if MIME in o["content"].get("data", {})]
+    assert len({content["transient"]["display_id"] for content in drawn}) == 1
+    states = [content["data"][MIME]["state"] for content in drawn]
+    assert states[0] == "running" and states[-1] == "ok"
+    assert "ended_s" not in drawn[0]["data"][MIME]["calls"][0]
+    assert len(drawn[-1]["data"][MIME]["calls"]) == 2
+
+
+def test_no_timeline_is_shown_of_a_run_without_calls_nor_where_nobody_wants_one(kernel: RealKernel) -> None:
+    call = "await Notebook.add({ a: 1, b: 2 })"
+    assert kernel.run("%%pctx\n1 + 2").shown == [{"text/plain": "3"}]
+    assert kernel.run(f"%%pctx --no-timeline\n{call}").shown == [{"text/plain": "3"}]
+    assert kernel.run(f"%%pctx --quiet\n{call}").outputs == []
+
+
+@forms
+def test_a_run_that_fails_or_is_interrupted_shows_how_far_it_came(
+    kernel: RealKernel, head: str, tmp_path: Path
+) -> None:
+    cell = kernel.run(f"{head}%%pctx\nawait Notebook.fail({{ message: 'no' }})")
+    assert cell.error is not None
+    assert (cell.shown[0][MIME]["state"], cell.shown[0][MIME]["calls"][0]["error"]) == ("failed", "no")
+    kernel.run("@tool\nasync def forever() -> None:\n    await asyncio.sleep(600)")
+    cell = kernel.run(
+        f"{head}%%pctx\nawait Notebook.forever()", when=("running …", lambda: kernel.manager.interrupt_kernel())
+    )
+    assert cell.error == "KeyboardInterrupt"
+    drawn = [o["content"]["data"][MIME]["state"] for o in cell.outputs if MIME in o["content"].get("data", {})]
+    assert drawn[-1] == "stopped"
+
+
+@forms
 def test_what_tools_display_lands_in_the_cell_that_called_them(kernel: RealKernel, head: str) -> None:
     kernel.run("from IPython.display import HTML\n@tool\ndef draw() -> None:\n    display(HTML('<b>plot</b>'))")
     first = kernel.run(f"{head}%%pctx\nawait Notebook.draw()")
-    assert [bundle["text/html"] for bundle in first.shown] == ["<b>plot</b>"]
+    assert [bundle["text/html"] for bundle in first.shown if MIME not in bundle] == ["<b>plot</b>"]
 
 
 def test_a_late_print_of_a_tools_task_lands_in_its_own_cell(kernel: RealKernel) -> None:
@@ -370,7 +422,9 @@ def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: 
     nbformat.write(notebook, tmp_path / "good.ipynb")
     _run("nbconvert", "--to", "notebook", "--execute", "good.ipynb", "--output", "done.ipynb", cwd=tmp_path)
     outputs = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs
-    assert [output.get("text") or output["data"]["text/plain"] for output in outputs] == ["adding\n", "3"]
+    assert [output.get("text") or output["data"]["text/plain"].split(" · ")[0] for output in outputs] == [
+        *("adding\n", "1 tool call", "3")
+    ]
 
     notebook.cells.append(nbformat.v4.new_code_cell("%%pctx\nthrow new RangeError('too far')"))
     nbformat.write(notebook, tmp_path / "bad.ipynb")
