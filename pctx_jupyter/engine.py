@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 from . import __version__
 from . import jsonrpc as rpc
@@ -20,6 +21,9 @@ from .registry import Registry
 from .sandbox.checker import Checker, open_checker
 from .sandbox.pool import Pool, open_pool
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .mcp.door import Door
 
 EXPIRY_S = 30.0
 """Seconds between two looks at which sessions have expired; far below any sensible session_idle_s."""
@@ -47,6 +51,7 @@ class Engine:
         )
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
+        self._mcp: Door | None = None
 
     def open_door(
         self, send: Send, *, guard: Guard = admit, kernel_id: str | None = None, as_agent: bool = False
@@ -75,6 +80,16 @@ class Engine:
 
         return crossed(client, lambda send: self.open_door(send, as_agent=as_agent).channel)[0]
 
+    def mcp(self) -> Door:
+        """How agents come in by MCP. Nothing of it is loaded before the first asks."""
+        if self._mcp is None:
+            from .mcp.door import Door
+
+            if self.settings.typecheck:
+                self._checker.warm()
+            self._mcp = Door(self.registry, self.settings)
+        return self._mcp
+
     def status(self) -> dict[str, rpc.Json]:
         """How it does, for people and health checks: version, sandboxes, layers of isolation, sessions, trouble."""
         return {
@@ -90,6 +105,8 @@ class Engine:
         """Answer what is being served with "stopping", then close every door."""
         for door in list(self._doors):
             await door.channel.stop()
+        if self._mcp is not None:
+            await self._mcp.close()
 
 
 @asynccontextmanager

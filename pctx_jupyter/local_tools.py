@@ -23,7 +23,7 @@ from .execution import Execution
 from .registry import Registry
 from .result import CallEnded, CallStarted, Display, Emit, Event, Output
 from .settings import Settings
-from .tools import Asker, Call, Tool
+from .tools import Asker, Call, Tool, described, detailed
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class LocalTools:
             case wire.FORGET:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.LIST_FUNCTIONS:
-                return {"functions": [_described(tool) for tool in self.session.scope.listed()]}
+                return {"functions": [described(tool) for tool in self.session.scope.listed()]}
             case wire.GET_FUNCTION_DETAILS:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)
                 return {path: self._details(path) for path in wanted.functions}
@@ -273,8 +273,7 @@ class LocalTools:
         return tell
 
     def _details(self, path: str) -> rpc.Json:
-        tool = self.session.scope.find(path).tool
-        return _described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}
+        return detailed(self.session.scope.find(path).tool)
 
 
 class _Following:
@@ -305,15 +304,6 @@ class _Following:
         self._call_off = None
         if self._execution is not None:
             self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
-
-
-def _described(tool: Tool) -> dict[str, rpc.Json]:
-    return {
-        "name": tool.path,
-        "description": tool.description,
-        "input_schema": tool.input_schema,
-        "output_schema": tool.output_schema,
-    }
 
 
 def _tool_error(data: rpc.Json) -> wire.ToolError:

@@ -61,6 +61,19 @@ class Settings:
         True, "Show under a cell how the run of its program went, if it called tools; a cell may ask otherwise."
     )
     history: int = _setting(100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API.")
+    mcp_path: str = _setting(
+        "mcp",
+        "Where MCP clients find us, below the server's base URL, besides pctx/mcp; empty: nowhere else. Another "
+        "extension may want mcp for itself.",
+    )
+    mcp_characters: int = _setting(
+        16_000, "Characters of text one answer to an agent may have; what is longer is cut, with a note.", least=1_000
+    )
+    mcp_wait_s: float = _setting(
+        40.0,
+        "Seconds an agent waits for a program; then it gets a handle to collect it by, as most clients give up at 60.",
+    )
+    mcp_kept_s: float = _setting(600.0, "Seconds the answer of such a program is kept after its end.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
     ping_s: float = _setting(
         5.0, "Seconds between pings on a client's connection; silent for two of them, it is closed."

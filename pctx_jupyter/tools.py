@@ -267,3 +267,18 @@ def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
             if own not in names.UNAWAITABLE and not names.is_fixed(namespace, own):
                 members.setdefault(own, tool.path)
     return found
+
+
+def described(tool: Tool) -> dict[str, Json]:
+    """A tool as lists show it to programs, under its full name."""
+    return {
+        "name": tool.path,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+        "output_schema": tool.output_schema,
+    }
+
+
+def detailed(tool: Tool) -> dict[str, Json]:
+    """The same with name and namespace apart."""
+    return described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
@@ -13,6 +14,7 @@ from .base import KERNELS, NAMES, RUNNING
 from .changes import ChangesSocket
 from .editing import Complete, Declarations, Diagnostics, Hover, Signature
 from .kernels import KernelManager, KernelTokens
+from .mcp import Mcp
 from .naming import NotebookNames, SessionManager
 from .rest import Health, Status
 from .running import RunningEngine
@@ -51,11 +53,15 @@ class PctxApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add our routes below the server's base URL."""
+        path = self._running.settings.mcp_path.strip("/")
+        if path and path != "pctx/mcp":
+            self.handlers.append((f"/{re.escape(path)}/?", Mcp))
         self.handlers.extend(
             [
                 (r"/local-tools", LocalToolsSocket),
                 (r"/pctx/local-tools", LocalToolsSocket),
                 (r"/pctx/agents", AgentsSocket),
+                (r"/pctx/mcp/?", Mcp),
                 (r"/pctx/health", Health),
                 (r"/pctx/api/status", Status),
                 (r"/pctx/api/complete", Complete),

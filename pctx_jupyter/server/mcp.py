@@ -1,0 +1,89 @@
+"""MCP over HTTP: who may come in, and from where; what is asked goes to the engine's MCP server.
+
+Refusals are JSON-RPC errors, which MCP clients show, and 403: a 401 would send them looking for OAuth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+from tornado import web
+
+from .. import errors
+from .asgi import AsgiHandler
+from .base import PctxHandler
+
+NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
+
+
+class Mcp(AsgiHandler, PctxHandler):
+    """``mcp`` and ``pctx/mcp``."""
+
+    _track_activity = False  # an open stream is no sign of life; a program that runs is (`current_activity`)
+    _plain: asyncio.Task[Any] | None = None
+
+    def check_xsrf_cookie(self) -> None:
+        """A cookie comes along with any page's request; a token does not."""
+        if getattr(self, "_jupyter_current_user", None) is None:
+            return  # too early, or nobody we know: that is refused anyway, and for this reason
+        if not self.token_authenticated and self.identity_provider.auth_enabled:
+            super().check_xsrf_cookie()
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self._serve()
+
+    @web.authenticated
+    async def get(self) -> None:
+        await self._serve()
+
+    @web.authenticated
+    async def delete(self) -> None:
+        await self._serve()
+
+    async def _serve(self) -> None:
+        await self.demand("execute")
+        door = (await self.open_engine()).mcp()
+        request = door.plain.reads(self.request.body) if self._may_be_plain() else None
+        if request is not None:
+            await self._answer_plainly(door.plain.answer(request))
+            return
+        try:
+            await self.run_asgi(await door.endpoint())
+        except errors.Cancelled as error:
+            raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
+
+    def _may_be_plain(self) -> bool:
+        headers = self.request.headers
+        is_mcp = "Mcp-Session-Id" in headers or "MCP-Protocol-Version" in headers
+        return self.request.method == "POST" and not is_mcp
+
+    async def _answer_plainly(self, answer: Any) -> None:
+        self._plain = asyncio.ensure_future(answer)
+        try:
+            told = await self._plain
+        except asyncio.CancelledError:
+            if self.request.connection is not None and not self._plain.cancelled():
+                raise
+            return  # the client is gone
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(told))
+
+    def on_connection_close(self) -> None:
+        """Stop what a plain client asked for: it cannot collect the answer any more."""
+        super().on_connection_close()
+        if self._plain is not None:
+            self._plain.cancel()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a JSON-RPC error."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        message = error.log_message if isinstance(error, web.HTTPError) else None
+        if status_code == HTTPStatus.FORBIDDEN and self.current_user is None:
+            message = NO_TOKEN
+        message = message or HTTPStatus(status_code).phrase
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": message}}))

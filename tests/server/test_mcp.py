@@ -1,0 +1,328 @@
+"""MCP clients on a real server: the official Python client in both eras, and bare requests that break rules."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx2
+import mcp.types as t
+import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from tornado.httpclient import HTTPClientError
+
+from pctx_jupyter.server.running import RunningEngine
+
+from .conftest import Headers
+from .wires import Wire
+
+LONG = 20
+"""Seconds for what includes the first type check on a busy machine."""
+ERAS = ["legacy", "auto"]
+"""``auto`` finds the newer one."""
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    return {"check_s": 20}
+
+
+@pytest.fixture
+def endpoint(url: str) -> str:
+    return url.replace("ws", "http", 1)
+
+
+@pytest.fixture(params=ERAS)
+def era(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def agent(endpoint: str, jp_auth_header: Headers) -> Connect:
+    """Opens an MCP client; what the server tells it of its own accord is in `heard`."""
+
+    @asynccontextmanager
+    async def connect(era: str = "auto", path: str = "mcp", heard: list[Any] | None = None) -> AsyncIterator[Client]:
+        async def hear(message: Any) -> None:
+            if heard is not None:
+                heard.append(message)
+
+        async with (
+            httpx2.AsyncClient(headers=jp_auth_header) as http,
+            Client(streamable_http_client(endpoint + path, http_client=http), mode=era, message_handler=hear) as client,
+        ):
+            yield client
+
+    return connect
+
+
+def text(result: Any) -> str:
+    """All that a model reads of a result."""
+    return "\n".join(block.text for block in result.content if isinstance(block, t.TextContent))
+
+
+async def name_of(wire: Wire, running: RunningEngine) -> str:
+    """Let a client's session be a notebook's; returns its namespace."""
+    engine = await running.get()
+    session = engine.registry.get(wire.session_id)
+    assert session is not None
+    session.kernel_id = f"kernel of {wire.session_id}"
+    return engine.registry.name_kernel(session.kernel_id, "sales")
+
+
+@pytest.mark.parametrize("path", ["mcp", "mcp/", "pctx/mcp"])
+async def test_an_agent_lists_reads_and_executes(agent: Connect, era: str, path: str) -> None:
+    async with agent(era, path) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert names == ["list_functions", "search_functions", "get_function_details", "execute", "wait_execution"]
+        assert client.server_capabilities.tools and client.server_capabilities.tools.list_changed
+        result = await client.call_tool("execute", {"code": "console.log('hello'); [1 + 1]"})
+        assert text(result) == "console:\nhello\nresult:\n[2]" and result.structured_content is None
+
+
+async def test_an_agent_calls_a_notebooks_function(
+    agent: Connect, era: str, wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
+) -> None:
+    async with wire() as notebook, agent(era) as client:
+        await notebook.offer("Notebook.load_orders", output_schema={"type": "array", "items": {"type": "number"}})
+        assert await name_of(notebook, running) == "Sales"
+        asked = asyncio.create_task(
+            client.call_tool("execute", {"code": "(await Sales.loadOrders()).map((n) => n + 1)"})
+        )
+        async with asyncio.timeout(LONG):
+            while (message := await notebook.hear())["method"] != "execute_tool":
+                pass
+            assert message["params"]["name"] == "Notebook.load_orders" and message["params"]["asked_by"] == "agent"
+            await notebook.say(id=message["id"], result=[1, 2])
+            assert text(await asked) == "[2,3]"
+
+
+async def test_wrong_types_are_shown_in_the_agents_own_lines(agent: Connect, era: str) -> None:
+    async with agent(era) as client:
+        result = await client.call_tool("execute", {"code": "const n: number = 1;\nn.toUppercase()"})
+        assert result.is_error and "line 2" in text(result) and "> 2 | n.toUppercase()" in text(result)
+
+
+async def test_a_program_may_wait_as_most_people_write_it(agent: Connect) -> None:
+    async with agent() as client:
+        code = "await new Promise((resolve) => setTimeout(resolve, 1)); 'done'"
+        assert text(await client.call_tool("execute", {"code": code})) == '"done"'
+
+
+async def test_progress_is_heard_while_a_program_runs(agent: Connect, era: str) -> None:
+    heard = asyncio.Event()
+    messages: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message)
+        heard.set()
+
+    async with agent(era) as client, asyncio.timeout(LONG):
+        code = "console.log('working'); await new Promise<void>(() => {})"
+        asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=hear))
+        await heard.wait()
+        assert messages[0] == "working"
+        asked.cancel()
+
+
+async def test_an_agent_that_cancels_stops_its_program(agent: Connect, era: str, running: RunningEngine) -> None:
+    async with agent(era) as client, asyncio.timeout(LONG):
+        session = (await running.get()).registry.agents()
+        asked = asyncio.create_task(client.call_tool("execute", {"code": "for (;;) await 1"}))
+        while not session.executions:
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        while session.executions:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_agent_is_told_when_tools_change(
+    agent: Connect, era: str, wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
+) -> None:
+    heard: list[Any] = []
+    told = asyncio.Event()
+
+    async def listen(client: Client) -> None:
+        async with client.listen(tools_list_changed=True) as changes:
+            listening.set()
+            async for _ in changes:
+                told.set()
+                return
+
+    listening = asyncio.Event()
+    async with wire() as notebook, agent(era, heard=heard) as client, asyncio.timeout(LONG):
+        assert "there are none now" in str((await client.list_tools()).tools[0].description)
+        if era == "legacy":
+            listening.set()
+            task = None
+        else:
+            task = asyncio.create_task(listen(client))
+        await listening.wait()
+        await name_of(notebook, running)
+        while not told.is_set() and not any(isinstance(one, t.ToolListChangedNotification) for one in heard):
+            # The older era's stream may open after the change: then there is another one to tell of.
+            await notebook.offer(f"Notebook.tool_{len(heard)}_{asyncio.get_running_loop().time()}")
+            await asyncio.sleep(0.2)
+        assert "namespaces: Sales." in str((await client.list_tools(cache_mode="refresh")).tools[0].description)
+        if task is not None:
+            await task
+
+
+async def test_an_agent_sees_that_its_program_was_stopped_by_somebody(agent: Connect, running: RunningEngine) -> None:
+    async with agent() as client, asyncio.timeout(LONG):
+        session = (await running.get()).registry.agents()
+        asked = asyncio.create_task(client.call_tool("execute", {"code": "for (;;) await 1"}))
+        while not (known := list(session.executions.values())) or known[0].stop is None:
+            await asyncio.sleep(0.01)
+        known[0].stop("somebody stopped it")
+        result = await asked
+        assert result.is_error and "somebody stopped it" in text(result)
+
+
+async def test_an_unknown_tool_is_refused_as_the_protocol_says(agent: Connect, era: str) -> None:
+    from mcp.shared.exceptions import MCPError
+
+    async with agent(era) as client:
+        with pytest.raises(MCPError, match="Unknown tool: nope"):
+            await client.call_tool("nope", {})
+
+
+# clients that know no MCP
+
+
+async def plain(fetch: Any, name: str, **arguments: Any) -> Any:
+    """Ask as the original's client does; returns what it reads."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+    answer = await fetch("mcp", method="POST", body=json.dumps(body), request_timeout=LONG)
+    assert answer.headers["Content-Type"].startswith("application/json")
+    return json.loads(json.loads(answer.body)["result"]["content"][0]["text"])
+
+
+async def test_a_plain_client_gets_the_originals_shapes(
+    jp_fetch: Any, wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
+) -> None:
+    async with wire() as notebook:
+        await notebook.offer("Notebook.load_orders", description="Loads.", input_schema={"type": "object"})
+        await name_of(notebook, running)
+        functions = (await plain(jp_fetch, "list_functions"))["functions"]
+        assert [one["name"] for one in functions] == [
+            "list_functions",
+            "get_function_details",
+            "execute",
+            "Sales.loadOrders",
+        ]
+        assert all({"name", "description", "input_schema", "output_schema"} == set(one) for one in functions)
+        details = await plain(jp_fetch, "get_function_details", functions=["Sales.loadOrders", "execute"])
+        assert details["Sales.loadOrders"] == {
+            "name": "loadOrders",
+            "namespace": "Sales",
+            "description": "Loads.",
+            "input_schema": {"type": "object"},
+            "output_schema": None,
+        }
+        assert details["execute"]["input_schema"]["required"] == ["code"]
+
+
+async def test_a_plain_client_executes(jp_fetch: Any) -> None:
+    ok = await plain(jp_fetch, "execute", code="console.log('hi'); console.error('ho'); ({ a: 1 })")
+    assert ok == {"success": True, "output": {"a": 1}, "stdout": "hi\n", "stderr": "ho\n"}
+    failed = await plain(jp_fetch, "execute", code="throw new Error('no')")
+    assert failed["success"] is False and failed["output"] is None and "Error: no" in failed["stderr"]
+
+
+async def test_a_plain_clients_mistakes_are_named(jp_fetch: Any) -> None:
+    assert "no such tool" in (await plain(jp_fetch, "get_function_details", functions=["Nope.x"]))["error"]
+    assert "missing required field `code`" in (await plain(jp_fetch, "execute", kode="1"))["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"", 400), (b"{", 400), (b"[]", 400), (b"\xff\xfe", 400), (b'{"jsonrpc": "1"}', 400)]
+)
+async def test_what_is_no_request_is_refused_without_a_traceback(jp_fetch: Any, body: bytes, status: int) -> None:
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    with pytest.raises(HTTPClientError) as refusal:
+        await jp_fetch("mcp", method="POST", body=body, headers=headers)
+    assert refusal.value.code == status
+    assert b"Traceback" not in refusal.value.response.body
+
+
+# who may come in
+
+ASK = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+
+
+async def ask(client: Any, base: str, headers: Headers, query: str = "", path: str = "mcp") -> tuple[int, Any]:
+    """Post one request; returns the status and the answer."""
+    try:
+        answer = await client.fetch(base + path + query, method="POST", body=ASK, headers=headers)
+    except HTTPClientError as error:
+        return error.code, json.loads(error.response.body)
+    return answer.code, json.loads(answer.body)
+
+
+@pytest.mark.parametrize("path", ["mcp", "pctx/mcp"])
+async def test_an_agent_needs_a_token(http_server_client: Any, jp_base_url: str, jp_serverapp: Any, path: str) -> None:
+    token = jp_serverapp.identity_provider.token
+    for headers in ({"Authorization": f"Bearer {token}"}, {"Authorization": f"token {token}"}):
+        assert (await ask(http_server_client, jp_base_url, headers, path=path))[0] == 200
+    assert (await ask(http_server_client, jp_base_url, {}, f"?token={token}", path))[0] == 200
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-Pctx-Token": "wrong"}):
+        status, answer = await ask(http_server_client, jp_base_url, headers, path=path)
+        assert status == 403 and "Authorization: Bearer" in answer["error"]["message"]
+
+
+async def test_a_foreign_origin_is_refused_whatever_it_brings(
+    http_server_client: Any, jp_base_url: str, jp_auth_header: Headers, jp_http_port: int
+) -> None:
+    for origin in ("https://evil.example", "null", "http://localhost:1"):
+        headers = {**jp_auth_header, "Origin": origin}
+        assert (await ask(http_server_client, jp_base_url, headers))[0] == 403
+    own = {**jp_auth_header, "Origin": f"http://localhost:{jp_http_port}", "Host": f"localhost:{jp_http_port}"}
+    assert (await ask(http_server_client, jp_base_url, own))[0] == 200
+
+
+async def test_a_cookie_needs_the_page_of_its_own_to_say_so(
+    http_server_client: Any, jp_base_url: str, jp_fetch: Any, jp_http_port: int
+) -> None:
+    host = f"localhost:{jp_http_port}"
+    signed_in = await jp_fetch("pctx", "health", headers={"Host": host})
+    cookie = signed_in.headers["Set-Cookie"].split(";")[0]
+    page = await http_server_client.fetch(jp_base_url + "login", headers={"Host": host})
+    xsrf = next(one for one in page.headers.get_list("Set-Cookie") if one.startswith("_xsrf")).split(";")[0]
+    own = {"Cookie": f"{cookie}; {xsrf}", "Origin": f"http://{host}", "Host": host}
+    assert (await ask(http_server_client, jp_base_url, own))[0] == 403
+    own["X-XSRFToken"] = xsrf.partition("=")[2]
+    assert (await ask(http_server_client, jp_base_url, own | {"Origin": "https://evil.example"}))[0] == 403
+
+
+async def test_nothing_of_the_sdk_is_loaded_for_a_plain_client(jp_fetch: Any, running: RunningEngine) -> None:
+    await plain(jp_fetch, "list_functions")
+    door = (await running.get()).mcp()
+    assert door._server is None and door._endpoint is None
+
+
+async def test_a_server_that_stops_ends_open_streams(agent: Connect, running: RunningEngine, era: str) -> None:
+    async with agent(era) as client:
+        await client.list_tools()
+        asked = asyncio.create_task(client.call_tool("execute", {"code": "await new Promise<void>(() => {})"}))
+        session = (await running.get()).registry.agents()
+        async with asyncio.timeout(LONG):
+            while not session.executions:
+                await asyncio.sleep(0.01)
+            await running.stop()
+        assert not session.executions
+        asked.cancel()
+    names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+    assert "_shutdown_watcher" not in names
+
+
+async def test_requests_at_once_load_the_server_once(agent: Connect) -> None:
+    async with agent() as one, agent() as other, asyncio.timeout(LONG):
+        answers = await asyncio.gather(*(client.list_tools() for client in (one, other) * 5))
+    assert all(len(answer.tools) == 5 for answer in answers)
