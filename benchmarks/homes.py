@@ -22,6 +22,8 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
+from pctx_jupyter.trace import MIME
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -94,7 +96,7 @@ class Kernel:
             match message["msg_type"]:
                 case "stream":
                     said.append(content["text"])
-                case "execute_result" | "display_data":
+                case "execute_result" | "display_data" if MIME not in content["data"]:  # no timelines
                     said.append(content["data"].get("text/plain", ""))
 
         reply = await self._client.execute_interactive(code, timeout=60, output_hook=hear)
