@@ -1,4 +1,6 @@
-"""The client for any async Python program: offer tools, run programs, over one WebSocket (or none, embedded).
+"""Clients for any async Python program. `PctxClient` offers tools and runs programs, over one WebSocket or embedded.
+
+`McpClient` and `PctxUnifiedClient` are for programs that were written for the original's.
 
 ::
 
@@ -15,5 +17,17 @@ from __future__ import annotations
 from ..errors import ConnectionLost as ConnectionError  # noqa: A004 - its name in the original client
 from ..errors import ExecutionError, PctxError, ToolError
 from .client import Callback, Connector, PctxClient
+from .http import McpClient
+from .unified import PctxUnifiedClient
 
-__all__ = ["Callback", "ConnectionError", "Connector", "ExecutionError", "PctxClient", "PctxError", "ToolError"]
+__all__ = [
+    "Callback",
+    "ConnectionError",
+    "Connector",
+    "ExecutionError",
+    "McpClient",
+    "PctxClient",
+    "PctxError",
+    "PctxUnifiedClient",
+    "ToolError",
+]
