@@ -15,7 +15,7 @@ from . import cell as cells
 from . import errors, names, typegen, wire
 from .cell import Cell, units
 from .check import CheckJob, Unchecked
-from .editor import Editor
+from .editor import Editor, Format, Unformattable
 from .session import Session
 from .tools import Tool, globals_of
 
@@ -129,14 +129,34 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
     end = begins[-1] - 1
 
     def at(line: int, column: int) -> int:
-        return cell.code_at + min(begins[min(line, len(begins) - 1) - 1] + column - 1, end)
+        return min(begins[min(line, len(begins) - 1) - 1] + column - 1, end)
 
-    return wire.Diagnosed(
-        [
-            wire.Underlined(at(d.line, d.column), at(d.end_line, d.end_column), d.severity, d.message, "pctx")
-            for d in verdict.diagnostics
-        ]
-    )
+    found = []
+    for d in verdict.diagnostics:
+        start, stop = at(d.line, d.column), at(d.end_line, d.end_column)
+        there = cell.code[cells.index(cell.code, start) : cells.index(cell.code, stop)]
+        instead = d.instead and _in_place_of(there, d.instead)
+        found.append(
+            wire.Underlined(cell.code_at + start, cell.code_at + stop, d.severity, d.message, "pctx", instead or None)
+        )
+    return wire.Diagnosed(found)
+
+
+async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted:
+    """Lay out the program of a cell; its magic line stays as it is.
+
+    Raises:
+        InvalidParams: The source is too large.
+        Busy, SandboxUnavailable: Nobody can do it now; says why.
+    """
+    _measure(source, most_bytes)
+    cell = cells.read(source)
+    if not cell.code.strip():
+        return wire.Formatted(source, "")
+    done = await format(cell.code)
+    if isinstance(done, Unformattable):
+        return wire.Formatted(None, done.reason)
+    return wire.Formatted(source.removesuffix(cell.code) + done.rstrip("\n"), "")
 
 
 def declarations(session: Session) -> wire.Declared:
@@ -145,10 +165,7 @@ def declarations(session: Session) -> wire.Declared:
 
 
 def _question(session: Session, asked: wire.Written) -> _Question:
-    if len(asked.source.encode()) > session.settings.program_bytes:
-        raise errors.InvalidParams(
-            f"Cannot look at this cell: it has more than {session.settings.program_bytes:,} bytes (Pctx.program_bytes)"
-        )
+    _measure(asked.source, session.settings.program_bytes)
     cell = cells.read(asked.source)
     try:
         tools = session.scope.matching(cell.tools)
@@ -157,6 +174,19 @@ def _question(session: Session, asked: wire.Written) -> _Question:
     taken = globals_of(tools)
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
     return _Question(cell, session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
+
+
+def _measure(source: str, most_bytes: int) -> None:
+    if len(source.encode()) > most_bytes:
+        raise errors.InvalidParams(
+            f"Cannot look at this cell: it has more than {most_bytes:,} bytes (Pctx.program_bytes)"
+        )
+
+
+def _in_place_of(there: str, instead: str) -> str | None:
+    """What to write for a name, which may stand in quotes; None: no name stands there."""
+    quote = there[:1] if there[:1] in ("'", '"') and there[-1:] == there[:1] else ""
+    return f"{quote}{instead}{quote}" if names.is_identifier(there[len(quote) : len(there) - len(quote)]) else None
 
 
 def _offset(asked: wire.Place) -> int:

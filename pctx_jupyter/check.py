@@ -59,6 +59,7 @@ class Diagnostic:
         code: TypeScript's number for it.
         severity: An error keeps a program from running.
         line, column, end_line, end_column: 1-based, in `CheckJob.code`, columns in UTF-16 units; the end is excluded.
+        instead: The name that was probably meant in place of the one that stands there; None: nobody knows.
     """
 
     message: str
@@ -68,6 +69,7 @@ class Diagnostic:
     column: int
     end_line: int
     end_column: int
+    instead: str | None = None
 
     @property
     def is_syntax(self) -> bool:
@@ -168,8 +170,9 @@ def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
     listed = list(tools)
     return Checked(
         tuple(
-            Diagnostic(_message(f, listed), f.code, "error", f.line, f.column, f.end_line, f.end_column)
+            Diagnostic(message, f.code, "error", f.line, f.column, f.end_line, f.end_column, _instead(f, message))
             for f in findings.found
+            for message in [_message(f, listed)]
         ),
         findings.more,
         findings.kept,
@@ -206,6 +209,12 @@ def _message(found: Found, tools: list[str]) -> str:
         if found.wanted and "Did you mean" not in text:
             text += _hint(found, tools)
     return _plain(text)[:LONGEST]
+
+
+def _instead(found: Found, message: str) -> str | None:
+    """The name in place of the one that is not there: ours or TypeScript's guess, which only its message has."""
+    guess = re.search(r"Did you mean (?:to write )?'([\w$.]+)'\?", message) if found.wanted else None
+    return guess[1] if guess else None
 
 
 def _of_promise(found: Found) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
@@ -54,6 +55,16 @@ class Signatures(msgspec.Struct):
     signatures: list[Signature]
     signature: int
     parameter: int
+
+
+class Unformattable(msgspec.Struct):
+    """A program that cannot be formatted, mostly because it does not parse; `reason` is a sentence."""
+
+    reason: str
+
+
+Format = Callable[[str], Awaitable[str | Unformattable]]
+"""Lays a program out anew, without running it. Raises `errors.Busy`, `errors.SandboxUnavailable`: it cannot now."""
 
 
 class Editor(Protocol):

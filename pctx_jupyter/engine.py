@@ -19,6 +19,7 @@ from .execution import Execution, StoppedByHand
 from .local_tools import Guard, LocalTools, admit
 from .registry import Registry
 from .sandbox.checker import Checker, open_checker
+from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
 from .settings import Settings
 
@@ -35,6 +36,7 @@ class Engine:
     Attributes:
         settings: The limits and switches it runs under.
         registry: Its sessions.
+        format: Lays out a program's text: an `editor.Format`.
     """
 
     def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
@@ -49,6 +51,7 @@ class Engine:
             now=time.time,
             stoppable=stoppable,
         )
+        self.format = Formatter(settings).format
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
         self._mcp: Door | None = None

@@ -204,19 +204,30 @@ class ExplainedCall(msgspec.Struct):
 
 
 class Underlined(msgspec.Struct, rename={"start": "from", "end": "to"}):
-    """What is wrong with the text between two offsets; `source` says who found it."""
+    """What is wrong with the text between two offsets; `source` says who found it.
+
+    `instead` is what was probably meant in place of that text, ready to be put there.
+    """
 
     start: int
     end: int
     severity: Literal["error", "warning"]
     message: str
     source: str
+    instead: str | None = None
 
 
 class Diagnosed(msgspec.Struct):
     """Result of ``diagnostics``, in the order of the text."""
 
     diagnostics: list[Underlined]
+
+
+class Formatted(msgspec.Struct):
+    """Answer of ``format``: the cell as it should look; None, and a sentence, where that cannot be told."""
+
+    source: str | None
+    message: str
 
 
 class Declared(msgspec.Struct):

@@ -12,7 +12,7 @@ from ..registry import Registry
 from ..traits import Pctx
 from .base import KERNELS, NAMES, RUNNING
 from .changes import ChangesSocket
-from .editing import Complete, Declarations, Diagnostics, Hover, Signature
+from .editing import Complete, Declarations, Diagnostics, Format, Hover, Signature
 from .kernels import KernelManager, KernelTokens
 from .mcp import Mcp
 from .naming import NotebookNames, SessionManager
@@ -68,6 +68,7 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/hover", Hover),
                 (r"/pctx/api/signature", Signature),
                 (r"/pctx/api/diagnostics", Diagnostics),
+                (r"/pctx/api/format", Format),
                 (r"/pctx/api/declarations", Declarations),
                 (r"/pctx/api/kernels", KernelList),
                 (r"/pctx/api/kernels/(?P<kernel_id>[^/]+)", Kernel),

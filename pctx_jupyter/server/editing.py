@@ -30,6 +30,12 @@ class AskedOfCell(wire.Written, omit_defaults=True):
     session_id: str | None = None
 
 
+class AskedOfText(msgspec.Struct):
+    """Body of ``format``."""
+
+    source: str
+
+
 class AskedOfPlace(wire.Place, omit_defaults=True):
     """Body of ``complete``, ``hover`` and ``signature``."""
 
@@ -38,6 +44,7 @@ class AskedOfPlace(wire.Place, omit_defaults=True):
 
 
 Asked = TypeVar("Asked", AskedOfCell, AskedOfPlace)
+Body = TypeVar("Body", AskedOfCell, AskedOfPlace, AskedOfText)
 
 
 class _Question(PctxHandler):
@@ -81,11 +88,15 @@ class _Question(PctxHandler):
         await self.answer(self._ask(kind, help))
 
     async def _ask(self, kind: type[Asked], help: Callable[[Session, Asked], Awaitable[object]]) -> object:
+        asked = self.read_text(kind)
+        return await help(await self.find(asked.kernel_id, asked.session_id), asked)
+
+    def read_text(self, kind: type[Body]) -> Body:
+        """The body, unless it is too large or something else: then `errors.InvalidParams`."""
         limit = ESCAPED * self.settings[RUNNING].settings.program_bytes + OVERHEAD_BYTES
         if (size := len(self.request.body)) > limit:
             raise errors.InvalidParams(f"Cannot look at this cell: {size:,} bytes are too many (Pctx.program_bytes)")
-        asked = wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
-        return await help(await self.find(asked.kernel_id, asked.session_id), asked)
+        return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
 
 
 class Complete(_Question):
@@ -118,6 +129,20 @@ class Diagnostics(_Question):
     @web.authenticated
     async def post(self) -> None:
         await self.ask(AskedOfCell, assist.diagnostics)
+
+
+class Format(_Question):
+    """``POST pctx/api/format``: about a text alone, so whose it is does not matter."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await self.demand("read")
+        await self.answer(self._format())
+
+    async def _format(self) -> object:
+        engine = await self.open_engine()
+        asked = self.read_text(AskedOfText)
+        return await assist.format(engine.format, asked.source, engine.settings.program_bytes)
 
 
 class Declarations(_Question):

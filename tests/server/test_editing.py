@@ -166,8 +166,41 @@ async def test_what_is_wrong_is_found_where_it_is(kernel: Wire, api: Api) -> Non
     at = units(source[: source.index("loadOrder(")])
     assert (status, wrong["from"], wrong["to"]) == (200, at, at + len("loadOrder"))
     assert (wrong["severity"], wrong["source"]) == ("error", "pctx") and "loadOrders" in wrong["message"]
+    assert wrong["instead"] == "loadOrders"
     unchecked = source.replace("--timeout 5", "--no-check")
     assert (await api.post("diagnostics", source=unchecked, kernel_id="k1"))[1] == {"diagnostics": []}
+
+
+async def test_a_guess_may_be_put_in_place_of_what_is_underlined(kernel: Wire, api: Api) -> None:
+    for wrong, right in [
+        ("await loadOrder()", "await Sales.loadOrders()"),
+        ("await Sales.loadOrders({ statsu: 'open' })", "await Sales.loadOrders({ status: 'open' })"),
+        ("const first = 1; furst", "const first = 1; first"),
+        ("const n: number = ''", None),
+    ]:
+        source = HEAD + wrong
+        found = (await api.post("diagnostics", source=source, kernel_id="k1"))[1]["diagnostics"][0]
+        fixed = found["instead"] and source[: found["from"]] + found["instead"] + source[found["to"] :]
+        assert fixed == (right and HEAD + right), found
+
+
+async def test_a_program_is_laid_out_below_its_magic_line(api: Api) -> None:
+    status, found = await api.post("format", source="%%pctx  -q\n//é\nconst a=[1,2\n]\na.map( x=>x )")
+    assert (status, found) == (200, {"source": "%%pctx  -q\n//é\nconst a = [1, 2];\na.map((x) => x);", "message": ""})
+    assert (await api.post("format", source="let x=1"))[1]["source"] == "let x = 1;"
+    for empty in ("", "%%pctx", "%%pctx \n\n"):
+        assert (await api.post("format", source=empty))[1] == {"source": empty, "message": ""}
+
+
+async def test_a_program_that_cannot_be_laid_out_has_a_reason(api: Api) -> None:
+    status, found = await api.post("format", source="%%pctx\n1;\nconst a = ;")
+    assert (status, found["source"]) == (200, None)
+    assert found["message"] == "Cannot format: Expression expected (line 2, column 11)"
+    found = (await api.post("format", source="(" * 9_000))[1]
+    assert found["source"] is None and found["message"].startswith("Cannot format: ")
+    status, found = await api.post("format", source="1" * 20_001)
+    assert status == 400 and "program_bytes" in found["message"]
+    assert (await api.post("format", source=1))[0] == 400
 
 
 @pytest.mark.parametrize("source", ["", "%%pctx", "%%pctx\n", "%%pctx\r\n", "\n\n%%pctx -o x", "%%pctx\n\n"])
@@ -256,7 +289,7 @@ async def test_only_the_last_of_many_requests_has_to_be_answered(kernel: Wire, a
 # who may
 
 
-@pytest.mark.parametrize("name", [*POSTS, "declarations"])
+@pytest.mark.parametrize("name", [*POSTS, "format", "declarations"])
 async def test_strangers_are_refused(kernel: Wire, api: Api, jp_auth_header: Headers, name: str) -> None:
     async def ask(headers: Headers) -> int:
         if name == "declarations":
@@ -339,9 +372,10 @@ STATE = [state.ClientConfigs, state.Kernels, state.Executions, state.Stopped, wi
 
 
 def test_bodies_and_answers_are_written_down_as_they_are() -> None:
-    structs = [editing.AskedOfCell, editing.AskedOfPlace, wire.Completed, wire.Explained, wire.ExplainedCall]
+    asked = [editing.AskedOfCell, editing.AskedOfText, editing.AskedOfPlace]
+    answers = [wire.Completed, wire.Explained, wire.ExplainedCall, wire.Diagnosed, wire.Formatted, wire.Declared]
     _, components = msgspec.json.schema_components(
-        [*structs, wire.Diagnosed, wire.Declared, *STATE], ref_template="#/components/schemas/{name}"
+        [*asked, *answers, *STATE], ref_template="#/components/schemas/{name}"
     )
     written = SPECIFICATION["components"]["schemas"]
     assert {name: plain(written[name]) for name in components} == plain(components)
