@@ -60,7 +60,7 @@ class Door:
                 from .endpoint import Endpoint
 
                 most = 6 * self._settings.program_bytes + REQUEST_BYTES
-                self._endpoint = Endpoint(server.server, most, server.forget)
+                self._endpoint = Endpoint(server.server, most, server.server.forget)
             return self._endpoint
 
     async def close(self) -> None:

@@ -6,34 +6,19 @@ The SDK validates nothing of a call and leaks what a handler raises: so here eve
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 import mcp.types as t
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import NotificationOptions, Server
-from mcp.server.models import InitializationOptions
-from mcp.server.session import ServerSession
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 
 from .. import __version__
 from ..watch import Change, Watchers
 from .answers import Answer
+from .changes import AnnouncingServer, Context
 from .functions import INSTRUCTIONS, Functions
-
-log = logging.getLogger(__name__)
 
 CHANGE_S = 0.5
 """Seconds in which changes of the tools are told as one: a notebook defines many at once."""
-MOST_LISTENERS = 1_000
-"""Sessions of the older era that are told of changes; they do not say when they are over."""
-TELL_S = 5.0
-"""Seconds one of them may take to be told."""
-
-Context = ServerRequestContext[Any, Any]
 
 
 class AgentServer:
@@ -44,33 +29,24 @@ class AgentServer:
         watchers: Tell of changes of the tools.
 
     Attributes:
-        server: The SDK's object, for any transport; `initialization` goes with it.
+        server: The SDK's object, for any transport.
     """
 
     def __init__(self, functions: Functions, watchers: Watchers) -> None:
         self._functions = functions
-        self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
-        self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
         self._version = functions.session.scope.version
-        self.server: Server[Any] = _Announcing(
+        self.server = AnnouncingServer(
             "pctx",
             version=__version__,
             title="pctx for Jupyter",
             instructions=INSTRUCTIONS,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
-            on_subscriptions_listen=self._listen,
-            get_tool_input_schema=lambda name: None,  # none of ours is mirrored in a header
+            get_tool_input_schema=lambda name: None,  # no argument of ours is mirrored in a header
         )
-        self.server.add_notification_handler("notifications/initialized", t.NotificationParams, self._remember)
         self._unwatch: Callable[[], None] = watchers.add(self._hear)
-
-    def forget(self, session_id: str) -> None:
-        """A session of the older era is over: nobody is there to be told of changes."""
-        self._sessions.pop(session_id, None)
 
     async def close(self) -> None:
         """Stop every program and end every stream."""
@@ -81,7 +57,7 @@ class AgentServer:
             self._telling.cancel()
             await asyncio.wait([self._telling])
         await self._functions.close()
-        self._listen.close()
+        self.server.close()
 
     async def _list_tools(self, context: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:
         tools = [
@@ -107,12 +83,6 @@ class AgentServer:
 
         return _result(await self._functions.call(params.name, params.arguments or {}, report))
 
-    async def _remember(self, context: Context, params: t.NotificationParams | None) -> None:
-        request = context.request
-        self._sessions[request.headers.get("mcp-session-id", "") if request is not None else ""] = context.session
-        while len(self._sessions) > MOST_LISTENERS:
-            self._sessions.popitem(last=False)
-
     def _hear(self, change: Change) -> None:
         if change in ("tools", "sessions", "upstreams") and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHANGE_S, self._look)
@@ -127,24 +97,7 @@ class AgentServer:
     async def _tell(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        await self._bus.publish(ToolsListChanged())
-        for id, session in list(self._sessions.items()):
-            try:
-                async with asyncio.timeout(TELL_S):
-                    await session.send_tool_list_changed()
-            except Exception as error:
-                log.debug("mcp = a session is gone: %s", type(error).__name__)
-                self.forget(id)
-
-
-class _Announcing(Server[Any]):
-    """Tells clients of the older era that the list of tools may change; the newer one sees it by itself."""
-
-    def create_initialization_options(
-        self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
-    ) -> InitializationOptions:
-        told = notification_options or NotificationOptions(tools_changed=True)
-        return super().create_initialization_options(told, *args, **kwargs)
+        await self.server.tell_changed()
 
 
 def _result(answer: Answer) -> t.CallToolResult:

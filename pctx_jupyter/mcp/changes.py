@@ -1,0 +1,67 @@
+"""Tells the clients of an MCP server that its list of tools has changed, in the way of each era of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import Any
+
+import mcp.types as t
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+
+log = logging.getLogger(__name__)
+
+MOST_LISTENERS = 1_000
+"""Sessions of the older era that are told; they do not say when they are over."""
+TELL_S = 5.0
+"""Seconds one of them may take to be told."""
+
+Context = ServerRequestContext[Any, Any]
+
+
+class AnnouncingServer(Server[Any]):
+    """An MCP server that tells of changes. Its arguments are the SDK's."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self._bus = InMemorySubscriptionBus()
+        self._listen = ListenHandler(self._bus)
+        self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
+        super().__init__(name, on_subscriptions_listen=self._listen, **options)
+        self.add_notification_handler("notifications/initialized", t.NotificationParams, self._remember)
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
+    ) -> InitializationOptions:
+        """Tells clients of the older era that the list may change; the newer one sees it by itself."""
+        told = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(told, *args, **kwargs)
+
+    async def tell_changed(self) -> None:
+        """Tell every client."""
+        await self._bus.publish(ToolsListChanged())
+        for id, session in list(self._sessions.items()):
+            try:
+                async with asyncio.timeout(TELL_S):
+                    await session.send_tool_list_changed()
+            except Exception as error:
+                log.debug("mcp = a session is gone: %s", type(error).__name__)
+                self.forget(id)
+
+    def forget(self, session_id: str) -> None:
+        """A session of the older era is over: nobody is there to be told."""
+        self._sessions.pop(session_id, None)
+
+    def close(self) -> None:
+        """End the streams on which clients of the newer era listen."""
+        self._listen.close()
+
+    async def _remember(self, context: Context, params: t.NotificationParams | None) -> None:
+        request = context.request
+        self._sessions[request.headers.get("mcp-session-id", "") if request is not None else ""] = context.session
+        while len(self._sessions) > MOST_LISTENERS:
+            self._sessions.popitem(last=False)
