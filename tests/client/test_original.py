@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.client import ExecutionError, McpClient, PctxUnifiedClient, ToolError
+from pctx_jupyter.client import ExecutionError, McpClient, PctxClient, PctxUnifiedClient, ToolError
 from pctx_jupyter.errors import ConnectionLost
+from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
 
 Urls = tuple[str, str, str]
 
@@ -178,3 +180,23 @@ async def test_who_reaches_only_one_of_both_is_not_connected(
     with pytest.raises(ConnectionLost):
         await client.connect()
     assert client.ws_client is None and client.mcp_client.client is None
+
+
+async def test_the_tools_of_a_notebook_are_methods_too(
+    http_server: Any, jp_serverapp: Any, jp_http_port: int, jp_base_url: str
+) -> None:
+    base = f"http://localhost:{jp_http_port}{jp_base_url}"
+    manager = jp_serverapp.kernel_manager
+    kernel_id = await manager.start_kernel()
+    headers = {TOKEN_HEADER: psutil.Process(manager.get_kernel(kernel_id).provisioner.pid).environ()[TOKEN]}
+    token = jp_serverapp.identity_provider.token
+    socket = f"{base.replace('http', 'ws', 1)}local-tools"
+    async with PctxClient(socket, headers=headers) as kernel, PctxUnifiedClient(f"{base}mcp", token=token) as client:
+        await kernel.register_tool("Notebook", "double_it", lambda args: 2 * args["n"])  # as that kernel would
+        with pytest.raises(AttributeError, match="Namespace 'Kernel' not found"):
+            client.Kernel  # noqa: B018
+        await client.list_functions()
+        assert await client.Kernel.doubleIt(n=21) == 42
+        with pytest.raises(ToolError, match="KeyError"):
+            await client.Kernel.doubleIt(m=21)
+    await manager.shutdown_kernel(kernel_id, now=True)
