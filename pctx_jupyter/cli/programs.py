@@ -102,14 +102,23 @@ async def _stream(home: Home, asked: wire.Execute) -> int:
     running = asyncio.current_task()
     assert running is not None
     closed: list[BrokenPipeError] = []
+    shown: list[wire.DisplayHeard] = []
 
     def hear(heard: object) -> None:
-        if isinstance(heard, wire.OutputHeard) and not closed:
-            try:
-                terminal.write(sys.stdout if heard.stream == "stdout" else sys.stderr, heard.text)
-            except BrokenPipeError as error:
-                closed.append(error)  # nobody reads on: there is no reason to run on
-                running.cancel()
+        if closed:
+            return
+        try:
+            match heard:
+                case wire.OutputHeard(stream="stderr"):
+                    terminal.write(sys.stderr, heard.text)
+                case wire.OutputHeard():
+                    terminal.write(sys.stdout, heard.text)
+                case wire.DisplayHeard():
+                    shown.append(heard)
+                    terminal.write(sys.stdout, _in_words(msgspec.json.decode(heard.data)) + "\n")
+        except BrokenPipeError as error:
+            closed.append(error)  # nobody reads on: there is no reason to run on
+            running.cancel()
 
     async with home as client:
         try:
@@ -123,16 +132,23 @@ async def _stream(home: Home, asked: wire.Execute) -> int:
             return Exit.FAILED
     if executed.unchecked is not None:
         say(f"Its types were not checked: {executed.unchecked}")
-    if bytes(executed.value) != b"null":
+    is_shown = any(display.is_value for display in shown)
+    if not is_shown and bytes(executed.value) != b"null":
         sys.stdout.write(_shown(executed.value) + "\n")
     return Exit.OK
 
 
 async def _report(home: Home, asked: wire.Execute) -> int:
     """Print one JSON object: what came of a program and all that it printed."""
+    displays: list[Raw] = []
+
+    def hear(heard: object) -> None:
+        if isinstance(heard, wire.DisplayHeard):
+            displays.append(heard.data)
+
     async with home as client:
         try:
-            executed = await client.execute(asked)
+            executed = await client.execute(asked, hear=hear)
         except errors.ExecutionError as error:
             failure: dict[str, Any] = {"name": type(error).__name__, "message": error.message}
             if isinstance(error, errors.ExecutionFailed):
@@ -140,8 +156,16 @@ async def _report(home: Home, asked: wire.Execute) -> int:
                 failure = {key: getattr(told, key) for key in ("name", "message", "line", "column", "frame", "stack")}
             _print({"success": False, "stdout": error.stdout, "stderr": error.stderr, "error": failure})
             return Exit.FAILED
-    _print(msgspec.to_builtins(executed, builtin_types=(Raw,)))
+    _print(msgspec.to_builtins(executed, builtin_types=(Raw,)) | ({"displays": displays} if displays else {}))
     return Exit.OK
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    """What a program shows, as far as a terminal can: its text, or of which kinds it is."""
+    for kind in ("text/plain", "text/markdown"):
+        if isinstance(text := data.get(kind), str):
+            return text.rstrip("\n")
+    return f"[{', '.join(data)}]"
 
 
 class Check(HomeCommand):

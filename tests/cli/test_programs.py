@@ -46,6 +46,16 @@ def test_for_machines_all_is_one_line_of_json(pctx: Pctx) -> None:
     assert (said["error"]["name"], said["error"]["message"], said["error"]["line"]) == ("RangeError", "no", 2)
 
 
+def test_what_a_program_shows_is_said_in_words(pctx: Pctx) -> None:
+    code = """Deno.jupyter.display({ "text/html": "<b>1</b>", "text/plain": "one" }, { raw: true });
+        Deno.jupyter.display({ "image/svg+xml": "<svg/>" }, { raw: true });
+        Deno.jupyter.md`# two`"""
+    done = pctx("run", "-", stdin=code)
+    assert (done.stdout, done.returncode) == ("one\n[image/svg+xml]\n# two\n", 0), done.stderr
+    said = json.loads(pctx("run", "-", "--json", stdin=code).stdout)
+    assert said["displays"][0] == {"text/html": "<b>1</b>", "text/plain": "one"} and len(said["displays"]) == 3
+
+
 def test_a_program_that_fails_shows_where_and_ends_with_1(pctx: Pctx) -> None:
     done = pctx("run", "-", stdin='const a = 1;\nthrow new Error("broken")')
     assert done.returncode == 1 and done.stdout == ""
