@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .command import Command, Exit, Stop
+from .command import Command
 
 _HERE = "pctx_jupyter.cli"
 
@@ -21,6 +21,7 @@ class PctxCommand(Command):
         "types": (f"{_HERE}.programs.Types", "Print the TypeScript declarations of every tool."),
         "start": (f"{_HERE}.start.Start", "Start a Jupyter server for pctx alone, without a browser."),
         "client-config": (f"{_HERE}.clients.ClientConfig", "Print what an MCP client needs to reach a running server."),
+        "mcp": (f"{_HERE}.mcp.Mcp", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
         "doctor": (f"{_HERE}.doctor.Doctor", "Say what is installed, found and reachable; and cures."),
     }
     examples = (
@@ -31,11 +32,7 @@ class PctxCommand(Command):
 
     def main(self) -> int:
         """Say what there is to ask for."""
-        if self.extra_args:
-            known = ", ".join(self.subcommands)
-            raise Stop(Exit.USAGE, f"jupyter pctx has no command {self.extra_args[0]!r}; it has {known}")
-        self.print_help()
-        return Exit.USAGE
+        return self.show_commands()
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -68,6 +68,14 @@ class Command(JupyterApp):
         """Do the work; returns the exit code."""
         raise NotImplementedError
 
+    def show_commands(self) -> int:
+        """Say which subcommands there are, for want of one; raises `Stop` for one that there is not."""
+        if self.extra_args:
+            known = ", ".join(self.subcommands)
+            raise Stop(Exit.USAGE, f"There is no command {self.extra_args[0]!r} here; there are {known}")
+        self.print_help()
+        return Exit.USAGE
+
     def settings(self) -> Settings:
         """What is configured: in the files that a server reads, and as ``--Pctx.…`` on the command line.
 

@@ -99,7 +99,7 @@ def test_the_limits_of_the_servers_configuration_hold(pctx: Pctx, tmp_path: Path
         (["run", "-", "--Pctx.timeout_s=-1"], "expected a number above 0"),
         (["run", "-", "--config", "nowhere.py"], "there is no such file"),
         (["check"], "a program is needed"),
-        (["rnu"], "it has run, check"),
+        (["rnu"], "there are run, check"),
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_why(pctx: Pctx, arguments: list[str], said: str) -> None:

@@ -1,0 +1,80 @@
+"""``mcp``: the group's name, and ``mcp serve``: MCP over stdin and stdout, for clients that start their servers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from traitlets import Bool
+
+from .command import Command, Exit, Stop, say
+from .servers import Server, ServerCommand, running
+
+_HERE = "pctx_jupyter.cli"
+
+
+class Mcp(Command):
+    """``jupyter pctx mcp``."""
+
+    description = "Serve MCP clients over stdin and stdout; say which MCP servers programs may call."
+    flags: dict[str, Any] = {}
+    aliases: dict[str, Any] = {}
+    subcommands = {
+        "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
+    }
+
+    def main(self) -> int:
+        """Say what there is to ask for."""
+        return self.show_commands()
+
+
+class Serve(ServerCommand):
+    """``jupyter pctx mcp serve``."""
+
+    description = """
+        Serve an MCP client over stdin and stdout, until it hangs up.
+
+        It passes on to the server that runs here, as --port or --url name it, or to an engine of its own where none
+        runs or --embedded says so.
+        """
+    examples = "jupyter pctx mcp serve --stdio --port 8888"
+
+    embedded = Bool(False, config=True, help="Use an engine of its own, whether a server runs or not.")
+    stdio = Bool(True, config=True, help="Over stdin and stdout: the one way there is.")
+
+    flags: dict[str, Any] = {
+        **ServerCommand.flags,
+        "embedded": ({"Serve": {"embedded": True}}, "Use an engine of its own, whether a server runs or not."),
+        "server": ({"Serve": {"server": True}}, "Use the server that runs here, and no engine of its own."),
+        "stdio": ({"Serve": {"stdio": True}}, "Over stdin and stdout: the one way there is."),
+    }
+    server = Bool(False, config=True, help="Use the server that runs here, and no engine of its own.")
+
+    def main(self) -> int:
+        """Serve."""
+        if self.embedded and (self.server or self.port or self.url):
+            raise Stop(
+                Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url"
+            )
+        there = self._server()
+        if there is None:
+            say("pctx: serving with an engine of its own")
+            asyncio.run(self._serve())
+        else:
+            from ..mcp.stdio import bridge_stdio
+
+            say(f"pctx: passing on to {there.url}")
+            asyncio.run(bridge_stdio(f"{there.url}pctx/mcp", there.token))
+        return Exit.OK
+
+    def _server(self) -> Server | None:
+        if self.embedded or not (self.server or self.port or self.url or running()):
+            return None
+        return self.chosen()
+
+    async def _serve(self) -> None:
+        from ..engine import open_engine
+        from ..mcp.stdio import serve_stdio
+
+        async with open_engine(self.settings()) as engine:
+            await serve_stdio(engine)
