@@ -122,6 +122,15 @@ def test_500_levels_and_many_brackets_in_texts_pass() -> None:
     assert json.dumps(said.value).startswith("[" * 500 + '"[[')
 
 
+def test_levels_are_counted_wherever_they_are_in_a_long_text() -> None:
+    # Texts of all lengths between them: each bracket falls on any of the bytes that are looked at together.
+    wrap = "d = i % 2 ? [t.slice(0, i % 19), d, {}] : { [t.slice(0, i % 23)]: t.slice(0, i % 400), d, e: i ? [] : 0 }"
+    code = "const t = 'é漢x'.repeat(200); let d = 1; for (let i = 0; i < LEVELS; i++) " + wrap + "; d"
+    whole = converse(code.replace("LEVELS", "500")).value
+    assert len(json.dumps(whole, ensure_ascii=False).encode()) > 1 << 16
+    assert converse(code.replace("LEVELS", "501")).thrown["message"] == "result is nested deeper than 500 levels"
+
+
 def test_arguments_that_cannot_be_written_reject_the_call_alone() -> None:
     said = converse("const a = { b: {} }; a.b.a = a;\nawait Notebook.echo(a).catch((e) => e.message + e.stack)")
     assert said.value.startswith("Cannot call Notebook.echo: arguments.b.a is a cycle")
