@@ -23,8 +23,10 @@ def test_no_permission_is_granted() -> None:
 
 
 def test_the_heap_limit_and_jitless_reach_v8() -> None:
-    assert "--v8-flags=--max-old-space-size=99" in flags.command("/deno", Limits(heap_mb=99))
-    assert "--v8-flags=--max-old-space-size=99,--jitless" in flags.command("/deno", Limits(heap_mb=99), jitless=True)
+    young = f"--min-semi-space-size={flags.YOUNG_MB}"
+    assert f"--v8-flags=--max-old-space-size=99,{young}" in flags.command("/deno", Limits(heap_mb=99))
+    jitless = flags.command("/deno", Limits(heap_mb=99), jitless=True)
+    assert f"--v8-flags=--max-old-space-size=99,{young},--jitless" in jitless
 
 
 def test_the_environment_carries_nothing_of_the_host() -> None:
