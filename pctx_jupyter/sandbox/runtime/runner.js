@@ -1124,6 +1124,16 @@ async function serve() {
   }
 }
 
+/**
+ * Do once what every program needs done: Deno's reader of TypeScript, the way to a module and the functions here are
+ * loaded and compiled when first used, and that would be in the program's way. Nothing of a program is there yet:
+ * reading begins when this is done.
+ */
+async function rehearse() {
+  await import(createObjectURL(new BlobC(["export const n: number = await 1;"], { type: "application/typescript" })));
+  encode(parse(decode(decoder, new Uint8ArrayC([0x5b, 0x5d]))), "");
+}
+await rehearse();
 notify("ready", '{"left":' + stringify(left) + "}");
 // Reading fails when a program has broken what Deno itself is made of; a silent end is better than a long silence.
 serve().then(undefined, () => exit(70));
