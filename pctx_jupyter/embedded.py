@@ -17,18 +17,21 @@ from contextlib import asynccontextmanager
 from .channel import Channel, Hear, Serve
 from .client import PctxClient
 from .engine import open_engine
-from .settings import Settings
+from .settings import Places, Settings
 
 
 @asynccontextmanager
-async def open_client(settings: Settings | None = None, *, as_agent: bool = False) -> AsyncIterator[PctxClient]:
+async def open_client(
+    settings: Settings | None = None, *, places: Places | None = None, as_agent: bool = False
+) -> AsyncIterator[PctxClient]:
     """Open an engine and a client of it; both are closed on the way out.
 
     Args:
         settings: Limits and switches of the engine; None: the defaults.
+        places: Where it finds files, such as the one that names MCP servers; None: nowhere.
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
     """
-    async with open_engine(settings or Settings()) as engine:
+    async with open_engine(settings or Settings(), places) as engine:
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear, as_agent=as_agent)

@@ -7,6 +7,7 @@ a command opens the very same thing embedded, in a loop of its own. What it open
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,11 +18,13 @@ from . import jsonrpc as rpc
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .execution import Execution, StoppedByHand
 from .local_tools import Guard, LocalTools, admit
+from .mcp.upstreams import open_upstreams
 from .registry import Registry
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
-from .settings import Settings
+from .settings import Places, Settings
+from .upstreams import Upstreams
 
 if TYPE_CHECKING:
     from .mcp.door import Door
@@ -52,6 +55,8 @@ class Engine:
             stoppable=stoppable,
         )
         self.format = Formatter(settings).format
+        self.upstreams: Upstreams | None = None
+        """The MCP servers that programs may call; None before and after `open_engine`."""
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
         self._mcp: Door | None = None
@@ -102,7 +107,17 @@ class Engine:
             "executions": sum(len(session.executions) for session in self.registry),
             "sandbox": self._pool.status(),
             "checker": self._checker.status(),
+            "upstreams": self._upstream_status(),
         }
+
+    def _upstream_status(self) -> rpc.Json:
+        """Each upstream's state, and what is wrong with it or with the files (null: nothing)."""
+        if self.upstreams is None:
+            return {}
+        known = self.upstreams.listed()
+        states: dict[str, rpc.Json] = {one.name: one.state for one in known.upstreams}
+        trouble = [f"{one.name}: {one.error}" for one in known.upstreams if one.error] + known.problems
+        return {**states, "trouble": "; ".join(trouble) or None} if states or trouble else {}
 
     async def stop(self) -> None:
         """Answer what is being served with "stopping", then close every door."""
@@ -113,19 +128,42 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
+async def open_engine(settings: Settings, places: Places | None = None) -> AsyncIterator[Engine]:
     """Start what all sessions share; stop it, whatever happens, on the way out.
 
     Opening never fails for want of Deno: then each execution is refused with the cause, and `Engine.status` says it.
+    Nor does it wait for upstream servers.
+
+    Args:
+        settings: Its limits and switches.
+        places: Where its files are; None: it has none.
     """
     async with open_pool(settings) as pool, open_checker(settings, check_s=settings.check_s) as checker:
         engine = Engine(settings, pool, checker)
         sweeper = asyncio.create_task(_expire(engine.registry))
-        try:
-            yield engine
-        finally:
-            sweeper.cancel()
-            await engine.stop()
+        registry = engine.registry
+        async with open_upstreams(
+            settings, places or Places(), registry.upstreams, registry.watchers.tell
+        ) as upstreams:
+            engine.upstreams = registry.servers = upstreams
+            try:
+                yield engine
+            finally:
+                sweeper.cancel()
+                await engine.stop()
+                engine.upstreams = registry.servers = None
+
+
+def usual_places(root: str) -> Places:
+    """Where people look for files: in the folder they work in, and where Jupyter keeps its own.
+
+    Args:
+        root: The folder a server serves, or a kernel works in.
+    """
+    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
+
+    files = tuple(os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
+    return Places(upstreams=files, data=os.path.join(jupyter_data_dir(), "pctx"))  # noqa: PTH118
 
 
 @contextmanager

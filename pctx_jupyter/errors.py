@@ -25,6 +25,8 @@
     ├── Busy                       -32004  503   no sandbox came free in time
     ├── SandboxUnavailable         -32005  503   Deno is missing, too old, or does not start
     ├── SessionNotFound            -32008  404   it is over, or was never open
+    ├── UpstreamExists             -32009  409   there is an MCP server of that name
+    ├── UpstreamNotFound           -32010  404   there is none
     ├── Forbidden                  -32007  403   the one who asked may not, or may no longer
     ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
     ├── ConnectionLost             -32006  502   the other end went away
@@ -235,6 +237,20 @@ class SessionNotFound(PctxError):
     status = HTTPStatus.NOT_FOUND
 
 
+class UpstreamExists(PctxError):
+    """There is an MCP server of that name already."""
+
+    code = -32009
+    status = HTTPStatus.CONFLICT
+
+
+class UpstreamNotFound(PctxError):
+    """There is no MCP server of that name; the message says which there are."""
+
+    code = -32010
+    status = HTTPStatus.NOT_FOUND
+
+
 class Forbidden(PctxError):
     """The one who asked may not, or may no longer."""
 
@@ -283,7 +299,19 @@ class Received:
 
     simple: ClassVar[dict[int, type[PctxError]]] = {
         kind.code: kind for kind in (ParseError, MethodNotFound, InvalidParams, ToolExists, ToolNotFound, Timeout)
-    } | {kind.code: kind for kind in (Busy, SandboxUnavailable, SessionNotFound, Forbidden, ConnectionLost, Cancelled)}
+    } | {
+        kind.code: kind
+        for kind in (
+            UpstreamExists,
+            UpstreamNotFound,
+            Busy,
+            SandboxUnavailable,
+            SessionNotFound,
+            Forbidden,
+            ConnectionLost,
+            Cancelled,
+        )
+    }
 
     @classmethod
     def error(cls, code: int, message: str, data: Json = None) -> PctxError:

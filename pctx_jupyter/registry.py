@@ -21,6 +21,7 @@ from .session import Clock, Journal, Session, Sharing
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog
 from .trace import History
+from .upstreams import Upstreams
 from .watch import Watchers
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Registry:
         history: The latest executions of all sessions.
         watchers: Those who are told of changes.
         upstreams: The tools of all upstream servers, each server a namespace.
+        servers: Those servers; None where there can be none.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Registry:
         self.watchers = Watchers()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
         self._journal = Journal(self.history, now, self.watchers)
+        self.servers: Upstreams | None = None
         self._upstream_layer = Layer(self.upstreams)
 
     def __iter__(self) -> Iterator[Session]:
@@ -200,7 +203,12 @@ class Registry:
             shared=self._shared_with,
             journal=self._journal,
             stoppable=self._stoppable,
+            settle=self._settle,
         )
+
+    async def _settle(self, code: str) -> None:
+        if self.servers is not None:
+            await self.servers.settle(code)
 
     def _shared_with(self, asker: Session) -> Iterator[Layer]:
         """What a session is offered besides its own tools."""

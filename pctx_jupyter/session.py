@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +78,7 @@ class Session:
         shared: What others offer to it, besides its own tools.
         journal: Where its executions are written down.
         stoppable: Lets others stop its programs.
+        settle: Waits, not for long, for tools that a program names and that are about to come.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class Session:
         shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
         journal: Journal | None = None,
         stoppable: Stoppable = unstoppable,
+        settle: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        self._settle = settle
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.name: str | None = None
         """The namespace under which others see its tools: its notebook's name."""
@@ -182,6 +185,8 @@ class Session:
             Busy, SandboxUnavailable: It could not start.
         """
         inputs = inputs or {}
+        if self._settle is not None:
+            await self._settle(code)
         self._validate(code, timeout_s, inputs, execution_id)
         offered = self.scope.matching(tools)
         namespaces = globals_of(offered)

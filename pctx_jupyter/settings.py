@@ -12,9 +12,19 @@ from typing import Any
 MIB = 1 << 20
 
 
-def _setting(default: Any, help: str, *, least: int | None = None, most: int | None = None) -> Any:
-    """A field with its help text; a number must be above 0, or lie from `least` to `most` where these are given."""
-    return field(default=default, metadata={"help": help, "least": least, "most": most})
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    least: int | None = None,
+    most: int | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field with its help text.
+
+    A number must be above 0, or lie from `least` to `most` where these are given; a text is one of `choices`, if any.
+    """
+    return field(default=default, metadata={"help": help, "least": least, "most": most, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,24 @@ class Settings:
     check_s: float = _setting(
         3.0, "Seconds a type check may take, and as many it may wait for its turn; then the program runs unchecked."
     )
+    upstreams: str = _setting(
+        "",
+        "Path of the file that names the MCP servers programs may call; empty: pctx.json in the server's root folder, "
+        "or in that of a kernel without a server, and the one in Jupyter's configuration folder; none: no file.",
+    )
+    connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
+    changed_tools: str = _setting(
+        "withhold",
+        "What becomes of an MCP server's tool whose description or schemas differ from those that were approved: "
+        "withhold it until they are approved, or flag it only.",
+        choices=("withhold", "flag"),
+    )
+    sign_ins: str = _setting(
+        "file",
+        "Where tokens of MCP servers that somebody signed in to are kept: file, which only its owner can read, in "
+        "Jupyter's data folder; or keychain, the operating system's (needs the package keyring).",
+        choices=("file", "keychain"),
+    )
     jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
     deno: str = _setting("", "Path of the Deno executable; empty: the one that came with the deno package.")
 
@@ -99,3 +127,16 @@ class Settings:
         if timeout_s is None:
             return self.limits
         return replace(self.limits, timeout_s=min(timeout_s, self.max_timeout_s))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where an engine finds and leaves files. By default it has none, and does neither.
+
+    Args:
+        upstreams: Paths of the files that name MCP servers, the most important first; what is added goes to the last.
+        data: The folder for what it has to remember.
+    """
+
+    upstreams: tuple[str, ...] = ()
+    data: str = ""

@@ -10,7 +10,7 @@ import math
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from traitlets import Bool, Float, HasTraits, Int, TraitType, Unicode
+from traitlets import Bool, Enum, Float, HasTraits, Int, TraitType, Unicode
 from traitlets.config import Configurable
 
 from .settings import Limits, Settings
@@ -57,7 +57,12 @@ _KINDS: dict[type, type[TraitType[Any, Any]]] = {float: Number, int: WholeNumber
 
 def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
     assert setting.default is not MISSING
-    trait = _KINDS[type(setting.default)](setting.default, help=setting.metadata["help"])
+    choices = setting.metadata["choices"]
+    trait: TraitType[Any, Any]
+    if choices is not None:
+        trait = Enum(choices, setting.default, help=setting.metadata["help"])
+    else:
+        trait = _KINDS[type(setting.default)](setting.default, help=setting.metadata["help"])
     return trait.tag(config=True, least=setting.metadata["least"], most=setting.metadata["most"])
 
 

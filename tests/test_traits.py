@@ -46,6 +46,7 @@ def test_what_is_configured_reaches_limits_and_settings() -> None:
         ("warm_sandboxes", -1, "a whole number of at least 0"),
         ("layers", 0, "at least 1 and at most 2"),
         ("layers", 3, "at least 1 and at most 2"),
+        ("changed_tools", "ignore", "withhold.*flag"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object, expected: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..settings import Settings
@@ -28,6 +29,8 @@ def open_client(server: Server | None, settings: Settings) -> AbstractAsyncConte
         return PctxClient(server.socket, headers=server.headers, reconnect=False)
 
     from .. import embedded
+    from ..engine import usual_places
 
     # One program needs one sandbox.
-    return embedded.open_client(replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes)), as_agent=True)
+    few = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))
+    return embedded.open_client(few, places=usual_places(str(Path.cwd())), as_agent=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from traitlets import Bool
@@ -71,8 +72,8 @@ class Serve(ServerCommand):
         return self.chosen()
 
     async def _serve(self) -> None:
-        from ..engine import open_engine
+        from ..engine import open_engine, usual_places
         from ..mcp.stdio import serve_stdio
 
-        async with open_engine(self.settings()) as engine:
+        async with open_engine(self.settings(), usual_places(str(Path.cwd()))) as engine:
             await serve_stdio(engine)

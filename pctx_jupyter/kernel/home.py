@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -103,9 +104,9 @@ async def _at_server(url: str, token: str) -> AsyncIterator[Home]:
 @asynccontextmanager
 async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> AsyncIterator[Home]:
     from ..client.client import PctxClient
-    from ..engine import open_engine
+    from ..engine import open_engine, usual_places
 
-    async with open_engine(settings) as engine:
+    async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear)

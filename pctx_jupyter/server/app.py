@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 
+from ..engine import usual_places
 from ..registry import Registry
 from ..traits import Pctx
 from .base import KERNELS, NAMES, RUNNING
@@ -42,7 +43,7 @@ class PctxApp(ExtensionApp):
         ours.parent = server.log  # as Jupyter does with Tornado's: one log, one level, one place to look
         # Its log takes everything; only what it writes to knows the level.
         ours.setLevel(cast("int | str", server.log_level))
-        self._running = RunningEngine(Pctx(parent=self).settings())
+        self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir))
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.

@@ -10,7 +10,7 @@ import logging
 
 from .. import errors
 from ..engine import Engine, open_engine
-from ..settings import Settings
+from ..settings import Places, Settings
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +20,11 @@ class RunningEngine:
 
     Args:
         settings: Its limits and switches.
+        places: Where its files are.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, places: Places) -> None:
+        self.settings, self._places = settings, places
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Engine] | None = None
         self._stop = asyncio.Event()
@@ -54,7 +55,7 @@ class RunningEngine:
 
     async def _run(self, opened: asyncio.Future[Engine]) -> None:
         try:
-            async with open_engine(self.settings) as engine:
+            async with open_engine(self.settings, self._places) as engine:
                 opened.set_result(engine)
                 await self._stop.wait()
         except Exception as error:

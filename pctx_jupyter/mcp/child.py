@@ -1,0 +1,222 @@
+"""An MCP server that is a process of ours: started, spoken to line by line, always ended.
+
+What it writes to stdout that is no message is counted and left out; a line beyond the limit fails the request it
+answers and nothing else; the end of its stderr is kept, for whoever asks why it ended. The SDK's own transport does
+none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+import msgspec
+from mcp.shared.message import SessionMessage
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
+
+from .. import errors
+
+log = logging.getLogger(__name__)
+
+GUARD = str(Path(__file__).with_name("guard.py").resolve())
+
+INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "LD_LIBRARY_PATH")
+"""Environment variables a server gets of ours; the others, tokens among them, are not for it."""
+
+CHUNK = 1 << 16
+SIGNALLED = 128
+"""What is added to the number of the signal that ended a process, for its status."""
+TAIL = 4000
+"""Characters kept of its stderr."""
+HUNG_UP_S = 0.5
+"""Seconds in which a server that has closed its stdout is expected to end by itself."""
+PATIENCE_S = (1.0, 1.5, 1.0)
+"""Seconds a server gets to end: once its stdin is closed, once it is told to, once it is killed."""
+
+_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})')
+
+Streams = tuple[
+    "anyio.abc.ObjectReceiveStream[SessionMessage | Exception]", "anyio.abc.ObjectSendStream[SessionMessage]"
+]
+
+
+class Child:
+    """One such process.
+
+    Attributes:
+        junk: Lines it wrote to stdout that were no messages.
+        complaint: The end of what it wrote to stderr.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, limit: int) -> None:
+        self.junk = 0
+        self.complaint = ""
+        self._process, self._limit = process, limit
+        self._is_being_ended = self._has_hung_up = False
+
+    def ended(self) -> str | None:
+        """How it ended by itself, in a few words; None when it did not."""
+        status = self._process.returncode
+        if status is None or self._is_being_ended:
+            return None
+        if status > SIGNALLED:  # as the guard has it, and shells
+            status = SIGNALLED - status
+        words = f"it ended with status {status}" if status >= 0 else f"it was ended by signal {-status}"
+        last = next((line.strip() for line in reversed(self.complaint.splitlines()) if line.strip()), "")
+        return f"{words}: {last[:300]}" if last else words
+
+    async def read_stderr(self) -> None:
+        """Keep the end of what it complains about."""
+        assert self._process.stderr is not None
+        while chunk := await self._process.stderr.read(CHUNK):
+            self.complaint = (self.complaint + chunk.decode(errors="replace"))[-TAIL:]
+
+    async def read(self, into: anyio.abc.ObjectSendStream[SessionMessage | Exception]) -> None:
+        """Pass on every message it writes, until it ends."""
+        assert self._process.stdout is not None
+        line, size = bytearray(), 0
+        async with into:
+            while chunk := await self._process.stdout.read(CHUNK):
+                *ends, rest = chunk.split(b"\n")
+                for end in ends:
+                    if size + len(end) > self._limit:
+                        message = self._too_large(bytes(line[:256]) + bytes(end[-256:]), size + len(end))
+                    else:
+                        message = self._message(bytes(line) + end if line else end)
+                    line, size = bytearray(), 0
+                    if message is not None:
+                        try:
+                            await into.send(message)
+                        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                            return
+                size += len(rest)
+                if size <= self._limit:
+                    line += rest
+            self._has_hung_up = True
+
+    def _message(self, line: bytes) -> SessionMessage | None:
+        if line[:1] == b"{":
+            with suppress(ValueError):
+                return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+            with suppress(ValueError, RecursionError):  # nested deeper than the SDK reads
+                return SessionMessage(jsonrpc_message_adapter.validate_python(msgspec.json.decode(line), by_name=False))
+            return self._unreadable(line[:256] + line[-256:], "its answer cannot be read")
+        self.junk += bool(line.strip())
+        return None
+
+    def _too_large(self, ends: bytes, size: int) -> SessionMessage | None:
+        limit = f"the limit of {self._limit:,} (Pctx.max_message_bytes)"
+        return self._unreadable(ends, f"its answer of {size:,} bytes is beyond {limit}")
+
+    def _unreadable(self, ends: bytes, why: str) -> SessionMessage | None:
+        """Make a refusal of what seems to be an answer, so that nobody waits for it."""
+        self.junk += 1
+        if (found := _ID.search(ends)) is None:
+            return None
+        error = ErrorData(code=INTERNAL_ERROR, message=why)
+        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error))
+
+    async def write(self, messages: anyio.abc.ObjectReceiveStream[SessionMessage]) -> None:
+        """Write every message that comes, until its stdin is closed."""
+        assert self._process.stdin is not None
+        async with messages:
+            async for one in messages:
+                text = one.message.model_dump_json(by_alias=True, exclude_unset=True)
+                self._process.stdin.write(text.encode() + b"\n")
+                with suppress(ConnectionError):
+                    await self._process.stdin.drain()
+
+    async def end(self) -> None:
+        """End it: first by closing its stdin, as the protocol has it, then by signals. It is gone afterwards."""
+        process = self._process
+        assert process.stdin is not None
+        if self._has_hung_up:
+            await self._gone(HUNG_UP_S)
+        self._is_being_ended = process.returncode is None
+        process.stdin.close()
+        for patience_s, number in zip(PATIENCE_S, (signal.SIGTERM, signal.SIGKILL, None), strict=True):
+            await self._gone(patience_s)
+            if process.returncode is not None:
+                break
+            if number is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+        transport = getattr(process, "_transport", None)  # an inherited pipe would keep it open, and warn
+        if transport is not None:
+            transport.close()
+
+    async def _gone(self, patience_s: float) -> None:
+        """Wait until it is; not by its wait(), which also waits for whoever else holds its pipes."""
+        with anyio.move_on_after(patience_s):
+            while self._process.returncode is None:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def open_child(
+    command: list[str], environment: Mapping[str, str], folder: str | None, limit: int
+) -> AsyncIterator[tuple[Child, Streams]]:
+    """Start a server, and end it on the way out.
+
+    Args:
+        command: Executable and arguments.
+        environment: Its variables, besides those that all inherit.
+        folder: Where it starts; None: where we are.
+        limit: Bytes one line of it may have.
+
+    Raises:
+        CannotConnect: It cannot be started.
+    """
+    full = {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(environment)
+    if folder is not None and not os.path.isdir(folder):  # noqa: ASYNC240, PTH112
+        raise errors.CannotConnect(f"its folder {folder} does not exist")
+    found = shutil.which(command[0], path=full.get("PATH")) if os.sep not in command[0] else command[0]
+    if found is None:
+        raise errors.CannotConnect(f"the command {command[0]} was not found; install it, or give its full path")
+    words = [found, *command[1:]]
+    if sys.platform == "linux":
+        # The system sends the signal when the *thread* ends that started the guard: this is the loop's own.
+        python = os.path.realpath(sys.executable)  # noqa: ASYNC240
+        words = [python, "-I", "-S", GUARD, str(os.getpid()), "--", *words]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=full,
+            cwd=folder,
+            start_new_session=True,
+            limit=CHUNK,
+        )
+    except OSError as error:
+        raise errors.CannotConnect(f"{command[0]} does not start: {error.strerror}") from None
+    # No await before the try: a cancellation here would leak the process.
+    child = Child(process, limit)
+    try:
+        incoming, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(child.read_stderr)
+            tasks.start_soon(child.read, incoming)
+            tasks.start_soon(child.write, outgoing)
+            try:
+                async with read, write:
+                    yield child, (read, write)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await child.end()
+                tasks.cancel_scope.cancel()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,113 @@
+"""Mends what servers get wrong: one malformed tool, or one missing field, shall not lose all the others.
+
+The SDK reads a list of tools, or a result, as a whole or not at all. So messages are looked at before it does: JSON in,
+JSON out, and a sentence for each thing that was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCResponse
+
+DEEPEST = 100
+"""Levels of a schema; the SDK gives up soon after."""
+HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
+
+def mend(result: dict[str, Any]) -> list[str]:
+    """Mend a result in place; returns what was left out."""
+    tools = result.get("tools")
+    if isinstance(tools, list):
+        problems: list[str] = []
+        result["tools"] = [mended for tool in tools if (mended := _tool(tool, problems)) is not None]
+        return problems
+    if "structuredContent" in result and not isinstance(result.get("content"), list):
+        result["content"] = []
+    return []
+
+
+def _tool(tool: Any, problems: list[str]) -> dict[str, Any] | None:
+    """A tool with what is known of tools, each part of the right type; None when nothing can be made of it."""
+    match tool:
+        case {"name": str(name)} if name:
+            pass
+        case _:
+            problems.append("a tool without a name was left out")
+            return None
+    schema = tool.get("inputSchema")
+    if not isinstance(schema, dict | None) or (schema is not None and schema.get("type", "object") != "object"):
+        problems.append(f"the tool {name[:80]!r} was left out: its inputSchema describes no object")
+        return None
+    if _is_deep(schema) or _is_deep(tool.get("outputSchema")):
+        problems.append(f"the tool {name[:80]!r} was left out: its schemas nest deeper than {DEEPEST} levels")
+        return None
+    mended: dict[str, Any] = {"name": name, "inputSchema": {"type": "object", **(schema or {})}}
+    for key in ("title", "description"):
+        if isinstance(tool.get(key), str):
+            mended[key] = tool[key]
+    if isinstance(tool.get("outputSchema"), dict):
+        mended["outputSchema"] = tool["outputSchema"]
+    if isinstance(hints := tool.get("annotations"), dict):
+        known = {key: hints[key] for key in HINTS if isinstance(hints.get(key), bool)}
+        if isinstance(hints.get("title"), str):
+            known["title"] = hints["title"]
+        mended["annotations"] = known
+    return mended
+
+
+def _is_deep(value: object) -> bool:
+    """Whether a value nests deeper than the SDK can pass it on."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+class MendedStream:
+    """The messages of a connection, mended; tells when there are no more.
+
+    The SDK gives whoever opened a connection no other sign that the server is gone.
+
+    Args:
+        inner: The messages as they come.
+        on_problem: Hears what was left out.
+        on_end: Called once there are no more.
+    """
+
+    def __init__(self, inner: Any, on_problem: Callable[[str], None], on_end: Callable[[], None]) -> None:
+        self._inner, self._on_problem, self._on_end = inner, on_problem, on_end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __aiter__(self) -> AsyncIterator[SessionMessage | Exception]:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            item: SessionMessage | Exception = await self._inner.__anext__()
+        except (StopAsyncIteration, anyio.ClosedResourceError):
+            self._on_end()
+            raise
+        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
+            for problem in mend(item.message.result):
+                self._on_problem(problem)
+        return item
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self._inner.aclose()

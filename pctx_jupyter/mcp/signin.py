@@ -1,0 +1,375 @@
+"""Signing in to upstreams (OAuth 2.1: authorization code with PKCE), and what is kept of it.
+
+Nobody is registered anywhere, and no browser is sent anywhere, before a person asks for it: until then an upstream
+that wants a sign-in says so, and waits. The SDK speaks the protocol; here is where its tokens live, where the person
+is sent, and how the answer finds its way back: with the URL the browser ended up at, whoever brings it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import msgspec
+from mcp.client.auth import OAuthClientProvider
+from mcp.shared.auth import (
+    AuthorizationCodeResult,
+    OAuthClientInformationFull,
+    OAuthClientMetadata,
+    OAuthMetadata,
+    OAuthToken,
+)
+from pydantic import AnyUrl, BaseModel, ValidationError
+
+from .. import errors
+from . import files
+from .config import OAuth, check_url
+
+log = logging.getLogger(__name__)
+
+PERSON_S = 600.0
+"""Seconds a person has to sign in."""
+
+NOWHERE = "http://127.0.0.1/callback"
+"""Stands for where the browser is sent to while nobody has asked to sign in."""
+
+PAGE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+    b"Content-Security-Policy: default-src 'none'\r\nX-Content-Type-Options: nosniff\r\n\r\n"
+    b"This is all pctx needs. You can close this page.\n"
+)
+
+
+class NeedsSignIn(errors.PctxError):
+    """A person has to sign in first."""
+
+    def __init__(self) -> None:
+        super().__init__("it wants somebody to sign in")
+
+
+class Kept(msgspec.Struct):
+    """What is kept of a sign-in; `url` is that of the server, the only one that ever gets the tokens."""
+
+    url: str
+    tokens: msgspec.Raw = msgspec.Raw(b"null")
+    expires_at: float | None = None
+    client: msgspec.Raw = msgspec.Raw(b"null")
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Store:
+    """Keeps sign-ins in a file that only its owner can read, or in the system's keychain.
+
+    Args:
+        path: The file; empty: they are kept for as long as this object lives.
+        in_keychain: Whether the keychain is used instead.
+    """
+
+    def __init__(self, path: str, *, in_keychain: bool) -> None:
+        self._path, self._in_keychain = path, in_keychain
+        self._kept: dict[str, Kept] = {}
+        self._is_read = False
+
+    async def get(self, name: str, url: str) -> Kept:
+        """What is kept for a server; nothing, when it was another server's."""
+        if not self._is_read:
+            self._is_read = True
+            with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+                text = await asyncio.to_thread(self._read)
+                self._kept = {} if not text else msgspec.json.decode(text, type=dict[str, Kept])
+        kept = self._kept.get(name)
+        return kept if kept is not None and kept.url == url else Kept(url)
+
+    async def put(self, name: str, kept: Kept | None) -> None:
+        """Keep something for a server; None: nothing any more."""
+        if kept is None and name not in self._kept:
+            return
+        if kept is None:
+            del self._kept[name]
+        else:
+            self._kept[name] = kept
+        try:
+            await asyncio.to_thread(self._write, msgspec.json.encode(self._kept))
+        except Exception as error:
+            log.warning("sign-in = cannot be kept: %s", type(error).__name__)
+
+    def _read(self) -> bytes | None:
+        if self._in_keychain:
+            import keyring
+
+            found = keyring.get_password("pctx", "sign-ins")
+            return None if found is None else found.encode()
+        return files.read(self._path) if self._path else None
+
+    def _write(self, content: bytes) -> None:
+        if self._in_keychain:
+            import keyring
+
+            keyring.set_password("pctx", "sign-ins", content.decode())
+        elif self._path:
+            files.write(self._path, content)
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One sign-in under way.
+
+    Args:
+        redirect_url: Where the browser is sent at its end.
+        url: Where it is sent at its beginning, once that is known.
+        answer: What it brought back.
+    """
+
+    redirect_url: str
+    url: asyncio.Future[str]
+    answer: asyncio.Future[AuthorizationCodeResult]
+    state: str = ""
+    listener: asyncio.Server | None = None
+
+    def end(self) -> None:
+        """Nobody waits for it any more."""
+        if self.listener is not None:
+            self.listener.close()
+        for future in (self.url, self.answer):
+            if not future.done():
+                future.cancel()
+
+
+class SignIns:
+    """The sign-ins of all upstreams."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._attempts: dict[str, Attempt] = {}
+
+    async def auth(
+        self, name: str, url: str, oauth: OAuth, asks: Callable[[], None], waits: Callable[[], None]
+    ) -> httpx2.Auth:
+        """What signs the requests to a server.
+
+        Args:
+            name, url: The server.
+            oauth: What its configuration says of it.
+            asks: Called when the server wants a sign-in, and nobody has begun one.
+            waits: Called when one has begun, and a person is at it.
+        """
+        attempt = self._attempts.get(name)
+        storage = _Storage(self._store, name, url, oauth, attempt)
+        kept = await self._store.get(name, url)
+        has_tokens = bytes(kept.tokens) != b"null"
+        return _Auth(url, oauth, storage, attempt, asks, waits, has_tokens=has_tokens)
+
+    async def begin(self, name: str, redirect_url: str | None) -> Attempt:
+        """Begin to sign in; the next connection to that server does it. One begun before ends."""
+        self.end(name)
+        listener = None
+        if redirect_url is None:
+            listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            redirect_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/callback"
+        loop = asyncio.get_running_loop()
+        attempt = Attempt(redirect_url, loop.create_future(), loop.create_future(), listener=listener)
+        self._attempts[name] = attempt
+        return attempt
+
+    def end(self, name: str) -> None:
+        """End what was begun, if anything was."""
+        if (attempt := self._attempts.pop(name, None)) is not None:
+            attempt.end()
+
+    def end_all(self) -> None:
+        """End whatever was begun."""
+        for name in list(self._attempts):
+            self.end(name)
+
+    async def forget(self, name: str) -> None:
+        """Forget the tokens of a server."""
+        self.end(name)
+        await self._store.put(name, None)
+
+    def finish(self, url: str) -> str:
+        """Take the URL that a browser was sent to; returns the name of the server it is about.
+
+        Raises:
+            InvalidParams: It belongs to none, or says that the sign-in failed.
+        """
+        query = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
+        state = query.get("state", "").encode()
+        found = None
+        for name, attempt in self._attempts.items():
+            if attempt.state and hmac.compare_digest(attempt.state.encode(), state):
+                found = name
+        if found is None or self._attempts[found].answer.done():
+            raise errors.InvalidParams(
+                "Cannot sign in: this answer belongs to no sign-in that is under way; begin again"
+            )
+        answer = self._attempts[found].answer
+        if "error" in query:
+            why = query.get("error_description", query["error"])[:200]
+            answer.set_exception(NeedsSignIn())
+            answer.exception()  # nobody may be waiting any more
+            raise errors.InvalidParams(f"Cannot sign in to {found}: it says {why!r}")
+        if "code" not in query:
+            raise errors.InvalidParams(f"Cannot sign in to {found}: the answer holds no code")
+        answer.set_result(AuthorizationCodeResult(code=query["code"], state=query.get("state"), iss=query.get("iss")))
+        return found
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the browser that comes back to a port of ours."""
+        try:
+            async with asyncio.timeout(10):
+                words = (await reader.readline()).decode("latin-1").split()
+                page = PAGE
+                try:
+                    self.finish(words[1] if len(words) > 1 else "")
+                except errors.InvalidParams as error:
+                    head, _, _ = PAGE.partition(b"\r\n\r\n")
+                    page = head.replace(b"200 OK", b"400 Bad Request") + b"\r\n\r\n" + error.message.encode() + b"\n"
+                writer.write(page)
+                await writer.drain()
+        except (TimeoutError, ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass(slots=True)
+class _Storage:
+    """What the SDK asks of a place for tokens, for one server."""
+
+    store: Store
+    name: str
+    url: str
+    oauth: OAuth
+    attempt: Attempt | None
+    metadata: Callable[[], OAuthMetadata | None] = field(default=lambda: None)
+
+    async def get_tokens(self) -> OAuthToken | None:
+        kept = await self.store.get(self.name, self.url)
+        return _read(OAuthToken, kept.tokens)
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        kept = await self.store.get(self.name, self.url)
+        kept.tokens = msgspec.Raw(tokens.model_dump_json(exclude_none=True).encode())
+        kept.expires_at = None if tokens.expires_in is None else time.time() + tokens.expires_in
+        known = self.metadata()
+        if known is not None:
+            kept.metadata = msgspec.Raw(known.model_dump_json(exclude_none=True).encode())
+        await self.store.put(self.name, kept)
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        redirect_url = NOWHERE if self.attempt is None else self.attempt.redirect_url
+        if self.oauth.client_id is not None:
+            secret = None if self.oauth.client_secret is None else (await self.oauth.client_secret.resolve())[0]
+            return OAuthClientInformationFull(
+                client_id=self.oauth.client_id, client_secret=secret, redirect_uris=[AnyUrl(redirect_url)]
+            )
+        client = _read(OAuthClientInformationFull, (await self.store.get(self.name, self.url)).client)
+        if client is not None and self.attempt is not None:
+            # Registered with another address for the way back, it would be refused.
+            known = [str(uri) for uri in client.redirect_uris or ()]
+            return client if str(AnyUrl(redirect_url)) in known else None
+        return client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        kept = await self.store.get(self.name, self.url)
+        kept.client = msgspec.Raw(client_info.model_dump_json(exclude_none=True).encode())
+        await self.store.put(self.name, kept)
+
+
+class _Auth(OAuthClientProvider):
+    """Signs requests to one server; begins no sign-in by itself."""
+
+    def __init__(
+        self,
+        url: str,
+        oauth: OAuth,
+        storage: _Storage,
+        attempt: Attempt | None,
+        asks: Callable[[], None],
+        waits: Callable[[], None],
+        *,
+        has_tokens: bool,
+    ) -> None:
+        redirect_url = NOWHERE if attempt is None else attempt.redirect_url
+        metadata = OAuthClientMetadata(
+            client_name="pctx-jupyter",
+            redirect_uris=[AnyUrl(redirect_url)],
+            grant_types=["authorization_code", "refresh_token"],
+            response_types=["code"],
+            scope=oauth.scope,
+            application_type="web" if redirect_url.startswith("https:") else "native",
+        )
+        super().__init__(url, metadata, storage, self._send, self._wait)
+        storage.metadata = lambda: self.context.oauth_metadata
+        self._store, self._attempt, self._asks, self._waits = storage, attempt, asks, waits
+        self._has_tokens = has_tokens
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        if self._attempt is None and not self._has_tokens:
+            response = yield request
+            if response.status_code == 401:
+                self._asks()
+                raise NeedsSignIn
+            return
+        flow = super().async_auth_flow(request)
+        try:
+            outgoing = await anext(flow)
+            while True:
+                response = yield outgoing
+                outgoing = await flow.asend(response)
+        except StopAsyncIteration:
+            return
+        finally:
+            await flow.aclose()
+
+    async def _initialize(self) -> None:
+        """Load what is kept. The SDK forgets when tokens expire, and where they are renewed."""
+        await super()._initialize()
+        kept = await self._store.store.get(self._store.name, self._store.url)
+        self.context.token_expiry_time = kept.expires_at
+        self.context.oauth_metadata = self.context.oauth_metadata or _read(OAuthMetadata, kept.metadata)
+
+    async def _send(self, url: str) -> None:
+        """Take note of where the person is to be sent."""
+        if self._attempt is None or self._attempt.answer.done():
+            self._asks()
+            raise NeedsSignIn
+        check_url(url)  # a browser would run javascript:
+        self._attempt.state = parse_qs(urlsplit(url).query).get("state", [""])[0]
+        if not self._attempt.url.done():
+            self._attempt.url.set_result(url)
+        self._waits()
+
+    async def _wait(self) -> AuthorizationCodeResult:
+        """Wait for the person."""
+        assert self._attempt is not None
+        answer = self._attempt.answer
+        try:
+            await asyncio.wait({answer}, timeout=PERSON_S)
+            if not answer.done() or answer.cancelled() or answer.exception() is not None:
+                self._asks()
+                raise NeedsSignIn
+            return answer.result()
+        finally:
+            if self._attempt.listener is not None:
+                self._attempt.listener.close()
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _read(kind: type[M], text: msgspec.Raw) -> M | None:
+    if bytes(text) == b"null":
+        return None
+    try:
+        return kind.model_validate_json(bytes(text))
+    except ValidationError:
+        return None

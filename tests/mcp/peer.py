@@ -1,0 +1,228 @@
+"""An MCP server for tests, with any manners: a process on stdin and stdout, written from the specification.
+
+``python -I peer.py [MANNER] [FILE]``. FILE, if given, gets a line for whatever a test may want to know: ``start PID``,
+``cancelled ID``, ``ran TOOL``. Standard library only: it starts in no time, and imports nothing of what it tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+MANNER = sys.argv[1] if len(sys.argv) > 1 else "good"
+FILE = sys.argv[2] if len(sys.argv) > 2 else None
+TEXT = {"type": "object", "properties": {"text": {"type": "string"}}}
+NUMBER = {"type": "object", "properties": {"n": {"type": "number"}}}
+
+lock = threading.Lock()
+cancelled: dict[Any, threading.Event] = {}
+
+
+def note(line: str) -> None:
+    if FILE is not None:
+        with lock, Path(FILE).open("a") as file:
+            file.write(line + "\n")
+
+
+def write(line: str) -> None:
+    with lock:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def say(**message: Any) -> None:
+    write(json.dumps({"jsonrpc": "2.0", **message}))
+
+
+def tool(name: str, schema: Any = None, description: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": description or f"Does {name}.",
+        "inputSchema": schema or {"type": "object"},
+        **more,
+    }
+
+
+def described() -> str:
+    """What the tool `echo` says of itself: the second line of the file beside FILE, if a test has written one."""
+    beside = None if FILE is None else Path(FILE).with_suffix(".description")
+    return beside.read_text() if beside is not None and beside.exists() else "Says it again."
+
+
+def tools() -> list[Any]:
+    good = [
+        tool("echo", TEXT, described(), annotations={"readOnlyHint": True}),
+        tool("fail", TEXT),
+        tool(
+            "structured",
+            None,
+            outputSchema={"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]},
+        ),
+        tool("content", TEXT),
+        tool("env", TEXT),
+        tool("slow", NUMBER),
+        tool("count", NUMBER),
+        tool("die", None, annotations={"destructiveHint": True}),
+        tool("spawn"),
+        tool("pid"),
+        tool("storm", NUMBER),
+        tool("large", NUMBER),
+    ]
+    if MANNER == "many":
+        return [tool(f"tool_{n}", TEXT, "One of many.") for n in range(10_000)]
+    if MANNER == "hostile":
+        return [
+            *good,
+            {"name": "no_schema"},
+            {"inputSchema": {"type": "object"}},
+            {"name": 5, "inputSchema": {"type": "object"}},
+            "not a tool",
+            tool("array", {"type": "array"}),
+            {
+                "name": "odd",
+                "description": 7,
+                "inputSchema": {"type": "object"},
+                "outputSchema": "x",
+                "annotations": [],
+                "icons": 3,
+            },
+            tool("__proto__"),
+            tool("then"),
+            tool("Echo"),
+            tool("a\nb"),
+            tool("x" * 200),
+            tool("*/ globalThis.pwned = 1 /*", None, "*/ globalThis.pwned = 1; /* `${x}` </script>\u2028"),
+            tool("deep", {"type": "object", "properties": {"a": nested(200)}}),
+            tool("elsewhere", {"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}),
+            tool("huge", None, "x" * (2 << 20)),
+        ]
+    return good
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"allOf": [schema]}
+    return schema
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": value}]}
+
+
+def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any] | None:
+    note(f"ran {name}")
+    given, n = arguments.get("text", ""), arguments.get("n", 0)
+    match name:
+        case "echo":
+            return text(f"{given}")
+        case "fail":
+            return {**text(given), "isError": True}
+        case "structured":
+            return (
+                {"structuredContent": {"a": 1}}
+                if MANNER == "sloppy"
+                else {**text("{}"), "structuredContent": {"a": "no number"}}
+            )
+        case "content":
+            return {"content": json.loads(given)}
+        case "env":
+            return text(os.environ.get(given, "not set"))
+        case "slow":
+            stopped = cancelled.setdefault(id, threading.Event()).wait(n)
+            note(f"cancelled {name}" if stopped else f"done {name}")
+            return None if stopped else text("done")
+        case "count":
+            for step in range(int(n)):
+                said = {
+                    "progressToken": meta.get("progressToken"),
+                    "progress": step + 1,
+                    "total": n,
+                    "message": "counting",
+                }
+                say(method="notifications/progress", params=said)
+            return text("counted")
+        case "die":
+            os._exit(7)
+        case "spawn":  # a grandchild that wants to outlive everybody
+            child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    "-c",
+                    "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)",
+                ],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+            )
+            return text(str(child.pid))
+        case "pid":
+            return text(str(os.getpid()))
+        case "storm":
+            for _ in range(int(n)):
+                say(method="notifications/tools/list_changed")
+            return text("stormed")
+        case "large":
+            return text("x" * int(n))
+    return {**text(f"called {name}")}
+
+
+def answer(message: dict[str, Any]) -> None:
+    id, method, params = message.get("id"), message.get("method"), message.get("params") or {}
+    if method == "initialize":
+        capabilities = {"tools": {"listChanged": True}}
+        info = {"name": "peer", "version": "1"}
+        say(id=id, result={"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info})
+        if MANNER == "quits":
+            os._exit(5)
+    elif method == "tools/list":
+        note("list")
+        known, start, size = tools(), int(params.get("cursor") or 0), 1000
+        result: dict[str, Any] = {"tools": known[start : start + size]}
+        if start + size < len(known) or MANNER == "endless":
+            result["nextCursor"] = str(start + size) if MANNER != "endless" else "0"
+        say(id=id, result=result)
+    elif method == "tools/call":
+        result_or_none = call(id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
+        if result_or_none is not None:
+            say(id=id, result=result_or_none)
+    elif method == "notifications/cancelled":
+        cancelled.setdefault(params.get("requestId"), threading.Event()).set()
+    elif id is not None:
+        say(id=id, error={"code": -32601, "message": "Method not found"})
+
+
+def main() -> None:
+    note(f"start {os.getpid()}")
+    if MANNER == "crash":
+        sys.stderr.write(f"no licence for {os.environ.get('API_KEY', 'you')}\n")
+        sys.exit(3)
+    if MANNER == "mute":
+        time.sleep(600)
+    if MANNER == "junk":
+        write('Welcome!\n\x1b[31mred\x1b[0m\n{\n[]\nnull\n{"jsonrpc": "1.0"}')
+        with lock:
+            sys.stdout.buffer.write(b"\xff\xfe\x00a\x00\n" + b"x" * (4 << 20) + b"\n")
+    if MANNER == "deaf":  # does not go when its stdin closes, nor when it is asked to
+        import signal
+
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if message.get("method") == "tools/call":
+            threading.Thread(target=answer, args=[message], daemon=True).start()
+        else:
+            answer(message)
+    if MANNER == "deaf":
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()
