@@ -54,7 +54,9 @@ class Serve(ServerCommand):
     def main(self) -> int:
         """Serve."""
         if self.embedded and (self.server or self.port or self.url):
-            raise Stop(Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url")
+            raise Stop(
+                Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url"
+            )
         there = self._server()
         if there is None:
             say("pctx: serving with an engine of its own")

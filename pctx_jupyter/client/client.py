@@ -90,6 +90,10 @@ class PctxClient:
         """The id of the session; None while there is no connection. Another after each reconnect."""
         self.ws: Channel | None = None
         """The channel to the engine; None while there is no connection."""
+        self.on_guest: Callable[[wire.GuestHeard], None] = lambda heard: None
+        """Hears when somebody else's program begins to call this client's tools, and when it has ended; never waits."""
+        self.on_reconnect: Callable[[], None] = lambda: None
+        """Called when a lost connection is open again, with all tools; never waits."""
         self._reconnect, self._patience_s = reconnect, patience_s
         self._offers: dict[str, _Offer] = {}
         self._listeners: dict[str, Callable[[Heard], None]] = {}
@@ -195,6 +199,11 @@ class PctxClient:
             to: ``everyone`` are agents and other notebooks; None: nothing changes.
         """
         return await self._ask(wire.SHARE, None if to is None else wire.Share(to), wire.Shared)
+
+    def note(self, asked: wire.ExecuteTool, note: str) -> None:
+        """Say what keeps a call of somebody else's program, or how far it has come; while the call is being served."""
+        if self.ws is not None:
+            self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note))
 
     async def list_functions(self) -> list[dict[str, Any]]:
         """List the tools that a program of this session can call: name, description, schemas."""
@@ -411,6 +420,7 @@ class PctxClient:
                 log.warning("= cannot connect again", exc_info=True)
             else:
                 _settle(self._next, channel)
+                self.on_reconnect()
                 return channel
 
     async def _connected(self) -> Channel:
@@ -462,6 +472,9 @@ class PctxClient:
         try:
             heard: Heard
             match notification.method:
+                case wire.GUEST:
+                    self.on_guest(wire.read(notification.params, wire.GuestHeard, notification.method))
+                    return
                 case wire.OUTPUT:
                     heard = wire.read(notification.params, wire.OutputHeard, notification.method)
                 case wire.DISPLAY:

@@ -12,7 +12,7 @@ import concurrent.futures
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,11 +25,16 @@ from msgspec import UNSET, Raw
 
 from .. import errors, wire
 from ..result import Display, Output
+from .calls import answered, begin, keep_nothing
 from .home import Home
+from .hosting import host
 from .inbox import Inbox
 from .loops import new_loop
 from .mainthread import Ended, Job, WaitingCell, Withdraw, uninterrupted
-from .tool import PythonTool, call
+from .tool import PythonTool
+
+if TYPE_CHECKING:
+    from .guests import Guests  # it knows IPython, and this module does not
 
 if TYPE_CHECKING:
     from ..client.client import Heard
@@ -46,9 +51,6 @@ _Name = tuple[str, str]
 
 KEPT_ERRORS = 100
 """Exceptions of tools that one execution keeps, the latest ones: each holds the frames it went through."""
-
-MESSAGE_CHARS = 10_000
-"""Characters of an exception's message that reach the program."""
 
 CLOSE_S = 3.0
 """Seconds that closing waits for the thread: ending sandboxes and saying goodbye to a server take far less."""
@@ -85,12 +87,16 @@ class Bridge:
     Args:
         open_home: Opens the engine's home, on the bridge's loop.
         tools: Returns the tools this kernel offers now; asked before each program.
+        guests: Runs the calls of others' programs; None: there is no loop that would run them between cells.
     """
 
     def __init__(
-        self, open_home: Callable[[], AbstractAsyncContextManager[Home]], tools: Callable[[], list[PythonTool]]
+        self,
+        open_home: Callable[[], AbstractAsyncContextManager[Home]],
+        tools: Callable[[], list[PythonTool]],
+        guests: Guests | None = None,
     ) -> None:
-        self._open_home, self._tools = open_home, tools
+        self._open_home, self._tools, self._guests = open_home, tools, guests
         self._life: _Life | None = None
         _bridges.add(self)
 
@@ -184,7 +190,7 @@ class Bridge:
             self.close()
         if self._life is None:
             with uninterrupted():  # a thread that nobody holds would never end
-                self._life = _Life(self._open_home)
+                self._life = _Life(self._open_home, self._guests)
         return self._life
 
     def forget(self) -> None:
@@ -204,10 +210,10 @@ def _outcome(cell: WaitingCell[T]) -> T:
 class _Life:
     """One life of the bridge: a thread, its loop, and the home open in it."""
 
-    def __init__(self, open_home: Callable[[], AbstractAsyncContextManager[Home]]) -> None:
+    def __init__(self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None) -> None:
         self.loop = new_loop()
         self.home: concurrent.futures.Future[Home] = concurrent.futures.Future()
-        self._open_home = open_home
+        self._open_home, self._guests = open_home, guests
         self._errands = Inbox[Callable[[], None]](self.loop, lambda errand: errand())
         self._main: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -216,7 +222,8 @@ class _Life:
         self._offered: dict[_Name, PythonTool] = {}
         self._offering = asyncio.Lock()
         self._offering_soon: asyncio.Task[None] | None = None
-        self._told: dict[_Name, PythonTool] | None = None
+        self._tools: dict[_Name, PythonTool] = {}  # what is to be offered
+        self._is_to_tell = False
         self._telling: asyncio.Task[None] | None = None
         self._leave: asyncio.Future[None]
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
@@ -274,7 +281,11 @@ class _Life:
         opening = self.home
         try:
             async with self._open_home() as home:
+                home.client.on_reconnect = self._tell_again
+                if self._guests is not None:
+                    home.client.on_guest = self._guests.hear
                 opening.set_result(home)
+                self._tell_again()
                 try:
                     await self._leave
                 except asyncio.CancelledError:
@@ -298,39 +309,45 @@ class _Life:
     async def do(
         self, work: Callable[[Home], Coroutine[Any, Any, T]], tools: dict[_Name, PythonTool] | None = None
     ) -> T:
+        if tools is not None:
+            self._tools = tools
         home = await self._opened()
         if tools is not None:
             if home.client.session_id is None:
                 raise errors.ConnectionLost("Cannot ask: the connection is being opened again")
-            await self._offer_soon(home, tools)
+            await self._offer_soon(home)
         return await work(home)
 
-    async def _offer_soon(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
+    async def _offer_soon(self, home: Home) -> None:
         """Do what `_offer` does, for one who may give up waiting: that leaves no tool half offered, and no queue.
 
         What cannot be offered is left out; the next program says why.
         """
         if self._offering_soon is not None:
             await asyncio.wait([self._offering_soon])
-        if self._offered_to is home and self._offered == tools:
+        if self._offered_to is home and self._offered == self._tools:
             return
         if self._offering_soon is None or self._offering_soon.done():
-            self._offering_soon = self.loop.create_task(self._offer(home, tools))
+            self._offering_soon = self.loop.create_task(self._offer(home))
             self._offering_soon.add_done_callback(_seen)
         await asyncio.wait([self._offering_soon])
 
     def tell(self, tools: dict[_Name, PythonTool]) -> None:
-        if not self._is_closing:
-            self._told = tools
-            if self._telling is None or self._telling.done():
-                self._telling = self.loop.create_task(self._tell())
+        self._tools = tools
+        self._tell_again()
+
+    def _tell_again(self) -> None:
+        """Tell a new connection, or a new home, what the last one may not have heard: nobody may ask for long."""
+        self._is_to_tell = bool(self._tools or self._offered)
+        if self._is_to_tell and not self._is_closing and (self._telling is None or self._telling.done()):
+            self._telling = self.loop.create_task(self._tell())
 
     async def _tell(self) -> None:
-        """Offer the tools of the latest `tell`; while there is no connection, that is left to the next program."""
-        while (tools := self._told) is not None:
-            self._told = None
+        """Offer what there is; while there is no connection, that is left to the next one."""
+        while self._is_to_tell:
+            self._is_to_tell = False
             with suppress(errors.PctxError):
-                await self.do(_nothing, tools)
+                await self.do(_nothing, self._tools)
 
     async def _opened(self) -> Home:
         return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
@@ -348,41 +365,40 @@ class _Life:
             running.cell.post(Ended(_closed()))
             return
         id = asked.execution_id
-        self._running[id] = running
-        running.task = self.loop.create_task(self._execute(running, asked, tools))
+        self._running[id], self._tools = running, tools
+        running.task = self.loop.create_task(self._execute(running, asked))
         running.task.add_done_callback(lambda task: self._running.pop(id, None))  # one stopped before it began, too
 
     def stop(self, running: Running) -> None:
         if running.task is not None:
             running.task.cancel()
 
-    async def _execute(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
+    async def _execute(self, running: Running, asked: wire.Execute) -> None:
         outcome: wire.Executed | Exception
         try:
             home = await self._opened()
             try:
-                outcome = await self._execute_at(home, running, asked, tools)
+                outcome = await self._execute_at(home, running, asked)
             except errors.CannotConnect as error:  # so nothing was asked: a server gone, or one that forgot this kernel
                 log.info("bridge = looks for another home: %s", error)
                 home = await self._opened_instead(home)
-                outcome = await self._execute_at(home, running, asked, tools)
+                outcome = await self._execute_at(home, running, asked)
         except asyncio.CancelledError:
             outcome = _closed()
         except Exception as error:
             outcome = error
         running.cell.post(Ended(outcome))
 
-    async def _execute_at(
-        self, home: Home, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]
-    ) -> wire.Executed:
-        await self._offer(home, tools)
+    async def _execute_at(self, home: Home, running: Running, asked: wire.Execute) -> wire.Executed:
+        await self._offer(home)
         return await home.client.execute(asked, hear=partial(_hear, running))
 
     # tools
 
-    async def _offer(self, home: Home, tools: dict[_Name, PythonTool]) -> None:
-        """Tell the engine which tools came, changed and went since the last program."""
+    async def _offer(self, home: Home) -> None:
+        """Tell the engine which tools came, changed and went since the last time."""
         async with self._offering:
+            tools = self._tools  # as they are by now: who waited here longer must not undo what others have told
             if self._offered_to is not home:
                 self._offered_to, self._offered = home, {}
             offered = self._offered
@@ -397,33 +413,37 @@ class _Life:
 
     async def _offer_one(self, home: Home, tool: PythonTool, offered: dict[_Name, PythonTool]) -> None:
         asked = wire.RegisterTool(
-            tool.namespace, tool.name, tool.description, tool.input_schema, tool.output_schema, replace=True
+            tool.namespace,
+            tool.name,
+            tool.description,
+            tool.input_schema,
+            tool.output_schema,
+            replace=True,
+            share=tool.share,
+            effects=tool.effects,
         )
-        await home.client.offer(asked, partial(self._serve, tool))
+        await home.client.offer(asked, partial(self._serve, home, tool))
         offered[tool.namespace, tool.name] = tool
 
-    async def _serve(self, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
-        """Have the waiting cell run a tool."""
+    async def _serve(self, home: Home, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
+        """Have the waiting cell run a tool, or the kernel between its cells, for a program of somebody else."""
+        arguments = None if asked.arguments is UNSET else asked.arguments
+        if asked.asked_by is not None:
+            call = partial(begin, keep_nothing, tool, arguments)
+            return answered(tool, await host(self._guests, home.client, tool, asked, call, lambda: bool(self._running)))
         running = self._running.get(asked.execution_id)
         if running is None:
             raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
         answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
-        arguments = None if asked.arguments is UNSET else asked.arguments
         job = Job(
-            partial(_call, running, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
+            partial(begin, running.keep, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
         )
         running.cell.post(job)
         try:
-            outcome = await answer
+            return answered(tool, await answer)
         except asyncio.CancelledError:
             running.cell.post(Withdraw(job))
             raise
-        match outcome:
-            case Raw():
-                return outcome
-            case errors.PctxError():
-                raise outcome
-        raise errors.ToolFailed(f"{tool.path} failed", name=type(outcome).__name__)
 
 
 async def _nothing(home: Home) -> None:
@@ -457,44 +477,6 @@ def _hear(running: Running, heard: Heard) -> None:
 def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseException) -> None:
     if not answer.done():
         answer.set_result(outcome)
-
-
-# in the waiting cell, where all that is the user's code runs, the ``__str__`` of exceptions included
-
-
-def _call(running: Running, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
-    try:
-        made = call(tool, arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failed(running, error) from None
-    return made if isinstance(made, Raw) else _awaited(running, made)
-
-
-async def _awaited(running: Running, work: Awaitable[Raw]) -> Raw:
-    try:
-        return await work
-    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):  # all three are said to it, not by it
-        raise
-    except BaseException as error:
-        raise _failed(running, error) from None
-
-
-def _failed(running: Running, error: BaseException) -> errors.ToolFailed:
-    """What the program is told of a tool's exception."""
-    name = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
-    try:
-        message = str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as trouble:
-        message = f"(its message cannot be shown: {type(trouble).__name__})"
-    if len(message) > MESSAGE_CHARS:
-        message = f"{message[:MESSAGE_CHARS]}… ({len(message):,} characters)"
-    # JSON in UTF-8 cannot carry half a surrogate pair.
-    message = message.encode("utf-8", "replace").decode()
-    return errors.ToolFailed(message, name=name, token=running.keep(error))
 
 
 # After a fork the child has the parent's sockets and pipes, but not the thread that uses them. It must neither use nor

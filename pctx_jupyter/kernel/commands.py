@@ -9,16 +9,30 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from .. import errors
+from .. import errors, wire
+from ..tools import Tool
 from . import options, tool
 from .bridge import Bridge
 from .home import Home
 
 if TYPE_CHECKING:
+    from ..session import Sharing
     from .display import Shown
+    from .notices import Notices
 
 HOME_S = 30.0
 """Seconds that ``%pctx status`` waits for the engine's home to open."""
+
+OTHERS_S = 2.0
+"""Seconds that ``%pctx tools`` waits for the tools of others: those of the notebook are known without."""
+
+SHARING: dict[str, Sharing | None] = {
+    "": None,
+    "on": "everyone",
+    "agents": "agents",
+    "off": "nobody",
+}
+"""What may follow ``%pctx share``."""
 
 HELP = {
     "Programs": [
@@ -34,12 +48,17 @@ HELP = {
     ],
     "Tools": [
         ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),
-        ("%pctx register FUNCTION … [-n NAMESPACE]", "Offer functions that the notebook has already."),
+        (options.REGISTER_USAGE, "Offer functions that the notebook has already; --no-share: to it alone."),
         ("%pctx unregister TOOL …", "Withdraw tools."),
-        ("%pctx tools", "List the tools."),
+        ("%pctx tools", "List the tools, and those of others that this notebook may call."),
         ("%pctx details TOOL …", "Show how tools are called, and what they do."),
     ],
     "Kept": [("%pctx forget [NAME …]", "Forget what earlier programs keep for later ones: these names, or all.")],
+    "Others": [
+        ("%pctx share [on|agents|off]", "Say who else may call the tools: other notebooks too, agents only, nobody."),
+        ("%pctx runs", "List the latest programs of others that called them."),
+        ("%pctx insert N", "Make a cell of such a program."),
+    ],
     "Engine": [("%pctx status", "Where programs run, why there, and how that engine does.")],
 }
 """What ``%pctx help`` shows."""
@@ -51,16 +70,20 @@ class Commands:
     Args:
         shell: Whose names they look up.
         bridge: The way to its engine.
+        notices: Knows the programs of others that called its tools; None: there are none.
     """
 
-    def __init__(self, shell: InteractiveShell, bridge: Bridge) -> None:
-        self._shell, self._bridge = shell, bridge
+    def __init__(self, shell: InteractiveShell, bridge: Bridge, notices: Notices | None) -> None:
+        self._shell, self._bridge, self._notices = shell, bridge, notices
         self._commands: dict[str, Callable[[str], Shown | None]] = {
             "register": self._register,
             "unregister": self._unregister,
             "tools": self._tools,
             "details": self._details,
             "forget": self._forget,
+            "share": self._share,
+            "runs": self._runs,
+            "insert": self._insert,
             "status": self._status,
             "help": self._help,
         }
@@ -85,7 +108,7 @@ class Commands:
     def _register(self, line: str) -> None:
         given = options.register_options(line)
         functions = [(name, self._named(name)) for name in given.functions]
-        made = [tool.define(function, namespace=given.namespace) for _, function in functions]
+        made = [tool.define(function, namespace=given.namespace, share=given.share) for _, function in functions]
         print(f"Registered {', '.join(one.path for one in made)}")  # noqa: T201  # a magic's output
 
     def _unregister(self, line: str) -> None:
@@ -97,7 +120,8 @@ class Commands:
     def _tools(self, line: str) -> Shown:
         from . import display
 
-        return display.Shown(display.catalog(one.tool for one in tool.defined()))
+        own = [one.tool for one in tool.defined()]
+        return display.Shown(display.catalog(own, self._of_others({one.path for one in own})))
 
     def _details(self, line: str) -> Shown:
         from . import display
@@ -115,6 +139,42 @@ class Commands:
         except TimeoutError:
             raise UsageError(f"Cannot forget: the engine is not open after {HOME_S:g} s; try again") from None
         print(f"Forgot {', '.join(gone)}" if gone else "Nothing was kept")  # noqa: T201  # a magic's output
+
+    def _share(self, line: str) -> None:
+        if line not in SHARING:
+            raise UsageError(
+                f"%pctx share has no {line!r}{close_to(line, SHARING)}\nUsage: %pctx share [on|agents|off]"
+            )
+        to = SHARING[line]
+        try:
+            shared = self._bridge.do(lambda home: home.client.share(to), HOME_S, with_tools=True)
+        except TimeoutError:
+            raise UsageError(f"Cannot share: the engine is not open after {HOME_S:g} s; try again") from None
+        print(_shared(shared))  # noqa: T201  # a magic's output
+
+    def _runs(self, line: str) -> Shown:
+        from . import display
+
+        runs = self._notices.runs if self._notices is not None else []
+        if not runs:
+            return display.Shown({"text/plain": "No program of others has called this notebook's tools yet"})
+        heads = ("Run", "Began", "Whose", "Called", "State", "Program")
+        rows = [(f"{run.number}", run.began, run.owner, run.called, run.state, _first_line(run.code)) for run in runs]
+        return display.Shown(display.table(heads, rows))
+
+    def _insert(self, line: str) -> None:
+        runs = {f"{run.number}": run for run in (self._notices.runs if self._notices is not None else [])}
+        if line not in runs:
+            raise UsageError(f"Cannot insert run {line!r}: it is not among the latest; %pctx runs lists them")
+        self._shell.set_next_input(f"%%pctx\n{runs[line].code}")
+
+    def _of_others(self, own: set[str]) -> list[Tool]:
+        """The tools of others that programs may call; none where the engine does not say so at once."""
+        try:
+            found = self._bridge.do(lambda home: home.client.list_functions(), OTHERS_S, with_tools=True)
+        except (TimeoutError, errors.PctxError):
+            return []
+        return [_tool_of(told) for told in found if told["name"] not in own]
 
     def _status(self, line: str) -> Shown:
         from . import display
@@ -158,9 +218,32 @@ class Commands:
         raise UsageError(f"Cannot {action} {name}: no such tool here{hint}; %pctx tools lists them")
 
 
+def _shared(shared: wire.Shared) -> str:
+    if shared.name is None:
+        return "There is nobody to share with: programs run in an engine of this kernel (%pctx status says why)"
+    match shared.to:
+        case "nobody":
+            return "Shared with nobody: this notebook alone calls its tools"
+        case "agents":
+            return f"Shared with agents, as {shared.name}; %pctx share on shares with other notebooks too"
+        case "everyone":
+            return f"Shared with agents and other notebooks, as {shared.name}"
+
+
+def _tool_of(told: dict[str, Any]) -> Tool:
+    namespace, _, name = told["name"].partition(".")
+    return Tool(namespace, name, told["description"], told["input_schema"], told["output_schema"])
+
+
+def _first_line(code: str) -> str:
+    return next((line.strip() for line in code.splitlines() if line.strip()), "")[:60]
+
+
 async def _facts(home: Home) -> dict[str, object]:
     facts: dict[str, object] = {"Engine": home.kind if home.url is None else f"{home.kind} at {home.url}"}
     facts["Why"] = home.why
+    if home.url is not None and home.client.session_id is not None:
+        facts["Sharing"] = _shared(await home.client.share())
     facts["Connection"] = "open" if home.client.session_id is not None else "lost; it is being opened again"
     if home.status is not None:
         facts |= {name.capitalize(): _said(fact) for name, fact in home.status().items() if name != "tools"}

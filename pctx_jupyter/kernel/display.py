@@ -98,21 +98,60 @@ def failure(failed: Failure, traceback: str | None = None) -> Bundle:
     )
 
 
-def catalog(tools: Iterable[Tool]) -> Bundle:
-    """Show tools: how each is called, and the first sentence on what it does."""
-    listed = sorted(tools, key=lambda tool: tool.path)
-    if not listed:
-        return {"text/plain": "No tools yet: put @tool above a function, or use %pctx register FUNCTION"}
-    rows = [(_called(tool), _first_line(tool.description)) for tool in listed[:MOST_TOOLS]]
-    more = f"{MOST_TOOLS} of {len(listed):,} tools" if len(listed) > MOST_TOOLS else ""
-    text = "\n".join([*(_entry(call, doc) for call, doc in rows), *([f"({more})"] if more else [])])
-    head = tag("thead", tag("tr", tag("th", escape("Tool")), tag("th", escape("Description"))))
-    body = [
-        tag("tr", tag("td", _highlighted(call)), tag("td", escape(doc, is_name=True), kind="prose"))
-        for call, doc in rows
-    ]
-    note = [tag("div", escape(more), kind="note")] if more else []
-    return _bundle(text, tag("table", head, tag("tbody", *body), kind="table"), *note)
+def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
+    """Show tools: how each is called, and the first sentence on what it does; those of others below the own."""
+    lines: list[str] = []
+    parts: list[Markup] = []
+    for title, listed in (
+        ("", sorted(tools, key=_path)),
+        ("Of other notebooks and servers", sorted(others, key=_path)),
+    ):
+        if not listed:
+            if not title:
+                lines.append("No tools yet: put @tool above a function, or use %pctx register FUNCTION")
+                parts.append(tag("div", escape(lines[-1]), kind="note"))
+            continue
+        rows = [(_called(tool), _first_line(tool.description)) for tool in listed[:MOST_TOOLS]]
+        more = f"{MOST_TOOLS} of {len(listed):,} tools" if len(listed) > MOST_TOOLS else ""
+        lines += [*(["", title] if title else []), *(_entry(call, doc) for call, doc in rows)]
+        head = tag("thead", tag("tr", tag("th", escape(title or "Tool")), tag("th", escape("Description"))))
+        body = [
+            tag("tr", tag("td", _highlighted(call)), tag("td", escape(doc, is_name=True), kind="prose"))
+            for call, doc in rows
+        ]
+        parts.append(tag("table", head, tag("tbody", *body), kind="table"))
+        if more:
+            lines.append(f"({more})")
+            parts.append(tag("div", escape(more), kind="note"))
+    text = "\n".join(lines)
+    return _bundle(text, *parts) if len(parts) > 1 or "table" in parts[0] else {"text/plain": text}
+
+
+def notice(head: str, told: Sequence[str], code: str | None = None) -> Bundle:
+    """Show that something happens without a cell: in one line, with more of it below, and a program folded away."""
+    head, told = clean(head), [clean(line) for line in told if line]
+    return _bundle(
+        "\n".join([head, *(f"  {line}" for line in told)]),
+        tag("div", escape(head, is_name=True), kind="head"),
+        *(tag("div", escape(line, is_name=True), kind="dim") for line in told),
+        *(
+            [tag("details", tag("summary", escape("The program")), tag("pre", escape(clean(code)), kind="code"))]
+            if code is not None
+            else []
+        ),
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Bundle:
+    """Show rows of text under their heads."""
+    cells = [[visible(clean(cell, 300), is_name=True).replace("\n", " ") for cell in row] for row in (heads, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    text = "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+    head, *body = (
+        tag("tr", *(tag("th" if row is cells[0] else "td", escape(cell, is_name=True)) for cell in row))
+        for row in cells
+    )
+    return _bundle(text, tag("table", tag("thead", head), tag("tbody", *body), kind="table"))
 
 
 def details(tool: Tool) -> Bundle:
@@ -191,6 +230,10 @@ def _marked(frame: str) -> Markup:
         for line in frame.split("\n")
     )
     return Markup("\n".join(lines))
+
+
+def _path(tool: Tool) -> str:
+    return tool.path
 
 
 def _called(tool: Tool) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-
 from .. import errors
 from ..result import Failure
 from . import display
-from .tracebacks import is_user_file, traceback_of_user_frames
+from .tracebacks import has_user_frames, traceback_of_user_frames
 
 
 class ProgramFailed(Exception):
@@ -36,7 +34,7 @@ class ProgramFailed(Exception):
 def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
     """Have an interrupt shown with the frames of the tool that it met, if any, and none of ours."""
     lines = ["KeyboardInterrupt: the program was stopped"]
-    if _has_user_frames(interrupt):
+    if has_user_frames(interrupt):
         lines += ["", *traceback_of_user_frames(interrupt).split("\n")]
     interrupt._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython looks for it
     return interrupt
@@ -44,8 +42,4 @@ def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
 
 def _is_the_users(error: BaseException) -> bool:
     """Whether a Python traceback says more than the message: not for what we refused before the function ran."""
-    return not isinstance(error, errors.PctxError) or _has_user_frames(error)
-
-
-def _has_user_frames(error: BaseException) -> bool:
-    return any(is_user_file(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__))
+    return not isinstance(error, errors.PctxError) or has_user_frames(error)

@@ -29,6 +29,7 @@ from . import tool as python_tools
 from .bridge import Bridge, Running
 from .commands import Commands, close_to
 from .editing import Editing
+from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
 
@@ -45,9 +46,11 @@ class PctxMagics(Magics):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self._shell = shell
-        self.bridge = Bridge(self._open_home, python_tools.defined)
+        # A terminal has no loop that goes on between its cells.
+        self.guests = Guests(shell) if hasattr(shell, "kernel") else None
+        self.bridge = Bridge(self._open_home, python_tools.defined, self.guests)
         self.editing = Editing(shell, self.bridge)
-        self._commands = Commands(shell, self.bridge)
+        self._commands = Commands(shell, self.bridge, None if self.guests is None else self.guests.notices)
         self._has_told_home = False
         self._kept: dict[str, set[str]] = {}  # by session: it does not outlive it
 
@@ -216,11 +219,13 @@ def load(shell: InteractiveShell) -> None:
     magics = PctxMagics(shell)
     shell._pctx = magics  # type: ignore[attr-defined]  # rewritten cells find it there
     shell.register_magics(magics)
-    if hasattr(shell, "kernel"):  # a terminal has no loop that goes on between its cells
+    if magics.guests is not None:
         shell.input_transformers_cleanup.append(magics.transform)
+        magics.guests.load(in_cell=_is_in_cell())
     magics.editing.load()
     atexit.register(magics.bridge.close)
     magics.bridge.open()
+    magics.bridge.tell()  # of tools that are there already: where no cell loads us, none ends either
 
 
 def _log_own_faults_only() -> None:
@@ -243,5 +248,7 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop("pctx", None)
     shell.magics_manager.registry.pop(type(magics).__name__, None)
     magics.editing.unload()
+    if magics.guests is not None:
+        magics.guests.unload()
     magics.bridge.close()
     atexit.unregister(magics.bridge.close)

@@ -74,6 +74,25 @@ class Job:
         self.task: asyncio.Task[None] | None = None
 
 
+class GuestCall(Job):
+    """One call by a program of somebody else.
+
+    Args:
+        call, settle: As for `Job`; an interrupt settles it, too, as a `KeyboardInterrupt`.
+        began: Called when its turn has come.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[], Raw | Awaitable[Raw]],
+        settle: Callable[[Raw | BaseException], None],
+        began: Callable[[], None],
+    ) -> None:
+        super().__init__(call, settle)
+        self.began = began
+        self.is_interrupted = False
+
+
 @dataclass(frozen=True, slots=True)
 class Withdraw:
     """Nobody waits for this job any more: skip it, or cancel it if it is async; a sync one runs to its end."""
@@ -233,7 +252,7 @@ class WaitingCell(Generic[T]):
     async def _run_async(self, job: Job, work: Awaitable[Raw]) -> None:
         # Nothing leaves this task: a SystemExit or KeyboardInterrupt in it would end the kernel's loop.
         try:
-            outcome: Raw | BaseException = await self._stepwise(work)
+            outcome: Raw | BaseException = await stepwise(work, self._interruptible)
         except asyncio.CancelledError:
             outcome = errors.Cancelled("The tool was cancelled")
         except KeyboardInterrupt as error:
@@ -243,25 +262,6 @@ class WaitingCell(Generic[T]):
             outcome = error
         if not job.is_withdrawn and self.interrupt is None:
             job.settle(outcome)
-
-    @types.coroutine
-    def _stepwise(self, work: Awaitable[S]) -> Generator[Any, Any, S]:
-        """Await something, so that an interrupt is raised inside it while one of its steps runs."""
-        steps = work.__await__()
-        resume = partial(steps.send, None)
-        while True:
-            try:
-                awaited = self._interruptible(resume)
-            except StopIteration as stop:
-                result: S = stop.value
-                return result
-            try:
-                resume = partial(steps.send, (yield awaited))
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as error:
-                resume = partial(steps.throw, error)
 
     def _as_outside(self) -> Any:
         """Let a tool see the running loop that its cell sees; a private loop is our own affair."""
@@ -311,3 +311,23 @@ class WaitingCell(Generic[T]):
     def _wake(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
+
+
+@types.coroutine
+def stepwise(work: Awaitable[S], run: Callable[[Callable[[], Any]], Any]) -> Generator[Any, Any, S]:
+    """Await something with each of its steps run by `run`, which may have an interrupt raised inside of it."""
+    steps = work.__await__()
+    resume = partial(steps.send, None)
+    while True:
+        try:
+            awaited = run(resume)
+        except StopIteration as stop:
+            result: S = stop.value
+            return result
+        try:
+            resume = partial(steps.send, (yield awaited))
+        except GeneratorExit:
+            steps.close()
+            raise
+        except BaseException as error:
+            resume = partial(steps.throw, error)

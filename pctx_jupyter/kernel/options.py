@@ -63,20 +63,24 @@ def cell_options(line: str) -> CellOptions:
 
 @dataclass(frozen=True, slots=True)
 class RegisterOptions:
-    """``%pctx register load save -n Sales``: names in the notebook, and where they go; None: the default namespace."""
+    """``%pctx register load save -n Sales``: names in the notebook, and where they go; None: the default namespace.
+
+    `share`: whether others than the notebook may see them.
+    """
 
     functions: tuple[str, ...]
     namespace: str | None = None
+    share: bool = True
 
 
-REGISTER_USAGE = "%pctx register FUNCTION … [-n NAMESPACE]"
+REGISTER_USAGE = "%pctx register FUNCTION … [-n NAMESPACE] [--no-share]"
 """What messages and help show."""
 
 
 def register_options(line: str) -> RegisterOptions:
     """Read the line after ``%pctx register``; raises UsageError as `cell_options`."""
     given = _parse(_register, line, REGISTER_USAGE)
-    return RegisterOptions(tuple(given.functions), given.namespace)
+    return RegisterOptions(tuple(given.functions), given.namespace, not given.no_share)
 
 
 def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Namespace:
@@ -130,4 +134,9 @@ _cell = _parser(
     (("--no-timeline",), {"action": "store_true"}),
     (("-q", "--quiet"), {"action": "store_true"}),
 )
-_register = _parser("%pctx register", (("functions",), {"nargs": "+"}), (("-n", "--namespace"), {}))
+_register = _parser(
+    "%pctx register",
+    (("functions",), {"nargs": "+"}),
+    (("-n", "--namespace"), {}),
+    (("--no-share",), {"action": "store_true"}),
+)

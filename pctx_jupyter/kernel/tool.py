@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from msgspec import Raw
@@ -54,6 +54,8 @@ class PythonTool:
         output_schema: JSON Schema of its result; None if it may be anything.
         function: What is called.
         is_async: Whether calling it gives a coroutine; without this it may still return something to await.
+        share: Whether others than its notebook may see it, as far as the notebook shares its tools.
+        effects: Whether it changes something outside; None: nobody says.
     """
 
     namespace: str
@@ -64,11 +66,21 @@ class PythonTool:
     function: Callable[..., Any] = field(repr=False)
     is_async: bool
     signature: Signature = field(repr=False)
+    share: bool = True
+    effects: bool | None = None
 
     @functools.cached_property
     def tool(self) -> Tool:
         """What the catalog knows of it; always the same object."""
-        return Tool(self.namespace, self.name, self.description, self.input_schema, self.output_schema)
+        return Tool(
+            self.namespace,
+            self.name,
+            self.description,
+            self.input_schema,
+            self.output_schema,
+            share=self.share,
+            effects=self.effects,
+        )
 
     @property
     def path(self) -> str:
@@ -100,7 +112,12 @@ def tool(function: F, /) -> F: ...
 
 @overload
 def tool(
-    *, name: str | None = None, namespace: str | None = None, description: str | None = None
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    description: str | None = None,
+    share: bool = True,
+    effects: bool | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -111,6 +128,8 @@ def tool(
     name: str | None = None,
     namespace: str | None = None,
     description: str | None = None,
+    share: bool = True,
+    effects: bool | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a function to TypeScript programs; it stays the function it was.
 
@@ -122,18 +141,23 @@ def tool(
         name: Its name; by default the function's.
         namespace: Where it goes; by default ``Notebook``.
         description: What it does; by default the docstring's text.
+        share: Whether agents and other notebooks may see it, as far as this notebook shares its tools
+            (``%pctx share``).
+        effects: Whether it changes something outside of the notebook, such as a database: then a server may have
+            somebody asked before an agent's program calls it. None: nobody says.
 
     Raises:
         InvalidParams: The function cannot be a tool: names the parameter that stands in the way.
         ToolExists: Another tool has the same name in TypeScript.
     """
+    given = {"name": name, "namespace": namespace, "description": description, "share": share, "effects": effects}
     if function is None:
-        return functools.partial(_decorated, name=name, namespace=namespace, description=description)
-    return _decorated(function, name=name, namespace=namespace, description=description)
+        return functools.partial(_decorated, given)
+    return _decorated(given, function)
 
 
-def _decorated(function: F, *, name: str | None, namespace: str | None, description: str | None) -> F:
-    define(function, name=name, namespace=namespace, description=description)
+def _decorated(given: dict[str, Any], function: F) -> F:
+    define(function, **given)
     return function
 
 
@@ -143,9 +167,11 @@ def define(
     name: str | None = None,
     namespace: str | None = None,
     description: str | None = None,
+    share: bool = True,
+    effects: bool | None = None,
 ) -> PythonTool:
     """Make a tool of a function, remember it, and hand it to the attached registry. See `tool`."""
-    made = _python_tool(function, name, namespace, description)
+    made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
     declared = made.tool
     there = _here.tools.get(declared.path)
     if there is not None and there.tool.registered_path != declared.registered_path:

@@ -68,6 +68,11 @@ def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> di
     return files
 
 
+def has_user_frames(error: BaseException) -> bool:
+    """Whether an exception went through code of the user's."""
+    return any(is_user_file(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
 def is_user_file(name: str) -> bool:
     """Whether a frame's file is a cell, a script or a module of the user's: none of ours, Python's or a package's."""
     if name.startswith("<"):

@@ -6,7 +6,6 @@ counts; what did not fit is said, with the way to it. Names and descriptions are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -24,9 +23,6 @@ ARGUMENTS = 12
 """Names of arguments shown of one tool."""
 SUMMARY = 110
 """Characters of a description in a list."""
-
-_INDENTATION = re.compile(r"^ +", re.MULTILINE)
-"""A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
 
 Line = Callable[[Tool], str]
 
@@ -115,7 +111,7 @@ def details(scope: Scope, paths: Sequence[str], *, most: int) -> str:
     if text is None or len(text) > most:
         tools, left_out = _fitting(tools, most)
         text = typegen.declarations(tools, aliases=False)
-    lines = [_INDENTATION.sub(" ", text.rstrip("\n"))] if text else []
+    lines = [text.rstrip("\n")] if text else []
     if left_out and not tools:
         first, *left_out = left_out
         lines.append(f"// The types of {first.path} are too long for one answer; in short:\n{typegen.signature(first)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -39,7 +41,6 @@ class ServerProcess:
         folder: Where all its folders are.
         options: More of its command line.
         like: One that has stopped; this one has its address and its token.
-        token: What it asks for; "": nothing. None: one that nobody can guess.
 
     Attributes:
         url: Its base URL, ``http://127.0.0.1:port/some/base/``.
@@ -47,9 +48,7 @@ class ServerProcess:
         folder: Where all its folders are.
     """
 
-    def __init__(
-        self, folder: Path, *options: str, like: ServerProcess | None = None, token: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *options: str, like: ServerProcess | None = None) -> None:
         if like is None:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -58,7 +57,7 @@ class ServerProcess:
             self.port = like.port
         port = self.port
         self.url = f"http://127.0.0.1:{port}/some/base/"
-        self.token: str = token if token is not None else like.token if like is not None else secrets.token_hex(16)
+        self.token: str = secrets.token_hex(16) if like is None else like.token
         self.folder = folder
         self._log: list[str] = []
         folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
@@ -87,12 +86,27 @@ class ServerProcess:
             self._reader.join(STOP_S)
         return "".join(self._log)
 
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask it something over HTTP; returns the JSON it answers with, None where that is nothing."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data=data, headers=self.headers, method=method)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=START_S) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
     def start_kernel(self) -> psutil.Process:
         """Have it start a kernel, as a notebook would."""
-        request = urllib.request.Request(f"{self.url}api/kernels", data=b"{}", headers=self.headers, method="POST")
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=START_S):
-            pass
+        self.ask("POST", "api/kernels", {})
+        return self.latest_kernel()
+
+    def open_notebook(self, path: str) -> tuple[dict[str, Any], psutil.Process]:
+        """Open a notebook, which need not exist; returns its session and its kernel."""
+        asked = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
+        return self.ask("POST", "api/sessions", asked), self.latest_kernel()
+
+    def latest_kernel(self) -> psutil.Process:
+        """The kernel that was started last."""
         children = psutil.Process(self.process.pid).children()
         kernels = [child for child in children if "ipykernel_launcher" in child.cmdline()]
         return max(kernels, key=lambda child: child.create_time())
@@ -136,12 +150,10 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(
-    *options: str, like: ServerProcess | None = None, token: str | None = None
-) -> Iterator[ServerProcess]:
+def server_process(*options: str, like: ServerProcess | None = None) -> Iterator[ServerProcess]:
     """Start a server, and stop it on the way out."""
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder), *options, like=like, token=token)
+        server = ServerProcess(Path(folder), *options, like=like)
         try:
             yield server
         finally:

@@ -1,0 +1,330 @@
+"""Programs of others that call a notebook's tools. Nothing is fake: server, kernels, sandboxes, interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.client import PctxClient
+
+from ..kernel.real_kernel import SOON, RealKernel, attached
+from ..server.process import ServerProcess, server_process
+from .test_examples import examples
+
+TOOLS = """
+%load_ext pctx_jupyter
+import asyncio, os, time
+from pctx_jupyter import tool
+
+called = []
+
+@tool
+def load(n: int) -> int:
+    print(f"loads {n}")
+    called.append(n)
+    return 2 * n
+
+@tool
+async def load_later(n: int) -> int:
+    await asyncio.sleep(0)
+    return 3 * n
+
+@tool
+def fail() -> None:
+    raise LookupError("no such order")
+
+@tool
+def hang(path: str) -> None:
+    os.mkdir(path)
+    while True: time.sleep(0.01)
+
+@tool
+async def hang_later(path: str) -> None:
+    os.mkdir(path)
+    await asyncio.sleep(600)
+
+@tool(share=False)
+def password() -> str:
+    return "secret"
+
+def quiet() -> int:
+    return 1
+
+%pctx register quiet --no-share
+"""
+
+
+@dataclass
+class Notebook:
+    """An open notebook."""
+
+    session: dict[str, Any]
+    process: psutil.Process
+    kernel: RealKernel
+
+    def heard(self, parent: str) -> list[dict[str, Any]]:
+        """What has come for a cell that had ended: asks the kernel something, so that all of it is there."""
+        # A silent cell counts as none.
+        self.kernel.end(self.kernel.client.execute("pass", silent=True))
+        return [m for m in self.kernel.elsewhere if m["parent_header"].get("msg_id") == parent]
+
+
+class Agent:
+    """An agent at a server: runs programs, also while the test does something else."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._threads = ThreadPoolExecutor()
+
+    def run(self, code: str, timeout_s: float | None = None) -> Any:
+        """The value of a program; raises its error."""
+        return asyncio.run(self._with(lambda agent: agent.execute_code(code, timeout_s=timeout_s)))["value"]
+
+    def begin(self, code: str, timeout_s: float | None = None) -> Future[Any]:
+        """Do the same, without waiting."""
+        return self._threads.submit(self.run, code, timeout_s)
+
+    def tools(self) -> list[str]:
+        """The tools it sees."""
+        return [tool["name"] for tool in asyncio.run(self._with(lambda agent: agent.list_functions()))]
+
+    async def _with(self, act: Callable[[PctxClient], Any]) -> Any:
+        url = self._server.url.replace("http", "ws", 1)
+        async with PctxClient(url + "pctx/agents", headers=self._server.headers) as agent:
+            return await act(agent)
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    """Wait until something holds; returns what it gives."""
+    deadline = time.monotonic() + SOON
+    while not (held := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # what is waited for is in other processes, and tells nobody
+    return held
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with server_process("--Pctx.warm_sandboxes=1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def agent(server: ServerProcess) -> Agent:
+    return Agent(server)
+
+
+def opened(server: ServerProcess, path: str) -> Iterator[Notebook]:
+    session, process = server.open_notebook(path)
+    with attached(process) as kernel:
+        assert kernel.run(TOOLS).error is None
+        yield Notebook(session, process, kernel)
+    server.ask("DELETE", f"api/sessions/{session['id']}")
+
+
+@pytest.fixture(scope="module")
+def sales(server: ServerProcess, agent: Agent) -> Iterator[Notebook]:
+    for notebook in opened(server, "reports/sales report.ipynb"):
+        until(lambda: "SalesReport.load" in agent.tools())
+        yield notebook
+
+
+@pytest.fixture(scope="module")
+def plots(server: ServerProcess) -> Iterator[Notebook]:
+    yield from opened(server, "plots.ipynb")
+
+
+def texts(messages: list[dict[str, Any]], kind: str) -> list[str]:
+    return [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == kind]
+
+
+def printed(messages: list[dict[str, Any]], stream: str) -> str:
+    said = (m["content"] for m in messages if m["msg_type"] == "stream")
+    return "".join(content["text"] for content in said if content["name"] == stream)
+
+
+def test_the_examples_of_the_page_on_sharing_do_what_it_says() -> None:
+    with server_process("--Pctx.warm_sandboxes=1") as server:
+        _, process = server.open_notebook("reports/sales report.ipynb")
+        with attached(process) as kernel:
+            for example in examples("docs/howto/share.md"):
+                cell = kernel.run(example.code)
+                assert cell.error is None, cell.traceback
+                if example.output is not None:
+                    assert (cell.text() + (cell.value or "")).strip() == example.output, example.code
+
+
+def test_an_agents_program_calls_a_live_notebooks_functions_though_no_program_ran_there(
+    sales: Notebook, agent: Agent
+) -> None:
+    both = "[await SalesReport.load({ n: 4 }), await SalesReport.loadLater({ n: 4 })]"
+    assert agent.run(both) == [8, 12]
+
+
+def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_with_a_notice(
+    sales: Notebook, agent: Agent
+) -> None:
+    last = sales.kernel.start("'the last cell'")
+    sales.kernel.end(last)
+    code = "await SalesReport.load({ n: 5 }); await SalesReport.fail().catch((error) => error.name)"
+    assert agent.run(code) == "LookupError"
+    heard = sales.heard(last)
+    assert "loads 5" in printed(heard, "stdout")
+    traceback = printed(heard, "stderr")
+    assert "LookupError: no such order" in traceback and "pctx_jupyter" not in traceback
+    [began, timeline], [ended] = texts(heard, "display_data"), texts(heard, "update_display_data")
+    assert "2 tool calls, 1 failed" in timeline
+    assert began.startswith("An agent's program calls this notebook's tools · running")
+    assert "· ok after" in ended and "SalesReport.load, SalesReport.fail" in ended
+    number = ended.partition("%pctx insert ")[2].split()[0]
+    assert "an agent's program" in (sales.kernel.run("%pctx runs").value or "")
+    inserted = sales.kernel.run(f"%pctx insert {number}")
+    [cell] = inserted.reply["payload"]
+    assert cell["text"] == f"%%pctx\n{code}"
+    assert sales.kernel.run(cell["text"]).value == '"LookupError"'
+
+
+def test_many_programs_in_a_row_share_a_notice(sales: Notebook, agent: Agent) -> None:
+    last = sales.kernel.start("'the last cell'")
+    sales.kernel.end(last)
+    for _ in range(8):
+        agent.run("await SalesReport.loadLater({ n: 1 })")
+    heard = sales.heard(last)
+    shown = [text for text in texts(heard, "display_data") if "tool call" not in text]
+    assert len(shown) == 6
+    assert "1 more programs" in shown[-1] and "3 more programs" in texts(heard, "update_display_data")[-1]
+
+
+def test_a_call_waits_while_a_cell_runs_and_says_so(
+    sales: Notebook, agent: Agent, server: ServerProcess, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    for pause in ("time.sleep(0.01)", "await asyncio.sleep(0.01)"):
+        sales.kernel.start(f"while not os.path.exists({str(gate)!r}): {pause}\ncalled.append('first')")
+        second = sales.kernel.start("called.append('second')")
+        until(lambda: sales.kernel.client.get_iopub_msg(timeout=SOON)["msg_type"] == "execute_input")
+        running = agent.begin("await SalesReport.load({ n: 6 })")
+        until(lambda: "waits: a cell of the notebook is running" in json.dumps(executions(server)))
+        assert not running.done()
+        gate.touch()
+        assert running.result(SOON) == 12
+        sales.kernel.end(second)
+        assert sales.kernel.run("called[-3:]").value == "['first', 6, 'second']"
+        gate.unlink()
+
+
+def executions(server: ServerProcess) -> list[Any]:
+    listed = server.ask("GET", "pctx/api/executions")["executions"]
+    return [server.ask("GET", f"pctx/api/executions/{one['id']}") for one in listed[:2]]
+
+
+def test_a_call_that_is_withdrawn_before_its_turn_never_runs(sales: Notebook, agent: Agent, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    busy = sales.kernel.start(f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)")
+    with pytest.raises(errors.ExecutionTimeout):
+        agent.run("await SalesReport.load({ n: 777 })", timeout_s=1)
+    gate.touch()
+    sales.kernel.end(busy)
+    assert agent.run("await SalesReport.load({ n: 1 })") == 2
+    assert sales.kernel.run("777 in called").value == "False"
+
+
+@pytest.mark.parametrize("tool", ["hang", "hangLater"])
+def test_interrupting_an_idle_kernel_interrupts_the_agents_tool_and_the_kernel_goes_on(
+    sales: Notebook, agent: Agent, tmp_path: Path, tool: str
+) -> None:
+    called = tmp_path / "called"
+    call = f"SalesReport.{tool}({{ path: {json.dumps(str(called))} }})"
+    running = agent.begin(f"await {call}.catch((e) => `${{e.name}}: ${{e.message}}`)")
+    until(called.exists)
+    sales.process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt: " in running.result(SOON) and "was interrupted in its notebook" in running.result()
+    assert sales.kernel.run("6 * 7").value == "42"
+    assert agent.run("await SalesReport.load({ n: 1 })") == 2
+    sales.process.send_signal(signal.SIGINT)  # nothing is going on: nothing happens
+    assert sales.kernel.run("6 * 7").value == "42"
+
+
+def test_tools_that_are_not_shared_are_seen_by_nobody_else(sales: Notebook, agent: Agent) -> None:
+    seen = agent.tools()
+    assert "SalesReport.load" in seen
+    assert "SalesReport.password" not in seen and "SalesReport.quiet" not in seen
+    with pytest.raises(errors.ExecutionFailed):
+        agent.run("await SalesReport.password()")
+    assert sales.kernel.run("%%pctx\nawait Notebook.password()").value == '"secret"'
+
+
+def test_a_notebook_keeps_its_tools_to_itself_or_shares_them_with_other_notebooks(
+    sales: Notebook, plots: Notebook, agent: Agent
+) -> None:
+    call = "%%pctx\nawait SalesReport.load({ n: 7 })"
+    assert plots.kernel.run(call).error == "ProgramFailed"
+
+    assert "with agents and other notebooks, as SalesReport" in sales.kernel.run("%pctx share on").text()
+    assert plots.kernel.run(call).value == "14"
+    assert sales.kernel.run(call).value == "14"  # its own, by its own name
+    listed = plots.kernel.run("%pctx tools").value or ""
+    assert "Notebook.load(" in listed.partition("Of other notebooks and servers")[0]
+    assert "SalesReport.load(" in listed.partition("Of other notebooks and servers")[2]
+    cell = "%%pctx\nSalesReport.lo"
+    plots.kernel.client.complete(cell, len(cell))
+    assert {"load", "loadLater"} <= set(plots.kernel.client.get_shell_msg(timeout=SOON)["content"]["matches"])
+    assert "a program of Plots" in (sales.kernel.run("%pctx runs").value or "")
+
+    assert "with nobody" in sales.kernel.run("%pctx share off").text()
+    assert plots.kernel.run(call).error == "ProgramFailed"
+    assert not any(tool.startswith("SalesReport.") for tool in agent.tools())
+
+    assert "with agents, as SalesReport" in sales.kernel.run("%pctx share agents").text()
+    assert "SalesReport.load" in agent.tools()
+    assert "as SalesReport" in sales.kernel.run("%pctx share").text()
+    assert "as SalesReport" in (sales.kernel.run("%pctx status").value or "")
+    assert "did you mean agents" in sales.kernel.run("%pctx share agent").text("stderr")
+
+
+def test_a_renamed_notebook_is_called_by_its_new_name(sales: Notebook, agent: Agent, server: ServerProcess) -> None:
+    path = f"api/sessions/{sales.session['id']}"
+    server.ask("PATCH", path, {"path": "yearly.ipynb"})
+    assert agent.run("await Yearly.load({ n: 1 })") == 2
+    server.ask("PATCH", path, {"path": "reports/sales report.ipynb"})
+    assert "SalesReport.load" in agent.tools()
+
+
+def test_two_notebooks_of_one_name_are_told_apart_and_one_killed_mid_call_says_what_is_known(
+    sales: Notebook, agent: Agent, server: ServerProcess, tmp_path: Path
+) -> None:
+    for other in opened(server, "old/Sales Report.ipynb"):
+        until(lambda: "SalesReport2.load" in agent.tools())
+        other.kernel.run("@tool\ndef which() -> str:\n    return 'the other'")
+        assert agent.run("await SalesReport2.which()") == "the other"
+        called = tmp_path / "called"
+        running = agent.begin(f"await SalesReport2.hang({{ path: {json.dumps(str(called))} }})")
+        until(called.exists)
+        other.process.kill()
+        with pytest.raises(errors.ExecutionFailed, match="it may or may not have run"):
+            running.result(SOON)
+        until(lambda: "SalesReport2.load" not in agent.tools())
+        assert agent.run("await SalesReport.load({ n: 1 })") == 2
+
+
+def test_a_restarted_kernel_offers_its_tools_again_once_its_cells_have_run(
+    sales: Notebook, agent: Agent, server: ServerProcess
+) -> None:
+    kernel_id = sales.session["kernel"]["id"]
+    server.ask("POST", f"api/kernels/{kernel_id}/restart", {})
+    until(lambda: not any(tool.startswith("SalesReport.") for tool in agent.tools()))
+    with attached(server.latest_kernel()) as kernel:
+        assert kernel.run(TOOLS).error is None
+        until(lambda: "SalesReport.load" in agent.tools())
+        assert agent.run("await SalesReport.load({ n: 2 })") == 4
