@@ -37,8 +37,8 @@ ENVIRONMENT = {
 YOUNG_MB = 8
 """Megabytes (MiB) of new objects before V8 first looks which of them are still used.
 
-A program lives too short for V8 to find out that it makes much: with 1 MB, building a value of 1 MB of JSON took twice the
-time. Memory is taken when it is used; an idle sandbox occupies no more.
+A program lives too short for V8 to find out that it makes much: with 1 MB, building a value of 1 MB of JSON took twice
+the time. Memory is taken when it is used; an idle sandbox occupies no more.
 """
 
 
