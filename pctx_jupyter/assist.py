@@ -49,7 +49,7 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
         InvalidParams: The source is too large, or the offset is not in it.
         Busy, SandboxUnavailable: The type checker cannot answer; says why.
     """
-    question, offset = _question(session, asked), _offset(asked)
+    question, offset = await _question(session, asked), _offset(asked)
     cell = question.cell
     if cell.is_in_line(offset):
         start, fitting = cells.complete(cell, offset, asked.inputs, (tool.path for tool in session.scope.listed()))
@@ -73,7 +73,7 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
 
 async def hover(session: Session, asked: wire.Place) -> wire.Explained:
     """Explain what is at an offset. Raises as `complete`."""
-    question, offset = _question(session, asked), _offset(asked)
+    question, offset = await _question(session, asked), _offset(asked)
     cell = question.cell
     if cell.is_in_line(offset):
         if (there := cells.explain(cell, offset)) is None:
@@ -93,7 +93,7 @@ async def hover(session: Session, asked: wire.Place) -> wire.Explained:
 
 async def signature(session: Session, asked: wire.Place) -> wire.ExplainedCall:
     """Explain the call around an offset. Raises as `complete`."""
-    question, offset = _question(session, asked), _offset(asked)
+    question, offset = await _question(session, asked), _offset(asked)
     if question.cell.is_in_line(offset):
         return _NO_CALL
     try:
@@ -116,7 +116,7 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
         InvalidParams: The source is too large.
         Busy: It could not be checked; says why.
     """
-    question = _question(session, asked)
+    question = await _question(session, asked)
     cell = question.cell
     if session.check is None or not session.settings.typecheck or not cell.is_checked or not cell.code.strip():
         return wire.Diagnosed([])
@@ -159,12 +159,12 @@ async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted
     return wire.Formatted(source.removesuffix(cell.code) + done.rstrip("\n"), "")
 
 
-def declarations(session: Session) -> wire.Declared:
+async def declarations(session: Session) -> wire.Declared:
     """Declare the session's tools, as models and people read them."""
-    return wire.Declared(typegen.declarations(session.scope.listed(), aliases=False))
+    return wire.Declared(await session.declare(session.scope.listed(), aliases=False))
 
 
-def _question(session: Session, asked: wire.Written) -> _Question:
+async def _question(session: Session, asked: wire.Written) -> _Question:
     _measure(asked.source, session.settings.program_bytes)
     cell = cells.read(asked.source)
     try:
@@ -173,7 +173,7 @@ def _question(session: Session, asked: wire.Written) -> _Question:
         tools = list(session.scope)
     taken = globals_of(tools)
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
-    return _Question(cell, session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
+    return _Question(cell, await session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
 
 
 def _measure(source: str, most_bytes: int) -> None:

@@ -55,6 +55,11 @@ def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     return loop.create_task(work)
 
 
+async def aside(work: Callable[[], T]) -> T:
+    """Do work that takes long on a thread, and let the loop go on. Cancelling abandons it; it is done all the same."""
+    return await asyncio.to_thread(work)
+
+
 @dataclass(slots=True, eq=False)
 class _Served:
     """A request that is being served; `task` is there once it has been begun."""

@@ -125,7 +125,7 @@ class LocalTools:
             case wire.DIAGNOSTICS:
                 return await assist.diagnostics(self.session, wire.read(params, wire.Written, method))
             case wire.DECLARATIONS:
-                return assist.declarations(self.session)
+                return await assist.declarations(self.session)
             case wire.SHARE:
                 if params is not None:
                     self._registry.share(self.session, wire.read(params, wire.Share, method).to)

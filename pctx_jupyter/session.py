@@ -18,6 +18,7 @@ from msgspec import Raw
 from . import check as checks
 from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
+from .channel import aside
 from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
 from .execution import (
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 """Tells seconds."""
+
+FEW = 50
+"""Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
 
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
@@ -292,7 +296,14 @@ class Session:
         unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
         return names_kept, {**survey.refused, **unkept}
 
-    def check_job(
+    async def declare(self, tools: list[Tool], *, aliases: bool = True) -> str:
+        """Declare tools in TypeScript; see `typegen.declarations`. Many take long at first, and are written aside."""
+        text = typegen.written(tools, aliases=aliases)
+        if text is None and len(tools) > FEW:
+            return await aside(lambda: typegen.declarations(tools, aliases=aliases))
+        return typegen.declarations(tools, aliases=aliases) if text is None else text
+
+    async def check_job(
         self,
         code: str,
         offered: list[Tool],
@@ -318,11 +329,12 @@ class Session:
             # What a program was given last is most likely what the next one gets.
             is_known = inputs == self._declared[0]
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
+        globals = declared + self.kept.declarations(inputs)
         return CheckJob(
             session=self.id,
             code=code,
-            declarations=typegen.declarations(offered),
-            globals=declared + self.kept.declarations(inputs),
+            declarations=await self.declare(offered),
+            globals=globals,
             tools=[tool.path for tool in offered],
             keep=keep,
         )
@@ -339,7 +351,8 @@ class Session:
         if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
             return None
         code, since = execution.code, self._clock()
-        verdict = await self._check(self.check_job(code, offered, inputs, survey.unexported if survey else None))
+        job = await self.check_job(code, offered, inputs, survey.unexported if survey else None)
+        verdict = await self._check(job)
         took_s = self._clock() - since
         if isinstance(verdict, Unchecked):
             execution.hear(TypesChecked("unchecked", took_s, verdict.reason))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain, count
 from threading import Lock
@@ -79,11 +80,17 @@ def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
 
     Returns:
         A script for TypeScript 6, ending in a line end; "" for no tools. It declares, and does nothing when run.
+
+    Any thread may ask. The first time, it takes 0.2 ms a tool; `written` tells whether it was.
     """
     listed = tuple(tools)
-    # Identity will do, as tools do not change; the entry holds them, so that no other gets the same id().
-    key = (aliases, *map(id, listed))
-    return _catalogs.get(key, lambda: (listed, _declarations(listed, aliases)))[1]
+    return _catalogs.get(_key(listed, aliases), lambda: (listed, _declarations(listed, aliases)))[1]
+
+
+def written(tools: Iterable[ToolLike], *, aliases: bool = True) -> str | None:
+    """The declarations of tools if they have been written before and are still at hand."""
+    known = _catalogs.peek(_key(tuple(tools), aliases))
+    return known and known[1]
 
 
 def declaration(tool: ToolLike) -> str:
@@ -277,24 +284,50 @@ def _shape(schema: object, root: str, naming: str, scope: str, docs: bool, deepe
     return _shapes.get((hashlib.blake2b(text).digest(), root, naming, scope, docs, deepest), write)
 
 
+def _key(tools: tuple[ToolLike, ...], aliases: bool) -> Hashable:
+    # Identity will do, as tools do not change; the entry holds them, so that no other gets the same id().
+    return aliases, *map(id, tools)
+
+
 class _Kept(Generic[_Value]):
-    """The values asked for last. Any thread may ask."""
+    """The values asked for last. Any thread may ask; who asks for one that another thread is making waits for it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Hashable, _Value] = OrderedDict()
+        self._making: dict[Hashable, Future[_Value]] = {}
         self._lock = Lock()
 
+    def peek(self, key: Hashable) -> _Value | None:
+        """The value if it is there."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
     def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
+        """The value, made if it is not there; raises what `make` raises."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key]
-        value = make()
+            theirs = self._making.get(key)
+            ours = self._making[key] = Future() if theirs is None else theirs
+        if theirs is not None:
+            return theirs.result()
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                del self._making[key]
+            ours.set_exception(error)
+            raise
         with self._lock:
+            del self._making[key]
             self._values[key] = value
             while len(self._values) > self._most:
                 self._values.popitem(last=False)
+        ours.set_result(value)
         return value
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 from msgspec import Raw
 
-from pctx_jupyter import errors, wire
+from pctx_jupyter import errors, typegen, wire
 from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.execution import Job, ProgramStopped, ProgramThrew, ServeCall
@@ -161,6 +162,33 @@ async def test_a_check_knows_the_offered_tools_and_no_others() -> None:
     (job,) = checker.jobs
     assert (job.session, job.code, list(job.tools)) == (one.id, "1", ["Math.double"])
     assert "double" in job.declarations and "load" not in job.declarations
+
+
+async def test_the_loop_goes_on_while_many_tools_are_declared() -> None:
+    turns = 0
+    checked_at: list[int] = []
+
+    async def check(job: CheckJob) -> Verdict:
+        checked_at.append(turns)
+        assert job.declarations == typegen.declarations([replace(tool) for tool in tools])
+        return Checked()
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    one = session(FakeSandbox(), check=check)
+    tools = [Tool("math", f"double{number}", input_schema={"type": "object"}) for number in range(1_000)]
+    for tool in tools:
+        one.register(tool, double)
+    turning = asyncio.create_task(turn())
+    await one.execute("1")
+    await one.execute("2")
+    turning.cancel()
+    first, second = checked_at
+    assert 0 < first == second, "it turns while they are written, and what is written is at hand at once"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Tools as TypeScript declarations. The tools are plain values; the parser that reads the declarations is real."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from pctx_jupyter import errors, names, typegen
 
 from . import schemas
+from .fakes import SOON
 
 
 @dataclass(frozen=True)
@@ -293,6 +296,47 @@ def test_changed_tool_is_written_anew() -> None:
     after = typegen.declarations([replace(LOAD_ORDERS, description="Something else.")])
     assert before != after
     assert "Something else." in after
+
+
+def test_threads_that_ask_for_the_same_tools_get_one_text() -> None:
+    both, written = Barrier(2), []
+
+    class Noted(Tool):
+        @property
+        def tool_name(self) -> str:
+            written.append(self.registered_name)
+            return super().tool_name
+
+    def ask(tools: list[Tool]) -> str:
+        both.wait(SOON)
+        return typegen.declarations(tools)
+
+    tools: list[Tool] = [Noted("sales", f"load{number}", "Text.") for number in range(200)]
+    with ThreadPoolExecutor(2) as threads:
+        texts = list(threads.map(ask, [tools, tools]))
+    reads = len(written)
+    assert texts[0] is texts[1]
+    typegen.declarations([replace(tool) for tool in tools])
+    assert len(written) == 2 * reads
+
+
+def test_threads_that_wait_for_a_text_hear_why_there_is_none() -> None:
+    both = Barrier(2)
+
+    class Broken(Tool):
+        @property
+        def tool_name(self) -> str:
+            raise LookupError("no name")
+
+    def ask(tools: list[Tool]) -> None:
+        both.wait(SOON)
+        with pytest.raises(LookupError, match="no name"):
+            typegen.declarations(tools)
+
+    tools: list[Tool] = [Broken("sales", "load")]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(ask, [tools, tools]))
+    assert typegen.written(tools) is None
 
 
 NAMESPACES = ["sales", "Sales", "Math", "math", "Date", "URL", "crypto", "JSON", "eval", "arguments", "string", "type"]

@@ -155,4 +155,4 @@ class Declarations(_Question):
 
     async def _declare(self) -> object:
         kernel_id, session_id = self.get_query_argument("kernel_id", ""), self.get_query_argument("session_id", "")
-        return assist.declarations(await self.find(kernel_id, session_id))
+        return await assist.declarations(await self.find(kernel_id, session_id))
