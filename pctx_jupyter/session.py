@@ -128,6 +128,11 @@ class Session:
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
 
     @property
+    def version(self) -> str:
+        """Changes with its tools, and with the name others see them by; no two sessions have the same."""
+        return f"{self._public_id}.{self.name or ''}.{self.catalog.version}"
+
+    @property
     def settings(self) -> Settings:
         """Limits and sizes."""
         return self._settings

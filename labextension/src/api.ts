@@ -70,3 +70,171 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   }
   return answer as T;
 }
+
+// What the panel shows
+
+/** Who else may see a kernel's tools. */
+export type Sharing = 'nobody' | 'agents' | 'everyone';
+
+export interface ToolState {
+  /** Its name in its own notebook: `Notebook.loadOrders`. */
+  path: string;
+  /** Its name for others; null: they never see it. */
+  shared_as: string | null;
+  signature: string;
+  description: string;
+  effects: boolean | null;
+}
+
+export interface KernelState {
+  kernel_id: string;
+  /** The namespace that others see its tools in. */
+  name: string | null;
+  /** Its notebook. */
+  path: string | null;
+  connected: boolean;
+  sharing: Sharing;
+  tool_count: number;
+  /** Changes with its tools. */
+  version: string;
+  start?: number;
+  tools?: ToolState[];
+}
+
+export type AskedBy = 'cell' | 'client' | 'agent' | 'notebook';
+export type ExecutionStatus = 'running' | 'ok' | 'failed' | 'stopped';
+
+/** An execution, in few words. Times are in seconds, `started_at` since 1970. */
+export interface ExecutionState {
+  id: string;
+  title: string;
+  asked_by: AskedBy;
+  notebook: string | null;
+  kernel_id: string | null;
+  state: ExecutionStatus;
+  started_at: number;
+  duration_s: number | null;
+  calls: number;
+  failed_calls: number;
+  error: string | null;
+}
+
+export interface CallRecord {
+  call: number;
+  tool: string;
+  started_s: number;
+  ended_s?: number;
+  arguments?: string;
+  argument_bytes?: number;
+  result?: string;
+  result_bytes?: number;
+  error?: string;
+  note?: string;
+  decision?: string;
+}
+
+/** All that is kept of an execution; see `trace.py`. */
+export interface Trace {
+  id: string;
+  code: string;
+  asked_by: AskedBy;
+  notebook?: string;
+  kernel_id?: string;
+  state: ExecutionStatus;
+  started_at: number;
+  duration_s?: number;
+  console?: { at_s: number; stream: 'stdout' | 'stderr'; text: string }[];
+  calls?: CallRecord[];
+  calls_in_all?: number;
+  failed_calls?: number;
+  result?: string;
+  result_bytes?: number;
+  error?: { name: string; message: string; line?: number; column?: number; frame?: string };
+}
+
+/** How the engine does; what is in `sandbox` and `checker` is for people. */
+export interface EngineStatus {
+  version: string;
+  sessions: number;
+  tools: number;
+  executions: number;
+  sandbox: Record<string, unknown>;
+  checker: Record<string, unknown>;
+}
+
+export interface ClientConfig {
+  client: string;
+  title: string;
+  place: string;
+  /** Holds the server's token. */
+  text: string;
+}
+
+/** What may have changed; see `watch.py`. */
+export type Change = 'tools' | 'sessions' | 'executions' | 'upstreams' | 'approvals';
+
+export async function kernels(): Promise<KernelState[]> {
+  return (await request<{ kernels: KernelState[] }>('api/kernels')).kernels;
+}
+
+/** One kernel, with some of its tools: those from number `start` on. */
+export function kernel(id: string, start: number): Promise<KernelState> {
+  return request<KernelState>(`api/kernels/${encodeURIComponent(id)}?start=${start}`);
+}
+
+export function share(id: string, to: Sharing): Promise<KernelState> {
+  return request<KernelState>(`api/kernels/${encodeURIComponent(id)}/sharing`, { method: 'PUT', body: { to } });
+}
+
+/** The latest first. */
+export async function executions(): Promise<ExecutionState[]> {
+  return (await request<{ executions: ExecutionState[] }>('api/executions')).executions;
+}
+
+export function trace(id: string): Promise<Trace> {
+  return request<Trace>(`api/executions/${encodeURIComponent(id)}`);
+}
+
+export async function stop(id: string): Promise<void> {
+  await request(`api/executions/${encodeURIComponent(id)}/stop`, { method: 'POST' });
+}
+
+export function status(): Promise<EngineStatus> {
+  return request<EngineStatus>('api/status');
+}
+
+export async function clientConfigs(): Promise<ClientConfig[]> {
+  return (await request<{ clients: ClientConfig[] }>('api/client-config')).clients;
+}
+
+/** Who hears of changes; `ended` is called once, unless `signal` ended it. */
+export interface Watcher {
+  opened: () => void;
+  changed: (change: Change) => void;
+  ended: () => void;
+}
+
+/** Listen to what changes on the server, until `signal` aborts or the connection ends. */
+export function watch(watcher: Watcher, signal: AbortSignal): void {
+  const settings = ServerConnection.makeSettings();
+  const query = settings.appendToken && settings.token ? `?token=${encodeURIComponent(settings.token)}` : '';
+  const socket = new settings.WebSocket(URLExt.join(settings.wsUrl, 'pctx/api/changes') + query);
+  signal.addEventListener('abort', () => {
+    socket.close();
+  });
+  socket.onopen = () => {
+    if (!signal.aborted) {
+      watcher.opened();
+    }
+  };
+  socket.onmessage = event => {
+    if (!signal.aborted) {
+      watcher.changed((JSON.parse(String(event.data)) as { change: Change }).change);
+    }
+  };
+  socket.onclose = () => {
+    if (!signal.aborted) {
+      watcher.ended();
+    }
+  };
+}

@@ -12,5 +12,6 @@
  */
 
 import cells from './cells';
+import panel from './panel';
 
-export default [...cells];
+export default [...cells, ...panel];

@@ -54,7 +54,7 @@ class KernelState(msgspec.Struct, omit_defaults=True):
     connected: bool
     sharing: Sharing
     tool_count: int
-    version: int
+    version: str
     start: int = 0
     tools: list[ToolState] | None = None
 
@@ -119,7 +119,7 @@ def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: 
         connected=session is not None,
         sharing=registry.sharing_of(kernel_id),
         tool_count=len(session.catalog) if session is not None else 0,
-        version=session.catalog.version if session is not None else 0,
+        version=session.version if session is not None else "",
         start=start or 0,
         tools=None if start is None else list(tools_of(session, start)) if session is not None else [],
     )

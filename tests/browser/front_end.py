@@ -33,6 +33,8 @@ PATIENCE_MS = 30_000
 
 App = Literal["lab", "notebook"]
 
+MODULES: dict[App, str] = {"lab": "jupyterlab", "notebook": "notebook"}
+
 
 class FrontEnd:
     """A running server.
@@ -67,7 +69,7 @@ class FrontEnd:
             "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         command = [
-            *(sys.executable, "-m", f"jupyter{app}", "--no-browser", "--allow-root", f"--ServerApp.port={self.port}"),
+            *(sys.executable, "-m", MODULES[app], "--no-browser", "--allow-root", f"--ServerApp.port={self.port}"),
             *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/a%40b/"),
             *(f"--ServerApp.root_dir={self.root}", f"--IdentityProvider.token={self.token}", "--LabApp.news_url="),
             "--ServerApp.jpserver_extensions=pctx_jupyter=True",

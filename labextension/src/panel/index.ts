@@ -1,0 +1,202 @@
+/** The panel, its status, launcher and commands: the plugins. */
+
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { Clipboard, ICommandPalette, InputDialog, Notification, showErrorMessage } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab/translation';
+
+import * as api from '../api';
+import { pctxIcon } from '../icon';
+import { inert, inertLine } from '../inert';
+import { callOf, cellOf, nameFor } from './calls';
+import { PanelModel } from './model';
+import { current, insert, insertCell, kernelId, open } from './notebook';
+import { Progress } from './progress';
+import type { Actions } from './view';
+import { PanelWidget, StatusWidget } from './widget';
+
+export namespace CommandIDs {
+  export const insertCell = 'pctx:insert-cell';
+  export const newNotebook = 'pctx:new-notebook';
+  export const showPanel = 'pctx:show-panel';
+  export const copyConfig = 'pctx:copy-client-config';
+}
+
+const ID = 'pctx-jupyter:panel';
+
+const panel: JupyterFrontEndPlugin<void> = {
+  id: ID,
+  description: 'Kernels and their tools, runs, status, launcher and commands.',
+  autoStart: true,
+  requires: [INotebookTracker],
+  optional: [ICommandPalette, ILauncher, IStatusBar, ISettingRegistry, ITranslator, ILayoutRestorer],
+  activate: (
+    app: JupyterFrontEnd,
+    tracker: INotebookTracker,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null,
+    statusBar: IStatusBar | null,
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null,
+    restorer: ILayoutRestorer | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('pctx_jupyter');
+    const model = new PanelModel(api);
+    const actions = actionsOf(model, tracker, trans);
+    const widget = new PanelWidget(model, actions, trans);
+    app.shell.add(widget, 'left', { rank: 600, type: 'pctx' });
+    restorer?.add(widget, widget.id);
+
+    addCommands(app, tracker, actions, widget.id, trans);
+    for (const command of Object.values(CommandIDs)) {
+      palette?.addItem({ command, category: 'pctx' });
+    }
+    launcher?.add({ command: CommandIDs.newNotebook, category: trans.__('Other'), rank: 0 });
+    const status = new StatusWidget(model, () => void app.commands.execute(CommandIDs.showPanel), trans);
+    statusBar?.registerStatusItem('pctx-jupyter:status', {
+      item: status,
+      align: 'left',
+      rank: 100,
+      isActive: () => model.connection === 'ready' || model.connection === 'lost',
+      activeStateChanged: model.changed
+    });
+
+    const progress = new Progress(trans, actions.stop);
+    model.runsChanged.connect((_, runs) => {
+      progress.hear(runs);
+    });
+    void settings?.load(ID).then(loaded => {
+      const read = (): void => {
+        progress.afterS = Number(loaded.get('notifyAfter').composite ?? 0);
+      };
+      loaded.changed.connect(read);
+      read();
+    });
+
+    const life = new AbortController();
+    widget.disposed.connect(() => {
+      life.abort();
+      progress.dispose();
+    });
+    void app.restored.then(() => {
+      model.start(life.signal);
+    });
+  }
+};
+
+function actionsOf(model: PanelModel, tracker: INotebookTracker, trans: TranslationBundle): Actions {
+  /** Do what may fail, and say so. */
+  const attempt = (title: string, work: () => Promise<void>): void => {
+    work().catch((error: unknown) => showErrorMessage(title, error instanceof Error ? inert(error.message, 2000) : ''));
+  };
+  const notebook = (): ReturnType<typeof current> => {
+    const found = current(tracker);
+    if (!found) {
+      Notification.info(trans.__('Open a notebook first: it would be inserted there.'), { autoClose: 5000 });
+    }
+    return found;
+  };
+  return {
+    insertCall: (tool, owner) => {
+      const there = notebook();
+      if (!there) {
+        return;
+      }
+      const name = nameFor(tool, owner, kernelId(there));
+      if (name === null) {
+        const message = trans.__('%1 is not shared with other notebooks.', inertLine(tool.path));
+        Notification.info(message, { autoClose: 5000 });
+        return;
+      }
+      attempt(trans.__('Cannot insert the call'), () => insert(there, callOf(name, tool)));
+    },
+    insertRun: trace => {
+      const there = notebook();
+      if (there) {
+        attempt(trans.__('Cannot insert the program'), () => insertCell(there, cellOf(trace.code)));
+      }
+    },
+    stop: run => {
+      attempt(trans.__('Cannot stop it'), () => api.stop(run.id));
+    },
+    share: (kernel, to) => {
+      attempt(trans.__('Cannot share its tools'), async () => {
+        model.replace(await api.share(kernel.kernel_id, to));
+      });
+    },
+    copyConfig: () => {
+      attempt(trans.__('Cannot configure a client'), () => copyConfig(trans));
+    },
+    retry: () => {
+      model.retry();
+    }
+  };
+}
+
+async function copyConfig(trans: TranslationBundle): Promise<void> {
+  const clients = await api.clientConfigs();
+  const chosen = await InputDialog.getItem({
+    title: trans.__('Connect an MCP client'),
+    label: trans.__('What is copied holds this server’s token.'),
+    items: clients.map(client => client.title),
+    okLabel: trans.__('Copy')
+  });
+  const client = clients.find(one => one.title === chosen.value);
+  if (!chosen.button.accept || !client) {
+    return;
+  }
+  Clipboard.copyToSystem(client.text);
+  Notification.success(trans.__('%1: %2. It is copied.', client.title, client.place), { autoClose: 8000 });
+}
+
+function addCommands(
+  app: JupyterFrontEnd,
+  tracker: INotebookTracker,
+  actions: Actions,
+  panelId: string,
+  trans: TranslationBundle
+): void {
+  const { commands } = app;
+  // Never '%%' in a message that is translated: it loses one.
+  const magic = '%%pctx';
+  commands.addCommand(CommandIDs.insertCell, {
+    label: trans.__('Insert %1 Cell', magic),
+    caption: trans.__('Insert a %1 cell below the current one', magic),
+    icon: pctxIcon,
+    isEnabled: () => current(tracker) !== null,
+    execute: async () => {
+      const there = current(tracker);
+      if (there) {
+        await insertCell(there, cellOf(''));
+      }
+    }
+  });
+  commands.addCommand(CommandIDs.newNotebook, {
+    label: args => (args.isPalette ? trans.__('New pctx Notebook') : trans.__('pctx Notebook')),
+    caption: trans.__('Open a new notebook with a %1 cell', magic),
+    icon: pctxIcon,
+    execute: args => open(app, tracker, typeof args.cwd === 'string' ? args.cwd : '')
+  });
+  commands.addCommand(CommandIDs.showPanel, {
+    label: trans.__('Show pctx Panel'),
+    icon: pctxIcon,
+    execute: () => {
+      if ('expandLeft' in app.shell) {
+        (app.shell as unknown as { expandLeft: (id: string) => void }).expandLeft(panelId);
+      }
+      app.shell.activateById(panelId);
+    }
+  });
+  commands.addCommand(CommandIDs.copyConfig, {
+    label: trans.__('Connect an MCP Client…'),
+    icon: pctxIcon,
+    execute: () => {
+      actions.copyConfig();
+    }
+  });
+}
+
+export default [panel];

@@ -1,0 +1,375 @@
+/**
+ * What the panel and the status bar know: kernels and their tools, runs, what is searched, chosen and in sight.
+ *
+ * It asks for what has changed when the server says so, never by the clock, and only for what somebody looks at. It
+ * never touches the DOM.
+ */
+
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import type * as api from '../api';
+import { ApiError } from '../api';
+import { type Loading, PENDING, failed, ready } from '../loading';
+import { type Known, type Row, type ServerRow, inSight, offsetsOf, rowsOf } from './rows';
+
+/** What the model asks of the server: `api.ts`, or what a test puts in its place. */
+export type Source = Pick<typeof api, 'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch'>;
+
+/** `absent`: the server has no pctx; `lost`: it does not answer, and is asked again. */
+export type Connection = 'pending' | 'ready' | 'absent' | 'lost';
+
+/** Milliseconds before a lost server is asked again: the first time, and at most. */
+const RETRY_MS = [1_000, 30_000] as const;
+
+/** Waits; a test passes its own. */
+export type Later = (act: () => void, milliseconds: number) => void;
+
+export class PanelModel {
+  connection: Connection = 'pending';
+  status: api.EngineStatus | null = null;
+  /** What is known of the run that is chosen. */
+  trace: Loading<api.Trace> | null = null;
+  query = '';
+  /** The chosen row, by its key. */
+  chosen: string | null = null;
+  /** Where the list should be scrolled to; whoever has done so takes it. */
+  wantedTop: number | null = null;
+
+  readonly #source: Source;
+  readonly #later: Later;
+  readonly #changed = new Signal<this, void>(this);
+  readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
+  #known: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined };
+  #versions = new Map<string, string>();
+  #closed = new Set<string>();
+  #rows: Row[] | null = null;
+  #offsets: Float64Array | null = null;
+  #top = 0;
+  #height = 0;
+  #isShown = false;
+  #signal: AbortSignal | null = null;
+  #failures = 0;
+  #busy = new Map<string, boolean>();
+
+  constructor(source: Source, later: Later = (act, milliseconds) => void setTimeout(act, milliseconds)) {
+    this.#source = source;
+    this.#later = later;
+  }
+
+  /** Something that is shown has changed. */
+  get changed(): ISignal<this, void> {
+    return this.#changed;
+  }
+
+  /** The runs have been asked for again. */
+  get runsChanged(): ISignal<this, readonly api.ExecutionState[]> {
+    return this.#runs;
+  }
+
+  get runs(): readonly api.ExecutionState[] {
+    return this.#known.runs ?? [];
+  }
+
+  get kernels(): readonly api.KernelState[] {
+    return this.#known.kernels ?? [];
+  }
+
+  /** Follow the server, until `signal` aborts. */
+  start(signal: AbortSignal): void {
+    this.#signal = signal;
+    signal.addEventListener('abort', () => {
+      Signal.clearData(this);
+    });
+    void this.#connect();
+  }
+
+  /** Ask a server again that had no pctx, or was lost. */
+  retry(): void {
+    if (this.connection !== 'ready') {
+      void this.#connect();
+    }
+  }
+
+  /** Whether somebody looks: tools are only then asked for. */
+  show(isShown: boolean): void {
+    this.#isShown = isShown;
+    if (isShown && this.connection === 'ready') {
+      this.#ask('tools', () => this.#askForTools());
+    }
+  }
+
+  /** Take upstream servers in; they are asked for elsewhere. */
+  setServers(servers: readonly ServerRow[] | undefined): void {
+    this.#know({ servers });
+  }
+
+  search(query: string): void {
+    this.query = query;
+    this.#rows = null;
+    this.wantedTop = 0;
+    this.#changed.emit();
+  }
+
+  scroll(top: number, height: number): void {
+    if (top === this.#top && height === this.#height) {
+      return;
+    }
+    const before = this.sight;
+    [this.#top, this.#height] = [top, height];
+    const now = this.sight;
+    if (before[0] !== now[0] || before[1] !== now[1]) {
+      this.#changed.emit();
+    }
+  }
+
+  get rows(): readonly Row[] {
+    if (this.#rows === null) {
+      this.#rows = rowsOf(this.#known, this.query, this.#closed);
+      this.#offsets = null;
+    }
+    return this.#rows;
+  }
+
+  /** Where each row begins, in pixels. */
+  get offsets(): Float64Array {
+    const rows = this.rows; // which forgets offsets of other rows
+    this.#offsets ??= offsetsOf(rows);
+    return this.#offsets;
+  }
+
+  /** The first row to draw, and the first not to. */
+  get sight(): [number, number] {
+    return inSight(this.offsets, this.#top, this.#height);
+  }
+
+  get chosenRow(): Row | undefined {
+    return this.rows.find(row => row.key === this.chosen);
+  }
+
+  choose(key: string): void {
+    if (key === this.chosen) {
+      return;
+    }
+    this.chosen = key;
+    const row = this.chosenRow;
+    this.trace = row?.kind === 'run' ? PENDING : null;
+    this.#reveal();
+    this.#changed.emit();
+    if (row?.kind === 'run') {
+      void this.#askForTrace(row.run.id);
+    }
+  }
+
+  /** Choose the row so many further down, or up; the first one when none is chosen. */
+  move(by: number): void {
+    const at = this.rows.findIndex(row => row.key === this.chosen);
+    const to = at < 0 ? 0 : Math.min(this.rows.length - 1, Math.max(0, at + by));
+    const row = this.rows[to];
+    if (row) {
+      this.choose(row.key);
+    }
+  }
+
+  /** Open or close what is chosen; where there is nothing to close, choose what it belongs to. */
+  fold(open: boolean): void {
+    const row = this.chosenRow;
+    if (!row) {
+      return;
+    }
+    if (row.kind === 'section' || row.kind === 'kernel') {
+      if (row.isOpen !== open) {
+        this.toggle(row.key);
+        return;
+      }
+      if (open) {
+        this.move(1);
+        return;
+      }
+    }
+    if (!open) {
+      const at = this.rows.indexOf(row);
+      const above = this.rows
+        .slice(0, at)
+        .reverse()
+        .find(other => other.level < row.level);
+      if (above) {
+        this.choose(above.key);
+      }
+    }
+  }
+
+  /** Open what is closed, or close it. */
+  toggle(key: string): void {
+    if (!this.#closed.delete(key)) {
+      this.#closed.add(key);
+    }
+    this.#rows = null;
+    this.#changed.emit();
+  }
+
+  /** A kernel is known to be otherwise now: somebody has just changed it. */
+  replace(kernel: api.KernelState): void {
+    this.#know({ kernels: this.kernels.map(old => (old.kernel_id === kernel.kernel_id ? kernel : old)) });
+  }
+
+  async #connect(): Promise<void> {
+    const signal = this.#signal;
+    if (!signal || signal.aborted) {
+      return;
+    }
+    try {
+      await this.#askForStatus();
+    } catch (error) {
+      if (error instanceof ApiError && error.status !== 0 && error.status < 500) {
+        this.#become('absent');
+      } else {
+        this.#lose();
+      }
+      return;
+    }
+    this.#source.watch(
+      {
+        opened: () => {
+          this.#failures = 0;
+          this.#become('ready');
+          (['sessions', 'executions'] as const).forEach(change => {
+            this.#hear(change);
+          });
+        },
+        changed: change => {
+          this.#hear(change);
+        },
+        ended: () => {
+          this.#lose();
+        }
+      },
+      signal
+    );
+  }
+
+  #lose(): void {
+    if (this.#signal?.aborted) {
+      return;
+    }
+    this.#become('lost');
+    const wait = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** this.#failures++);
+    this.#later(() => void this.#connect(), wait);
+  }
+
+  #become(connection: Connection): void {
+    this.connection = connection;
+    this.#changed.emit();
+  }
+
+  #hear(change: api.Change): void {
+    switch (change) {
+      case 'tools':
+      case 'sessions':
+        this.#ask('kernels', async () => {
+          this.#know({ kernels: await this.#source.kernels() });
+          this.#ask('tools', () => this.#askForTools());
+          await this.#askForStatus();
+        });
+        break;
+      case 'executions':
+        this.#ask('executions', async () => {
+          const runs = await this.#source.executions();
+          this.#know({ runs });
+          this.#runs.emit(runs);
+          await this.#askForStatus();
+          const row = this.chosenRow;
+          if (row?.kind === 'run') {
+            await this.#askForTrace(row.run.id);
+          }
+        });
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Ask once; asked for meanwhile, once more after that. */
+  #ask(what: string, work: () => Promise<void>): void {
+    if (this.#busy.has(what)) {
+      this.#busy.set(what, true);
+      return;
+    }
+    this.#busy.set(what, false);
+    const signal = this.#signal;
+    work()
+      .catch(() => {
+        // The socket says when the server is gone; everything is asked for anew when it is back.
+      })
+      .finally(() => {
+        const again = this.#busy.get(what) ?? false;
+        this.#busy.delete(what);
+        if (again && !signal?.aborted) {
+          this.#ask(what, work);
+        }
+      });
+  }
+
+  async #askForStatus(): Promise<void> {
+    this.status = await this.#source.status();
+    this.#changed.emit();
+  }
+
+  async #askForTools(): Promise<void> {
+    if (!this.#isShown) {
+      return;
+    }
+    for (const { kernel_id: id, version, tool_count: count } of this.kernels) {
+      if (this.#versions.get(id) === version) {
+        continue;
+      }
+      const tools: api.ToolState[] = [];
+      while (tools.length < count) {
+        const part = await this.#source.kernel(id, tools.length);
+        if (!part.tools?.length) {
+          break; // there are fewer by now; the next change will say so
+        }
+        tools.push(...part.tools);
+      }
+      this.#versions.set(id, version);
+      this.#know({ tools: new Map([...this.#known.tools, [id, tools]]) });
+    }
+    const ids = new Set(this.kernels.map(kernel => kernel.kernel_id));
+    if ([...this.#known.tools.keys()].some(id => !ids.has(id))) {
+      this.#know({ tools: new Map([...this.#known.tools].filter(([id]) => ids.has(id))) });
+      this.#versions = new Map([...this.#versions].filter(([id]) => ids.has(id)));
+    }
+  }
+
+  async #askForTrace(id: string): Promise<void> {
+    let trace: Loading<api.Trace>;
+    try {
+      trace = ready(await this.#source.trace(id));
+    } catch (error) {
+      trace = failed(error);
+    }
+    if (this.chosen === `run ${id}`) {
+      this.trace = trace;
+      this.#changed.emit();
+    }
+  }
+
+  #know(news: Partial<Known>): void {
+    this.#known = { ...this.#known, ...news };
+    this.#rows = null;
+    this.#changed.emit();
+  }
+
+  /** Have the chosen row scrolled into sight. */
+  #reveal(): void {
+    const at = this.rows.findIndex(row => row.key === this.chosen);
+    const [above, below] = [this.offsets[at] ?? 0, this.offsets[at + 1] ?? 0];
+    if (at < 0 || this.#height === 0) {
+      return;
+    }
+    if (above < this.#top) {
+      this.wantedTop = above;
+    } else if (below > this.#top + this.#height) {
+      this.wantedTop = below - this.#height;
+    }
+  }
+}

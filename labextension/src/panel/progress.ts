@@ -1,0 +1,114 @@
+/** Tells of runs that take long, and of what became of them, where nobody else does: agents' and clients'. */
+
+import { Notification } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { ExecutionState } from '../api';
+import { inertLine } from '../inert';
+import { duration } from './words';
+
+/** Characters of a title in a notification. */
+const MOST_TITLE = 80;
+
+/** What is told, apart from how: `Notification`, or what a test puts in its place. */
+export type Teller = Pick<typeof Notification, 'emit' | 'update' | 'dismiss'>;
+
+export class Progress {
+  /** Seconds after which a run is long; 0: none ever is. */
+  afterS = 0;
+
+  readonly #trans: TranslationBundle;
+  readonly #stop: (run: ExecutionState) => void;
+  readonly #teller: Teller;
+  readonly #now: () => number;
+  readonly #waiting = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #told = new Map<string, string>();
+  #latest = new Map<string, ExecutionState>();
+
+  constructor(
+    trans: TranslationBundle,
+    stop: (run: ExecutionState) => void,
+    teller: Teller = Notification,
+    now: () => number = () => Date.now() / 1000
+  ) {
+    this.#trans = trans;
+    this.#stop = stop;
+    this.#teller = teller;
+    this.#now = now;
+  }
+
+  /** Take in how the runs do. */
+  hear(runs: readonly ExecutionState[]): void {
+    this.#latest = new Map(runs.map(run => [run.id, run]));
+    for (const run of runs) {
+      const isOthers = run.asked_by === 'agent' || run.asked_by === 'client';
+      if (
+        run.state === 'running' &&
+        isOthers &&
+        this.afterS > 0 &&
+        !this.#waiting.has(run.id) &&
+        !this.#told.has(run.id)
+      ) {
+        const wait = Math.max(0, run.started_at + this.afterS - this.#now());
+        this.#waiting.set(
+          run.id,
+          setTimeout(() => {
+            this.#begin(run.id);
+          }, wait * 1000)
+        );
+      }
+    }
+    for (const id of [...this.#waiting.keys(), ...this.#told.keys()]) {
+      const run = this.#latest.get(id);
+      if (run?.state !== 'running') {
+        this.#end(id, run);
+      }
+    }
+  }
+
+  /** Tell of nothing any more. */
+  dispose(): void {
+    this.#waiting.forEach(timer => {
+      clearTimeout(timer);
+    });
+    this.#waiting.clear();
+  }
+
+  #begin(id: string): void {
+    this.#waiting.delete(id);
+    const run = this.#latest.get(id);
+    if (run?.state !== 'running') {
+      return;
+    }
+    const message = this.#trans.__('Running: %1', inertLine(run.title, MOST_TITLE));
+    const actions = [
+      {
+        label: this.#trans.__('Stop'),
+        callback: () => {
+          this.#stop(run);
+        }
+      }
+    ];
+    this.#told.set(id, this.#teller.emit(message, 'in-progress', { autoClose: false, actions }));
+  }
+
+  #end(id: string, run: ExecutionState | undefined): void {
+    clearTimeout(this.#waiting.get(id));
+    this.#waiting.delete(id);
+    const told = this.#told.get(id);
+    this.#told.delete(id);
+    if (told === undefined) {
+      return;
+    }
+    if (!run) {
+      this.#teller.dismiss(told);
+      return;
+    }
+    const title = inertLine(run.title, MOST_TITLE);
+    const isOk = run.state === 'ok';
+    const message = isOk
+      ? this.#trans.__('Done in %1: %2', duration(run.duration_s ?? 0), title)
+      : this.#trans.__('Not done: %1 (%2)', title, inertLine(run.error ?? run.state, MOST_TITLE));
+    this.#teller.update({ id: told, message, type: isOk ? 'success' : 'error', autoClose: 5000, actions: [] });
+  }
+}

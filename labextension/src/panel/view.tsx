@@ -1,0 +1,538 @@
+/** Draws the panel: a tree of what there is, and below it what is chosen. It holds no state, and asks for nothing. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { ExecutionState, KernelState, Sharing, ToolState, Trace } from '../api';
+import { inert, inertLine } from '../inert';
+import type { PanelModel } from './model';
+import { type Emptiness, HEIGHTS, type Row, type Section } from './rows';
+import { duration, size, time } from './words';
+
+/** What can be done from here. */
+export interface Actions {
+  insertCall: (tool: ToolState, kernel: KernelState) => void;
+  insertRun: (trace: Trace) => void;
+  stop: (run: ExecutionState) => void;
+  share: (kernel: KernelState, to: Sharing) => void;
+  copyConfig: () => void;
+  retry: () => void;
+}
+
+interface Props {
+  model: PanelModel;
+  actions: Actions;
+  trans: TranslationBundle;
+}
+
+const SHARING: readonly Sharing[] = ['nobody', 'agents', 'everyone'];
+/** Characters of a program, or of what it gave, that are drawn. */
+const MOST_SHOWN = 20_000;
+
+export function Panel({ model, actions, trans }: Props): React.ReactElement {
+  if (model.connection === 'absent') {
+    return (
+      <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and start it anew.')}>
+        <button className="jp-mod-styled" onClick={actions.retry}>
+          {trans.__('Look again')}
+        </button>
+      </Message>
+    );
+  }
+  return (
+    <>
+      <div className="pctx-Panel-head">
+        <input
+          type="search"
+          className="pctx-Panel-search"
+          placeholder={trans.__('Search')}
+          aria-label={trans.__('Search tools and runs')}
+          value={model.query}
+          onChange={event => {
+            model.search(event.target.value);
+          }}
+          onKeyDown={event => {
+            if (event.key === 'ArrowDown') {
+              event.preventDefault();
+              model.move(1);
+              event.currentTarget.closest('.pctx-Panel')?.querySelector<HTMLElement>('[role=tree]')?.focus();
+            }
+          }}
+        />
+        <button
+          className="jp-mod-styled pctx-Panel-button"
+          title={trans.__('Copy what an MCP client needs to reach this server')}
+          onClick={actions.copyConfig}
+        >
+          {trans.__('Connect…')}
+        </button>
+      </div>
+      {model.connection === 'lost' && (
+        <div className="pctx-Panel-note" role="status">
+          {trans.__('The server does not answer. It is asked again now and then.')}
+        </div>
+      )}
+      <Tree model={model} actions={actions} trans={trans} />
+      <Detail model={model} actions={actions} trans={trans} />
+    </>
+  );
+}
+
+function Message({ text, children }: React.PropsWithChildren<{ text: string }>): React.ReactElement {
+  return (
+    <div className="pctx-Panel-message" role="status">
+      <p>{text}</p>
+      {children}
+    </div>
+  );
+}
+
+function Tree({ model, actions, trans }: Props): React.ReactElement {
+  const { rows, offsets } = model;
+  const [first, end] = model.sight;
+  const chosen = model.chosenRow;
+  return (
+    <div
+      className="pctx-Tree"
+      role="tree"
+      tabIndex={0}
+      aria-label={trans.__('Tools and runs')}
+      aria-activedescendant={chosen && idOf(chosen)}
+      ref={node => {
+        if (node && model.wantedTop !== null) {
+          [node.scrollTop, model.wantedTop] = [model.wantedTop, null];
+        }
+      }}
+      onScroll={event => {
+        model.scroll(event.currentTarget.scrollTop, event.currentTarget.clientHeight);
+      }}
+      onKeyDown={event => {
+        if (steer(event.key, model, actions)) {
+          event.preventDefault();
+          event.stopPropagation();
+        }
+      }}
+    >
+      <div role="presentation" style={{ height: offsets[rows.length] }}>
+        {rows.slice(first, end).map((row, index) => (
+          <div
+            key={row.key}
+            id={idOf(row)}
+            role="treeitem"
+            aria-level={row.level}
+            aria-selected={row === chosen}
+            aria-expanded={'isOpen' in row ? row.isOpen : undefined}
+            className={`pctx-Row pctx-mod-${row.kind} pctx-mod-level${row.level}`}
+            style={{ top: offsets[first + index], height: HEIGHTS[row.kind] }}
+            onClick={() => {
+              model.choose(row.key);
+              if ('isOpen' in row) {
+                model.toggle(row.key);
+              }
+            }}
+            onDoubleClick={() => {
+              act(row, actions);
+            }}
+          >
+            <Content row={row} trans={trans} />
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** An id for `aria-activedescendant`; keys may hold anything. */
+function idOf(row: Row): string {
+  return `pctx-${encodeURIComponent(row.key)}`;
+}
+
+function steer(key: string, model: PanelModel, actions: Actions): boolean {
+  const row = model.chosenRow;
+  switch (key) {
+    case 'ArrowDown':
+      model.move(1);
+      return true;
+    case 'ArrowUp':
+      model.move(-1);
+      return true;
+    case 'PageDown':
+      model.move(10);
+      return true;
+    case 'PageUp':
+      model.move(-10);
+      return true;
+    case 'Home':
+      model.move(-Infinity);
+      return true;
+    case 'End':
+      model.move(Infinity);
+      return true;
+    case 'ArrowRight':
+      model.fold(true);
+      return true;
+    case 'ArrowLeft':
+      model.fold(false);
+      return true;
+    case 'Enter':
+    case ' ':
+      if (row && 'isOpen' in row) {
+        model.toggle(row.key);
+      } else if (row) {
+        act(row, actions);
+      }
+      return row !== undefined;
+    default:
+      return false;
+  }
+}
+
+/** What Enter and a double click do. */
+function act(row: Row, actions: Actions): void {
+  if (row.kind === 'tool') {
+    actions.insertCall(row.tool, row.kernel);
+  }
+}
+
+function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.ReactElement {
+  switch (row.kind) {
+    case 'section':
+      return (
+        <>
+          <Twisty isOpen={row.isOpen} />
+          <span className="pctx-Row-title">{sectionName(row.section, trans)}</span>
+          <span className="pctx-Row-count">{row.count}</span>
+        </>
+      );
+    case 'kernel':
+      return (
+        <>
+          <Twisty isOpen={row.isOpen} />
+          <span className="pctx-Row-title" title={row.kernel.path ? inertLine(row.kernel.path) : undefined}>
+            <bdi>{inertLine(row.kernel.name ?? row.kernel.path ?? trans.__('A kernel'))}</bdi>
+          </span>
+          <span className="pctx-Row-quiet">{shareName(row.kernel.sharing, trans)}</span>
+          <span className="pctx-Row-count">{row.kernel.tool_count}</span>
+        </>
+      );
+    case 'tool':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.tool.path)}</bdi>
+            {row.tool.effects && <span className="pctx-Row-mark">{trans.__('effects')}</span>}
+            {row.tool.shared_as === null && <span className="pctx-Row-mark">{trans.__('private')}</span>}
+          </div>
+          <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.tool.description || row.tool.signature)}</bdi>
+        </>
+      );
+    case 'server':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.server.name)}</bdi>
+            <span className="pctx-Row-count">{row.server.toolCount}</span>
+          </div>
+          <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.server.problem ?? row.server.state)}</bdi>
+        </>
+      );
+    case 'run':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <span
+              className={`pctx-State pctx-mod-${row.run.state}`}
+              role="img"
+              aria-label={stateName(row.run.state, trans)}
+            />
+            <bdi className="pctx-Row-title pctx-mod-code">{inertLine(row.run.title)}</bdi>
+          </div>
+          <span className="pctx-Row-quiet pctx-Row-line">
+            {[
+              askerName(row.run, trans),
+              time(row.run.started_at),
+              row.run.duration_s === null ? stateName('running', trans) : duration(row.run.duration_s),
+              row.run.calls > 0 ? trans._n('%1 call', '%1 calls', row.run.calls) : ''
+            ]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
+        </>
+      );
+    case 'empty':
+      return <span className="pctx-Row-quiet">{emptyText(row.why, row.of, trans)}</span>;
+  }
+}
+
+function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
+  return (
+    <span className="pctx-Twisty" aria-hidden="true">
+      {isOpen ? '▾' : '▸'}
+    </span>
+  );
+}
+
+function Detail({ model, actions, trans }: Props): React.ReactElement | null {
+  const row = model.chosenRow;
+  switch (row?.kind) {
+    case 'kernel':
+      return <KernelDetail kernel={row.kernel} actions={actions} trans={trans} />;
+    case 'tool':
+      return <ToolDetail tool={row.tool} kernel={row.kernel} actions={actions} trans={trans} />;
+    case 'run':
+      return <RunDetail run={row.run} model={model} actions={actions} trans={trans} />;
+    default:
+      return null;
+  }
+}
+
+function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: TranslationBundle }): React.ReactElement {
+  const { kernel, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen notebook')}>
+      <h3>
+        <bdi>{inertLine(kernel.name ?? trans.__('A kernel'))}</bdi>
+      </h3>
+      <p className="pctx-Detail-quiet">
+        <bdi>{inertLine(kernel.path ?? kernel.kernel_id)}</bdi>
+        {kernel.connected ? '' : ` · ${trans.__('not connected')}`}
+      </p>
+      <label className="pctx-Detail-field">
+        {trans.__('Its tools may be called by')}
+        <select
+          className="jp-mod-styled"
+          value={kernel.sharing}
+          onChange={event => {
+            actions.share(kernel, event.target.value as Sharing);
+          }}
+        >
+          {SHARING.map(to => (
+            <option key={to} value={to}>
+              {shareText(to, trans)}
+            </option>
+          ))}
+        </select>
+      </label>
+    </section>
+  );
+}
+
+function ToolDetail(props: {
+  tool: ToolState;
+  kernel: KernelState;
+  actions: Actions;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { tool, kernel, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+      <h3>
+        <bdi>{inertLine(tool.path)}</bdi>
+      </h3>
+      <pre className="pctx-Code">{inert(tool.signature)}</pre>
+      {tool.description && (
+        <p dir="auto" className="pctx-Detail-text">
+          {inert(tool.description, 2000)}
+        </p>
+      )}
+      <p className="pctx-Detail-quiet">
+        {tool.shared_as === null
+          ? trans.__('Nobody else sees it.')
+          : trans.__('For others: %1', inertLine(tool.shared_as))}
+        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
+      </p>
+      <button
+        className="jp-mod-styled jp-mod-accept"
+        onClick={() => {
+          actions.insertCall(tool, kernel);
+        }}
+      >
+        {trans.__('Insert call')}
+      </button>
+    </section>
+  );
+}
+
+function RunDetail(props: {
+  run: ExecutionState;
+  model: PanelModel;
+  actions: Actions;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { run, model, actions, trans } = props;
+  const loading = model.trace;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen run')}>
+      <h3>
+        {askerName(run, trans)} · {stateName(run.state, trans)}
+      </h3>
+      <div className="pctx-Detail-buttons">
+        {loading?.status === 'ready' && (
+          <button
+            className="jp-mod-styled"
+            onClick={() => {
+              actions.insertRun(loading.value);
+            }}
+          >
+            {trans.__('Insert as cell')}
+          </button>
+        )}
+        {run.state === 'running' && (
+          <button
+            className="jp-mod-styled jp-mod-warn"
+            onClick={() => {
+              actions.stop(run);
+            }}
+          >
+            {trans.__('Stop')}
+          </button>
+        )}
+      </div>
+      {loading?.status === 'failed' && <p className="pctx-Detail-error">{inert(loading.error.message, 1000)}</p>}
+      {loading?.status === 'ready' && <TraceDetail trace={loading.value} trans={trans} />}
+    </section>
+  );
+}
+
+function TraceDetail({ trace, trans }: { trace: Trace; trans: TranslationBundle }): React.ReactElement {
+  const calls = trace.calls ?? [];
+  const total = trace.duration_s ?? Math.max(0, ...calls.map(call => call.ended_s ?? call.started_s));
+  const left = (trace.calls_in_all ?? 0) - calls.length;
+  return (
+    <>
+      {trace.error && (
+        <p className="pctx-Detail-error" dir="auto">
+          {inert(trace.error.name ? `${trace.error.name}: ${trace.error.message}` : trace.error.message, 4000)}
+        </p>
+      )}
+      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Program')}>
+        {inert(trace.code, MOST_SHOWN)}
+      </pre>
+      {calls.length > 0 && (
+        <ol className="pctx-Calls" aria-label={trans.__('Tool calls')}>
+          {calls.map(call => (
+            <li key={call.call} className={call.error === undefined ? '' : 'pctx-mod-failed'}>
+              <details>
+                <summary>
+                  <bdi className="pctx-Calls-name">{inertLine(call.tool)}</bdi>
+                  <span className="pctx-Row-quiet">
+                    {call.ended_s === undefined ? inertLine(call.note ?? '…') : duration(call.ended_s - call.started_s)}
+                  </span>
+                  <span className="pctx-Calls-track" aria-hidden="true">
+                    <span
+                      className="pctx-Calls-bar"
+                      style={{
+                        marginLeft: percent(call.started_s, total),
+                        width: percent((call.ended_s ?? total) - call.started_s, total)
+                      }}
+                    />
+                  </span>
+                </summary>
+                {call.arguments && (
+                  <Payload name={trans.__('Arguments')} text={call.arguments} bytes={call.argument_bytes} />
+                )}
+                {call.result && <Payload name={trans.__('Result')} text={call.result} bytes={call.result_bytes} />}
+                {call.error !== undefined && <p className="pctx-Detail-error">{inert(call.error, 1000)}</p>}
+              </details>
+            </li>
+          ))}
+        </ol>
+      )}
+      {left > 0 && <p className="pctx-Detail-quiet">{trans._n('%1 more call', '%1 more calls', left)}</p>}
+      {trace.console && trace.console.length > 0 && (
+        <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Console')}>
+          {inert(trace.console.map(line => line.text).join(''), MOST_SHOWN)}
+        </pre>
+      )}
+      {trace.result && <Payload name={trans.__('Value')} text={trace.result} bytes={trace.result_bytes} />}
+    </>
+  );
+}
+
+function Payload({ name, text, bytes }: { name: string; text: string; bytes?: number }): React.ReactElement {
+  return (
+    <div className="pctx-Payload">
+      <span className="pctx-Row-quiet">
+        {name} {bytes === undefined ? '' : `(${size(bytes)})`}
+      </span>
+      <pre className="pctx-Code">{inert(text, MOST_SHOWN)}</pre>
+    </div>
+  );
+}
+
+function percent(part: number, whole: number): string {
+  return `${whole > 0 ? Math.min(100, Math.max(0.5, (100 * part) / whole)) : 0}%`;
+}
+
+function sectionName(section: Section, trans: TranslationBundle): string {
+  switch (section) {
+    case 'notebooks':
+      return trans.__('Notebooks');
+    case 'servers':
+      return trans.__('MCP servers');
+    case 'runs':
+      return trans.__('Runs');
+  }
+}
+
+function emptyText(why: Emptiness, of: Section, trans: TranslationBundle): string {
+  switch (why) {
+    case 'loading':
+      return trans.__('…');
+    case 'no-match':
+      return trans.__('Nothing found');
+    case 'no-tools':
+      return trans.__('No tools yet');
+    case 'disconnected':
+      return trans.__('Not connected');
+    case 'failed':
+      return trans.__('Cannot be shown now');
+    case 'none':
+      return of === 'notebooks'
+        ? trans.__('No notebook has loaded pctx')
+        : of === 'servers'
+          ? trans.__('No server added')
+          : trans.__('Nothing has run yet');
+  }
+}
+
+function shareName(to: Sharing, trans: TranslationBundle): string {
+  return to === 'nobody' ? trans.__('private') : to === 'everyone' ? trans.__('shared') : '';
+}
+
+function shareText(to: Sharing, trans: TranslationBundle): string {
+  switch (to) {
+    case 'nobody':
+      return trans.__('nobody else');
+    case 'agents':
+      return trans.__('agents');
+    case 'everyone':
+      return trans.__('agents and other notebooks');
+  }
+}
+
+export function stateName(state: ExecutionState['state'], trans: TranslationBundle): string {
+  switch (state) {
+    case 'running':
+      return trans.__('running');
+    case 'ok':
+      return trans.__('done');
+    case 'failed':
+      return trans.__('failed');
+    case 'stopped':
+      return trans.__('stopped');
+  }
+}
+
+export function askerName(run: ExecutionState, trans: TranslationBundle): string {
+  const notebook = run.notebook && inertLine(run.notebook);
+  switch (run.asked_by) {
+    case 'agent':
+      return trans.__('Agent');
+    case 'cell':
+    case 'notebook':
+      return notebook ?? trans.__('Notebook');
+    case 'client':
+      return trans.__('Client');
+  }
+}

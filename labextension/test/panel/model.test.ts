@@ -1,0 +1,246 @@
+// The panel's model with a server that is a function of the test's; time passes when the test says so.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { ApiError, type ExecutionState, type KernelState, type Trace, type Watcher } from '../../src/api';
+import { PanelModel, type Source } from '../../src/panel/model';
+
+class Server {
+  kernelList: KernelState[] = [];
+  runs: ExecutionState[] = [];
+  asked: string[] = [];
+  watcher: Watcher | null = null;
+  refusal: Error | null = null;
+
+  readonly source: Source = {
+    kernels: () => this.#answer('kernels', this.kernelList),
+    kernel: (id, start) => {
+      const kernel = this.kernelList.find(one => one.kernel_id === id);
+      const count = Math.min(500, (kernel?.tool_count ?? 0) - start);
+      const tools = Array.from({ length: count }, (_, index) => ({
+        path: `Notebook.t${start + index}`,
+        shared_as: null,
+        signature: '',
+        description: '',
+        effects: null
+      }));
+      return this.#answer(`kernel ${id} ${start}`, { ...(kernel as KernelState), tools });
+    },
+    executions: () => this.#answer('executions', this.runs),
+    trace: id => this.#answer(`trace ${id}`, { id, code: '1' } as Trace),
+    status: () =>
+      this.#answer('status', { version: '1', sessions: 0, tools: 0, executions: 0, sandbox: {}, checker: {} }),
+    watch: watcher => {
+      this.asked.push('watch');
+      this.watcher = watcher;
+    }
+  };
+
+  #answer<T>(what: string, value: T): Promise<T> {
+    this.asked.push(what);
+    return this.refusal ? Promise.reject(this.refusal) : Promise.resolve(value);
+  }
+}
+
+const kernel = (id: string, count: number, version = '1'): KernelState => ({
+  kernel_id: id,
+  name: id,
+  path: null,
+  connected: true,
+  sharing: 'agents',
+  tool_count: count,
+  version
+});
+
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 50; turn++) {
+    await Promise.resolve();
+  }
+};
+
+async function following(server: Server): Promise<{ model: PanelModel; later: (() => void)[]; life: AbortController }> {
+  const later: (() => void)[] = [];
+  const model = new PanelModel(server.source, act => later.push(act));
+  const life = new AbortController();
+  model.start(life.signal);
+  await settled();
+  return { model, later, life };
+}
+
+test('it asks once it is connected, and for tools only when somebody looks', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 3)];
+  const { model } = await following(server);
+  assert.deepEqual(server.asked, ['status', 'watch']);
+  server.watcher?.opened();
+  await settled();
+  assert.equal(model.connection, 'ready');
+  assert.ok(!server.asked.includes('kernel a 0'));
+  model.show(true);
+  await settled();
+  assert.equal(model.rows.filter(row => row.kind === 'tool').length, 3);
+});
+
+test('thousands of tools come in parts, and again only when they have changed', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 1200)];
+  const { model } = await following(server);
+  model.show(true);
+  server.watcher?.opened();
+  await settled();
+  assert.deepEqual(
+    server.asked.filter(what => what.startsWith('kernel ')),
+    ['kernel a 0', 'kernel a 500', 'kernel a 1000']
+  );
+  assert.equal(model.rows.filter(row => row.kind === 'tool').length, 1200);
+  server.asked = [];
+  server.watcher?.changed('tools');
+  await settled();
+  assert.ok(!server.asked.some(what => what.startsWith('kernel ')));
+  server.kernelList = [kernel('a', 2, '2')];
+  server.watcher?.changed('tools');
+  await settled();
+  assert.equal(model.rows.filter(row => row.kind === 'tool').length, 2);
+});
+
+test('a kernel that is gone takes its tools along', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 1)];
+  const { model } = await following(server);
+  model.show(true);
+  server.watcher?.opened();
+  await settled();
+  server.kernelList = [];
+  server.watcher?.changed('sessions');
+  await settled();
+  assert.deepEqual(
+    model.rows.filter(row => row.kind === 'kernel' || row.kind === 'tool'),
+    []
+  );
+});
+
+test('changes that come while it asks are asked about once more, not once each', async () => {
+  const server = new Server();
+  await following(server);
+  server.watcher?.opened();
+  await settled();
+  server.asked = [];
+  for (let change = 0; change < 100; change++) {
+    server.watcher?.changed('executions');
+  }
+  await settled();
+  assert.equal(server.asked.filter(what => what === 'executions').length, 2);
+});
+
+test('a server without pctx is left alone, until somebody asks again', async () => {
+  const server = new Server();
+  server.refusal = new ApiError('Not Found', 404, false);
+  const { model, later } = await following(server);
+  assert.equal(model.connection, 'absent');
+  assert.equal(later.length, 0);
+  server.refusal = null;
+  model.retry();
+  await settled();
+  server.watcher?.opened();
+  assert.equal(model.connection, 'ready');
+});
+
+test('a server that goes away is asked again, ever more seldom, and all is asked for anew when it is back', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 1)];
+  const { model, later } = await following(server);
+  server.watcher?.opened();
+  await settled();
+  server.refusal = new ApiError('gone', 0, false);
+  server.watcher?.ended();
+  assert.equal(model.connection, 'lost');
+  assert.equal(model.rows.filter(row => row.kind === 'kernel').length, 1, 'what was known stays');
+  later.pop()?.();
+  await settled();
+  assert.equal(model.connection, 'lost');
+  server.refusal = null;
+  server.kernelList = [];
+  later.pop()?.();
+  await settled();
+  server.watcher?.opened();
+  await settled();
+  assert.equal(model.connection, 'ready');
+  assert.equal(model.rows.filter(row => row.kind === 'kernel').length, 0);
+});
+
+test('nothing is asked any more once its life is over', async () => {
+  const server = new Server();
+  const { later, life } = await following(server);
+  life.abort();
+  server.watcher?.ended();
+  assert.equal(later.length, 0);
+});
+
+const run = (id: string, state: ExecutionState['state'] = 'ok'): ExecutionState => ({
+  id,
+  title: id,
+  asked_by: 'agent',
+  notebook: null,
+  kernel_id: null,
+  state,
+  started_at: 0,
+  duration_s: null,
+  calls: 0,
+  failed_calls: 0,
+  error: null
+});
+
+test('of a run that is chosen everything is asked for, and again while it changes', async () => {
+  const server = new Server();
+  server.runs = [run('x', 'running')];
+  const { model } = await following(server);
+  server.watcher?.opened();
+  await settled();
+  model.choose('run x');
+  assert.equal(model.trace?.status, 'pending');
+  await settled();
+  assert.equal(model.trace?.status, 'ready');
+  server.asked = [];
+  server.watcher?.changed('executions');
+  await settled();
+  assert.ok(server.asked.includes('trace x'));
+});
+
+test('keys move through the rows, open, close, and go up', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 2)];
+  const { model } = await following(server);
+  model.show(true);
+  server.watcher?.opened();
+  await settled();
+  model.move(1);
+  assert.equal(model.chosen, 'section notebooks');
+  model.move(2);
+  assert.equal(model.chosen, 'tool a Notebook.t0');
+  model.fold(false);
+  assert.equal(model.chosen, 'kernel a');
+  model.fold(false);
+  assert.equal(model.rows.filter(row => row.kind === 'tool').length, 0);
+  model.fold(true);
+  model.fold(true);
+  assert.equal(model.chosen, 'tool a Notebook.t0');
+  model.move(Infinity);
+  assert.equal(model.chosenRow, model.rows.at(-1));
+  model.move(-Infinity);
+  assert.equal(model.chosenRow, model.rows[0]);
+});
+
+test('what is chosen by a key is brought into sight', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 400)];
+  const { model } = await following(server);
+  model.show(true);
+  server.watcher?.opened();
+  await settled();
+  model.scroll(0, 300);
+  model.move(1);
+  model.move(200);
+  assert.ok((model.wantedTop ?? 0) > 5000);
+  const [first, end] = model.sight;
+  assert.ok(end - first < 30);
+});

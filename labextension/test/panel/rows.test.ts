@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { ExecutionState, KernelState, ToolState } from '../../src/api';
+import { HEIGHTS, type Known, inSight, offsetsOf, rowsOf } from '../../src/panel/rows';
+
+const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
+  kernel_id: id,
+  name: id.toUpperCase(),
+  path: `${id}.ipynb`,
+  connected: true,
+  sharing: 'agents',
+  tool_count: count,
+  version: '1',
+  ...more
+});
+
+const tool = (name: string, description = ''): ToolState => ({
+  path: `Notebook.${name}`,
+  shared_as: `Sales.${name}`,
+  signature: `${name}(args?: any): Promise<any>`,
+  description,
+  effects: null
+});
+
+const run = (id: string, title: string): ExecutionState => ({
+  id,
+  title,
+  asked_by: 'agent',
+  notebook: null,
+  kernel_id: null,
+  state: 'ok',
+  started_at: 0,
+  duration_s: 1,
+  calls: 0,
+  failed_calls: 0,
+  error: null
+});
+
+const nothing: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined };
+const shape = (known: Known, query = '', closed: string[] = []): string[] =>
+  rowsOf(known, query, new Set(closed)).map(row =>
+    row.kind === 'empty' ? `${row.of}: ${row.why}` : row.kind === 'section' ? row.section : row.key
+  );
+
+test('what nobody has answered yet is being loaded, and what is not there is said to be so', () => {
+  assert.deepEqual(shape(nothing), ['notebooks', 'notebooks: loading', 'runs', 'runs: loading']);
+  const empty: Known = { kernels: [], tools: new Map(), servers: [], runs: [] };
+  assert.deepEqual(shape(empty), ['notebooks', 'notebooks: none', 'servers', 'servers: none', 'runs', 'runs: none']);
+});
+
+const known: Known = {
+  kernels: [kernel('a', 2), kernel('b', 1), kernel('c', 0), kernel('d', 0, { connected: false })],
+  tools: new Map([
+    ['a', [tool('loadOrders', 'Loads them.'), tool('save')]],
+    ['b', [tool('other')]]
+  ]),
+  servers: [],
+  runs: [run('1', 'await Sales.loadOrders()'), run('2', '1 + 1')]
+};
+
+test('tools stand below their notebook, which says why it has none', () => {
+  assert.deepEqual(shape(known).slice(0, 10), [
+    'notebooks',
+    'kernel a',
+    'tool a Notebook.loadOrders',
+    'tool a Notebook.save',
+    'kernel b',
+    'tool b Notebook.other',
+    'kernel c',
+    'notebooks: no-tools',
+    'kernel d',
+    'notebooks: disconnected'
+  ]);
+});
+
+test('what is closed shows nothing of what it holds', () => {
+  const rows = shape(known, '', ['section runs', 'kernel a']);
+  assert.deepEqual(rows.slice(0, 3), ['notebooks', 'kernel a', 'kernel b']);
+  assert.equal(rows.at(-1), 'runs');
+});
+
+test('every word that is searched must be somewhere, and closed notebooks open', () => {
+  assert.deepEqual(shape(known, 'LOAD orders', ['kernel a']), [
+    'notebooks',
+    'kernel a',
+    'tool a Notebook.loadOrders',
+    'servers',
+    'servers: none',
+    'runs',
+    'run 1'
+  ]);
+  assert.deepEqual(shape(known, 'b.ipynb').slice(0, 3), ['notebooks', 'kernel b', 'tool b Notebook.other']);
+  assert.ok(shape(known, 'nowhere').includes('notebooks: no-match'));
+});
+
+test('of thousands of rows those in sight are found, with some around them', () => {
+  const tools = Array.from({ length: 5000 }, (_, index) => tool(`t${index}`));
+  const rows = rowsOf({ ...nothing, kernels: [kernel('a', 5000)], tools: new Map([['a', tools]]) }, '', new Set());
+  const offsets = offsetsOf(rows);
+  assert.equal(offsets.at(-1), 5000 * HEIGHTS.tool + 4 * HEIGHTS.section);
+  const [first, end] = inSight(offsets, 100_000, 600, 0);
+  assert.ok((offsets[first] ?? 0) <= 100_000 && (offsets[first + 1] ?? 0) > 100_000);
+  assert.ok((offsets[end] ?? 0) >= 100_600 && end - first < 20);
+  assert.deepEqual(inSight(offsets, -10, 0, 0), [0, 0]);
+  assert.equal(inSight(offsets, 1e9, 600)[1], rows.length);
+  assert.deepEqual(inSight(offsetsOf([]), 0, 600), [0, 0]);
+});

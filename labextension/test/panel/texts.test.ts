@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { ExecutionState, KernelState, ToolState } from '../../src/api';
+import { inert, inertLine } from '../../src/inert';
+import { callOf, cellOf, nameFor } from '../../src/panel/calls';
+import { Progress, type Teller } from '../../src/panel/progress';
+import { duration, size } from '../../src/panel/words';
+import { nullTranslator } from '@jupyterlab/translation';
+
+test('characters that move, hide or turn others are shown as their numbers; tabs and lines stay', () => {
+  assert.equal(inert('a\tb\nc\u202ed\u0000\u200b'), 'a\tb\nc\\u202ed\\u0000\\u200b');
+  assert.equal(inert('\u001b[31mred\u001b[0m \u001b]8;;http://x\u0007link'), 'red link');
+  assert.equal(inert('<b>&amp;'), '<b>&amp;');
+});
+
+test('ten megabytes are cut, in a line as well', () => {
+  assert.equal(inert('x'.repeat(10_000_000), 100).length, 101);
+  assert.equal(inertLine(' a\n\n  b ', 100), 'a b');
+  assert.ok(inertLine('\u202e'.repeat(10_000_000), 50).length <= 301);
+});
+
+const tool: ToolState = {
+  path: 'Notebook.load',
+  shared_as: 'Sales.load',
+  signature: 'load(args?: any): Promise<any>',
+  description: '',
+  effects: null
+};
+const owner = { kernel_id: 'k', sharing: 'agents' } as KernelState;
+
+test('a tool has its own name at home, and elsewhere the one it is shared by', () => {
+  assert.equal(nameFor(tool, owner, 'k'), 'Notebook.load');
+  assert.equal(nameFor(tool, owner, 'other'), null);
+  assert.equal(nameFor(tool, { ...owner, sharing: 'everyone' }, 'other'), 'Sales.load');
+});
+
+test('a call leaves the cursor where its arguments belong', () => {
+  assert.deepEqual(callOf('A.load', tool), { text: 'await A.load()', cursor: 14 });
+  const needing = callOf('A.load', { ...tool, signature: 'load(args: { n: number }): Promise<any>' });
+  assert.equal(needing.text.slice(0, needing.cursor) + '|' + needing.text.slice(needing.cursor), 'await A.load({ | })');
+  assert.equal(cellOf('1'), '%%pctx\n1');
+});
+
+test('numbers are short', () => {
+  assert.deepEqual([0.0124, 1.44, 125].map(duration), ['12 ms', '1.4 s', '2 min 5 s']);
+  assert.deepEqual([12, 3400, 2e6].map(size), ['12 B', '3.4 kB', '2.0 MB']);
+});
+
+test('a long run of an agent is told of, until it ends; short ones and cells are not', t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const told: string[] = [];
+  const teller = {
+    emit: (message: string) => (told.push(message), 'id'),
+    update: ({ message }: { message: string }) => (told.push(message), true),
+    dismiss: () => told.push('dismissed')
+  } as unknown as Teller;
+  const progress = new Progress(
+    nullTranslator.load(''),
+    () => undefined,
+    teller,
+    () => 100
+  );
+  const run = (id: string, more: Partial<ExecutionState>): ExecutionState => ({
+    ...({ id, title: id, asked_by: 'agent', state: 'running', started_at: 98, duration_s: null } as ExecutionState),
+    ...more
+  });
+  progress.hear([run('off', {})]);
+  progress.afterS = 10;
+  progress.hear([run('a', {}), run('b', {}), run('cell', { asked_by: 'cell' })]);
+  progress.hear([run('a', {}), run('b', { state: 'ok' }), run('cell', { asked_by: 'cell' })]);
+  t.mock.timers.tick(7_900);
+  assert.deepEqual(told, []);
+  t.mock.timers.tick(200);
+  assert.deepEqual(told, ['Running: a']);
+  progress.hear([run('a', { state: 'ok', duration_s: 12 })]);
+  assert.deepEqual(told, ['Running: a', 'Done in 12.0 s: a']);
+});

@@ -1,0 +1,255 @@
+"""The panel, in a real browser, with a real server and its kernels."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Dialog, Locator, Page, expect
+
+from .conftest import Errors
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
+
+TOOLS = """
+%load_ext pctx_jupyter
+from pctx_jupyter import tool
+
+@tool
+def load_orders(status: str) -> list[str]:
+    "Loads the orders of one status."
+    return [status]
+
+@tool
+def hello() -> str:
+    "Greets."
+    return "hello"
+""".strip()
+
+
+def show(page: Page) -> Locator:
+    """Open the panel."""
+    page.evaluate("window.jupyterapp.commands.execute('pctx:show-panel')")
+    panel = page.locator("#pctx-panel")
+    expect(panel).to_be_visible(timeout=PATIENCE_MS)
+    return panel
+
+
+def run_row(panel: Locator, text: str) -> Locator:
+    """The latest run with that title."""
+    return panel.locator(".pctx-mod-run").filter(has_text=text).first
+
+
+def tool_row(panel: Locator, notebook: NotebookPage, path: str) -> Locator:
+    """The row of a notebook's tool: other notebooks may have one of that name, too."""
+    return panel.locator(f'[id="pctx-tool%20{notebook.kernel_id}%20{path}"]')
+
+
+def kernel_row(panel: Locator, notebook: NotebookPage) -> Locator:
+    """The row of a notebook."""
+    return panel.locator(f'[id="pctx-kernel%20{notebook.kernel_id}"]')
+
+
+def prepare(page: Page, server: FrontEnd, name: str, *cells: str) -> tuple[NotebookPage, Locator]:
+    """Open a notebook with tools that pctx knows, and the panel."""
+    notebook = NotebookPage(page, server, server.write(name, TOOLS, *cells))
+    notebook.run(0)
+    for index, cell in enumerate(cells):
+        if cell.startswith("%%pctx"):
+            notebook.run(index + 1)
+    return notebook, show(page)
+
+
+def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd) -> None:
+    notebook, panel = prepare(page, lab, "orders.ipynb", "%%pctx\nawait Notebook.hello()\n")
+    expect(tool_row(panel, notebook, "Notebook.loadOrders")).to_be_visible(timeout=PATIENCE_MS)
+    tool_row(panel, notebook, "Notebook.loadOrders").click()
+    detail = panel.get_by_role("region", name="Chosen tool")
+    expect(detail).to_contain_text("loadOrders(args: { status: string }): Promise<string[]>")
+    notebook.edit(1)
+    detail.get_by_role("button", name="Insert call").click()
+    assert notebook.source(1) == "%%pctx\nawait Notebook.hello()\nawait Notebook.loadOrders({  })"
+    page.keyboard.type('status: "open"')
+    assert notebook.source(1).endswith('await Notebook.loadOrders({ status: "open" })')
+
+
+def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:
+    code = "const o = await Notebook.loadOrders({ status: 'open' })\no.length"
+    notebook, panel = prepare(page, lab, "runs.ipynb", f"%%pctx\n{code}")
+    run_row(panel, "const o = await").click()
+    detail = panel.get_by_role("region", name="Chosen run")
+    expect(detail).to_contain_text("Notebook.loadOrders")
+    detail.locator("summary").first.click()
+    expect(detail).to_contain_text('{"status":"open"}')
+    detail.get_by_role("button", name="Insert as cell").click()
+    expect(notebook.cells).to_have_count(3)
+    assert notebook.source(2) == f"%%pctx\n{code}"
+
+
+def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
+    notebook, panel = prepare(page, lab, "stop.ipynb", "")
+    notebook.replace(1, "%%pctx\nfor (;;) { /* for ever */ }")
+    page.keyboard.press("Control+Enter")
+    running = run_row(panel, "for (;;)")
+    running.click(timeout=PATIENCE_MS)
+    panel.get_by_role("button", name="Stop").click()
+    expect(notebook.cells.nth(1)).to_contain_text("somebody stopped it by hand", timeout=PATIENCE_MS)
+    expect(running.get_by_label("stopped")).to_be_visible()
+
+
+def test_sharing_is_switched(page: Page, lab: FrontEnd) -> None:
+    notebook, panel = prepare(page, lab, "share.ipynb")
+    found = kernel_row(panel, notebook)
+    found.click()
+    panel.get_by_label("Its tools may be called by").select_option("everyone")
+    expect(found).to_contain_text("shared")
+    kernel = lab.ask(f"pctx/api/kernels/{notebook.kernel_id}")
+    assert kernel["sharing"] == "everyone"
+
+
+def test_the_list_is_used_with_keys_alone(page: Page, lab: FrontEnd) -> None:
+    notebook, panel = prepare(page, lab, "keys.ipynb", "%%pctx\n1\n")
+    notebook.edit(1)
+    panel.get_by_role("searchbox").focus()
+    page.keyboard.type("nowhere to be found")
+    expect(panel.locator(".pctx-mod-tool")).to_have_count(0)
+    page.keyboard.press("Control+a")
+    page.keyboard.type("hello greets")
+    expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    tree = panel.get_by_role("tree")
+    expect(tree).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    expect(panel.locator("[aria-selected=true]")).to_contain_text("Notebooks")
+    page.keyboard.press("ArrowDown")
+    expect(panel.locator("[aria-selected=true]")).to_have_attribute("aria-level", "2")
+    page.keyboard.press("ArrowRight")
+    active = tree.get_attribute("aria-activedescendant")
+    chosen = panel.locator("[aria-selected=true]")
+    assert chosen.get_attribute("id") == active
+    expect(chosen).to_contain_text("Notebook.hello")
+
+
+def test_five_thousand_tools_are_listed_and_few_are_drawn(page: Page, lab: FrontEnd) -> None:
+    many = """
+def make(number):
+    def one(text: str) -> str:
+        return text
+    one.__name__ = f"many_{number}"
+    return one
+
+for number in range(5000):
+    tool(make(number))
+%pctx tools many_1
+"""
+    notebook = NotebookPage(page, lab, lab.write("many.ipynb", TOOLS, many.strip()))
+    notebook.run(0)
+    notebook.run(1)
+    panel = show(page)
+    expect(kernel_row(panel, notebook)).to_contain_text("5002", timeout=PATIENCE_MS)
+    panel.get_by_role("searchbox").fill("many4999")
+    expect(tool_row(panel, notebook, "Notebook.many4999")).to_be_visible(timeout=PATIENCE_MS)
+    panel.get_by_role("searchbox").fill("many.ipynb")
+    expect(tool_row(panel, notebook, "Notebook.many0")).to_be_visible()
+    assert panel.get_by_role("treeitem").count() < 80
+    panel.get_by_role("tree").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("PageUp")
+    expect(panel.locator("[aria-selected=true]")).to_be_in_viewport()
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+
+def test_hostile_texts_are_only_text(page: Page, lab: FrontEnd) -> None:
+    hostile = '''
+@tool(name="evil")
+def evil() -> str:
+    "<img src=x onerror=alert(1)> \\u202etxt.exe \\x1b[31mred"
+    raise ValueError("<script>alert(2)</script>" + "x" * 10_000_000)
+'''.strip()
+    code = "%%pctx\n/* <img src=x onerror=alert(3)> \u202e */ await Notebook.evil()"
+    dialogs: list[str] = []
+
+    def meet(dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":
+            dialogs.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", meet)
+    notebook = NotebookPage(page, lab, lab.write("hostile.ipynb", TOOLS, hostile, code))
+    for index in range(3):
+        notebook.run(index)
+    panel = show(page)
+    tool_row(panel, notebook, "Notebook.evil").click()
+    detail = panel.get_by_role("region", name="Chosen tool")
+    expect(detail).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(detail).to_contain_text("\\u202etxt.exe")
+    panel.get_by_role("searchbox").fill("onerror=alert(3)")
+    run_row(panel, "/* <img").click()
+    expect(panel.get_by_role("region", name="Chosen run")).to_contain_text("<script>alert(2)</script>")
+    assert panel.locator("img, script").count() == 0 and dialogs == []
+    assert "\u202e" not in panel.inner_text()
+
+
+def test_a_new_notebook_has_what_it_needs(page: Page, lab: FrontEnd) -> None:
+    NotebookPage(page, lab, lab.write("any.ipynb", "1"))
+    page.evaluate("window.jupyterapp.commands.execute('pctx:new-notebook', {cwd: ''})")
+    source = "() => window.jupyterapp.shell.currentWidget.content?.widgets?.map(w => w.model.sharedModel.getSource())"
+    page.wait_for_function(
+        f"() => JSON.stringify(({source})()) === JSON.stringify(['%load_ext pctx_jupyter', '%%pctx\\n'])",
+        timeout=PATIENCE_MS,
+    )
+
+
+def test_the_status_bar_leads_to_the_panel(page: Page, lab: FrontEnd) -> None:
+    NotebookPage(page, lab, lab.write("status.ipynb", "1"))
+    item = page.locator(".pctx-Status")
+    expect(item).to_contain_text("pctx", timeout=PATIENCE_MS)
+    item.get_by_role("button").click()
+    expect(page.locator("#pctx-panel")).to_be_visible()
+
+
+def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
+    NotebookPage(page, lab, lab.write("client.ipynb", "1"))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = show(page)
+    panel.get_by_role("button", name="Connect…").click()
+    dialog = page.locator(".jp-Dialog")
+    dialog.locator("select").select_option("Cursor")
+    dialog.get_by_role("button", name="Copy").click()
+    expect(page.locator(".Toastify__toast")).to_contain_text("It is copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert f"{lab.url}pctx/mcp" in copied and lab.token in copied
+
+
+def test_the_panel_is_in_notebook_7_too(page: Page, notebook7: FrontEnd) -> None:
+    notebook, panel = prepare(page, notebook7, "seven.ipynb")
+    expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_server_that_goes_and_returns_is_followed(
+    page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
+) -> None:
+    with front_end("lab", tmp_path_factory.mktemp("gone")) as first:
+        notebook, panel = prepare(page, first, "gone.ipynb")
+        expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
+        first.stop()
+        expect(panel.get_by_role("status")).to_contain_text("does not answer", timeout=PATIENCE_MS)
+    with front_end("lab", tmp_path_factory.mktemp("unused"), like=first):
+        expect(panel.get_by_role("status")).to_have_count(0, timeout=2 * PATIENCE_MS)
+        expect(panel.get_by_text("No notebook has loaded pctx")).to_be_visible(timeout=PATIENCE_MS)
+    errors.clear()  # what JupyterLab says of a server that is away
+
+
+def test_a_server_without_pctx_gets_a_calm_message(
+    page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
+) -> None:
+    off = "--ServerApp.jpserver_extensions=pctx_jupyter=False"
+    with front_end("lab", tmp_path_factory.mktemp("absent"), off) as server:
+        NotebookPage(page, server, server.write("absent.ipynb", "1"))
+        panel = show(page)
+        expect(panel.get_by_role("status")).to_contain_text("This server has no pctx", timeout=PATIENCE_MS)
+        expect(page.locator(".pctx-Status")).not_to_be_visible()
+        assert all(re.search("404|pctx", error) for error in errors)
+        errors.clear()
