@@ -21,6 +21,11 @@ class Mcp(Command):
     flags: dict[str, Any] = {}
     aliases: dict[str, Any] = {}
     subcommands = {
+        "init": (f"{_HERE}.upstreams.Init", "Make an empty pctx.json, which names MCP servers for programs."),
+        "add": (f"{_HERE}.upstreams.Add", "Add a server to it."),
+        "list": (f"{_HERE}.upstreams.ListServers", "List its servers."),
+        "remove": (f"{_HERE}.upstreams.Remove", "Take a server out of it."),
+        "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
         "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
     }
 
@@ -54,9 +59,7 @@ class Serve(ServerCommand):
     def main(self) -> int:
         """Serve."""
         if self.embedded and (self.server or self.port or self.url):
-            raise Stop(
-                Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url"
-            )
+            raise Stop(Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url")
         there = self._server()
         if there is None:
             say("pctx: serving with an engine of its own")
