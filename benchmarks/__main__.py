@@ -1,4 +1,4 @@
-"""Measure everything and print one table: ``python -m benchmarks [engine] [checker] [server] [kernel] [memory]``."""
+"""Measure everything and print one table: ``python -m benchmarks [PART …]``, a part being one of `PARTS`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .measure import HEAD
 
-PARTS = ("engine", "checker", "server", "kernel", "memory")
+PARTS = ("engine", "checker", "server", "mcp", "tokens", "kernel", "memory")
 
 
 def main() -> None:

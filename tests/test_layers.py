@@ -123,3 +123,8 @@ def test_a_kernel_that_loads_the_magics_loads_no_server_no_deno_and_no_pydantic(
 def test_a_command_loads_neither_a_server_nor_an_engine_before_it_needs_one(command: str) -> None:
     loaded = loaded_by(f"import pctx_jupyter.cli.{command}")
     assert not loaded & {"IPython", "jupyter_server", "tornado", "mcp", "deno", "pydantic", "websockets", "httpx2"}
+
+
+def test_a_server_that_no_agent_asks_loads_nothing_of_mcp() -> None:
+    loaded = loaded_by("import pctx_jupyter.server.app, pctx_jupyter.mcp.door")
+    assert not loaded & {"mcp", "mcp_types", "starlette", "bm25s", "numpy", "httpx2"}

@@ -57,10 +57,10 @@ class Door:
         async with self._lock:
             if self._endpoint is None:
                 server = await self._load()
-                from .endpoint import Endpoint
+                from .endpoint import Endpoint, manager_of
 
                 most = 6 * self._settings.program_bytes + REQUEST_BYTES
-                self._endpoint = Endpoint(server.server, most, server.server.forget)
+                self._endpoint = Endpoint(manager_of(server.server, most), server.server.forget)
             return self._endpoint
 
     async def close(self) -> None:

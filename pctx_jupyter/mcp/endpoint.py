@@ -29,15 +29,12 @@ class Endpoint:
     """One server's HTTP side. Call it with an ASGI scope.
 
     Args:
-        server: The MCP server.
-        max_bytes: Bytes of the largest request.
+        manager: Serves its requests.
         forget: Told the id of each session that its client ends.
     """
 
-    def __init__(self, server: Server[Any], max_bytes: int, forget: Callable[[str], None]) -> None:
-        self._manager = StreamableHTTPSessionManager(
-            server, session_idle_timeout=IDLE_S, max_request_body_size=max_bytes
-        )
+    def __init__(self, manager: StreamableHTTPSessionManager, forget: Callable[[str], None]) -> None:
+        self._manager = manager
         self._forget = forget
         self._ready, self._stop = asyncio.Event(), asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -80,6 +77,11 @@ class Endpoint:
         async with self._manager.run():
             self._ready.set()
             await self._stop.wait()
+
+
+def manager_of(server: Server[Any], max_bytes: int) -> StreamableHTTPSessionManager:
+    """What serves a server over HTTP; a request may have so many bytes."""
+    return StreamableHTTPSessionManager(server, session_idle_timeout=IDLE_S, max_request_body_size=max_bytes)
 
 
 def _name(task: asyncio.Task[Any]) -> str:

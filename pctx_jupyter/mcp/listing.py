@@ -6,6 +6,7 @@ counts; what did not fit is said, with the way to it. Names and descriptions are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -19,10 +20,15 @@ TYPED = 60
 """Tools whose types are tried in a list; more of them would never fit."""
 TYPED_SHARE = 4
 """Types may take this part of the budget (a quarter): they are worth it where they save asking for details."""
+SHORTEST = 8
+"""Characters that a tool has in a list with arguments, at the least."""
 ARGUMENTS = 12
 """Names of arguments shown of one tool."""
 SUMMARY = 110
 """Characters of a description in a list."""
+
+_INDENTATION = re.compile(r"^ +", re.MULTILINE)
+"""A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
 
 Line = Callable[[Tool], str]
 
@@ -47,11 +53,12 @@ def functions(tools: Iterable[Tool], detail: Detail, *, most: int) -> str:
         if len(text) <= most // TYPED_SHARE:
             return text
     call = "Call as Namespace.name({…}); ? marks what may be left out.\n"
-    if detail == "descriptions":
+    may_fit = len(known) * SHORTEST <= most  # no form is written for ten thousand tools to be thrown away
+    if detail == "descriptions" and may_fit:
         text = head + call + _by_line(spaces, described)
         if len(text) <= most:
             return text
-    if detail != "names":
+    if detail != "names" and may_fit:
         text = head + call + _by_line(spaces, brief)
         if len(text) <= most:
             return text if detail == "signatures" else _poorer("descriptions", most) + text
@@ -111,7 +118,7 @@ def details(scope: Scope, paths: Sequence[str], *, most: int) -> str:
     if text is None or len(text) > most:
         tools, left_out = _fitting(tools, most)
         text = typegen.declarations(tools, aliases=False)
-    lines = [text.rstrip("\n")] if text else []
+    lines = [_INDENTATION.sub(" ", text.rstrip("\n"))] if text else []
     if left_out and not tools:
         first, *left_out = left_out
         lines.append(f"// The types of {first.path} are too long for one answer; in short:\n{typegen.signature(first)}")
@@ -167,8 +174,8 @@ def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:
     """How many each namespace has; of a single one, the first names."""
     if len(spaces) == 1:
         ((name, tools),) = spaces.items()
-        return head + "\n" + _cut(f"{name}: ", [tool.tool_name for tool in tools], most - len(head))
-    return head + "\n" + _cut("", [f"{name} ({len(tools)})" for name, tools in spaces.items()], most - len(head))
+        return head + _cut(f"{name}: ", [tool.tool_name for tool in tools], most - len(head))
+    return head + _cut("", [f"{name} ({len(tools)})" for name, tools in spaces.items()], most - len(head))
 
 
 def _cut(start: str, items: list[str], most: int) -> str:

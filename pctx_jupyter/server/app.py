@@ -15,7 +15,7 @@ from .base import KERNELS, NAMES, RUNNING
 from .changes import ChangesSocket
 from .editing import Complete, Declarations, Diagnostics, Format, Hover, Signature
 from .kernels import KernelManager, KernelTokens
-from .mcp import Mcp
+from .mcp import DOOR, Mcp
 from .naming import NotebookNames, SessionManager
 from .rest import Health, Status
 from .running import RunningEngine
@@ -24,6 +24,8 @@ from .state import ClientConfigList, ExecutionList, ExecutionStop, ExecutionTrac
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
+
+    from ..mcp.door import Door
 
 
 class PctxApp(ExtensionApp):
@@ -43,6 +45,7 @@ class PctxApp(ExtensionApp):
         ours.setLevel(cast("int | str", server.log_level))
         self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir))
         self.settings[RUNNING] = self._running
+        self.settings[DOOR] = self._mcp_door
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
         is_local = not server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)
@@ -85,6 +88,9 @@ class PctxApp(ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Open the engine before somebody asks, so that the first program finds a warm sandbox."""
         await self._running.get()
+
+    async def _mcp_door(self) -> Door:
+        return (await self._running.get()).mcp()
 
     def current_activity(self) -> int | None:
         """Programs that run now: a server with some is not idle."""

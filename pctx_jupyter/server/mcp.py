@@ -16,6 +16,9 @@ from .. import errors
 from .asgi import AsgiHandler
 from .base import PctxHandler
 
+DOOR = "pctx_mcp_door"
+"""The web application's setting with a coroutine function that gives the engine's `Door`."""
+
 NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
 
 
@@ -46,14 +49,14 @@ class Mcp(AsgiHandler, PctxHandler):
 
     async def _serve(self) -> None:
         await self.demand("execute")
-        door = (await self.open_engine()).mcp()
-        request = door.plain.reads(self.request.body) if self._may_be_plain() else None
-        if request is not None:
-            await self._answer_plainly(door.plain.answer(request))
-            return
         try:
-            await self.run_asgi(await door.endpoint())
-        except errors.Cancelled as error:
+            door = await self.settings[DOOR]()
+            request = door.plain.reads(self.request.body) if self._may_be_plain() else None
+            if request is not None:
+                await self._answer_plainly(door.plain.answer(request))
+            else:
+                await self.run_asgi(await door.endpoint())
+        except errors.PctxError as error:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
 
     def _may_be_plain(self) -> bool:

@@ -41,6 +41,7 @@ class ServerProcess:
         folder: Where all its folders are.
         options: More of its command line.
         like: One that has stopped; this one has its address and its token.
+        token: What it asks for; "": nothing. None: one that nobody can guess.
 
     Attributes:
         url: Its base URL, ``http://127.0.0.1:port/some/base/``.
@@ -48,7 +49,9 @@ class ServerProcess:
         folder: Where all its folders are.
     """
 
-    def __init__(self, folder: Path, *options: str, like: ServerProcess | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, like: ServerProcess | None = None, token: str | None = None
+    ) -> None:
         if like is None:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -57,7 +60,7 @@ class ServerProcess:
             self.port = like.port
         port = self.port
         self.url = f"http://127.0.0.1:{port}/some/base/"
-        self.token: str = secrets.token_hex(16) if like is None else like.token
+        self.token: str = token if token is not None else like.token if like is not None else secrets.token_hex(16)
         self.folder = folder
         self._log: list[str] = []
         folders = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
@@ -150,10 +153,12 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(*options: str, like: ServerProcess | None = None) -> Iterator[ServerProcess]:
+def server_process(
+    *options: str, like: ServerProcess | None = None, token: str | None = None
+) -> Iterator[ServerProcess]:
     """Start a server, and stop it on the way out."""
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder), *options, like=like)
+        server = ServerProcess(Path(folder), *options, like=like, token=token)
         try:
             yield server
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -326,3 +327,77 @@ async def test_requests_at_once_load_the_server_once(agent: Connect) -> None:
     async with agent() as one, agent() as other, asyncio.timeout(LONG):
         answers = await asyncio.gather(*(client.list_tools() for client in (one, other) * 5))
     assert all(len(answer.tools) == 5 for answer in answers)
+
+
+# strangers' words, and what is too large
+
+EVIL = "*/ </script><img src=x onerror=alert(1)> \u202e\x1b[31m `${globalThis.evil = 1}` "
+
+
+async def test_hostile_names_and_descriptions_reach_a_model_as_inert_text(
+    agent: Connect, wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
+) -> None:
+    async with wire() as notebook, agent() as client:
+        schema = {"type": "object", "properties": {EVIL: {"type": "string", "description": EVIL, "enum": [EVIL]}}}
+        await notebook.offer("Notebook.innocent", description=EVIL * 200, input_schema=schema, output_schema=schema)
+        await notebook.offer("Notebook.</script>", description="x" * 50_000)
+        await name_of(notebook, running)
+        for name, arguments in (
+            ("list_functions", {"detail": "descriptions"}),
+            ("search_functions", {"query": f"innocent {EVIL}"}),
+            ("get_function_details", {"functions": ["Sales.*", EVIL]}),
+        ):
+            said = text(await client.call_tool(name, arguments))
+            assert "innocent" in said and len(said) < 20_000
+            assert not {"\u202e", "\x1b"} & set(said) and "</script>" not in said
+        result = await client.call_tool("execute", {"code": "typeof (globalThis as any).evil"})
+        assert text(result) == '"undefined"'
+
+
+async def test_a_request_that_is_too_large_is_refused_and_the_next_one_served(agent: Connect, jp_fetch: Any) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"x": "y" * (8 << 20)}})
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28"}
+    with pytest.raises(HTTPClientError) as refusal:
+        await jp_fetch("mcp", method="POST", body=body, headers=headers)
+    assert refusal.value.code == 413
+    async with agent() as client:
+        result = await client.call_tool("execute", {"code": "x" * 2_000_000})
+        assert result.is_error and "Pctx.program_bytes" in text(result)
+        assert text(await client.call_tool("execute", {"code": "1"})) == "1"
+
+
+@pytest.mark.parametrize("arguments", [{"code": None}, {"code": ["1"]}, {"code": "1", "timeout_s": "soon"}, {"x": {}}])
+async def test_wrong_arguments_are_for_the_model_to_read(agent: Connect, era: str, arguments: dict[str, Any]) -> None:
+    async with agent(era) as client:
+        result = await client.call_tool("execute", arguments)
+        assert result.is_error and "it takes {code, timeout_s?}" in text(result) and "Traceback" not in text(result)
+
+
+async def test_a_large_value_reaches_a_client_of_either_era_in_excerpts(agent: Connect, era: str) -> None:
+    async with agent(era) as client:
+        code = "Array.from({ length: 50_000 }, (_, at) => ({ at, name: `row ${at}` }))"
+        said = text(await client.call_tool("execute", {"code": code}))
+        assert len(said) <= 16_000 and "of 50,000 items" in said and "Return less" in said
+
+
+async def test_an_image_reaches_a_client_as_an_image(agent: Connect, era: str) -> None:
+    async with agent(era) as client:
+        code = "({ type: 'image', mimeType: 'image/png', data: btoa('pixels') })"
+        (said, image) = (await client.call_tool("execute", {"code": code})).content
+        assert isinstance(image, t.ImageContent) and image.mime_type == "image/png" and image.data == "cGl4ZWxz"
+        assert isinstance(said, t.TextContent) and said.text == '"[image 1]"'
+
+
+async def test_a_long_program_is_collected_in_either_era(
+    agent: Connect, era: str, running: RunningEngine, jp_serverapp: Any
+) -> None:
+    functions = (await running.get()).mcp()._functions
+    functions._settings = dataclasses.replace(functions._settings, mcp_wait_s=0.2)
+    async with agent(era) as client, asyncio.timeout(LONG):
+        code = "console.log('begun'); await new Promise((go) => setTimeout(go, 1000)); 'done'"
+        said = text(await client.call_tool("execute", {"code": code}))
+        assert said.startswith("Still running")
+        handle = said.split("'")[1]
+        while said.startswith("Still running"):
+            said = text(await client.call_tool("wait_execution", {"handle": handle}))
+        assert said.endswith('"done"')
