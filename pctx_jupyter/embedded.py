@@ -18,23 +18,38 @@ from .channel import Channel, Hear, Serve
 from .client import PctxClient
 from .engine import open_engine
 from .settings import Places, Settings
+from .upstreams import Upstreams
 
 
 @asynccontextmanager
 async def open_client(
-    settings: Settings | None = None, *, places: Places | None = None, as_agent: bool = False
+    settings: Settings | None = None,
+    *,
+    places: Places | None = None,
+    as_agent: bool = False,
+    when_settled: bool = False,
 ) -> AsyncIterator[PctxClient]:
     """Open an engine and a client of it; both are closed on the way out.
 
     Args:
         settings: Limits and switches of the engine; None: the defaults.
-        places: Where it finds files, such as the one that names MCP servers; None: nowhere.
+        places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
+        when_settled: Whether to wait, not for long, until each MCP server was tried; a program waits for those it
+            names in any case.
     """
     async with open_engine(settings or Settings(), places) as engine:
+        if when_settled and engine.upstreams is not None:
+            await settle(engine.upstreams)
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear, as_agent=as_agent)
 
         async with PctxClient(connect=connect, reconnect=False) as client:
             yield client
+
+
+async def settle(upstreams: Upstreams) -> None:
+    """Wait, not for long, until every upstream was tried for the first time."""
+    await upstreams.settle("")  # until the files are read
+    await upstreams.settle(" ".join(one.namespace for one in upstreams.listed().upstreams))

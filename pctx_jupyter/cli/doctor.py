@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from jupyter_core.paths import jupyter_config_path, jupyter_path
@@ -24,6 +24,10 @@ from ..settings import Settings
 from . import terminal
 from .command import Command, Exit, Stop
 from .servers import health, running
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..upstreams import Listed
 
 PACKAGES = ("jupyter_server", "ipykernel", "ipython", "deno", "mcp", "jupyterlab", "notebook")
 """What its version is told of; the last two are not needed."""
@@ -79,7 +83,7 @@ class Doctor(Command):
         except Stop as stop:
             yield Finding("Configuration", "wrong", stop.message, "correct it; jupyter --paths says where it may be")
         else:
-            yield from asyncio.run(_programs(settings))
+            yield from asyncio.run(_engine(settings))
         yield _server_extension()
         yield _lab_extension()
         yield from _kernels()
@@ -112,16 +116,27 @@ def _version(package: str) -> str:
         return ""
 
 
-async def _programs(settings: Settings) -> list[Finding]:
-    """Run a program, type check and all."""
-    from ..engine import open_engine
+async def _engine(settings: Settings) -> list[Finding]:
+    """Open an engine, run a program, and wait for the MCP servers that programs may call."""
+    from ..embedded import settle
+    from ..engine import open_engine, usual_places
 
-    async with open_engine(replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))) as engine:
-        try:
-            result = await engine.registry.agents().execute("const n: number = 6; n * 7", typecheck=True)
-        except errors.PctxError as error:
-            return [Finding("Programs", "wrong", error.message)]
-        sandbox = engine.status()["sandbox"]
+    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))
+    async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
+        found = await _programs(engine)
+        if engine.upstreams is not None:
+            await settle(engine.upstreams)
+            found += _upstreams(engine.upstreams.listed())
+    return found
+
+
+async def _programs(engine: Engine) -> list[Finding]:
+    """Run a program, type check and all."""
+    try:
+        result = await engine.registry.agents().execute("const n: number = 6; n * 7", typecheck=True)
+    except errors.PctxError as error:
+        return [Finding("Programs", "wrong", error.message)]
+    sandbox = engine.status()["sandbox"]
     assert isinstance(sandbox, dict)
     found = [Finding("Programs", "ok", f"run in Deno {sandbox['deno']}: 6 * 7 is {bytes(result.value).decode()}")]
     if result.unchecked is not None:
@@ -133,6 +148,20 @@ async def _programs(settings: Settings) -> list[Finding]:
         cure = "Linux with Landlock (5.13 and later) has the second; Pctx.layers = 2 refuses to run without it"
         found.append(Finding("Isolation", "note", "1 layer: Deno's permissions", cure))
     return found
+
+
+def _upstreams(known: Listed) -> Iterator[Finding]:
+    """How the MCP servers do that programs may call."""
+    for server in known.upstreams:
+        about = f"MCP server {server.name}"
+        if server.state == "ready":
+            yield Finding(about, "ok", f"{server.tools} tools ({server.where})")
+        else:
+            cure = f"jupyter pctx mcp test {server.name} tries it again; mcp remove takes it out of {server.source}"
+            why = f": {server.error}" if server.error else ""
+            yield Finding(about, "wrong", f"{server.state}{why} ({server.where})", cure)
+    for problem in known.problems:
+        yield Finding("MCP servers", "wrong", problem, "correct the file")
 
 
 def _server_extension() -> Finding:

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from ..client import PctxClient
 
 
-def open_client(server: Server | None, settings: Settings) -> AbstractAsyncContextManager[PctxClient]:
+def open_client(
+    server: Server | None, settings: Settings, *, when_settled: bool = False
+) -> AbstractAsyncContextManager[PctxClient]:
     """Open a client of a server's engine, or of one opened here for as long as the client is.
+
+    Args:
+        server: The server; None: none.
+        settings: Limits and switches of the engine opened here.
+        when_settled: Whether that one waits until its MCP servers were tried.
 
     Raises:
         CannotConnect: The server does not let it in, or is not there.
@@ -31,6 +38,9 @@ def open_client(server: Server | None, settings: Settings) -> AbstractAsyncConte
     from .. import embedded
     from ..engine import usual_places
 
-    # One program needs one sandbox.
-    few = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))
-    return embedded.open_client(few, places=usual_places(str(Path.cwd())), as_agent=True)
+    return embedded.open_client(
+        replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes)),  # one program needs one sandbox
+        places=usual_places(str(Path.cwd())),
+        as_agent=True,
+        when_settled=when_settled,
+    )

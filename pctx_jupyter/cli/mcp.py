@@ -21,6 +21,11 @@ class Mcp(Command):
     flags: dict[str, Any] = {}
     aliases: dict[str, Any] = {}
     subcommands = {
+        "init": (f"{_HERE}.upstreams.Init", "Make an empty pctx.json, which names MCP servers for programs."),
+        "add": (f"{_HERE}.upstreams.Add", "Add a server to it."),
+        "list": (f"{_HERE}.upstreams.ListServers", "List its servers."),
+        "remove": (f"{_HERE}.upstreams.Remove", "Take a server out of it."),
+        "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
         "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
     }
 

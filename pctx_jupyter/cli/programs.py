@@ -44,10 +44,14 @@ class HomeCommand(ServerCommand):
         ),
     }
 
-    def home(self) -> Home:
-        """Where programs are run or checked; raises `Stop` when the server that is meant is not there."""
+    def home(self, *, when_settled: bool = False) -> Home:
+        """Where programs are run or checked; raises `Stop` when the server that is meant is not there.
+
+        Args:
+            when_settled: Whether it waits for MCP servers; a program that runs does so itself, for those it names.
+        """
         is_there = self.server or self.port or self.url
-        return homes.open_client(self.chosen() if is_there else None, self.settings())
+        return homes.open_client(self.chosen() if is_there else None, self.settings(), when_settled=when_settled)
 
 
 class Run(HomeCommand):
@@ -189,7 +193,7 @@ class Check(HomeCommand):
         names = [text.partition("=")[0] for text in self.inputs]
         for name in names:
             check_input_name(name)
-        found = asyncio.run(_check(self.home(), sources, names))
+        found = asyncio.run(_check(self.home(when_settled=True), sources, names))
         if self.json:
             _print({"ok": not _errors(found), "diagnostics": found})
         else:
@@ -251,7 +255,7 @@ class Types(HomeCommand):
 
     def main(self) -> int:
         """Print them."""
-        asyncio.run(self._print(self.home()))
+        asyncio.run(self._print(self.home(when_settled=True)))
         return Exit.OK
 
     async def _print(self, home: Home) -> None:

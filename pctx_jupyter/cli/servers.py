@@ -145,13 +145,12 @@ def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: st
         servers: Those that run here.
         port: 0: any.
         url: A base URL, of a server anywhere; empty: any.
-        token: Its token; empty: what its file, the URL's query or the environment says.
+        token: Its token; empty: what the URL's query, its file or the environment says, in this order.
 
     Raises:
         Stop: There is none, or more than one.
     """
     servers = list(servers)
-    token = token or os.environ.get(TOKEN, "")
     if url:
         return _at(url, token, servers)
     if port:
@@ -181,7 +180,7 @@ def _at(url: str, token: str, servers: list[Server]) -> Server:
     for server in servers:
         if server.url == base:
             return Server(base, token or server.token, server.has_password, server.root)
-    return Server(base, token)
+    return Server(base, token or os.environ.get(TOKEN, ""))
 
 
 class ServerCommand(Command):

@@ -8,6 +8,7 @@ from jupyter_server.serverapp import ServerApp
 from tornado.httpserver import HTTPServer
 
 from .. import __version__
+from .base import RUNNING
 
 PORT = 8080
 """Where it listens unless told otherwise: where pctx's own server does."""
@@ -53,12 +54,13 @@ def _listen(server: ServerApp, port: int) -> HTTPServer:
 def _greet(server: ServerApp, ws_port: int | None) -> None:
     """Say where it is and what to do next; it listens by now."""
     base = server.connection_url
+    settings = server.web_app.settings[RUNNING].settings
     socket = base.replace("http", "ws", 1)
     if ws_port is not None:
         socket = socket.replace(f":{server.port}/", f":{ws_port}/", 1)
     sys.stdout.write(
         f"pctx {__version__}\n"
-        f"  MCP        {base}mcp\n"
+        f"  MCP        {base}{settings.mcp_path or 'pctx/mcp'}\n"
         f"  WebSocket  {socket}local-tools\n"
         f"  REST       {base}pctx/\n"
         f"Configure a client:  jupyter pctx client-config claude-code --port {server.port}\n"

@@ -85,6 +85,15 @@ def test_files_of_servers_that_are_gone_or_are_none_are_passed_over(tmp_path: Pa
     assert "token" not in repr(found)
 
 
+def test_a_servers_own_token_comes_before_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(servers.TOKEN, "another")
+    here = Server("http://localhost:1/", "own")
+    assert servers.choose([here], url="http://localhost:1").token == "own"
+    assert servers.choose([here], url="http://localhost:1/?token=given").token == "given"
+    assert servers.choose([here], url="http://localhost:2/").token == "another"
+    assert servers.choose([here], url="http://localhost:1/", token="said").token == "said"
+
+
 def test_a_server_that_does_not_answer_is_no_choice() -> None:
     with pytest.raises(Stop, match="it cannot be reached") as stopped:
         servers.choose([Server("http://127.0.0.1:9/")])

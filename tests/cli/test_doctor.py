@@ -51,6 +51,16 @@ def test_each_trouble_has_its_cure(pctx: Pctx, tmp_path: Path) -> None:
     assert "wrong  Programs" in shown and "→ jupyter server extension enable pctx_jupyter" in shown
 
 
+def test_an_mcp_server_that_does_not_start_is_a_finding(pctx: Pctx, tmp_path: Path) -> None:
+    servers = [{"name": "lost", "command": "/nowhere/server"}, {"name": "odd"}]
+    (tmp_path / "pctx.json").write_text(json.dumps({"servers": servers}))
+    done = pctx("doctor", WELL, "--json")
+    found = findings(done.stdout)
+    assert done.returncode == 3 and found["MCP server lost"]["state"] == "wrong"
+    assert "/nowhere/server" in found["MCP server lost"]["says"] and "mcp test lost" in found["MCP server lost"]["cure"]
+    assert "servers[1]" in found["MCP servers"]["says"]
+
+
 def test_a_wrong_configuration_is_a_finding(pctx: Pctx) -> None:
     done = pctx("doctor", "--Pctx.layers=7", "--json")
     assert done.returncode == 3 and "at most 2" in findings(done.stdout)["Configuration"]["says"]

@@ -1,0 +1,277 @@
+"""``mcp init``, ``add``, ``list``, ``remove``, ``test``: the file that says which MCP servers programs may call.
+
+It is edited as text: nothing is connected to, and no secret is read, but for a test. A running server sees a change by
+itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jupyter_core.paths import jupyter_config_dir
+from traitlets import Float, List, Unicode
+
+from .. import errors
+from ..jsonrpc import Json
+from ..mcp import config, files
+from ..mcp.secrets import SecretText
+from ..upstreams import Upstream
+from . import terminal
+from .command import Command, Exit, Stop, say
+
+FILE = "pctx.json"
+"""What the file is called, where none is named."""
+
+
+class FileCommand(Command):
+    """A command that reads or writes the file."""
+
+    file = Unicode("", config=True, help=f"The file; else {FILE} here, or in Jupyter's configuration directory.")
+
+    aliases: dict[str, Any] = {**Command.aliases, "file": "FileCommand.file"}
+
+    @property
+    def path(self) -> Path:
+        """The file that is meant, whether it is there or not."""
+        if self.file:
+            return Path(self.file)
+        places = [Path(FILE), Path(jupyter_config_dir()) / FILE]
+        return next((place for place in places if place.is_file()), places[0])
+
+    def read(self) -> tuple[bytes, config.Parsed]:
+        """The file's text, and what it says; raises `Stop` when there is none, `InvalidParams` when it is no JSON."""
+        text = _touch(self.path, lambda: files.read(str(self.path)))
+        if text is None:
+            raise Stop(Exit.USAGE, f"Cannot read {self.path}: there is no such file; jupyter pctx mcp init makes one")
+        return text, config.parse(text, str(self.path))
+
+    def write(self, text: bytes) -> None:
+        """Put a new text in the place of the old; raises `Stop`."""
+        _touch(self.path, lambda: files.write(str(self.path), text))
+
+
+def _touch(path: Path, act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except OSError as error:
+        raise Stop(Exit.UNREACHABLE, f"Cannot open {path}: {error.strerror}") from None
+
+
+class Init(FileCommand):
+    """``jupyter pctx mcp init``."""
+
+    description = f"Make an empty {FILE} in this folder, or where --file says."
+
+    def main(self) -> int:
+        """Make it."""
+        path = Path(self.file or FILE)
+        if path.exists():
+            raise Stop(Exit.USAGE, f"Cannot make {path}: it is there already")
+        _touch(path, lambda: files.write(str(path), b'{\n  "name": "pctx",\n  "servers": []\n}\n'))
+        say(f"Made {path}. Next: jupyter pctx mcp add NAME URL, or jupyter pctx mcp add NAME -- COMMAND …")
+        return Exit.OK
+
+
+class Add(FileCommand):
+    """``jupyter pctx mcp add``."""
+
+    description = """
+        Add a server to the file: jupyter pctx mcp add NAME URL, or jupyter pctx mcp add NAME -- COMMAND ARGUMENT …
+
+        Keep secrets out of the file: ${env:NAME}, ${keychain:NAME} and ${command:…} stand for them in --bearer,
+        --header and --env, and are read when a connection is made.
+        """
+    examples = (
+        "jupyter pctx mcp add time -- mcp-server-time --local-timezone UTC\n"
+        "jupyter pctx mcp add wiki https://wiki.example/mcp --bearer '${env:WIKI_TOKEN}'"
+    )
+
+    bearer = Unicode("", config=True, help="The token that is sent to its URL.")
+    headers = List(Unicode(), config=True, help="A header that is sent to its URL: NAME=VALUE. Repeatable.")
+    environment = List(Unicode(), config=True, help="A variable in its environment: NAME=VALUE. Repeatable.")
+    call_timeout = Float(None, allow_none=True, config=True, help="Seconds one of its calls may take.")
+
+    aliases: dict[str, Any] = {
+        **FileCommand.aliases,
+        "bearer": "Add.bearer",
+        "header": "Add.headers",
+        "env": "Add.environment",
+        "call-timeout": "Add.call_timeout",
+    }
+
+    def main(self) -> int:
+        """Add it."""
+        entry = self._entry()
+        server = config.server_of(entry)
+        assert server is not None  # it is not switched off
+        text = _touch(self.path, lambda: files.read(str(self.path)))
+        known = config.parse(text, str(self.path)).servers if text is not None else ()
+        if other := next((one for one in known if one.namespace == server.namespace), None):
+            raise Stop(
+                Exit.USAGE,
+                f"Cannot add {server.name}: {self.path} has {other.name}, whose tools are in {other.namespace} too; "
+                "choose another name, or remove that one",
+            )
+        self.write(config.with_entry(text, entry, str(self.path)))
+        for written in (self.bearer, *self.headers, *self.environment):
+            if written and not SecretText(written).has_reference:
+                say(f"Note: {written.partition('=')[0] if '=' in written else 'the token'} is in {self.path} as it is")
+                break
+        say(f"Added {server.name} to {self.path}. Try it: jupyter pctx mcp test {server.name}")
+        return Exit.OK
+
+    def _entry(self) -> dict[str, Json]:
+        """The entry of the file that the command line describes."""
+        name, *where = self.extra_args or [""]
+        if not name or not where:
+            ways = "jupyter pctx mcp add NAME URL, or jupyter pctx mcp add NAME -- COMMAND …"
+            raise Stop(Exit.USAGE, f"Cannot add: {ways}")
+        entry: dict[str, Json] = {"name": name}
+        if len(where) == 1 and where[0].startswith(("http://", "https://")):
+            entry["url"] = where[0]
+            headers = _pairs(self.headers, "--header")
+            if self.bearer and headers:
+                headers = {"Authorization": f"Bearer {self.bearer}"} | headers
+            if headers:
+                entry["auth"] = {"type": "headers", "headers": dict(headers)}
+            elif self.bearer:
+                entry["auth"] = {"type": "bearer", "token": self.bearer}
+        else:
+            if self.bearer or self.headers:
+                raise Stop(Exit.USAGE, "Cannot add: --bearer and --header are sent to a URL; a command has --env")
+            entry |= {"command": where[0], "args": list(where[1:])}
+        if environment := _pairs(self.environment, "--env"):
+            if "url" in entry:
+                raise Stop(Exit.USAGE, "Cannot add: --env is for a command; a URL has --header")
+            entry["env"] = dict(environment)
+        if self.call_timeout is not None:
+            entry["call_timeout_s"] = self.call_timeout
+        return entry
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, is_given, value = text.partition("=")
+        if not is_given:
+            raise Stop(Exit.USAGE, f"Cannot add: {option} looks like NAME=VALUE")
+        found[name] = value
+    return found
+
+
+class ListServers(FileCommand):
+    """``jupyter pctx mcp list``."""
+
+    description = "List the servers that the file names."
+
+    def main(self) -> int:
+        """List them."""
+        _, parsed = self.read()
+        if self.json:
+            listed = [
+                {"name": one.name, "namespace": one.namespace, "transport": one.way.transport, "where": one.way.shown}
+                for one in parsed.servers
+            ]
+            answer = {"file": str(self.path), "servers": listed, "problems": parsed.problems}
+            sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+        elif parsed.servers:
+            rows = [(one.name, one.namespace, one.way.transport, one.way.shown) for one in parsed.servers]
+            sys.stdout.write(terminal.table(("NAME", "IN PROGRAMS", "BY", "WHERE"), rows) + "\n")
+        else:
+            say(f"{self.path} names no server")
+        if not self.json:
+            for problem in parsed.problems:
+                say(terminal.harmless(problem))
+        return Exit.USAGE if parsed.problems else Exit.OK
+
+
+class Remove(FileCommand):
+    """``jupyter pctx mcp remove``."""
+
+    description = "Take a server out of the file: jupyter pctx mcp remove NAME"
+
+    def main(self) -> int:
+        """Take it out."""
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, "Cannot remove: jupyter pctx mcp remove NAME")
+        (name,) = self.extra_args
+        text, parsed = self.read()
+        left = config.without_entry(text, name, str(self.path))
+        if left is None:
+            known = ", ".join(one.name for one in parsed.servers) or "none"
+            raise errors.InvalidParams(f"Cannot remove {name}: {self.path} does not name it; it has {known}")
+        self.write(left)
+        say(f"Removed {name} from {self.path}")
+        return Exit.OK
+
+
+class Test(FileCommand):
+    """``jupyter pctx mcp test``."""
+
+    description = """
+        Connect to the servers that the file names and list their tools: jupyter pctx mcp test, or mcp test NAME …
+
+        Ends with 3 when one of them is not ready.
+        """
+    examples = "jupyter pctx mcp test time"
+
+    def main(self) -> int:
+        """Connect."""
+        _, parsed = self.read()
+        known = {one.name for one in parsed.servers}
+        if unknown := sorted(set(self.extra_args) - known):
+            raise Stop(Exit.USAGE, f"Cannot test {unknown[0]}: {self.path} has {', '.join(sorted(known)) or 'none'}")
+        tested = asyncio.run(self._connect(set(self.extra_args) or known))
+        if self.json:
+            sys.stdout.write(msgspec.json.encode({"servers": tested, "problems": parsed.problems}).decode() + "\n")
+        else:
+            for one in tested:
+                sys.stdout.write(terminal.harmless(_said(one)))
+            for problem in parsed.problems:
+                say(terminal.harmless(problem))
+        return Exit.OK if all(one.server.state == "ready" for one in tested) else Exit.UNREACHABLE
+
+    async def _connect(self, names: set[str]) -> list[Tested]:
+        """Open an engine with this file alone, wait for its servers, and take down what they offer."""
+        from ..embedded import settle
+        from ..engine import open_engine, usual_places
+
+        settings = replace(self.settings(), upstreams=str(self.path), warm_sandboxes=0)
+        async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
+            assert engine.upstreams is not None  # while it is open
+            await settle(engine.upstreams)
+            tools = list(engine.registry.upstreams)
+            return [
+                Tested(server, [_Tool(t.path, t.description) for t in tools if t.namespace_name == server.namespace])
+                for server in engine.upstreams.listed().upstreams
+                if server.name in names
+            ]
+
+
+class _Tool(msgspec.Struct):
+    name: str
+    description: str
+
+
+class Tested(msgspec.Struct):
+    """What came of the attempt to connect to a server."""
+
+    server: Upstream
+    tools: list[_Tool]
+
+
+def _said(tested: Tested) -> str:
+    """The server in a line, and its tools below."""
+    server = tested.server
+    why = f": {server.error}" if server.error else f", {len(tested.tools)} tools"
+    lines = [f"{server.name} ({server.where}): {server.state}{why}", *server.problems]
+    for tool in tested.tools:
+        summary = tool.description.strip().partition("\n")[0]
+        lines.append(f"  {tool.name}" + (f"  {summary[:100]}" if summary else ""))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,128 @@
+"""``jupyter pctx mcp``: the file of upstream servers, edited by real commands."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Pctx
+
+
+def written(home: Path, name: str = "pctx.json") -> Any:
+    return json.loads((home / name).read_text())
+
+
+def test_servers_are_added_listed_and_removed(pctx: Pctx, tmp_path: Path) -> None:
+    assert pctx("mcp", "init").returncode == 0
+    assert written(tmp_path) == {"name": "pctx", "servers": []}
+    assert stat.S_IMODE((tmp_path / "pctx.json").stat().st_mode) == 0o600
+    assert pctx("mcp", "add", "time", "--", "mcp-server-time", "--local-timezone", "UTC").returncode == 0
+    bearer = ("--bearer", "${env:WIKI}", "--call-timeout", "90")
+    assert pctx("mcp", "add", "my_wiki", "https://wiki.example/mcp?key=k", *bearer).stderr.count("Note") == 0
+    assert written(tmp_path)["servers"] == [
+        {"name": "time", "command": "mcp-server-time", "args": ["--local-timezone", "UTC"]},
+        {
+            "name": "my_wiki",
+            "url": "https://wiki.example/mcp?key=k",
+            "auth": {"type": "bearer", "token": "${env:WIKI}"},
+            "call_timeout_s": 90.0,
+        },
+    ]
+    shown = pctx("mcp", "list").stdout
+    assert "time     Time         stdio  mcp-server-time --local-timezone UTC\n" in shown
+    assert "my_wiki  MyWiki       http   https://wiki.example/mcp\n" in shown
+    said = json.loads(pctx("mcp", "list", "--json").stdout)
+    assert [one["namespace"] for one in said["servers"]] == ["Time", "MyWiki"] and said["file"] == "pctx.json"
+    assert pctx("mcp", "remove", "time").returncode == 0
+    assert [entry["name"] for entry in written(tmp_path)["servers"]] == ["my_wiki"]
+
+
+def test_headers_and_environment_are_written_as_they_are_given(pctx: Pctx, tmp_path: Path) -> None:
+    credentials = ("--header", "X-Key=secret=1", "--bearer", "t")
+    done = pctx("mcp", "add", "wiki", "https://w.example/", *credentials, "--file", "a.json")
+    assert done.returncode == 0 and "as it is" in done.stderr and "secret" not in done.stderr
+    headers = {"Authorization": "Bearer t", "X-Key": "secret=1"}
+    assert written(tmp_path, "a.json")["servers"][0]["auth"] == {"type": "headers", "headers": headers}
+    assert "secret" not in pctx("mcp", "list", "--file", "a.json").stdout
+    assert pctx("mcp", "add", "run", "--env", "KEY=${keychain:k}", "--file", "a.json", "--", "./serve").returncode == 0
+    assert written(tmp_path, "a.json")["servers"][1]["env"] == {"KEY": "${keychain:k}"}
+
+
+def test_the_file_of_another_client_is_edited_in_its_own_words(pctx: Pctx, tmp_path: Path) -> None:
+    theirs = '{"mcpServers": {"time": {"command": "t"}, "git": {"command": "g"}}, "mine": 1}'
+    (tmp_path / "pctx.json").write_text(theirs)
+    assert pctx("mcp", "remove", "time").returncode == 0
+    assert written(tmp_path) == {"mcpServers": {"git": {"command": "g"}}, "mine": 1}
+
+
+def test_the_file_in_jupyters_configuration_is_used_where_there_is_none_here(pctx: Pctx, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "pctx.json").write_text('{"servers": [{"name": "time", "command": "t"}]}')
+    assert "time" in pctx("mcp", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mcp"], ""),
+        (["mcp", "install"], "there are init, add"),
+        (["mcp", "init"], "it is there already"),
+        (["mcp", "add", "time"], "jupyter pctx mcp add NAME URL"),
+        (["mcp", "add", "Git", "--", "git-server"], "choose another name"),
+        (["mcp", "add", "x", "https://x.example/", "--env", "A=b"], "--env is for a command"),
+        (["mcp", "add", "x", "--bearer", "t", "--", "run"], "--bearer and --header are sent to a URL"),
+        (["mcp", "add", "x", "--env", "A", "--", "run"], "--env looks like NAME=VALUE"),
+        (["mcp", "add", "x", "--", "run", "${env:A}"], "secrets"),
+        (["mcp", "remove", "svn"], "it has git"),
+        (["mcp", "list", "--file", "none.json"], "jupyter pctx mcp init makes one"),
+        (["mcp", "list", "--file", "bad.json"], "no JSON"),
+    ],
+)
+def test_what_cannot_be_done_leaves_the_file_alone(pctx: Pctx, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    before = '{"servers": [{"name": "git", "command": "g"}]}'
+    (tmp_path / "pctx.json").write_text(before)
+    done = pctx(*arguments)
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "pctx.json").read_text() == before
+
+
+def test_one_bad_entry_does_not_hide_the_others(pctx: Pctx, tmp_path: Path) -> None:
+    (tmp_path / "pctx.json").write_text('{"servers": [{"name": "git", "command": "g"}, {"name": "odd"}]}')
+    done = pctx("mcp", "list")
+    assert done.returncode == 2 and "git" in done.stdout and "servers[1]" in done.stderr
+
+
+@pytest.fixture
+def with_time(tmp_path: Path) -> Path:
+    """A file that names a real server, and one that does not start."""
+    time = {"name": "time", "command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}
+    lost = {"name": "lost", "command": "/nowhere/server"}
+    (tmp_path / "pctx.json").write_text(json.dumps({"servers": [time, lost]}))
+    return tmp_path
+
+
+@pytest.mark.timeout(150)
+def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
+    done = pctx("mcp", "test", "time")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "time (" in done.stdout and "ready, 2 tools" in done.stdout and "  Time.getCurrentTime  Get" in done.stdout
+    done = pctx("mcp", "test", "--json")
+    states = {one["server"]["name"]: one["server"]["state"] for one in json.loads(done.stdout)["servers"]}
+    assert done.returncode == 3 and states == {"lost": "down", "time": "ready"}
+    assert pctx("mcp", "test", "svn").returncode == 2
+
+
+@pytest.mark.timeout(150)
+def test_programs_find_the_tools_of_the_servers_in_the_file(pctx: Pctx, with_time: Path) -> None:
+    program = 'const now = await Time.getCurrentTime({ timezone: "UTC" }); JSON.stringify(now).includes("UTC")'
+    done = pctx("run", "-", stdin=program)
+    assert (done.stdout, done.returncode) == ("true\n", 0), done.stderr
+    assert "getCurrentTime(args: {" in pctx("types").stdout
+    done = pctx("check", "-", stdin='await Time.getCurrentTme({ timezone: "UTC" })')
+    assert done.returncode == 1 and "Did you mean 'getCurrentTime'" in done.stdout
