@@ -87,11 +87,12 @@ async def _turn(
             client.note(asked, hindrance)
             said = hindrance
         await asyncio.wait([began], timeout=LOOK_S)
-        # A program may, by way of another notebook, wait for itself: nobody can know, so nobody else would end it.
-        if asked.asked_by == "notebook" and is_waiting() and loop.time() - since > asked.call_s > 0:
+        # A program may, by way of another notebook, wait for itself; nobody can know. Half the time, so that the call
+        # this one is part of, which has a limit of its own, is still there to say why.
+        if asked.asked_by == "notebook" and is_waiting() and loop.time() - since > asked.call_s / 2 > 0:
             raise errors.ToolFailed(
                 f"Cannot call {tool.path}: its notebook runs no tools for others while a cell of its own waits for a "
-                f"program, and that has taken {asked.call_s:g} s; if that program waits for this call, call it in "
+                f"program, and that has taken {asked.call_s / 2:g} s; if that program waits for this call, call it in "
                 "another cell",
                 name="TimeoutError",
             )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,39 @@ def test_interrupting_an_idle_kernel_interrupts_the_agents_tool_and_the_kernel_g
     assert agent.run("await SalesReport.load({ n: 1 })") == 2
     sales.process.send_signal(signal.SIGINT)  # nothing is going on: nothing happens
     assert sales.kernel.run("6 * 7").value == "42"
+
+
+def test_an_interrupt_while_a_cell_runs_is_the_cells_and_no_cell_waits_for_an_agents_asynchronous_tool(
+    sales: Notebook, agent: Agent, tmp_path: Path
+) -> None:
+    called = tmp_path / "called"
+    call = f"SalesReport.hangLater({{ path: {json.dumps(str(called))} }})"
+    running = agent.begin(f"await {call}.catch((e) => e.name)")
+    until(called.exists)
+    interrupt = partial(sales.process.send_signal, signal.SIGINT)
+    for cell in (
+        "time.sleep(60)",
+        "await asyncio.sleep(60)",
+        "%%pctx\nconsole.log('ready'); await new Promise(() => {})",
+    ):
+        first = cell if cell.startswith("%%") else f"print('ready', flush=True); {cell}"
+        assert sales.kernel.run(first, when=("ready", interrupt)).error in ("KeyboardInterrupt", "CancelledError")
+        assert not running.done()
+    interrupt()
+    assert running.result(SOON) == "KeyboardInterrupt"
+
+
+def test_a_program_that_comes_back_to_its_own_notebook_by_way_of_another_fails_and_says_why() -> None:
+    with server_process("--Pctx.call_s=12", "--Pctx.warm_sandboxes=1") as server:
+        kernels = [server.open_notebook(path)[1] for path in ("first.ipynb", "second.ipynb")]
+        with attached(kernels[0]) as first, attached(kernels[1]) as second:
+            for one in (first, second):
+                assert one.run(TOOLS + "%pctx share on\n").error is None
+            back = "get_ipython().run_cell_magic('pctx', '--no-check', 'await First.load({ n: 1 })')"
+            assert second.run(f"@tool\ndef ask() -> None:\n    {back}").error is None
+            cell = first.run("%%pctx --no-check\nawait Second.ask()")
+            assert "runs no tools for others while a cell of its own waits for a program" in cell.traceback
+            assert [one.run("%%pctx\nawait Notebook.load({ n: 1 })").value for one in (first, second)] == ["2", "2"]
 
 
 def test_tools_that_are_not_shared_are_seen_by_nobody_else(sales: Notebook, agent: Agent) -> None:
