@@ -50,6 +50,19 @@ async def test_several_cuts_in_a_row_are_survived(server: Server) -> None:
         assert proxy.accepted == 4
 
 
+async def test_a_connection_that_is_open_again_is_told_of_once_with_all_tools_offered(server: Server) -> None:
+    url, headers = server
+    async with proxied(url) as proxy, PctxClient(proxy.url, headers=headers) as client:
+        await client.register_tool("a", "b", lambda _: "b")
+        for _ in range(2):
+            again = asyncio.Event()
+            client.on_reconnect = again.set
+            proxy.cut()
+            async with asyncio.timeout(SOON):
+                await again.wait()
+            assert [tool["name"] for tool in await client.list_functions()] == ["A.b"]
+
+
 async def _lost(client: PctxClient) -> None:
     if client.ws is not None:
         await client.ws.closed()

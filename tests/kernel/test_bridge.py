@@ -70,7 +70,7 @@ class Kernel:
     async def _home(self) -> AsyncIterator[Home]:
         self.homes_opened += 1
         settings = Settings()
-        registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
+        registry = self.registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return crossed(
@@ -808,3 +808,33 @@ def _child(kernel: Kernel) -> None:
     assert kernel.run("fine") == 1
     assert kernel.homes_opened == 2
     kernel.bridge.close()
+
+
+async def test_a_tool_defined_after_others_were_told_is_not_withdrawn_by_that_older_account(kernel: Kernel) -> None:
+    def run() -> Any:
+        kernel.bridge.open()
+        kernel.bridge.tell()  # no tool yet; heard once the home is open
+
+        @kernel.tool
+        def seven() -> int:
+            return 7
+
+        @kernel.program
+        async def asks(sandbox: Sandbox) -> Any:
+            return await sandbox.call("Notebook.seven")
+
+        return kernel.run("asks")
+
+    assert await asyncio.to_thread(run) == 7
+
+
+def test_a_tool_tells_others_whether_they_may_see_it_and_what_it_does(kernel: Kernel) -> None:
+    kernel.bridge.open()
+    kernel.tools["quiet"] = tools.define(lambda: None, name="quiet", share=False, effects=True)
+    kernel.bridge.do(_nothing, SOON, with_tools=True)
+    [session] = kernel.registry
+    [offer] = session.catalog.offers()
+    assert (offer.tool.share, offer.tool.effects) == (False, True)
+
+
+async def _nothing(home: Home) -> None: ...

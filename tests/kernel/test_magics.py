@@ -54,6 +54,7 @@ def test_a_wrong_option_is_refused_with_the_usage(line: str, said: str) -> None:
 
 def test_register_takes_functions_and_a_namespace() -> None:
     assert register_options("load sales.save -n Sales") == RegisterOptions(("load", "sales.save"), "Sales")
+    assert register_options("load --no-share") == RegisterOptions(("load",), share=False)
     with pytest.raises(UsageError, match="required: functions"):
         register_options("-n Sales")
 

@@ -344,6 +344,12 @@ def test_importing_and_loading_imports_nothing_heavy(bare_kernel: RealKernel) ->
     assert done.stdout.strip() == "[]"
 
 
+def test_a_kernel_without_a_server_says_that_there_is_nobody_to_share_with(kernel: RealKernel) -> None:
+    assert "There is nobody to share with" in kernel.run("%pctx share on").text()
+    assert kernel.run("%pctx runs").value == "No program of others has called this notebook's tools yet"
+    assert "not among the latest" in kernel.run("%pctx insert 1").text("stderr")
+
+
 def test_unloading_leaves_nothing_and_reloading_works(kernel: RealKernel) -> None:
     assert kernel.works()
     assert kernel.processes()
@@ -351,11 +357,13 @@ def test_unloading_leaves_nothing_and_reloading_works(kernel: RealKernel) -> Non
         "import threading\nip = get_ipython()\n"
         "[t.name for t in threading.enumerate() if t.name.startswith('pctx')], hasattr(ip, '_pctx'), "
         "[k for k in ('line', 'cell') if 'pctx' in ip.magics_manager.magics[k]], "
-        "[t for t in ip.input_transformers_cleanup if 'pctx' in repr(t)]"
+        "[t for t in ip.input_transformers_cleanup if 'pctx' in repr(t)], "
+        "[h for h in ip.kernel.shell_handlers.values() if 'pctx' in repr(h)], "
+        "[c for cs in ip.events.callbacks.values() for c in cs if 'pctx' in repr(c)]"
     )
     for _ in range(2):
         assert kernel.run("%unload_ext pctx_jupyter").error is None
-        assert kernel.run(look).value == "([], False, [], [])"
+        assert kernel.run(look).value == "([], False, [], [], [], [])"
         assert not psutil.wait_procs(kernel.processes(), timeout=SOON)[1]
         assert kernel.run("%load_ext pctx_jupyter").error is None
         assert kernel.run("%reload_ext pctx_jupyter").error is None
