@@ -22,6 +22,8 @@ from .channel import Channel, Send
 from .execution import Execution
 from .registry import Registry
 from .result import CallEnded, CallStarted, Display, Emit, Event, Output
+from .serve_upstreams import METHODS as UPSTREAM_METHODS
+from .serve_upstreams import serve_upstreams
 from .settings import Settings
 from .tools import Asker, Call, Tool, described, detailed
 
@@ -130,6 +132,8 @@ class LocalTools:
                 if params is not None:
                     self._registry.share(self.session, wire.read(params, wire.Share, method).to)
                 return wire.Shared(self.session.sharing, self.session.name)
+        if method in UPSTREAM_METHODS:
+            return await serve_upstreams(self._registry.servers, method, params)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 
     def _register(self, asked: wire.RegisterTool) -> wire.Success:

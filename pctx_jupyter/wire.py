@@ -27,6 +27,13 @@ DIAGNOSTICS = "diagnostics"
 DECLARATIONS = "declarations"
 SHARE = "share"
 CALL_NOTE = "call_note"
+LIST_UPSTREAMS = "list_upstreams"
+ADD_UPSTREAM = "add_upstream"
+REMOVE_UPSTREAM = "remove_upstream"
+RECONNECT_UPSTREAM = "reconnect_upstream"
+APPROVE_UPSTREAM = "approve_upstream"
+SIGN_IN_UPSTREAM = "sign_in_upstream"
+REGISTER_MCP = "register_mcp"
 
 # server → client
 SESSION_CREATED = "session_created"
@@ -126,6 +133,41 @@ class CallNote(msgspec.Struct):
     execution_id: str
     call: int
     note: str
+
+
+class AddUpstream(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``add_upstream``, and the body of ``POST pctx/api/upstreams``.
+
+    `server` is an entry as in ``pctx.json``; with `persist` it is written there, else it lasts as long as the engine.
+    """
+
+    server: dict[str, Any]
+    persist: bool = True
+
+
+class NamedUpstream(msgspec.Struct):
+    """Parameters of ``remove_upstream``, ``reconnect_upstream`` and ``approve_upstream``."""
+
+    name: str
+
+
+class SignInUpstream(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``sign_in_upstream``.
+
+    Without `answer`, a sign-in begins, and the result says where a person does it. With it, it ends: `answer` is the
+    URL to which the browser was sent at last.
+    """
+
+    name: str
+    answer: str | None = None
+
+
+class RegisterMcp(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``register_mcp``: a server to call for as long as the engine runs."""
+
+    name: str
+    url: str
+    auth: dict[str, Any] | None = None
 
 
 class GetFunctionDetails(msgspec.Struct):

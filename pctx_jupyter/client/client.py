@@ -24,6 +24,7 @@ from .. import errors, wire
 from .. import jsonrpc as rpc
 from ..channel import Channel, Hear, Serve
 from ..settings import Settings
+from ..upstreams import Listed, SignIn, Upstream
 from . import socket
 from .failures import execution_error
 
@@ -224,6 +225,53 @@ class PctxClient:
             InvalidParams: Nothing is kept of such a name.
         """
         return (await self._ask(wire.FORGET, wire.Forget(list(names)), wire.Forgotten)).forgotten
+
+    # upstreams
+
+    async def list_upstreams(self) -> Listed:
+        """The MCP servers whose tools programs may call, and how they do."""
+        return await self._ask(wire.LIST_UPSTREAMS, None, Listed)
+
+    async def add_upstream(self, server: dict[str, rpc.Json], *, persist: bool = True) -> Upstream:
+        """Add an MCP server, and begin to connect to it.
+
+        Args:
+            server: As in ``pctx.json``: ``{name, url, auth?}`` or ``{name, command, args?, env?}``.
+            persist: Whether it is written to that file, or kept for as long as the engine runs.
+
+        Raises:
+            InvalidParams: It cannot be used; says why.
+            UpstreamExists: There is one of that name.
+        """
+        return await self._ask(wire.ADD_UPSTREAM, wire.AddUpstream(server, persist), Upstream)
+
+    async def register_mcp(self, name: str, url: str, auth: dict[str, rpc.Json] | None = None) -> None:
+        """Add an MCP server for as long as the engine runs; raises what `add_upstream` raises."""
+        await self._call(wire.REGISTER_MCP, wire.RegisterMcp(name, url, auth))
+
+    async def remove_upstream(self, name: str) -> None:
+        """Forget an MCP server; raises `UpstreamNotFound`."""
+        await self._call(wire.REMOVE_UPSTREAM, wire.NamedUpstream(name))
+
+    async def reconnect_upstream(self, name: str) -> Upstream:
+        """Connect to an MCP server anew; raises `UpstreamNotFound`."""
+        return await self._ask(wire.RECONNECT_UPSTREAM, wire.NamedUpstream(name), Upstream)
+
+    async def approve_upstream(self, name: str) -> Upstream:
+        """Take the tools of an MCP server as they are now; raises `UpstreamNotFound`."""
+        return await self._ask(wire.APPROVE_UPSTREAM, wire.NamedUpstream(name), Upstream)
+
+    async def sign_in_upstream(self, name: str) -> str:
+        """Begin to sign in to an MCP server; returns the URL where a person does it.
+
+        The browser is sent to a port on the engine's machine afterwards. Where it cannot reach that, the URL it was
+        sent to goes to `finish_sign_in`.
+        """
+        return (await self._ask(wire.SIGN_IN_UPSTREAM, wire.SignInUpstream(name), SignIn)).url
+
+    async def finish_sign_in(self, name: str, answer: str) -> Upstream:
+        """Finish a sign-in with the URL that the browser was sent to."""
+        return await self._ask(wire.SIGN_IN_UPSTREAM, wire.SignInUpstream(name, answer), Upstream)
 
     # for editors
 

@@ -59,6 +59,11 @@ HELP = {
         ("%pctx runs", "List the latest programs of others that called them."),
         ("%pctx insert N", "Make a cell of such a program."),
     ],
+    "MCP servers": [
+        ("%pctx mcp", "List the MCP servers whose tools programs may call."),
+        ("%pctx mcp add NAME URL|COMMAND …", "Add one; --bearer, --header, --env, --sse, --for-now."),
+        ("%pctx mcp remove NAME", "Forget one; also reconnect, approve (its changed tools) and sign-in."),
+    ],
     "Engine": [("%pctx status", "Where programs run, why there, and how that engine does.")],
 }
 """What ``%pctx help`` shows."""
@@ -84,6 +89,7 @@ class Commands:
             "share": self._share,
             "runs": self._runs,
             "insert": self._insert,
+            "mcp": self._mcp,
             "status": self._status,
             "help": self._help,
         }
@@ -184,6 +190,14 @@ class Commands:
         except TimeoutError:
             facts = {"Engine": f"still opening after {HOME_S:g} s"}
         return display.Shown(display.status(facts | {"Tools": len(tool.defined())}))
+
+    def _mcp(self, line: str) -> Shown | None:
+        from .upstreams import UpstreamCommands
+
+        try:
+            return UpstreamCommands(self._bridge).run(line)
+        except TimeoutError:
+            raise UsageError(f"Cannot ask: the engine has not answered within {HOME_S:g} s; try again") from None
 
     def _help(self, line: str) -> Shown:
         from . import display

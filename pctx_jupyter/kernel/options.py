@@ -83,6 +83,61 @@ def register_options(line: str) -> RegisterOptions:
     return RegisterOptions(tuple(given.functions), given.namespace, not given.no_share)
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamOptions:
+    """``%pctx mcp add wiki https://… --bearer '${env:WIKI}'``, or ``%pctx mcp add time mcp-server-time --flag``.
+
+    Args:
+        words: The URL alone, or the command with its arguments.
+        for_now: Whether it is kept only for as long as the engine runs.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    bearer: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    is_sse: bool = False
+    for_now: bool = False
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is reached over HTTP."""
+        return len(self.words) == 1 and "://" in self.words[0]
+
+
+UPSTREAM_USAGE = (
+    "%pctx mcp add [--bearer T] [--header NAME=VALUE] [--env NAME=VALUE] [--sse] [--for-now] NAME URL|COMMAND …"
+)
+"""What messages and help show."""
+
+
+def upstream_options(line: str) -> UpstreamOptions:
+    """Read the line after ``%pctx mcp add``; raises UsageError as `cell_options`."""
+    given = _parse(_upstream, line, UPSTREAM_USAGE)
+    made = UpstreamOptions(
+        given.name,
+        (given.first, *given.rest),
+        given.bearer,
+        tuple(given.headers),
+        tuple(given.env),
+        is_sse=given.sse,
+        for_now=given.for_now,
+    )
+    if not made.is_url and (made.bearer or made.headers or made.is_sse):
+        raise UsageError(f"--bearer, --header and --sse are for a URL\nUsage: {UPSTREAM_USAGE}")
+    if made.is_url and made.environment:
+        raise UsageError(f"--env is for a command\nUsage: {UPSTREAM_USAGE}")
+    return made
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise argparse.ArgumentTypeError("it must be NAME=VALUE")
+    return name, value
+
+
 def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Namespace:
     try:
         given: argparse.Namespace = parser.parse_args(shlex.split(line))
@@ -139,4 +194,15 @@ _register = _parser(
     (("functions",), {"nargs": "+"}),
     (("-n", "--namespace"), {}),
     (("--no-share",), {"action": "store_true"}),
+)
+_upstream = _parser(
+    "%pctx mcp add",
+    (("--bearer",), {}),
+    (("--header",), {"type": _pair, "action": "append", "default": [], "dest": "headers"}),
+    (("--env",), {"type": _pair, "action": "append", "default": []}),
+    (("--sse",), {"action": "store_true"}),
+    (("--for-now",), {"action": "store_true"}),
+    (("name",), {}),
+    (("first",), {}),
+    (("rest",), {"nargs": argparse.REMAINDER}),
 )

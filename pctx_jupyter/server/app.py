@@ -21,6 +21,7 @@ from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
 from .state import ClientConfigList, ExecutionList, ExecutionStop, ExecutionTrace, Kernel, KernelList, KernelSharing
+from .upstreams import OneUpstream, SignInCallback, UpstreamApprove, UpstreamList, UpstreamReconnect, UpstreamSignIn
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -81,6 +82,12 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/executions/(?P<id>[^/]+)", ExecutionTrace),
                 (r"/pctx/api/executions/(?P<id>[^/]+)/stop", ExecutionStop),
                 (r"/pctx/api/client-config", ClientConfigList),
+                (r"/pctx/api/upstreams", UpstreamList),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)", OneUpstream),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)/reconnect", UpstreamReconnect),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)/approve", UpstreamApprove),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)/sign-in", UpstreamSignIn),
+                (r"/pctx/oauth/callback", SignInCallback),
                 (r"/pctx/api/changes", ChangesSocket),
             ]
         )

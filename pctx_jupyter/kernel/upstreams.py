@@ -1,0 +1,118 @@
+"""``%pctx mcp``: the MCP servers whose tools programs may call, as a notebook's author manages them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from IPython.core.error import UsageError
+
+from .. import upstreams
+from ..jsonrpc import Json
+from . import options
+from .bridge import Bridge
+
+if TYPE_CHECKING:
+    from ..client.client import PctxClient
+    from .display import Shown
+
+ANSWER_S = 60.0
+"""Seconds the engine may take: a sign-in asks the server first."""
+
+USAGE = "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | sign-in NAME [URL]]"
+
+T = TypeVar("T")
+
+
+class UpstreamCommands:
+    """The commands after ``%pctx mcp``.
+
+    Args:
+        bridge: The way to the engine.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def run(self, line: str) -> Shown | None:
+        """Run one; an empty line lists the servers. Raises UsageError."""
+        name, _, rest = line.strip().partition(" ")
+        if name in ("", "list"):
+            return self._list()
+        print(self._done(name, rest.strip()))  # noqa: T201  # a magic's output
+        return None
+
+    def _done(self, name: str, rest: str) -> str:
+        """Do what a command says, and tell what came of it."""
+        match name:
+            case "add":
+                return self._add(rest)
+            case "remove" if rest:
+                self._do(lambda client: client.remove_upstream(rest))
+                return f"Removed {rest}"
+            case "reconnect" if rest:
+                return _line(self._do(lambda client: client.reconnect_upstream(rest)))
+            case "approve" if rest:
+                return _line(self._do(lambda client: client.approve_upstream(rest)))
+            case "sign-in" if rest:
+                return self._sign_in(rest)
+        raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")
+
+    def _do(self, work: Callable[[PctxClient], Coroutine[Any, Any, T]]) -> T:
+        return self._bridge.do(lambda home: work(home.client), ANSWER_S)
+
+    def _list(self) -> Shown:
+        from . import display
+
+        listed: upstreams.Listed = self._do(lambda client: client.list_upstreams())
+        facts: dict[str, object] = {one.name: _told(one) for one in listed.upstreams}
+        for number, problem in enumerate(listed.problems):
+            facts["Problem" + " " * number] = problem
+        nothing = {"MCP servers": "none; %pctx mcp add NAME URL|COMMAND … adds one"}
+        return display.Shown(display.status(facts or nothing))
+
+    def _add(self, line: str) -> str:
+        given = options.upstream_options(line)
+        server: dict[str, Json] = {"name": given.name}
+        if given.is_url:
+            server["url"] = given.words[0]
+            if given.is_sse:
+                server["type"] = "sse"
+            if given.bearer is not None:
+                server["auth"] = {"type": "bearer", "token": given.bearer}
+            if given.headers:
+                server["headers"] = dict(given.headers)
+        else:
+            server |= {"command": given.words[0], "args": list(given.words[1:])}
+            if given.environment:
+                server["env"] = dict(given.environment)
+        return _line(self._do(lambda client: client.add_upstream(server, persist=not given.for_now)))
+
+    def _sign_in(self, line: str) -> str:
+        name, _, answer = line.rpartition(" ")
+        if name and answer.startswith(("http://", "https://")):
+            return _line(self._do(lambda client: client.finish_sign_in(name.strip(), answer)))
+        url = self._do(lambda client: client.sign_in_upstream(line))
+        return (
+            f"Sign in here: {url}\n"
+            "If the page you are sent to at last cannot be opened, copy its address:\n"
+            f"    %pctx mcp sign-in {line} ADDRESS"
+        )
+
+
+def _line(one: upstreams.Upstream) -> str:
+    return f"{one.name} ({one.where}): {_told(one)}"
+
+
+def _told(one: upstreams.Upstream) -> str:
+    """How a server does, in a line."""
+    parts = [one.state, f"{one.tools} tools as {one.namespace}" if one.tools else "", one.error or ""]
+    if one.changed:
+        names = ", ".join(f"{tool.name} ({', '.join(tool.what)})" for tool in one.changed)
+        what = "withheld until approved" if one.withheld else "flagged"
+        parts.append(f"changed since they were approved, {what}: {names}")
+    if one.new:
+        parts.append(f"new since then: {', '.join(one.new)}")
+    if one.state == "needs sign-in":
+        parts.append(f"%pctx mcp sign-in {one.name}")
+    return "; ".join(part for part in [*parts, *one.problems] if part)

@@ -1,0 +1,142 @@
+"""The MCP servers that programs may call, over plain HTTP; ``openapi.yaml`` says the rest.
+
+Whoever may execute may also add servers: a command here can do no more than a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+import msgspec
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+from .. import errors, wire
+from ..upstreams import Upstreams
+from .base import PctxHandler
+
+CALLBACK = "pctx/oauth/callback"
+"""Where a browser comes back to after a sign-in."""
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """Body of ``sign-in``; with `answer`, the URL that the browser was sent to, it ends what began without."""
+
+    answer: str | None = None
+
+
+class _Upstreams(PctxHandler):
+    """What all of these need."""
+
+    async def upstreams(self) -> Upstreams:
+        """Those of this server's engine."""
+        found = (await self.open_engine()).upstreams
+        if found is None:
+            raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "Cannot serve: the server is stopping")
+        return found
+
+    async def answer(self, work: Awaitable[object], status: int = HTTPStatus.OK) -> None:
+        """Finish with what comes of the work, or with its error."""
+        try:
+            found = await work
+        except errors.PctxError as error:
+            self.refuse(error)
+            return
+        self.set_status(status)
+        self.send(found)
+
+
+class UpstreamList(_Upstreams):
+    """``pctx/api/upstreams``."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """List them."""
+        await self.demand("read")
+        self.send((await self.upstreams()).listed())
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Add one."""
+        await self.demand("execute")
+        if (asked := self.read_body(wire.AddUpstream)) is not None:
+            work = (await self.upstreams()).add(asked.server, persist=asked.persist)
+            await self.answer(work, HTTPStatus.CREATED)
+
+
+class OneUpstream(_Upstreams):
+    """``pctx/api/upstreams/{name}``."""
+
+    @web.authenticated
+    async def delete(self, name: str) -> None:
+        """Forget it."""
+        await self.demand("execute")
+        await self.answer(self._remove(name))
+
+    async def _remove(self, name: str) -> wire.Success:
+        await (await self.upstreams()).remove(name)
+        return wire.Success()
+
+
+class UpstreamReconnect(_Upstreams):
+    """``POST pctx/api/upstreams/{name}/reconnect``."""
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        await self.demand("execute")
+        await self.answer(self._reconnect(name))
+
+    async def _reconnect(self, name: str) -> object:
+        return (await self.upstreams()).reconnect(name)
+
+
+class UpstreamApprove(_Upstreams):
+    """``POST pctx/api/upstreams/{name}/approve``."""
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        await self.demand("execute")
+        await self.answer(self._approve(name))
+
+    async def _approve(self, name: str) -> object:
+        return (await self.upstreams()).approve(name)
+
+
+class UpstreamSignIn(_Upstreams):
+    """``POST pctx/api/upstreams/{name}/sign-in``."""
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        await self.demand("execute")
+        given = self.read_body(Answer) if self.request.body else Answer()
+        if given is None:
+            return
+        upstreams = await self.upstreams()
+        if given.answer is not None:
+            await self.answer(upstreams.finish_sign_in(given.answer))
+            return
+        back = url_path_join(self.base_url, CALLBACK)
+        await self.answer(upstreams.sign_in(name, f"{self.request.protocol}://{self.request.host}{back}"))
+
+
+class SignInCallback(_Upstreams):
+    """``GET pctx/oauth/callback``: where another site sends the browser of somebody who has signed in there."""
+
+    def _is_origin_trusted(self) -> bool:
+        """Any page may lead here: what it brings counts only with the state of a sign-in that was begun here."""
+        return True
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Take what it brings, and say so to a person."""
+        await self.demand("execute")
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        try:
+            view = await (await self.upstreams()).finish_sign_in(self.request.full_url())
+        except errors.PctxError as error:
+            self.set_status(error.status)
+            self.finish(f"{error.message}\n")
+            return
+        outcome = view.error or f"{view.tools} tools"
+        self.finish(f"Signed in to {view.name}: {outcome}. You can close this page.\n")

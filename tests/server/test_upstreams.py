@@ -1,0 +1,169 @@
+"""MCP servers over HTTP and over a client's connection. A real server in this process; real processes as upstreams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_server.auth import Authorizer
+from tornado.httpclient import HTTPClientError
+
+from pctx_jupyter import errors
+from pctx_jupyter.client import PctxClient
+from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.running import RunningEngine
+from tests.mcp.conftest import peer
+
+from .wires import Wire
+
+Connect = Callable[..., AbstractAsyncContextManager[Wire]]
+OpenClient = Callable[..., AbstractAsyncContextManager[PctxClient]]
+
+
+class Whim(Authorizer):
+    """Allows what it is told to."""
+
+    denied: set[str] = set()  # noqa: RUF012  # shared with the test on purpose
+
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        return action not in self.denied
+
+
+@pytest.fixture
+def jp_server_config(jp_server_config: Any) -> Any:
+    Whim.denied = set()
+    return {**jp_server_config, "ServerApp": {**jp_server_config["ServerApp"], "authorizer_class": Whim}}
+
+
+@pytest.fixture
+def ask(jp_fetch: Any) -> Callable[..., Any]:
+    """Asks ``pctx/api/upstreams…``; returns status and body."""
+
+    async def ask(method: str, *path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        content = None if method in ("GET", "DELETE") else json.dumps(body or {})
+        try:
+            answer = await jp_fetch("pctx", "api", "upstreams", *path, method=method, body=content, headers=headers)
+        except HTTPClientError as error:
+            assert error.response is not None
+            return error.code, json.loads(error.response.body)
+        return answer.code, json.loads(answer.body)
+
+    return ask
+
+
+async def ready(running: RunningEngine, name: str) -> None:
+    upstreams = (await running.get()).upstreams
+    assert upstreams is not None
+    await upstreams.settle(name)
+
+
+async def test_a_server_is_added_called_listed_and_removed(
+    ask: Callable[..., Any], client: OpenClient, running: RunningEngine, jp_config_dir: Path
+) -> None:
+    assert await ask("GET") == (200, {"upstreams": [], "problems": []})
+    code, added = await ask("POST", body={"server": peer(name="my peer")})
+    assert (code, added["namespace"], added["state"]) == (201, "MyPeer", "connecting")
+    file = jp_config_dir / "pctx.json"
+    assert json.loads(file.read_text())["servers"] == [peer(name="my peer")]
+    assert file.stat().st_mode & 0o777 == 0o600
+    async with client() as it:
+        assert (await it.execute_code('await MyPeer.echo({ text: "hi" })'))["value"] == "hi"
+        assert "MyPeer.echo" in [one["name"] for one in await it.list_functions()]
+        with pytest.raises(errors.ExecutionFailed, match="out of paper"):
+            await it.execute_code('await MyPeer.fail({ text: "out of paper" })')
+        caught = await it.execute_code("await MyPeer.fail({}).catch(String)")
+        assert caught["value"] == "ToolError: the tool failed, and says no more"
+    _, listed = await ask("GET")
+    (view,) = listed["upstreams"]
+    assert (view["state"], view["tools"], view["server"]) == ("ready", 12, "peer 1")
+    assert (await ask("POST", "my%20peer", "reconnect"))[0] == 200
+    assert (await ask("POST", "my%20peer", "approve"))[0] == 200
+    assert await ask("DELETE", "my%20peer") == (200, {"success": True})
+    assert json.loads(file.read_text())["servers"] == [] and (await ask("GET"))[1]["upstreams"] == []
+
+
+async def test_what_cannot_be_done_says_why(ask: Callable[..., Any]) -> None:
+    assert (await ask("POST", body={"server": {"name": "a", "url": "ftp://x"}}))[1]["message"].startswith(
+        "Cannot add this server: url is invalid"
+    )
+    assert (await ask("POST", body={}))[0] == 400
+    assert (await ask("POST", body={"server": peer(name="a"), "persist": False}))[0] == 201
+    code, said = await ask("POST", body={"server": {"name": "A", "url": "http://127.0.0.1:9"}})
+    assert code == 409 and "there is a already, with the namespace A" in said["message"]
+    for method, path in [
+        ("DELETE", ["b"]),
+        ("POST", ["b", "reconnect"]),
+        ("POST", ["b", "approve"]),
+        ("POST", ["b", "sign-in"]),
+    ]:
+        code, said = await ask(method, *path)
+        assert code == 404 and said["message"] == "Cannot find an MCP server named 'b'; there are: a"
+    code, said = await ask("POST", "a", "sign-in")
+    assert code == 400 and "its configuration brings what it needs" in said["message"]
+
+
+async def test_only_those_who_may_execute_change_anything(
+    ask: Callable[..., Any], running: RunningEngine, jp_config_dir: Path
+) -> None:
+    await running.get()
+    Whim.denied = {"execute"}
+    for method, path in [
+        ("POST", []),
+        ("DELETE", ["a"]),
+        *(("POST", ["a", act]) for act in ("reconnect", "approve", "sign-in")),
+    ]:
+        assert (await ask(method, *path, body={"server": peer()}))[0] == 403
+    assert (await ask("GET"))[0] == 200
+    assert not (jp_config_dir / "pctx.json").exists()
+    Whim.denied = {"read"}
+    assert (await ask("GET"))[0] == 403
+
+
+async def test_a_kernel_may_add_a_server_for_everybody(
+    wire: Connect, kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch, running: RunningEngine
+) -> None:
+    monkeypatch.setattr(kernels, "owner", lambda token: "k1" if token == "secret" else None)
+    async with wire(**{TOKEN_HEADER: "secret", "Authorization": ""}) as it:
+        added = await it.ask("add_upstream", {"server": peer(), "persist": False})
+        assert added["result"]["name"] == "good" and added["result"]["source"] is None
+        await ready(running, "good")
+        listed = (await it.ask("list_upstreams"))["result"]
+        assert [(one["name"], one["state"]) for one in listed["upstreams"]] == [("good", "ready")]
+        assert (await it.ask("remove_upstream", {"name": "good"}))["result"] == {"success": True}
+        assert (await it.ask("remove_upstream", {"name": "good"}))["error"]["code"] == -32010
+
+
+async def test_the_originals_method_adds_a_server_for_as_long_as_the_engine_runs(wire: Connect) -> None:
+    async with wire() as it:
+        assert (await it.ask("register_mcp", {"name": "a", "url": "http://127.0.0.1:9/mcp"}))["result"] == {
+            "success": True
+        }
+        again = (await it.ask("register_mcp", {"name": "a", "url": "http://127.0.0.1:9/mcp"}))["error"]
+        assert again["code"] == -32009 and "there is a already" in again["message"]
+        wrong = (await it.ask("register_mcp", {"name": "b", "url": "nowhere"}))["error"]
+        assert wrong["code"] == -32602 and "url is invalid" in wrong["message"]
+        auth = {"type": "bearer", "token": "s3cr3t-canary"}
+        assert "result" in await it.ask("register_mcp", {"name": "c", "url": "http://127.0.0.1:9/mcp", "auth": auth})
+        assert "canary" not in json.dumps(await it.ask("list_upstreams"))
+
+
+async def test_the_file_in_the_root_folder_counts_first(
+    jp_root_dir: Path, ask: Callable[..., Any], running: RunningEngine
+) -> None:
+    (jp_root_dir / "pctx.json").write_text(json.dumps({"servers": [peer(name="a")]}))
+    await ready(running, "a")
+    _, listed = await ask("GET")
+    assert [one["name"] for one in listed["upstreams"]] == ["a"]
+    status = (await running.get()).status()
+    assert status["upstreams"] == {"a": "ready", "trouble": None}
+
+
+async def test_nobody_without_a_sign_in_under_way_comes_back_from_one(jp_fetch: Any) -> None:
+    with pytest.raises(HTTPClientError, match="400"):
+        await jp_fetch("pctx", "oauth", "callback", params={"code": "c", "state": "s"})
+    with pytest.raises(HTTPClientError, match="403"):
+        await jp_fetch("pctx", "oauth", "callback", params={"code": "c", "state": "s"}, headers={"Authorization": ""})
