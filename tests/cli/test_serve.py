@@ -56,4 +56,4 @@ def test_it_does_not_guess_where_it_shall_serve(pctx: Pctx) -> None:
     assert pctx("mcp", "serve", "--embedded", "--port", "1").returncode == 2
     done = pctx("mcp")
     assert done.returncode == 2 and "serve" in done.stdout
-    assert "there are serve" in pctx("mcp", "sevre").stderr
+    assert "there are init, add" in pctx("mcp", "sevre").stderr
