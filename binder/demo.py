@@ -1,8 +1,9 @@
 """Run a notebook of this folder in a kernel of a real Jupyter server and print every cell with its output.
 
-``python binder/demo.py [NOTEBOOK]``, the tour if none is named. Starts a server with the extension on a free port, opens
-the notebook in it as a browser would (a session of its own, messages over the kernel's WebSocket), prints what each cell
-says, stops the server, and tells how to open it in JupyterLab. Exits with 1 when a cell fails that the notebook does not expect to fail (the tag ``raises-exception``).
+``python binder/demo.py [NOTEBOOK]``, the tour if none is named. Starts a server with the extension on a free port,
+opens the notebook in it as a browser would (a session of its own, messages over the kernel's WebSocket), prints what
+each cell says, stops the server, and tells how to open it in JupyterLab. Exits with 1 when a cell fails that the
+notebook does not expect to fail (the tag ``raises-exception``).
 """
 
 from __future__ import annotations

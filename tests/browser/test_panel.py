@@ -162,12 +162,12 @@ for number in range(5000):
 
 
 def test_hostile_texts_are_only_text(page: Page, lab: FrontEnd) -> None:
-    hostile = '''
+    hostile = """
 @tool(name="evil")
 def evil() -> str:
     "<img src=x onerror=alert(1)> \\u202etxt.exe \\x1b[31mred"
     raise ValueError("<script>alert(2)</script>" + "x" * 10_000_000)
-'''.strip()
+""".strip()
     code = "%%pctx\n/* <img src=x onerror=alert(3)> \u202e */ await Notebook.evil()"
     dialogs: list[str] = []
 

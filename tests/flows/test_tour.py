@@ -1,4 +1,4 @@
-"""The notebooks, as `make demo` runs the tour: every cell, in a kernel of a real Jupyter server with folders of its own."""
+"""The notebooks, as `make demo` runs the tour: every cell, in a kernel of a real server with folders of its own."""
 
 from __future__ import annotations
 

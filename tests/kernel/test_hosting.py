@@ -79,7 +79,7 @@ async def call(
 
 async def test_a_call_that_has_begun_and_does_not_end_is_answered_at_its_limit(load: tools.PythonTool) -> None:
     stuck = Host(lambda call: call.began())
-    with pytest.raises(errors.ToolTimeout, match="timed out after 0.01 s"):
+    with pytest.raises(errors.ToolTimeout, match=r"timed out after 0\.01 s"):
         await call(stuck, load)
     assert len(stuck.withdrawn) == 1
 
