@@ -43,7 +43,7 @@ def test_the_typescript_client_lists_calls_and_hears_progress(server: ServerProc
     done = run(str(node.FOLDER / "call.mjs"), f"{server.url}mcp", server.token, "execute", json.dumps({"code": code}))
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
-    assert "execute" in said["names"] and said["progress"][0] == "working"
+    assert "execute" in said["names"] and "working" in said["progress"]
     assert said["result"]["content"] == [{"type": "text", "text": 'console:\nworking\nresult:\n{"a":[1,2]}'}]
 
 
