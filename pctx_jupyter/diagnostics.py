@@ -83,6 +83,16 @@ def failure(thrown: Thrown, program: Program) -> Failure:
     )
 
 
+def line_of_call(stack: str, program: Program) -> int | None:
+    """The line of what the user wrote that makes a call; 1-based, None when unknown.
+
+    Args:
+        stack: As its sandbox tells it; a program may make it tell anything.
+    """
+    match = _PLACE.search(stack)
+    return program.position(int(match[1]), int(match[2]))[0] if match else None
+
+
 def _at_end(message: str) -> tuple[int, int, int] | None:
     """Find the place at the end of a message: where that part begins, line and column as Deno counts there."""
     match = re.search(r"(?:\n    at | at )program\.ts:(\d{1,9}):(\d{1,9})$", message)

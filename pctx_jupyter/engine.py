@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from . import __version__
+from msgspec import Raw
+
+from . import __version__, errors
 from . import jsonrpc as rpc
+from .approvals import Answer
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .execution import Execution, StoppedByHand
 from .local_tools import Guard, LocalTools, admit
@@ -53,6 +56,7 @@ class Engine:
             editor=checker,
             now=time.time,
             stoppable=stoppable,
+            waits=LoopWaits(),
         )
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None
@@ -164,6 +168,43 @@ def usual_places(root: str) -> Places:
 
     files = tuple(os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
     return Places(upstreams=files, data=os.path.join(jupyter_data_dir(), "pctx"))  # noqa: PTH118
+
+
+class LoopWaiting:
+    """One wait for an answer; an `approvals.Waiting`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def answer(self, answer: Answer) -> None:
+        if not self._answered.done():
+            self._answered.set_result(answer)
+
+    async def wait(self) -> Answer | None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._answered
+        except TimeoutError:
+            return None
+
+
+class LoopWaits:
+    """How calls wait; an `approvals.Waits`."""
+
+    def begin(self, seconds: float) -> LoopWaiting:
+        return LoopWaiting(seconds)
+
+    async def within(self, seconds: float, work: Awaitable[Raw]) -> Raw:
+        timeout = asyncio.timeout(seconds)
+        try:
+            async with timeout:
+                return await work
+        except TimeoutError as error:
+            # One of the tool's own is no time limit of ours.
+            if timeout.expired():
+                raise
+            raise errors.ToolFailed(str(error), name="TimeoutError") from None
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from msgspec import Raw
 
+from .approvals import Then
 from .kept import Prelude
 from .program import Program
 from .result import Emit, Event, Failure, Kept, Output
@@ -18,6 +20,30 @@ from .settings import Limits
 from .tools import AskedBy
 from .trace import Recorder, State
 from .wire import Thrown
+
+
+class Hold:
+    """Stops the wall clock of a program while somebody is asked about it: ``with hold: …``, by several at a time.
+
+    Attributes:
+        changed: Hears whether it is held, whenever that changes; whoever runs the program listens.
+    """
+
+    __slots__ = ("_holders", "changed")
+
+    def __init__(self) -> None:
+        self._holders = 0
+        self.changed: Callable[[bool], None] = lambda is_held: None
+
+    def __enter__(self) -> None:
+        self._holders += 1
+        if self._holders == 1:
+            self.changed(True)
+
+    def __exit__(self, *raised: object) -> None:
+        self._holders -= 1
+        if self._holders == 0:
+            self.changed(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +58,8 @@ class Job:
         limits: What it may use.
         prelude: What earlier programs left for it.
         patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
+        hold: Stops `Limits.timeout_s` for a while.
+        places: Whether each call is to be served with the place of the program that makes it.
     """
 
     execution_id: str
@@ -41,10 +69,22 @@ class Job:
     limits: Limits
     prelude: tuple[Prelude, ...] = ()
     patient: frozenset[str] = frozenset()
+    hold: Hold = field(default_factory=Hold)
+    places: bool = False
 
 
-ServeCall = Callable[[str, Raw | None], Awaitable[Raw]]
-"""Serves a sandbox's call of the tool with this path; cancelled when the call's time is up or the program is gone."""
+class ServeCall(Protocol):
+    """Serves a sandbox's call of a tool; cancelled when the call's time is up or the program is gone."""
+
+    def __call__(self, path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
+        """Serve it.
+
+        Args:
+            path: The tool's.
+            arguments: JSON.
+            stack: Where the program calls it from, as its sandbox says; "" unless `Job.places` asks for it.
+        """
+
 
 Run = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
 """Runs one program and returns its value.
@@ -93,6 +133,8 @@ class Execution:
     Args:
         key: Names it among the executions of all sessions; tells nothing of its session.
         stop: Ends it, while that can be done.
+        guarded: Paths of the tools whose calls are not simply let pass, and what is to become of them.
+        is_unattended: Whether nobody has answered a question of it: then nobody is asked again.
     """
 
     id: str
@@ -104,6 +146,9 @@ class Execution:
     emit: Emit
     started_at: float
     recorder: Recorder
+    guarded: Mapping[str, Then] = field(default_factory=dict)
+    hold: Hold = field(default_factory=Hold)
+    is_unattended: bool = False
     stop: Stop | None = None
     calls: int = 0
     left: Kept | None = None

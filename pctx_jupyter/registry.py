@@ -13,16 +13,15 @@ from itertools import count
 from msgspec import Raw
 
 from . import errors, names
+from .approvals import Waits
 from .check import Check
 from .editor import Editor
 from .execution import Execution, Run, Stoppable, unstoppable
 from .scope import Layer
-from .session import Clock, Journal, Session, Sharing
+from .session import Clock, Session, Sharing, journal_of
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog
-from .trace import History
 from .upstreams import Upstreams
-from .watch import Watchers
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +40,12 @@ class Registry:
         on_close: Hears of each session that is closed, once.
         now: Seconds since 1970.
         stoppable: Lets others stop the sessions' programs.
+        waits: How a call waits for somebody's consent; None: nobody can be asked.
 
     Attributes:
         history: The latest executions of all sessions.
         watchers: Those who are told of changes.
+        approvals: The calls that wait for somebody's consent.
         upstreams: The tools of all upstream servers, each server a namespace.
         servers: Those servers; None where there can be none.
     """
@@ -59,6 +60,7 @@ class Registry:
         editor: Editor | None = None,
         now: Clock = lambda: 0.0,
         stoppable: Stoppable = unstoppable,
+        waits: Waits | None = None,
     ) -> None:
         self._stoppable = stoppable
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
@@ -68,10 +70,10 @@ class Registry:
         self._wanted: dict[str, str] = {}  # what those names were made of
         self._sharing: dict[str, Sharing] = {}  # likewise
         self._agents: Session | None = None
-        self.history = History(settings.history)
-        self.watchers = Watchers()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
-        self._journal = Journal(self.history, now, self.watchers)
+        self._journal = journal_of(settings, clock, now, waits)
+        self.history, self.watchers = self._journal.history, self._journal.watchers
+        self.approvals = self._journal.approvals
         self.servers: Upstreams | None = None
         self._upstream_layer = Layer(self.upstreams)
 
@@ -122,6 +124,7 @@ class Registry:
             known = next(name for name in _numbered(base) if name not in taken)
         if known == self._names.get(kernel_id):
             return known
+        self.approvals.forget(self._names.get(kernel_id), None)  # they were granted under that name
         self._names[kernel_id], self._wanted[kernel_id] = known, base
         for session in self:
             if session.kernel_id == kernel_id:
@@ -179,6 +182,7 @@ class Registry:
         """Forget a session and its tools; does nothing the second time."""
         if self._sessions.pop(session.id, None) is not None:
             self._on_close(session)
+            self.approvals.forget(session.name, session.kernel_id or session.id)
             self.watchers.tell("sessions")
             log.info("session %s = closed", session.id[:8])
 
@@ -221,7 +225,8 @@ class Registry:
                 if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
                     continue
                 if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
-                    yield Layer(owner.shared.under(owner.name, owner.serve_others, is_own=False))
+                    shared = owner.shared.under(owner.name, owner.serve_others, is_own=False)
+                    yield Layer(shared, is_foreign=True)
         yield self._upstream_layer
 
 

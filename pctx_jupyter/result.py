@@ -55,6 +55,19 @@ class CallNoted(msgspec.Struct, frozen=True):
     note: str
 
 
+class CallDecided(msgspec.Struct, frozen=True):
+    """Somebody, or the policy, decided about a call that was not simply let pass (`approvals.Decision`).
+
+    `arguments` is the beginning of those it now has, where somebody has changed them.
+    """
+
+    call: int
+    tool: str
+    at_s: float
+    decision: str
+    arguments: str | None = None
+
+
 class TypesChecked(msgspec.Struct, frozen=True):
     """A program's types were checked, before it ran; `message` says what is wrong, or why nobody knows."""
 
@@ -89,7 +102,7 @@ class Kept:
     refused: Mapping[str, str]
 
 
-Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | TypesChecked | Kept
+Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | CallDecided | TypesChecked | Kept
 
 Emit = Callable[[Event], None]
 """Hears one event of an execution; never waits."""

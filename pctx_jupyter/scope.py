@@ -22,10 +22,12 @@ class Layer:
     Args:
         catalog: Its tools.
         is_listed: Whether lists and declarations show them. A second name for what is shown already is not.
+        is_foreign: Whether they are another notebook's.
     """
 
     catalog: Catalog
     is_listed: bool = True
+    is_foreign: bool = False
 
 
 class Scope:
@@ -43,12 +45,26 @@ class Scope:
         self._paths: dict[str, str] = {}
         self._listed: list[Tool] = []
         self._patient: frozenset[str] = frozenset()
+        self._foreign: frozenset[str] = frozenset()
+        self._revision = 0
 
     @property
     def patient(self) -> frozenset[str]:
         """Paths of the tools whose servers count the time of a call themselves (`Offer.is_patient`)."""
         self._look()
         return self._patient
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of what is in it; never the same for two different ones."""
+        self._look()
+        return self._revision
+
+    @property
+    def foreign(self) -> frozenset[str]:
+        """Paths of the tools that are other notebooks'."""
+        self._look()
+        return self._foreign
 
     @property
     def version(self) -> Hashable:
@@ -109,13 +125,18 @@ class Scope:
         # The layers are kept, so that no other catalog gets the id() of one that is compared.
         self._known, self._version = layers, version
         self._offers, self._paths, self._listed = {}, {}, []
+        foreign: list[str] = []
         for layer in layers:
             for offer in layer.catalog.offers():
                 if self._offers.setdefault(offer.tool.path, offer) is offer:
+                    if layer.is_foreign:
+                        foreign.append(offer.tool.path)
                     self._paths.setdefault(offer.tool.registered_path, offer.tool.path)
                     if layer.is_listed:
                         self._listed.append(offer.tool)
         self._patient = frozenset(path for path, offer in self._offers.items() if offer.is_patient)
+        self._foreign = frozenset(foreign)
+        self._revision += 1
 
 
 class Shared:

@@ -15,9 +15,11 @@ from typing import Literal
 
 from msgspec import Raw
 
+from . import approvals as consent
 from . import check as checks
 from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
+from .approvals import Approvals, Decision, NobodyWaits, Policy, Question, Then, Waits
 from .channel import aside
 from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
@@ -27,15 +29,14 @@ from .execution import (
     ProgramStopped,
     ProgramThrew,
     Run,
-    ServeCall,
     Stoppable,
     StoppedByHand,
     unstoppable,
 )
 from .jsonrpc import NULL
 from .kept import Survey
-from .program import prepare
-from .result import CallEnded, CallNoted, CallStarted, Emit, Failure, Kept, Result, TypesChecked
+from .program import Program, prepare
+from .result import CallDecided, CallEnded, CallNoted, CallStarted, Emit, Failure, Kept, Result, TypesChecked
 from .scope import Layer, Scope, Shared
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog, Serve, Tool, globals_of
@@ -65,6 +66,14 @@ class Journal:
     history: History
     now: Clock
     watchers: Watchers
+    approvals: Approvals
+
+
+def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0, waits: Waits | None = None) -> Journal:
+    """A new one, with questions that `waits` waits for; None: nobody is asked."""
+    watchers = Watchers()
+    asking = Approvals(settings.approval_s, waits or NobodyWaits(), clock, lambda: watchers.tell("approvals"))
+    return Journal(History(settings.history), now, watchers, asking)
 
 
 class Session:
@@ -123,9 +132,11 @@ class Session:
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._stoppable = stoppable
-        self._journal = journal or Journal(History(settings.history), lambda: 0.0, Watchers())
+        self._journal = journal or journal_of(settings, clock)
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
+        self._policy = Policy(settings.policy)
+        self._guarded: tuple[int, dict[str, Then]] = -1, {}
 
     @property
     def version(self) -> str:
@@ -214,8 +225,21 @@ class Session:
             program = program.keeping(survey.constants)
         execution = self._begin(code, timeout_s, offered, execution_id, emit)
         prelude = self.kept.preludes()
+        guarded = execution.guarded = self._look_up_policy()
         patient = self.scope.patient
-        job = Job(execution.id, program, namespaces, inputs, execution.limits, prelude, patient)
+        if guarded:
+            patient |= guarded.keys()  # a person may take longer than a call
+        job = Job(
+            execution.id,
+            program,
+            namespaces,
+            inputs,
+            execution.limits,
+            prelude,
+            patient,
+            execution.hold,
+            places="ask" in guarded.values(),
+        )
         self.executions[execution.id] = execution
         state: State = "stopped"
         value: Raw | None = None
@@ -224,7 +248,10 @@ class Session:
             began(execution)
             with self._stoppable(execution):
                 checked = await self._check_types(execution, offered, inputs, typecheck, survey)
-                serve: ServeCall = lambda path, arguments: self._call(execution, path, arguments)  # noqa: E731
+
+                def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
+                    return self._call(execution, program, path, arguments, stack)
+
                 value = await self._run(job, serve, execution.hear)
             state = "ok"
         except ProgramThrew as error:
@@ -383,7 +410,21 @@ class Session:
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")
 
-    async def _call(self, execution: Execution, path: str, arguments: Raw | None) -> Raw:
+    def _look_up_policy(self) -> dict[str, Then]:
+        """What is to become of calls that are not simply let pass, by tool; quick when nothing has changed."""
+        if self._guarded[0] != self.scope.revision:
+            guarded: dict[str, Then] = {}
+            for by in ("cell", "notebook") if self.asked_by == "cell" else (self.asked_by,):
+                tools = [tool for tool in self.scope if self._asked_by(tool.path) == by]
+                guarded |= self._policy.guarded(by, tools)
+            self._guarded = self.scope.revision, guarded
+        return self._guarded[1]
+
+    def _asked_by(self, path: str) -> AskedBy:
+        """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
+        return "notebook" if self.asked_by == "cell" and path in self.scope.foreign else self.asked_by
+
+    async def _call(self, execution: Execution, program: Program, path: str, arguments: Raw | None, stack: str) -> Raw:
         """Serve one tool call of one execution: only a tool offered to it, looked up anew each time."""
         if path not in execution.offered:
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
@@ -400,7 +441,15 @@ class Session:
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
-            result = await offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
+            then = execution.guarded.get(path)
+            if then is not None:
+                line = diagnostics.line_of_call(stack, program)
+                arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
+            work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
+            if then is None or offer.is_patient:
+                result = await work
+            else:
+                result = await self._in_time(work, path, execution.call_s)
             failed = None
             return result
         except errors.PctxError as error:
@@ -409,3 +458,55 @@ class Session:
         finally:
             size = 0 if result is None else memoryview(result).nbytes
             execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+
+    async def _consent(
+        self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int
+    ) -> Raw | None:
+        """Ask for somebody's consent to a call; returns its arguments, which he may have changed.
+
+        Raises:
+            ToolFailed: It is denied.
+        """
+        path, of = tool.path, "agent" if self.asked_by == "agent" else self.kernel_id or self.id
+
+        def decided(decision: Decision, edited: Raw | None = None) -> None:
+            at_s = self._clock() - execution.started_at
+            execution.hear(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
+
+        if then == "deny":
+            decided("forbidden")
+            raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
+        if execution.is_unattended:
+            decided("unanswered")
+            raise consent.refusal(path, "it needs a person's consent, and nobody answered this program before")
+        size = 0 if arguments is None else memoryview(arguments).nbytes
+        question = Question(
+            id="",
+            tool=path,
+            description=tool.description[: consent.MOST_DESCRIPTION],
+            asked_by=self._asked_by(path),
+            notebook=self.name,
+            execution=execution.key,
+            code=execution.code[:MOST_CODE],
+            line=line,
+            arguments=preview(arguments, consent.MOST_ARGUMENTS),
+            argument_bytes=size,
+            is_cut=size > consent.MOST_ARGUMENTS,
+        )
+        execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
+        with execution.hold:
+            answer = await self._journal.approvals.ask(question, of)
+        execution.is_unattended = answer.decision == "unanswered"
+        decided(answer.decision, answer.arguments)
+        if not answer.is_allowed:
+            raise consent.refusal(path, answer.why)
+        if self.scope.find(path).tool is not tool:
+            raise consent.refusal(path, "it has changed while a person was asked; call it again")
+        return arguments if answer.arguments is None else answer.arguments
+
+    async def _in_time(self, work: Awaitable[Raw], path: str, seconds: float) -> Raw:
+        """Hold a call to its time, where whoever runs the program cannot: it had to wait for consent first."""
+        try:
+            return await self._journal.approvals.waits.within(seconds, work)
+        except TimeoutError:
+            raise errors.ToolTimeout(path, seconds) from None

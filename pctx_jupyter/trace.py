@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
-from .result import CallEnded, CallNoted, CallStarted, Event, Failure, Output, Stream, TypesChecked
+from .result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Failure, Output, Stream, TypesChecked
 from .tools import AskedBy
 
 MIME = "application/vnd.pctx.trace+json"
@@ -35,7 +35,10 @@ State = Literal["running", "ok", "failed", "stopped"]
 
 
 class CallRecord(msgspec.Struct, omit_defaults=True):
-    """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON."""
+    """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON.
+
+    `decision` is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+    """
 
     call: int
     tool: str
@@ -47,6 +50,7 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     result_bytes: int = 0
     error: str | None = None
     note: str | None = None
+    decision: str | None = None
 
 
 class Line(msgspec.Struct):
@@ -140,6 +144,11 @@ class Recorder:
             case CallNoted(call, _, _, note):
                 if (noted := self._open.get(call)) is not None:
                     noted.note = note[:200]
+            case CallDecided(call, _, _, decision, arguments):
+                if (decided := self._open.get(call)) is not None:
+                    decided.decision, decided.note = decision, None
+                    if arguments is not None:
+                        decided.arguments = self._preview(arguments)
             case TypesChecked(outcome, duration_s, message):
                 trace.check = CheckRecord(outcome, round(duration_s, 6), message and message[:2000])
         self._changed()

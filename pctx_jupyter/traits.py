@@ -10,9 +10,11 @@ import math
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from traitlets import Bool, Enum, Float, HasTraits, Int, TraitType, Unicode
+from traitlets import Bool, Enum, Float, HasTraits, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Configurable
 
+from .approvals import Policy
+from .errors import InvalidParams
 from .settings import Limits, Settings
 
 _LIMITS = {limit.name: limit for limit in fields(Limits)}
@@ -52,7 +54,30 @@ class WholeNumber(_Bounded, Int):  # type: ignore[type-arg]
     info_text = "a whole number"
 
 
-_KINDS: dict[type, type[TraitType[Any, Any]]] = {float: Number, int: WholeNumber, bool: Bool, str: Unicode}
+class Rules(List):  # type: ignore[type-arg]
+    """A policy's rules, each of which can be read."""
+
+    info_text = "a list of rules such as 'ask agent Mail.*'"
+
+    def __init__(self, default: tuple[str, ...], **more: Any) -> None:
+        super().__init__(Unicode(), list(default), **more)
+
+    def validate(self, obj: HasTraits, value: Any) -> Any:
+        rules = super().validate(obj, value)
+        try:
+            Policy(rules or ())
+        except InvalidParams as error:
+            raise TraitError(f"The '{self.name}' trait is wrong: {error.message}") from None
+        return rules
+
+
+_KINDS: dict[type, type[TraitType[Any, Any]]] = {
+    float: Number,
+    int: WholeNumber,
+    bool: Bool,
+    str: Unicode,
+    tuple: Rules,
+}
 
 
 def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
@@ -75,4 +100,5 @@ class Pctx(Configurable):
     def settings(self) -> Settings:
         """What is configured, as the value every part of pctx is given."""
         limits = Limits(**{name: getattr(self, name) for name in _LIMITS})
-        return Settings(limits=limits, **{name: getattr(self, name) for name in _SETTINGS})
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        return Settings(limits=limits, **settings | {"policy": tuple(settings["policy"])})

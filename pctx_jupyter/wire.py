@@ -398,7 +398,7 @@ class KeptHeard(msgspec.Struct):
 
 
 class Run(msgspec.Struct, omit_defaults=True):
-    """One program for a sandbox. `namespaces`: global → property → tool path."""
+    """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are."""
 
     code: str
     entry: dict[str, str | None]
@@ -407,13 +407,15 @@ class Run(msgspec.Struct, omit_defaults=True):
     output_bytes: int
     display_bytes: int
     prelude: list[Prelude] = []
+    places: bool = False
 
 
 class CallTool(msgspec.Struct):
-    """A program calls a tool by its path."""
+    """A program calls a tool by its path; `stack` says where, if it was asked to."""
 
     name: str
     arguments: Raw | UnsetType = UNSET
+    stack: str = ""
 
 
 class Printed(msgspec.Struct):

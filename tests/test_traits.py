@@ -26,7 +26,8 @@ def test_each_field_is_a_trait_with_its_help_and_its_default() -> None:
     assert traits.keys() == known.keys()
     for name, field in known.items():
         assert traits[name].help == field.metadata["help"]
-        assert traits[name].default_value == field.default
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        assert traits[name].default() == default
 
 
 def test_what_is_configured_reaches_limits_and_settings() -> None:

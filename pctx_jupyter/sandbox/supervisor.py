@@ -72,12 +72,14 @@ class Supervisor:
         """
         log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
+            async with asyncio.timeout(self._limits.timeout_s) as timeout:
+                self._job.hold.changed = _Clock(timeout).hold
                 self._begin()
                 return await self._outcome
         except TimeoutError:
             raise errors.ExecutionTimeout(self._limits.timeout_s) from None
         finally:
+            self._job.hold.changed = lambda is_held: None
             self._worker.dismiss()
             for timer in self._timers:
                 timer.cancel()
@@ -100,6 +102,7 @@ class Supervisor:
                     output_bytes=self._limits.output_bytes,
                     display_bytes=self._limits.display_bytes,
                     prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
+                    places=self._job.places,
                 )
             ),
         )
@@ -176,7 +179,9 @@ class Supervisor:
 
     async def _answer(self, id: rpc.Id, call: wire.CallTool) -> None:
         try:
-            self._peer.answer(id, await self._serve(call.name, None if call.arguments is UNSET else call.arguments))
+            arguments = None if call.arguments is UNSET else call.arguments
+            serving = self._serve(call.name, arguments, call.stack) if call.stack else self._serve(call.name, arguments)
+            self._peer.answer(id, await serving)
         except errors.PctxError as error:
             self._peer.refuse(id, error)
         except asyncio.CancelledError:
@@ -299,6 +304,24 @@ class Supervisor:
             self._limit(f"{used} (Pctx.memory_mb); work on less at once")
         elif not self._outcome.done():
             self._watcher = self._loop.call_later(WATCH_S, self._watch)
+
+
+class _Clock:
+    """The wall clock of a program, which can be held."""
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self._timeout, self._left_s = timeout, 0.0
+
+    def hold(self, is_held: bool) -> None:
+        """Stop it, or let it go on."""
+        due, now = self._timeout.when(), asyncio.get_running_loop().time()
+        if self._timeout.expired():
+            return
+        if is_held and due is not None:
+            self._left_s = due - now
+            self._timeout.reschedule(None)
+        elif not is_held:
+            self._timeout.reschedule(now + self._left_s)
 
 
 __all__ = ["Supervisor"]

@@ -20,7 +20,17 @@ from .naming import NotebookNames, SessionManager
 from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
-from .state import ClientConfigList, ExecutionList, ExecutionStop, ExecutionTrace, Kernel, KernelList, KernelSharing
+from .state import (
+    ClientConfigList,
+    ExecutionList,
+    ExecutionStop,
+    ExecutionTrace,
+    Kernel,
+    KernelList,
+    KernelSharing,
+    QuestionAnswer,
+    QuestionList,
+)
 from .upstreams import OneUpstream, SignInCallback, UpstreamApprove, UpstreamList, UpstreamReconnect, UpstreamSignIn
 
 if TYPE_CHECKING:
@@ -88,6 +98,8 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/approve", UpstreamApprove),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/sign-in", UpstreamSignIn),
                 (r"/pctx/oauth/callback", SignInCallback),
+                (r"/pctx/api/approvals", QuestionList),
+                (r"/pctx/api/approvals/(?P<id>[^/]+)", QuestionAnswer),
                 (r"/pctx/api/changes", ChangesSocket),
             ]
         )

@@ -32,6 +32,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
 
     _engine: Engine
     _leave: Callable[[], None] | None = None
+    _absent: Callable[[], None]
 
     ping_interval = 30
     ping_timeout = 30
@@ -48,7 +49,8 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         """Begin to listen."""
         self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds told of lately
         self._waiting: set[Change] = set()  # those of them that have changed again since
-        self._leave = self._engine.registry.watchers.add(self._hear)
+        registry = self._engine.registry
+        self._leave, self._absent = registry.watchers.add(self._hear), registry.approvals.attend()
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is asked here."""
@@ -57,6 +59,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         """Listen no more."""
         if self._leave is not None:
             self._leave()
+            self._absent()
             for timer in self._timers.values():
                 timer.cancel()
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from jupyter_core.utils import ensure_async
+from msgspec import UNSET, Raw, UnsetType
 from tornado import web
 
 from .. import mcp_clients, typegen, wire
+from ..approvals import Answer, Question
 from ..registry import Registry
 from ..result import Failure
 from ..session import Session, Sharing
@@ -159,6 +161,30 @@ class ClientConfigs(msgspec.Struct):
     clients: list[ClientConfig]
 
 
+class Questions(msgspec.Struct):
+    """The calls that wait for somebody's consent, the oldest first."""
+
+    approvals: list[Question]
+
+
+class Decided(msgspec.Struct, omit_defaults=True):
+    """Body of an answer.
+
+    `arguments` are passed in place of the program's own; `always` allows this tool to the same askers until its
+    notebook's kernel, or the server, ends.
+    """
+
+    decision: Literal["allow", "deny"]
+    arguments: Raw | UnsetType = UNSET
+    always: bool = False
+
+
+class Answered(msgspec.Struct):
+    """Result of an answer."""
+
+    answered: bool = True
+
+
 class _State(PctxHandler):
     """What all of these need."""
 
@@ -248,6 +274,37 @@ class ExecutionStop(_State):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot stop this execution: it does not run")
         execution.stop("somebody stopped it by hand, in JupyterLab or over HTTP")
         self.send(Stopped())
+
+
+class QuestionList(_State):
+    """``GET pctx/api/approvals``: the calls that wait for somebody's consent."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        await self.demand_user("read")
+        self.send(Questions((await self.registry()).approvals.questions()))
+
+
+class QuestionAnswer(_State):
+    """``POST pctx/api/approvals/{id}``: consent to a call, or deny it."""
+
+    @web.authenticated
+    async def post(self, id: str) -> None:
+        await self.demand_user("execute")
+        approvals = (await self.registry()).approvals
+        asked = self.read_body(Decided)
+        if asked is None:
+            return
+        edited = None if asked.arguments is UNSET else asked.arguments
+        if edited is not None and not bytes(edited).lstrip().startswith((b"{", b"null")):
+            raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot pass these arguments: they must be an object")
+        if asked.decision == "deny":
+            answer = Answer("denied", why="a person denied it, in JupyterLab")
+        else:
+            answer = Answer("allowed" if edited is None else "edited", edited)
+        if not approvals.answer(id, answer, for_good=asked.always):
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot answer: the call does not wait any more")
+        self.send(Answered())
 
 
 class ClientConfigList(PctxHandler):

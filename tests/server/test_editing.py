@@ -368,7 +368,8 @@ def test_every_route_is_written_down_with_its_methods(jp_serverapp: Any) -> None
     assert {path: set(found) - {"description"} for path, found in SPECIFICATION["paths"].items()} == routes
 
 
-STATE = [state.ClientConfigs, state.Kernels, state.Executions, state.Stopped, wire.Share, trace.Trace]
+STATE = [state.Questions, state.Decided, state.Answered, state.ClientConfigs, state.Kernels, state.Executions]
+STATE += [state.Stopped, wire.Share, trace.Trace]
 
 
 def test_bodies_and_answers_are_written_down_as_they_are() -> None:

@@ -6,8 +6,8 @@
  * tool, how long a program may run or what it may see: the host decides, and believes nothing that is said here.
  *
  *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
- *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, prelude?}}  once
- *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}
+ *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, prelude?, places?}}  once
+ *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
  *     >  {"method":"output","params":{"stream":"stdout","text":"…\n"}}
  *     >  {"method":"display","params":{"data":{type: content},"metadata"?,"display_id"?,"update"?,"is_value"?}}
@@ -547,6 +547,9 @@ function errorJSON(thrown, more) {
 const pending = new Map();
 let lastId = 0;
 
+/** Whether calls say where they are: it takes as long as a short call does. */
+let places = false;
+
 /**
  * Ask the host to run a tool.
  *
@@ -571,6 +574,7 @@ function call(name, args) {
   // The Error is made where the program called, so that its stack says where; what went wrong is put in when known.
   const error = new ErrorC();
   const answer = new PromiseC((resolve, reject) => mapSet(pending, id, { resolve, reject, error }));
+  if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
   return answer;
 }
@@ -767,6 +771,7 @@ async function run(id, params) {
   try {
     budget = outputBytes = params.output_bytes;
     displayBudget = displayBytes = params.display_bytes;
+    places = params.places === true;
     install(params.namespaces, params.inputs);
     const prelude = params.prelude;
     if (prelude !== undefined) { for (let i = 0; i < prelude.length; i++) await revive(prelude[i]); }

@@ -1,0 +1,114 @@
+"""Consent over HTTP, with real sandboxes: an agent's program waits, and goes on as somebody says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.jsonrpc import Json
+from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.running import RunningEngine
+from tests.fakes import SOON, read
+
+from .conftest import Headers
+from .test_state import Ask, Whim, ask, heard, jp_server_config, watch
+from .wires import Wire, open_wire
+
+__all__ = ["ask", "jp_server_config", "watch"]
+
+CODE = """// Clears up.
+const names = ["a"];
+await Sales.removeAll({ names });"""
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    return {"timeout_s": 5.0}
+
+
+@pytest.fixture
+def kernel_token(kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch) -> Headers:
+    """The headers of a kernel ``k1`` that the server has."""
+    monkeypatch.setattr(kernels, "_tokens", {"k1": "secret 1"})
+    monkeypatch.setattr(kernels, "_starting", {"k1"})
+    return {TOKEN_HEADER: "secret 1"}
+
+
+async def removing(wire: Wire) -> Any:
+    """The arguments that the kernel is asked to remove; it does."""
+    while (message := await wire.hear()).get("method") != "execute_tool":
+        pass
+    await wire.say(id=message["id"], result="removed")
+    return message["params"]["arguments"]
+
+
+async def test_an_agents_call_waits_for_consent_and_may_have_other_arguments(
+    url: str, kernel_token: Headers, ask: Ask, watch: Any, running: RunningEngine
+) -> None:
+    registry = (await running.get()).registry
+    async with open_wire(url + "pctx/local-tools", kernel_token) as kernel, watch() as changes:
+        await kernel.offer("notebook.remove_all", effects=True)
+        registry.name_kernel("k1", "sales")
+        run = asyncio.create_task(registry.agents().execute(CODE))
+        await heard(changes, "approvals")
+        (question,) = (await ask("approvals"))[1]["approvals"]
+        assert (question["tool"], question["line"], question["arguments"]) == ("Sales.removeAll", 3, '{"names":["a"]}')
+        assert question["code"] == CODE and 0 < question["left_s"] <= 120
+        edited = {"decision": "allow", "arguments": {"names": []}}
+        assert (await ask(f"approvals/{question['id']}", "POST", edited)) == (200, {"answered": True})
+        assert await removing(kernel) == {"names": []}
+        async with asyncio.timeout(SOON):
+            assert read((await run).value) == "removed"
+        assert (await ask("approvals"))[1] == {"approvals": []}
+        assert (await ask(f"approvals/{question['id']}", "POST", edited))[0] == 404
+        (execution,) = (await ask("executions"))[1]["executions"]
+        (call,) = (await ask(f"executions/{execution['id']}"))[1]["calls"]
+        assert call["decision"] == "edited"
+
+
+async def test_a_denied_call_fails_in_the_program(
+    url: str, kernel_token: Headers, ask: Ask, watch: Any, running: RunningEngine
+) -> None:
+    registry = (await running.get()).registry
+    async with open_wire(url + "pctx/local-tools", kernel_token) as kernel, watch() as changes:
+        await kernel.offer("notebook.remove_all", effects=True)
+        registry.name_kernel("k1", "sales")
+        code = "let said = ''; try { await Sales.removeAll() } catch (error) { said = `${error}` } said"
+        run = asyncio.create_task(registry.agents().execute(code))
+        await heard(changes, "approvals")
+        (question,) = (await ask("approvals"))[1]["approvals"]
+        wrong: list[Json] = [{}, {"decision": "perhaps"}, {"decision": "allow", "arguments": [1]}, []]
+        for body in wrong:
+            assert (await ask(f"approvals/{question['id']}", "POST", body))[0] == 400
+        assert (await ask(f"approvals/{question['id']}", "POST", {"decision": "deny"}, kernel_token))[0] == 403
+        Whim.denied = {"execute"}
+        assert (await ask(f"approvals/{question['id']}", "POST", {"decision": "allow"}))[0] == 403
+        Whim.denied = set()
+        assert (await ask("approvals", headers=kernel_token))[0] == 403
+        assert (await ask(f"approvals/{question['id']}", "POST", {"decision": "deny"}))[0] == 200
+        async with asyncio.timeout(SOON):
+            assert read((await run).value) == "Denied: Cannot call Sales.removeAll: a person denied it, in JupyterLab"
+
+
+class TestHolding:
+    """How long somebody takes is no time of the program."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"timeout_s": 0.5, "call_s": 0.5, "approval_s": 2.0}
+
+    async def test_a_program_outlives_its_time_while_it_waits_for_consent(
+        self, url: str, kernel_token: Headers, running: RunningEngine
+    ) -> None:
+        registry = (await running.get()).registry
+        async with open_wire(url + "pctx/local-tools", kernel_token) as kernel:
+            await kernel.offer("notebook.remove_all", effects=True)
+            registry.name_kernel("k1", "sales")
+            code = "let said = ''; try { await Sales.removeAll() } catch (error) { said = `${error}` } said"
+            result = await registry.agents().execute(code, typecheck=False)
+            assert "nobody was there to ask" in read(result.value)
+            with pytest.raises(errors.ExecutionTimeout):
+                await registry.agents().execute("for (;;);", typecheck=False)

@@ -1,0 +1,252 @@
+"""Consent to tool calls: the policy, and calls that wait. A sandbox that is a function; waiting is the loop's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter.approvals import Answer, Policy, Question, Rule
+from pctx_jupyter.engine import LoopWaits
+from pctx_jupyter.execution import Job, ServeCall
+from pctx_jupyter.registry import Registry
+from pctx_jupyter.result import Emit
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.tools import Call, Tool
+
+from .fakes import SOON, FakeClock, FakeSandbox, read
+
+SEND = Tool("mail", "send", effects=True)
+READ = Tool("mail", "read", effects=False)
+UNSAID = Tool("mail", "count")
+
+
+def guarded(by: Any, *rules: str) -> dict[str, str]:
+    return dict(Policy(rules).guarded(by, [SEND, READ, UNSAID]))
+
+
+def test_at_first_agents_ask_for_what_is_said_to_have_effects_and_nobody_else_asks() -> None:
+    rules = Settings().policy
+    assert guarded("agent", *rules) == {"Mail.send": "ask"}
+    assert guarded("cell", *rules) == guarded("notebook", *rules) == guarded("client", *rules) == {}
+
+
+def test_the_first_rule_that_fits_counts() -> None:
+    assert guarded("agent", "allow agent mail.send", "deny * Mail.*") == {"Mail.read": "deny", "Mail.count": "deny"}
+    assert guarded("cell", "ask cell *.count", "deny agent *") == {"Mail.count": "ask"}
+    assert guarded("cell") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ask", "ask agent", "perhaps agent *", "ask nobody *", "ask agent * always", "x " * 99]
+)
+def test_a_rule_that_cannot_be_read_is_refused_with_how_it_has_to_be(text: str) -> None:
+    with pytest.raises(errors.InvalidParams, match="allow, ask or deny"):
+        Rule.read(text)
+
+
+# calls that wait
+
+
+async def answer(call: Call) -> Raw:
+    return call.arguments or rpc.NULL
+
+
+def calling(*calls: tuple[str, bytes]) -> FakeSandbox:
+    """A sandbox whose program makes these calls at once, and says what came of each."""
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        async def one(path: str, arguments: bytes) -> Any:
+            try:
+                return read(await serve(path, Raw(arguments)))
+            except errors.PctxError as error:
+                return error.message
+
+        return await asyncio.gather(*(one(*call) for call in calls))
+
+    return FakeSandbox(act)
+
+
+class Desk:
+    """A registry with one notebook, ``Sales``, and somebody who answers."""
+
+    def __init__(self, sandbox: FakeSandbox, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.registry = Registry(sandbox, Settings(**settings), self.clock, waits=LoopWaits())
+        self.asked: list[Question] = []
+        self.answers: Callable[[Question], None] = lambda question: None
+        self.registry.watchers.add(lambda change: self._look() if change == "approvals" else None)
+        self.notebook = self.registry.open("k1")
+        self.notebook.serve_others = answer
+        self.registry.name_kernel("k1", "sales")
+        for tool in (Tool("Notebook", "send", effects=True), Tool("Notebook", "read")):
+            self.notebook.register(tool, answer)
+
+    def _look(self) -> None:
+        for question in self.registry.approvals.questions():
+            if question not in self.asked:
+                self.asked.append(question)
+                asyncio.get_running_loop().call_soon(self.answers, question)
+
+    def say(self, decision: Any, arguments: Raw | None = None, *, for_good: bool = False) -> None:
+        """Answer every question so."""
+        given = Answer(decision, arguments, "a person denied it" if decision == "denied" else "")
+
+        def give(question: Question) -> None:
+            self.registry.approvals.answer(question.id, given, for_good=for_good)
+
+        self.answers = give
+
+    def run(self) -> Awaitable[Any]:
+        """Run the program for an agent; its value."""
+
+        async def run() -> Any:
+            async with asyncio.timeout(SOON):
+                return read((await self.registry.agents().execute("await Sales.send({})")).value)
+
+        return run()
+
+    def decisions(self) -> list[str | None]:
+        return [call.decision for call in next(iter(self.registry.history)).calls]
+
+
+async def test_a_call_goes_on_when_somebody_consents() -> None:
+    desk = Desk(calling(("Sales.send", b'{"to":1}'), ("Sales.read", b"{}")))
+    desk.say("allowed")
+    assert await desk.run() == [{"to": 1}, {}]
+    (question,) = desk.asked
+    assert (question.tool, question.asked_by, question.arguments) == ("Sales.send", "agent", '{"to":1}')
+    assert question.code == "await Sales.send({})" and question.execution == next(iter(desk.registry.history)).id
+    assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
+
+
+async def test_a_denied_call_is_an_error_that_the_program_can_catch() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("denied")
+    assert await desk.run() == ["Cannot call Sales.send: a person denied it"]
+    assert desk.decisions() == ["denied"]
+
+
+async def test_arguments_are_those_that_somebody_has_changed_them_to() -> None:
+    desk = Desk(calling(("Sales.send", b'{"to":"all"}')))
+    desk.say("edited", Raw(b'{"to":"me"}'))
+    assert await desk.run() == [{"to": "me"}]
+    (call,) = next(iter(desk.registry.history)).calls
+    assert (call.decision, call.arguments) == ("edited", '{"to":"me"}')
+
+
+async def test_what_is_granted_for_good_is_asked_once_until_the_kernel_ends() -> None:
+    desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")))
+    desk.say("allowed", for_good=True)
+    assert await desk.run() == [1, 2]
+    assert sorted(str(decision) for decision in desk.decisions()) == ["allowed", "granted"]
+    desk.answers = lambda question: pytest.fail("asked again")
+    assert await desk.run() == [1, 2]
+    desk.registry.close(desk.notebook)
+    desk.notebook = desk.registry.open("k1")
+    desk.notebook.serve_others = answer
+    desk.notebook.register(Tool("Notebook", "send", effects=True), answer)
+    desk.say("denied")
+    assert "denied" in (await desk.run())[0]
+
+
+async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_again() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), approval_s=0.01)
+    (refused,) = await desk.run()
+    assert "nobody was there to ask" in refused and "Pctx.policy" in refused
+    leave = desk.registry.approvals.attend()
+    assert "nobody answered within 0.01 s" in (await desk.run())[0]
+    leave()
+
+    async def twice(job: Job, serve: ServeCall, emit: Emit) -> object:
+        said = []
+        for _ in range(2):
+            try:
+                await serve("Sales.send", None)
+            except errors.ToolFailed as error:
+                said.append(error.message)
+        return said
+
+    desk = Desk(FakeSandbox(twice), approval_s=0.01)
+    assert "nobody answered this program" in (await desk.run())[1]
+    assert desk.decisions() == ["unanswered", "unanswered"]
+
+
+async def test_what_the_policy_denies_is_denied_at_once() -> None:
+    desk = Desk(calling(("Sales.read", b"1")), policy=("deny agent *.read",))
+    assert await desk.run() == ["Cannot call Sales.read: this server's policy denies it to agents (Pctx.policy)"]
+    assert desk.asked == [] and desk.decisions() == ["forbidden"]
+
+
+async def test_a_tool_that_changes_while_somebody_is_asked_is_not_called() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+
+    def replace(question: Question) -> None:
+        desk.notebook.register(Tool("Notebook", "send", "another", effects=True), answer, replace=True)
+        desk.registry.approvals.answer(question.id, Answer("allowed"))
+
+    desk.answers = replace
+    assert "has changed" in (await desk.run())[0]
+
+
+async def test_a_call_that_is_withdrawn_waits_no_more() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    run = asyncio.ensure_future(desk.run())
+    while not desk.asked:
+        await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert len(desk.registry.approvals) == 0
+    assert not desk.registry.approvals.answer(desk.asked[0].id, Answer("allowed"))
+
+
+async def test_the_wall_clock_stands_still_while_somebody_is_asked() -> None:
+    held: list[bool] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        job.hold.changed = held.append
+        await asyncio.gather(serve("Sales.send", Raw(b"1")), serve("Sales.send", Raw(b"2")))
+        return None
+
+    desk = Desk(FakeSandbox(act))
+    desk.say("allowed")
+    await desk.run()
+    assert held[0] is True and held[-1] is False
+
+
+async def test_the_users_own_cells_are_asked_for_when_the_policy_says_so_and_then_held_to_a_calls_time() -> None:
+    async def never(call: Call) -> Raw:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    desk = Desk(calling(("Notebook.slow", b"1")), policy=("ask cell *",), limits=Limits(call_s=0.01))
+    desk.notebook.register(Tool("Notebook", "slow"), never)
+    desk.say("allowed")
+    async with asyncio.timeout(SOON):
+        (said,) = read((await desk.notebook.execute("x")).value)
+    assert "timed out after 0.01 s" in said
+
+
+async def test_calls_that_need_no_consent_say_nothing_of_their_place() -> None:
+    sandbox = calling(("Sales.read", b"1"))
+    desk = Desk(sandbox)
+    await desk.notebook.execute("1")
+    await desk.run()
+    assert [job.places for job in sandbox.jobs] == [False, True]
+
+
+async def test_a_cell_of_another_notebook_is_no_cell_of_the_tools_own() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), policy=("deny notebook Sales.*", "deny cell Notebook.*"))
+    desk.registry.share_kernel("k1", "everyone")
+    other = desk.registry.open("k2")
+    desk.registry.name_kernel("k2", "other")
+    assert read((await other.execute("x")).value) == [
+        "Cannot call Sales.send: this server's policy denies it to other notebooks (Pctx.policy)"
+    ]
+    assert read((await desk.notebook.execute("x")).value) == [1]
