@@ -238,3 +238,72 @@ export function watch(watcher: Watcher, signal: AbortSignal): void {
     }
   };
 }
+
+// What editors ask
+
+/** A place in a cell of a kernel's notebook. Offsets are UTF-16 units, as JavaScript and editors count. */
+export interface Place {
+  source: string;
+  offset: number;
+  kernel_id: string;
+  /** Names of the notebook that may follow `-i`. */
+  inputs?: string[];
+}
+
+export interface Completed {
+  start: number;
+  end: number;
+  items: { label: string; insertText: string; type: string; documentation: string }[];
+}
+
+/** What is known of the text from `start` to `end`; `text` is null: nothing. It ends with `documentation`. */
+export interface Explained {
+  text: string | null;
+  documentation: string;
+  start: number;
+  end: number;
+}
+
+/** The ways to call a function; `signature` and `parameter` are the indices of the current ones. */
+export interface ExplainedCall {
+  signatures: { text: string; documentation: string; parameters: { text: string; documentation: string }[] }[];
+  signature: number;
+  parameter: number;
+}
+
+/** What is wrong with the text from `from` to `to`; `instead` is what was probably meant, ready to be put there. */
+export interface Underlined {
+  from: number;
+  to: number;
+  severity: 'error' | 'warning';
+  message: string;
+  source: string;
+  instead: string | null;
+}
+
+/** Complete what is before a place: a name of the program, or an option of the magic line. */
+export function complete(place: Place, signal?: AbortSignal): Promise<Completed> {
+  return request('api/complete', { body: place, signal });
+}
+
+/** Explain what is at a place. */
+export function hover(place: Place, signal?: AbortSignal): Promise<Explained> {
+  return request('api/hover', { body: place, signal });
+}
+
+/** Explain the call around a place. */
+export function signature(place: Place, signal?: AbortSignal): Promise<ExplainedCall> {
+  return request('api/signature', { body: place, signal });
+}
+
+/** Say what is wrong with a cell's program, without running it. */
+export function diagnostics(source: string, kernel_id: string, signal?: AbortSignal): Promise<Underlined[]> {
+  return request<{ diagnostics: Underlined[] }>('api/diagnostics', { body: { source, kernel_id }, signal }).then(
+    answer => answer.diagnostics
+  );
+}
+
+/** Lay out a cell's program anew. `source` is null: it cannot be done, and `message` says why. */
+export function format(source: string): Promise<{ source: string | null; message: string }> {
+  return request('api/format', { body: { source } });
+}

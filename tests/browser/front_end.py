@@ -111,11 +111,17 @@ class FrontEnd:
         nbformat.write(notebook, self.root / name)
         return name
 
-    def ask(self, path: str) -> Any:
-        """Get one of its routes, as JSON."""
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"token {self.token}"})
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """Ask one of its routes; the answer is JSON, or nothing."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(self.url + path, headers=headers, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=START_S) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or "null")
+
+    def stop_kernels(self) -> None:
+        """Stop the kernels of all notebooks and consoles."""
+        for session in self.ask("api/sessions"):
+            self.ask(f"api/sessions/{session['id']}", "DELETE")
 
     def _prepare(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)

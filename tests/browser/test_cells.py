@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Page, expect
+import re
 
-from .front_end import FrontEnd, NotebookPage
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Errors
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
 PYTHON, PCTX = "text/x-ipython", "text/x-pctx"
+
+TOOLS = '''
+%load_ext pctx_jupyter
+from dataclasses import dataclass
+from typing import Literal
+from pctx_jupyter import tool
+
+@dataclass
+class Order:
+    id: int
+    amount: float
+
+customers = ["Ann"]
+
+@tool
+def load_orders(status: Literal["pending", "paid"], limit: int = 10) -> list[Order]:
+    """Load <b>orders</b> of one status.
+
+    Args:
+        status: Which <img src=x onerror="document.title='broken'"> orders.
+    """
+    return []
+'''
+
+
+@pytest.fixture
+def notebook(page: Page, lab: FrontEnd, request: pytest.FixtureRequest) -> NotebookPage:
+    """A notebook whose kernel has a tool, and an empty cell 1."""
+    opened = NotebookPage(page, lab, lab.write(f"{request.node.name[:40]}.ipynb", TOOLS, "", "1 + 1"))
+    opened.run(0)
+    return opened
+
+
+def completions(page: Page) -> Locator:
+    return page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-match")
+
+
+def problems(notebook: NotebookPage, index: int) -> Locator:
+    return notebook.editor(index).locator(".cm-lintRange-error")
+
+
+def colour(notebook: NotebookPage, index: int, text: str) -> str:
+    return str(
+        notebook.editor(index)
+        .locator("span", has_text=text)
+        .last.evaluate("(node, text) => node.textContent === text ? getComputedStyle(node).color : ''", text)
+    )
 
 
 def test_the_language_follows_the_first_line_as_it_changes(page: Page, lab: FrontEnd) -> None:
     name = lab.write("language.ipynb", "%%pctx -i rows\nconst n: number = rows.length", "import json", "")
     notebook = NotebookPage(page, lab, name)
     assert [notebook.mime_type(i) for i in range(3)] == [PCTX, PYTHON, PYTHON]
-    expect(notebook.editor(0).locator(".cm-keyword, [class*=ͼ]", has_text="const").first).to_be_visible()
+    expect(notebook.editor(0).locator("span", has_text="const")).to_have_count(1)
+    assert colour(notebook, 0, "const") == colour(notebook, 1, "import") != ""
     notebook.edit(2, "%%pctx")
     assert notebook.mime_type(2) == PCTX
     notebook.replace(2, "%%time")
@@ -25,3 +76,167 @@ def test_the_language_follows_the_first_line_as_it_changes(page: Page, lab: Fron
     assert notebook.mime_type(1) == PCTX
     page.keyboard.press("Control+z")
     assert notebook.mime_type(1) == PYTHON
+
+
+def test_comments_are_those_of_the_language_under_the_cursor(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nconst a = 1;\n")
+    for _ in range(2):
+        notebook.page.keyboard.press("ArrowUp")
+    notebook.page.keyboard.press("ArrowDown")
+    notebook.page.keyboard.press("Control+/")
+    assert notebook.source(1) == "%%pctx\n// const a = 1;\n"
+    notebook.edit(2)
+    notebook.page.keyboard.press("Control+/")
+    assert notebook.source(2) == "# 1 + 1"
+
+
+def test_tools_are_completed_as_one_types_after_any_characters(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nconst 名 = '\U0001f600';\n")
+    notebook.page.keyboard.type("await Notebook.")
+    expect(completions(notebook.page)).to_have_text(["loadOrders"])
+    notebook.page.keyboard.type("lo")
+    notebook.page.keyboard.press("Enter")
+    assert notebook.source(1).endswith("await Notebook.loadOrders")
+    notebook.page.keyboard.type("({ st")
+    expect(completions(notebook.page).first).to_have_text("status")
+    notebook.page.keyboard.press("Tab")
+    assert notebook.source(1).endswith("loadOrders({ status")
+
+
+def test_the_magic_line_is_completed_with_options_and_the_notebooks_names(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx")
+    notebook.page.keyboard.type(" --ti")
+    expect(completions(notebook.page).first).to_have_text("--timeout")
+    notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.type(" 5 -i cu")
+    expect(completions(notebook.page).first).to_have_text("customers")
+    notebook.page.keyboard.press("Enter")
+    assert notebook.source(1) == "%%pctx --timeout 5 -i customers"
+
+
+def test_a_busy_kernel_keeps_nobody_waiting(notebook: NotebookPage) -> None:
+    notebook.replace(2, "import time\ntime.sleep(60)")
+    notebook.page.keyboard.press("Control+Enter")
+    notebook.page.wait_for_selector(".jp-InputPrompt:has-text('[*]:')")
+    notebook.edit(1, "%%pctx -i cu")
+    notebook.page.keyboard.press("Tab")
+    expect(completions(notebook.page).first).to_have_text("customers")
+    notebook.page.keyboard.press("Escape")
+    notebook.replace(1, "%%pctx\nawait Notebook.loadOrder()")
+    expect(problems(notebook, 1)).to_have_text("loadOrder")
+    notebook.page.keyboard.insert_text("\nNotebook.l")
+    notebook.page.keyboard.press("Tab")
+    expect(completions(notebook.page)).to_have_text(["loadOrders"])
+    notebook.page.keyboard.press("Escape")
+    notebook.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+    notebook.wait_for_kernel()
+
+
+def test_pythons_names_stay_out_of_programs_and_ours_out_of_python(notebook: NotebookPage) -> None:
+    notebook.replace(2, "%config IPCompleter.use_jedi = False")  # it starts slower than JupyterLab waits
+    notebook.run(2)
+    notebook.edit(1, "%%pctx\ncust")
+    notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.type("o")
+    notebook.page.keyboard.press("Control+a")
+    expect(completions(notebook.page)).to_have_count(0)
+    notebook.replace(2, "cust")
+    notebook.page.keyboard.press("Tab")
+    expect(completions(notebook.page).first).to_have_text("customers")
+
+
+def test_a_tool_is_explained_under_the_mouse_and_its_html_is_text(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrders({ status: 'paid' })")
+    notebook.editor(1).locator("span", has_text="loadOrders").last.hover()
+    shown = notebook.page.locator(".pctx-Hover")
+    expect(shown).to_contain_text("loadOrders")
+    expect(shown).to_contain_text(re.compile(r"Load <b>orders<.?/b> of one status\."))
+    expect(shown.locator("b, img")).to_have_count(0)
+    notebook.page.mouse.move(0, 0)
+    notebook.editor(1).locator("span", has_text="status").last.hover()
+    expect(shown).to_contain_text('Which <img src=x onerror="document.title=')
+    assert notebook.page.title() != "broken"
+
+
+def test_a_calls_parameters_are_shown_while_it_is_typed(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrders")
+    notebook.page.keyboard.type("(")
+    shown = notebook.page.locator(".pctx-Signature")
+    expect(shown.locator("b")).to_contain_text("status")
+    notebook.page.keyboard.press("Home")
+    expect(shown).to_have_count(0)
+
+
+def test_problems_are_underlined_and_fixed(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nconst all = await Notebook.loadOrder({ status: 'paid' });\nall.map(o => o.amont)")
+    expect(problems(notebook, 1)).to_have_text(["loadOrder"])
+    problems(notebook, 1).first.hover()
+    notebook.page.get_by_role("button", name="Change to loadOrders").click()
+    assert "Notebook.loadOrders(" in notebook.source(1)
+    expect(problems(notebook, 1)).to_have_text(["amont"])
+    notebook.edit(1)
+    notebook.page.keyboard.press("Control+.")
+    assert notebook.source(1).endswith("o.amount)")
+    expect(problems(notebook, 1)).to_have_count(0)
+    notebook.edit(1, "\nnope")
+    expect(problems(notebook, 1)).to_have_text(["nope"])
+    notebook.replace(1, "nope")
+    expect(problems(notebook, 1)).to_have_count(0)  # Python again
+
+
+def test_a_new_tool_takes_its_underline_away(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.later()")
+    expect(problems(notebook, 1)).to_have_text(["later"])
+    notebook.replace(2, "@tool\ndef later() -> int:\n    return 1")
+    notebook.run(2)
+    expect(problems(notebook, 1)).to_have_count(0)
+
+
+def test_a_cell_is_laid_out_and_its_cursor_stays(notebook: NotebookPage, errors: Errors) -> None:
+    notebook.edit(1, "%%pctx  -q\nconst a=[1,2\n]\na.map( x=>x")
+    notebook.page.keyboard.insert_text(" )")
+    notebook.page.keyboard.press("ArrowLeft")
+    notebook.page.keyboard.press("ArrowLeft")
+    notebook.page.keyboard.press("Alt+Shift+F")
+    expect(notebook.editor(1)).to_contain_text("const a = [1, 2];")
+    assert notebook.source(1) == "%%pctx  -q\nconst a = [1, 2];\na.map((x) => x);"
+    notebook.page.keyboard.type("+1")
+    assert notebook.source(1).endswith("=> x+1);")
+    notebook.edit(1, "\nlet = ;")
+    notebook.page.keyboard.press("Alt+Shift+F")
+    expect(notebook.page.locator(".Toastify__toast")).to_contain_text("Cannot format: ")
+    assert notebook.source(1).endswith("\nlet = ;")
+
+
+def test_a_kernel_without_pctx_is_left_in_peace(page: Page, lab: FrontEnd, errors: Errors) -> None:
+    notebook = NotebookPage(page, lab, lab.write("without.ipynb", "1"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/pctx/api/" in request.url else None)
+    notebook.replace(0, "%%pctx\nawait Notebook.nothing(")
+    page.keyboard.type("first.second.third.fourth")
+    assert notebook.mime_type(0) == PCTX
+    expect(problems(notebook, 0)).to_have_count(0)
+    assert 0 < len(asked) < 5
+
+
+def test_a_kernel_that_restarts_or_dies_breaks_nothing(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrder()")
+    expect(problems(notebook, 1)).to_have_count(1)
+    context = "window.jupyterapp.shell.currentWidget.sessionContext"
+    notebook.page.evaluate(f"{context}.restartKernel()")
+    notebook.wait_for_kernel()
+    expect(problems(notebook, 1)).to_have_count(0)
+    notebook.run(0)
+    expect(problems(notebook, 1)).to_have_count(1, timeout=PATIENCE_MS)
+    notebook.page.evaluate(f"{context}.shutdown()")
+    expect(problems(notebook, 1)).to_have_count(0)
+
+
+def test_it_works_in_notebook_7(page: Page, notebook7: FrontEnd) -> None:
+    notebook = NotebookPage(page, notebook7, notebook7.write("seven.ipynb", TOOLS, ""))
+    notebook.run(0)
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrder({ status: 'paid' });\n")
+    assert notebook.mime_type(1) == PCTX
+    expect(problems(notebook, 1)).to_have_text(["loadOrder"])
+    notebook.page.keyboard.type("Notebook.")
+    expect(completions(page)).to_have_text(["loadOrders"])

@@ -1,20 +1,68 @@
-/** Editing of `%%pctx` cells, in notebooks and consoles: the plugins. */
+/** Editing of `%%pctx` cells, in notebooks and consoles: the plugin, which puts its parts together. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { IEditorExtensionRegistry, IEditorLanguageRegistry } from '@jupyterlab/codemirror';
+import { ICompletionProviderManager } from '@jupyterlab/completer';
+import { IConsoleTracker } from '@jupyterlab/console';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
+import * as api from '../api';
+import { Assistant } from './assistant';
+import { addCommands, FIX_PROBLEM, FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM } from './commands';
+import { completeWhileTyping, PctxCompletions, providersOf } from './completion';
+import { squiggles } from './diagnostics';
+import { typescriptIn } from './explanation';
+import { hover } from './hover';
 import { addLanguage } from './language';
+import { kernelOf, Owners } from './owners';
+import { CellSettings, SETTINGS_ID } from './settings';
+import { signatures } from './signature';
 import { follow, mayBePctx } from './tagging';
 
-const language: JupyterFrontEndPlugin<void> = {
-  id: 'pctx-jupyter:cells-language',
-  description: 'TypeScript in %%pctx cells.',
+const cells: JupyterFrontEndPlugin<void> = {
+  id: SETTINGS_ID,
+  description: 'TypeScript editing of %%pctx cells: colours, completion, help, problems, layout.',
   autoStart: true,
   requires: [IEditorLanguageRegistry, IEditorExtensionRegistry],
-  activate: (_: JupyterFrontEnd, languages: IEditorLanguageRegistry, extensions: IEditorExtensionRegistry) => {
-    addLanguage(languages);
+  optional: [
+    INotebookTracker,
+    IConsoleTracker,
+    ICompletionProviderManager,
+    ISettingRegistry,
+    ITranslator,
+    ICommandPalette
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    languages: IEditorLanguageRegistry,
+    extensions: IEditorExtensionRegistry,
+    notebooks: INotebookTracker | null,
+    consoles: IConsoleTracker | null,
+    completions: ICompletionProviderManager | null,
+    registry: ISettingRegistry | null,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('pctx_jupyter');
+    const settings = new CellSettings();
+    const owners = new Owners(notebooks, consoles);
+    const assistant = new Assistant(api);
+    owners.changed.connect((_, owner) => {
+      assistant.wake(kernelOf(owner));
+    });
+
+    // What a cell's editor does comes with its language, and goes with it: Python cells have nothing of it.
+    addLanguage(languages, [
+      hover(assistant, owners, typescriptIn(languages)),
+      signatures(assistant, owners, settings),
+      squiggles(assistant, owners, settings, trans),
+      completions ? completeWhileTyping(completions, owners, settings) : []
+    ]);
     extensions.addExtension({
-      name: 'pctx-jupyter:cells-language',
+      name: SETTINGS_ID,
       factory: ({ model }) => {
         if (mayBePctx(model)) {
           follow(model);
@@ -22,7 +70,27 @@ const language: JupyterFrontEndPlugin<void> = {
         return null; // the editor needs nothing more: it reloads its language when the MIME type changes
       }
     });
+
+    if (completions) {
+      const ours = new PctxCompletions(assistant, settings);
+      completions.registerProvider(ours);
+      const keepAlone = (): void => {
+        ours.keepAlone(providersOf(completions));
+      };
+      completions.activeProvidersChanged.connect(keepAlone);
+      keepAlone();
+    }
+
+    addCommands(app.commands, notebooks, consoles, trans);
+    for (const command of [FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM, FIX_PROBLEM]) {
+      palette?.addItem({ command, category: 'pctx' });
+    }
+    if (registry) {
+      settings.follow(registry).catch((error: unknown) => {
+        console.error('pctx: settings of cells are not there; defaults hold', error);
+      });
+    }
   }
 };
 
-export default [language];
+export default [cells];

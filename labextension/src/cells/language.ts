@@ -6,6 +6,7 @@
  */
 
 import { LanguageSupport, LRLanguage } from '@codemirror/language';
+import type { Extension } from '@codemirror/state';
 import type { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 import { parseMixed } from '@lezer/common';
 
@@ -14,15 +15,16 @@ import { HEAD, programStart } from './magic';
 /** A MIME type of our own, by which JupyterLab's editors find the language. */
 export const PCTX_MIME = 'text/x-pctx';
 
-/** Make it known to a registry; it is loaded when the first cell needs it. */
-export function addLanguage(registry: IEditorLanguageRegistry): void {
+/** Make it known to a registry, with what editors of it do; it is loaded when the first cell needs it. */
+export function addLanguage(registry: IEditorLanguageRegistry, extensions: Extension): void {
   registry.addLanguage({
     name: 'pctx',
     displayName: 'TypeScript (%%pctx)',
     mime: PCTX_MIME,
     load: async () => {
       const [python, typescript] = await Promise.all([load(registry, 'ipython'), load(registry, 'TypeScript')]);
-      return mixed(python, typescript);
+      const language = mixed(python, typescript);
+      return new LanguageSupport(language.language, [language.support, extensions]);
     }
   });
 }

@@ -14,6 +14,12 @@ export function isPctx(source: string): boolean {
   return MAGIC.test(source);
 }
 
+/** Whether an offset in one of our cells is in its magic line, or above it. */
+export function isInLine(source: string, offset: number): boolean {
+  const start = programStart(source);
+  return offset < start || (start === source.length && !source.endsWith('\n'));
+}
+
 /** Where the program of one of our cells begins: below the magic line, or at the end where that is all there is. */
 export function programStart(source: string): number {
   const end = source.indexOf('\n', Math.max(source.search(/\S/), 0));

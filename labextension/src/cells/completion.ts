@@ -1,0 +1,170 @@
+/** Completion in `%%pctx` cells: what the server knows, in JupyterLab's own list. */
+
+import { syntaxTree } from '@codemirror/language';
+import type { Extension } from '@codemirror/state';
+import { EditorView, ViewPlugin, type PluginValue, type ViewUpdate } from '@codemirror/view';
+import type {
+  CompletionHandler,
+  ICompletionContext,
+  ICompletionProvider,
+  ICompletionProviderManager
+} from '@jupyterlab/completer';
+import { Text } from '@jupyterlab/coreutils';
+
+import type { Assistant } from './assistant';
+import { isInLine, isPctx } from './magic';
+import { namesIn } from './names';
+import type { Owners } from './owners';
+import type { CellSettings } from './settings';
+
+const NOTHING: CompletionHandler.ICompletionItemsReply = { start: 0, end: 0, items: [] };
+
+/** Milliseconds between a keystroke and its list: what the list does with the keystroke comes first. */
+const AFTER_KEYSTROKE_MS = 30;
+
+/** Offers what the server knows. */
+export class PctxCompletions implements ICompletionProvider {
+  readonly identifier = 'pctx-jupyter:completions';
+  /** Above the kernel's (550) and the words of the cell (500). */
+  readonly rank = 1100;
+  readonly renderer = null;
+  readonly #assistant: Assistant;
+  readonly #settings: CellSettings;
+
+  constructor(assistant: Assistant, settings: CellSettings) {
+    this.#assistant = assistant;
+    this.#settings = settings;
+  }
+
+  isApplicable(context: ICompletionContext): Promise<boolean> {
+    return Promise.resolve(isPctx(context.editor?.model.sharedModel.getSource() ?? ''));
+  }
+
+  async fetch(
+    request: CompletionHandler.IRequest,
+    context: ICompletionContext
+  ): Promise<CompletionHandler.ICompletionItemsReply> {
+    const kernelId = context.session?.kernel?.id;
+    if (kernelId === undefined) {
+      return NOTHING;
+    }
+    // JupyterLab counts characters, the server and editors count UTF-16 units.
+    const source = request.text;
+    const offset = Text.charIndexToJsIndex(request.offset, source);
+    const inputs = isInLine(source, offset) ? namesIn(context.widget) : [];
+    const answer = await this.#assistant.complete({ source, offset, kernel_id: kernelId, inputs });
+    if (answer.status !== 'known') {
+      return NOTHING;
+    }
+    const { start, end } = answer.value;
+    // Of a tool's two spellings one is enough: JupyterLab would put `load_orders` before `loadOrders`.
+    const hasOther = source.slice(start, end).includes('_');
+    const items = answer.value.items.filter(item => hasOther || item.type !== 'alias');
+    return {
+      start: Text.jsIndexToCharIndex(start, source),
+      end: Text.jsIndexToCharIndex(end, source),
+      items
+    };
+  }
+
+  /** Only asked where JupyterLab itself completes as one types. */
+  shouldShowContinuousHint(isVisible: boolean, changed: { sourceChange?: { insert?: string }[] }): boolean {
+    const typed = changed.sourceChange?.map(part => part.insert ?? '').join('') ?? '';
+    return !isVisible && !this.#settings.completeWhileTyping && /^[\w$.]$/.test(typed);
+  }
+
+  /**
+   * Keep others' names out of programs, while there are ours.
+   *
+   * Python's names and the words of a cell are no TypeScript, and a kernel that is busy would keep the list waiting for
+   * a second: JupyterLab shows it when the last one has answered. In the magic line the kernel may help if it is idle: it
+   * knows its variables.
+   */
+  keepAlone(others: Iterable<ICompletionProvider>): void {
+    for (const other of others) {
+      if (other === this || silenced.has(other)) {
+        continue;
+      }
+      silenced.add(other);
+      const isApplicable = other.isApplicable.bind(other);
+      other.isApplicable = context => (this.#isAlone(context) ? Promise.resolve(false) : isApplicable(context));
+    }
+  }
+
+  #isAlone(context: ICompletionContext): boolean {
+    const { editor, session } = context;
+    const source = editor?.model.sharedModel.getSource() ?? '';
+    if (!editor || !session?.kernel || !isPctx(source) || !this.#assistant.isUseful(session.kernel.id)) {
+      return false;
+    }
+    const isInProgram = !isInLine(source, editor.getOffsetAt(editor.getCursorPosition()));
+    return isInProgram || session.kernel.status !== 'idle';
+  }
+}
+
+const silenced = new WeakSet<ICompletionProvider>();
+
+/** Tells of the providers that there are; older JupyterLabs keep them to themselves. */
+export function providersOf(manager: ICompletionProviderManager): Iterable<ICompletionProvider> {
+  const { getProviders } = manager as { getProviders?: () => Map<string, ICompletionProvider> };
+  return getProviders?.call(manager).values() ?? [];
+}
+
+/** Asks for the list as one types. */
+export function completeWhileTyping(
+  manager: ICompletionProviderManager,
+  owners: Owners,
+  settings: CellSettings
+): Extension {
+  class WhileTyping implements PluginValue {
+    readonly #view: EditorView;
+    #timer = 0;
+
+    constructor(view: EditorView) {
+      this.#view = view;
+    }
+
+    update(update: ViewUpdate): void {
+      const isTyped =
+        update.docChanged && update.transactions.some(transaction => transaction.isUserEvent('input.type'));
+      if (!settings.completeWhileTyping || !isTyped) {
+        return;
+      }
+      window.clearTimeout(this.#timer);
+      if (isBeforeCompletion(update.view)) {
+        this.#timer = window.setTimeout(() => {
+          const owner = owners.of(this.#view.dom);
+          if (owner && this.#view.hasFocus) {
+            manager.invoke(owner.id);
+          }
+        }, AFTER_KEYSTROKE_MS);
+      }
+    }
+
+    destroy(): void {
+      window.clearTimeout(this.#timer);
+    }
+  }
+  return ViewPlugin.fromClass(WhileTyping);
+}
+
+/** Whether what was typed before the cursor may go on: a name or a dot, in code; a dash or a name, in the magic line. */
+export function isBeforeCompletion({ state }: EditorView): boolean {
+  const { main } = state.selection;
+  if (!main.empty) {
+    return false;
+  }
+  const line = state.doc.lineAt(main.head);
+  const before = line.text.slice(0, main.head - line.from);
+  if (isInLine(state.doc.toString(), main.head)) {
+    return /\s(--?[\w-]*|(-i|--input|--tools)[ =]?[\w$.,]*)$/.test(before);
+  }
+  if (
+    !/(^|[^\w$.])[A-Za-z_$][\w$]*$|[\w$)\]}'"`]\s*\??\.[\w$]*$|^\s*\??\.[\w$]*$/.test(before) ||
+    /(^|[^\w$])\d[\w.]*$/.test(before)
+  ) {
+    return false;
+  }
+  const node = syntaxTree(state).resolveInner(main.head, -1).name;
+  return !/^(String|TemplateString|LineComment|BlockComment|RegExp)$/.test(node);
+}

@@ -1,0 +1,175 @@
+/**
+ * Underlines what is wrong with a program while it is written, and offers what was probably meant.
+ *
+ * Only cells that are on the screen are looked at: when they come there, when their text rests, and when something ran
+ * in their notebook, which may have brought new tools.
+ */
+
+import { linter, nextDiagnostic, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
+import type { Extension, Text } from '@codemirror/state';
+import { ViewPlugin, type EditorView, type PluginValue, type ViewUpdate } from '@codemirror/view';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Underlined } from '../api';
+import type { Assistant } from './assistant';
+import { kernelOf, type Owner, type Owners } from './owners';
+import type { CellSettings } from './settings';
+
+/** Milliseconds that a text has to rest. */
+const REST_MS = 250;
+/** Milliseconds until the next try where the type checker, or the kernel's connection, is not there yet. */
+const RETRY_MS = 1_000;
+const MOST_TRIES = 6;
+
+export function squiggles(
+  assistant: Assistant,
+  owners: Owners,
+  settings: CellSettings,
+  trans: TranslationBundle
+): Extension {
+  class Squiggles implements PluginValue {
+    readonly #view: EditorView;
+    readonly #screen: IntersectionObserver;
+    #isOnScreen = false;
+    /** Whether what is underlined is not known to be right. */
+    #isStale = true;
+    #timer = 0;
+    /** Tries that are left where the type checker starts, or the kernel may just be connecting. */
+    #tries = MOST_TRIES;
+    #mayConnect = false;
+    #question = new AbortController();
+
+    constructor(view: EditorView) {
+      this.#view = view;
+      this.#screen = new IntersectionObserver(entries => {
+        this.#isOnScreen = entries.at(-1)?.isIntersecting ?? false;
+        this.#schedule(0);
+      });
+      this.#screen.observe(view.dom);
+      owners.changed.connect(this.#hear, this);
+      settings.changed.connect(this.#again, this);
+    }
+
+    update(update: ViewUpdate): void {
+      if (update.docChanged) {
+        this.#isStale = true;
+        this.#tries = MOST_TRIES;
+        this.#schedule(REST_MS);
+      }
+    }
+
+    destroy(): void {
+      this.#screen.disconnect();
+      this.#question.abort();
+      window.clearTimeout(this.#timer);
+      owners.changed.disconnect(this.#hear, this);
+      settings.changed.disconnect(this.#again, this);
+    }
+
+    #hear(_: Owners, owner: Owner): void {
+      if (owner.node.contains(this.#view.dom)) {
+        this.#again();
+      }
+    }
+
+    #again(): void {
+      this.#isStale = true;
+      this.#tries = MOST_TRIES;
+      this.#mayConnect = true;
+      this.#schedule(REST_MS);
+    }
+
+    #schedule(delayMs: number): void {
+      this.#question.abort();
+      window.clearTimeout(this.#timer);
+      if (this.#isStale && this.#isOnScreen) {
+        this.#timer = window.setTimeout(() => {
+          this.#look().catch((error: unknown) => {
+            console.error('pctx: cannot check a cell', error);
+          });
+        }, delayMs);
+      }
+    }
+
+    async #look(): Promise<void> {
+      const { doc } = this.#view.state;
+      const owner = owners.of(this.#view.dom);
+      const kernelId = owner && kernelOf(owner);
+      if (settings.diagnostics === 'off' || kernelId === null) {
+        this.#show([], doc);
+        return;
+      }
+      const question = (this.#question = new AbortController());
+      const answer = await assistant.diagnostics(doc.toString(), kernelId, question.signal);
+      if (question.signal.aborted) {
+        return;
+      }
+      if (answer.status === 'known') {
+        const wanted = answer.value.filter(one => settings.diagnostics === 'all' || one.severity === 'error');
+        this.#show(wanted, doc);
+        this.#mayConnect = false;
+        return;
+      }
+      if (answer.status === 'unknown') {
+        this.#show([], doc);
+      }
+      this.#isStale = true;
+      if ((answer.status === 'later' || this.#mayConnect) && --this.#tries > 0) {
+        this.#schedule(RETRY_MS);
+      }
+    }
+
+    #show(found: Underlined[], doc: Text): void {
+      this.#isStale = false;
+      const view = this.#view;
+      let before = 0;
+      forEachDiagnostic(view.state, () => before++);
+      if (view.state.doc === doc && (found.length > 0 || before > 0)) {
+        view.dispatch(
+          setDiagnostics(
+            view.state,
+            found.map(one => this.#diagnostic(one, doc.length))
+          )
+        );
+      }
+    }
+
+    #diagnostic({ from, to, severity, message, instead }: Underlined, end: number): Diagnostic {
+      const diagnostic: Diagnostic = { from: Math.min(from, end), to: Math.min(to, end), severity, message };
+      if (instead !== null) {
+        const apply = (view: EditorView, start: number, stop: number): void => {
+          view.dispatch({ changes: { from: start, to: stop, insert: instead }, userEvent: 'input.complete' });
+        };
+        diagnostic.actions = [{ name: trans.__('Change to %1', instead), apply }];
+      }
+      return diagnostic;
+    }
+  }
+  // Without a source of its own: it holds and draws what is found here, and goes when the cell is Python again.
+  return [linter(null), ViewPlugin.fromClass(Squiggles)];
+}
+
+/** Put the cursor to the next problem; false: there is none. */
+export function goToNextProblem(view: EditorView): boolean {
+  return nextDiagnostic(view);
+}
+
+/** Do what the problem at the cursor, or the one nearest to it, suggests; false: there is nothing to do. */
+export function fixProblem(view: EditorView): boolean {
+  const { head } = view.state.selection.main;
+  const fixes: { distance: number; apply: () => void }[] = [];
+  forEachDiagnostic(view.state, ({ actions }, from, to) => {
+    for (const action of actions?.slice(0, 1) ?? []) {
+      const distance = head < from ? from - head : Math.max(0, head - to);
+      fixes.push({
+        distance,
+        apply: () => {
+          action.apply(view, from, to);
+        }
+      });
+    }
+  });
+  const [nearest] = fixes.sort((one, other) => one.distance - other.distance);
+  nearest?.apply();
+  return nearest !== undefined;
+}

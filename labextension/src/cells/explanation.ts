@@ -1,0 +1,51 @@
+/** Draws what is known of a name or a call. Everything is text: what tools say of themselves is never HTML. */
+
+import type { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
+
+/** Writes code in JupyterLab's colours. */
+export type Colour = (code: string, into: HTMLElement) => void;
+
+export function typescriptIn(languages: IEditorLanguageRegistry): Colour {
+  return (code, into) => {
+    into.textContent = code;
+    const colour = async (): Promise<void> => {
+      const language = await languages.getLanguage('TypeScript');
+      if (language) {
+        const coloured = document.createElement('code');
+        await languages.highlight(code, language, coloured);
+        into.replaceChildren(...coloured.childNodes);
+      }
+    };
+    colour().catch((error: unknown) => {
+      console.debug('pctx: a signature stays without colours', error);
+    });
+  };
+}
+
+/** Characters of one text; more is nothing to read in passing. */
+const LONGEST = 4_000;
+
+/** A signature and its description. */
+export function explanation(className: string, code: string, description: string, colour: Colour): HTMLElement {
+  const dom = document.createElement('div');
+  dom.className = className;
+  const signature = document.createElement('pre');
+  signature.className = 'pctx-Explanation-code';
+  if (code.length > LONGEST) {
+    signature.textContent = shortened(code);
+  } else {
+    colour(code, signature);
+  }
+  dom.append(signature);
+  if (description) {
+    const text = document.createElement('div');
+    text.className = 'pctx-Explanation-text';
+    text.textContent = shortened(description);
+    dom.append(text);
+  }
+  return dom;
+}
+
+function shortened(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}

@@ -1,0 +1,85 @@
+/**
+ * Whose an editor is: the notebook or console that it is in, and the kernel that runs there.
+ *
+ * Knows JupyterLab's trackers; nothing of what is asked about a cell. It is found by where the editor is on the page, so
+ * two views of one notebook are two owners, and an editor that is not shown has none.
+ */
+
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { IConsoleTracker } from '@jupyterlab/console';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { Kernel, KernelMessage } from '@jupyterlab/services';
+import { Signal, type ISignal } from '@lumino/signaling';
+import type { Widget } from '@lumino/widgets';
+
+/** A notebook or a console. */
+export interface Owner extends Widget {
+  readonly sessionContext: ISessionContext;
+}
+
+/** Whose kernel it is, if it runs. */
+export function kernelOf(owner: Owner): string | null {
+  return owner.sessionContext.session?.kernel?.id ?? null;
+}
+
+interface Tracker {
+  forEach(visit: (owner: Owner) => void): void;
+  find(is: (owner: Owner) => boolean): Owner | undefined;
+  widgetAdded: ISignal<unknown, Owner>;
+}
+
+/** The notebooks and consoles that are open. */
+export class Owners {
+  readonly #trackers: Tracker[];
+  readonly #changed = new Signal<this, Owner>(this);
+
+  constructor(notebooks: INotebookTracker | null, consoles: IConsoleTracker | null) {
+    this.#trackers = [notebooks, consoles].filter(tracker => tracker !== null);
+    for (const tracker of this.#trackers) {
+      tracker.forEach(owner => {
+        this.#follow(owner);
+      });
+      tracker.widgetAdded.connect((_, owner) => {
+        this.#follow(owner);
+      });
+    }
+  }
+
+  /** Says in which one something ran, or the kernel changed: what its cells may call is perhaps something else now. */
+  get changed(): ISignal<this, Owner> {
+    return this.#changed;
+  }
+
+  /** The one that a node is in. */
+  of(node: Node): Owner | null {
+    for (const tracker of this.#trackers) {
+      const found = tracker.find(owner => owner.node.contains(node));
+      if (found) {
+        return found;
+      }
+    }
+    return null;
+  }
+
+  /** Its signals go with its session, when it is closed. */
+  #follow(owner: Owner): void {
+    const tell = (): void => {
+      this.#changed.emit(owner);
+    };
+    const hear = (_: ISessionContext, message: KernelMessage.IMessage): void => {
+      const { header, parent_header: parent } = message;
+      const state = (message.content as { execution_state?: Kernel.Status }).execution_state;
+      const isOfCell = 'msg_type' in parent && parent.msg_type === 'execute_request';
+      if (header.msg_type === 'status' && state === 'idle' && isOfCell) {
+        tell();
+      }
+    };
+    owner.sessionContext.iopubMessage.connect(hear);
+    owner.sessionContext.kernelChanged.connect(tell);
+    owner.sessionContext.statusChanged.connect((_, status) => {
+      if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
+        tell();
+      }
+    });
+  }
+}

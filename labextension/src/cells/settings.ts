@@ -1,0 +1,35 @@
+/** The user's wishes for `%%pctx` cells: `schema/cells.json`. Until they are known, and without a registry, its defaults. */
+
+import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { Signal, type ISignal } from '@lumino/signaling';
+
+export const SETTINGS_ID = 'pctx-jupyter:cells';
+
+export class CellSettings {
+  /** Which problems are underlined. */
+  diagnostics: 'off' | 'errors' | 'all' = 'all';
+  /** Whether names are offered as one types, and not only on Tab. */
+  completeWhileTyping = true;
+  /** Whether a tool's parameters are shown as one types a call. */
+  showParameters = true;
+
+  readonly #changed = new Signal<this, void>(this);
+
+  get changed(): ISignal<this, void> {
+    return this.#changed;
+  }
+
+  /** Follow what the user chooses. */
+  async follow(registry: ISettingRegistry): Promise<void> {
+    const settings = await registry.load(SETTINGS_ID);
+    const read = (): void => {
+      const { diagnostics, completeWhileTyping, showParameters } = settings.composite;
+      this.diagnostics = diagnostics as CellSettings['diagnostics'];
+      this.completeWhileTyping = completeWhileTyping as boolean;
+      this.showParameters = showParameters as boolean;
+      this.#changed.emit();
+    };
+    settings.changed.connect(read);
+    read();
+  }
+}
