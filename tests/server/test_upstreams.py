@@ -80,9 +80,9 @@ async def test_a_server_is_added_called_listed_and_removed(
     _, listed = await ask("GET")
     (view,) = listed["upstreams"]
     assert (view["state"], view["tools"], view["server"]) == ("ready", 12, "peer 1")
-    assert (await ask("POST", "my%20peer", "reconnect"))[0] == 200
-    assert (await ask("POST", "my%20peer", "approve"))[0] == 200
-    assert await ask("DELETE", "my%20peer") == (200, {"success": True})
+    assert (await ask("POST", "my peer", "reconnect"))[0] == 200
+    assert (await ask("POST", "my peer", "approve"))[0] == 200
+    assert await ask("DELETE", "my peer") == (200, {"success": True})
     assert json.loads(file.read_text())["servers"] == [] and (await ask("GET"))[1]["upstreams"] == []
 
 
