@@ -24,7 +24,6 @@ from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
-    CONNECTION_CLOSED,
     HEADER_MISMATCH,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
@@ -72,6 +71,9 @@ TURN = 100
 """Tools looked at in one turn of the loop that all share."""
 LISTENS_SINCE = "2026-07-28"
 """The first version of the protocol in which a client has to ask for news."""
+
+LOST = ("Connection closed", "SSE stream", "Server returned an error response")
+"""What the SDK says of a call whose answer did not come; servers use the same numbers for errors of their own."""
 
 NEVER_RAN = ("Session terminated", "Session not found")
 """What is said of a call that reached a server which has forgotten the session."""
@@ -140,7 +142,8 @@ class Upstream:
         self._client: Client | None = None
         self._child: Child | None = None
         self._status: int | None = None  # of the last HTTP answer
-        self._ready, self._wake = asyncio.Event(), asyncio.Event()
+        self._ready, self._wake, self._outcome = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._attempt = self._last_outcome = 0
         self._is_stopping = self._is_lost = self._is_stale = self._is_hurried = self._wants_sign_in = False
         self._task: asyncio.Task[None] | None = None
 
@@ -198,6 +201,7 @@ class Upstream:
             if not done:
                 self._task.cancel()
                 await asyncio.wait({self._task}, timeout=STOP_S)
+        self._come_out()
 
     def reconnect(self) -> None:
         """Connect anew, now."""
@@ -220,9 +224,8 @@ class Upstream:
         if not isinstance(way, Address) or way.oauth is None:
             raise errors.InvalidParams(f"Cannot sign in to {self.name}: its configuration brings what it needs")
         attempt = await sign_ins.begin(self.name, redirect_url)
-        self.tried.clear()
         self.reconnect()
-        tried = asyncio.create_task(self.tried.wait())
+        tried = asyncio.create_task(self._outcome_of(self._attempt + 1))
         first: set[asyncio.Future[Any]] = {attempt.url, tried}
         try:
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
@@ -237,10 +240,21 @@ class Upstream:
 
     async def settled(self) -> None:
         """Wait until the attempt to connect that is under way has come to something."""
-        self.tried.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.around.settings.connect_timeout_s):
-                await self.tried.wait()
+                await self._outcome_of(self._attempt)
+
+    async def _outcome_of(self, attempt: int) -> None:
+        """Wait until an attempt to connect, by its number, has led to a connection or failed."""
+        while self._last_outcome < attempt:
+            await self._outcome.wait()
+
+    def _come_out(self) -> None:
+        """Tell those who wait that the attempt to connect has led to a connection, or failed."""
+        self.tried.set()
+        self._last_outcome = self._attempt
+        self._outcome.set()
+        self._outcome = asyncio.Event()
 
     async def call(self, name: str, call: Call) -> Raw:
         """Call one of its tools.
@@ -289,7 +303,7 @@ class Upstream:
                 if error.code == HEADER_MISMATCH and not is_last:  # refused unseen: the tool is not what we think
                     await client.list_tools(cache_mode="refresh")
                     continue
-                if error.code == CONNECTION_CLOSED and error.message.startswith(("Connection closed", "SSE stream")):
+                if error.message.startswith(LOST):
                     if error.message == "Connection closed":
                         self._lose(client)
                     raise errors.ToolFailed(
@@ -336,6 +350,7 @@ class Upstream:
             self._is_lost = self._is_stale = self._is_hurried = self._wants_sign_in = False
             self._wake.clear()
             self._status = None
+            self._attempt += 1
             self._become("connecting")
             stood_s = 0.0
             try:
@@ -353,12 +368,12 @@ class Upstream:
             finally:
                 self._client = None
                 self._ready.clear()
-            self.tried.set()
             if self._is_stopping:
                 return
             if self._wants_sign_in:
                 self._error = "it wants somebody to sign in"
                 self._become("needs sign-in")
+                self._come_out()
                 await self._until_hurried(None)
                 continue
             if stood_s > STEADY_S:
@@ -366,6 +381,7 @@ class Upstream:
             if self._is_hurried and stood_s:
                 continue
             self._become("down")
+            self._come_out()
             log.warning("upstream %s = %s; the next attempt in %.1f s", self.name, self._error, delay_s)
             self._is_hurried = False
             await self._pause(BACK_OFF_S[0])  # whoever calls in a loop does not start it in a loop
@@ -406,7 +422,7 @@ class Upstream:
             self._connections += 1
             self._ready.set()
             self._become("ready")
-            self.tried.set()
+            self._come_out()
             log.info("upstream %s = ready, %d tools", self.name, len(self._offered))
             while True:
                 await self._wake.wait()

@@ -1,0 +1,180 @@
+"""An MCP server over HTTP, with the SDK's own server: Streamable HTTP or SSE, open, with a token, or with OAuth.
+
+It runs in the test's loop, on a port of its own; so a test sees what it sees, and may stop it and start it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from mcp.server.auth.provider import (
+    AccessToken,
+    AuthorizationCode,
+    AuthorizationParams,
+    RefreshToken,
+    construct_redirect_uri,
+)
+from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
+from pydantic import AnyHttpUrl
+
+
+@dataclass
+class Authority:
+    """A small OAuth authorization server: whoever opens its page is signed in.
+
+    Attributes:
+        clients: Who has registered.
+        expires_in: Seconds an access token is valid from now on.
+        refreshed: How often one was renewed.
+        is_strict: Whether nobody is signed in any more.
+    """
+
+    clients: dict[str, OAuthClientInformationFull] = field(default_factory=dict)
+    codes: dict[str, AuthorizationCode] = field(default_factory=dict)
+    access: dict[str, AccessToken] = field(default_factory=dict)
+    refresh: dict[str, RefreshToken] = field(default_factory=dict)
+    expires_in: int = 3600
+    refreshed: int = 0
+    is_strict: bool = False
+
+    async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
+        return self.clients.get(client_id)
+
+    async def register_client(self, client_info: OAuthClientInformationFull) -> None:
+        self.clients[client_info.client_id] = client_info
+
+    async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
+        back = str(params.redirect_uri)
+        if self.is_strict:
+            return construct_redirect_uri(back, error="access_denied", state=params.state)
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = AuthorizationCode(
+            code=code,
+            scopes=params.scopes or [],
+            expires_at=time.time() + 60,
+            client_id=client.client_id,
+            code_challenge=params.code_challenge,
+            redirect_uri=params.redirect_uri,
+            redirect_uri_provided_explicitly=params.redirect_uri_provided_explicitly,
+            resource=params.resource,
+        )
+        return construct_redirect_uri(back, code=code, state=params.state)
+
+    async def load_authorization_code(self, client: Any, authorization_code: str) -> AuthorizationCode | None:
+        return self.codes.get(authorization_code)
+
+    async def exchange_authorization_code(self, client: Any, authorization_code: AuthorizationCode) -> OAuthToken:
+        del self.codes[authorization_code.code]
+        return self._issue(client.client_id, authorization_code.scopes, authorization_code.resource)
+
+    async def load_refresh_token(self, client: Any, refresh_token: str) -> RefreshToken | None:
+        return self.refresh.get(refresh_token)
+
+    async def exchange_refresh_token(self, client: Any, refresh_token: RefreshToken, scopes: list[str]) -> OAuthToken:
+        self.refreshed += 1
+        del self.refresh[refresh_token.token]
+        return self._issue(client.client_id, scopes, refresh_token.resource)
+
+    async def load_access_token(self, token: str) -> AccessToken | None:
+        return self.access.get(token)
+
+    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+        self.access.pop(token.token, None)
+        self.refresh.pop(token.token, None)
+
+    async def exchange_identity_assertion(self, client: Any, params: Any) -> OAuthToken:
+        raise NotImplementedError
+
+    def forget_all(self) -> None:
+        """Let every token be worth nothing."""
+        self.access.clear()
+        self.refresh.clear()
+
+    def _issue(self, client_id: str, scopes: list[str], resource: str | None) -> OAuthToken:
+        token, refresh = f"access-canary-{secrets.token_urlsafe(8)}", f"refresh-canary-{secrets.token_urlsafe(8)}"
+        expires_at = int(time.time()) + self.expires_in
+        self.access[token] = AccessToken(
+            token=token, client_id=client_id, scopes=scopes, expires_at=expires_at, resource=resource
+        )
+        self.refresh[refresh] = RefreshToken(token=refresh, client_id=client_id, scopes=scopes, resource=resource)
+        return OAuthToken(access_token=token, expires_in=self.expires_in, refresh_token=refresh, scope=" ".join(scopes))
+
+
+class Bearer:
+    """Lets only those in who send this header; any ASGI application behind it."""
+
+    def __init__(self, app: Any, name: str, value: str) -> None:
+        self._app, self._name, self._value = app, name.lower().encode(), value.encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and dict(scope["headers"]).get(self._name) != self._value:
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.body", "body": b"no"})
+            return
+        await self._app(scope, receive, send)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def make_server(authority: Authority | None = None, url: str = "") -> MCPServer[Any]:
+    """A server with a few tools."""
+    auth = None
+    if authority is not None:
+        auth = AuthSettings(
+            issuer_url=AnyHttpUrl(url),
+            client_registration_options=ClientRegistrationOptions(enabled=True),
+            resource_server_url=AnyHttpUrl(f"{url}/mcp"),
+            validate_token_resource=True,
+        )
+    server: MCPServer[Any] = MCPServer("http peer", auth=auth, auth_server_provider=authority)
+
+    @server.tool()
+    def echo(text: str) -> str:
+        """Says it again."""
+        return text
+
+    @server.tool()
+    async def count(n: int, context: Context) -> str:  # type: ignore[type-arg]
+        """Counts."""
+        for step in range(n):
+            await context.report_progress(step + 1, n, "counting")
+        return "counted"
+
+    @server.tool()
+    async def slow() -> str:
+        """Takes its time."""
+        await asyncio.sleep(600)
+        return "done"
+
+    return server
+
+
+@asynccontextmanager
+async def serving(app: Any, port: int) -> AsyncIterator[None]:
+    """Serve an application on a port, until the block ends; then at once no more."""
+    config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=0, lifespan="on")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+            assert not task.done()
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        await asyncio.wait({task}, timeout=10)

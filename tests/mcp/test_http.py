@@ -1,0 +1,178 @@
+"""Upstreams over HTTP, signing in to them included. Real servers, of the SDK; the browser is a client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from pctx_jupyter import errors
+
+from .conftest import OpenWorld
+from .http_peer import Authority, Bearer, free_port, make_server, serving
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+async def test_a_server_is_called_over_either_transport(open_world: OpenWorld, kind: str) -> None:
+    port = free_port()
+    server = make_server()
+    app = server.streamable_http_app() if kind == "http" else server.sse_app()
+    path = "mcp" if kind == "http" else "sse"
+    async with (
+        serving(app, port),
+        open_world({"name": "it", "type": kind, "url": f"http://127.0.0.1:{port}/{path}"}) as world,
+    ):
+        view = await world.until_state("it")
+        assert (view.transport, view.tools, view.where) == (kind, 3, f"http://127.0.0.1:{port}/{path}")
+        assert await world.call("It.echo", {"text": "hi"}) == {"result": "hi"}
+        assert await world.call("It.count", {"n": 2}) == {"result": "counted"}
+        assert world.notes == ["counting (1 of 2)", "counting (2 of 2)"]
+
+
+async def test_headers_are_sent_and_their_lack_is_told(open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("PCTX_TEST_KEY", "s3cr3t-canary")
+    url = f"http://127.0.0.1:{port}/mcp"
+    entries = [
+        {"name": "bearer", "url": url, "auth": {"type": "bearer", "token": "${env:PCTX_TEST_KEY}"}},
+        {"name": "wrong", "url": url, "auth": {"type": "bearer", "token": "other"}},
+    ]
+    app = Bearer(make_server().streamable_http_app(), "authorization", "Bearer s3cr3t-canary")
+    async with serving(app, port), open_world(*entries) as world:
+        await world.until_state("bearer")
+        assert await world.call("Bearer.echo", {"text": "s3cr3t-canary"}) == {"result": "***"}
+        await world.until(lambda: world.view("wrong").error is not None)
+        assert world.view("wrong").error == "it refuses us (HTTP 403); look at auth in its configuration"
+
+
+async def test_a_server_that_goes_during_a_call_and_comes_back_serves_the_next_one(open_world: OpenWorld) -> None:
+    port = free_port()
+    async with open_world({"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}) as world:
+        async with serving(make_server().streamable_http_app(), port):
+            await world.until_state("it")
+            slow = asyncio.create_task(world.call("It.slow"))
+            await asyncio.sleep(0.2)
+        with pytest.raises(errors.ToolFailed, match="may or may not have run") as raised:
+            await slow
+        assert raised.value.name == "ConnectionLost"
+        async with serving(make_server().streamable_http_app(), port):
+            assert await world.call("It.echo", {"text": "again"}) == {"result": "again"}
+
+
+async def test_a_session_that_the_server_forgot_is_opened_again_and_the_call_made(open_world: OpenWorld) -> None:
+    port = free_port()
+    async with open_world({"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}) as world:
+        async with serving(make_server().streamable_http_app(), port):
+            await world.until_state("it")
+        async with serving(make_server().streamable_http_app(), port):
+            for n in range(3):
+                assert await world.call("It.echo", {"text": str(n)}) == {"result": str(n)}
+
+
+# signing in
+
+
+async def browse(url: str) -> str:
+    """Open a page as a browser does, but for where it is sent at last; returns that address."""
+    async with httpx2.AsyncClient() as browser:
+        response = await browser.get(url)
+        assert response.status_code == 302, response.text
+        return response.headers["location"]
+
+
+async def test_a_person_signs_in_with_the_answer_brought_by_hand(
+    open_world: OpenWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "pctx_jupyter")
+    port, authority = free_port(), Authority()
+    url = f"http://127.0.0.1:{port}"
+    async with serving(make_server(authority, url).streamable_http_app(), port):
+        async with open_world({"name": "it", "url": f"{url}/mcp"}) as world:
+            view = await world.until_state("it", "needs sign-in")
+            assert view.error == "it wants somebody to sign in" and not authority.clients
+            here = "https://hub.example.com/user/me/pctx/oauth/callback"
+            page = (await world.upstreams.sign_in("it", here)).url
+            asked = parse_qs(urlsplit(page).query)
+            assert asked["redirect_uri"] == [here] and asked["code_challenge_method"] == ["S256"]
+            assert asked["resource"] == [f"{url}/mcp"]
+            back = await browse(page)
+            assert back.startswith(here)
+            signed_in = await world.upstreams.finish_sign_in(back)
+            assert (signed_in.state, signed_in.tools) == ("ready", 3)
+            assert await world.call("It.echo", {"text": "hi"}) == {"result": "hi"}
+            with pytest.raises(errors.InvalidParams, match="belongs to no sign-in"):
+                await world.upstreams.finish_sign_in(back)
+            with pytest.raises(errors.InvalidParams, match="it lets us in already"):
+                await world.upstreams.sign_in("it", here)
+            assert "canary" not in repr(world.upstreams.listed())
+        kept = tmp_path / "data" / "sign-ins.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        async with open_world({"name": "it", "url": f"{url}/mcp"}) as world:
+            await world.until_state("it")  # as before, with nobody at a browser
+            assert len(authority.clients) == 1
+            await world.upstreams.remove("it")
+        assert "it" not in json.loads(kept.read_text())
+    assert "canary" not in caplog.text
+
+
+async def test_a_person_signs_in_with_a_browser_on_this_machine(open_world: OpenWorld) -> None:
+    port, authority = free_port(), Authority()
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        serving(make_server(authority, url).streamable_http_app(), port),
+        open_world({"name": "it", "url": f"{url}/mcp"}) as world,
+    ):
+        await world.until_state("it", "needs sign-in")
+        back = await browse((await world.upstreams.sign_in("it", None)).url)
+        async with httpx2.AsyncClient() as browser:
+            page = await browser.get(back)
+            assert page.status_code == 200 and "close this page" in page.text
+        await world.until_state("it")
+
+
+async def test_tokens_that_expire_are_renewed_after_a_restart_too(open_world: OpenWorld) -> None:
+    port, authority = free_port(), Authority(expires_in=-1)
+    url = f"http://127.0.0.1:{port}"
+    async with serving(make_server(authority, url).streamable_http_app(), port):
+        async with open_world({"name": "it", "url": f"{url}/mcp"}) as world:
+            await world.until_state("it", "needs sign-in")
+            page = (await world.upstreams.sign_in("it", "http://127.0.0.1:1/callback")).url
+            authority.expires_in = 3600  # what was expired when it came is renewed at once
+            await world.upstreams.finish_sign_in(await browse(page))
+            await world.until_state("it")
+        for token in authority.access.values():
+            token.expires_at = 1
+        kept = Path(world.file).parent / "data" / "sign-ins.json"
+        known = json.loads(kept.read_text())
+        known["it"]["expires_at"] = 1.0
+        kept.write_text(json.dumps(known))
+        async with open_world({"name": "it", "url": f"{url}/mcp"}) as world:
+            await world.until_state("it")
+            assert authority.refreshed == 1
+
+
+async def test_a_refusal_is_told_and_a_sign_in_can_begin_again(open_world: OpenWorld) -> None:
+    port, authority = free_port(), Authority(is_strict=True)
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        serving(make_server(authority, url).streamable_http_app(), port),
+        open_world({"name": "it", "url": f"{url}/mcp"}) as world,
+    ):
+        await world.until_state("it", "needs sign-in")
+        back = await browse((await world.upstreams.sign_in("it", "http://127.0.0.1:1/callback")).url)
+        with pytest.raises(errors.InvalidParams, match="it says 'access_denied'"):
+            await world.upstreams.finish_sign_in(back)
+        authority.is_strict = False
+        first = (await world.upstreams.sign_in("it", "http://127.0.0.1:1/callback")).url
+        second = (await world.upstreams.sign_in("it", "http://127.0.0.1:1/callback")).url
+        with pytest.raises(errors.InvalidParams, match="belongs to no sign-in"):
+            await world.upstreams.finish_sign_in(await browse(first))
+        assert (await world.upstreams.finish_sign_in(await browse(second))).state == "ready"
+        authority.forget_all()
+        with pytest.raises(errors.ToolFailed):
+            await world.call("It.echo", {"text": "x"})
+        await world.until_state("it", "needs sign-in")
