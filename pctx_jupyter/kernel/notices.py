@@ -68,9 +68,12 @@ class GuestRun:
         """How far it has come, or what came of it."""
         if self.trace.state == "running" or self.trace.duration_s is None:
             return "running"
+        from .timeline import duration
+
         error = self.trace.error
         said = "" if error is None else f": {error.name}: {error.message}".splitlines()[0][:200]
-        return f"{self.trace.state} after {self.trace.duration_s:.2g} s{said}"
+        ended = "done in" if self.trace.state == "ok" else f"{self.trace.state} after"
+        return f"{ended} {duration(self.trace.duration_s)}{said}"
 
     @property
     def began(self) -> str:
@@ -135,8 +138,13 @@ class Notices:
 def _notice(run: GuestRun) -> Bundle:
     from . import display  # there may never be a notice
 
-    head = f"{run.owner[:1].upper()}{run.owner[1:]} calls this notebook's tools · {run.state}"
-    return display.notice(head, [run.called, f"%pctx insert {run.number} makes a cell of it"], run.code)
+    is_over = run.trace.state != "running"
+    head = (
+        f"{run.owner[:1].upper()}{run.owner[1:]} {'called' if is_over else 'calls'} this notebook's tools · {run.state}"
+    )
+    # What it called stands in the timeline, once it is over.
+    told = ["" if is_over else run.called, f"%pctx insert {run.number} makes a cell of it"]
+    return display.notice(head, told, run.code)
 
 
 def _timeline(trace: Trace) -> Bundle:

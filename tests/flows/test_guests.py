@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +15,10 @@ import psutil
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.client import PctxClient
 
 from ..kernel.real_kernel import SOON, RealKernel, attached
 from ..server.process import ServerProcess, server_process
+from .agent import Agent
 from .test_examples import examples
 
 TOOLS = """
@@ -81,31 +79,6 @@ class Notebook:
         return [m for m in self.kernel.elsewhere if m["parent_header"].get("msg_id") == parent]
 
 
-class Agent:
-    """An agent at a server: runs programs, also while the test does something else."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self._server = server
-        self._threads = ThreadPoolExecutor()
-
-    def run(self, code: str, timeout_s: float | None = None) -> Any:
-        """The value of a program; raises its error."""
-        return asyncio.run(self._with(lambda agent: agent.execute_code(code, timeout_s=timeout_s)))["value"]
-
-    def begin(self, code: str, timeout_s: float | None = None) -> Future[Any]:
-        """Do the same, without waiting."""
-        return self._threads.submit(self.run, code, timeout_s)
-
-    def tools(self) -> list[str]:
-        """The tools it sees."""
-        return [tool["name"] for tool in asyncio.run(self._with(lambda agent: agent.list_functions()))]
-
-    async def _with(self, act: Callable[[PctxClient], Any]) -> Any:
-        url = self._server.url.replace("http", "ws", 1)
-        async with PctxClient(url + "pctx/agents", headers=self._server.headers) as agent:
-            return await act(agent)
-
-
 def until(holds: Callable[[], Any]) -> Any:
     """Wait until something holds; returns what it gives."""
     deadline = time.monotonic() + SOON
@@ -123,7 +96,7 @@ def server() -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def agent(server: ServerProcess) -> Agent:
-    return Agent(server)
+    return Agent(server.url, server.headers)
 
 
 def opened(server: ServerProcess, path: str) -> Iterator[Notebook]:
@@ -187,7 +160,8 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     [began, timeline], [ended] = texts(heard, "display_data"), texts(heard, "update_display_data")
     assert "2 tool calls, 1 failed" in timeline
     assert began.startswith("An agent's program calls this notebook's tools · running")
-    assert "· ok after" in ended and "SalesReport.load, SalesReport.fail" in ended
+    assert ended.startswith("An agent's program called this notebook's tools · done in")
+    assert all(f"SalesReport.{name}" in timeline for name in ("load", "fail"))
     number = ended.partition("%pctx insert ")[2].split()[0]
     assert "an agent's program" in (sales.kernel.run("%pctx runs").value or "")
     inserted = sales.kernel.run(f"%pctx insert {number}")
