@@ -18,11 +18,18 @@ from .jsonrpc import Json
 Stream = Literal["stdout", "stderr"]
 
 
+Level = Literal["debug", "warn"]
+
+
 class Output(msgspec.Struct, frozen=True):
-    """A program printed something; `text` ends with a newline if it printed one."""
+    """A program printed something; `text` ends with a newline if it printed one.
+
+    `level` tells debugging from other output on ``stdout``, and warnings from errors on ``stderr``.
+    """
 
     stream: Stream
     text: str
+    level: Level | None = None
 
 
 class CallStarted(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
-from .result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Failure, Output, Stream, TypesChecked
+from .result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Failure, Level, Output, Stream, TypesChecked
 from .tools import AskedBy
 
 MIME = "application/vnd.pctx.trace+json"
@@ -53,12 +53,13 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     decision: str | None = None
 
 
-class Line(msgspec.Struct):
-    """One piece of console output."""
+class Line(msgspec.Struct, omit_defaults=True):
+    """One piece of console output; `level` as in `result.Output`."""
 
     at_s: float
     stream: Stream
     text: str
+    level: Level | None = None
 
 
 class CheckRecord(msgspec.Struct, omit_defaults=True):
@@ -124,8 +125,8 @@ class Recorder:
         """Take an event in."""
         trace = self.trace
         match event:
-            case Output(stream, text):
-                self._print(stream, text)
+            case Output(stream, text, level):
+                self._print(stream, text, level)
             case CallStarted(call, tool, at_s, size, arguments):
                 record = CallRecord(call, tool, round(at_s, 6), argument_bytes=size, arguments=self._preview(arguments))
                 self._open[call] = record
@@ -179,7 +180,7 @@ class Recorder:
         self._previews_left -= len(kept)
         return kept
 
-    def _print(self, stream: Stream, text: str) -> None:
+    def _print(self, stream: Stream, text: str, level: Level | None) -> None:
         trace = self.trace
         if self._console_left <= 0 or len(trace.console) >= MOST_LINES:
             trace.console_cut = True
@@ -187,7 +188,7 @@ class Recorder:
         kept = text[: self._console_left]
         self._console_left -= len(kept)
         trace.console_cut |= len(kept) < len(text)
-        trace.console.append(Line(round(self._elapsed(), 6), stream, kept))
+        trace.console.append(Line(round(self._elapsed(), 6), stream, kept, level))
 
 
 def preview(payload: Raw | None, most: int = 500) -> str:

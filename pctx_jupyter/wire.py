@@ -419,10 +419,11 @@ class CallTool(msgspec.Struct):
 
 
 class Printed(msgspec.Struct):
-    """A program printed something."""
+    """A program printed something; see `result.Output`."""
 
     stream: Literal["stdout", "stderr"]
     text: str
+    level: Literal["debug", "warn"] | None = None
 
 
 class Displayed(msgspec.Struct):

@@ -36,6 +36,13 @@ def test_a_call_under_way_has_no_end_and_then_has_one() -> None:
     assert (call.ended_s, call.note, call.result, call.error) == (0.3, None, "42", None)
 
 
+def test_the_console_keeps_its_levels() -> None:
+    one = recorder()
+    one.hear(Output("stderr", "careful", "warn"))
+    one.hear(Output("stderr", "wrong"))
+    assert [(line.text, line.level) for line in one.trace.console] == [("careful", "warn"), ("wrong", None)]
+
+
 def test_a_call_that_failed_keeps_its_error_and_is_counted() -> None:
     one = recorder()
     one.hear(CallStarted(1, "A.b", 0.1, 0))

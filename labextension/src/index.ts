@@ -13,5 +13,6 @@
 
 import cells from './cells';
 import panel from './panel';
+import results from './results';
 
-export default [...cells, ...panel];
+export default [...cells, ...panel, ...results];

@@ -2,6 +2,8 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 
-const extensions: IRenderMime.IExtension[] = [];
+import { timeline } from './results/renderer';
+
+const extensions: IRenderMime.IExtension[] = [timeline];
 
 export default extensions;

@@ -1,3 +1,4 @@
 import './base.css';
 import './cells.css';
 import './panel.css';
+import './results.css';

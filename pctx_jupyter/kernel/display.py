@@ -273,4 +273,4 @@ def size(number: int) -> str:
     for unit, scale in (("MB", 1_000_000), ("kB", 1_000)):
         if number >= scale:
             return f"{number / scale:.1f} {unit}"
-    return f"{number} bytes"
+    return "1 byte" if number == 1 else f"{number} bytes"

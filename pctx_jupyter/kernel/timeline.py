@@ -41,7 +41,7 @@ def bundle(trace: Trace) -> Bundle:
 
 def fitted(trace: Trace) -> Trace:
     """The trace as a notebook's file keeps it: without the code, which the cell has, and cut to `MOST_JSON` bytes."""
-    lines = [Line(line.at_s, line.stream, line.text[:200]) for line in trace.console[:100]]
+    lines = [Line(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
     trace = msgspec.structs.replace(
         trace, code="", console=lines, console_cut=trace.console_cut or len(lines) < len(trace.console)
     )
@@ -217,7 +217,10 @@ def _console(trace: Trace, scale: _Scale) -> list[Markup]:
     if not trace.console:
         return []
     marks = [
-        _mark(f"left:{100 * scale.share(line.at_s):.2f}%;width:2px", "failed" if line.stream == "stderr" else "check")
+        _mark(
+            f"left:{100 * scale.share(line.at_s):.2f}%;width:2px",
+            "failed" if line.stream == "stderr" and line.level is None else "check",
+        )
         for line in trace.console[:MOST_ROWS]
     ]
     count = len(trace.console)

@@ -18,7 +18,7 @@ from .. import jsonrpc as rpc
 from ..channel import begin
 from ..execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..peer import Peer, Withdrawn
-from ..result import Display, Emit, Kept, Output, Stream
+from ..result import Display, Emit, Kept, Level, Output, Stream
 from ..settings import MIB
 from . import flags
 from .worker import ENVELOPE, Worker
@@ -138,7 +138,7 @@ class Supervisor:
                 self._call(id, wire.read(params, wire.CallTool, wire.CALL))
             case rpc.Notification(wire.OUTPUT, params):
                 printed = wire.read(params, wire.Printed, wire.OUTPUT)
-                self._print(printed.stream, printed.text)
+                self._print(printed.stream, printed.text, printed.level)
             case rpc.Notification(wire.DISPLAY, params):
                 self._display(wire.read(params, wire.Displayed, wire.DISPLAY))
             case rpc.Notification(wire.UNHANDLED, params):
@@ -233,7 +233,7 @@ class Supervisor:
 
     # its output
 
-    def _print(self, stream: Stream, text: str) -> None:
+    def _print(self, stream: Stream, text: str, level: Level | None = None) -> None:
         if self._output_left < 0:
             return
         encoded = text.encode()
@@ -242,7 +242,7 @@ class Supervisor:
             # The sandbox counts too, and should have cut before us.
             kept = encoded[: self._output_left].decode(errors="ignore")
             text = f"{kept}\n… output cut after {self._limits.output_bytes} bytes\n"
-        self._emit(Output(stream, text))
+        self._emit(Output(stream, text, level))
 
     def _display(self, shown: wire.Displayed) -> None:
         metadata = None if shown.metadata is UNSET else shown.metadata

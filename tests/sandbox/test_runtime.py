@@ -320,6 +320,10 @@ def test_console_reaches_both_streams_in_order_with_the_calls() -> None:
     table = "┌───────┬───┐\n│ (idx) │ a │\n├───────┼───┤\n│     0 │ 1 │\n└───────┴───┘\n"
     assert said.output("stdout") == "a { b: [ 1 ] } Map(1) { 1 => 2 } \ufffd\ni\nd\ng\n  in\n" + table + "\n"
     assert said.output("stderr") == "e!\nw\nAssertion failed: assertion\n"
+    assert {params["text"]: params["level"] for params in said.params("output") if "level" in params} == {
+        "d\n": "debug",
+        "w\n": "warn",
+    }
 
 
 def test_printed_errors_show_the_program_alone() -> None:

@@ -9,7 +9,7 @@
  *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, prelude?, places?}}  once
  *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
- *     >  {"method":"output","params":{"stream":"stdout","text":"…\n"}}
+ *     >  {"method":"output","params":{"stream":"stdout","text":"…\n","level"?}}
  *     >  {"method":"display","params":{"data":{type: content},"metadata"?,"display_id"?,"update"?,"is_value"?}}
  *     >  {"method":"unhandled","params":{"name","message","stack"}}
  *     >  {"method":"kept","params":{"values":{name: value},"refused":{name: why}}}       if `entry` asks for it
@@ -816,7 +816,8 @@ function print(text, level) {
     budget = -1;
   }
   if (text !== "") {
-    notify("output", '{"stream":' + (level > 1 ? '"stderr"' : '"stdout"') + ',"text":' + stringify(text) + "}");
+    const told = level === 0 ? ',"level":"debug"' : level === 2 ? ',"level":"warn"' : "";
+    notify("output", '{"stream":' + (level > 1 ? '"stderr"' : '"stdout"') + ',"text":' + stringify(text) + told + "}");
   }
 }
 

@@ -1,0 +1,286 @@
+/** Draws the timeline of a run. All of its text is a stranger's, and shown as text. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import { inert, inertLine } from '../inert';
+import type { TimelineModel } from './model';
+import {
+  callsOf,
+  concurrency,
+  duration,
+  share,
+  size,
+  ticks,
+  type Failure,
+  type Line,
+  type Row,
+  type Run
+} from './trace';
+
+/** What the reader may do besides unfolding. */
+export interface Acts {
+  copy: (text: string) => void;
+  /** Go to a place in the cell's program; 1-based. */
+  jump: (line: number, column: number) => void;
+}
+
+interface Props extends Acts {
+  model: TimelineModel;
+  trans: TranslationBundle;
+}
+
+export function Timeline({ model, trans, copy, jump }: Props): React.ReactElement {
+  const run = model.run;
+  if (run === null) {
+    return <div className="pctx-Timeline-quiet">{trans.__('This is no timeline.')}</div>;
+  }
+  return (
+    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('How the run went')}>
+      <div className="pctx-Timeline-head">
+        <button
+          type="button"
+          className="pctx-Timeline-fold"
+          data-lm-suppress-shortcuts="true"
+          aria-expanded={!model.isFolded}
+          onClick={() => {
+            model.fold();
+          }}
+        >
+          <span className="pctx-Timeline-caret" aria-hidden="true" />
+          <Headline run={run} trans={trans} />
+        </button>
+        <button
+          type="button"
+          className="pctx-Timeline-act"
+          data-lm-suppress-shortcuts="true"
+          onClick={() => {
+            copy(model.text);
+          }}
+        >
+          {trans.__('Copy as JSON')}
+        </button>
+      </div>
+      {!model.isFolded && <Rows run={run} model={model} trans={trans} />}
+      {!model.isFolded && run.lines.length > 0 && <Console run={run} trans={trans} />}
+      {run.failure && <FailureLine failure={run.failure} jump={jump} trans={trans} />}
+    </div>
+  );
+}
+
+function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React.ReactElement {
+  const most = concurrency(run);
+  const count = run.callsInAll;
+  const states = { running: trans.__('running …'), stopped: trans.__('stopped'), failed: trans.__('failed'), ok: '' };
+  const askers: Record<string, string> = {
+    agent: trans.__('asked by an agent'),
+    notebook: trans.__('asked by another notebook')
+  };
+  return (
+    <>
+      <span>{trans._n('%1 tool call', '%1 tool calls', count, count.toLocaleString())}</span>
+      {run.failedCalls > 0 && (
+        <span className="pctx-Timeline-wrong">{trans.__('%1 failed', run.failedCalls.toLocaleString())}</span>
+      )}
+      {most > 1 && <span>{trans.__('up to %1 at once', most)}</span>}
+      <span>{duration(run.durationS)}</span>
+      {states[run.state] && (
+        <span className={run.state === 'failed' ? 'pctx-Timeline-wrong' : 'pctx-Timeline-state'} aria-live="polite">
+          {states[run.state]}
+        </span>
+      )}
+      {askers[run.askedBy] && <span>{askers[run.askedBy]}</span>}
+    </>
+  );
+}
+
+function Rows({ run, model, trans }: { run: Run; model: TimelineModel; trans: TranslationBundle }): React.ReactElement {
+  const left = run.callsInAll - callsOf(run).length;
+  const onKeyDown = (event: React.KeyboardEvent<HTMLElement>) => {
+    if (model.move(event.key)) {
+      event.preventDefault();
+      const rows = event.currentTarget.querySelectorAll<HTMLElement>('.pctx-Timeline-row');
+      rows[model.current]?.focus();
+    }
+  };
+  return (
+    <div className="pctx-Timeline-rows" onKeyDown={onKeyDown}>
+      <ul>
+        {run.rows.map((row, index) => (
+          <li key={index}>
+            <RowLine run={run} row={row} model={model} isCurrent={index === model.current} trans={trans} />
+            {model.isOpen(row) && <Details row={row} trans={trans} />}
+          </li>
+        ))}
+      </ul>
+      <Scale run={run} />
+      {left > 0 && (
+        <div className="pctx-Timeline-quiet">
+          {trans._n('%1 more call', '%1 more calls', left, left.toLocaleString())}
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface RowProps {
+  run: Run;
+  row: Row;
+  model: TimelineModel;
+  isCurrent: boolean;
+  trans: TranslationBundle;
+}
+
+function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactElement {
+  const name = nameOf(row, trans);
+  const took = row.isUnderWay ? inertLine(row.note, 60) || '…' : duration(row.endedS - row.beganS);
+  const begin = share(run, row.beganS);
+  const kind = row.error !== null ? 'failed' : row.isUnderWay ? 'underWay' : row.id === 0 ? 'check' : 'done';
+  const states = { failed: trans.__('failed'), underWay: trans.__('under way'), check: '', done: '' };
+  return (
+    <button
+      type="button"
+      className={`pctx-Timeline-row pctx-is-${kind}`}
+      data-lm-suppress-shortcuts="true" // arrows are the list's here: in a notebook they would lead to other cells
+      aria-expanded={model.isOpen(row)}
+      aria-label={[name, took, states[kind]].filter(part => part !== '').join(', ')}
+      tabIndex={isCurrent ? 0 : -1}
+      title={`${name}: ${duration(row.beganS)} – ${row.isUnderWay ? '…' : duration(row.endedS)}`}
+      onClick={() => {
+        model.toggle(row);
+      }}
+    >
+      <span className="pctx-Timeline-name">{name}</span>
+      <span className="pctx-Timeline-track">
+        <span
+          className="pctx-Timeline-bar"
+          style={{ left: `min(${percent(begin)}, calc(100% - 2px))`, width: percent(share(run, row.endedS) - begin) }}
+        />
+      </span>
+      <span className="pctx-Timeline-took">{took}</span>
+    </button>
+  );
+}
+
+function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.ReactElement {
+  const names = { arguments: trans.__('Arguments'), result: trans.__('Result') };
+  const told = row.error ?? (row.id === 0 ? row.note : '');
+  return (
+    <div className="pctx-Timeline-details">
+      {row.parts.map(part => (
+        <React.Fragment key={part.name}>
+          <div className="pctx-Timeline-quiet">
+            {names[part.name]} · {size(part.bytes)}
+          </div>
+          {part.text !== '' && <pre>{inert(pretty(part.text)) + (isCut(part.text, part.bytes) ? ' …' : '')}</pre>}
+        </React.Fragment>
+      ))}
+      {told !== '' && <pre className={row.error !== null ? 'pctx-Timeline-wrong' : ''}>{inert(told)}</pre>}
+      {row.parts.length === 0 && told === '' && (
+        <div className="pctx-Timeline-quiet">
+          {row.id === 0 ? trans.__('The types are right.') : trans.__('No more is kept of this call.')}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Scale({ run }: { run: Run }): React.ReactElement {
+  return (
+    <div className="pctx-Timeline-scale" aria-hidden="true">
+      <span className="pctx-Timeline-track">
+        {ticks(run).map(at => (
+          <span key={at} className="pctx-Timeline-tick" style={{ left: percent(share(run, at)) }}>
+            {duration(at)}
+          </span>
+        ))}
+      </span>
+    </div>
+  );
+}
+
+function Console({ run, trans }: { run: Run; trans: TranslationBundle }): React.ReactElement {
+  const levels = { debug: trans.__('debug'), log: '', warn: trans.__('warning'), error: trans.__('error') };
+  const count = run.lines.length;
+  return (
+    <details className="pctx-Timeline-console">
+      <summary data-lm-suppress-shortcuts="true">
+        {trans.__('Console')}
+        <span className="pctx-Timeline-quiet">
+          {trans._n('%1 piece', '%1 pieces', count, count)}
+          {run.areLinesCut ? ` ${trans.__('of more')}` : ''}
+        </span>
+        <span className="pctx-Timeline-track" aria-hidden="true">
+          {run.lines.map((line, index) => (
+            <span
+              key={index}
+              className={`pctx-Timeline-mark pctx-is-${line.level}`}
+              style={{ left: percent(share(run, line.atS)) }}
+            />
+          ))}
+        </span>
+      </summary>
+      {run.lines.map((line, index) => (
+        <ConsoleLine key={index} line={line} level={levels[line.level]} />
+      ))}
+    </details>
+  );
+}
+
+function ConsoleLine({ line, level }: { line: Line; level: string }): React.ReactElement {
+  return (
+    <div className={`pctx-Timeline-line pctx-is-${line.level}`}>
+      <span className="pctx-Timeline-quiet">{duration(line.atS)}</span>
+      {level !== '' && <span className="pctx-Timeline-level">{level}</span>}
+      <pre>{inert(line.text.replace(/\n$/, ''))}</pre>
+    </div>
+  );
+}
+
+/** The error in a line: the code around it is in the output of the error itself, below. */
+function FailureLine({
+  failure,
+  jump,
+  trans
+}: { failure: Failure } & Pick<Props, 'jump' | 'trans'>): React.ReactElement {
+  const { line, column } = failure;
+  const said = [failure.name, failure.message].filter(part => part !== '').join(': ');
+  return (
+    <div className="pctx-Timeline-failure">
+      <span className="pctx-Timeline-wrong">{inertLine(said)}</span>
+      {line !== null && (
+        <button
+          type="button"
+          className="pctx-Timeline-act"
+          data-lm-suppress-shortcuts="true"
+          onClick={() => {
+            jump(line, column);
+          }}
+        >
+          {trans.__('Go to line %1', line)}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function nameOf(row: Row, trans: TranslationBundle): string {
+  return row.id === 0 ? trans.__('type check') : inertLine(row.name, 200);
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(3)}%`;
+}
+
+function isCut(shown: string, bytes: number): boolean {
+  return new TextEncoder().encode(shown).length < bytes;
+}
+
+/** JSON with room in it, where it is whole. */
+function pretty(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}

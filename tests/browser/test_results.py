@@ -1,0 +1,203 @@
+"""What cells show, in a real browser: the timeline of a run, charts and pictures, and nothing that runs or loads."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Request, expect
+
+from .front_end import FrontEnd, NotebookPage
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
+
+TOOLS = """%load_ext pctx_jupyter
+import asyncio, os
+from pctx_jupyter import tool
+
+@tool
+def add(a: int, b: int) -> int:
+    return a + b
+
+@tool
+async def nap(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+@tool
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+@tool
+async def wait() -> str:
+    while not os.path.exists("gate"):
+        await asyncio.sleep(0.02)
+    return "waited"
+"""
+
+
+def notebook(page: Page, server: FrontEnd, name: str, *programs: str) -> NotebookPage:
+    """A notebook with the tools, whose further cells are programs."""
+    file = server.write(f"{name}.ipynb", TOOLS, *(f"%%pctx\n{program}" for program in programs))
+    opened = NotebookPage(page, server, file)
+    opened.run(0)
+    return opened
+
+
+def timeline(opened: NotebookPage, index: int = 1) -> Locator:
+    return opened.cells.nth(index).locator(".pctx-Timeline")
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook7"])
+def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: pytest.FixtureRequest) -> None:
+    opened = notebook(
+        page,
+        request.getfixturevalue(app),
+        "timeline",
+        "console.log('hello'); console.warn('careful');\nawait Promise.all([Notebook.nap({ seconds: 0.1 }), "
+        "Notebook.nap({ seconds: 0.2 })]);\ntry { await Notebook.fail({ message: 'no <b>way</b>' }) } catch {}\n"
+        "await Notebook.add({ a: 1, b: 2 })",
+    )
+    opened.run(1)
+    shown = timeline(opened)
+    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("4 tool calls")
+    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("1 failed")
+    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("up to 2 at once")
+    rows = shown.locator(".pctx-Timeline-row")
+    expect(rows).to_have_count(5)  # with the type check
+    expect(rows.nth(3)).to_have_attribute("aria-label", re.compile("^Notebook.fail, .*failed$"))
+    rows.nth(3).click()
+    expect(shown.locator(".pctx-Timeline-details")).to_contain_text("no <b>way</b>")
+    # Arrow keys lead through the rows, and leave the notebook where it is.
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(4)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(rows.nth(4)).to_have_attribute("aria-expanded", "true")
+    expect(shown.locator(".pctx-Timeline-details").nth(1)).to_contain_text('"a": 1')
+    page.keyboard.press("Home")
+    expect(rows.nth(0)).to_be_focused()
+    shown.locator("summary").click()
+    expect(shown.locator(".pctx-Timeline-line.pctx-is-warn")).to_contain_text("careful")
+    expect(opened.cells.nth(1).locator(".jp-OutputArea-executeResult")).to_contain_text("3")
+
+
+def test_a_timeline_grows_and_keeps_what_was_unfolded(page: Page, lab: FrontEnd) -> None:
+    opened = notebook(page, lab, "live", "await Notebook.add({ a: 1, b: 2 }); await Notebook.wait()")
+    (lab.root / "gate").unlink(missing_ok=True)
+    opened.editor(1).click()
+    page.keyboard.press("Control+Enter")
+    shown = timeline(opened)
+    expect(shown).to_have_class(re.compile("pctx-is-running"))
+    rows = shown.locator(".pctx-Timeline-row")
+    rows.nth(1).click()
+    expect(rows.nth(2)).to_have_class(re.compile("pctx-is-underWay"))
+    (lab.root / "gate").touch()
+    expect(shown).to_have_class(re.compile("pctx-is-ok"))
+    expect(rows.nth(1)).to_have_attribute("aria-expanded", "true")
+    expect(rows.nth(2)).not_to_have_class(re.compile("pctx-is-underWay"))
+
+
+def test_a_timeline_is_copied_as_json_and_stays_in_the_file(page: Page, lab: FrontEnd) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = notebook(page, lab, "copied", "await Notebook.add({ a: 1, b: 2 })")
+    opened.run(1)
+    timeline(opened).get_by_role("button", name="Copy as JSON").click()
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert [call["tool"] for call in copied["calls"]] == ["Notebook.add"]
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    saved = json.loads((lab.root / "copied.ipynb").read_text())
+    outputs: list[dict[str, Any]] = saved["cells"][1]["outputs"]
+    assert outputs[0]["data"]["application/vnd.pctx.trace+json"] == copied
+    assert "<details" in "".join(outputs[0]["data"]["text/html"])
+
+
+def test_an_error_leads_to_its_line(page: Page, lab: FrontEnd) -> None:
+    opened = notebook(page, lab, "jump", "await Notebook.add({ a: 1, b: 2 });\n\n  throw new Error('here')")
+    opened.run(1)
+    shown = timeline(opened)
+    expect(shown.locator(".pctx-Timeline-failure")).to_contain_text("Error: here")
+    shown.get_by_role("button", name="Go to line 3").click()
+    expect(opened.cells.nth(1).locator(".cm-editor")).to_have_class(re.compile("cm-focused"))
+    page.keyboard.insert_text("/*x*/")
+    assert opened.source(1).splitlines()[3] == "  throw /*x*/new Error('here')"
+
+
+def test_charts_pictures_and_html_are_shown(page: Page, lab: FrontEnd) -> None:
+    opened = notebook(
+        page,
+        lab,
+        "displays",
+        "const { display, html, md, svg } = Deno.jupyter;\n"
+        "await display(html`<table><tr><td>cell</td></tr></table>`); await display(md`# Title`);\n"
+        "await display(svg`<svg width='20' height='20'><circle r='9' cx='9' cy='9'/></svg>`);\n"
+        "({ $schema: 'https://vega.github.io/schema/vega-lite/v5.json', mark: 'bar', "
+        "data: { values: [{ a: 1, b: 2 }] }, encoding: { x: { field: 'a' }, y: { field: 'b' } } })",
+    )
+    opened.run(1)
+    outputs = opened.cells.nth(1).locator(".jp-OutputArea-output")
+    expect(outputs.nth(0).locator("td")).to_have_text("cell")
+    expect(outputs.nth(1).locator("h1")).to_have_text("Title")
+    expect(outputs.nth(2).locator("img")).to_have_js_property("naturalWidth", 20)
+    expect(outputs.nth(3).locator("canvas")).to_be_visible()
+
+
+HOSTILE = [
+    "<script>window.hit = 1</script>",
+    "<img src=x onerror='window.hit = 1'>",
+    "<img src='//HOST/beacon.png'><link rel=stylesheet href='//HOST/a.css'>",
+    "<svg onload='window.hit = 1'><script>window.hit = 1</script><image href='//HOST/b.png'/></svg>",
+    "<svg><style>@import '//HOST/c.css'</style><rect style='fill:url(//HOST/d.svg)'/></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror='window.hit = 1'></style></mglyph></table></mtext></math>",
+    "<svg></p><style><g title='</style><img src=x onerror=window.hit=1>'>",
+    "<form><math><mtext></form><form><mglyph><style></math><img src onerror=window.hit=1>",
+    "<noscript><p title='</noscript><img src=x onerror=window.hit=1>'>",
+    "<iframe srcdoc='<script>parent.hit = 1</script>'></iframe><iframe src='//HOST/e'></iframe>",
+    "<details open ontoggle='window.hit = 1'><summary>x</summary></details>",
+    "<style>body { display: none }</style><p style='position:fixed;inset:0;background-image:url(//HOST/f)'>over</p>",
+    "<a href='javascript:window.hit=1'>link</a><a href='//HOST/g' ping='//HOST/h'>x</a>",
+    "$\\\\href{javascript:window.hit=1}{link}$ $$\\\\require{html}\\\\href{javascript:window.hit=1}{link}$$",
+    "[link](javascript:window.hit=1) ![i](//HOST/i.png) <javascript:window.hit=1>",
+    "<button data-commandlinker-command='notebook:restart-run-all' class='jp-Dialog'>link</button>",
+    "\\u202e\\u001b]8;;http://HOST/j\\u0007link\\u001b]8;;\\u0007\\u001b[2J",
+]
+"""Texts as a JavaScript template has them."""
+
+
+def test_nothing_that_is_shown_runs_or_loads_anything(page: Page, lab: FrontEnd) -> None:
+    asked: list[str] = []
+
+    def hear(request: Request) -> None:
+        if "outside.example" in request.url:
+            asked.append(request.url)
+
+    page.on("request", hear)
+    texts = json.dumps(HOSTILE).replace("HOST", "outside.example").replace("\\\\", "\\")
+    opened = notebook(
+        page,
+        lab,
+        "hostile",
+        f"const {{ display }} = Deno.jupyter;\nfor (const text of {texts}) {{\n"
+        "  for (const type of ['text/html', 'text/markdown', 'image/svg+xml', 'text/latex', 'application/javascript',\n"
+        "    'text/plain']) await display({ [type]: text }, { raw: true });\n"
+        "  await display([{ [text]: text }]); await display({ [text]: [text] });\n"
+        "  console.log(text); console.warn(text);\n"
+        "  try { await Notebook.fail({ message: text }) } catch {}\n}\n"
+        f"({texts})",
+        f"throw new Error({texts}.join())",
+    )
+    opened.run(1)
+    opened.run(2)
+    shown = timeline(opened)
+    shown.locator(".pctx-Timeline-fold").click()
+    for row in shown.locator(".pctx-Timeline-row").all()[:20]:
+        row.click()
+    shown.locator("summary").click()
+    for link in page.locator(".jp-OutputArea a").all():
+        assert not (link.get_attribute("href") or "").lower().lstrip().startswith(("javascript:", "data:"))
+    assert page.locator(".jp-OutputArea :is(script, iframe, form, object, embed, link, base, meta)").count() == 0
+    assert page.evaluate("window.hit") is None
+    assert asked == []
+    expect(page.locator(".jp-OutputArea mjx-container")).to_have_count(0)
