@@ -143,8 +143,8 @@ def tool(
         description: What it does; by default the docstring's text.
         share: Whether agents and other notebooks may see it, as far as this notebook shares its tools
             (``%pctx share``).
-        effects: Whether it changes something outside of the notebook, such as a database: then a server may have
-            somebody asked before an agent's program calls it. None: nobody says.
+        effects: Whether it changes something outside of the notebook, such as a database: then somebody is asked
+            before an agent's program calls it, unless the server's policy says otherwise. None: nobody says.
 
     Raises:
         InvalidParams: The function cannot be a tool: names the parameter that stands in the way.
