@@ -22,6 +22,8 @@ LONGEST = 800
 """Characters of one message."""
 LONGEST_TYPE = 100
 """Characters of a type within a message."""
+MOST_SPACES = 20
+"""Namespaces that a message lists."""
 MOST_NAMES = 8
 """Names a message lists where none of them looks like the one that was meant."""
 
@@ -250,8 +252,12 @@ def _hint(found: Found, tools: list[str]) -> str:
         namespace, _, name = path.rpartition(".")
         by_name.setdefault(name, path)
         by_name.setdefault(namespace, namespace)
-    close = _closest(found.wanted, list(by_name)[:2000])
-    return f" Did you mean '{by_name[close]}'?" if close else ""
+    if close := _closest(found.wanted, list(by_name)[:2000]):
+        return f" Did you mean '{by_name[close]}'?"
+    # A name that begins like a namespace most likely should be one.
+    spaces = sorted({path.rpartition(".")[0] for path in tools}) if found.wanted[:1].isupper() else []
+    listed = ", ".join(spaces[:MOST_SPACES]) + (", …" if len(spaces) > MOST_SPACES else "")
+    return f" Namespaces of tools: {listed}." if found.code == 2304 and spaces else ""
 
 
 def _closest(wanted: str, names: Sequence[str]) -> str | None:

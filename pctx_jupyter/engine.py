@@ -108,7 +108,7 @@ class Engine:
             "version": __version__,
             "sessions": len(self.registry),
             "tools": sum(len(session.catalog) for session in self.registry),
-            "executions": sum(len(session.executions) for session in self.registry),
+            "executions": len(self.registry.executions()),
             "sandbox": self._pool.status(),
             "checker": self._checker.status(),
             "upstreams": self._upstream_status(),

@@ -175,8 +175,12 @@ class Registry:
 
     def running(self, key: str) -> Execution | None:
         """The execution of that key, of whichever session, while it runs."""
+        return next((execution for execution in self.executions() if execution.key == key), None)
+
+    def executions(self) -> list[Execution]:
+        """What runs now, in whichever session."""
         everyone = [*self, *([self._agents] if self._agents is not None else [])]
-        return next((e for session in everyone for e in list(session.executions.values()) if e.key == key), None)
+        return [execution for session in everyone for execution in session.executions.values()]
 
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""

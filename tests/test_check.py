@@ -51,6 +51,11 @@ def test_a_tool_without_its_namespace_is_recognized(wanted: str, tool: str) -> N
     assert said(found(f"Cannot find name '{wanted}'.", 2304, wanted=wanted)) == f"Cannot find name '{wanted}'.{hint}"
 
 
+def test_an_unknown_namespace_is_answered_with_those_there_are() -> None:
+    text = said(found("Cannot find name 'Warehouse'.", 2304, wanted="Warehouse"))
+    assert text.startswith("Cannot find name 'Warehouse'. Namespaces of tools: ") and "Sales" in text
+
+
 @pytest.mark.parametrize("module", ["lodash", "https://example.com/a.ts", "./other.ts", "node:fs", "npm:zod"])
 def test_an_import_says_what_is_possible_instead(module: str) -> None:
     text = said(found("Cannot find module.", 2307, module=module))

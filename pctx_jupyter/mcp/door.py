@@ -67,6 +67,7 @@ class Door:
         """Stop every program, and end every stream."""
         self._is_closed = True
         async with self._lock:
+            await self.plain.close()
             if self._server is not None:
                 await self._server.close()
             else:

@@ -4,6 +4,7 @@ by its size. Pure: a value in, a text of at most so many characters out.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -51,7 +52,10 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
     if size > MOST_DECODED:
         return bytes(memoryview(payload)[:room]).decode(errors="ignore") + note
     for bounds in _STEPS:
-        text = msgspec.json.encode(_cut(value, bounds, bounds.levels)).decode()
+        try:
+            text = msgspec.json.encode(_Cutter(bounds, room).cut(value, bounds.levels)).decode()
+        except _TooMuch:
+            continue
         if len(text) <= room:
             return text + note
     return text[:room] + note
@@ -66,24 +70,39 @@ def of_text(text: str, most: int) -> str:
     return f"{text[:head]}\n… {len(gone):,} characters, {gone.count(chr(10)):,} lines left out …\n{text[-tail:]}"
 
 
-def _cut(value: Any, bounds: _Bounds, levels: int) -> Any:
-    match value:
-        case str() if len(value) > bounds.characters:
-            return f"{value[: bounds.characters]}… ({len(value) - bounds.characters:,} more characters)"
-        case list() if value and levels == 0:
-            return f"[… {len(value):,} items]"
-        case dict() if value and levels == 0:
-            return f"{{… {len(value):,} members}}"
-        case list():
-            kept = [_cut(item, bounds, levels - 1) for item in value[: bounds.items]]
-            more = len(value) - len(kept)
-            return [*kept, f"… {more:,} more of {len(value):,} items"] if more else kept
-        case dict():
-            names = list(value)[: bounds.members]
-            cut = {_cut(name, bounds, levels): _cut(value[name], bounds, levels - 1) for name in names}
-            more = len(value) - len(names)
-            return cut | {"…": f"{more:,} more of {len(value):,} members"} if more else cut
-    return value
+class _TooMuch(Exception):
+    """What is kept cannot fit, so there is no need to go on."""
+
+
+class _Cutter:
+    """Cuts one value; gives up once there is more of it than fits into so many characters."""
+
+    def __init__(self, bounds: _Bounds, most: int) -> None:
+        self._bounds, self._left = bounds, most
+
+    def cut(self, value: Any, levels: int) -> Any:
+        """The value, or as much of it as the bounds allow."""
+        bounds = self._bounds
+        self._left -= 2  # a value and a comma
+        if self._left < 0:
+            raise _TooMuch
+        match value:
+            case str() if len(value) > bounds.characters:
+                return f"{value[: bounds.characters]}… ({len(value) - bounds.characters:,} more characters)"
+            case list() if value and levels == 0:
+                return f"[… {len(value):,} items]"
+            case dict() if value and levels == 0:
+                return f"{{… {len(value):,} members}}"
+            case list():
+                kept = [self.cut(item, levels - 1) for item in value[: bounds.items]]
+                more = len(value) - len(kept)
+                return [*kept, f"… {more:,} more of {len(value):,} items"] if more else kept
+            case dict():
+                names = list(islice(value, bounds.members))
+                cut = {self.cut(name, levels): self.cut(value[name], levels - 1) for name in names}
+                more = len(value) - len(names)
+                return cut | {"…": f"{more:,} more of {len(value):,} members"} if more else cut
+        return value
 
 
 def _size(size: int) -> str:

@@ -4,6 +4,7 @@ first text of the result as JSON. Answered without the SDK, in the original's sh
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -47,6 +48,17 @@ class Plain:
 
     def __init__(self, functions: Functions) -> None:
         self._functions = functions
+        self._going: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    async def close(self) -> None:
+        """Stop every program and answer those who wait for them."""
+        self._is_closed = True
+        going = list(self._going)
+        for task in going:
+            task.cancel()
+        if going:
+            await asyncio.wait(going)
 
     def reads(self, body: bytes) -> rpc.Request | None:
         """The request, if a body is one of such a client."""
@@ -56,17 +68,26 @@ class Plain:
             return None
         return message if isinstance(message, rpc.Request) and message.method in METHODS else None
 
-    async def answer(self, request: rpc.Request) -> dict[str, Json]:
-        """The JSON-RPC response; cancelling it stops its program."""
+    async def answer(self, request: rpc.Request) -> bytes:
+        """The JSON-RPC response, encoded; cancelling it stops its program."""
         outcome: dict[str, Json]
+        task = asyncio.current_task()
+        assert task is not None
+        self._going.add(task)
         try:
             outcome = {"result": await self._result(request)}
         except errors.PctxError as error:
             outcome = {"error": {"code": error.code, "message": error.message}}
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                raise
+            outcome = {"error": {"code": errors.Cancelled.code, "message": "Cancelled: the server is stopping"}}
         except Exception:
             log.exception("mcp = failed to serve a plain client")
             outcome = {"error": {"code": errors.PctxError.code, "message": "Internal error"}}
-        return {"jsonrpc": "2.0", "id": request.id, **outcome}
+        finally:
+            self._going.discard(task)
+        return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, **outcome})
 
     async def _result(self, request: rpc.Request) -> dict[str, Json]:
         if request.method == "tools/list":

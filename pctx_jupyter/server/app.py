@@ -114,7 +114,7 @@ class PctxApp(ExtensionApp):
     def current_activity(self) -> int | None:
         """Programs that run now: a server with some is not idle."""
         engine = self._running.engine
-        return sum(len(session.executions) for session in engine.registry) or None if engine is not None else None
+        return len(engine.registry.executions()) or None if engine is not None else None
 
     def _registry(self) -> Registry | None:
         engine = self._running.engine

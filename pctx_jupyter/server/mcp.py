@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -26,7 +27,7 @@ class Mcp(AsgiHandler, PctxHandler):
     """``mcp`` and ``pctx/mcp``."""
 
     _track_activity = False  # an open stream is no sign of life; a program that runs is (`current_activity`)
-    _plain: asyncio.Task[Any] | None = None
+    _plain: asyncio.Task[bytes] | None = None
 
     def check_xsrf_cookie(self) -> None:
         """A cookie comes along with any page's request; a token does not."""
@@ -64,16 +65,13 @@ class Mcp(AsgiHandler, PctxHandler):
         is_mcp = "Mcp-Session-Id" in headers or "MCP-Protocol-Version" in headers
         return self.request.method == "POST" and not is_mcp
 
-    async def _answer_plainly(self, answer: Any) -> None:
-        self._plain = asyncio.ensure_future(answer)
-        try:
-            told = await self._plain
-        except asyncio.CancelledError:
-            if self.request.connection is not None and not self._plain.cancelled():
-                raise
+    async def _answer_plainly(self, answer: Coroutine[Any, Any, bytes]) -> None:
+        self._plain = asyncio.create_task(answer)
+        await asyncio.wait([self._plain])
+        if self._plain.cancelled():
             return  # the client is gone
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(told))
+        self.finish(self._plain.result())
 
     def on_connection_close(self) -> None:
         """Stop what a plain client asked for: it cannot collect the answer any more."""

@@ -63,6 +63,20 @@ def test_an_excerpt_stays_within_its_budget(value: Any, most: int) -> None:
     assert len(cut(value, most)) <= most
 
 
+def test_what_is_wide_at_every_level_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+
+    class Counting(excerpt._Cutter):
+        def cut(self, value: Any, levels: int) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().cut(value, levels)
+
+    monkeypatch.setattr(excerpt, "_Cutter", Counting)
+    text = cut([[list(range(100))] * 100] * 100, 2_000)
+    assert len(text) <= 2_000 and looked_at < 20_000
+
+
 def test_more_than_can_be_decoded_is_shown_from_its_beginning() -> None:
     payload = Raw(b"[" + b"1," * excerpt.MOST_DECODED + b"1]")
     text = excerpt.of_value(payload, None, 2_000)

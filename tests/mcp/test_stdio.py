@@ -105,6 +105,7 @@ async def test_the_bridge_passes_on_progress_and_cancellation() -> None:
             code = "console.log('hi'); for (;;) await new Promise((go) => setTimeout(go, 10))"
             asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=hear))
             await heard.wait()
+            assert b'"executions": 1' in await asyncio.to_thread(status, server)
             asked.cancel()
             while b'"executions": 0' not in await asyncio.to_thread(status, server):
                 await asyncio.sleep(0.05)
