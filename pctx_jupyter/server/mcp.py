@@ -22,6 +22,8 @@ DOOR = "pctx_mcp_door"
 
 NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
 
+KERNEL = "A kernel's own token opens no agent's door: notebooks share with agents what they keep from each other"
+
 
 class Mcp(AsgiHandler, PctxHandler):
     """``mcp`` and ``pctx/mcp``."""
@@ -49,6 +51,8 @@ class Mcp(AsgiHandler, PctxHandler):
         await self._serve()
 
     async def _serve(self) -> None:
+        if self.kernel_id is not None:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, KERNEL)
         await self.demand("execute")
         try:
             door = await self.settings[DOOR]()
