@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .measure import HEAD
 
-PARTS = ("engine", "checker", "server", "mcp", "tokens", "kernel", "memory")
+PARTS = ("engine", "checker", "server", "mcp", "upstream", "tokens", "kernel", "memory")
 
 
 def main() -> None:

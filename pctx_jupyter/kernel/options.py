@@ -115,6 +115,12 @@ UPSTREAM_USAGE = (
 def upstream_options(line: str) -> UpstreamOptions:
     """Read the line after ``%pctx mcp add``; raises UsageError as `cell_options`."""
     given = _parse(_upstream, line, UPSTREAM_USAGE)
+    if given.rest and "://" in given.first:  # a command keeps its options; a URL has none
+        words = shlex.split(line)
+        for last in (given.name, given.first):
+            words.remove(last)
+            words.append(last)
+        given = _parse(_upstream, shlex.join(words), UPSTREAM_USAGE)
     made = UpstreamOptions(
         given.name,
         (given.first, *given.rest),

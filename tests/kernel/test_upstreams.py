@@ -1,0 +1,92 @@
+"""``%pctx mcp``. Real: a kernel with an engine of its own, and MCP servers that are processes. Options are pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.error import UsageError
+
+from pctx_jupyter.kernel.options import UpstreamOptions, upstream_options
+from tests.mcp.conftest import PEER, peer
+
+from .real_kernel import RealKernel, open_kernel
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKernel]:
+    folder = tmp_path_factory.mktemp("kernel")
+    (folder / "pctx.json").write_text(json.dumps({"servers": [peer(name="from file")]}))
+    with open_kernel(folder, JUPYTER_CONFIG_DIR=str(folder), JUPYTER_DATA_DIR=str(folder / "data")) as kernel:
+        assert kernel.run("%load_ext pctx_jupyter").error is None
+        yield kernel
+
+
+def test_the_first_program_finds_the_servers_of_the_file(kernel: RealKernel) -> None:
+    assert kernel.run('%%pctx\nawait FromFile.echo({ text: "hi" })').value == '"hi"'
+    assert "from file" in (kernel.run("%pctx mcp").value or "")
+    assert "ready; 12 tools as FromFile" in (kernel.run("%pctx mcp list").value or "")
+
+
+def test_a_server_is_added_called_and_removed(kernel: RealKernel) -> None:
+    command = shlex.join([sys.executable, "-I", PEER])
+    added = kernel.run(f"%pctx mcp add --for-now --env A=b more {command}").text()
+    assert added.startswith(f"more ({sys.executable} -I") and "connecting" in added
+    assert kernel.run('%%pctx\nawait More.env({ text: "A" })').value == '"b"'
+    assert "there is more already" in kernel.run(f"%pctx mcp add more {command}").text("stderr")
+    assert "more (" in kernel.run("%pctx mcp reconnect more").text()
+    assert "more (" in kernel.run("%pctx mcp approve more").text()
+    assert "brings what it needs" in kernel.run("%pctx mcp sign-in more").text("stderr")
+    assert kernel.run("%pctx mcp remove more").text() == "Removed more\n"
+    assert "Cannot find an MCP server named 'more'" in kernel.run("%pctx mcp remove more").text("stderr")
+    assert "Usage: %pctx mcp" in kernel.run("%pctx mcp frobnicate").text("stderr")
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        (
+            "time mcp-server-time --local-timezone UTC",
+            UpstreamOptions("time", ("mcp-server-time", "--local-timezone", "UTC")),
+        ),
+        (
+            "--env A=b=c 'my files' /bin/files",
+            UpstreamOptions("my files", ("/bin/files",), environment=(("A", "b=c"),)),
+        ),
+        (
+            "wiki https://w.example.com --bearer ${env:W}",
+            UpstreamOptions("wiki", ("https://w.example.com",), "${env:W}"),
+        ),
+        (
+            "--sse --header X-A=b wiki https://w.example.com",
+            UpstreamOptions("wiki", ("https://w.example.com",), headers=(("X-A", "b"),), is_sse=True),
+        ),
+    ],
+)
+def test_options_of_add_are_read(line: str, options: UpstreamOptions) -> None:
+    assert upstream_options(line) == options
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "required: name, first"),
+        ("name", "required: first"),
+        ("--env A time mcp-server-time", "it must be NAME=VALUE"),
+        ("--env A=b wiki https://w.example.com", "--env is for a command"),
+        ("--bearer t time mcp-server-time", "--bearer, --header and --sse are for a URL"),
+    ],
+)
+def test_a_wrong_option_of_add_is_refused_with_the_usage(line: str, said: str) -> None:
+    with pytest.raises(UsageError, match="Usage: %pctx mcp add") as refused:
+        upstream_options(line)
+    assert said in str(refused.value)
+
+
+def test_the_help_names_the_commands(kernel: RealKernel) -> None:
+    shown = kernel.run("%pctx help").value or ""
+    assert "%pctx mcp add NAME URL|COMMAND …" in shown and Path(PEER).exists()
