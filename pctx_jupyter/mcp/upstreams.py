@@ -51,9 +51,11 @@ class _File:
     """One configuration file, as it was last read."""
 
     path: str
+    must_exist: bool = False
     mark: tuple[int, int, int] | None = None
     parsed: config.Parsed = field(default_factory=config.Parsed)
     problems: tuple[str, ...] = ()
+    is_read: bool = False
 
     @property
     def shown(self) -> str:
@@ -63,13 +65,15 @@ class _File:
     def read(self) -> bool:
         """Read it if it has changed; returns whether it had. What cannot be read leaves what was there."""
         mark = files.mark(self.path)
-        if mark == self.mark:
+        if mark == self.mark and self.is_read:
             return False
-        self.mark = mark
+        self.mark, self.is_read = mark, True
         try:
             text = files.read(self.path)
             self.parsed = config.Parsed() if text is None else config.parse(text, self.shown)
             self.problems = self.parsed.problems
+            if text is None and self.must_exist:
+                self.problems = (f"Cannot read {self.shown}: there is no such file (Pctx.upstreams)",)
         except OSError as error:
             self.problems = (f"Cannot read {self.shown}: {error.strerror}",)
         except errors.InvalidParams as error:
@@ -92,10 +96,11 @@ class OpenUpstreams:
     def __init__(self, settings: Settings, places: Places, catalog: Catalog, tell: Tell) -> None:
         self._settings, self._catalog, self._tell = settings, catalog, tell
         self._data = places.data
-        self._files = [_File(path) for path in _paths(settings, places)]
+        named = settings.upstreams not in ("", NO_FILE)
+        self._files = [_File(path, must_exist=named) for path in _paths(settings, places)]
         self._open: dict[str, Upstream] = {}  # by namespace
         self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
-        self._lock = asyncio.Lock()
+        self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
         self._has_looked = asyncio.Event()
         self._redactors: list[Redactor] = []
         self._log_filter = RedactingFilter(self._redactors)
@@ -116,6 +121,10 @@ class OpenUpstreams:
         assert isinstance(entry, dict)
         if server is None:
             raise errors.InvalidParams("Cannot add this server: it is disabled")
+        async with self._adding:
+            return await self._add(server, entry, persist=persist)
+
+    async def _add(self, server: config.Server, entry: dict[str, Json], *, persist: bool) -> View:
         await self._look()
         if (other := self._open.get(server.namespace)) is not None:
             raise errors.UpstreamExists(

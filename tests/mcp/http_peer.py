@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import uvicorn
 from mcp.server.auth.provider import (
     AccessToken,
@@ -178,3 +179,11 @@ async def serving(app: Any, port: int) -> AsyncIterator[None]:
     finally:
         server.should_exit = server.force_exit = True
         await asyncio.wait({task}, timeout=10)
+
+
+async def browse(url: str) -> str:
+    """Open a page as a browser does, but for where it is sent at last; returns that address."""
+    async with httpx2.AsyncClient() as browser:
+        response = await browser.get(url)
+        assert response.status_code == 302, response.text
+        return response.headers["location"]

@@ -13,7 +13,7 @@ import pytest
 from pctx_jupyter import errors
 
 from .conftest import OpenWorld
-from .http_peer import Authority, Bearer, free_port, make_server, serving
+from .http_peer import Authority, Bearer, browse, free_port, make_server, serving
 
 
 @pytest.mark.parametrize("kind", ["http", "sse"])
@@ -74,14 +74,6 @@ async def test_a_session_that_the_server_forgot_is_opened_again_and_the_call_mad
 
 
 # signing in
-
-
-async def browse(url: str) -> str:
-    """Open a page as a browser does, but for where it is sent at last; returns that address."""
-    async with httpx2.AsyncClient() as browser:
-        response = await browser.get(url)
-        assert response.status_code == 302, response.text
-        return response.headers["location"]
 
 
 async def test_a_person_signs_in_with_the_answer_brought_by_hand(

@@ -66,6 +66,26 @@ async def test_what_is_added_for_now_is_written_nowhere_and_what_is_kept_is_ther
         await world.until_state("kept")
 
 
+async def test_of_two_who_add_one_name_at_once_one_is_told(open_world: OpenWorld) -> None:
+    async with open_world() as world:
+        adding = [world.upstreams.add(peer(name="it"), persist=True) for _ in range(5)]
+        outcomes = await asyncio.gather(*adding, return_exceptions=True)
+        assert sum(isinstance(outcome, errors.UpstreamExists) for outcome in outcomes) == 4
+        assert len(json.loads(world.file.read_text())["servers"]) == 1
+
+
+async def test_a_file_that_is_named_and_missing_is_told(open_world: OpenWorld, tmp_path: Path) -> None:
+    async with open_world(upstreams=str(tmp_path / "mine.json")) as world:
+        await world.until(lambda: world.upstreams.listed().problems != [])
+        assert "mine.json: there is no such file (Pctx.upstreams)" in world.upstreams.listed().problems[0]
+        await world.upstreams.add(peer(), persist=True)
+        assert world.upstreams.listed().problems == [] and (tmp_path / "mine.json").exists()
+    async with open_world(peer(), upstreams="none", waits=False) as world:
+        with pytest.raises(errors.InvalidParams, match="there is no file to write it to"):
+            await world.upstreams.add(peer(), persist=True)
+        assert world.upstreams.listed().upstreams == []
+
+
 async def test_a_file_that_is_a_link_stays_one(open_world: OpenWorld, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").write_text("{}")
     (tmp_path / "pctx.json").symlink_to(tmp_path / "elsewhere.json")

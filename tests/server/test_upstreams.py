@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import httpx2
 import pytest
 from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError
@@ -17,6 +19,7 @@ from pctx_jupyter.client import PctxClient
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.mcp.conftest import peer
+from tests.mcp.http_peer import Authority, browse, free_port, make_server, serving
 
 from .wires import Wire
 
@@ -167,3 +170,33 @@ async def test_nobody_without_a_sign_in_under_way_comes_back_from_one(jp_fetch: 
         await jp_fetch("pctx", "oauth", "callback", params={"code": "c", "state": "s"})
     with pytest.raises(HTTPClientError, match="403"):
         await jp_fetch("pctx", "oauth", "callback", params={"code": "c", "state": "s"}, headers={"Authorization": ""})
+
+
+async def test_a_person_signs_in_and_comes_back_to_this_server(
+    ask: Callable[..., Any], jp_fetch: Any, running: RunningEngine, url: str
+) -> None:
+    port = free_port()
+    there = f"http://127.0.0.1:{port}"
+    async with serving(make_server(Authority(), there).streamable_http_app(), port):
+        assert (await ask("POST", body={"server": {"name": "it", "url": f"{there}/mcp"}, "persist": False}))[0] == 201
+        await ready(running, "It")
+        code, begun = await ask("POST", "it", "sign-in")
+        assert code == 200
+        (back,) = parse_qs(urlsplit(begun["url"]).query)["redirect_uri"]
+        assert urlsplit(back).path == urlsplit(url).path + "pctx/oauth/callback"
+        query = dict(parse_qsl(urlsplit(await browse(begun["url"])).query))
+        page = await jp_fetch("pctx", "oauth", "callback", params=query, headers={"Sec-Fetch-Site": "cross-site"})
+        assert page.body.decode() == "Signed in to it: 3 tools. You can close this page.\n"
+        assert (await ask("GET"))[1]["upstreams"][0]["state"] == "ready"
+        with pytest.raises(HTTPClientError, match="400"):
+            await jp_fetch("pctx", "oauth", "callback", params=query)
+
+
+async def test_a_browser_with_this_servers_cookie_may_come_back_from_elsewhere(jp_fetch: Any, url: str) -> None:
+    first = await jp_fetch("pctx", "health")
+    cookies = "; ".join(one.partition(";")[0] for one in first.headers.get_list("Set-Cookie"))
+    here = url.replace("ws://", "http://")
+    async with httpx2.AsyncClient(headers={"Cookie": cookies, "Sec-Fetch-Site": "cross-site"}) as browser:
+        came = await browser.get(f"{here}pctx/oauth/callback?state=s&code=c")
+        assert came.status_code == 400 and "Cannot sign in" in came.text
+        assert (await browser.get(f"{here}pctx/api/upstreams")).status_code == 403
