@@ -132,8 +132,8 @@ class Commands:
     def _details(self, line: str) -> Shown:
         from . import display
 
-        found = [self._tool(name, "describe") for name in _words(line, "%pctx details TOOL …")]
-        bundles = [display.details(one.tool) for one in found]
+        found = [self._described(name) for name in _words(line, "%pctx details TOOL …")]
+        bundles = [display.details(one) for one in found]
         return display.Shown(
             {kind: "\n\n".join(bundle.get(kind, "") for bundle in bundles) for kind in ("text/plain", "text/html")}
         )
@@ -217,6 +217,17 @@ class Commands:
                 raise UsageError(f"Cannot register {name}: {first} has no {part}")
             found, first = getattr(found, part), f"{first}.{part}"
         return found
+
+    def _described(self, name: str) -> Tool:
+        """A tool of this notebook, or of others that programs may call."""
+        try:
+            return self._tool(name, "describe").tool
+        except UsageError:
+            others = self._of_others({one.path for one in tool.defined()})
+            found = next((one for one in others if one.path == name), None)
+            if found is None:
+                raise
+            return found
 
     def _tool(self, name: str, action: str) -> tool.PythonTool:
         """The tool of a name, with or without its namespace, in either spelling."""

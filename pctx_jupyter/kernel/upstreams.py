@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 ANSWER_S = 60.0
 """Seconds the engine may take: a sign-in asks the server first."""
+
+CONNECTED_S = 15.0
+"""Seconds that ``%pctx mcp add`` waits for a server to list its tools; after that it goes on in the background."""
+
+LOOK_S = 0.1
+"""Seconds between two looks at how it does."""
 
 USAGE = "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | sign-in NAME [URL]]"
 
@@ -86,7 +93,7 @@ class UpstreamCommands:
             server |= {"command": given.words[0], "args": list(given.words[1:])}
             if given.environment:
                 server["env"] = dict(given.environment)
-        return _line(self._do(lambda client: client.add_upstream(server, persist=not given.for_now)))
+        return _line(self._do(lambda client: _added(client, server, persist=not given.for_now)))
 
     def _sign_in(self, line: str) -> str:
         name, _, answer = line.rpartition(" ")
@@ -98,6 +105,16 @@ class UpstreamCommands:
             "If the page you are sent to at last cannot be opened, copy its address:\n"
             f"    %pctx mcp sign-in {line} ADDRESS"
         )
+
+
+async def _added(client: PctxClient, server: dict[str, Json], *, persist: bool) -> upstreams.Upstream:
+    """Add a server, and wait a while until it is known what becomes of that: the next cell may call it."""
+    one = await client.add_upstream(server, persist=persist)
+    until = asyncio.get_running_loop().time() + CONNECTED_S
+    while one.state == "connecting" and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(LOOK_S)
+        one = next((known for known in (await client.list_upstreams()).upstreams if known.name == one.name), one)
+    return one
 
 
 def _line(one: upstreams.Upstream) -> str:

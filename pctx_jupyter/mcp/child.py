@@ -161,6 +161,14 @@ class Child:
                 await anyio.sleep(0.01)
 
 
+def _find(command: str, path: str | None) -> str | None:
+    """Look a command up on the path, then where the commands of our own Python packages are.
+
+    A Jupyter server is often started by its full path, from an environment that nobody has activated.
+    """
+    return shutil.which(command, path=path) or shutil.which(command, path=os.path.dirname(sys.executable))  # noqa: PTH120
+
+
 @asynccontextmanager
 async def open_child(
     command: list[str], environment: Mapping[str, str], folder: str | None, limit: int
@@ -179,7 +187,7 @@ async def open_child(
     full = {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(environment)
     if folder is not None and not os.path.isdir(folder):  # noqa: ASYNC240, PTH112
         raise errors.CannotConnect(f"its folder {folder} does not exist")
-    found = shutil.which(command[0], path=full.get("PATH")) if os.sep not in command[0] else command[0]
+    found = _find(command[0], full.get("PATH")) if os.sep not in command[0] else command[0]
     if found is None:
         raise errors.CannotConnect(f"the command {command[0]} was not found; install it, or give its full path")
     words = [found, *command[1:]]
