@@ -12,6 +12,14 @@ import pytest
 DEMO = Path(__file__).parent.parent.parent / "binder" / "demo.py"
 
 SHOWN = {
+    "agents.ipynb": (
+        "git   ready; 12 tools as Git",
+        "function convertTime(",
+        "Ada          Begin  2026-03-02 09:30:00+00:00  09:30  18:30",
+        "Agents.commitsOf({author}) – List what one author has committed",
+        '{"messages":["Add a table"],"asked":true}',
+        "an agent's program  Agents.commitsOf, Time.getCurrentTime  done in",
+    ),
     "tour.ipynb": (
         "offsets asked for",
         '["Australia/Lord_Howe"]',
