@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -337,11 +336,8 @@ async def test_an_image_reaches_a_client_as_an_image(agent: Connect, era: str) -
         assert isinstance(said, t.TextContent) and said.text == '"[image 1]"'
 
 
-async def test_a_long_program_is_collected_in_either_era(
-    agent: Connect, era: str, running: RunningEngine, jp_serverapp: Any
-) -> None:
-    functions = (await running.get()).mcp()._functions
-    functions._settings = dataclasses.replace(functions._settings, mcp_wait_s=0.2)
+@pytest.mark.parametrize("limits", [{"check_s": 20, "mcp_wait_s": 0.2}])
+async def test_a_long_program_is_collected_in_either_era(agent: Connect, era: str) -> None:
     async with agent(era) as client, asyncio.timeout(LONG):
         code = "console.log('begun'); await new Promise((go) => setTimeout(go, 1000)); 'done'"
         said = text(await client.call_tool("execute", {"code": code}))
