@@ -168,7 +168,7 @@ def make_server(authority: Authority | None = None, url: str = "") -> MCPServer[
 @asynccontextmanager
 async def serving(app: Any, port: int) -> AsyncIterator[None]:
     """Serve an application on a port, until the block ends; then at once no more."""
-    config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=0, lifespan="on")
+    config = uvicorn.Config(app, "127.0.0.1", port, log_level="critical", timeout_graceful_shutdown=0, lifespan="on")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
@@ -177,7 +177,7 @@ async def serving(app: Any, port: int) -> AsyncIterator[None]:
             assert not task.done()
         yield
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True  # and not by force: its lifespan would be left hanging
         await asyncio.wait({task}, timeout=10)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -29,6 +30,8 @@ async def test_a_server_is_called_over_either_transport(open_world: OpenWorld, k
         view = await world.until_state("it")
         assert (view.transport, view.tools, view.where) == (kind, 3, f"http://127.0.0.1:{port}/{path}")
         assert await world.call("It.echo", {"text": "hi"}) == {"result": "hi"}
+        large = "x" * ((3 << 20) if kind == "http" else 500_000)  # the SDK reads no more over the older one
+        assert await world.call("It.echo", {"text": large}) == {"result": large}
         assert await world.call("It.count", {"n": 2}) == {"result": "counted"}
         assert world.notes == ["counting (1 of 2)", "counting (2 of 2)"]
 
@@ -71,6 +74,27 @@ async def test_a_session_that_the_server_forgot_is_opened_again_and_the_call_mad
         async with serving(make_server().streamable_http_app(), port):
             for n in range(3):
                 assert await world.call("It.echo", {"text": str(n)}) == {"result": str(n)}
+
+
+async def test_a_secret_does_not_follow_a_redirect_to_another_server(open_world: OpenWorld) -> None:
+    seen: list[str] = []
+    port, other = free_port(), free_port()
+
+    async def redirect(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            return
+        seen.append(f"{scope['server'][1]} {dict(scope['headers']).get(b'authorization', b'').decode()}")
+        location = f"http://127.0.0.1:{other}/mcp".encode()
+        await send({"type": "http.response.start", "status": 307, "headers": [(b"location", location)]})
+        await send({"type": "http.response.body", "body": b""})
+
+    entry = {"name": "it", "url": f"http://127.0.0.1:{port}/mcp", "auth": {"type": "bearer", "token": "canary"}}
+    async with serving(redirect, port), serving(redirect, other), open_world(entry) as world:
+        await world.until(lambda: world.view("it").error is not None)
+        assert seen and all(one.startswith(f"{port} ") for one in seen)
 
 
 # signing in

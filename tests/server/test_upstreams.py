@@ -195,7 +195,7 @@ async def test_a_person_signs_in_and_comes_back_to_this_server(
 async def test_a_browser_with_this_servers_cookie_may_come_back_from_elsewhere(jp_fetch: Any, url: str) -> None:
     first = await jp_fetch("pctx", "health")
     cookies = "; ".join(one.partition(";")[0] for one in first.headers.get_list("Set-Cookie"))
-    here = url.replace("ws://", "http://")
+    here = url.replace("ws://localhost", "http://127.0.0.1")  # the cookie is that of a host
     async with httpx2.AsyncClient(headers={"Cookie": cookies, "Sec-Fetch-Site": "cross-site"}) as browser:
         came = await browser.get(f"{here}pctx/oauth/callback?state=s&code=c")
         assert came.status_code == 400 and "Cannot sign in" in came.text
