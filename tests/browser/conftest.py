@@ -8,8 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,11 +18,9 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from . import chromium
 from .front_end import ROOT, FrontEnd, front_end
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL_S = 280
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 NOT_KNOWN = re.compile(r"status of 404 .*/pctx/api/(complete|diagnostics|hover|signature)\b")
 """What a browser logs when an editor asks about a kernel that has not loaded pctx: an answer like others."""
 FOREIGN_ERRORS = (
@@ -47,18 +43,16 @@ def jp_server_cleanup() -> None:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The machine's Chromium; Debian's is installed where that may be done."""
-    path = _find() or _install()
+    path = chromium.find() or chromium.install()
     if path is None:
-        reason = (
-            f"no browser: none of {', '.join(NAMES)} is here, and apt-get as root is no way to one (or set CHROMIUM)"
-        )
+        reason = f"no browser: install one of {', '.join(chromium.NAMES)}, or set CHROMIUM"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+        opened = playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="package")
@@ -134,17 +128,3 @@ def _hear(errors: Errors, message: ConsoleMessage) -> None:
 def _add(errors: Errors, text: str) -> None:
     if not NOT_KNOWN.search(text) and not any(foreign in text for foreign in FOREIGN_ERRORS):
         errors.append(text)
-
-
-def _find() -> str | None:
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def _install() -> str | None:
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return None
-    packages = ["chromium", "fonts-dejavu-core"]
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-        options = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "-qq", *command], env=options, check=False, timeout=INSTALL_S, capture_output=True)
-    return _find()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from .conftest import Errors
-from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -240,3 +242,122 @@ def test_it_works_in_notebook_7(page: Page, notebook7: FrontEnd) -> None:
     expect(problems(notebook, 1)).to_have_text(["loadOrder"])
     notebook.page.keyboard.type("Notebook.")
     expect(completions(page)).to_have_text(["loadOrders"])
+
+
+COMMANDS = "window.jupyterapp.commands"
+
+
+def test_it_works_in_a_console(notebook: NotebookPage) -> None:
+    page = notebook.page
+    page.evaluate(f"{COMMANDS}.execute('notebook:create-console')")
+    prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
+    prompt.click()
+    page.keyboard.insert_text("%%pctx\nawait Notebook.loadOrder( )")
+    expect(page.locator(".jp-CodeConsole .cm-lintRange-error")).to_have_text(["loadOrder"])
+    page.keyboard.press("Alt+Shift+F")
+    expect(prompt).to_contain_text("loadOrder();")
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" Notebook.")
+    expect(completions(page)).to_have_text(["loadOrders"])
+
+
+def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrder()")
+    notebook.page.evaluate(f"{COMMANDS}.execute('docmanager:clone')")
+    wrong = notebook.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cm-lintRange-error")
+    expect(wrong).to_have_text(["loadOrder", "loadOrder"])
+    second = notebook.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").nth(1).locator(".cm-content").nth(1)
+    second.click()
+    notebook.page.keyboard.press("Control+End")
+    notebook.page.keyboard.type("; Notebook.")
+    expect(completions(notebook.page)).to_have_text(["loadOrders"])
+    notebook.page.keyboard.press("Enter")
+    expect(wrong).to_have_text(["loadOrder", "loadOrder"])
+    notebook.page.evaluate(f"{COMMANDS}.execute('application:close')")
+    expect(wrong).to_have_text(["loadOrder"])
+    notebook.edit(1, ".x")
+    expect(wrong).to_have_count(2)
+
+
+def test_only_cells_on_the_screen_are_looked_at(page: Page, lab: FrontEnd) -> None:
+    cells = [f"%%pctx\nconst n{i}: string = {i}" for i in range(200)]
+    notebook = NotebookPage(page, lab, lab.write("many.ipynb", TOOLS, *cells))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/diagnostics" in request.url else None)
+    notebook.run(0)
+    expect(problems(notebook, 1)).to_have_count(1)
+    assert len(asked) < 50
+
+
+def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, errors: Errors, tmp_path: Path) -> None:
+    with front_end("lab", tmp_path) as first:
+        notebook = NotebookPage(page, first, first.write("gone.ipynb", TOOLS, "%%pctx\nawait Notebook.loadOrder()"))
+        notebook.run(0)
+        expect(problems(notebook, 1)).to_have_count(1)
+        first.stop(signal.SIGKILL)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/pctx/api/comp" in request.url else None)
+        notebook.edit(1, "\n")
+        page.keyboard.type("first.second.third.fourth.fifth.sixth")
+        assert "fifth.sixth" in notebook.source(1)
+        expect(problems(notebook, 1)).to_have_count(0)
+        assert len(asked) < 5
+        assert not [error for error in errors if error.startswith("pageerror")]
+        with front_end("lab", tmp_path, like=first) as second:
+            notebook = NotebookPage(page, second, notebook.name)
+            notebook.run(0)
+            expect(problems(notebook, 1)).to_have_count(1)
+            page.goto("about:blank")
+    errors.clear()
+
+
+def test_what_the_user_does_not_want_is_left_out(notebook: NotebookPage) -> None:
+    settings = "window.jupyterapp.serviceManager.settings"
+    save = f"wanted => {settings}.save('pctx-jupyter:cells', JSON.stringify(wanted))"
+    try:
+        notebook.page.evaluate(save, {"diagnostics": "off", "completeWhileTyping": False, "showParameters": False})
+        again = NotebookPage(notebook.page, notebook.server, notebook.name)
+        again.run(0)
+        again.edit(1, "%%pctx\n")
+        again.page.keyboard.type("Notebook.loadOrder(")
+        again.page.keyboard.press("ArrowRight")
+        again.page.keyboard.type(" Notebook.")
+        again.page.keyboard.press("Tab")  # asked for, it is there
+        expect(completions(again.page)).to_have_text(["loadOrders"])
+        expect(problems(again, 1)).to_have_count(0)
+        expect(again.page.locator(".pctx-Signature")).to_have_count(0)
+    finally:
+        notebook.page.evaluate(save, {})
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("width", [1280, 600])
+def test_what_is_shown_can_be_read_in_every_theme_and_width(notebook: NotebookPage, theme: str, width: int) -> None:
+    page = notebook.page
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    page.set_viewport_size({"width": width, "height": 800})
+    if width < 1000:
+        page.evaluate(f"{COMMANDS}.execute('application:toggle-left-area')")
+    page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+    notebook.edit(1, "%%pctx -q\nconst all = await Notebook.loadOrder({ status: 'paid' });\n`${all}`")
+    problems(notebook, 1).first.hover()
+    shown = page.locator(".cm-tooltip-lint, .cm-tooltip:has(.cm-diagnostic)").first
+    expect(shown).to_contain_text("Did you mean")
+    box = shown.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+    text, background = shown.evaluate(
+        "node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }"
+    )
+    assert is_readable(text, background)
+
+
+def is_readable(text: str, background: str) -> bool:
+    """Whether two colours differ as much as WCAG asks for (AA, 4.5 : 1)."""
+
+    def light(colour: str) -> float:
+        parts = [float(part) for part in re.findall(r"[\d.]+", colour)[:3]]
+        red, green, blue = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, bright = sorted([light(text), light(background)])
+    return (bright + 0.05) / (dark + 0.05) >= 4.5

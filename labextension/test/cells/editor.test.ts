@@ -1,0 +1,92 @@
+/** Editors of our cells as CodeMirror makes them, without JupyterLab: what they hold on to, and that they let go of it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { forEachDiagnostic } from '@codemirror/lint';
+import { EditorView } from '@codemirror/view';
+import { nullTranslator } from '@jupyterlab/translation';
+
+import type { Underlined } from '../../src/api';
+import type { Answer, Assistant } from '../../src/cells/assistant';
+import { fixProblem, squiggles } from '../../src/cells/diagnostics';
+import type { Owner, Owners } from '../../src/cells/owners';
+import { CellSettings } from '../../src/cells/settings';
+
+/** Counts who listens. */
+class Heard {
+  readonly slots = new Set<unknown>();
+  connect(slot: unknown): void {
+    this.slots.add(slot);
+  }
+  disconnect(slot: unknown): void {
+    this.slots.delete(slot);
+  }
+}
+
+class Screen {
+  static shown = new Set<Screen>();
+  readonly #tell: (entries: { isIntersecting: boolean }[]) => void;
+  constructor(tell: (entries: { isIntersecting: boolean }[]) => void) {
+    this.#tell = tell;
+  }
+  observe(): void {
+    Screen.shown.add(this);
+    this.#tell([{ isIntersecting: true }]);
+  }
+  disconnect(): void {
+    Screen.shown.delete(this);
+  }
+}
+Object.assign(globalThis, { IntersectionObserver: Screen });
+
+function open(source: string, found: Underlined[]): { view: EditorView; heard: Heard; looked: Promise<void> } {
+  const heard = new Heard();
+  const owner = { sessionContext: { session: { kernel: { id: 'k' } } } } as unknown as Owner;
+  const owners = { changed: heard, of: () => owner } as unknown as Owners;
+  let isLooked: () => void = () => undefined;
+  const looked = new Promise<void>(resolve => (isLooked = resolve));
+  const diagnostics = (): Promise<Answer<Underlined[]>> => {
+    setTimeout(isLooked, 0);
+    return Promise.resolve({ status: 'known', value: found });
+  };
+  const assistant = { diagnostics } as unknown as Assistant;
+  const trans = nullTranslator.load('pctx_jupyter');
+  const extensions = squiggles(assistant, owners, new CellSettings(), trans);
+  return { view: new EditorView({ doc: source, extensions }), heard, looked };
+}
+
+function wrong(from: number, to: number, instead: string | null): Underlined {
+  return { from, to, severity: 'error', message: '<b>wrong</b>', source: 'pctx', instead };
+}
+
+test('an editor that goes leaves nothing behind', () => {
+  const { view, heard } = open('%%pctx\nx', []);
+  assert.equal(heard.slots.size, 1);
+  assert.ok(Screen.shown.size > 0); // CodeMirror has one of its own
+  view.destroy();
+  assert.equal(heard.slots.size, 0);
+  assert.equal(Screen.shown.size, 0);
+});
+
+test('problems are where they were found, within the text, and the nearest one with a way out is fixed', async () => {
+  const { view, looked } = open('%%pctx\nlaod(); nope; laod()', [
+    wrong(7, 11, 'load'),
+    wrong(15, 19, null),
+    wrong(21, 25, 'load'),
+    wrong(900, 999, null)
+  ]);
+  await looked;
+  const places: [number, number][] = [];
+  forEachDiagnostic(view.state, (_, from, to) => places.push([from, to]));
+  assert.deepEqual(places, [
+    [7, 11],
+    [15, 19],
+    [21, 25],
+    [27, 27]
+  ]);
+  view.dispatch({ selection: { anchor: view.state.doc.length } });
+  assert.ok(fixProblem(view));
+  assert.equal(view.state.doc.toString(), '%%pctx\nlaod(); nope; load()');
+  view.destroy();
+});
