@@ -27,6 +27,8 @@ export interface Options {
   method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is, in place of `body`: JSON whose numbers may be larger than ours. */
+  json?: string;
   /** Ends the request: the promise is then rejected with an `AbortError`. */
   signal?: AbortSignal;
 }
@@ -41,9 +43,10 @@ export interface Options {
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
   const settings = ServerConnection.makeSettings();
   const url = URLExt.join(settings.baseUrl, 'pctx', path);
-  const init: RequestInit = { method: options.method ?? (options.body === undefined ? 'GET' : 'POST') };
-  if (options.body !== undefined) {
-    init.body = JSON.stringify(options.body);
+  const init: RequestInit = { method: options.method ?? 'GET' };
+  if (options.json !== undefined || options.body !== undefined) {
+    init.method = options.method ?? 'POST';
+    init.body = options.json ?? JSON.stringify(options.body);
   }
   if (options.signal) {
     init.signal = options.signal;
@@ -306,4 +309,89 @@ export function diagnostics(source: string, kernel_id: string, signal?: AbortSig
 /** Lay out a cell's program anew. `source` is null: it cannot be done, and `message` says why. */
 export function format(source: string): Promise<{ source: string | null; message: string }> {
   return request('api/format', { body: { source } });
+}
+
+/** A call that waits for somebody's consent; see `approvals.py`. */
+export interface Question {
+  id: string;
+  tool: string;
+  description: string;
+  asked_by: AskedBy;
+  notebook?: string;
+  /** The id of its trace. */
+  execution: string;
+  code: string;
+  /** The line that calls, from 1, as the program's sandbox says. */
+  line?: number;
+  /** JSON; the beginning of it where `is_cut`. */
+  arguments: string;
+  argument_bytes: number;
+  is_cut?: boolean;
+  /** Seconds until it is denied. */
+  left_s?: number;
+}
+
+export async function approvals(): Promise<Question[]> {
+  return (await request<{ approvals: Question[] }>('api/approvals')).approvals;
+}
+
+/**
+ * Consent to a call, or deny it.
+ *
+ * @param args JSON to pass in place of the program's arguments; null: those.
+ * @param always Allow this tool to the same askers, until its notebook's kernel or the server ends.
+ */
+export async function answer(
+  id: string,
+  decision: 'allow' | 'deny',
+  args: string | null = null,
+  always = false
+): Promise<void> {
+  const edited = args === null ? '' : `,"arguments":${args}`;
+  const json = `{"decision":"${decision}","always":${String(always)}${edited}}`;
+  await request(`api/approvals/${encodeURIComponent(id)}`, { method: 'POST', json });
+}
+
+/** An MCP server whose tools programs may call; see `upstreams.py`. */
+export interface Upstream {
+  name: string;
+  /** Of its tools, in programs. */
+  namespace: string;
+  transport: 'stdio' | 'http' | 'sse';
+  /** Its command, or its URL. */
+  where: string;
+  state: 'connecting' | 'ready' | 'down' | 'needs sign-in';
+  source?: string | null;
+  error?: string | null;
+  tools?: number;
+  new?: string[];
+  changed?: { name: string; what: string[]; was: string; now: string }[];
+  withheld?: string[];
+  problems?: string[];
+}
+
+export async function upstreams(): Promise<Upstream[]> {
+  return (await request<{ upstreams: Upstream[] }>('api/upstreams')).upstreams;
+}
+
+/** How to reach a server that is added. */
+export type UpstreamEntry = { name: string; url: string } | { name: string; command: string; args: string[] };
+
+/** Add a server; `persist`: for later, too. */
+export function addUpstream(server: UpstreamEntry, persist: boolean): Promise<Upstream> {
+  return request<Upstream>('api/upstreams', { body: { server, persist } });
+}
+
+export async function removeUpstream(name: string): Promise<void> {
+  await request(`api/upstreams/${encodeURIComponent(name)}`, { method: 'DELETE' });
+}
+
+/** Connect anew, or take its tools as they are now. */
+export function tellUpstream(name: string, what: 'reconnect' | 'approve'): Promise<Upstream> {
+  return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/${what}`, { method: 'POST' });
+}
+
+/** Where a person signs in to a server. */
+export async function signIn(name: string): Promise<string> {
+  return (await request<{ url: string }>(`api/upstreams/${encodeURIComponent(name)}/sign-in`, { method: 'POST' })).url;
 }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
+
+from pctx_jupyter.client import PctxClient
 
 from .conftest import Errors
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
@@ -96,6 +102,74 @@ def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
     panel.get_by_role("button", name="Stop").click()
     expect(notebook.cells.nth(1)).to_contain_text("somebody stopped it by hand", timeout=PATIENCE_MS)
     expect(running.get_by_label("stopped")).to_be_visible()
+
+
+REMOVE = """
+%load_ext pctx_jupyter
+from pctx_jupyter import tool
+
+@tool(effects=True)
+def remove_orders(ids: list[int]) -> str:
+    "Removes orders for good."
+    return f"removed {ids}"
+""".strip()
+
+
+def agent(server: FrontEnd, code: str) -> Any:
+    """Run an agent's program."""
+
+    async def run() -> Any:
+        url = server.url.replace("http:", "ws:") + "pctx/agents"
+        async with PctxClient(url, headers={"Authorization": f"token {server.token}"}) as client:
+            return (await client.execute_code(code))["value"]
+
+    return asyncio.run(run())
+
+
+def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd) -> None:
+    notebook = NotebookPage(page, lab, lab.write("consent.ipynb", REMOVE, ""))
+    notebook.run(0)
+    notebook.edit(1)
+    with ThreadPoolExecutor(1) as threads:
+        code = "const ids = [1, 2];\nawait Consent.removeOrders({ ids })"
+        run = threads.submit(agent, lab, code)
+        notice = page.locator(".Toastify__toast").filter(has_text="An agent asks to call Consent.removeOrders")
+        expect(notice).to_be_visible(timeout=PATIENCE_MS)
+        page.keyboard.type("typed on")  # the keyboard stays where it was
+        assert notebook.source(1) == "typed on"
+        notice.get_by_role("button", name="Review").click()
+        detail = page.get_by_role("region", name="Call that waits for consent")
+        expect(detail).to_contain_text("Removes orders for good.")
+        expect(detail.locator("mark")).to_have_text("await Consent.removeOrders({ ids })")
+        arguments = detail.get_by_label("Its arguments, which you may change")
+        arguments.fill('{"ids": [2')
+        expect(detail.get_by_role("button", name="Allow once")).to_be_disabled()
+        arguments.fill('{"ids": [2]}')
+        detail.get_by_role("button", name="Allow as changed").click()
+        assert run.result(timeout=60) == "removed [2]"
+    expect(notice).to_have_count(0)
+    expect(detail).to_have_count(0)
+    run_row(show(page), "const ids").click()
+    expect(page.get_by_role("region", name="Chosen run")).to_contain_text("allowed as changed")
+
+
+def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
+    NotebookPage(page, lab, lab.write("servers.ipynb", "1"))
+    panel = show(page)
+    panel.get_by_role("button", name="Add server…").click()
+    page.locator(".jp-Dialog input").fill(f"{sys.executable} -m mcp_server_time --local-timezone UTC")
+    page.keyboard.press("Enter")
+    name = page.locator(".jp-Dialog").filter(has_text="Its name").locator("input")
+    name.fill("clock")
+    page.keyboard.press("Enter")
+    server = panel.locator(".pctx-mod-server").filter(has_text="clock")
+    expect(server).to_contain_text("2 tools", timeout=PATIENCE_MS)
+    server.click()
+    detail = panel.get_by_role("region", name="Chosen server")
+    expect(detail).to_contain_text("in programs: Clock")
+    detail.get_by_role("button", name="Remove").click()
+    page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    expect(server).to_have_count(0, timeout=PATIENCE_MS)
 
 
 def test_sharing_is_switched(page: Page, lab: FrontEnd) -> None:
@@ -252,4 +326,4 @@ def test_a_server_without_pctx_gets_a_calm_message(
         expect(panel.get_by_role("status")).to_contain_text("This server has no pctx", timeout=PATIENCE_MS)
         expect(page.locator(".pctx-Status")).not_to_be_visible()
         assert all(re.search("404|pctx", error) for error in errors)
-        errors.clear()
+    errors.clear()  # and what JupyterLab says of a server that is away

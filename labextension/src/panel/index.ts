@@ -1,7 +1,15 @@
 /** The panel, its status, launcher and commands: the plugins. */
 
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Clipboard, ICommandPalette, InputDialog, Notification, showErrorMessage } from '@jupyterlab/apputils';
+import {
+  Clipboard,
+  Dialog,
+  ICommandPalette,
+  InputDialog,
+  Notification,
+  showDialog,
+  showErrorMessage
+} from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -10,18 +18,22 @@ import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab
 
 import * as api from '../api';
 import { pctxIcon } from '../icon';
+import { Drafts } from '../approvals/model';
+import { Notices } from '../approvals/notices';
 import { inert, inertLine } from '../inert';
 import { callOf, cellOf, nameFor } from './calls';
 import { PanelModel } from './model';
 import { current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import type { Actions } from './view';
+import { entryOf, nameOf } from './servers';
 import { PanelWidget, StatusWidget } from './widget';
 
 export namespace CommandIDs {
   export const insertCell = 'pctx:insert-cell';
   export const newNotebook = 'pctx:new-notebook';
   export const showPanel = 'pctx:show-panel';
+  export const addServer = 'pctx:add-server';
   export const copyConfig = 'pctx:copy-client-config';
 }
 
@@ -45,8 +57,9 @@ const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const model = new PanelModel(api);
-    const actions = actionsOf(model, tracker, trans);
-    const widget = new PanelWidget(model, actions, trans);
+    const drafts = new Drafts();
+    const actions = actionsOf(model, drafts, tracker, trans);
+    const widget = new PanelWidget(model, drafts, actions, trans);
     app.shell.add(widget, 'left', { rank: 600, type: 'pctx' });
     restorer?.add(widget, widget.id);
 
@@ -64,6 +77,20 @@ const panel: JupyterFrontEndPlugin<void> = {
       activeStateChanged: model.changed
     });
 
+    const notices = new Notices(trans, {
+      review: question => {
+        void app.commands.execute(CommandIDs.showPanel).then(() => {
+          model.choose(`question ${question.id}`);
+        });
+      },
+      deny: question => {
+        actions.decide(question, 'deny');
+      }
+    });
+    model.questionsChanged.connect((_, questions) => {
+      drafts.keep(questions);
+      notices.hear(questions);
+    });
     const progress = new Progress(trans, actions.stop);
     model.runsChanged.connect((_, runs) => {
       progress.hear(runs);
@@ -87,7 +114,7 @@ const panel: JupyterFrontEndPlugin<void> = {
   }
 };
 
-function actionsOf(model: PanelModel, tracker: INotebookTracker, trans: TranslationBundle): Actions {
+function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker, trans: TranslationBundle): Actions {
   /** Do what may fail, and say so. */
   const attempt = (title: string, work: () => Promise<void>): void => {
     work().catch((error: unknown) => showErrorMessage(title, error instanceof Error ? inert(error.message, 2000) : ''));
@@ -132,8 +159,67 @@ function actionsOf(model: PanelModel, tracker: INotebookTracker, trans: Translat
     },
     retry: () => {
       model.retry();
+    },
+    decide: (question, decision, always) => {
+      const edited = decision === 'allow' ? drafts.edited(question) : null;
+      if (edited !== undefined) {
+        attempt(trans.__('Cannot answer'), () => api.answer(question.id, decision, edited, always));
+      }
+    },
+    addServer: () => {
+      attempt(trans.__('Cannot add the server'), () => addServer(trans));
+    },
+    removeServer: server => {
+      attempt(trans.__('Cannot remove the server'), async () => {
+        const name = inertLine(server.name);
+        const sure = await showDialog({
+          title: trans.__('Remove %1?', name),
+          body: trans.__('Programs cannot call its tools any more.'),
+          buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Remove') })]
+        });
+        if (sure.button.accept) {
+          await api.removeUpstream(server.name);
+        }
+      });
+    },
+    tellServer: (server, what) => {
+      attempt(trans.__('Cannot do that'), async () => {
+        await api.tellUpstream(server.name, what);
+      });
+    },
+    signIn: server => {
+      // Opened before the answer is there: a browser lets only a click do so.
+      const page = window.open('about:blank', '_blank');
+      attempt(trans.__('Cannot sign in'), async () => {
+        try {
+          const url = await api.signIn(server.name);
+          if (page && /^https?:/i.test(url)) {
+            page.opener = null;
+            page.location.href = url;
+          }
+        } catch (error) {
+          page?.close();
+          throw error;
+        }
+      });
     }
   };
+}
+
+async function addServer(trans: TranslationBundle): Promise<void> {
+  const title = trans.__('Add an MCP server');
+  const where = await InputDialog.getText({
+    title,
+    label: trans.__('Its URL, or the command that starts it'),
+    placeholder: 'https://…, uvx mcp-server-time'
+  });
+  if (!where.button.accept || !where.value?.trim()) {
+    return;
+  }
+  const name = await InputDialog.getText({ title, label: trans.__('Its name'), text: nameOf(where.value) });
+  if (name.button.accept && name.value?.trim()) {
+    await api.addUpstream(entryOf(name.value.trim(), where.value), true);
+  }
 }
 
 async function copyConfig(trans: TranslationBundle): Promise<void> {
@@ -188,6 +274,13 @@ function addCommands(
         (app.shell as unknown as { expandLeft: (id: string) => void }).expandLeft(panelId);
       }
       app.shell.activateById(panelId);
+    }
+  });
+  commands.addCommand(CommandIDs.addServer, {
+    label: trans.__('Add MCP Server…'),
+    icon: pctxIcon,
+    execute: () => {
+      actions.addServer();
     }
   });
   commands.addCommand(CommandIDs.copyConfig, {

@@ -10,10 +10,13 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
-import { type Known, type Row, type ServerRow, inSight, offsetsOf, rowsOf } from './rows';
+import { type Known, type Row, inSight, offsetsOf, rowsOf } from './rows';
 
 /** What the model asks of the server: `api.ts`, or what a test puts in its place. */
-export type Source = Pick<typeof api, 'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch'>;
+export type Source = Pick<
+  typeof api,
+  'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch' | 'approvals' | 'upstreams'
+>;
 
 /** `absent`: the server has no pctx; `lost`: it does not answer, and is asked again. */
 export type Connection = 'pending' | 'ready' | 'absent' | 'lost';
@@ -39,7 +42,8 @@ export class PanelModel {
   readonly #later: Later;
   readonly #changed = new Signal<this, void>(this);
   readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
-  #known: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined };
+  readonly #questions = new Signal<this, readonly api.Question[]>(this);
+  #known: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined, questions: [] };
   #versions = new Map<string, string>();
   #closed = new Set<string>();
   #rows: Row[] | null = null;
@@ -54,6 +58,11 @@ export class PanelModel {
   constructor(source: Source, later: Later = (act, milliseconds) => void setTimeout(act, milliseconds)) {
     this.#source = source;
     this.#later = later;
+  }
+
+  /** The calls that wait for consent have been asked for again. */
+  get questionsChanged(): ISignal<this, readonly api.Question[]> {
+    return this.#questions;
   }
 
   /** Something that is shown has changed. */
@@ -96,11 +105,6 @@ export class PanelModel {
     if (isShown && this.connection === 'ready') {
       this.#ask('tools', () => this.#askForTools());
     }
-  }
-
-  /** Take upstream servers in; they are asked for elsewhere. */
-  setServers(servers: readonly ServerRow[] | undefined): void {
-    this.#know({ servers });
   }
 
   search(query: string): void {
@@ -232,7 +236,7 @@ export class PanelModel {
         opened: () => {
           this.#failures = 0;
           this.#become('ready');
-          (['sessions', 'executions'] as const).forEach(change => {
+          (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
             this.#hear(change);
           });
         },
@@ -283,7 +287,17 @@ export class PanelModel {
           }
         });
         break;
-      default:
+      case 'approvals':
+        this.#ask('approvals', async () => {
+          const questions = await this.#source.approvals();
+          this.#know({ questions });
+          this.#questions.emit(questions);
+        });
+        break;
+      case 'upstreams':
+        this.#ask('upstreams', async () => {
+          this.#know({ servers: await this.#source.upstreams() });
+        });
         break;
     }
   }

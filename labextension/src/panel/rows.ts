@@ -4,9 +4,9 @@
  * Pure. Thousands of rows are cheap, as only those in sight are ever drawn (`inSight`).
  */
 
-import type { ExecutionState, KernelState, ToolState } from '../api';
+import type { ExecutionState, KernelState, Question, ToolState, Upstream } from '../api';
 
-export type Section = 'notebooks' | 'servers' | 'runs';
+export type Section = 'questions' | 'notebooks' | 'servers' | 'runs';
 
 /** Why a section, or a notebook, is empty. */
 export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected' | 'failed';
@@ -22,34 +22,29 @@ export type Row = Base &
     | { readonly kind: 'section'; readonly section: Section; readonly count: number; readonly isOpen: boolean }
     | { readonly kind: 'kernel'; readonly kernel: KernelState; readonly isOpen: boolean }
     | { readonly kind: 'tool'; readonly kernel: KernelState; readonly tool: ToolState }
-    | { readonly kind: 'server'; readonly server: ServerRow }
+    | { readonly kind: 'question'; readonly question: Question }
+    | { readonly kind: 'server'; readonly server: Upstream }
     | { readonly kind: 'run'; readonly run: ExecutionState }
     | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section; readonly message?: string }
   );
-
-/** An upstream server, as far as it is listed. */
-export interface ServerRow {
-  readonly name: string;
-  readonly state: string;
-  readonly problem: string | null;
-  readonly toolCount: number;
-}
 
 /** Pixels; the style sheet has the same. */
 export const HEIGHTS: Record<Row['kind'], number> = {
   section: 28,
   kernel: 28,
   tool: 42,
+  question: 42,
   server: 42,
   run: 42,
   empty: 28
 };
 
-/** What is known. `undefined`: nobody has answered yet, or, of servers, nobody is asked. */
+/** What is known. `undefined`: nobody has answered yet, or of servers nobody is asked. */
 export interface Known {
   readonly kernels: readonly KernelState[] | undefined;
   readonly tools: ReadonlyMap<string, readonly ToolState[]>;
-  readonly servers: readonly ServerRow[] | undefined;
+  readonly servers: readonly Upstream[] | undefined;
+  readonly questions: readonly Question[];
   readonly runs: readonly ExecutionState[] | undefined;
 }
 
@@ -57,11 +52,17 @@ export interface Known {
 export function rowsOf(known: Known, query: string, closed: ReadonlySet<string>): Row[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const rows: Row[] = [];
+  if (known.questions.length > 0) {
+    // Whatever is searched: somebody waits.
+    add(rows, 'questions', known.questions, closed, [], questions =>
+      questions.map(question => ({ kind: 'question', key: `question ${question.id}`, level: 2, question }))
+    );
+  }
   add(rows, 'notebooks', known.kernels, closed, words, kernels => notebooks(kernels, known.tools, words, closed));
   if (known.servers !== undefined) {
     add(rows, 'servers', known.servers, closed, words, servers =>
       servers
-        .filter(server => has(words, server.name, server.problem ?? ''))
+        .filter(server => has(words, server.name, server.namespace, server.error ?? ''))
         .map(server => ({ kind: 'server', key: `server ${server.name}`, level: 2, server }))
     );
   }

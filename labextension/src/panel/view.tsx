@@ -5,22 +5,27 @@ import React from 'react';
 
 import type { ExecutionState, KernelState, Sharing, ToolState, Trace } from '../api';
 import { inert, inertLine } from '../inert';
+import type { Drafts } from '../approvals/model';
+import { type Decide, QuestionDetail } from '../approvals/view';
 import type { PanelModel } from './model';
+import { ServerDetail, type ServerActions, stateText } from './servers';
 import { type Emptiness, HEIGHTS, type Row, type Section } from './rows';
 import { duration, size, time } from './words';
 
 /** What can be done from here. */
-export interface Actions {
+export interface Actions extends ServerActions {
   insertCall: (tool: ToolState, kernel: KernelState) => void;
   insertRun: (trace: Trace) => void;
   stop: (run: ExecutionState) => void;
   share: (kernel: KernelState, to: Sharing) => void;
   copyConfig: () => void;
   retry: () => void;
+  decide: Decide;
 }
 
 interface Props {
   model: PanelModel;
+  drafts: Drafts;
   actions: Actions;
   trans: TranslationBundle;
 }
@@ -29,7 +34,7 @@ const SHARING: readonly Sharing[] = ['nobody', 'agents', 'everyone'];
 /** Characters of a program, or of what it gave, that are drawn. */
 const MOST_SHOWN = 20_000;
 
-export function Panel({ model, actions, trans }: Props): React.ReactElement {
+export function Panel({ model, drafts, actions, trans }: Props): React.ReactElement {
   if (model.connection === 'absent') {
     return (
       <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and start it anew.')}>
@@ -61,6 +66,13 @@ export function Panel({ model, actions, trans }: Props): React.ReactElement {
         />
         <button
           className="jp-mod-styled pctx-Panel-button"
+          title={trans.__('Add an MCP server whose tools programs may call')}
+          onClick={actions.addServer}
+        >
+          {trans.__('Add server…')}
+        </button>
+        <button
+          className="jp-mod-styled pctx-Panel-button"
           title={trans.__('Copy what an MCP client needs to reach this server')}
           onClick={actions.copyConfig}
         >
@@ -73,7 +85,7 @@ export function Panel({ model, actions, trans }: Props): React.ReactElement {
         </div>
       )}
       <Tree model={model} actions={actions} trans={trans} />
-      <Detail model={model} actions={actions} trans={trans} />
+      <Detail model={model} drafts={drafts} actions={actions} trans={trans} />
     </>
   );
 }
@@ -87,7 +99,7 @@ function Message({ text, children }: React.PropsWithChildren<{ text: string }>):
   );
 }
 
-function Tree({ model, actions, trans }: Props): React.ReactElement {
+function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElement {
   const { rows, offsets } = model;
   const [first, end] = model.sight;
   const chosen = model.chosenRow;
@@ -231,9 +243,17 @@ function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.
         <>
           <div className="pctx-Row-line">
             <bdi className="pctx-Row-title">{inertLine(row.server.name)}</bdi>
-            <span className="pctx-Row-count">{row.server.toolCount}</span>
           </div>
-          <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.server.problem ?? row.server.state)}</bdi>
+          <bdi className="pctx-Row-quiet pctx-Row-line">{stateText(row.server, trans)}</bdi>
+        </>
+      );
+    case 'question':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.question.tool)}</bdi>
+          </div>
+          <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.question.arguments)}</bdi>
         </>
       );
     case 'run':
@@ -272,13 +292,17 @@ function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
   );
 }
 
-function Detail({ model, actions, trans }: Props): React.ReactElement | null {
+function Detail({ model, drafts, actions, trans }: Props): React.ReactElement | null {
   const row = model.chosenRow;
   switch (row?.kind) {
     case 'kernel':
       return <KernelDetail kernel={row.kernel} actions={actions} trans={trans} />;
     case 'tool':
       return <ToolDetail tool={row.tool} kernel={row.kernel} actions={actions} trans={trans} />;
+    case 'question':
+      return <QuestionDetail question={row.question} drafts={drafts} decide={actions.decide} trans={trans} />;
+    case 'server':
+      return <ServerDetail server={row.server} actions={actions} trans={trans} />;
     case 'run':
       return <RunDetail run={row.run} model={model} actions={actions} trans={trans} />;
     default:
@@ -416,6 +440,7 @@ function TraceDetail({ trace, trans }: { trace: Trace; trans: TranslationBundle 
                 <summary>
                   <bdi className="pctx-Calls-name">{inertLine(call.tool)}</bdi>
                   <span className="pctx-Row-quiet">
+                    {call.decision === undefined ? '' : `${decisionText(call.decision, trans)} · `}
                     {call.ended_s === undefined ? inertLine(call.note ?? '…') : duration(call.ended_s - call.started_s)}
                   </span>
                   <span className="pctx-Calls-track" aria-hidden="true">
@@ -466,6 +491,8 @@ function percent(part: number, whole: number): string {
 
 function sectionName(section: Section, trans: TranslationBundle): string {
   switch (section) {
+    case 'questions':
+      return trans.__('Wait for your consent');
     case 'notebooks':
       return trans.__('Notebooks');
     case 'servers':
@@ -534,5 +561,24 @@ export function askerName(run: ExecutionState, trans: TranslationBundle): string
       return notebook ?? trans.__('Notebook');
     case 'client':
       return trans.__('Client');
+  }
+}
+
+function decisionText(decision: string, trans: TranslationBundle): string {
+  switch (decision) {
+    case 'allowed':
+      return trans.__('allowed');
+    case 'edited':
+      return trans.__('allowed as changed');
+    case 'granted':
+      return trans.__('always allowed');
+    case 'denied':
+      return trans.__('denied');
+    case 'unanswered':
+      return trans.__('not answered');
+    case 'forbidden':
+      return trans.__('denied by the policy');
+    default:
+      return inertLine(decision, 40);
   }
 }

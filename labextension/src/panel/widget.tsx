@@ -8,17 +8,20 @@ import type { Widget } from '@lumino/widgets';
 import React from 'react';
 
 import { pctxIcon } from '../icon';
+import type { Drafts } from '../approvals/model';
 import type { PanelModel } from './model';
 import { type Actions, Panel } from './view';
 
 export class PanelWidget extends ReactWidget {
   readonly #model: PanelModel;
+  readonly #drafts: Drafts;
   readonly #actions: Actions;
   readonly #trans: TranslationBundle;
 
-  constructor(model: PanelModel, actions: Actions, trans: TranslationBundle) {
+  constructor(model: PanelModel, drafts: Drafts, actions: Actions, trans: TranslationBundle) {
     super();
     this.#model = model;
+    this.#drafts = drafts;
     this.#actions = actions;
     this.#trans = trans;
     this.id = 'pctx-panel';
@@ -32,7 +35,11 @@ export class PanelWidget extends ReactWidget {
   protected override render(): React.ReactElement {
     return (
       <UseSignal signal={this.#model.changed}>
-        {() => <Panel model={this.#model} actions={this.#actions} trans={this.#trans} />}
+        {() => (
+          <UseSignal signal={this.#drafts.changed}>
+            {() => <Panel model={this.#model} drafts={this.#drafts} actions={this.#actions} trans={this.#trans} />}
+          </UseSignal>
+        )}
       </UseSignal>
     );
   }

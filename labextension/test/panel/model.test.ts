@@ -30,6 +30,8 @@ class Server {
     trace: id => this.#answer(`trace ${id}`, { id, code: '1' } as Trace),
     status: () =>
       this.#answer('status', { version: '1', sessions: 0, tools: 0, executions: 0, sandbox: {}, checker: {} }),
+    approvals: () => this.#answer('approvals', []),
+    upstreams: () => this.#answer('upstreams', []),
     watch: watcher => {
       this.asked.push('watch');
       this.watcher = watcher;

@@ -37,7 +37,7 @@ const run = (id: string, title: string): ExecutionState => ({
   error: null
 });
 
-const nothing: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined };
+const nothing: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined, questions: [] };
 const shape = (known: Known, query = '', closed: string[] = []): string[] =>
   rowsOf(known, query, new Set(closed)).map(row =>
     row.kind === 'empty' ? `${row.of}: ${row.why}` : row.kind === 'section' ? row.section : row.key
@@ -45,7 +45,7 @@ const shape = (known: Known, query = '', closed: string[] = []): string[] =>
 
 test('what nobody has answered yet is being loaded, and what is not there is said to be so', () => {
   assert.deepEqual(shape(nothing), ['notebooks', 'notebooks: loading', 'runs', 'runs: loading']);
-  const empty: Known = { kernels: [], tools: new Map(), servers: [], runs: [] };
+  const empty: Known = { kernels: [], tools: new Map(), servers: [], runs: [], questions: [] };
   assert.deepEqual(shape(empty), ['notebooks', 'notebooks: none', 'servers', 'servers: none', 'runs', 'runs: none']);
 });
 
@@ -56,6 +56,7 @@ const known: Known = {
     ['b', [tool('other')]]
   ]),
   servers: [],
+  questions: [],
   runs: [run('1', 'await Sales.loadOrders()'), run('2', '1 + 1')]
 };
 

@@ -1,0 +1,65 @@
+/**
+ * What somebody has written about the calls that wait for consent: their arguments, as they may be edited.
+ *
+ * It never touches the DOM. Arguments stay texts, because their numbers may be larger than JavaScript's.
+ */
+
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import type { Question } from '../api';
+import { inert } from '../inert';
+
+export class Drafts {
+  readonly #changed = new Signal<this, void>(this);
+  #texts = new Map<string, string>();
+
+  get changed(): ISignal<this, void> {
+    return this.#changed;
+  }
+
+  /** Forget what was written about calls that wait no more. */
+  keep(questions: readonly Question[]): void {
+    const ids = new Set(questions.map(question => question.id));
+    this.#texts = new Map([...this.#texts].filter(([id]) => ids.has(id)));
+  }
+
+  text(question: Question): string {
+    return this.#texts.get(question.id) ?? shown(question);
+  }
+
+  write(question: Question, text: string): void {
+    this.#texts.set(question.id, text);
+    this.#changed.emit();
+  }
+
+  /** The arguments to pass; null: the program's own. `undefined`: what is written is no object in JSON. */
+  edited(question: Question): string | null | undefined {
+    const text = this.text(question);
+    if (question.is_cut || text === shown(question)) {
+      return null;
+    }
+    try {
+      const value: unknown = JSON.parse(text);
+      return typeof value === 'object' && value !== null && !Array.isArray(value) ? text : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/**
+ * The arguments as they are shown: laid out, and with characters that hide or turn others as escapes, which are the
+ * same JSON.
+ */
+export function shown(question: Question): string {
+  const text = question.arguments;
+  // Laying out reads numbers, and would change those with many digits.
+  if (question.is_cut || /\d{16}/.test(text)) {
+    return inert(text, Infinity);
+  }
+  try {
+    return inert(JSON.stringify(JSON.parse(text), null, 2), Infinity);
+  } catch {
+    return inert(text, Infinity);
+  }
+}

@@ -1,0 +1,95 @@
+/** Draws a call that waits for consent. It holds no state. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { Question } from '../api';
+import { inert, inertLine } from '../inert';
+import type { Drafts } from './model';
+
+/** What somebody may decide. */
+export type Decide = (question: Question, decision: 'allow' | 'deny', always?: boolean) => void;
+
+interface Props {
+  question: Question;
+  drafts: Drafts;
+  decide: Decide;
+  trans: TranslationBundle;
+}
+
+export function QuestionDetail({ question, drafts, decide, trans }: Props): React.ReactElement {
+  const edited = drafts.edited(question);
+  const isWrong = edited === undefined;
+  return (
+    <section className="pctx-Detail pctx-mod-question" aria-label={trans.__('Call that waits for consent')}>
+      <h3>
+        {question.asked_by === 'agent' ? trans.__('An agent asks to call') : trans.__('A program asks to call')}{' '}
+        <bdi>{inertLine(question.tool)}</bdi>
+      </h3>
+      {question.description && (
+        <p dir="auto" className="pctx-Detail-text">
+          {inert(question.description, 1000)}
+        </p>
+      )}
+      <label className="pctx-Detail-field">
+        {question.is_cut ? trans.__('The beginning of its arguments') : trans.__('Its arguments, which you may change')}
+        <textarea
+          className="pctx-Arguments"
+          rows={Math.min(12, Math.max(3, drafts.text(question).split('\n').length))}
+          spellCheck={false}
+          readOnly={question.is_cut}
+          aria-invalid={isWrong}
+          value={drafts.text(question)}
+          onChange={event => {
+            drafts.write(question, event.target.value);
+          }}
+        />
+      </label>
+      {isWrong && (
+        <p className="pctx-Detail-error" role="status">
+          {trans.__('This is no object in JSON.')}
+        </p>
+      )}
+      <div className="pctx-Detail-buttons">
+        <button
+          className="jp-mod-styled jp-mod-accept"
+          disabled={isWrong}
+          onClick={() => {
+            decide(question, 'allow');
+          }}
+        >
+          {typeof edited === 'string' ? trans.__('Allow as changed') : trans.__('Allow once')}
+        </button>
+        <button
+          className="jp-mod-styled"
+          disabled={isWrong}
+          title={trans.__('Without asking again, until the kernel of its notebook, or the server, ends')}
+          onClick={() => {
+            decide(question, 'allow', true);
+          }}
+        >
+          {trans.__('Always allow')}
+        </button>
+        <button
+          className="jp-mod-styled jp-mod-warn"
+          onClick={() => {
+            decide(question, 'deny');
+          }}
+        >
+          {trans.__('Deny')}
+        </button>
+      </div>
+      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Program')}>
+        {question.code
+          .split('\n')
+          .map((line, index) =>
+            index + 1 === question.line ? (
+              <mark key={index}>{`${inert(line)}\n`}</mark>
+            ) : (
+              <React.Fragment key={index}>{`${inert(line)}\n`}</React.Fragment>
+            )
+          )}
+      </pre>
+    </section>
+  );
+}

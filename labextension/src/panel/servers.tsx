@@ -1,0 +1,134 @@
+/** Draws an MCP server whose tools programs may call, and reads how one is to be reached. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { Upstream, UpstreamEntry } from '../api';
+import { inert, inertLine } from '../inert';
+
+/** What can be done about a server. */
+export interface ServerActions {
+  addServer: () => void;
+  removeServer: (server: Upstream) => void;
+  tellServer: (server: Upstream, what: 'reconnect' | 'approve') => void;
+  signIn: (server: Upstream) => void;
+}
+
+/** Read what somebody typed: a URL, or a command with its arguments. */
+export function entryOf(name: string, where: string): UpstreamEntry {
+  const text = where.trim();
+  if (/^https?:\/\//i.test(text)) {
+    return { name, url: text };
+  }
+  const words = [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(word => word[1] ?? word[2] ?? word[3] ?? '');
+  return { name, command: words[0] ?? '', args: words.slice(1) };
+}
+
+/** A name to begin with: the last word of a command that is no option, or the host of a URL. */
+export function nameOf(where: string): string {
+  const entry = entryOf('', where);
+  const known =
+    'url' in entry ? (/^https?:\/\/([^/:?#]+)/i.exec(entry.url)?.[1]?.split('.').at(-2) ?? '') : commandName(entry);
+  return known.replace(/[^\p{L}\p{N}]+/gu, '_').replace(/^_+|_+$/g, '') || 'server';
+}
+
+function commandName(entry: { command: string; args: string[] }): string {
+  const words = [entry.command, ...entry.args].filter(word => !word.startsWith('-'));
+  return (
+    (words.at(words.length > 1 ? 1 : 0) ?? '')
+      .split('/')
+      .at(-1)
+      ?.replace(/^mcp[-_]server[-_]/, '') ?? ''
+  );
+}
+
+export function stateText(server: Upstream, trans: TranslationBundle): string {
+  switch (server.state) {
+    case 'connecting':
+      return trans.__('connecting…');
+    case 'ready':
+      return server.withheld?.length
+        ? trans._n('%1 tool has changed', '%1 tools have changed', server.withheld.length)
+        : trans._n('%1 tool', '%1 tools', server.tools ?? 0);
+    case 'down':
+      return inertLine(server.error ?? trans.__('not connected'));
+    case 'needs sign-in':
+      return trans.__('needs a sign-in');
+  }
+}
+
+interface Props {
+  server: Upstream;
+  actions: ServerActions;
+  trans: TranslationBundle;
+}
+
+export function ServerDetail({ server, actions, trans }: Props): React.ReactElement {
+  const changed = server.changed ?? [];
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen server')}>
+      <h3>
+        <bdi>{inertLine(server.name)}</bdi>
+      </h3>
+      <p className="pctx-Detail-quiet">
+        {stateText(server, trans)} · {trans.__('in programs: %1', inertLine(server.namespace))}
+      </p>
+      <pre className="pctx-Code">{inert(server.where, 1000)}</pre>
+      {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
+      {(server.problems ?? []).map((problem, index) => (
+        <p key={index} className="pctx-Detail-error">
+          {inert(problem, 1000)}
+        </p>
+      ))}
+      <div className="pctx-Detail-buttons">
+        {server.state === 'needs sign-in' && (
+          <Button
+            text={trans.__('Sign in')}
+            act={() => {
+              actions.signIn(server);
+            }}
+          />
+        )}
+        {changed.length > 0 && (
+          <Button
+            text={trans.__('Approve as changed')}
+            act={() => {
+              actions.tellServer(server, 'approve');
+            }}
+          />
+        )}
+        <Button
+          text={trans.__('Reconnect')}
+          act={() => {
+            actions.tellServer(server, 'reconnect');
+          }}
+        />
+        <Button
+          text={trans.__('Remove')}
+          act={() => {
+            actions.removeServer(server);
+          }}
+        />
+      </div>
+      {changed.map(tool => (
+        <details key={tool.name}>
+          <summary>
+            <bdi>{inertLine(tool.name)}</bdi> <span className="pctx-Row-quiet">{inertLine(tool.what.join(', '))}</span>
+          </summary>
+          <span className="pctx-Row-quiet">{trans.__('Was')}</span>
+          <pre className="pctx-Code">{inert(tool.was)}</pre>
+          <span className="pctx-Row-quiet">{trans.__('Is')}</span>
+          <pre className="pctx-Code">{inert(tool.now)}</pre>
+        </details>
+      ))}
+    </section>
+  );
+}
+
+function Button({ text, act }: { text: string; act: () => void }): React.ReactElement {
+  return (
+    <button className="jp-mod-styled" onClick={act}>
+      {text}
+    </button>
+  );
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { nullTranslator } from '@jupyterlab/translation';
+
+import type { Question } from '../../src/api';
+import { Drafts, shown } from '../../src/approvals/model';
+import { MOST, Notices, type Teller } from '../../src/approvals/notices';
+import { entryOf, nameOf } from '../../src/panel/servers';
+
+const question = (args: string, more: Partial<Question> = {}): Question => ({
+  id: 'q',
+  tool: 'Mail.send',
+  description: '',
+  asked_by: 'agent',
+  execution: 'e',
+  code: '1',
+  arguments: args,
+  argument_bytes: args.length,
+  ...more
+});
+
+test('arguments are laid out, but not those with numbers that would change', () => {
+  assert.equal(shown(question('{"a":1}')), '{\n  "a": 1\n}');
+  assert.equal(shown(question('{"a":12345678901234567890}')), '{"a":12345678901234567890}');
+  assert.equal(shown(question('{"a":', { is_cut: true })), '{"a":');
+});
+
+test('characters that turn others are escapes, and the arguments the same', () => {
+  const text = shown(question(JSON.stringify({ to: 'a\u202eb' })));
+  assert.ok(text.includes('\\u202e'));
+  assert.deepEqual(JSON.parse(text), { to: 'a\u202eb' });
+});
+
+test('what is written is passed when it is an object, and the program’s own when nothing was', () => {
+  const drafts = new Drafts();
+  const one = question('{"a":1}');
+  assert.equal(drafts.edited(one), null);
+  drafts.write(one, '{"a": 2}');
+  assert.equal(drafts.edited(one), '{"a": 2}');
+  for (const wrong of ['{', '[1]', 'null', '']) {
+    drafts.write(one, wrong);
+    assert.equal(drafts.edited(one), undefined, wrong);
+  }
+  drafts.keep([]);
+  assert.equal(drafts.edited(one), null);
+});
+
+test('each call that waits is told of once, a few at a time, and no more once it is answered', () => {
+  const told: string[] = [];
+  const teller = {
+    emit: (message: string) => (told.push(message), message),
+    dismiss: (id: string) => told.push(`gone: ${id}`)
+  } as unknown as Teller;
+  const notices = new Notices(nullTranslator.load(''), { review: () => undefined, deny: () => undefined }, teller);
+  const many = [1, 2, 3, 4].map(number => question(`{"n":${number}}`, { id: String(number) }));
+  notices.hear(many);
+  notices.hear(many);
+  assert.equal(told.length, MOST);
+  assert.equal(told[0], 'An agent asks to call Mail.send with {"n":1}');
+  notices.hear(many.slice(1));
+  assert.equal(told.at(-2), `gone: ${told[0] ?? ''}`);
+  assert.equal(told.at(-1), 'An agent asks to call Mail.send with {"n":4}');
+});
+
+test('a server is a URL, or a command with quoted words', () => {
+  assert.deepEqual(entryOf('a', ' https://x.example/mcp '), { name: 'a', url: 'https://x.example/mcp' });
+  assert.deepEqual(entryOf('a', `npx -y server "my folder" 'b c'`), {
+    name: 'a',
+    command: 'npx',
+    args: ['-y', 'server', 'my folder', 'b c']
+  });
+  assert.deepEqual(
+    ['https://mcp.example.com/x', 'uvx mcp-server-time', '/usr/bin/thing', 'npx -y @scope/files'].map(nameOf),
+    ['example', 'time', 'thing', 'files']
+  );
+});
