@@ -313,6 +313,7 @@ def test_a_server_that_goes_and_returns_is_followed(
     with front_end("lab", tmp_path_factory.mktemp("unused"), like=first):
         expect(panel.get_by_role("status")).to_have_count(0, timeout=2 * PATIENCE_MS)
         expect(panel.get_by_text("No notebook has loaded pctx")).to_be_visible(timeout=PATIENCE_MS)
+        page.goto("about:blank")
     errors.clear()  # what JupyterLab says of a server that is away
 
 
@@ -326,4 +327,5 @@ def test_a_server_without_pctx_gets_a_calm_message(
         expect(panel.get_by_role("status")).to_contain_text("This server has no pctx", timeout=PATIENCE_MS)
         expect(page.locator(".pctx-Status")).not_to_be_visible()
         assert all(re.search("404|pctx", error) for error in errors)
-    errors.clear()  # and what JupyterLab says of a server that is away
+        page.goto("about:blank")
+    errors.clear()
