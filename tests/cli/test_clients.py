@@ -44,6 +44,13 @@ def test_what_is_printed_leads_a_client_to_the_server(client: str, with_server: 
             assert said["headers"] == [{"name": "Authorization", "value": bearer}] and said["url"] == url
 
 
+def test_the_readme_names_the_clients_that_are_known() -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    (line,) = (line for line in readme.splitlines() if line.startswith("jupyter pctx client-config "))
+    named = line.removeprefix("jupyter pctx client-config ").replace("# or ", "").replace(",", " ").split()
+    assert set(named) == set(CLIENTS)
+
+
 def test_a_client_that_is_not_known_is_refused_with_those_that_are(pctx: Pctx) -> None:
     done = pctx("client-config", "emacs")
     assert done.returncode == 2 and "claude-code" in done.stderr
