@@ -69,7 +69,7 @@ async def test_a_server_is_added_called_listed_and_removed(
 ) -> None:
     assert await ask("GET") == (200, {"upstreams": [], "problems": []})
     code, added = await ask("POST", body={"server": peer(name="my peer")})
-    assert (code, added["namespace"], added["state"]) == (201, "MyPeer", "connecting")
+    assert (code, added["namespace"]) == (201, "MyPeer") and added["state"] in ("connecting", "ready")
     file = jp_config_dir / "pctx.json"
     assert json.loads(file.read_text())["servers"] == [peer(name="my peer")]
     assert file.stat().st_mode & 0o777 == 0o600
