@@ -2,8 +2,8 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 
-import { timeline } from './results/renderer';
+import { table, timeline } from './results/renderer';
 
-const extensions: IRenderMime.IExtension[] = [timeline];
+const extensions: IRenderMime.IExtension[] = [timeline, table];
 
 export default extensions;

@@ -17,7 +17,7 @@ from msgspec import Raw
 from .. import typegen
 from ..result import Failure
 from ..tools import Tool
-from . import tree, values
+from . import sortable, tree, values
 from .markup import Markup, escape, join, page, tag, visible, without_commands
 
 Bundle = dict[str, Any]
@@ -68,7 +68,8 @@ def result(raw: Raw, value: Any = ...) -> Bundle:
     if isinstance(value, (dict, list)) and value:
         names = tree.columns(value)
         if names is not None and isinstance(value, list):
-            return _bundle(text, tree.table(value, names))
+            shown = _bundle(text, tree.table(value, names))
+            return shown if len(value) == 1 else {**shown, sortable.MIME: sortable.data(value, names)}
         note = [] if cut is None else [tag("div", escape(cut), kind="note")]
         return _bundle(text, tree.tree(value), *note)
     if isinstance(value, str) and ("\n" in value or len(value) > TEXT_WIDTH):

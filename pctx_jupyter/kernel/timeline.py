@@ -199,6 +199,8 @@ def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
         for name, text, bytes_ in parts
         if text and most
     ]
+    if call.decision is not None:
+        told.append(tag("div", tag("span", escape("decision "), kind="dim"), escape(call.decision[:100]), kind="told"))
     if call.error is not None:
         told.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind="wrong"), kind="told"))
     if not told:

@@ -201,3 +201,17 @@ def test_nothing_that_is_shown_runs_or_loads_anything(page: Page, lab: FrontEnd)
     assert page.evaluate("window.hit") is None
     assert asked == []
     expect(page.locator(".jp-OutputArea mjx-container")).to_have_count(0)
+
+
+def test_a_table_is_sorted_by_its_heads(page: Page, lab: FrontEnd) -> None:
+    opened = notebook(page, lab, "table", "[{ id: 10, name: '<b>b</b>' }, { id: 9, name: 'a' }, { id: 30 }]")
+    opened.run(1)
+    table = opened.cells.nth(1).locator(".pctx-Table")
+    ids = table.locator("tbody td:nth-child(2)")
+    expect(ids).to_have_text(["10", "9", "30"])
+    table.get_by_role("button", name="id").click()
+    expect(ids).to_have_text(["9", "10", "30"])
+    page.keyboard.press("Enter")
+    expect(ids).to_have_text(["30", "10", "9"])
+    expect(table.get_by_role("columnheader", name="id")).to_have_attribute("aria-sort", "descending")
+    expect(table).to_contain_text("<b>b</b>")

@@ -10,7 +10,7 @@ from IPython.core.formatters import DisplayFormatter
 from msgspec import Raw
 
 from pctx_jupyter.diagnostics import code_frame
-from pctx_jupyter.kernel import display, tree
+from pctx_jupyter.kernel import display, sortable, tree
 from pctx_jupyter.kernel.markup import STYLE, escape, visible, without_commands
 from pctx_jupyter.result import Failure
 from pctx_jupyter.tools import Tool
@@ -123,7 +123,7 @@ def test_hostile_text_is_text_in_every_sink(text: str) -> None:
             assert len(bundle["text/html"].encode()) <= display.MOST_HTML, name
         assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ud800") & set(bundle["text/plain"]), name
         for content in bundle.values():
-            content.encode()
+            (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).encode()
 
 
 def test_text_is_shown_word_for_word_in_html() -> None:
@@ -215,6 +215,19 @@ def test_rows_are_a_table_with_a_count() -> None:
     assert bundle["text/html"].count("<tr>") == 21
     assert '["x"]' in html.text
     assert "300 items" in bundle["text/plain"]
+
+
+def test_rows_are_data_too_for_front_ends_that_sort() -> None:
+    rows = [{"id": 2**53 + 1, "name": "x" * 300, "tags": [1, 2], "ok": True}, {"id": 1, "name": None}]
+    assert shown(rows)[sortable.MIME] == {
+        "columns": ["id", "name", "tags", "ok"],
+        "rows": [["9007199254740993", "x" * 200 + "…", {"json": "[1, 2]"}, True], [1, None, {}, {}]],
+        "total": 2,
+    }
+    many = shown([{"id": n, "text": "é" * 100} for n in range(10_000)])[sortable.MIME]
+    assert (many["total"], 100 < len(many["rows"]) < 200) == (10_000, True)
+    assert len(json.dumps(many)) <= 100_000
+    assert sortable.MIME not in shown([{"id": 1}])
 
 
 NO_TABLES = [

@@ -1,4 +1,4 @@
-/** Joins a timeline to JupyterLab: our MIME type in an output becomes a widget, drawn anew when the run goes on. */
+/** Joins timelines and tables to JupyterLab: our MIME types in an output become widgets, drawn anew when they change. */
 
 import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -8,6 +8,8 @@ import React from 'react';
 
 import { JUMP, type Jump } from './jump';
 import { TimelineModel } from './model';
+import { MIME as TABLE, TableModel } from './table';
+import { Table } from './tableView';
 import { Timeline } from './timeline';
 import { MIME } from './trace';
 
@@ -41,6 +43,37 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
     );
   }
 }
+
+class TableRenderer extends VDomRenderer<TableModel> implements IRenderMime.IRenderer {
+  readonly #trans: TranslationBundle;
+
+  constructor(translator: ITranslator) {
+    super(new TableModel());
+    this.addClass('pctx-TableOutput');
+    this.#trans = translator.load('pctx_jupyter');
+  }
+
+  async renderModel(output: IRenderMime.IMimeModel): Promise<void> {
+    this.model.json = output.data[TABLE];
+    await this.renderPromise;
+  }
+
+  protected override render(): React.ReactElement {
+    return <Table model={this.model} trans={this.#trans} />;
+  }
+}
+
+export const table: IRenderMime.IExtension = {
+  id: 'pctx-jupyter:table',
+  description: 'Rows that can be sorted.',
+  rendererFactory: {
+    safe: true,
+    mimeTypes: [TABLE],
+    createRenderer: options => new TableRenderer(options.translator ?? nullTranslator)
+  },
+  rank: 0,
+  dataType: 'json'
+};
 
 export const timeline: IRenderMime.IExtension = {
   id: 'pctx-jupyter:timeline',

@@ -175,6 +175,11 @@ function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.
           {part.text !== '' && <pre>{inert(pretty(part.text)) + (isCut(part.text, part.bytes) ? ' …' : '')}</pre>}
         </React.Fragment>
       ))}
+      {row.decision !== '' && (
+        <div className="pctx-Timeline-quiet">
+          {trans.__('Decision')} · {inertLine(row.decision, 100)}
+        </div>
+      )}
       {told !== '' && <pre className={row.error !== null ? 'pctx-Timeline-wrong' : ''}>{inert(told)}</pre>}
       {row.parts.length === 0 && told === '' && (
         <div className="pctx-Timeline-quiet">

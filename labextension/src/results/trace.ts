@@ -21,6 +21,8 @@ export interface Row {
   isUnderWay: boolean;
   /** What keeps it, while it is under way. */
   note: string;
+  /** Who decided what about the call; empty where nobody had to. */
+  decision: string;
   error: string | null;
   parts: Part[];
 }
@@ -172,6 +174,7 @@ function rowOf(call: Record<string, unknown>, nowS: number): Row {
     endedS: isUnderWay ? Math.max(nowS, beganS) : Math.max(seconds(call.ended_s), beganS),
     isUnderWay,
     note: text(call.note),
+    decision: text(call.decision),
     error: typeof call.error === 'string' ? call.error : null,
     parts: parts.filter(part => part.text !== '' || part.bytes > 0)
   };
@@ -185,6 +188,7 @@ function checkOf(check: Record<string, unknown>): Row {
     endedS: seconds(check.duration_s),
     isUnderWay: false,
     note: text(check.message),
+    decision: '',
     error: check.outcome === 'failed' ? text(check.message) : null,
     parts: []
   };

@@ -1,0 +1,120 @@
+/** Rows that can be sorted: what they are, and in which order they are now. Never touches the DOM. */
+
+import { VDomModel } from '@jupyterlab/ui-components';
+
+/** See `pctx_jupyter/kernel/sortable.py`. */
+export const MIME = 'application/vnd.pctx.table+json';
+
+/** A value without parts; the text of one with parts; or nothing: the row has none. */
+export type Cell =
+  { kind: 'value'; value: string | number | boolean | null } | { kind: 'json'; text: string } | { kind: 'none' };
+
+export interface Rows {
+  columns: string[];
+  rows: Cell[][];
+  /** All rows, those left out among them. */
+  total: number;
+}
+
+export interface Order {
+  column: number;
+  isDown: boolean;
+}
+
+/** Rows that are drawn at most; our own tables have fewer. */
+const MOST = 5000;
+
+/** Read rows; null: there are none. A notebook's file brings them, so nothing about their shape is believed. */
+export function read(json: unknown): Rows | null {
+  const given = (json ?? {}) as { columns?: unknown; rows?: unknown; total?: unknown };
+  if (!Array.isArray(given.columns) || !Array.isArray(given.rows)) {
+    return null;
+  }
+  const columns = given.columns.slice(0, 100).map((name: unknown) => (typeof name === 'string' ? name : ''));
+  const rows = given.rows
+    .slice(0, MOST)
+    .filter((row: unknown): row is unknown[] => Array.isArray(row))
+    .map(row => columns.map((_, index) => cell(row[index])));
+  const total = typeof given.total === 'number' && Number.isFinite(given.total) ? given.total : 0;
+  return { columns, rows, total: Math.max(total, rows.length) };
+}
+
+function cell(value: unknown): Cell {
+  if (value === null || ['string', 'number', 'boolean'].includes(typeof value)) {
+    return { kind: 'value', value: value as string | number | boolean | null };
+  }
+  const text: unknown = typeof value === 'object' && 'json' in value ? value.json : undefined;
+  return typeof text === 'string' ? { kind: 'json', text } : { kind: 'none' };
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/** Order two cells: numbers, then truth values, then texts; what is null or missing comes last either way. */
+export function compare(a: Cell, b: Cell, isDown: boolean): number {
+  const [first, second] = [rank(a), rank(b)];
+  if (first === 3 || second === 3) {
+    return first - second;
+  }
+  let found = first - second;
+  if (found === 0) {
+    const [left, right] = [plain(a), plain(b)];
+    found =
+      typeof left === 'string' || typeof right === 'string'
+        ? collator.compare(String(left), String(right))
+        : Number(left) - Number(right);
+  }
+  return isDown ? -found : found;
+}
+
+function plain(one: Cell): string | number | boolean | null {
+  return one.kind === 'value' ? one.value : one.kind === 'json' ? one.text : null;
+}
+
+function rank(one: Cell): number {
+  const value = plain(one);
+  return value === null ? 3 : typeof value === 'number' ? 0 : typeof value === 'boolean' ? 1 : 2;
+}
+
+/** Whether a column holds numbers, and nothing else but gaps. */
+export function isNumeric(rows: Rows, column: number): boolean {
+  const ranks = rows.rows.map(row => rank(row[column] ?? { kind: 'none' })).filter(found => found !== 3);
+  return ranks.length > 0 && ranks.every(found => found === 0);
+}
+
+export class TableModel extends VDomModel {
+  #rows: Rows | null = null;
+  #order: Order | null = null;
+
+  get rows(): Rows | null {
+    return this.#rows;
+  }
+
+  set json(json: unknown) {
+    this.#rows = read(json);
+    this.#order = null;
+    this.stateChanged.emit();
+  }
+
+  /** By which column they are sorted; null: they are as they came. */
+  get order(): Order | null {
+    return this.#order;
+  }
+
+  /** Sort by a column: upwards, then downwards, then as they came. */
+  sort(column: number): void {
+    const { order } = this;
+    this.#order = order?.column !== column ? { column, isDown: false } : order.isDown ? null : { column, isDown: true };
+    this.stateChanged.emit();
+  }
+
+  /** The rows as they are to be shown, each with its number. */
+  get sorted(): { number: number; cells: Cell[] }[] {
+    const numbered = (this.#rows?.rows ?? []).map((cells, number) => ({ number, cells }));
+    const { order } = this;
+    if (order) {
+      const none: Cell = { kind: 'none' };
+      numbered.sort((a, b) => compare(a.cells[order.column] ?? none, b.cells[order.column] ?? none, order.isDown));
+    }
+    return numbered;
+  }
+}
