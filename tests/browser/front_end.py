@@ -44,6 +44,7 @@ class FrontEnd:
         folder: Where all its folders are.
         options: More of its command line.
         like: One that has stopped; this one has its address, its token, and its folders.
+        has_extension: Whether it has this checkout's extension, or none of ours.
 
     Attributes:
         url: Its base URL, with a slash at its end.
@@ -51,7 +52,9 @@ class FrontEnd:
         log: A file with what it logged.
     """
 
-    def __init__(self, app: App, folder: Path, *options: str, like: FrontEnd | None = None) -> None:
+    def __init__(
+        self, app: App, folder: Path, *options: str, like: FrontEnd | None = None, has_extension: bool = True
+    ) -> None:
         self.app: App = app
         self.folder = folder if like is None else like.folder
         self.port = _free_port() if like is None else like.port
@@ -59,7 +62,7 @@ class FrontEnd:
         self.url = f"http://127.0.0.1:{self.port}/a%40b/"
         self.root = self.folder / "notebooks"
         self.log = self.folder / "server.log"
-        self._prepare()
+        self._prepare(has_extension)
         environment = os.environ | {
             **{f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")},
             **{f"JUPYTERLAB_{name}_DIR": str(self.folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")},
@@ -123,13 +126,17 @@ class FrontEnd:
         for session in self.ask("api/sessions"):
             self.ask(f"api/sessions/{session['id']}", "DELETE")
 
-    def _prepare(self) -> None:
+    def _prepare(self, has_extension: bool) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         extensions = self.folder / "share" / "labextensions"
         extensions.mkdir(parents=True, exist_ok=True)
         ours = extensions / "pctx-jupyter"
         if not ours.exists():
             ours.symlink_to(ROOT / "pctx_jupyter" / "labextension")
+        if not has_extension:  # neither this one nor one that is installed
+            disabled = self.folder / "config" / "labconfig" / "page_config.json"
+            disabled.parent.mkdir(parents=True, exist_ok=True)
+            disabled.write_text('{"disabledExtensions": {"pctx-jupyter": true}}')
         news = self.folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         news.parent.mkdir(parents=True, exist_ok=True)
         news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
@@ -151,9 +158,11 @@ class FrontEnd:
 
 
 @contextmanager
-def front_end(app: App, folder: Path, *options: str, like: FrontEnd | None = None) -> Iterator[FrontEnd]:
+def front_end(
+    app: App, folder: Path, *options: str, like: FrontEnd | None = None, has_extension: bool = True
+) -> Iterator[FrontEnd]:
     """Start a front end, and stop it on the way out."""
-    running = FrontEnd(app, folder, *options, like=like)
+    running = FrontEnd(app, folder, *options, like=like, has_extension=has_extension)
     try:
         yield running
     finally:

@@ -349,6 +349,10 @@ def test_what_is_shown_can_be_read_in_every_theme_and_width(notebook: NotebookPa
         "node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }"
     )
     assert is_readable(text, background)
+    button = shown.get_by_role("button")
+    assert is_readable(
+        *button.evaluate("node => { const is = getComputedStyle(node); return [is.color, is.backgroundColor]; }")
+    )
 
 
 def is_readable(text: str, background: str) -> bool:
