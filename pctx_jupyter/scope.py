@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
-from . import errors, names
-from .tools import Call, Catalog, Offer, Serve, Tool
+from . import names
+from .tools import Call, Catalog, Offer, Serve, Tool, matching, no_such_tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +93,12 @@ class Scope:
         self._look()
         offer = self._offers.get(path) or self._offers.get(self._paths.get(path, path))
         if offer is None:
-            close = get_close_matches(path, [*self._offers, *self._paths][:2000], n=1, cutoff=0.6)
-            hint = f" (did you mean {self._paths.get(close[0], close[0])}?)" if close else ""
-            raise errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+            raise no_such_tool(path, self._offers, self._paths)
         return offer
 
     def matching(self, patterns: list[str] | None) -> list[Tool]:
-        """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
-
-        Raises:
-            ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
-        """
-        if patterns is None:
-            return list(self)
-        chosen: dict[str, Tool] = {}
-        for pattern in patterns:
-            found = [t for t in self if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
-            if not found:
-                raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
-            chosen |= {t.path: t for t in found}
-        return list(chosen.values())
+        """The tools that match one of the patterns, as `tools.matching` has it."""
+        return matching(self, patterns)
 
     def _look(self) -> None:
         """Take in what has changed; quick when nothing has."""

@@ -7,7 +7,7 @@ reached, nor what its schemas mean.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -231,26 +231,39 @@ class Catalog:
         """
         offer = self._offers.get(self._paths.get(path, path))
         if offer is None:
-            close = get_close_matches(path, [*self._offers, *self._paths][:2000], n=1, cutoff=0.6)
-            hint = f" (did you mean {self._paths.get(close[0], close[0])}?)" if close else ""
-            raise errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+            raise no_such_tool(path, self._offers, self._paths)
         return offer
 
-    def matching(self, patterns: list[str] | None) -> list[Tool]:
-        """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
 
-        Raises:
-            ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
-        """
-        if patterns is None:
-            return list(self)
-        chosen: dict[str, Tool] = {}
-        for pattern in patterns:
-            found = [t for t in self if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
-            if not found:
-                raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
-            chosen |= {t.path: t for t in found}
-        return list(chosen.values())
+def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> errors.ToolNotFound:
+    """Say that a tool is not there, and which one might be meant.
+
+    Args:
+        path: What was asked for.
+        offers: The canonical names of the tools there are.
+        paths: Those by the names they were registered with.
+    """
+    close = get_close_matches(path, [*offers, *paths][:2000], n=1, cutoff=0.6)
+    hint = f" (did you mean {paths.get(close[0], close[0])}?)" if close else ""
+    return errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+
+
+def matching(tools: Iterable[Tool], patterns: list[str] | None) -> list[Tool]:
+    """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
+
+    Raises:
+        ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
+    """
+    known = list(tools)
+    if patterns is None:
+        return known
+    chosen: dict[str, Tool] = {}
+    for pattern in patterns:
+        found = [t for t in known if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
+        if not found:
+            raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
+        chosen |= {t.path: t for t in found}
+    return list(chosen.values())
 
 
 def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:

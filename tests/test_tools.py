@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors, names
-from pctx_jupyter.tools import Call, Catalog, Tool, globals_of
+from pctx_jupyter.tools import Call, Catalog, Tool, globals_of, matching
 
 
 async def never(call: Call) -> Raw:
@@ -55,7 +55,7 @@ def test_a_spelling_that_is_another_tools_canonical_name_is_refused() -> None:
 def test_a_property_that_javascript_has_fixed_is_no_tool() -> None:
     with pytest.raises(errors.InvalidParams, match="fixed"):
         Catalog().add(Tool("Date", "prototype"), never)
-    assert globals_of(catalog("Math.PI").matching(None)) == {"Math": {"pi": "Math.pi"}}
+    assert globals_of(matching(catalog("Math.PI"), None)) == {"Math": {"pi": "Math.pi"}}
 
 
 def test_a_removed_tool_leaves_neither_name() -> None:
@@ -76,24 +76,24 @@ def test_a_full_catalog_refuses_one_more_and_still_replaces() -> None:
 
 def test_patterns_choose_tools_by_either_spelling() -> None:
     tools = catalog("sales.load", "sales.save_all", "other.load")
-    assert [t.path for t in tools.matching(["Sales.*"])] == ["Sales.load", "Sales.saveAll"]
-    assert [t.path for t in tools.matching(["sales.save_all"])] == ["Sales.saveAll"]
-    assert [t.path for t in tools.matching(["*.load"])] == ["Sales.load", "Other.load"]
-    assert tools.matching([]) == []
+    assert [t.path for t in matching(tools, ["Sales.*"])] == ["Sales.load", "Sales.saveAll"]
+    assert [t.path for t in matching(tools, ["sales.save_all"])] == ["Sales.saveAll"]
+    assert [t.path for t in matching(tools, ["*.load"])] == ["Sales.load", "Other.load"]
+    assert matching(tools, []) == []
     with pytest.raises(errors.ToolNotFound, match="matches no tool"):
-        tools.matching(["Sale.*"])
+        matching(tools, ["Sale.*"])
 
 
 def test_both_spellings_are_objects_of_a_program() -> None:
     tools = catalog("math.add_all")
-    assert globals_of(tools.matching(None)) == {
+    assert globals_of(matching(tools, None)) == {
         "Math": {"addAll": "Math.addAll", "add_all": "Math.addAll"},
         "math": {"addAll": "Math.addAll", "add_all": "Math.addAll"},
     }
 
 
 def test_no_namespace_of_a_program_is_awaitable() -> None:
-    (members,) = globals_of(catalog("Sales.then").matching(None)).values()
+    (members,) = globals_of(matching(catalog("Sales.then"), None)).values()
     assert members == {"then_": "Sales.then_"}
 
 
