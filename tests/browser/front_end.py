@@ -210,6 +210,8 @@ class NotebookPage:
         self.page.keyboard.press("Control+End")
         if text:
             self.page.keyboard.insert_text(text)
+        if text.startswith("%%pctx"):  # the first time it takes a moment until the language is there
+            self.page.wait_for_selector(".cm-content[data-language=pctx]", timeout=PATIENCE_MS)
 
     def replace(self, index: int, text: str) -> None:
         """Put a text in place of a cell's."""

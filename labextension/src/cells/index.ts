@@ -16,7 +16,7 @@ import { completeWhileTyping, PctxCompletions, providersOf } from './completion'
 import { squiggles } from './diagnostics';
 import { typescriptIn } from './explanation';
 import { hover } from './hover';
-import { addLanguage } from './language';
+import { addLanguage, PCTX_MIME } from './language';
 import { kernelOf, Owners } from './owners';
 import { CellSettings, SETTINGS_ID } from './settings';
 import { signatures } from './signature';
@@ -80,6 +80,9 @@ const cells: JupyterFrontEndPlugin<void> = {
       completions.activeProvidersChanged.connect(keepAlone);
       keepAlone();
     }
+
+    // The first such cell would else have to wait for the two grammars.
+    void app.restored.then(() => languages.getLanguage(PCTX_MIME));
 
     addCommands(app.commands, notebooks, consoles, trans);
     for (const command of [FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM, FIX_PROBLEM]) {

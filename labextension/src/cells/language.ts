@@ -46,7 +46,8 @@ export function mixed(python: LanguageSupport, typescript: LanguageSupport): Lan
     }
     const head = input.read(0, Math.min(input.length, HEAD));
     const from = programStart(head);
-    return from < input.length ? { parser, overlay: [{ from, to: input.length }] } : null;
+    // With the line's end, so that the beginning of the program is inside, for older CodeMirrors too.
+    return from < input.length ? { parser, overlay: [{ from: from - 1, to: input.length }] } : null;
   });
   if (!(python.language instanceof LRLanguage)) {
     throw new Error("Cannot colour %%pctx cells: JupyterLab's Python is not a grammar that mixes with another");
