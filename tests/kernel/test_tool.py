@@ -13,6 +13,7 @@ import inspect
 import json
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -35,6 +36,11 @@ from pctx_jupyter.kernel import tool as tools
 from pctx_jupyter.kernel.tool import PythonTool, tool
 
 T = TypeVar("T")
+
+
+def named(value: object) -> str:
+    """A test's name for a value: the same in every process, so that several may share the tests."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))[:40]
 
 
 class Colour(enum.Enum):
@@ -298,7 +304,7 @@ CALLABLES: list[tuple[Any, str, object, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "name", "arguments", "result"), CALLABLES, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize(("function", "name", "arguments", "result"), CALLABLES, ids=named)
 def test_anything_callable_is_a_tool(function: Any, name: str, arguments: object, result: object) -> None:
     assert tool(function) is function
     [one] = tools.defined()
@@ -414,7 +420,7 @@ def taking(annotation: Any, default: Any = inspect.Parameter.empty) -> Callable[
     return f
 
 
-@pytest.mark.parametrize(("annotation", "expected"), PARAMETERS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "expected"), PARAMETERS, ids=named)
 def test_annotation_becomes_schema(annotation: Any, expected: dict[str, Any]) -> None:
     schema = schema_of(made(taking(annotation)))
     assert schema["properties"] == {"x": expected}
@@ -455,7 +461,7 @@ DEFAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "default", "expected"), DEFAULTS, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("annotation", "default", "expected"), DEFAULTS, ids=named)
 def test_default_is_shown_where_it_can_be(annotation: Any, default: Any, expected: dict[str, Any]) -> None:
     schema = schema_of(made(taking(annotation, default)))
     assert schema["properties"] == {"x": expected}
@@ -518,7 +524,7 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "message"), REFUSED, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("function", "message"), REFUSED, ids=named)
 def test_what_cannot_be_a_tool_is_refused_with_the_reason(function: Any, message: str) -> None:
     with pytest.raises(errors.InvalidParams, match=message):
         tool(function)
@@ -560,7 +566,7 @@ CONVERTED: list[tuple[Any, object, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "given", "expected"), CONVERTED, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "given", "expected"), CONVERTED, ids=named)
 def test_argument_is_converted_to_what_is_declared(annotation: Any, given: object, expected: object) -> None:
     function = taking(annotation)
     called(made(function), {"x": given})
@@ -726,7 +732,7 @@ RESULTS: list[tuple[Any, object, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "value", "expected"), RESULTS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("kind", "value", "expected"), RESULTS, ids=named)
 def test_result_is_written_as_its_declared_type(kind: Any, value: object, expected: object) -> None:
     assert called(made(giving(kind, value)), {}) == expected
 
@@ -741,7 +747,7 @@ MISMATCHES: list[tuple[Any, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "value", "message"), MISMATCHES, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("kind", "value", "message"), MISMATCHES, ids=named)
 def test_result_of_another_type_is_the_tools_failure(kind: Any, value: object, message: str) -> None:
     with pytest.raises(errors.ToolFailed) as failed:
         called(made(giving(kind, value)), {})
