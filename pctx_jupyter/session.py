@@ -294,6 +294,7 @@ class Session:
         trace = Trace(
             id=key,
             code=code[:MOST_CODE],
+            code_cut=len(code) > MOST_CODE,
             asked_by=self.asked_by,
             notebook=self.name,
             kernel_id=self.kernel_id,

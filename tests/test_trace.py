@@ -117,6 +117,14 @@ async def test_a_session_writes_down_what_its_programs_did() -> None:
     assert msgspec.json.decode(msgspec.json.encode(trace), type=Trace) == trace
 
 
+@pytest.mark.parametrize(("length", "is_cut"), [(traces.MOST_CODE, False), (traces.MOST_CODE + 1, True)])
+async def test_of_a_long_program_the_beginning_is_kept_and_the_trace_says_so(length: int, is_cut: bool) -> None:
+    registry = Registry(FakeSandbox(lambda *_: None), Settings(), FakeClock())
+    await registry.open().execute("1;".ljust(length))
+    [trace] = registry.history
+    assert (len(trace.code), trace.code_cut) == (traces.MOST_CODE, is_cut)
+
+
 async def test_a_stopped_program_is_written_down_as_stopped() -> None:
     def act(job: Job, serve: ServeCall, emit: Emit) -> object:
         raise ProgramStopped("LimitExceeded", "too much")

@@ -140,6 +140,8 @@ export interface CallRecord {
 export interface Trace {
   id: string;
   code: string;
+  /** `code` is only the beginning. */
+  code_cut?: boolean;
   asked_by: AskedBy;
   notebook?: string;
   kernel_id?: string;

@@ -43,7 +43,7 @@ def fitted(trace: Trace) -> Trace:
     """The trace as a notebook's file keeps it: without the code, which the cell has, and cut to `MOST_JSON` bytes."""
     lines = [Line(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
     trace = msgspec.structs.replace(
-        trace, code="", console=lines, console_cut=trace.console_cut or len(lines) < len(trace.console)
+        trace, code="", code_cut=False, console=lines, console_cut=trace.console_cut or len(lines) < len(trace.console)
     )
     for most_calls, most_chars in ((400, 500), (400, 100), (200, 40), (100, 0), (0, 0)):
         if _json_size(trace) <= MOST_JSON:

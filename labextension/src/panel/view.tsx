@@ -394,6 +394,7 @@ function RunDetail(props: {
         {loading?.status === 'ready' && (
           <button
             className="jp-mod-styled"
+            disabled={loading.value.code_cut}
             onClick={() => {
               actions.insertRun(loading.value);
             }}
@@ -412,6 +413,11 @@ function RunDetail(props: {
           </button>
         )}
       </div>
+      {loading?.status === 'ready' && loading.value.code_cut && (
+        <p className="pctx-Detail-quiet">
+          {trans.__('Only the beginning of this program is kept: it cannot be inserted as a cell.')}
+        </p>
+      )}
       {loading?.status === 'failed' && <p className="pctx-Detail-error">{inert(loading.error.message, 1000)}</p>}
       {loading?.status === 'ready' && <TraceDetail trace={loading.value} trans={trans} />}
     </section>
