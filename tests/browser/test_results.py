@@ -114,15 +114,35 @@ def test_a_timeline_is_copied_as_json_and_stays_in_the_file(page: Page, lab: Fro
     assert "<details" in "".join(outputs[0]["data"]["text/html"])
 
 
-def test_an_error_leads_to_its_line(page: Page, lab: FrontEnd) -> None:
-    opened = notebook(page, lab, "jump", "await Notebook.add({ a: 1, b: 2 });\n\n  throw new Error('here')")
+@pytest.mark.parametrize("app", ["lab", "notebook7"])
+@pytest.mark.parametrize("how", ["runs", "is refused"])
+def test_an_error_leads_to_its_line(page: Page, app: str, how: str, request: pytest.FixtureRequest) -> None:
+    program = {
+        "runs": "const n: number = 1;\n\n  throw new Error('here')",
+        "is refused": "const n: number = 1;\n\n  const m: string = n",
+    }[how]
+    opened = notebook(page, request.getfixturevalue(app), f"jump-{how[:4]}-{app}", program)
     opened.run(1)
-    shown = timeline(opened)
-    expect(shown.locator(".pctx-Timeline-failure")).to_contain_text("Error: here")
-    shown.get_by_role("button", name="Go to line 3").click()
+    error = opened.cells.nth(1).locator(".jp-OutputArea-output[data-mime-type$=stderr], .jp-RenderedText")
+    text = error.last.text_content() or ""
+    place = opened.cells.nth(1).get_by_role("link", name=re.compile("^at line 3, column"))
+    expect(place).to_have_attribute("title", "Go to line 3")
+    assert f"\n  {place.text_content()}\n" in text  # it is where the error has it, and nothing is added
+    column = int((place.text_content() or "").split()[-1])
+    expected = f"{(line := program.splitlines()[2])[: column - 1]}/*x*/{line[column - 1 :]}"
+    place.focus()
+    page.keyboard.press("Enter")
     expect(opened.cells.nth(1).locator(".cm-editor")).to_have_class(re.compile("cm-focused"))
     page.keyboard.insert_text("/*x*/")
-    assert opened.source(1).splitlines()[3] == "  throw /*x*/new Error('here')"
+    assert opened.source(1).splitlines()[3] == expected
+    # The cell has changed since; the link leads to the line still, and a Python error has none.
+    place.click()
+    page.keyboard.insert_text("/*y*/")
+    assert "/*y*//*x*/" in opened.source(1)
+    opened.replace(0, "print('at line 1')\nraise ValueError('no\\n  at line 1, column 1\\n')")
+    opened.run(0)
+    expect(opened.cells.nth(0).locator(".jp-OutputArea")).to_contain_text("ValueError")
+    assert opened.cells.nth(0).locator(".pctx-Place").count() == 0
 
 
 def test_charts_pictures_and_html_are_shown(page: Page, lab: FrontEnd) -> None:

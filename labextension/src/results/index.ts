@@ -2,16 +2,24 @@
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-import { followJumps } from './jump';
+import { linkPlaces } from './jump';
 
 const jump: JupyterFrontEndPlugin<void> = {
   id: 'pctx-jupyter:results-jump',
   description: 'From an error to the line of the cell that it is about.',
   autoStart: true,
-  requires: [INotebookTracker],
-  activate: (_: JupyterFrontEnd, notebooks: INotebookTracker) => {
-    followJumps(notebooks);
+  requires: [INotebookTracker, IRenderMimeRegistry],
+  optional: [ITranslator],
+  activate: (
+    _: JupyterFrontEnd,
+    notebooks: INotebookTracker,
+    rendermime: IRenderMimeRegistry,
+    translator: ITranslator | null
+  ) => {
+    linkPlaces(rendermime, notebooks, (translator ?? nullTranslator).load('pctx_jupyter'));
   }
 };
 

@@ -6,7 +6,6 @@ import { nullTranslator, type ITranslator, type TranslationBundle } from '@jupyt
 import { VDomRenderer } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import { JUMP, type Jump } from './jump';
 import { TimelineModel } from './model';
 import { MIME as TABLE, TableModel } from './table';
 import { Table } from './tableView';
@@ -34,10 +33,6 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
         trans={this.#trans}
         copy={text => {
           Clipboard.copyToSystem(text);
-        }}
-        jump={(line, column) => {
-          const detail: Jump = { line, column };
-          this.node.dispatchEvent(new CustomEvent(JUMP, { bubbles: true, detail }));
         }}
       />
     );

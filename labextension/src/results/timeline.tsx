@@ -18,19 +18,13 @@ import {
   type Run
 } from './trace';
 
-/** What the reader may do besides unfolding. */
-export interface Acts {
-  copy: (text: string) => void;
-  /** Go to a place in the cell's program; 1-based. */
-  jump: (line: number, column: number) => void;
-}
-
-interface Props extends Acts {
+interface Props {
   model: TimelineModel;
   trans: TranslationBundle;
+  copy: (text: string) => void;
 }
 
-export function Timeline({ model, trans, copy, jump }: Props): React.ReactElement {
+export function Timeline({ model, trans, copy }: Props): React.ReactElement {
   const run = model.run;
   if (run === null) {
     return <div className="pctx-Timeline-quiet">{trans.__('This is no timeline.')}</div>;
@@ -63,7 +57,7 @@ export function Timeline({ model, trans, copy, jump }: Props): React.ReactElemen
       </div>
       {!model.isFolded && <Rows run={run} model={model} trans={trans} />}
       {!model.isFolded && run.lines.length > 0 && <Console run={run} trans={trans} />}
-      {run.failure && <FailureLine failure={run.failure} jump={jump} trans={trans} />}
+      {run.failure && <FailureLine failure={run.failure} />}
     </div>
   );
 }
@@ -242,29 +236,12 @@ function ConsoleLine({ line, level }: { line: Line; level: string }): React.Reac
   );
 }
 
-/** The error in a line: the code around it is in the output of the error itself, below. */
-function FailureLine({
-  failure,
-  jump,
-  trans
-}: { failure: Failure } & Pick<Props, 'jump' | 'trans'>): React.ReactElement {
-  const { line, column } = failure;
+/** The error in a line: its place, and the code around it, are in the output of the error itself, below. */
+function FailureLine({ failure }: { failure: Failure }): React.ReactElement {
   const said = [failure.name, failure.message].filter(part => part !== '').join(': ');
   return (
     <div className="pctx-Timeline-failure">
       <span className="pctx-Timeline-wrong">{inertLine(said)}</span>
-      {line !== null && (
-        <button
-          type="button"
-          className="pctx-Timeline-act"
-          data-lm-suppress-shortcuts="true"
-          onClick={() => {
-            jump(line, column);
-          }}
-        >
-          {trans.__('Go to line %1', line)}
-        </button>
-      )}
     </div>
   );
 }

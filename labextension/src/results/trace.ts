@@ -40,12 +40,10 @@ export interface Line {
   text: string;
 }
 
-/** Why a program failed; lines are 1-based, columns count UTF-16 units. */
+/** Why a program failed. */
 export interface Failure {
   name: string;
   message: string;
-  line: number | null;
-  column: number;
 }
 
 /** One run. */
@@ -205,13 +203,7 @@ function lineOf(line: Record<string, unknown>): Line {
 }
 
 function failureOf(error: Record<string, unknown>): Failure {
-  const line = seconds(error.line);
-  return {
-    name: text(error.name),
-    message: text(error.message),
-    line: line >= 1 ? Math.floor(line) : null,
-    column: Math.max(1, Math.floor(seconds(error.column)))
-  };
+  return { name: text(error.name), message: text(error.message) };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

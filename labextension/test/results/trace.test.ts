@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { placeIn } from '../../src/results/jump';
 import { FEW, TimelineModel } from '../../src/results/model';
 import { callsOf, concurrency, duration, read, share, size, ticks } from '../../src/results/trace';
 
@@ -63,12 +62,12 @@ test('what is no trace is none, and a broken one draws what it has', () => {
     duration_s: 'long',
     calls: [null, 1, { call: -1, tool: {}, started_s: NaN, ended_s: -5, error: 7, arguments: [] }],
     console: [{ level: 'shout', stream: 'stderr', text: 5 }, 'x'],
-    error: { line: Infinity, name: null },
+    error: { message: Infinity, name: null },
     calls_in_all: -3
   });
   assert.ok(found);
   assert.deepEqual([found.durationS, found.rows.length, found.lines[0]?.level], [0, 1, 'error']);
-  assert.deepEqual([found.failure?.line, found.callsInAll, share(found, 5)], [null, 1, 0]);
+  assert.deepEqual([found.failure?.message, found.callsInAll, share(found, 5)], ['', 1, 0]);
 });
 
 test('times and sizes are written for people', () => {
@@ -125,10 +124,4 @@ test('many calls are folded until somebody unfolds them', () => {
   assert.ok(model.isFolded);
   model.fold();
   assert.ok(!model.isFolded);
-});
-
-test('a place of the program is found in the cell, and stays in it', () => {
-  assert.deepEqual(placeIn('\n%%pctx -q\na\nbc', { line: 2, column: 2 }), { line: 3, column: 1 });
-  assert.deepEqual(placeIn('%%pctx\na', { line: 9, column: 9 }), { line: 1, column: 1 });
-  assert.deepEqual(placeIn('', { line: 1, column: 1 }), { line: 0, column: 0 });
 });
