@@ -42,7 +42,7 @@ class Rule:
     Args:
         then: What it says.
         by: Whose programs it is about; "*": anybody's.
-        pattern: Tools, by either of their names, as `Scope.matching` takes them.
+        pattern: Tools, by any of their names, as `Scope.matching` takes them.
         effects: Whether it is about tools only that are said to change something outside.
     """
 
@@ -64,11 +64,11 @@ class Rule:
             f"or *; then a pattern of tools, such as Mail.*; then nothing, or {EFFECTS}"
         )
 
-    def fits(self, by: AskedBy, tool: Tool) -> bool:
-        """Whether it is about this call."""
+    def fits(self, by: AskedBy, tool: Tool, names: Iterable[str]) -> bool:
+        """Whether it is about a call of this tool, which has these names."""
         if self.by not in ("*", by) or (self.effects and tool.effects is not True):
             return False
-        return fnmatchcase(tool.path, self.pattern) or fnmatchcase(tool.registered_path, self.pattern)
+        return any(fnmatchcase(name, self.pattern) for name in names)
 
 
 class Policy:
@@ -85,13 +85,19 @@ class Policy:
         self._rules = tuple(Rule.read(text) for text in rules)
 
     def guarded(self, by: AskedBy, tools: Sequence[Tool]) -> dict[str, Then]:
-        """The paths of those tools that are not simply allowed, and what is to become of calls of them."""
+        """The paths of those tools that are not simply allowed, and what is to become of calls of them.
+
+        What a tool is called makes no difference: a rule for one of its names among `tools` holds for all of them.
+        """
         rules = [rule for rule in self._rules if rule.by in ("*", by)]
         if not any(rule.then != "allow" for rule in rules):
             return {}
+        names: dict[int, list[str]] = {}
+        for tool in tools:
+            names.setdefault(id(tool.first), []).extend((tool.path, tool.registered_path))
         found: dict[str, Then] = {}
         for tool in tools:
-            rule = next((rule for rule in rules if rule.fits(by, tool)), None)
+            rule = next((rule for rule in rules if rule.fits(by, tool, names[id(tool.first)])), None)
             if rule is not None and rule.then != "allow":
                 found[tool.path] = rule.then
         return found
@@ -163,6 +169,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
 class _Pending:
     question: Question
     grant: tuple[str, str]
+    tool: Tool
     ends_at: float
     waiting: Waiting
 
@@ -181,7 +188,7 @@ class Approvals:
         self.waits = waits
         self._limit_s, self._clock, self._changed = limit_s, clock, changed
         self._pending: dict[str, _Pending] = {}
-        self._granted: set[tuple[str, str]] = set()
+        self._granted: dict[tuple[str, str], Tool] = {}
         self._attending = 0
 
     def __len__(self) -> int:
@@ -203,19 +210,20 @@ class Approvals:
             pending.question.left_s = round(max(0.0, pending.ends_at - now), 1)
         return [pending.question for pending in self._pending.values()]
 
-    async def ask(self, question: Question, of: str) -> Answer:
+    async def ask(self, question: Question, of: str, tool: Tool) -> Answer:
         """Wait for somebody's answer; that nobody answers in time is one, too.
 
         Args:
             question: Its `id` and `left_s` are filled in here.
             of: With the tool, what is granted when somebody allows it for good: whose programs' calls it is.
+            tool: The very tool: one that takes its place has its name, and not what was granted.
         """
         grant = (of, question.tool)
-        if grant in self._granted:
+        if self._granted.get(grant) is tool:
             return Answer("granted")
         question.id = secrets.token_urlsafe(12)
         was_attended = self._attending > 0
-        pending = _Pending(question, grant, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
+        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
         self._pending[question.id] = pending
         self._changed()
         try:
@@ -240,9 +248,9 @@ class Approvals:
         if pending is None:
             return False
         if answer.is_allowed and for_good:
-            self._granted.add(pending.grant)
+            self._granted[pending.grant] = pending.tool
             for other in self._pending.values():
-                if other is not pending and other.grant == pending.grant:
+                if other is not pending and other.grant == pending.grant and other.tool is pending.tool:
                     other.waiting.answer(Answer("granted"))
         pending.waiting.answer(answer)
         return True
@@ -250,7 +258,9 @@ class Approvals:
     def forget(self, namespace: str | None, of: str | None) -> None:
         """Take back what was granted for the tools of a namespace, and to an asker: they are no more."""
         self._granted = {
-            (asker, tool) for asker, tool in self._granted if asker != of and tool.partition(".")[0] != namespace
+            (asker, path): tool
+            for (asker, path), tool in self._granted.items()
+            if asker != of and path.partition(".")[0] != namespace
         }
 
 

@@ -133,7 +133,7 @@ class Execution:
     Args:
         key: Names it among the executions of all sessions; tells nothing of its session.
         stop: Ends it, while that can be done.
-        guarded: Paths of the tools whose calls are not simply let pass, and what is to become of them.
+        guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
         is_unattended: Whether nobody has answered a question of it: then nobody is asked again.
     """
 

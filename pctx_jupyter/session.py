@@ -442,12 +442,12 @@ class Session:
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
-            then = execution.guarded.get(path)
+            then = self._look_up_policy().get(path)  # anew: another tool may have come to be called so
             if then is not None:
                 line = diagnostics.line_of_call(stack, program)
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
             work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
-            if then is None or offer.is_patient:
+            if path not in execution.guarded or offer.is_patient:
                 result = await work
             else:
                 result = await self._in_time(work, path, execution.call_s)
@@ -496,7 +496,7 @@ class Session:
         )
         execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
         with execution.hold:
-            answer = await self._journal.approvals.ask(question, of)
+            answer = await self._journal.approvals.ask(question, of, tool)
         execution.is_unattended = answer.decision == "unanswered"
         decided(answer.decision, answer.arguments)
         if not answer.is_allowed:

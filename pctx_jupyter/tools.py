@@ -8,7 +8,7 @@ reached, nor what its schemas mean.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -32,6 +32,7 @@ class Tool:
         share: Whether others than the session it is registered in may ever see it.
         effects: Whether it changes something outside, so that an agent's call may need somebody's consent; None: nobody
             has said.
+        other: The tool that this is another name of; None: of none.
     """
 
     registered_namespace: str
@@ -41,6 +42,7 @@ class Tool:
     output_schema: Json = None
     share: bool = True
     effects: bool | None = None
+    other: Tool | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def namespace_name(self) -> str:
@@ -64,7 +66,12 @@ class Tool:
 
     def renamed(self, namespace: str, name: str) -> Tool:
         """The same tool under another name."""
-        return replace(self, registered_namespace=namespace, registered_name=name)
+        return replace(self, registered_namespace=namespace, registered_name=name, other=self.first)
+
+    @property
+    def first(self) -> Tool:
+        """The same tool as it was registered: itself, or what it is another name of."""
+        return self if self.other is None else self.other
 
 
 AskedBy = Literal["cell", "client", "agent", "notebook"]

@@ -249,4 +249,35 @@ async def test_a_cell_of_another_notebook_is_no_cell_of_the_tools_own() -> None:
     assert read((await other.execute("x")).value) == [
         "Cannot call Sales.send: this server's policy denies it to other notebooks (Pctx.policy)"
     ]
-    assert read((await desk.notebook.execute("x")).value) == [1]
+    assert "denies it to cells" in read((await desk.notebook.execute("x")).value)[0]
+
+
+@pytest.mark.parametrize("rule", ["deny cell Notebook.*", "deny cell Sales.*", "deny cell *.send"])
+async def test_a_rule_for_one_name_of_a_tool_holds_for_its_other_names(rule: str) -> None:
+    desk = Desk(calling(("Notebook.send", b"1"), ("Sales.send", b"2")), policy=("allow cell *.read", rule))
+    said = read((await desk.notebook.execute("x")).value)
+    assert all("denies it to cells" in one for one in said)
+    desk = Desk(calling(("Notebook.send", b"1"), ("Sales.send", b"2")), policy=("allow cell Notebook.*", rule))
+    assert read((await desk.notebook.execute("x")).value) == [1, 2]
+
+
+async def test_what_is_granted_is_not_granted_to_another_tool_of_that_name() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.say("allowed", for_good=True)
+    assert await desk.run() == [1]
+    desk.say("denied")
+    desk.notebook.register(Tool("Notebook", "more"), answer)
+    assert await desk.run() == [1]
+    desk.notebook.register(Tool("Notebook", "send", effects=True), answer, replace=True)
+    assert "denied" in (await desk.run())[0]
+
+
+async def test_a_tool_that_takes_the_place_of_a_harmless_one_while_a_program_runs_is_asked_for() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        desk.notebook.register(Tool("Notebook", "read", effects=True), answer, replace=True)
+        return read(await serve("Sales.read", Raw(b"1")))
+
+    desk = Desk(FakeSandbox(act))
+    desk.say("allowed")
+    assert await desk.run() == 1
+    assert [question.tool for question in desk.asked] == ["Sales.read"] and desk.decisions() == ["allowed"]
