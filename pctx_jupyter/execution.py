@@ -5,11 +5,12 @@ Who checks the program, and which tools it may call, a session decides; how it i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from msgspec import Raw
 
 from .approvals import Then
@@ -18,7 +19,7 @@ from .program import Program
 from .result import Emit, Event, Failure, Kept, Output
 from .settings import Limits
 from .tools import AskedBy
-from .trace import Recorder, State
+from .trace import Recorder, State, for_owner
 from .wire import Thrown
 
 
@@ -177,6 +178,10 @@ class Execution:
     def trace(self) -> Raw:
         """What is known of it so far, as JSON."""
         return self.recorder.json()
+
+    def trace_for_owner(self, calls: Collection[int]) -> Raw:
+        """What the owner of these calls, by number, may know of it so far, as JSON."""
+        return Raw(msgspec.json.encode(for_owner(self.recorder.now(), calls)))
 
     def when_ended(self, act: Callable[[], None]) -> None:
         """Have a function called once, when it is over."""

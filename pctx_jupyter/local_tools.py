@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -75,7 +76,7 @@ class LocalTools:
         self._guard = guard
         self._is_agent = as_agent
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
-        self._guests: dict[str, dict[int, Call]] = {}  # executions of others that have called: their calls under way
+        self._guests: dict[str, _Guest] = {}  # executions of others that have called
         self.channel = Channel(
             send,
             serve=self._serve,
@@ -181,12 +182,15 @@ class LocalTools:
         """Have the client run one of its tools for somebody else's program, of which it is told."""
         asker = call.asker
         assert asker is not None, "a session names itself in its calls"
-        calls = self._guests.get(asker.key)
-        if calls is None:
-            calls = self._guests[asker.key] = {}
-            self._tell_of_guest(asker, "began")
+        guest = self._guests.get(asker.key)
+        is_first = guest is None
+        if guest is None:
+            guest = self._guests[asker.key] = _Guest()
+        guest.numbers.add(call.number)
+        guest.under_way[call.number] = call
+        if is_first:
+            self._tell_of_guest(asker, "began", guest)
             asker.when_ended(lambda: self._forget_guest(asker))
-        calls[call.number] = call
         asked = wire.ExecuteTool(
             call.tool.registered_path,
             UNSET if call.arguments is None else call.arguments,
@@ -198,14 +202,15 @@ class LocalTools:
         try:
             return await self._ask_client(call, asked)
         finally:
-            calls.pop(call.number, None)
+            guest.under_way.pop(call.number, None)
 
     def _forget_guest(self, asker: Asker) -> None:
-        self._guests.pop(asker.key, None)
-        self._tell_of_guest(asker, "ended")
+        if (guest := self._guests.pop(asker.key, None)) is not None:
+            self._tell_of_guest(asker, "ended", guest)
 
-    def _tell_of_guest(self, asker: Asker, state: Literal["began", "ended"]) -> None:
-        heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, asker.trace())
+    def _tell_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
+        trace = asker.trace_for_owner(guest.numbers)
+        heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, trace)
         self.channel.notify(wire.GUEST, heard)
 
     def _hear(self, heard: rpc.Notification) -> None:
@@ -216,8 +221,8 @@ class LocalTools:
         except errors.InvalidParams:
             log.debug("%s < a note that cannot be read", self.channel.name)
             return
-        call = self._guests.get(noted.execution_id, {}).get(noted.call)
-        if call is not None:
+        guest = self._guests.get(noted.execution_id)
+        if guest is not None and (call := guest.under_way.get(noted.call)) is not None:
             call.note(noted.note)
 
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
@@ -278,6 +283,14 @@ class LocalTools:
 
     def _details(self, path: str) -> rpc.Json:
         return detailed(self.session.scope.find(path).tool)
+
+
+@dataclass(slots=True)
+class _Guest:
+    """An execution of somebody else that has called this client's tools: those calls by number, and which go on."""
+
+    numbers: set[int] = field(default_factory=set)
+    under_way: dict[int, Call] = field(default_factory=dict)
 
 
 class _Following:

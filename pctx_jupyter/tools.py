@@ -7,7 +7,7 @@ reached, nor what its schemas mean.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -99,8 +99,8 @@ class Asker(Protocol):
     def when_ended(self, act: Callable[[], None]) -> None:
         """Have a function called once, when the execution is over."""
 
-    def trace(self) -> Raw:
-        """What is known of it so far, as JSON (`trace.Trace`)."""
+    def trace_for_owner(self, calls: Collection[int]) -> Raw:
+        """What the owner of these calls, by number, may know of it so far, as JSON (`trace.for_owner`)."""
 
 
 def ignore_note(note: str) -> None:

@@ -7,7 +7,7 @@ see it is decided elsewhere. Its JSON has the mime type `MIME`; times are second
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
 import msgspec
@@ -29,6 +29,9 @@ MOST_LINES = 200
 """Pieces of console output that are kept."""
 MOST_CONSOLE = 20_000
 """Characters of console output that are kept."""
+
+WITHHELD = "(not for this notebook)"
+"""Stands in the place of a message that is nobody's but its own notebook's."""
 
 State = Literal["running", "ok", "failed", "stopped"]
 """``stopped``: somebody or a limit ended it before it was done."""
@@ -171,11 +174,14 @@ class Recorder:
         self._changed()
 
     def json(self) -> Raw:
+        """The trace as it is now, as JSON."""
+        return Raw(msgspec.json.encode(self.now()))
+
+    def now(self) -> Trace:
         """The trace as it is now; while it runs, its duration is that so far."""
-        trace = self.trace
-        if trace.state == "running":
-            trace = msgspec.structs.replace(trace, duration_s=round(self._elapsed(), 6))
-        return Raw(msgspec.json.encode(trace))
+        if self.trace.state != "running":
+            return self.trace
+        return msgspec.structs.replace(self.trace, duration_s=round(self._elapsed(), 6))
 
     def _preview(self, text: str) -> str:
         kept = text[: self._previews_left]
@@ -191,6 +197,28 @@ class Recorder:
         self._console_left -= len(kept)
         trace.console_cut |= len(kept) < len(text)
         trace.console.append(Line(round(self._elapsed(), 6), stream, kept, level))
+
+
+def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
+    """What the owner of the tools in some of its calls may know of an execution of somebody else.
+
+    Those calls as they are; of the others, which are of tools that he may not be allowed to call, that there were such.
+    What the program printed and returned may hold what others' tools have told it, or its own notebook's values: it is
+    there only where an agent's program called nobody else's tools.
+
+    Args:
+        calls: The numbers of those that are his.
+    """
+    records = [record if record.call in calls else _outline(record) for record in trace.calls]
+    if trace.asked_by == "agent" and trace.calls_in_all == len(calls):
+        return msgspec.structs.replace(trace, calls=records)
+    error = trace.error and msgspec.structs.replace(trace.error, message=WITHHELD)
+    return msgspec.structs.replace(trace, calls=records, console=[], console_cut=False, result="", error=error)
+
+
+def _outline(record: CallRecord) -> CallRecord:
+    error = None if record.error is None else WITHHELD
+    return msgspec.structs.replace(record, arguments="", result="", error=error, note=None)
 
 
 def preview(payload: Raw | None, most: int = 500) -> str:

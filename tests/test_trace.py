@@ -149,3 +149,31 @@ async def test_watchers_are_told_of_changes_until_they_leave() -> None:
     told.clear()
     registry.close(session)
     assert told == []
+
+
+def guest(asked_by: traces.AskedBy, *tools: str) -> Trace:
+    one = recorder()
+    one.trace.asked_by = asked_by
+    for call, tool in enumerate(tools, 1):
+        one.hear(CallStarted(call, tool, 0.1, 9, f'"to {tool}"'))
+        one.hear(CallEnded(call, tool, 0.2, 9, None, f'"from {tool}"'))
+    one.hear(Output("stdout", "printed"))
+    one.end("failed", value=Raw(b'"returned"'), failure=Failure("Error", "thrown"))
+    return one.trace
+
+
+@pytest.mark.parametrize("by", ["agent", "cell"])
+def test_the_owner_of_a_tool_learns_nothing_of_what_others_tools_were_told_and_answered(by: traces.AskedBy) -> None:
+    told = traces.for_owner(guest(by, "Mine.a", "Other.b"), {1})
+    assert [(call.tool, call.arguments, call.result) for call in told.calls] == [
+        ("Mine.a", '"to Mine.a"', '"from Mine.a"'),
+        ("Other.b", "", ""),
+    ]
+    said = msgspec.json.encode(told)
+    assert not any(word in said for word in (b"to Other", b"from Other", b"printed", b"returned", b"thrown"))
+
+
+def test_an_agents_program_that_calls_one_notebook_alone_is_told_to_it_whole() -> None:
+    trace = guest("agent", "Mine.a")
+    assert traces.for_owner(trace, {1}) == trace
+    assert traces.for_owner(guest("cell", "Mine.a"), {1}).console == []
