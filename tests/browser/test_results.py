@@ -127,6 +127,7 @@ def test_an_error_leads_to_its_line(page: Page, app: str, how: str, request: pyt
     text = error.last.text_content() or ""
     place = opened.cells.nth(1).get_by_role("link", name=re.compile("^at line 3, column"))
     expect(place).to_have_attribute("title", "Go to line 3")
+    expect(place).to_have_css("text-decoration-line", "underline")
     assert f"\n  {place.text_content()}\n" in text  # it is where the error has it, and nothing is added
     column = int((place.text_content() or "").split()[-1])
     expected = f"{(line := program.splitlines()[2])[: column - 1]}/*x*/{line[column - 1 :]}"

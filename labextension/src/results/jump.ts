@@ -113,9 +113,9 @@ function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: 
   }
 }
 
-/** A link without an address. No button: its text would be missing where the error is copied. */
+/** A link. No button: its text would be missing where the error is copied. No anchor: it has no address to open. */
 function placeLink(title: string, follow: () => void): HTMLElement {
-  const link = document.createElement('a');
+  const link = document.createElement('span');
   link.className = 'pctx-Place';
   link.tabIndex = 0;
   link.title = title;
