@@ -18,7 +18,7 @@ lab-build: $(VENV)/test.installed ## build the JupyterLab extension if its sourc
 
 test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-clients: $(VENV)/test.installed  ## the Python clients against a real server, started and stopped here
 	$(BIN)/python -m tests.client.run

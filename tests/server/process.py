@@ -30,8 +30,8 @@ ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterla
 POLL_S = 0.05
 """Seconds between two looks at whether it is healthy."""
 
-STOP_S = 5
-"""Seconds it may take to stop; we promise no more."""
+STOP_S = 20
+"""Seconds it may take to stop on a busy machine; on a quiet one it takes less than one."""
 
 
 class ServerProcess:
