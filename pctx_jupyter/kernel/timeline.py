@@ -30,6 +30,17 @@ TEXT_BAR = 20
 """Columns of a bar of text."""
 
 
+DECISIONS = {
+    "allowed": "allowed",
+    "edited": "allowed as changed",
+    "granted": "always allowed",
+    "denied": "denied",
+    "unanswered": "not answered",
+    "forbidden": "denied by the policy",
+}
+"""What people read for an `approvals.Decision`."""
+
+
 def bundle(trace: Trace) -> Bundle:
     """Show how a run went, or how far it has come."""
     return {
@@ -125,7 +136,13 @@ def duration(seconds: float) -> str:
 
 
 def _took(call: CallRecord) -> str:
-    return duration(call.ended_s - call.started_s) if call.ended_s is not None else call.note or "…"
+    return duration(call.ended_s - call.started_s) if call.ended_s is not None else "…"
+
+
+def _said(call: CallRecord) -> str:
+    """Who decided what about a call, and what keeps it, or kept it to the end."""
+    decision = call.decision and DECISIONS.get(call.decision, call.decision)
+    return clean(" · ".join(part for part in (decision, call.note) if part), 100)
 
 
 def _rows(trace: Trace, most: int) -> tuple[list[CallRecord], str]:
@@ -148,9 +165,10 @@ def _text(trace: Trace) -> str:
     width = min(width, 40)
     lines = [_headline(trace)]
     for call in shown:
+        said = f"  {' '.join(text.split())}" if (text := _said(call)) else ""
         error = f"  {' '.join(clean(call.error, 60).split())}" if call.error else ""
         tool = visible(call.tool[:width], is_name=True)
-        lines.append(f"  {tool:<{width}} {_text_bar(call, scale)} {_took(call):>7}{error}")
+        lines.append(f"  {tool:<{width}} {_text_bar(call, scale)} {_took(call):>7}{said}{error}")
     return "\n".join([*lines, *([f"  … {note}"] if note else [])])
 
 
@@ -199,13 +217,12 @@ def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
         for name, text, bytes_ in parts
         if text and most
     ]
-    if call.decision is not None:
-        told.append(tag("div", tag("span", escape("decision "), kind="dim"), escape(call.decision[:100]), kind="told"))
     if call.error is not None:
         told.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind="wrong"), kind="told"))
+    said = [tag("span", escape(text), kind="said pctx-dim")] if (text := _said(call)) else []
     if not told:
-        return tag("div", line, kind="call")
-    return tag("details", tag("summary", line), *told, kind="call")
+        return tag("div", line, *said, kind="call")
+    return tag("details", tag("summary", line, *said), *told, kind="call")
 
 
 def _check(trace: Trace, scale: _Scale) -> list[Markup]:
@@ -265,6 +282,7 @@ background:var(--jp-brand-color1,#3182c4)}
 .pctx-timeline .pctx-bar.pctx-failed{background:var(--jp-error-color1,#e04848)}
 .pctx-timeline .pctx-bar.pctx-under-way{opacity:.55}
 .pctx-timeline .pctx-took{flex:0 0 6.5em;text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.pctx-timeline .pctx-said{display:block;margin:0 0 2px 1.1em;overflow-wrap:anywhere}
 .pctx-timeline .pctx-told{margin:0 0 2px 2.2em;white-space:pre-wrap;overflow-wrap:anywhere;
 font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace)}
 """.replace("\n", "")

@@ -86,8 +86,11 @@ def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: F
     run_row(panel, "const o = await").click()
     detail = panel.get_by_role("region", name="Chosen run")
     expect(detail).to_contain_text("Notebook.loadOrders")
-    detail.locator("summary").first.click()
-    expect(detail).to_contain_text('{"status":"open"}')
+    call = detail.locator(".pctx-Timeline-row").filter(has_text="Notebook.loadOrders")
+    call.click()
+    expect(detail.locator(".pctx-Timeline-details")).to_contain_text('"status": "open"')
+    call.press("Home")
+    expect(detail.locator(".pctx-Timeline-row").first).to_be_focused()
     detail.get_by_role("button", name="Insert as cell").click()
     expect(notebook.cells).to_have_count(3)
     assert notebook.source(2) == f"%%pctx\n{code}"

@@ -51,9 +51,22 @@ def test_calls_are_bars_in_the_order_in_which_they_began() -> None:
 def test_a_call_under_way_reaches_to_now_and_says_what_keeps_it() -> None:
     bundle = timeline.bundle(trace(call(1, 1.0, None, note="waits: the notebook is busy"), state="running"))
     assert bundle["text/plain"] == (
-        "1 tool call · 2.00 s · running …\n  Sales.load ··········██████████ waits: the notebook is busy"
+        "1 tool call · 2.00 s · running …\n  Sales.load ··········██████████       …  waits: the notebook is busy"
     )
     assert "pctx-under-way" in bundle["text/html"]
+    assert "waits: the notebook is busy" in seen(bundle).text
+
+
+def test_what_somebody_decided_stands_beside_the_call() -> None:
+    asked = [call(1, 0.0, 1.0, decision="edited", arguments="{}"), call(2, 1.0, 2.0, decision="denied", error="no")]
+    bundle = timeline.bundle(trace(*asked, call(3, 0.0, 2.0, note="waited to the end")))
+    assert [line.partition("s  ")[2] for line in bundle["text/plain"].splitlines()[1:]] == [
+        "allowed as changed",
+        "denied  no",
+        "waited to the end",
+    ]
+    text = seen(bundle).text
+    assert "allowed as changed" in text and "denied" in text and "waited to the end" in text
 
 
 @pytest.mark.parametrize(("state", "told"), [("stopped", "1 tool call · 2.00 s · stopped"), ("failed", "· failed")])

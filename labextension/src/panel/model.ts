@@ -10,6 +10,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
+import { TimelineModel } from '../results/model';
 import { type Known, type Row, inSight, offsetsOf, rowsOf } from './rows';
 
 /** What the model asks of the server: `api.ts`, or what a test puts in its place. */
@@ -32,6 +33,8 @@ export class PanelModel {
   status: api.EngineStatus | null = null;
   /** What is known of the run that is chosen. */
   trace: Loading<api.Trace> | null = null;
+  /** How it went, and what of that is unfolded; stays while the run goes on. */
+  timeline: TimelineModel | null = null;
   query = '';
   /** The chosen row, by its key. */
   chosen: string | null = null;
@@ -157,6 +160,7 @@ export class PanelModel {
     this.chosen = key;
     const row = this.chosenRow;
     this.trace = row?.kind === 'run' ? PENDING : null;
+    this.#unroll(row?.kind === 'run');
     this.#reveal();
     this.#changed.emit();
     if (row?.kind === 'run') {
@@ -363,8 +367,20 @@ export class PanelModel {
     }
     if (this.chosen === `run ${id}`) {
       this.trace = trace;
+      if (this.timeline && trace.status === 'ready') {
+        this.timeline.json = trace.value;
+      }
       this.#changed.emit();
     }
+  }
+
+  /** Begin a timeline for what is chosen now. */
+  #unroll(isRun: boolean): void {
+    this.timeline?.dispose();
+    this.timeline = isRun ? new TimelineModel() : null;
+    this.timeline?.stateChanged.connect(() => {
+      this.#changed.emit();
+    });
   }
 
   #know(news: Partial<Known>): void {

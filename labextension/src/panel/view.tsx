@@ -7,6 +7,8 @@ import type { ExecutionState, KernelState, Sharing, ToolState, Trace } from '../
 import { inert, inertLine } from '../inert';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
+import type { TimelineModel } from '../results/model';
+import { Calls } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, type ServerActions, stateText } from './servers';
 import { type Emptiness, HEIGHTS, type Row, type Section } from './rows';
@@ -419,15 +421,17 @@ function RunDetail(props: {
         </p>
       )}
       {loading?.status === 'failed' && <p className="pctx-Detail-error">{inert(loading.error.message, 1000)}</p>}
-      {loading?.status === 'ready' && <TraceDetail trace={loading.value} trans={trans} />}
+      {loading?.status === 'ready' && <TraceDetail trace={loading.value} timeline={model.timeline} trans={trans} />}
     </section>
   );
 }
 
-function TraceDetail({ trace, trans }: { trace: Trace; trans: TranslationBundle }): React.ReactElement {
-  const calls = trace.calls ?? [];
-  const total = trace.duration_s ?? Math.max(0, ...calls.map(call => call.ended_s ?? call.started_s));
-  const left = (trace.calls_in_all ?? 0) - calls.length;
+function TraceDetail(props: {
+  trace: Trace;
+  timeline: TimelineModel | null;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { trace, timeline, trans } = props;
   return (
     <>
       {trace.error && (
@@ -438,43 +442,7 @@ function TraceDetail({ trace, trans }: { trace: Trace; trans: TranslationBundle 
       <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Program')}>
         {inert(trace.code, MOST_SHOWN)}
       </pre>
-      {calls.length > 0 && (
-        <ol className="pctx-Calls" aria-label={trans.__('Tool calls')}>
-          {calls.map(call => (
-            <li key={call.call} className={call.error === undefined ? '' : 'pctx-mod-failed'}>
-              <details>
-                <summary>
-                  <bdi className="pctx-Calls-name">{inertLine(call.tool)}</bdi>
-                  <span className="pctx-Row-quiet">
-                    {call.decision === undefined ? '' : `${decisionText(call.decision, trans)} · `}
-                    {call.ended_s === undefined ? inertLine(call.note ?? '…') : duration(call.ended_s - call.started_s)}
-                  </span>
-                  <span className="pctx-Calls-track" aria-hidden="true">
-                    <span
-                      className="pctx-Calls-bar"
-                      style={{
-                        marginLeft: percent(call.started_s, total),
-                        width: percent((call.ended_s ?? total) - call.started_s, total)
-                      }}
-                    />
-                  </span>
-                </summary>
-                {call.arguments && (
-                  <Payload name={trans.__('Arguments')} text={call.arguments} bytes={call.argument_bytes} />
-                )}
-                {call.result && <Payload name={trans.__('Result')} text={call.result} bytes={call.result_bytes} />}
-                {call.error !== undefined && <p className="pctx-Detail-error">{inert(call.error, 1000)}</p>}
-              </details>
-            </li>
-          ))}
-        </ol>
-      )}
-      {left > 0 && <p className="pctx-Detail-quiet">{trans._n('%1 more call', '%1 more calls', left)}</p>}
-      {trace.console && trace.console.length > 0 && (
-        <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Console')}>
-          {inert(trace.console.map(line => line.text).join(''), MOST_SHOWN)}
-        </pre>
-      )}
+      {timeline && <Calls model={timeline} trans={trans} />}
       {trace.result && <Payload name={trans.__('Value')} text={trace.result} bytes={trace.result_bytes} />}
     </>
   );
@@ -489,10 +457,6 @@ function Payload({ name, text, bytes }: { name: string; text: string; bytes?: nu
       <pre className="pctx-Code">{inert(text, MOST_SHOWN)}</pre>
     </div>
   );
-}
-
-function percent(part: number, whole: number): string {
-  return `${whole > 0 ? Math.min(100, Math.max(0.5, (100 * part) / whole)) : 0}%`;
 }
 
 function sectionName(section: Section, trans: TranslationBundle): string {
@@ -567,24 +531,5 @@ export function askerName(run: ExecutionState, trans: TranslationBundle): string
       return notebook ?? trans.__('Notebook');
     case 'client':
       return trans.__('Client');
-  }
-}
-
-function decisionText(decision: string, trans: TranslationBundle): string {
-  switch (decision) {
-    case 'allowed':
-      return trans.__('allowed');
-    case 'edited':
-      return trans.__('allowed as changed');
-    case 'granted':
-      return trans.__('always allowed');
-    case 'denied':
-      return trans.__('denied');
-    case 'unanswered':
-      return trans.__('not answered');
-    case 'forbidden':
-      return trans.__('denied by the policy');
-    default:
-      return inertLine(decision, 40);
   }
 }

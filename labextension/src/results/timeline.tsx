@@ -62,6 +62,20 @@ export function Timeline({ model, trans, copy }: Props): React.ReactElement {
   );
 }
 
+/** Its calls and console, where head and error are shown already. */
+export function Calls({ model, trans }: Pick<Props, 'model' | 'trans'>): React.ReactElement | null {
+  const { run } = model;
+  if (run === null || (run.rows.length === 0 && run.lines.length === 0)) {
+    return null;
+  }
+  return (
+    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('How the run went')}>
+      {run.rows.length > 0 && <Rows run={run} model={model} trans={trans} />}
+      {run.lines.length > 0 && <Console run={run} trans={trans} />}
+    </div>
+  );
+}
+
 function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React.ReactElement {
   const most = concurrency(run);
   const count = run.callsInAll;
@@ -127,7 +141,8 @@ interface RowProps {
 
 function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactElement {
   const name = nameOf(row, trans);
-  const took = row.isUnderWay ? inertLine(row.note, 60) || '…' : duration(row.endedS - row.beganS);
+  const took = row.isUnderWay ? '…' : duration(row.endedS - row.beganS);
+  const said = saidOf(row, trans);
   const begin = share(run, row.beganS);
   const kind = row.error !== null ? 'failed' : row.isUnderWay ? 'underWay' : row.id === 0 ? 'check' : 'done';
   const states = { failed: trans.__('failed'), underWay: trans.__('under way'), check: '', done: '' };
@@ -137,7 +152,7 @@ function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactEl
       className={`pctx-Timeline-row pctx-is-${kind}`}
       data-lm-suppress-shortcuts="true" // arrows are the list's here: in a notebook they would lead to other cells
       aria-expanded={model.isOpen(row)}
-      aria-label={[name, took, states[kind]].filter(part => part !== '').join(', ')}
+      aria-label={[name, took, states[kind], said].filter(part => part !== '').join(', ')}
       tabIndex={isCurrent ? 0 : -1}
       title={`${name}: ${duration(row.beganS)} – ${row.isUnderWay ? '…' : duration(row.endedS)}`}
       onClick={() => {
@@ -152,6 +167,7 @@ function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactEl
         />
       </span>
       <span className="pctx-Timeline-took">{took}</span>
+      {said !== '' && <span className="pctx-Timeline-said">{said}</span>}
     </button>
   );
 }
@@ -169,11 +185,6 @@ function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.
           {part.text !== '' && <pre>{inert(pretty(part.text)) + (isCut(part.text, part.bytes) ? ' …' : '')}</pre>}
         </React.Fragment>
       ))}
-      {row.decision !== '' && (
-        <div className="pctx-Timeline-quiet">
-          {trans.__('Decision')} · {inertLine(row.decision, 100)}
-        </div>
-      )}
       {told !== '' && <pre className={row.error !== null ? 'pctx-Timeline-wrong' : ''}>{inert(told)}</pre>}
       {row.parts.length === 0 && told === '' && (
         <div className="pctx-Timeline-quiet">
@@ -248,6 +259,32 @@ function FailureLine({ failure }: { failure: Failure }): React.ReactElement {
 
 function nameOf(row: Row, trans: TranslationBundle): string {
   return row.id === 0 ? trans.__('type check') : inertLine(row.name, 200);
+}
+
+/** Who decided what about the call, and what keeps it, or kept it to the end. */
+function saidOf(row: Row, trans: TranslationBundle): string {
+  const note = row.id === 0 ? '' : inertLine(row.note, 200);
+  return [decisionText(row.decision, trans), note].filter(part => part !== '').join(' · ');
+}
+
+/** A decision of `approvals.py`, in words. */
+function decisionText(decision: string, trans: TranslationBundle): string {
+  switch (decision) {
+    case 'allowed':
+      return trans.__('allowed');
+    case 'edited':
+      return trans.__('allowed as changed');
+    case 'granted':
+      return trans.__('always allowed');
+    case 'denied':
+      return trans.__('denied');
+    case 'unanswered':
+      return trans.__('not answered');
+    case 'forbidden':
+      return trans.__('denied by the policy');
+    default:
+      return inertLine(decision, 40);
+  }
 }
 
 function percent(part: number): string {

@@ -19,7 +19,7 @@ export interface Row {
   /** While it is under way: how far the trace reaches. */
   endedS: number;
   isUnderWay: boolean;
-  /** What keeps it, while it is under way. */
+  /** What keeps it while it is under way, or kept it until the run ended; of the check: what it found. */
   note: string;
   /** Who decided what about the call; empty where nobody had to. */
   decision: string;

@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { ApiError, type ExecutionState, type KernelState, type Trace, type Watcher } from '../../src/api';
 import { PanelModel, type Source } from '../../src/panel/model';
 
+const calls = [{ call: 1, tool: 'Notebook.t0', started_s: 0 }];
+
 class Server {
   kernelList: KernelState[] = [];
   runs: ExecutionState[] = [];
@@ -27,7 +29,7 @@ class Server {
       return this.#answer(`kernel ${id} ${start}`, { ...(kernel as KernelState), tools });
     },
     executions: () => this.#answer('executions', this.runs),
-    trace: id => this.#answer(`trace ${id}`, { id, code: '1' } as Trace),
+    trace: id => this.#answer(`trace ${id}`, { id, code: '1', state: 'ok', calls } as Trace),
     status: () =>
       this.#answer('status', { version: '1', sessions: 0, tools: 0, executions: 0, sandbox: {}, checker: {} }),
     approvals: () => this.#answer('approvals', []),
@@ -206,6 +208,32 @@ test('of a run that is chosen everything is asked for, and again while it change
   server.watcher?.changed('executions');
   await settled();
   assert.ok(server.asked.includes('trace x'));
+});
+
+test('what is unfolded of a run stays so while it goes on, and not of the next', async () => {
+  const server = new Server();
+  server.runs = [run('x', 'running'), run('y')];
+  const { model } = await following(server);
+  server.watcher?.opened();
+  await settled();
+  model.choose('run x');
+  await settled();
+  const row = model.timeline?.run?.rows[0];
+  assert.ok(row);
+  let changes = 0;
+  model.changed.connect(() => changes++);
+  model.timeline?.toggle(row);
+  assert.equal(changes, 1, 'it is drawn anew');
+  server.watcher?.changed('executions');
+  await settled();
+  const again = model.timeline?.run?.rows[0];
+  assert.ok(again && again !== row && model.timeline?.isOpen(again));
+  model.choose('run y');
+  await settled();
+  const other = model.timeline?.run?.rows[0];
+  assert.ok(other && !model.timeline?.isOpen(other));
+  model.choose('section runs');
+  assert.equal(model.timeline, null);
 });
 
 test('keys move through the rows, open, close, and go up', async () => {
