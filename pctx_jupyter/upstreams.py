@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from .jsonrpc import Json
+from .tools import Tool
 
 State = Literal["connecting", "ready", "down", "needs sign-in"]
 """``connecting``: for the first time, or anew; ``down``: the last attempt failed, and another one follows."""
@@ -33,7 +34,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
     from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `problems` says what else is not as it
-    should be, `error` why it is not ready.
+    should be, `error` why it is not ready. `version` changes with the tools that can be called.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     server: str | None = None
     protocol: str | None = None
     connections: int = 0
+    version: int = 0
 
 
 class Listed(msgspec.Struct):
@@ -71,6 +73,9 @@ class Upstreams(Protocol):
 
     def listed(self) -> Listed:
         """What is known of each."""
+
+    def offered(self, name: str) -> tuple[Upstream, list[Tool]]:
+        """A server, and its tools as programs may call them; raises UpstreamNotFound."""
 
     async def add(self, entry: Json, *, persist: bool) -> Upstream:
         """Add a server, and begin to connect to it.

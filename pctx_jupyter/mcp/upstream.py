@@ -133,6 +133,7 @@ class Upstream:
         self._state: State = "connecting"
         self._error: str | None = None
         self._found: dict[str, _Found] = {}
+        self._version = 0
         self._offered: dict[str, Tool] = {}
         self._compared = Comparison()
         self._withheld: tuple[str, ...] = ()
@@ -183,7 +184,12 @@ class Upstream:
             server=f"{info.name} {info.version}"[:200] if info is not None else None,
             protocol=client.protocol_version if client is not None else None,
             connections=self._connections,
+            version=self._version,
         )
+
+    def offered(self) -> list[Tool]:
+        """Its tools as programs may call them."""
+        return list(self._offered.values())
 
     def start(self) -> None:
         """Begin to connect."""
@@ -650,6 +656,7 @@ class Upstream:
                 self._offered[name] = tool
                 added += 1
         if gone or added:
+            self._version = catalog.version
             self.around.tell("tools")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from .. import errors, names
 from ..jsonrpc import Json
 from ..settings import Places, Settings
-from ..tools import Catalog
+from ..tools import Catalog, Tool
 from ..upstreams import Listed, SignIn
 from ..upstreams import Upstream as View
 from ..watch import Change
@@ -112,6 +112,10 @@ class OpenUpstreams:
         views = [upstream.view() for upstream in self._open.values()]
         problems = [problem for file in self._files for problem in file.problems]
         return Listed(sorted(views, key=lambda view: view.name.lower()), problems)
+
+    def offered(self, name: str) -> tuple[View, list[Tool]]:
+        upstream = self._find(name)
+        return upstream.view(), upstream.offered()
 
     async def add(self, entry: Json, *, persist: bool) -> View:
         try:

@@ -102,13 +102,21 @@ def tools_of(session: Session, start: int) -> Iterator[ToolState]:
         shared = iter(session.shared.under(session.name, session.serve_others, is_own=False))
     both = ((tool, next(shared, None) if tool.share else None) for tool in session.catalog)
     for tool, as_others_see in islice(both, start, start + MOST_TOOLS):
-        yield ToolState(
-            tool.path,
-            as_others_see.path if as_others_see is not None else None,
-            typegen.signature(tool),
-            tool.description.strip().partition("\n\n")[0][:MOST_DESCRIPTION],
-            tool.effects,
-        )
+        yield state_of(tool, as_others_see.path if as_others_see is not None else None)
+
+
+def state_of(tool: Tool, shared_as: str | None) -> ToolState:
+    """A tool, as a list shows it."""
+    description = tool.description.strip().partition("\n\n")[0][:MOST_DESCRIPTION]
+    return ToolState(tool.path, shared_as, typegen.signature(tool), description, tool.effects)
+
+
+def start_of(handler: PctxHandler) -> int:
+    """The number of the first tool that is asked for."""
+    start = handler.get_query_argument("start", "0")
+    if not (start.isascii() and start.isdecimal() and len(start) < 10):
+        raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot show these tools: start must be a number from 0 on")
+    return int(start)
 
 
 def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: int | None = None) -> KernelState:
@@ -220,10 +228,7 @@ class Kernel(_State):
         registry, paths = await self.registry(), await self.paths()
         if kernel_id not in registry.kernels:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this kernel: it is not connected to pctx")
-        start = self.get_query_argument("start", "0")
-        if not (start.isascii() and start.isdecimal() and len(start) < 10):
-            raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot show this kernel: start must be a number from 0 on")
-        self.send(kernel_of(registry, kernel_id, paths, int(start)))
+        self.send(kernel_of(registry, kernel_id, paths, start_of(self)))
 
 
 class KernelSharing(_State):

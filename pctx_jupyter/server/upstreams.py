@@ -15,6 +15,7 @@ from tornado import web
 from .. import errors, wire
 from ..upstreams import Upstreams
 from .base import PctxHandler
+from .state import MOST_TOOLS, ToolState, start_of, state_of
 
 CALLBACK = "pctx/oauth/callback"
 """Where a browser comes back to after a sign-in."""
@@ -24,6 +25,16 @@ class Answer(msgspec.Struct, omit_defaults=True):
     """Body of ``sign-in``; with `answer`, the URL that the browser was sent to, it ends what began without."""
 
     answer: str | None = None
+
+
+class UpstreamTools(msgspec.Struct):
+    """The tools of one server that programs may call: 500 at most, the first of them number `start`."""
+
+    name: str
+    version: int
+    tool_count: int
+    start: int
+    tools: list[ToolState]
 
 
 class _Upstreams(PctxHandler):
@@ -67,6 +78,18 @@ class UpstreamList(_Upstreams):
 
 class OneUpstream(_Upstreams):
     """``pctx/api/upstreams/{name}``."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Show some of its tools."""
+        await self.demand("read")
+        await self.answer(self._tools(name, start_of(self)))
+
+    async def _tools(self, name: str, start: int) -> UpstreamTools:
+        view, tools = (await self.upstreams()).offered(name)
+        # All programs know them by the one name.
+        shown = [state_of(tool, tool.path) for tool in tools[start : start + MOST_TOOLS]]
+        return UpstreamTools(view.name, view.version, len(tools), start, shown)
 
     @web.authenticated
     async def delete(self, name: str) -> None:

@@ -46,10 +46,21 @@ def jp_server_config(jp_server_config: Any) -> Any:
 def ask(jp_fetch: Any) -> Callable[..., Any]:
     """Asks ``pctx/api/upstreams…``; returns status and body."""
 
-    async def ask(method: str, *path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    async def ask(
+        method: str, *path: str, body: Any = None, start: str | None = None, **headers: str
+    ) -> tuple[int, Any]:
         content = None if method in ("GET", "DELETE") else json.dumps(body or {})
         try:
-            answer = await jp_fetch("pctx", "api", "upstreams", *path, method=method, body=content, headers=headers)
+            answer = await jp_fetch(
+                "pctx",
+                "api",
+                "upstreams",
+                *path,
+                method=method,
+                body=content,
+                headers=headers,
+                params={} if start is None else {"start": start},
+            )
         except HTTPClientError as error:
             assert error.response is not None
             return error.code, json.loads(error.response.body)
@@ -83,6 +94,19 @@ async def test_a_server_is_added_called_listed_and_removed(
     _, listed = await ask("GET")
     (view,) = listed["upstreams"]
     assert (view["state"], view["tools"], view["server"]) == ("ready", 12, "peer 1")
+    code, shown = await ask("GET", "my peer")
+    assert (code, shown["tool_count"], shown["version"]) == (200, 12, view["version"])
+    tools = {tool["path"]: tool for tool in shown["tools"]}
+    assert tools["MyPeer.echo"] == {
+        "path": "MyPeer.echo",
+        "shared_as": "MyPeer.echo",
+        "signature": "echo(args?: { text?: string }): Promise<any>",
+        "description": "Says it again.",
+        "effects": False,
+    }
+    assert len(tools) == 12 and tools["MyPeer.die"]["effects"] is True
+    assert [tool["path"] for tool in (await ask("GET", "my peer", start="11"))[1]["tools"]] == ["MyPeer.large"]
+    assert (await ask("GET", "my peer", start="-1"))[0] == 400
     assert (await ask("POST", "my peer", "reconnect"))[0] == 200
     assert (await ask("POST", "my peer", "approve"))[0] == 200
     assert await ask("DELETE", "my peer") == (200, {"success": True})
@@ -98,6 +122,7 @@ async def test_what_cannot_be_done_says_why(ask: Callable[..., Any]) -> None:
     code, said = await ask("POST", body={"server": {"name": "A", "url": "http://127.0.0.1:9"}})
     assert code == 409 and "there is a already, with the namespace A" in said["message"]
     for method, path in [
+        ("GET", ["b"]),
         ("DELETE", ["b"]),
         ("POST", ["b", "reconnect"]),
         ("POST", ["b", "approve"]),
@@ -123,7 +148,7 @@ async def test_only_those_who_may_execute_change_anything(
     assert (await ask("GET"))[0] == 200
     assert not (jp_config_dir / "pctx.json").exists()
     Whim.denied = {"read"}
-    assert (await ask("GET"))[0] == 403
+    assert (await ask("GET"))[0] == (await ask("GET", "a"))[0] == 403
 
 
 async def test_a_kernel_may_add_a_server_for_everybody(
