@@ -72,7 +72,7 @@ class Child:
             status = SIGNALLED - status
         words = f"it ended with status {status}" if status >= 0 else f"it was ended by signal {-status}"
         last = next((line.strip() for line in reversed(self.complaint.splitlines()) if line.strip()), "")
-        return f"{words}: {last[:300]}" if last else words
+        return f"{words}: {last}" if last else words  # cut once it is clean: half a secret would not be found
 
     async def read_stderr(self) -> None:
         """Keep the end of what it complains about."""

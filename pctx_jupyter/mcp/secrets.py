@@ -139,13 +139,20 @@ class Redactor:
     """Takes secret values out of texts, in each form in which they commonly appear."""
 
     def __init__(self) -> None:
+        self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._bytes: re.Pattern[bytes] | None = None
 
     def learn(self, values: Iterable[str]) -> None:
         """Know these values from now on, and no others."""
+        self._values = set()
+        self.learn_more(values)
+
+    def learn_more(self, values: Iterable[str]) -> None:
+        """Know these values, too."""
+        self._values |= set(values)
         forms: set[str] = set()
-        for value in values:
+        for value in self._values:
             if len(value) >= SHORTEST:
                 encoded = base64.b64encode(value.encode()).decode().rstrip("=")
                 forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -151,7 +151,13 @@ class SignIns:
         self._attempts: dict[str, Attempt] = {}
 
     async def auth(
-        self, name: str, url: str, oauth: OAuth, asks: Callable[[], None], waits: Callable[[], None]
+        self,
+        name: str,
+        url: str,
+        oauth: OAuth,
+        asks: Callable[[], None],
+        waits: Callable[[], None],
+        learn: Callable[[Iterable[str]], None],
     ) -> httpx2.Auth:
         """What signs the requests to a server.
 
@@ -160,9 +166,10 @@ class SignIns:
             oauth: What its configuration says of it.
             asks: Called when the server wants a sign-in, and nobody has begun one.
             waits: Called when one has begun, and a person is at it.
+            learn: Hears what must not be said to anybody else.
         """
         attempt = self._attempts.get(name)
-        storage = _Storage(self._store, name, url, oauth, attempt)
+        storage = _Storage(self._store, name, url, oauth, attempt, learn)
         kept = await self._store.get(name, url)
         has_tokens = bytes(kept.tokens) != b"null"
         return _Auth(url, oauth, storage, attempt, asks, waits, has_tokens=has_tokens)
@@ -249,13 +256,21 @@ class _Storage:
     url: str
     oauth: OAuth
     attempt: Attempt | None
+    learn: Callable[[Iterable[str]], None]
     metadata: Callable[[], OAuthMetadata | None] = field(default=lambda: None)
 
     async def get_tokens(self) -> OAuthToken | None:
         kept = await self.store.get(self.name, self.url)
-        return _read(OAuthToken, kept.tokens)
+        tokens = _read(OAuthToken, kept.tokens)
+        self._learn(tokens)
+        return tokens
+
+    def _learn(self, tokens: OAuthToken | None) -> None:
+        if tokens is not None:
+            self.learn(token for token in (tokens.access_token, tokens.refresh_token) if token)
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
+        self._learn(tokens)
         kept = await self.store.get(self.name, self.url)
         kept.tokens = msgspec.Raw(tokens.model_dump_json(exclude_none=True).encode())
         kept.expires_at = None if tokens.expires_in is None else time.time() + tokens.expires_in
@@ -268,6 +283,7 @@ class _Storage:
         redirect_url = NOWHERE if self.attempt is None else self.attempt.redirect_url
         if self.oauth.client_id is not None:
             secret = None if self.oauth.client_secret is None else (await self.oauth.client_secret.resolve())[0]
+            self.learn([secret] if secret else [])
             return OAuthClientInformationFull(
                 client_id=self.oauth.client_id, client_secret=secret, redirect_uris=[AnyUrl(redirect_url)]
             )

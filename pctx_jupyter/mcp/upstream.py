@@ -181,7 +181,7 @@ class Upstream:
             changed=list(self._compared.changed),
             withheld=sorted(self._withheld),
             problems=[self.redactor.clean(problem) for problem in problems[:50]],
-            server=f"{info.name} {info.version}"[:200] if info is not None else None,
+            server=self.redactor.clean(f"{info.name} {info.version}")[:200] if info is not None else None,
             protocol=client.protocol_version if client is not None else None,
             connections=self._connections,
             version=self._version,
@@ -285,7 +285,7 @@ class Upstream:
         if isinstance(result, InputRequiredResult):
             raise errors.ToolFailed(f"Cannot finish {call.tool.path}: it asks its user something, and there is nobody")
         if result.is_error:
-            raise errors.ToolFailed(self.redactor.clean(values.error_of(result)))
+            raise errors.ToolFailed(self.redactor.clean(values.error_of(result))[: values.MOST_ERROR])
         return Raw(self.redactor.clean_json(bytes(values.value_of(result))))
 
     # calls
@@ -482,7 +482,7 @@ class Upstream:
 
         auth = None
         if way.oauth is not None:
-            auth = await self.around.sign_ins.auth(self.name, url, way.oauth, ask, wait)
+            auth = await self.around.sign_ins.auth(self.name, url, way.oauth, ask, wait, self.redactor.learn_more)
         hooks = {"response": [self._note_status]}
         timeout = httpx2.Timeout(30, read=None)
 
@@ -565,7 +565,7 @@ class Upstream:
                 return error.message or "it refuses the connection"
             case ValidationError():
                 return "it answers what the protocol does not allow"
-        return f"{type(error).__name__}: {error}"[:300]
+        return f"{type(error).__name__}: {error}"
 
     def _become(self, state: State) -> None:
         if state != self._state:
@@ -605,7 +605,8 @@ class Upstream:
             "annotations": None if hints is None else hints.model_dump(mode="json", exclude_none=True),
         }
         description = tool.description or tool.title or ""
-        if len(description) + len(msgspec.json.encode(parts)) > TOOL_BYTES:
+        written = msgspec.json.encode(parts)
+        if len(description) + len(written) > TOOL_BYTES:
             self._listing_problems.append(
                 f"the tool {tool.name[:80]!r} was left out: it has more than {TOOL_BYTES:,} bytes"
             )
@@ -615,10 +616,13 @@ class Upstream:
         except errors.InvalidParams as error:
             self._listing_problems.append(error.message)
             return
+        description = self.redactor.clean(description)
+        if (cleaned := self.redactor.clean_json(written)) is not written:
+            parts = msgspec.json.decode(cleaned)
         effects = None
         if hints is not None:
             effects = True if hints.destructive_hint is True else False if hints.read_only_hint is True else None
-        ours = Tool(self.name, tool.name, description, tool.input_schema, tool.output_schema, effects=effects)
+        ours = Tool(self.name, tool.name, description, parts["input schema"], parts["output schema"], effects=effects)
         found[tool.name] = _Found(ours, Fingerprint.of(description, parts))
 
     def _fingerprints(self) -> dict[str, Fingerprint]:

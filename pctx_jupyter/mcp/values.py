@@ -16,7 +16,7 @@ from msgspec import Raw
 from ..jsonrpc import NULL
 
 MOST_ERROR = 20_000
-"""Characters of an error's text that reach the program."""
+"""Characters of an error's text that reach the program, once secrets are taken out."""
 
 _INEXACT = re.compile(r"\s*-?\d{16,}\s*")
 """A number alone that JavaScript cannot hold: an identifier, most likely, and better left as text."""
@@ -38,7 +38,7 @@ def value_of(result: CallToolResult) -> Raw:
 def error_of(result: CallToolResult) -> str:
     """What a call that failed says."""
     texts = [one.text for one in result.content if isinstance(one, TextContent) and one.text]
-    return "\n".join(texts)[:MOST_ERROR] or "the tool failed, and says no more"
+    return "\n".join(texts) or "the tool failed, and says no more"
 
 
 def _of_text(text: str) -> Raw:

@@ -74,6 +74,9 @@ def tools() -> list[Any]:
         tool("storm", NUMBER),
         tool("large", NUMBER),
     ]
+    if MANNER == "talkative":
+        key = os.environ["API_KEY"]
+        return [tool("whoami", {"type": "object", "properties": {"key": {"default": key}}}, f"Signs in with {key}.")]
     if MANNER == "many":
         return [tool(f"tool_{n}", TEXT, "One of many.") for n in range(10_000)]
     if MANNER == "hostile":

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.mcp.values import MOST_ERROR
 
 from .conftest import OpenWorld, peer
 
@@ -316,7 +317,10 @@ async def test_secrets_reach_the_server_and_nobody_else(
     caplog.set_level("DEBUG")
     given = {"API_KEY": "${env:PCTX_TEST_SECRET}"}
     async with open_world(
-        peer(env=given), peer("crash", env=given), peer("deaf", env={"API_KEY": "${env:NOPE}"})
+        peer(env=given),
+        peer("crash", env=given),
+        peer("talkative", env=given),
+        peer("deaf", env={"API_KEY": "${env:NOPE}"}),
     ) as world:
         await world.until_state("good")
         await world.until(lambda: world.view("crash").error is not None and world.view("deaf").error is not None)
@@ -324,6 +328,12 @@ async def test_secrets_reach_the_server_and_nobody_else(
         assert await world.call("Good.env", {"text": "PCTX_TEST_OTHER"}) == "not set"
         with pytest.raises(errors.ToolFailed, match=r"^\*\*\*$"):
             await world.call("Good.fail", {"text": "s3cr3t-canary"})
+        with pytest.raises(errors.ToolFailed) as cut:
+            await world.call("Good.fail", {"text": "x" * (MOST_ERROR - 4) + "s3cr3t-canary"})
+        assert len(cut.value.message) <= MOST_ERROR and "s3cr" not in cut.value.message
+        await world.until_state("talkative")
+        told = world.catalog.find("Talkative.whoami").tool
+        assert told.description == "Signs in with ***." and "canary" not in repr(told)
         assert world.view("crash").error == "it ended with status 3: no licence for ***"
         assert world.view("deaf").error == "Cannot read ${env:NOPE}: this environment variable is not set"
         assert "canary" not in repr(world.upstreams.listed())
