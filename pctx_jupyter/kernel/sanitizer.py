@@ -174,6 +174,9 @@ _STYLES = set(
 _LOADING = re.compile(r"url|image|src|\\|/\*|@|expression|attr\(|element\(", re.IGNORECASE)
 """What a style or a colour must not have in it: ways to load something, and ways to hide them."""
 
+_LINK = re.compile(r"https?://|mailto:", re.IGNORECASE)
+"""How a link has to begin: browsers overlook tabs and control characters in a scheme that is to be kept out."""
+
 _DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
 
 
@@ -182,7 +185,7 @@ def _allowed(tag: str, attribute: str, value: str) -> str | None:
         case "img", "src":
             return value if _DATA_IMAGE.fullmatch(value) else None
         case "a", "href":
-            return None if value.lstrip().lower().startswith("data:") else value
+            return value if _LINK.match(value) else None
         case _, "title" | "alt" | "href":
             return value
     return None if _LOADING.search(value) else value

@@ -74,6 +74,7 @@ GONE = [
     "<a href='jAvAsCrIpT&colon;alert(1)'>x</a>",
     "<a href='&#1;javascript:alert(1)'>x</a>",
     "<a href='data:text/html,<script>alert(1)</script>'>x</a>",
+    "<a href='da&#9;ta:text/html,x'>x</a><a href='&#1;data:text/html,x'>x</a><a href='http:/logout'>x</a>",
     "<a href='/logout'>x</a><a href='//x'>x</a>",
     "<div id=main class=jp-Dialog data-commandlinker-command=x name=a role=dialog tabindex=0 onclick=x accesskey=a>",
     "<svg onload=alert(1)><script>alert(1)</script><a xlink:href='javascript:1'><text>x</text></a></svg>",
