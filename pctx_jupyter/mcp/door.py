@@ -32,10 +32,12 @@ class Door:
 
     Attributes:
         plain: Answers clients that know no MCP.
+        most_bytes: What a request may have.
     """
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
-        self._registry, self._settings = registry, settings
+        self._registry = registry
+        self.most_bytes = 6 * settings.program_bytes + REQUEST_BYTES
         self._functions = Functions(registry.agents(), settings)
         self.plain = Plain(self._functions)
         self._server: AgentServer | None = None
@@ -59,8 +61,7 @@ class Door:
                 server = await self._load()
                 from .endpoint import Endpoint, manager_of
 
-                most = 6 * self._settings.program_bytes + REQUEST_BYTES
-                self._endpoint = Endpoint(manager_of(server.server, most), server.server.forget)
+                self._endpoint = Endpoint(manager_of(server.server, self.most_bytes), server.server.forget)
             return self._endpoint
 
     async def close(self) -> None:

@@ -56,7 +56,8 @@ class Mcp(AsgiHandler, PctxHandler):
         await self.demand("execute")
         try:
             door = await self.settings[DOOR]()
-            request = door.plain.reads(self.request.body) if self._may_be_plain() else None
+            is_short = len(self.request.body) <= door.most_bytes  # what is not, the endpoint refuses unread
+            request = door.plain.reads(self.request.body) if is_short and self._may_be_plain() else None
             if request is not None:
                 await self._answer_plainly(door.plain.answer(request))
             else:

@@ -302,9 +302,12 @@ async def test_hostile_names_and_descriptions_reach_a_model_as_inert_text(
         assert text(result) == '"undefined"'
 
 
-async def test_a_request_that_is_too_large_is_refused_and_the_next_one_served(agent: Connect, jp_fetch: Any) -> None:
+@pytest.mark.parametrize("version", [{}, {"MCP-Protocol-Version": "2026-07-28"}])
+async def test_a_request_that_is_too_large_is_refused_and_the_next_one_served(
+    agent: Connect, jp_fetch: Any, version: dict[str, str]
+) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"x": "y" * (8 << 20)}})
-    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28"}
+    headers = {"Accept": "application/json, text/event-stream", **version}
     with pytest.raises(HTTPClientError) as refusal:
         await jp_fetch("mcp", method="POST", body=body, headers=headers)
     assert refusal.value.code == 413
