@@ -249,7 +249,7 @@ COMMANDS = "window.jupyterapp.commands"
 
 def test_it_works_in_a_console(notebook: NotebookPage) -> None:
     page = notebook.page
-    page.evaluate(f"{COMMANDS}.execute('notebook:create-console')")
+    page.evaluate(f"{COMMANDS}.execute('notebook:create-console').then(() => null)")
     prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
     prompt.click()
     page.keyboard.insert_text("%%pctx\nawait Notebook.loadOrder( )")
@@ -263,7 +263,7 @@ def test_it_works_in_a_console(notebook: NotebookPage) -> None:
 
 def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx\nawait Notebook.loadOrder()")
-    notebook.page.evaluate(f"{COMMANDS}.execute('docmanager:clone')")
+    notebook.page.evaluate(f"{COMMANDS}.execute('docmanager:clone').then(() => null)")
     wrong = notebook.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .cm-lintRange-error")
     expect(wrong).to_have_text(["loadOrder", "loadOrder"])
     second = notebook.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").nth(1).locator(".cm-content").nth(1)
@@ -273,7 +273,7 @@ def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPag
     expect(completions(notebook.page)).to_have_text(["loadOrders"])
     notebook.page.keyboard.press("Enter")
     expect(wrong).to_have_text(["loadOrder", "loadOrder"])
-    notebook.page.evaluate(f"{COMMANDS}.execute('application:close')")
+    notebook.page.evaluate(f"{COMMANDS}.execute('application:close').then(() => null)")
     expect(wrong).to_have_text(["loadOrder"])
     notebook.edit(1, ".x")
     expect(wrong).to_have_count(2)
@@ -337,7 +337,7 @@ def test_what_is_shown_can_be_read_in_every_theme_and_width(notebook: NotebookPa
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
     page.set_viewport_size({"width": width, "height": 800})
     if width < 1000:
-        page.evaluate(f"{COMMANDS}.execute('application:toggle-left-area')")
+        page.evaluate(f"{COMMANDS}.execute('application:toggle-left-area').then(() => null)")
     page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
     notebook.edit(1, "%%pctx -q\nconst all = await Notebook.loadOrder({ status: 'paid' });\n`${all}`")
     problems(notebook, 1).first.hover()

@@ -36,7 +36,7 @@ def hello() -> str:
 
 def show(page: Page) -> Locator:
     """Open the panel."""
-    page.evaluate("window.jupyterapp.commands.execute('pctx:show-panel')")
+    page.evaluate("window.jupyterapp.commands.execute('pctx:show-panel').then(() => null)")
     panel = page.locator("#pctx-panel")
     expect(panel).to_be_visible(timeout=PATIENCE_MS)
     return panel
@@ -271,7 +271,7 @@ def evil() -> str:
 
 def test_a_new_notebook_has_what_it_needs(page: Page, lab: FrontEnd) -> None:
     NotebookPage(page, lab, lab.write("any.ipynb", "1"))
-    page.evaluate("window.jupyterapp.commands.execute('pctx:new-notebook', {cwd: ''})")
+    page.evaluate("window.jupyterapp.commands.execute('pctx:new-notebook', {cwd: ''}).then(() => null)")
     source = "() => window.jupyterapp.shell.currentWidget.content?.widgets?.map(w => w.model.sharedModel.getSource())"
     page.wait_for_function(
         f"() => JSON.stringify(({source})()) === JSON.stringify(['%load_ext pctx_jupyter', '%%pctx\\n'])",
