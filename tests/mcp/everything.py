@@ -539,6 +539,7 @@ class EverythingDoor:
     """Stands where the engine's door stands."""
 
     plain = NoPlainClients()
+    most_bytes = 1 << 20
 
     def __init__(self) -> None:
         self._endpoint: Endpoint | None = None
