@@ -222,13 +222,18 @@ class Channel:
 
     def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._conclude(served, _stopping())  # cancelled before it began, it has not said so itself
+        if self._is_owed(served):
+            self._conclude(served, _stopping())  # cancelled before it began, it has not said so itself
+
+    def _is_owed(self, served: _Served) -> bool:
+        """Whether it is still to be answered; if it was withdrawn, its id may be another request's by now."""
+        return self._serving.get(served.request.id) is served
 
     def _conclude(self, served: _Served, outcome: Raw | errors.PctxError) -> None:
-        """Answer a request, unless it has been: or was withdrawn, and its id may be another's by now."""
-        id = served.request.id
-        if self._serving.get(id) is not served:
+        """Answer a request, if it is still to be answered."""
+        if not self._is_owed(served):
             return
+        id = served.request.id
         del self._serving[id]
         if isinstance(outcome, errors.PctxError):
             self._peer.refuse(id, outcome)
