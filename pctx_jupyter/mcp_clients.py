@@ -10,7 +10,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 
@@ -20,18 +20,26 @@ class Endpoint:
 
     Args:
         name: What the client calls the server.
-        url: The endpoint's.
-        headers: What it sends with each request.
+        server_url: The server's base URL, which ends with ``/``.
+        token: What lets in; "": nothing is needed.
+        is_local: Whether the client runs on the server's machine and reaches it at its own port. Then our command
+            finds both, the token included, by that port alone; it cannot where a proxy stands between them.
     """
 
     name: str
-    url: str
-    headers: dict[str, str]
+    server_url: str
+    token: str = field(repr=False)
+    is_local: bool
 
-    @classmethod
-    def of(cls, server_url: str, token: str, name: str = "pctx") -> Endpoint:
-        """The endpoint of a server by its base URL, which ends with ``/``; token "": it needs none."""
-        return cls(name, f"{server_url}pctx/mcp", {"Authorization": f"Bearer {token}"} if token else {})
+    @property
+    def url(self) -> str:
+        """The endpoint's."""
+        return f"{self.server_url}pctx/mcp"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client sends with each request."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
 def _claude_code(there: Endpoint) -> str:
@@ -42,10 +50,20 @@ def _claude_code(there: Endpoint) -> str:
 
 
 def _claude(there: Endpoint) -> str:
-    """Claude Desktop starts a program: ours, which finds the server and its token by itself at each start."""
-    port = urlsplit(there.url).port
-    arguments = ["-m", "pctx_jupyter", "mcp", "serve", "--stdio", *(["--port", str(port)] if port else ["--server"])]
-    return _json({"mcpServers": {there.name: {"command": sys.executable, "args": arguments}}})
+    """Claude Desktop starts a program: ours, on its own machine, which passes everything on to the server.
+
+    To a server on that machine it finds the way and the token by itself, anew at each start.
+    """
+    serve = ["mcp", "serve", "--stdio"]
+    program: dict[str, object]
+    if there.is_local:
+        port = ["--port", str(urlsplit(there.server_url).port)]
+        program = {"command": sys.executable, "args": ["-m", "pctx_jupyter", *serve, *port]}
+    else:
+        program = {"command": "jupyter", "args": ["pctx", *serve, "--url", there.server_url]}
+        if there.token:
+            program["env"] = {"JUPYTER_TOKEN": there.token}
+    return _json({"mcpServers": {there.name: program}})
 
 
 def _cursor(there: Endpoint) -> str:

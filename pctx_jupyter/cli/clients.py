@@ -24,7 +24,7 @@ def endpoint(server: Server, name: str) -> Endpoint:
             f"Cannot configure a client: {server.url} lets in by a password only, and MCP clients cannot log in; "
             "start it with a token as well (--IdentityProvider.token=…)",
         )
-    return Endpoint.of(server.url, server.token, name)
+    return Endpoint(name, server.url, server.token, is_local=server.is_here)
 
 
 class ClientConfig(ServerCommand):

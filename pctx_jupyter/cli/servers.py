@@ -10,7 +10,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -36,12 +36,14 @@ class Server:
         token: What lets in; empty: nothing is needed, or only a password helps.
         has_password: Whether people log in with a password.
         root: The folder it serves; empty: unknown.
+        is_here: Whether it runs on this machine, for this user.
     """
 
     url: str
     token: str = field(default="", repr=False)
     has_password: bool = False
     root: str = ""
+    is_here: bool = False
 
     @property
     def port(self) -> int:
@@ -117,7 +119,13 @@ def _read(file: Path) -> Server | None:
         said = json.loads(file.read_text(encoding="utf-8"))
         if not said["url"].startswith("http") or said.get("sock") or not _is_alive(int(said["pid"])):
             return None
-        return Server(_base(said["url"]), said.get("token") or "", bool(said.get("password")), said.get("root_dir", ""))
+        return Server(
+            _base(said["url"]),
+            said.get("token") or "",
+            bool(said.get("password")),
+            said.get("root_dir", ""),
+            is_here=True,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # it is being written, or was left by something else
 
@@ -179,7 +187,7 @@ def _at(url: str, token: str, servers: list[Server]) -> Server:
     base = _base(parts._replace(query="", fragment="").geturl())
     for server in servers:
         if server.url == base:
-            return Server(base, token or server.token, server.has_password, server.root)
+            return replace(server, token=token or server.token)
     return Server(base, token or os.environ.get(TOKEN, ""))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from jupyter_core.utils import ensure_async
@@ -312,6 +313,10 @@ class QuestionAnswer(_State):
         self.send(Answered())
 
 
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+"""The hosts by which one reaches a server on one's own machine."""
+
+
 class ClientConfigList(PctxHandler):
     """``GET pctx/api/client-config``: what MCP clients need to reach this server."""
 
@@ -320,7 +325,10 @@ class ClientConfigList(PctxHandler):
         # Whoever opens JupyterLab is given the token with its page; one who may not run programs, not by us.
         await self.demand_user("execute")
         token: str = getattr(self.identity_provider, "token", "")
-        there = mcp_clients.Endpoint.of(f"{self.request.protocol}://{self.request.host}{self.base_url}", token)
+        address = urlsplit(f"{self.request.protocol}://{self.request.host}{self.base_url}")
+        own_port = self.serverapp.port if self.serverapp is not None else None
+        is_local = address.hostname in LOOPBACK and address.port == own_port  # not that of a proxy
+        there = mcp_clients.Endpoint("pctx", address.geturl(), token, is_local=is_local)
         wanted = self.get_query_argument("client", None)
         if wanted is not None and wanted not in mcp_clients.CLIENTS:
             known = ", ".join(mcp_clients.CLIENTS)

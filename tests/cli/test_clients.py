@@ -44,6 +44,15 @@ def test_what_is_printed_leads_a_client_to_the_server(client: str, with_server: 
             assert said["headers"] == [{"name": "Authorization", "value": bearer}] and said["url"] == url
 
 
+def test_a_client_elsewhere_is_told_the_address_and_the_token_for_it_finds_neither(pctx: Pctx) -> None:
+    url = "https://hub.example.org/user/ana/"
+    done = pctx("client-config", "claude", "--url", url, "--token", "secret")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)["mcpServers"]["pctx"]
+    assert said["command"] == "jupyter" and said["args"] == ["pctx", "mcp", "serve", "--stdio", "--url", url]
+    assert said["env"] == {"JUPYTER_TOKEN": "secret"}
+
+
 def test_the_readme_names_the_clients_that_are_known() -> None:
     readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
     (line,) = (line for line in readme.splitlines() if line.startswith("jupyter pctx client-config "))

@@ -17,10 +17,10 @@ from .conftest import Pctx, command, folders
 
 
 @asynccontextmanager
-async def started(home: Path, *options: str, mode: str = "auto") -> AsyncIterator[Client]:
-    """A client that has started the command."""
+async def started(home: Path, *options: str, mode: str = "auto", token: str | None = None) -> AsyncIterator[Client]:
+    """A client that has started the command, with a token in its environment."""
     program, *arguments = command("mcp", "serve", "--stdio", *options)
-    environment = dict(os.environ | folders(home))
+    environment = os.environ | folders(home) | ({} if token is None else {"JUPYTER_TOKEN": token})
     async with Client(StdioServerParameters(command=program, args=arguments, env=environment), mode=mode) as client:
         yield client
 
@@ -39,6 +39,13 @@ async def test_a_client_runs_programs_on_an_engine_of_the_commands_own(tmp_path:
 async def test_a_client_runs_programs_on_the_server_that_runs(server: ServerProcess) -> None:
     async with started(server.folder) as client:
         assert "execute" in {tool.name for tool in (await client.list_tools()).tools}
+        assert "42" in text(await client.call_tool("execute", {"code": "6 * 7"}))
+
+
+async def test_a_client_elsewhere_runs_programs_on_a_server_by_its_address(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    async with started(tmp_path, "--url", server.url, token=server.token) as client:
         assert "42" in text(await client.call_tool("execute", {"code": "6 * 7"}))
 
 

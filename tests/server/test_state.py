@@ -249,6 +249,8 @@ async def test_a_clients_configuration_is_that_of_the_command(
     # As the one who asks has reached it: behind a proxy nobody else knows that.
     assert said["url"] == f"http://127.0.0.1:{jp_http_port}{jp_base_url}pctx/mcp"
     assert said["headers"]["Authorization"].removeprefix("Bearer ") in jp_auth_header["Authorization"]
+    (claude,) = (await ask("client-config?client=claude"))[1]["clients"]
+    assert json.loads(claude["text"])["mcpServers"]["pctx"]["args"][-2:] == ["--port", str(jp_http_port)]
     status, answer = await ask("client-config?client=emacs")
     assert status == 404 and "cursor" in answer["message"]
 
