@@ -1,4 +1,4 @@
-"""MCP peers of others that run on Node: servers, a client, a conformance suite. Installed when first asked for.
+"""Programs of others that run on Node: MCP servers, a client, a conformance suite, a proxy. Installed when needed.
 
 ``package.json`` and its lock file say which; Node itself comes from a wheel. Nothing of it is part of the package.
 """
@@ -61,5 +61,5 @@ def install() -> None:
             check=False,
         )
         if done.returncode:
-            pytest.skip(f"npm cannot install the MCP peers: {done.stderr.strip()[-500:]}")
+            pytest.skip(f"npm cannot install what the tests talk to: {done.stderr.strip()[-500:]}")
         stamp.write_bytes(wanted)

@@ -1,0 +1,219 @@
+"""On a JupyterHub: a real hub with its real proxy, and a user's server that it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from pctx_jupyter.client import McpClient
+from tests import node
+
+pytest.importorskip("jupyterhub")
+
+START_S = 90
+"""Seconds that a hub, or a user's server, may take to start on a busy machine."""
+STOP_S = 20
+"""Seconds it may take to stop."""
+POLL_S = 0.1
+"""Seconds between two looks at whether one has started."""
+
+CONFIG = """
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}/hubs/"
+c.JupyterHub.hub_port = {hub_port}
+c.JupyterHub.db_url = "sqlite:///{folder}/hub.sqlite"
+c.JupyterHub.cookie_secret_file = "{folder}/cookie_secret"
+c.ConfigurableHTTPProxy.command = {proxy!r}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
+c.ConfigurableHTTPProxy.pid_file = "{folder}/proxy.pid"
+c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/{{username}}"
+c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.args = ["--allow-root", *{alone!r}]
+c.JupyterHub.services = [{{"name": "tests", "api_token": "{token}"}}]
+c.JupyterHub.load_roles = [
+    {{"name": "tests", "services": ["tests"], "scopes": ["admin:users", "admin:servers", "tokens", "access:servers"]}}
+]
+"""
+
+ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterlab", "jupyter_lsp", "notebook_shim")]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A running hub: the address that users know, its folder, and a token that may do anything."""
+
+    url: str
+    folder: Path
+    token: str
+
+    def ask(self, method: str, path: str, body: object = None, *, token: str | None = None) -> Any:
+        """Ask it, or a user's server behind it, something; returns the JSON of the answer, None where there is none."""
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"token {token or self.token}", "Content-Type": "application/json"},
+            method=method,
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=START_S) as answer:
+            said = answer.read()
+            return json.loads(said) if said else None
+
+    def user(self, name: str) -> str:
+        """Make a user; returns a token that opens his server and is good for nothing else."""
+        self.ask("POST", f"hub/api/users/{name}")
+        (self.folder / name).mkdir()
+        scope = f"access:servers!user={name}"
+        token: str = self.ask("POST", f"hub/api/users/{name}/tokens", {"scopes": [scope]})["token"]
+        return token
+
+    def start_server(self, name: str) -> None:
+        """Start a user's server, and wait until it is up."""
+        self.ask("POST", f"hub/api/users/{name}/server", {})
+        self.wait_until(lambda: self.ask("GET", f"hub/api/users/{name}")["servers"].get("", {}).get("ready"))
+
+    def wait_until(self, is_so: Callable[[], object]) -> None:
+        """Ask something again and again until it is so; an address that does not answer yet is none."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            with suppress(OSError):
+                if is_so():
+                    return
+            time.sleep(POLL_S)
+        raise AssertionError(f"It did not start in time:\n{(self.folder / 'hub.log').read_text()[-4000:]}")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@contextmanager
+def running_hub(folder: Path) -> Iterator[Hub]:
+    """A hub on free ports, below a prefix, and its proxy; all that it started ends with it."""
+    port, hub_port, proxy_port = _free_ports(3)
+    token = secrets.token_hex(16)
+    proxy = [node.node(), node.script("configurable-http-proxy", "bin/configurable-http-proxy")]
+    config = folder / "jupyterhub_config.py"
+    config.write_text(
+        CONFIG.format(
+            port=port,
+            hub_port=hub_port,
+            proxy_port=proxy_port,
+            proxy=proxy,
+            folder=folder,
+            python=sys.executable,
+            alone=ALONE,
+            token=token,
+        )
+    )
+    with (folder / "hub.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "-f", str(config)],
+            cwd=folder,
+            env={key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    hub = Hub(f"http://127.0.0.1:{port}/hubs/", folder, token)
+    try:
+        hub.wait_until(lambda: hub.ask("GET", "hub/api/"))
+        yield hub
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def open_notebook(hub: Hub, user: str, token: str, path: str) -> Iterator[BlockingKernelClient]:
+    """A notebook on a user's server, as JupyterLab opens it through the proxy; and its kernel."""
+    asked = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
+    kernel = hub.ask("POST", f"user/{user}/api/sessions", asked, token=token)["kernel"]["id"]
+    (left,) = (hub.folder / user).rglob(f"kernel-{kernel}.json")
+    client = BlockingKernelClient(connection_file=str(left))
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=START_S)
+        yield client
+    finally:
+        client.stop_channels()
+
+
+def run(kernel: BlockingKernelClient, cell: str) -> str:
+    """Run a cell; returns the text of what it printed and showed."""
+    said: list[str] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        content = message["content"]
+        said.append(content.get("text", "") or content.get("data", {}).get("text/plain", ""))
+
+    reply = kernel.execute_interactive(cell, timeout=START_S, output_hook=hear)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(said)
+
+
+TOOL = """
+%load_ext pctx_jupyter
+from pctx_jupyter import tool
+
+@tool
+def double(n: int) -> int:
+    return 2 * n
+"""
+
+
+@pytest.mark.timeout(6 * START_S)
+async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_gets_in(tmp_path: Path) -> None:
+    with running_hub(tmp_path) as hub:
+        ana, bo = hub.user("ana"), hub.user("bo")
+        hub.start_server("ana")
+        with open_notebook(hub, "ana", ana, "sales report.ipynb") as kernel:
+            run(kernel, TOOL)
+            assert "42" in run(kernel, "%%pctx\nawait Notebook.double({ n: 21 })")
+            assert "it started this kernel" in run(kernel, "%pctx status")  # with a token of the kernel's own
+
+            # An agent elsewhere: the address that the hub shows, and a token that the hub gave.
+            async with McpClient(f"{hub.url}user/ana/pctx/mcp", token=ana) as agent:
+                assert (await agent.execute("await SalesReport.double({ n: 4 })"))["output"] == 8
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                hub.ask("POST", "user/ana/pctx/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}, token=bo)
+            with refusal.value as answer:
+                assert answer.code == 403 and "Authentication required" in json.load(answer)["error"]["message"]
+
+            # What the panel copies leads there, too; behind a proxy no port of this machine does.
+            clients = hub.ask("GET", "user/ana/pctx/api/client-config", token=ana)["clients"]
+            said = {one["client"]: json.loads(one["text"]) for one in clients if one["client"] in ("cursor", "claude")}
+            cursor, claude = said["cursor"]["mcpServers"]["pctx"], said["claude"]["mcpServers"]["pctx"]
+            assert cursor["url"] == f"{hub.url}user/ana/pctx/mcp"
+            assert claude["args"][-2:] == ["--url", f"{hub.url}user/ana/"]
+            for token in (claude["env"]["JUPYTER_TOKEN"], cursor["headers"]["Authorization"].removeprefix("Bearer ")):
+                assert hub.ask("GET", "user/ana/pctx/health", token=token)["status"] == "ok"
