@@ -17,7 +17,7 @@ from .approvals import Waits
 from .check import Check
 from .editor import Editor
 from .execution import Execution, Run, Stoppable, unstoppable
-from .scope import Layer
+from .scope import Changes, Layer
 from .session import Clock, Session, Sharing, journal_of
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog
@@ -70,7 +70,8 @@ class Registry:
         self._wanted: dict[str, str] = {}  # what those names were made of
         self._sharing: dict[str, Sharing] = {}  # likewise
         self._agents: Session | None = None
-        self.upstreams = Catalog(limit=UPSTREAM_TOOLS)
+        self._changes = Changes()
+        self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
         self._journal = journal_of(settings, clock, now, waits)
         self.history, self.watchers = self._journal.history, self._journal.watchers
         self.approvals = self._journal.approvals
@@ -87,6 +88,7 @@ class Registry:
         """Open a session under a new id of 128 random bits."""
         session = self._make("client" if kernel_id is None else "cell", kernel_id)
         self._sessions[session.id] = session
+        self._changes.count()
         if kernel_id is not None:
             session.name = self._names.get(kernel_id)
             session.sharing = self.sharing_of(kernel_id)
@@ -185,6 +187,7 @@ class Registry:
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""
         if self._sessions.pop(session.id, None) is not None:
+            self._changes.count()
             self._on_close(session)
             self.approvals.forget(session.name, session.kernel_id or session.id)
             self.watchers.tell("sessions")
@@ -207,6 +210,7 @@ class Registry:
             self._check,
             self._editor,
             kernel_id,
+            changes=self._changes,
             asked_by=asked_by,
             shared=self._shared_with,
             journal=self._journal,

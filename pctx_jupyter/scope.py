@@ -28,15 +28,35 @@ class Layer:
     is_foreign: bool = False
 
 
+class Changes:
+    """Counts whatever changes what any session of an engine is offered.
+
+    Attributes:
+        number: Of the changes so far.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def count(self) -> None:
+        """There has been one."""
+        self.number += 1
+
+
 class Scope:
     """What one session's programs may call.
 
     Args:
         layers: Tells the catalogs, the most important first: of two tools with one path, the first counts.
+        changes: Has counted whenever `layers` tells something else, or one of its catalogs has changed. Every call of a
+            tool looks here, and there are as many layers as notebooks: so they are not asked for each time.
     """
 
-    def __init__(self, layers: Callable[[], Iterable[Layer]]) -> None:
-        self._layers = layers
+    def __init__(self, layers: Callable[[], Iterable[Layer]], changes: Changes) -> None:
+        self._layers, self._changes = layers, changes
+        self._seen = -1
         self._known: tuple[Layer, ...] = ()
         self._version: tuple[tuple[int, int], ...] = ()
         self._offers: dict[str, Offer] = {}
@@ -102,6 +122,9 @@ class Scope:
 
     def _look(self) -> None:
         """Take in what has changed; quick when nothing has."""
+        if self._changes.number == self._seen:
+            return
+        self._seen = self._changes.number
         layers = tuple(self._layers())
         version = tuple((id(layer.catalog), layer.catalog.version) for layer in layers)
         if version == self._version and self._known:
@@ -187,4 +210,4 @@ def _passing_on(serve: Serve, tool: Tool) -> Serve:
     return pass_on  # type: ignore[return-value]  # what it returns is awaited by whoever calls
 
 
-__all__ = ["Layer", "Scope", "Shared"]
+__all__ = ["Changes", "Layer", "Scope", "Shared"]

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Raw
 
@@ -37,13 +37,15 @@ from .jsonrpc import NULL
 from .kept import Survey
 from .program import Program, prepare
 from .result import CallDecided, CallEnded, CallNoted, CallStarted, Emit, Failure, Kept, Result, TypesChecked
-from .scope import Layer, Scope, Shared
+from .scope import Changes, Layer, Scope, Shared
 from .settings import Settings
 from .tools import AskedBy, Call, Catalog, Serve, Tool, globals_of
 from .trace import MOST_CODE, History, Recorder, State, Trace, preview
 from .watch import Watchers
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Clock = Callable[[], float]
 """Tells seconds."""
@@ -76,6 +78,21 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0, waits
     return Journal(History(settings.history), now, watchers, asking)
 
 
+class _Told(Generic[T]):
+    """An attribute of a session on which depends what others are offered: each change of it is counted."""
+
+    def __set_name__(self, owner: type[Session], name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, session: Session, owner: type[Session]) -> T:
+        value: T = getattr(session, self._name)
+        return value
+
+    def __set__(self, session: Session, value: T) -> None:
+        setattr(session, self._name, value)
+        session.changes.count()
+
+
 class Session:
     """One client's tools and executions.
 
@@ -89,10 +106,18 @@ class Session:
         kernel_id: The kernel whose session it is; None: no kernel's, or its client has not said so.
         asked_by: Whose programs run in it.
         shared: What others offer to it, besides its own tools.
+        changes: Counts what changes that.
         journal: Where its executions are written down.
         stoppable: Lets others stop its programs.
         settle: Waits, not for long, for tools that a program names and that are about to come.
     """
+
+    name = _Told[str | None]()
+    """The namespace under which others see its tools: its notebook's name."""
+    sharing = _Told[Sharing]()
+    """Who else may see its tools."""
+    serve_others = _Told[Serve | None]()
+    """Runs a call of one of its tools by another session's program."""
 
     def __init__(
         self,
@@ -104,6 +129,7 @@ class Session:
         editor: Editor | None = None,
         kernel_id: str | None = None,
         *,
+        changes: Changes,
         asked_by: AskedBy = "client",
         shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
         journal: Journal | None = None,
@@ -112,18 +138,14 @@ class Session:
     ) -> None:
         self._settle = settle
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
-        self.name: str | None = None
-        """The namespace under which others see its tools: its notebook's name."""
-        self.sharing: Sharing = "agents"
-        """Who else may see its tools."""
-        self.catalog = Catalog(limit=settings.tools)
+        self.changes = changes
+        self.name, self.sharing, self.serve_others = None, "agents", None
+        self.catalog = Catalog(limit=settings.tools, changed=changes.count)
         """Its own tools."""
         own = Layer(self.catalog)
-        self.scope = Scope(lambda: (own, *shared(self)))
+        self.scope = Scope(lambda: (own, *shared(self)), changes)
         """What its programs may call."""
         self.shared = Shared(self.catalog)
-        self.serve_others: Serve | None = None
-        """Runs a call of one of its tools by another session's program."""
         self.kept = kept.Kept(settings.kept, settings.kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}

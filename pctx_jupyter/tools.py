@@ -152,10 +152,11 @@ class Catalog:
 
     Args:
         limit: The number of tools it takes.
+        changed: Called after every change.
     """
 
-    def __init__(self, *, limit: int = 10_000) -> None:
-        self._limit = limit
+    def __init__(self, *, limit: int = 10_000, changed: Callable[[], None] = lambda: None) -> None:
+        self._limit, self._changed = limit, changed
         self._offers: dict[str, Offer] = {}
         self._paths: dict[str, str] = {}
         self.version = 0
@@ -203,7 +204,7 @@ class Catalog:
             )
         self._offers[tool.path] = Offer(tool, serve, is_patient)
         self._paths[tool.registered_path] = tool.path
-        self.version += 1
+        self._change()
 
     def _meets(self, tool: Tool) -> str | None:
         """The registered name of another tool that one of this tool's names would reach, or that reaches this one."""
@@ -222,13 +223,13 @@ class Catalog:
         tool = self.find(path).tool
         del self._offers[tool.path]
         del self._paths[tool.registered_path]
-        self.version += 1
+        self._change()
         return tool
 
     def clear(self) -> None:
         """Withdraw every tool; calls under way end normally."""
         self._offers, self._paths = {}, {}
-        self.version += 1
+        self._change()
 
     def find(self, path: str) -> Offer:
         """Look up a tool by either of its names.
@@ -240,6 +241,10 @@ class Catalog:
         if offer is None:
             raise no_such_tool(path, self._offers, self._paths)
         return offer
+
+    def _change(self) -> None:
+        self.version += 1
+        self._changed()
 
 
 def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> errors.ToolNotFound:

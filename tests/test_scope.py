@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec import Raw
 
@@ -12,9 +14,10 @@ from pctx_jupyter.execution import Job, ServeCall
 from pctx_jupyter.local_tools import LocalTools
 from pctx_jupyter.registry import Registry
 from pctx_jupyter.result import Emit
+from pctx_jupyter.scope import Changes, Layer, Scope
 from pctx_jupyter.session import Session
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools import Call, Tool
+from pctx_jupyter.tools import Call, Catalog, Tool
 
 from .fakes import FakeClock, FakeSandbox, read
 
@@ -276,3 +279,57 @@ async def test_only_calls_of_others_wait_without_a_limit_here() -> None:
     await one.agents().execute("1")
     await owner.execute("1")
     assert [job.patient for job in sandbox.jobs] == [frozenset({"Sales.load"}), frozenset()]
+
+
+def test_layers_are_looked_through_once_for_each_change_and_not_for_each_call() -> None:
+    changes, looks = Changes(), list[int]()
+    catalog = Catalog(changed=changes.count)
+    catalog.add(Tool("Sales", "load"), answer)
+
+    def layers() -> list[Layer]:
+        looks.append(1)
+        return [Layer(catalog)]
+
+    scope = Scope(layers, changes)
+    before = scope.revision
+    for _ in range(100):
+        scope.find("Sales.load")
+    assert len(looks) == 1
+    changes.count()  # of somebody else
+    scope.find("Sales.load")
+    assert (len(looks), scope.revision) == (2, before)
+    catalog.remove("Sales.load")
+    with pytest.raises(errors.ToolNotFound):
+        scope.find("Sales.load")
+    assert scope.revision > before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one, owner: one.share_kernel("k1", "nobody"),
+        lambda one, owner: owner.share("nobody"),
+        lambda one, owner: one.close(owner),
+        lambda one, owner: one.name_kernel("k1", "other"),
+        lambda one, owner: owner.unregister("Notebook.load"),
+        lambda one, owner: setattr(owner, "serve_others", None),
+    ],
+)
+def test_whatever_takes_a_tool_from_others_is_noticed_by_their_next_call(
+    change: Callable[[Registry, Session], object],
+) -> None:
+    one = registry()
+    owner = notebook(one, "k1", "sales", Tool("Notebook", "load"))
+    agents = one.agents()
+    agents.scope.find("Sales.load")
+    change(one, owner)
+    with pytest.raises(errors.ToolNotFound):
+        agents.scope.find("Sales.load")
+
+
+def test_an_upstream_servers_new_tool_is_there_for_the_next_call() -> None:
+    one = registry()
+    session = one.open()
+    assert paths(session) == []
+    one.upstreams.add(Tool("github", "search"), answer)
+    assert paths(session) == ["Github.search"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pctx_jupyter.mcp import listing
-from pctx_jupyter.scope import Layer, Scope
+from pctx_jupyter.scope import Changes, Layer, Scope
 from pctx_jupyter.tools import Call, Catalog, Tool
 
 ISSUE = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
@@ -31,7 +31,7 @@ def scope(*tools: Tool) -> Scope:
     catalog = Catalog()
     for tool in tools:
         catalog.add(tool, serve)  # type: ignore[arg-type]  # nobody calls
-    return Scope(lambda: [Layer(catalog)])
+    return Scope(lambda: [Layer(catalog)], Changes())
 
 
 def test_few_tools_are_listed_with_their_types() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pctx_jupyter.mcp.search import Search, words
-from pctx_jupyter.scope import Layer, Scope
+from pctx_jupyter.scope import Changes, Layer, Scope
 from pctx_jupyter.tools import Call, Catalog, Tool
 
 TOOLS = [
@@ -20,15 +20,18 @@ async def serve(call: Call) -> None:
     raise AssertionError
 
 
+changes = Changes()
+
+
 def catalog(*tools: Tool) -> Catalog:
-    made = Catalog()
+    made = Catalog(changed=changes.count)
     for tool in tools:
         made.add(tool, serve)  # type: ignore[arg-type]  # nobody calls
     return made
 
 
 def search(of: Catalog) -> Search:
-    return Search(Scope(lambda: [Layer(of)]))
+    return Search(Scope(lambda: [Layer(of)], changes))
 
 
 @pytest.mark.parametrize(
