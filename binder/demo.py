@@ -114,13 +114,35 @@ async def outputs(kernel: ClientConnection, session: str, code: str) -> AsyncIte
             yield heard
 
 
+class Shown:
+    """What a cell shows in the end: an output that is updated stays where it was, with what it says last."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._places: dict[str, int] = {}
+
+    def add(self, message: dict[str, Any]) -> None:
+        """Take one message of output in."""
+        id = message["content"].get("transient", {}).get("display_id")
+        if message["msg_type"] == "update_display_data":
+            if id in self._places:
+                self._texts[self._places[id]] = text_of(message)
+            return
+        if id is not None:
+            self._places[id] = len(self._texts)
+        self._texts.append(text_of(message))
+
+    def __str__(self) -> str:
+        return "".join(self._texts)
+
+
 def text_of(message: dict[str, Any]) -> str:
     """What a terminal shows of one message of output."""
     content = message["content"]
     match message["msg_type"]:
         case "stream":
             return str(content["text"])
-        case "execute_result" | "display_data":
+        case "execute_result" | "display_data" | "update_display_data":
             return content["data"].get("text/plain", "") + "\n"
         case "error":
             return COLOUR.sub("", "\n".join(content["traceback"])) + "\n"
@@ -144,11 +166,11 @@ async def run_notebook(server: Server, name: str) -> bool:
                 print("\n" + textwrap.indent(cell.source, "  ") + "\n")
                 continue
             print(textwrap.indent(cell.source, "│ ", lambda line: True))
-            failed = False
+            failed, shown = False, Shown()
             async for message in outputs(kernel, session, cell.source):
-                print(textwrap.indent(text_of(message), "  "), end="", flush=True)
+                shown.add(message)
                 failed |= message["msg_type"] == "error"
-            print()
+            print(textwrap.indent(str(shown), "  "), flush=True)
             if failed != ("raises-exception" in cell.metadata.get("tags", [])):
                 print("  ^ this cell " + ("failed" if failed else "should have failed"))
                 ok = False

@@ -53,6 +53,7 @@ def test_the_demo_runs_a_whole_notebook_and_says_what_to_do_next(notebook: str, 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for shown in (*SHOWN[notebook], "make lab"):
         assert shown in done.stdout, shown
+    assert "running …" not in done.stdout  # timelines as they are in the end
 
 
 def test_every_notebook_is_run() -> None:
