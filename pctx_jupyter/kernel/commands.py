@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,16 @@ class Commands:
     def _register(self, line: str) -> None:
         given = options.register_options(line)
         functions = [(name, self._named(name)) for name in given.functions]
-        made = [tool.define(function, namespace=given.namespace, share=given.share) for _, function in functions]
+        made = [
+            # A lambda has no name of its own: it gets the one that was typed.
+            tool.define(
+                function,
+                name=name.rpartition(".")[2] if getattr(function, "__name__", None) == "<lambda>" else None,
+                namespace=given.namespace,
+                share=given.share,
+            )
+            for name, function in functions
+        ]
         print(f"Registered {', '.join(one.path for one in made)}")  # noqa: T201  # a magic's output
 
     def _unregister(self, line: str) -> None:
@@ -205,9 +215,9 @@ class Commands:
         return display.Shown(display.help(HELP))
 
     def _named(self, name: str) -> Any:
-        """What a name of the notebook stands for: ``load`` or ``sales.load``."""
+        """What a name of the notebook, or of Python, stands for: ``load``, ``sales.load``, ``len``."""
         first, *rest = name.split(".")
-        names = self._shell.user_ns
+        names = vars(builtins) | self._shell.user_ns
         if first not in names:
             hint = close_to(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))
             raise UsageError(f"Cannot register {name}: the notebook has no such name{hint}")

@@ -10,6 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+from pctx_jupyter.kernel import tool
 from pctx_jupyter.kernel.magics import PctxMagics
 from pctx_jupyter.kernel.options import CellOptions, RegisterOptions, cell_options, register_options
 
@@ -117,3 +118,15 @@ def test_a_cell_is_not_awaited_where_awaiting_is_off_or_foreign(magics: PctxMagi
 def test_a_cell_within_a_running_cell_is_not_awaited(magics: PctxMagics) -> None:
     magics.shell.run_cell("inner = get_ipython().transform_cell('%%pctx\\n1')")
     assert "await" not in magics.shell.user_ns["inner"]
+
+
+def test_register_takes_lambdas_by_the_name_they_are_known_by_and_functions_of_python(magics: PctxMagics) -> None:
+    magics.shell.user_ns["half"] = lambda n: n / 2
+    try:
+        magics.shell.run_line_magic("pctx", "register half len -n Numbers")
+        assert [one.path for one in tool.defined()] == ["Numbers.half", "Numbers.len"]
+    finally:
+        for path in ("Numbers.half", "Numbers.len"):
+            tool.forget(path)
+    with pytest.raises(UsageError, match=r"no such name \(did you mean len\?\)"):
+        magics.shell.run_line_magic("pctx", "register lenn")
