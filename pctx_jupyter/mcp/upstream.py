@@ -45,6 +45,7 @@ from ..upstreams import State
 from ..upstreams import Upstream as View
 from ..watch import Change
 from . import values
+from .bounded import TooLarge, bounding
 from .child import Child, open_child
 from .config import Address, Command, Server
 from .fingerprints import Comparison, Fingerprint, Fingerprints
@@ -74,6 +75,9 @@ LISTENS_SINCE = "2026-07-28"
 
 LOST = ("Connection closed", "SSE stream", "Server returned an error response")
 """What the SDK says of a call whose answer did not come; servers use the same numbers for errors of their own."""
+
+EVENT_TOO_LARGE = "Server-sent event exceeded the"
+"""What the SDK says of an event beyond the limit that we gave it."""
 
 NEVER_RAN = ("Session terminated", "Session not found")
 """What is said of a call that reached a server which has forgotten the session."""
@@ -130,6 +134,8 @@ class Upstream:
         self.tried = asyncio.Event()
         """Set once it has been tried for the first time, whatever came of it."""
         self.around = around
+        most = around.settings.max_message_bytes
+        self._too_large = f"{self.name} answers with more than {most:,} bytes (Pctx.max_message_bytes)"
         self._state: State = "connecting"
         self._error: str | None = None
         self._found: dict[str, _Found] = {}
@@ -309,6 +315,10 @@ class Upstream:
                 if error.code == HEADER_MISMATCH and not is_last:  # refused unseen: the tool is not what we think
                     await client.list_tools(cache_mode="refresh")
                     continue
+                if self._too_large in error.message or EVENT_TOO_LARGE in error.message:
+                    raise errors.ToolFailed(
+                        f"Cannot read the result of {path}: {self._too_large}; the tool may have run"
+                    ) from None
                 if error.message.startswith(LOST):
                     if error.message == "Connection closed":
                         self._lose(client)
@@ -483,7 +493,8 @@ class Upstream:
         auth = None
         if way.oauth is not None:
             auth = await self.around.sign_ins.auth(self.name, url, way.oauth, ask, wait, self.redactor.learn_more)
-        hooks = {"response": [self._note_status]}
+        most = self.around.settings.max_message_bytes
+        hooks = {"response": [self._note_status, bounding(most, self._too_large)]}
         timeout = httpx2.Timeout(30, read=None)
 
         def http(*asked: Any, **more: Any) -> httpx2.AsyncClient:  # the SDK asks for less than we have
@@ -493,7 +504,6 @@ class Upstream:
             opened: Any = sse_client(url, httpx_client_factory=http)
         else:
             client = await stack.enter_async_context(http())
-            most = self.around.settings.max_message_bytes
             opened = streamable_http_client(url, http_client=client, max_sse_event_size=most)
         read, write = await stack.enter_async_context(opened)
         return read, write
@@ -551,6 +561,8 @@ class Upstream:
         match error:
             case errors.PctxError():
                 return error.message
+            case TooLarge():
+                return str(error)
             case TimeoutError() if str(error):
                 return str(error)
             case TimeoutError() | httpx2.TimeoutException():

@@ -6,6 +6,8 @@ It runs in the test's loop, on a port of its own; so a test sees what it sees, a
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import secrets
 import socket
 import time
@@ -123,6 +125,75 @@ class Bearer:
             await send({"type": "http.response.body", "body": b"no"})
             return
         await self._app(scope, receive, send)
+
+
+class Flood:
+    """A server whose answer to one method is far too long; to the others it answers as it should.
+
+    Args:
+        method: The one; ``oauth`` is the path at which a client asks how to sign in.
+        content_type: Of that answer; an event has no end.
+        encoding: ``gzip``: it is small on the wire.
+    """
+
+    SIZE = 32 << 20
+    """Bytes of that answer."""
+
+    def __init__(self, method: str, content_type: str = "application/json", encoding: str = "") -> None:
+        self._method, self._encoding = method, encoding
+        self._headers = [(b"content-type", content_type.encode())]
+        start = b"data: " if content_type == "text/event-stream" else b'{"a": "'
+        if encoding:
+            self._headers.append((b"content-encoding", encoding.encode()))
+            self._pieces = [gzip.compress(start + b"x" * self.SIZE)]
+        else:
+            self._pieces = [start, *[b"x" * (1 << 20)] * (self.SIZE >> 20)]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            return
+        if scope["method"] != "POST":
+            is_asked = self._method == "oauth" and "/.well-known/" in scope["path"]
+            await (self._flood(send) if is_asked else self._answer(send, 405))
+            return
+        body, more = b"", True
+        while more:
+            part = await receive()
+            body, more = body + part.get("body", b""), part.get("more_body", False)
+        asked = json.loads(body)
+        method, info = asked["method"], {"name": "flood", "version": "1"}
+        match method:
+            case _ if method == self._method:
+                await self._flood(send)
+            case _ if self._method == "oauth":
+                await self._answer(send, 401)
+            case "initialize":
+                about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
+                await self._answer(send, 200, {"id": asked["id"], "result": about})
+            case "tools/list":
+                tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("pour", "drip")]
+                await self._answer(send, 200, {"id": asked["id"], "result": {"tools": tools}})
+            case _ if "id" in asked:
+                error = {"code": -32601, "message": "Method not found"}
+                await self._answer(send, 200, {"id": asked["id"], "error": error})
+            case _:
+                await self._answer(send, 202)
+
+    async def _flood(self, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    @staticmethod
+    async def _answer(send: Any, status: int, message: dict[str, Any] | None = None) -> None:
+        body = b"" if message is None else json.dumps({"jsonrpc": "2.0", **message}).encode()
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 def free_port() -> int:

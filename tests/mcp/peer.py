@@ -172,6 +172,10 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
             for _ in range(int(n)):
                 say(method="notifications/tools/list_changed")
             return text("stormed")
+        case "large" if MANNER == "torrent":  # one line without end, until nobody reads it
+            with lock:
+                while True:
+                    sys.stdout.write("x" * int(n))
         case "large":
             return text("x" * int(n))
     return {**text(f"called {name}")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,8 +14,8 @@ import pytest
 
 from pctx_jupyter import errors
 
-from .conftest import OpenWorld
-from .http_peer import Authority, Bearer, browse, free_port, make_server, serving
+from .conftest import OpenWorld, peer
+from .http_peer import Authority, Bearer, Flood, browse, free_port, make_server, serving
 
 
 @pytest.mark.parametrize("kind", ["http", "sse"])
@@ -95,6 +96,44 @@ async def test_a_secret_does_not_follow_a_redirect_to_another_server(open_world:
     async with serving(redirect, port), serving(redirect, other), open_world(entry) as world:
         await world.until(lambda: world.view("it").error is not None)
         assert seen and all(one.startswith(f"{port} ") for one in seen)
+
+
+TOO_LARGE = r"it answers with more than 1,048,576 bytes \(Pctx\.max_message_bytes\)"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_an_answer_without_end_fails_its_call_by_name_and_nothing_else(
+    open_world: OpenWorld, content_type: str, encoding: str
+) -> None:
+    port = free_port()
+    entry = {"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}
+    async with (
+        serving(Flood("tools/call", content_type, encoding), port),
+        open_world(entry, peer(), max_message_bytes=1 << 20) as world,
+    ):
+        await world.until_state("it")
+        with pytest.raises(errors.ToolFailed, match=rf"^Cannot read the result of It\.pour: {TOO_LARGE}"):
+            await world.call("It.pour")
+        assert (world.view("it").state, world.view("it").connections) == ("ready", 1)
+        await world.until_state("good")
+        assert await world.call("Good.echo", {"text": "x"}) == "x"
+
+
+@pytest.mark.parametrize("method", ["initialize", "tools/list", "oauth"])
+async def test_a_server_that_floods_whoever_connects_is_down_by_name(open_world: OpenWorld, method: str) -> None:
+    port = free_port()
+    entry = {"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}
+    async with serving(Flood(method), port), open_world(entry, peer(), max_message_bytes=1 << 20) as world:
+        if method == "oauth":
+            await world.until_state("it", "needs sign-in")
+            with pytest.raises(errors.CannotConnect, match=TOO_LARGE):
+                await world.upstreams.sign_in("it", "http://127.0.0.1:1/callback")
+        else:
+            await world.until_state("it", "down")
+            assert re.search(TOO_LARGE, world.view("it").error or "")
+        await world.until_state("good")
+        assert await world.call("Good.echo", {"text": "x"}) == "x"
 
 
 # signing in

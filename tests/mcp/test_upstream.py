@@ -237,6 +237,15 @@ async def test_an_answer_beyond_the_limit_fails_its_call_and_nothing_else(open_w
         assert world.view("good").connections == 1
 
 
+async def test_a_line_without_end_fails_its_call_in_time_and_nothing_else(open_world: OpenWorld) -> None:
+    async with open_world(peer("torrent", call_timeout_s=0.5), peer(), max_message_bytes=1 << 20) as world:
+        await world.until_state("torrent")
+        await world.until_state("good")
+        with pytest.raises(errors.ToolFailed, match=r"timed out after 0\.5 s .*the upstream torrent"):
+            await world.call("Torrent.large", {"n": 1 << 16})
+        assert await world.call("Good.echo", {"text": "x"}) == "x"
+
+
 async def test_hostile_tools_are_left_out_by_name_and_the_good_ones_work(open_world: OpenWorld) -> None:
     async with open_world(peer("hostile")) as world:
         view = await world.until_state("hostile")
