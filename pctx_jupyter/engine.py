@@ -28,6 +28,7 @@ from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
 from .settings import Places, Settings
 from .upstreams import Upstreams
+from .watch import Change
 
 if TYPE_CHECKING:
     from .mcp.door import Door
@@ -146,9 +147,13 @@ async def open_engine(settings: Settings, places: Places | None = None) -> Async
         engine = Engine(settings, pool, checker)
         sweeper = asyncio.create_task(_expire(engine.registry))
         registry = engine.registry
-        async with open_upstreams(
-            settings, places or Places(), registry.upstreams, registry.watchers.tell
-        ) as upstreams:
+
+        def tell(change: Change) -> None:
+            if change == "upstreams":
+                registry.make_way()
+            registry.watchers.tell(change)
+
+        async with open_upstreams(settings, places or Places(), registry.upstreams, tell) as upstreams:
             engine.upstreams = registry.servers = upstreams
             try:
                 yield engine

@@ -120,7 +120,7 @@ class Registry:
         except errors.InvalidParams:
             base = "Untitled"
         taken = {name for id, name in self._names.items() if id != kernel_id}
-        taken |= {"Notebook", *(tool.namespace_name for tool in self.upstreams)}
+        taken |= {"Notebook"} if self.servers is None else {"Notebook", *self.servers.namespaces()}
         known = self._names.get(kernel_id)
         if known is None or known in taken or self._wanted[kernel_id] != base:
             known = next(name for name in _numbered(base) if name not in taken)
@@ -133,6 +133,11 @@ class Registry:
                 session.name = known
         self.watchers.tell("sessions")
         return known
+
+    def make_way(self) -> None:
+        """Give other names to kernels whose names an upstream server has come to have."""
+        for kernel_id, wanted in list(self._wanted.items()):
+            self.name_kernel(kernel_id, wanted)
 
     def forget_kernel(self, kernel_id: str) -> None:
         """Free the name of a kernel that is no more, and forget with whom it shared."""

@@ -74,6 +74,9 @@ class Upstreams(Protocol):
     def listed(self) -> Listed:
         """What is known of each."""
 
+    def namespaces(self) -> set[str]:
+        """The namespaces of all that are wanted, whether they have listed a tool yet or not."""
+
     def offered(self, name: str) -> tuple[Upstream, list[Tool]]:
         """A server, and its tools as programs may call them; raises UpstreamNotFound."""
 

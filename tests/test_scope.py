@@ -57,6 +57,32 @@ def test_two_notebooks_of_one_name_are_told_apart_by_a_number() -> None:
     assert paths(one.agents()) == ["Sales.load", "Sales2.load"]
 
 
+class Servers:
+    """Upstream servers that have names, and nothing else yet."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.taken = set(namespaces)
+
+    def namespaces(self) -> set[str]:
+        return self.taken
+
+
+def test_a_server_has_its_name_before_it_has_listed_a_tool() -> None:
+    one = registry()
+    one.servers = Servers("Time")  # type: ignore[assignment]  # all that naming asks of them
+    assert notebook(one, "k1", "time").name == "Time2"
+
+
+def test_a_notebook_makes_way_for_a_server_that_comes_to_have_its_name() -> None:
+    one = registry()
+    session = notebook(one, "k1", "time", Tool("Notebook", "load"))
+    other = notebook(one, "k2", "sales", Tool("Notebook", "load"))
+    one.servers = Servers("Time")  # type: ignore[assignment]  # all that naming asks of them
+    one.make_way()
+    assert (session.name, other.name) == ("Time2", "Sales")
+    assert paths(one.agents()) == ["Time2.load", "Sales.load"]
+
+
 def test_a_kernel_keeps_its_name_when_its_connection_is_a_new_one() -> None:
     one = registry()
     first = notebook(one, "k1", "sales")

@@ -113,6 +113,9 @@ class OpenUpstreams:
         problems = [problem for file in self._files for problem in file.problems]
         return Listed(sorted(views, key=lambda view: view.name.lower()), problems)
 
+    def namespaces(self) -> set[str]:
+        return set(self._wanted())
+
     def offered(self, name: str) -> tuple[View, list[Tool]]:
         upstream = self._find(name)
         return upstream.view(), upstream.offered()
@@ -130,7 +133,9 @@ class OpenUpstreams:
 
     async def _add(self, server: config.Server, entry: dict[str, Json], *, persist: bool) -> View:
         await self._look()
-        if (other := self._open.get(server.namespace)) is not None:
+        # What is wanted counts, and not what is open: to open takes its time.
+        if (taken := self._wanted().get(server.namespace)) is not None:
+            other, _ = taken
             raise errors.UpstreamExists(
                 f"Cannot add the server {server.name}: there is {other.name} already, with the namespace "
                 f"{server.namespace}; remove it first, or choose another name"
@@ -140,7 +145,7 @@ class OpenUpstreams:
             await self._look()
         else:
             self._added[server.namespace] = server
-            await self._adjust()
+        await self._adjust()  # or wait for who does it already
         return self._find(server.name).view()
 
     async def remove(self, name: str) -> None:
@@ -213,12 +218,7 @@ class OpenUpstreams:
     async def _adjust(self) -> None:
         """Open and close what the files, and those who added servers, want open."""
         async with self._lock:
-            wanted: dict[str, tuple[config.Server, str | None]] = {}
-            for file in self._files:
-                for server in file.parsed.servers:
-                    wanted.setdefault(server.namespace, (server, file.shown))
-            for server in self._added.values():
-                wanted.setdefault(server.namespace, (server, None))
+            wanted = self._wanted()
             gone = [
                 namespace
                 for namespace, upstream in self._open.items()
@@ -228,6 +228,9 @@ class OpenUpstreams:
             await asyncio.gather(*(upstream.stop() for upstream in closing))
             for upstream in closing:
                 self._redactors.remove(upstream.redactor)
+            opened = wanted.keys() - self._open.keys()
+            if closing or opened:
+                self._tell("upstreams")  # their names are taken from now on
             for namespace, (server, source) in wanted.items():
                 if namespace in self._open:
                     self._open[namespace].source = source
@@ -235,8 +238,18 @@ class OpenUpstreams:
                 upstream = await self._make(server, source)
                 self._open[namespace] = upstream
                 upstream.start()
-            if closing:
+            if closing or opened:
                 self._tell("upstreams")
+
+    def _wanted(self) -> dict[str, tuple[config.Server, str | None]]:
+        """The servers that the files name and that were added, with their files, by namespace."""
+        wanted: dict[str, tuple[config.Server, str | None]] = {}
+        for file in self._files:
+            for server in file.parsed.servers:
+                wanted.setdefault(server.namespace, (server, file.shown))
+        for server in self._added.values():
+            wanted.setdefault(server.namespace, (server, None))
+        return wanted
 
     async def _make(self, server: config.Server, source: str | None) -> Upstream:
         module = await asyncio.to_thread(import_module, f"{__package__}.upstream")

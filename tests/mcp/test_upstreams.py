@@ -74,6 +74,18 @@ async def test_of_two_who_add_one_name_at_once_one_is_told(open_world: OpenWorld
         assert len(json.loads(world.file.read_text())["servers"]) == 1
 
 
+async def test_a_name_in_a_file_is_taken_before_its_server_is_open(open_world: OpenWorld) -> None:
+    async with open_world(peer(name="it"), waits=False) as world:
+        while world.upstreams.namespaces() != {"It"}:
+            await asyncio.sleep(0)
+        assert world.upstreams.listed().upstreams == []
+        for persist in (True, False):
+            with pytest.raises(errors.UpstreamExists, match="there is it already, with the namespace It"):
+                await world.upstreams.add(peer("mute", name="IT"), persist=persist)
+        await world.until_state("it")
+        assert len(json.loads(world.file.read_text())["servers"]) == 1
+
+
 async def test_a_file_that_is_named_and_missing_is_told(open_world: OpenWorld, tmp_path: Path) -> None:
     async with open_world(upstreams=str(tmp_path / "mine.json")) as world:
         await world.until(lambda: world.upstreams.listed().problems != [])

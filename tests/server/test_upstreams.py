@@ -165,6 +165,15 @@ async def test_a_kernel_may_add_a_server_for_everybody(
         assert (await it.ask("remove_upstream", {"name": "good"}))["error"]["code"] == -32010
 
 
+async def test_a_notebook_gives_its_name_up_to_a_server_that_is_added(
+    ask: Callable[..., Any], running: RunningEngine
+) -> None:
+    registry = (await running.get()).registry
+    assert registry.name_kernel("k1", "time") == "Time"
+    await ask("POST", body={"server": peer("mute", name="time"), "persist": False})
+    assert registry.name_of("k1") == "Time2"
+
+
 async def test_the_originals_method_adds_a_server_for_as_long_as_the_engine_runs(wire: Connect) -> None:
     async with wire() as it:
         assert (await it.ask("register_mcp", {"name": "a", "url": "http://127.0.0.1:9/mcp"}))["result"] == {
