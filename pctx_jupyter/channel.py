@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from . import errors
+from . import errors, inert
 from . import jsonrpc as rpc
 from .peer import Peer, Withdrawn
 
@@ -58,6 +58,18 @@ def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 async def aside(work: Callable[[], T]) -> T:
     """Do work that takes long on a thread, and let the loop go on. Cancelling abandons it; it is done all the same."""
     return await asyncio.to_thread(work)
+
+
+class _Heard:
+    """What the other end chose, for a log: made one short line when it is written, and only then."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | int) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return inert.line(str(self._value), 100)
 
 
 @dataclass(slots=True, eq=False)
@@ -150,7 +162,7 @@ class Channel:
                 case rpc.Refusal(id) if id is not None:
                     self._settle(id, message.error())
                 case Withdrawn(id):
-                    log.debug("%s < withdrew #%s", self.name, id)
+                    log.debug("%s < withdrew #%s", self.name, _Heard(id))
                     if (served := self._serving.pop(id, None)) and served.task is not None:
                         served.task.cancel()
         self._flush()
@@ -206,17 +218,17 @@ class Channel:
 
     async def _answer(self, served: _Served) -> None:
         request = served.request
-        log.debug("%s < %s #%s", self.name, request.method, request.id)
+        log.debug("%s < %s #%s", self.name, _Heard(request.method), _Heard(request.id))
         outcome: Raw | errors.PctxError
         try:
             outcome = rpc.raw(await self._serve(request))
         except errors.PctxError as error:
-            log.debug("%s > error %d #%s", self.name, error.code, request.id)
+            log.debug("%s > error %d #%s", self.name, error.code, _Heard(request.id))
             outcome = error
         except asyncio.CancelledError:
             outcome = _stopping()
         except Exception:
-            log.exception("%s = failed to serve %s", self.name, request.method)
+            log.exception("%s = failed to serve %s", self.name, _Heard(request.method))
             outcome = errors.PctxError("Internal error")
         self._conclude(served, outcome)
 

@@ -1,4 +1,4 @@
-"""Strangers' text as TypeScript: a literal, a property's name, a comment. It does nothing there, whatever it is.
+"""Strangers' text as TypeScript: a literal, a property's name, a comment; or as a line of a log. It does nothing there.
 
 What could end a line, a comment, a string or a ``<script>``, turn the direction of text, or is half a surrogate
 pair, is escaped, or left out of a comment. This module does not know what the text is for.
@@ -68,6 +68,16 @@ def comment(text: str, longest: int) -> str:
     if _CALM.fullmatch(text):
         return text.strip()
     return _COMMENT_END.sub(_broken, _SPECIAL.sub("", " ".join(text.split())))
+
+
+def line(text: str, longest: int) -> str:
+    """One line of a log or a list: what would begin another one is a space, what commands a terminal is spelled."""
+    return spelled(" ".join(text[: 2 * longest].split()))[:longest]
+
+
+def spelled(text: str) -> str:
+    r"""The text with each character that would command a terminal, or could not be seen, spelled as ``\u001b``."""
+    return text if text.isascii() and text.isprintable() else _SPECIAL.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def _broken(found: re.Match[str]) -> str:

@@ -192,3 +192,16 @@ async def test_an_end_that_stops_tells_those_whose_requests_just_came() -> None:
     right.feed(asked(7, "x"))
     await soon(right.stop())
     assert [type(rpc.decode(frame)) for frame in sent] == [rpc.Refusal]
+
+
+async def test_what_the_other_end_calls_a_request_adds_no_line_to_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "pctx_jupyter")
+    left, _ = pair(left=echo)
+    for id in ("1\n[E] forged", 2):
+        left.feed(rpc.encode(rpc.Request(id, "x\n[E] forged\x1b[2J" * 100, None)))
+    left.feed(rpc.encode(rpc.Notification("$/cancelRequest", rpc.raw({"id": "1\n[E] forged"}))))
+    async with asyncio.timeout(SOON):
+        while len(caplog.records) < 2:
+            await asyncio.sleep(0)
+    said = [record.getMessage() for record in caplog.records]
+    assert all(text.isprintable() and len(text) < 400 for text in said)

@@ -44,6 +44,19 @@ def test_value_is_written_as_its_literal_type(value: object, written: str) -> No
 @pytest.mark.parametrize(
     ("text", "written"),
     [
+        ("it ended with status 3: naïve", "it ended with status 3: naïve"),
+        ("one\r\n[E] two\u2028three\tfour", "one [E] two three four"),
+        ("\x1b[2Jred\u202e\x9b\ud800", r"\u001b[2Jred\u202e\u009b\ud800"),
+        ("x" * 101, "x" * 100),
+    ],
+)
+def test_line_is_one_that_does_nothing(text: str, written: str) -> None:
+    assert inert.line(text, 100) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
         ("plain", "plain"),
         ("two\n  lines\u2028here", "two lines here"),
         ("*/ alert(1) /*", r"*\/ alert(1) /*"),

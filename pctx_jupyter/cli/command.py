@@ -21,6 +21,7 @@ from traitlets.config.loader import ArgumentError, KVArgParseConfigLoader
 from .. import __version__, errors
 from ..settings import Settings
 from ..traits import Pctx
+from . import terminal
 
 CONFIG_FILES = ("jupyter_config", "jupyter_server_config", "jupyter_pctx_jupyter_config")
 """Those that a server reads: the limits an administrator sets there hold for a command's own engine, too."""
@@ -166,7 +167,7 @@ class _Loader(KVArgParseConfigLoader):
 def say(message: str) -> None:
     """Tell the person at the terminal; standard output is the command's answer alone, and comes before."""
     sys.stdout.flush()
-    sys.stderr.write(f"{message}\n")
+    terminal.write(sys.stderr, f"{message}\n")
 
 
 def code_of(error: errors.PctxError) -> Exit:

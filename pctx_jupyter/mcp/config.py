@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .. import errors, names
+from .. import errors, inert, names
 from ..jsonrpc import Json
 from .secrets import SecretText
 
@@ -133,7 +133,7 @@ def parse(text: bytes, shown: str) -> Parsed:
             if (other := servers.setdefault(server.namespace, server)) is not server:
                 raise errors.InvalidParams(f"its namespace is {server.namespace}, and so is that of {other.name!r}")
         except errors.InvalidParams as error:
-            problems.append(f"{shown}, {place}: {error.message}")
+            problems.append(inert.line(f"{shown}, {place}: {error.message}", 1000))
     return Parsed(tuple(servers.values()), tuple(problems))
 
 

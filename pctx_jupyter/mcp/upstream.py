@@ -38,7 +38,7 @@ from mcp_types import Tool as McpTool
 from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
-from .. import __version__, errors, names
+from .. import __version__, errors, inert, names
 from ..settings import Settings
 from ..tools import Call, Catalog, Tool
 from ..upstreams import State
@@ -178,7 +178,7 @@ class Upstream:
             name=self.name,
             namespace=self.server.namespace,
             transport=self.server.way.transport,
-            where=self.server.way.shown,
+            where=inert.spelled(self.server.way.shown),
             state=self._state,
             source=self.source,
             error=self._error,
@@ -186,9 +186,9 @@ class Upstream:
             new=sorted(self._compared.new),
             changed=list(self._compared.changed),
             withheld=sorted(self._withheld),
-            problems=[self.redactor.clean(problem) for problem in problems[:50]],
-            server=self.redactor.clean(f"{info.name} {info.version}")[:200] if info is not None else None,
-            protocol=client.protocol_version if client is not None else None,
+            problems=[self._line(problem, 1000) for problem in problems[:50]],
+            server=self._line(f"{info.name} {info.version}", 200) if info is not None else None,
+            protocol=self._line(client.protocol_version, 40) if client is not None else None,
             connections=self._connections,
             version=self._version,
         )
@@ -301,7 +301,7 @@ class Upstream:
 
         async def tell(progress: float, total: float | None, message: str | None) -> None:
             amount = f"{progress:g} of {total:g}" if total else f"{progress:g}"
-            call.note(self.redactor.clean(f"{message} ({amount})" if message else amount)[:200])
+            call.note(self._line(f"{message} ({amount})" if message else amount, 200))
 
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
         for is_last in (False, True):
@@ -555,7 +555,11 @@ class Upstream:
     def _ended(self, otherwise: str) -> str:
         """Why the connection ended, without secrets."""
         why = self._child.ended() if self._child is not None else None
-        return self.redactor.clean(why or otherwise)[:500]
+        return self._line(why or otherwise, 500)
+
+    def _line(self, text: str, longest: int) -> str:
+        """What may hold a stranger's words, for people: without secrets, and one line that does nothing."""
+        return inert.line(self.redactor.clean(text), longest)
 
     def _explained(self, error: BaseException) -> str:
         match error:

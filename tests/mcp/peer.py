@@ -17,6 +17,8 @@ from typing import Any
 
 MANNER = sys.argv[1] if len(sys.argv) > 1 else "good"
 FILE = sys.argv[2] if len(sys.argv) > 2 else None
+FORGED = "no\n[I 2026-01-01 root] all is well\x1b[2J\x9b1m\u202e"
+"""What would add a line to a log, clear a screen and turn text."""
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}}
 NUMBER = {"type": "object", "properties": {"n": {"type": "number"}}}
 
@@ -183,7 +185,9 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
 
 def answer(message: dict[str, Any]) -> None:
     id, method, params = message.get("id"), message.get("method"), message.get("params") or {}
-    if method == "initialize":
+    if method == "initialize" and MANNER == "forger":
+        say(id=id, error={"code": -32000, "message": FORGED})
+    elif method == "initialize":
         capabilities = {"tools": {"listChanged": True}}
         info = {"name": "peer", "version": "1"}
         say(id=id, result={"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info})
@@ -210,6 +214,9 @@ def main() -> None:
     note(f"start {os.getpid()}")
     if MANNER == "crash":
         sys.stderr.write(f"no licence for {os.environ.get('API_KEY', 'you')}\n")
+        sys.exit(3)
+    if MANNER == "groaning":
+        sys.stderr.write(FORGED.replace("\n", "\r"))
         sys.exit(3)
     if MANNER == "mute":
         time.sleep(600)

@@ -267,6 +267,27 @@ async def test_hostile_tools_are_left_out_by_name_and_the_good_ones_work(open_wo
         assert await world.call("Hostile.noSchema") == "called no_schema"
 
 
+@pytest.mark.parametrize("manner", ["forger", "groaning"])
+async def test_what_a_server_says_adds_no_line_to_a_log_and_commands_no_terminal(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, manner: str
+) -> None:
+    entries = [
+        peer(manner, name="it"),
+        {"name": "lost\x1b[2J", "command": "x"},
+        {"name": "gone", "command": "no\n[E] such\x1b[2J", "args": []},
+    ]
+    async with open_world(*entries, waits=False) as world:
+        await world.until(lambda: any(one.name == "it" for one in world.upstreams.listed().upstreams))
+        await world.until_state("it", "down")
+        await world.until_state("gone", "down")
+        listed = world.upstreams.listed()
+        assert "all is well" in (world.view("it").error or "") and len(listed.problems) == 1
+        said = [text for one in listed.upstreams for text in (one.error or "", one.where, *one.problems)]
+        said += listed.problems
+        said += [record.getMessage() for record in caplog.records if record.name.startswith("pctx_jupyter")]
+    assert [text for text in said if not text.isprintable()] == []
+
+
 async def test_ten_thousand_tools_come_in_pages(open_world: OpenWorld) -> None:
     async with open_world(peer("many", name="m")) as world:
         view = await world.until_state("m")
