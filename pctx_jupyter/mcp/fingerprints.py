@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .. import names
 from ..jsonrpc import Json
 from ..upstreams import ChangedTool
 from . import files
@@ -78,19 +79,25 @@ class Fingerprints:
             log.warning("fingerprints = %s", self.trouble)
 
     def compare(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> Comparison:
-        """Compare the tools of a server with those approved; a server not seen before is approved as it is."""
+        """Compare the tools of a server with those approved; a server not seen before is approved as it is.
+
+        A tool that programs call by the name of one that was approved is that one, however the server spells it now.
+        """
         known = self._known.get(server)
         if known is None or known.where != _hash(where):
             self.approve(server, where, tools)
             return Comparison()
-        changed = []
+        changed, new = [], tools.keys() - known.tools.keys()
+        spelled = {names.tool_name(name): was for name, was in known.tools.items()} if new else {}
         for name, now in tools.items():
             was = known.tools.get(name)
+            if was is None and (was := spelled.get(names.tool_name(name))) is not None and was.parts != now.parts:
+                new.discard(name)
             if was is not None and was.parts != now.parts:
                 what = [part for part in now.parts if was.parts.get(part) != now.parts[part]]
                 what += [part for part in was.parts if part not in now.parts]
                 changed.append(ChangedTool(name, what, was.description, now.description))
-        return Comparison(frozenset(tools.keys() - known.tools.keys()), tuple(changed))
+        return Comparison(frozenset(new), tuple(changed))
 
     def approve(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> None:
         """Take the tools of a server as they are now; what it had before and lacks now stays known."""
