@@ -70,7 +70,7 @@ class Fingerprints:
         self.trouble: str | None = None
         """Why the file cannot be read or written; None when it can."""
         try:
-            text = files.read(path) if path else None
+            text = files.read(path, most=None) if path else None
             self._known = {} if text is None else msgspec.json.decode(text, type=dict[str, Known])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             self.trouble = (

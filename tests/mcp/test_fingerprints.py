@@ -61,6 +61,15 @@ def test_the_order_of_a_schema_does_not_matter() -> None:
     assert known.compare("calc", "x", {"add": tool(b="2", a="1")}).changed == ()
 
 
+def test_the_longest_descriptions_of_many_tools_are_remembered(tmp_path: Path) -> None:
+    path = str(tmp_path / "tools.json")
+    many = {f"tool_{n}": tool("x" * 3_000) for n in range(10_000)}
+    Fingerprints(path).compare("calc", "calc-server", many)
+    known = Fingerprints(path)
+    assert known.trouble is None
+    assert known.compare("calc", "calc-server", many | {"tool_7": tool("Other.")}).changed[0].name == "tool_7"
+
+
 def test_a_file_that_cannot_be_read_is_no_reason_to_fail(tmp_path: Path) -> None:
     path = tmp_path / "tools.json"
     path.write_text("{")

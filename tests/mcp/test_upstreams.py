@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -105,6 +106,27 @@ async def test_a_file_that_is_a_link_stays_one(open_world: OpenWorld, tmp_path: 
         await world.upstreams.add(peer(), persist=True)
     assert (tmp_path / "pctx.json").is_symlink()
     assert "good" in (tmp_path / "elsewhere.json").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX system")
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "huge"])
+async def test_what_is_no_file_to_be_read_is_told_and_not_read_for_ever(
+    open_world: OpenWorld, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "pctx.json"
+    match kind:
+        case "device":
+            place.symlink_to("/dev/zero")
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+        case "huge":
+            with place.open("wb") as file:
+                file.truncate(1 << 40)
+    async with open_world() as world:
+        await world.until(lambda: world.upstreams.listed().problems != [])
+        assert "pctx.json: " in world.upstreams.listed().problems[0]
 
 
 async def test_a_tool_that_changed_is_withheld_until_somebody_approves_it(
