@@ -212,7 +212,7 @@ def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
     records = [record if record.call in calls else _outline(record) for record in trace.calls]
     if trace.asked_by == "agent" and trace.calls_in_all == len(calls):
         return msgspec.structs.replace(trace, calls=records)
-    error = trace.error and msgspec.structs.replace(trace.error, message=WITHHELD)
+    error = trace.error and msgspec.structs.replace(trace.error, name="Error", message=WITHHELD)
     return msgspec.structs.replace(trace, calls=records, console=[], console_cut=False, result="", error=error)
 
 

@@ -158,7 +158,7 @@ def guest(asked_by: traces.AskedBy, *tools: str) -> Trace:
         one.hear(CallStarted(call, tool, 0.1, 9, f'"to {tool}"'))
         one.hear(CallEnded(call, tool, 0.2, 9, None, f'"from {tool}"'))
     one.hear(Output("stdout", "printed"))
-    one.end("failed", value=Raw(b'"returned"'), failure=Failure("Error", "thrown"))
+    one.end("failed", value=Raw(b'"returned"'), failure=Failure("thrown", "thrown"))
     return one.trace
 
 
