@@ -7,7 +7,10 @@ clients at all, and is said to be so.
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
+from contextlib import suppress
 
 from traitlets import Unicode
 
@@ -25,6 +28,18 @@ def endpoint(server: Server, name: str) -> Endpoint:
             "start it with a token as well (--IdentityProvider.token=…)",
         )
     return Endpoint(name, server.url, server.token, is_local=server.is_here)
+
+
+def write_for_owner(text: str, token: str) -> None:
+    """Write to standard output; where that is a file and the text holds the token, nobody else may read it."""
+    if token and token in text:
+        with suppress(OSError, ValueError, AttributeError):  # no file at all, or not ours
+            file = sys.stdout.fileno()
+            mode = os.fstat(file).st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                os.fchmod(file, stat.S_IMODE(mode) & 0o700)
+                say("The file can be read by you alone now: it holds the server's token")
+    sys.stdout.write(text)
 
 
 class ClientConfig(ServerCommand):
@@ -49,10 +64,13 @@ class ClientConfig(ServerCommand):
         client = CLIENTS.get(self.extra_args[0])
         if client is None:
             raise Stop(Exit.USAGE, f"Cannot configure {self.extra_args[0]}: the known clients are {known}")
-        there = endpoint(self.chosen(), self.server_name)
+        server = self.chosen()
+        there = endpoint(server, self.server_name)
         if self.json:
-            sys.stdout.write(json.dumps({"name": there.name, "url": there.url, "headers": there.headers}) + "\n")
+            write_for_owner(
+                json.dumps({"name": there.name, "url": there.url, "headers": there.headers}) + "\n", server.token
+            )
             return Exit.OK
         say(f"{client.title}: {client.place}")
-        sys.stdout.write(client.write(there) + "\n")
+        write_for_owner(client.write(there) + "\n", server.token)
         return Exit.OK

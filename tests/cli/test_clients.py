@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pctx_jupyter.cli.servers import Server
 from pctx_jupyter.mcp_clients import CLIENTS
 
 from ..server.process import ServerProcess, server_process
-from .conftest import Pctx
+from .conftest import Pctx, command, folders
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -51,6 +52,19 @@ def test_a_client_elsewhere_is_told_the_address_and_the_token_for_it_finds_neith
     said = json.loads(done.stdout)["mcpServers"]["pctx"]
     assert said["command"] == "jupyter" and said["args"] == ["pctx", "mcp", "serve", "--stdio", "--url", url]
     assert said["env"] == {"JUPYTER_TOKEN": "secret"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX system")
+def test_a_file_that_gets_the_token_is_its_owners_alone(server: ServerProcess, tmp_path: Path) -> None:
+    modes = {}
+    for client in ("cursor", "claude"):
+        with (tmp_path / client).open("w") as file:
+            (tmp_path / client).chmod(0o644)
+            environment = os.environ | folders(server.folder)
+            subprocess.run(command("client-config", client), stdout=file, env=environment, check=True)
+        modes[client] = (tmp_path / client).stat().st_mode & 0o777
+        assert (server.token in (tmp_path / client).read_text()) == (client == "cursor")
+    assert modes == {"cursor": 0o600, "claude": 0o644}
 
 
 def test_the_readme_names_the_clients_that_are_known() -> None:
