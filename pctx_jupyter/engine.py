@@ -171,8 +171,10 @@ def usual_places(root: str) -> Places:
     """
     from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
 
-    files = tuple(os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
-    return Places(upstreams=files, data=os.path.join(jupyter_data_dir(), "pctx"))  # noqa: PTH118
+    here, own = (os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
+    is_own = os.path.realpath(root) == os.path.realpath(jupyter_config_dir())
+    data = os.path.join(jupyter_data_dir(), "pctx")  # noqa: PTH118
+    return Places(upstreams=(here, own), in_question=() if is_own else (here,), data=data)
 
 
 class LoopWaiting:

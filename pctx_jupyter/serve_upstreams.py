@@ -15,6 +15,7 @@ METHODS = frozenset(
         wire.REMOVE_UPSTREAM,
         wire.RECONNECT_UPSTREAM,
         wire.APPROVE_UPSTREAM,
+        wire.TRUST_UPSTREAM,
         wire.SIGN_IN_UPSTREAM,
         wire.REGISTER_MCP,
     }
@@ -47,5 +48,7 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             return upstreams.reconnect(name)
         case wire.APPROVE_UPSTREAM:
             return upstreams.approve(name)
+        case wire.TRUST_UPSTREAM:
+            return upstreams.trust(name)
     await upstreams.remove(name)
     return wire.Success()

@@ -115,6 +115,11 @@ class Settings:
         "Path of the file that names the MCP servers programs may call; empty: pctx.json in the server's root folder, "
         "or in that of a kernel without a server, and the one in Jupyter's configuration folder; none: no file.",
     )
+    trust_folder: bool = _setting(
+        False,
+        "Start the MCP servers that pctx.json in the server's root folder names, or in that of a kernel without a "
+        "server, whether somebody trusts them or not: for images whose folders an administrator fills.",
+    )
     connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
     changed_tools: str = _setting(
         "withhold",
@@ -144,8 +149,10 @@ class Places:
 
     Args:
         upstreams: Paths of the files that name MCP servers, the most important first; what is added goes to the last.
+        in_question: Those of them that may have come with a folder: what they name has to be trusted first.
         data: The folder for what it has to remember.
     """
 
     upstreams: tuple[str, ...] = ()
+    in_question: tuple[str, ...] = ()
     data: str = ""

@@ -12,8 +12,9 @@ import msgspec
 from .jsonrpc import Json
 from .tools import Tool
 
-State = Literal["connecting", "ready", "down", "needs sign-in"]
-"""``connecting``: for the first time, or anew; ``down``: the last attempt failed, and another one follows."""
+State = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
+"""``connecting``: for the first time, or anew; ``down``: the last attempt failed, and another one follows;
+``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
 
 
 class ChangedTool(msgspec.Struct):
@@ -100,6 +101,14 @@ class Upstreams(Protocol):
 
     def approve(self, name: str) -> Upstream:
         """Take the tools of a server as they are now; raises UpstreamNotFound."""
+
+    def trust(self, name: str) -> Upstream:
+        """Trust a server as its file has it now, and begin to connect to it.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: It cannot be written down.
+        """
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
         """Begin to sign in to a server.

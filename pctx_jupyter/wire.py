@@ -32,6 +32,7 @@ ADD_UPSTREAM = "add_upstream"
 REMOVE_UPSTREAM = "remove_upstream"
 RECONNECT_UPSTREAM = "reconnect_upstream"
 APPROVE_UPSTREAM = "approve_upstream"
+TRUST_UPSTREAM = "trust_upstream"
 SIGN_IN_UPSTREAM = "sign_in_upstream"
 REGISTER_MCP = "register_mcp"
 
@@ -146,7 +147,7 @@ class AddUpstream(msgspec.Struct, omit_defaults=True):
 
 
 class NamedUpstream(msgspec.Struct):
-    """Parameters of ``remove_upstream``, ``reconnect_upstream`` and ``approve_upstream``."""
+    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``."""
 
     name: str
 

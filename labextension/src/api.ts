@@ -362,7 +362,7 @@ export interface Upstream {
   transport: 'stdio' | 'http' | 'sse';
   /** Its command, or its URL. */
   where: string;
-  state: 'connecting' | 'ready' | 'down' | 'needs sign-in';
+  state: 'connecting' | 'ready' | 'down' | 'needs sign-in' | 'untrusted';
   source?: string | null;
   error?: string | null;
   tools?: number;
@@ -389,7 +389,7 @@ export async function removeUpstream(name: string): Promise<void> {
 }
 
 /** Connect anew, or take its tools as they are now. */
-export function tellUpstream(name: string, what: 'reconnect' | 'approve'): Promise<Upstream> {
+export function tellUpstream(name: string, what: 'reconnect' | 'approve' | 'trust'): Promise<Upstream> {
   return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/${what}`, { method: 'POST' });
 }
 

@@ -156,6 +156,8 @@ def _upstreams(known: Listed) -> Iterator[Finding]:
         about = f"MCP server {server.name}"
         if server.state == "ready":
             yield Finding(about, "ok", f"{server.tools} tools ({server.where})")
+        elif server.state == "untrusted":
+            yield Finding(about, "note", f"untrusted: {server.error} ({server.where})")
         else:
             cure = f"jupyter pctx mcp test {server.name} tries it again; mcp remove takes it out of {server.source}"
             why = f": {server.error}" if server.error else ""

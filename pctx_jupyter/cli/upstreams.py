@@ -1,4 +1,4 @@
-"""``mcp init``, ``add``, ``list``, ``remove``, ``test``: the file that says which MCP servers programs may call.
+"""``mcp init``, ``add``, ``list``, ``remove``, ``trust``, ``test``: the file that names the MCP servers of programs.
 
 It is edited as text: nothing is connected to, and no secret is read, but for a test. A running server sees a change by
 itself.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import msgspec
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Float, List, Unicode
 
-from .. import errors
+from .. import errors, inert
 from ..jsonrpc import Json
 from ..mcp import config, files
 from ..mcp.secrets import SecretText
+from ..mcp.trust import FILE as TRUST_FILE
+from ..mcp.trust import Trust
 from ..upstreams import Upstream
 from . import terminal
 from .command import Command, Exit, Stop, say
@@ -50,6 +52,23 @@ class FileCommand(Command):
         if text is None:
             raise Stop(Exit.USAGE, f"Cannot read {self.path}: there is no such file; jupyter pctx mcp init makes one")
         return text, config.parse(text, str(self.path))
+
+    def trusted(self) -> Trust:
+        """Which servers of such files somebody trusts."""
+        from ..engine import usual_places
+
+        return Trust(str(Path(usual_places("").data, TRUST_FILE)))
+
+    @property
+    def is_in_question(self) -> bool:
+        """Whether the file may have come with a folder; Jupyter's configuration directory is its owner's."""
+        own = Path(jupyter_config_dir()).resolve() == self.path.absolute().parent.resolve()
+        return not own and not self.settings().trust_folder
+
+    def trust(self, servers: Iterable[config.Server]) -> None:
+        """Let servers of the file start; raises `Stop`."""
+        known = self.trusted()
+        _touch(Path(TRUST_FILE), lambda: known.add(str(self.path), servers))
 
     def write(self, text: bytes) -> None:
         """Put a new text in the place of the old; raises `Stop`."""
@@ -119,6 +138,7 @@ class Add(FileCommand):
                 "choose another name, or remove that one",
             )
         self.write(config.with_entry(text, entry, str(self.path)))
+        self.trust([server])
         for written in (self.bearer, *self.headers, *self.environment):
             if written and not SecretText(written).has_reference:
                 say(f"Note: {written.partition('=')[0] if '=' in written else 'the token'} is in {self.path} as it is")
@@ -173,9 +193,19 @@ class ListServers(FileCommand):
     def main(self) -> int:
         """List them."""
         _, parsed = self.read()
+        untrusted: list[config.Server] = []
+        if self.is_in_question:
+            known = self.trusted()
+            untrusted = [one for one in parsed.servers if not known.holds(str(self.path), one)]
         if self.json:
             listed = [
-                {"name": one.name, "namespace": one.namespace, "transport": one.way.transport, "where": one.way.shown}
+                {
+                    "name": one.name,
+                    "namespace": one.namespace,
+                    "transport": one.way.transport,
+                    "where": one.way.shown,
+                    "trusted": one not in untrusted,
+                }
                 for one in parsed.servers
             ]
             answer = {"file": str(self.path), "servers": listed, "problems": parsed.problems}
@@ -186,6 +216,10 @@ class ListServers(FileCommand):
         else:
             say(f"{self.path} names no server")
         if not self.json:
+            if untrusted:
+                names = ", ".join(one.name for one in untrusted)
+                say(f"Untrusted, so a server that serves this folder does not start them: {names}")
+                say("Look at them, then: jupyter pctx mcp trust NAME …")
             for problem in parsed.problems:
                 say(terminal.harmless(problem))
         return Exit.USAGE if parsed.problems else Exit.OK
@@ -208,6 +242,33 @@ class Remove(FileCommand):
             raise errors.InvalidParams(f"Cannot remove {name}: {self.path} does not name it; it has {known}")
         self.write(left)
         say(f"Removed {name} from {self.path}")
+        return Exit.OK
+
+
+class TrustServers(FileCommand):
+    """``jupyter pctx mcp trust``."""
+
+    description = f"""
+        Let servers start that the {FILE} in this folder names, as it has them now: jupyter pctx mcp trust NAME …, or
+        without a name all of them.
+
+        Such a file may have come with the folder. Whatever it says of a server, its command and where secrets go, is
+        trusted; when that changes, it has to be trusted anew. What you add yourself is trusted.
+        """
+    examples = "jupyter pctx mcp trust time"
+
+    def main(self) -> int:
+        """Trust them."""
+        _, parsed = self.read()
+        known = {one.name: one for one in parsed.servers}
+        if unknown := sorted(set(self.extra_args) - known.keys()):
+            raise Stop(Exit.USAGE, f"Cannot trust {unknown[0]}: {self.path} has {', '.join(sorted(known)) or 'none'}")
+        servers = [known[name] for name in self.extra_args] or list(parsed.servers)
+        self.trust(servers)
+        for server in servers:
+            say(terminal.harmless(f"Trusted {server.name}: {inert.spelled(server.way.shown)}"))
+        for problem in parsed.problems:
+            say(terminal.harmless(problem))
         return Exit.OK
 
 

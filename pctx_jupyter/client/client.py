@@ -261,6 +261,14 @@ class PctxClient:
         """Take the tools of an MCP server as they are now; raises `UpstreamNotFound`."""
         return await self._ask(wire.APPROVE_UPSTREAM, wire.NamedUpstream(name), Upstream)
 
+    async def trust_upstream(self, name: str) -> Upstream:
+        """Trust an MCP server as the folder's file has it now, and begin to connect to it.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+        """
+        return await self._ask(wire.TRUST_UPSTREAM, wire.NamedUpstream(name), Upstream)
+
     async def sign_in_upstream(self, name: str) -> str:
         """Begin to sign in to an MCP server; returns the URL where a person does it.
 

@@ -26,7 +26,10 @@ CONNECTED_S = 15.0
 LOOK_S = 0.1
 """Seconds between two looks at how it does."""
 
-USAGE = "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | sign-in NAME [URL]]"
+USAGE = (
+    "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
+    "sign-in NAME [URL]]"
+)
 
 T = TypeVar("T")
 
@@ -61,6 +64,8 @@ class UpstreamCommands:
                 return _line(self._do(lambda client: client.reconnect_upstream(rest)))
             case "approve" if rest:
                 return _line(self._do(lambda client: client.approve_upstream(rest)))
+            case "trust" if rest:
+                return _line(self._do(lambda client: client.trust_upstream(rest)))
             case "sign-in" if rest:
                 return self._sign_in(rest)
         raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")

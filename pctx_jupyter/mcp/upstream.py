@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -126,9 +127,13 @@ class Upstream:
         server: What to connect to, and how.
         source: The file that says so; None: it was added by hand.
         around: What it shares with others.
+        is_trusted: Whether somebody trusts it; until then nothing is started, asked or read for it.
     """
 
-    def __init__(self, server: Server, source: str | None, around: Surroundings) -> None:
+    def __init__(
+        self, server: Server, source: str | None, around: Surroundings, is_trusted: Callable[[], bool] = lambda: True
+    ) -> None:
+        self.is_trusted = is_trusted
         self.server, self.source = server, source
         self.redactor = Redactor()
         self.tried = asyncio.Event()
@@ -161,9 +166,9 @@ class Upstream:
         return self.server.name
 
     @property
-    def is_signing_in(self) -> bool:
-        """Whether it has asked for somebody to sign in."""
-        return self._state == "needs sign-in"
+    def waits_for_somebody(self) -> bool:
+        """Whether a person has to do something first: sign in, or trust it."""
+        return self._state in ("needs sign-in", "untrusted")
 
     def view(self) -> View:
         """What is known of it; holds no secret."""
@@ -219,6 +224,14 @@ class Upstream:
         """Connect anew, now."""
         self._is_lost = self._is_hurried = True
         self._wake.set()
+
+    def look_whether_trusted(self) -> None:
+        """Connect if somebody has come to trust it."""
+        if self._state == "untrusted" and self.is_trusted():
+            self.tried.clear()
+            self._error = None
+            self._become("connecting")
+            self.reconnect()
 
     def approve(self) -> None:
         """Take its tools as they are now."""
@@ -336,7 +349,7 @@ class Upstream:
 
     async def _connected(self, call: Call) -> Client:
         """The connection; waits for it where it is being made."""
-        if self._client is None and not self._is_stopping and not self.is_signing_in:
+        if self._client is None and not self._is_stopping and not self.waits_for_somebody:
             call.note(f"waits: {self.name} is being connected")
             self._is_hurried = True
             self._wake.set()
@@ -367,6 +380,17 @@ class Upstream:
             self._wake.clear()
             self._status = None
             self._attempt += 1
+            if not self.is_trusted():
+                self._error = self._line(
+                    f"{self.source} may have come with this folder, and nobody has trusted this server yet: look at "
+                    f"it, then jupyter pctx mcp trust {shlex.quote(self.name)}",
+                    500,
+                )
+                self._become("untrusted")
+                self._come_out()
+                log.info("upstream %s = untrusted", self.name)
+                await self._until_hurried(None)
+                continue
             self._become("connecting")
             stood_s = 0.0
             try:

@@ -25,6 +25,8 @@ from ..watch import Change
 from . import config, files
 from .fingerprints import Fingerprints
 from .secrets import RedactingFilter, Redactor
+from .trust import FILE as TRUST_FILE
+from .trust import Trust
 
 if TYPE_CHECKING:
     from .upstream import Surroundings, Upstream
@@ -98,6 +100,11 @@ class OpenUpstreams:
         self._data = places.data
         named = settings.upstreams not in ("", NO_FILE)
         self._files = [_File(path, must_exist=named) for path in _paths(settings, places)]
+        is_asked = not (named or settings.trust_folder)
+        self._in_question = {str(Path(path).absolute()) for path in places.in_question} if is_asked else set()
+        self._trust = Trust(str(Path(places.data, TRUST_FILE)) if places.data else "")
+        self._trusted_mark: object = self._trust.mark
+        self._passed_over: list[str] = []  # sentences about servers whose names others have
         self._open: dict[str, Upstream] = {}  # by namespace
         self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
         self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
@@ -110,7 +117,7 @@ class OpenUpstreams:
 
     def listed(self) -> Listed:
         views = [upstream.view() for upstream in self._open.values()]
-        problems = [problem for file in self._files for problem in file.problems]
+        problems = [problem for file in self._files for problem in file.problems] + self._passed_over
         return Listed(sorted(views, key=lambda view: view.name.lower()), problems)
 
     def namespaces(self) -> set[str]:
@@ -142,6 +149,8 @@ class OpenUpstreams:
             )
         if persist:
             await asyncio.to_thread(self._write, entry)
+            if self._files[-1].path in self._in_question:
+                self._add_trust(self._files[-1], server)
             await self._look()
         else:
             self._added[server.namespace] = server
@@ -165,6 +174,14 @@ class OpenUpstreams:
     def approve(self, name: str) -> View:
         upstream = self._find(name)
         upstream.approve()
+        return upstream.view()
+
+    def trust(self, name: str) -> View:
+        upstream = self._find(name)
+        _, file = self._wanted().get(upstream.server.namespace, (None, None))
+        if file is not None and file.path in self._in_question:
+            self._add_trust(file, upstream.server)
+        upstream.look_whether_trusted()
         return upstream.view()
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
@@ -211,14 +228,18 @@ class OpenUpstreams:
 
     async def _look(self) -> None:
         changed = [file.read() for file in self._files]
-        if any(changed):
+        mark, self._trusted_mark = self._trusted_mark, self._trust.mark
+        if any(changed) or mark != self._trusted_mark:
             await self._adjust()
             self._tell("upstreams")
+        for upstream in self._open.values():
+            upstream.look_whether_trusted()
 
     async def _adjust(self) -> None:
         """Open and close what the files, and those who added servers, want open."""
         async with self._lock:
             wanted = self._wanted()
+            self._passed_over = self._say_passed_over(wanted)
             gone = [
                 namespace
                 for namespace, upstream in self._open.items()
@@ -231,27 +252,59 @@ class OpenUpstreams:
             opened = wanted.keys() - self._open.keys()
             if closing or opened:
                 self._tell("upstreams")  # their names are taken from now on
-            for namespace, (server, source) in wanted.items():
+            for namespace, (server, file) in wanted.items():
                 if namespace in self._open:
-                    self._open[namespace].source = source
+                    known = self._open[namespace]
+                    known.source = None if file is None else file.shown
+                    known.is_trusted = self._trusting(server, file)
                     continue
-                upstream = await self._make(server, source)
+                upstream = await self._make(server, file)
                 self._open[namespace] = upstream
                 upstream.start()
             if closing or opened:
                 self._tell("upstreams")
 
-    def _wanted(self) -> dict[str, tuple[config.Server, str | None]]:
-        """The servers that the files name and that were added, with their files, by namespace."""
-        wanted: dict[str, tuple[config.Server, str | None]] = {}
-        for file in self._files:
-            for server in file.parsed.servers:
-                wanted.setdefault(server.namespace, (server, file.shown))
-        for server in self._added.values():
-            wanted.setdefault(server.namespace, (server, None))
+    def _wanted(self) -> dict[str, tuple[config.Server, _File | None]]:
+        """The servers that the files name and that were added, with their files, by namespace.
+
+        One that nobody trusts takes no name from another.
+        """
+        wanted: dict[str, tuple[config.Server, _File | None]] = {}
+        named = [(server, file) for file in self._files for server in file.parsed.servers]
+        is_trusted = [self._trusting(server, file)() for server, file in named]
+        for counts in (True, False):
+            for one, trusted in zip(named, is_trusted, strict=True):
+                if trusted is counts:
+                    wanted.setdefault(one[0].namespace, one)
+            if counts:
+                for server in self._added.values():
+                    wanted.setdefault(server.namespace, (server, None))
         return wanted
 
-    async def _make(self, server: config.Server, source: str | None) -> Upstream:
+    def _say_passed_over(self, wanted: dict[str, tuple[config.Server, _File | None]]) -> list[str]:
+        return [
+            f"{file.shown}: {server.name} is passed over, for nobody has trusted it, and there is another of that name"
+            for file in self._files
+            if file.path in self._in_question
+            for server in file.parsed.servers
+            if wanted[server.namespace][0] is not server and not self._trust.holds(file.path, server)
+        ]
+
+    def _trusting(self, server: config.Server, file: _File | None) -> Callable[[], bool]:
+        """Tells whether somebody trusts a server."""
+        if file is None or file.path not in self._in_question:
+            return lambda: True
+        return lambda: self._trust.holds(file.path, server)
+
+    def _add_trust(self, file: _File, server: config.Server) -> None:
+        try:
+            self._trust.add(file.path, [server])
+        except OSError as error:
+            raise errors.InvalidParams(
+                f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
+            ) from None
+
+    async def _make(self, server: config.Server, file: _File | None) -> Upstream:
         module = await asyncio.to_thread(import_module, f"{__package__}.upstream")
         if self._around is None:
             signin = await asyncio.to_thread(import_module, f"{__package__}.signin")
@@ -264,7 +317,9 @@ class OpenUpstreams:
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
-        upstream: Upstream = module.Upstream(server, source, self._around)
+        upstream: Upstream = module.Upstream(
+            server, None if file is None else file.shown, self._around, self._trusting(server, file)
+        )
         self._redactors.append(upstream.redactor)
         return upstream
 

@@ -31,7 +31,15 @@ from .state import (
     QuestionAnswer,
     QuestionList,
 )
-from .upstreams import OneUpstream, SignInCallback, UpstreamApprove, UpstreamList, UpstreamReconnect, UpstreamSignIn
+from .upstreams import (
+    OneUpstream,
+    SignInCallback,
+    UpstreamApprove,
+    UpstreamList,
+    UpstreamReconnect,
+    UpstreamSignIn,
+    UpstreamTrust,
+)
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -96,6 +104,7 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)", OneUpstream),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/reconnect", UpstreamReconnect),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/approve", UpstreamApprove),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)/trust", UpstreamTrust),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/sign-in", UpstreamSignIn),
                 (r"/pctx/oauth/callback", SignInCallback),
                 (r"/pctx/api/approvals", QuestionList),

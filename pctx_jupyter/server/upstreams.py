@@ -126,6 +126,18 @@ class UpstreamApprove(_Upstreams):
         return (await self.upstreams()).approve(name)
 
 
+class UpstreamTrust(_Upstreams):
+    """``POST pctx/api/upstreams/{name}/trust``."""
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        await self.demand("execute")
+        await self.answer(self._trust(name))
+
+    async def _trust(self, name: str) -> object:
+        return (await self.upstreams()).trust(name)
+
+
 class UpstreamSignIn(_Upstreams):
     """``POST pctx/api/upstreams/{name}/sign-in``."""
 

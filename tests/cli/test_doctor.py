@@ -54,6 +54,9 @@ def test_each_trouble_has_its_cure(pctx: Pctx, tmp_path: Path) -> None:
 def test_an_mcp_server_that_does_not_start_is_a_finding(pctx: Pctx, tmp_path: Path) -> None:
     servers = [{"name": "lost", "command": "/nowhere/server"}, {"name": "odd"}]
     (tmp_path / "pctx.json").write_text(json.dumps({"servers": servers}))
+    untrusted = findings(pctx("doctor", WELL, "--json").stdout)["MCP server lost"]
+    assert untrusted["state"] == "note" and "jupyter pctx mcp trust lost" in untrusted["says"]
+    assert pctx("mcp", "trust").returncode == 0
     done = pctx("doctor", WELL, "--json")
     found = findings(done.stdout)
     assert done.returncode == 3 and found["MCP server lost"]["state"] == "wrong"

@@ -108,6 +108,34 @@ def with_time(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(150)
+def test_what_came_with_the_folder_is_started_by_no_command_until_it_is_trusted(pctx: Pctx, with_time: Path) -> None:
+    program = 'JSON.stringify(await Time.getCurrentTime({ timezone: "UTC" })).includes("UTC")'
+    done = pctx("run", "-", "--no-check", stdin=program)
+    assert done.returncode == 1 and "Time is not defined" in done.stderr
+    done = pctx("mcp", "list")
+    assert done.returncode == 0 and "Untrusted, so" in done.stderr and "time, lost" in done.stderr
+    assert [one["trusted"] for one in json.loads(pctx("mcp", "list", "--json").stdout)["servers"]] == [False, False]
+    assert pctx("mcp", "trust", "svn").returncode == 2
+    done = pctx("mcp", "trust", "time")
+    assert done.returncode == 0 and f"Trusted time: {sys.executable} -m mcp_server_time" in done.stderr
+    assert [one["trusted"] for one in json.loads(pctx("mcp", "list", "--json").stdout)["servers"]] == [True, False]
+    assert (with_time / "data" / "pctx" / "trusted.json").stat().st_mode & 0o777 == 0o600
+    assert pctx("run", "-", stdin=program).stdout == "true\n"
+
+
+def test_what_somebody_adds_is_trusted_and_so_is_jupyters_configuration(pctx: Pctx, tmp_path: Path) -> None:
+    assert pctx("mcp", "add", "mine", "--", "./serve").returncode == 0
+    assert "Untrusted" not in pctx("mcp", "list").stderr
+    entry = {"servers": [{"name": "mine", "command": "./serve", "args": [], "env": {"A": "b"}}]}
+    (tmp_path / "pctx.json").write_text(json.dumps(entry))
+    assert "Untrusted" in pctx("mcp", "list").stderr
+    assert "Untrusted" not in pctx("mcp", "list", "--Pctx.trust_folder=True").stderr
+    (tmp_path / "config").mkdir()
+    (tmp_path / "pctx.json").rename(tmp_path / "config" / "pctx.json")
+    assert "Untrusted" not in pctx("mcp", "list").stderr
+
+
+@pytest.mark.timeout(150)
 def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
     done = pctx("mcp", "test", "time")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -120,6 +148,7 @@ def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
 
 @pytest.mark.timeout(150)
 def test_programs_find_the_tools_of_the_servers_in_the_file(pctx: Pctx, with_time: Path) -> None:
+    assert pctx("mcp", "trust").returncode == 0
     program = 'const now = await Time.getCurrentTime({ timezone: "UTC" }); JSON.stringify(now).includes("UTC")'
     done = pctx("run", "-", stdin=program)
     assert (done.stdout, done.returncode) == ("true\n", 0), done.stderr

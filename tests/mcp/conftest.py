@@ -85,15 +85,23 @@ OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 @pytest.fixture
 def open_world(tmp_path: Path) -> OpenWorld:
-    """Opens upstreams on a configuration; with ``settings``, others than the defaults."""
+    """Opens upstreams on a configuration; with ``settings``, others than the defaults.
+
+    With `came_with_folder`, the file is one that may have come with a folder; the user's own is ``own.json`` then.
+    """
 
     @asynccontextmanager
-    async def open_(*entries: dict[str, Any], waits: bool = True, **settings: Any) -> AsyncIterator[World]:
+    async def open_(
+        *entries: dict[str, Any], waits: bool = True, came_with_folder: bool = False, **settings: Any
+    ) -> AsyncIterator[World]:
         file = tmp_path / "pctx.json"
         if entries:
             file.write_text(json.dumps({"name": "test", "servers": entries}))
         catalog, told = Catalog(limit=100_000), list[Change]()
-        places = Places(upstreams=(str(file),), data=str(tmp_path / "data"))
+        data = str(tmp_path / "data")
+        places = Places(upstreams=(str(file),), data=data)
+        if came_with_folder:
+            places = Places(upstreams=(str(file), str(tmp_path / "own.json")), in_question=(str(file),), data=data)
         async with open_upstreams(Settings(**settings), places, catalog, told.append) as upstreams:
             world = World(upstreams, catalog, file, told)
             await world.until(lambda: not waits or len(upstreams.listed().upstreams) >= len(entries))

@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.mcp import config
+from pctx_jupyter.mcp.trust import Trust
 from tests import node
 
 from .conftest import PATIENCE_S, OpenWorld, peer
@@ -127,6 +129,80 @@ async def test_what_is_no_file_to_be_read_is_told_and_not_read_for_ever(
     async with open_world() as world:
         await world.until(lambda: world.upstreams.listed().problems != [])
         assert "pctx.json: " in world.upstreams.listed().problems[0]
+
+
+async def test_what_came_with_a_folder_starts_once_somebody_trusts_it_exactly_as_it_is(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log, secret = tmp_path / "log", tmp_path / "secret"
+    entry = peer(name="it", file=log)
+    address = {
+        "name": "web",
+        "url": "http://127.0.0.1:9/",
+        "headers": {"X-Key": f"${{command:echo key1 | tee {secret}}}"},
+    }
+    async with open_world(entry, address, came_with_folder=True) as world:
+        view = await world.until_state("it", "untrusted")
+        assert "nobody has trusted this server yet" in (view.error or "")
+        assert "jupyter pctx mcp trust it" in (view.error or "") and view.where.startswith(sys.executable)
+        await world.until_state("web", "untrusted")
+        world.upstreams.reconnect("it")
+        world.upstreams.approve("it")
+        with pytest.raises(errors.CannotConnect, match="nobody has trusted"):
+            await world.upstreams.sign_in("web", None)
+        assert view == await world.until_state("it", "untrusted") and not log.exists() and not secret.exists()
+        assert world.upstreams.trust("it").state == "connecting"
+        await world.upstreams.settle("It.echo")
+        assert await world.call("It.echo", {"text": "x"}) == "x"
+        world.write({**entry, "env": {"LD_PRELOAD": "x"}}, address)
+        await world.until_state("it", "untrusted")
+        assert "It.echo" not in {tool.path for tool in world.catalog}
+        world.write(entry)
+        await world.until_state("it")
+    assert not secret.exists()
+    async with open_world(entry, came_with_folder=True) as world:
+        await world.until_state("it")
+
+
+async def test_what_came_with_a_folder_takes_no_name_until_it_is_trusted(open_world: OpenWorld, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(json.dumps({"servers": [peer(name="it")]}))
+    theirs = peer(name="IT", file=tmp_path / "log")
+    async with open_world(theirs, came_with_folder=True, waits=False) as world:
+        assert await world.until_state("it") and not (tmp_path / "log").exists()
+        (problem,) = world.upstreams.listed().problems
+        assert "pctx.json: IT is passed over" in problem
+        (server,) = config.parse((tmp_path / "pctx.json").read_bytes(), "x").servers
+        Trust(str(tmp_path / "data" / "trusted.json")).add(str(tmp_path / "pctx.json"), [server])  # another process
+        await world.until_state("IT")
+        assert [view.name for view in world.upstreams.listed().upstreams] == ["IT"]
+
+
+async def test_what_somebody_adds_or_names_himself_is_trusted(open_world: OpenWorld, tmp_path: Path) -> None:
+    async with open_world(came_with_folder=True) as world:
+        await world.upstreams.add(peer(name="now"), persist=False)
+        await world.upstreams.add(peer(name="kept"), persist=True)
+        for name in ("now", "kept"):
+            await world.until_state(name)
+        assert (tmp_path / "own.json").exists()
+    file = tmp_path / "pctx.json"
+    for settings in ({"trust_folder": True}, {"upstreams": str(file)}):
+        async with open_world(peer(name="it"), came_with_folder=True, **settings) as world:
+            await world.until_state("it")
+
+
+async def test_trust_of_one_folder_is_none_of_another(tmp_path: Path) -> None:
+    (server,) = config.parse(json.dumps({"servers": [{"name": "a", "command": "./serve"}]}).encode(), "x").servers
+    path = tmp_path / "trusted.json"
+    Trust(str(path)).add(str(tmp_path / "one" / "pctx.json"), [server])
+    assert path.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "one").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    known = Trust(str(path))
+    assert known.holds(str(tmp_path / "one" / "pctx.json"), server)
+    assert known.holds(str(tmp_path / "link" / "pctx.json"), server)
+    assert not known.holds(str(tmp_path / "two" / "pctx.json"), server)
+    path.write_text("{")
+    assert not known.holds(str(tmp_path / "one" / "pctx.json"), server)
 
 
 async def test_a_tool_that_changed_is_withheld_until_somebody_approves_it(

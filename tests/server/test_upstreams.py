@@ -126,6 +126,7 @@ async def test_what_cannot_be_done_says_why(ask: Callable[..., Any]) -> None:
         ("DELETE", ["b"]),
         ("POST", ["b", "reconnect"]),
         ("POST", ["b", "approve"]),
+        ("POST", ["b", "trust"]),
         ("POST", ["b", "sign-in"]),
     ]:
         code, said = await ask(method, *path)
@@ -142,7 +143,7 @@ async def test_only_those_who_may_execute_change_anything(
     for method, path in [
         ("POST", []),
         ("DELETE", ["a"]),
-        *(("POST", ["a", act]) for act in ("reconnect", "approve", "sign-in")),
+        *(("POST", ["a", act]) for act in ("reconnect", "approve", "trust", "sign-in")),
     ]:
         assert (await ask(method, *path, body={"server": peer()}))[0] == 403
     assert (await ask("GET"))[0] == 200
@@ -188,13 +189,18 @@ async def test_the_originals_method_adds_a_server_for_as_long_as_the_engine_runs
         assert "canary" not in json.dumps(await it.ask("list_upstreams"))
 
 
-async def test_the_file_in_the_root_folder_counts_first(
+async def test_the_file_in_the_root_folder_counts_once_it_is_trusted(
     jp_root_dir: Path, ask: Callable[..., Any], running: RunningEngine
 ) -> None:
     (jp_root_dir / "pctx.json").write_text(json.dumps({"servers": [peer(name="a")]}))
     await ready(running, "a")
     _, listed = await ask("GET")
-    assert [one["name"] for one in listed["upstreams"]] == ["a"]
+    assert [(one["name"], one["state"]) for one in listed["upstreams"]] == [("a", "untrusted")]
+    assert "nobody has trusted" in ((await running.get()).status()["upstreams"]["trouble"])
+    assert (await ask("POST", "a", "reconnect"))[1]["state"] == "untrusted"
+    code, trusted = await ask("POST", "a", "trust")
+    assert (code, trusted["state"]) == (200, "connecting")
+    await ready(running, "a")
     status = (await running.get()).status()
     assert status["upstreams"] == {"a": "ready", "trouble": None}
 

@@ -10,7 +10,7 @@ import { inert, inertLine } from '../inert';
 export interface ServerActions {
   addServer: () => void;
   removeServer: (server: Upstream) => void;
-  tellServer: (server: Upstream, what: 'reconnect' | 'approve') => void;
+  tellServer: (server: Upstream, what: 'reconnect' | 'approve' | 'trust') => void;
   signIn: (server: Upstream) => void;
 }
 
@@ -54,6 +54,8 @@ export function stateText(server: Upstream, trans: TranslationBundle): string {
       return inertLine(server.error ?? trans.__('not connected'));
     case 'needs sign-in':
       return trans.__('needs a sign-in');
+    case 'untrusted':
+      return trans.__('not trusted yet');
   }
 }
 
@@ -86,6 +88,14 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
             text={trans.__('Sign in')}
             act={() => {
               actions.signIn(server);
+            }}
+          />
+        )}
+        {server.state === 'untrusted' && (
+          <Button
+            text={trans.__('Trust and start')}
+            act={() => {
+              actions.tellServer(server, 'trust');
             }}
           />
         )}
