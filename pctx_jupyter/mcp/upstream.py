@@ -619,6 +619,7 @@ class Upstream:
         self._listing_problems.clear()
         found: dict[str, _Found] = {}
         cursor, seen = None, set()
+        size, most = 0, self.around.settings.max_message_bytes
         for _ in range(MOST_PAGES):
             page = await client.list_tools(cursor=cursor, cache_mode="refresh")
             for number, tool in enumerate(page.tools):
@@ -627,7 +628,11 @@ class Upstream:
                         f"it has more than {len(found):,} tools (Pctx.tools); the others are left out"
                     )
                     break
-                self._read(tool, found)
+                size += self._read(tool, found)
+                if size > most:
+                    raise errors.CannotConnect(
+                        f"its tools have more than {most:,} bytes in all (Pctx.max_message_bytes)"
+                    )
                 if number % TURN == TURN - 1:
                     await asyncio.sleep(0)
             cursor = page.next_cursor
@@ -637,7 +642,8 @@ class Upstream:
         self._found = found
         self._compare()
 
-    def _read(self, tool: McpTool, found: dict[str, _Found]) -> None:
+    def _read(self, tool: McpTool, found: dict[str, _Found]) -> int:
+        """Take in a tool if it can be used; returns the bytes it takes."""
         hints = tool.annotations
         parts = {
             "input schema": tool.input_schema,
@@ -646,16 +652,17 @@ class Upstream:
         }
         description = tool.description or tool.title or ""
         written = msgspec.json.encode(parts)
-        if len(description) + len(written) > TOOL_BYTES:
+        size = len(description) + len(written)
+        if size > TOOL_BYTES:
             self._listing_problems.append(
                 f"the tool {tool.name[:80]!r} was left out: it has more than {TOOL_BYTES:,} bytes"
             )
-            return
+            return 0
         try:
             names.tool_name(tool.name)
         except errors.InvalidParams as error:
             self._listing_problems.append(error.message)
-            return
+            return 0
         description = self.redactor.clean(description)
         if (cleaned := self.redactor.clean_json(written)) is not written:
             parts = msgspec.json.decode(cleaned)
@@ -664,6 +671,7 @@ class Upstream:
             effects = True if hints.destructive_hint is True else False if hints.read_only_hint is True else None
         ours = Tool(self.name, tool.name, description, parts["input schema"], parts["output schema"], effects=effects)
         found[tool.name] = _Found(ours, Fingerprint.of(description, parts))
+        return size
 
     def _fingerprints(self) -> dict[str, Fingerprint]:
         return {name: found.fingerprint for name, found in self._found.items()}

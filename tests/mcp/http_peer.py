@@ -140,7 +140,7 @@ class Flood:
     """Bytes of that answer."""
 
     def __init__(self, method: str, content_type: str = "application/json", encoding: str = "") -> None:
-        self._method, self._encoding = method, encoding
+        self._method = method
         self._headers = [(b"content-type", content_type.encode())]
         start = b"data: " if content_type == "text/event-stream" else b'{"a": "'
         if encoding:

@@ -301,6 +301,14 @@ async def test_more_tools_than_are_allowed_are_left_out(open_world: OpenWorld) -
         assert view.tools == 1500 and "more than 1,500 tools" in view.problems[0]
 
 
+async def test_tools_that_are_too_many_bytes_in_all_are_not_kept(open_world: OpenWorld) -> None:
+    async with open_world(peer("many", name="m"), peer(), max_message_bytes=1 << 19) as world:
+        await world.until_state("m", "down")
+        assert world.view("m").error == "its tools have more than 524,288 bytes in all (Pctx.max_message_bytes)"
+        await world.until_state("good")
+        assert not [tool for tool in world.catalog if tool.namespace_name == "M"]
+
+
 async def test_a_list_that_never_ends_is_ended(open_world: OpenWorld) -> None:
     async with open_world(peer("endless")) as world:
         view = await world.until_state("endless")
