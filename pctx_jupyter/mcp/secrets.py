@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from .. import errors
+from .. import errors, inert
 
 COMMAND_S = 30.0
 """Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
@@ -33,6 +33,9 @@ SHORTEST = 6
 """Characters a value must have to be taken out of texts: a shorter one would be found by accident."""
 
 HIDDEN = "***"
+
+LONGEST_RECORD = 4_000
+"""Characters of a library's log record: some hold a whole message."""
 
 _REFERENCE = re.compile(r"\$\{(env|keychain|command):((?:[^{}]|\{[^{}]*\})+)\}")
 
@@ -185,7 +188,10 @@ class Redactor:
 
 
 class RedactingFilter(logging.Filter):
-    """Takes the secrets that any of these redactors know out of a library's log records."""
+    """Takes the secrets that any of these redactors know out of a library's log records, and what would forge lines.
+
+    Such a library writes down what servers say, as they say it.
+    """
 
     def __init__(self, redactors: Iterable[Redactor]) -> None:
         super().__init__()
@@ -193,9 +199,10 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info:
-            record.exc_text = self._clean(logging.Formatter().formatException(record.exc_info))
+            lines = self._clean(logging.Formatter().formatException(record.exc_info)).splitlines()
+            record.exc_text = "\n".join("  " + inert.spelled(line) for line in lines)
             record.exc_info = None
-        record.msg, record.args = self._clean(record.getMessage()), ()
+        record.msg, record.args = inert.line(self._clean(record.getMessage()), LONGEST_RECORD), ()
         return True
 
     def _clean(self, text: str) -> str:

@@ -97,3 +97,15 @@ def test_a_librarys_log_records_lose_them(caplog: pytest.LogCaptureFixture) -> N
     except ValueError:
         log.exception("asked for %s", SECRET)
     assert SECRET not in caplog.text and "asked for ***" in caplog.text and "ValueError: ***" in caplog.text
+
+
+def test_what_a_server_says_forges_no_line_of_a_librarys_log(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("pctx-test-other-library")
+    log.addFilter(RedactingFilter([]))
+    log.warning("Unknown SSE event: %s", "x\n[E] forged\x1b[2J")
+    try:
+        raise ValueError("x\n[E] forged\x1b[2J")
+    except ValueError:
+        log.exception("failed")
+    assert "Unknown SSE event: x [E] forged" in caplog.text and "ValueError: x" in caplog.text
+    assert "\x1b" not in caplog.text and not any(line.startswith("[E]") for line in caplog.text.splitlines())
