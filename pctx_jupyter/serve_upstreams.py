@@ -42,13 +42,14 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             if signs.answer is not None:
                 return await upstreams.finish_sign_in(signs.answer)
             return await upstreams.sign_in(signs.name, None)
-    name = wire.read(params, wire.NamedUpstream, method).name
+    named = wire.read(params, wire.NamedUpstream, method)
+    name = named.name
     match method:
         case wire.RECONNECT_UPSTREAM:
             return upstreams.reconnect(name)
         case wire.APPROVE_UPSTREAM:
-            return upstreams.approve(name)
+            return upstreams.approve(name, named.seen)
         case wire.TRUST_UPSTREAM:
-            return upstreams.trust(name)
+            return upstreams.trust(name, named.seen)
     await upstreams.remove(name)
     return wire.Success()

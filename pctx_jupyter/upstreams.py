@@ -35,7 +35,8 @@ class Upstream(msgspec.Struct, kw_only=True):
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
     from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `problems` says what else is not as it
-    should be, `error` why it is not ready. `version` changes with the tools that can be called.
+    should be, `error` why it is not ready. `version` changes with the tools that can be called; `mark` with anything
+    that is approved or trusted: who says yes passes on the one he has looked at.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     protocol: str | None = None
     connections: int = 0
     version: int = 0
+    mark: str = ""
 
 
 class Listed(msgspec.Struct):
@@ -99,15 +101,23 @@ class Upstreams(Protocol):
     def reconnect(self, name: str) -> Upstream:
         """Connect anew, now; raises UpstreamNotFound."""
 
-    def approve(self, name: str) -> Upstream:
-        """Take the tools of a server as they are now; raises UpstreamNotFound."""
+    def approve(self, name: str, seen: str | None = None) -> Upstream:
+        """Take the tools of a server as they are now.
 
-    def trust(self, name: str) -> Upstream:
-        """Trust a server as its file has it now, and begin to connect to it.
+        Args:
+            seen: The `mark` of what somebody has looked at; None: whatever they are.
 
         Raises:
             UpstreamNotFound: There is none of that name.
-            InvalidParams: It cannot be written down.
+            InvalidParams: It has changed since.
+        """
+
+    def trust(self, name: str, seen: str | None = None) -> Upstream:
+        """Trust a server as its file has it now, and begin to connect to it; `seen` as for `approve`.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: It has changed since, or it cannot be written down.
         """
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:

@@ -147,9 +147,13 @@ class AddUpstream(msgspec.Struct, omit_defaults=True):
 
 
 class NamedUpstream(msgspec.Struct):
-    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``."""
+    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``.
+
+    `seen`, for the last two, is the `mark` of the server as somebody has looked at it: they fail if it has another now.
+    """
 
     name: str
+    seen: str | None = None
 
 
 class SignInUpstream(msgspec.Struct, omit_defaults=True):

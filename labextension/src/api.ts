@@ -370,6 +370,8 @@ export interface Upstream {
   changed?: { name: string; what: string[]; was: string; now: string }[];
   withheld?: string[];
   problems?: string[];
+  /** Changes with whatever is approved or trusted. */
+  mark?: string;
 }
 
 export async function upstreams(): Promise<Upstream[]> {
@@ -388,9 +390,14 @@ export async function removeUpstream(name: string): Promise<void> {
   await request(`api/upstreams/${encodeURIComponent(name)}`, { method: 'DELETE' });
 }
 
-/** Connect anew, or take its tools as they are now. */
-export function tellUpstream(name: string, what: 'reconnect' | 'approve' | 'trust'): Promise<Upstream> {
-  return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/${what}`, { method: 'POST' });
+/** Connect anew; or take its tools, or what its file says of it, as a person has `seen` them (its `mark`). */
+export function tellUpstream(
+  name: string,
+  what: 'reconnect' | 'approve' | 'trust',
+  seen: string | undefined
+): Promise<Upstream> {
+  const path = `api/upstreams/${encodeURIComponent(name)}/${what}`;
+  return request<Upstream>(path, what === 'reconnect' ? { method: 'POST' } : { body: { seen } });
 }
 
 /** Where a person signs in to a server. */

@@ -48,12 +48,12 @@ class Trust:
     def holds(self, file: str, server: Server) -> bool:
         """Whether a server is trusted as a file has it now."""
         self._look()
-        return _hash(server) in self._known.get(_place(file), ())
+        return digest(server) in self._known.get(_place(file), ())
 
     def add(self, file: str, servers: Iterable[Server]) -> None:
         """Trust servers as a file has them now; raises OSError when that cannot be kept."""
         self._look()
-        place, hashes = _place(file), [_hash(server) for server in servers]
+        place, hashes = _place(file), [digest(server) for server in servers]
         others = [known for known in self._known.get(place, ()) if known not in hashes]
         self._known[place] = [*others, *hashes][-MOST:]
         if self._path:
@@ -79,7 +79,8 @@ def _place(file: str) -> str:
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
 
 
-def _hash(server: Server) -> str:
+def digest(server: Server) -> str:
+    """A hash of all that is said of a server, but how long it may take."""
     way: list[Json]
     match server.way:
         case Command(command, arguments, environment, folder):

@@ -8,6 +8,7 @@ ran.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import random
 import shlex
@@ -53,6 +54,7 @@ from .fingerprints import Comparison, Fingerprint, Fingerprints
 from .mending import MendedStream
 from .secrets import Redactor, SecretText
 from .signin import SignIns
+from .trust import digest
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +146,8 @@ class Upstream:
         self._state: State = "connecting"
         self._error: str | None = None
         self._found: dict[str, _Found] = {}
+        self.mark = self._marked()
+        """Changes with what is said of it, and with what it says of its tools."""
         self._version = 0
         self._offered: dict[str, Tool] = {}
         self._compared = Comparison()
@@ -196,6 +200,7 @@ class Upstream:
             protocol=self._line(client.protocol_version, 40) if client is not None else None,
             connections=self._connections,
             version=self._version,
+            mark=self.mark,
         )
 
     def offered(self) -> list[Tool]:
@@ -676,8 +681,13 @@ class Upstream:
     def _fingerprints(self) -> dict[str, Fingerprint]:
         return {name: found.fingerprint for name, found in self._found.items()}
 
+    def _marked(self) -> str:
+        parts = sorted((name, *sorted(found.fingerprint.parts.items())) for name, found in self._found.items())
+        return hashlib.sha256(f"{digest(self.server)} {parts}".encode(errors="surrogatepass")).hexdigest()[:32]
+
     def _compare(self) -> None:
         around = self.around
+        self.mark = self._marked()
         self._compared = around.fingerprints.compare(self.name, self.server.way.shown, self._fingerprints())
         changed = [tool.name for tool in self._compared.changed]
         self._withheld = tuple(changed) if around.settings.changed_tools == "withhold" else ()

@@ -171,13 +171,13 @@ class OpenUpstreams:
         upstream.reconnect()
         return upstream.view()
 
-    def approve(self, name: str) -> View:
-        upstream = self._find(name)
+    def approve(self, name: str, seen: str | None = None) -> View:
+        upstream = self._find_as_seen(name, seen)
         upstream.approve()
         return upstream.view()
 
-    def trust(self, name: str) -> View:
-        upstream = self._find(name)
+    def trust(self, name: str, seen: str | None = None) -> View:
+        upstream = self._find_as_seen(name, seen)
         _, file = self._wanted().get(upstream.server.namespace, (None, None))
         if file is not None and file.path in self._in_question:
             self._add_trust(file, upstream.server)
@@ -329,6 +329,15 @@ class OpenUpstreams:
                 return found
         known = ", ".join(sorted(upstream.name for upstream in self._open.values())) or "none"
         raise errors.UpstreamNotFound(f"Cannot find an MCP server named {name[:80]!r}; there are: {known}")
+
+    def _find_as_seen(self, name: str, seen: str | None) -> Upstream:
+        """A server of which somebody says yes to what he has looked at."""
+        found = self._find(name)
+        if seen not in (None, found.mark):
+            raise errors.InvalidParams(
+                f"Cannot take {found.name} as it is: it has changed since you looked at it; look at it again"
+            )
+        return found
 
     # files
 

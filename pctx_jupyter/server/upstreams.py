@@ -27,6 +27,12 @@ class Answer(msgspec.Struct, omit_defaults=True):
     answer: str | None = None
 
 
+class Seen(msgspec.Struct):
+    """Body of ``approve`` and ``trust``: the `mark` of the server as somebody has looked at it."""
+
+    seen: str | None = None
+
+
 class UpstreamTools(msgspec.Struct):
     """The tools of one server that programs may call: 500 at most, the first of them number `start`."""
 
@@ -46,6 +52,10 @@ class _Upstreams(PctxHandler):
         if found is None:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, "Cannot serve: the server is stopping")
         return found
+
+    def read_seen(self) -> Seen | None:
+        """What somebody has looked at; None when the body is something else, which has been answered then."""
+        return self.read_body(Seen) if self.request.body else Seen()
 
     async def answer(self, work: Awaitable[object], status: int = HTTPStatus.OK) -> None:
         """Finish with what comes of the work, or with its error."""
@@ -120,10 +130,11 @@ class UpstreamApprove(_Upstreams):
     @web.authenticated
     async def post(self, name: str) -> None:
         await self.demand("execute")
-        await self.answer(self._approve(name))
+        if (asked := self.read_seen()) is not None:
+            await self.answer(self._approve(name, asked.seen))
 
-    async def _approve(self, name: str) -> object:
-        return (await self.upstreams()).approve(name)
+    async def _approve(self, name: str, seen: str | None) -> object:
+        return (await self.upstreams()).approve(name, seen)
 
 
 class UpstreamTrust(_Upstreams):
@@ -132,10 +143,11 @@ class UpstreamTrust(_Upstreams):
     @web.authenticated
     async def post(self, name: str) -> None:
         await self.demand("execute")
-        await self.answer(self._trust(name))
+        if (asked := self.read_seen()) is not None:
+            await self.answer(self._trust(name, asked.seen))
 
-    async def _trust(self, name: str) -> object:
-        return (await self.upstreams()).trust(name)
+    async def _trust(self, name: str, seen: str | None) -> object:
+        return (await self.upstreams()).trust(name, seen)
 
 
 class UpstreamSignIn(_Upstreams):

@@ -198,7 +198,9 @@ async def test_the_file_in_the_root_folder_counts_once_it_is_trusted(
     assert [(one["name"], one["state"]) for one in listed["upstreams"]] == [("a", "untrusted")]
     assert "nobody has trusted" in ((await running.get()).status()["upstreams"]["trouble"])
     assert (await ask("POST", "a", "reconnect"))[1]["state"] == "untrusted"
-    code, trusted = await ask("POST", "a", "trust")
+    for act in ("approve", "trust"):
+        assert (await ask("POST", "a", act, body={"seen": "another"}))[0] == 400
+    code, trusted = await ask("POST", "a", "trust", body={"seen": listed["upstreams"][0]["mark"]})
     assert (code, trusted["state"]) == (200, "connecting")
     await ready(running, "a")
     status = (await running.get()).status()

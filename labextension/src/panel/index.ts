@@ -184,7 +184,7 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
     },
     tellServer: (server, what) => {
       attempt(trans.__('Cannot do that'), async () => {
-        await api.tellUpstream(server.name, what);
+        await api.tellUpstream(server.name, what, server.mark);
       });
     },
     signIn: server => {
