@@ -3,6 +3,7 @@
 import { syntaxTree } from '@codemirror/language';
 import type { Extension } from '@codemirror/state';
 import { EditorView, ViewPlugin, type PluginValue, type ViewUpdate } from '@codemirror/view';
+import type { CodeEditor } from '@jupyterlab/codeeditor';
 import type {
   CompletionHandler,
   ICompletionContext,
@@ -52,8 +53,10 @@ export class PctxCompletions implements ICompletionProvider {
     const source = request.text;
     const offset = Text.charIndexToJsIndex(request.offset, source);
     const inputs = isInLine(source, offset) ? namesIn(context.widget) : [];
+    const isAsAsked = context.editor ? standsStill(context.editor) : () => true;
     const answer = await this.#assistant.complete({ source, offset, kernel_id: kernelId, inputs });
-    if (answer.status !== 'known') {
+    // JupyterLab before 4.6 would show the list of a text that is gone, and meanwhile ask for no other one.
+    if (answer.status !== 'known' || !isAsAsked()) {
       return NOTHING;
     }
     const { start, end } = answer.value;
@@ -102,6 +105,23 @@ export class PctxCompletions implements ICompletionProvider {
   }
 }
 
+/** Tells, later, whether an editor has the same text still, the cursor where it was, and the focus if it had it. */
+function standsStill(editor: CodeEditor.IEditor): () => boolean {
+  const look = (): [string, number] => [
+    editor.model.sharedModel.getSource(),
+    editor.getOffsetAt(editor.getCursorPosition())
+  ];
+  const [source, offset] = look();
+  const hadFocus = editor.hasFocus();
+  return () => {
+    if (editor.isDisposed || (hadFocus && !editor.hasFocus())) {
+      return false;
+    }
+    const [now, at] = look();
+    return now === source && at === offset;
+  };
+}
+
 const silenced = new WeakSet<ICompletionProvider>();
 
 /** Tells of the providers that there are; older JupyterLabs keep them to themselves. */
@@ -127,11 +147,11 @@ export function completeWhileTyping(
     update(update: ViewUpdate): void {
       const isTyped =
         update.docChanged && update.transactions.some(transaction => transaction.isUserEvent('input.type'));
-      if (!settings.completeWhileTyping || !isTyped) {
-        return;
+      // Whoever accepts a completion, or goes elsewhere, wants no list there; what others write sets no selection.
+      if (isTyped || update.selectionSet) {
+        window.clearTimeout(this.#timer);
       }
-      window.clearTimeout(this.#timer);
-      if (isBeforeCompletion(update.view)) {
+      if (settings.completeWhileTyping && isTyped && isBeforeCompletion(update.view)) {
         this.#timer = window.setTimeout(() => {
           const owner = owners.of(this.#view.dom);
           if (owner && this.#view.hasFocus) {

@@ -1,0 +1,115 @@
+/** When a list of completions is asked for, and which answers make one. JupyterLab and the server are fake. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+
+import { EditorView } from '@codemirror/view';
+import type { ICompletionContext, ICompletionProviderManager } from '@jupyterlab/completer';
+
+import type { Completed } from '../../src/api';
+import type { Answer, Assistant } from '../../src/cells/assistant';
+import { completeWhileTyping, PctxCompletions } from '../../src/cells/completion';
+import type { Owners } from '../../src/cells/owners';
+import { CellSettings } from '../../src/cells/settings';
+
+const FOUND: Answer<Completed> = {
+  status: 'known',
+  value: { start: 16, end: 16, items: [{ label: 'load', insertText: 'load', type: 'function', documentation: '' }] }
+};
+
+/** A cell with the cursor at its end, a question about it, and its answer as it comes. */
+function ask(source: string) {
+  const cell = { source, offset: source.length, hasFocus: true };
+  const editor = {
+    isDisposed: false,
+    hasFocus: () => cell.hasFocus,
+    getCursorPosition: () => cell.offset,
+    getOffsetAt: (offset: number) => offset,
+    model: { sharedModel: { getSource: () => cell.source } }
+  };
+  let answer: (found: Answer<Completed>) => void = () => undefined;
+  const complete = () => new Promise<Answer<Completed>>(resolve => (answer = resolve));
+  const completions = new PctxCompletions({ complete } as unknown as Assistant, new CellSettings());
+  const context = { editor, session: { kernel: { id: 'k' } }, widget: {} } as unknown as ICompletionContext;
+  const reply = completions.fetch({ text: source, offset: source.length }, context);
+  return {
+    cell,
+    answerWith: async (found: Answer<Completed>) => {
+      answer(found);
+      return (await reply).items.map(item => item.label);
+    }
+  };
+}
+
+test('an answer makes a list', async () => {
+  assert.deepEqual(await ask('%%pctx\nNotebook.').answerWith(FOUND), ['load']);
+});
+
+const CHANGES: [string, (cell: ReturnType<typeof ask>['cell']) => void][] = [
+  ['the text', cell => (cell.source += '(')],
+  ['the place of the cursor', cell => (cell.offset -= 1)],
+  ['the cell with the focus', cell => (cell.hasFocus = false)]
+];
+for (const [what, change] of CHANGES) {
+  test(`an answer makes no list when ${what} is another one meanwhile`, async () => {
+    const { cell, answerWith } = ask('%%pctx\nNotebook.');
+    change(cell);
+    assert.deepEqual(await answerWith(FOUND), []);
+  });
+}
+
+function open(source: string, context: TestContext): { view: EditorView; invoked: string[] } {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const invoked: string[] = [];
+  const manager = { invoke: (id: string) => invoked.push(id) } as unknown as ICompletionProviderManager;
+  const owners = { of: () => ({ id: 'notebook' }) } as unknown as Owners;
+  const view = new EditorView({
+    doc: source,
+    selection: { anchor: source.length },
+    extensions: completeWhileTyping(manager, owners, new CellSettings()),
+    parent: document.body
+  });
+  Object.defineProperty(view, 'hasFocus', { value: true });
+  context.after(() => {
+    view.destroy();
+  });
+  return { view, invoked };
+}
+
+function type(view: EditorView, text: string): void {
+  const { head } = view.state.selection.main;
+  view.dispatch({
+    changes: { from: head, insert: text },
+    selection: { anchor: head + text.length },
+    userEvent: 'input.type'
+  });
+}
+
+test('a list is asked for when what was typed may go on, and once', context => {
+  const { view, invoked } = open('%%pctx\nNotebook', context);
+  for (const text of ['.', 'l', 'o']) {
+    type(view, text);
+  }
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, ['notebook']);
+  type(view, '(');
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, ['notebook']);
+});
+
+test('no list is asked for where a completion was accepted just now', context => {
+  const { view, invoked } = open('%%pctx\nNotebook.l', context);
+  type(view, 'o');
+  const end = view.state.doc.length;
+  view.dispatch({ changes: { from: end - 2, to: end, insert: 'loadOrders' }, selection: { anchor: end + 8 } });
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, []);
+});
+
+test('what others write meanwhile keeps no list away', context => {
+  const { view, invoked } = open('%%pctx\nNotebook', context);
+  type(view, '.');
+  view.dispatch({ changes: { from: view.state.doc.length, insert: '\n// theirs' } });
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, ['notebook']);
+});
