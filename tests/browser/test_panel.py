@@ -303,6 +303,10 @@ def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
 def test_the_panel_is_in_notebook_7_too(page: Page, notebook7: FrontEnd) -> None:
     notebook, panel = prepare(page, notebook7, "seven.ipynb")
     expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
+    show(page)  # and stays
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    expect(panel).not_to_be_visible()
+    show(page)
 
 
 def test_a_server_that_goes_and_returns_is_followed(

@@ -63,7 +63,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     app.shell.add(widget, 'left', { rank: 600, type: 'pctx' });
     restorer?.add(widget, widget.id);
 
-    addCommands(app, tracker, actions, widget.id, trans);
+    addCommands(app, tracker, actions, widget, trans);
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: 'pctx' });
     }
@@ -242,7 +242,7 @@ function addCommands(
   app: JupyterFrontEnd,
   tracker: INotebookTracker,
   actions: Actions,
-  panelId: string,
+  widget: PanelWidget,
   trans: TranslationBundle
 ): void {
   const { commands } = app;
@@ -270,10 +270,11 @@ function addCommands(
     label: trans.__('Show pctx Panel'),
     icon: pctxIcon,
     execute: () => {
-      if ('expandLeft' in app.shell) {
-        (app.shell as unknown as { expandLeft: (id: string) => void }).expandLeft(panelId);
+      if (widget.isVisible) {
+        widget.activate(); // before 7.6, Notebook would hide what is shown
+      } else {
+        app.shell.activateById(widget.id);
       }
-      app.shell.activateById(panelId);
     }
   });
   commands.addCommand(CommandIDs.addServer, {
