@@ -25,6 +25,7 @@ NOT_KNOWN = re.compile(r"status of 404 .*/pctx/api/(complete|diagnostics|hover|s
 """What a browser logs when an editor asks about a kernel that has not loaded pctx: an answer like others."""
 FOREIGN_ERRORS = (
     "reading 'schema'",  # Notebook 7, of its own settings
+    "reading 'last_modified'",  # Notebook 7.2, of a checkpoint that is not there
     "[yjs#509]",  # two copies of a library that JupyterLab shares
 )
 """What front ends log about themselves."""
@@ -113,7 +114,7 @@ def page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> It
         stack.callback(context.close)
         page = context.new_page()
         page.on("console", lambda message: _hear(errors, message))
-        page.on("pageerror", lambda error: _add(errors, f"pageerror: {error}"))
+        page.on("pageerror", lambda error: _add(errors, f"pageerror: {error.stack or error}"))
         yield page
         if folder := os.environ.get("PCTX_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / f"{request.node.name}.png")

@@ -239,6 +239,12 @@ class NotebookPage:
         """What a cell's text is, to the front end."""
         return str(self.page.evaluate(f"index => {_CELLS}[index].model.mimeType", index))
 
+    def wait_for_mime_type(self, index: int, mime_type: str) -> None:
+        """Wait until a cell's text is that, to the front end."""
+        self.page.wait_for_function(
+            f"([index, type]) => {_CELLS}[index].model.mimeType === type", arg=[index, mime_type], timeout=PATIENCE_MS
+        )
+
 
 _CONTEXT = "window.jupyterapp?.shell.currentWidget?.sessionContext"
 _CELLS = "window.jupyterapp.shell.currentWidget.content.widgets"

@@ -67,6 +67,7 @@ def colour(notebook: NotebookPage, index: int, text: str) -> str:
 def test_the_language_follows_the_first_line_as_it_changes(page: Page, lab: FrontEnd) -> None:
     name = lab.write("language.ipynb", "%%pctx -i rows\nconst n: number = rows.length", "import json", "")
     notebook = NotebookPage(page, lab, name)
+    notebook.wait_for_mime_type(1, PYTHON)  # as its kernel says
     assert [notebook.mime_type(i) for i in range(3)] == [PCTX, PYTHON, PYTHON]
     expect(notebook.editor(0).locator("span", has_text="const")).to_have_count(1)
     assert colour(notebook, 0, "const") == colour(notebook, 1, "import") != ""
