@@ -224,9 +224,10 @@ export function watch(watcher: Watcher, signal: AbortSignal): void {
   const settings = ServerConnection.makeSettings();
   const query = settings.appendToken && settings.token ? `?token=${encodeURIComponent(settings.token)}` : '';
   const socket = new settings.WebSocket(URLExt.join(settings.wsUrl, 'pctx/api/changes') + query);
-  signal.addEventListener('abort', () => {
+  const close = (): void => {
     socket.close();
-  });
+  };
+  signal.addEventListener('abort', close);
   socket.onopen = () => {
     if (!signal.aborted) {
       watcher.opened();
@@ -238,6 +239,7 @@ export function watch(watcher: Watcher, signal: AbortSignal): void {
     }
   };
   socket.onclose = () => {
+    signal.removeEventListener('abort', close); // while a server is away, there is a socket for every try
     if (!signal.aborted) {
       watcher.ended();
     }
