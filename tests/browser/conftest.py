@@ -9,7 +9,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,19 @@ def errors() -> Iterator[Errors]:
 @pytest.fixture
 def page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page of a browser that knows nothing yet; its last sight goes to the folder that PCTX_SCREENSHOTS names."""
+    with _open_page(browser, errors, request.node.name) as page:
+        yield page
+
+
+@pytest.fixture
+def other_page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of another browser, as of somebody else."""
+    with _open_page(browser, errors, f"{request.node.name}-other") as page:
+        yield page
+
+
+@contextmanager
+def _open_page(browser: Browser, errors: Errors, name: str) -> Iterator[Page]:
     with ExitStack() as stack:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         stack.callback(context.close)
@@ -116,8 +129,10 @@ def page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> It
         page.on("console", lambda message: _hear(errors, message))
         page.on("pageerror", lambda error: _add(errors, f"pageerror: {error.stack or error}"))
         yield page
+        if page.is_closed():
+            return
         if folder := os.environ.get("PCTX_SCREENSHOTS"):
-            page.screenshot(path=Path(folder) / f"{request.node.name}.png")
+            page.screenshot(path=Path(folder) / f"{name}.png")
         page.goto("about:blank")  # what a front end says when its server goes is not the test's
 
 

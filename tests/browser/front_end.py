@@ -6,6 +6,7 @@ that must be escaped, so whoever forgets prefix or escaping fails at once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -36,6 +37,10 @@ App = Literal["lab", "notebook"]
 MODULES: dict[App, str] = {"lab": "jupyterlab", "notebook": "notebook"}
 
 
+OURS = ["pctx-jupyter"]
+COLLABORATION = ["@jupyter/collaboration-extension", "@jupyter/docprovider-extension"]
+
+
 class FrontEnd:
     """A running server.
 
@@ -45,6 +50,7 @@ class FrontEnd:
         options: More of its command line.
         like: One that has stopped; this one has its address, its token, and its folders.
         has_extension: Whether it has this checkout's extension, or none of ours.
+        has_collaboration: Whether several may edit a notebook together, if jupyter-collaboration is installed.
 
     Attributes:
         url: Its base URL, with a slash at its end.
@@ -53,7 +59,13 @@ class FrontEnd:
     """
 
     def __init__(
-        self, app: App, folder: Path, *options: str, like: FrontEnd | None = None, has_extension: bool = True
+        self,
+        app: App,
+        folder: Path,
+        *options: str,
+        like: FrontEnd | None = None,
+        has_extension: bool = True,
+        has_collaboration: bool = False,
     ) -> None:
         self.app: App = app
         self.folder = folder if like is None else like.folder
@@ -62,7 +74,7 @@ class FrontEnd:
         self.url = f"http://127.0.0.1:{self.port}/a%40b/"
         self.root = self.folder / "notebooks"
         self.log = self.folder / "server.log"
-        self._prepare(has_extension)
+        self._prepare([] if has_extension else OURS, [] if has_collaboration else COLLABORATION)
         environment = os.environ | {
             **{f"JUPYTER_{name}_DIR": str(self.folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")},
             **{f"JUPYTERLAB_{name}_DIR": str(self.folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")},
@@ -76,6 +88,7 @@ class FrontEnd:
             *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/a%40b/"),
             *(f"--ServerApp.root_dir={self.root}", f"--IdentityProvider.token={self.token}", "--LabApp.news_url="),
             "--ServerApp.jpserver_extensions=pctx_jupyter=True",
+            *(f"--ServerApp.jpserver_extensions=jupyter_server_{x}={has_collaboration}" for x in ("fileid", "ydoc")),
             *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
             "--Pctx.check_s=20",  # on a busy machine the type checker may take long to start
             *options,
@@ -126,17 +139,17 @@ class FrontEnd:
         for session in self.ask("api/sessions"):
             self.ask(f"api/sessions/{session['id']}", "DELETE")
 
-    def _prepare(self, has_extension: bool) -> None:
+    def _prepare(self, *left_out: list[str]) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         extensions = self.folder / "share" / "labextensions"
         extensions.mkdir(parents=True, exist_ok=True)
         ours = extensions / "pctx-jupyter"
         if not ours.exists():
             ours.symlink_to(ROOT / "pctx_jupyter" / "labextension")
-        if not has_extension:  # neither this one nor one that is installed
-            disabled = self.folder / "config" / "labconfig" / "page_config.json"
-            disabled.parent.mkdir(parents=True, exist_ok=True)
-            disabled.write_text('{"disabledExtensions": {"pctx-jupyter": true}}')
+        # Whether it is here, or installed.
+        disabled = self.folder / "config" / "labconfig" / "page_config.json"
+        disabled.parent.mkdir(parents=True, exist_ok=True)
+        disabled.write_text(json.dumps({"disabledExtensions": dict.fromkeys(itertools.chain(*left_out), True)}))
         news = self.folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         news.parent.mkdir(parents=True, exist_ok=True)
         news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
@@ -159,10 +172,17 @@ class FrontEnd:
 
 @contextmanager
 def front_end(
-    app: App, folder: Path, *options: str, like: FrontEnd | None = None, has_extension: bool = True
+    app: App,
+    folder: Path,
+    *options: str,
+    like: FrontEnd | None = None,
+    has_extension: bool = True,
+    has_collaboration: bool = False,
 ) -> Iterator[FrontEnd]:
     """Start a front end, and stop it on the way out."""
-    running = FrontEnd(app, folder, *options, like=like, has_extension=has_extension)
+    running = FrontEnd(
+        app, folder, *options, like=like, has_extension=has_extension, has_collaboration=has_collaboration
+    )
     try:
         yield running
     finally:

@@ -24,7 +24,8 @@ import psutil
 START_S = 60
 """Seconds a server may take to start on a busy machine."""
 
-ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterlab", "jupyter_lsp", "notebook_shim")]
+OTHERS = ("jupyterlab", "jupyter_lsp", "jupyter_server_fileid", "jupyter_server_ydoc", "notebook_shim")
+ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in OTHERS]
 """Nobody else's extensions: they take seconds to load."""
 
 POLL_S = 0.05
