@@ -23,6 +23,9 @@ const NOTHING: CompletionHandler.ICompletionItemsReply = { start: 0, end: 0, ite
 /** Milliseconds between a keystroke and its list: what the list does with the keystroke comes first. */
 const AFTER_KEYSTROKE_MS = 30;
 
+/** Milliseconds that JupyterLab waits for an answer, unless its users have set another time. */
+const PATIENCE_MS = 1_000;
+
 /** Offers what the server knows. */
 export class PctxCompletions implements ICompletionProvider {
   readonly identifier = 'pctx-jupyter:completions';
@@ -31,10 +34,23 @@ export class PctxCompletions implements ICompletionProvider {
   readonly renderer = null;
   readonly #assistant: Assistant;
   readonly #settings: CellSettings;
+  readonly #invoke: (owner: string) => void;
+  readonly #now: () => number;
+  #askedAgain = '';
 
-  constructor(assistant: Assistant, settings: CellSettings) {
+  /**
+   * @param invoke - Has JupyterLab ask for the list of a notebook or a console.
+   */
+  constructor(
+    assistant: Assistant,
+    settings: CellSettings,
+    invoke: (owner: string) => void,
+    now: () => number = () => performance.now()
+  ) {
     this.#assistant = assistant;
     this.#settings = settings;
+    this.#invoke = invoke;
+    this.#now = now;
   }
 
   isApplicable(context: ICompletionContext): Promise<boolean> {
@@ -53,11 +69,15 @@ export class PctxCompletions implements ICompletionProvider {
     const source = request.text;
     const offset = Text.charIndexToJsIndex(request.offset, source);
     const inputs = isInLine(source, offset) ? namesIn(context.widget) : [];
-    const isAsAsked = context.editor ? standsStill(context.editor) : () => true;
+    const isAsAsked = standing(context.editor, source, offset);
+    const asked = this.#now();
     const answer = await this.#assistant.complete({ source, offset, kernel_id: kernelId, inputs });
     // JupyterLab before 4.6 would show the list of a text that is gone, and meanwhile ask for no other one.
     if (answer.status !== 'known' || !isAsAsked()) {
       return NOTHING;
+    }
+    if (this.#now() - asked > PATIENCE_MS) {
+      this.#askAgain(context, `${String(offset)} ${source}`, isAsAsked);
     }
     const { start, end } = answer.value;
     // Of a tool's two spellings one is enough: JupyterLab would put `load_orders` before `loadOrders`.
@@ -94,6 +114,18 @@ export class PctxCompletions implements ICompletionProvider {
     }
   }
 
+  /** Once for a place: JupyterLab no longer waits for this answer, and the type checker has started by now. */
+  #askAgain(context: ICompletionContext, place: string, isAsAsked: () => boolean): void {
+    if (this.#askedAgain !== place) {
+      this.#askedAgain = place;
+      window.setTimeout(() => {
+        if (isAsAsked()) {
+          this.#invoke(context.widget.id);
+        }
+      });
+    }
+  }
+
   #isAlone(context: ICompletionContext): boolean {
     const { editor, session } = context;
     const source = editor?.model.sharedModel.getSource() ?? '';
@@ -105,21 +137,15 @@ export class PctxCompletions implements ICompletionProvider {
   }
 }
 
-/** Tells, later, whether an editor has the same text still, the cursor where it was, and the focus if it had it. */
-function standsStill(editor: CodeEditor.IEditor): () => boolean {
-  const look = (): [string, number] => [
-    editor.model.sharedModel.getSource(),
-    editor.getOffsetAt(editor.getCursorPosition())
-  ];
-  const [source, offset] = look();
-  const hadFocus = editor.hasFocus();
-  return () => {
-    if (editor.isDisposed || (hadFocus && !editor.hasFocus())) {
-      return false;
-    }
-    const [now, at] = look();
-    return now === source && at === offset;
-  };
+/** Tells, later, whether an editor still has the text, the cursor at that place, and the focus if it had it. */
+function standing(editor: CodeEditor.IEditor | null | undefined, source: string, offset: number): () => boolean {
+  const hadFocus = editor?.hasFocus();
+  return () =>
+    !editor ||
+    (!editor.isDisposed &&
+      (!hadFocus || editor.hasFocus()) &&
+      editor.model.sharedModel.getSource() === source &&
+      editor.getOffsetAt(editor.getCursorPosition()) === offset);
 }
 
 const silenced = new WeakSet<ICompletionProvider>();

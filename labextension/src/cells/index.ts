@@ -72,7 +72,9 @@ const cells: JupyterFrontEndPlugin<void> = {
     });
 
     if (completions) {
-      const ours = new PctxCompletions(assistant, settings);
+      const ours = new PctxCompletions(assistant, settings, id => {
+        completions.invoke(id);
+      });
       completions.registerProvider(ours);
       const keepAlone = (): void => {
         ours.keepAlone(providersOf(completions));

@@ -17,7 +17,7 @@ const FOUND: Answer<Completed> = {
   value: { start: 16, end: 16, items: [{ label: 'load', insertText: 'load', type: 'function', documentation: '' }] }
 };
 
-/** A cell with the cursor at its end, a question about it, and its answer as it comes. */
+/** A cell with the cursor at its end, a question about it, and its answer as it comes; its notebook is asked again. */
 function ask(source: string) {
   const cell = { source, offset: source.length, hasFocus: true };
   const editor = {
@@ -29,12 +29,27 @@ function ask(source: string) {
   };
   let answer: (found: Answer<Completed>) => void = () => undefined;
   const complete = () => new Promise<Answer<Completed>>(resolve => (answer = resolve));
-  const completions = new PctxCompletions({ complete } as unknown as Assistant, new CellSettings());
-  const context = { editor, session: { kernel: { id: 'k' } }, widget: {} } as unknown as ICompletionContext;
-  const reply = completions.fetch({ text: source, offset: source.length }, context);
+  const assistant = { complete } as unknown as Assistant;
+  const invoked: string[] = [];
+  const clock = { now: 0 };
+  const completions = new PctxCompletions(
+    assistant,
+    new CellSettings(),
+    id => invoked.push(id),
+    () => clock.now
+  );
+  const widget = { id: 'notebook' };
+  const context = { editor, session: { kernel: { id: 'k' } }, widget } as unknown as ICompletionContext;
+  const fetch = () => completions.fetch({ text: source, offset: source.length }, context);
+  let reply = fetch();
   return {
     cell,
-    answerWith: async (found: Answer<Completed>) => {
+    invoked,
+    again: () => {
+      reply = fetch();
+    },
+    answerWith: async (found: Answer<Completed>, afterMs = 0) => {
+      clock.now += afterMs;
       answer(found);
       return (await reply).items.map(item => item.label);
     }
@@ -57,6 +72,27 @@ for (const [what, change] of CHANGES) {
     assert.deepEqual(await answerWith(FOUND), []);
   });
 }
+
+test('an answer for which JupyterLab did not wait is asked for again, once', async context => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { invoked, again, answerWith } = ask('%%pctx\nNotebook.');
+  await answerWith(FOUND, 1_500);
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, ['notebook']);
+  again();
+  await answerWith(FOUND, 1_500);
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, ['notebook']);
+});
+
+test('nothing is asked again where somebody typed on', async context => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { cell, invoked, answerWith } = ask('%%pctx\nNotebook.');
+  await answerWith(FOUND, 1_500);
+  cell.source += 'l';
+  context.mock.timers.runAll();
+  assert.deepEqual(invoked, []);
+});
 
 function open(source: string, context: TestContext): { view: EditorView; invoked: string[] } {
   context.mock.timers.enable({ apis: ['setTimeout'] });
