@@ -356,6 +356,14 @@ export async function answer(
   await request(`api/approvals/${encodeURIComponent(id)}`, { method: 'POST', json });
 }
 
+/** A tool that is not what it was when it was approved: its description then and now, and what differs. */
+export interface ChangedTool {
+  name: string;
+  what: string[];
+  was: string;
+  now: string;
+}
+
 /** An MCP server whose tools programs may call; see `upstreams.py`. */
 export interface Upstream {
   name: string;
@@ -369,15 +377,33 @@ export interface Upstream {
   error?: string | null;
   tools?: number;
   new?: string[];
-  changed?: { name: string; what: string[]; was: string; now: string }[];
+  changed?: ChangedTool[];
   withheld?: string[];
   problems?: string[];
   /** Changes with whatever is approved or trusted. */
   mark?: string;
+  /** Changes with the tools that can be called. */
+  version?: number;
+}
+
+/** One tool of an MCP server; `name` is what the server calls it, and so do `new`, `changed` and `withheld`. */
+export interface UpstreamTool extends ToolState {
+  name: string;
+}
+
+export interface UpstreamTools {
+  version: number;
+  tool_count: number;
+  tools: UpstreamTool[];
 }
 
 export async function upstreams(): Promise<Upstream[]> {
   return (await request<{ upstreams: Upstream[] }>('api/upstreams')).upstreams;
+}
+
+/** Some of the tools of a server: those from number `start` on. */
+export function upstream(name: string, start: number): Promise<UpstreamTools> {
+  return request<UpstreamTools>(`api/upstreams/${encodeURIComponent(name)}?start=${start}`);
 }
 
 /** How to reach a server that is added. */

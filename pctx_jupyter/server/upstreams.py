@@ -13,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from .. import errors, wire
+from ..tools import Tool
 from ..upstreams import Upstreams
 from .base import PctxHandler
 from .state import MOST_TOOLS, ToolState, start_of, state_of
@@ -33,6 +34,12 @@ class Seen(msgspec.Struct):
     seen: str | None = None
 
 
+class UpstreamTool(ToolState):
+    """One tool of a server; `name` is what the server calls it, and so do `new`, `changed` and `withheld`."""
+
+    name: str
+
+
 class UpstreamTools(msgspec.Struct):
     """The tools of one server that programs may call: 500 at most, the first of them number `start`."""
 
@@ -40,7 +47,7 @@ class UpstreamTools(msgspec.Struct):
     version: int
     tool_count: int
     start: int
-    tools: list[ToolState]
+    tools: list[UpstreamTool]
 
 
 class _Upstreams(PctxHandler):
@@ -97,8 +104,7 @@ class OneUpstream(_Upstreams):
 
     async def _tools(self, name: str, start: int) -> UpstreamTools:
         view, tools = (await self.upstreams()).offered(name)
-        # All programs know them by the one name.
-        shown = [state_of(tool, tool.path) for tool in tools[start : start + MOST_TOOLS]]
+        shown = [_shown(tool) for tool in tools[start : start + MOST_TOOLS]]
         return UpstreamTools(view.name, view.version, len(tools), start, shown)
 
     @web.authenticated
@@ -110,6 +116,13 @@ class OneUpstream(_Upstreams):
     async def _remove(self, name: str) -> wire.Success:
         await (await self.upstreams()).remove(name)
         return wire.Success()
+
+
+def _shown(tool: Tool) -> UpstreamTool:
+    state = state_of(tool, tool.path)  # all programs know it by the one name
+    return UpstreamTool(
+        state.path, state.shared_as, state.signature, state.description, state.effects, tool.registered_name
+    )
 
 
 class UpstreamReconnect(_Upstreams):

@@ -127,10 +127,11 @@ class FrontEnd:
         nbformat.write(notebook, self.root / name)
         return name
 
-    def ask(self, path: str, method: str = "GET") -> Any:
+    def ask(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Ask one of its routes; the answer is JSON, or nothing."""
         headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(self.url + path, headers=headers, method=method)
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers=headers, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=START_S) as answer:
             return json.loads(answer.read() or "null")
 

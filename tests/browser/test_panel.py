@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
 
 from pctx_jupyter.client import PctxClient
+from tests.mcp.conftest import peer
 
 from .conftest import Errors
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
@@ -173,6 +177,71 @@ def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
     detail.get_by_role("button", name="Remove").click()
     page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
     expect(server).to_have_count(0, timeout=PATIENCE_MS)
+
+
+@contextmanager
+def upstream(server: FrontEnd, entry: dict[str, Any]) -> Iterator[str]:
+    """Add an MCP server, and remove it at the end; yields the path of its routes."""
+    server.ask("pctx/api/upstreams", "POST", {"server": entry, "persist": False})
+    path = f"pctx/api/upstreams/{entry['name']}"
+    yield path
+    server.ask(path, "DELETE")
+
+
+def server_row(panel: Locator, name: str) -> Locator:
+    """The row of an MCP server."""
+    return panel.locator(f'[id="pctx-server%20{name}"]')
+
+
+def offered_row(panel: Locator, name: str, path: str) -> Locator:
+    """The row of a tool of an MCP server."""
+    return panel.locator(f'[id="pctx-tool%20server%20{name}%20{path}"]')
+
+
+def test_a_servers_tools_are_listed_inserted_and_approved(page: Page, lab: FrontEnd, tmp_path: Path) -> None:
+    file = tmp_path / "parrot"
+    with upstream(lab, peer("good", file, name="parrot")) as route:
+        notebook = NotebookPage(page, lab, lab.write("parrot.ipynb", "%%pctx\n"))
+        panel = show(page)
+        server, echo = server_row(panel, "parrot"), offered_row(panel, "parrot", "Parrot.echo")
+        expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
+        expect(echo).to_have_count(0)
+        server.click()
+        echo.click(timeout=PATIENCE_MS)
+        detail = panel.get_by_role("region", name="Chosen tool")
+        expect(detail).to_contain_text("echo(args?: { text?: string }): Promise<any>")
+        notebook.edit(0)
+        detail.get_by_role("button", name="Insert call").click()
+        assert notebook.source(0) == "%%pctx\nawait Parrot.echo()"
+
+        file.with_suffix(".description").write_text("Says it otherwise.")
+        lab.ask(f"{route}/reconnect", "POST", {})
+        withheld = panel.locator(".pctx-mod-withheld")
+        expect(withheld).to_contain_text("Changed: description", timeout=PATIENCE_MS)
+        expect(echo).to_have_count(0)
+        withheld.click()
+        expect(detail).to_contain_text("Says it otherwise.")
+        detail.get_by_role("button", name="Approve as changed").click()
+        expect(withheld).to_have_count(0, timeout=PATIENCE_MS)
+        expect(echo).to_contain_text("Says it otherwise.", timeout=PATIENCE_MS)
+
+
+def test_ten_thousand_tools_of_a_server_are_searched_and_few_are_drawn(page: Page, lab: FrontEnd) -> None:
+    with upstream(lab, peer("many")):
+        NotebookPage(page, lab, lab.write("crowd.ipynb", "%%pctx\n"))
+        panel = show(page)
+        expect(server_row(panel, "many")).to_contain_text("10000 tools", timeout=PATIENCE_MS)
+        panel.get_by_role("searchbox").fill("tool9999")
+        expect(offered_row(panel, "many", "Many.tool9999")).to_be_visible(timeout=PATIENCE_MS)
+        panel.get_by_role("searchbox").fill("many")
+        expect(offered_row(panel, "many", "Many.tool0")).to_be_visible()
+        panel.get_by_role("tree").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("PageUp")
+        chosen = panel.locator("[aria-selected=true]")
+        expect(chosen).to_contain_text("Many.tool")
+        expect(chosen).to_be_in_viewport()
+        assert panel.get_by_role("treeitem").count() < 80
 
 
 def test_sharing_is_switched(page: Page, lab: FrontEnd) -> None:

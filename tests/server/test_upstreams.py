@@ -103,6 +103,7 @@ async def test_a_server_is_added_called_listed_and_removed(
         "signature": "echo(args?: { text?: string }): Promise<any>",
         "description": "Says it again.",
         "effects": False,
+        "name": "echo",
     }
     assert len(tools) == 12 and tools["MyPeer.die"]["effects"] is True
     assert [tool["path"] for tool in (await ask("GET", "my peer", start="11"))[1]["tools"]] == ["MyPeer.large"]

@@ -8,9 +8,9 @@ export interface Insertion {
   readonly cursor: number;
 }
 
-/** The name by which a notebook's programs call a tool; null: they may not. */
-export function nameFor(tool: ToolState, owner: KernelState, kernelId: string | null): string | null {
-  if (owner.kernel_id === kernelId) {
+/** The name by which a notebook's programs call a tool; null: they may not. Without an owner it is an MCP server's. */
+export function nameFor(tool: ToolState, owner: KernelState | null, kernelId: string | null): string | null {
+  if (owner === null || owner.kernel_id === kernelId) {
     return tool.path;
   }
   return owner.sharing === 'everyone' ? tool.shared_as : null;

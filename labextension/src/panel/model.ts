@@ -11,12 +11,12 @@ import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
-import { type Known, type Row, inSight, offsetsOf, rowsOf } from './rows';
+import { type Known, type Row, inSight, offsetsOf, rowsOf, serverKey, wordsOf } from './rows';
 
 /** What the model asks of the server: `api.ts`, or what a test puts in its place. */
 export type Source = Pick<
   typeof api,
-  'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch' | 'approvals' | 'upstreams'
+  'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch' | 'approvals' | 'upstreams' | 'upstream'
 >;
 
 /** `absent`: the server has no pctx; `lost`: it does not answer, and is asked again. */
@@ -46,9 +46,17 @@ export class PanelModel {
   readonly #changed = new Signal<this, void>(this);
   readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
   readonly #questions = new Signal<this, readonly api.Question[]>(this);
-  #known: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined, questions: [] };
+  #known: Known = {
+    kernels: undefined,
+    tools: new Map(),
+    servers: undefined,
+    offered: new Map(),
+    runs: undefined,
+    questions: []
+  };
   #versions = new Map<string, string>();
-  #closed = new Set<string>();
+  #offeredVersions = new Map<string, number>();
+  #toggled = new Set<string>();
   #rows: Row[] | null = null;
   #offsets: Float64Array | null = null;
   #top = 0;
@@ -107,6 +115,7 @@ export class PanelModel {
     this.#isShown = isShown;
     if (isShown && this.connection === 'ready') {
       this.#ask('tools', () => this.#askForTools());
+      this.#ask('offered', () => this.#askForOffered());
     }
   }
 
@@ -115,6 +124,7 @@ export class PanelModel {
     this.#rows = null;
     this.wantedTop = 0;
     this.#changed.emit();
+    this.#ask('offered', () => this.#askForOffered());
   }
 
   scroll(top: number, height: number): void {
@@ -131,7 +141,7 @@ export class PanelModel {
 
   get rows(): readonly Row[] {
     if (this.#rows === null) {
-      this.#rows = rowsOf(this.#known, this.query, this.#closed);
+      this.#rows = rowsOf(this.#known, this.query, this.#toggled);
       this.#offsets = null;
     }
     return this.#rows;
@@ -168,10 +178,10 @@ export class PanelModel {
     }
   }
 
-  /** Choose the row so many further down, or up; the first one when none is chosen. */
+  /** Choose the row so many further down, or up; when none is chosen, the first one, or the last for `Infinity`. */
   move(by: number): void {
     const at = this.rows.findIndex(row => row.key === this.chosen);
-    const to = at < 0 ? 0 : Math.min(this.rows.length - 1, Math.max(0, at + by));
+    const to = at < 0 && by < Infinity ? 0 : Math.min(this.rows.length - 1, Math.max(0, at + by));
     const row = this.rows[to];
     if (row) {
       this.choose(row.key);
@@ -184,7 +194,7 @@ export class PanelModel {
     if (!row) {
       return;
     }
-    if (row.kind === 'section' || row.kind === 'kernel') {
+    if ('isOpen' in row) {
       if (row.isOpen !== open) {
         this.toggle(row.key);
         return;
@@ -208,11 +218,12 @@ export class PanelModel {
 
   /** Open what is closed, or close it. */
   toggle(key: string): void {
-    if (!this.#closed.delete(key)) {
-      this.#closed.add(key);
+    if (!this.#toggled.delete(key)) {
+      this.#toggled.add(key);
     }
     this.#rows = null;
     this.#changed.emit();
+    this.#ask('offered', () => this.#askForOffered());
   }
 
   /** A kernel is known to be otherwise now: somebody has just changed it. */
@@ -239,6 +250,7 @@ export class PanelModel {
       {
         opened: () => {
           this.#failures = 0;
+          this.#offeredVersions.clear(); // it may be another server, that counts from the beginning
           this.#become('ready');
           (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
             this.#hear(change);
@@ -301,6 +313,7 @@ export class PanelModel {
       case 'upstreams':
         this.#ask('upstreams', async () => {
           this.#know({ servers: await this.#source.upstreams() });
+          this.#ask('offered', () => this.#askForOffered());
         });
         break;
     }
@@ -355,6 +368,37 @@ export class PanelModel {
     if ([...this.#known.tools.keys()].some(id => !ids.has(id))) {
       this.#know({ tools: new Map([...this.#known.tools].filter(([id]) => ids.has(id))) });
       this.#versions = new Map([...this.#versions].filter(([id]) => ids.has(id)));
+    }
+  }
+
+  /** Ask for the tools of the servers that are open; where something is searched, of all. */
+  async #askForOffered(): Promise<void> {
+    if (!this.#isShown || this.connection !== 'ready') {
+      return;
+    }
+    const isSearched = wordsOf(this.query).length > 0;
+    for (const { name, version = 0, tools: count = 0 } of this.#known.servers ?? []) {
+      const isWanted = isSearched || this.#toggled.has(serverKey(name));
+      if (!isWanted || this.#offeredVersions.get(name) === version) {
+        continue;
+      }
+      const tools: api.UpstreamTool[] = [];
+      while (tools.length < count) {
+        const part = await this.#source.upstream(name, tools.length);
+        if (part.version !== version || part.tools.length === 0) {
+          break; // they are others by now; the next change will say so
+        }
+        tools.push(...part.tools);
+      }
+      if (tools.length === count) {
+        this.#offeredVersions.set(name, version);
+        this.#know({ offered: new Map([...this.#known.offered, [name, tools]]) });
+      }
+    }
+    const names = new Set(this.#known.servers?.map(server => server.name));
+    if ([...this.#known.offered.keys()].some(name => !names.has(name))) {
+      this.#know({ offered: new Map([...this.#known.offered].filter(([name]) => names.has(name))) });
+      this.#offeredVersions = new Map([...this.#offeredVersions].filter(([name]) => names.has(name)));
     }
   }
 

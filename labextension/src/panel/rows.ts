@@ -4,12 +4,15 @@
  * Pure. Thousands of rows are cheap, as only those in sight are ever drawn (`inSight`).
  */
 
-import type { ExecutionState, KernelState, Question, ToolState, Upstream } from '../api';
+import type { ChangedTool, ExecutionState, KernelState, Question, ToolState, Upstream, UpstreamTool } from '../api';
 
 export type Section = 'questions' | 'notebooks' | 'servers' | 'runs';
 
-/** Why a section, or a notebook, is empty. */
-export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected' | 'failed';
+/** Why a section, a notebook, or a server is empty. */
+export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected';
+
+/** How a server's tool differs from what was approved, if it does. */
+export type Novelty = 'new' | 'changed' | null;
 
 interface Base {
   /** Unique among all rows, the same for the same thing. */
@@ -23,9 +26,22 @@ export type Row = Base &
     | { readonly kind: 'kernel'; readonly kernel: KernelState; readonly isOpen: boolean }
     | { readonly kind: 'tool'; readonly kernel: KernelState; readonly tool: ToolState }
     | { readonly kind: 'question'; readonly question: Question }
-    | { readonly kind: 'server'; readonly server: Upstream }
+    | { readonly kind: 'server'; readonly server: Upstream; readonly isOpen: boolean }
+    | {
+        readonly kind: 'offered';
+        readonly server: Upstream;
+        readonly tool: UpstreamTool;
+        readonly novelty: Novelty;
+        readonly change: ChangedTool | undefined;
+      }
+    | {
+        readonly kind: 'withheld';
+        readonly server: Upstream;
+        readonly name: string;
+        readonly change: ChangedTool | undefined;
+      }
     | { readonly kind: 'run'; readonly run: ExecutionState }
-    | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section; readonly message?: string }
+    | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section }
   );
 
 /** Pixels; the style sheet has the same. */
@@ -35,6 +51,8 @@ export const HEIGHTS: Record<Row['kind'], number> = {
   tool: 42,
   question: 42,
   server: 42,
+  offered: 42,
+  withheld: 42,
   run: 42,
   empty: 28
 };
@@ -42,31 +60,45 @@ export const HEIGHTS: Record<Row['kind'], number> = {
 /** What is known. `undefined`: nobody has answered yet, or of servers nobody is asked. */
 export interface Known {
   readonly kernels: readonly KernelState[] | undefined;
+  /** By a kernel's id. */
   readonly tools: ReadonlyMap<string, readonly ToolState[]>;
+  /** By a server's name. */
+  readonly offered: ReadonlyMap<string, readonly UpstreamTool[]>;
   readonly servers: readonly Upstream[] | undefined;
   readonly questions: readonly Question[];
   readonly runs: readonly ExecutionState[] | undefined;
 }
 
-/** The rows of all sections; `query`: words that each thing must have, or belong to what has them. */
-export function rowsOf(known: Known, query: string, closed: ReadonlySet<string>): Row[] {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+/** The key of a server's row. */
+export function serverKey(name: string): string {
+  return `server ${name}`;
+}
+
+/** The words of a query. */
+export function wordsOf(query: string): string[] {
+  return query.toLowerCase().split(/\s+/).filter(Boolean);
+}
+
+/**
+ * The rows of all sections.
+ *
+ * @param query Words that each thing must have, or belong to what has them.
+ * @param toggled Keys of what is not as it is at first: servers are closed then, all else is open.
+ */
+export function rowsOf(known: Known, query: string, toggled: ReadonlySet<string>): Row[] {
+  const words = wordsOf(query);
   const rows: Row[] = [];
   if (known.questions.length > 0) {
     // Whatever is searched: somebody waits.
-    add(rows, 'questions', known.questions, closed, [], questions =>
+    add(rows, 'questions', known.questions, toggled, [], questions =>
       questions.map(question => ({ kind: 'question', key: `question ${question.id}`, level: 2, question }))
     );
   }
-  add(rows, 'notebooks', known.kernels, closed, words, kernels => notebooks(kernels, known.tools, words, closed));
+  add(rows, 'notebooks', known.kernels, toggled, words, kernels => notebooks(kernels, known.tools, words, toggled));
   if (known.servers !== undefined) {
-    add(rows, 'servers', known.servers, closed, words, servers =>
-      servers
-        .filter(server => has(words, server.name, server.namespace, server.error ?? ''))
-        .map(server => ({ kind: 'server', key: `server ${server.name}`, level: 2, server }))
-    );
+    add(rows, 'servers', known.servers, toggled, words, list => servers(list, known.offered, words, toggled));
   }
-  add(rows, 'runs', known.runs, closed, words, runs =>
+  add(rows, 'runs', known.runs, toggled, words, runs =>
     runs
       .filter(run => has(words, run.title, run.notebook ?? '', run.error ?? '', run.asked_by, run.state))
       .map(run => ({ kind: 'run', key: `run ${run.id}`, level: 2, run }))
@@ -108,12 +140,12 @@ function add<T>(
   rows: Row[],
   section: Section,
   known: readonly T[] | undefined,
-  closed: ReadonlySet<string>,
+  toggled: ReadonlySet<string>,
   words: string[],
   rowsOf: (known: readonly T[]) => Row[]
 ): void {
   const key = `section ${section}`;
-  const isOpen = !closed.has(key);
+  const isOpen = !toggled.has(key);
   rows.push({ kind: 'section', key, level: 1, section, count: known?.length ?? 0, isOpen });
   if (!isOpen) {
     return;
@@ -132,7 +164,7 @@ function notebooks(
   kernels: readonly KernelState[],
   tools: ReadonlyMap<string, readonly ToolState[]>,
   words: string[],
-  closed: ReadonlySet<string>
+  toggled: ReadonlySet<string>
 ): Row[] {
   const rows: Row[] = [];
   for (const kernel of kernels) {
@@ -143,7 +175,7 @@ function notebooks(
       continue;
     }
     const key = `kernel ${kernel.kernel_id}`;
-    const isOpen = words.length > 0 || !closed.has(key);
+    const isOpen = words.length > 0 || !toggled.has(key);
     rows.push({ kind: 'kernel', key, level: 2, kernel, isOpen });
     if (!isOpen) {
       continue;
@@ -154,6 +186,48 @@ function notebooks(
     if (!found?.length) {
       const why = !kernel.connected ? 'disconnected' : kernel.tool_count === 0 ? 'no-tools' : 'loading';
       rows.push({ kind: 'empty', key: `${key} empty`, level: 3, why, of: 'notebooks' });
+    }
+  }
+  return rows;
+}
+
+function servers(
+  list: readonly Upstream[],
+  offered: ReadonlyMap<string, readonly UpstreamTool[]>,
+  words: string[],
+  toggled: ReadonlySet<string>
+): Row[] {
+  const rows: Row[] = [];
+  for (const server of list) {
+    const isWhole = has(words, server.name, server.namespace, server.error ?? '');
+    const known = offered.get(server.name);
+    const found = isWhole ? known : known?.filter(tool => has(words, textOf(tool)));
+    const withheld = (server.withheld ?? []).filter(name => isWhole || has(words, name));
+    if (!isWhole && !found?.length && withheld.length === 0) {
+      continue;
+    }
+    const key = serverKey(server.name);
+    const isOpen = words.length > 0 || toggled.has(key);
+    rows.push({ kind: 'server', key, level: 2, server, isOpen });
+    if (!isOpen) {
+      continue;
+    }
+    const changes = new Map(server.changed?.map(change => [change.name, change]));
+    const fresh = new Set(server.new);
+    // First those that wait for somebody.
+    withheld.forEach(name =>
+      rows.push({ kind: 'withheld', key: `withheld ${key} ${name}`, level: 3, server, name, change: changes.get(name) })
+    );
+    found?.forEach(tool => {
+      const change = changes.get(tool.name);
+      const novelty = change ? 'changed' : fresh.has(tool.name) ? 'new' : null;
+      rows.push({ kind: 'offered', key: `tool ${key} ${tool.path}`, level: 3, server, tool, novelty, change });
+    });
+    if (!found?.length && withheld.length === 0) {
+      const isThere = server.state === 'ready' && !server.tools;
+      const isAway = server.state === 'down' || server.state === 'needs sign-in';
+      const why = isAway ? 'disconnected' : isThere ? 'no-tools' : 'loading';
+      rows.push({ kind: 'empty', key: `${key} empty`, level: 3, why, of: 'servers' });
     }
   }
   return rows;

@@ -5,6 +5,7 @@ import React from 'react';
 
 import type { Upstream, UpstreamEntry } from '../api';
 import { inert, inertLine } from '../inert';
+import { Approve, Change, type ToolActions } from './tools';
 
 /** What can be done about a server. */
 export interface ServerActions {
@@ -61,7 +62,7 @@ export function stateText(server: Upstream, trans: TranslationBundle): string {
 
 interface Props {
   server: Upstream;
-  actions: ServerActions;
+  actions: ToolActions;
   trans: TranslationBundle;
 }
 
@@ -99,13 +100,8 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
             }}
           />
         )}
-        {changed.length > 0 && (
-          <Button
-            text={trans.__('Approve as changed')}
-            act={() => {
-              actions.tellServer(server, 'approve');
-            }}
-          />
+        {(changed.length > 0 || (server.new ?? []).length > 0) && (
+          <Approve server={server} actions={actions} trans={trans} />
         )}
         <Button
           text={trans.__('Reconnect')}
@@ -123,12 +119,9 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
       {changed.map(tool => (
         <details key={tool.name}>
           <summary>
-            <bdi>{inertLine(tool.name)}</bdi> <span className="pctx-Row-quiet">{inertLine(tool.what.join(', '))}</span>
+            <bdi>{inertLine(tool.name)}</bdi>
           </summary>
-          <span className="pctx-Row-quiet">{trans.__('Was')}</span>
-          <pre className="pctx-Code">{inert(tool.was)}</pre>
-          <span className="pctx-Row-quiet">{trans.__('Is')}</span>
-          <pre className="pctx-Code">{inert(tool.now)}</pre>
+          <Change change={tool} trans={trans} />
         </details>
       ))}
     </section>

@@ -3,20 +3,20 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { ExecutionState, KernelState, Sharing, ToolState, Trace } from '../api';
+import type { ExecutionState, KernelState, Sharing, Trace } from '../api';
 import { inert, inertLine } from '../inert';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
 import { Calls } from '../results/timeline';
 import type { PanelModel } from './model';
-import { ServerDetail, type ServerActions, stateText } from './servers';
-import { type Emptiness, HEIGHTS, type Row, type Section } from './rows';
+import { ServerDetail, stateText } from './servers';
+import { OfferedDetail, type ToolActions, ToolDetail, WithheldDetail, differenceName } from './tools';
+import { type Emptiness, HEIGHTS, type Novelty, type Row, type Section } from './rows';
 import { duration, size, time } from './words';
 
 /** What can be done from here. */
-export interface Actions extends ServerActions {
-  insertCall: (tool: ToolState, kernel: KernelState) => void;
+export interface Actions extends ToolActions {
   insertRun: (trace: Trace) => void;
   stop: (run: ExecutionState) => void;
   share: (kernel: KernelState, to: Sharing) => void;
@@ -205,6 +205,8 @@ function steer(key: string, model: PanelModel, actions: Actions): boolean {
 function act(row: Row, actions: Actions): void {
   if (row.kind === 'tool') {
     actions.insertCall(row.tool, row.kernel);
+  } else if (row.kind === 'offered') {
+    actions.insertCall(row.tool, null);
   }
 }
 
@@ -244,9 +246,33 @@ function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.
       return (
         <>
           <div className="pctx-Row-line">
+            <Twisty isOpen={row.isOpen} />
             <bdi className="pctx-Row-title">{inertLine(row.server.name)}</bdi>
           </div>
           <bdi className="pctx-Row-quiet pctx-Row-line">{stateText(row.server, trans)}</bdi>
+        </>
+      );
+    case 'offered':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.tool.path)}</bdi>
+            {row.novelty && <span className="pctx-Row-mark">{noveltyName(row.novelty, trans)}</span>}
+            {row.tool.effects && <span className="pctx-Row-mark">{trans.__('effects')}</span>}
+          </div>
+          <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.tool.description || row.tool.signature)}</bdi>
+        </>
+      );
+    case 'withheld':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.name)}</bdi>
+            <span className="pctx-Row-mark pctx-mod-warning">{trans.__('withheld')}</span>
+          </div>
+          <bdi className="pctx-Row-quiet pctx-Row-line">
+            {trans.__('Changed: %1', (row.change?.what ?? []).map(part => differenceName(part, trans)).join(', '))}
+          </bdi>
         </>
       );
     case 'question':
@@ -303,6 +329,10 @@ function Detail({ model, drafts, actions, trans }: Props): React.ReactElement | 
       return <ToolDetail tool={row.tool} kernel={row.kernel} actions={actions} trans={trans} />;
     case 'question':
       return <QuestionDetail question={row.question} drafts={drafts} decide={actions.decide} trans={trans} />;
+    case 'offered':
+      return <OfferedDetail tool={row.tool} server={row.server} change={row.change} actions={actions} trans={trans} />;
+    case 'withheld':
+      return <WithheldDetail name={row.name} server={row.server} change={row.change} actions={actions} trans={trans} />;
     case 'server':
       return <ServerDetail server={row.server} actions={actions} trans={trans} />;
     case 'run':
@@ -339,42 +369,6 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
           ))}
         </select>
       </label>
-    </section>
-  );
-}
-
-function ToolDetail(props: {
-  tool: ToolState;
-  kernel: KernelState;
-  actions: Actions;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { tool, kernel, actions, trans } = props;
-  return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
-      <h3>
-        <bdi>{inertLine(tool.path)}</bdi>
-      </h3>
-      <pre className="pctx-Code">{inert(tool.signature)}</pre>
-      {tool.description && (
-        <p dir="auto" className="pctx-Detail-text">
-          {inert(tool.description, 2000)}
-        </p>
-      )}
-      <p className="pctx-Detail-quiet">
-        {tool.shared_as === null
-          ? trans.__('Nobody else sees it.')
-          : trans.__('For others: %1', inertLine(tool.shared_as))}
-        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
-      </p>
-      <button
-        className="jp-mod-styled jp-mod-accept"
-        onClick={() => {
-          actions.insertCall(tool, kernel);
-        }}
-      >
-        {trans.__('Insert call')}
-      </button>
     </section>
   );
 }
@@ -482,8 +476,6 @@ function emptyText(why: Emptiness, of: Section, trans: TranslationBundle): strin
       return trans.__('No tools yet');
     case 'disconnected':
       return trans.__('Not connected');
-    case 'failed':
-      return trans.__('Cannot be shown now');
     case 'none':
       return of === 'notebooks'
         ? trans.__('No notebook has loaded pctx')
@@ -491,6 +483,10 @@ function emptyText(why: Emptiness, of: Section, trans: TranslationBundle): strin
           ? trans.__('No server added')
           : trans.__('Nothing has run yet');
   }
+}
+
+function noveltyName(novelty: NonNullable<Novelty>, trans: TranslationBundle): string {
+  return novelty === 'new' ? trans.__('new') : trans.__('changed');
 }
 
 function shareName(to: Sharing, trans: TranslationBundle): string {

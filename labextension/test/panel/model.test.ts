@@ -2,13 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ApiError, type ExecutionState, type KernelState, type Trace, type Watcher } from '../../src/api';
+import {
+  ApiError,
+  type ExecutionState,
+  type KernelState,
+  type Trace,
+  type Upstream,
+  type Watcher
+} from '../../src/api';
 import { PanelModel, type Source } from '../../src/panel/model';
 
 const calls = [{ call: 1, tool: 'Notebook.t0', started_s: 0 }];
 
 class Server {
   kernelList: KernelState[] = [];
+  servers: Upstream[] = [];
   runs: ExecutionState[] = [];
   asked: string[] = [];
   watcher: Watcher | null = null;
@@ -33,7 +41,21 @@ class Server {
     status: () =>
       this.#answer('status', { version: '1', sessions: 0, tools: 0, executions: 0, sandbox: {}, checker: {} }),
     approvals: () => this.#answer('approvals', []),
-    upstreams: () => this.#answer('upstreams', []),
+    upstreams: () => this.#answer('upstreams', this.servers),
+    upstream: (name, start) => {
+      const server = this.servers.find(one => one.name === name);
+      const count = Math.min(500, (server?.tools ?? 0) - start);
+      const tools = Array.from({ length: count }, (_, index) => ({
+        path: `X.t${start + index}`,
+        name: `t${start + index}`,
+        shared_as: null,
+        signature: '',
+        description: '',
+        effects: null
+      }));
+      const version = server?.version ?? 0;
+      return this.#answer(`upstream ${name} ${start}`, { version, tool_count: server?.tools ?? 0, tools });
+    },
     watch: watcher => {
       this.asked.push('watch');
       this.watcher = watcher;
@@ -236,6 +258,81 @@ test('what is unfolded of a run stays so while it goes on, and not of the next',
   assert.equal(model.timeline, null);
 });
 
+const upstream = (name: string, tools: number, version = 1): Upstream => ({
+  name,
+  namespace: 'X',
+  transport: 'stdio',
+  where: name,
+  state: 'ready',
+  tools,
+  version
+});
+
+async function withServers(...servers: Upstream[]): Promise<{ server: Server; model: PanelModel }> {
+  const server = new Server();
+  server.servers = servers;
+  const { model } = await following(server);
+  model.show(true);
+  server.watcher?.opened();
+  await settled();
+  return { server, model };
+}
+
+const askedOfServers = (server: Server): string[] => server.asked.filter(what => what.startsWith('upstream '));
+const offeredIn = (model: PanelModel): number => model.rows.filter(row => row.kind === 'offered').length;
+
+test('a server’s tools are asked for when it is opened, in parts, and again when they have changed', async () => {
+  const { server, model } = await withServers(upstream('x', 1200), upstream('y', 1));
+  assert.deepEqual(askedOfServers(server), []);
+  model.choose('server x');
+  model.fold(true);
+  await settled();
+  assert.deepEqual(askedOfServers(server), ['upstream x 0', 'upstream x 500', 'upstream x 1000']);
+  assert.equal(offeredIn(model), 1200);
+  model.fold(false);
+  assert.equal(offeredIn(model), 0);
+  model.fold(true);
+  server.watcher?.changed('upstreams');
+  await settled();
+  assert.equal(askedOfServers(server).length, 3, 'nothing has changed');
+  server.servers = [upstream('x', 2, 2)];
+  server.watcher?.changed('upstreams');
+  await settled();
+  assert.equal(offeredIn(model), 2);
+});
+
+test('where something is searched, the tools of all servers are', async () => {
+  const { server, model } = await withServers(upstream('x', 3), upstream('y', 20));
+  model.search('x.t19');
+  await settled();
+  assert.deepEqual(askedOfServers(server), ['upstream x 0', 'upstream y 0']);
+  assert.equal(offeredIn(model), 1);
+  model.search('');
+  assert.equal(offeredIn(model), 0, 'they are closed as before');
+});
+
+test('tools that change while they are asked for are not mixed with those before', async () => {
+  const { server, model } = await withServers(upstream('x', 600));
+  server.servers = [upstream('x', 600, 2)];
+  model.toggle('server x');
+  await settled();
+  assert.equal(offeredIn(model), 0);
+  server.watcher?.changed('upstreams');
+  await settled();
+  assert.equal(offeredIn(model), 600);
+});
+
+test('a server that is started anew is asked again, whatever its counts say', async () => {
+  const { server, model } = await withServers(upstream('x', 2));
+  model.toggle('server x');
+  await settled();
+  server.asked = [];
+  server.watcher?.ended();
+  server.watcher?.opened();
+  await settled();
+  assert.deepEqual(askedOfServers(server), ['upstream x 0']);
+});
+
 test('keys move through the rows, open, close, and go up', async () => {
   const server = new Server();
   server.kernelList = [kernel('a', 2)];
@@ -243,6 +340,9 @@ test('keys move through the rows, open, close, and go up', async () => {
   model.show(true);
   server.watcher?.opened();
   await settled();
+  model.move(Infinity);
+  assert.equal(model.chosenRow, model.rows.at(-1));
+  model.choose('nothing that is there');
   model.move(1);
   assert.equal(model.chosen, 'section notebooks');
   model.move(2);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { ExecutionState, KernelState, ToolState } from '../../src/api';
+import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
 import { HEIGHTS, type Known, inSight, offsetsOf, rowsOf } from '../../src/panel/rows';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
@@ -37,19 +37,27 @@ const run = (id: string, title: string): ExecutionState => ({
   error: null
 });
 
-const nothing: Known = { kernels: undefined, tools: new Map(), servers: undefined, runs: undefined, questions: [] };
-const shape = (known: Known, query = '', closed: string[] = []): string[] =>
-  rowsOf(known, query, new Set(closed)).map(row =>
+const nothing: Known = {
+  kernels: undefined,
+  tools: new Map(),
+  servers: undefined,
+  offered: new Map(),
+  runs: undefined,
+  questions: []
+};
+const shape = (known: Known, query = '', toggled: string[] = []): string[] =>
+  rowsOf(known, query, new Set(toggled)).map(row =>
     row.kind === 'empty' ? `${row.of}: ${row.why}` : row.kind === 'section' ? row.section : row.key
   );
 
 test('what nobody has answered yet is being loaded, and what is not there is said to be so', () => {
   assert.deepEqual(shape(nothing), ['notebooks', 'notebooks: loading', 'runs', 'runs: loading']);
-  const empty: Known = { kernels: [], tools: new Map(), servers: [], runs: [], questions: [] };
+  const empty: Known = { ...nothing, kernels: [], servers: [], runs: [] };
   assert.deepEqual(shape(empty), ['notebooks', 'notebooks: none', 'servers', 'servers: none', 'runs', 'runs: none']);
 });
 
 const known: Known = {
+  ...nothing,
   kernels: [kernel('a', 2), kernel('b', 1), kernel('c', 0), kernel('d', 0, { connected: false })],
   tools: new Map([
     ['a', [tool('loadOrders', 'Loads them.'), tool('save')]],
@@ -93,6 +101,75 @@ test('every word that is searched must be somewhere, and closed notebooks open',
   ]);
   assert.deepEqual(shape(known, 'b.ipynb').slice(0, 3), ['notebooks', 'kernel b', 'tool b Notebook.other']);
   assert.ok(shape(known, 'nowhere').includes('notebooks: no-match'));
+});
+
+const server = (name: string, more: Partial<Upstream> = {}): Upstream => ({
+  name,
+  namespace: name.toUpperCase(),
+  transport: 'stdio',
+  where: name,
+  state: 'ready',
+  tools: 2,
+  ...more
+});
+
+const offered = (name: string): UpstreamTool => ({ ...tool(name), path: `X.${name}`, name: `the_${name}` });
+
+test('a server is closed at first, and below it are its tools, or why there are none', () => {
+  const servers = [
+    server('x'),
+    server('loading'),
+    server('down', { state: 'down', error: 'no such file' }),
+    server('bare', { tools: 0 })
+  ];
+  const all: Known = { ...nothing, servers, offered: new Map([['x', [offered('one'), offered('two')]]]) };
+  const list = (query: string, toggled: string[]): string[] => {
+    const rows = shape(all, query, toggled);
+    return rows.slice(rows.indexOf('servers') + 1, rows.indexOf('runs'));
+  };
+  const keys = servers.map(one => `server ${one.name}`);
+  assert.deepEqual(list('', []), keys);
+  assert.deepEqual(list('', keys), [
+    'server x',
+    'tool server x X.one',
+    'tool server x X.two',
+    'server loading',
+    'servers: loading',
+    'server down',
+    'servers: disconnected',
+    'server bare',
+    'servers: no-tools'
+  ]);
+  assert.deepEqual(list('x.two', []), ['server x', 'tool server x X.two']);
+  assert.deepEqual(list('no such file', []), ['server down', 'servers: disconnected']);
+});
+
+test('of a server’s tools those withheld come first, and what is new or changed is marked', () => {
+  const change = (name: string): { name: string; what: string[]; was: string; now: string } => ({
+    name,
+    what: ['description'],
+    was: 'old',
+    now: 'new'
+  });
+  const changed = [change('the_gone'), change('the_one')];
+  const servers = [server('x', { changed, withheld: ['the_gone'], new: ['the_two'] })];
+  const all: Known = {
+    ...nothing,
+    servers,
+    offered: new Map([['x', [offered('one'), offered('two'), offered('old')]]])
+  };
+  const rows = rowsOf(all, '', new Set(['server x']));
+  const [withheld, ...others] = rows.filter(row => row.level === 3);
+  assert.ok(withheld?.kind === 'withheld' && withheld.name === 'the_gone' && withheld.change === changed[0]);
+  assert.deepEqual(
+    others.map(row => row.kind === 'offered' && [row.novelty, row.change?.name]),
+    [
+      ['changed', 'the_one'],
+      ['new', undefined],
+      [null, undefined]
+    ]
+  );
+  assert.deepEqual(shape(all, 'gone').slice(-4, -2), ['server x', 'withheld server x the_gone']);
 });
 
 test('of thousands of rows those in sight are found, with some around them', () => {

@@ -33,6 +33,7 @@ test('a tool has its own name at home, and elsewhere the one it is shared by', (
   assert.equal(nameFor(tool, owner, 'k'), 'Notebook.load');
   assert.equal(nameFor(tool, owner, 'other'), null);
   assert.equal(nameFor(tool, { ...owner, sharing: 'everyone' }, 'other'), 'Sales.load');
+  assert.equal(nameFor(tool, null, 'other'), 'Notebook.load', 'an MCP server’s, for all programs');
 });
 
 test('a call leaves the cursor where its arguments belong', () => {

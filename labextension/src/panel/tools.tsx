@@ -1,0 +1,164 @@
+/** Draws the tool that is chosen: a notebook's, or one of an MCP server, which may have changed since it was approved. */
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { ChangedTool, KernelState, ToolState, Upstream, UpstreamTool } from '../api';
+import { inert, inertLine } from '../inert';
+import type { ServerActions } from './servers';
+
+/** What can be done about a tool. */
+export interface ToolActions extends ServerActions {
+  /** Write a call of it; `kernel` is whose it is, null: an MCP server's, which all programs may call. */
+  insertCall: (tool: ToolState, kernel: KernelState | null) => void;
+}
+
+interface Props {
+  actions: ToolActions;
+  trans: TranslationBundle;
+}
+
+export function ToolDetail(props: Props & { tool: ToolState; kernel: KernelState }): React.ReactElement {
+  const { tool, kernel, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+      <Signature tool={tool} />
+      <p className="pctx-Detail-quiet">
+        {tool.shared_as === null
+          ? trans.__('Nobody else sees it.')
+          : trans.__('For others: %1', inertLine(tool.shared_as))}
+        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
+      </p>
+      <InsertCall
+        trans={trans}
+        act={() => {
+          actions.insertCall(tool, kernel);
+        }}
+      />
+    </section>
+  );
+}
+
+interface OfServer extends Props {
+  server: Upstream;
+  change: ChangedTool | undefined;
+}
+
+export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.ReactElement {
+  const { tool, server, change, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+      <Signature tool={tool} />
+      <p className="pctx-Detail-quiet">
+        {trans.__('%1 of the server %2.', inertLine(tool.name), inertLine(server.name))}
+        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
+      </p>
+      <div className="pctx-Detail-buttons">
+        <InsertCall
+          trans={trans}
+          act={() => {
+            actions.insertCall(tool, null);
+          }}
+        />
+        {change && <Approve server={server} actions={actions} trans={trans} />}
+      </div>
+      {change && <Change change={change} trans={trans} />}
+    </section>
+  );
+}
+
+export function WithheldDetail(props: OfServer & { name: string }): React.ReactElement {
+  const { name, server, change, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+      <h3>
+        <bdi>{inertLine(name)}</bdi>
+      </h3>
+      <p className="pctx-Detail-quiet">
+        {trans.__(
+          'A tool of the server %1 that has changed since it was approved. Programs cannot call it until it is approved.',
+          inertLine(server.name)
+        )}
+      </p>
+      <div className="pctx-Detail-buttons">
+        <Approve server={server} actions={actions} trans={trans} />
+      </div>
+      {change && <Change change={change} trans={trans} />}
+    </section>
+  );
+}
+
+/** What was approved, and what is there now. */
+export function Change({ change, trans }: { change: ChangedTool; trans: TranslationBundle }): React.ReactElement {
+  return (
+    <>
+      <p className="pctx-Detail-quiet">
+        {trans.__('Changed: %1', change.what.map(part => differenceName(part, trans)).join(', '))}
+      </p>
+      <span className="pctx-Row-quiet">{trans.__('Its description was')}</span>
+      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Its description was')}>
+        {inert(change.was)}
+      </pre>
+      <span className="pctx-Row-quiet">{trans.__('Its description is')}</span>
+      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Its description is')}>
+        {inert(change.now)}
+      </pre>
+    </>
+  );
+}
+
+/** Approves all tools of a server: one alone cannot be. */
+export function Approve({ server, actions, trans }: Props & { server: Upstream }): React.ReactElement {
+  const isChanged = (server.changed ?? []).length > 0;
+  return (
+    <button
+      className="jp-mod-styled"
+      title={trans.__('Take all tools of %1 as they are now', inertLine(server.name))}
+      onClick={() => {
+        actions.tellServer(server, 'approve');
+      }}
+    >
+      {isChanged ? trans.__('Approve as changed') : trans.__('Approve what is new')}
+    </button>
+  );
+}
+
+/** What differs, in words. */
+export function differenceName(part: string, trans: TranslationBundle): string {
+  switch (part) {
+    case 'description':
+      return trans.__('description');
+    case 'input schema':
+      return trans.__('arguments');
+    case 'output schema':
+      return trans.__('result');
+    case 'annotations':
+      return trans.__('what it says of its effects');
+    default:
+      return inertLine(part, 100);
+  }
+}
+
+function Signature({ tool }: { tool: ToolState }): React.ReactElement {
+  return (
+    <>
+      <h3>
+        <bdi>{inertLine(tool.path)}</bdi>
+      </h3>
+      <pre className="pctx-Code">{inert(tool.signature)}</pre>
+      {tool.description && (
+        <p dir="auto" className="pctx-Detail-text">
+          {inert(tool.description, 2000)}
+        </p>
+      )}
+    </>
+  );
+}
+
+function InsertCall({ act, trans }: { act: () => void; trans: TranslationBundle }): React.ReactElement {
+  return (
+    <button className="jp-mod-styled jp-mod-accept" onClick={act}>
+      {trans.__('Insert call')}
+    </button>
+  );
+}
