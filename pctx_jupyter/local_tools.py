@@ -265,8 +265,8 @@ class LocalTools:
 
         def tell(event: Event) -> None:
             match event:
-                case Output(stream, text):
-                    self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text))
+                case Output(stream, text, level):
+                    self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text, level))
                 case Display(data, metadata, display_id, update, is_value):
                     shown = wire.DisplayHeard(execution_id, data, metadata or UNSET, display_id, update, is_value)
                     self.channel.notify(wire.DISPLAY, shown)

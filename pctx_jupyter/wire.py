@@ -348,12 +348,13 @@ class GuestHeard(msgspec.Struct):
     trace: Raw
 
 
-class OutputHeard(msgspec.Struct):
-    """Parameters of ``output``, from a server to the client that asked for the execution."""
+class OutputHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``output``, from a server to the client that asked for the execution; see `result.Output`."""
 
     execution_id: str
     stream: Literal["stdout", "stderr"]
     text: str
+    level: Literal["debug", "warn"] | None = None
 
 
 class DisplayHeard(msgspec.Struct, omit_defaults=True):

@@ -462,8 +462,8 @@ def _closed() -> errors.PctxError:
 
 def _hear(running: Running, heard: Heard) -> None:
     match heard:
-        case wire.OutputHeard(_, stream, text):
-            running.cell.post(Output(stream, text))
+        case wire.OutputHeard(_, stream, text, level):
+            running.cell.post(Output(stream, text, level))
         case wire.DisplayHeard(_, data, metadata, display_id, update, is_value):
             shown = Display(data, None if metadata is UNSET else metadata, display_id, update, is_value)
             if is_value:

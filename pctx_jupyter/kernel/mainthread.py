@@ -24,7 +24,8 @@ from typing import Any, Generic, TypeVar
 from msgspec import Raw
 
 from .. import errors
-from ..result import Display, Output
+from ..result import Display, Output, Stream
+from . import levels
 from .inbox import Inbox
 from .loops import Outside, run_private
 
@@ -142,7 +143,7 @@ class WaitingCell(Generic[T]):
         self._is_in_tool = False
         self._is_heeding = False
         self._is_over = False
-        self._stream = "stdout"
+        self._stream: Stream = "stdout"
 
     # any thread
 
@@ -205,8 +206,8 @@ class WaitingCell(Generic[T]):
 
     def _take(self, work: Work[T]) -> None:
         match work:
-            case Output(stream, text):
-                self._print(stream, text)
+            case Output():
+                self._print(work)
             case Display():
                 self._show(work)
             case Job():
@@ -224,16 +225,21 @@ class WaitingCell(Generic[T]):
 
         publisher.publish(shown)
 
-    def _print(self, stream: str, text: str) -> None:
+    def _print(self, printed: Output) -> None:
+        self._turn_to(printed.stream)
+        stream = getattr(sys, printed.stream)
+        stream.write(levels.painted(printed) if levels.are_seen(stream) else printed.text)
+
+    def _turn_to(self, stream: Stream) -> None:
         if stream != self._stream:  # two buffers: keep the order between them
             getattr(sys, self._stream).flush()
             self._stream = stream
-        getattr(sys, stream).write(text)
 
     def _run(self, job: Job) -> None:
         # An interrupted program is stopped: its calls get no answer that it could go on with.
         if job.is_withdrawn or self.interrupt is not None:
             return
+        self._turn_to("stdout")  # where a tool is likely to print
         try:
             with self._as_outside():
                 made = self._interruptible(job.call)

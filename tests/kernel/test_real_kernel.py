@@ -51,7 +51,31 @@ def test_output_streams_in_order_into_the_cell(kernel: RealKernel, head: str) ->
         "  await Notebook.say({ text: `tool ${n}` });\n}\nconsole.error('wrong');"
     )
     assert cell.text().startswith("program 1\ntool 1\nprogram 2\ntool 2\n")
-    assert cell.text("stderr") == "wrong\n"
+    assert plain(cell.text("stderr")) == "wrong\n"
+
+
+def plain(text: str) -> str:
+    """A text without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+PRINTS = "%%pctx\nconsole.log('a'); console.debug('b'); console.warn('c'); console.error('d')"
+
+
+def test_warnings_errors_and_debugging_have_colours_where_somebody_sees_them(kernel: RealKernel) -> None:
+    cell = kernel.run(PRINTS)
+    out, err = cell.text().split("\n"), cell.text("stderr").split("\n")
+    assert [plain(line) for line in (*out, *err)] == ["a", "b", "", "c", "d", ""]
+    looks = [re.sub(r"[a-d]", "", line) for line in (*out[:2], *err[:2])]
+    assert looks[0] == "" and len(set(looks)) == 4
+
+
+@pytest.mark.parametrize("head", ["%colors nocolor\n", "import os; os.environ['NO_COLOR'] = '1'\n"])
+def test_whoever_wants_no_colours_gets_what_was_printed(kernel: RealKernel, head: str) -> None:
+    kernel.run(head)
+    cell = kernel.run(PRINTS)
+    kernel.run("%colors neutral\nimport os; os.environ.pop('NO_COLOR', None)")
+    assert (cell.text(), cell.text("stderr")) == ("a\nb\n", "c\nd\n")
 
 
 @forms
@@ -305,9 +329,10 @@ def test_without_a_fitting_deno_a_cell_says_what_to_do_once(deno: str, said: str
 
 
 def test_a_cell_under_capture_prints_into_the_capture(kernel: RealKernel) -> None:
-    cell = kernel.run("%%capture kept\n%%pctx\nconsole.log('inside'); await Notebook.say({ text: 'tool' })")
+    code = "console.log('inside'); await Notebook.say({ text: 'tool' }); console.warn('as it is')"
+    cell = kernel.run(f"%%capture kept\n%%pctx\n{code}")
     assert cell.outputs == []
-    assert kernel.run("kept.stdout").value == "'inside\\ntool\\n'"
+    assert kernel.run("kept.stdout, kept.stderr").value == "('inside\\ntool\\n', 'as it is\\n')"
 
 
 def test_a_run_from_python_code_works_in_any_cell(kernel: RealKernel) -> None:
@@ -425,13 +450,17 @@ def test_a_terminal_runs_what_is_typed(tmp_path: Path) -> None:
 
 
 def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: Path) -> None:
-    sources = ["%load_ext pctx_jupyter", NOTEBOOK, "%%pctx --no-check\nawait Notebook.add({ a: 1, b: 2 })"]
+    sources = [
+        "%load_ext pctx_jupyter",
+        NOTEBOOK,
+        "%%pctx --no-check\nconsole.warn('w'); await Notebook.add({ a: 1, b: 2 })",
+    ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     nbformat.write(notebook, tmp_path / "good.ipynb")
     _run("nbconvert", "--to", "notebook", "--execute", "good.ipynb", "--output", "done.ipynb", cwd=tmp_path)
     outputs = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs
     assert [output.get("text") or output["data"]["text/plain"].split(" · ")[0] for output in outputs] == [
-        *("adding\n", "1 tool call", "3")
+        *("w\n", "adding\n", "1 tool call", "3")
     ]
 
     notebook.cells.append(nbformat.v4.new_code_cell("%%pctx\nthrow new RangeError('too far')"))
