@@ -146,9 +146,10 @@ class Waits(Protocol):
 class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A call that waits for somebody's consent.
 
-    `execution` is the id of its trace, `line` the 1-based line of its code that calls, as its sandbox says;
-    `arguments` their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds
-    until it is denied.
+    `execution` is the id of its trace, `line` the 1-based line of its program that calls, as its sandbox says. `code`
+    is the program, or the part around that line where `code_cut`; it begins with line `first_line`. `arguments` are
+    their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
+    denied.
     """
 
     id: str
@@ -158,6 +159,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     notebook: str | None = None
     execution: str
     code: str
+    first_line: int = 1
+    code_cut: bool = False
     line: int | None = None
     arguments: str
     argument_bytes: int
@@ -278,6 +281,26 @@ class NobodyWaits:
 
     async def within(self, seconds: float, work: Awaitable[Raw]) -> Raw:
         return await work
+
+
+def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:
+    """The part of a program that is shown with a question, and the 1-based line it begins with.
+
+    Args:
+        line: Is in that part; None: the program's first.
+        most: Characters there may be. A longer program is cut where lines begin, about as much before the line as after
+            it; a line that is longer itself, at its end.
+    """
+    if len(code) <= most:
+        return code, 1
+    at = 0
+    for _ in range((line or 1) - 1):
+        if (end := code.find("\n", at)) < 0:
+            break
+        at = end + 1
+    begin = min(at - most // 2, len(code) - most)
+    begin = 0 if begin <= 0 else min(at, code.find("\n", begin - 1) + 1 or at)
+    return code[begin : begin + most], code.count("\n", 0, begin) + 1
 
 
 def refusal(tool: str, why: str) -> errors.ToolFailed:

@@ -503,6 +503,7 @@ class Session:
             decided("unanswered")
             raise consent.refusal(path, "it needs a person's consent, and nobody answered this program before")
         size = 0 if arguments is None else memoryview(arguments).nbytes
+        code, first_line = consent.part_around(execution.code, line, MOST_CODE)
         question = Question(
             id="",
             tool=path,
@@ -510,7 +511,9 @@ class Session:
             asked_by=self._asked_by(path),
             notebook=self.name,
             execution=execution.key,
-            code=execution.code[:MOST_CODE],
+            code=code,
+            first_line=first_line,
+            code_cut=len(code) < len(execution.code),
             line=line,
             arguments=preview(arguments, consent.MOST_ARGUMENTS),
             argument_bytes=size,

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter.approvals import Answer, Policy, Question, Rule
+from pctx_jupyter.approvals import Answer, Policy, Question, Rule, part_around
 from pctx_jupyter.engine import LoopWaits
 from pctx_jupyter.execution import Job, ServeCall
 from pctx_jupyter.registry import Registry
@@ -102,12 +102,12 @@ class Desk:
 
         self.answers = give
 
-    def run(self) -> Awaitable[Any]:
+    def run(self, code: str = "await Sales.send({})") -> Awaitable[Any]:
         """Run the program for an agent; its value."""
 
         async def run() -> Any:
             async with asyncio.timeout(SOON):
-                return read((await self.registry.agents().execute("await Sales.send({})")).value)
+                return read((await self.registry.agents().execute(code)).value)
 
         return run()
 
@@ -122,7 +122,38 @@ async def test_a_call_goes_on_when_somebody_consents() -> None:
     (question,) = desk.asked
     assert (question.tool, question.asked_by, question.arguments) == ("Sales.send", "agent", '{"to":1}')
     assert question.code == "await Sales.send({})" and question.execution == next(iter(desk.registry.history)).id
+    assert (question.code_cut, question.first_line) == (False, 1)
     assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
+
+
+LINES = "".join(f"line {number}\n" for number in range(1, 1001))
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "last"),
+    [(None, 1, 13), (1, 1, 13), (500, 495, 504), (1000, 990, 1000), (10**9, 990, 1000), (-1, 1, 13)],
+)
+def test_of_a_long_program_the_part_around_the_line_that_calls_is_shown(
+    line: int | None, first: int, last: int
+) -> None:
+    part, begins = part_around(LINES, line, 100)
+    whole = part[: part.rindex("\n")].split("\n")
+    assert len(part) <= 100 and begins == first and whole[0] == f"line {first}"
+    assert f"line {last}" in whole
+
+
+def test_a_line_that_is_longer_than_what_is_shown_is_cut_at_its_end() -> None:
+    assert part_around("y" * 90 + "\n" + "x" * 500 + "\nend", 2, 100) == ("x" * 100, 2)
+    assert part_around("x" * 500, 1, 100) == ("x" * 100, 1)
+    assert part_around("x" * 100, 1, 100) == ("x" * 100, 1)
+
+
+async def test_a_question_says_that_its_code_is_not_all_there() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("allowed")
+    await desk.run("// a comment\n" * 2000 + "await Sales.send({})")
+    (question,) = desk.asked
+    assert question.code_cut and len(question.code) <= 20_000 and question.first_line == 1
 
 
 async def test_a_denied_call_is_an_error_that_the_program_can_catch() -> None:

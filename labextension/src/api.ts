@@ -324,8 +324,12 @@ export interface Question {
   notebook?: string;
   /** The id of its trace. */
   execution: string;
+  /** The program; where `code_cut`, the part around the line that calls. */
   code: string;
-  /** The line that calls, from 1, as the program's sandbox says. */
+  /** The number of the code's first line; absent: 1. */
+  first_line?: number;
+  code_cut?: boolean;
+  /** The line of the program that calls, from 1, as its sandbox says. */
   line?: number;
   /** JSON; the beginning of it where `is_cut`. */
   arguments: string;

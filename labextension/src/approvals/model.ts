@@ -47,6 +47,14 @@ export class Drafts {
   }
 }
 
+/** The code of a question, line by line: the number in its program, and whether it is the one that calls. */
+export function linesOf(question: Question): { number: number; text: string; isCalling: boolean }[] {
+  const first = question.first_line ?? 1;
+  return question.code
+    .split('\n')
+    .map((text, index) => ({ number: first + index, text, isCalling: first + index === question.line }));
+}
+
 /**
  * The arguments as they are shown: laid out, and with characters that hide or turn others as escapes, which are the
  * same JSON.

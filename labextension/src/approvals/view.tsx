@@ -5,7 +5,7 @@ import React from 'react';
 
 import type { Question } from '../api';
 import { inert, inertLine } from '../inert';
-import type { Drafts } from './model';
+import { type Drafts, linesOf } from './model';
 
 /** What somebody may decide. */
 export type Decide = (question: Question, decision: 'allow' | 'deny', always?: boolean) => void;
@@ -20,6 +20,7 @@ interface Props {
 export function QuestionDetail({ question, drafts, decide, trans }: Props): React.ReactElement {
   const edited = drafts.edited(question);
   const isWrong = edited === undefined;
+  const lines = linesOf(question);
   return (
     <section className="pctx-Detail pctx-mod-question" aria-label={trans.__('Call that waits for consent')}>
       <h3>
@@ -79,16 +80,23 @@ export function QuestionDetail({ question, drafts, decide, trans }: Props): Reac
           {trans.__('Deny')}
         </button>
       </div>
-      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Program')}>
-        {question.code
-          .split('\n')
-          .map((line, index) =>
-            index + 1 === question.line ? (
-              <mark key={index}>{`${inert(line)}\n`}</mark>
-            ) : (
-              <React.Fragment key={index}>{`${inert(line)}\n`}</React.Fragment>
-            )
+      {question.code_cut && (
+        <p className="pctx-Detail-warning" role="note">
+          {trans.__(
+            'This is not all of the program: it is too long to be shown. Here are lines %1 to %2.',
+            lines[0]?.number,
+            lines.at(-1)?.number
           )}
+        </p>
+      )}
+      <pre className="pctx-Code" tabIndex={0} role="region" aria-label={trans.__('Program')}>
+        {lines.map(({ number, text, isCalling }) =>
+          isCalling ? (
+            <mark key={number}>{`${inert(text)}\n`}</mark>
+          ) : (
+            <React.Fragment key={number}>{`${inert(text)}\n`}</React.Fragment>
+          )
+        )}
       </pre>
     </section>
   );

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Question } from '../../src/api';
-import { Drafts, shown } from '../../src/approvals/model';
+import { Drafts, linesOf, shown } from '../../src/approvals/model';
 import { MOST, Notices, type Teller } from '../../src/approvals/notices';
 import { entryOf, nameOf } from '../../src/panel/servers';
 
@@ -44,6 +44,21 @@ test('what is written is passed when it is an object, and the program’s own wh
   }
   drafts.keep([]);
   assert.equal(drafts.edited(one), null);
+});
+
+test('the line that calls is the program’s, also where its code begins further down', () => {
+  assert.deepEqual(linesOf(question('{}', { code: 'a\nb', line: 2 })), [
+    { number: 1, text: 'a', isCalling: false },
+    { number: 2, text: 'b', isCalling: true }
+  ]);
+  const cut = linesOf(question('{}', { code: 'x\ny', first_line: 900, code_cut: true, line: 900 }));
+  assert.deepEqual(
+    cut.map(line => [line.number, line.isCalling]),
+    [
+      [900, true],
+      [901, false]
+    ]
+  );
 });
 
 test('each call that waits is told of once, a few at a time, and no more once it is answered', () => {
