@@ -15,11 +15,10 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Raw
 
-from . import approvals as consent
 from . import check as checks
 from . import diagnostics, errors, kept, names, typegen
 from . import inputs as input_types
-from .approvals import Approvals, Decision, NobodyWaits, Policy, Question, Then, Waits
+from .approvals import Approvals, NobodyWaits, Policy, Waits
 from .channel import aside
 from .check import Check, Checked, CheckJob, Unchecked, Verdict
 from .editor import Editor
@@ -35,12 +34,13 @@ from .execution import (
 )
 from .jsonrpc import NULL
 from .kept import Survey
-from .program import Program, prepare
-from .result import CallDecided, CallEnded, CallNoted, CallStarted, Emit, Failure, Kept, Result, TypesChecked
+from .program import prepare
+from .result import Emit, Failure, Kept, Result, TypesChecked
 from .scope import Changes, Layer, Scope, Shared
 from .settings import Settings
-from .tools import AskedBy, Call, Catalog, Serve, Tool, globals_of
-from .trace import MOST_CODE, History, Recorder, State, Trace, preview
+from .tool_calls import ToolCalls
+from .tools import AskedBy, Catalog, Serve, Tool, globals_of
+from .trace import MOST_CODE, History, Recorder, State, Trace
 from .watch import Watchers
 
 log = logging.getLogger(__name__)
@@ -157,8 +157,15 @@ class Session:
         self._journal = journal or journal_of(settings, clock)
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
-        self._policy = Policy(settings.policy)
-        self._guarded: tuple[int, dict[str, Then]] = -1, {}
+        self._calls = ToolCalls(
+            self.scope,
+            asked_by,
+            "agent" if asked_by == "agent" else kernel_id or id,
+            lambda: self.name,
+            Policy(settings.policy),
+            self._journal.approvals,
+            clock,
+        )
 
     @property
     def version(self) -> str:
@@ -247,7 +254,7 @@ class Session:
             program = program.keeping(survey.constants)
         execution = self._begin(code, timeout_s, offered, execution_id, emit)
         prelude = self.kept.preludes()
-        guarded = execution.guarded = self._look_up_policy()
+        guarded = execution.guarded = self._calls.guarded()
         patient = self.scope.patient
         if guarded:
             patient |= guarded.keys()  # a person may take longer than a call
@@ -272,7 +279,7 @@ class Session:
                 checked = await self._check_types(execution, offered, inputs, typecheck, survey)
 
                 def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
-                    return self._call(execution, program, path, arguments, stack)
+                    return self._calls.serve(execution, program, path, arguments, stack)
 
                 value = await self._run(job, serve, execution.hear)
             state = "ok"
@@ -432,107 +439,3 @@ class Session:
             names.check_input_name(name)
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")
-
-    def _look_up_policy(self) -> dict[str, Then]:
-        """What is to become of calls that are not simply let pass, by tool; quick when nothing has changed."""
-        if self._guarded[0] != self.scope.revision:
-            guarded: dict[str, Then] = {}
-            for by in ("cell", "notebook") if self.asked_by == "cell" else (self.asked_by,):
-                tools = [tool for tool in self.scope if self._asked_by(tool.path) == by]
-                guarded |= self._policy.guarded(by, tools)
-            self._guarded = self.scope.revision, guarded
-        return self._guarded[1]
-
-    def _asked_by(self, path: str) -> AskedBy:
-        """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
-        return "notebook" if self.asked_by == "cell" and path in self.scope.foreign else self.asked_by
-
-    async def _call(self, execution: Execution, program: Program, path: str, arguments: Raw | None, stack: str) -> Raw:
-        """Serve one tool call of one execution: only a tool offered to it, looked up anew each time."""
-        if path not in execution.offered:
-            raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
-        offer = self.scope.find(path)
-        execution.calls += 1
-        number = execution.calls
-        since = execution.started_at
-
-        def note(text: str) -> None:
-            execution.hear(CallNoted(number, path, self._clock() - since, text))
-
-        size = 0 if arguments is None else memoryview(arguments).nbytes
-        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments)))
-        result: Raw | None = None
-        failed: str | None = "cancelled"
-        try:
-            then = self._look_up_policy().get(path)  # anew: another tool may have come to be called so
-            if then is not None:
-                line = diagnostics.line_of_call(stack, program)
-                arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
-            work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
-            if path not in execution.guarded or offer.is_patient:
-                result = await work
-            else:
-                result = await self._in_time(work, path, execution.call_s)
-            failed = None
-            return result
-        except errors.PctxError as error:
-            failed = error.message
-            raise
-        finally:
-            size = 0 if result is None else memoryview(result).nbytes
-            execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
-
-    async def _consent(
-        self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int
-    ) -> Raw | None:
-        """Ask for somebody's consent to a call; returns its arguments, which he may have changed.
-
-        Raises:
-            ToolFailed: It is denied.
-        """
-        path, of = tool.path, "agent" if self.asked_by == "agent" else self.kernel_id or self.id
-
-        def decided(decision: Decision, edited: Raw | None = None) -> None:
-            at_s = self._clock() - execution.started_at
-            execution.hear(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
-
-        if then == "deny":
-            decided("forbidden")
-            raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
-        if execution.is_unattended:
-            decided("unanswered")
-            raise consent.refusal(path, "it needs a person's consent, and nobody answered this program before")
-        size = 0 if arguments is None else memoryview(arguments).nbytes
-        code, first_line = consent.part_around(execution.code, line, MOST_CODE)
-        question = Question(
-            id="",
-            tool=path,
-            description=tool.description[: consent.MOST_DESCRIPTION],
-            asked_by=self._asked_by(path),
-            notebook=self.name,
-            execution=execution.key,
-            code=code,
-            first_line=first_line,
-            code_cut=len(code) < len(execution.code),
-            line=line,
-            arguments=preview(arguments, consent.MOST_ARGUMENTS),
-            argument_bytes=size,
-            is_cut=size > consent.MOST_ARGUMENTS,
-        )
-        execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
-        with execution.hold:
-            answer = await self._journal.approvals.ask(question, of, tool)
-        execution.is_unattended = answer.decision == "unanswered"
-        decided(answer.decision, answer.arguments)
-        if not answer.is_allowed:
-            raise consent.refusal(path, answer.why)
-        if self.scope.find(path).tool is not tool:
-            raise consent.refusal(path, "it has changed while a person was asked; call it again")
-        return arguments if answer.arguments is None else answer.arguments
-
-    async def _in_time(self, work: Awaitable[Raw], path: str, seconds: float) -> Raw:
-        """Hold a call to its time, where whoever runs the program cannot: it had to wait for consent first."""
-        try:
-            return await self._journal.approvals.waits.within(seconds, work)
-        except TimeoutError:
-            raise errors.ToolTimeout(path, seconds) from None
