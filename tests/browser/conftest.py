@@ -26,6 +26,7 @@ NOT_KNOWN = re.compile(r"status of 404 .*/pctx/api/(complete|diagnostics|hover|s
 FOREIGN_ERRORS = (
     "reading 'schema'",  # Notebook 7, of its own settings
     "reading 'last_modified'",  # Notebook 7.2, of a checkpoint that is not there
+    "_cellToolbarOverlapsContents",  # JupyterLab 4.2, of a view that is closed
     "[yjs#509]",  # two copies of a library that JupyterLab shares
 )
 """What front ends log about themselves."""
