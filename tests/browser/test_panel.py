@@ -93,6 +93,10 @@ def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: F
     call = detail.locator(".pctx-Timeline-row").filter(has_text="Notebook.loadOrders")
     call.click()
     expect(detail.locator(".pctx-Timeline-details")).to_contain_text('"status": "open"')
+    ends = "ticks => ticks.map(tick => tick.getBoundingClientRect().right)"
+    box = panel.bounding_box()
+    assert box is not None
+    assert max(detail.locator(".pctx-Timeline-tick").evaluate_all(ends)) <= box["x"] + box["width"]
     call.press("Home")
     expect(detail.locator(".pctx-Timeline-row").first).to_be_focused()
     detail.get_by_role("button", name="Insert as cell").click()

@@ -195,12 +195,19 @@ function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.
   );
 }
 
+/** The part of a run after which there is no room for a time, where there is little. */
+const LATE = 0.75;
+
 function Scale({ run }: { run: Run }): React.ReactElement {
   return (
     <div className="pctx-Timeline-scale" aria-hidden="true">
       <span className="pctx-Timeline-track">
         {ticks(run).map(at => (
-          <span key={at} className="pctx-Timeline-tick" style={{ left: percent(share(run, at)) }}>
+          <span
+            key={at}
+            className={share(run, at) > LATE ? 'pctx-Timeline-tick pctx-is-late' : 'pctx-Timeline-tick'}
+            style={{ left: percent(share(run, at)) }}
+          >
             {duration(at)}
           </span>
         ))}
