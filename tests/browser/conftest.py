@@ -108,21 +108,34 @@ def errors() -> Iterator[Errors]:
 
 
 @pytest.fixture
-def page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of a browser that knows nothing yet; its last sight goes to the folder that PCTX_SCREENSHOTS names."""
-    with _open_page(browser, errors, request.node.name) as page:
+def page(browser: Browser, errors: Errors) -> Iterator[Page]:
+    """A page of a browser that knows nothing yet."""
+    with _open_page(browser, errors) as page:
         yield page
 
 
 @pytest.fixture
-def other_page(browser: Browser, errors: Errors, request: pytest.FixtureRequest) -> Iterator[Page]:
+def other_page(browser: Browser, errors: Errors) -> Iterator[Page]:
     """A page of another browser, as of somebody else."""
-    with _open_page(browser, errors, f"{request.node.name}-other") as page:
+    with _open_page(browser, errors) as page:
         yield page
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Iterator[None]:
+    """The last sight of its pages, while their kernels run, goes to the folder that PCTX_SCREENSHOTS names."""
+    try:
+        yield
+    finally:
+        if folder := os.environ.get("PCTX_SCREENSHOTS"):
+            pages = {"": item.funcargs.get("page"), "-other": item.funcargs.get("other_page")}
+            for which, page in pages.items():
+                if page is not None and not page.is_closed():
+                    page.screenshot(path=Path(folder) / f"{item.name}{which}.png")
+
+
 @contextmanager
-def _open_page(browser: Browser, errors: Errors, name: str) -> Iterator[Page]:
+def _open_page(browser: Browser, errors: Errors) -> Iterator[Page]:
     with ExitStack() as stack:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         stack.callback(context.close)
@@ -130,11 +143,8 @@ def _open_page(browser: Browser, errors: Errors, name: str) -> Iterator[Page]:
         page.on("console", lambda message: _hear(errors, message))
         page.on("pageerror", lambda error: _add(errors, f"pageerror: {error.stack or error}"))
         yield page
-        if page.is_closed():
-            return
-        if folder := os.environ.get("PCTX_SCREENSHOTS"):
-            page.screenshot(path=Path(folder) / f"{name}.png")
-        page.goto("about:blank")  # what a front end says when its server goes is not the test's
+        if not page.is_closed():
+            page.goto("about:blank")  # what a front end says when its server goes is not the test's
 
 
 def _hear(errors: Errors, message: ConsoleMessage) -> None:
