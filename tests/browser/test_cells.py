@@ -215,7 +215,8 @@ def test_a_kernel_without_pctx_is_left_in_peace(page: Page, lab: FrontEnd, error
     notebook = NotebookPage(page, lab, lab.write("without.ipynb", "1"))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/pctx/api/" in request.url else None)
-    notebook.replace(0, "%%pctx\nawait Notebook.nothing(")
+    with page.expect_response("**/pctx/api/diagnostics*"):
+        notebook.replace(0, "%%pctx\nawait Notebook.nothing(")
     page.keyboard.type("first.second.third.fourth")
     assert notebook.mime_type(0) == PCTX
     expect(problems(notebook, 0)).to_have_count(0)
