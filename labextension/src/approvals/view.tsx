@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { Question } from '../api';
+import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import { type Drafts, linesOf } from './model';
 
@@ -15,6 +16,14 @@ interface Props {
   drafts: Drafts;
   decide: Decide;
   trans: TranslationBundle;
+}
+
+/** Scroll the line that calls into sight, when it is first drawn. */
+function reveal(line: HTMLElement | null): void {
+  const code = line?.parentElement;
+  if (line && code) {
+    code.scrollTop = line.offsetTop - code.clientHeight / 2;
+  }
 }
 
 export function QuestionDetail({ question, drafts, decide, trans }: Props): React.ReactElement {
@@ -89,15 +98,15 @@ export function QuestionDetail({ question, drafts, decide, trans }: Props): Reac
           )}
         </p>
       )}
-      <pre className="pctx-Code" tabIndex={0} role="region" aria-label={trans.__('Program')}>
+      <Code key={question.id} label={trans.__('Program')}>
         {lines.map(({ number, text, isCalling }) =>
           isCalling ? (
-            <mark key={number}>{`${inert(text)}\n`}</mark>
+            <mark key={number} ref={reveal}>{`${inert(text)}\n`}</mark>
           ) : (
             <React.Fragment key={number}>{`${inert(text)}\n`}</React.Fragment>
           )
         )}
-      </pre>
+      </Code>
     </section>
   );
 }

@@ -11,7 +11,7 @@ import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
-import { type Known, type Row, inSight, offsetsOf, rowsOf, serverKey, wordsOf } from './rows';
+import { type Known, type Place, type Row, inSight, offsetsOf, placesOf, rowsOf, serverKey, wordsOf } from './rows';
 
 /** What the model asks of the server: `api.ts`, or what a test puts in its place. */
 export type Source = Pick<
@@ -59,6 +59,7 @@ export class PanelModel {
   #toggled = new Set<string>();
   #rows: Row[] | null = null;
   #offsets: Float64Array | null = null;
+  #places: readonly Place[] | null = null;
   #top = 0;
   #height = 0;
   #isShown = false;
@@ -143,8 +144,16 @@ export class PanelModel {
     if (this.#rows === null) {
       this.#rows = rowsOf(this.#known, this.query, this.#toggled);
       this.#offsets = null;
+      this.#places = null;
     }
     return this.#rows;
+  }
+
+  /** Where each row stands among those beside it. */
+  get places(): readonly Place[] {
+    const rows = this.rows; // which forgets places of other rows
+    this.#places ??= placesOf(rows);
+    return this.#places;
   }
 
   /** Where each row begins, in pixels. */

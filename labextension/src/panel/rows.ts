@@ -106,6 +106,23 @@ export function rowsOf(known: Known, query: string, toggled: ReadonlySet<string>
   return rows;
 }
 
+/** Which one a row is, of how many of its level that belong to the same row; from 1. */
+export interface Place {
+  readonly number: number;
+  readonly of: number;
+}
+
+/** The place of each row: those in sight do not say how many there are. */
+export function placesOf(rows: readonly Row[]): Place[] {
+  const groups: { size: number }[] = [];
+  const found = rows.map(({ level }) => {
+    groups.length = Math.min(groups.length, level); // what was further in has ended
+    const group = (groups[level - 1] ??= { size: 0 });
+    return { number: ++group.size, group };
+  });
+  return found.map(({ number, group }) => ({ number, of: group.size }));
+}
+
 /** Where each row begins, in pixels; one more than there are rows, the last being the height of all. */
 export function offsetsOf(rows: readonly Row[]): Float64Array {
   const offsets = new Float64Array(rows.length + 1);

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { Upstream, UpstreamEntry } from '../api';
+import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import { Approve, Change, type ToolActions } from './tools';
 
@@ -76,7 +77,7 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
       <p className="pctx-Detail-quiet">
         {stateText(server, trans)} · {trans.__('in programs: %1', inertLine(server.namespace))}
       </p>
-      <pre className="pctx-Code">{inert(server.where, 1000)}</pre>
+      <Code label={trans.__('How it is reached')}>{inert(server.where, 1000)}</Code>
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
       {(server.problems ?? []).map((problem, index) => (
         <p key={index} className="pctx-Detail-error">

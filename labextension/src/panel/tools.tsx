@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { ChangedTool, KernelState, ToolState, Upstream, UpstreamTool } from '../api';
+import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import type { ServerActions } from './servers';
 
@@ -22,7 +23,7 @@ export function ToolDetail(props: Props & { tool: ToolState; kernel: KernelState
   const { tool, kernel, actions, trans } = props;
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
-      <Signature tool={tool} />
+      <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {tool.shared_as === null
           ? trans.__('Nobody else sees it.')
@@ -48,7 +49,7 @@ export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.R
   const { tool, server, change, actions, trans } = props;
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
-      <Signature tool={tool} />
+      <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {trans.__('%1 of the server %2.', inertLine(tool.name), inertLine(server.name))}
         {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
@@ -96,13 +97,9 @@ export function Change({ change, trans }: { change: ChangedTool; trans: Translat
         {trans.__('Changed: %1', change.what.map(part => differenceName(part, trans)).join(', '))}
       </p>
       <span className="pctx-Row-quiet">{trans.__('Its description was')}</span>
-      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Its description was')}>
-        {inert(change.was)}
-      </pre>
+      <Code label={trans.__('Its description was')}>{inert(change.was)}</Code>
       <span className="pctx-Row-quiet">{trans.__('Its description is')}</span>
-      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Its description is')}>
-        {inert(change.now)}
-      </pre>
+      <Code label={trans.__('Its description is')}>{inert(change.now)}</Code>
     </>
   );
 }
@@ -139,13 +136,13 @@ export function differenceName(part: string, trans: TranslationBundle): string {
   }
 }
 
-function Signature({ tool }: { tool: ToolState }): React.ReactElement {
+function Signature({ tool, trans }: { tool: ToolState; trans: TranslationBundle }): React.ReactElement {
   return (
     <>
       <h3>
         <bdi>{inertLine(tool.path)}</bdi>
       </h3>
-      <pre className="pctx-Code">{inert(tool.signature)}</pre>
+      <Code label={trans.__('How it is called')}>{inert(tool.signature)}</Code>
       {tool.description && (
         <p dir="auto" className="pctx-Detail-text">
           {inert(tool.description, 2000)}

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { ExecutionState, KernelState, Sharing, Trace } from '../api';
+import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
@@ -102,16 +103,17 @@ function Message({ text, children }: React.PropsWithChildren<{ text: string }>):
 }
 
 function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElement {
-  const { rows, offsets } = model;
+  const { rows, offsets, places } = model;
   const [first, end] = model.sight;
   const chosen = model.chosenRow;
+  const drawn = rows.slice(first, end);
   return (
     <div
       className="pctx-Tree"
       role="tree"
       tabIndex={0}
       aria-label={trans.__('Tools and runs')}
-      aria-activedescendant={chosen && idOf(chosen)}
+      aria-activedescendant={chosen && drawn.includes(chosen) ? idOf(chosen) : undefined}
       ref={node => {
         if (node && model.wantedTop !== null) {
           [node.scrollTop, model.wantedTop] = [model.wantedTop, null];
@@ -128,12 +130,14 @@ function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElem
       }}
     >
       <div role="presentation" style={{ height: offsets[rows.length] }}>
-        {rows.slice(first, end).map((row, index) => (
+        {drawn.map((row, index) => (
           <div
             key={row.key}
             id={idOf(row)}
             role="treeitem"
             aria-level={row.level}
+            aria-posinset={places[first + index]?.number}
+            aria-setsize={places[first + index]?.of}
             aria-selected={row === chosen}
             aria-expanded={'isOpen' in row ? row.isOpen : undefined}
             className={`pctx-Row pctx-mod-${row.kind} pctx-mod-level${row.level}`}
@@ -433,9 +437,7 @@ function TraceDetail(props: {
           {inert(trace.error.name ? `${trace.error.name}: ${trace.error.message}` : trace.error.message, 4000)}
         </p>
       )}
-      <pre className="pctx-Code" tabIndex={0} aria-label={trans.__('Program')}>
-        {inert(trace.code, MOST_SHOWN)}
-      </pre>
+      <Code label={trans.__('Program')}>{inert(trace.code, MOST_SHOWN)}</Code>
       {timeline && <Calls model={timeline} trans={trans} />}
       {trace.result && <Payload name={trans.__('Value')} text={trace.result} bytes={trace.result_bytes} />}
     </>
@@ -448,7 +450,7 @@ function Payload({ name, text, bytes }: { name: string; text: string; bytes?: nu
       <span className="pctx-Row-quiet">
         {name} {bytes === undefined ? '' : `(${size(bytes)})`}
       </span>
-      <pre className="pctx-Code">{inert(text, MOST_SHOWN)}</pre>
+      <Code label={name}>{inert(text, MOST_SHOWN)}</Code>
     </div>
   );
 }

@@ -152,21 +152,21 @@ function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactEl
       className={`pctx-Timeline-row pctx-is-${kind}`}
       data-lm-suppress-shortcuts="true" // arrows are the list's here: in a notebook they would lead to other cells
       aria-expanded={model.isOpen(row)}
-      aria-label={[name, took, states[kind], said].filter(part => part !== '').join(', ')}
+      aria-label={[name, took, said, states[kind]].filter(part => part !== '').join(', ')}
       tabIndex={isCurrent ? 0 : -1}
       title={`${name}: ${duration(row.beganS)} – ${row.isUnderWay ? '…' : duration(row.endedS)}`}
       onClick={() => {
         model.toggle(row);
       }}
     >
-      <span className="pctx-Timeline-name">{name}</span>
+      <span className="pctx-Timeline-name">{name}</span>{' '}
       <span className="pctx-Timeline-track">
         <span
           className="pctx-Timeline-bar"
           style={{ left: `min(${percent(begin)}, calc(100% - 2px))`, width: percent(share(run, row.endedS) - begin) }}
         />
       </span>
-      <span className="pctx-Timeline-took">{took}</span>
+      <span className="pctx-Timeline-took">{took}</span>{' '}
       {said !== '' && <span className="pctx-Timeline-said">{said}</span>}
     </button>
   );
@@ -182,10 +182,23 @@ function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.
           <div className="pctx-Timeline-quiet">
             {names[part.name]} · {size(part.bytes)}
           </div>
-          {part.text !== '' && <pre>{inert(pretty(part.text)) + (isCut(part.text, part.bytes) ? ' …' : '')}</pre>}
+          {part.text !== '' && (
+            <pre role="group" tabIndex={0} aria-label={names[part.name]}>
+              {inert(pretty(part.text)) + (isCut(part.text, part.bytes) ? ' …' : '')}
+            </pre>
+          )}
         </React.Fragment>
       ))}
-      {told !== '' && <pre className={row.error !== null ? 'pctx-Timeline-wrong' : ''}>{inert(told)}</pre>}
+      {told !== '' && (
+        <pre
+          role="group"
+          tabIndex={0}
+          aria-label={row.error !== null ? trans.__('Error') : trans.__('Type check')}
+          className={row.error !== null ? 'pctx-Timeline-wrong' : ''}
+        >
+          {inert(told)}
+        </pre>
+      )}
       {row.parts.length === 0 && told === '' && (
         <div className="pctx-Timeline-quiet">
           {row.id === 0 ? trans.__('The types are right.') : trans.__('No more is kept of this call.')}

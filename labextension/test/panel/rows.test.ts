@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
-import { HEIGHTS, type Known, inSight, offsetsOf, rowsOf } from '../../src/panel/rows';
+import { HEIGHTS, type Known, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
   kernel_id: id,
@@ -170,6 +170,12 @@ test('of a server’s tools those withheld come first, and what is new or change
     ]
   );
   assert.deepEqual(shape(all, 'gone').slice(-4, -2), ['server x', 'withheld server x the_gone']);
+});
+
+test('each row has its place among those beside it', () => {
+  const rows = rowsOf(known, '', new Set());
+  const places = placesOf(rows).map(({ number, of }) => `${number}/${of}`);
+  assert.deepEqual(places.slice(0, 10), ['1/3', '1/4', '1/2', '2/2', '2/4', '1/1', '3/4', '1/1', '4/4', '1/1']);
 });
 
 test('of thousands of rows those in sight are found, with some around them', () => {

@@ -1,0 +1,138 @@
+"""What axe-core finds wrong for people who use a keyboard, a screen reader, or need contrast; in a real browser."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.mcp.conftest import peer
+
+from .front_end import PATIENCE_MS, ROOT, FrontEnd, NotebookPage
+from .test_panel import agent, run_row, server_row, show, tool_row, upstream
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
+
+AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
+OURS = ["#pctx-panel", ".pctx-TimelineOutput", ".pctx-TableOutput", ".pctx-Status"]
+
+TOOLS = """
+%load_ext pctx_jupyter
+from pctx_jupyter import tool
+
+@tool(effects=True)
+def remove(ids: list[int]) -> str:
+    "Removes orders for good."
+    return f"removed {ids}"
+
+@tool(share=False)
+def fail(why: str) -> str:
+    raise ValueError(why)
+""".strip()
+
+PROGRAM = """%%pctx
+console.log("usual"); console.debug("quiet"); console.warn("careful"); console.error("wrong");
+await Notebook.remove({ ids: [1] }); await Notebook.fail({ why: "no way" }).catch(() => 0);
+[{ name: "a", amount: 1 }, { name: "b", amount: null }]"""
+
+
+class Eyes:
+    """Looks at a page, and keeps what is wrong with it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.theme = page, ""
+        self.wrong: list[str] = []
+        page.evaluate(AXE.read_text())
+        # JupyterLab's body has no height and hides what overflows: to axe, nothing would be on the screen.
+        page.evaluate("document.body.style.height = '100vh'")
+
+    def wear(self, theme: str) -> None:
+        """Switch to another theme."""
+        self.theme = theme
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme}).then(() => null)",
+            f"JupyterLab {theme}",
+        )
+        is_light = str(theme == "Light").lower()
+        self.page.wait_for_function("it => document.body.dataset.jpThemeLight === it", arg=is_light)
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+
+    def look(self, at: str) -> None:
+        """Look at what is shown now."""
+        if folder := os.environ.get("PCTX_SCREENSHOTS"):
+            self.page.screenshot(path=Path(folder) / f"{at}, {self.theme}.png")
+        legible, wrong = self.page.evaluate(
+            """async ours => {
+                const found = await axe.run({include: ours.filter(one => document.querySelector(one))});
+                const isBad = ({impact}) => impact === 'serious' || impact === 'critical';
+                return [
+                    found.passes.find(({id}) => id === 'color-contrast').nodes.length,
+                    found.violations.filter(isBad).flatMap(({id, nodes}) => nodes.map(({html, any, all, none}) =>
+                        `${id}: ${html.slice(0, 300)} ${[...any, ...all, ...none].map(check => check.message)}`))
+                ];
+            }""",
+            OURS,
+        )
+        assert legible > 20  # it has seen what there is
+        self.wrong += [f"{at}, {self.theme}: {one}" for one in wrong]
+
+
+def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_path: Path) -> None:
+    file = tmp_path / "parrot"
+    with upstream(lab, peer("good", file, name="parrot")) as route, ThreadPoolExecutor(1) as threads:
+        notebook = NotebookPage(page, lab, lab.write("access.ipynb", TOOLS, PROGRAM))
+        notebook.run(0)
+        panel = show(page)
+        expect(tool_row(panel, notebook, "Notebook.remove")).to_be_visible(timeout=PATIENCE_MS)
+        expect(server_row(panel, "parrot")).to_contain_text("12 tools", timeout=PATIENCE_MS)
+        file.with_suffix(".description").write_text("Says it otherwise.")
+        lab.ask(f"{route}/reconnect", "POST", {})
+        notebook.run(1)
+        calls = notebook.cells.nth(1).locator(".pctx-Timeline")
+        calls.locator(".pctx-Timeline-row").filter(has_text="Notebook.fail").click()
+        calls.locator("summary").click()
+        server_row(panel, "parrot").click()
+        withheld = panel.locator(".pctx-mod-withheld")
+        expect(withheld).to_be_visible(timeout=PATIENCE_MS)
+        eyes = Eyes(page)
+
+        def look_around() -> None:
+            for row, at in (
+                (tool_row(panel, notebook, "Notebook.remove"), "a tool"),
+                (withheld, "a withheld tool"),
+                (run_row(panel, "console.log"), "a run"),
+            ):
+                row.click()
+                expect(panel.locator(".pctx-Detail")).to_be_visible()
+                eyes.look(at)
+            panel.get_by_role("tree").focus()
+            page.keyboard.press("Home")
+            page.keyboard.press("ArrowDown")
+            eyes.look("a notebook")
+            for _ in range(4):
+                page.keyboard.press("ArrowDown")
+            eyes.look("a server")
+            panel.get_by_role("searchbox").fill("nowhere to be found")
+            eyes.look("nothing found")
+            panel.get_by_role("searchbox").fill("")
+
+        eyes.wear("Dark")
+        look_around()
+        code = "// a comment\n" * 2000 + "await Access.remove({ ids: [1] })"
+        run = threads.submit(agent, lab, code)
+        page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
+        detail = page.get_by_role("region", name="Call that waits for consent")
+        expect(detail.get_by_role("note")).to_contain_text("This is not all of the program")
+        expect(detail.locator("mark")).to_have_text("await Access.remove({ ids: [1] })")
+        detail.get_by_label("Its arguments, which you may change").fill("{")
+        eyes.look("consent")
+        eyes.wear("Light")
+        eyes.look("consent")
+        detail.get_by_role("button", name="Deny").click()
+        with pytest.raises(Exception, match="denied"):
+            run.result(timeout=60)
+        look_around()
+        assert not eyes.wrong, "\n".join(eyes.wrong)
