@@ -67,7 +67,9 @@ const panel: JupyterFrontEndPlugin<void> = {
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: 'pctx' });
     }
-    launcher?.add({ command: CommandIDs.newNotebook, category: trans.__('Other'), rank: 0 });
+    // The launcher's own word: another one would be another category.
+    const other = (translator ?? nullTranslator).load('jupyterlab').__('Other');
+    launcher?.add({ command: CommandIDs.newNotebook, category: other, rank: 0 });
     const status = new StatusWidget(model, () => void app.commands.execute(CommandIDs.showPanel), trans);
     statusBar?.registerStatusItem('pctx-jupyter:status', {
       item: status,
