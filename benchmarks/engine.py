@@ -35,6 +35,20 @@ send(JSON.stringify(await program.run()));
 """
 """The least a warm process can do for a program: read it, import it, run it, answer."""
 
+BARE_CALLS = """
+const chunk = new Uint8Array(1 << 16), send = (text) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\\n"));
+send("ready");
+const start = performance.now();
+for (let n = 0; n < 100; n++) {
+  send(JSON.stringify({ n }));
+  JSON.parse(new TextDecoder().decode(chunk.subarray(0, await Deno.stdin.read(chunk))));
+}
+send((performance.now() - start) / 100);
+"""
+"""The least a call of Python can do: write a line, wait for one."""
+
+BARE_CALL = "a line from bare Deno to Python and back"
+
 ROW = '{ id: i, name: "name " + i, amount: i * 1.5, tags: ["a", "b"] }'
 ROWS_PER_MB = 15_500
 
@@ -62,11 +76,26 @@ class Bare:
 
 
 @asynccontextmanager
-async def bare_deno() -> AsyncIterator[Bare]:
+async def bare_deno(text: str = BARE) -> AsyncIterator[Bare]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "bare.js"
-        script.write_text(BARE)
+        script.write_text(text)
         yield Bare(script)
+
+
+async def bare_call_ms(runs: int = 30) -> float:
+    """Milliseconds of a line from bare Deno to Python and back: the median of runs of 100."""
+    found = []
+    async with bare_deno(BARE_CALLS) as bare:
+        for _ in range(runs):
+            process = await bare.start()
+            assert process.stdin is not None and process.stdout is not None
+            for _ in range(100):
+                asked = json.loads(await process.stdout.readline())
+                process.stdin.write(json.dumps(2 * asked["n"]).encode())
+            found.append(float(await process.stdout.readline()))
+            await process.communicate()
+    return median(found)
 
 
 async def until_warm(engine: Engine) -> None:
@@ -133,9 +162,8 @@ async def rows() -> list[Row]:
         sequence = "for (let i = 0; i < 100; i++) await Bench.double({ i });"
         together = "await Promise.all(Array.from({ length: 100 }, (_, i) => Bench.double({ i })));"
         timed = "const start = performance.now(); {} performance.now() - start"
-        found.append(
-            Row("engine: a tool call, each of 100 in sequence", await inside(timed.format(sequence)) / 100, 0.4)
-        )
+        ours = await inside(timed.format(sequence)) / 100
+        found.append(Row("engine: a tool call, each of 100 in sequence", ours, 0.4, await bare_call_ms(), BARE_CALL))
         found.append(Row("engine: 100 tool calls at once", await inside(timed.format(together)), 60))
 
         for megabytes, goal in ((1, 15), (16, 350)):

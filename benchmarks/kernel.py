@@ -6,6 +6,7 @@ import asyncio
 import json
 from statistics import median
 
+from .engine import BARE_CALL, bare_call_ms
 from .homes import Kernel, running_kernel, running_server
 from .measure import Row, time_ms
 
@@ -47,9 +48,10 @@ async def in_home(kernel: Kernel, home: str, call_goal: float) -> list[Row]:
     await kernel.run("%%pctx --no-check\n1+1")
     plain = await time_ms(lambda: kernel.run("1+1"), rest=pause)
     cell = await time_ms(lambda: kernel.run("%%pctx --no-check\n1+1"), rest=pause)
+    call = await printed(kernel, IN_SEQUENCE)
     return [
         Row(f"{home}: a %%pctx cell 1+1, unchecked", cell, plain + 10, plain, "a plain cell 1+1"),
-        Row(f"{home}: a tool call, each of 100 in sequence", await printed(kernel, IN_SEQUENCE), call_goal),
+        Row(f"{home}: a tool call, each of 100 in sequence", call, call_goal, await bare_call_ms(), BARE_CALL),
         Row(f"{home}: 100 tool calls at once", await printed(kernel, AT_ONCE), 60),
     ]
 
