@@ -291,6 +291,15 @@ def test_only_cells_on_the_screen_are_looked_at(page: Page, lab: FrontEnd) -> No
     assert len(asked) < 50
 
 
+def read_what_jupyterlab_says(page: Page) -> None:
+    """Have JupyterLab notice that its server is gone, and close the dialog that says so for good: it takes the keys."""
+    page.evaluate("window.jupyterapp.serviceManager.sessions.refreshRunning().catch(() => null)")
+    dialog = page.locator(".jp-Dialog", has_text="Server Connection Error")
+    dialog.get_by_role("checkbox").check()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
 def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, errors: Errors, tmp_path: Path) -> None:
     with front_end("lab", tmp_path) as first:
         notebook = NotebookPage(page, first, first.write("gone.ipynb", TOOLS, "%%pctx\nawait Notebook.loadOrder()"))
