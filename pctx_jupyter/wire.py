@@ -47,6 +47,7 @@ GUEST = "guest"
 
 # host → sandbox
 RUN = "run"
+LATER = "later"
 
 # sandbox → host
 READY = "ready"

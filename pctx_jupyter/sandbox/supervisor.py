@@ -31,6 +31,8 @@ STATUS_S = 1.0
 """Seconds we wait for the exit status of a sandbox that closed its pipe."""
 GRACE_S = 1.0
 """Seconds cancelled tool calls have to end in before the program's end is reported; they take one turn of the loop."""
+PATIENCE_S = 0.001
+"""Seconds in which a short tool call is answered: so long the sandbox may stand still, with its program's timers."""
 MARKER_BYTES = 100
 """Bytes the sandbox's own note about cut output may take beyond the limit."""
 
@@ -59,6 +61,8 @@ class Supervisor:
         self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
         self._due: dict[rpc.Id, float] = {}  # when a call's time is up, soonest first; it leaves when that has come
         self._alarm: asyncio.TimerHandle | None = None
+        self._latest = 0.0  # when it made its latest call
+        self._patience: asyncio.TimerHandle | None = None
         self._called = 0
         self._output_left = job.limits.output_bytes + MARKER_BYTES
         self._display_left = job.limits.display_bytes
@@ -83,7 +87,7 @@ class Supervisor:
             self._worker.dismiss()
             for timer in self._timers:
                 timer.cancel()
-            for waking in (self._watcher, self._alarm):
+            for waking in (self._watcher, self._alarm, self._patience):
                 if waking is not None:
                     waking.cancel()
             if not self._outcome.cancel() and not self._outcome.cancelled():
@@ -167,13 +171,16 @@ class Supervisor:
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
         is_patient = call.name in self._job.patient
-        self._due[id] = math.inf if is_patient else self._loop.time() + self._limits.call_s
+        self._latest = self._loop.time()
+        self._due[id] = math.inf if is_patient else self._latest + self._limits.call_s
         task = begin(self._answer(id, call))
         if task.done():
             return
         self._calls[id] = task
         if self._alarm is None and not is_patient:
             self._alarm = self._loop.call_at(self._due[id], self._ring)
+        if self._patience is None:
+            self._patience = self._loop.call_at(self._latest + PATIENCE_S, self._lose_patience)
         if len(self._calls) >= self._limits.calls_in_flight:
             self._worker.pause()
 
@@ -210,6 +217,17 @@ class Supervisor:
                 self._calls[id].cancel()
         if soonest < math.inf:
             self._alarm = self._loop.call_at(soonest, self._ring)
+
+    def _lose_patience(self) -> None:
+        """Let a program go on whose sandbox stands still until its latest call is answered, if that takes longer."""
+        self._patience = None
+        if not self._calls:
+            return
+        if self._loop.time() < self._latest + PATIENCE_S:
+            self._patience = self._loop.call_at(self._latest + PATIENCE_S, self._lose_patience)
+            return
+        self._peer.notify(wire.LATER)
+        self._flush()
 
     async def _end_calls(self) -> None:
         """Cancel the tool calls under way, and let them say so."""

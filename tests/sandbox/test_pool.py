@@ -116,6 +116,31 @@ async def test_a_lost_rejection_is_printed_and_the_program_goes_on() -> None:
     assert host.printed("stderr").startswith("Uncaught TypeError: lost")
 
 
+@pytest.mark.parametrize("before", ["", "await Test.echo(); await Test.echo();"])
+async def test_a_programs_timers_run_while_it_waits_for_a_slow_tool(before: str) -> None:
+    code = f"""
+        {before}
+        const late = new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), 20));
+        let ticks = 0;
+        setInterval(() => ticks++, 1);
+        await Promise.race([Test.hang(), late]).catch((error) => [error.message, ticks > 0])
+        """
+    async with pool_of() as pool:
+        assert await run(pool, code) == ["too slow", True]
+
+
+async def test_what_else_a_program_does_goes_on_while_a_tool_is_slow() -> None:
+    code = """
+        const slow = Test.hang();
+        const digest = await crypto.subtle.digest("SHA-1", new Uint8Array(1));
+        [digest.byteLength, await Test.echo(1), await Test.echo(2)]
+        """
+    host = Host()
+    async with pool_of() as pool:
+        assert await run(pool, code, host=host) == [20, 1, 2]
+    assert host.called == ["Test.hang", "Test.echo", "Test.echo"]
+
+
 async def test_what_comes_after_the_answer_does_not_count() -> None:
     host = Host()
     code = 'for (let i = 0; i < 100; i++) setTimeout(() => { console.log("late"); Test.echo() }, 0); 1'

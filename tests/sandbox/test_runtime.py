@@ -661,6 +661,16 @@ def test_stacks_show_no_path_of_the_host() -> None:
     assert "program.ts:4:17" in text and "function" not in text
 
 
+def test_timers_have_their_turn_between_calls_that_are_answered_at_once() -> None:
+    code = """
+        let fired = false, calls = 0;
+        setTimeout(() => fired = true, 0);
+        while (!fired && calls < 5000) await Notebook.echo(calls++);
+        fired
+        """
+    assert converse(code).value is True
+
+
 def test_unknown_messages_and_late_answers_are_ignored() -> None:
     program = prepare("await Notebook.echo(1)")
     with sandbox() as process:
