@@ -101,7 +101,7 @@ class Channel:
         self._peer = Peer(max_bytes=max_bytes)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
         self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
-        self._tasks: set[asyncio.Task[None]] = set()  # those, and what was withdrawn and has not ended yet
+        self._tasks: set[asyncio.Task[Any]] = set()  # of those, of what was withdrawn and has not ended, of neighbours
         self._lost: errors.PctxError | None = None
         self._closed = asyncio.Event()
         self._when_closed: list[Callable[[], None]] = []
@@ -146,6 +146,24 @@ class Channel:
     def later(self, delay_s: float, act: Callable[[], None]) -> Callable[[], None]:
         """Have a function called in a while, unless the pipe is gone by then; returns the way to call it off."""
         return asyncio.get_running_loop().call_later(delay_s, lambda: None if self.is_closed else act()).cancel
+
+    async def serve(self, request: rpc.Request) -> Raw:
+        """Serve a request of the other end, if that is in this loop, in the task in which it waits: without a frame.
+
+        When the pipe is gone, that task is cancelled.
+
+        Raises:
+            PctxError: What the request is refused with.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "whoever awaits this is a task"
+        if self._lost is not None:
+            raise self._lost
+        self._tasks.add(task)
+        try:
+            return await self._result(request)
+        finally:
+            self._tasks.discard(task)
 
     def feed(self, frame: bytes | str) -> None:
         """Take in one frame that arrived on the pipe."""
@@ -221,16 +239,22 @@ class Channel:
         log.debug("%s < %s #%s", self.name, _Heard(request.method), _Heard(request.id))
         outcome: Raw | errors.PctxError
         try:
-            outcome = rpc.raw(await self._serve(request))
+            outcome = await self._result(request)
         except errors.PctxError as error:
             log.debug("%s > error %d #%s", self.name, error.code, _Heard(request.id))
             outcome = error
         except asyncio.CancelledError:
             outcome = _stopping()
+        self._conclude(served, outcome)
+
+    async def _result(self, request: rpc.Request) -> Raw:
+        try:
+            return rpc.raw(await self._serve(request))
+        except errors.PctxError:
+            raise
         except Exception:
             log.exception("%s = failed to serve %s", self.name, _Heard(request.method))
-            outcome = errors.PctxError("Internal error")
-        self._conclude(served, outcome)
+            raise errors.PctxError("Internal error") from None
 
     def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

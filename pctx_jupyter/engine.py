@@ -20,7 +20,7 @@ from . import jsonrpc as rpc
 from .approvals import Answer
 from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .execution import Execution, StoppedByHand
-from .local_tools import Guard, LocalTools, admit
+from .local_tools import Guard, Here, LocalTools, admit
 from .mcp.upstreams import open_upstreams
 from .registry import Registry
 from .sandbox.checker import Checker, open_checker
@@ -67,17 +67,26 @@ class Engine:
         self._mcp: Door | None = None
 
     def open_door(
-        self, send: Send, *, guard: Guard = admit, kernel_id: str | None = None, as_agent: bool = False
+        self,
+        send: Send,
+        *,
+        guard: Guard = admit,
+        kernel_id: str | None = None,
+        as_agent: bool = False,
+        here: Here | None = None,
     ) -> LocalTools:
         """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
 
-        With `as_agent`, it is let into the session of all agents in place of one of its own.
+        With `as_agent`, it is let into the session of all agents in place of one of its own; with `here`, its
+        programs' calls reach it without a frame (`LocalTools`).
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
         if self.settings.typecheck:
             self._checker.warm()
-        door = LocalTools(self.registry, self.settings, send, guard=guard, kernel_id=kernel_id, as_agent=as_agent)
+        door = LocalTools(
+            self.registry, self.settings, send, guard=guard, kernel_id=kernel_id, as_agent=as_agent, here=here
+        )
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
         return door
@@ -91,7 +100,11 @@ class Engine:
         def client(send: Send) -> Channel:
             return Channel(send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes)
 
-        return crossed(client, lambda send: self.open_door(send, as_agent=as_agent).channel)[0]
+        def server(send: Send) -> Channel:
+            return self.open_door(send, as_agent=as_agent, here=lambda request: near.serve(request)).channel
+
+        near, _ = crossed(client, server)
+        return near
 
     def mcp(self) -> Door:
         """How agents come in by MCP. Nothing of it is loaded before the first asks."""

@@ -43,6 +43,9 @@ _OF_A_SESSION = {wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.SHARE, wire.FORG
 Guard = Callable[[], Awaitable[None]]
 """Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
 
+Here = Callable[[rpc.Request], Awaitable[Raw]]
+"""Has a client serve a request in the task that awaits it: `Channel.serve` of its end."""
+
 
 async def admit() -> None:
     """A `Guard` for a client whose rights cannot change."""
@@ -58,6 +61,8 @@ class LocalTools:
         guard: Asked before each request.
         kernel_id: The kernel that the client is; None: it is none, or nobody knows.
         as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
+        here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
+            a frame, which would take a fifth of the time that a short call takes.
 
     The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
     """
@@ -71,9 +76,10 @@ class LocalTools:
         guard: Guard = admit,
         kernel_id: str | None = None,
         as_agent: bool = False,
+        here: Here | None = None,
     ) -> None:
         self._registry = registry
-        self._guard = guard
+        self._guard, self._here = guard, here
         self._is_agent = as_agent
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
@@ -158,12 +164,15 @@ class LocalTools:
     async def _call_client(self, call: Call) -> Raw:
         """Have the client run one of its tools, for a program of its own."""
         arguments = UNSET if call.arguments is None else call.arguments
-        return await self._ask_client(call, wire.ExecuteTool(call.tool.registered_path, arguments, call.execution_id))
+        asked = wire.ExecuteTool(call.tool.registered_path, arguments, call.execution_id)
+        return await self._ask_client(call, asked, self._here)
 
-    async def _ask_client(self, call: Call, asked: wire.ExecuteTool) -> Raw:
+    async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
         if self.channel.is_closed:
             raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
         try:
+            if here is not None:
+                return await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
             return await self.channel.call(wire.EXECUTE_TOOL, asked)
         except errors.ConnectionLost:
             raise errors.ToolFailed(

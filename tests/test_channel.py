@@ -205,3 +205,35 @@ async def test_what_the_other_end_calls_a_request_adds_no_line_to_a_log(caplog: 
             await asyncio.sleep(0)
     said = [record.getMessage() for record in caplog.records]
     assert all(text.isprintable() and len(text) < 400 for text in said)
+
+
+async def test_a_neighbour_is_served_in_its_own_task_without_a_frame() -> None:
+    async def whose(request: rpc.Request) -> object:
+        return [request.method, asyncio.current_task() is here]
+
+    here = asyncio.current_task()
+    left, right = pair(left=whose)
+    assert read(await left.serve(rpc.Request(0, "x"))) == ["x", True]
+    assert read(await right.call("x")) == ["x", False]
+
+
+async def test_a_neighbour_hears_errors_as_by_a_frame(caplog: pytest.LogCaptureFixture) -> None:
+    for raised, heard in (errors.ToolNotFound("none"), "none"), (RuntimeError("/home/secret"), "Internal error"):
+        left, _ = pair(left=raising(raised))
+        with pytest.raises(errors.PctxError) as refused:
+            await left.serve(rpc.Request(0, "x"))
+        assert refused.value.message == heard
+    assert "/home/secret" in caplog.text
+
+
+@pytest.mark.parametrize("end", [lambda left: left.stop(), lambda left: (left.close(), left.closed())[1]])
+async def test_what_a_neighbour_waits_for_ends_with_the_channel(end: Callable[[Channel], Awaitable[None]]) -> None:
+    gate = Gate()
+    left, _ = pair(left=gate)
+    neighbour = asyncio.ensure_future(left.serve(rpc.Request(0, "x")))
+    await soon(gate.asked.wait())
+    await soon(end(left))
+    assert gate.cancelled.is_set()
+    assert neighbour.cancelled()
+    with pytest.raises(errors.ConnectionLost):
+        await left.serve(rpc.Request(0, "x"))
