@@ -307,6 +307,12 @@ class Executed(msgspec.Struct, omit_defaults=True):
     unkept: dict[str, str] = {}
 
 
+class Admit(msgspec.Struct):
+    """The first line a kernel says on a pipe: its own token."""
+
+    token: str
+
+
 class SessionCreated(msgspec.Struct):
     """Parameters of ``session_created``, the first frame of a connection."""
 

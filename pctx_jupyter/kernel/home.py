@@ -31,6 +31,9 @@ URL = "PCTX_JUPYTER_URL"
 TOKEN = "PCTX_JUPYTER_TOKEN"
 """The environment variable with this kernel's own token: it opens our routes and nothing else of the server."""
 
+PIPE = "PCTX_JUPYTER_PIPE"
+"""The environment variable with the path of that server's Unix socket, where the same is said in half the time."""
+
 TOKEN_HEADER = "X-Pctx-Token"
 """The header that carries it."""
 
@@ -72,7 +75,7 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
         why = f"no Jupyter server with pctx-jupyter started this kernel ({URL} is not set)"
         if url:
             try:
-                home = await stack.enter_async_context(_at_server(url, environment.get(TOKEN, "")))
+                home = await stack.enter_async_context(_at_server(url, environment))
             except errors.PctxError as error:
                 log.info("home = not at the server: %s", error)
                 why = _refused(error) or error.message
@@ -93,11 +96,23 @@ def _refused(error: errors.PctxError) -> str | None:
 
 
 @asynccontextmanager
-async def _at_server(url: str, token: str) -> AsyncIterator[Home]:
+async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[Home]:
+    from ..client import pipe, socket
     from ..client.client import PctxClient
 
+    token, path = environment.get(TOKEN, ""), environment.get(PIPE, "")
     shown = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
-    async with PctxClient(f"{shown}/pctx/local-tools", headers={TOKEN_HEADER: token}) as client:
+    address, most = f"{shown}/pctx/local-tools", Settings().max_message_bytes
+
+    async def connect(serve: Serve, hear: Hear) -> Channel:
+        if path:
+            try:
+                return await pipe.connect(path, token, serve, hear, most)
+            except errors.CannotConnect as error:  # such as in a container, which has other files than the server
+                log.info("home = takes the WebSocket: %s", error)
+        return await socket.connect(address, {TOKEN_HEADER: token}, serve, hear, most)
+
+    async with PctxClient(address, connect=connect) as client:
         yield Home(client, "Jupyter server", "it started this kernel and has pctx-jupyter enabled", shown)
 
 

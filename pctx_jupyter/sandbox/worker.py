@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from .. import errors, wire
 from .. import jsonrpc as rpc
+from ..lines import Lines
 from ..settings import Limits
 from . import flags
 from .spawner import Process
@@ -60,8 +61,7 @@ class Worker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
         self._lines: deque[bytes] = deque()  # whole ones nobody has heard yet
-        self._parts: list[bytes] = []  # of a line whose end has not come
-        self._part_bytes = 0
+        self._reader = Lines(self._line_bytes)
         self._paused = False
         self._outgoing: deque[bytes] = deque()  # what the pipe has no room for yet
         self._outgoing_bytes = 0
@@ -132,7 +132,7 @@ class Worker(asyncio.Protocol):
         """End the process at once, and forget what it said. It is reaped in the background."""
         self._listener = None
         self._lines.clear()
-        self._parts.clear()
+        self._reader.clear()
         self._outgoing.clear()
         self._outgoing_bytes = 0
         if self._transport is not None:
@@ -146,18 +146,10 @@ class Worker(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        *whole, rest = data.split(b"\n")
-        if whole:
-            self._parts.append(whole[0])
-            whole[0] = b"".join(self._parts)
-            self._parts, self._part_bytes = [], 0
-            self._lines.extend(whole)
-        if rest:
-            self._parts.append(rest)
-            self._part_bytes += len(rest)
+        self._lines.extend(self._reader.cut(data))
         self._deliver()
-        if self._part_bytes > self._line_bytes:
-            self._overflow(b"".join(self._parts)[:200])
+        if self._reader.is_too_long:
+            self._overflow(self._reader.start)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -187,7 +179,7 @@ class Worker(asyncio.Protocol):
     def _overflow(self, start: bytes) -> None:
         listener, self._listener = self._listener, None
         self._lines.clear()
-        self._parts.clear()
+        self._reader.clear()
         self.pause()
         if listener is not None:
             listener.overflow(start)

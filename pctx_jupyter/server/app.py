@@ -17,6 +17,7 @@ from .editing import Complete, Declarations, Diagnostics, Format, Hover, Signatu
 from .kernels import KernelManager, KernelTokens
 from .mcp import DOOR, Mcp
 from .naming import NotebookNames, SessionManager
+from .pipes import KernelPipes
 from .rest import Health, Status
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
@@ -70,9 +71,11 @@ class PctxApp(ExtensionApp):
         manager = cast("KernelManager", server.kernel_manager)
         tokens = KernelTokens(manager, lambda: server.connection_url) if is_local else None
         self.settings[KERNELS], self.settings[NAMES] = tokens, None
+        self._pipes: KernelPipes | None = None
         if tokens is not None:
             sessions = cast("SessionManager", server.session_manager)
-            self.settings[NAMES] = NotebookNames(sessions, self._registry, tokens.is_alive)
+            names = self.settings[NAMES] = NotebookNames(sessions, self._registry, tokens.is_alive)
+            self._pipes = KernelPipes(self._running, tokens, names)
 
     def initialize_handlers(self) -> None:
         """Add our routes below the server's base URL."""
@@ -115,6 +118,8 @@ class PctxApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Open the engine before somebody asks, so that the first program finds a warm sandbox."""
+        if self._pipes is not None:
+            await self._pipes.open()
         await self._running.get()
 
     async def _mcp_door(self) -> Door:
@@ -131,4 +136,6 @@ class PctxApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""
+        if self._pipes is not None:
+            await self._pipes.close()
         await self._running.stop()

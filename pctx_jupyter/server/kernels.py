@@ -21,6 +21,9 @@ URL = "PCTX_JUPYTER_URL"
 TOKEN = "PCTX_JUPYTER_TOKEN"
 """Tells a kernel its token."""
 
+PIPE = "PCTX_JUPYTER_PIPE"
+"""Tells a kernel the path of the server's Unix socket; empty when there is none."""
+
 KERNEL_ID = "PCTX_KERNEL_ID"
 """Tells a kernel its id on the server."""
 
@@ -43,10 +46,14 @@ class KernelTokens:
     Args:
         manager: Starts kernels; from now on with our variables in their environment.
         url: Tells the server's address; it is final only once the server listens.
+
+    Attributes:
+        pipe: The path of the server's Unix socket; empty while there is none.
     """
 
     def __init__(self, manager: KernelManager, url: Callable[[], str]) -> None:
         self._manager, self._url = manager, url
+        self.pipe = ""
         self._tokens: dict[str, str] = {}
         self._starting: set[str] = set()
         self._start = manager.start_kernel
@@ -72,7 +79,7 @@ class KernelTokens:
             return await ensure_async(self._start(**kwargs))
         self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
         token = self._tokens[kernel_id] = secrets.token_urlsafe(32)
-        ours = {URL: self._url(), TOKEN: token, KERNEL_ID: kernel_id}
+        ours = {URL: self._url(), TOKEN: token, PIPE: self.pipe, KERNEL_ID: kernel_id}
         kwargs["env"] = {**(kwargs.get("env") or os.environ), **ours}
         self._starting.add(kernel_id)
         try:

@@ -6,11 +6,12 @@ import asyncio
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.kernel.home import TOKEN, URL
+from pctx_jupyter.kernel.home import PIPE, TOKEN, URL
 
 from ..kernel.real_kernel import open_kernel
 from ..server.process import server_process
@@ -55,14 +56,19 @@ async def test_a_client_comes_back_with_its_tools_and_never_asks_twice(by: signa
     assert called == ["hang"]
 
 
-def test_a_kernel_whose_server_no_longer_knows_it_runs_its_programs_itself_and_says_so_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [(URL, TOKEN), (URL, TOKEN, PIPE)], ids=["WebSocket", "pipe"])
+def test_a_kernel_whose_server_no_longer_knows_it_runs_its_programs_itself_and_says_so_once(
+    tmp_path: Path, by: tuple[str, ...]
+) -> None:
     with server_process(WARM) as first:
         known = first.start_kernel().environ()
         # Started by the server it would end with the server; a kernel that a gateway or a cluster keeps does not.
-        with open_kernel(tmp_path, **{name: known[name] for name in (URL, TOKEN)}) as kernel:
+        with open_kernel(tmp_path, **{name: known[name] for name in by}) as kernel:
             kernel.run("%load_ext pctx_jupyter\nfrom pctx_jupyter import tool\n@tool\ndef one() -> int:\n    return 1")
             assert kernel.run("%%pctx\nawait Notebook.one()").value == "1"
             assert first.url.rstrip("/") in (kernel.run("%pctx status").value or "")
+            sockets = psutil.Process(first.process.pid).net_connections("unix")
+            assert sum(one.laddr == known[PIPE] for one in sockets) == (2 if PIPE in by else 1)  # one of them listens
             first.stop(signal.SIGKILL)
             with server_process(WARM, like=first):
                 cells = [kernel.run("%%pctx -o n\nawait Notebook.one()") for _ in range(2)]

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from pctx_jupyter import wire
-from pctx_jupyter.kernel.home import TOKEN, TOKEN_HEADER, URL, Home, open_home
+from pctx_jupyter.kernel.home import PIPE, TOKEN, TOKEN_HEADER, URL, Home, open_home
 from pctx_jupyter.server import kernels
 from pctx_jupyter.settings import Settings
 
@@ -26,7 +26,7 @@ async def _adds(home: Home) -> bool:
 
 
 def test_kernel_and_server_call_things_the_same() -> None:
-    assert (URL, TOKEN, TOKEN_HEADER) == (kernels.URL, kernels.TOKEN, kernels.TOKEN_HEADER)
+    assert (URL, TOKEN, PIPE, TOKEN_HEADER) == (kernels.URL, kernels.TOKEN, kernels.PIPE, kernels.TOKEN_HEADER)
 
 
 async def test_without_a_server_the_engine_is_embedded_and_ends_with_its_home() -> None:
@@ -59,10 +59,13 @@ async def test_a_server_of_another_transport_is_no_reason_to_fail() -> None:
         assert (home.kind, home.is_second_choice) == ("embedded", True)
 
 
-async def test_a_kernel_of_a_server_is_at_home_there(jp_serverapp: Any, http_server: Any, jp_fetch: Any) -> None:
+@pytest.mark.parametrize("pipe", ["", "/of/another/container"])
+async def test_a_kernel_of_a_server_is_at_home_there(
+    jp_serverapp: Any, http_server: Any, jp_fetch: Any, pipe: str
+) -> None:
     kernel_id = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}")).body)["id"]
     environment = psutil.Process(jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid).environ()
-    async with open_home(environment, ONE) as home:
+    async with open_home(environment | {PIPE: pipe}, ONE) as home:
         assert (home.kind, home.url) == ("Jupyter server", jp_serverapp.connection_url.rstrip("/"))
         assert home.status is None and not home.is_second_choice
         assert environment[TOKEN] not in repr(home)

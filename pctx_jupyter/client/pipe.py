@@ -1,0 +1,71 @@
+"""A channel to the server that started this kernel, over a Unix socket: the client's end of `pctx_jupyter.pipe`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from .. import errors, wire
+from ..channel import Channel, Hear, Serve
+from ..pipe import Pipe
+
+PING_S = 5.0
+"""Seconds between pings: two in vain stay within the 15 s after which a dead server is noticed."""
+
+OPEN_S = 10.0
+"""Seconds until the server has greeted us."""
+
+
+class PipeChannel(Channel):
+    """A channel that owns the pipe it runs over: closing either closes both."""
+
+    def __init__(self, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
+        self.pipe = Pipe(name, hear=self.feed, lost=self._lost_pipe, max_bytes=max_bytes, ping_s=PING_S)
+        super().__init__(self.pipe.send, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
+        self.on_close(self.pipe.close)
+
+    async def closed(self) -> None:
+        """Wait until nothing is being served any more and the pipe is closed."""
+        await super().closed()
+        await self.pipe.gone
+
+    def _lost_pipe(self) -> None:
+        self.close(
+            errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
+        )
+
+
+async def connect(path: str, token: str, serve: Serve, hear: Hear, max_bytes: int) -> PipeChannel:
+    """Open the pipe that a server has told this kernel of.
+
+    Args:
+        path: Of its socket.
+        token: This kernel's own.
+        serve, hear, max_bytes: As for `Channel`.
+
+    Raises:
+        CannotConnect: There is no such socket here, nobody listens, or this kernel is not known there.
+    """
+    channel = PipeChannel(serve=serve, hear=hear, name="the server's pipe", max_bytes=max_bytes)
+    pipe, answered = channel.pipe, asyncio.Event()
+
+    def greet(line: bytes) -> None:
+        pipe.hear = channel.feed
+        answered.set()
+        channel.feed(line)
+
+    pipe.hear = greet
+    try:
+        async with asyncio.timeout(OPEN_S):
+            await asyncio.get_running_loop().create_unix_connection(lambda: pipe, path)
+            pipe.send(msgspec.json.encode(wire.Admit(token)))
+            pipe.gone.add_done_callback(lambda gone: answered.set())
+            await answered.wait()
+    except (OSError, TimeoutError) as error:
+        channel.close()
+        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
+        raise errors.CannotConnect(f"Cannot connect to the server's pipe: {why}") from None
+    if channel.is_closed:
+        raise errors.CannotConnect("Cannot connect to the server's pipe: it does not know this kernel")
+    return channel

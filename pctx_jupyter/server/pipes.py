@@ -1,0 +1,163 @@
+"""A Unix socket for the kernels this server starts: the server's end of `pctx_jupyter.pipe`.
+
+It lies in a folder that only the server's account can enter, and opens nothing but a kernel's own session, to whoever
+says that kernel's token first. A kernel that cannot reach it, in a container perhaps, takes the WebSocket instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from .. import errors, wire
+from ..channel import Channel
+from ..pipe import Pipe
+from .kernels import KernelTokens
+from .naming import NotebookNames
+from .running import RunningEngine
+
+log = logging.getLogger(__name__)
+
+PREFIX = "pctx-"
+SOCKET = "kernels"
+
+SWEEP_S = 60.0
+"""Seconds after which a folder whose socket nobody listens on is one that a killed server left."""
+
+
+class KernelPipes:
+    """The pipes of one server's kernels.
+
+    Args:
+        running: The server's engine.
+        tokens: Know which kernel has which token, and tell kernels where to connect.
+        names: Give a kernel the name of its notebook.
+    """
+
+    def __init__(self, running: RunningEngine, tokens: KernelTokens, names: NotebookNames) -> None:
+        self._running, self._tokens, self._names = running, tokens, names
+        self._server: asyncio.AbstractServer | None = None
+        self._folder: Path | None = None
+
+    async def open(self) -> None:
+        """Listen; without it, where Unix sockets are unknown or cannot be made, kernels have the WebSocket."""
+        if not hasattr(socket, "AF_UNIX"):
+            return
+        sweep()
+        loop = asyncio.get_running_loop()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # the path of a socket has to be short
+        path = str(folder / SOCKET)
+        try:
+            self._server = await loop.create_unix_server(lambda: _Admission(self).pipe, path)
+        except (OSError, NotImplementedError) as error:
+            log.info("pipes = none: %s", error)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        self._folder = folder
+        self._tokens.pipe = path
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._tokens.pipe = ""
+        if self._server is not None:
+            self._server.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def admit(self, token: str, pipe: Pipe) -> Channel | None:
+        """Open the session of the kernel with this token; None when there is none."""
+        kernel_id = self._tokens.owner(token)
+        if kernel_id is None:
+            return None
+        engine = await self._running.get()
+        await self._names.name(kernel_id)
+
+        async def guard() -> None:
+            if self._tokens.owner(token) != kernel_id:
+                raise errors.Forbidden("Cannot serve: this kernel may no longer execute here")
+
+        return engine.open_door(pipe.send, guard=guard, kernel_id=kernel_id).channel
+
+    def pipe(self, admission: _Admission) -> Pipe:
+        """Make the server's end of one connection."""
+        settings = self._running.settings
+        return Pipe(
+            "kernel's pipe",
+            hear=admission.hear,
+            lost=admission.lost,
+            max_bytes=settings.max_message_bytes,
+            ping_s=settings.ping_s,
+        )
+
+
+class _Admission:
+    """One connection: its first line decides what becomes of it."""
+
+    def __init__(self, pipes: KernelPipes) -> None:
+        self._pipes = pipes
+        self.pipe = pipes.pipe(self)
+        self._channel: Channel | None = None
+        self._admitting: asyncio.Task[None] | None = None
+
+    def hear(self, line: bytes) -> None:
+        if self._admitting is None:
+            self._admitting = asyncio.get_running_loop().create_task(self._admit(line))
+        else:
+            self.pipe.close()  # a kernel waits until it is greeted
+
+    def lost(self) -> None:
+        if self._admitting is not None:
+            self._admitting.cancel()
+        if self._channel is not None:
+            self._channel.close()
+
+    async def _admit(self, line: bytes) -> None:
+        try:
+            token = msgspec.json.decode(line, type=wire.Admit).token
+            self._channel = await self._pipes.admit(token, self.pipe)
+        except (msgspec.DecodeError, UnicodeDecodeError, errors.PctxError) as error:
+            log.debug("%s = refused: %s", self.pipe.name, error)
+        if self._channel is None:
+            self.pipe.close()
+            return
+        self.pipe.hear = self._feed
+        self._channel.on_close(self.pipe.close)
+
+    def _feed(self, line: bytes) -> None:
+        assert self._channel is not None, "it is fed once it is there"
+        try:
+            line.decode()  # payloads are passed on unread: someone has to make sure that they are text
+        except UnicodeDecodeError:
+            self.pipe.close()
+            return
+        self._channel.feed(line)
+
+
+def sweep() -> None:
+    """Remove what servers of this account left that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
+        try:
+            is_ours = path.parent.lstat().st_uid == os.getuid()
+            if is_ours and time.time() - path.lstat().st_mtime > SWEEP_S and not _is_listening(path):
+                path.unlink()
+                path.parent.rmdir()
+        except OSError:
+            continue  # it goes just now, or is none
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.settimeout(0.1)
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True

@@ -1,0 +1,243 @@
+"""The Unix socket of kernels: who is let in, what passes, who is let go. A real server; its clients are bare."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.channel import ignore, refuse_all
+from pctx_jupyter.client import pipe
+from pctx_jupyter.server import pipes
+from pctx_jupyter.server.base import NAMES
+from pctx_jupyter.server.kernels import KernelTokens
+from pctx_jupyter.server.pipes import KernelPipes
+from pctx_jupyter.server.running import RunningEngine
+from tests.fakes import SOON
+
+from .wires import eventually
+
+LIMIT = 100_000
+KERNEL, TOKEN = "a-kernel", "its-own-token"
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    return {"max_message_bytes": LIMIT}
+
+
+@pytest.fixture
+def path(
+    jp_serverapp: Any, jp_asyncio_loop: asyncio.AbstractEventLoop, running: RunningEngine, kernels: KernelTokens
+) -> Iterator[str]:
+    """Where the server listens; it has a kernel there is no process of."""
+    kernels._tokens[KERNEL] = TOKEN
+    kernels._starting.add(KERNEL)
+    opened = KernelPipes(running, kernels, jp_serverapp.web_app.settings[NAMES])
+    jp_asyncio_loop.run_until_complete(opened.open())
+    folder = Path(kernels.pipe).parent
+    yield kernels.pipe
+    jp_asyncio_loop.run_until_complete(opened.close())
+    assert not folder.exists() and kernels.pipe == ""
+
+
+class Bare:
+    """One connection: bytes out, lines in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def hear(self) -> Any:
+        """The next message; pings are none."""
+        async with asyncio.timeout(SOON):
+            while not (line := await self.reader.readline()).strip():
+                pass
+        return json.loads(line)
+
+    async def say(self, **message: Any) -> None:
+        self.writer.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        await self.writer.drain()
+
+    async def ask(self, method: str, params: object = None) -> Any:
+        await self.say(id=1, method=method, params=params)
+        return await self.hear()
+
+    async def is_closed(self) -> bool:
+        """Whether it is closed soon, with nothing said but pings."""
+        async with asyncio.timeout(SOON):
+            return (await self.reader.read()).strip() == b""
+
+
+@asynccontextmanager
+async def bare(path: str, first: bytes | None = None) -> AsyncIterator[Bare]:
+    reader, writer = await asyncio.open_unix_connection(path, limit=1 << 24)
+    try:
+        it = Bare(reader, writer)
+        writer.write(json.dumps({"token": TOKEN}).encode() + b"\n" if first is None else first)
+        if first is None:
+            assert (await it.hear())["method"] == "session_created"
+        yield it
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Bare]]
+
+
+async def test_a_kernel_with_its_token_has_a_session_while_it_is_connected(path: str, running: RunningEngine) -> None:
+    registry = (await running.get()).registry
+    async with bare(path) as it:
+        assert (await it.ask("list_functions"))["result"] == {"functions": []}
+        assert [session.kernel_id for session in registry] == [KERNEL]
+    await eventually(lambda: len(registry) == 0)
+
+
+def test_only_the_servers_account_gets_to_the_socket(path: str) -> None:
+    folder = Path(path).parent.stat()
+    assert stat.S_IMODE(folder.st_mode) == 0o700 and folder.st_uid == os.getuid()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"token": "another"}\n',
+        b'{"token": ""}\n',
+        b"{}\n",
+        b"GET /local-tools HTTP/1.1\r\n",
+        b"\xff\xfe\n",
+        b'{"token": "its-own-token"}\n{"jsonrpc":"2.0","id":1,"method":"list_functions"}\n',  # it was not greeted yet
+    ],
+)
+async def test_whoever_does_not_say_a_kernels_token_first_gets_nothing(
+    path: str, first: bytes, running: RunningEngine
+) -> None:
+    registry = (await running.get()).registry
+    async with bare(path, first) as it:
+        assert await it.is_closed()
+    await eventually(lambda: len(registry) == 0)
+
+
+async def test_a_kernel_that_is_gone_may_no_longer_do_anything(path: str, kernels: KernelTokens) -> None:
+    async with bare(path) as it:
+        kernels._starting.clear()
+        assert (await it.ask("list_functions"))["error"]["code"] == errors.Forbidden.code
+
+
+async def test_a_message_too_large_fails_alone_and_a_line_beyond_any_limit_ends_the_connection(path: str) -> None:
+    async with bare(path) as it:
+        refused = await it.ask("list_functions", {"p": "x" * LIMIT})
+        assert refused["id"] == 1 and "Pctx.max_message_bytes" in refused["error"]["message"]
+        assert "result" in await it.ask("list_functions")
+        it.writer.write(b"x" * (4 * LIMIT + (1 << 20) + 1))
+        assert await it.is_closed()
+
+
+async def test_what_is_no_text_ends_the_connection(path: str) -> None:
+    async with bare(path) as it:
+        it.writer.write(b'{"jsonrpc":"2.0","id":1,"method":"forget","params":{"names":["\xff"]}}\n')
+        assert await it.is_closed()
+
+
+async def test_who_does_not_read_is_let_go(path: str, running: RunningEngine, caplog: pytest.LogCaptureFixture) -> None:
+    registry = (await running.get()).registry
+    async with bare(path) as it:
+        schema = {"type": "object", "description": "x" * 80_000}
+        assert "result" in await it.ask("register_tool", {"namespace": "a", "name": "b", "input_schema": schema})
+        it.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
+        for id in range(1000):
+            it.writer.write(b'{"jsonrpc":"2.0","id":%d,"method":"list_functions"}\n' % id)
+        await eventually(lambda: len(registry) == 0)
+    assert caplog.text.count("unread") == 1
+
+
+class TestSilence:
+    """Both ends say now and then that they are there."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"ping_s": 0.1}
+
+    async def test_who_gives_no_sign_of_life_is_let_go_and_who_does_stays(
+        self, path: str, running: RunningEngine
+    ) -> None:
+        registry = (await running.get()).registry
+        async with bare(path) as quiet, bare(path) as silent:
+
+            async def answer_pings() -> None:
+                async for line in quiet.reader:
+                    assert line == b" \n"
+                    quiet.writer.write(b"\n")
+
+            answering = asyncio.create_task(answer_pings())
+            assert await silent.is_closed()
+            await eventually(lambda: len(registry) == 1)
+            answering.cancel()
+            await asyncio.wait([answering])
+            assert "result" in await quiet.ask("list_functions")
+
+    async def test_a_client_that_has_nothing_to_say_stays_whatever_its_own_pace(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pipe, "PING_S", 0.02)
+        channel = await pipe.connect(path, TOKEN, refuse_all, ignore, LIMIT)
+        async with bare(path) as silent:
+            assert await silent.is_closed()
+        await channel.call("list_functions")
+        channel.close()
+        await channel.closed()
+
+
+async def test_a_client_that_is_not_let_in_says_why(path: str) -> None:
+    with pytest.raises(errors.CannotConnect, match="does not know this kernel"):
+        await pipe.connect(path, "another", refuse_all, ignore, LIMIT)
+    with pytest.raises(errors.CannotConnect, match="No such file"):
+        await pipe.connect(path + "-not", TOKEN, refuse_all, ignore, LIMIT)
+
+
+async def test_what_a_client_waits_for_fails_when_the_pipe_is_lost(path: str) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"{}\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(greet, path + "2")
+    channel = await pipe.connect(path + "2", TOKEN, refuse_all, ignore, LIMIT)
+    waiting = asyncio.create_task(channel.call("list_functions"))
+    await asyncio.sleep(0)
+    server.close()
+    channel.pipe._drop("as if the server had been killed")
+    async with asyncio.timeout(SOON):
+        with pytest.raises(errors.ConnectionLost, match="may or may not have been done"):
+            await waiting
+        await channel.closed()
+
+
+def test_what_killed_servers_left_is_removed_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # paths of sockets have to be short
+    kept = []
+    for name, is_old, listens in ("dead", True, False), ("new", False, False), ("alive", True, True):
+        (tmp_path / f"pctx-{name}").mkdir()
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(f"pctx-{name}/kernels")
+        if listens:
+            listening.listen()
+        kept.append(listening)
+        if is_old:
+            os.utime(f"pctx-{name}/kernels", (1, 1))
+    pipes.sweep()
+    for listening in kept:
+        listening.close()
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["pctx-alive", "pctx-new"]
