@@ -49,19 +49,17 @@ class KernelPipes:
 
     async def open(self) -> None:
         """Listen; without it, where Unix sockets are unknown or cannot be made, kernels have the WebSocket."""
-        if not hasattr(socket, "AF_UNIX"):
+        if os.name != "posix":
             return
         sweep()
-        loop = asyncio.get_running_loop()
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # the path of a socket has to be short
-        path = str(folder / SOCKET)
         try:
+            folder = self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # the path of a socket has to be short
+            path = str(folder / SOCKET)
+            loop = asyncio.get_running_loop()
             self._server = await loop.create_unix_server(lambda: _Admission(self).pipe, path)
         except (OSError, NotImplementedError) as error:
-            log.info("pipes = none: %s", error)
-            shutil.rmtree(folder, ignore_errors=True)
+            log.warning("pipes = none, kernels take the WebSocket: %s", error)
             return
-        self._folder = folder
         self._tokens.pipe = path
 
     async def close(self) -> None:
@@ -125,6 +123,8 @@ class _Admission:
             self._channel = await self._pipes.admit(token, self.pipe)
         except (msgspec.DecodeError, UnicodeDecodeError, errors.PctxError) as error:
             log.debug("%s = refused: %s", self.pipe.name, error)
+        except Exception:
+            log.exception("%s = failed to let a kernel in", self.pipe.name)
         if self._channel is None:
             self.pipe.close()
             return

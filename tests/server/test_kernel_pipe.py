@@ -224,6 +224,40 @@ async def test_what_a_client_waits_for_fails_when_the_pipe_is_lost(path: str) ->
         await channel.closed()
 
 
+async def test_where_no_socket_can_be_made_kernels_have_the_websocket(
+    running: RunningEngine, kernels: KernelTokens, jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = KernelPipes(running, kernels, jp_serverapp.web_app.settings[NAMES])
+    for folder in tmp_path / "missing", tmp_path / ("x" * 100):
+        if "x" in folder.name:
+            folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        await opened.open()
+        assert kernels.pipe == ""
+        await opened.close()
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_kernel_that_leaves_while_it_is_let_in_has_no_session(
+    path: str, running: RunningEngine, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, asked, left = (await running.get()).registry, asyncio.Event(), asyncio.Event()
+
+    async def name(kernel_id: str) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    monkeypatch.setattr(jp_serverapp.web_app.settings[NAMES], "name", name)
+    async with bare(path, b'{"token": "its-own-token"}\n'):
+        await asked.wait()
+    async with asyncio.timeout(SOON):
+        await left.wait()
+    assert len(registry) == 0
+
+
 def test_what_killed_servers_left_is_removed_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)  # paths of sockets have to be short
