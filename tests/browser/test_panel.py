@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -228,6 +229,24 @@ def test_a_servers_tools_are_listed_inserted_and_approved(page: Page, lab: Front
         detail.get_by_role("button", name="Approve as changed").click()
         expect(withheld).to_have_count(0, timeout=PATIENCE_MS)
         expect(echo).to_contain_text("Says it otherwise.", timeout=PATIENCE_MS)
+
+
+def test_a_server_that_came_with_the_folder_starts_once_it_is_trusted(page: Page, lab: FrontEnd) -> None:
+    file = lab.root / "pctx.json"
+    file.write_text(json.dumps({"servers": [peer("good", name="came-along")]}))
+    try:
+        NotebookPage(page, lab, lab.write("came.ipynb", "1"))
+        panel = show(page)
+        server = server_row(panel, "came-along")
+        expect(server).to_contain_text("not trusted yet", timeout=PATIENCE_MS)
+        server.click()
+        detail = panel.get_by_role("region", name="Chosen server")
+        expect(detail).to_contain_text(f"{sys.executable} -I")  # what is trusted can be read first
+        detail.get_by_role("button", name="Trust and start").click()
+        expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
+        expect(detail.get_by_role("button", name="Trust and start")).to_have_count(0)
+    finally:
+        file.unlink()
 
 
 def test_ten_thousand_tools_of_a_server_are_searched_and_few_are_drawn(page: Page, lab: FrontEnd) -> None:
