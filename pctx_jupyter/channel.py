@@ -150,7 +150,8 @@ class Channel:
     async def serve(self, request: rpc.Request) -> Raw:
         """Serve a request of the other end, if that is in this loop, in the task in which it waits: without a frame.
 
-        When the pipe is gone, that task is cancelled.
+        When the pipe is gone, that task is cancelled. Whatever our `serve` does when it is cancelled is waited for: it
+        must give up at once.
 
         Raises:
             PctxError: What the request is refused with.

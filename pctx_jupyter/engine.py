@@ -91,17 +91,21 @@ class Engine:
         door.channel.on_close(lambda: self._doors.discard(door))
         return door
 
-    def connect(self, *, serve: Serve = refuse_all, hear: Hear = ignore, as_agent: bool = False) -> Channel:
+    def connect(
+        self, *, serve: Serve = refuse_all, hear: Hear = ignore, as_agent: bool = False, gives_up: bool = False
+    ) -> Channel:
         """Connect a client of the same loop, in memory; returns its end. Closing that ends its session.
 
-        With `as_agent`, it has none of its own, as `open_door` says.
+        With `as_agent`, it has none of its own, as `open_door` says. `gives_up` says that `serve` does so at once when
+        it is cancelled, as a kernel's, whose tools run elsewhere: then its programs' calls reach it without a frame.
         """
 
         def client(send: Send) -> Channel:
             return Channel(send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes)
 
         def server(send: Send) -> Channel:
-            return self.open_door(send, as_agent=as_agent, here=lambda request: near.serve(request)).channel
+            here = (lambda request: near.serve(request)) if gives_up else None
+            return self.open_door(send, as_agent=as_agent, here=here).channel
 
         near, _ = crossed(client, server)
         return near

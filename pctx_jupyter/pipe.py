@@ -21,9 +21,6 @@ PING, PONG = b" ", b""
 SILENT_PINGS = 2
 """Pings in a row without any sign of life after which the other end is gone."""
 
-UNREAD_BYTES = 32 << 20
-"""Bytes the other end may leave unread, beyond one frame of the largest size."""
-
 
 class Pipe(asyncio.Protocol):
     """One end.
@@ -34,17 +31,29 @@ class Pipe(asyncio.Protocol):
         lost: Called once, when the pipe is gone.
         max_bytes: The largest frame that passes. Four times that is read, so that a request can be refused by its id.
         ping_s: Seconds between two pings.
+        unread_bytes: What the other end may leave unread; then it is dropped. None: it may leave all.
 
     Attributes:
         gone: Done when the pipe is.
     """
 
     def __init__(
-        self, name: str, *, hear: Callable[[bytes], None], lost: Callable[[], None], max_bytes: int, ping_s: float
+        self,
+        name: str,
+        *,
+        hear: Callable[[bytes], None],
+        lost: Callable[[], None],
+        max_bytes: int,
+        ping_s: float,
+        unread_bytes: int | None = None,
     ) -> None:
         self.name = name
         self.hear, self._lost = hear, lost
-        self._max_bytes, self._ping_s = max_bytes, ping_s
+        self._ping_s, self._unread_bytes = ping_s, unread_bytes
+        # What the transport has no room for: given more, it adds up all it holds with every frame.
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._is_full = False
         self._lines = Lines(4 * max_bytes + (1 << 20))
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -58,13 +67,18 @@ class Pipe(asyncio.Protocol):
             return
         if b"\n" in frame:
             frame = frame.replace(b"\n", b" ")  # between two tokens, where JSON allows it
-        self._transport.write(frame + b"\n")
-        if self._transport.get_write_buffer_size() > self._max_bytes + UNREAD_BYTES:
-            self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
+        if not self._is_full:
+            self._transport.write(frame + b"\n")
+            return
+        self._waiting.append(frame + b"\n")
+        self._waiting_bytes += len(frame) + 1
+        if self._unread_bytes is not None and self._waiting_bytes > self._unread_bytes:
+            self._drop(f"it left {self._unread_bytes:,} bytes and more unread")
 
     def close(self) -> None:
         """Let what was sent leave, and close."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            self.resume_writing()
             self._transport.close()
 
     # what asyncio says
@@ -83,6 +97,15 @@ class Pipe(asyncio.Protocol):
                 self.hear(line)
         if self._lines.is_too_long:
             self._drop("a line beyond any limit")
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if waiting and self._transport is not None:
+            self._transport.write(b"".join(waiting))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._pinging is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+from pathlib import Path
 
 import msgspec
 
@@ -56,6 +59,7 @@ async def connect(path: str, token: str, serve: Serve, hear: Hear, max_bytes: in
         channel.feed(line)
 
     pipe.hear = greet
+    _check(Path(path).parent)
     try:
         async with asyncio.timeout(OPEN_S):
             await asyncio.get_running_loop().create_unix_connection(lambda: pipe, path)
@@ -66,6 +70,19 @@ async def connect(path: str, token: str, serve: Serve, hear: Hear, max_bytes: in
         channel.close()
         why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
         raise errors.CannotConnect(f"Cannot connect to the server's pipe: {why}") from None
+    except BaseException:
+        channel.close()
+        raise
     if channel.is_closed:
         raise errors.CannotConnect("Cannot connect to the server's pipe: it does not know this kernel")
     return channel
+
+
+def _check(folder: Path) -> None:
+    """Refuse a folder that others can enter: a server has gone, and somebody else took the name of its socket's."""
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        raise errors.CannotConnect(f"Cannot connect to the server's pipe: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise errors.CannotConnect("Cannot connect to the server's pipe: its folder is not this account's alone")

@@ -124,7 +124,7 @@ async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> 
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear)
+            return engine.connect(serve=serve, hear=hear, gives_up=True)
 
         async with PctxClient(connect=connect, reconnect=False) as client:
             yield Home(client, "embedded", why, is_second_choice=is_second_choice, status=engine.status)

@@ -192,9 +192,13 @@ class Supervisor:
         except errors.PctxError as error:
             self._peer.refuse(id, error)
         except asyncio.CancelledError:
-            if id in self._due:
+            task = asyncio.current_task()
+            if id not in self._due:
+                self._peer.refuse(id, errors.ToolTimeout(call.name[:200], self._limits.call_s))
+            elif task is not None and task.cancelling():
                 raise
-            self._peer.refuse(id, errors.ToolTimeout(call.name[:200], self._limits.call_s))
+            else:  # what the tool awaited was cancelled, and not the call
+                self._peer.refuse(id, errors.Cancelled(f"{call.name[:200]} was cancelled"))
         except Exception:
             log.exception("%s = failed to serve %s", self._worker.name, call.name[:200])
             self._peer.refuse(id, errors.PctxError("Internal error"))

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +29,12 @@ log = logging.getLogger(__name__)
 
 PREFIX = "pctx-"
 SOCKET = "kernels"
+
+ADMIT_S = 10.0
+"""Seconds in which a connection has to say who it is."""
+
+UNREAD_BYTES = 32 << 20
+"""Bytes a kernel may leave unread, beyond one message of the largest size."""
 
 SWEEP_S = 60.0
 """Seconds after which a folder whose socket nobody listens on is one that a killed server left."""
@@ -93,6 +100,7 @@ class KernelPipes:
             lost=admission.lost,
             max_bytes=settings.max_message_bytes,
             ping_s=settings.ping_s,
+            unread_bytes=settings.max_message_bytes + UNREAD_BYTES,
         )
 
 
@@ -104,6 +112,7 @@ class _Admission:
         self.pipe = pipes.pipe(self)
         self._channel: Channel | None = None
         self._admitting: asyncio.Task[None] | None = None
+        self._deadline = asyncio.get_running_loop().call_later(ADMIT_S, self.pipe.close)
 
     def hear(self, line: bytes) -> None:
         if self._admitting is None:
@@ -112,6 +121,7 @@ class _Admission:
             self.pipe.close()  # a kernel waits until it is greeted
 
     def lost(self) -> None:
+        self._deadline.cancel()
         if self._admitting is not None:
             self._admitting.cancel()
         if self._channel is not None:
@@ -128,6 +138,7 @@ class _Admission:
         if self._channel is None:
             self.pipe.close()
             return
+        self._deadline.cancel()
         self.pipe.hear = self._feed
         self._channel.on_close(self.pipe.close)
 
@@ -136,6 +147,7 @@ class _Admission:
         try:
             line.decode()  # payloads are passed on unread: someone has to make sure that they are text
         except UnicodeDecodeError:
+            self.pipe.hear = lambda line: None
             self.pipe.close()
             return
         self._channel.feed(line)
@@ -145,8 +157,9 @@ def sweep() -> None:
     """Remove what servers of this account left that were killed."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
         try:
-            is_ours = path.parent.lstat().st_uid == os.getuid()
-            if is_ours and time.time() - path.lstat().st_mtime > SWEEP_S and not _is_listening(path):
+            folder, file = path.parent.lstat(), path.lstat()
+            is_ours = folder.st_uid == os.getuid() and stat.S_ISDIR(folder.st_mode) and stat.S_ISSOCK(file.st_mode)
+            if is_ours and time.time() - file.st_mtime > SWEEP_S and not _is_listening(path):
                 path.unlink()
                 path.parent.rmdir()
         except OSError:

@@ -101,6 +101,17 @@ async def test_a_tool_that_breaks_is_an_internal_error_and_in_the_log(caplog: py
     assert "failed to serve Test.echo" in caplog.text
 
 
+async def test_a_tool_that_awaits_something_cancelled_is_answered() -> None:
+    async def serve(path: str, arguments: Raw | None) -> Raw:
+        nothing: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        nothing.cancel()
+        return await nothing
+
+    async with pool_of() as pool:
+        value = await soon(pool.run(job("await Test.echo().catch((error) => error.message)"), serve, print))
+    assert bytes(value) == b'"Test.echo was cancelled"'
+
+
 async def test_answers_written_on_several_lines_stay_one_message() -> None:
     async def serve(path: str, arguments: Raw | None) -> Raw:
         return Raw(b'{\n  "a": [\n1,\n2]\n}\n')
@@ -237,9 +248,8 @@ async def test_a_sandbox_killed_while_it_runs_ends_that_program_alone(code: str)
 
 async def test_a_sandbox_killed_while_it_waits_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     async with pool_of() as pool:
-        await until(lambda: idle(pool))
-        (victim,) = sandboxes()
-        victim.kill()
+        await until(lambda: idle(pool) and len(sandboxes()) == 1)
+        sandboxes()[0].kill()
         await until(lambda: pool.status()["trouble"] is not None)
         await until(lambda: idle(pool))
         assert await run(pool, "1") == 1
@@ -432,9 +442,8 @@ async def test_without_the_launcher_programs_run_in_one_layer() -> None:
         await until(lambda: bool(host.called))
         running.cancel()
         await asyncio.wait([running])
-        await until(lambda: idle(pool))
-        (victim,) = sandboxes()
-        victim.kill()
+        await until(lambda: idle(pool) and len(sandboxes()) == 1)
+        sandboxes()[0].kill()
         await until(lambda: pool.status()["trouble"] is not None)
         await until(lambda: idle(pool))
         assert psutil.Process().children() == sandboxes()

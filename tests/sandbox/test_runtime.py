@@ -661,6 +661,33 @@ def test_stacks_show_no_path_of_the_host() -> None:
     assert "program.ts:4:17" in text and "function" not in text
 
 
+@pytest.mark.parametrize("less", range(4, 16))
+def test_a_call_that_fails_where_the_stack_is_full_is_not_waited_for(less: int) -> None:
+    code = """
+        async function run(less: number) {
+          await Notebook.echo(0);
+          function descend(depth: number, calls: boolean): void {
+            if (depth > 0) { descend(depth - 1, calls); return; }
+            if (calls) Notebook.echo().catch(() => {});
+          }
+          const fits = (depth: number) => { try { descend(depth, false); return true } catch { return false } };
+          for (let i = 0; i < 300; i++) fits(3000);
+          let most = 0, tooMuch = 200_000;
+          while (tooMuch - most > 1) {
+            const middle = (most + tooMuch) >> 1;
+            if (fits(middle)) most = middle; else tooMuch = middle;
+          }
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          await Notebook.echo(0);
+          try { descend(most - less, true) } catch {}
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          return "through";
+        }
+        await run(LESS)
+        """
+    assert converse(code.replace("LESS", str(less))).value == "through"
+
+
 def test_timers_have_their_turn_between_calls_that_are_answered_at_once() -> None:
     code = """
         let fired = false, calls = 0;

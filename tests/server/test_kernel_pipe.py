@@ -204,6 +204,34 @@ async def test_a_client_that_is_not_let_in_says_why(path: str) -> None:
         await pipe.connect(path, "another", refuse_all, ignore, LIMIT)
     with pytest.raises(errors.CannotConnect, match="No such file"):
         await pipe.connect(path + "-not", TOKEN, refuse_all, ignore, LIMIT)
+    Path(path).parent.chmod(0o755)
+    with pytest.raises(errors.CannotConnect, match="not this account's alone"):
+        await pipe.connect(path, TOKEN, refuse_all, ignore, LIMIT)
+
+
+async def test_giving_up_while_the_server_says_nothing_closes_the_connection(path: str) -> None:
+    told, left = asyncio.Event(), asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        told.set()
+        await reader.read()
+        left.set()
+        writer.close()
+
+    server = await asyncio.start_unix_server(silent, path + "2")
+    connecting = asyncio.create_task(pipe.connect(path + "2", TOKEN, refuse_all, ignore, LIMIT))
+    async with asyncio.timeout(SOON):
+        await told.wait()
+        connecting.cancel()
+        await left.wait()
+    server.close()
+
+
+async def test_who_says_nothing_at_all_is_let_go(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "ADMIT_S", 0.05)
+    async with bare(path, b"") as it:
+        assert await it.is_closed()
 
 
 async def test_what_a_client_waits_for_fails_when_the_pipe_is_lost(path: str) -> None:
@@ -271,7 +299,10 @@ def test_what_killed_servers_left_is_removed_and_nothing_else(tmp_path: Path, mo
         kept.append(listening)
         if is_old:
             os.utime(f"pctx-{name}/kernels", (1, 1))
+    (tmp_path / "pctx-file").mkdir()
+    (tmp_path / "pctx-file" / "kernels").touch()
+    os.utime("pctx-file/kernels", (1, 1))
     pipes.sweep()
     for listening in kept:
         listening.close()
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["pctx-alive", "pctx-new"]
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["pctx-alive", "pctx-file", "pctx-new"]

@@ -552,6 +552,8 @@ function errorJSON(thrown, more) {
 /** Calls the host has not answered yet, by id. */
 const pending = new Map();
 let lastId = 0;
+/** The latest that the host was told of: a call may fail on the way, as where the stack is full. */
+let lastSent = 0;
 
 /** Whether calls say where they are: it takes as long as a short call does. */
 let places = false;
@@ -582,6 +584,7 @@ function call(name, args) {
   const answer = new PromiseC((resolve, reject) => mapSet(pending, id, { resolve, reject, error }));
   if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
+  lastSent = id;
   return answer;
 }
 
@@ -1117,9 +1120,9 @@ async function serve() {
   let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0, standstills = 0;
   for (;;) {
     // `await` of what is no promise lets the program go on, and asks nothing that it may have changed.
-    const before = lastId;
-    if (before > 0) { for (let i = 0; i < STEPS && lastId === before; i++) await undefined; }
-    standstills = lastId !== before && mapSize(pending) === 1 && standstills < MAX_STANDSTILLS ? standstills + 1 : 0;
+    const before = lastSent;
+    if (before > 0) { for (let i = 0; i < STEPS && lastSent === before; i++) await undefined; }
+    standstills = lastSent !== before && mapSize(pending) === 1 && standstills < MAX_STANDSTILLS ? standstills + 1 : 0;
     if (end === room) {
       const rest = new Uint8ArrayC(buffer, begin, end - begin);
       if (end - begin > room >> 1) room *= 2;
