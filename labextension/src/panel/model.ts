@@ -38,8 +38,8 @@ export class PanelModel {
   query = '';
   /** The chosen row, by its key. */
   chosen: string | null = null;
-  /** Where the list should be scrolled to; whoever has done so takes it. */
-  wantedTop: number | null = null;
+  /** What of the list should be in sight, from and to, in pixels; whoever has seen to it takes it. */
+  wanted: readonly [number, number] | null = null;
 
   readonly #source: Source;
   readonly #later: Later;
@@ -123,7 +123,7 @@ export class PanelModel {
   search(query: string): void {
     this.query = query;
     this.#rows = null;
-    this.wantedTop = 0;
+    this.wanted = [0, 0];
     this.#changed.emit();
     this.#ask('offered', () => this.#askForOffered());
   }
@@ -445,14 +445,8 @@ export class PanelModel {
   /** Have the chosen row scrolled into sight. */
   #reveal(): void {
     const at = this.rows.findIndex(row => row.key === this.chosen);
-    const [above, below] = [this.offsets[at] ?? 0, this.offsets[at + 1] ?? 0];
-    if (at < 0 || this.#height === 0) {
-      return;
-    }
-    if (above < this.#top) {
-      this.wantedTop = above;
-    } else if (below > this.#top + this.#height) {
-      this.wantedTop = below - this.#height;
+    if (at >= 0) {
+      this.wanted = [this.offsets[at] ?? 0, this.offsets[at + 1] ?? 0];
     }
   }
 }

@@ -115,8 +115,11 @@ function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElem
       aria-label={trans.__('Tools and runs')}
       aria-activedescendant={chosen && drawn.includes(chosen) ? idOf(chosen) : undefined}
       ref={node => {
-        if (node && model.wantedTop !== null) {
-          [node.scrollTop, model.wantedTop] = [model.wantedTop, null];
+        if (node && model.wanted !== null) {
+          // By what is true now: the model hears late of scrolling, and of the room that the details have taken.
+          const [from, to] = model.wanted;
+          node.scrollTop = Math.min(from, Math.max(node.scrollTop, to - node.clientHeight));
+          model.wanted = null;
         }
       }}
       onScroll={event => {
