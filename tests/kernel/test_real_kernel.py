@@ -294,6 +294,7 @@ def test_tools_registered_by_name_come_and_go(kernel: RealKernel) -> None:
 
 
 def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
+    assert kernel.run("%%pctx\n1").value == "1"  # by then Deno's version is known
     status = kernel.run("%pctx status").value or ""
     assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
 
