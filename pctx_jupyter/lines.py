@@ -1,6 +1,19 @@
-"""A stream of bytes, cut into lines. No pipe, no meaning."""
+"""Lines out of a stream of bytes, and into one. No pipe of its own, no meaning."""
 
 from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+WHOLE = 1 << 16
+"""Bytes up to which a line is copied to leave in one piece."""
+
+
+class Output(Protocol):
+    """Where lines go, such as a transport: it takes all at once, but not gladly."""
+
+    def write(self, data: bytes, /) -> None:
+        """Take bytes."""
 
 
 class Lines:
@@ -42,3 +55,57 @@ class Lines:
     def clear(self) -> None:
         """Forget the line whose end has not come."""
         self._parts, self._bytes = [], 0
+
+
+class LineWriter:
+    """Writes lines, and keeps those for which the output has no room until it has some again.
+
+    Not all to the output at once: what a transport cannot write, it copies, or adds up, again and again.
+
+    Attributes:
+        output: Where they go; None: they wait.
+        waiting_bytes: Bytes of those that wait.
+    """
+
+    __slots__ = ("_is_full", "_waiting", "output", "waiting_bytes")
+
+    def __init__(self) -> None:
+        self.output: Output | None = None
+        self.waiting_bytes = 0
+        self._waiting: deque[bytes] = deque()
+        self._is_full = False
+
+    def write(self, line: bytes) -> None:
+        """Write one line, without its end. A line break may stand in it between two tokens, where JSON allows it."""
+        if b"\n" in line:
+            line = line.replace(b"\n", b" ")  # here it would end the line
+        self._waiting.extend((line + b"\n",) if len(line) < WHOLE else (line, b"\n"))
+        self.waiting_bytes += len(line) + 1
+        self._write()
+
+    def pause(self) -> None:
+        """The output has no room."""
+        self._is_full = True
+
+    def resume(self) -> None:
+        """It has room again."""
+        self._is_full = False
+        self._write()
+
+    def flush(self) -> None:
+        """Have the output take all, as nothing more will come."""
+        rest = b"".join(self._waiting)
+        self.clear()
+        if rest and self.output is not None:
+            self.output.write(rest)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+        self.waiting_bytes = 0
+
+    def _write(self) -> None:
+        while self._waiting and not self._is_full and self.output is not None:
+            part = self._waiting.popleft()
+            self.waiting_bytes -= len(part)
+            self.output.write(part)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from .lines import Lines
+from .lines import Lines, LineWriter
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +50,7 @@ class Pipe(asyncio.Protocol):
         self.name = name
         self.hear, self._lost = hear, lost
         self._ping_s, self._unread_bytes = ping_s, unread_bytes
-        # What the transport has no room for: given more, it adds up all it holds with every frame.
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._is_full = False
+        self._writer = LineWriter()
         self._lines = Lines(4 * max_bytes + (1 << 20))
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -65,27 +62,21 @@ class Pipe(asyncio.Protocol):
         """Write one frame; said to nobody when the pipe is gone. Never waits."""
         if self._transport is None or self._transport.is_closing():
             return
-        if b"\n" in frame:
-            frame = frame.replace(b"\n", b" ")  # between two tokens, where JSON allows it
-        if not self._is_full:
-            self._transport.write(frame + b"\n")
-            return
-        self._waiting.append(frame + b"\n")
-        self._waiting_bytes += len(frame) + 1
-        if self._unread_bytes is not None and self._waiting_bytes > self._unread_bytes:
+        self._writer.write(frame)
+        if self._unread_bytes is not None and self._writer.waiting_bytes > self._unread_bytes:
             self._drop(f"it left {self._unread_bytes:,} bytes and more unread")
 
     def close(self) -> None:
         """Let what was sent leave, and close."""
         if self._transport is not None and not self._transport.is_closing():
-            self.resume_writing()
+            self._writer.flush()
             self._transport.close()
 
     # what asyncio says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = self._writer.output = transport
         self._pinging = self._loop.call_later(self._ping_s, self._ping)
 
     def data_received(self, data: bytes) -> None:
@@ -99,13 +90,10 @@ class Pipe(asyncio.Protocol):
             self._drop("a line beyond any limit")
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        self._is_full = False
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        if waiting and self._transport is not None:
-            self._transport.write(b"".join(waiting))
+        self._writer.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._pinging is not None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from .. import errors, wire
 from .. import jsonrpc as rpc
-from ..lines import Lines
+from ..lines import Lines, LineWriter
 from ..settings import Limits
 from . import flags
 from .spawner import Process
@@ -25,8 +25,6 @@ READY_S = 5.0
 """Seconds a process may take to say it is ready; it takes 25 ms."""
 ENVELOPE = 1 << 16
 """Bytes a line may have beyond its payload."""
-WHOLE = 1 << 16
-"""Bytes up to which a line is copied to leave in one piece."""
 
 
 class Listener(Protocol):
@@ -63,9 +61,7 @@ class Worker(asyncio.Protocol):
         self._lines: deque[bytes] = deque()  # whole ones nobody has heard yet
         self._reader = Lines(self._line_bytes)
         self._paused = False
-        self._outgoing: deque[bytes] = deque()  # what the pipe has no room for yet
-        self._outgoing_bytes = 0
-        self._is_full = False
+        self._writer = LineWriter()
 
     @property
     def is_alive(self) -> bool:
@@ -82,7 +78,7 @@ class Worker(asyncio.Protocol):
     @property
     def unread(self) -> int:
         """Bytes we wrote and it has not read, beyond what the pipe itself holds."""
-        return 0 if self._transport is None else self._outgoing_bytes + self._transport.get_write_buffer_size()
+        return 0 if self._transport is None else self._writer.waiting_bytes + self._transport.get_write_buffer_size()
 
     def complaint(self) -> str:
         """What it said last on its stderr, before it was killed; empty if nothing."""
@@ -97,13 +93,7 @@ class Worker(asyncio.Protocol):
         """Write one message; said to nobody when the process is gone. Never waits."""
         if self._transport is None or self._transport.is_closing():
             return
-        if b"\n" in message:
-            # Between two tokens, where JSON allows it and a foreign payload may have it; here it would end the line.
-            message = message.replace(b"\n", b" ")
-        # Not all to the transport at once: what it cannot write it copies, again and again when there is much.
-        self._outgoing.extend((message + b"\n",) if len(message) < WHOLE else (message, b"\n"))
-        self._outgoing_bytes += len(message) + 1
-        self._write()
+        self._writer.write(message)
 
     def pause(self) -> None:
         """Stop reading: once the pipe is full, the program waits. Writing goes on, lest both sides wait for ever."""
@@ -133,8 +123,7 @@ class Worker(asyncio.Protocol):
         self._listener = None
         self._lines.clear()
         self._reader.clear()
-        self._outgoing.clear()
-        self._outgoing_bytes = 0
+        self._writer.clear()
         if self._transport is not None:
             self._transport.abort()
         self._process.discard()
@@ -143,7 +132,7 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = self._writer.output = transport
 
     def data_received(self, data: bytes) -> None:
         self._lines.extend(self._reader.cut(data))
@@ -152,21 +141,14 @@ class Worker(asyncio.Protocol):
             self._overflow(self._reader.start)
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        self._is_full = False
-        self._write()
+        self._writer.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._listener is not None:
             self._listener.end()
-
-    def _write(self) -> None:
-        while self._outgoing and not self._is_full and self._transport is not None:
-            part = self._outgoing.popleft()
-            self._outgoing_bytes -= len(part)
-            self._transport.write(part)
 
     def _deliver(self) -> None:
         while self._lines and not self._paused and self._listener is not None:
