@@ -6,12 +6,12 @@ import asyncio
 import time
 from itertools import count
 
-from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter import typegen
-from pctx_jupyter.check import Checked, CheckJob
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.program.check import Checked, CheckJob
+from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.sandbox.checker import open_checker
 from pctx_jupyter.settings import MIB, Settings
+from pctx_jupyter.tools import typegen
 
 from .catalog import PROGRAM, tools
 from .engine import until_warm

@@ -16,12 +16,12 @@ import msgspec
 from deno import find_deno_bin
 from msgspec import Raw
 
-from pctx_jupyter import jsonrpc as rpc
 from pctx_jupyter.engine import Engine, open_engine
+from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.sandbox import flags
-from pctx_jupyter.session import Session
+from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.tools import Call, Tool
+from pctx_jupyter.tools.catalog import Call, Tool
 
 from .measure import Row, paired_ms, seconds
 

@@ -22,7 +22,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_runtime_dir
 
-from pctx_jupyter.trace import MIME
+from pctx_jupyter.session.trace import MIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pctx_jupyter.execution import Job, ServeCall
-from pctx_jupyter.jsonrpc import raw
-from pctx_jupyter.mcp.functions import INSTRUCTIONS, Functions
-from pctx_jupyter.registry import Registry
-from pctx_jupyter.result import Emit
+from pctx_jupyter.agents.functions import INSTRUCTIONS, Functions
+from pctx_jupyter.program.result import Emit
+from pctx_jupyter.rpc.jsonrpc import raw
+from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools import Call, Tool
+from pctx_jupyter.tools.catalog import Call, Tool
 
 from .measure import Row
 

@@ -15,12 +15,12 @@ __all__ = ["__version__", "tool"]
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .kernel.tool import tool
+    from .kernel.functions.tool import tool
 
 
 def __getattr__(name: str) -> Any:
     if name == "tool":
-        from .kernel.tool import tool
+        from .kernel.functions.tool import tool
 
         return tool
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from .channel import Channel, Hear, Serve
 from .client import PctxClient
 from .engine import open_engine
+from .rpc.channel import Channel, Hear, Serve
+from .session.upstreams import Upstreams
 from .settings import Places, Settings
-from .upstreams import Upstreams
 
 
 @asynccontextmanager

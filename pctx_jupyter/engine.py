@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from . import __version__, errors
-from . import jsonrpc as rpc
-from .approvals import Answer
-from .channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
-from .execution import Execution, StoppedByHand
-from .local_tools import Guard, Here, LocalTools, admit
-from .mcp.upstreams import open_upstreams
-from .registry import Registry
+from .rpc import jsonrpc as rpc
+from .rpc.channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
+from .session.approvals import Answer
+from .session.execution import Execution, StoppedByHand
+from .session.local_tools import Guard, Here, LocalTools, admit
+from .session.registry import Registry
+from .session.upstreams import Upstreams
+from .session.watch import Change
 from .settings import Places, Settings
-from .upstreams import Upstreams
-from .watch import Change
+from .upstream.all import open_upstreams
 
 if TYPE_CHECKING:
-    from .mcp.door import Door
+    from .agents.door import Door
 
 EXPIRY_S = 30.0
 """Seconds between two looks at which sessions have expired; far below any sensible session_idle_s."""
@@ -113,7 +113,7 @@ class Engine:
     def mcp(self) -> Door:
         """How agents come in by MCP. Nothing of it is loaded before the first asks."""
         if self._mcp is None:
-            from .mcp.door import Door
+            from .agents.door import Door
 
             if self.settings.typecheck:
                 self._checker.warm()

@@ -43,8 +43,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from .jsonrpc import Json
-    from .result import Failure
+    from .program.result import Failure
+    from .rpc.jsonrpc import Json
 
 
 class PctxError(Exception):

@@ -13,8 +13,8 @@ from typing import Any
 from traitlets import Bool, Enum, Float, HasTraits, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Configurable
 
-from .approvals import Policy
 from .errors import InvalidParams
+from .session.approvals import Policy
 from .settings import Limits, Settings
 
 _LIMITS = {limit.name: limit for limit in fields(Limits)}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
-from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter.channel import Channel, Hear, Serve, crossed, ignore, refuse_all
-from pctx_jupyter.result import Emit
+from pctx_jupyter.program.result import Emit
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed, ignore, refuse_all
 
 if TYPE_CHECKING:
-    from pctx_jupyter.execution import Job, ServeCall
+    from pctx_jupyter.session.execution import Job, ServeCall
 
 SOON = 5
 """Seconds after which a wait that should have ended long ago counts as a hang."""

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from pctx_jupyter import errors, wire
+from pctx_jupyter import errors
+from pctx_jupyter.rpc import wire
 from pctx_jupyter.settings import Limits, Settings
 
 ROOT = Path(__file__).parent.parent

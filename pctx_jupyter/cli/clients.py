@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from traitlets import Unicode
 
-from ..mcp_clients import CLIENTS, Endpoint
+from ..agents.clients import CLIENTS, Endpoint
 from .command import Exit, Stop, say
 from .servers import Server, ServerCommand
 

@@ -27,7 +27,7 @@ from .servers import health, running
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from ..upstreams import Listed
+    from ..session.upstreams import Listed
 
 PACKAGES = ("jupyter_server", "ipykernel", "ipython", "deno", "mcp", "jupyterlab", "notebook")
 """What its version is told of; the last two are not needed."""

@@ -66,7 +66,7 @@ class Serve(ServerCommand):
             say("pctx: serving with an engine of its own")
             asyncio.run(self._serve())
         else:
-            from ..mcp.stdio import bridge_stdio
+            from ..agents.stdio import bridge_stdio
 
             say(f"pctx: passing on to {there.url}")
             asyncio.run(bridge_stdio(f"{there.url}pctx/mcp", there.token))
@@ -78,8 +78,8 @@ class Serve(ServerCommand):
         return self.chosen()
 
     async def _serve(self) -> None:
+        from ..agents.stdio import serve_stdio
         from ..engine import open_engine, usual_places
-        from ..mcp.stdio import serve_stdio
 
         async with open_engine(self.settings(), usual_places(str(Path.cwd()))) as engine:
             await serve_stdio(engine)

@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Raw
 from traitlets import Bool, Float, List, Unicode
 
-from .. import errors, wire
-from .. import jsonrpc as rpc
-from ..diagnostics import code_frame
-from ..names import check_input_name
+from .. import errors
+from ..program.diagnostics import code_frame
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from ..tools.names import check_input_name
 from . import homes, terminal
 from .command import Exit, Stop, say
 from .servers import ServerCommand

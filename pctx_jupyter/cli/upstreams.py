@@ -17,13 +17,14 @@ import msgspec
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Float, List, Unicode
 
-from .. import errors, inert
-from ..jsonrpc import Json
-from ..mcp import config, files
-from ..mcp.secrets import SecretText
-from ..mcp.trust import FILE as TRUST_FILE
-from ..mcp.trust import Trust
-from ..upstreams import Upstream
+from .. import errors
+from ..rpc.jsonrpc import Json
+from ..session.upstreams import Upstream
+from ..tools import inert
+from ..upstream import config, files
+from ..upstream.secrets import SecretText
+from ..upstream.trust import FILE as TRUST_FILE
+from ..upstream.trust import Trust
 from . import terminal
 from .command import Command, Exit, Stop, say
 

@@ -20,16 +20,17 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, Raw
 
-from .. import errors, wire
-from .. import jsonrpc as rpc
-from ..channel import Channel, Hear, Serve
+from .. import errors
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from ..rpc.channel import Channel, Hear, Serve
+from ..session.upstreams import Listed, SignIn, Upstream
 from ..settings import Settings
-from ..upstreams import Listed, SignIn, Upstream
 from . import socket
 from .failures import execution_error
 
 if TYPE_CHECKING:
-    from ..session import Sharing
+    from ..session.session import Sharing
 
 log = logging.getLogger(__name__)
 

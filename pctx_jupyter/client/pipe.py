@@ -1,4 +1,4 @@
-"""A channel to the server that started this kernel, over a Unix socket: the client's end of `pctx_jupyter.pipe`."""
+"""A channel to the server that started this kernel, over a Unix socket: the client's end of `pctx_jupyter.rpc.pipe`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from .. import errors, wire
-from ..channel import Channel, Hear, Serve
-from ..pipe import Pipe
+from .. import errors
+from ..rpc import wire
+from ..rpc.channel import Channel, Hear, Serve
+from ..rpc.pipe import Pipe
 
 PING_S = 5.0
 """Seconds between pings: two in vain stay within the 15 s after which a dead server is noticed."""

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .. import errors
-from ..channel import Channel, Hear, Serve
+from ..rpc.channel import Channel, Hear, Serve
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.websockets")

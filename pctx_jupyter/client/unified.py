@@ -15,8 +15,9 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from .. import errors, names
-from .. import jsonrpc as rpc
+from .. import errors
+from ..rpc import jsonrpc as rpc
+from ..tools import names
 from .client import Callback, PctxClient
 from .http import McpClient, authorization
 

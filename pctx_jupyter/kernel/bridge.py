@@ -23,15 +23,16 @@ from weakref import WeakSet
 import msgspec
 from msgspec import UNSET, Raw
 
-from .. import errors, wire
-from ..result import Display, Output
-from .calls import answered, begin, keep_nothing
+from .. import errors
+from ..program.result import Display, Output
+from ..rpc import wire
+from .functions.calls import answered, begin, keep_nothing
+from .functions.tool import PythonTool
 from .home import Home
 from .hosting import host
 from .inbox import Inbox
 from .loops import new_loop
 from .mainthread import Ended, Job, WaitingCell, Withdraw, uninterrupted
-from .tool import PythonTool
 
 if TYPE_CHECKING:
     from .guests import Guests  # it knows IPython, and this module does not

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from .. import errors, wire
-from ..tools import Tool
-from . import options, tool
+from .. import errors
+from ..rpc import wire
+from ..tools.catalog import Tool
+from . import options
 from .bridge import Bridge
+from .functions import tool
 from .home import Home
 
 if TYPE_CHECKING:
-    from ..session import Sharing
-    from .display import Shown
-    from .notices import Notices
+    from ..session.session import Sharing
+    from .output.display import Shown
+    from .output.notices import Notices
 
 HOME_S = 30.0
 """Seconds that ``%pctx status`` waits for the engine's home to open."""
@@ -134,13 +136,13 @@ class Commands:
         print(f"Unregistered {', '.join(one.path for one in gone)}")  # noqa: T201  # a magic's output
 
     def _tools(self, line: str) -> Shown:
-        from . import display
+        from .output import display
 
         own = [one.tool for one in tool.defined()]
         return display.Shown(display.catalog(own, self._of_others({one.path for one in own})))
 
     def _details(self, line: str) -> Shown:
-        from . import display
+        from .output import display
 
         found = [self._described(name) for name in _words(line, "%pctx details TOOL …")]
         bundles = [display.details(one) for one in found]
@@ -169,7 +171,7 @@ class Commands:
         print(_shared(shared))  # noqa: T201  # a magic's output
 
     def _runs(self, line: str) -> Shown:
-        from . import display
+        from .output import display
 
         runs = self._notices.runs if self._notices is not None else []
         if not runs:
@@ -193,7 +195,7 @@ class Commands:
         return [_tool_of(told) for told in found if told["name"] not in own]
 
     def _status(self, line: str) -> Shown:
-        from . import display
+        from .output import display
 
         try:
             facts = self._bridge.do(_facts, HOME_S)
@@ -210,7 +212,7 @@ class Commands:
             raise UsageError(f"Cannot ask: the engine has not answered within {HOME_S:g} s; try again") from None
 
     def _help(self, line: str) -> Shown:
-        from . import display
+        from .output import display
 
         return display.Shown(display.help(HELP))
 

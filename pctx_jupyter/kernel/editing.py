@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
-from .. import cell as cells
-from .. import wire
-from ..cell import Cell, units
-from . import tool as python_tools
+from ..program import cell as cells
+from ..program.cell import Cell, units
+from ..rpc import wire
 from .bridge import Bridge
+from .functions import tool as python_tools
 from .home import Home
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ async def _explained(home: Home, source: str, offset: int) -> tuple[str, str]:
 
 
 def _shown(text: str, documentation: str) -> dict[str, Any]:
-    from . import display
+    from .output import display
 
     return display.explanation(text, documentation)
 

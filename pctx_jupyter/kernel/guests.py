@@ -26,11 +26,12 @@ from typing import Any, TypeVar
 from IPython.core.interactiveshell import InteractiveShell
 from msgspec import Raw
 
-from .. import errors, wire
+from .. import errors
+from ..rpc import wire
+from .functions.tracebacks import has_user_frames, traceback_of_user_frames
 from .inbox import Inbox
 from .mainthread import TICK_S, GuestCall, stepwise
-from .notices import Notices
-from .tracebacks import has_user_frames, traceback_of_user_frames
+from .output.notices import Notices
 
 log = logging.getLogger(__name__)
 

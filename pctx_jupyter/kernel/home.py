@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import errors
-from ..jsonrpc import Json
+from ..rpc.jsonrpc import Json
 from ..settings import Settings
 
 if TYPE_CHECKING:
-    from ..channel import Channel, Hear, Serve
     from ..client.client import PctxClient
+    from ..rpc.channel import Channel, Hear, Serve
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Raw
 
-from .. import errors, wire
+from .. import errors
+from ..rpc import wire
+from .functions.tool import PythonTool
 from .mainthread import GuestCall
-from .tool import PythonTool
 
 if TYPE_CHECKING:
     from ..client.client import PctxClient

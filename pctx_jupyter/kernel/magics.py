@@ -23,18 +23,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from msgspec import Raw
 
-from .. import errors, wire
-from ..jsonrpc import NULL
-from . import tool as python_tools
+from .. import errors
+from ..rpc import wire
+from ..rpc.jsonrpc import NULL
 from .bridge import Bridge, Running
 from .commands import Commands, close_to
 from .editing import Editing
+from .functions import tool as python_tools
 from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
 
 if TYPE_CHECKING:
-    from .publisher import Timeline
+    from .output.publisher import Timeline
 
 _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
 
@@ -115,12 +116,12 @@ class PctxMagics(Magics):
         """What shows how the run goes; none in a terminal, which would show text in between."""
         if chosen.is_quiet or not chosen.timeline or not hasattr(self._shell, "kernel"):
             return None
-        from .publisher import Timeline
+        from .output.publisher import Timeline
 
         return Timeline()
 
     def _input(self, name: str) -> Raw:
-        from . import values
+        from .functions import values
 
         names = self._shell.user_ns
         if name not in names:
@@ -135,11 +136,12 @@ class PctxMagics(Magics):
         self._tell_home()
         self._tell_lost()
         if isinstance(outcome, Exception):
-            from .failure import ProgramFailed
+            from .output.failure import ProgramFailed
 
             token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
-        from . import display, values
+        from .functions import values
+        from .output import display
 
         if outcome.unchecked is not None:
             sys.stderr.write(f"pctx: ran without a type check. {outcome.unchecked}\n")
@@ -153,7 +155,7 @@ class PctxMagics(Magics):
         if chosen.is_quiet:
             return None
         if running.look is not None:
-            from . import sanitizer
+            from .output import sanitizer
 
             return display.Shown(*sanitizer.safe(running.look))
         if outcome.value == NULL:
@@ -196,7 +198,7 @@ def _close(timeline: Timeline | None) -> None:
 
 
 def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
-    from .failure import shown_as_interrupt
+    from .output.failure import shown_as_interrupt
 
     raise shown_as_interrupt(interrupt) from None
 

@@ -24,10 +24,10 @@ from typing import Any, Generic, TypeVar
 from msgspec import Raw
 
 from .. import errors
-from ..result import Display, Output, Stream
-from . import levels
+from ..program.result import Display, Output, Stream
 from .inbox import Inbox
 from .loops import Outside, run_private
+from .output import levels
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -221,7 +221,7 @@ class WaitingCell(Generic[T]):
                 self._wake()
 
     def _show(self, shown: Display) -> None:
-        from . import publisher
+        from .output import publisher
 
         publisher.publish(shown)
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 
-from .. import upstreams
-from ..jsonrpc import Json
+from ..rpc.jsonrpc import Json
+from ..session import upstreams
 from . import options
 from .bridge import Bridge
 
 if TYPE_CHECKING:
     from ..client.client import PctxClient
-    from .display import Shown
+    from .output.display import Shown
 
 ANSWER_S = 60.0
 """Seconds the engine may take: a sign-in asks the server first."""
@@ -74,7 +74,7 @@ class UpstreamCommands:
         return self._bridge.do(lambda home: work(home.client), ANSWER_S)
 
     def _list(self) -> Shown:
-        from . import display
+        from .output import display
 
         listed: upstreams.Listed = self._do(lambda client: client.list_upstreams())
         facts: dict[str, object] = {one.name: _told(one) for one in listed.upstreams}

@@ -22,12 +22,12 @@ from typing import TypeVar
 
 import msgspec
 
-from .. import check as checks
 from .. import errors
-from .. import jsonrpc as rpc
-from ..channel import Channel
-from ..check import Checked, CheckJob, Findings, Unchecked, Verdict
-from ..editor import Completions, Hover, Signatures
+from ..program import check as checks
+from ..program.check import Checked, CheckJob, Findings, Unchecked, Verdict
+from ..program.editor import Completions, Hover, Signatures
+from ..rpc import jsonrpc as rpc
+from ..rpc.channel import Channel
 from ..settings import MIB, Limits, Settings
 from . import executable, flags
 from .spawner import Direct, Launcher, Spawner

@@ -12,7 +12,7 @@ import re
 from asyncio.subprocess import PIPE
 
 from .. import errors
-from ..editor import Unformattable
+from ..program.editor import Unformattable
 from ..settings import Settings
 from . import executable, flags
 from .executable import Executable

@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager, suppress
 from msgspec import Raw
 
 from .. import errors
-from .. import jsonrpc as rpc
-from ..execution import Job, ServeCall
-from ..result import Emit
+from ..program.result import Emit
+from ..rpc import jsonrpc as rpc
+from ..session.execution import Job, ServeCall
 from ..settings import Settings
 from . import executable
 from .spawner import Spawner, open_spawner

@@ -13,12 +13,13 @@ import math
 
 from msgspec import UNSET, Raw
 
-from .. import errors, wire
-from .. import jsonrpc as rpc
-from ..channel import begin
-from ..execution import Job, ProgramStopped, ProgramThrew, ServeCall
-from ..peer import Peer, Withdrawn
-from ..result import Display, Emit, Kept, Level, Output, Stream
+from .. import errors
+from ..program.result import Display, Emit, Kept, Level, Output, Stream
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from ..rpc.channel import begin
+from ..rpc.peer import Peer, Withdrawn
+from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
 from .worker import ENVELOPE, Worker

@@ -14,9 +14,10 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from .. import errors, wire
-from .. import jsonrpc as rpc
-from ..lines import Lines, LineWriter
+from .. import errors
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
 from . import flags
 from .spawner import Process

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jupyter_server.extension.application import ExtensionApp
 
 from ..engine import usual_places
-from ..registry import Registry
+from ..session.registry import Registry
 from ..traits import Pctx
 from .base import KERNELS, NAMES, RUNNING
 from .changes import ChangesSocket
@@ -45,7 +45,7 @@ from .upstreams import (
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..mcp.door import Door
+    from ..agents.door import Door
 
 
 class PctxApp(ExtensionApp):

@@ -18,8 +18,9 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import origin_matches_pat
 from tornado import web
 
-from .. import errors, wire
+from .. import errors
 from ..engine import Engine
+from ..rpc import wire
 from .kernels import TOKEN_HEADER, KernelTokens
 from .running import RunningEngine
 

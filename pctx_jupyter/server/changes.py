@@ -14,7 +14,7 @@ from jupyter_server.auth.decorator import ws_authenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..engine import Engine
-from ..watch import Change
+from ..session.watch import Change
 from .base import PctxHandler
 
 FRAMES_PER_S = 4

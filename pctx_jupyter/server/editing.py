@@ -12,8 +12,10 @@ from typing import TypeVar
 import msgspec
 from tornado import web
 
-from .. import assist, errors, wire
-from ..session import Session
+from .. import errors
+from ..rpc import wire
+from ..session import assist
+from ..session.session import Session
 from .base import RUNNING, PctxHandler
 
 ESCAPED = 6

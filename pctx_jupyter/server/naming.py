@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from jupyter_core.utils import ensure_async
 
-from ..registry import Registry
+from ..session.registry import Registry
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A Unix socket for the kernels this server starts: the server's end of `pctx_jupyter.pipe`.
+"""A Unix socket for the kernels this server starts: the server's end of `pctx_jupyter.rpc.pipe`.
 
 It lies in a folder that only the server's account can enter, and opens nothing but a kernel's own session, to whoever
 says that kernel's token first. A kernel that cannot reach it, in a container perhaps, takes the WebSocket instead.
@@ -18,9 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from .. import errors, wire
-from ..channel import Channel
-from ..pipe import Pipe
+from .. import errors
+from ..rpc import wire
+from ..rpc.channel import Channel
+from ..rpc.pipe import Pipe
 from .kernels import KernelTokens
 from .naming import NotebookNames
 from .running import RunningEngine

@@ -17,8 +17,8 @@ from tornado.iostream import StreamBufferFullError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import errors
-from ..channel import Channel
 from ..engine import Engine
+from ..rpc.channel import Channel
 from .base import NAMES, RUNNING, PctxHandler
 from .naming import NotebookNames
 

@@ -17,13 +17,15 @@ from jupyter_core.utils import ensure_async
 from msgspec import UNSET, Raw, UnsetType
 from tornado import web
 
-from .. import mcp_clients, typegen, wire
-from ..approvals import Answer, Question
-from ..registry import Registry
-from ..result import Failure
-from ..session import Session, Sharing
-from ..tools import AskedBy, Tool
-from ..trace import State, Trace
+from ..agents import clients as mcp_clients
+from ..program.result import Failure
+from ..rpc import wire
+from ..session.approvals import Answer, Question
+from ..session.registry import Registry
+from ..session.session import Session, Sharing
+from ..session.trace import State, Trace
+from ..tools import typegen
+from ..tools.catalog import AskedBy, Tool
 from .base import PctxHandler
 
 MOST_TITLE = 120

@@ -12,9 +12,10 @@ import msgspec
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from .. import errors, wire
-from ..tools import Tool
-from ..upstreams import Upstreams
+from .. import errors
+from ..rpc import wire
+from ..session.upstreams import Upstreams
+from ..tools.catalog import Tool
 from .base import PctxHandler
 from .state import MOST_TOOLS, ToolState, start_of, state_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.mcp.conftest import peer
+from tests.upstream.conftest import peer
 
 from .front_end import PATIENCE_MS, ROOT, FrontEnd, NotebookPage
 from .test_panel import agent, run_row, server_row, show, tool_row, upstream

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
 
 from pctx_jupyter.client import PctxClient
-from tests.mcp.conftest import peer
+from tests.upstream.conftest import peer
 
 from .conftest import Errors
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end

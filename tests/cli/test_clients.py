@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pctx_jupyter.agents.clients import CLIENTS
 from pctx_jupyter.cli import servers
 from pctx_jupyter.cli.command import Exit, Stop
 from pctx_jupyter.cli.servers import Server
-from pctx_jupyter.mcp_clients import CLIENTS
 
 from ..server.process import ServerProcess, server_process
 from .conftest import Pctx, command, folders

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.jsonrpc import Json
+from pctx_jupyter.rpc.jsonrpc import Json
 from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
 
 from ..server.process import ServerProcess

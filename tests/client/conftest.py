@@ -14,7 +14,7 @@ from pctx_jupyter.engine import open_engine
 from pctx_jupyter.settings import Settings
 
 if TYPE_CHECKING:
-    from pctx_jupyter.channel import Channel, Hear, Serve
+    from pctx_jupyter.rpc.channel import Channel, Hear, Serve
 
 URL, TOKEN = "PCTX_TEST_URL", "PCTX_TEST_TOKEN"
 

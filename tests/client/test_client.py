@@ -12,9 +12,10 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import client as public
-from pctx_jupyter import errors, wire
-from pctx_jupyter import jsonrpc as rpc
+from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
 from tests.fakes import SOON
 
 from .conftest import Connect

@@ -16,18 +16,19 @@ from typing import Any
 
 import pytest
 
-from pctx_jupyter import errors, wire
-from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter import errors
 from pctx_jupyter.client.client import PctxClient
-from pctx_jupyter.execution import Job, ServeCall
-from pctx_jupyter.kernel import tool as tools
 from pctx_jupyter.kernel.bridge import Bridge, Running
+from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.home import Home
 from pctx_jupyter.kernel.mainthread import MAX_DEPTH
-from pctx_jupyter.local_tools import LocalTools
-from pctx_jupyter.registry import Registry
-from pctx_jupyter.result import Emit, Output
+from pctx_jupyter.program.result import Emit, Output
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.local_tools import LocalTools
+from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
 
 from ..fakes import SOON, FakeSandbox, read

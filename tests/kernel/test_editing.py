@@ -10,8 +10,9 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from pctx_jupyter.kernel import display, magics
+from pctx_jupyter.kernel import magics
 from pctx_jupyter.kernel.options import _cell
+from pctx_jupyter.kernel.output import display
 
 from .real_kernel import SOON, RealKernel
 

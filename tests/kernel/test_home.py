@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pctx_jupyter import wire
 from pctx_jupyter.kernel.home import PIPE, TOKEN, TOKEN_HEADER, URL, Home, open_home
+from pctx_jupyter.rpc import wire
 from pctx_jupyter.server import kernels
 from pctx_jupyter.settings import Settings
 

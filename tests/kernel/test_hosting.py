@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from msgspec import UNSET, Raw
 
-from pctx_jupyter import errors, wire
-from pctx_jupyter import jsonrpc as rpc
-from pctx_jupyter.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter import errors
 from pctx_jupyter.client.client import PctxClient
-from pctx_jupyter.kernel import tool as tools
+from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.hosting import host
 from pctx_jupyter.kernel.mainthread import GuestCall
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
 from tests.fakes import ROOMY, SOON, read
 
 

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from pctx_jupyter.kernel import tool
+from pctx_jupyter.kernel.functions import tool
 from pctx_jupyter.kernel.magics import PctxMagics
 from pctx_jupyter.kernel.options import CellOptions, RegisterOptions, cell_options, register_options
 

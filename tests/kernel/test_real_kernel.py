@@ -13,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 
-from pctx_jupyter.trace import MIME
+from pctx_jupyter.session.trace import MIME
 
 from ..server.process import server_process
 from .real_kernel import SOON, START, RealKernel, attached, open_kernel

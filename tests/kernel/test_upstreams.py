@@ -12,7 +12,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from pctx_jupyter.kernel.options import UpstreamOptions, upstream_options
-from tests.mcp.conftest import PEER, peer
+from tests.upstream.conftest import PEER, peer
 
 from .real_kernel import RealKernel, open_kernel
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from deno import find_deno_bin
 
-from pctx_jupyter.diagnostics import failure
-from pctx_jupyter.program import Program, prepare
-from pctx_jupyter.result import Failure
+from pctx_jupyter.program.diagnostics import failure
+from pctx_jupyter.program.program import Program, prepare
+from pctx_jupyter.program.result import Failure
+from pctx_jupyter.rpc.wire import Thrown
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.settings import Limits
-from pctx_jupyter.wire import Thrown
 
 SOON = 5
 """Seconds after which a hang becomes a failure: the sandbox is killed, and its silence fails the test."""

@@ -14,11 +14,11 @@ import psutil
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.execution import Job
-from pctx_jupyter.program import prepare
-from pctx_jupyter.result import Event
+from pctx_jupyter.program.program import prepare
+from pctx_jupyter.program.result import Event
 from pctx_jupyter.sandbox.pool import OpenSpawner, Pool, open_pool
 from pctx_jupyter.sandbox.spawner import open_spawner
+from pctx_jupyter.session.execution import Job
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
 

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pctx_jupyter import errors, names, typegen
-from pctx_jupyter.check import Checked, CheckJob, Unchecked
+from pctx_jupyter import errors
+from pctx_jupyter.program.check import Checked, CheckJob, Unchecked
 from pctx_jupyter.sandbox import checker as module
 from pctx_jupyter.sandbox.checker import Checker, open_checker
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools import Tool
+from pctx_jupyter.tools import names, typegen
+from pctx_jupyter.tools.catalog import Tool
 
 from .. import schemas
 from ..fakes import SOON

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.editor import Unformattable
+from pctx_jupyter.program.editor import Unformattable
 from pctx_jupyter.sandbox.formatter import Formatter
 from pctx_jupyter.settings import Settings
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from pctx_jupyter.inputs import declare, type_of
+from pctx_jupyter.program.inputs import declare, type_of
 
 from .test_checker import Held
 

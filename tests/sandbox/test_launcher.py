@@ -192,9 +192,9 @@ def is_gone(pid: int) -> bool:
 HOST = """
 import asyncio, sys
 from msgspec import Raw
-from pctx_jupyter.program import prepare
+from pctx_jupyter.program.program import prepare
 from pctx_jupyter.sandbox.pool import open_pool
-from pctx_jupyter.execution import Job
+from pctx_jupyter.session.execution import Job
 from pctx_jupyter.settings import Limits, Settings
 
 async def main():

@@ -15,12 +15,12 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.execution import ProgramStopped, ProgramThrew
-from pctx_jupyter.result import Output
+from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.sandbox.executable import Executable
 from pctx_jupyter.sandbox.pool import Pool, open_pool
 from pctx_jupyter.sandbox.spawner import Direct
+from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pctx_jupyter.program import prepare
+from pctx_jupyter.program.program import prepare
 
 from .driver import DENO, RUNTIME, SOON, converse, request, sandbox, write
 

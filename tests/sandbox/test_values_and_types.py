@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
-from pctx_jupyter import typegen
-from pctx_jupyter.check import Checked, CheckJob
-from pctx_jupyter.tools import Tool
+from pctx_jupyter.program.check import Checked, CheckJob
+from pctx_jupyter.tools import typegen
+from pctx_jupyter.tools.catalog import Tool
 
 from .test_checker import Held
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.execution import ProgramStopped, ProgramThrew
-from pctx_jupyter.result import Display
+from pctx_jupyter.program.result import Display
 from pctx_jupyter.sandbox.pool import Pool
 from pctx_jupyter.sandbox.supervisor import Supervisor
+from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import MIB, Limits
 from tests.sandbox.programs import Host, job, pool_of, run, sandboxes, soon, until
 

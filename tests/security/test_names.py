@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.channel import Channel, Hear, Serve
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.client.client import Callback
 from pctx_jupyter.engine import open_engine
-from pctx_jupyter.jsonrpc import Json
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.jsonrpc import Json
 from pctx_jupyter.settings import Settings
 
 RESERVED = """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.jsonrpc import Json
+from pctx_jupyter.rpc.jsonrpc import Json
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON, read

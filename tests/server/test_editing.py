@@ -17,13 +17,15 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketHandler
 
 import pctx_jupyter
-from pctx_jupyter import errors, trace, wire
-from pctx_jupyter.check import CheckJob
+from pctx_jupyter import errors
+from pctx_jupyter.program.check import CheckJob
+from pctx_jupyter.rpc import wire
 from pctx_jupyter.server import editing, state
 from pctx_jupyter.server.app import PctxApp
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.mcp import Mcp
 from pctx_jupyter.server.running import RunningEngine
+from pctx_jupyter.session import trace
 
 from .conftest import Headers
 from .wires import Wire, open_wire

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.channel import ignore, refuse_all
 from pctx_jupyter.client import pipe
+from pctx_jupyter.rpc.channel import ignore, refuse_all
 from pctx_jupyter.server import pipes
 from pctx_jupyter.server.base import NAMES
 from pctx_jupyter.server.kernels import KernelTokens

@@ -18,7 +18,7 @@ from tests import node
 from .process import ServerProcess, server_process
 
 ROOT = Path(__file__).parent.parent.parent
-EXTENSIONS = "--ServerApp.jpserver_extensions=tests.mcp.everything=True"
+EXTENSIONS = "--ServerApp.jpserver_extensions=tests.upstream.everything=True"
 SUITE_S = 200
 
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
-from pctx_jupyter.mcp_clients import CLIENTS
+from pctx_jupyter.agents.clients import CLIENTS
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON

@@ -18,8 +18,8 @@ from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
-from tests.mcp.conftest import peer
-from tests.mcp.http_peer import Authority, browse, free_port, make_server, serving
+from tests.upstream.conftest import peer
+from tests.upstream.http_peer import Authority, browse, free_port, make_server, serving
 
 from .wires import Wire
 

@@ -1,7 +1,7 @@
 /**
  * Which cells are ours, and where their program begins: `%%pctx` in the first line that is not blank.
  *
- * The same rule as `pctx_jupyter/cell.py`, which reads the cell when it runs. Knows text, nothing of editors.
+ * The same rule as `pctx_jupyter/program/cell.py`, which reads the cell when it runs. Knows text, nothing of editors.
  */
 
 /** Characters at a cell's beginning that decide whose it is. */

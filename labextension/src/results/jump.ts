@@ -18,9 +18,9 @@ import { isPctx, programStart } from '../cells/magic';
 /** How JupyterLab shows errors, and what it keeps of them beside the text. */
 const SHOWN = 'application/vnd.jupyter.stderr';
 const ERROR = 'application/vnd.jupyter.error';
-/** The exception of a cell whose program failed: `pctx_jupyter/kernel/failure.py`. */
+/** The exception of a cell whose program failed: `pctx_jupyter/kernel/output/failure.py`. */
 const OURS = 'ProgramFailed';
-/** The place, on a line of its own; what follows the message in `pctx_jupyter/kernel/display.py`. */
+/** The place, on a line of its own; what follows the message in `pctx_jupyter/kernel/output/display.py`. */
 const PLACE = /^ {2}(at line (\d{1,9}), column (\d{1,9}))$/m;
 
 /** A place in a cell's program: 1-based, columns in UTF-16 units. */

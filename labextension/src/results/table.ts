@@ -2,7 +2,7 @@
 
 import { VDomModel } from '@jupyterlab/ui-components';
 
-/** See `pctx_jupyter/kernel/sortable.py`. */
+/** See `pctx_jupyter/kernel/output/sortable.py`. */
 export const MIME = 'application/vnd.pctx.table+json';
 
 /** A value without parts; the text of one with parts; or nothing: the row has none. */

@@ -1,7 +1,7 @@
 /**
  * What a trace says, ready to be drawn. A notebook's file brings it, so nothing about its shape is believed.
  *
- * Its fields are those of `pctx_jupyter/trace.py`. Knows no DOM, and no words: what is said of it, the view says.
+ * Its fields are those of `pctx_jupyter/session/trace.py`. Knows no DOM, and no words: what is said of it, the view says.
  */
 
 export const MIME = 'application/vnd.pctx.trace+json';

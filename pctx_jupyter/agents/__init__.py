@@ -1,0 +1,1 @@
+"""MCP in: what agents are offered, over HTTP and stdio."""

@@ -1,0 +1,89 @@
+"""How agents come in: one set of functions, behind the SDK's server or the original's plain requests.
+
+The SDK is loaded with the first client that needs it: it costs most of a second and 30 MB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .. import errors
+from ..session.registry import Registry
+from ..settings import Settings
+from .functions import Functions
+from .plain import Plain
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint
+    from .server import AgentServer
+
+REQUEST_BYTES = 1 << 16
+"""Bytes a request may have besides a program, whose text JSON may make six times as long."""
+
+
+class Door:
+    """What all agents of one engine share.
+
+    Args:
+        registry: Has the session in which their programs run.
+        settings: Sizes and waits.
+
+    Attributes:
+        plain: Answers clients that know no MCP.
+        most_bytes: What a request may have.
+    """
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._registry = registry
+        self.most_bytes = 6 * settings.program_bytes + REQUEST_BYTES
+        self._functions = Functions(registry.agents(), settings)
+        self.plain = Plain(self._functions)
+        self._server: AgentServer | None = None
+        self._endpoint: Endpoint | None = None
+        self._lock = asyncio.Lock()
+        self._is_closed = False
+
+    async def server(self) -> AgentServer:
+        """The MCP server, for any transport."""
+        async with self._lock:
+            return await self._load()
+
+    async def endpoint(self) -> Endpoint:
+        """The MCP server over HTTP.
+
+        Raises:
+            Cancelled: The engine stops.
+        """
+        async with self._lock:
+            if self._endpoint is None:
+                server = await self._load()
+                from .endpoint import Endpoint, manager_of
+
+                self._endpoint = Endpoint(manager_of(server.server, self.most_bytes), server.server.forget)
+            return self._endpoint
+
+    async def close(self) -> None:
+        """Stop every program, and end every stream."""
+        self._is_closed = True
+        async with self._lock:
+            await self.plain.close()
+            if self._server is not None:
+                await self._server.close()
+            else:
+                await self._functions.close()
+            if self._endpoint is not None:
+                await self._endpoint.close()
+
+    async def _load(self) -> AgentServer:
+        if self._is_closed:
+            raise errors.Cancelled("Cannot serve: the engine is stopping")
+        if self._server is None:
+            # On a thread, so that everybody else is served meanwhile.
+            for module in ("server", "endpoint"):
+                await asyncio.to_thread(import_module, f"{__package__}.{module}")
+            from .server import AgentServer
+
+            self._server = AgentServer(self._functions, self._registry.watchers)
+        return self._server

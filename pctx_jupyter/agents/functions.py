@@ -1,0 +1,230 @@
+"""The functions agents are offered: find out what there is, execute a program, collect it later. No SDK, no HTTP.
+
+Their texts are written for models: short, since every conversation pays for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from .. import errors
+from ..rpc.jsonrpc import Json
+from ..session.session import Session
+from ..settings import Settings
+from . import listing
+from .answers import Answer
+from .listing import Detail
+from .runs import Report, Runs
+from .search import Search
+
+log = logging.getLogger(__name__)
+
+INSTRUCTIONS = "Write one TypeScript program that makes all the calls, rather than many small ones."
+"""What a model is told of the server as a whole."""
+NAMESPACES = 200
+"""Characters of namespaces in a description."""
+MOST_FOUND = 50
+"""Tools that one search may return."""
+MOST_ASKED = 200
+"""Names whose details may be asked for at a time."""
+
+
+class _Arguments(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _List(_Arguments):
+    detail: Detail = "signatures"
+    namespace: str | None = None
+
+
+class _Search(_Arguments):
+    query: str
+    k: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = 5
+
+
+class _Details(_Arguments):
+    functions: Annotated[list[str], Meta(max_length=MOST_ASKED)]
+
+
+class _Execute(_Arguments):
+    code: str
+    timeout_s: float | None = None
+
+
+class _Wait(_Arguments):
+    handle: str
+    stop: bool = False
+
+
+_A = TypeVar("_A", bound=_Arguments)
+
+_TEXT: Json = {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One function as clients list it; `reads_only`: it changes nothing, anywhere."""
+
+    name: str
+    description: str
+    properties: dict[str, Json] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    reads_only: bool = True
+
+    @property
+    def input_schema(self) -> dict[str, Json]:
+        """JSON Schema of its arguments."""
+        schema: dict[str, Json] = {"type": "object", "properties": dict(self.properties)}
+        return schema | {"required": list(self.required)} if self.required else schema
+
+
+class Functions:
+    """What agents may call.
+
+    Args:
+        session: Where their programs run, and whose scope they see.
+        settings: Sizes and waits.
+    """
+
+    def __init__(self, session: Session, settings: Settings) -> None:
+        self.session, self._settings = session, settings
+        self.runs = Runs(settings.mcp_kept_s)
+        self._search = Search(session.scope)
+        self._functions: dict[str, Callable[[dict[str, Any], Report], Awaitable[Answer]]] = {
+            "list_functions": self._list,
+            "search_functions": self._find,
+            "get_function_details": self._details,
+            "execute": self._execute,
+            "wait_execution": self._wait,
+        }
+
+    def definitions(self) -> list[Definition]:
+        """The functions with what models are told of them; it says which namespaces there are now."""
+        return [
+            Definition(
+                "list_functions",
+                f"List the functions programs can call{self._namespaces()}",
+                {"detail": {"enum": ["names", "signatures", "descriptions"]}, "namespace": _TEXT},
+            ),
+            Definition(
+                "search_functions",
+                "Find functions by what they do.",
+                {"query": _TEXT, "k": {"type": "integer"}},
+                ("query",),
+            ),
+            Definition(
+                "get_function_details",
+                'TypeScript declarations of functions such as "Ns.name" or "Ns.*".',
+                {"functions": {"type": "array", "items": _TEXT}},
+                ("functions",),
+            ),
+            Definition(
+                "execute",
+                "Run TypeScript, type-checked first, without network, files or packages. Call functions as "
+                "`await Ns.name({…})`; the last expression is the result, console.log is shown. Filter and aggregate "
+                "in code; return little.",
+                {"code": _TEXT, "timeout_s": {"type": "number"}},
+                ("code",),
+                reads_only=False,
+            ),
+            Definition(
+                "wait_execution",
+                "Collect, or stop, an execution that goes on.",
+                {"handle": _TEXT, "stop": {"type": "boolean"}},
+                ("handle",),
+                reads_only=False,
+            ),
+        ]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a function."""
+        return name in self._functions
+
+    async def call(self, name: str, arguments: dict[str, Any], report: Report) -> Answer:
+        """Call one. What goes wrong is an answer, for a model to read; cancelling it stops its program.
+
+        Args:
+            name: One that `has` knows.
+            report: Hears how a program goes on, at least every five seconds.
+        """
+        try:
+            return await self._functions[name](arguments, report)
+        except errors.PctxError as error:
+            return Answer(error.message, is_error=True)
+        except Exception:
+            log.exception("mcp = failed to serve %s", name)
+            return Answer("Internal error", is_error=True)
+
+    async def close(self) -> None:
+        """Stop every program."""
+        await self.runs.close()
+
+    async def _list(self, arguments: dict[str, Any], report: Report) -> Answer:
+        asked = _read(arguments, _List, "list_functions")
+        tools = self.session.scope.listed()
+        if asked.namespace is not None:
+            chosen = [t for t in tools if asked.namespace in (t.namespace_name, t.registered_namespace)]
+            if not chosen:
+                there = ", ".join(sorted({tool.namespace_name for tool in tools})[:50]) or "none"
+                raise errors.InvalidParams(
+                    f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
+                )
+            tools = chosen
+        return Answer(listing.functions(tools, asked.detail, most=self._settings.mcp_characters))
+
+    async def _find(self, arguments: dict[str, Any], report: Report) -> Answer:
+        asked = _read(arguments, _Search, "search_functions")
+        tools = await self._search.find(asked.query, asked.k)
+        return Answer(listing.found(tools, asked.query, len(self.session.scope.listed())))
+
+    async def _details(self, arguments: dict[str, Any], report: Report) -> Answer:
+        asked = _read(arguments, _Details, "get_function_details")
+        return Answer(listing.details(self.session.scope, asked.functions, most=self._settings.mcp_characters))
+
+    async def _execute(self, arguments: dict[str, Any], report: Report) -> Answer:
+        asked = _read(arguments, _Execute, "execute")
+        run = self.runs.start(self.session, asked.code, asked.timeout_s, self._settings.mcp_characters)
+        try:
+            await run.follow(report, self._settings.mcp_wait_s)
+            if not run.is_over:
+                self.runs.keep(run)
+        except BaseException:  # withdrawn, or too many: nobody could collect it
+            run.stop()
+            raise
+        return run.answer()
+
+    async def _wait(self, arguments: dict[str, Any], report: Report) -> Answer:
+        asked = _read(arguments, _Wait, "wait_execution")
+        run = self.runs.get(asked.handle)
+        if asked.stop:
+            run.stop()
+            await run.over()
+        await run.follow(report, self._settings.mcp_wait_s)
+        return run.answer()
+
+    def _namespaces(self) -> str:
+        sizes = Counter(tool.namespace_name for tool in self.session.scope.listed())
+        if not sizes:
+            return "; there are none now."
+        text = ""
+        for at, name in enumerate(sorted(sizes)):
+            if len(text) + len(name) > NAMESPACES:
+                return f", namespaces: {text}… {len(sizes) - at:,} more."
+            text += name + ", "
+        return f", namespaces: {text.removesuffix(', ')}."
+
+
+def _read(arguments: dict[str, Any], kind: type[_A], name: str) -> _A:
+    try:
+        return msgspec.convert(arguments, kind)
+    except msgspec.ValidationError as error:
+        takes = ", ".join(field.name + ("" if field.required else "?") for field in msgspec.structs.fields(kind))
+        raise errors.InvalidParams(f"Cannot call {name}: {error}; it takes {{{takes}}}") from None

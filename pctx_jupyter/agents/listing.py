@@ -1,0 +1,196 @@
+"""What models read about tools: lists, search results, declarations. Text in, text out, within a budget of characters.
+
+A model pays for every word, so each list is written in the richest form that fits: types, arguments' names, names,
+counts; what did not fit is said, with the way to it. Names and descriptions are strangers' words and are made inert.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
+
+from .. import errors
+from ..tools import inert, typegen
+from ..tools.catalog import Tool
+from ..tools.scope import Scope
+
+Detail = Literal["names", "signatures", "descriptions"]
+
+TYPED = 60
+"""Tools whose types are tried in a list; more of them would never fit."""
+TYPED_SHARE = 4
+"""Types may take this part of the budget (a quarter): they are worth it where they save asking for details."""
+SHORTEST = 8
+"""Characters that a tool has in a list with arguments, at the least."""
+ARGUMENTS = 12
+"""Names of arguments shown of one tool."""
+SUMMARY = 110
+"""Characters of a description in a list."""
+
+_INDENTATION = re.compile(r"^ +", re.MULTILINE)
+"""A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
+
+Line = Callable[[Tool], str]
+
+
+def functions(tools: Iterable[Tool], detail: Detail, *, most: int) -> str:
+    """List tools, by namespace.
+
+    Args:
+        detail: The richest form wanted; ``signatures`` have types where there are few tools.
+        most: Characters; a poorer form is taken when a list has more, and says so.
+    """
+    spaces = _spaces(tools)
+    known = [tool for members in spaces.values() for tool in members]
+    if not known:
+        return (
+            "No functions are available now. They come from open notebooks that define tools, and from MCP servers "
+            "that are configured here. Plain TypeScript runs without."
+        )
+    head = f"{_counted(len(known), 'function')} in {_counted(len(spaces), 'namespace')}. "
+    if detail == "signatures" and len(known) <= TYPED:
+        text = head + "Call as Namespace.name(args).\n" + _by_line(spaces, typegen.signature)
+        if len(text) <= most // TYPED_SHARE:
+            return text
+    call = "Call as Namespace.name({…}); ? marks what may be left out.\n"
+    may_fit = len(known) * SHORTEST <= most  # no form is written for ten thousand tools to be thrown away
+    if detail == "descriptions" and may_fit:
+        text = head + call + _by_line(spaces, described)
+        if len(text) <= most:
+            return text
+    if detail != "names" and may_fit:
+        text = head + call + _by_line(spaces, brief)
+        if len(text) <= most:
+            return text if detail == "signatures" else _poorer("descriptions", most) + text
+    text = head + "\n" + _names(spaces)
+    note = "" if detail == "names" else _poorer("signatures", most)
+    if len(text) + len(note) <= most:
+        return note + text
+    return _least(spaces, head + _poorer("names", most), most)
+
+
+def brief(tool: Tool) -> str:
+    """One tool by the names of its arguments: ``searchIssue({query, limit?})``."""
+    schema = tool.input_schema
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(schema, dict) or not isinstance(properties, dict):
+        return f"{tool.tool_name}({'args?' if schema is None else 'args'})"
+    if not properties:
+        return f"{tool.tool_name}()"
+    wanted = schema.get("required")
+    required = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list) else []
+    names = [inert.property_name(name[:60]) for name in properties if name in required]
+    names += [inert.property_name(name[:60]) + "?" for name in properties if name not in required]
+    shown = ", ".join(names[:ARGUMENTS]) + (", …" if len(names) > ARGUMENTS else "")
+    return f"{tool.tool_name}({{{shown}}})"
+
+
+def described(tool: Tool) -> str:
+    """One tool by its arguments and the first sentence about it."""
+    about = summary(tool.description)
+    return f"{brief(tool)} – {about}" if about else brief(tool)
+
+
+def summary(description: str) -> str:
+    """The first sentence of a description, on one line."""
+    line = next((line for line in description[:2_000].splitlines() if line.strip()), "")
+    return inert.comment(line.split(". ")[0].strip().rstrip("."), SUMMARY)
+
+
+def found(tools: Sequence[Tool], query: str, in_all: int) -> str:
+    """What a search has found, the best first."""
+    if tools:
+        return "\n".join(f"{tool.namespace_name}.{described(tool)}" for tool in tools)
+    asked = inert.comment(query, 100)
+    return f"Nothing matches {asked!r} among {_counted(in_all, 'function')}; try other words, or list_functions."
+
+
+def details(scope: Scope, paths: Sequence[str], *, most: int) -> str:
+    """Declare tools in full, with the types they need; says of those there are not which might be meant.
+
+    Args:
+        paths: Their names, or patterns such as ``Github.*``.
+        most: Characters; those that do not fit are named at the end.
+    """
+    tools, unknown = _look_up(scope, paths)
+    left_out: list[Tool] = []
+    text = typegen.declarations(tools, aliases=False) if len(tools) <= TYPED else None
+    if text is None or len(text) > most:
+        tools, left_out = _fitting(tools, most)
+        text = typegen.declarations(tools, aliases=False)
+    lines = [_INDENTATION.sub(" ", text.rstrip("\n"))] if text else []
+    if left_out and not tools:
+        first, *left_out = left_out
+        lines.append(f"// The types of {first.path} are too long for one answer; in short:\n{typegen.signature(first)}")
+    if left_out:
+        shown = ", ".join(tool.path for tool in left_out[:20]) + (", …" if len(left_out) > 20 else "")
+        lines.append(f"// Too long for one answer, ask for these separately: {shown}")
+    return "\n".join([*lines, *(f"// {inert.comment(message, 400)}" for message in unknown)])
+
+
+def _look_up(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
+    listed = {tool.path for tool in scope.listed()}
+    chosen: dict[str, Tool] = {}
+    unknown = []
+    for path in paths:
+        try:
+            if "*" in path:
+                tools = [tool for tool in scope.matching([path]) if tool.path in listed]
+            else:
+                tools = [scope.find(path).tool]
+        except errors.ToolNotFound as error:
+            unknown.append(error.message)
+        else:
+            chosen |= {tool.path: tool for tool in tools}
+    return list(chosen.values()), unknown
+
+
+def _fitting(tools: list[Tool], most: int) -> tuple[list[Tool], list[Tool]]:
+    """The first tools whose declarations fit, and the others."""
+    size = 0
+    for at, tool in enumerate(tools):
+        size += len(typegen.declaration(tool))
+        if size > most:
+            return tools[:at], tools[at:]
+    return tools, []
+
+
+def _spaces(tools: Iterable[Tool]) -> Mapping[str, list[Tool]]:
+    spaces: dict[str, list[Tool]] = {}
+    for tool in tools:
+        spaces.setdefault(tool.namespace_name, []).append(tool)
+    return dict(sorted(spaces.items()))
+
+
+def _by_line(spaces: Mapping[str, list[Tool]], line: Line) -> str:
+    return "\n".join(f"{name}\n" + "\n".join(line(tool) for tool in tools) for name, tools in spaces.items())
+
+
+def _names(spaces: Mapping[str, list[Tool]]) -> str:
+    return "\n".join(f"{name}: " + ", ".join(tool.tool_name for tool in tools) for name, tools in spaces.items())
+
+
+def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:
+    """How many each namespace has; of a single one, the first names."""
+    if len(spaces) == 1:
+        ((name, tools),) = spaces.items()
+        return head + _cut(f"{name}: ", [tool.tool_name for tool in tools], most - len(head))
+    return head + _cut("", [f"{name} ({len(tools)})" for name, tools in spaces.items()], most - len(head))
+
+
+def _cut(start: str, items: list[str], most: int) -> str:
+    text = start
+    for at, item in enumerate(items):
+        if len(text) + len(item) > most - 60:
+            return f"{text}… {len(items) - at:,} more; use search_functions"
+        text += item + (", " if at + 1 < len(items) else "")
+    return text
+
+
+def _poorer(form: Detail, most: int) -> str:
+    return f"Their {form} do not fit into {most:,} characters: pass a namespace, or use search_functions.\n"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

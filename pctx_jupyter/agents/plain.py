@@ -1,0 +1,163 @@
+"""The original's plain client: posts ``tools/call`` with no handshake, no session and no header of MCP's, and reads the
+first text of the result as JSON. Answered without the SDK, in the original's shapes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from .. import errors
+from ..rpc import jsonrpc as rpc
+from ..rpc.jsonrpc import Json
+from ..session.session import Session
+from ..tools.catalog import described, detailed
+from .functions import Definition, Functions
+
+log = logging.getLogger(__name__)
+
+METHODS = frozenset({"tools/list", "tools/call"})
+"""What such a client asks for; anything else begins a conversation of MCP's own."""
+BUILT_IN = frozenset({"list_functions", "get_function_details", "execute"})
+"""The functions that the original has, too."""
+
+
+class _Call(msgspec.Struct):
+    name: str
+    arguments: dict[str, Any] | None = None
+
+
+class _Asked(msgspec.Struct):
+    functions: list[str]
+
+
+class _Execute(msgspec.Struct):
+    code: str
+    timeout_s: float | None = None
+
+
+class Plain:
+    """Answers plain requests.
+
+    Args:
+        functions: What it offers beyond what the original has.
+    """
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+        self._going: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    async def close(self) -> None:
+        """Stop every program and answer those who wait for them."""
+        self._is_closed = True
+        going = list(self._going)
+        for task in going:
+            task.cancel()
+        if going:
+            await asyncio.wait(going)
+
+    def reads(self, body: bytes) -> rpc.Request | None:
+        """The request, if a body is one of such a client."""
+        try:
+            message = rpc.decode(body)
+        except errors.ProtocolError:
+            return None
+        return message if isinstance(message, rpc.Request) and message.method in METHODS else None
+
+    async def answer(self, request: rpc.Request) -> bytes:
+        """The JSON-RPC response, encoded; cancelling it stops its program."""
+        outcome: dict[str, Json]
+        task = asyncio.current_task()
+        assert task is not None
+        self._going.add(task)
+        try:
+            outcome = {"result": await self._result(request)}
+        except errors.PctxError as error:
+            outcome = {"error": {"code": error.code, "message": error.message}}
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                raise
+            outcome = {"error": {"code": errors.Cancelled.code, "message": "Cancelled: the server is stopping"}}
+        except Exception:
+            log.exception("mcp = failed to serve a plain client")
+            outcome = {"error": {"code": errors.PctxError.code, "message": "Internal error"}}
+        finally:
+            self._going.discard(task)
+        return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, **outcome})
+
+    async def _result(self, request: rpc.Request) -> dict[str, Json]:
+        if request.method == "tools/list":
+            return {
+                "tools": [
+                    {"name": known.name, "description": known.description, "inputSchema": known.input_schema}
+                    for known in self._functions.definitions()
+                ]
+            }
+        call = _read(request.params or b"{}", _Call)
+        if call.name not in BUILT_IN:
+            if not self._functions.has(call.name):
+                raise errors.InvalidParams(f"Unknown tool: {call.name[:100]}")
+            answer = await self._functions.call(call.name, call.arguments or {}, _ignore)
+            return _content(answer.text, is_error=answer.is_error)
+        try:
+            value = await self._call(call.name, msgspec.json.encode(call.arguments or {}))
+        except errors.PctxError as error:
+            return _content(msgspec.json.encode({"error": error.message}).decode(), is_error=True)
+        return _content(msgspec.json.encode(value).decode(), is_error=False)
+
+    async def _call(self, name: str, arguments: bytes) -> object:
+        session = self._functions.session
+        match name:
+            case "list_functions":
+                functions = [_described(known) for known in self._built_in()]
+                return {"functions": [*functions, *(described(tool) for tool in session.scope.listed())]}
+            case "get_function_details":
+                return {path: self._details(path) for path in _read(arguments, _Asked).functions}
+        return await _executed(session, _read(arguments, _Execute))
+
+    def _details(self, path: str) -> Json:
+        known = {known.name: known for known in self._built_in()}
+        if path in known:
+            return {**_described(known[path]), "namespace": ""}
+        return detailed(self._functions.session.scope.find(path).tool)
+
+    def _built_in(self) -> list[Definition]:
+        return [known for known in self._functions.definitions() if known.name in BUILT_IN]
+
+
+async def _executed(session: Session, asked: _Execute) -> dict[str, object]:
+    try:
+        result = await session.execute(asked.code, timeout_s=asked.timeout_s)
+    except errors.ExecutionError as error:
+        stderr = f"{error.stderr.rstrip()}\n{error.message}".lstrip()
+        return {"success": False, "output": None, "stdout": error.stdout, "stderr": stderr}
+    # The value passes through as the JSON that it is.
+    return {"success": True, "output": result.value, "stdout": result.stdout, "stderr": result.stderr}
+
+
+def _described(known: Definition) -> dict[str, Json]:
+    return {
+        "name": known.name,
+        "description": known.description,
+        "input_schema": known.input_schema,
+        "output_schema": None,
+    }
+
+
+def _content(text: str, *, is_error: bool) -> dict[str, Json]:
+    return {"content": [{"type": "text", "text": text}], "isError": is_error}
+
+
+async def _ignore(message: str) -> None:
+    """A plain client hears nothing before its answer."""
+
+
+def _read(body: bytes | msgspec.Raw, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidParams(f"Cannot read the call: {error}") from None

@@ -1,0 +1,235 @@
+"""Programs that agents have asked for: followed while somebody waits, found again by a handle when nobody did.
+
+A run outlives the request that began it only once its handle was given away. Handles cannot be guessed, expire, and are
+bounded in number; whatever runs is stopped when the server stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from .. import errors
+from ..program.result import CallEnded, CallNoted, CallStarted, Display, Event, Output, Result
+from ..session.session import Session
+from . import answers
+from .answers import Answer
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 4.0
+"""Seconds after which something is said, whether there is news or not: clients give up on the silent."""
+PAUSE_S = 0.2
+"""Seconds between two reports, so that a thousand lines are not a thousand messages."""
+MOST = 100
+"""Runs whose handles are known; the oldest that is over makes room."""
+REPORT = 1_000
+"""Characters of one report."""
+MOST_PENDING = 200
+"""Pieces of news kept for the next report."""
+
+Report = Callable[[str], Awaitable[None]]
+"""Tells the client how it goes."""
+
+
+class Run:
+    """One program, from its start to its answer.
+
+    Args:
+        session: Where it runs.
+        code: The program.
+        timeout_s: Seconds it may take; None: the default.
+        most: Characters of an answer.
+    """
+
+    def __init__(self, session: Session, code: str, timeout_s: float | None, most: int) -> None:
+        self.handle = secrets.token_urlsafe(16)
+        self._most = most
+        self._console: list[str] = []
+        self._seen = 0  # pieces of the console that are in an answer already
+        self._news: list[str] = []
+        self._changed = asyncio.Event()
+        self._calls = 0
+        self._shown: list[Display] = []
+        self._began_at = asyncio.get_running_loop().time()
+        self._task = asyncio.create_task(self._execute(session, code, timeout_s), name=f"pctx run {self.handle[:6]}")
+        self._task.add_done_callback(lambda task: self._tell())
+
+    @property
+    def is_over(self) -> bool:
+        return self._task.done()
+
+    def stop(self) -> None:
+        """Have it end soon."""
+        self._task.cancel()
+
+    async def over(self) -> None:
+        """Wait until it is."""
+        await asyncio.wait([self._task])
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Have a function called once it is over."""
+        self._task.add_done_callback(lambda task: act())
+
+    async def follow(self, report: Report, wait_s: float) -> None:
+        """Wait until it is over, `wait_s` at most, and report meanwhile how it goes."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        while not self.is_over and (left := until - loop.time()) > 0:
+            await self._something_new(min(BEAT_S, left))
+            if self.is_over:
+                return
+            await self._report(report)
+            await asyncio.wait([self._task], timeout=min(PAUSE_S, max(until - loop.time(), 0)))
+
+    def answer(self) -> Answer:
+        """What there is to say now; what was printed is said once."""
+        console = "".join(self._console[self._seen :])
+        if not self.is_over:
+            self._seen = len(self._console)
+            seconds = asyncio.get_running_loop().time() - self._began_at
+            return answers.running(self.handle, seconds, self._calls, console, self._most)
+        if self._task.cancelled():
+            error: errors.PctxError = errors.Cancelled("The program was stopped")
+            return answers.failed(error, console, self._most)
+        outcome = self._task.result()
+        if isinstance(outcome, errors.PctxError):
+            return answers.failed(outcome, console, self._most)
+        return answers.ended(outcome, console, self._shown, self._most)
+
+    async def _execute(self, session: Session, code: str, timeout_s: float | None) -> Result | errors.PctxError:
+        try:
+            return await session.execute(code, timeout_s=timeout_s, emit=self._hear)
+        except errors.PctxError as error:
+            return error
+        except Exception:
+            log.exception("mcp = failed to run a program")
+            return errors.PctxError("Internal error")
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Output(_, text):
+                self._console.append(text)
+                self._note(text.rstrip("\n"))
+            case Display():
+                self._show(event)
+            case CallStarted(_, tool, _, _, arguments):
+                self._calls += 1
+                self._note(f"{tool}({arguments[:100]})")
+            case CallNoted(_, tool, _, note):
+                self._note(f"{tool}: {note}")
+            case CallEnded(_, tool, _, _, str(error)):
+                self._note(f"{tool} failed: {error[:200]}")
+
+    def _show(self, display: Display) -> None:
+        if display.update:
+            self._shown = [one for one in self._shown if one.display_id != display.display_id]
+        self._shown.append(display)
+
+    def _note(self, text: str) -> None:
+        if len(self._news) < MOST_PENDING:
+            self._news.append(text[:REPORT])
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+
+    async def _something_new(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _report(self, report: Report) -> None:
+        self._changed.clear()
+        news, self._news = self._news, []
+        seconds = asyncio.get_running_loop().time() - self._began_at
+        text = "\n".join(news) or f"running for {seconds:.0f} s, {self._calls:,} calls made"
+        try:
+            async with asyncio.timeout(BEAT_S):  # one who does not read must not keep us
+                await report(text[:REPORT])
+        except TimeoutError:
+            log.debug("mcp = a client does not read its reports")
+
+
+class Runs:
+    """The runs of all agents.
+
+    Args:
+        kept_s: Seconds a run that is over can be collected.
+    """
+
+    def __init__(self, kept_s: float) -> None:
+        self._kept_s = kept_s
+        self._known: OrderedDict[str, Run] = OrderedDict()
+        self._going: set[Run] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        """How many can be collected."""
+        return len(self._known)
+
+    def start(self, session: Session, code: str, timeout_s: float | None, most: int) -> Run:
+        """Begin a program; see `Run`."""
+        run = Run(session, code, timeout_s, most)
+        self._going.add(run)
+        run.when_over(lambda: self._going.discard(run))
+        return run
+
+    def keep(self, run: Run) -> None:
+        """Let a run be collected later, by its handle.
+
+        Raises:
+            Busy: All that are known still run.
+        """
+        if run.handle in self._known:
+            return
+        if len(self._known) >= MOST:
+            oldest = next((known for known in self._known.values() if known.is_over), None)
+            if oldest is None:
+                raise errors.Busy(
+                    f"Cannot go on in the background: {MOST} programs run already; ask for less at a time"
+                )
+            self._forget(oldest.handle)
+        self._known[run.handle] = run
+        run.when_over(lambda: self._expire_later(run.handle))
+
+    def get(self, handle: str) -> Run:
+        """The run of this handle.
+
+        Raises:
+            InvalidParams: There is none, or it has expired.
+        """
+        run = self._known.get(handle)
+        if run is None:
+            raise errors.InvalidParams(
+                f"Cannot wait: no such execution; one that is over is kept for {self._kept_s:g} s. Execute it again"
+            )
+        return run
+
+    async def close(self) -> None:
+        """Stop whatever runs, and forget all."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        going = list(self._going)
+        for run in going:
+            run.stop()
+        for run in going:
+            await run.over()
+        self._known.clear()
+
+    def _expire_later(self, handle: str) -> None:
+        if handle in self._known:
+            loop = asyncio.get_running_loop()
+            self._timers[handle] = loop.call_later(self._kept_s, self._forget, handle)
+
+    def _forget(self, handle: str) -> None:
+        self._known.pop(handle, None)
+        timer = self._timers.pop(handle, None)
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,106 @@
+"""Our functions as an MCP server: a request in, an answer out, in both eras of the protocol. No HTTP, no pipe.
+
+The SDK validates nothing of a call and leaks what a handler raises: so here everything is caught and checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import mcp.types as t
+from mcp.shared.exceptions import MCPError
+
+from .. import __version__
+from ..session.watch import Change, Watchers
+from .answers import Answer
+from .changes import AnnouncingServer, Context
+from .functions import INSTRUCTIONS, Functions
+
+CHANGE_S = 0.5
+"""Seconds in which changes of the tools are told as one: a notebook defines many at once."""
+
+
+class AgentServer:
+    """The MCP server of one engine.
+
+    Args:
+        functions: What it offers.
+        watchers: Tell of changes of the tools.
+
+    Attributes:
+        server: The SDK's object, for any transport.
+    """
+
+    def __init__(self, functions: Functions, watchers: Watchers) -> None:
+        self._functions = functions
+        self._timer: asyncio.TimerHandle | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._version = functions.session.scope.version
+        self.server = AnnouncingServer(
+            "pctx",
+            version=__version__,
+            title="pctx for Jupyter",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            get_tool_input_schema=lambda name: None,  # no argument of ours is mirrored in a header
+        )
+        self._unwatch: Callable[[], None] = watchers.add(self._hear)
+
+    async def close(self) -> None:
+        """Stop every program and end every stream."""
+        self._unwatch()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
+        await self._functions.close()
+        self.server.close()
+
+    async def _list_tools(self, context: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:
+        tools = [
+            t.Tool(
+                name=known.name,
+                description=known.description,
+                input_schema=known.input_schema,
+                annotations=t.ToolAnnotations(read_only_hint=known.reads_only),
+            )
+            for known in self._functions.definitions()
+        ]
+        return t.ListToolsResult(tools=tools)
+
+    async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> t.CallToolResult:
+        if not self._functions.has(params.name):
+            raise MCPError(t.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
+        reports = 0
+
+        async def report(message: str) -> None:
+            nonlocal reports
+            reports += 1
+            await context.session.report_progress(reports, None, message)
+
+        return _result(await self._functions.call(params.name, params.arguments or {}, report))
+
+    def _hear(self, change: Change) -> None:
+        if change in ("tools", "sessions", "upstreams") and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CHANGE_S, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        version = self._functions.session.scope.version
+        if version != self._version:
+            self._version = version
+            self._telling = asyncio.create_task(self._tell(self._telling), name="pctx mcp list changed")
+
+    async def _tell(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await self.server.tell_changed()
+
+
+def _result(answer: Answer) -> t.CallToolResult:
+    content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
+    content += [t.ImageContent(data=image.data, mime_type=image.mime_type) for image in answer.images]
+    return t.CallToolResult(content=content, is_error=answer.is_error)

@@ -1,0 +1,77 @@
+"""One call of a tool for a program: what is run, and what the program is told of it.
+
+All of it but `answered` runs where the tools run, for it may be the user's code: even an exception's ``__str__``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from msgspec import Raw
+
+from ... import errors
+from .tool import PythonTool, call
+
+MESSAGE_CHARS = 10_000
+"""Characters of an exception's message that reach the program."""
+
+Keep = Callable[[BaseException], "str | None"]
+"""Keeps a tool's exception; returns the token under which it is found again, if it is."""
+
+
+def keep_nothing(error: BaseException) -> None:
+    """Keep no exception: the program that called is somebody else's, and asks for none."""
+
+
+def begin(keep: Keep, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
+    """Call a tool; returns its result, or what to await for it.
+
+    Raises:
+        ToolFailed: What the program is told of the tool's exception, which is its cause.
+        KeyboardInterrupt: It was interrupted.
+    """
+    try:
+        made = call(tool, arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _failed(keep, error) from error
+    return made if isinstance(made, Raw) else _awaited(keep, made)
+
+
+def answered(tool: PythonTool, outcome: Raw | BaseException) -> Raw:
+    """Return what a call has returned, or raise what its program is told in place of it."""
+    match outcome:
+        case Raw():
+            return outcome
+        case errors.PctxError():
+            raise outcome
+        case KeyboardInterrupt():
+            raise errors.ToolFailed(f"{tool.path} was interrupted in its notebook", name="KeyboardInterrupt")
+    raise errors.ToolFailed(f"{tool.path} failed", name=type(outcome).__name__)
+
+
+async def _awaited(keep: Keep, work: Awaitable[Raw]) -> Raw:
+    try:
+        return await work
+    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):  # all three are said to it, not by it
+        raise
+    except BaseException as error:
+        raise _failed(keep, error) from error
+
+
+def _failed(keep: Keep, error: BaseException) -> errors.ToolFailed:
+    """What the program is told of a tool's exception."""
+    name = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
+    try:
+        message = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as trouble:
+        message = f"(its message cannot be shown: {type(trouble).__name__})"
+    if len(message) > MESSAGE_CHARS:
+        message = f"{message[:MESSAGE_CHARS]}… ({len(message):,} characters)"
+    # JSON in UTF-8 cannot carry half a surrogate pair.
+    message = message.encode("utf-8", "replace").decode()
+    return errors.ToolFailed(message, name=name, token=keep(error))

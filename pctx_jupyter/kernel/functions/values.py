@@ -1,0 +1,338 @@
+"""Python values as JSON, and back.
+
+Tool results, tool defaults and the inputs of a program leave the kernel through `to_json`; a program's value comes
+back through `from_json`. Knows nothing of schemas, tools or wires.
+
+=======================================  ==============================================================================
+Python                                   JSON
+=======================================  ==============================================================================
+None, bool, str, list, tuple, dict       as they are; also sets, views, ranges, deques, other mappings and sequences
+NamedTuple                               array, as a tuple
+int                                      number, exact at any size; TypeScript rounds it beyond 2**53, so pass ids of
+                                         that size as text
+float                                    number; NaN and the infinities: null
+dataclass, attrs, ``msgspec.Struct``     object, by field name
+pydantic model                           what its own ``model_dump_json(by_alias=True)`` says
+Enum                                     its value
+datetime, date, time, timedelta          ISO 8601 text (``P1DT2H`` for a duration)
+UUID, Path, IP address                   text
+Decimal                                  text, since a number would lose digits
+bytes                                    base64 text
+arrays, data frames                      lists and rows: see `pctx_jupyter.kernel.functions.tables`
+keys of a mapping                        text, numbers, booleans, enums, dates and UUIDs, as text
+=======================================  ==============================================================================
+
+Half a surrogate pair in text becomes ``U+FFFD``: JSON in UTF-8 cannot carry it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import inspect
+import ipaddress
+import sys
+import types
+from collections import abc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from ... import errors
+from ...rpc.jsonrpc import well_formed
+from . import tables
+from .tables import Convert, Unfit
+
+MAX_DEPTH = 500
+"""Levels of nesting that are accepted: what every decoder on the way can still read."""
+
+MAX_DIGITS = 4300
+"""Digits of an integer that are accepted: Python refuses to write more."""
+
+PATH_STEPS = 12
+"""Steps of a path that a message shows; of a longer one, the first and the last few."""
+
+
+def to_json(value: object, name: str = "value") -> Raw:
+    """Write a value as JSON.
+
+    Args:
+        value: Anything of the table above. A `Raw` is taken to be JSON already.
+        name: What messages call the value: ``orders`` in ``orders[3].callback``.
+
+    Raises:
+        NotJson: The value, or a part of it, has no JSON form: the message names the path to it, the type found there
+            and the way out.
+    """
+    if isinstance(value, Raw):
+        return value
+    with _collector_paused():
+        try:
+            return Raw(_encoder.encode(value))
+        except Exception:  # also what a user's own class raises; the walk finds the place
+            pass
+        plain = _Walk(name).plain(value)
+        try:
+            return Raw(_encoder.encode(plain))
+        except Exception as error:
+            raise errors.NotJson(f"{name}: cannot be written as JSON ({error})") from error
+
+
+def from_json(raw: Raw | bytes) -> Any:
+    """Read JSON: dicts, lists, text, numbers, booleans and None.
+
+    Raises:
+        ParseError: It is not JSON.
+    """
+    with _collector_paused():
+        try:
+            return msgspec.json.decode(raw)
+        except msgspec.DecodeError as error:
+            raise errors.ParseError(f"Cannot read the value: {error}") from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic collector from looking at every dict that is being made: half the time of large values."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+# One step: a value that msgspec does not know → a simpler one
+
+
+def _simplify(value: Any) -> Any:
+    kind: Any = type(value)  # the cache wants it hashable, which mypy does not know of types
+    convert = _converter(kind)
+    if convert is None:
+        raise Unfit(_why_not(value))
+    return convert(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_simplify)
+
+
+@lru_cache(maxsize=512)  # bounded: a class that a notebook defines again is another class
+def _converter(kind: type) -> Convert | None:
+    """Decide by type alone how a value becomes simpler; None: there is no way."""
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    if kind is bool:  # only met as a key
+        return lambda value: "true" if value else "false"
+    if _is_not_a_time(kind):
+        return lambda _: None
+    for base, known in _SUBCLASSES:
+        if issubclass(kind, base):
+            return known
+    if (serializer := getattr(kind, "__pydantic_serializer__", None)) is not None:
+        return lambda value: _model(serializer, value)
+    if issubclass(kind, (PurePath, ipaddress._IPAddressBase)):
+        return str
+    if (convert := tables.converter(kind)) is not None:
+        return convert
+    if issubclass(kind, abc.Mapping):
+        return lambda value: dict(value.items())
+    if issubclass(kind, (abc.Sequence, abc.Set, abc.ValuesView)):
+        return list
+    return None
+
+
+def _is_not_a_time(kind: type) -> bool:
+    """Whether a type is that of pandas' NaT, which calls itself a datetime."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and kind is type(pandas.NaT)
+
+
+_SUBCLASSES: list[tuple[type, Convert]] = [
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes.__bytes__),
+    (dt.datetime, lambda value: dt.datetime.combine(dt.date(value.year, value.month, value.day), value.timetz())),
+    (dt.date, lambda value: dt.date(value.year, value.month, value.day)),
+    (dt.timedelta, lambda value: dt.timedelta(value.days, value.seconds, value.microseconds)),
+    (dt.time, lambda value: dt.time.fromisoformat(value.isoformat())),
+    (Decimal, lambda value: Decimal(value)),
+    (UUID, lambda value: UUID(int=value.int)),
+]
+
+
+def _model(serializer: Any, model: Any) -> Any:
+    """Let a pydantic model speak for itself; field by field where it cannot."""
+    try:
+        return Raw(serializer.to_json(model, by_alias=True))
+    except Exception:  # a field of a type that pydantic was told to let pass: ours to convert, or to name
+        return serializer.to_python(model, by_alias=True)
+
+
+def _why_not(value: object) -> str:
+    kind = type(value)
+    if inspect.isroutine(value):
+        return "function is not JSON; pass what it returns"
+    if inspect.isclass(value):
+        return f"class {value.__name__} is not JSON; pass an instance"
+    if inspect.isawaitable(value):
+        return f"{kind.__name__} is not JSON; await it first"
+    if isinstance(value, abc.AsyncIterator):
+        return f"{kind.__name__} is not JSON; collect it into a list first"
+    if isinstance(value, abc.Iterator):
+        return f"{kind.__name__} is not JSON; make a list(…) of it first"
+    if isinstance(value, complex):
+        return "a complex number is not JSON; pass its real and imag parts"
+    if isinstance(value, types.ModuleType):
+        return "module is not JSON; pass a value from it"
+    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__} is not JSON; convert it to a dict, a list, text or a number first"
+
+
+# The careful way: slower, but it knows where it is
+
+_Place = tuple["_Place | None", "int | str", int]
+"""A step from a place to a part of it: index or key, and the id of what it is a part of."""
+
+_AS_THEY_ARE = frozenset(
+    (type(None), bool, float, bytes, bytearray, Raw, dt.datetime, dt.date, dt.time, dt.timedelta, UUID, Decimal)
+)
+
+
+class _Walk:
+    """Goes through a value part by part, without recursion, and knows the path to each part."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def plain(self, value: object) -> Any:
+        """Return the value with nothing in it but what msgspec writes; a tree where it shared parts."""
+        result: list[Any] = [None]
+        todo: list[tuple[Any, Any, Any, _Place | None, int]] = [(value, result, 0, None, 0)]
+        while todo:
+            part, into, key, place, depth = todo.pop()
+            part = self._simple(part, place)
+            children = self._children(part, place)
+            if children is None:
+                into[key] = part
+                continue
+            if depth >= MAX_DEPTH:
+                raise self._refusal(place, f"is nested deeper than {MAX_DEPTH} levels; pass a flatter value")
+            if _within(place, id(part)):
+                raise self._refusal(place, "contains itself; break the cycle, JSON has no references")
+            steps: Iterator[tuple[int | str, Any]]
+            if isinstance(children, dict):
+                into[key] = made = dict.fromkeys(children)
+                steps = iter(children.items())
+            else:
+                into[key] = made = [None] * len(children)  # type: ignore[assignment]  # a dict or a list, by step
+                steps = iter(enumerate(children))
+            todo.extend((child, made, step, (place, step, id(part)), depth + 1) for step, child in steps)
+        return result[0]
+
+    def _simple(self, value: Any, place: _Place | None) -> Any:
+        """Convert until msgspec, or `_children`, knows the value."""
+        for _ in range(20):
+            kind = type(value)
+            if kind in _AS_THEY_ARE or issubclass(kind, (list, tuple, dict, set, frozenset, msgspec.Struct)):
+                return value
+            if kind is str:
+                return well_formed(value)
+            if kind is int:
+                if value.bit_length() > MAX_DIGITS * 3.32:
+                    raise self._refusal(place, "is an integer of too many digits; pass it as text")
+                return value
+            if kind is memoryview:
+                return value.tobytes()
+            if (is_dataclass(value) and not isinstance(value, type)) or hasattr(kind, "__attrs_attrs__"):
+                return value
+            try:
+                value = _simplify(value)
+            except Unfit as reason:
+                raise self._refusal(place, str(reason)) from None
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+                raise self._refusal(place, f"{kind.__name__} cannot be converted ({said})") from error
+        raise self._refusal(place, f"{type(value).__name__} is not JSON; convert it first")
+
+    def _children(self, value: Any, place: _Place | None) -> dict[str, Any] | list[Any] | None:
+        """Return the parts of a value, or None if it has none."""
+        kind = type(value)
+        if kind in _AS_THEY_ARE or kind is str or kind is int:
+            return None
+        if isinstance(value, dict):
+            return self._by_text(value, place)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return list(value)
+        if isinstance(value, msgspec.Struct):
+            return {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+        if is_dataclass(value):
+            names = [field.name for field in dataclass_fields(value)]
+        else:
+            names = [a.name for a in kind.__attrs_attrs__ if not a.name.startswith("_")]
+        return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+    def _by_text(self, mapping: dict[Any, Any], place: _Place | None) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in mapping.items():
+            text = self._key(key, place)
+            if text in found:
+                raise self._refusal(place, f"two keys read {text!r} in JSON; rename one")
+            found[text] = value
+        return found
+
+    def _key(self, key: object, place: _Place | None) -> str:
+        if type(key) is str:
+            return well_formed(key)
+        try:
+            [text] = msgspec.json.decode(_encoder.encode({key: None}))
+        except Exception:
+            kind = type(key).__name__
+            raise self._refusal(place, f"has the key {_short(key)}, of type {kind}; JSON keys are text") from None
+        return str(text)
+
+    def _refusal(self, place: _Place | None, reason: str) -> errors.NotJson:
+        steps = []
+        while place is not None:
+            place, step, _ = place
+            steps.append(step)
+        steps.reverse()
+        shown = [path_step(step) for step in steps]
+        if len(shown) > PATH_STEPS:
+            shown[PATH_STEPS // 2 : -PATH_STEPS // 2] = ["…"]
+        return errors.NotJson(f"{self._name}{''.join(shown)}: {reason}")
+
+
+def _within(place: _Place | None, part: int) -> bool:
+    while place is not None:
+        place, _, holder = place
+        if holder == part:
+            return True
+    return False
+
+
+def path_step(step: int | str) -> str:
+    """Spell one step into a value: ``[3]``, ``.status`` or ``['odd key']``."""
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if step.isidentifier() else f"[{_short(step)}]"
+
+
+def _short(value: object, limit: int = 60) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""What a cell shows, made safe for a page."""

@@ -1,0 +1,45 @@
+"""What a cell raises when its program fails: an exception that shows the program's error and none of our frames."""
+
+from __future__ import annotations
+
+from ... import errors
+from ...program.result import Failure
+from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
+from . import display
+
+
+class ProgramFailed(Exception):
+    """A program failed, or could not be run. Its cause is the tool's exception behind it, if there is one.
+
+    Args:
+        error: What came back in place of a result.
+        cause: The exception of a tool that the program did not catch.
+    """
+
+    def __init__(self, error: Exception, cause: BaseException | None = None) -> None:
+        failed = Failure(type(error).__name__, str(error))
+        if isinstance(error, errors.ExecutionFailed):
+            failed = error.failure
+        super().__init__(f"{failed.name}: {failed.message}" if failed.name else failed.message)
+        self.failure = failed
+        self.__cause__ = cause
+        python = traceback_of_user_frames(cause) if cause is not None and _is_the_users(cause) else None
+        self._text = str(display.failure(failed, python)["text/plain"])
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return self._text.split("\n")
+
+
+def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
+    """Have an interrupt shown with the frames of the tool that it met, if any, and none of ours."""
+    lines = ["KeyboardInterrupt: the program was stopped"]
+    if has_user_frames(interrupt):
+        lines += ["", *traceback_of_user_frames(interrupt).split("\n")]
+    interrupt._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython looks for it
+    return interrupt
+
+
+def _is_the_users(error: BaseException) -> bool:
+    """Whether a Python traceback says more than the message: not for what we refused before the function ran."""
+    return not isinstance(error, errors.PctxError) or has_user_frames(error)

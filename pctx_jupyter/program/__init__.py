@@ -1,0 +1,1 @@
+"""One program: its text, its cell, what is wrong with it, and what comes of it."""

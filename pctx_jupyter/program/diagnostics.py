@@ -1,0 +1,248 @@
+"""What a sandbox says of an exception → a failure in the user's lines, with the code around the place and a hint.
+
+Text to text: no I/O, no process. What a sandbox says is a stranger's text; it is searched, never trusted to make sense.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from ..rpc.wire import Thrown
+from .program import Program, utf16
+from .result import Failure
+
+FRAME_WIDTH = 100
+"""Columns of code a frame shows; a longer line is cut around its place."""
+
+CONTEXT_LINES = 2
+"""Lines a frame shows before and after the place."""
+
+_PLACE = re.compile(r"program\.ts:(\d{1,9}):(\d{1,9})")
+_KEPT_PLACE = re.compile(r"kept/([\w$]+)\.ts:(\d{1,9}):\d{1,9}")
+"""In a kept cell: the text that a sandbox gets of it has its lines, but not always its columns."""
+_SNIPPET = re.compile(r"\n +\|\n.*", re.DOTALL)
+"""Deno's own picture of the code, which is that of the text the sandbox got."""
+
+
+class Place(NamedTuple):
+    """Where in the user's code: 1-based, columns in UTF-16 units."""
+
+    line: int
+    column: int
+
+
+def failure(thrown: Thrown, program: Program) -> Failure:
+    """Say what went wrong in terms of what the user wrote.
+
+    Args:
+        thrown: The sandbox's account of the exception.
+        program: What it ran.
+
+    Returns:
+        Name and message (with a hint for common mistakes), place, frame and the user's part of the stack. Without a
+        place, as for a thrown number, line, column and frame are None.
+    """
+    name, message, place = thrown.name, thrown.message, None
+    if (found := _at_end(message)) is not None:
+        at, line, column = found
+        message = _SNIPPET.sub("", message[:at])
+        if message.startswith("SyntaxError: "):
+            name, message = "SyntaxError", message.removeprefix("SyntaxError: ")
+            column = _unit(program.text, line, column, tab=2)
+        elif name != "SyntaxError":
+            column = _unit(program.text, line, column, tab=1)
+        place = Place(*program.position(line, column))
+    frames = [line for line in thrown.stack.split("\n") if line.startswith("    at ")]
+    if frames and (kept := _KEPT_PLACE.search(frames[0])):
+        message += f" (thrown in line {kept[2]} of the cell that keeps {kept[1]})"
+    stack = "\n".join(
+        _KEPT_PLACE.sub(
+            r"kept/\1.ts:\2",
+            _PLACE.sub(lambda match: "program.ts:{}:{}".format(*program.position(int(match[1]), int(match[2]))), line),
+        )
+        for line in frames
+        if _PLACE.search(line) or _KEPT_PLACE.search(line)
+    )
+    if place is None and (match := _PLACE.search(stack)):
+        place = Place(int(match[1]), int(match[2]))
+    if place is not None and name == "TypeError" and _reaches_into_deno(_before(program.code, place), message):
+        message = f"Deno has nothing here but Deno.jupyter: {_ONLY_TOOLS}"
+    message, specifier = _explain(name, message)
+    if place is None and specifier is not None:
+        place = _quoted(program.code, specifier)
+    return Failure(
+        name=name,
+        message=message,
+        line=place and place.line,
+        column=place and place.column,
+        frame=code_frame(program.code, *place) if place else None,
+        stack=stack,
+        token=thrown.token,
+    )
+
+
+def line_of_call(stack: str, program: Program) -> int | None:
+    """The line of what the user wrote that makes a call; 1-based, None when unknown.
+
+    Args:
+        stack: As its sandbox tells it; a program may make it tell anything.
+    """
+    match = _PLACE.search(stack)
+    return program.position(int(match[1]), int(match[2]))[0] if match else None
+
+
+def _at_end(message: str) -> tuple[int, int, int] | None:
+    """Find the place at the end of a message: where that part begins, line and column as Deno counts there."""
+    match = re.search(r"(?:\n    at | at )program\.ts:(\d{1,9}):(\d{1,9})$", message)
+    return (match.start(), int(match[1]), int(match[2])) if match else None
+
+
+def _unit(text: str, line: int, column: int, tab: int) -> int:
+    """Turn a column counted in characters, a tab counting for `tab` of them, into one in UTF-16 units."""
+    lines = text.split("\n")
+    if not 1 <= line <= len(lines):
+        return column
+    seen, units = 1, 1
+    for char in lines[line - 1]:
+        if seen >= column:
+            return units
+        seen += tab if char == "\t" else 1
+        units += utf16(char)
+    return units + max(0, column - seen)
+
+
+def _before(code: str, place: Place) -> str:
+    line = code.split("\n")[place.line - 1]
+    return line[: _index(line, place.column)]
+
+
+def _reaches_into_deno(before: str, message: str) -> bool:
+    """Whether a program has used a part of Deno that a sandbox does not leave: all but what notebooks show with."""
+    return re.search(r"\bDeno(\.\w+)*\.$", before) is not None or message.startswith("Deno.")
+
+
+def _quoted(code: str, specifier: str) -> Place | None:
+    for quote in "'\"":
+        if (at := code.find(quote + specifier + quote)) >= 0:
+            begin = code.rfind("\n", 0, at) + 1
+            return Place(code.count("\n", 0, at) + 1, utf16(code[begin:at]) + 1)
+    return None
+
+
+# ── Hints ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_ONLY_TOOLS = "a program can only call its tools"
+
+_ABSENT = re.compile(
+    r"Buffer|Bun|SharedArrayBuffer|WebAssembly|WebSocket|Worker|XMLHttpRequest|__dirname|__filename|alert|caches|"
+    r"document|exports|fetch|indexedDB|localStorage|module|navigator|prompt|process|require|sessionStorage|window"
+)
+"""What people reach for, and a sandbox does not have."""
+
+_IMPORTS = (
+    re.compile(r"^A remote specifier was requested: \"([^\"]*)\""),
+    re.compile(r"^(npm) specifiers were requested"),
+    re.compile(r"^JSR package manifest for '([^']*)'"),
+    re.compile(r"^Import \"([^\"]*)\" not a dependency"),
+    re.compile(r"^Requires read access to \"([^\"]*)\""),
+    re.compile(r"^Unsupported scheme \"[^\"]*\" for module \"([^\"]*)\""),
+    re.compile(r"^(node:[\w/]+) is not available"),
+)
+
+
+def _explain(name: str, message: str) -> tuple[str, str | None]:
+    """Add what a message leaves out; returns with it the module that could not be imported, if that was the fault."""
+    match name:
+        case "ReferenceError" if (found := re.fullmatch(r"(\w+) is not defined", message)) and _ABSENT.fullmatch(
+            found[1]
+        ):
+            return f"{message}: {_ONLY_TOOLS}", None
+        case "TypeError":
+            for pattern in _IMPORTS:
+                if found := pattern.search(message):
+                    what = "npm packages" if found[1] == "npm" else f'"{found[1]}"'
+                    return f"Cannot import {what}: {_ONLY_TOOLS}", found[1]
+        case "SyntaxError" if message == "Illegal return statement":
+            return (
+                f"{message}: only a function can return; end the program with the value itself, "
+                "or write async function run() { … }"
+            ), None
+        case "SyntaxError" if message.startswith("Unexpected reserved word"):
+            return f"{message}: await needs an async function", None
+    return message, None
+
+
+# ── Code frames ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def code_frame(code: str, line: int, column: int, length: int = 1) -> str:
+    """Draw the lines around a place, with a mark under it.
+
+    Args:
+        code: What the user wrote.
+        line: 1-based; lines end with a line feed.
+        column: 1-based, in UTF-16 units.
+        length: UTF-16 units to mark, within the line.
+
+    Returns:
+        Lines of plain text without a final line break. Tabs are four columns, wide characters two; control characters
+        and those that change the direction of text are shown as U+FFFD.
+    """
+    lines = code.split("\n")
+    if len(lines) > line and not lines[-1]:
+        lines.pop()  # what follows the last line feed is no line worth showing
+    first, last = max(1, line - CONTEXT_LINES), min(len(lines), line + CONTEXT_LINES)
+    place = lines[line - 1].removesuffix("\r") if 1 <= line <= len(lines) else ""
+    start = _index(place, column)
+    before, marked = _cells(place[:start]), _cells(place[start : max(_index(place, column + length), start + 1)])
+    offset = max(0, len(before) - FRAME_WIDTH * 2 // 3)
+    digits = len(str(last))
+    drawn = []
+    for number in range(first, last + 1):
+        text = _cut(_cells(lines[number - 1].removesuffix("\r")), offset)
+        drawn.append(f"{'>' if number == line else ' '} {number:>{digits}} | {text}".rstrip())
+        if number == line:
+            mark = "^" * max(1, min(len(marked), offset + FRAME_WIDTH - len(before)))
+            drawn.append(f"  {' ' * digits} | {' ' * (len(before) - offset)}{mark}")
+    return "\n".join(drawn)
+
+
+def _index(text: str, column: int) -> int:
+    """Turn a column in UTF-16 units into an index; within a character, that of the character."""
+    units = 1
+    for index, char in enumerate(text):
+        units += utf16(char)
+        if units > column:
+            return index
+    return len(text)
+
+
+def _cells(text: str) -> list[str]:
+    """Spread a text over columns: what each shows, empty for the second half of a wide character."""
+    cells: list[str] = []
+    for char in text:
+        category = unicodedata.category(char)
+        if char == "\t":
+            cells += "    "
+        elif category == "Mn" or char in "\u200d\ufe0e\ufe0f":
+            if cells:
+                cells[-1] += char
+        elif category in ("Cc", "Zl", "Zp") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+            cells.append("\ufffd")
+        elif unicodedata.east_asian_width(char) in "WF":
+            cells += [char, ""]
+        else:
+            cells.append(char)
+    return cells
+
+
+def _cut(cells: list[str], offset: int) -> str:
+    end = offset + FRAME_WIDTH
+    shown = cells[offset:end]
+    if offset and shown:
+        shown[0] = "…"
+    if len(cells) > end:
+        shown[-1] = "…"
+    return "".join(shown)

@@ -1,0 +1,379 @@
+"""What later programs find of earlier ones: types, functions and constants of kept cells.
+
+A kept function, class or enum is kept as its text, a constant as the JSON value it had when its cell ended: nothing is
+computed and no tool is called again. `survey` says what of a program can be kept, `Kept` is what a session keeps. Texts
+keep the lines of the cell they are from, so that errors in them say where. Nothing here runs anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from msgspec import Raw
+from tree_sitter import Node
+
+from .. import errors
+from ..tools import names
+from .program import LARGE_BYTES, parse
+
+_EXPORT = re.compile(r"^\s*export\b(?!\s+default\b)", re.MULTILINE)
+
+VALUES = "__pctx_kept"
+"""What a prelude finds its constants under, while it is imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A statement that is kept as text: the names it declares, and where it is, in bytes."""
+
+    names: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What of a program can be kept.
+
+    Args:
+        code: The program.
+        exposed: What later programs find: name there → name at the program's top level.
+        types: The same of types.
+        pieces: All functions, classes and enums of its top level: the exposed ones may need the others.
+        constants: Names whose values are to be captured when it ends: exposed ones, and those the pieces mention.
+        unexported: What is kept though it is not exported.
+        refused: Why other exports are not kept, by name.
+    """
+
+    code: str
+    exposed: Mapping[str, str]
+    types: Mapping[str, str]
+    pieces: tuple[Piece, ...]
+    constants: tuple[str, ...]
+    unexported: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+def survey(code: str, keep: bool | None, namespaces: Collection[str] = ()) -> Survey | None:
+    """Say what of a program is to be kept: what it exports, else, if asked to, its whole top level.
+
+    Args:
+        code: `Program.code`.
+        keep: Whether its author asked for it; None: only by exporting.
+        namespaces: Names of tools' namespaces.
+
+    Returns:
+        None: nothing is, or it has a syntax error.
+
+    Raises:
+        InvalidParams: It is asked for, but the program is too large, or a name cannot be kept.
+    """
+    if keep is False or (keep is None and _EXPORT.search(code) is None):
+        return None
+    data = code.encode()
+    if len(data) > LARGE_BYTES:
+        if keep is None:
+            return None
+        raise errors.InvalidParams(
+            f"Cannot keep anything of this program: it has more than {LARGE_BYTES:,} bytes; "
+            "put what is to be kept into a cell of its own"
+        )
+    root = parse(data)
+    if root is None:
+        return None
+    found = _Found()
+    for node in root.named_children:
+        _look(node, found, is_exported=False)
+    all_names = [*found.values, *found.types]
+    wanted = found.exports or ({name: name for name in all_names} if keep else {})
+    known = set(all_names)
+    wanted = {to: name for to, name in wanted.items() if name in known and to not in ("run", "default")}
+    if not wanted:
+        return None
+    refused = {name: why for name in wanted if (why := _taken(name, namespaces)) is not None}
+    if keep and refused:
+        name, why = next(iter(refused.items()))
+        raise errors.InvalidParams(f"Cannot keep {name}: {why}")
+    wanted = {to: name for to, name in wanted.items() if to not in refused}
+    texts = {name for piece in found.pieces for name in piece.names}
+    exposed = {to: name for to, name in wanted.items() if name in found.values}
+    mentioned = found.mentioned | set(exposed.values())
+    return Survey(
+        code,
+        exposed,
+        {to: name for to, name in wanted.items() if name in found.types},
+        tuple(found.pieces),
+        tuple(name for name in found.values if name not in texts and name in mentioned),
+        tuple(dict.fromkeys(name for to, name in wanted.items() if to not in found.exports)),
+        refused,
+    )
+
+
+def _taken(name: str, namespaces: Collection[str]) -> str | None:
+    """Why later programs cannot find something under this name."""
+    if name in namespaces:
+        return "a namespace of tools has that name; rename it"
+    if name in names.UNUSABLE or name in names.GLOBALS or name in names.RESERVED or name.startswith("__pctx"):
+        return "it already has a meaning in every program; rename it"
+    return None
+
+
+# ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Found:
+    values: dict[str, None] = field(default_factory=dict)
+    types: dict[str, None] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list)
+    exports: dict[str, str] = field(default_factory=dict)
+    mentioned: set[str] = field(default_factory=set)
+
+
+_TEXTS = {
+    "abstract_class_declaration",
+    "class_declaration",
+    "enum_declaration",
+    "function_declaration",
+    "generator_function_declaration",
+}
+_FUNCTIONS = {"arrow_function", "class", "function_expression", "generator_function"}
+
+
+def _look(node: Node, found: _Found, *, is_exported: bool) -> None:
+    declared: list[str] = []
+    match node.type:
+        case "export_statement":
+            _look_at_export(node, found)
+        case kind if kind in _TEXTS:
+            declared = _names_of(node.child_by_field_name("name"))
+            found.values |= dict.fromkeys(declared)
+            _keep_text(node, declared, found)
+        case "lexical_declaration" | "variable_declaration":
+            made = [child for child in node.named_children if child.type == "variable_declarator"]
+            declared = [name for one in made for name in _names_of(one.child_by_field_name("name"))]
+            found.values |= dict.fromkeys(declared)
+            values = [one.child_by_field_name("value") for one in made]
+            if made and all(value is not None and value.type in _FUNCTIONS for value in values):
+                _keep_text(node, declared, found)
+        case "interface_declaration" | "type_alias_declaration":
+            declared = _names_of(node.child_by_field_name("name"))
+            found.types |= dict.fromkeys(declared)
+    if is_exported:
+        found.exports |= {name: name for name in declared}
+
+
+def _look_at_export(node: Node, found: _Found) -> None:
+    if node.child_by_field_name("source") is not None:
+        return
+    is_default = any(child.type == "default" for child in node.children)
+    for child in node.named_children:
+        if child.type == "export_clause":
+            for one in child.named_children:
+                name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
+                if name is not None:
+                    found.exports[_text(alias or name)] = _text(name)
+        else:
+            _look(child, found, is_exported=not is_default)
+
+
+def _keep_text(node: Node, declared: list[str], found: _Found) -> None:
+    found.pieces.append(Piece(tuple(declared), node.start_byte, node.end_byte))
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        if one.type in ("identifier", "shorthand_property_identifier"):
+            found.mentioned.add(_text(one))
+        pending += one.named_children
+
+
+def _names_of(pattern: Node | None) -> list[str]:
+    """The names that a declarator's left side declares."""
+    if pattern is None:
+        return []
+    match pattern.type:
+        case "identifier" | "type_identifier" | "shorthand_property_identifier_pattern":
+            return [_text(pattern)]
+        case "pair_pattern":
+            return _names_of(pattern.child_by_field_name("value"))
+        case "assignment_pattern" | "object_assignment_pattern":
+            return _names_of(pattern.child_by_field_name("left"))
+    return [name for child in pattern.named_children for name in _names_of(child)]
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
+
+
+# ── What a session keeps ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Prelude:
+    """A module that defines what was kept of one cell.
+
+    Args:
+        name: What its errors call it, after a name it keeps: ``kept/vat.ts``.
+        names: What it exports.
+        code: Its text: lines are those of the cell, and columns but for the first line.
+        values: The constants it finds under `VALUES`.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    code: str
+    values: Mapping[str, Raw]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its constants and, unless there are wide characters, of its text."""
+        return len(self.code) + sum(memoryview(value).nbytes for value in self.values.values())
+
+
+@dataclass(slots=True)
+class _Cell:
+    number: int
+    survey: Survey
+    values: dict[str, Raw]
+    declarations: str | None
+    exposed: dict[str, str]
+    types: dict[str, str]
+    gone: set[str] = field(default_factory=set)
+
+    @property
+    def size(self) -> int:
+        sizes = (memoryview(value).nbytes for value in self.values.values())
+        return len(self.survey.code) + len(self.declarations or "") + sum(sizes)
+
+    def drop(self, name: str) -> None:
+        """Forget a name: what is left of the cell finds the one that takes its place, if there is one."""
+        if (local := self.exposed.pop(name, None)) is not None and local not in self.exposed.values():
+            self.gone.add(local)
+        self.types.pop(name, None)
+
+
+class Kept:
+    """What one session keeps.
+
+    Args:
+        most: Names it keeps.
+        most_bytes: Bytes of text and JSON that it keeps.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._cells: list[_Cell] = []
+        self._numbers = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """All names, oldest first."""
+        return iter(dict.fromkeys(name for cell in self._cells for name in (*cell.exposed, *cell.types)))
+
+    @property
+    def names(self) -> set[str]:
+        """The names that are kept of values: a program finds them as globals."""
+        return {name for cell in self._cells for name in cell.exposed}
+
+    def add(self, survey: Survey, values: Mapping[str, Raw], declarations: str | None) -> list[str]:
+        """Keep what a program that ended well has left; what had one of its names before is replaced.
+
+        Args:
+            survey: What of it is to be kept; constants without a value are not.
+            values: Its constants.
+            declarations: Of its top level; None: nothing is known of their types.
+
+        Returns:
+            The names that are kept now.
+
+        Raises:
+            InvalidParams: That is too much; nothing has changed.
+        """
+        texts = {name for piece in survey.pieces for name in piece.names}
+        exposed = {to: name for to, name in survey.exposed.items() if name in texts or name in values}
+        kept = dict.fromkeys([*exposed, *survey.types])
+        cell = _Cell(0, survey, dict(values), declarations, exposed, dict(survey.types))
+        others = set(self) - set(kept)
+        if len(others) + len(kept) > self._most:
+            raise errors.InvalidParams(
+                f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept (Pctx.kept); "
+                "%pctx forget clears some"
+            )
+        if cell.size + sum(one.size for one in self._cells if not set(one.exposed) <= set(kept)) > self._most_bytes:
+            raise errors.InvalidParams(
+                f"Cannot keep {_listed(kept)}: more than {self._most_bytes:,} bytes would be kept (Pctx.kept_bytes); "
+                "%pctx forget clears some"
+            )
+        self._drop(kept)
+        if kept:
+            self._numbers += 1
+            cell.number = self._numbers
+            self._cells.append(cell)
+        return list(kept)
+
+    def forget(self, names: Collection[str]) -> list[str]:
+        """Forget these names, or all when there are none; returns what was forgotten.
+
+        Raises:
+            InvalidParams: One of them is not kept; nothing has changed.
+        """
+        known = list(self)
+        for name in names:
+            if name not in known:
+                there = f"there is: {_listed(known)}" if known else "nothing is kept"
+                raise errors.InvalidParams(f"Cannot forget {name[:100]}: nothing of that name is kept; {there}")
+        gone = [name for name in known if not names or name in names]
+        self._drop(gone)
+        return gone
+
+    def _drop(self, names: Collection[str]) -> None:
+        for cell in self._cells:
+            for name in names:
+                cell.drop(name)
+        self._cells = [cell for cell in self._cells if cell.exposed or cell.types]
+
+    def preludes(self) -> tuple[Prelude, ...]:
+        """What a sandbox imports before a program, in order."""
+        return tuple(_prelude(cell) for cell in self._cells if cell.exposed)
+
+    def declarations(self, hidden: Collection[str] = ()) -> str:
+        """Declare what is kept, as globals, but for the names of what hides it."""
+        parts = []
+        for cell in self._cells:
+            shown = {to: name for to, name in (cell.types | cell.exposed).items() if to not in hidden}
+            if cell.declarations is None:
+                parts += [f"declare const {name}: any;\n" for name in shown if name in cell.exposed]
+                parts += [f"type {name} = any;\n" for name in shown if name in cell.types]
+                continue
+            space = f"__pctx_cell_{cell.number}"
+            parts.append(f"declare namespace {space} {{\n{cell.declarations}\n}}\n")
+            parts += [f"import {to} = {space}.{name};\n" for to, name in shown.items()]
+        return "".join(parts)
+
+
+def _prelude(cell: _Cell) -> Prelude:
+    """Blank out all of a cell but what is kept, so that lines and columns stay."""
+    data = cell.survey.code.encode()
+    parts, at = [], 0
+    texts: set[str] = set()
+    for piece in cell.survey.pieces:
+        if cell.gone.issuperset(piece.names):
+            continue
+        texts.update(piece.names)
+        parts += [_blank(data[at : piece.start].decode()), data[piece.start : piece.end].decode()]
+        at = piece.end
+    values = {name: value for name, value in cell.values.items() if name not in cell.gone and name not in texts}
+    exports = ", ".join(name if name == to else f"{name} as {to}" for to, name in cell.exposed.items())
+    constants = f"const {{ {', '.join(values)} }} = {VALUES}; " if values else ""
+    code = f"{constants}{''.join(parts)}\nexport {{ {exports} }};"
+    return Prelude(f"kept/{next(iter(cell.exposed))}.ts", tuple(cell.exposed), code, values)
+
+
+def _blank(text: str) -> str:
+    return "".join(c if c == "\n" else "  " if c > "\uffff" else " " for c in text)
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = list(names)[:5]
+    return ", ".join(shown) + (", …" if len(names) > len(shown) else "")

@@ -1,0 +1,180 @@
+"""What comes of an execution: events while it runs, then a result or a failure.
+
+The standard output of a result is those very `Output` events, joined; a timeline, a trace and a log read the same
+events. No I/O, and nothing about who listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from ..rpc.jsonrpc import Json
+
+Stream = Literal["stdout", "stderr"]
+
+
+Level = Literal["debug", "warn"]
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A program printed something; `text` ends with a newline if it printed one.
+
+    `level` tells debugging from other output on ``stdout``, and warnings from errors on ``stderr``.
+    """
+
+    stream: Stream
+    text: str
+    level: Level | None = None
+
+
+class CallStarted(msgspec.Struct, frozen=True):
+    """A program called a tool; `at_s` is seconds since the program started, `arguments` the beginning of their JSON."""
+
+    call: int
+    tool: str
+    at_s: float
+    argument_bytes: int
+    arguments: str = ""
+
+
+class CallEnded(msgspec.Struct, frozen=True):
+    """A tool call ended; `error` is None when it returned, `result` is the beginning of its JSON."""
+
+    call: int
+    tool: str
+    at_s: float
+    result_bytes: int
+    error: str | None
+    result: str = ""
+
+
+class CallNoted(msgspec.Struct, frozen=True):
+    """What keeps a tool call that is under way, or how far it has come: ``waits: the notebook is busy``."""
+
+    call: int
+    tool: str
+    at_s: float
+    note: str
+
+
+class CallDecided(msgspec.Struct, frozen=True):
+    """Somebody, or the policy, decided about a call that was not simply let pass (`approvals.Decision`).
+
+    `arguments` is the beginning of those it now has, where somebody has changed them.
+    """
+
+    call: int
+    tool: str
+    at_s: float
+    decision: str
+    arguments: str | None = None
+
+
+class TypesChecked(msgspec.Struct, frozen=True):
+    """A program's types were checked, before it ran; `message` says what is wrong, or why nobody knows."""
+
+    outcome: Literal["passed", "failed", "unchecked"]
+    duration_s: float
+    message: str | None
+
+
+class Display(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A program showed something; all of it is a stranger's, and must be made safe by whoever shows it.
+
+    Args:
+        data: A JSON object, content by MIME type. Images are base64 text; others are text, or JSON by their type.
+        metadata: A JSON object, or None.
+        display_id: The program's name for what it shows; None: it has none.
+        update: Whether it takes the place of what was shown under that name.
+        is_value: Whether it is how the program's value looks.
+    """
+
+    data: Raw
+    metadata: Raw | None = None
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a program that ended well leaves: its constants as JSON, and why others cannot be kept, by name."""
+
+    values: Mapping[str, Raw]
+    refused: Mapping[str, str]
+
+
+Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | CallDecided | TypesChecked | Kept
+
+Emit = Callable[[Event], None]
+"""Hears one event of an execution; never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A program that ended well.
+
+    Args:
+        value: Its value, as JSON.
+        stdout, stderr: What it printed.
+        duration_s: Seconds from the request to its answer.
+        unchecked: Why its types were not checked though they should have been; None: they were, or nobody asked.
+        kept: Names that later programs of the session find.
+        unkept: Why others are not kept, by name.
+    """
+
+    execution_id: str
+    value: Raw
+    stdout: str
+    stderr: str
+    duration_s: float
+    unchecked: str | None = None
+    kept: tuple[str, ...] = ()
+    unkept: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A program that did not.
+
+    Args:
+        name: The error's class in TypeScript, such as ``TypeError``.
+        message: Its message.
+        line, column: 1-based, in what the user wrote, columns in UTF-16 units; None when unknown.
+        frame: The lines around that place, with a mark under it.
+        stack: Frames of the user's program only.
+        token: Set when a tool's exception caused it: the tool's owner finds the exception by it.
+    """
+
+    name: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    frame: str | None = None
+    stack: str = ""
+    token: str | None = None
+
+    def text(self) -> str:
+        """What a person or a model reads: name, message, place and frame."""
+        head = f"{self.name}: {self.message}" if self.name else self.message
+        place = f"\n  at line {self.line}, column {self.column}" if self.line is not None else ""
+        return head + place + (f"\n\n{self.frame}" if self.frame else "")
+
+    def data(self, stdout: str = "", stderr: str = "") -> Json:
+        """The details that go with the error on the wire."""
+        known: dict[str, Json] = {
+            "name": self.name,
+            "message": self.message,
+            "line": self.line,
+            "column": self.column,
+            "frame": self.frame,
+            "stack": self.stack,
+            "token": self.token,
+        }
+        printed: dict[str, Json] = {"stdout": stdout, "stderr": stderr}
+        return {key: value for key, value in known.items() if value is not None} | printed

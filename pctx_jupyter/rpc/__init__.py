@@ -1,0 +1,1 @@
+"""One conversation over any pipe: messages, the two ends, and the types of the wire."""

@@ -1,0 +1,179 @@
+"""One end of a conversation: ids, answers owed and awaited, withdrawal. No pipe, no waiting.
+
+Whoever owns a pipe feeds what arrives to `Peer.receive` and writes what `Peer.outgoing` returns::
+
+    for message in peer.receive(frame):
+        act_on(message)
+    for frame in peer.outgoing():
+        pipe.write(frame)
+
+The peer believes nothing: an answer counts once and only for a request of its own; a request id may not be reused while
+it is owed an answer; a withdrawn request is never answered. What breaks the protocol it refuses by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from .. import errors
+from . import jsonrpc as rpc
+
+log = logging.getLogger(__name__)
+
+CANCEL = "$/cancel"
+"""The notification that withdraws a request: ``{"id": …}``."""
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The other end no longer wants the answer to its request."""
+
+    id: rpc.Id
+
+
+Heard: TypeAlias = rpc.Request | rpc.Notification | rpc.Answer | rpc.Refusal | Withdrawn
+
+
+class _Cancel(msgspec.Struct):
+    id: int | str
+
+
+class Peer:
+    """One end of a JSON-RPC conversation.
+
+    Args:
+        max_bytes: The largest frame that passes, either way. A larger one fails its own request only.
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._last_id = 0
+        self._awaited: set[rpc.Id] = set()
+        self._owed: set[rpc.Id] = set()
+        self._outgoing: list[bytes] = []
+
+    def outgoing(self) -> list[bytes]:
+        """Take the frames that have to leave, in order."""
+        frames, self._outgoing = self._outgoing, []
+        return frames
+
+    # what this end says
+
+    def call(self, method: str, params: Raw | None = None) -> int:
+        """Ask; returns the id under which the answer will come.
+
+        Raises:
+            MessageTooLarge: Nothing was asked.
+        """
+        id = self._last_id + 1
+        frame = self._sized(rpc.encode(rpc.Request(id, method, params)))
+        self._last_id = id
+        self._awaited.add(id)
+        self._outgoing.append(frame)
+        return id
+
+    def notify(self, method: str, params: Raw | None = None) -> None:
+        """Tell the other end something.
+
+        Raises:
+            MessageTooLarge: Nothing was said.
+        """
+        self._outgoing.append(self._sized(rpc.encode(rpc.Notification(method, params))))
+
+    def withdraw(self, id: rpc.Id) -> None:
+        """Stop awaiting an answer and tell the other end; does nothing if it has come."""
+        if id in self._awaited:
+            self._awaited.discard(id)
+            self.notify(CANCEL, rpc.raw({"id": id}))
+
+    def answer(self, id: rpc.Id, result: Raw) -> None:
+        """Answer a request that is still owed one; one too large becomes a refusal that says so."""
+        if id in self._owed:
+            frame = rpc.encode(rpc.Answer(id, result))
+            if len(frame) > self._max_bytes:
+                self.refuse(id, errors.MessageTooLarge(len(frame), self._max_bytes))
+                return
+            self._owed.discard(id)
+            self._outgoing.append(frame)
+
+    def refuse(self, id: rpc.Id, error: errors.PctxError) -> None:
+        """Refuse a request that is still owed an answer."""
+        if id in self._owed:
+            self._owed.discard(id)
+            self._refuse(id, error)
+
+    # what it hears
+
+    def receive(self, frame: bytes | str) -> tuple[Heard, ...]:
+        """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself."""
+        if len(frame) > self._max_bytes:
+            return self._too_large(frame)
+        try:
+            message = rpc.decode(frame)
+        except errors.InvalidRequest as error:
+            self._refuse(error.id if error.id not in self._owed else None, error)
+        except errors.ParseError as error:
+            self._refuse(None, error)
+        else:
+            return self._heard(message)
+        return ()
+
+    def _heard(self, message: rpc.Message) -> tuple[Heard, ...]:
+        match message:
+            case rpc.Request(id):
+                if id in self._owed:
+                    self._refuse(None, errors.InvalidRequest(f"Cannot accept request: id {id!r} is in use"))
+                else:
+                    self._owed.add(id)
+                    return (message,)
+            case rpc.Answer(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
+                self._awaited.discard(id)
+                return (message,)
+            case rpc.Answer(id) | rpc.Refusal(id):
+                log.debug("= ignored an answer to %r: nobody waits for it", id)
+            case rpc.Notification(method, params) if method == CANCEL:
+                return self._cancel(params)
+            case rpc.Notification():
+                return (message,)
+        return ()
+
+    def _cancel(self, params: Raw | None) -> tuple[Heard, ...]:
+        try:
+            id = msgspec.json.decode(params or b"{}", type=_Cancel).id
+        except msgspec.DecodeError:
+            return ()
+        if id not in self._owed:
+            return ()
+        self._owed.discard(id)
+        return (Withdrawn(id),)
+
+    def _too_large(self, frame: bytes | str) -> tuple[Heard, ...]:
+        error = errors.MessageTooLarge(len(frame), self._max_bytes)
+        try:
+            message = rpc.decode(frame)
+        except errors.ProtocolError:
+            self._refuse(None, error)
+            return ()
+        match message:
+            case rpc.Request(id):
+                self._refuse(id if id not in self._owed else None, error)
+            case rpc.Answer(id) | rpc.Refusal(id) if id is not None:
+                return self._heard(rpc.Refusal(id, error.code, error.message))
+            case _:
+                log.warning("= dropped a notification of %d bytes: too large", len(frame))
+        return ()
+
+    def _refuse(self, id: rpc.Id | None, error: errors.PctxError) -> None:
+        data = None if error.data is None else rpc.raw(error.data)
+        frame = rpc.encode(rpc.Refusal(id, error.code, error.message, data))
+        if len(frame) > self._max_bytes:
+            frame = rpc.encode(rpc.Refusal(id, error.code, error.message[:2000]))
+        self._outgoing.append(frame)
+
+    def _sized(self, frame: bytes) -> bytes:
+        if len(frame) > self._max_bytes:
+            raise errors.MessageTooLarge(len(frame), self._max_bytes)
+        return frame

@@ -1,0 +1,478 @@
+"""Our methods and notifications, typed. A method is spelled only here.
+
+Unknown fields of parameters are ignored, so that newer clients can talk to older servers; missing or mistyped ones are
+refused as invalid parameters, naming the field. The wire is snake_case.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from .. import errors
+
+# client → server
+REGISTER_TOOL = "register_tool"
+UNREGISTER_TOOL = "unregister_tool"
+EXECUTE = "execute"
+FORGET = "forget"
+LIST_FUNCTIONS = "list_functions"
+GET_FUNCTION_DETAILS = "get_function_details"
+COMPLETE = "complete"
+HOVER = "hover"
+SIGNATURE = "signature"
+DIAGNOSTICS = "diagnostics"
+DECLARATIONS = "declarations"
+SHARE = "share"
+CALL_NOTE = "call_note"
+LIST_UPSTREAMS = "list_upstreams"
+ADD_UPSTREAM = "add_upstream"
+REMOVE_UPSTREAM = "remove_upstream"
+RECONNECT_UPSTREAM = "reconnect_upstream"
+APPROVE_UPSTREAM = "approve_upstream"
+TRUST_UPSTREAM = "trust_upstream"
+SIGN_IN_UPSTREAM = "sign_in_upstream"
+REGISTER_MCP = "register_mcp"
+
+# server → client
+SESSION_CREATED = "session_created"
+EXECUTE_TOOL = "execute_tool"
+OUTPUT = "output"
+DISPLAY = "display"
+EVENT = "event"
+TRACE = "trace"
+GUEST = "guest"
+
+# host → sandbox
+RUN = "run"
+LATER = "later"
+
+# sandbox → host
+READY = "ready"
+CALL = "call"
+UNHANDLED = "unhandled"
+KEPT = "kept"
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+class RegisterTool(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``register_tool``.
+
+    `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
+    it changes something outside; absent: nobody says.
+    """
+
+    namespace: str
+    name: str
+    description: str | None = None
+    input_schema: Any = None
+    output_schema: Any = None
+    replace: bool = False
+    share: bool = True
+    effects: bool | None = None
+
+
+class UnregisterTool(msgspec.Struct):
+    """Parameters of ``unregister_tool``."""
+
+    namespace: str
+    name: str
+
+
+class Execute(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``execute``.
+
+    `execution_id` is the client's own name for it, unique within its session, or absent; `events` asks for ``output``,
+    ``display`` and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
+    `trace` asks for ``trace`` notifications: now and then while a program that calls tools runs, and once more at its
+    end. `keep` asks that later programs find what it has at its top level; absent, they find what it exports; false,
+    nothing.
+    """
+
+    code: str
+    execution_id: str | None = None
+    timeout_s: float | None = None
+    typecheck: bool | None = None
+    tools: list[str] | None = None
+    inputs: dict[str, Raw] = {}
+    events: bool = False
+    calls: bool = True
+    keep: bool | None = None
+    trace: bool = False
+
+
+class Forget(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``forget``: names that were kept; none: all of them."""
+
+    names: list[str] = []
+
+
+class Forgotten(msgspec.Struct):
+    """Result of ``forget``: the names that later programs do not find any more."""
+
+    forgotten: list[str]
+
+
+class Share(msgspec.Struct):
+    """Parameters of ``share``: who else may see the session's tools; ``everyone``: agents and other notebooks."""
+
+    to: Literal["nobody", "agents", "everyone"]
+
+
+class Shared(msgspec.Struct):
+    """Result of ``share``; `name` is the namespace under which others see the tools, null where there are no others."""
+
+    to: Literal["nobody", "agents", "everyone"]
+    name: str | None
+
+
+class CallNote(msgspec.Struct):
+    """Parameters of ``call_note``, from who serves a tool: what keeps a call, or how far it has come."""
+
+    execution_id: str
+    call: int
+    note: str
+
+
+class AddUpstream(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``add_upstream``, and the body of ``POST pctx/api/upstreams``.
+
+    `server` is an entry as in ``pctx.json``; with `persist` it is written there, else it lasts as long as the engine.
+    """
+
+    server: dict[str, Any]
+    persist: bool = True
+
+
+class NamedUpstream(msgspec.Struct):
+    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``.
+
+    `seen`, for the last two, is the `mark` of the server as somebody has looked at it: they fail if it has another now.
+    """
+
+    name: str
+    seen: str | None = None
+
+
+class SignInUpstream(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``sign_in_upstream``.
+
+    Without `answer`, a sign-in begins, and the result says where a person does it. With it, it ends: `answer` is the
+    URL to which the browser was sent at last.
+    """
+
+    name: str
+    answer: str | None = None
+
+
+class RegisterMcp(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``register_mcp``: a server to call for as long as the engine runs."""
+
+    name: str
+    url: str
+    auth: dict[str, Any] | None = None
+
+
+class GetFunctionDetails(msgspec.Struct):
+    """Parameters of ``get_function_details``: full names, in either spelling."""
+
+    functions: list[str]
+
+
+class Written(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``diagnostics``: a cell, or a program alone.
+
+    `source` may begin with a ``%%pctx`` line, whose options count. `inputs` names constants that the program finds,
+    besides those; while the magic line is completed, what may follow ``-i``.
+    """
+
+    source: str
+    inputs: list[str] = []
+
+
+class Place(Written, omit_defaults=True, kw_only=True):
+    """Parameters of ``complete``, ``hover`` and ``signature``: an offset in `source`, in UTF-16 units."""
+
+    offset: int
+
+
+class CompletionItem(msgspec.Struct, rename="camel"):
+    """A text that fits. It is spelled as editors have it: ``insertText``."""
+
+    label: str
+    insert_text: str
+    type: str
+    documentation: str
+
+
+class Completed(msgspec.Struct):
+    """Result of ``complete``: what may replace the text from `start` to `end`, best first."""
+
+    start: int
+    end: int
+    items: list[CompletionItem]
+
+
+class Explained(msgspec.Struct):
+    """Result of ``hover``: what the text from `start` to `end` is; `text` is null when nothing is known of it.
+
+    `text` ends with the `documentation`, if there is any.
+    """
+
+    text: str | None
+    documentation: str
+    start: int
+    end: int
+
+
+class ExplainedParameter(msgspec.Struct):
+    """A parameter: its text within the signature."""
+
+    text: str
+    documentation: str
+
+
+class ExplainedSignature(msgspec.Struct):
+    """One way to call a function."""
+
+    text: str
+    documentation: str
+    parameters: list[ExplainedParameter]
+
+
+class ExplainedCall(msgspec.Struct):
+    """Result of ``signature``: the ways to call a function, and the current one; none outside of a call."""
+
+    signatures: list[ExplainedSignature]
+    signature: int
+    parameter: int
+
+
+class Underlined(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """What is wrong with the text between two offsets; `source` says who found it.
+
+    `instead` is what was probably meant in place of that text, ready to be put there.
+    """
+
+    start: int
+    end: int
+    severity: Literal["error", "warning"]
+    message: str
+    source: str
+    instead: str | None = None
+
+
+class Diagnosed(msgspec.Struct):
+    """Result of ``diagnostics``, in the order of the text."""
+
+    diagnostics: list[Underlined]
+
+
+class Formatted(msgspec.Struct):
+    """Answer of ``format``: the cell as it should look; None, and a sentence, where that cannot be told."""
+
+    source: str | None
+    message: str
+
+
+class Declared(msgspec.Struct):
+    """Result of ``declarations``: TypeScript that declares the session's tools."""
+
+    declarations: str
+
+
+class Success(msgspec.Struct):
+    """Result of ``register_tool`` and ``unregister_tool``."""
+
+    success: bool = True
+
+
+class Executed(msgspec.Struct, omit_defaults=True):
+    """Result of ``execute``; `unchecked` says why its types were not checked though they should have been.
+
+    `kept` are the names that later programs of the session find, `unkept` says of others why they do not.
+    """
+
+    value: Raw
+    stdout: str
+    stderr: str
+    success: bool
+    execution_id: str
+    duration_s: float
+    unchecked: str | None = None
+    kept: list[str] = []
+    unkept: dict[str, str] = {}
+
+
+class Admit(msgspec.Struct):
+    """The first line a kernel says on a pipe: its own token."""
+
+    token: str
+
+
+class SessionCreated(msgspec.Struct):
+    """Parameters of ``session_created``, the first frame of a connection."""
+
+    session_id: str
+
+
+class ExecuteTool(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``execute_tool``; `name` is the tool's full name as registered.
+
+    The others are of use where a program of somebody else calls: `asked_by` says whose it is, and is absent when the
+    program is the session's own; `call` is the call's number for ``call_note``; `call_s` the seconds the call may take
+    once it has begun, which whoever serves it has to see to.
+    """
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+    execution_id: str = ""
+    asked_by: Literal["agent", "notebook", "client"] | None = None
+    call: int = 0
+    call_s: float = 0.0
+
+
+class TraceHeard(msgspec.Struct):
+    """Parameters of ``trace``: what is known so far of an execution that the client asked for (`trace.Trace`)."""
+
+    execution_id: str
+    trace: Raw
+
+
+class GuestHeard(msgspec.Struct):
+    """Parameters of ``guest``: somebody else's program has called a tool of this session, or has ended since.
+
+    `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``.
+    """
+
+    execution_id: str
+    state: Literal["began", "ended"]
+    asked_by: str
+    code: str
+    trace: Raw
+
+
+class OutputHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``output``, from a server to the client that asked for the execution; see `result.Output`."""
+
+    execution_id: str
+    stream: Literal["stdout", "stderr"]
+    text: str
+    level: Literal["debug", "warn"] | None = None
+
+
+class DisplayHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``display``: content by MIME type, as the program made it; see `result.Display`."""
+
+    execution_id: str
+    data: Raw
+    metadata: Raw | UnsetType = UNSET
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
+
+
+class EventHeard(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``event``: one tool call's start or end, `at_s` seconds after the program's start."""
+
+    execution_id: str
+    type: Literal["call_started", "call_ended"]
+    call: int
+    tool: str
+    at_s: float
+    argument_bytes: int | UnsetType = UNSET
+    result_bytes: int | UnsetType = UNSET
+    error: str | UnsetType | None = UNSET
+
+
+class Ready(msgspec.Struct):
+    """A sandbox is up; `left` names globals it could not remove, and must be empty."""
+
+    left: list[str]
+
+
+class Prelude(msgspec.Struct):
+    """What was kept of one earlier program: the names its module exports, its text and its constants."""
+
+    name: str
+    names: list[str]
+    code: str
+    values: dict[str, Raw]
+
+
+class KeptHeard(msgspec.Struct):
+    """A program ended, with these constants; `refused` says of others why they cannot be kept."""
+
+    values: dict[str, Raw]
+    refused: dict[str, str]
+
+
+class Run(msgspec.Struct, omit_defaults=True):
+    """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are."""
+
+    code: str
+    entry: dict[str, str | None]
+    namespaces: dict[str, dict[str, str]]
+    inputs: dict[str, Raw]
+    output_bytes: int
+    display_bytes: int
+    prelude: list[Prelude] = []
+    places: bool = False
+
+
+class CallTool(msgspec.Struct):
+    """A program calls a tool by its path; `stack` says where, if it was asked to."""
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+    stack: str = ""
+
+
+class Printed(msgspec.Struct):
+    """A program printed something; see `result.Output`."""
+
+    stream: Literal["stdout", "stderr"]
+    text: str
+    level: Literal["debug", "warn"] | None = None
+
+
+class Displayed(msgspec.Struct):
+    """A program showed something; see `result.Display`."""
+
+    data: Raw
+    metadata: Raw | UnsetType = UNSET
+    display_id: str | None = None
+    update: bool = False
+    is_value: bool = False
+
+
+class Thrown(msgspec.Struct):
+    """What a sandbox says of an exception; every field is a stranger's text."""
+
+    name: str = "Error"
+    message: str = ""
+    stack: str = ""
+    token: str | None = None
+    phase: Literal["import", "run", "result"] = "run"
+
+
+class ToolError(msgspec.Struct, omit_defaults=True):
+    """``data`` of a failed ``execute_tool``: the exception's type, and its owner's key for it."""
+
+    name: str = "ToolError"
+    token: str | None = None
+
+
+def read(params: Raw | None, kind: type[P], method: str) -> P:
+    """Read a message's parameters.
+
+    Raises:
+        InvalidParams: Names the field and what was expected of it.
+    """
+    try:
+        return msgspec.json.decode(b"{}" if params is None else params, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.InvalidParams(f"Cannot serve {method}: {error}") from None

@@ -1,0 +1,1 @@
+"""One client's programs while they run: tools, calls, approvals, traces."""

@@ -1,0 +1,314 @@
+"""Approvals: which tool calls need somebody's consent, and the questions that wait for it.
+
+A policy is a list of rules, the first that fits counts. What it lets pass costs nothing: it is looked up once a
+program, not once a call. Who is asked, and how, is not known here; nor is how one waits (`Waits`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, Protocol, get_args
+
+import msgspec
+from msgspec import Raw
+
+from .. import errors
+from ..tools.catalog import AskedBy, Tool
+
+Then = Literal["allow", "ask", "deny"]
+"""What a rule says of a call."""
+
+Decision = Literal["allowed", "edited", "granted", "denied", "unanswered", "forbidden"]
+"""What became of a call that was not simply let pass: somebody allowed it, as it was or with other arguments, or had
+allowed it for good; somebody denied it, nobody answered, or the policy forbids it."""
+
+MOST_ARGUMENTS = 100_000
+"""Bytes of arguments that are shown whole, and may be edited."""
+
+MOST_DESCRIPTION = 1_000
+"""Characters of a tool's description that are shown."""
+
+EFFECTS = "effects"
+"""The word that narrows a rule to tools that change something outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a policy: ``ask agent Mail.* effects``.
+
+    Args:
+        then: What it says.
+        by: Whose programs it is about; "*": anybody's.
+        pattern: Tools, by any of their names, as `Scope.matching` takes them.
+        effects: Whether it is about tools only that are said to change something outside.
+    """
+
+    then: Then
+    by: str
+    pattern: str
+    effects: bool
+
+    @classmethod
+    def read(cls, text: str) -> Rule:
+        """Read one; raises `errors.InvalidParams` with what is wrong."""
+        match text.split():
+            case [then, by, pattern, *more] if (
+                then in get_args(Then) and by in ("*", *get_args(AskedBy)) and more in ([], [EFFECTS])
+            ):
+                return cls(then, by, pattern, bool(more))  # type: ignore[arg-type]  # one of them, as just seen
+        raise errors.InvalidParams(
+            f"Cannot read the rule {text[:100]!r}: it has to be allow, ask or deny; then agent, notebook, client, cell "
+            f"or *; then a pattern of tools, such as Mail.*; then nothing, or {EFFECTS}"
+        )
+
+    def fits(self, by: AskedBy, tool: Tool, names: Iterable[str]) -> bool:
+        """Whether it is about a call of this tool, which has these names."""
+        if self.by not in ("*", by) or (self.effects and tool.effects is not True):
+            return False
+        return any(fnmatchcase(name, self.pattern) for name in names)
+
+
+class Policy:
+    """What is to become of tool calls; without a rule that fits, they are allowed.
+
+    Args:
+        rules: As `Rule.read` takes them.
+
+    Raises:
+        InvalidParams: One cannot be read.
+    """
+
+    def __init__(self, rules: Iterable[str]) -> None:
+        self._rules = tuple(Rule.read(text) for text in rules)
+
+    def guarded(self, by: AskedBy, tools: Sequence[Tool]) -> dict[str, Then]:
+        """The paths of those tools that are not simply allowed, and what is to become of calls of them.
+
+        What a tool is called makes no difference: a rule for one of its names among `tools` holds for all of them.
+        """
+        rules = [rule for rule in self._rules if rule.by in ("*", by)]
+        if not any(rule.then != "allow" for rule in rules):
+            return {}
+        names: dict[int, list[str]] = {}
+        for tool in tools:
+            names.setdefault(id(tool.first), []).extend((tool.path, tool.registered_path))
+        found: dict[str, Then] = {}
+        for tool in tools:
+            rule = next((rule for rule in rules if rule.fits(by, tool, names[id(tool.first)])), None)
+            if rule is not None and rule.then != "allow":
+                found[tool.path] = rule.then
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody decided.
+
+    Args:
+        decision: In a word.
+        arguments: To be passed in place of the program's; None: those are.
+        why: Why it is not allowed, for the one who calls.
+    """
+
+    decision: Decision
+    arguments: Raw | None = None
+    why: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the call may go on."""
+        return self.decision in ("allowed", "edited", "granted")
+
+
+class Waiting(Protocol):
+    """One wait for an answer."""
+
+    def answer(self, answer: Answer) -> None:
+        """End the wait; does nothing once it is over."""
+
+    def wait(self) -> Awaitable[Answer | None]:
+        """The answer; None when its time is up."""
+
+
+class Waits(Protocol):
+    """How one waits; who wires an engine knows."""
+
+    def begin(self, seconds: float) -> Waiting:
+        """Begin to wait for an answer, so many seconds at most."""
+
+    def within(self, seconds: float, work: Awaitable[Raw]) -> Awaitable[Raw]:
+        """Do some work; raises `TimeoutError` when it takes longer."""
+
+
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A call that waits for somebody's consent.
+
+    `execution` is the id of its trace, `line` the 1-based line of its program that calls, as its sandbox says. `code`
+    is the program, or the part around that line where `code_cut`; it begins with line `first_line`. `arguments` are
+    their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
+    denied.
+    """
+
+    id: str
+    tool: str
+    description: str
+    asked_by: AskedBy
+    notebook: str | None = None
+    execution: str
+    code: str
+    first_line: int = 1
+    code_cut: bool = False
+    line: int | None = None
+    arguments: str
+    argument_bytes: int
+    is_cut: bool = False
+    left_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    question: Question
+    grant: tuple[str, str]
+    tool: Tool
+    ends_at: float
+    waiting: Waiting
+
+
+class Approvals:
+    """The questions of one engine.
+
+    Args:
+        limit_s: Seconds after which a question is answered by no.
+        waits: How one waits.
+        clock: Monotonic seconds.
+        changed: Called when there is a question more, or one less.
+    """
+
+    def __init__(self, limit_s: float, waits: Waits, clock: Callable[[], float], changed: Callable[[], None]) -> None:
+        self.waits = waits
+        self._limit_s, self._clock, self._changed = limit_s, clock, changed
+        self._pending: dict[str, _Pending] = {}
+        self._granted: dict[tuple[str, str], Tool] = {}
+        self._attending = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def attend(self) -> Callable[[], None]:
+        """Somebody is there to be asked; returns the way to say that he is gone."""
+        self._attending += 1
+
+        def leave() -> None:
+            self._attending -= 1
+
+        return leave
+
+    def questions(self) -> list[Question]:
+        """Those that wait, the oldest first."""
+        now = self._clock()
+        for pending in self._pending.values():
+            pending.question.left_s = round(max(0.0, pending.ends_at - now), 1)
+        return [pending.question for pending in self._pending.values()]
+
+    async def ask(self, question: Question, of: str, tool: Tool) -> Answer:
+        """Wait for somebody's answer; that nobody answers in time is one, too.
+
+        Args:
+            question: Its `id` and `left_s` are filled in here.
+            of: With the tool, what is granted when somebody allows it for good: whose programs' calls it is.
+            tool: The very tool: one that takes its place has its name, and not what was granted.
+        """
+        grant = (of, question.tool)
+        if self._granted.get(grant) is tool:
+            return Answer("granted")
+        question.id = secrets.token_urlsafe(12)
+        was_attended = self._attending > 0
+        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
+        self._pending[question.id] = pending
+        self._changed()
+        try:
+            answer = await pending.waiting.wait()
+        finally:
+            del self._pending[question.id]
+            self._changed()
+        if answer is not None:
+            return answer
+        why = f"nobody answered within {self._limit_s:g} s (Pctx.approval_s)"
+        if not (was_attended or self._attending > 0):
+            why = "nobody was there to ask: open JupyterLab on this server, or let Pctx.policy allow it"
+        return Answer("unanswered", why=f"it needs a person's consent, and {why}")
+
+    def answer(self, id: str, answer: Answer, *, for_good: bool = False) -> bool:
+        """Answer a question; whether it was still there.
+
+        Args:
+            for_good: Allow this tool to the same askers from now on, those who wait among them.
+        """
+        pending = self._pending.get(id)
+        if pending is None:
+            return False
+        if answer.is_allowed and for_good:
+            self._granted[pending.grant] = pending.tool
+            for other in self._pending.values():
+                if other is not pending and other.grant == pending.grant and other.tool is pending.tool:
+                    other.waiting.answer(Answer("granted"))
+        pending.waiting.answer(answer)
+        return True
+
+    def forget(self, namespace: str | None, of: str | None) -> None:
+        """Take back what was granted for the tools of a namespace, and to an asker: they are no more."""
+        self._granted = {
+            (asker, path): tool
+            for (asker, path), tool in self._granted.items()
+            if asker != of and path.partition(".")[0] != namespace
+        }
+
+
+class NobodyWaits:
+    """A `Waits` where nobody can be asked: every question is over at once."""
+
+    def begin(self, seconds: float) -> NobodyWaits:
+        return self
+
+    def answer(self, answer: Answer) -> None:
+        """There is nothing to end."""
+
+    async def wait(self) -> Answer | None:
+        return None
+
+    async def within(self, seconds: float, work: Awaitable[Raw]) -> Raw:
+        return await work
+
+
+def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:
+    """The part of a program that is shown with a question, and the 1-based line it begins with.
+
+    Args:
+        line: Is in that part; None: the program's first.
+        most: Characters there may be. A longer program is cut where lines begin, about as much before the line as after
+            it; a line that is longer itself, at its end.
+    """
+    if len(code) <= most:
+        return code, 1
+    at = 0
+    for _ in range((line or 1) - 1):
+        if (end := code.find("\n", at)) < 0:
+            break
+        at = end + 1
+    begin = min(at - most // 2, len(code) - most)
+    begin = 0 if begin <= 0 else min(at, code.find("\n", begin - 1) + 1 or at)
+    return code[begin : begin + most], code.count("\n", 0, begin) + 1
+
+
+def refusal(tool: str, why: str) -> errors.ToolFailed:
+    """The error of a call that was not consented to."""
+    return errors.ToolFailed(f"Cannot call {tool}: {why}", name="Denied")
+
+
+def forbidden(by: AskedBy) -> str:
+    """Why a call is refused that the policy denies."""
+    whose = {"agent": "agents", "cell": "cells", "client": "clients", "notebook": "other notebooks"}[by]
+    return f"this server's policy denies it to {whose} (Pctx.policy)"

@@ -1,0 +1,341 @@
+"""Serves one client's methods on a session of its own, over any channel.
+
+The WebSocket handler gives it frames, `Engine.connect` two channels crossed in memory; the same lines pass. It knows
+the methods, and neither how frames travel nor how programs run.
+
+A connection is a session: when its channel closes, its tools go, callers waiting for them get an error at once, and its
+running programs are stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from .. import errors
+from ..program.result import CallEnded, CallStarted, Display, Emit, Event, Output
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from ..rpc.channel import Channel, Send
+from ..settings import Settings
+from ..tools.catalog import Asker, Call, Tool, described, detailed
+from . import assist
+from .execution import Execution
+from .registry import Registry
+from .serve_upstreams import METHODS as UPSTREAM_METHODS
+from .serve_upstreams import serve_upstreams
+
+log = logging.getLogger(__name__)
+
+
+TRACE_S = 0.2
+"""Seconds between two looks at a program that runs: as often as an eye can follow."""
+
+TOOL_BYTES = 1 << 20
+"""Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
+
+_OF_A_SESSION = {wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.SHARE, wire.FORGET}
+"""What only the one whose session it is may ask."""
+
+Guard = Callable[[], Awaitable[None]]
+"""Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
+
+Here = Callable[[rpc.Request], Awaitable[Raw]]
+"""Has a client serve a request in the task that awaits it: `Channel.serve` of its end."""
+
+
+async def admit() -> None:
+    """A `Guard` for a client whose rights cannot change."""
+
+
+class LocalTools:
+    """One client's door to the engine.
+
+    Args:
+        registry: Where its session is opened and closed.
+        settings: The size of its frames.
+        send: Writes a frame to the client.
+        guard: Asked before each request.
+        kernel_id: The kernel that the client is; None: it is none, or nobody knows.
+        as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
+        here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
+            a frame, which would take a fifth of the time that a short call takes.
+
+    The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        send: Send,
+        *,
+        guard: Guard = admit,
+        kernel_id: str | None = None,
+        as_agent: bool = False,
+        here: Here | None = None,
+    ) -> None:
+        self._registry = registry
+        self._guard, self._here = guard, here
+        self._is_agent = as_agent
+        self.session = registry.agents() if as_agent else registry.open(kernel_id)
+        self._guests: dict[str, _Guest] = {}  # executions of others that have called
+        self.channel = Channel(
+            send,
+            serve=self._serve,
+            hear=self._hear,
+            name=f"session {self.session.id[:8]}",
+            max_bytes=settings.max_message_bytes,
+        )
+        if not as_agent:
+            self.session.is_attached = True
+            self.session.serve_others = self._serve_guest
+            self.channel.on_close(lambda: registry.close(self.session))
+        self.channel.notify(wire.SESSION_CREATED, wire.SessionCreated(self.session.id))
+
+    async def _serve(self, request: rpc.Request) -> object:
+        await self._guard()
+        params, method = request.params, request.method
+        if self._is_agent and method in _OF_A_SESSION:
+            raise errors.Forbidden(
+                f"Cannot serve {method}: this connection runs programs as an agent and has no tools of its own; "
+                "connect to local-tools"
+            )
+        match method:
+            case wire.REGISTER_TOOL:
+                if params is not None and memoryview(params).nbytes > TOOL_BYTES:
+                    raise errors.InvalidParams(
+                        "Cannot register tool: its names, description and schemas have more than "
+                        f"{TOOL_BYTES:,} bytes; describe less"
+                    )
+                return self._register(wire.read(params, wire.RegisterTool, method))
+            case wire.UNREGISTER_TOOL:
+                gone = wire.read(params, wire.UnregisterTool, method)
+                self.session.unregister(f"{gone.namespace}.{gone.name}")
+                return wire.Success()
+            case wire.EXECUTE:
+                return await self._execute(wire.read(params, wire.Execute, method))
+            case wire.FORGET:
+                return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
+            case wire.LIST_FUNCTIONS:
+                return {"functions": [described(tool) for tool in self.session.scope.listed()]}
+            case wire.GET_FUNCTION_DETAILS:
+                wanted = wire.read(params, wire.GetFunctionDetails, method)
+                return {path: self._details(path) for path in wanted.functions}
+            case wire.COMPLETE:
+                return await assist.complete(self.session, wire.read(params, wire.Place, method))
+            case wire.HOVER:
+                return await assist.hover(self.session, wire.read(params, wire.Place, method))
+            case wire.SIGNATURE:
+                return await assist.signature(self.session, wire.read(params, wire.Place, method))
+            case wire.DIAGNOSTICS:
+                return await assist.diagnostics(self.session, wire.read(params, wire.Written, method))
+            case wire.DECLARATIONS:
+                return await assist.declarations(self.session)
+            case wire.SHARE:
+                if params is not None:
+                    self._registry.share(self.session, wire.read(params, wire.Share, method).to)
+                return wire.Shared(self.session.sharing, self.session.name)
+        if method in UPSTREAM_METHODS:
+            return await serve_upstreams(self._registry.servers, method, params)
+        raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
+
+    def _register(self, asked: wire.RegisterTool) -> wire.Success:
+        for name, schema in (("input_schema", asked.input_schema), ("output_schema", asked.output_schema)):
+            if not isinstance(schema, dict | bool | None):
+                raise errors.InvalidParams(
+                    f"Cannot register tool {asked.name[:100]}: {name} must be a JSON Schema object"
+                )
+        tool = Tool(
+            asked.namespace,
+            asked.name,
+            asked.description or "",
+            asked.input_schema,
+            asked.output_schema,
+            share=asked.share,
+            effects=asked.effects,
+        )
+        self.session.register(tool, self._call_client, replace=asked.replace)
+        return wire.Success()
+
+    async def _call_client(self, call: Call) -> Raw:
+        """Have the client run one of its tools, for a program of its own."""
+        arguments = UNSET if call.arguments is None else call.arguments
+        asked = wire.ExecuteTool(call.tool.registered_path, arguments, call.execution_id)
+        return await self._ask_client(call, asked, self._here)
+
+    async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
+        if self.channel.is_closed:
+            raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
+        try:
+            if here is not None:
+                return await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
+            return await self.channel.call(wire.EXECUTE_TOOL, asked)
+        except errors.ConnectionLost:
+            raise errors.ToolFailed(
+                f"Cannot finish {call.tool.path}: its client went away; it may or may not have run",
+                name="ConnectionLost",
+            ) from None
+        except errors.MessageTooLarge as error:
+            raise errors.ToolFailed(f"Cannot call {call.tool.path}: {error.message}") from None
+        except errors.PctxError as error:
+            known = _tool_error(error.data)
+            raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
+
+    # programs of others that call this client's tools
+
+    async def _serve_guest(self, call: Call) -> Raw:
+        """Have the client run one of its tools for somebody else's program, of which it is told."""
+        asker = call.asker
+        assert asker is not None, "a session names itself in its calls"
+        guest = self._guests.get(asker.key)
+        is_first = guest is None
+        if guest is None:
+            guest = self._guests[asker.key] = _Guest()
+        guest.numbers.add(call.number)
+        guest.under_way[call.number] = call
+        if is_first:
+            self._tell_of_guest(asker, "began", guest)
+            asker.when_ended(lambda: self._forget_guest(asker))
+        asked = wire.ExecuteTool(
+            call.tool.registered_path,
+            UNSET if call.arguments is None else call.arguments,
+            asker.key,
+            asked_by="notebook" if asker.asked_by == "cell" else asker.asked_by,
+            call=call.number,
+            call_s=asker.call_s,
+        )
+        try:
+            return await self._ask_client(call, asked)
+        finally:
+            guest.under_way.pop(call.number, None)
+
+    def _forget_guest(self, asker: Asker) -> None:
+        if (guest := self._guests.pop(asker.key, None)) is not None:
+            self._tell_of_guest(asker, "ended", guest)
+
+    def _tell_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
+        trace = asker.trace_for_owner(guest.numbers)
+        heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, trace)
+        self.channel.notify(wire.GUEST, heard)
+
+    def _hear(self, heard: rpc.Notification) -> None:
+        if heard.method != wire.CALL_NOTE:
+            return
+        try:
+            noted = wire.read(heard.params, wire.CallNote, heard.method)
+        except errors.InvalidParams:
+            log.debug("%s < a note that cannot be read", self.channel.name)
+            return
+        guest = self._guests.get(noted.execution_id)
+        if guest is not None and (call := guest.under_way.get(noted.call)) is not None:
+            call.note(noted.note)
+
+    async def _execute(self, asked: wire.Execute) -> wire.Executed:
+        execution_id = asked.execution_id
+        emit: Emit = lambda event: None  # noqa: E731  # what nobody hears
+        if asked.events and execution_id is not None:
+            emit = self._teller(execution_id, asked.calls)
+        following: _Following | None = None
+        if asked.trace and execution_id is not None and self.session.settings.timeline:
+            following = _Following(self.channel, execution_id, emit)
+        try:
+            result = await self.session.execute(
+                asked.code,
+                timeout_s=asked.timeout_s,
+                typecheck=asked.typecheck,
+                tools=asked.tools,
+                inputs=asked.inputs,
+                execution_id=execution_id,
+                keep=asked.keep,
+                emit=emit if following is None else following.hear,
+                began=(lambda execution: None) if following is None else following.begin,
+            )
+        finally:
+            if following is not None:
+                following.end()
+        return wire.Executed(
+            result.value,
+            result.stdout,
+            result.stderr,
+            success=True,
+            execution_id=result.execution_id,
+            duration_s=round(result.duration_s, 6),
+            unchecked=result.unchecked,
+            kept=list(result.kept),
+            unkept=dict(result.unkept),
+        )
+
+    def _teller(self, execution_id: str, calls: bool) -> Callable[[Event], None]:
+        """Make the function that tells the client of one execution's events, in order."""
+
+        def tell(event: Event) -> None:
+            match event:
+                case Output(stream, text, level):
+                    self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text, level))
+                case Display(data, metadata, display_id, update, is_value):
+                    shown = wire.DisplayHeard(execution_id, data, metadata or UNSET, display_id, update, is_value)
+                    self.channel.notify(wire.DISPLAY, shown)
+                case CallStarted(call, tool, at_s, size) if calls:
+                    started = wire.EventHeard(execution_id, "call_started", call, tool, at_s, argument_bytes=size)
+                    self.channel.notify(wire.EVENT, started)
+                case CallEnded(call, tool, at_s, size, error) if calls:
+                    ended = wire.EventHeard(
+                        execution_id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
+                    )
+                    self.channel.notify(wire.EVENT, ended)
+
+        return tell
+
+    def _details(self, path: str) -> rpc.Json:
+        return detailed(self.session.scope.find(path).tool)
+
+
+@dataclass(slots=True)
+class _Guest:
+    """An execution of somebody else that has called this client's tools: those calls by number, and which go on."""
+
+    numbers: set[int] = field(default_factory=set)
+    under_way: dict[int, Call] = field(default_factory=dict)
+
+
+class _Following:
+    """Tells a client how an execution goes: its trace, now and then while it calls tools, and once it is over."""
+
+    def __init__(self, channel: Channel, execution_id: str, emit: Emit) -> None:
+        self._channel, self._id, self._emit = channel, execution_id, emit
+        self._execution: Execution | None = None
+        self._is_of_interest = False
+        self._call_off: Callable[[], None] | None = None
+
+    def begin(self, execution: Execution) -> None:
+        self._execution = execution
+
+    def hear(self, event: Event) -> None:
+        self._emit(event)
+        self._is_of_interest = self._is_of_interest or isinstance(event, CallStarted)
+        if self._is_of_interest and self._call_off is None:
+            self._call_off = self._channel.later(TRACE_S, self._tell)
+
+    def end(self) -> None:
+        if self._call_off is not None:
+            self._call_off()
+        if self._is_of_interest:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._call_off = None
+        if self._execution is not None:
+            self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
+
+
+def _tool_error(data: rpc.Json) -> wire.ToolError:
+    try:
+        return msgspec.convert(data or {}, wire.ToolError)
+    except msgspec.ValidationError:
+        return wire.ToolError()

@@ -1,0 +1,253 @@
+"""The sessions of one engine, and who of them is offered whose tools.
+
+It opens, names, finds and expires sessions; what happens inside of one is the session's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from msgspec import Raw
+
+from .. import errors
+from ..program.check import Check
+from ..program.editor import Editor
+from ..settings import Settings
+from ..tools import names
+from ..tools.catalog import AskedBy, Call, Catalog
+from ..tools.scope import Changes, Layer
+from .approvals import Waits
+from .execution import Execution, Run, Stoppable, unstoppable
+from .session import Clock, Session, Sharing, journal_of
+from .upstreams import Upstreams
+
+log = logging.getLogger(__name__)
+
+UPSTREAM_TOOLS = 100_000
+"""Tools that all upstream servers together may have; each of them has a limit of its own."""
+
+
+class Registry:
+    """The sessions of one engine: a dict with an expiry rule. It is given clocks and does not look at one.
+
+    It also decides who is offered whose tools: a notebook its own, agents those of every notebook that does not keep
+    them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
+
+    Args:
+        run, settings, clock, check, editor: As each `Session` gets them.
+        on_close: Hears of each session that is closed, once.
+        now: Seconds since 1970.
+        stoppable: Lets others stop the sessions' programs.
+        waits: How a call waits for somebody's consent; None: nobody can be asked.
+
+    Attributes:
+        history: The latest executions of all sessions.
+        watchers: Those who are told of changes.
+        approvals: The calls that wait for somebody's consent.
+        upstreams: The tools of all upstream servers, each server a namespace.
+        servers: Those servers; None where there can be none.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        settings: Settings,
+        clock: Clock,
+        check: Check | None = None,
+        on_close: Callable[[Session], None] = lambda session: None,
+        editor: Editor | None = None,
+        now: Clock = lambda: 0.0,
+        stoppable: Stoppable = unstoppable,
+        waits: Waits | None = None,
+    ) -> None:
+        self._stoppable = stoppable
+        self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._on_close, self._editor = on_close, editor
+        self._sessions: dict[str, Session] = {}
+        self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
+        self._wanted: dict[str, str] = {}  # what those names were made of
+        self._sharing: dict[str, Sharing] = {}  # likewise
+        self._agents: Session | None = None
+        self._changes = Changes()
+        self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
+        self._journal = journal_of(settings, clock, now, waits)
+        self.history, self.watchers = self._journal.history, self._journal.watchers
+        self.approvals = self._journal.approvals
+        self.servers: Upstreams | None = None
+        self._upstream_layer = Layer(self.upstreams)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, kernel_id: str | None = None) -> Session:
+        """Open a session under a new id of 128 random bits."""
+        session = self._make("client" if kernel_id is None else "cell", kernel_id)
+        self._sessions[session.id] = session
+        self._changes.count()
+        if kernel_id is not None:
+            session.name = self._names.get(kernel_id)
+            session.sharing = self.sharing_of(kernel_id)
+        self.watchers.tell("sessions")
+        return session
+
+    def agents(self) -> Session:
+        """The session in which agents' programs run: it has no tools of its own, keeps nothing, and never closes."""
+        if self._agents is None:
+            self._agents = self._make("agent")
+        return self._agents
+
+    def get(self, id: str) -> Session | None:
+        """The session of that id, if it is open."""
+        return self._sessions.get(id)
+
+    def of_kernel(self, kernel_id: str) -> Session | None:
+        """The session of a kernel; of several, the one opened last."""
+        return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
+
+    def name_kernel(self, kernel_id: str, wanted: str) -> str:
+        """Give a kernel's tools a namespace for others, by its notebook's name: ``sales report`` is ``SalesReport``.
+
+        Returns:
+            The namespace; with a number behind it where another kernel, or an upstream server, has that name.
+        """
+        try:
+            base = names.namespace_name(wanted)
+        except errors.InvalidParams:
+            base = "Untitled"
+        taken = {name for id, name in self._names.items() if id != kernel_id}
+        taken |= {"Notebook"} if self.servers is None else {"Notebook", *self.servers.namespaces()}
+        known = self._names.get(kernel_id)
+        if known is None or known in taken or self._wanted[kernel_id] != base:
+            known = next(name for name in _numbered(base) if name not in taken)
+        if known == self._names.get(kernel_id):
+            return known
+        self.approvals.forget(self._names.get(kernel_id), None)  # they were granted under that name
+        self._names[kernel_id], self._wanted[kernel_id] = known, base
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.name = known
+        self.watchers.tell("sessions")
+        return known
+
+    def make_way(self) -> None:
+        """Give other names to kernels whose names an upstream server has come to have."""
+        for kernel_id, wanted in list(self._wanted.items()):
+            self.name_kernel(kernel_id, wanted)
+
+    def forget_kernel(self, kernel_id: str) -> None:
+        """Free the name of a kernel that is no more, and forget with whom it shared."""
+        self._sharing.pop(kernel_id, None)
+        self._wanted.pop(kernel_id, None)
+        if self._names.pop(kernel_id, None) is not None:
+            self.watchers.tell("sessions")
+
+    def share(self, session: Session, to: Sharing) -> None:
+        """Say who else may see a session's tools; for a kernel, its next connections included."""
+        if session.kernel_id is None:
+            session.share(to)
+        else:
+            self.share_kernel(session.kernel_id, to)
+
+    def share_kernel(self, kernel_id: str, to: Sharing) -> None:
+        """Say who else may see a kernel's tools, whether it is connected or not."""
+        self._sharing[kernel_id] = to
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.share(to)
+        self.watchers.tell("sessions")
+
+    def name_of(self, kernel_id: str) -> str | None:
+        """The namespace of a kernel's tools for others, if it has one."""
+        return self._names.get(kernel_id)
+
+    def sharing_of(self, kernel_id: str) -> Sharing:
+        """Who else may see a kernel's tools."""
+        return self._sharing.get(kernel_id, "agents")
+
+    @property
+    def kernels(self) -> list[str]:
+        """The kernels that are connected, or have a name."""
+        connected = (session.kernel_id for session in self if session.kernel_id is not None)
+        return list(dict.fromkeys([*self._names, *connected]))
+
+    @property
+    def named_kernels(self) -> list[str]:
+        """The kernels that have a name, whether they are connected or not."""
+        return list(self._names)
+
+    def running(self, key: str) -> Execution | None:
+        """The execution of that key, of whichever session, while it runs."""
+        return next((execution for execution in self.executions() if execution.key == key), None)
+
+    def executions(self) -> list[Execution]:
+        """What runs now, in whichever session."""
+        everyone = [*self, *([self._agents] if self._agents is not None else [])]
+        return [execution for session in everyone for execution in session.executions.values()]
+
+    def close(self, session: Session) -> None:
+        """Forget a session and its tools; does nothing the second time."""
+        if self._sessions.pop(session.id, None) is not None:
+            self._changes.count()
+            self._on_close(session)
+            self.approvals.forget(session.name, session.kernel_id or session.id)
+            self.watchers.tell("sessions")
+            log.info("session %s = closed", session.id[:8])
+
+    def expire(self) -> list[Session]:
+        """Close the sessions that nobody is connected to, nothing runs in, and nobody used for `session_idle_s`."""
+        since = self._clock() - self._settings.session_idle_s
+        idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= since]
+        for session in idle:
+            self.close(session)
+        return idle
+
+    def _make(self, asked_by: AskedBy, kernel_id: str | None = None) -> Session:
+        return Session(
+            secrets.token_urlsafe(16),
+            self._run,
+            self._settings,
+            self._clock,
+            self._check,
+            self._editor,
+            kernel_id,
+            changes=self._changes,
+            asked_by=asked_by,
+            shared=self._shared_with,
+            journal=self._journal,
+            stoppable=self._stoppable,
+            settle=self._settle,
+        )
+
+    async def _settle(self, code: str) -> None:
+        if self.servers is not None:
+            await self.servers.settle(code)
+
+    def _shared_with(self, asker: Session) -> Iterator[Layer]:
+        """What a session is offered besides its own tools."""
+        if asker.name is not None and len(asker.catalog):
+            own = asker.shared.under(asker.name, _refuse, is_own=True)
+            yield Layer(own, is_listed=False)
+        if asker.asked_by != "client":
+            wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
+            for owner in self._sessions.values():
+                if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
+                    continue
+                if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
+                    shared = owner.shared.under(owner.name, owner.serve_others, is_own=False)
+                    yield Layer(shared, is_foreign=True)
+        yield self._upstream_layer
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    yield from (f"{base}{number}" for number in count(2))
+
+
+async def _refuse(call: Call) -> Raw:
+    raise errors.ToolNotFound(f"Cannot call {call.tool.path}: it is not offered to others")

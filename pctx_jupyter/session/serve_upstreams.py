@@ -1,0 +1,56 @@
+"""Serves the methods about upstreams: a request in, an answer out. Who may ask is decided before."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from .. import errors
+from ..rpc import wire
+from ..rpc.jsonrpc import Json
+from .upstreams import Upstreams
+
+METHODS = frozenset(
+    {
+        wire.LIST_UPSTREAMS,
+        wire.ADD_UPSTREAM,
+        wire.REMOVE_UPSTREAM,
+        wire.RECONNECT_UPSTREAM,
+        wire.APPROVE_UPSTREAM,
+        wire.TRUST_UPSTREAM,
+        wire.SIGN_IN_UPSTREAM,
+        wire.REGISTER_MCP,
+    }
+)
+
+
+async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw | None) -> object:
+    """Serve one of these methods; raises what `Upstreams` raises."""
+    if upstreams is None:
+        raise errors.InvalidParams(f"Cannot serve {method}: this engine has no MCP servers, and is about to close")
+    match method:
+        case wire.LIST_UPSTREAMS:
+            return upstreams.listed()
+        case wire.ADD_UPSTREAM:
+            added = wire.read(params, wire.AddUpstream, method)
+            return await upstreams.add(added.server, persist=added.persist)
+        case wire.REGISTER_MCP:
+            asked = wire.read(params, wire.RegisterMcp, method)
+            entry: dict[str, Json] = {"name": asked.name, "url": asked.url}
+            await upstreams.add(entry if asked.auth is None else {**entry, "auth": asked.auth}, persist=False)
+            return wire.Success()
+        case wire.SIGN_IN_UPSTREAM:
+            signs = wire.read(params, wire.SignInUpstream, method)
+            if signs.answer is not None:
+                return await upstreams.finish_sign_in(signs.answer)
+            return await upstreams.sign_in(signs.name, None)
+    named = wire.read(params, wire.NamedUpstream, method)
+    name = named.name
+    match method:
+        case wire.RECONNECT_UPSTREAM:
+            return upstreams.reconnect(name)
+        case wire.APPROVE_UPSTREAM:
+            return upstreams.approve(name, named.seen)
+        case wire.TRUST_UPSTREAM:
+            return upstreams.trust(name, named.seen)
+    await upstreams.remove(name)
+    return wire.Success()

@@ -1,0 +1,169 @@
+"""The tool calls of one session's programs: who serves one, whether somebody has to consent, and what is told of it.
+
+A call counts only for a tool offered to its execution, and is looked up anew each time. How a tool is served, and how
+one waits for a person, it is handed; it knows neither sandboxes nor connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Raw
+
+from .. import errors
+from ..program import diagnostics
+from ..program.program import Program
+from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
+from ..tools.catalog import AskedBy, Call, Tool
+from ..tools.scope import Scope
+from . import approvals as consent
+from .approvals import Approvals, Decision, Policy, Question, Then
+from .execution import Execution
+from .trace import MOST_CODE, preview
+
+
+class ToolCalls:
+    """Serves the calls of one session's programs.
+
+    Args:
+        scope: What they may call.
+        asked_by: Whose programs they are.
+        of: To whom a person grants a tool for good: every session's programs of one notebook, or all agents.
+        notebook: Tells the name under which others see the notebook that runs them.
+        policy: Whose calls of which tools need consent.
+        approvals: Asks people.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        asked_by: AskedBy,
+        of: str,
+        notebook: Callable[[], str | None],
+        policy: Policy,
+        approvals: Approvals,
+        clock: Callable[[], float],
+    ) -> None:
+        self._scope, self._asker, self._of, self._notebook = scope, asked_by, of, notebook
+        self._policy, self._approvals, self._clock = policy, approvals, clock
+        self._guarded: tuple[int, dict[str, Then]] = -1, {}
+
+    def guarded(self) -> dict[str, Then]:
+        """What is to become of calls that are not simply let pass, by tool; quick when nothing has changed."""
+        if self._guarded[0] != self._scope.revision:
+            guarded: dict[str, Then] = {}
+            for by in ("cell", "notebook") if self._asker == "cell" else (self._asker,):
+                tools = [tool for tool in self._scope if self._asked_by(tool.path) == by]
+                guarded |= self._policy.guarded(by, tools)
+            self._guarded = self._scope.revision, guarded
+        return self._guarded[1]
+
+    async def serve(
+        self, execution: Execution, program: Program, path: str, arguments: Raw | None, stack: str = ""
+    ) -> Raw:
+        """Serve one call.
+
+        Args:
+            execution: Whose it is; hears how it goes.
+            program: What runs there.
+            path: The tool's.
+            arguments: JSON.
+            stack: Where the program calls, as its sandbox says; "": it does not.
+
+        Raises:
+            ToolNotFound: It is not offered to this execution.
+            ToolFailed: It is denied, or fails.
+            ToolTimeout: It takes too long.
+        """
+        if path not in execution.offered:
+            raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
+        offer = self._scope.find(path)
+        execution.calls += 1
+        number = execution.calls
+        since = execution.started_at
+
+        def note(text: str) -> None:
+            execution.hear(CallNoted(number, path, self._clock() - since, text))
+
+        size = 0 if arguments is None else memoryview(arguments).nbytes
+        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments)))
+        result: Raw | None = None
+        failed: str | None = "cancelled"
+        try:
+            then = self.guarded().get(path)  # anew: another tool may have come to be called so
+            if then is not None:
+                line = diagnostics.line_of_call(stack, program)
+                arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
+            work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
+            if path not in execution.guarded or offer.is_patient:
+                result = await work
+            else:
+                result = await self._in_time(work, path, execution.call_s)
+            failed = None
+            return result
+        except errors.PctxError as error:
+            failed = error.message
+            raise
+        finally:
+            size = 0 if result is None else memoryview(result).nbytes
+            execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+
+    def _asked_by(self, path: str) -> AskedBy:
+        """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
+        return "notebook" if self._asker == "cell" and path in self._scope.foreign else self._asker
+
+    async def _consent(
+        self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int
+    ) -> Raw | None:
+        """Ask for somebody's consent to a call; returns its arguments, which he may have changed.
+
+        Raises:
+            ToolFailed: It is denied.
+        """
+        path = tool.path
+
+        def decided(decision: Decision, edited: Raw | None = None) -> None:
+            at_s = self._clock() - execution.started_at
+            execution.hear(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
+
+        if then == "deny":
+            decided("forbidden")
+            raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
+        if execution.is_unattended:
+            decided("unanswered")
+            raise consent.refusal(path, "it needs a person's consent, and nobody answered this program before")
+        size = 0 if arguments is None else memoryview(arguments).nbytes
+        code, first_line = consent.part_around(execution.code, line, MOST_CODE)
+        question = Question(
+            id="",
+            tool=path,
+            description=tool.description[: consent.MOST_DESCRIPTION],
+            asked_by=self._asked_by(path),
+            notebook=self._notebook(),
+            execution=execution.key,
+            code=code,
+            first_line=first_line,
+            code_cut=len(code) < len(execution.code),
+            line=line,
+            arguments=preview(arguments, consent.MOST_ARGUMENTS),
+            argument_bytes=size,
+            is_cut=size > consent.MOST_ARGUMENTS,
+        )
+        execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
+        with execution.hold:
+            answer = await self._approvals.ask(question, self._of, tool)
+        execution.is_unattended = answer.decision == "unanswered"
+        decided(answer.decision, answer.arguments)
+        if not answer.is_allowed:
+            raise consent.refusal(path, answer.why)
+        if self._scope.find(path).tool is not tool:
+            raise consent.refusal(path, "it has changed while a person was asked; call it again")
+        return arguments if answer.arguments is None else answer.arguments
+
+    async def _in_time(self, work: Awaitable[Raw], path: str, seconds: float) -> Raw:
+        """Hold a call to its time, where whoever runs the program cannot: it had to wait for consent first."""
+        try:
+            return await self._approvals.waits.within(seconds, work)
+        except TimeoutError:
+            raise errors.ToolTimeout(path, seconds) from None

@@ -1,0 +1,272 @@
+"""The trace of one execution: what it ran, what it called and what came of it, small enough to keep and to show.
+
+Built from the very events that everybody else hears. A trace is data: how it is drawn, where it is stored and who may
+see it is decided elsewhere. Its JSON has the mime type `MIME`; times are seconds after `Trace.started_at`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from ..program.result import (
+    CallDecided,
+    CallEnded,
+    CallNoted,
+    CallStarted,
+    Event,
+    Failure,
+    Level,
+    Output,
+    Stream,
+    TypesChecked,
+)
+from ..tools.catalog import AskedBy
+
+MIME = "application/vnd.pctx.trace+json"
+"""What a notebook knows a trace by."""
+
+MOST_CODE = 20_000
+"""Characters of the program that are kept."""
+MOST_CALLS = 400
+"""Tool calls that are kept one by one: the first ones, and those that failed; the others are counted."""
+MOST_PREVIEWS = 30_000
+"""Characters of arguments, results and errors that all calls of a trace keep together."""
+MOST_LINES = 200
+"""Pieces of console output that are kept."""
+MOST_CONSOLE = 20_000
+"""Characters of console output that are kept."""
+
+WITHHELD = "(not for this notebook)"
+"""Stands in the place of a message that is nobody's but its own notebook's."""
+
+State = Literal["running", "ok", "failed", "stopped"]
+"""``stopped``: somebody or a limit ended it before it was done."""
+
+
+class CallRecord(msgspec.Struct, omit_defaults=True):
+    """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON.
+
+    `decision` is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+    """
+
+    call: int
+    tool: str
+    started_s: float
+    ended_s: float | None = None
+    arguments: str = ""
+    argument_bytes: int = 0
+    result: str = ""
+    result_bytes: int = 0
+    error: str | None = None
+    note: str | None = None
+    decision: str | None = None
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One piece of console output; `level` as in `result.Output`."""
+
+    at_s: float
+    stream: Stream
+    text: str
+    level: Level | None = None
+
+
+class CheckRecord(msgspec.Struct, omit_defaults=True):
+    """The type check before the run; `message` says what is wrong, or why nobody knows."""
+
+    outcome: Literal["passed", "failed", "unchecked"]
+    duration_s: float
+    message: str | None = None
+
+
+class ErrorRecord(msgspec.Struct, omit_defaults=True):
+    """Why a program failed; line and column are 1-based, in its code."""
+
+    name: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    frame: str | None = None
+
+
+class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What is known of one execution.
+
+    `notebook` is the name under which others see the notebook that ran it, `kernel_id` that notebook's kernel.
+    `started_at` is in seconds since 1970. `calls_in_all` and `failed_calls` count what `calls` may leave out; of code
+    that is `code_cut`, only the beginning is there.
+    """
+
+    id: str
+    code: str
+    asked_by: AskedBy
+    notebook: str | None = None
+    kernel_id: str | None = None
+    state: State
+    started_at: float
+    duration_s: float | None = None
+    check: CheckRecord | None = None
+    console: list[Line] = []
+    console_cut: bool = False
+    calls: list[CallRecord] = []
+    calls_in_all: int = 0
+    failed_calls: int = 0
+    result: str = ""
+    result_bytes: int = 0
+    error: ErrorRecord | None = None
+    code_cut: bool = False
+
+
+class Recorder:
+    """Builds the trace of one execution.
+
+    Args:
+        trace: As it is when the execution begins.
+        elapsed: Tells the seconds since then.
+        changed: Called after every change; it never waits.
+    """
+
+    def __init__(self, trace: Trace, elapsed: Callable[[], float], changed: Callable[[], None]) -> None:
+        self.trace = trace
+        self._elapsed, self._changed = elapsed, changed
+        self._open: dict[int, CallRecord] = {}
+        self._previews_left, self._console_left = MOST_PREVIEWS, MOST_CONSOLE
+
+    def hear(self, event: Event) -> None:
+        """Take an event in."""
+        trace = self.trace
+        match event:
+            case Output(stream, text, level):
+                self._print(stream, text, level)
+            case CallStarted(call, tool, at_s, size, arguments):
+                record = CallRecord(call, tool, round(at_s, 6), argument_bytes=size, arguments=self._preview(arguments))
+                self._open[call] = record
+                trace.calls_in_all += 1
+                if len(trace.calls) < MOST_CALLS:
+                    trace.calls.append(record)
+            case CallEnded(call, _, at_s, size, error, result):
+                record = self._open.pop(call)
+                record.ended_s, record.result_bytes, record.note = round(at_s, 6), size, None
+                record.result = self._preview(result)
+                if error is not None:
+                    record.error = self._preview(error[:500]) or error[:40]
+                    trace.failed_calls += 1
+                    if call > MOST_CALLS and len(trace.calls) < 2 * MOST_CALLS:
+                        trace.calls.append(record)
+            case CallNoted(call, _, _, note):
+                if (noted := self._open.get(call)) is not None:
+                    noted.note = note[:200]
+            case CallDecided(call, _, _, decision, arguments):
+                if (decided := self._open.get(call)) is not None:
+                    decided.decision, decided.note = decision, None
+                    if arguments is not None:
+                        decided.arguments = self._preview(arguments)
+            case TypesChecked(outcome, duration_s, message):
+                trace.check = CheckRecord(outcome, round(duration_s, 6), message and message[:2000])
+        self._changed()
+
+    def end(self, state: State, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+        """Take note of how it ended."""
+        trace = self.trace
+        trace.state, trace.duration_s = state, round(self._elapsed(), 6)
+        for record in self._open.values():
+            record.ended_s = trace.duration_s
+        self._open.clear()
+        if value is not None:
+            trace.result_bytes, trace.result = memoryview(value).nbytes, preview(value, 2_000)
+        if failure is not None:
+            frame = failure.frame and failure.frame[:4000]
+            trace.error = ErrorRecord(failure.name, failure.message[:4000], failure.line, failure.column, frame)
+        self._changed()
+
+    def json(self) -> Raw:
+        """The trace as it is now, as JSON."""
+        return Raw(msgspec.json.encode(self.now()))
+
+    def now(self) -> Trace:
+        """The trace as it is now; while it runs, its duration is that so far."""
+        if self.trace.state != "running":
+            return self.trace
+        return msgspec.structs.replace(self.trace, duration_s=round(self._elapsed(), 6))
+
+    def _preview(self, text: str) -> str:
+        kept = text[: self._previews_left]
+        self._previews_left -= len(kept)
+        return kept
+
+    def _print(self, stream: Stream, text: str, level: Level | None) -> None:
+        trace = self.trace
+        if self._console_left <= 0 or len(trace.console) >= MOST_LINES:
+            trace.console_cut = True
+            return
+        kept = text[: self._console_left]
+        self._console_left -= len(kept)
+        trace.console_cut |= len(kept) < len(text)
+        trace.console.append(Line(round(self._elapsed(), 6), stream, kept, level))
+
+
+def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
+    """What the owner of the tools in some of its calls may know of an execution of somebody else.
+
+    Those calls as they are; of the others, which are of tools that he may not be allowed to call, that there were such.
+    What the program printed and returned may hold what others' tools have told it, or its own notebook's values: it is
+    there only where an agent's program called nobody else's tools.
+
+    Args:
+        calls: The numbers of those that are his.
+    """
+    records = [record if record.call in calls else _outline(record) for record in trace.calls]
+    if trace.asked_by == "agent" and trace.calls_in_all == len(calls):
+        return msgspec.structs.replace(trace, calls=records)
+    error = trace.error and msgspec.structs.replace(trace.error, name="Error", message=WITHHELD)
+    return msgspec.structs.replace(trace, calls=records, console=[], console_cut=False, result="", error=error)
+
+
+def _outline(record: CallRecord) -> CallRecord:
+    error = None if record.error is None else WITHHELD
+    return msgspec.structs.replace(record, arguments="", result="", error=error, note=None)
+
+
+def preview(payload: Raw | None, most: int = 500) -> str:
+    """The beginning of a payload's JSON, `most` bytes of it at most."""
+    if payload is None:
+        return ""
+    return bytes(memoryview(payload)[:most]).decode(errors="ignore")
+
+
+class History:
+    """The latest executions of an engine, those that run among them.
+
+    Args:
+        most: How many are kept; those that run are never left out.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._recorders: OrderedDict[str, Recorder] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Trace]:
+        """The latest first."""
+        return (recorder.trace for recorder in reversed(list(self._recorders.values())))
+
+    def __len__(self) -> int:
+        return len(self._recorders)
+
+    def add(self, key: str, recorder: Recorder) -> None:
+        """Keep an execution, and forget the oldest that is over."""
+        self._recorders[key] = recorder
+        for old in list(self._recorders):
+            if len(self._recorders) <= self._most:
+                break
+            if self._recorders[old].trace.state != "running":
+                del self._recorders[old]
+
+    def get(self, key: str) -> Trace | None:
+        """The execution of this key, if it is still known."""
+        found = self._recorders.get(key)
+        return found.trace if found is not None else None

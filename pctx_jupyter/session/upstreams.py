@@ -1,0 +1,146 @@
+"""Upstreams: the MCP servers that programs may call, as everybody sees them, and what may be asked of them.
+
+How one is reached is the business of the folder `mcp`; here are the words that it, the wire and the REST API share.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..rpc.jsonrpc import Json
+from ..tools.catalog import Tool
+
+State = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
+"""``connecting``: for the first time, or anew; ``down``: the last attempt failed, and another one follows;
+``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
+
+
+class ChangedTool(msgspec.Struct):
+    """A tool that is not what it was when it was approved: its description then and now, each cut to a page.
+
+    `what` names what differs: ``description``, ``input schema``, ``output schema``, ``annotations``.
+    """
+
+    name: str
+    what: list[str]
+    was: str
+    now: str
+
+
+class Upstream(msgspec.Struct, kw_only=True):
+    """What is known of one MCP server; nothing in it is secret.
+
+    `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
+    for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
+    from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `problems` says what else is not as it
+    should be, `error` why it is not ready. `version` changes with the tools that can be called; `mark` with anything
+    that is approved or trusted: who says yes passes on the one he has looked at.
+    """
+
+    name: str
+    namespace: str
+    transport: Literal["stdio", "http", "sse"]
+    where: str
+    state: State
+    source: str | None = None
+    error: str | None = None
+    tools: int = 0
+    new: list[str] = []
+    changed: list[ChangedTool] = []
+    withheld: list[str] = []
+    problems: list[str] = []
+    server: str | None = None
+    protocol: str | None = None
+    connections: int = 0
+    version: int = 0
+    mark: str = ""
+
+
+class Listed(msgspec.Struct):
+    """All upstreams, by name; `problems` are those of the files that configure them."""
+
+    upstreams: list[Upstream]
+    problems: list[str]
+
+
+class SignIn(msgspec.Struct):
+    """Where a person signs in to an upstream."""
+
+    url: str
+
+
+class Upstreams(Protocol):
+    """The upstreams of one engine. What cannot be done raises a `PctxError` that says why."""
+
+    def listed(self) -> Listed:
+        """What is known of each."""
+
+    def namespaces(self) -> set[str]:
+        """The namespaces of all that are wanted, whether they have listed a tool yet or not."""
+
+    def offered(self, name: str) -> tuple[Upstream, list[Tool]]:
+        """A server, and its tools as programs may call them; raises UpstreamNotFound."""
+
+    async def add(self, entry: Json, *, persist: bool) -> Upstream:
+        """Add a server, and begin to connect to it.
+
+        Args:
+            entry: As in ``pctx.json``: ``{name, url, auth?}`` or ``{name, command, args?, env?}``.
+            persist: Whether it is written to the file, or kept for as long as the engine runs.
+
+        Raises:
+            InvalidParams: The entry cannot be used.
+            UpstreamExists: There is one of that name.
+        """
+
+    async def remove(self, name: str) -> None:
+        """Disconnect from a server and forget it; raises UpstreamNotFound."""
+
+    def reconnect(self, name: str) -> Upstream:
+        """Connect anew, now; raises UpstreamNotFound."""
+
+    def approve(self, name: str, seen: str | None = None) -> Upstream:
+        """Take the tools of a server as they are now.
+
+        Args:
+            seen: The `mark` of what somebody has looked at; None: whatever they are.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: It has changed since.
+        """
+
+    def trust(self, name: str, seen: str | None = None) -> Upstream:
+        """Trust a server as its file has it now, and begin to connect to it; `seen` as for `approve`.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: It has changed since, or it cannot be written down.
+        """
+
+    async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
+        """Begin to sign in to a server.
+
+        Args:
+            redirect_url: Where the browser is sent afterwards, with what `finish_sign_in` needs; None: to a port that
+                is opened here for the purpose.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: It asks nobody to sign in.
+        """
+
+    async def finish_sign_in(self, url: str) -> Upstream:
+        """Finish it with the URL that the browser was sent to.
+
+        Raises:
+            InvalidParams: It belongs to no sign-in that is under way, or says that the server refused.
+        """
+
+    async def settle(self, code: str) -> None:
+        """Wait, not for long, until those that a program names have been tried for the first time."""
+
+
+__all__ = ["ChangedTool", "Listed", "SignIn", "State", "Upstream", "Upstreams"]

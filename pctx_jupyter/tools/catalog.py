@@ -1,0 +1,310 @@
+"""Tools and the catalog a session offers: what may be called, by which names, and who serves it.
+
+A tool has the spelling it was registered with (``math.multiply_all``) and a canonical one (``Math.multiplyAll``).
+Programs may use either; lists and descriptions show the canonical one. This module does not know how a tool is
+reached, nor what its schemas mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from .. import errors
+from ..rpc.jsonrpc import Json
+from . import names
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that programs may call.
+
+    Args:
+        registered_namespace, registered_name: The spelling it was registered with.
+        description: What it does, for people and models.
+        input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
+        share: Whether others than the session it is registered in may ever see it.
+        effects: Whether it changes something outside, so that an agent's call may need somebody's consent; None: nobody
+            has said.
+        other: The tool that this is another name of; None: of none.
+    """
+
+    registered_namespace: str
+    registered_name: str
+    description: str = ""
+    input_schema: Json = None
+    output_schema: Json = None
+    share: bool = True
+    effects: bool | None = None
+    other: Tool | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def namespace_name(self) -> str:
+        """The canonical namespace: PascalCase."""
+        return names.namespace_name(self.registered_namespace)
+
+    @cached_property
+    def tool_name(self) -> str:
+        """The canonical name within the namespace: camelCase."""
+        return names.tool_name(self.registered_name)
+
+    @cached_property
+    def path(self) -> str:
+        """The canonical full name, ``Notebook.loadOrders``: what identifies a tool within a session."""
+        return f"{self.namespace_name}.{self.tool_name}"
+
+    @cached_property
+    def registered_path(self) -> str:
+        """The full name as registered, ``notebook.load_orders``."""
+        return f"{self.registered_namespace}.{self.registered_name}"
+
+    def renamed(self, namespace: str, name: str) -> Tool:
+        """The same tool under another name."""
+        return replace(self, registered_namespace=namespace, registered_name=name, other=self.first)
+
+    @property
+    def first(self) -> Tool:
+        """The same tool as it was registered: itself, or what it is another name of."""
+        return self if self.other is None else self.other
+
+
+AskedBy = Literal["cell", "client", "agent", "notebook"]
+"""Whose program it is: a cell of the notebook itself, a program of a client that is no kernel, an agent's, another
+notebook's."""
+
+
+class Asker(Protocol):
+    """The execution that calls a tool, as the tool's owner knows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def key(self) -> str:
+        """Names it among the executions of all sessions."""
+
+    @property
+    def asked_by(self) -> AskedBy: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def call_s(self) -> float:
+        """Seconds one call may take."""
+
+    def when_ended(self, act: Callable[[], None]) -> None:
+        """Have a function called once, when the execution is over."""
+
+    def trace_for_owner(self, calls: Collection[int]) -> Raw:
+        """What the owner of these calls, by number, may know of it so far, as JSON (`trace.for_owner`)."""
+
+
+def ignore_note(note: str) -> None:
+    """Hear a note, and do nothing."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of a tool by an execution.
+
+    Args:
+        execution_id: The execution.
+        tool: The tool, as its owner registered it.
+        arguments: JSON.
+        number: Counts the execution's calls.
+        asker: The execution itself, for those who serve more than one session.
+        note: Hears in a few words what keeps the call, or how far it has come; it never waits.
+    """
+
+    execution_id: str
+    tool: Tool
+    arguments: Raw | None
+    number: int = 0
+    asker: Asker | None = None
+    note: Callable[[str], None] = ignore_note
+
+    def of(self, tool: Tool) -> Call:
+        """The same call, of a tool known by another name where it is served."""
+        return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note)
+
+
+Serve = Callable[[Call], Awaitable[Raw]]
+"""Runs one call and returns its result; raises `errors.ToolFailed` when the tool does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool and who serves it.
+
+    `is_patient` says that whoever serves it counts the time of a call himself: it may have to wait for its turn first.
+    """
+
+    tool: Tool
+    serve: Serve
+    is_patient: bool = False
+
+
+class Catalog:
+    """The tools of one session.
+
+    Args:
+        limit: The number of tools it takes.
+        changed: Called after every change.
+    """
+
+    def __init__(self, *, limit: int = 10_000, changed: Callable[[], None] = lambda: None) -> None:
+        self._limit, self._changed = limit, changed
+        self._offers: dict[str, Offer] = {}
+        self._paths: dict[str, str] = {}
+        self.version = 0
+        """Grows with every change; two equal versions of one catalog hold the same tools."""
+
+    def __len__(self) -> int:
+        return len(self._offers)
+
+    def __iter__(self) -> Iterator[Tool]:
+        """The tools, in the order in which they were registered."""
+        return (offer.tool for offer in self._offers.values())
+
+    def offers(self) -> list[Offer]:
+        """The tools with those who serve them, in the order in which they were registered."""
+        return list(self._offers.values())
+
+    def has(self, tool: Tool) -> bool:
+        """Whether a tool of this name, in either spelling, is there."""
+        return tool.path in self._offers or self._meets(tool) is not None
+
+    def add(self, tool: Tool, serve: Serve, *, replace: bool = False, is_patient: bool = False) -> None:
+        """Offer a tool.
+
+        Raises:
+            ToolExists: It is there already and `replace` is false, or another spelling of its name is.
+            InvalidParams: Its name cannot be used, or the catalog is full.
+        """
+        if names.is_fixed(tool.namespace_name, tool.tool_name):
+            raise errors.InvalidParams(
+                f"Cannot register tool {tool.registered_path}: JavaScript has a fixed {tool.path}; choose another name"
+            )
+        there = self._offers.get(tool.path)
+        if met := self._meets(tool):
+            raise errors.ToolExists(
+                f"Cannot register tool {tool.registered_path}: in TypeScript it is {tool.path}, and {met} meets it; "
+                "give one of them another name"
+            )
+        if there is not None and not replace:
+            raise errors.ToolExists(
+                f"Cannot register tool {tool.registered_path}: it is registered already; pass replace: true"
+            )
+        if there is None and len(self._offers) >= self._limit:
+            raise errors.InvalidParams(
+                f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit"
+            )
+        self._offers[tool.path] = Offer(tool, serve, is_patient)
+        self._paths[tool.registered_path] = tool.path
+        self._change()
+
+    def _meets(self, tool: Tool) -> str | None:
+        """The registered name of another tool that one of this tool's names would reach, or that reaches this one."""
+        for path in (tool.path, tool.registered_path):
+            other = self._offers.get(self._paths.get(path, path))
+            if other is not None and other.tool.registered_path != tool.registered_path:
+                return other.tool.registered_path
+        return None
+
+    def remove(self, path: str) -> Tool:
+        """Withdraw a tool by either of its names; calls under way end normally.
+
+        Raises:
+            ToolNotFound: There is none of that name.
+        """
+        tool = self.find(path).tool
+        del self._offers[tool.path]
+        del self._paths[tool.registered_path]
+        self._change()
+        return tool
+
+    def clear(self) -> None:
+        """Withdraw every tool; calls under way end normally."""
+        self._offers, self._paths = {}, {}
+        self._change()
+
+    def find(self, path: str) -> Offer:
+        """Look up a tool by either of its names.
+
+        Raises:
+            ToolNotFound: Names the closest tool there is.
+        """
+        offer = self._offers.get(self._paths.get(path, path))
+        if offer is None:
+            raise no_such_tool(path, self._offers, self._paths)
+        return offer
+
+    def _change(self) -> None:
+        self.version += 1
+        self._changed()
+
+
+def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> errors.ToolNotFound:
+    """Say that a tool is not there, and which one might be meant.
+
+    Args:
+        path: What was asked for.
+        offers: The canonical names of the tools there are.
+        paths: Those by the names they were registered with.
+    """
+    close = get_close_matches(path, [*offers, *paths][:2000], n=1, cutoff=0.6)
+    hint = f" (did you mean {paths.get(close[0], close[0])}?)" if close else ""
+    return errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+
+
+def matching(tools: Iterable[Tool], patterns: list[str] | None) -> list[Tool]:
+    """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
+
+    Raises:
+        ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
+    """
+    known = list(tools)
+    if patterns is None:
+        return known
+    chosen: dict[str, Tool] = {}
+    for pattern in patterns:
+        found = [t for t in known if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
+        if not found:
+            raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
+        chosen |= {t.path: t for t in found}
+    return list(chosen.values())
+
+
+def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
+    """The objects a program finds: ``{"Math": {"addAll": "Math.addAll"}, "math": {"add_all": "Math.addAll"}}``.
+
+    Both spellings of a namespace hold both spellings of each of its tools.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for tool in tools:
+        for namespace in (tool.namespace_name, tool.registered_namespace):
+            members = found.setdefault(namespace, {})
+            members[tool.tool_name] = tool.path
+            own = tool.registered_name
+            if own not in names.UNAWAITABLE and not names.is_fixed(namespace, own):
+                members.setdefault(own, tool.path)
+    return found
+
+
+def described(tool: Tool) -> dict[str, Json]:
+    """A tool as lists show it to programs, under its full name."""
+    return {
+        "name": tool.path,
+        "description": tool.description,
+        "input_schema": tool.input_schema,
+        "output_schema": tool.output_schema,
+    }
+
+
+def detailed(tool: Tool) -> dict[str, Json]:
+    """The same with name and namespace apart."""
+    return described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}

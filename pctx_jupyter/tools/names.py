@@ -1,0 +1,250 @@
+"""Names: how what was registered is spelled in TypeScript, and which names cannot be.
+
+A namespace becomes PascalCase, a tool camelCase; a program may use the registered spelling too. Everything
+here is a function of the name alone: whether two names meet is the catalog's business.
+
+Words end where a character cannot stand in an ECMAScript identifier, at an underscore, before a capital that
+follows a small letter (``getUser``), and before the last capital of a run that goes on (``HTTPServer``).
+Python's identifiers are a subset of ECMAScript's in every Unicode version, so what passes here passes there.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Literal
+
+from ..errors import InvalidParams
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+LONGEST = 128
+"""Characters of a registered name; longer ones are refused."""
+
+UNAWAITABLE = frozenset({"then", "toJSON"})
+"""Names a namespace must not have: ``await Sales`` would call ``then``, printing it ``toJSON``."""
+
+UNUSABLE = frozenset(
+    {"CALLABLE_TOOLS", "Deno", "Infinity", "NaN", "console", "globalThis", "list_functions", "self", "undefined"}
+)
+"""Globals no tool and no input may replace: JavaScript's constants, the program's console and its helpers."""
+
+RESERVED = _set(
+    """
+    await break case catch class const continue debugger default delete do else enum export extends
+    false finally for function if implements import in instanceof interface let new null package private
+    protected public return static super switch this throw true try typeof var void while with yield
+    """
+)
+"""Words that are no identifier in a module (they are strict). As a property, after a dot, each is fine."""
+
+CONSTRUCTORS = _set(
+    """
+    AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean
+    DataView Date DisposableStack Error EvalError FinalizationRegistry Float16Array Float32Array
+    Float64Array Function Int16Array Int32Array Int8Array Iterator Map Number Object Promise Proxy
+    RangeError ReferenceError RegExp Set SharedArrayBuffer String SuppressedError Symbol SyntaxError
+    TypeError URIError Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakRef WeakSet
+    """
+)
+"""ECMAScript's constructors: TypeScript declares each as ``declare var Date: DateConstructor``."""
+
+OBJECTS = frozenset({"Atomics", "JSON", "Math"})
+"""ECMAScript's plain objects: TypeScript declares each as ``declare var Math: Math``."""
+
+NAMESPACES = frozenset({"Intl", "Reflect", "Temporal"})
+"""ECMAScript's objects that TypeScript declares as namespaces."""
+
+FUNCTIONS = _set(
+    """
+    decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval isFinite isNaN parseFloat
+    parseInt unescape
+    """
+)
+"""ECMAScript's global functions."""
+
+WEB = _set(
+    """
+    AbortController AbortSignal Blob Crypto CryptoKey CustomEvent DOMException Event EventTarget Performance
+    SubtleCrypto TextDecoder TextEncoder URL URLPattern URLSearchParams atob btoa clearInterval clearTimeout
+    crypto performance queueMicrotask setInterval setTimeout structuredClone
+    """
+)
+"""What a sandbox has of the web platform's globals."""
+
+GLOBALS = CONSTRUCTORS | OBJECTS | NAMESPACES | FUNCTIONS | WEB
+"""Names that have a meaning in every program; a namespace of such a name extends what is there."""
+
+_FIXED = {
+    "Math": _set("E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2"),
+    "Number": _set(
+        """
+        EPSILON MAX_SAFE_INTEGER MAX_VALUE MIN_SAFE_INTEGER MIN_VALUE NEGATIVE_INFINITY NaN POSITIVE_INFINITY
+        """
+    ),
+    "Symbol": _set(
+        """
+        asyncDispose asyncIterator dispose hasInstance isConcatSpreadable iterator match matchAll replace
+        search species split toPrimitive toStringTag unscopables
+        """
+    ),
+}
+
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text after them: a name with one is not the name one sees."""
+
+
+def namespace_name(registered: str) -> str:
+    """Spell a namespace in PascalCase: ``sales report`` is ``SalesReport``.
+
+    Returns:
+        A name that can stand alone in a program, such as ``SalesReport`` in ``SalesReport.loadOrders()``.
+
+    Raises:
+        InvalidParams: The name is empty, too long, has control characters, or belongs to JavaScript or to us.
+    """
+    _check("namespace", registered)
+    name = _identifier(registered, "".join(map(_capitalized, _words(registered))))
+    for spelling in (registered, name):
+        if spelling in UNUSABLE:
+            raise InvalidParams(
+                f"Cannot name a namespace {_quoted(registered)}: {spelling} already has a meaning in every "
+                f"program; choose another name, such as {spelling}_tools"
+            )
+    return name
+
+
+def tool_name(registered: str) -> str:
+    """Spell a tool in camelCase: ``load_orders`` is ``loadOrders``.
+
+    ``then`` and ``toJSON`` get a trailing underscore, or JavaScript would call them on its own account.
+
+    Returns:
+        A name that can stand after a dot; it may be a reserved word, as in ``Cart.delete()``.
+
+    Raises:
+        InvalidParams: The name is empty, too long, or has control characters.
+    """
+    _check("tool", registered)
+    if registered in UNAWAITABLE:
+        return registered + "_"
+    words = list(_words(registered))
+    name = _identifier(registered, "".join([*map(str.lower, words[:1]), *map(_capitalized, words[1:])]))
+    return name + "_" if name in UNAWAITABLE else name
+
+
+def type_name(hint: str) -> str:
+    """Spell a type after a schema's title or place; always an identifier, of at most about 60 characters.
+
+    The name of a class stays as it is (``HTTPError``); ``acme.models.Order-Input`` is ``AcmeModelsOrderInput``.
+    """
+    hint = hint[:60]
+    if hint[:1].isupper() and "_" not in hint and is_identifier(hint):
+        return hint
+    joined = "".join(map(_capitalized, _words(hint))) or "Type"
+    return joined if is_identifier(joined) else "_" + joined
+
+
+def check_input_name(name: str) -> None:
+    """Refuse a name that a constant passed into a program cannot have.
+
+    Raises:
+        InvalidParams: It is no identifier, is reserved, or belongs to JavaScript or to us.
+    """
+    _check("input", name)
+    if not is_identifier(name):
+        state, way_out = "it is no identifier", "use letters, digits and _, and no digit first"
+    elif name in RESERVED or name == "arguments":
+        state, way_out = "the word is reserved", f"choose another name, such as {name}_"
+    elif name in UNUSABLE or name in GLOBALS:
+        state, way_out = (
+            "it already has a meaning in every program",
+            f"choose another name, such as my_{name}",
+        )
+    else:
+        return
+    raise InvalidParams(f"Cannot pass an input named {_quoted(name)}: {state}; {way_out}")
+
+
+def is_identifier(text: str) -> bool:
+    """Is this an ECMAScript identifier name: good after a dot, and unquoted as a property?"""
+    return text.replace("$", "_").isidentifier()
+
+
+def is_bare(text: str) -> bool:
+    """Can this stand alone in a module, as a variable's name does?"""
+    return is_identifier(text) and text not in RESERVED
+
+
+def is_fixed(namespace: str, tool: str) -> bool:
+    """Is this a property that JavaScript lets nobody define, such as ``Math.PI`` or ``Date.prototype``?"""
+    return (namespace in CONSTRUCTORS and tool == "prototype") or tool in _FIXED.get(namespace, ())
+
+
+def _check(kind: Literal["namespace", "tool", "input"], registered: str) -> None:
+    action = f"Cannot pass an {kind} named" if kind == "input" else f"Cannot name a {kind}"
+    action = f"{action} {_quoted(registered)}"
+    if not 1 <= len(registered) <= LONGEST:
+        raise InvalidParams(f"{action}: it has {len(registered):,} characters; use 1 to {LONGEST}")
+    if not registered.isascii() or not registered.isprintable():
+        for character in registered:
+            # Cc: control; Cs: half a surrogate pair; Zl and Zp: line and paragraph separator.
+            if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in _TURNING:
+                raise InvalidParams(f"{action}: it contains the control character U+{ord(character):04X}; leave it out")
+
+
+def _words(registered: str) -> Iterator[str]:
+    """The words of a name, in order, as they are spelled."""
+    text = unicodedata.normalize("NFC", registered)
+    piece = ""
+    for character in [*text, "_"]:
+        if character != "_" and is_identifier("a" + character) and unicodedata.category(character) != "Pc":
+            piece += character
+        elif piece:
+            yield from _humps(piece)
+            piece = ""
+
+
+def _humps(piece: str) -> Iterator[str]:
+    """``getURLParts2`` is ``get``, ``URL``, ``Parts2``; a digit goes with what is before it."""
+    start, small = 0, False
+    for at, character in enumerate(piece):
+        if small and character.isupper():
+            yield piece[start:at]
+            start = at
+        elif character.islower() and at - start > 1 and piece[at - 1].isupper() and _ends_upper(piece[start : at - 1]):
+            yield piece[start : at - 1]
+            start = at - 1
+        small = character.islower() or (small and not character.isupper())
+    yield piece[start:]
+
+
+def _ends_upper(text: str) -> bool:
+    """Is the last cased character a capital?"""
+    return next((character.isupper() for character in reversed(text) if character.lower() != character.upper()), False)
+
+
+def _capitalized(word: str) -> str:
+    return word[:1].upper() + word[1:].lower()
+
+
+def _identifier(registered: str, joined: str) -> str:
+    """Make an identifier of the joined words, with the underscores around the registered name."""
+    bare = registered.strip("_")
+    if not bare:
+        return registered
+    if not joined:
+        joined = "_".join(f"u{ord(character):x}" for character in bare)
+    head = registered[: len(registered) - len(registered.lstrip("_"))]
+    tail = registered[len(registered.rstrip("_")) :]
+    name = head + joined + tail
+    return name if is_identifier(name) else "_" + name
+
+
+def _quoted(registered: str) -> str:
+    """The name as it may appear in a message: short, and on one line."""
+    shown = registered if len(registered) <= 40 else registered[:40] + "…"
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown) + '"'

@@ -1,0 +1,1 @@
+"""MCP out: the MCP servers whose tools programs may call."""

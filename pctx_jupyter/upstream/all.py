@@ -1,0 +1,386 @@
+"""All upstreams of an engine: read from files, added and removed while it runs, their tools in one catalog.
+
+The SDK is imported with the first server there is to connect to, on a thread of its own: it takes most of a second.
+Nothing here waits for a server, and nothing a server does keeps the others from being served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import errors
+from ..rpc.jsonrpc import Json
+from ..session.upstreams import Listed, SignIn
+from ..session.upstreams import Upstream as View
+from ..session.watch import Change
+from ..settings import Places, Settings
+from ..tools import names
+from ..tools.catalog import Catalog, Tool
+from . import config, files
+from .fingerprints import Fingerprints
+from .secrets import RedactingFilter, Redactor
+from .trust import FILE as TRUST_FILE
+from .trust import Trust
+
+if TYPE_CHECKING:
+    from .connection import Surroundings, Upstream
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""Seconds between two looks whether a file has changed."""
+
+SETTLE_S = 15.0
+"""Seconds a program waits for the upstreams it names to be tried for the first time."""
+
+NO_FILE = "none"
+"""What `Pctx.upstreams` says where no file is to be read."""
+
+LIBRARIES = ("httpx2", "mcp.client.auth.oauth2", "mcp.client.streamable_http", "mcp.client.sse", "client")
+"""Loggers of others that may write what is secret here: URLs, bodies, headers."""
+
+Tell = Callable[[Change], None]
+
+
+@dataclass(slots=True)
+class _File:
+    """One configuration file, as it was last read."""
+
+    path: str
+    must_exist: bool = False
+    mark: tuple[int, int, int] | None = None
+    parsed: config.Parsed = field(default_factory=config.Parsed)
+    problems: tuple[str, ...] = ()
+    is_read: bool = False
+
+    @property
+    def shown(self) -> str:
+        path, home = Path(self.path), Path.home()
+        return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else self.path
+
+    def read(self) -> bool:
+        """Read it if it has changed; returns whether it had. What cannot be read leaves what was there."""
+        mark = files.mark(self.path)
+        if mark == self.mark and self.is_read:
+            return False
+        self.mark, self.is_read = mark, True
+        try:
+            text = files.read(self.path)
+            self.parsed = config.Parsed() if text is None else config.parse(text, self.shown)
+            self.problems = self.parsed.problems
+            if text is None and self.must_exist:
+                self.problems = (f"Cannot read {self.shown}: there is no such file (Pctx.upstreams)",)
+        except OSError as error:
+            self.problems = (f"Cannot read {self.shown}: {error.strerror}",)
+        except errors.InvalidParams as error:
+            self.problems = (f"{error.message}; what it said before still holds",)
+        for problem in self.problems:
+            log.warning("upstreams = %s", problem)
+        return True
+
+
+class OpenUpstreams:
+    """The upstreams of one engine; see `pctx_jupyter.session.upstreams.Upstreams`. Made by `open_upstreams`.
+
+    Args:
+        settings: How long things may take, and what changed tools become.
+        places: Where the files are.
+        catalog: Where the tools go.
+        tell: Hears what has changed.
+    """
+
+    def __init__(self, settings: Settings, places: Places, catalog: Catalog, tell: Tell) -> None:
+        self._settings, self._catalog, self._tell = settings, catalog, tell
+        self._data = places.data
+        named = settings.upstreams not in ("", NO_FILE)
+        self._files = [_File(path, must_exist=named) for path in _paths(settings, places)]
+        is_asked = not (named or settings.trust_folder)
+        self._in_question = {str(Path(path).absolute()) for path in places.in_question} if is_asked else set()
+        self._trust = Trust(str(Path(places.data, TRUST_FILE)) if places.data else "")
+        self._trusted_mark: object = self._trust.mark
+        self._passed_over: list[str] = []  # sentences about servers whose names others have
+        self._open: dict[str, Upstream] = {}  # by namespace
+        self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
+        self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
+        self._has_looked = asyncio.Event()
+        self._redactors: list[Redactor] = []
+        self._log_filter = RedactingFilter(self._redactors)
+        self._around: Surroundings | None = None
+
+    # what everybody may ask
+
+    def listed(self) -> Listed:
+        views = [upstream.view() for upstream in self._open.values()]
+        problems = [problem for file in self._files for problem in file.problems] + self._passed_over
+        return Listed(sorted(views, key=lambda view: view.name.lower()), problems)
+
+    def namespaces(self) -> set[str]:
+        return set(self._wanted())
+
+    def offered(self, name: str) -> tuple[View, list[Tool]]:
+        upstream = self._find(name)
+        return upstream.view(), upstream.offered()
+
+    async def add(self, entry: Json, *, persist: bool) -> View:
+        try:
+            server = config.server_of(entry)
+        except errors.InvalidParams as error:
+            raise errors.InvalidParams(f"Cannot add this server: {error.message}") from None
+        assert isinstance(entry, dict)
+        if server is None:
+            raise errors.InvalidParams("Cannot add this server: it is disabled")
+        async with self._adding:
+            return await self._add(server, entry, persist=persist)
+
+    async def _add(self, server: config.Server, entry: dict[str, Json], *, persist: bool) -> View:
+        await self._look()
+        # What is wanted counts, and not what is open: to open takes its time.
+        if (taken := self._wanted().get(server.namespace)) is not None:
+            other, _ = taken
+            raise errors.UpstreamExists(
+                f"Cannot add the server {server.name}: there is {other.name} already, with the namespace "
+                f"{server.namespace}; remove it first, or choose another name"
+            )
+        if persist:
+            await asyncio.to_thread(self._write, entry)
+            if self._files[-1].path in self._in_question:
+                self._add_trust(self._files[-1], server)
+            await self._look()
+        else:
+            self._added[server.namespace] = server
+        await self._adjust()  # or wait for who does it already
+        return self._find(server.name).view()
+
+    async def remove(self, name: str) -> None:
+        upstream = self._find(name)
+        if self._added.pop(upstream.server.namespace, None) is None:
+            await asyncio.to_thread(self._unwrite, upstream)
+            await self._look()
+        await self._adjust()
+        upstream.around.fingerprints.forget(upstream.name)
+        await upstream.around.sign_ins.forget(upstream.name)
+
+    def reconnect(self, name: str) -> View:
+        upstream = self._find(name)
+        upstream.reconnect()
+        return upstream.view()
+
+    def approve(self, name: str, seen: str | None = None) -> View:
+        upstream = self._find_as_seen(name, seen)
+        upstream.approve()
+        return upstream.view()
+
+    def trust(self, name: str, seen: str | None = None) -> View:
+        upstream = self._find_as_seen(name, seen)
+        _, file = self._wanted().get(upstream.server.namespace, (None, None))
+        if file is not None and file.path in self._in_question:
+            self._add_trust(file, upstream.server)
+        upstream.look_whether_trusted()
+        return upstream.view()
+
+    async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
+        upstream = self._find(name)
+        return SignIn(await upstream.sign_in(redirect_url))
+
+    async def finish_sign_in(self, url: str) -> View:
+        if self._around is None:
+            raise errors.InvalidParams("Cannot sign in: no server wants it")
+        upstream = self._find(self._around.sign_ins.finish(url))
+        await upstream.settled()
+        return upstream.view()
+
+    async def settle(self, code: str) -> None:
+        if self._has_looked.is_set() and all(upstream.tried.is_set() for upstream in self._open.values()):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await self._has_looked.wait()
+                for upstream in list(self._open.values()):
+                    if upstream.server.namespace in code or upstream.name in code:
+                        await upstream.tried.wait()
+
+    # the owner
+
+    async def run(self) -> None:
+        """Look at the files now and then."""
+        while True:
+            try:
+                await self._look()
+            except Exception:
+                log.exception("upstreams = failed")
+            self._has_looked.set()
+            await asyncio.sleep(LOOK_S)
+
+    async def close(self) -> None:
+        """Disconnect from all."""
+        if self._around is not None:
+            self._around.sign_ins.end_all()
+        await asyncio.gather(*(upstream.stop() for upstream in self._open.values()))
+        self._open = {}
+        for name in LIBRARIES:
+            logging.getLogger(name).removeFilter(self._log_filter)
+
+    async def _look(self) -> None:
+        changed = [file.read() for file in self._files]
+        mark, self._trusted_mark = self._trusted_mark, self._trust.mark
+        if any(changed) or mark != self._trusted_mark:
+            await self._adjust()
+            self._tell("upstreams")
+        for upstream in self._open.values():
+            upstream.look_whether_trusted()
+
+    async def _adjust(self) -> None:
+        """Open and close what the files, and those who added servers, want open."""
+        async with self._lock:
+            wanted = self._wanted()
+            self._passed_over = self._say_passed_over(wanted)
+            gone = [
+                namespace
+                for namespace, upstream in self._open.items()
+                if namespace not in wanted or wanted[namespace][0] != upstream.server
+            ]
+            closing = [self._open.pop(namespace) for namespace in gone]
+            await asyncio.gather(*(upstream.stop() for upstream in closing))
+            for upstream in closing:
+                self._redactors.remove(upstream.redactor)
+            opened = wanted.keys() - self._open.keys()
+            if closing or opened:
+                self._tell("upstreams")  # their names are taken from now on
+            for namespace, (server, file) in wanted.items():
+                if namespace in self._open:
+                    known = self._open[namespace]
+                    known.source = None if file is None else file.shown
+                    known.is_trusted = self._trusting(server, file)
+                    continue
+                upstream = await self._make(server, file)
+                self._open[namespace] = upstream
+                upstream.start()
+            if closing or opened:
+                self._tell("upstreams")
+
+    def _wanted(self) -> dict[str, tuple[config.Server, _File | None]]:
+        """The servers that the files name and that were added, with their files, by namespace.
+
+        One that nobody trusts takes no name from another.
+        """
+        wanted: dict[str, tuple[config.Server, _File | None]] = {}
+        named = [(server, file) for file in self._files for server in file.parsed.servers]
+        is_trusted = [self._trusting(server, file)() for server, file in named]
+        for counts in (True, False):
+            for one, trusted in zip(named, is_trusted, strict=True):
+                if trusted is counts:
+                    wanted.setdefault(one[0].namespace, one)
+            if counts:
+                for server in self._added.values():
+                    wanted.setdefault(server.namespace, (server, None))
+        return wanted
+
+    def _say_passed_over(self, wanted: dict[str, tuple[config.Server, _File | None]]) -> list[str]:
+        return [
+            f"{file.shown}: {server.name} is passed over, for nobody has trusted it, and there is another of that name"
+            for file in self._files
+            if file.path in self._in_question
+            for server in file.parsed.servers
+            if wanted[server.namespace][0] is not server and not self._trust.holds(file.path, server)
+        ]
+
+    def _trusting(self, server: config.Server, file: _File | None) -> Callable[[], bool]:
+        """Tells whether somebody trusts a server."""
+        if file is None or file.path not in self._in_question:
+            return lambda: True
+        return lambda: self._trust.holds(file.path, server)
+
+    def _add_trust(self, file: _File, server: config.Server) -> None:
+        try:
+            self._trust.add(file.path, [server])
+        except OSError as error:
+            raise errors.InvalidParams(
+                f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
+            ) from None
+
+    async def _make(self, server: config.Server, file: _File | None) -> Upstream:
+        module = await asyncio.to_thread(import_module, f"{__package__}.upstream")
+        if self._around is None:
+            signin = await asyncio.to_thread(import_module, f"{__package__}.signin")
+            data = self._data and Path(self._data)
+            in_keychain = self._settings.sign_ins == "keychain"
+            store = signin.Store(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
+            fingerprints = Fingerprints(str(data / "tools.json") if data else "")
+            self._around = module.Surroundings(
+                self._settings, self._catalog, fingerprints, signin.SignIns(store), self._tell
+            )
+            for name in LIBRARIES:
+                logging.getLogger(name).addFilter(self._log_filter)
+        upstream: Upstream = module.Upstream(
+            server, None if file is None else file.shown, self._around, self._trusting(server, file)
+        )
+        self._redactors.append(upstream.redactor)
+        return upstream
+
+    def _find(self, name: str) -> Upstream:
+        with suppress(errors.InvalidParams):
+            if (found := self._open.get(names.namespace_name(name))) is not None:
+                return found
+        known = ", ".join(sorted(upstream.name for upstream in self._open.values())) or "none"
+        raise errors.UpstreamNotFound(f"Cannot find an MCP server named {name[:80]!r}; there are: {known}")
+
+    def _find_as_seen(self, name: str, seen: str | None) -> Upstream:
+        """A server of which somebody says yes to what he has looked at."""
+        found = self._find(name)
+        if seen not in (None, found.mark):
+            raise errors.InvalidParams(
+                f"Cannot take {found.name} as it is: it has changed since you looked at it; look at it again"
+            )
+        return found
+
+    # files
+
+    def _write(self, entry: dict[str, Json]) -> None:
+        if not self._files:
+            raise errors.InvalidParams("Cannot keep this server: there is no file to write it to (Pctx.upstreams)")
+        file = self._files[-1]
+        try:
+            files.write(file.path, config.with_entry(files.read(file.path), entry, file.shown))
+        except OSError as error:
+            raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
+
+    def _unwrite(self, upstream: Upstream) -> None:
+        for file in self._files:
+            try:
+                text = files.read(file.path)
+                left = None if text is None else config.without_entry(text, upstream.name, file.shown)
+                if left is not None:
+                    files.write(file.path, left)
+            except OSError as error:
+                raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
+
+
+def _paths(settings: Settings, places: Places) -> list[str]:
+    """The files to read, the most important first; what is added is written to the last."""
+    if settings.upstreams == NO_FILE:
+        return []
+    if settings.upstreams:
+        return [str(Path(settings.upstreams).expanduser().absolute())]
+    return list(dict.fromkeys(str(Path(path).absolute()) for path in places.upstreams))
+
+
+@asynccontextmanager
+async def open_upstreams(
+    settings: Settings, places: Places, catalog: Catalog, tell: Tell
+) -> AsyncIterator[OpenUpstreams]:
+    """Begin to connect to all upstreams; disconnect from them on the way out. Opening waits for none of them."""
+    upstreams = OpenUpstreams(settings, places, catalog, tell)
+    runner = asyncio.create_task(upstreams.run(), name="upstreams")
+    try:
+        yield upstreams
+    finally:
+        runner.cancel()
+        await asyncio.wait({runner})
+        await upstreams.close()

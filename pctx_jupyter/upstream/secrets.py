@@ -1,0 +1,212 @@
+"""Secrets in a configuration: ``${env:NAME}``, ``${keychain:NAME}`` and ``${command:…}``, with or without text around.
+
+A `SecretText` is what somebody wrote; its value is read as late as possible, when a connection is made, and kept by
+nobody but that connection. A `Redactor` takes known values out of texts that leave. Nothing here is ever logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import re
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+from .. import errors
+from ..tools import inert
+
+COMMAND_S = 30.0
+"""Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
+
+KEYCHAIN_SERVICE = "pctx"
+"""The name under which keychain entries are looked up; the entry's own is the user name."""
+
+SHORTEST = 6
+"""Characters a value must have to be taken out of texts: a shorter one would be found by accident."""
+
+HIDDEN = "***"
+
+LONGEST_RECORD = 4_000
+"""Characters of a library's log record: some hold a whole message."""
+
+_REFERENCE = re.compile(r"\$\{(env|keychain|command):((?:[^{}]|\{[^{}]*\})+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretText:
+    """A text that may refer to secrets, or be one; it shows nothing of itself.
+
+    Args:
+        written: As the configuration has it.
+    """
+
+    written: str
+
+    def __repr__(self) -> str:
+        return f"SecretText({HIDDEN})"
+
+    __str__ = __repr__
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether it refers to something, and need not be secret itself."""
+        return _REFERENCE.search(self.written) is not None
+
+    async def resolve(self) -> tuple[str, list[str]]:
+        """Read it.
+
+        Returns:
+            The whole text, and the values of its references.
+
+        Raises:
+            SecretUnavailable: One of them cannot be read; names the reference, and nothing of a value.
+        """
+        text, values, at = "", [], 0
+        for found in _REFERENCE.finditer(self.written):
+            value = await _read(found[1], found[2])
+            values.append(value)
+            text += self.written[at : found.start()] + value
+            at = found.end()
+        return text + self.written[at:], values
+
+
+class SecretUnavailable(errors.PctxError):
+    """A secret cannot be read."""
+
+
+async def _read(kind: str, name: str) -> str:
+    match kind:
+        case "env":
+            if (value := os.environ.get(name)) is None:
+                raise SecretUnavailable(f"Cannot read ${{env:{name}}}: this environment variable is not set")
+            return value
+        case "keychain":
+            return await asyncio.to_thread(_from_keychain, name)
+    return await _from_command(name)
+
+
+def _from_keychain(name: str) -> str:
+    try:
+        import keyring
+    except ImportError:
+        raise SecretUnavailable(
+            f"Cannot read ${{keychain:{name}}}: the package keyring is missing; pip install keyring"
+        ) from None
+    try:
+        value = keyring.get_password(KEYCHAIN_SERVICE, name)
+    except Exception as error:  # every backend has its own
+        raise SecretUnavailable(f"Cannot read ${{keychain:{name}}}: {type(error).__name__}") from None
+    if value is None:
+        raise SecretUnavailable(
+            f"Cannot read ${{keychain:{name}}}: there is no such entry; keyring set {KEYCHAIN_SERVICE} {name}"
+        )
+    return value
+
+
+async def _from_command(command: str) -> str:
+    shown = f"${{command:{command[:60]}}}"
+    child = await asyncio.create_subprocess_shell(
+        command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # what it says may hold what it should not
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(COMMAND_S):
+            out, _ = await child.communicate()
+    except TimeoutError:
+        raise SecretUnavailable(f"Cannot read {shown}: it did not end within {COMMAND_S:g} s") from None
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+    if child.returncode:
+        raise SecretUnavailable(f"Cannot read {shown}: it ended with status {child.returncode}")
+    value = out.decode(errors="replace").strip()
+    if not value:
+        raise SecretUnavailable(f"Cannot read {shown}: it wrote nothing")
+    return value
+
+
+class Redactor:
+    """Takes secret values out of texts, in each form in which they commonly appear."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._bytes: re.Pattern[bytes] | None = None
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Know these values from now on, and no others."""
+        self._values = set()
+        self.learn_more(values)
+
+    def learn_more(self, values: Iterable[str]) -> None:
+        """Know these values, too."""
+        self._values |= set(values)
+        forms: set[str] = set()
+        for value in self._values:
+            if len(value) >= SHORTEST:
+                encoded = base64.b64encode(value.encode()).decode().rstrip("=")
+                forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+                forms |= {quote(value, safe=""), quote_plus(value), encoded}
+        texts = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, texts))) if texts else None
+        self._bytes = re.compile(b"|".join(re.escape(text.encode()) for text in texts)) if texts else None
+
+    def clean(self, text: str) -> str:
+        """The text without them."""
+        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
+    def clean_json(self, payload: bytes) -> bytes:
+        """JSON without them; it stays JSON."""
+        if self._bytes is None or self._bytes.search(payload) is None:
+            return payload
+        return msgspec.json.encode(self._clean_value(msgspec.json.decode(payload)))
+
+    def _clean_value(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.clean(value)
+            case dict():
+                return {self.clean(key): self._clean_value(inner) for key, inner in value.items()}
+            case list():
+                return [self._clean_value(inner) for inner in value]
+            case int() | float() if HIDDEN in self.clean(str(value)):
+                return HIDDEN
+        return value
+
+
+class RedactingFilter(logging.Filter):
+    """Takes the secrets that any of these redactors know out of a library's log records, and what would forge lines.
+
+    Such a library writes down what servers say, as they say it.
+    """
+
+    def __init__(self, redactors: Iterable[Redactor]) -> None:
+        super().__init__()
+        self._redactors = redactors
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            lines = self._clean(logging.Formatter().formatException(record.exc_info)).splitlines()
+            record.exc_text = "\n".join("  " + inert.spelled(line) for line in lines)
+            record.exc_info = None
+        record.msg, record.args = inert.line(self._clean(record.getMessage()), LONGEST_RECORD), ()
+        return True
+
+    def _clean(self, text: str) -> str:
+        for redactor in self._redactors:
+            text = redactor.clean(text)
+        return text

@@ -1,0 +1,313 @@
+"""What agents may call: real functions, session and registry; a sandbox that is a function. Nothing of the SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter.agents import runs as module
+from pctx_jupyter.agents.answers import Answer
+from pctx_jupyter.agents.functions import Functions
+from pctx_jupyter.program.result import Display, Emit, Output
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools.catalog import Call, Tool
+
+from ..fakes import SOON, FakeClock, FakeSandbox
+
+Act = Callable[[Job, ServeCall, Emit], Any]
+PIXEL = {"type": "image", "mimeType": "image/png", "data": "iVBORw0KGgo="}
+
+
+async def give_one(call: Call) -> Raw:
+    return rpc.raw(1)
+
+
+def agents(act: Act | None = None, *tools: Tool, **settings: Any) -> Functions:
+    """The functions of a registry in which a notebook `sales` has tools."""
+    chosen = Settings(**settings)
+    registry = Registry(FakeSandbox(act), chosen, FakeClock())
+    notebook = registry.open("kernel")
+    notebook.serve_others = give_one
+    registry.name_kernel("kernel", "sales")
+    for tool in tools:
+        notebook.register(tool, give_one)
+    return Functions(registry.agents(), chosen)
+
+
+class Client:
+    """One that calls and listens."""
+
+    def __init__(self, functions: Functions) -> None:
+        self.functions = functions
+        self.heard: list[str] = []
+        self.has_heard = asyncio.Event()
+
+    async def report(self, message: str) -> None:
+        self.heard.append(message)
+        self.has_heard.set()
+
+    async def call(self, name: str, **arguments: Any) -> Answer:
+        async with asyncio.timeout(SOON):
+            return await self.functions.call(name, arguments, self.report)
+
+
+async def test_a_model_finds_reads_and_calls() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> Raw:
+        return await serve("Sales.loadOrders", None)
+
+    client = Client(agents(act, Tool("Notebook", "load_orders", "Loads all orders.")))
+    assert "Sales" in client.functions.definitions()[0].description
+    assert "loadOrders(args?: any): Promise<any>" in (await client.call("list_functions")).text
+    assert (await client.call("search_functions", query="order")).text == "Sales.loadOrders(args?) – Loads all orders"
+    assert "declare namespace Sales" in (await client.call("get_function_details", functions=["Sales.*"])).text
+    assert await client.call("execute", code="await Sales.loadOrders()") == Answer("1")
+
+
+async def test_a_namespace_can_be_listed_alone() -> None:
+    client = Client(agents(None, Tool("Notebook", "load_orders")))
+    assert "loadOrders" in (await client.call("list_functions", namespace="Sales")).text
+    answer = await client.call("list_functions", namespace="Nope")
+    assert answer.is_error and "there are: Sales" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("execute", {}, "missing required field `code`; it takes {code, timeout_s?}"),
+        ("execute", {"code": 5}, "Expected `str`, got `int` - at `$.code`"),
+        ("execute", {"code": "1", "timeout": 5}, "unknown field `timeout`"),
+        ("execute", {"code": "1", "timeout_s": -1}, "must be above 0"),
+        ("execute", {"code": "x" * 2_000_000}, "Pctx.program_bytes"),
+        ("list_functions", {"detail": "everything"}, "Invalid enum value 'everything'"),
+        ("search_functions", {"query": "x", "k": 10_000}, "<= 50"),
+        ("get_function_details", {"functions": "Sales.x"}, "Expected `array`"),
+        ("get_function_details", {"functions": ["x"] * 9_999}, "length <= 200"),
+        ("wait_execution", {"handle": "guessed"}, "no such execution"),
+    ],
+)
+async def test_wrong_arguments_are_answered_with_what_is_right(name: str, arguments: dict[str, Any], said: str) -> None:
+    answer = await Client(agents()).call(name, **arguments)
+    assert answer.is_error and said in answer.text and "Traceback" not in answer.text
+
+
+async def test_what_was_printed_comes_before_the_result() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> int:
+        emit(Output("stdout", "one\n"))
+        emit(Output("stderr", "two\n"))
+        return 3
+
+    answer = await Client(agents(act)).call("execute", code="3")
+    assert answer == Answer("console:\none\ntwo\nresult:\n3")
+
+
+async def test_a_program_without_a_value_answers_what_it_printed() -> None:
+    answer = await Client(agents(lambda job, serve, emit: emit(Output("stdout", "hello\n")))).call("execute", code="")
+    assert answer == Answer("hello")
+
+
+async def test_a_program_that_fails_says_why_and_what_it_printed() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        emit(Output("stdout", "so far\n"))
+        raise ProgramStopped("LimitExceeded", "Too much")
+
+    answer = await Client(agents(act)).call("execute", code="")
+    assert answer == Answer("LimitExceeded: Too much\n\nconsole:\nso far", is_error=True)
+
+
+async def test_an_error_of_ours_is_no_news_for_a_model() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        raise RuntimeError("secret of the host")
+
+    answer = await Client(agents(act)).call("execute", code="")
+    assert answer == Answer("Internal error", is_error=True)
+
+
+async def test_images_are_taken_out_of_a_value() -> None:
+    answer = await Client(agents(lambda *_: {"plot": PIXEL, "n": 1})).call("execute", code="")
+    assert answer.text == '{"plot":"[image 1]","n":1}'
+    assert [(image.mime_type, image.data) for image in answer.images] == [("image/png", PIXEL["data"])]
+
+
+async def test_too_large_an_image_is_described() -> None:
+    answer = await Client(agents(lambda *_: PIXEL | {"data": "A" * 3_000_000})).call("execute", code="")
+    assert answer.images == () and "2,250,000 bytes: too large" in answer.text
+
+
+async def test_an_agent_sees_the_images_a_program_displays_and_reads_the_rest() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        emit(Display(rpc.raw({"text/plain": "a table"})))
+        emit(Display(rpc.raw({"text/html": "<b>"})))
+        for data in ("b2xk", "bmV3"):
+            emit(Display(rpc.raw({"image/png": data, "text/plain": "plot"}), display_id="plot", update=data == "bmV3"))
+
+    answer = await Client(agents(act)).call("execute", code="")
+    assert answer.text == "a table\n[displayed: text/html]\n[image 1]"
+    assert [image.data for image in answer.images] == ["bmV3"]
+
+
+async def test_a_large_result_is_cut_and_says_how_to_narrow_it() -> None:
+    client = Client(agents(lambda *_: list(range(100_000)), mcp_characters=2_000))
+    text = (await client.call("execute", code="")).text
+    assert len(text) <= 2_000 and "of 100,000 items" in text and "filter" in text
+
+
+async def test_a_client_hears_what_a_program_prints_and_calls_while_it_runs() -> None:
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        emit(Output("stdout", "working\n"))
+        await serve("Sales.loadOrders", Raw(b'{"a":1}'))
+        await go_on.wait()
+
+    client = Client(agents(act, Tool("Notebook", "load_orders")))
+    asked = asyncio.create_task(client.call("execute", code="await Sales.loadOrders()"))
+    async with asyncio.timeout(SOON):
+        await client.has_heard.wait()
+    go_on.set()
+    assert not (await asked).is_error
+    assert "working" in client.heard[0] and 'Sales.loadOrders({"a":1})' in "\n".join(client.heard)
+
+
+async def test_a_silent_program_is_reported_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.01)
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        await go_on.wait()
+
+    client = Client(agents(act))
+    asked = asyncio.create_task(client.call("execute", code=""))
+    async with asyncio.timeout(SOON):
+        await client.has_heard.wait()
+    go_on.set()
+    await asked
+    assert client.heard[0].startswith("running for ")
+
+
+async def test_a_thousand_lines_are_not_a_thousand_reports() -> None:
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        for at in range(1_000):
+            emit(Output("stdout", f"line {at} {'x' * 5_000}\n"))
+        await go_on.wait()
+
+    client = Client(agents(act))
+    asked = asyncio.create_task(client.call("execute", code=""))
+    async with asyncio.timeout(SOON):
+        await client.has_heard.wait()
+    go_on.set()
+    await asked
+    assert len(client.heard) < 5 and max(map(len, client.heard)) <= module.REPORT
+
+
+async def test_a_long_program_is_collected_by_its_handle() -> None:
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> int:
+        emit(Output("stdout", "first\n"))
+        await go_on.wait()
+        emit(Output("stdout", "second\n"))
+        return 7
+
+    client = Client(agents(act, mcp_wait_s=0.01))
+    answer = await client.call("execute", code="")
+    handle = answer.text.split("'")[1]
+    assert answer.text.startswith("Still running") and answer.text.endswith("console:\nfirst") and not answer.is_error
+    again = await client.call("wait_execution", handle=handle)
+    assert again.text.startswith("Still running") and "first" not in again.text
+    go_on.set()
+    await client.functions.runs.get(handle).over()
+    assert await client.call("wait_execution", handle=handle) == Answer("console:\nsecond\nresult:\n7")
+    assert await client.call("wait_execution", handle=handle) == Answer("console:\nsecond\nresult:\n7")
+
+
+async def test_a_program_that_goes_on_can_be_stopped() -> None:
+    client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
+    handle = (await client.call("execute", code="")).text.split("'")[1]
+    answer = await client.call("wait_execution", handle=handle, stop=True)
+    assert answer == Answer("The program was stopped", is_error=True)
+
+
+async def test_one_who_withdraws_stops_its_program() -> None:
+    began, stopped = asyncio.Event(), asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    client = Client(agents(act))
+    asked = asyncio.create_task(client.call("execute", code=""))
+    async with asyncio.timeout(SOON):
+        await began.wait()
+        asked.cancel()
+        await stopped.wait()
+    assert len(client.functions.runs) == 0
+
+
+async def test_one_who_withdraws_from_waiting_leaves_the_program_alone() -> None:
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> int:
+        await go_on.wait()
+        return 1
+
+    client = Client(agents(act, mcp_wait_s=0.01))
+    handle = (await client.call("execute", code="")).text.split("'")[1]
+    waiting = asyncio.create_task(client.call("wait_execution", handle=handle))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    await client.functions.runs.get(handle).over()
+    assert await client.call("wait_execution", handle=handle) == Answer("1")
+
+
+async def test_what_is_not_collected_expires() -> None:
+    go_on = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        await go_on.wait()
+
+    client = Client(agents(act, mcp_wait_s=0.01, mcp_kept_s=0.01))
+    handle = (await client.call("execute", code="")).text.split("'")[1]
+    go_on.set()
+    async with asyncio.timeout(SOON):
+        while len(client.functions.runs):
+            await asyncio.sleep(0.005)
+    assert "no such execution" in (await client.call("wait_execution", handle=handle)).text
+
+
+async def test_programs_that_can_be_collected_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
+    handles = [(await client.call("execute", code="")).text.split("'")[1] for _ in range(2)]
+    refused = await client.call("execute", code="")
+    assert refused.is_error and "2 programs run already" in refused.text
+    await client.call("wait_execution", handle=handles[0], stop=True)
+    assert not (await client.call("execute", code="")).is_error
+    assert "no such execution" in (await client.call("wait_execution", handle=handles[0])).text
+    await client.functions.close()
+
+
+async def test_closing_stops_what_runs_and_leaves_no_task() -> None:
+    client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
+    await client.call("execute", code="")
+    waiting = asyncio.create_task(client.call("execute", code=""))
+    await asyncio.sleep(0)
+    await client.functions.close()
+    assert "stopped" in (await waiting).text or "Still running" in (await waiting).text
+    gc.collect()
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("pctx run")] == []

@@ -1,0 +1,116 @@
+"""What models read about tools: real tools and scope; nothing runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from pctx_jupyter.agents import listing
+from pctx_jupyter.tools.catalog import Call, Catalog, Tool
+from pctx_jupyter.tools.scope import Changes, Layer, Scope
+
+ISSUE = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
+QUERY = {
+    "type": "object",
+    "properties": {"labels": {"type": "array"}, "query": {"type": "string"}, "the limit": {"type": "integer"}},
+    "required": ["query"],
+}
+SEARCH = Tool("github", "search_issue", "Finds issues. Newest first.\nMore.", QUERY, {"type": "array", "items": ISSUE})
+NOW = Tool("clock", "now", "", {"type": "object", "properties": {}}, {"type": "string"})
+HOSTILE = "*/ </script>\u202e\x1b[31m evil\x00 `${x}`"
+
+
+async def serve(call: Call) -> None:
+    raise AssertionError
+
+
+def many(number: int, spaces: int = 1) -> list[Tool]:
+    return [Tool(f"space_{at % spaces}", f"tool_{at}", "Does something. Or not.", QUERY) for at in range(number)]
+
+
+def scope(*tools: Tool) -> Scope:
+    catalog = Catalog()
+    for tool in tools:
+        catalog.add(tool, serve)  # type: ignore[arg-type]  # nobody calls
+    return Scope(lambda: [Layer(catalog)], Changes())
+
+
+def test_few_tools_are_listed_with_their_types() -> None:
+    assert listing.functions([SEARCH, NOW], "signatures", most=4_000) == (
+        "2 functions in 2 namespaces. Call as Namespace.name(args).\n"
+        "Clock\nnow(args?: {}): Promise<string>\n"
+        "Github\n"
+        'searchIssue(args: { labels?: any[]; query: string; "the limit"?: number }): Promise<{ id: string }[]>'
+    )
+
+
+def test_many_tools_are_listed_with_the_names_of_their_arguments() -> None:
+    text = listing.functions(many(100), "signatures", most=16_000)
+    assert 'tool7({query, labels?, "the limit"?})\n' in text and "Promise" not in text
+
+
+def test_descriptions_are_their_first_sentence() -> None:
+    text = listing.functions([SEARCH, NOW], "descriptions", most=4_000)
+    assert text.endswith('Clock\nnow()\nGithub\nsearchIssue({query, labels?, "the limit"?}) – Finds issues')
+
+
+def test_names_are_one_line_a_namespace() -> None:
+    text = listing.functions([SEARCH, NOW, Tool("github", "get_issue")], "names", most=4_000)
+    assert text.splitlines()[1:] == ["Clock: now", "Github: searchIssue, getIssue"]
+
+
+@pytest.mark.parametrize("detail", ["names", "signatures", "descriptions"])
+@pytest.mark.parametrize(("number", "spaces"), [(0, 1), (1, 1), (300, 3), (10_000, 100), (10_000, 1), (10_000, 10_000)])
+def test_a_list_stays_within_its_budget_and_says_how_to_narrow_it(
+    detail: listing.Detail, number: int, spaces: int
+) -> None:
+    text = listing.functions(many(number, spaces), detail, most=4_000)
+    assert len(text) <= 4_000
+    assert number < 300 or "search_functions" in text or detail == "names"
+    assert number != 10_000 or "search_functions" in text
+
+
+def test_without_tools_a_model_reads_where_they_come_from() -> None:
+    assert "notebooks" in listing.functions([], "names", most=4_000)
+
+
+@pytest.mark.parametrize("schema", [None, True, {"type": "object"}, {"properties": 5}, {"properties": {"a": 1}}, {}])
+def test_any_schema_has_a_brief_form(schema: object) -> None:
+    assert listing.brief(Tool("a", "b", input_schema=schema)).startswith("b(")  # type: ignore[arg-type]
+
+
+def test_hostile_names_and_descriptions_are_inert() -> None:
+    schema = {"type": "object", "properties": {HOSTILE: {"type": "string"}, "x" * 9_000: {}}, "required": [7, HOSTILE]}
+    tool = Tool("a", "b", HOSTILE * 1_000, schema)  # type: ignore[arg-type]  # required is nonsense on purpose
+    for text in (
+        listing.functions([tool], "descriptions", most=4_000),
+        listing.functions([tool], "signatures", most=16_000),
+        listing.found([tool], "b", 1),
+        listing.found([], HOSTILE, 1),
+        listing.details(scope(tool), ["A.b", HOSTILE], most=16_000),
+    ):
+        assert len(text) <= 16_000
+        assert not {"\u202e", "\x1b", "\x00"} & set(text)
+        assert "</script>" not in text
+    assert len(listing.brief(tool)) < 300
+
+
+def test_details_are_declarations_that_can_be_read_alone() -> None:
+    text = listing.details(scope(SEARCH, NOW), ["Github.searchIssue"], most=4_000)
+    assert "declare namespace Github {" in text and "Finds issues. Newest first." in text and "Clock" not in text
+
+
+def test_details_take_patterns_and_registered_names_and_say_what_is_missing() -> None:
+    text = listing.details(scope(SEARCH, NOW), ["Git*", "clock.now", "Github.searchIssues", "Nope.*"], most=4_000)
+    assert "searchIssue(" in text and "now(" in text
+    assert "did you mean Github.searchIssue?" in text and "Nope.*" in text
+
+
+def test_details_that_do_not_fit_are_named() -> None:
+    text = listing.details(scope(*many(500)), ["Space0.*"], most=4_000)
+    assert len(text) < 5_000 and "ask for these separately: Space0.tool" in text
+
+
+def test_types_that_are_too_long_are_given_in_short() -> None:
+    huge = {"type": "object", "properties": {f"field_{at}": {"type": "string"} for at in range(2_000)}}
+    text = listing.details(scope(Tool("a", "b", "", huge)), ["A.b"], most=4_000)
+    assert len(text) < 5_000 and "too long" in text and "b(args" in text

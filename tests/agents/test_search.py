@@ -1,0 +1,77 @@
+"""Finding tools: the real ranking, over a real scope."""
+
+from __future__ import annotations
+
+import pytest
+
+from pctx_jupyter.agents.search import Search, words
+from pctx_jupyter.tools.catalog import Call, Catalog, Tool
+from pctx_jupyter.tools.scope import Changes, Layer, Scope
+
+TOOLS = [
+    Tool("github", "search_issues", "Finds issues of a repository."),
+    Tool("github", "create_pull_request", "Opens one for a branch."),
+    Tool("mail", "send_message", "Sends an e-mail to people.", {"type": "object", "properties": {"subject": {}}}),
+    Tool("weather", "getForecastURL", "Where tomorrow's weather is told."),
+]
+
+
+async def serve(call: Call) -> None:
+    raise AssertionError
+
+
+changes = Changes()
+
+
+def catalog(*tools: Tool) -> Catalog:
+    made = Catalog(changed=changes.count)
+    for tool in tools:
+        made.add(tool, serve)  # type: ignore[arg-type]  # nobody calls
+    return made
+
+
+def search(of: Catalog) -> Search:
+    return Search(Scope(lambda: [Layer(of)], changes))
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [
+        ("issue", "Github.searchIssues"),
+        ("find ISSUES", "Github.searchIssues"),
+        ("pull requests", "Github.createPullRequest"),
+        ("email subject", "Mail.sendMessage"),
+        ("forecast url", "Weather.getForecastUrl"),
+        ("Weather.getForecastURL", "Weather.getForecastUrl"),
+    ],
+)
+async def test_the_best_comes_first(query: str, best: str) -> None:
+    found = await search(catalog(*TOOLS)).find(query, 3)
+    assert found[0].path == best
+
+
+async def test_only_tools_with_a_word_of_the_query_are_found() -> None:
+    one = search(catalog(*TOOLS))
+    assert len(await one.find("weather", 10)) == 1
+    assert await one.find("zebra", 10) == []
+    assert await one.find("", 10) == [] and await one.find("\x00*/ 🎉" * 10_000, 10) == []
+
+
+async def test_without_tools_nothing_is_found() -> None:
+    assert await search(catalog()).find("anything", 5) == []
+
+
+async def test_a_tool_that_comes_or_goes_is_noticed() -> None:
+    tools = catalog(*TOOLS)
+    one = search(tools)
+    assert await one.find("zebra", 5) == []
+    tools.add(Tool("zoo", "feed_zebra"), serve)  # type: ignore[arg-type]  # nobody calls
+    assert [tool.path for tool in await one.find("zebra", 5)] == ["Zoo.feedZebra"]
+    tools.remove("Zoo.feedZebra")
+    assert await one.find("zebra", 5) == []
+
+
+def test_words_are_compared_small_and_singular() -> None:
+    assert list(words("getUserIDs from HTTPServer_2, statuses of queries; class")) == (
+        ["get", "user", "id", "from", "http", "server", "2", "statuse", "of", "query", "class"]
+    )

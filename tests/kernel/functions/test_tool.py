@@ -1,0 +1,862 @@
+"""Python functions as tools: what is registered, how calls are converted, what is refused.
+
+Everything is real: functions as a notebook would define them, pydantic, numpy, pandas, polars.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import enum
+import functools
+import inspect
+import json
+import pathlib
+import pickle
+import re
+import subprocess
+import sys
+import types
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import pydantic
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.kernel.functions import tool as tools
+from pctx_jupyter.kernel.functions.tool import PythonTool, tool
+
+T = TypeVar("T")
+
+
+def named(value: object) -> str:
+    """A test's name for a value: the same in every process, so that several may share the tests."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))[:40]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Order:
+    id: int
+    amount: float
+    placed: dt.date | None = None
+
+
+@dataclass
+class Node:
+    name: str
+    children: list[Node] = field(default_factory=list)
+
+
+class Options(TypedDict, total=False):
+    depth: int
+    colour: Colour
+
+
+class Tree(TypedDict):
+    name: str
+    kids: NotRequired[list[Tree]]
+
+
+class Point(NamedTuple):
+    x: float
+    y: float
+
+
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives_left: int = pydantic.Field(9, alias="livesLeft", ge=0)
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+Pet = Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+
+
+class Page(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
+class Shout(pydantic.BaseModel):
+    """A model whose JSON is another thing than its fields."""
+
+    text: str = pydantic.Field(serialization_alias="said")
+
+    @pydantic.field_serializer("text")
+    def loud(self, text: str) -> str:
+        return text.upper()
+
+
+class Plain:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_defined() -> Iterator[None]:
+    yield
+    tools.detach()
+    for one in tools.defined():
+        tools.forget(one.path)
+
+
+def made(function: Callable[..., Any], **options: Any) -> PythonTool:
+    return tools.define(function, **({"name": "f"} | options))
+
+
+def raw(value: object) -> Raw:
+    return Raw(json.dumps(value).encode())
+
+
+def called(one: PythonTool, arguments: object) -> Any:
+    result = tools.call(one, raw(arguments))
+    assert isinstance(result, Raw)
+    return json.loads(bytes(result))
+
+
+# What is registered
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.heard: list[PythonTool] = []
+
+    def register(self, tool: PythonTool, /) -> None:
+        self.heard.append(tool)
+
+
+def load_orders(status: str | None = None, *, limit: int = 10) -> list[Order]:
+    """Load orders, optionally with one status.
+
+    The newest come first.
+
+    Args:
+        status: Only these.
+        limit: How many
+            at most.
+
+    Returns:
+        Orders by date.
+    """
+    return [Order(1, 2.5, dt.date(2024, 1, 2))][:limit]
+
+
+def test_function_becomes_a_tool_and_stays_the_function_it_was() -> None:
+    keeper = Keeper()
+    tools.attach(keeper)
+    assert tool(load_orders) is load_orders
+    assert pickle.loads(pickle.dumps(load_orders)) is load_orders
+    [one] = keeper.heard
+    assert (one.namespace, one.name, one.path) == ("Notebook", "load_orders", "Notebook.loadOrders")
+    assert one.description == "Load orders, optionally with one status.\n\nThe newest come first."
+    assert one.function is load_orders
+    assert not one.is_async
+    assert one.tool.registered_path == "Notebook.load_orders"
+    assert one.input_schema == {
+        "type": "object",
+        "properties": {
+            "status": {
+                "anyOf": [{"type": "string"}, {"type": "null"}],
+                "default": None,
+                "description": "Only these.",
+            },
+            "limit": {"type": "integer", "default": 10, "description": "How many\nat most."},
+        },
+        "additionalProperties": False,
+    }
+    assert one.output_schema == {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Order"},
+        "description": "Orders by date.",
+        "$defs": {
+            "Order": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "integer"},
+                    "amount": {"type": "number"},
+                    "placed": {"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}], "default": None},
+                },
+                "required": ["id", "amount"],
+            }
+        },
+    }
+
+
+def test_decorator_takes_name_namespace_and_description() -> None:
+    @tool(name="load", namespace="Sales", description="  Loads.\n  Fast.")
+    def anything() -> None:
+        """Not this."""
+
+    [one] = tools.defined()
+    assert (one.path, one.description) == ("Sales.load", "Loads.\nFast.")
+    assert anything() is None
+
+
+def test_tools_defined_before_anyone_listens_are_told_when_someone_does() -> None:
+    tool(load_orders)
+    keeper = Keeper()
+    tools.attach(keeper)
+    made(len, name="size")
+    assert [one.path for one in keeper.heard] == ["Notebook.loadOrders", "Notebook.size"]
+    tools.detach()
+    made(abs)
+    assert len(keeper.heard) == 2
+    later = Keeper()
+    tools.attach(later)
+    assert [one.path for one in later.heard] == ["Notebook.loadOrders", "Notebook.size", "Notebook.f"]
+
+
+def test_defining_again_replaces() -> None:
+    keeper = Keeper()
+    tools.attach(keeper)
+    made(lambda: 1)
+    made(lambda: 2)
+    assert len(keeper.heard) == 2
+    [one] = tools.defined()
+    assert called(one, {}) == 2
+
+
+def test_two_spellings_of_one_name_are_refused_with_both() -> None:
+    made(abs, name="load_orders")
+    with pytest.raises(errors.ToolExists, match=r"Notebook\.loadOrders.*Notebook\.load_orders"):
+        made(abs, name="loadOrders")
+
+
+def test_what_a_registry_refuses_is_not_remembered() -> None:
+    class Full:
+        def register(self, tool: PythonTool, /) -> None:
+            raise errors.InvalidParams("full")
+
+    tools.attach(Full())
+    with pytest.raises(errors.InvalidParams, match="full"):
+        made(abs)
+    assert tools.defined() == []
+
+
+def test_forgotten_tool_is_not_told_again() -> None:
+    one = made(load_orders, name="load_orders")
+    assert tools.forget("Notebook.load_orders") is one
+    assert tools.forget("Notebook.loadOrders") is None
+    keeper = Keeper()
+    tools.attach(keeper)
+    assert keeper.heard == []
+
+
+class Shop:
+    """A shop."""
+
+    def __init__(self, price: int) -> None:
+        self.price = price
+
+    def total(self, count: int) -> int:
+        """Add it up."""
+        return self.price * count
+
+    def __call__(self, count: int) -> int:
+        """Sell some."""
+        return -self.price * count
+
+    @classmethod
+    def named(cls, name: str) -> str:
+        return f"{cls.__name__} {name}"
+
+    @staticmethod
+    def opens(day: str) -> str:
+        return f"9:00 on {day}"
+
+
+class AsyncShop:
+    async def __call__(self, count: int) -> int:
+        return count
+
+
+async def slowly(count: int) -> int:
+    return count * 2
+
+
+CALLABLES: list[tuple[Any, str, object, object]] = [
+    (load_orders, "load_orders", {"limit": 0}, []),
+    (Shop(2).total, "total", {"count": 3}, 6),
+    (Shop(2), "Shop", {"count": 3}, -6),
+    (Shop.named, "named", {"name": "x"}, "Shop x"),
+    (Shop.opens, "opens", {"day": "Monday"}, "9:00 on Monday"),
+    (staticmethod(Shop.opens), "opens", {"day": "Monday"}, "9:00 on Monday"),
+    (functools.partial(Shop(2).total, 4), "total", {}, 8),
+    (functools.partial(Shop(2).total, count=4), "total", {"count": 5}, 10),
+    (functools.partial(functools.partial(divmod, 7)), "divmod", {"y": 2}, [3, 1]),
+    (functools.lru_cache(load_orders), "load_orders", {"limit": 0}, []),
+    (len, "len", {"obj": "abc"}, 3),
+]
+
+
+@pytest.mark.parametrize(("function", "name", "arguments", "result"), CALLABLES, ids=named)
+def test_anything_callable_is_a_tool(function: Any, name: str, arguments: object, result: object) -> None:
+    assert tool(function) is function
+    [one] = tools.defined()
+    assert one.name == name
+    assert called(one, arguments) == result
+
+
+def test_docstrings_come_from_where_they_belong() -> None:
+    assert made(Shop(1)).description == "Sell some."
+    assert made(functools.partial(Shop(1).total, 1)).description == "Add it up."
+    assert made(functools.partial(slowly)).description == ""
+
+
+@pytest.mark.parametrize("function", [slowly, functools.partial(slowly), AsyncShop(), AsyncShop().__call__])
+async def test_async_callables_are_known_as_such_and_give_an_awaitable(function: Any) -> None:
+    one = made(function)
+    assert one.is_async
+    pending = tools.call(one, raw({"count": 1}))
+    assert inspect.isawaitable(pending)
+    assert json.loads(bytes(await pending)) in (1, 2)
+
+
+async def test_plain_function_may_return_what_is_to_be_awaited() -> None:
+    one = made(lambda: slowly(4))
+    pending = tools.call(one, None)
+    assert isinstance(pending, Awaitable)
+    assert bytes(await pending) == b"8"
+
+
+def greek(a: int, b: str = "") -> None: ...
+
+
+DOCSTRINGS = [
+    "Say.\n\nArgs:\n    a: The first.\n    b: The second.",
+    "Say.\n\nParameters\n----------\na : int\n    The first.\nb : str\n    The second.",
+    "Say.\n\n:param a: The first.\n:param b: The second.",
+    "Say.\n\n@param a: The first.\n@param b: The second.",
+]
+
+
+@pytest.mark.parametrize("text", DOCSTRINGS, ids=["Google", "NumPy", "reST", "Epydoc"])
+def test_every_style_of_docstring_describes_the_parameters(text: str) -> None:
+    documented = types.FunctionType(greek.__code__, globals(), "greek", greek.__defaults__)
+    documented.__annotations__, documented.__doc__ = greek.__annotations__, text
+    one = made(documented)
+    assert one.description == "Say."
+    properties = schema_of(one)["properties"]
+    assert [properties[name]["description"] for name in "ab"] == ["The first.", "The second."]
+
+
+# Schemas
+
+
+def schema_of(one: PythonTool) -> dict[str, Any]:
+    assert isinstance(one.input_schema, dict)
+    return one.input_schema
+
+
+PARAMETERS: list[tuple[Any, dict[str, Any]]] = [
+    (Any, {}),
+    (inspect.Parameter.empty, {}),
+    (int, {"type": "integer"}),
+    (Optional[str], {"anyOf": [{"type": "string"}, {"type": "null"}]}),  # noqa: UP045
+    ("int | str", {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
+    (Literal["a", 1], {"enum": ["a", 1]}),
+    (Colour, {"$ref": "#/$defs/Colour"}),
+    (
+        Annotated[int, pydantic.Field(ge=0, description="Count.")],
+        {"type": "integer", "minimum": 0, "description": "Count."},
+    ),
+    (list[int], {"type": "array", "items": {"type": "integer"}}),
+    (set[int], {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}),
+    (
+        tuple[int, str],
+        {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "minItems": 2, "maxItems": 2},
+    ),
+    (dict[str, float], {"type": "object", "additionalProperties": {"type": "number"}}),
+    (dt.datetime, {"type": "string", "format": "date-time"}),
+    (dt.timedelta, {"type": "string", "format": "duration"}),
+    (uuid.UUID, {"type": "string", "format": "uuid"}),
+    (pathlib.Path, {"type": "string", "format": "path"}),
+    (bytes, {"type": "string", "contentEncoding": "base64"}),
+    (Order, {"$ref": "#/$defs/Order"}),
+    (Node, {"$ref": "#/$defs/Node"}),
+    (Options, {"$ref": "#/$defs/Options"}),
+    (Tree, {"$ref": "#/$defs/Tree"}),
+    (list["Order"], {"type": "array", "items": {"$ref": "#/$defs/Order"}}),
+    (Page[int], {"$ref": "#/$defs/Page_int_"}),
+    (pd.DataFrame, {"type": "array", "items": {"type": "object"}}),
+    (pl.DataFrame, {"type": "array", "items": {"type": "object"}}),
+    (pd.Series, {"type": "array", "items": {}}),
+    (npt.NDArray[np.float64], {"type": "array", "items": {}}),
+    (np.ndarray, {"type": "array", "items": {}}),
+    (np.int64, {"type": "integer"}),
+    (np.float32, {"type": "number"}),
+    (pd.Timestamp, {"type": "string", "format": "date-time"}),
+    (
+        dict[str, pd.DataFrame],
+        {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "object"}}},
+    ),
+    ("pd.DataFrame | None", {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}]}),
+]
+
+
+def taking(annotation: Any, default: Any = inspect.Parameter.empty) -> Callable[..., Any]:
+    def f(x):  # type: ignore[no-untyped-def]
+        return seen.append(x)
+
+    seen: list[Any] = []
+    parameter = inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+    f.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    f.seen = seen  # type: ignore[attr-defined]
+    return f
+
+
+@pytest.mark.parametrize(("annotation", "expected"), PARAMETERS, ids=named)
+def test_annotation_becomes_schema(annotation: Any, expected: dict[str, Any]) -> None:
+    schema = schema_of(made(taking(annotation)))
+    assert schema["properties"] == {"x": expected}
+    assert schema["required"] == ["x"]
+
+
+def test_definitions_hold_the_classes_without_titles() -> None:
+    assert schema_of(made(taking(Tree)))["$defs"] == {
+        "Tree": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "kids": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+            "required": ["name"],
+        }
+    }
+    assert schema_of(made(taking(Options)))["$defs"]["Options"]["properties"].keys() == {"depth", "colour"}
+    pets = schema_of(made(taking(Pet)))["properties"]["x"]
+    assert pets["discriminator"]["propertyName"] == "kind"
+    assert "title" not in json.dumps(pets)
+
+
+DEFAULTS = [
+    (int, 3, {"type": "integer", "default": 3}),
+    (int, None, {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None}),
+    (Any, None, {"default": None}),
+    (Colour, Colour.RED, {"$ref": "#/$defs/Colour", "default": "red"}),
+    (Any, object(), {}),
+    (str, "x" * 2000, {"type": "string"}),
+    (
+        pd.DataFrame,
+        None,
+        {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}], "default": None},
+    ),
+    (
+        Annotated[int, pydantic.Field(description="d")],
+        None,
+        {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None, "description": "d"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("annotation", "default", "expected"), DEFAULTS, ids=named)
+def test_default_is_shown_where_it_can_be(annotation: Any, default: Any, expected: dict[str, Any]) -> None:
+    schema = schema_of(made(taking(annotation, default)))
+    assert schema["properties"] == {"x": expected}
+    assert "required" not in schema
+
+
+def test_aliases_are_the_names_programs_use() -> None:
+    def ship(order_id: Annotated[int, pydantic.Field(alias="orderId")]) -> Cat:
+        return Cat(livesLeft=order_id)
+
+    one = made(ship)
+    assert schema_of(one)["required"] == ["orderId"]
+    assert called(one, {"orderId": 3}) == {"kind": "cat", "livesLeft": 3}
+    assert called(one, {"order_id": 3}) == {"kind": "cat", "livesLeft": 3}
+    with pytest.raises(errors.InvalidParams, match=r"f: arguments\.orderId missing"):
+        called(one, {})
+
+
+def test_names_of_the_enclosing_scope_resolve() -> None:
+    Local = dataclass(types.new_class("Local", exec_body=lambda ns: ns.update(__annotations__={"n": int})))  # noqa: N806
+
+    def takes(x: Local) -> int:  # type: ignore[valid-type]
+        assert isinstance(x, Local)
+        return x.n  # type: ignore[no-any-return,attr-defined]
+
+    assert called(made(takes), {"x": {"n": 4}}) == 4
+
+
+# Refused signatures
+
+
+async def streaming() -> Any:
+    yield 1
+
+
+def star(*names: str) -> None: ...
+def unresolved(first: int, order: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+def opaque(first: int, thing: list[Plain]) -> None: ...
+def callback(first: int, on_done: Callable[[int], int]) -> None: ...
+def with_field(first: int = pydantic.Field(3)) -> None: ...
+def returns_opaque() -> Plain: ...  # type: ignore[empty-body]
+def keyword(first: int, **rest: Plain) -> None: ...
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (star, r"parameter \*names has no place .* names: list\[…\]"),
+    (unresolved, r"parameter order: its annotation does not resolve \(name 'Nowhere' is not defined\); define"),
+    (opaque, r"parameter thing: <class '.*Plain'> has no JSON form; use a dataclass"),
+    (callback, r"parameter on_done: its type has no JSON form \(Callable\)"),
+    (with_field, r"parameter first has a Field as its default; write first: Annotated"),
+    (returns_opaque, r"its return type: <class '.*Plain'> has no JSON form"),
+    (keyword, r"parameter rest: <class '.*Plain'> has no JSON form"),
+    (streaming, r"it yields asynchronously; collect"),
+    (Shop, r"it is a class"),
+    (Shop.total, r"parameter self is for an instance; register the bound method, tool\(instance\.total\)"),
+    (Shop.__dict__["named"], r"inside its class there is no class .* tool\(Class\.method\)"),
+    (lambda: 1, r"a lambda has no name; pass name="),
+    (max, r"Python knows no signature of it; wrap it in a def"),
+    (5, r"Cannot register 5: it is not callable"),
+]
+
+
+@pytest.mark.parametrize(("function", "message"), REFUSED, ids=named)
+def test_what_cannot_be_a_tool_is_refused_with_the_reason(function: Any, message: str) -> None:
+    with pytest.raises(errors.InvalidParams, match=message):
+        tool(function)
+    assert tools.defined() == []
+
+
+def test_name_that_typescript_cannot_have_is_refused() -> None:
+    with pytest.raises(errors.InvalidParams, match="tool"):
+        made(abs, name="")
+    with pytest.raises(errors.InvalidParams, match="namespace"):
+        made(abs, namespace="console")
+
+
+# Arguments
+
+
+CONVERTED: list[tuple[Any, object, object]] = [
+    (Order, {"id": 1, "amount": 2, "placed": "2024-01-02"}, Order(1, 2.0, dt.date(2024, 1, 2))),
+    (Node, {"name": "a", "children": [{"name": "b"}]}, Node("a", [Node("b")])),
+    (Options, {"depth": 1, "colour": "red"}, {"depth": 1, "colour": Colour.RED}),
+    (Tree, {"name": "a", "kids": [{"name": "b"}]}, {"name": "a", "kids": [{"name": "b"}]}),
+    (Point, [1, 2], Point(1.0, 2.0)),
+    (Pet, {"kind": "cat", "livesLeft": 3}, Cat(livesLeft=3)),
+    (Page[Order], {"items": [{"id": 1, "amount": 2}]}, Page[Order](items=[Order(1, 2.0)])),
+    (Colour, "blue", Colour.BLUE),
+    (set[int], [1, 1], {1}),
+    (dt.datetime, "2024-01-02T03:04:05Z", dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
+    (dt.timedelta, "P1DT2H", dt.timedelta(days=1, hours=2)),
+    (uuid.UUID, "12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
+    (Decimal, "1.10", Decimal("1.10")),
+    (bytes, "/wA=", b"\xff\x00"),
+    (bytes, "_wA", b"\xff\x00"),
+    (pathlib.Path, "/a", pathlib.Path("/a")),
+    (np.int64, 3, np.int64(3)),
+    (pd.Timestamp, "2024-01-02T03:04:05Z", pd.Timestamp("2024-01-02T03:04:05Z")),
+    (Any, {"a": [1, None]}, {"a": [1, None]}),
+    (int, 2**70, 2**70),
+    (Optional[Order], None, None),  # noqa: UP045
+]
+
+
+@pytest.mark.parametrize(("annotation", "given", "expected"), CONVERTED, ids=named)
+def test_argument_is_converted_to_what_is_declared(annotation: Any, given: object, expected: object) -> None:
+    function = taking(annotation)
+    called(made(function), {"x": given})
+    [received] = function.seen  # type: ignore[attr-defined]
+    assert received == expected
+    assert type(received) is type(expected)
+
+
+def test_rows_become_frames_and_lists_become_arrays() -> None:
+    def summed(frame: pd.DataFrame, other: dict[str, pl.DataFrame], numbers: npt.NDArray[np.float32]) -> float:
+        assert isinstance(other["a"], pl.DataFrame)
+        assert numbers.dtype == np.float32
+        return float(frame.n.sum() + other["a"]["n"].sum() + numbers.sum())
+
+    rows = [{"n": 1}, {"n": 2}]
+    assert called(made(summed), {"frame": rows, "other": {"a": rows}, "numbers": [4, 5]}) == 15
+
+
+def everything(a: int, b: int = 2, /, c: int = 3, *, d: int = 4, **rest: Order) -> list[Any]:
+    return [a, b, c, d, {name: order.id for name, order in rest.items()}]
+
+
+BOUND = [
+    ({"a": 1}, [1, 2, 3, 4, {}]),
+    ({"a": 1, "d": 5}, [1, 2, 3, 5, {}]),
+    ({"a": 1, "b": 5, "c": 6}, [1, 5, 6, 4, {}]),
+    ({"a": 1, "more": {"id": 9, "amount": 1}}, [1, 2, 3, 4, {"more": 9}]),
+    (7, [7, 2, 3, 4, {}]),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), BOUND)
+def test_every_kind_of_parameter_is_bound(given: object, expected: object) -> None:
+    one = made(everything)
+    assert called(one, given) == expected
+    assert schema_of(one)["additionalProperties"] == {"$ref": "#/$defs/Order"}
+
+
+def test_positional_only_parameter_before_one_that_is_given_keeps_its_default() -> None:
+    def shifted(a: int = 1, b: int = 2, /) -> list[int]:
+        return [a, b]
+
+    assert called(made(shifted), {"b": 5}) == [1, 5]
+
+
+def test_no_argument_is_none_null_or_an_empty_object() -> None:
+    one = made(lambda: "ok")
+    for nothing in (None, Raw(b"null"), Raw(b" {} "), Raw(b"")):
+        assert tools.call(one, nothing) == Raw(b'"ok"')
+
+
+WRONG: list[tuple[object, str]] = [
+    ({"status": 5}, "f: arguments.status: expected string, got 5"),
+    ({"limit": "x"}, 'f: arguments.limit: expected integer, got "x"'),
+    ({"limit": -1}, "f: arguments.limit: should be greater than or equal to 0, got -1"),
+    ({"order": {"id": 1}}, "f: arguments.order.amount: missing"),
+    (
+        {"order": {"id": [], "amount": None}},
+        "arguments.order.id: expected integer, got []; arguments.order.amount: expected number, got null",
+    ),
+    ({"either": [1]}, "f: arguments.either: expected integer or string, got [1]"),
+    (
+        {"orders": [{"id": 1, "amount": 2}, {"id": 1, "amount": "x"}]},
+        'f: arguments.orders[1].amount: expected number, got "x"',
+    ),
+    ({"pet": {"kind": "cow"}}, "f: arguments.pet: "),
+    ({"frame": [1]}, "f: arguments.frame: cannot become a DataFrame (rows are needed: an array of objects), got [1]"),
+    ({"data": "?"}, "f: arguments.data: bytes are base64 text"),
+    ({"statsu": "x"}, "f: no parameter statsu (did you mean status?); it takes status, limit, order"),
+    ({"a b": "x"}, "f: no parameter ['a b']; it takes"),
+    ({"status": 1, "limit": "x", "order": 1, "either": []}, "(and 1 more)"),
+    (5, "f: arguments.status: expected string, got 5"),
+]
+
+
+def strict(
+    status: str = "",
+    limit: Annotated[int, pydantic.Field(ge=0)] = 1,
+    order: Order | None = None,
+    either: int | str = 0,
+    orders: list[Order] = [],  # noqa: B006
+    pet: Pet | None = None,
+    frame: pd.DataFrame | None = None,
+    data: bytes = b"",
+) -> None:
+    raise AssertionError("a wrong argument must not get here")
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG, ids=str)
+def test_wrong_argument_is_refused_with_its_path(given: object, message: str) -> None:
+    with pytest.raises(errors.InvalidParams) as refused:
+        called(made(strict), given)
+    assert message in str(refused.value)
+
+
+def test_missing_and_needless_arguments_are_named() -> None:
+    def two(a: int, b: int) -> None: ...
+
+    with pytest.raises(errors.InvalidParams, match=r"f: arguments\.a, arguments\.b missing"):
+        called(made(two), {})
+    with pytest.raises(errors.InvalidParams, match=r"f: takes no argument, got 5"):
+        called(made(lambda: 1), 5)
+    with pytest.raises(errors.InvalidParams, match=r"f: takes no argument, got arguments\.a"):
+        called(made(lambda: 1), {"a": 5})
+
+
+def test_wrong_extra_argument_is_named_without_our_field() -> None:
+    with pytest.raises(errors.InvalidParams, match=r"f: arguments\.more\.amount: missing"):
+        called(made(everything), {"a": 1, "more": {"id": 1}})
+
+
+# Results
+
+
+def giving(kind: Any, value: object) -> Callable[..., Any]:
+    def f():  # type: ignore[no-untyped-def]
+        return value
+
+    f.__annotations__ = {"return": kind}
+    return f
+
+
+@dataclass
+class Aliased:
+    order_id: Annotated[int, pydantic.Field(alias="orderId")]
+
+
+def class_of_an_earlier_run() -> type:
+    """Order, as a cell that was run before defined it."""
+    return dataclass(type("Order", (), {"__annotations__": {"id": int, "amount": float}}))
+
+
+RESULTS: list[tuple[Any, object, object]] = [
+    (Any, {1, 2}, [1, 2]),
+    (None, None, None),
+    (int, np.int64(3), 3),
+    (float, np.float32(1.5), 1.5),
+    (float, float("nan"), None),
+    (Decimal, Decimal("1.10"), "1.10"),
+    (bytes, b"\xff\xfe\x00", "//4A"),
+    (dt.datetime, pd.Timestamp("2024-01-02"), "2024-01-02T00:00:00"),
+    (Order, Order(1, 2), {"id": 1, "amount": 2.0, "placed": None}),
+    (Order, {"id": 1, "amount": 2}, {"id": 1, "amount": 2.0, "placed": None}),
+    (Order, class_of_an_earlier_run()(1, 2.5), {"id": 1, "amount": 2.5, "placed": None}),
+    (list[Order], pd.DataFrame({"id": [1], "amount": [2.0]}), [{"id": 1, "amount": 2.0, "placed": None}]),
+    (list[Order], [Order(np.int64(1), np.float64(2))], [{"id": 1, "amount": 2.0, "placed": None}]),
+    (list[dict], pd.DataFrame({"id": [1]}), [{"id": 1}]),
+    (list[int], np.arange(2), [0, 1]),
+    (list[Any], [np.int64(1), pd.NaT], [1, None]),
+    (pd.DataFrame, pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
+    (dict[str, pd.DataFrame], {"x": pd.DataFrame({"a": [1]})}, {"x": [{"a": 1}]}),
+    (pd.Series, pd.Series([1], index=["a"]), {"a": 1}),
+    (np.float64, np.float64(2), 2),
+    (Point, Point(1, 2), [1, 2]),
+    (Tree, {"name": "a", "kids": [{"name": "b"}]}, {"name": "a", "kids": [{"name": "b"}]}),
+    (Options, {"colour": Colour.RED}, {"colour": "red"}),
+    (Cat, Cat(livesLeft=2), {"kind": "cat", "livesLeft": 2}),
+    (Shout, Shout(text="hi"), {"said": "HI"}),
+    (list[Shout], [Shout(text="hi")], [{"said": "HI"}]),
+    (Page[int], Page[int](items=[1]), {"items": [1]}),
+    (Aliased, Aliased(3), {"orderId": 3}),
+    (str, "a\ud800", "a\ufffd"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "expected"), RESULTS, ids=named)
+def test_result_is_written_as_its_declared_type(kind: Any, value: object, expected: object) -> None:
+    assert called(made(giving(kind, value)), {}) == expected
+
+
+MISMATCHES: list[tuple[Any, object, str]] = [
+    (int, "x", 'f: result: expected integer, got "x"; change'),
+    (list[Order], [Order(1, 2), Order(1, "x")], 'f: result[1].amount: expected number, got "x"; change'),  # type: ignore[arg-type]
+    (Order, {"id": 1}, "f: result.amount: missing; change"),
+    (dict[str, int], {"a b": None}, "f: result['a b']: expected integer, got null; change"),
+    (None, 3, "f: result: expected"),
+    (pd.DataFrame, 3, "f: result: cannot become a DataFrame"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "message"), MISMATCHES, ids=named)
+def test_result_of_another_type_is_the_tools_failure(kind: Any, value: object, message: str) -> None:
+    with pytest.raises(errors.ToolFailed) as failed:
+        called(made(giving(kind, value)), {})
+    assert message in str(failed.value)
+    assert failed.value.name == "TypeError"
+
+
+@pytest.mark.parametrize("kind", [inspect.Parameter.empty, Any, list[Any], dict[str, Any]])
+def test_result_that_is_not_json_names_its_path(kind: Any) -> None:
+    value: Any = {"a": print} if kind == dict[str, Any] else [{"a": print}]
+    function = giving(kind, value)
+    if kind is inspect.Parameter.empty:
+        function.__annotations__ = {}
+    with pytest.raises(errors.NotJson, match=r"^f: result(\[0\])?\.a: function is not JSON"):
+        called(made(function), {})
+
+
+def test_bytes_survive_the_round_trip_inside_a_class() -> None:
+    @dataclass
+    class Picture:
+        data: bytes
+
+    every = bytes(range(256))
+    globals()["Picture"] = Picture
+    try:
+
+        def turned(picture: Picture) -> Picture:
+            assert picture.data == every
+            return picture
+
+        text = base64.b64encode(every).decode()
+        first = called(made(turned), {"picture": {"data": text}})
+        assert called(made(turned), {"picture": first}) == first
+    finally:
+        del globals()["Picture"]
+
+
+# Loading and tracebacks
+
+
+def test_defining_nothing_loads_no_pydantic() -> None:
+    slow = ["pydantic", "docstring_parser"]
+    code = f"import sys, pctx_jupyter; pctx_jupyter.tool; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def failing() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        raise LookupError("no order 5") from error
+
+
+def caught(function: Callable[[], object]) -> BaseException:
+    try:
+        function()
+    except BaseException as error:
+        return error
+    raise AssertionError("did not raise")
+
+
+def test_traceback_shows_the_users_frames_alone() -> None:
+    one = made(failing)
+    text = tools.traceback_of_user_frames(caught(lambda: tools.call(one, None)))
+    assert "in failing" in text
+    assert "LookupError: no order 5" in text
+    assert "JSONDecodeError" in text
+    assert "The above exception was the direct cause" in text
+    assert "json/decoder.py" not in text
+    assert "kernel/tool.py" not in text
+
+
+def test_traceback_survives_every_kind_of_exception() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def grouped() -> None:
+        raise ExceptionGroup("both", [ValueError("a"), caught(failing)])  # type: ignore[list-item]
+
+    def huge() -> None:
+        raise ValueError("x" * 1_000_000)
+
+    def mute() -> None:
+        raise Mute
+
+    def leaving() -> None:
+        raise SystemExit(3)
+
+    assert "Mute" in tools.traceback_of_user_frames(caught(mute))
+    assert "SystemExit: 3" in tools.traceback_of_user_frames(caught(leaving))
+    text = tools.traceback_of_user_frames(caught(grouped))
+    assert "ValueError: a" in text
+    assert "in failing" in text
+    assert "json/decoder.py" not in text
+    assert len(tools.traceback_of_user_frames(caught(huge))) < 25_000
+    deep = tools.traceback_of_user_frames(caught(lambda: json.loads("[" * 100_000)))
+    assert "RecursionError" in deep
+
+
+def test_traceback_calls_a_cell_by_its_number() -> None:
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "from pctx_jupyter.kernel.functions.tracebacks import traceback_of_user_frames\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_cell('def f():\\n    raise ValueError(1)', store_history=True)\n"
+        "try: shell.user_ns['f']()\n"
+        "except ValueError as error: print(traceback_of_user_frames(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Cell In[1], line 2, in f\n    raise ValueError(1)" in done.stdout

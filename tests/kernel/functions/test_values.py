@@ -1,0 +1,436 @@
+"""Values and their JSON, type by type. Everything is real: numpy, pandas, polars, pydantic, attrs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import gc
+import ipaddress
+import json
+import subprocess
+import sys
+import types
+import typing
+from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import PurePosixPath
+from uuid import UUID
+
+import attrs
+import msgspec
+import numpy as np
+import pandas as pd
+import polars as pl
+import pydantic
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.kernel.functions.values import MAX_DEPTH, from_json, to_json
+
+UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    PAIR = (1, 2)
+    NOTHING = None
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Text(str):
+    def __str__(self) -> str:
+        return "overridden"
+
+
+class Real(float):
+    pass
+
+
+class Whole(int):
+    pass
+
+
+@dataclass
+class Order:
+    id: int
+    amount: typing.Any = 1.5
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Slotted:
+    x: int
+    y: int
+
+
+@attrs.define
+class Attrs:
+    x: object
+
+
+class Point(typing.NamedTuple):
+    x: int
+    y: int
+
+
+class Struct(msgspec.Struct, rename="camel"):
+    some_name: object
+
+
+class Model(pydantic.BaseModel):
+    some_name: int = pydantic.Field(alias="someName")
+    when: dt.date = dt.date(2024, 5, 6)
+
+
+class Loose(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    thing: typing.Any
+
+
+def half_made() -> Slotted:
+    made = Slotted.__new__(Slotted)
+    made.x = 1
+    return made
+
+
+PLAIN = [
+    (None, None),
+    (True, True),
+    (0, 0),
+    (-1.5, -1.5),
+    ("", ""),
+    ("naïve 😀", "naïve 😀"),
+    ([1, [2]], [1, [2]]),
+    ((1, "a"), [1, "a"]),
+    ({1}, [1]),
+    (frozenset(), []),
+    (range(3), [0, 1, 2]),
+    (deque([1, 2]), [1, 2]),
+    (UserList([1]), [1]),
+    ({"a": 1}.keys(), ["a"]),
+    ({"a": 1}.values(), [1]),
+    ({"a": 1}.items(), [["a", 1]]),
+    (OrderedDict(b=1), {"b": 1}),
+    (defaultdict(list, a=[1]), {"a": [1]}),
+    (Counter("aab"), {"a": 2, "b": 1}),
+    (UserDict(a=1), {"a": 1}),
+    (types.MappingProxyType({"a": 1}), {"a": 1}),
+    (2**53 + 1, 2**53 + 1),
+    (2**64, 2**64),
+    (-(10**40), -(10**40)),
+    (float("nan"), None),
+    (float("-inf"), None),
+    (Text("mine"), "mine"),
+    (Whole(3), 3),
+    (Real(2.5), 2.5),
+    (Real("nan"), None),
+    (Colour.RED, "red"),
+    (Colour.PAIR, [1, 2]),
+    (Colour.NOTHING, None),
+    (Level.LOW, 1),
+    (dt.datetime(2024, 1, 2, 3, 4, 5), "2024-01-02T03:04:05"),
+    (dt.datetime(2024, 1, 2, tzinfo=dt.UTC), "2024-01-02T00:00:00Z"),
+    (dt.date(2024, 1, 2), "2024-01-02"),
+    (dt.time(1, 2), "01:02:00"),
+    (dt.timedelta(days=1, seconds=5), "P1DT5S"),
+    (UUID_1, str(UUID_1)),
+    (Decimal("1.10"), "1.10"),
+    (PurePosixPath("/a/b"), "/a/b"),
+    (ipaddress.ip_address("::1"), "::1"),
+    (b"\xff\x00", "/wA="),
+    (bytearray(b"ab"), "YWI="),
+    (memoryview(b"abcd")[::2], "YWM="),
+    (Order(1), {"id": 1, "amount": 1.5, "tags": []}),
+    (half_made(), {"x": 1}),
+    (Attrs(Point(1, 2)), {"x": [1, 2]}),
+    (Struct(3), {"someName": 3}),
+    (Model(someName=1), {"someName": 1, "when": "2024-05-06"}),
+    (pydantic.RootModel[list[int]]([1]), [1]),
+    (Loose(thing=pd.NaT), {"thing": None}),
+    ([Loose(thing=[np.int64(3)])], [{"thing": [3]}]),
+    ("a\ud800b", "a\ufffdb"),
+    ("\ud83d\ude00", "😀"),
+    ({"\udc00": "\udc00"}, {"\ufffd": "\ufffd"}),
+    ([Order(2, "\ud800"), Colour.RED, 2**70], [{"id": 2, "amount": "\ufffd", "tags": []}, "red", 2**70]),
+]
+
+KEYS = [
+    (1, "1"),
+    (1.5, "1.5"),
+    (True, "true"),
+    (Colour.RED, "red"),
+    (Level.LOW, "1"),
+    (dt.date(2024, 1, 2), "2024-01-02"),
+    (UUID_1, str(UUID_1)),
+    (np.int64(4), "4"),
+    (np.str_("x"), "x"),
+    (pd.Timestamp("2024-01-02"), "2024-01-02T00:00:00"),
+    (PurePosixPath("a"), "a"),
+]
+
+ARRAYS = [
+    (np.bool_(True), True),
+    (np.int8(-1), -1),
+    (np.uint64(2**64 - 1), 2**64 - 1),
+    (np.float16(1.5), 1.5),
+    (np.float64("inf"), None),
+    (np.longdouble(1.5), 1.5),
+    (np.str_("x"), "x"),
+    (np.bytes_(b"ab"), "YWI="),
+    (np.datetime64("2024-01-02"), "2024-01-02"),
+    (np.datetime64("2024-01-02T03:04:05.123456789"), "2024-01-02T03:04:05.123456"),
+    (np.datetime64("NaT", "ns"), None),
+    (np.timedelta64(90, "s"), "PT90S"),
+    (np.array(5), 5),
+    (np.array([], dtype=int), []),
+    (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
+    (np.array([1.5, np.nan, -np.inf]), [1.5, None, None]),
+    (np.array([1, 2], dtype=np.float32), [1, 2]),
+    (np.array([1.5], dtype=np.longdouble), [1.5]),
+    (np.array(["a", "bc"]), ["a", "bc"]),
+    (np.array(["2024-01-02", "NaT"], dtype="M8[D]"), ["2024-01-02", None]),
+    (np.array(["2024-01", "2025-02"], dtype="M8[M]"), ["2024-01-01", "2025-02-01"]),
+    (np.array([["2024-01-02T03:04", "NaT"]], dtype="M8[ns]"), [["2024-01-02T03:04:00", None]]),
+    (
+        np.array(["12024-01-02T03:04", "2024-01-02T03:04"], dtype="M8[s]"),
+        ["12024-01-02T03:04:00.000000", "2024-01-02T03:04:00"],
+    ),
+    (np.array([1, "NaT"], dtype="m8[h]"), ["PT3600S", None]),
+    (np.array([None, 1, "a", np.nan, pd.NaT, np.float32(2)], dtype=object), [None, 1, "a", None, None, 2]),
+    (np.array([(1, "a"), (2, "b")], dtype=[("n", int), ("s", "U1")]), [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]),
+    (np.array((1, "a"), dtype=[("n", int), ("s", "U1")]), {"n": 1, "s": "a"}),
+    (np.array([[(1,)]], dtype=[("n", int)]), [[{"n": 1}]]),
+    (np.ma.masked_array([1, 2], mask=[False, True]), [1, None]),
+    ([np.float64(1), {"a": np.arange(2)}], [1, {"a": [0, 1]}]),
+]
+
+SERIES = [
+    (pd.Series([1, 2]), [1, 2]),
+    (pd.Series([1, 2, 3])[[True, False, True]], [1, 3]),
+    (pd.Series([1, 2], index=["a", "b"]), {"a": 1, "b": 2}),
+    (pd.Series([1, 2], index=pd.CategoricalIndex(["a", "b"])), {"a": 1, "b": 2}),
+    (pd.Series([1, 2], index=["a", "a"]), [1, 2]),
+    (pd.Series([1.0, None]), [1, None]),
+    (pd.Series([], dtype=float), []),
+    (pd.Series([1, None], dtype="Int64"), [1, None]),
+    (pd.Series([1.5, None], dtype="Float64"), [1.5, None]),
+    (pd.Series([True, None], dtype="boolean"), [True, None]),
+    (pd.Series(["a", None]), ["a", None]),
+    (pd.Series(["a", None], dtype="string"), ["a", None]),
+    (pd.Series(["a", None], dtype=object), ["a", None]),
+    (pd.Series(["b", None, "a"], dtype="category"), ["b", None, "a"]),
+    (pd.Series(pd.to_datetime(["2024-01-02", None])).astype("category"), ["2024-01-02T00:00:00", None]),
+    (pd.Series(pd.to_datetime(["2024-01-02", None])), ["2024-01-02T00:00:00", None]),
+    (
+        pd.Series(pd.to_datetime(["2024-07-02", None])).dt.tz_localize("Europe/Berlin"),
+        ["2024-07-02T00:00:00+02:00", None],
+    ),
+    (pd.Series(pd.to_timedelta(["1 day", None])), ["P1D", None]),
+    (pd.Series(pd.PeriodIndex(["2024Q1", None], freq="Q")), ["2024Q1", None]),
+    (pd.Series(pd.arrays.IntervalArray.from_breaks([0, 1, 2])), ["(0, 1]", "(1, 2]"]),
+    (pd.Series(pd.arrays.SparseArray([0, 0, 1])), [0, 0, 1]),
+    (pd.Index([1, 2]), [1, 2]),
+    (pd.MultiIndex.from_tuples([(1, pd.Timestamp("2024-01-02"))]), [[1, "2024-01-02T00:00:00"]]),
+    (pd.array([1, None], dtype="Int8"), [1, None]),
+    (pd.Categorical(["a", None]), ["a", None]),
+    (pd.Timestamp("2024-01-02 10:00", tz="Europe/Berlin"), "2024-01-02T10:00:00+01:00"),
+    (pd.Timestamp("2024-01-02 10:00"), "2024-01-02T10:00:00"),
+    (pd.Timedelta("1h"), "PT3600S"),
+    (pd.Period("2024-01", freq="M"), "2024-01"),
+    (pd.Interval(0, 1), "(0, 1]"),
+    (pd.NA, None),
+    (pd.NaT, None),
+    (pl.Series([1, None]), [1, None]),
+    (pl.Series([dt.date(2024, 1, 2)]), ["2024-01-02"]),
+    (pl.Series([[1], [2, 3]]), [[1], [2, 3]]),
+    (pl.Series([{"a": 1}]), [{"a": 1}]),
+    (pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
+    (pl.Series([Decimal("1.10")]), ["1.10"]),
+    (pl.Series([float("nan")]), [None]),
+]
+
+two = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+FRAMES = [
+    (two, [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
+    (two[1:], [{"a": 2, "b": None}]),
+    (two.iloc[:0], []),
+    (pd.DataFrame(index=range(2)), [{}, {}]),
+    (two.set_index("b"), [{"b": "x", "a": 1}, {"b": None, "a": 2}]),
+    (two[two.a > 1].set_axis([7]), [{"index": 7, "a": 2, "b": None}]),
+    (two.set_index(["a", "b"]), [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
+    (pd.DataFrame({"n": [1]}, index=pd.MultiIndex.from_tuples([(1, "x")])), [{"level_0": 1, "level_1": "x", "n": 1}]),
+    (pd.DataFrame([[1, 2]]), [{"0": 1, "1": 2}]),
+    (pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("p", "max"), ("q", "")])), [{"p_max": 1, "q": 2}]),
+    (pd.DataFrame([[1]], columns=[pd.Timestamp("2024-01-02")]), [{"2024-01-02T00:00:00": 1}]),
+    ({"frame": two}, {"frame": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]}),
+    (pl.DataFrame({"a": [1, 2], "b": ["x", None]}), [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
+    (pl.DataFrame(), []),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
+def test_value_becomes_its_documented_json(value: object, expected: object) -> None:
+    assert from_json(to_json(value)) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
+def test_careful_way_gives_the_same_as_the_quick_one(value: object, expected: object) -> None:
+    # Half a surrogate beside the value sends all of it the careful way.
+    assert from_json(to_json([value, "\ud800"])) == [expected, "\ufffd"]
+
+
+@pytest.mark.parametrize(("key", "text"), KEYS)
+def test_key_becomes_text(key: object, text: str) -> None:
+    assert from_json(to_json({key: 1})) == {text: 1}
+    assert from_json(to_json({key: "\ud800"})) == {text: "\ufffd"}
+
+
+def some_function() -> None: ...
+
+
+async def coroutine() -> None: ...
+
+
+async def stream() -> typing.AsyncIterator[int]:
+    yield 1
+
+
+class Opaque:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+class Broken(UserDict):  # type: ignore[type-arg]
+    def items(self) -> typing.Any:
+        raise RuntimeError("gone")
+
+
+REFUSED = [
+    ([0, 1, 2, {"callback": some_function}], "orders[3].callback: function is not JSON; pass what it returns"),
+    ({"odd key": print}, "orders['odd key']: function is not JSON"),
+    (Order(1, amount={1, print}), "orders.amount["),
+    (Attrs([Opaque()]), "Opaque is not JSON; convert it to a dict, a list, text or a number"),
+    (Struct(print), "orders.someName: function is not JSON"),
+    (Loose(thing=[print]), "orders.thing[0]: function is not JSON"),
+    (Point(1, print), "orders[1]: function is not JSON"),  # type: ignore[arg-type]
+    (pd.DataFrame({"f": [1, print]}), "orders[1].f: function is not JSON"),
+    (pl.DataFrame({"f": pl.Series([print], dtype=pl.Object)}), "orders[0].f: function is not JSON"),
+    (np.array([print], dtype=object), "orders[0]: function is not JSON"),
+    (int, "orders: class int is not JSON; pass an instance"),
+    ([].append, "orders: function is not JSON"),
+    (types, "orders: module is not JSON"),
+    (stream(), "orders: async_generator is not JSON; collect it into a list first"),
+    ([iter([])], "orders[0]: list_iterator is not JSON; make a list(…) of it first"),
+    ((x for x in ()), "orders: generator is not JSON; make a list(…) of it first"),
+    (1j, "orders: a complex number is not JSON; pass its real and imag parts"),
+    (np.complex64(1j), "orders: a complex number is not JSON"),
+    ({"z": np.array([1j])}, "orders.z: a complex number is not JSON"),
+    (np.timedelta64(1, "M"), "orders: a duration in months or years has no fixed length"),
+    (object(), "orders: object is not JSON"),
+    ({(1, 2): 3}, "orders: has the key (1, 2), of type tuple; JSON keys are text"),
+    ({"a": {None: 3}}, "orders.a: has the key None, of type NoneType; JSON keys are text"),
+    ([{"1": 0, 1: "\ud800"}], "orders[0]: two keys read '1' in JSON; rename one"),
+    ([pd.DataFrame([[1, 2]], columns=["a", "a"])], 'orders[0]: two columns of the data frame are called "a"'),
+    (pd.DataFrame({"index": [1]}, index=[5]), 'orders: two columns of the data frame are called "index"'),
+    (pl.LazyFrame(), "orders: a lazy frame has no rows yet; collect() it first"),
+    (pd.DataFrame({"a": [1]}).groupby("a"), "is not JSON"),
+    ([10**5000], "orders[0]: is an integer of too many digits; pass it as text"),
+    ([Broken()], "orders[0]: Broken cannot be converted (RuntimeError: gone)"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), REFUSED, ids=lambda v: type(v).__name__)
+def test_refusal_names_path_type_and_way_out(value: object, message: str) -> None:
+    with pytest.raises(errors.NotJson) as refused:
+        to_json(value, "orders")
+    assert message in str(refused.value)
+
+
+def test_coroutine_is_refused_with_the_word_await() -> None:
+    pending = coroutine()
+    with pytest.raises(errors.NotJson, match="coroutine is not JSON; await it first"):
+        to_json(pending)
+    pending.close()
+
+
+def test_cycles_name_where_they_close() -> None:
+    orders: list[object] = [{"first": 1}]
+    orders.append({"again": orders})
+    with pytest.raises(errors.NotJson, match=r"orders\[1\]\.again: contains itself"):
+        to_json(orders, "orders")
+    order = Order(1)
+    order.amount = [order]
+    with pytest.raises(errors.NotJson, match=r"order\.amount\[0\]: contains itself"):
+        to_json(order, "order")
+
+
+def test_one_part_in_two_places_is_no_cycle() -> None:
+    part = [1, "\ud800"]
+    assert from_json(to_json([part, {"b": part}])) == [[1, "\ufffd"], {"b": [1, "\ufffd"]}]
+
+
+def test_depth_is_bounded_with_a_short_message() -> None:
+    value: object = []
+    for _ in range(100_000):
+        value = {"a": [value]}
+    with pytest.raises(errors.NotJson, match=f"is nested deeper than {MAX_DEPTH} levels") as refused:
+        to_json(value)
+    assert len(str(refused.value)) < 300
+    while value:  # or the interpreter's own clean-up recurses
+        value = value["a"].pop() if isinstance(value, dict) else None
+
+
+def test_values_that_are_deep_but_allowed_pass() -> None:
+    value: object = "\ud800"
+    for _ in range(MAX_DEPTH):
+        value = [value]
+    assert bytes(to_json(value)).count(b"[") == MAX_DEPTH
+
+
+def test_json_passes_as_it_is() -> None:
+    raw = msgspec.Raw(b"[1]")
+    assert to_json(raw) is raw
+    assert bytes(to_json({"a": raw})) == b'{"a":[1]}'
+
+
+def test_big_frame_has_every_row() -> None:
+    n = 20_000
+    frame = pd.DataFrame(
+        {"n": np.arange(n), "x": np.linspace(0, 1, n), "when": pd.date_range("2024", periods=n, freq="min")}
+    )
+    found = from_json(to_json(frame))
+    assert len(found) == n
+    assert found[-1] == {"n": n - 1, "x": 1, "when": frame.when.iloc[-1].isoformat()}
+
+
+def test_collector_runs_again_afterwards() -> None:
+    to_json([1])
+    with pytest.raises(errors.NotJson):
+        to_json(print)
+    with pytest.raises(errors.ParseError, match="Cannot read the value"):
+        from_json(b"{")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        to_json([1])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_integers_keep_every_digit_on_the_way_back() -> None:
+    assert from_json(b"[9007199254740993, 123456789012345678901234567890]") == [2**53 + 1, int("1234567890" * 3)]
+
+
+def test_values_load_none_of_the_libraries_they_know() -> None:
+    known = ["numpy", "pandas", "polars", "pyarrow", "pydantic", "attrs", "IPython"]
+    code = (
+        "import json, sys; from pctx_jupyter.kernel.functions.values import to_json; to_json([{1}, range(2)]);"
+        f"print(json.dumps([name for name in {known!r} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []

@@ -1,0 +1,366 @@
+"""What a cell shows: bundles built from values. All is real but the front end, for which an HTML parser stands."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+from msgspec import Raw
+
+from pctx_jupyter.kernel.output import display, sortable, tree
+from pctx_jupyter.kernel.output.markup import STYLE, escape, visible, without_commands
+from pctx_jupyter.program.diagnostics import code_frame
+from pctx_jupyter.program.result import Failure
+from pctx_jupyter.tools.catalog import Tool
+
+ALLOWED_TAGS = {"style", "div", "span", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "br"}
+ALLOWED_ATTRIBUTES = {"class", "open"}
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<math><mtext></math><style>@import 'http://x'</style>",
+    "</style><base href=//x>",
+    "</pre></div></td><form action=//x>",
+    "<meta http-equiv=refresh content='0;url=//x'>",
+    '" onmouseover="alert(1)',
+    "' autofocus onfocus='alert(1)",
+    "&lt;script&gt;",
+    "[x](javascript:alert(1)) ![y](http://x/y.png) $\\href{javascript:1}{x}$",
+    "\x1b]8;;http://x\x07link\x1b]8;;\x07\x1b[31mred\x1b[2J\x1b]0;title\x07",
+    "over\rwritten\x08\x00\x7f\x9b31m",
+    "user\u202egnp.exe \u2066x\u2069 \u200bzero \ufeff \u2028",
+    "\ud800half",
+    "x" * 50_000,
+    "\n" * 5_000,
+]
+
+
+class Seen(HTMLParser):
+    """Collects what a browser would make of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.open: list[str] = []
+        self.styles: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1] == "style":
+            self.styles.append(data)
+        else:
+            self.text += data
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+
+def seen(bundle: display.Bundle) -> Seen:
+    found = Seen(bundle["text/html"])
+    assert found.tags <= ALLOWED_TAGS
+    assert found.attributes <= ALLOWED_ATTRIBUTES
+    assert found.styles == [STYLE]
+    assert found.open == []
+    return found
+
+
+def raw(value: object) -> Raw:
+    return Raw(json.dumps(value).encode())
+
+
+def shown(value: object) -> display.Bundle:
+    return display.result(raw(value))
+
+
+def tool(name: str = "load_orders", description: str = "Load orders.", **schemas: object) -> Tool:
+    return Tool("Notebook", name, description, **schemas)  # type: ignore[arg-type]
+
+
+def every_sink(text: str) -> dict[str, display.Bundle]:
+    hostile = tool(
+        description=text,
+        input_schema={"type": "object", "properties": {text: {"type": "string", "description": text, "default": text}}},
+        output_schema={"enum": [text]},
+    )
+    failed = Failure(text, text, 1, 1, text, text)
+    return {
+        "string": display.result(raw(text), text + "\n"),
+        "value": display.result(raw([[text]]), [[text]]),
+        "key": display.result(raw({text: [text]}), {text: [text]}),
+        "table": display.result(raw([{text: text}]), [{text: text}]),
+        "failure": display.failure(failed, text),
+        "failure without frame": display.failure(Failure(text, text, stack=text)),
+        "catalog": display.catalog([hostile]),
+        "details": display.details(hostile),
+        "status": display.status({text: text}),
+        "help": display.help({text: [(text, text)]}),
+    }
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+def test_hostile_text_is_text_in_every_sink(text: str) -> None:
+    for name, bundle in every_sink(text).items():
+        if "text/html" in bundle:
+            html = seen(bundle)
+            assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ufeff") & set(html.text), name
+            assert len(bundle["text/html"].encode()) <= display.MOST_HTML, name
+        assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ud800") & set(bundle["text/plain"]), name
+        for content in bundle.values():
+            (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).encode()
+
+
+def test_text_is_shown_word_for_word_in_html() -> None:
+    for text in HOSTILE[:12]:
+        assert text in seen(display.failure(Failure("Error", text))).text
+        assert text in seen(display.result(raw(text), text + "\n")).text
+
+
+def test_hidden_characters_are_spelled_and_stand_out() -> None:
+    assert visible("a\u202eb\u200b\U000e0041\x00") == "a\\u202eb\u200b\\u{e0041}\\u0000"
+    assert visible("a\u200bb\u2800", is_name=True) == "a\\u200bb\\u2800"
+    assert escape("a\u202e<") == 'a<span class="pctx-hidden">\\u202e</span>&lt;'
+    assert visible("👩‍👧 تست\tنیم‌فاصله\n") == "👩‍👧 تست\tنیم‌فاصله\n"
+    assert without_commands("\x1b[1;31mred\x1b[0m\x1b]0;t\x07\x1b]8;;u\x1b\\link\x1bc\r\n") == "redlink\n"
+
+
+# Results
+
+
+SCALARS = [(42, "42"), (1.5, "1.5"), (None, "null"), (True, "true"), ("word", '"word"'), ([], "[]"), ({}, "{}")]
+
+
+@pytest.mark.parametrize(("value", "text"), SCALARS)
+def test_value_without_parts_is_its_json_and_no_markup(value: object, text: str) -> None:
+    assert shown(value) == {"text/plain": text}
+
+
+def test_small_value_stays_on_one_line_and_a_larger_one_is_indented() -> None:
+    assert shown({"a": [1, {"b": None}]})["text/plain"] == '{"a": [1, {"b": null}]}'
+    assert shown({"name": "x" * 60, "orders": [{"id": 1, "n": "y" * 40}, {"id": 2, "n": "é"}]})["text/plain"] == (
+        f'{{\n  "name": "{"x" * 60}",\n  "orders": [{{"id": 1, "n": "' + "y" * 40 + '"}, {"id": 2, "n": "é"}]\n}'
+    )
+
+
+def test_what_is_shown_whole_is_json() -> None:
+    value = {"rows": [{"id": number, "text": "x" * 30, "deep": {"a": [number]}} for number in range(8)], "n": -3e-9}
+    assert json.loads(shown(value)["text/plain"]) == value
+
+
+def test_what_is_cut_says_its_size() -> None:
+    bundle = shown(list(range(100_000)))
+    assert bundle["text/plain"].endswith("  … 99,941 more\n]\n(100,000 items, 688.9 kB of JSON, shown in part)")
+    assert "100,000 items, 688.9 kB of JSON, shown in part" in seen(bundle).text
+    assert len(bundle["text/plain"].split("\n")) <= tree.TEXT_LINES + 3
+    assert shown("x" * 5000)["text/plain"].endswith('x"… (5,000 characters)\n(5.0 kB of JSON, shown in part)')
+
+
+def test_text_is_cut_at_every_level() -> None:
+    value = {f"key{n}": {f"inner{m}": ["x" * 90] * 50 for m in range(50)} for n in range(50)}
+    text = shown(value)["text/plain"]
+    assert len(text.split("\n")) < 100
+    assert "more" in text
+
+
+def test_depth_and_width_are_bounded() -> None:
+    value: object = "end"
+    for _ in range(400):
+        value = {"a": [value]}
+    bundle = display.result(raw(1), value)
+    assert "[…]" in bundle["text/plain"] or "{…}" in bundle["text/plain"]
+    assert "shown in part" in bundle["text/plain"]
+    seen(bundle)
+    for big in ([["x" * 900] * 50] * 500, {str(n): {"a": "y" * 999} for n in range(5000)}, ["z" * 10_000_000]):
+        bundle = display.result(raw(1), big)
+        assert len(bundle["text/html"].encode()) <= display.MOST_HTML
+        assert len(bundle["text/plain"]) < 100_000
+        seen(bundle)
+
+
+def test_huge_integer_is_named_by_its_bits() -> None:
+    assert "an integer of 33,220 bits" in display.result(raw(1), [10**10_000])["text/plain"]
+
+
+def test_tree_opens_and_closes() -> None:
+    bundle = shown({"name": "Ann", "tags": ["a", "b"], "orders": [{"lines": [{"sku": "x" * 80}]}] * 3})
+    html = seen(bundle)
+    assert {"details", "summary"} <= html.tags
+    assert "tags: [2]" in html.text
+    assert 'name: "Ann"' in html.text
+    assert bundle["text/html"].count("<details open>") == 2
+
+
+def test_rows_are_a_table_with_a_count() -> None:
+    rows = [{"id": n, "name": "Ann", "tags": ["x"] if n % 2 else None} for n in range(300)]
+    bundle = shown(rows)
+    html = seen(bundle)
+    assert "table" in html.tags
+    assert "20 of 300 rows" in html.text
+    assert bundle["text/html"].count("<tr>") == 21
+    assert '["x"]' in html.text
+    assert "300 items" in bundle["text/plain"]
+
+
+def test_rows_are_data_too_for_front_ends_that_sort() -> None:
+    rows = [{"id": 2**53 + 1, "name": "x" * 300, "tags": [1, 2], "ok": True}, {"id": 1, "name": None}]
+    assert shown(rows)[sortable.MIME] == {
+        "columns": ["id", "name", "tags", "ok"],
+        "rows": [["9007199254740993", "x" * 200 + "…", {"json": "[1, 2]"}, True], [1, None, {}, {}]],
+        "total": 2,
+    }
+    many = shown([{"id": n, "text": "é" * 100} for n in range(10_000)])[sortable.MIME]
+    assert (many["total"], 100 < len(many["rows"]) < 200) == (10_000, True)
+    assert len(json.dumps(many)) <= 100_000
+    assert sortable.MIME not in shown([{"id": 1}])
+
+
+NO_TABLES = [
+    [1, 2],
+    [{"a": 1}, 2],
+    [{}],
+    [{f"c{n}": n for n in range(31)}],
+    [{"a": {"b": 1}, "c": [1]}],
+    [[1]],
+    {"a": {"b": 1}},
+]
+
+
+@pytest.mark.parametrize("value", NO_TABLES, ids=str)
+def test_what_is_not_rows_is_no_table(value: object) -> None:
+    assert "table" not in seen(shown(value)).tags
+
+
+def test_rows_with_different_keys_leave_cells_empty() -> None:
+    bundle = shown([{"a": 1}, {"b": "x"}])
+    assert "<td></td>" in bundle["text/html"]
+
+
+def test_value_decoded_already_is_not_decoded_again() -> None:
+    assert display.result(Raw(b"not read"), [1])["text/plain"] == "[1]"
+
+
+def test_ipython_shows_the_bundle_and_a_list_the_text() -> None:
+    one = display.Shown(shown({"a": [1]}))
+    data, _ = DisplayFormatter().format(one)
+    assert data == one.bundle
+    assert repr([one]) == '[{"a": [1]}]'
+
+
+# Failures
+
+
+def test_failure_shows_place_frame_and_python_traceback() -> None:
+    code = "const a = 1;\nconsole.log(totl);\na"
+    failed = Failure("ReferenceError", "totl is not defined", 2, 13, code_frame(code, 2, 13, 4), stack="at x")
+    bundle = display.failure(failed, "Traceback (most recent call last):\n  Cell In[1], line 2\nValueError: no")
+    assert bundle["text/plain"] == (
+        "ReferenceError: totl is not defined\n"
+        "  at line 2, column 13\n\n"
+        "  1 | const a = 1;\n"
+        "> 2 | console.log(totl);\n"
+        "    |             ^^^^\n"
+        "  3 | a\n\n"
+        "Traceback (most recent call last):\n"
+        "  Cell In[1], line 2\n"
+        "ValueError: no"
+    )
+    text = seen(bundle).text
+    for part in ("ReferenceError: totl is not defined", "at line 2, column 13", "console.log(totl);", "Cell In[1]"):
+        assert part in text
+
+
+def test_failure_without_place_shows_its_stack() -> None:
+    bundle = display.failure(Failure("", "boom", stack="at f (program.ts:1:1)"))
+    assert bundle["text/plain"] == "boom\n\nat f (program.ts:1:1)"
+    assert "at f (program.ts:1:1)" in seen(bundle).text
+
+
+def test_long_message_keeps_both_ends() -> None:
+    text = display.failure(Failure("E", "a" * 9_000 + "b" * 9_000))["text/plain"]
+    assert text.startswith("E: aaa")
+    assert text.endswith("bbb")
+    assert "8,000 characters left out" in text
+
+
+# Catalogs
+
+
+ORDERS = {
+    "type": "object",
+    "properties": {"status": {"type": "string", "description": "Only these."}},
+    "additionalProperties": False,
+}
+
+
+def test_catalog_lists_calls_and_first_sentences_by_name() -> None:
+    bundle = display.catalog(
+        [
+            tool("z", "Last.\n\nNot this."),
+            tool(input_schema=ORDERS, output_schema={"type": "array", "items": {"type": "number"}}),
+        ]
+    )
+    assert bundle["text/plain"].split("\n")[:2] == [
+        "Notebook.loadOrders(args?: { status?: string }): Promise<number[]>",
+        "    Load orders.",
+    ]
+    html = seen(bundle)
+    assert "Notebook.loadOrders(args?: { status?: string })" in html.text
+    assert "Last." in html.text
+    assert "Not this." not in html.text
+
+
+def test_empty_catalog_says_how_to_fill_it() -> None:
+    assert "@tool" in display.catalog([])["text/plain"]
+
+
+def test_large_catalog_is_cut_with_a_count() -> None:
+    bundle = display.catalog(tool(f"tool_{n:05}") for n in range(5_000))
+    assert "200 of 5,000 tools" in bundle["text/plain"]
+    assert "200 of 5,000 tools" in seen(bundle).text
+
+
+def test_details_show_the_declaration_and_the_registered_name() -> None:
+    bundle = display.details(tool(input_schema=ORDERS))
+    for text in (bundle["text/plain"], seen(bundle).text):
+        assert "Notebook.loadOrders" in text
+        assert "registered as Notebook.load_orders" in text
+        assert "function loadOrders(args?: {" in text
+        assert "/** Only these. */" in text
+
+
+def test_status_and_help_are_aligned_text_and_tables() -> None:
+    assert display.status({"engine": "embedded", "why": "no server"})["text/plain"] == (
+        "engine  embedded\nwhy     no server"
+    )
+    bundle = display.help({"Cells": [("%%pctx [-o NAME]", "Run it.")], "Lines": [("%pctx tools", "List them.")]})
+    assert bundle["text/plain"] == (
+        "Cells\n  %%pctx [-o NAME]\n      Run it.\n\nLines\n  %pctx tools\n      List them."
+    )
+    assert "%%pctx [-o NAME]" in seen(bundle).text
+
+
+def test_style_uses_the_front_ends_colours_with_fall_backs_and_loads_nothing() -> None:
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+    assert "<" not in STYLE
+    for part in STYLE.split("var(")[1:]:
+        name, comma, _ = part.partition(",")
+        assert name.startswith("--jp-")
+        assert comma
+        assert ")" not in name

@@ -1,0 +1,143 @@
+"""Timelines: from a trace to what is shown of it. Pure; for a browser an HTML parser stands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pctx_jupyter.kernel.output import timeline
+from pctx_jupyter.kernel.output.display import Bundle
+from pctx_jupyter.kernel.output.markup import STYLE
+from pctx_jupyter.session.trace import MIME, MOST_CALLS, CallRecord, CheckRecord, ErrorRecord, Line, Trace
+
+from .test_display import ALLOWED_ATTRIBUTES, ALLOWED_TAGS, HOSTILE, Seen
+
+
+def trace(*calls: CallRecord, **more: object) -> Trace:
+    known: dict[str, object] = {"state": "ok", "duration_s": 2.0, "calls_in_all": len(calls)}
+    known["failed_calls"] = sum(call.error is not None for call in calls)
+    return Trace(id="e", code="secret code", asked_by="cell", started_at=0.0, calls=list(calls), **known | more)  # type: ignore[arg-type]
+
+
+def call(number: int, started_s: float, ended_s: float | None, tool: str = "Sales.load", **more: object) -> CallRecord:
+    return CallRecord(number, tool, started_s, ended_s, **more)  # type: ignore[arg-type]
+
+
+def seen(bundle: Bundle) -> Seen:
+    found = Seen(bundle["text/html"])
+    assert found.tags <= ALLOWED_TAGS
+    assert found.attributes <= ALLOWED_ATTRIBUTES | {"style"}
+    assert found.styles == [STYLE + timeline.STYLE]
+    assert found.open == []
+    return found
+
+
+def test_calls_are_bars_in_the_order_in_which_they_began() -> None:
+    first = call(1, 0.0, 1.0, arguments='{"n":1}', argument_bytes=7, result='"x', result_bytes=2_000)
+    bundle = timeline.bundle(trace(first, call(2, 0.5, 2.0, "Sales.save", error="no <b>"), duration_s=2.0))
+    assert bundle["text/plain"] == (
+        "2 tool calls, 1 failed, up to 2 at once · 2.00 s\n"
+        "  Sales.load ██████████··········  1.00 s\n"
+        "  Sales.save ·····███████████████  1.50 s  no <b>"
+    )
+    text = seen(bundle).text
+    for part in ('arguments (7 bytes) {"n":1}', 'result (2.0 kB) "x…', "no <b>", "1.50 s"):
+        assert part in text
+    assert "left:0.00%;width:50.00%" in bundle["text/html"]
+    assert "left:25.00%;width:75.00%" in bundle["text/html"]
+
+
+def test_a_call_under_way_reaches_to_now_and_says_what_keeps_it() -> None:
+    bundle = timeline.bundle(trace(call(1, 1.0, None, note="waits: the notebook is busy"), state="running"))
+    assert bundle["text/plain"] == (
+        "1 tool call · 2.00 s · running …\n  Sales.load ··········██████████       …  waits: the notebook is busy"
+    )
+    assert "pctx-under-way" in bundle["text/html"]
+    assert "waits: the notebook is busy" in seen(bundle).text
+
+
+def test_what_somebody_decided_stands_beside_the_call() -> None:
+    asked = [call(1, 0.0, 1.0, decision="edited", arguments="{}"), call(2, 1.0, 2.0, decision="denied", error="no")]
+    bundle = timeline.bundle(trace(*asked, call(3, 0.0, 2.0, note="waited to the end")))
+    assert [line.partition("s  ")[2] for line in bundle["text/plain"].splitlines()[1:]] == [
+        "allowed as changed",
+        "denied  no",
+        "waited to the end",
+    ]
+    text = seen(bundle).text
+    assert "allowed as changed" in text and "denied" in text and "waited to the end" in text
+
+
+@pytest.mark.parametrize(("state", "told"), [("stopped", "1 tool call · 2.00 s · stopped"), ("failed", "· failed")])
+def test_how_a_run_ended_is_said(state: str, told: str) -> None:
+    error = ErrorRecord("Error", "x") if state == "failed" else None
+    bundle = timeline.bundle(trace(call(1, 0, 1), state=state, error=error))
+    assert told in bundle["text/plain"].splitlines()[0]
+    assert told in seen(bundle).text
+
+
+def test_the_type_check_and_the_console_have_lines_of_their_own() -> None:
+    shown = trace(
+        call(1, 0, 1), check=CheckRecord("passed", 0.5), console=[Line(1.0, "stdout", "a"), Line(1.5, "stderr", "b")]
+    )
+    found = seen(timeline.bundle(shown))
+    assert "type check" in found.text
+    assert "2 lines" in found.text
+    assert "left:50.00%;width:2px" in timeline.bundle(shown)["text/html"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+def test_hostile_text_is_text_in_a_timeline(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()  # JSON brings nothing else
+    one = call(1, 0, 1, text, arguments=text, result=text, error=text, note=text, argument_bytes=3, result_bytes=3)
+    error = ErrorRecord(text, text, frame=text)
+    bundle = timeline.bundle(trace(one, console=[Line(0, "stdout", text)], error=error, state="failed"))
+    html = seen(bundle)
+    assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ufeff") & set(html.text)
+    assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028") & set(bundle["text/plain"])
+
+
+def test_a_notebook_keeps_no_code_and_a_bounded_timeline() -> None:
+    calls = [
+        call(n, n / 1000, n / 1000 + 1, "\U0001f600" * 100, arguments="\x00é" * 250, result="x" * 500, error="<" * 500)
+        for n in range(2 * MOST_CALLS)
+    ]
+    lines = [Line(n / 100, "stdout", "é" * 1000) for n in range(200)]
+    bundle = timeline.bundle(trace(*calls, console=lines, calls_in_all=5000))
+    written = json.dumps(bundle[MIME])
+    assert "secret code" not in written
+    assert len(written) <= 100_000
+    assert len(json.dumps(bundle["text/html"])) <= 100_000
+    assert len(bundle["text/plain"]) <= 10_000
+    assert "more calls" in bundle["text/plain"]
+    assert "more calls" in seen(bundle).text
+
+
+def test_a_usual_timeline_is_kept_whole() -> None:
+    calls = [call(n, n, n + 1, arguments='{"n":1}', result="[1]") for n in range(300)]
+    assert timeline.bundle(trace(*calls))[MIME]["calls"][299]["arguments"] == '{"n":1}'
+    assert timeline.bundle(trace(call(1, 0, 0), duration_s=0.0))["text/plain"].startswith("1 tool call · 0.0 ms")
+
+
+def test_failed_calls_are_shown_though_others_are_left_out() -> None:
+    calls = [call(n, n, n + 1, error="wrong" if n == 350 else None) for n in range(400)]
+    bundle = timeline.bundle(trace(*calls))
+    assert "wrong" in bundle["text/plain"]
+    assert "wrong" in seen(bundle).text
+    assert bundle["text/plain"].endswith("… 380 more calls")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0004, "0.4 ms"),
+        (0.0099, "10 ms"),
+        (0.12, "120 ms"),
+        (0.9999, "1.00 s"),
+        (59.9, "59.90 s"),
+        (125, "2 min 5 s"),
+    ],
+)
+def test_durations_are_written_for_people(seconds: float, text: str) -> None:
+    assert timeline.duration(seconds) == text

@@ -1,0 +1,26 @@
+"""Lines out of pieces."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pctx_jupyter.rpc.lines import Lines
+
+
+@given(st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9), st.data())
+def test_lines_arrive_whole_however_they_were_cut(lines: list[bytes], data: st.DataObject) -> None:
+    stream, reader, heard = b"".join(line + b"\n" for line in lines), Lines(100), []
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        heard += reader.cut(stream[:size])
+        stream = stream[size:]
+    assert heard == lines and reader.start == b""
+
+
+def test_a_line_too_long_is_known_before_its_end_has_come_and_can_be_forgotten() -> None:
+    reader = Lines(4)
+    assert reader.cut(b"a\nbcde") == [b"a"] and not reader.is_too_long
+    assert reader.cut(b"f") == [] and reader.is_too_long and reader.start == b"bcdef"
+    reader.clear()
+    assert reader.cut(b"g\n") == [b"g"] and not reader.is_too_long

@@ -1,0 +1,126 @@
+"""One end of a conversation, without a pipe: what it says to what it hears. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc.peer import Peer, Withdrawn
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer(max_bytes=1000)
+
+
+def hear(peer: Peer, **message: Any) -> list[Any]:
+    return list(peer.receive(json.dumps({"jsonrpc": "2.0"} | message)))
+
+
+def said(peer: Peer) -> list[dict[str, Any]]:
+    return [json.loads(frame) for frame in peer.outgoing()]
+
+
+def test_each_request_gets_one_answer_under_its_own_id(peer: Peer) -> None:
+    for id in ("", "seven", 7, -1, 2**53 + 1):
+        assert [m.id for m in hear(peer, id=id, method="x")] == [id]
+        peer.answer(id, Raw(b"1"))
+        peer.answer(id, Raw(b"2"))
+        peer.refuse(id, errors.PctxError("late"))
+        assert said(peer) == [{"jsonrpc": "2.0", "id": id, "result": 1}]
+
+
+def test_an_id_in_use_is_refused_and_the_first_request_keeps_its_answer(peer: Peer) -> None:
+    assert len(hear(peer, id=1, method="x")) == 1
+    assert hear(peer, id=1, method="x") == []
+    (refusal,) = said(peer)
+    assert (refusal["id"], refusal["error"]["code"]) == (None, -32600)
+    peer.answer(1, Raw(b"1"))
+    assert said(peer)[0]["result"] == 1
+
+
+def test_an_answer_counts_once(peer: Peer) -> None:
+    id = peer.call("x")
+    assert len(hear(peer, id=id, result=1)) == 1
+    assert hear(peer, id=id, result=2) == []
+
+
+@pytest.mark.parametrize("id", [99, "1", True, 1.0, None])
+def test_an_answer_to_what_was_not_asked_is_ignored(peer: Peer, id: object) -> None:
+    assert peer.call("x") == 1
+    assert hear(peer, id=id, result="forged") == []
+    assert len(hear(peer, id=1, result="true")) == 1
+    assert hear(peer, id=1, result="again") == []
+
+
+def test_withdrawn_request_is_never_answered(peer: Peer) -> None:
+    hear(peer, id=5, method="x")
+    assert hear(peer, method="$/cancel", params={"id": 5}) == [Withdrawn(5)]
+    peer.answer(5, Raw(b"1"))
+    peer.refuse(5, errors.PctxError("no"))
+    assert said(peer) == []
+
+
+@pytest.mark.parametrize("params", [{"id": 99}, {"id": None}, {}, {"id": [1]}, [5], None])
+def test_withdrawing_what_was_not_asked_does_nothing(peer: Peer, params: object) -> None:
+    hear(peer, id=5, method="x")
+    assert hear(peer, method="$/cancel", params=params) == []
+    peer.answer(5, Raw(b"1"))
+    assert len(said(peer)) == 1
+
+
+def test_a_call_we_withdraw_tells_the_other_end_and_ignores_its_answer(peer: Peer) -> None:
+    id = peer.call("x")
+    peer.withdraw(id)
+    peer.withdraw(id)
+    assert [m.get("method") for m in said(peer)] == ["x", "$/cancel"]
+    assert hear(peer, id=id, result=1) == []
+
+
+def test_what_cannot_be_read_is_refused_and_the_conversation_goes_on(peer: Peer) -> None:
+    for frame in ("nonsense", "[]", '{"jsonrpc":"2.0","id":3,"method":4}'):
+        assert list(peer.receive(frame)) == []
+    assert [(m["id"], m["error"]["code"]) for m in said(peer)] == [(None, -32700), (None, -32600), (3, -32600)]
+    assert len(hear(peer, id=4, method="x")) == 1
+
+
+def test_a_request_too_large_fails_alone(peer: Peer) -> None:
+    assert hear(peer, id=1, method="x", params="a" * 1000) == []
+    (refusal,) = said(peer)
+    assert (refusal["id"], refusal["error"]["code"]) == (1, -32600)
+    assert "1,000" in refusal["error"]["message"]
+
+
+def test_an_answer_too_large_fails_its_call(peer: Peer) -> None:
+    id = peer.call("x")
+    (heard,) = hear(peer, id=id, result="a" * 1000)
+    assert isinstance(heard, rpc.Refusal)
+    assert "limit" in heard.message
+
+
+def test_a_message_of_ours_too_large_is_not_sent(peer: Peer) -> None:
+    with pytest.raises(errors.MessageTooLarge):
+        peer.call("x", rpc.raw("a" * 1000))
+    with pytest.raises(errors.MessageTooLarge):
+        peer.notify("x", rpc.raw("a" * 1000))
+    hear(peer, id=1, method="x")
+    peer.answer(1, rpc.raw("a" * 1000))
+    assert [m["error"]["code"] for m in said(peer)] == [-32600]
+
+
+def test_a_message_at_the_limit_passes() -> None:
+    frame = rpc.encode(rpc.Request(1, "x", rpc.raw("a" * 1000)))
+    assert len(list(Peer(max_bytes=len(frame)).receive(frame))) == 1
+    assert len(list(Peer(max_bytes=len(frame) - 1).receive(frame))) == 0
+
+
+def test_a_refusal_too_large_is_cut(peer: Peer) -> None:
+    hear(peer, id=1, method="x")
+    peer.refuse(1, errors.PctxError("no", data={"stdout": "a" * 5000}))
+    (refusal,) = said(peer)
+    assert refusal["error"] == {"code": -32603, "message": "no"}

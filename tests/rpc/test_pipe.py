@@ -1,0 +1,44 @@
+"""Two ends of one socket in one loop: what is sent arrives, whoever reads when."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from pctx_jupyter.rpc.pipe import Pipe
+
+from ..fakes import SOON
+
+
+async def joined(hear: Callable[[bytes], None]) -> tuple[Pipe, Pipe]:
+    """Two pipes; what the left one sends, `hear` takes."""
+    ends = []
+    for end, take in zip(socket.socketpair(), (lambda line: None, hear), strict=True):
+        pipe = Pipe("test", hear=take, lost=lambda: None, max_bytes=1 << 20, ping_s=60)
+        await asyncio.get_running_loop().create_unix_connection(lambda pipe=pipe: pipe, sock=end)
+        ends.append(pipe)
+    return ends[0], ends[1]
+
+
+async def test_all_that_is_sent_at_once_arrives_in_order_though_it_is_closed_at_once() -> None:
+    heard: list[bytes] = []
+    left, right = await joined(heard.append)
+    frames = [b"%d" % n + b"x" * (n % 300) for n in range(50_000)] + [b"y" * (1 << 20)] * 40
+    for frame in frames:
+        left.send(frame)
+    left.close()
+    left.send(b"too late")
+    async with asyncio.timeout(4 * SOON):
+        await right.gone
+    assert heard == frames
+
+
+async def test_a_line_break_between_two_tokens_is_no_end_of_a_frame() -> None:
+    heard: list[bytes] = []
+    left, right = await joined(heard.append)
+    left.send(b'{"a":\n1}')
+    left.close()
+    async with asyncio.timeout(SOON):
+        await right.gone
+    assert heard == [b'{"a": 1}']

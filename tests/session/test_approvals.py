@@ -1,0 +1,314 @@
+"""Consent to tool calls: the policy, and calls that wait. A sandbox that is a function; waiting is the loop's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.engine import LoopWaits
+from pctx_jupyter.program.result import Emit
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.session.approvals import Answer, Policy, Question, Rule, part_around
+from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.tools.catalog import Call, Tool
+
+from ..fakes import SOON, FakeClock, FakeSandbox, read
+
+SEND = Tool("mail", "send", effects=True)
+READ = Tool("mail", "read", effects=False)
+UNSAID = Tool("mail", "count")
+
+
+def guarded(by: Any, *rules: str) -> dict[str, str]:
+    return dict(Policy(rules).guarded(by, [SEND, READ, UNSAID]))
+
+
+def test_at_first_agents_ask_for_what_is_said_to_have_effects_and_nobody_else_asks() -> None:
+    rules = Settings().policy
+    assert guarded("agent", *rules) == {"Mail.send": "ask"}
+    assert guarded("cell", *rules) == guarded("notebook", *rules) == guarded("client", *rules) == {}
+
+
+def test_the_first_rule_that_fits_counts() -> None:
+    assert guarded("agent", "allow agent mail.send", "deny * Mail.*") == {"Mail.read": "deny", "Mail.count": "deny"}
+    assert guarded("cell", "ask cell *.count", "deny agent *") == {"Mail.count": "ask"}
+    assert guarded("cell") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ask", "ask agent", "perhaps agent *", "ask nobody *", "ask agent * always", "x " * 99]
+)
+def test_a_rule_that_cannot_be_read_is_refused_with_how_it_has_to_be(text: str) -> None:
+    with pytest.raises(errors.InvalidParams, match="allow, ask or deny"):
+        Rule.read(text)
+
+
+# calls that wait
+
+
+async def answer(call: Call) -> Raw:
+    return call.arguments or rpc.NULL
+
+
+def calling(*calls: tuple[str, bytes]) -> FakeSandbox:
+    """A sandbox whose program makes these calls at once, and says what came of each."""
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        async def one(path: str, arguments: bytes) -> Any:
+            try:
+                return read(await serve(path, Raw(arguments)))
+            except errors.PctxError as error:
+                return error.message
+
+        return await asyncio.gather(*(one(*call) for call in calls))
+
+    return FakeSandbox(act)
+
+
+class Desk:
+    """A registry with one notebook, ``Sales``, and somebody who answers."""
+
+    def __init__(self, sandbox: FakeSandbox, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.registry = Registry(sandbox, Settings(**settings), self.clock, waits=LoopWaits())
+        self.asked: list[Question] = []
+        self.answers: Callable[[Question], None] = lambda question: None
+        self.registry.watchers.add(lambda change: self._look() if change == "approvals" else None)
+        self.notebook = self.registry.open("k1")
+        self.notebook.serve_others = answer
+        self.registry.name_kernel("k1", "sales")
+        for tool in (Tool("Notebook", "send", effects=True), Tool("Notebook", "read")):
+            self.notebook.register(tool, answer)
+
+    def _look(self) -> None:
+        for question in self.registry.approvals.questions():
+            if question not in self.asked:
+                self.asked.append(question)
+                asyncio.get_running_loop().call_soon(self.answers, question)
+
+    def say(self, decision: Any, arguments: Raw | None = None, *, for_good: bool = False) -> None:
+        """Answer every question so."""
+        given = Answer(decision, arguments, "a person denied it" if decision == "denied" else "")
+
+        def give(question: Question) -> None:
+            self.registry.approvals.answer(question.id, given, for_good=for_good)
+
+        self.answers = give
+
+    def run(self, code: str = "await Sales.send({})") -> Awaitable[Any]:
+        """Run the program for an agent; its value."""
+
+        async def run() -> Any:
+            async with asyncio.timeout(SOON):
+                return read((await self.registry.agents().execute(code)).value)
+
+        return run()
+
+    def decisions(self) -> list[str | None]:
+        return [call.decision for call in next(iter(self.registry.history)).calls]
+
+
+async def test_a_call_goes_on_when_somebody_consents() -> None:
+    desk = Desk(calling(("Sales.send", b'{"to":1}'), ("Sales.read", b"{}")))
+    desk.say("allowed")
+    assert await desk.run() == [{"to": 1}, {}]
+    (question,) = desk.asked
+    assert (question.tool, question.asked_by, question.arguments) == ("Sales.send", "agent", '{"to":1}')
+    assert question.code == "await Sales.send({})" and question.execution == next(iter(desk.registry.history)).id
+    assert (question.code_cut, question.first_line) == (False, 1)
+    assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
+
+
+LINES = "".join(f"line {number}\n" for number in range(1, 1001))
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "last"),
+    [(None, 1, 13), (1, 1, 13), (500, 495, 504), (1000, 990, 1000), (10**9, 990, 1000), (-1, 1, 13)],
+)
+def test_of_a_long_program_the_part_around_the_line_that_calls_is_shown(
+    line: int | None, first: int, last: int
+) -> None:
+    part, begins = part_around(LINES, line, 100)
+    whole = part[: part.rindex("\n")].split("\n")
+    assert len(part) <= 100 and begins == first and whole[0] == f"line {first}"
+    assert f"line {last}" in whole
+
+
+def test_a_line_that_is_longer_than_what_is_shown_is_cut_at_its_end() -> None:
+    assert part_around("y" * 90 + "\n" + "x" * 500 + "\nend", 2, 100) == ("x" * 100, 2)
+    assert part_around("x" * 500, 1, 100) == ("x" * 100, 1)
+    assert part_around("x" * 100, 1, 100) == ("x" * 100, 1)
+
+
+async def test_a_question_says_that_its_code_is_not_all_there() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("allowed")
+    await desk.run("// a comment\n" * 2000 + "await Sales.send({})")
+    (question,) = desk.asked
+    assert question.code_cut and len(question.code) <= 20_000 and question.first_line == 1
+
+
+async def test_a_denied_call_is_an_error_that_the_program_can_catch() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("denied")
+    assert await desk.run() == ["Cannot call Sales.send: a person denied it"]
+    assert desk.decisions() == ["denied"]
+
+
+async def test_arguments_are_those_that_somebody_has_changed_them_to() -> None:
+    desk = Desk(calling(("Sales.send", b'{"to":"all"}')))
+    desk.say("edited", Raw(b'{"to":"me"}'))
+    assert await desk.run() == [{"to": "me"}]
+    (call,) = next(iter(desk.registry.history)).calls
+    assert (call.decision, call.arguments) == ("edited", '{"to":"me"}')
+
+
+async def test_what_is_granted_for_good_is_asked_once_until_the_kernel_ends() -> None:
+    desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")))
+    desk.say("allowed", for_good=True)
+    assert await desk.run() == [1, 2]
+    assert sorted(str(decision) for decision in desk.decisions()) == ["allowed", "granted"]
+    desk.answers = lambda question: pytest.fail("asked again")
+    assert await desk.run() == [1, 2]
+    desk.registry.close(desk.notebook)
+    desk.notebook = desk.registry.open("k1")
+    desk.notebook.serve_others = answer
+    desk.notebook.register(Tool("Notebook", "send", effects=True), answer)
+    desk.say("denied")
+    assert "denied" in (await desk.run())[0]
+
+
+async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_again() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), approval_s=0.01)
+    (refused,) = await desk.run()
+    assert "nobody was there to ask" in refused and "Pctx.policy" in refused
+    leave = desk.registry.approvals.attend()
+    assert "nobody answered within 0.01 s" in (await desk.run())[0]
+    leave()
+
+    async def twice(job: Job, serve: ServeCall, emit: Emit) -> object:
+        said = []
+        for _ in range(2):
+            try:
+                await serve("Sales.send", None)
+            except errors.ToolFailed as error:
+                said.append(error.message)
+        return said
+
+    desk = Desk(FakeSandbox(twice), approval_s=0.01)
+    assert "nobody answered this program" in (await desk.run())[1]
+    assert desk.decisions() == ["unanswered", "unanswered"]
+
+
+async def test_what_the_policy_denies_is_denied_at_once() -> None:
+    desk = Desk(calling(("Sales.read", b"1")), policy=("deny agent *.read",))
+    assert await desk.run() == ["Cannot call Sales.read: this server's policy denies it to agents (Pctx.policy)"]
+    assert desk.asked == [] and desk.decisions() == ["forbidden"]
+
+
+async def test_a_tool_that_changes_while_somebody_is_asked_is_not_called() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+
+    def replace(question: Question) -> None:
+        desk.notebook.register(Tool("Notebook", "send", "another", effects=True), answer, replace=True)
+        desk.registry.approvals.answer(question.id, Answer("allowed"))
+
+    desk.answers = replace
+    assert "has changed" in (await desk.run())[0]
+
+
+async def test_a_call_that_is_withdrawn_waits_no_more() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    run = asyncio.ensure_future(desk.run())
+    while not desk.asked:
+        await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert len(desk.registry.approvals) == 0
+    assert not desk.registry.approvals.answer(desk.asked[0].id, Answer("allowed"))
+
+
+async def test_the_wall_clock_stands_still_while_somebody_is_asked() -> None:
+    held: list[bool] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        job.hold.changed = held.append
+        await asyncio.gather(serve("Sales.send", Raw(b"1")), serve("Sales.send", Raw(b"2")))
+        return None
+
+    desk = Desk(FakeSandbox(act))
+    desk.say("allowed")
+    await desk.run()
+    assert held[0] is True and held[-1] is False
+
+
+async def test_the_users_own_cells_are_asked_for_when_the_policy_says_so_and_then_held_to_a_calls_time() -> None:
+    async def never(call: Call) -> Raw:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    desk = Desk(calling(("Notebook.slow", b"1")), policy=("ask cell *",), limits=Limits(call_s=0.01))
+    desk.notebook.register(Tool("Notebook", "slow"), never)
+    desk.say("allowed")
+    async with asyncio.timeout(SOON):
+        (said,) = read((await desk.notebook.execute("x")).value)
+    assert "timed out after 0.01 s" in said
+
+
+async def test_calls_that_need_no_consent_say_nothing_of_their_place() -> None:
+    sandbox = calling(("Sales.read", b"1"))
+    desk = Desk(sandbox)
+    await desk.notebook.execute("1")
+    await desk.run()
+    assert [job.places for job in sandbox.jobs] == [False, True]
+
+
+async def test_a_cell_of_another_notebook_is_no_cell_of_the_tools_own() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), policy=("deny notebook Sales.*", "deny cell Notebook.*"))
+    desk.registry.share_kernel("k1", "everyone")
+    other = desk.registry.open("k2")
+    desk.registry.name_kernel("k2", "other")
+    assert read((await other.execute("x")).value) == [
+        "Cannot call Sales.send: this server's policy denies it to other notebooks (Pctx.policy)"
+    ]
+    assert "denies it to cells" in read((await desk.notebook.execute("x")).value)[0]
+
+
+@pytest.mark.parametrize("rule", ["deny cell Notebook.*", "deny cell Sales.*", "deny cell *.send"])
+async def test_a_rule_for_one_name_of_a_tool_holds_for_its_other_names(rule: str) -> None:
+    desk = Desk(calling(("Notebook.send", b"1"), ("Sales.send", b"2")), policy=("allow cell *.read", rule))
+    said = read((await desk.notebook.execute("x")).value)
+    assert all("denies it to cells" in one for one in said)
+    desk = Desk(calling(("Notebook.send", b"1"), ("Sales.send", b"2")), policy=("allow cell Notebook.*", rule))
+    assert read((await desk.notebook.execute("x")).value) == [1, 2]
+
+
+async def test_what_is_granted_is_not_granted_to_another_tool_of_that_name() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.say("allowed", for_good=True)
+    assert await desk.run() == [1]
+    desk.say("denied")
+    desk.notebook.register(Tool("Notebook", "more"), answer)
+    assert await desk.run() == [1]
+    desk.notebook.register(Tool("Notebook", "send", effects=True), answer, replace=True)
+    assert "denied" in (await desk.run())[0]
+
+
+async def test_a_tool_that_takes_the_place_of_a_harmless_one_while_a_program_runs_is_asked_for() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        desk.notebook.register(Tool("Notebook", "read", effects=True), answer, replace=True)
+        return read(await serve("Sales.read", Raw(b"1")))
+
+    desk = Desk(FakeSandbox(act))
+    desk.say("allowed")
+    assert await desk.run() == 1
+    assert [question.tool for question in desk.asked] == ["Sales.read"] and desk.decisions() == ["allowed"]

@@ -1,0 +1,243 @@
+"""One client's methods, over a channel crossed in memory; the sandbox is a function."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.program.result import Display, Emit, Output
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc.channel import Channel, Serve, crossed, refuse_all
+from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.local_tools import LocalTools
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.settings import Settings
+
+from ..fakes import SOON, FakeClock, FakeSandbox, read
+
+SETTINGS = Settings(max_message_bytes=100_000)
+
+
+class Client:
+    """A client's end of a door, and what it heard."""
+
+    def __init__(self, registry: Registry, serve: Serve = refuse_all, *, as_agent: bool = False) -> None:
+        self.heard: list[tuple[str, Any]] = []
+        self.channel, _ = crossed(
+            lambda send: Channel(
+                send, serve=serve, hear=self._hear, name="client", max_bytes=SETTINGS.max_message_bytes
+            ),
+            lambda send: LocalTools(registry, SETTINGS, send, as_agent=as_agent).channel,
+        )
+
+    def _hear(self, notification: rpc.Notification) -> None:
+        self.heard.append((notification.method, read(notification.params)))
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        async with asyncio.timeout(SOON):
+            return read(await self.channel.call(method, params))
+
+
+async def call_tool(job: Job, serve: ServeCall, emit: Emit) -> object:
+    """A program that prints, then calls Math.double with its input n."""
+    emit(Output("stdout", "hello\n"))
+    return await serve("Math.double", rpc.raw({"n": read(job.inputs["n"])}))
+
+
+def registry(sandbox: FakeSandbox) -> Registry:
+    return Registry(sandbox, SETTINGS, FakeClock())
+
+
+async def doubled(request: rpc.Request) -> object:
+    asked = read(request.params)
+    assert (request.method, asked["name"]) == ("execute_tool", "math.double")
+    return asked["arguments"]["n"] * 2
+
+
+async def test_the_first_frame_names_the_session() -> None:
+    sessions = registry(FakeSandbox())
+    client = Client(sessions)
+    await client.ask("list_functions")
+    assert client.heard[0] == ("session_created", {"session_id": next(iter(sessions)).id})
+
+
+async def test_a_program_calls_a_tool_of_the_connection_that_runs_it() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    assert await client.ask("register_tool", namespace="math", name="double") == {"success": True}
+    answer = await client.ask("execute", code="…", inputs={"n": 21})
+    assert {k: answer[k] for k in ("value", "stdout", "stderr", "success")} == {
+        "value": 42,
+        "stdout": "hello\n",
+        "stderr": "",
+        "success": True,
+    }
+    assert [method for method, _ in client.heard] == ["session_created"]
+
+
+async def test_events_are_told_to_the_client_that_asked_for_them() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    await client.ask("register_tool", namespace="math", name="double")
+    await client.ask("execute", code="…", inputs={"n": 21}, events=True, execution_id="mine")
+    assert [(m, p["execution_id"], p.get("type") or p.get("text")) for m, p in client.heard[1:]] == [
+        ("output", "mine", "hello\n"),
+        ("event", "mine", "call_started"),
+        ("event", "mine", "call_ended"),
+    ]
+
+
+async def test_displays_are_told_in_order_with_output() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "one\n"))
+        emit(Display(rpc.raw({"text/plain": "two"}), display_id="it", update=True))
+        emit(Display(rpc.raw({"text/html": "<b>"}), metadata=rpc.raw({"a": 1}), is_value=True))
+        return None
+
+    client = Client(registry(FakeSandbox(act)))
+    await client.ask("execute", code="…", events=True, execution_id="mine")
+    assert client.heard[1:] == [
+        ("output", {"execution_id": "mine", "stream": "stdout", "text": "one\n"}),
+        ("display", {"execution_id": "mine", "data": {"text/plain": "two"}, "display_id": "it", "update": True}),
+        ("display", {"execution_id": "mine", "data": {"text/html": "<b>"}, "metadata": {"a": 1}, "is_value": True}),
+    ]
+
+
+async def test_who_asks_for_no_calls_hears_the_output_alone() -> None:
+    client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
+    await client.ask("register_tool", namespace="math", name="double")
+    await client.ask("execute", code="…", inputs={"n": 21}, events=True, calls=False, execution_id="mine")
+    assert [(m, p["execution_id"], p.get("text")) for m, p in client.heard[1:]] == [("output", "mine", "hello\n")]
+
+
+async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:
+    caught: list[errors.ToolFailed] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        try:
+            return await serve("Math.double", None)
+        except errors.ToolFailed as error:
+            caught.append(error)
+            raise
+
+    async def broken(request: rpc.Request) -> object:
+        raise errors.ToolFailed("division by zero", name="ZeroDivisionError", token="e3")
+
+    client = Client(registry(FakeSandbox(act)), serve=broken)
+    await client.ask("register_tool", namespace="math", name="double")
+    with pytest.raises(errors.PctxError):
+        await client.ask("execute", code="1")
+    assert [(e.message, e.name, e.token) for e in caught] == [("division by zero", "ZeroDivisionError", "e3")]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("nonsense", {}, -32601),
+        ("register_tool", {}, -32602),
+        ("register_tool", {"namespace": 1, "name": "x"}, -32602),
+        ("register_tool", {"namespace": "a", "name": ""}, -32602),
+        ("register_tool", {"namespace": "a", "name": "x", "input_schema": "text"}, -32602),
+        ("register_tool", {"namespace": "taken", "name": "tool"}, -32000),
+        ("unregister_tool", {"namespace": "no", "name": "such"}, -32001),
+        ("get_function_details", {"functions": ["No.such"]}, -32001),
+        ("execute", {}, -32602),
+        ("execute", {"code": None}, -32602),
+        ("execute", {"code": "1", "inputs": [1]}, -32602),
+        ("execute", {"code": "1", "tools": ["No.*"]}, -32001),
+    ],
+)
+async def test_a_wrong_request_has_its_code(method: str, params: dict[str, Any], code: int) -> None:
+    client = Client(registry(FakeSandbox()))
+    await client.ask("register_tool", namespace="taken", name="tool")
+    with pytest.raises(errors.PctxError) as refused:
+        await client.ask(method, **params)
+    assert refused.value.code == code
+
+
+async def test_functions_are_listed_and_described_by_their_canonical_names() -> None:
+    client = Client(registry(FakeSandbox()))
+    schema = {"type": "object"}
+    await client.ask("register_tool", namespace="my_math", name="add_all", description="Adds.", input_schema=schema)
+    listed = {"name": "MyMath.addAll", "description": "Adds.", "input_schema": schema, "output_schema": None}
+    assert await client.ask("list_functions") == {"functions": [listed]}
+    details = await client.ask("get_function_details", functions=["my_math.add_all"])
+    assert details == {"my_math.add_all": listed | {"name": "addAll", "namespace": "MyMath"}}
+
+
+async def test_sessions_do_not_see_each_other() -> None:
+    sessions = registry(FakeSandbox(call_tool))
+    one, other = Client(sessions, serve=doubled), Client(sessions, serve=doubled)
+    await one.ask("register_tool", namespace="math", name="double")
+    assert await other.ask("list_functions") == {"functions": []}
+    with pytest.raises(errors.ToolNotFound):
+        await other.ask("execute", code="…", inputs={"n": 1})
+    await other.ask("register_tool", namespace="math", name="double")
+
+
+async def test_a_client_that_goes_takes_its_tools_and_fails_its_callers_at_once() -> None:
+    asked, stopped = asyncio.Event(), asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        try:
+            return await serve("Math.double", None)
+        finally:
+            stopped.set()
+
+    async def hangs(request: rpc.Request) -> object:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    sessions = registry(FakeSandbox(act))
+    client = Client(sessions, serve=hangs)
+    await client.ask("register_tool", namespace="math", name="double")
+    running = asyncio.ensure_future(client.ask("execute", code="1"))
+    async with asyncio.timeout(SOON):
+        await asked.wait()
+        client.channel.close()
+        await stopped.wait()
+        with pytest.raises(errors.ConnectionLost):
+            await running
+    assert len(sessions) == 0
+
+
+async def test_an_agents_client_runs_programs_in_the_agents_session_and_has_no_tools_of_its_own() -> None:
+    one = registry(FakeSandbox(call_tool))
+    notebook, agent = Client(one, doubled), Client(one, as_agent=True)
+    next(iter(one)).kernel_id = "k"
+    one.name_kernel("k", "Math")
+    await notebook.ask("register_tool", namespace="math", name="double")
+    assert [tool["name"] for tool in (await agent.ask("list_functions"))["functions"]] == ["Math.double"]
+    ran = await agent.ask("execute", code="…", inputs={"n": 4}, execution_id="mine", events=True)
+    assert ran["value"] == 8
+    assert ("output", {"execution_id": "mine", "stream": "stdout", "text": "hello\n"}) in agent.heard
+    for method in ("register_tool", "unregister_tool", "share", "forget"):
+        with pytest.raises(errors.Forbidden, match="connect to local-tools"):
+            await agent.ask(method, namespace="a", name="b", to="nobody")
+    agent.channel.close()
+    assert len(one) == 1 and one.agents().scope.find("Math.double")
+
+
+async def test_an_agents_client_that_leaves_stops_its_program() -> None:
+    stopped = asyncio.Event()
+
+    async def forever(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "on"))
+        try:
+            return await asyncio.Future()
+        finally:
+            stopped.set()
+
+    one = registry(FakeSandbox(forever))
+    agent = Client(one, as_agent=True)
+    asked = asyncio.ensure_future(agent.ask("execute", code="…"))
+    while not one.agents().executions:
+        await asyncio.sleep(0)
+    agent.channel.close()
+    async with asyncio.timeout(SOON):
+        await stopped.wait()
+    with pytest.raises(errors.PctxError):
+        await asked
+    assert not one.agents().executions

@@ -1,0 +1,331 @@
+"""Sessions and their registry: a fake sandbox that is a function, and a clock that is told the time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.program.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
+from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Kept, Output, TypesChecked
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
+from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.session.session import Session
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools import typegen
+from pctx_jupyter.tools.catalog import Call, Tool
+
+from ..fakes import FakeClock, FakeSandbox, read
+
+
+def session(sandbox: FakeSandbox, settings: Settings | None = None, check: Check | None = None) -> Session:
+    return Registry(sandbox, settings or Settings(), FakeClock(), check).open()
+
+
+async def double(call: Call) -> Raw:
+    return rpc.raw(2 * read(call.arguments)["n"])
+
+
+async def test_a_value_comes_back_as_it_was_written() -> None:
+    result = await session(FakeSandbox(lambda job, serve, emit: {"a": [1, None]})).execute("1")
+    assert read(result.value) == {"a": [1, None]}
+
+
+async def test_a_program_calls_a_tool_and_every_step_is_told_in_order() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "before\n"))
+        value = read(await serve("Math.double", Raw(b'{"n": 4}')))
+        emit(Output("stderr", "after\n"))
+        return value
+
+    heard: list[Event] = []
+    one = session(FakeSandbox(act))
+    one.register(Tool("math", "double"), double)
+    result = await one.execute("…", emit=heard.append)
+    assert (read(result.value), result.stdout, result.stderr) == (8, "before\n", "after\n")
+    assert [type(event) for event in heard] == [Output, CallStarted, CallEnded, Output]
+    assert not one.executions
+
+
+async def test_only_what_is_offered_can_be_called() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        return await serve("Math.double", None)
+
+    one = session(FakeSandbox(act))
+    one.register(Tool("math", "double"), double)
+    one.register(Tool("math", "halve"), double)
+    with pytest.raises(errors.ToolNotFound, match="not offered"):
+        await one.execute("…", tools=["Math.halve"])
+
+
+async def test_a_tool_unregistered_during_an_execution_is_not_found_by_its_next_call() -> None:
+    one = session(FakeSandbox())
+    called: list[str] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        called.append(read(await serve("Math.double", Raw(b'{"n":1}'))))
+        one.catalog.remove("Math.double")
+        return await serve("Math.double", Raw(b'{"n":1}'))
+
+    one._run = FakeSandbox(act)
+    one.register(Tool("math", "double"), double)
+    with pytest.raises(errors.ToolNotFound):
+        await one.execute("…")
+    assert called == [2]
+
+
+async def test_a_failed_call_is_told_with_its_error() -> None:
+    async def broken(call: Call) -> Raw:
+        raise errors.ToolFailed("no such city", name="KeyError")
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        with pytest.raises(errors.ToolFailed):
+            await serve("Weather.now", None)
+        return "caught"
+
+    heard: list[Event] = []
+    one = session(FakeSandbox(act))
+    one.register(Tool("weather", "now"), broken)
+    assert read((await one.execute("…", emit=heard.append)).value) == "caught"
+    assert [e.error for e in heard if isinstance(e, CallEnded)] == ["no such city"]
+
+
+async def test_a_program_that_throws_is_a_failure_with_its_output() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "so far\n"))
+        raise ProgramThrew(wire.Thrown("TypeError", "no", "TypeError: no\n    at program.ts:2:3", phase="run"))
+
+    with pytest.raises(errors.ExecutionFailed) as failed:
+        await session(FakeSandbox(act)).execute("a\n  b()")
+    assert (failed.value.failure.name, failed.value.failure.line, failed.value.failure.column) == ("TypeError", 2, 3)
+    assert failed.value.stdout == "so far\n"
+    assert "b()" in (failed.value.failure.frame or "")
+
+
+async def test_a_program_stopped_at_a_limit_names_it() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        raise ProgramStopped("MemoryError", "stopped at memory_mb")
+
+    with pytest.raises(errors.LimitExceeded, match="memory_mb"):
+        await session(FakeSandbox(act)).execute("1")
+
+
+def diagnostic(severity: Literal["error", "warning"]) -> Diagnostic:
+    return Diagnostic("Property 'lod' does not exist. Did you mean 'load'?", 2551, severity, 1, 7, 1, 10)
+
+
+class FakeChecker:
+    """A `Check` with one verdict; remembers what it was asked."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.jobs: list[CheckJob] = []
+        self._verdict = verdict
+
+    async def __call__(self, job: CheckJob) -> Verdict:
+        self.jobs.append(job)
+        return self._verdict
+
+
+def checked_session(sandbox: FakeSandbox, checker: FakeChecker, settings: Settings | None = None) -> Session:
+    return Registry(sandbox, settings or Settings(), FakeClock(), checker).open()
+
+
+async def test_a_program_with_wrong_types_does_not_run() -> None:
+    sandbox, checker = FakeSandbox(), FakeChecker(Checked((diagnostic("error"),)))
+    with pytest.raises(errors.TypesWrong, match="Did you mean 'load'") as refused:
+        await checked_session(sandbox, checker).execute("Sales.lod()")
+    assert (refused.value.failure.line, refused.value.failure.column) == (1, 7)
+    assert sandbox.jobs == []
+
+
+async def test_a_program_runs_when_only_warned_of() -> None:
+    sandbox, checker = FakeSandbox(), FakeChecker(Checked((diagnostic("warning"),)))
+    assert (await checked_session(sandbox, checker).execute("1")).unchecked is None
+    assert len(sandbox.jobs) == 1
+
+
+async def test_a_program_that_could_not_be_checked_runs_and_its_result_says_why() -> None:
+    result = await checked_session(FakeSandbox(), FakeChecker(Unchecked("It took too long."))).execute("1")
+    assert result.unchecked == "It took too long."
+
+
+async def test_a_check_knows_the_offered_tools_and_no_others() -> None:
+    checker = FakeChecker(Checked())
+    one = checked_session(FakeSandbox(), checker)
+    one.register(Tool("math", "double"), double)
+    one.register(Tool("sales", "load"), double)
+    await one.execute("1", tools=["Math.*"])
+    (job,) = checker.jobs
+    assert (job.session, job.code, list(job.tools)) == (one.id, "1", ["Math.double"])
+    assert "double" in job.declarations and "load" not in job.declarations
+
+
+async def test_the_loop_goes_on_while_many_tools_are_declared() -> None:
+    turns = 0
+    checked_at: list[int] = []
+
+    async def check(job: CheckJob) -> Verdict:
+        checked_at.append(turns)
+        assert job.declarations == typegen.declarations([replace(tool) for tool in tools])
+        return Checked()
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    one = session(FakeSandbox(), check=check)
+    tools = [Tool("math", f"double{number}", input_schema={"type": "object"}) for number in range(1_000)]
+    for tool in tools:
+        one.register(tool, double)
+    turning = asyncio.create_task(turn())
+    await one.execute("1")
+    await one.execute("2")
+    turning.cancel()
+    first, second = checked_at
+    assert 0 < first == second, "it turns while they are written, and what is written is at hand at once"
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "checks"), [(True, None, 1), (True, False, 0), (False, None, 0), (False, True, 1)]
+)
+async def test_a_request_may_ask_for_a_check_or_for_none(setting: bool, asked: bool | None, checks: int) -> None:
+    checker = FakeChecker(Checked())
+    await checked_session(FakeSandbox(), checker, Settings(typecheck=setting)).execute("1", typecheck=asked)
+    assert len(checker.jobs) == checks
+
+
+def test_who_listens_hears_once_of_each_session_that_closes() -> None:
+    closed: list[Session] = []
+    registry = Registry(FakeSandbox(), Settings(), FakeClock(), on_close=closed.append)
+    one = registry.open()
+    registry.close(one)
+    registry.close(one)
+    assert closed == [one]
+
+
+async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> None:
+    asked: list[CheckJob] = []
+
+    async def check(job: CheckJob) -> Checked:
+        asked.append(job)
+        return Checked(kept=None if job.keep is None else "const a: number;")
+
+    def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        if job.program.kept is not None:
+            emit(Kept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has no JSON form"}))
+
+    sandbox = FakeSandbox(act)
+    one, heard = session(sandbox, check=check), list[Event]()
+    result = await one.execute("const a = 5, b = new Map()", keep=True, emit=heard.append)
+    assert (result.kept, result.unkept) == (("a",), {"b": "a Map has no JSON form"})
+    assert [type(event) for event in heard] == [TypesChecked]  # what is left is nobody else's
+    await one.execute("a")
+    assert [prelude.values for prelude in sandbox.jobs[1].prelude] == [{"a": Raw(b"5")}]
+    assert (asked[0].keep, asked[1].keep) == (("a", "b"), None)
+    assert "const a: number;" in asked[1].globals
+    one.kept.forget(["a"])
+    await one.execute("a")
+    assert (sandbox.jobs[2].prelude, asked[2].globals) == ((), "")
+
+
+async def test_sessions_keep_nothing_for_each_other() -> None:
+    sandbox = FakeSandbox()
+    registry = Registry(sandbox, Settings(), FakeClock())
+    await registry.open().execute("export function f() {}")
+    await registry.open().execute("1")
+    assert sandbox.jobs[1].prelude == ()
+
+
+async def test_a_kept_name_that_a_namespace_takes_is_an_error_with_the_way_out() -> None:
+    one = session(FakeSandbox())
+    await one.execute("export function Math2() {}")
+    one.register(Tool("Math2", "double"), double)
+    with pytest.raises(errors.InvalidParams, match="%pctx forget Math2"):
+        await one.execute("1")
+
+
+async def test_a_program_is_checked_against_the_types_of_its_inputs() -> None:
+    asked: list[CheckJob] = []
+
+    async def check(job: CheckJob) -> Checked:
+        asked.append(job)
+        return Checked()
+
+    await session(FakeSandbox(), check=check).execute("1", inputs={"rows": Raw(b'[{"id": 1}, {"id": null}]')})
+    assert asked[0].globals == "declare const rows: { id: number | null }[];\n"
+
+
+async def test_time_limits_are_the_requests_up_to_the_longest() -> None:
+    sandbox = FakeSandbox()
+    one = session(sandbox, Settings(max_timeout_s=100))
+    for asked in (None, 5, 1e9):
+        await one.execute("1", timeout_s=asked)
+    assert [job.limits.timeout_s for job in sandbox.jobs] == [60, 5, 100]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout_s": 0},
+        {"timeout_s": -1},
+        {"timeout_s": float("nan")},
+        {"inputs": {"not a name": rpc.NULL}},
+        {"inputs": {"await": rpc.NULL}},
+        {"inputs": {"Math": rpc.NULL}},
+        {"execution_id": ""},
+        {"execution_id": "x" * 101},
+        {"code": "x" * 2_000_000},
+    ],
+)
+async def test_a_wrong_request_is_refused_and_nothing_runs(wrong: dict[str, object]) -> None:
+    sandbox = FakeSandbox()
+    one = session(sandbox)
+    one.register(Tool("math", "double"), double)
+    with pytest.raises(errors.InvalidParams):
+        await one.execute(**{"code": "1"} | wrong)  # type: ignore[arg-type]
+    assert sandbox.jobs == []
+
+
+async def test_an_execution_id_in_use_is_refused() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        started.set()
+        await release.wait()
+        return 1
+
+    one = session(FakeSandbox(act))
+    first = asyncio.ensure_future(one.execute("1", execution_id="mine"))
+    await started.wait()
+    with pytest.raises(errors.InvalidParams, match="execution_id"):
+        await one.execute("1", execution_id="mine")
+    release.set()
+    assert (await first).execution_id == "mine"
+
+
+async def test_an_idle_session_expires_and_an_attached_or_busy_one_does_not() -> None:
+    clock = FakeClock()
+    registry = Registry(FakeSandbox(), Settings(session_idle_s=10), clock)
+    idle, attached, used = registry.open(), registry.open(), registry.open()
+    attached.is_attached = True
+    clock.now += 9
+    await used.execute("1")
+    clock.now += 1
+    assert registry.expire() == [idle]
+    assert registry.get(idle.id) is None
+    assert set(registry) == {attached, used}
+
+
+def test_session_ids_are_unguessable() -> None:
+    registry = Registry(FakeSandbox(), Settings(), FakeClock())
+    ids = {registry.open().id for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(len(id) >= 22 for id in ids)

@@ -1,0 +1,179 @@
+"""Traces: from events to what is kept of an execution. No sandbox: the events are told."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.program.result import CallEnded, CallNoted, CallStarted, Emit, Failure, Output, TypesChecked
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.session import trace as traces
+from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.session.trace import History, Recorder, Trace
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools.catalog import Call, Tool
+
+from ..fakes import FakeClock, FakeSandbox
+
+
+def recorder(clock: FakeClock | None = None) -> Recorder:
+    clock = clock or FakeClock()
+    since = clock()
+    trace = Trace(id="e", code="1", asked_by="cell", state="running", started_at=0.0)
+    return Recorder(trace, lambda: clock() - since, lambda: None)
+
+
+def test_a_call_under_way_has_no_end_and_then_has_one() -> None:
+    one = recorder()
+    one.hear(CallStarted(1, "A.b", 0.1, 9, '{"n":1}'))
+    one.hear(CallNoted(1, "A.b", 0.2, "waits"))
+    [call] = one.trace.calls
+    assert (call.ended_s, call.note, call.arguments) == (None, "waits", '{"n":1}')
+    one.hear(CallEnded(1, "A.b", 0.3, 2, None, "42"))
+    assert (call.ended_s, call.note, call.result, call.error) == (0.3, None, "42", None)
+
+
+def test_the_console_keeps_its_levels() -> None:
+    one = recorder()
+    one.hear(Output("stderr", "careful", "warn"))
+    one.hear(Output("stderr", "wrong"))
+    assert [(line.text, line.level) for line in one.trace.console] == [("careful", "warn"), ("wrong", None)]
+
+
+def test_a_call_that_failed_keeps_its_error_and_is_counted() -> None:
+    one = recorder()
+    one.hear(CallStarted(1, "A.b", 0.1, 0))
+    one.hear(CallEnded(1, "A.b", 0.3, 0, "no such city"))
+    assert (one.trace.calls[0].error, one.trace.failed_calls) == ("no such city", 1)
+
+
+def test_of_very_many_calls_the_first_and_the_failed_are_kept() -> None:
+    one = recorder()
+    for call in range(1, 5001):
+        one.hear(CallStarted(call, "A.b", 0.1, 0))
+        one.hear(CallEnded(call, "A.b", 0.2, 0, "bad" if call == 4000 else None))
+    calls = one.trace.calls
+    assert (one.trace.calls_in_all, len(calls), calls[-1].call) == (5000, traces.MOST_CALLS + 1, 4000)
+
+
+def test_a_trace_of_anything_stays_small() -> None:
+    one = recorder()
+    for call in range(1, 5001):
+        one.hear(CallStarted(call, "A.b" * 20, 0.1, 0, "x" * 500))
+        one.hear(Output("stdout", "y" * 1000))
+        one.hear(CallEnded(call, "A.b" * 20, 0.2, 0, "z" * 100_000 if call % 5 == 0 else None, "x" * 500))
+    one.hear(TypesChecked("failed", 0.1, "w" * 100_000))
+    one.end("failed", value=rpc.raw("v" * 1_000_000), failure=Failure("Error", "m" * 1_000_000))
+    assert one.trace.console_cut
+    assert len(bytes(one.json())) < 300_000
+
+
+def test_what_is_open_at_the_end_ends_with_it() -> None:
+    clock = FakeClock()
+    one = recorder(clock)
+    one.hear(CallStarted(1, "A.b", 0.0, 0))
+    clock.now += 2
+    one.end("stopped")
+    assert (one.trace.calls[0].ended_s, one.trace.duration_s, one.trace.state) == (2, 2, "stopped")
+
+
+def test_a_preview_ends_between_characters() -> None:
+    assert traces.preview(Raw('"äöü"'.encode()), 4) == '"ä'
+
+
+def test_history_forgets_the_oldest_but_none_that_runs() -> None:
+    history = History(2)
+    for id in ("a", "b", "c"):
+        history.add(id, recorder())
+    assert len(history) == 3
+    for trace in history:
+        trace.state = "ok"
+    history.add("d", recorder())
+    assert [history.get(id) is not None for id in ("a", "b", "c", "d")] == [False, False, True, True]
+
+
+async def test_a_session_writes_down_what_its_programs_did() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        await serve("Math.one", Raw(b"{}"))
+        emit(Output("stdout", "hello\n"))
+        return [1, 2]
+
+    async def one_(call: Call) -> Raw:
+        return rpc.raw(1)
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock(), now=lambda: 1234.5)
+    session = registry.open()
+    session.register(Tool("math", "one"), one_)
+    await session.execute("the code", execution_id="mine")
+    [trace] = registry.history
+    assert registry.history.get(trace.id) is trace
+    assert session.id not in trace.id
+    assert (trace.code, trace.state, trace.started_at, trace.result) == ("the code", "ok", 1234.5, "[1,2]")
+    assert [(c.tool, c.result) for c in trace.calls] == [("Math.one", "1")]
+    assert [line.text for line in trace.console] == ["hello\n"]
+    assert msgspec.json.decode(msgspec.json.encode(trace), type=Trace) == trace
+
+
+@pytest.mark.parametrize(("length", "is_cut"), [(traces.MOST_CODE, False), (traces.MOST_CODE + 1, True)])
+async def test_of_a_long_program_the_beginning_is_kept_and_the_trace_says_so(length: int, is_cut: bool) -> None:
+    registry = Registry(FakeSandbox(lambda *_: None), Settings(), FakeClock())
+    await registry.open().execute("1;".ljust(length))
+    [trace] = registry.history
+    assert (len(trace.code), trace.code_cut) == (traces.MOST_CODE, is_cut)
+
+
+async def test_a_stopped_program_is_written_down_as_stopped() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        raise ProgramStopped("LimitExceeded", "too much")
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock())
+    with pytest.raises(errors.LimitExceeded):
+        await registry.open().execute("1")
+    [trace] = registry.history
+    assert trace.error is not None
+    assert (trace.state, trace.error.message) == ("stopped", "too much")
+
+
+async def test_watchers_are_told_of_changes_until_they_leave() -> None:
+    registry = Registry(FakeSandbox(), Settings(), FakeClock())
+    told: list[str] = []
+    leave = registry.watchers.add(told.append)
+    registry.watchers.add(lambda change: 1 / 0)  # a faulty one keeps nobody from hearing
+    session = registry.open()
+    await session.execute("1")
+    assert set(told) == {"sessions", "executions"}
+    leave()
+    told.clear()
+    registry.close(session)
+    assert told == []
+
+
+def guest(asked_by: traces.AskedBy, *tools: str) -> Trace:
+    one = recorder()
+    one.trace.asked_by = asked_by
+    for call, tool in enumerate(tools, 1):
+        one.hear(CallStarted(call, tool, 0.1, 9, f'"to {tool}"'))
+        one.hear(CallEnded(call, tool, 0.2, 9, None, f'"from {tool}"'))
+    one.hear(Output("stdout", "printed"))
+    one.end("failed", value=Raw(b'"returned"'), failure=Failure("thrown", "thrown"))
+    return one.trace
+
+
+@pytest.mark.parametrize("by", ["agent", "cell"])
+def test_the_owner_of_a_tool_learns_nothing_of_what_others_tools_were_told_and_answered(by: traces.AskedBy) -> None:
+    told = traces.for_owner(guest(by, "Mine.a", "Other.b"), {1})
+    assert [(call.tool, call.arguments, call.result) for call in told.calls] == [
+        ("Mine.a", '"to Mine.a"', '"from Mine.a"'),
+        ("Other.b", "", ""),
+    ]
+    said = msgspec.json.encode(told)
+    assert not any(word in said for word in (b"to Other", b"from Other", b"printed", b"returned", b"thrown"))
+
+
+def test_an_agents_program_that_calls_one_notebook_alone_is_told_to_it_whole() -> None:
+    trace = guest("agent", "Mine.a")
+    assert traces.for_owner(trace, {1}) == trace
+    assert traces.for_owner(guest("cell", "Mine.a"), {1}).console == []

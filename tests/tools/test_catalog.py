@@ -1,0 +1,115 @@
+"""The catalog: names, both spellings, what is refused. Pure."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors
+from pctx_jupyter.tools import names
+from pctx_jupyter.tools.catalog import Call, Catalog, Tool, globals_of, matching
+
+
+async def never(call: Call) -> Raw:
+    raise AssertionError("not to be called")
+
+
+def catalog(*paths: str, limit: int = 100) -> Catalog:
+    made = Catalog(limit=limit)
+    for path in paths:
+        made.add(Tool(*path.split(".")), never)
+    return made
+
+
+def test_a_tool_is_found_by_either_spelling() -> None:
+    tools = catalog("math_tools.add_all")
+    assert tools.find("MathTools.addAll") is tools.find("math_tools.add_all")
+
+
+def test_a_tool_not_there_is_refused_with_the_closest_name() -> None:
+    with pytest.raises(errors.ToolNotFound, match=r"did you mean MathTools\.addAll"):
+        catalog("math_tools.add_all").find("MathTools.addAl")
+
+
+def test_a_second_registration_needs_to_say_replace() -> None:
+    tools = catalog("Sales.load")
+    with pytest.raises(errors.ToolExists, match="replace"):
+        tools.add(Tool("Sales", "load"), never)
+    tools.add(Tool("Sales", "load", "newer"), never, replace=True)
+    assert [tool.description for tool in tools] == ["newer"]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_two_names_that_meet_in_typescript_are_refused_with_both(replace: bool) -> None:
+    tools = catalog("users.get_user")
+    with pytest.raises(errors.ToolExists, match=r"users\.getUser.*users\.get_user"):
+        tools.add(Tool("users", "getUser"), never, replace=replace)
+
+
+def test_a_spelling_that_is_another_tools_canonical_name_is_refused() -> None:
+    with pytest.raises(errors.ToolExists, match=r"A\.aBC"):
+        catalog("A.aBC").add(Tool("A", "a_b_c"), never)
+    with pytest.raises(errors.ToolExists, match=r"A\.a_b_c"):
+        catalog("A.a_b_c").add(Tool("A", "aBC"), never)
+
+
+def test_a_property_that_javascript_has_fixed_is_no_tool() -> None:
+    with pytest.raises(errors.InvalidParams, match="fixed"):
+        Catalog().add(Tool("Date", "prototype"), never)
+    assert globals_of(matching(catalog("Math.PI"), None)) == {"Math": {"pi": "Math.pi"}}
+
+
+def test_a_removed_tool_leaves_neither_name() -> None:
+    tools = catalog("math_tools.add_all")
+    tools.remove("math_tools.add_all")
+    for path in ("MathTools.addAll", "math_tools.add_all"):
+        with pytest.raises(errors.ToolNotFound):
+            tools.find(path)
+    tools.add(Tool("math_tools", "addAll"), never)
+
+
+def test_a_full_catalog_refuses_one_more_and_still_replaces() -> None:
+    tools = catalog("A.a", "A.b", limit=2)
+    with pytest.raises(errors.InvalidParams, match="limit"):
+        tools.add(Tool("A", "c"), never)
+    tools.add(Tool("A", "b"), never, replace=True)
+
+
+def test_patterns_choose_tools_by_either_spelling() -> None:
+    tools = catalog("sales.load", "sales.save_all", "other.load")
+    assert [t.path for t in matching(tools, ["Sales.*"])] == ["Sales.load", "Sales.saveAll"]
+    assert [t.path for t in matching(tools, ["sales.save_all"])] == ["Sales.saveAll"]
+    assert [t.path for t in matching(tools, ["*.load"])] == ["Sales.load", "Other.load"]
+    assert matching(tools, []) == []
+    with pytest.raises(errors.ToolNotFound, match="matches no tool"):
+        matching(tools, ["Sale.*"])
+
+
+def test_both_spellings_are_objects_of_a_program() -> None:
+    tools = catalog("math.add_all")
+    assert globals_of(matching(tools, None)) == {
+        "Math": {"addAll": "Math.addAll", "add_all": "Math.addAll"},
+        "math": {"addAll": "Math.addAll", "add_all": "Math.addAll"},
+    }
+
+
+def test_no_namespace_of_a_program_is_awaitable() -> None:
+    (members,) = globals_of(matching(catalog("Sales.then"), None)).values()
+    assert members == {"then_": "Sales.then_"}
+
+
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\nb", "globalThis"])
+def test_a_namespace_that_cannot_be_used_is_refused(name: str) -> None:
+    with pytest.raises(errors.InvalidParams):
+        Catalog().add(Tool(name, "tool"), never)
+
+
+@pytest.mark.parametrize(
+    "name", ["__proto__", "constructor", "delete", "it's", "a`${x}`", "*/", "</script>", "🎉", "0th", "get-user"]
+)
+def test_an_odd_name_of_a_tool_becomes_one_that_can_be_written(name: str) -> None:
+    tools = Catalog()
+    tools.add(Tool("Odd", name), never)
+    (tool,) = tools
+    assert names.is_identifier(tool.tool_name)
+    assert tools.find(tool.path).tool.registered_name == name

@@ -1,0 +1,111 @@
+"""Secrets: read late, shown never. Real environment, real commands; the keychain is one in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterator
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+
+from pctx_jupyter.upstream.secrets import RedactingFilter, Redactor, SecretText, SecretUnavailable
+
+SECRET = 'tr0ub4dor&3 "x"'
+
+
+class MemoryKeychain(KeyringBackend):
+    priority = 1  # type: ignore[assignment]  # the base has a property for all its classes
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return SECRET if (service, username) == ("pctx", "wiki") else None
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def keychain() -> Iterator[None]:
+    before = keyring.get_keyring()
+    keyring.set_keyring(MemoryKeychain())
+    yield
+    keyring.set_keyring(before)
+
+
+async def test_references_are_read_and_mixed_with_text(monkeypatch: pytest.MonkeyPatch, keychain: None) -> None:
+    monkeypatch.setenv("WIKI", SECRET)
+    text = SecretText("a ${env:WIKI} b ${keychain:wiki} c ${command:printf '%s\\n' '{x}'} d")
+    assert await text.resolve() == (f"a {SECRET} b {SECRET} c {{x}} d", [SECRET, SECRET, "{x}"])
+
+
+async def test_text_without_references_is_itself() -> None:
+    assert await SecretText("a $b ${c} ${input:d}").resolve() == ("a $b ${c} ${input:d}", [])
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("${env:PCTX_NOT_SET}", "this environment variable is not set"),
+        ("${keychain:other}", "there is no such entry; keyring set pctx other"),
+        ("${command:exit 3}", "it ended with status 3"),
+        ("${command:true}", "it wrote nothing"),
+    ],
+)
+async def test_what_cannot_be_read_says_which_and_why(keychain: None, written: str, why: str) -> None:
+    with pytest.raises(SecretUnavailable, match=why):
+        await SecretText(written).resolve()
+
+
+async def test_what_a_command_complains_about_stays_out_of_the_error() -> None:
+    with pytest.raises(SecretUnavailable) as raised:
+        await SecretText("${command:echo s3cr3t; echo s3cr3t >&2; exit 1}").resolve()
+    assert "s3cr3t" not in raised.value.message.replace("echo s3cr3t", "")
+
+
+def test_it_shows_nothing_of_itself() -> None:
+    text = SecretText(SECRET)
+    assert SECRET not in f"{text} {text!r} {[text]} {text:}"
+
+
+def test_a_redactor_finds_every_common_form() -> None:
+    redactor = Redactor()
+    redactor.learn([SECRET, "short"])
+    forms = [SECRET, json.dumps(SECRET), "tr0ub4dor%263%20%22x%22", base64.b64encode(SECRET.encode()).decode()]
+    for form in forms:
+        assert "tr0ub" not in redactor.clean(f"x {form} y") and "***" in redactor.clean(f"x {form} y")
+    assert redactor.clean("short") == "short"
+
+
+def test_json_stays_json_when_secrets_are_taken_out() -> None:
+    redactor = Redactor()
+    redactor.learn([SECRET, "12345678"])
+    cleaned = redactor.clean_json(json.dumps({"a": [SECRET, 12345678, "x12345678"], SECRET: 1.5}).encode())
+    assert json.loads(cleaned) == {"a": ["***", "***", "x***"], "***": 1.5}
+    untouched = b'{"a" : 1}'
+    assert redactor.clean_json(untouched) is untouched
+
+
+def test_a_librarys_log_records_lose_them(caplog: pytest.LogCaptureFixture) -> None:
+    redactor = Redactor()
+    redactor.learn([SECRET])
+    log = logging.getLogger("pctx-test-library")
+    log.addFilter(RedactingFilter([redactor]))
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.exception("asked for %s", SECRET)
+    assert SECRET not in caplog.text and "asked for ***" in caplog.text and "ValueError: ***" in caplog.text
+
+
+def test_what_a_server_says_forges_no_line_of_a_librarys_log(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("pctx-test-other-library")
+    log.addFilter(RedactingFilter([]))
+    log.warning("Unknown SSE event: %s", "x\n[E] forged\x1b[2J")
+    try:
+        raise ValueError("x\n[E] forged\x1b[2J")
+    except ValueError:
+        log.exception("failed")
+    assert "Unknown SSE event: x [E] forged" in caplog.text and "ValueError: x" in caplog.text
+    assert "\x1b" not in caplog.text and not any(line.startswith("[E]") for line in caplog.text.splitlines())
