@@ -17,7 +17,7 @@ from pctx_jupyter.settings import Places, Settings
 
 from .measure import RUNS, Row
 
-PEER = str(Path(__file__).parent.parent / "tests" / "mcp" / "peer.py")
+PEER = str(Path(__file__).parent.parent / "tests" / "upstream" / "peer.py")
 
 IN_SEQUENCE = """
 const start = performance.now();

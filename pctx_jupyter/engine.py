@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from . import __version__, errors
+from . import errors
+from ._version import __version__
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker

@@ -11,47 +11,67 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
-FOLDERS = {"sandbox", "mcp", "client", "server", "kernel", "cli"}
-WIRING = {"engine", "embedded"}
+
+BASE = {"_version", "errors", "settings", "visible"}
+"""Modules that every room may use; they use none of them."""
+CORE = BASE | {"rpc", "tools", "program", "session"}
+"""What the rooms for the outside worlds know."""
+SHARED = CORE | {"engine", "client", "traits"}
+"""What the rooms know that are built on the engine."""
 
 MAY_IMPORT = {
-    "root": {"root"},
-    "sandbox": {"root"},
-    "mcp": {"root"},
-    "client": {"root"},
-    "engine": {"root", "sandbox", "mcp"},
-    "embedded": {"root", "client", "engine"},
-    "server": {"root", "engine"},
-    "kernel": {"root", "client", "engine"},
-    "cli": {"root", "client", "engine", "embedded"},
+    "_version": set(),
+    "errors": set(),
+    "settings": set(),
+    "visible": set(),
+    "rpc": BASE,
+    "tools": BASE | {"rpc"},
+    "program": BASE | {"rpc", "tools"},
+    "session": BASE | {"rpc", "tools", "program"},
+    "traits": CORE,
+    "sandbox": CORE,
+    "agents": CORE,
+    "upstream": CORE,
+    "client": CORE,
+    "engine": CORE | {"sandbox", "agents", "upstream"},
+    "embedded": CORE | {"client", "engine"},
+    "server": SHARED,
+    "kernel": SHARED,
+    "cli": SHARED | {"embedded"},
 }
+"""One row a room, or a module of the root: what it may import, for types too."""
 
-ALSO = {"cli/start.py": {"server"}, "cli/mcp.py": {"mcp"}, "cli/upstreams.py": {"mcp"}}
-"""What single modules import beyond their layer: the command that starts a server takes the server; those that pass MCP
-on, and that edit the file of upstreams, take what does it, for they need no engine.
-"""
+ALSO = {
+    "cli/start.py": {"server"},  # the command that starts a server
+    "cli/mcp.py": {"agents"},  # passes MCP on, which needs no engine
+    "cli/upstreams.py": {"upstream"},  # edits the file of servers, which needs no engine
+    "cli/clients.py": {"agents"},  # prints the configuration of MCP clients
+    "server/state.py": {"agents"},  # the same, for the panel
+    "server/app.py": {"agents"},  # names the type of the engine's MCP door
+}
+"""What single modules import beyond their row."""
 
 OWNERS = {
     "deno": {"sandbox"},
-    "mcp": {"mcp"},
+    "mcp": {"agents", "upstream"},
     "tornado": {"server"},
     "jupyter_server": {"server"},
     "websockets": {"client"},
-    "httpx2": {"client", "mcp"},  # the MCP SDK brings it, and the original's plain client speaks HTTP
+    "httpx2": {"client", "agents", "upstream"},  # the MCP SDK brings it, and the original's plain client uses HTTP
     "IPython": {"kernel"},
     "ipykernel": {"kernel"},
 }
-"""Outside packages that only one layer may import."""
+"""Outside packages that only some rooms may import."""
 
-NO_IO = {"socket", "subprocess", "os", "pathlib", "http", "urllib.request", "time", "asyncio"}
-"""What the root does without; errors.py takes `http` for its status numbers, channel.py and pipe.py `asyncio`."""
+PURE = ("rpc", "tools", "program", "session")
+"""Rooms that do no I/O."""
+NO_IO = {"socket", "subprocess", "os", "pathlib", "http", "urllib.request", "time"}
+"""What they do without. Futures, timeouts and tasks of asyncio are no I/O."""
 
 
 def layer(module: Path) -> str:
     inside = module.relative_to(PACKAGE)
-    if inside.parts[0] in FOLDERS:
-        return inside.parts[0]
-    return inside.stem if inside.stem in WIRING else "root"
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
 
 
 def imports(module: Path) -> list[tuple[str, bool]]:
@@ -79,27 +99,48 @@ def modules() -> list[Path]:
     return sorted(p for p in PACKAGE.rglob("*.py") if "labextension" not in p.parts)
 
 
+def rooms(name: str) -> str | None:
+    """The room of a name of this package; None for the package itself."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in MAY_IMPORT else None
+
+
 @pytest.mark.parametrize("module", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
+def test_a_module_imports_only_what_its_room_may(module: Path) -> None:
     own = layer(module)
     also = ALSO.get(str(module.relative_to(PACKAGE)), set())
-    if module == PACKAGE / "__init__.py" or module.stem == "__main__":
+    if own in ("__init__", "__main__"):
         return  # the hooks import what they start, inside functions
     for name, for_types in imports(module):
         first = name.split(".")[0]
         if first == "pctx_jupyter":
-            parts = name.split(".")[1:]
-            target = parts[0] if parts and parts[0] in FOLDERS | WIRING else "root"
-            assert target == own or target in MAY_IMPORT[own] | also or for_types, f"{own} imports {name}"
+            target = rooms(name)
+            assert target is not None, f"{own} imports {name}: take it from the module that defines it"
+            assert target == own or target in MAY_IMPORT[own] | also, f"{own} imports {name}"
         elif not for_types:
             assert ({own} | also) & OWNERS.get(first, {own}), f"{own} imports {name}"
 
 
-@pytest.mark.parametrize("module", [p for p in modules() if layer(p) == "root"], ids=lambda p: p.stem)
-def test_the_root_does_no_io(module: Path) -> None:
+def test_every_room_has_a_row_and_every_row_a_room() -> None:
+    assert {layer(module) for module in modules()} - {"__init__", "__main__"} == MAY_IMPORT.keys()
+
+
+def test_rooms_know_each_other_in_one_direction_only() -> None:
+    order: list[str] = []
+    left = dict(MAY_IMPORT)
+    while left:
+        ready = [room for room, known in left.items() if known <= {*order}]
+        assert ready, f"a circle among {sorted(left)}"
+        order += ready
+        left = {room: known for room, known in left.items() if room not in ready}
+
+
+@pytest.mark.parametrize(
+    "module", [p for p in modules() if layer(p) in PURE], ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_rooms_of_the_core_do_no_io(module: Path) -> None:
     outside = {name for name, for_types in imports(module) if not for_types}
-    excepted = {"errors": {"http"}, "channel": {"asyncio"}, "pipe": {"asyncio"}}.get(module.stem, set())
-    assert not outside & NO_IO - excepted
+    assert not outside & NO_IO
 
 
 def loaded_by(statement: str) -> set[str]:

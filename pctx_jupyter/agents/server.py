@@ -11,7 +11,7 @@ from collections.abc import Callable
 import mcp.types as t
 from mcp.shared.exceptions import MCPError
 
-from .. import __version__
+from .._version import __version__
 from ..session.watch import Change, Watchers
 from .answers import Answer
 from .changes import AnnouncingServer, Context

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import httpx2
 import mcp.types as t
@@ -20,12 +19,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
-from .. import __version__
+from .._version import __version__
 from .changes import AnnouncingServer, Context
+from .door import Door
 from .functions import INSTRUCTIONS
-
-if TYPE_CHECKING:
-    from ..engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +36,9 @@ RETRY_S = 5.0
 """Seconds between two attempts to listen for changes."""
 
 
-async def serve_stdio(engine: Engine) -> None:
-    """Serve the client at the other end of stdin and stdout, until it hangs up. The caller closes the engine."""
-    server = (await engine.mcp().server()).server
+async def serve_stdio(door: Door) -> None:
+    """Serve the client at the other end of stdin and stdout until it disconnects. The caller closes the engine."""
+    server = (await door.server()).server
     await _serve(server)
 
 

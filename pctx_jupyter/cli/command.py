@@ -18,7 +18,8 @@ from traitlets import Bool, TraitError
 from traitlets.config import Application
 from traitlets.config.loader import ArgumentError, KVArgParseConfigLoader
 
-from .. import __version__, errors
+from .. import errors
+from .._version import __version__
 from ..settings import Settings
 from ..traits import Pctx
 from . import terminal

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from jupyter_core.paths import jupyter_config_path, jupyter_path
 
-from .. import __version__, errors
+from .. import errors
+from .._version import __version__
 from ..settings import Settings
 from . import terminal
 from .command import Command, Exit, Stop

@@ -82,4 +82,4 @@ class Serve(ServerCommand):
         from ..engine import open_engine, usual_places
 
         async with open_engine(self.settings(), usual_places(str(Path.cwd()))) as engine:
-            await serve_stdio(engine)
+            await serve_stdio(engine.mcp())

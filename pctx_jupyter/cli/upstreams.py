@@ -17,10 +17,9 @@ import msgspec
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Float, List, Unicode
 
-from .. import errors
+from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import Upstream
-from ..tools import inert
 from ..upstream import config, files
 from ..upstream.secrets import SecretText
 from ..upstream.trust import FILE as TRUST_FILE
@@ -267,7 +266,7 @@ class TrustServers(FileCommand):
         servers = [known[name] for name in self.extra_args] or list(parsed.servers)
         self.trust(servers)
         for server in servers:
-            say(terminal.harmless(f"Trusted {server.name}: {inert.spelled(server.way.shown)}"))
+            say(terminal.harmless(f"Trusted {server.name}: {visible.spelled(server.way.shown)}"))
         for problem in parsed.problems:
             say(terminal.harmless(problem))
         return Exit.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .. import errors
-from ..program.result import Failure
+from ..errors import Failure
 
 
 class _Details(msgspec.Struct):

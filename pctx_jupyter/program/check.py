@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ..errors import Failure
 from .diagnostics import code_frame
-from .result import Failure
 
 LONGEST = 800
 """Characters of one message."""

@@ -9,9 +9,9 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from ..errors import Failure
 from ..rpc.wire import Thrown
 from .program import Program, utf16
-from .result import Failure
 
 FRAME_WIDTH = 100
 """Columns of code a frame shows; a longer line is cut around its place."""

@@ -13,8 +13,6 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from ..rpc.jsonrpc import Json
-
 Stream = Literal["stdout", "stderr"]
 
 
@@ -136,45 +134,3 @@ class Result:
     unchecked: str | None = None
     kept: tuple[str, ...] = ()
     unkept: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A program that did not.
-
-    Args:
-        name: The error's class in TypeScript, such as ``TypeError``.
-        message: Its message.
-        line, column: 1-based, in what the user wrote, columns in UTF-16 units; None when unknown.
-        frame: The lines around that place, with a mark under it.
-        stack: Frames of the user's program only.
-        token: Set when a tool's exception caused it: the tool's owner finds the exception by it.
-    """
-
-    name: str
-    message: str
-    line: int | None = None
-    column: int | None = None
-    frame: str | None = None
-    stack: str = ""
-    token: str | None = None
-
-    def text(self) -> str:
-        """What a person or a model reads: name, message, place and frame."""
-        head = f"{self.name}: {self.message}" if self.name else self.message
-        place = f"\n  at line {self.line}, column {self.column}" if self.line is not None else ""
-        return head + place + (f"\n\n{self.frame}" if self.frame else "")
-
-    def data(self, stdout: str = "", stderr: str = "") -> Json:
-        """The details that go with the error on the wire."""
-        known: dict[str, Json] = {
-            "name": self.name,
-            "message": self.message,
-            "line": self.line,
-            "column": self.column,
-            "frame": self.frame,
-            "stack": self.stack,
-            "token": self.token,
-        }
-        printed: dict[str, Json] = {"stdout": stdout, "stderr": stderr}
-        return {key: value for key, value in known.items() if value is not None} | printed

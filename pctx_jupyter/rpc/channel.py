@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from .. import errors
-from ..tools import inert
+from .. import errors, visible
 from . import jsonrpc as rpc
 from .peer import Peer, Withdrawn
 
@@ -70,7 +69,7 @@ class _Heard:
         self._value = value
 
     def __str__(self) -> str:
-        return inert.line(str(self._value), 100)
+        return visible.line(str(self._value), 100)
 
 
 @dataclass(slots=True, eq=False)

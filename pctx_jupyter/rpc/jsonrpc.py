@@ -18,9 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-"""Any JSON value, decoded."""
+from ..errors import Json as Json
 
 Id: TypeAlias = "int | str"
 

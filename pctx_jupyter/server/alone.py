@@ -7,7 +7,7 @@ import sys
 from jupyter_server.serverapp import ServerApp
 from tornado.httpserver import HTTPServer
 
-from .. import __version__
+from .._version import __version__
 from .base import RUNNING
 
 PORT = 8080

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado import web
 
-from .. import __version__
+from .._version import __version__
 from .base import PctxHandler
 
 

@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, UnsetType
 from tornado import web
 
 from ..agents import clients as mcp_clients
-from ..program.result import Failure
+from ..errors import Failure
 from ..rpc import wire
 from ..session.approvals import Answer, Question
 from ..session.registry import Registry

@@ -13,9 +13,10 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from ..errors import Failure
 from ..program.kept import Prelude
 from ..program.program import Program
-from ..program.result import Emit, Event, Failure, Kept, Output
+from ..program.result import Emit, Event, Kept, Output
 from ..rpc.wire import Thrown
 from ..settings import Limits
 from ..tools.catalog import AskedBy

@@ -16,6 +16,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Raw
 
 from .. import errors
+from ..errors import Failure
 from ..program import check as checks
 from ..program import diagnostics, kept
 from ..program import inputs as input_types
@@ -23,7 +24,7 @@ from ..program.check import Check, Checked, CheckJob, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import Survey
 from ..program.program import prepare
-from ..program.result import Emit, Failure, Kept, Result, TypesChecked
+from ..program.result import Emit, Kept, Result, TypesChecked
 from ..rpc.channel import aside
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings

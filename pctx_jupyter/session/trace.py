@@ -13,18 +13,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
-from ..program.result import (
-    CallDecided,
-    CallEnded,
-    CallNoted,
-    CallStarted,
-    Event,
-    Failure,
-    Level,
-    Output,
-    Stream,
-    TypesChecked,
-)
+from ..errors import Failure
+from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Level, Output, Stream, TypesChecked
 from ..tools.catalog import AskedBy
 
 MIME = "application/vnd.pctx.trace+json"

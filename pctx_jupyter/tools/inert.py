@@ -1,4 +1,4 @@
-"""Strangers' text as TypeScript: a literal, a property's name, a comment; or as a line of a log. It does nothing there.
+"""Text from outside as TypeScript: a literal, a property name or a comment that cannot do anything there.
 
 What could end a line, a comment, a string or a ``<script>``, turn the direction of text, or is half a surrogate
 pair, is escaped, or left out of a comment. This module does not know what the text is for.
@@ -11,11 +11,10 @@ import math
 import re
 from functools import lru_cache
 
+from ..visible import HIDDEN
 from .names import is_identifier
 
 _PLAIN = re.compile(r"[\w \-./:,;+()]*", re.ASCII)
-_SPECIAL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, line ends, marks that turn text, byte order marks, surrogates."""
 _CALM = re.compile(r"[^\x00-\x1f\x7f-\U0010ffff/@]*")
 _COMMENT_END = re.compile(r"\*/|</|@(?=ts-)")
 _LONGEST = 500
@@ -28,7 +27,7 @@ def string(text: str) -> str:
     """A string literal of exactly this text."""
     if _PLAIN.fullmatch(text):
         return f'"{text}"'
-    written = _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+    written = HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
     return written.replace("</", "<\\/")
 
 
@@ -67,17 +66,7 @@ def comment(text: str, longest: int) -> str:
         text = text[:longest].rstrip() + "…"
     if _CALM.fullmatch(text):
         return text.strip()
-    return _COMMENT_END.sub(_broken, _SPECIAL.sub("", " ".join(text.split())))
-
-
-def line(text: str, longest: int) -> str:
-    """One line of a log or a list: what would begin another one is a space, what commands a terminal is spelled."""
-    return spelled(" ".join(text[: 2 * longest].split()))[:longest]
-
-
-def spelled(text: str) -> str:
-    r"""The text with each character that would command a terminal, or could not be seen, spelled as ``\u001b``."""
-    return text if text.isascii() and text.isprintable() else _SPECIAL.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+    return _COMMENT_END.sub(_broken, HIDDEN.sub("", " ".join(text.split())))
 
 
 def _broken(found: re.Match[str]) -> str:

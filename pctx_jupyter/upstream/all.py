@@ -306,9 +306,9 @@ class OpenUpstreams:
             ) from None
 
     async def _make(self, server: config.Server, file: _File | None) -> Upstream:
-        module = await asyncio.to_thread(import_module, f"{__package__}.upstream")
+        module = await asyncio.to_thread(import_module, f"{__package__}.connection")
         if self._around is None:
-            signin = await asyncio.to_thread(import_module, f"{__package__}.signin")
+            signin = await asyncio.to_thread(import_module, f"{__package__}.sign_in")
             data = self._data and Path(self._data)
             in_keychain = self._settings.sign_ins == "keychain"
             store = signin.Store(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .. import errors
+from .. import errors, visible
 from ..rpc.jsonrpc import Json
-from ..tools import inert, names
+from ..tools import names
 from .secrets import SecretText
 
 MOST_SERVERS = 200
@@ -134,7 +134,7 @@ def parse(text: bytes, shown: str) -> Parsed:
             if (other := servers.setdefault(server.namespace, server)) is not server:
                 raise errors.InvalidParams(f"its namespace is {server.namespace}, and so is that of {other.name!r}")
         except errors.InvalidParams as error:
-            problems.append(inert.line(f"{shown}, {place}: {error.message}", 1000))
+            problems.append(visible.line(f"{shown}, {place}: {error.message}", 1000))
     return Parsed(tuple(servers.values()), tuple(problems))
 
 

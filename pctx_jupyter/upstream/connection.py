@@ -40,12 +40,13 @@ from mcp_types import Tool as McpTool
 from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
-from .. import __version__, errors
+from .. import errors, visible
+from .._version import __version__
 from ..session.upstreams import State
 from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Settings
-from ..tools import inert, names
+from ..tools import names
 from ..tools.catalog import Call, Catalog, Tool
 from . import values
 from .bounds import TooLarge, bounding
@@ -188,7 +189,7 @@ class Upstream:
             name=self.name,
             namespace=self.server.namespace,
             transport=self.server.way.transport,
-            where=inert.spelled(self.server.way.shown),
+            where=visible.spelled(self.server.way.shown),
             state=self._state,
             source=self.source,
             error=self._error,
@@ -589,7 +590,7 @@ class Upstream:
 
     def _line(self, text: str, longest: int) -> str:
         """What may hold a stranger's words, for people: without secrets, and one line that does nothing."""
-        return inert.line(self.redactor.clean(text), longest)
+        return visible.line(self.redactor.clean(text), longest)
 
     def _explained(self, error: BaseException) -> str:
         match error:

@@ -21,8 +21,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from .. import errors
-from ..tools import inert
+from .. import errors, visible
 
 COMMAND_S = 30.0
 """Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
@@ -201,9 +200,9 @@ class RedactingFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info:
             lines = self._clean(logging.Formatter().formatException(record.exc_info)).splitlines()
-            record.exc_text = "\n".join("  " + inert.spelled(line) for line in lines)
+            record.exc_text = "\n".join("  " + visible.spelled(line) for line in lines)
             record.exc_info = None
-        record.msg, record.args = inert.line(self._clean(record.getMessage()), LONGEST_RECORD), ()
+        record.msg, record.args = visible.line(self._clean(record.getMessage()), LONGEST_RECORD), ()
         return True
 
     def _clean(self, text: str) -> str:

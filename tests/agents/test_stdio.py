@@ -31,7 +31,7 @@ from pctx_jupyter.settings import Settings
 
 async def main():
     async with open_engine(Settings(check_s=20)) as engine:
-        await serve_stdio(engine)
+        await serve_stdio(engine.mcp())
 
 asyncio.run(main())
 """

@@ -7,7 +7,8 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.program.result import CallEnded, CallNoted, CallStarted, Emit, Failure, Output, TypesChecked
+from pctx_jupyter.errors import Failure
+from pctx_jupyter.program.result import CallEnded, CallNoted, CallStarted, Emit, Output, TypesChecked
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import trace as traces
 from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from pctx_jupyter import visible
 from pctx_jupyter.tools import inert
 
 from .. import schemas
@@ -51,7 +52,7 @@ def test_value_is_written_as_its_literal_type(value: object, written: str) -> No
     ],
 )
 def test_line_is_one_that_does_nothing(text: str, written: str) -> None:
-    assert inert.line(text, 100) == written
+    assert visible.line(text, 100) == written
 
 
 @pytest.mark.parametrize(

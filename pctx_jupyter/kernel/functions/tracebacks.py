@@ -24,7 +24,7 @@ def _folders_of_others() -> tuple[str, ...]:
     """Where Python, packages and we are: as Python spells them in frames, and with links resolved."""
     import sysconfig  # slow to load, and only a failure needs it
 
-    found = {str(Path(__file__).parents[1]): None}
+    found = {str(Path(__file__).parents[2]): None}
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         if (path := sysconfig.get_path(name)) is not None:
             found |= {path: None, str(Path(path).resolve()): None}

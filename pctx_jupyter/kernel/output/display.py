@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from ...program.result import Failure
+from ...errors import Failure
 from ...tools import typegen
 from ...tools.catalog import Tool
 from ..functions import values

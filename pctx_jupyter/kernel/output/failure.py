@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import errors
-from ...program.result import Failure
+from ...errors import Failure
 from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
 from . import display
 

@@ -818,7 +818,7 @@ def test_traceback_shows_the_users_frames_alone() -> None:
     assert "JSONDecodeError" in text
     assert "The above exception was the direct cause" in text
     assert "json/decoder.py" not in text
-    assert "kernel/tool.py" not in text
+    assert "functions/tool.py" not in text
 
 
 def test_traceback_survives_every_kind_of_exception() -> None:

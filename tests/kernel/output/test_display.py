@@ -9,10 +9,10 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from msgspec import Raw
 
+from pctx_jupyter.errors import Failure
 from pctx_jupyter.kernel.output import display, sortable, tree
 from pctx_jupyter.kernel.output.markup import STYLE, escape, visible, without_commands
 from pctx_jupyter.program.diagnostics import code_frame
-from pctx_jupyter.program.result import Failure
 from pctx_jupyter.tools.catalog import Tool
 
 ALLOWED_TAGS = {"style", "div", "span", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "br"}
