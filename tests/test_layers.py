@@ -168,4 +168,4 @@ def test_a_command_loads_neither_a_server_nor_an_engine_before_it_needs_one(comm
 
 def test_a_server_that_no_agent_asks_loads_nothing_of_mcp() -> None:
     loaded = loaded_by("import pctx_jupyter.server.app, pctx_jupyter.agents.door")
-    assert not loaded & {"mcp", "mcp_types", "starlette", "bm25s", "numpy", "httpx2"}
+    assert not loaded & {"mcp", "mcp_types", "starlette", "numpy", "httpx2"}

@@ -1,21 +1,24 @@
 """Finds tools by what a model is looking for: BM25 over names, descriptions and arguments.
 
-An index is made when the first question comes, off the loop, and kept until the tools change.
+The index is built off the loop for the first search, and kept until the tools change.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING
 
 from ..tools.catalog import Tool
 from ..tools.scope import Scope
 
-if TYPE_CHECKING:
-    import bm25s
-
+SATURATION = 1.5
+"""BM25's k1: how much a word counts that a tool has several times. The usual value."""
+LENGTH_WEIGHT = 0.75
+"""BM25's b: how much less a word counts in a long description, from 0 to 1. The usual value."""
 NAME_WEIGHT = 3
 """How many words of a description one word of a tool's name is worth."""
 MOST_WORDS = 400
@@ -48,29 +51,41 @@ class Search:
 
 
 class Index:
-    """The words of some tools. To make one takes milliseconds a hundred tools, and loads numpy."""
+    """The words of some tools, each with the tools that have it and its weight there.
+
+    The weights are those of BM25 in Lucene's form, computed when the index is built: a search only adds up a few lists.
+
+    Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009
+    """
 
     def __init__(self, tools: list[Tool]) -> None:
         self._tools = tools
-        texts = [list(_words_of(tool)) for tool in tools]
-        self._ranking: bm25s.BM25 | None = None
-        if any(texts):
-            import bm25s  # with numpy it takes a third of a second: only who searches pays for it
-
-            self._ranking = bm25s.BM25()
-            self._ranking.index(texts, show_progress=False)
+        counted = [Counter(_words_of(tool)) for tool in tools]
+        lengths = [found.total() for found in counted]
+        mean = (sum(lengths) / len(lengths) if lengths else 0) or 1
+        having: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for number, (found, length) in enumerate(zip(counted, lengths, strict=True)):
+            damping = SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * length / mean)
+            for word, count in found.items():
+                having[word].append((number, count / (count + damping)))
+        self._having = {
+            word: [(number, weight * _rarity(len(tools), len(found))) for number, weight in found]
+            for word, found in having.items()
+        }
 
     def find(self, query: str, most: int) -> list[Tool]:
-        """The tools that fit best, the best first."""
-        if self._ranking is None:
-            return []
-        known = self._ranking.vocab_dict
-        asked = [word for word in dict.fromkeys(words(query[:LONGEST_QUERY])) if word in known]
-        if not asked:
-            return []
-        scores = self._ranking.get_scores(asked)
-        best = (-scores).argsort(kind="stable")[:most]
-        return [self._tools[at] for at in best.tolist() if scores[at] > 0]
+        """Return the tools that fit best, the best first; tools that fit equally well stay in their order."""
+        scores: dict[int, float] = defaultdict(float)
+        for word in dict.fromkeys(words(query[:LONGEST_QUERY])):
+            for number, weight in self._having.get(word, ()):
+                scores[number] += weight
+        best = heapq.nsmallest(most, scores.items(), key=lambda score: (-score[1], score[0]))
+        return [self._tools[number] for number, _ in best]
+
+
+def _rarity(tools: int, having: int) -> float:
+    """Return the weight of a word that so many of the tools have."""
+    return math.log(1 + (tools - having + 0.5) / (having + 0.5))
 
 
 def words(text: str) -> Iterator[str]:

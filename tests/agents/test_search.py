@@ -57,6 +57,18 @@ async def test_only_tools_with_a_word_of_the_query_are_found() -> None:
     assert await one.find("", 10) == [] and await one.find("\x00*/ 🎉" * 10_000, 10) == []
 
 
+async def test_a_rare_word_counts_for_more_than_a_frequent_one() -> None:
+    tools = [Tool("files", f"read_{number}", "Reads a file.") for number in range(20)]
+    found = await search(catalog(*tools, Tool("files", "archive", "Packs into an archive."))).find("file archive", 3)
+    assert found[0].path == "Files.archive"
+
+
+async def test_tools_that_fit_equally_well_stay_in_their_order() -> None:
+    tools = [Tool("files", f"read_{number}", "Reads a file.") for number in range(9)]
+    found = await search(catalog(*tools)).find("reads", 4)
+    assert [tool.tool_name for tool in found] == ["read0", "read1", "read2", "read3"]
+
+
 async def test_without_tools_nothing_is_found() -> None:
     assert await search(catalog()).find("anything", 5) == []
 
