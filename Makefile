@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab lab-build test test-clients lint types bench clean
+.PHONY: demo lab lab-build test quick test-clients lint types docs bench clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -20,6 +20,10 @@ test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/rpc tests/tools tests/program tests/session tests/test_layers.py tests/test_docs.py tests/test_errors.py
+
 test-clients: $(VENV)/test.installed  ## the Python clients against a real server, started and stopped here
 	$(BIN)/python -m tests.client.run
 
@@ -30,6 +34,9 @@ lint: $(VENV)/test.installed
 
 types: $(VENV)/test.installed
 	$(BIN)/mypy
+
+docs: $(VENV)/docs.installed      ## the documentation as a site in build/site; a broken link or docstring fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks
@@ -44,6 +51,10 @@ $(VENV)/demo.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/test.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
+	touch $@
+
+$(VENV)/docs.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 clean:

@@ -54,7 +54,8 @@ class Failure:
     Args:
         name: The error's class in TypeScript, such as ``TypeError``.
         message: Its message.
-        line, column: 1-based, in what the user wrote, columns in UTF-16 units; None when unknown.
+        line: 1-based, in what the user wrote; None when unknown.
+        column: 1-based, in UTF-16 units; None when unknown.
         frame: The lines around that place, with a mark under it.
         stack: Frames of the user's program only.
         token: Set when a tool's exception caused it: the tool's owner finds the exception by it.

@@ -168,10 +168,12 @@ class PctxClient:
         """Offer a function to this session's programs.
 
         Args:
-            namespace, name: Programs may use them as they are, or as ``Namespace.toolName``.
+            namespace: The first part of the name: programs write it as it is, or as ``Namespace``.
+            name: The second part: programs write it as it is, or as ``toolName``.
             callback: See `Callback`. What it raises reaches the program as an ``Error`` with that type and message.
             description: What it does, for people and models.
-            input_schema, output_schema: JSON Schema of its arguments and of its result.
+            input_schema: JSON Schema of its arguments.
+            output_schema: JSON Schema of its result.
             replace: Whether it may take the place of a tool of that name.
             share: Whether others may see it, as far as this session's tools are shared at all (`share`).
             effects: Whether it changes something outside; None: nobody says.
