@@ -26,6 +26,7 @@ from .session.approvals import Answer
 from .session.execution import Execution, StoppedByHand
 from .session.local_tools import Guard, Here, LocalTools, admit
 from .session.registry import Registry
+from .session.remembered import Nothing
 from .session.upstreams import Upstreams
 from .session.watch import Change
 from .settings import Places, Settings
@@ -172,13 +173,14 @@ async def open_engine(settings: Settings, places: Places | None = None) -> Async
             registry.watchers.tell(change)
 
         async with open_upstreams(settings, places or Places(), registry.upstreams, tell) as upstreams:
-            engine.upstreams = registry.servers = upstreams
+            engine.upstreams = registry.servers = registry.approvals.remembered = upstreams
             try:
                 yield engine
             finally:
                 sweeper.cancel()
                 await engine.stop()
                 engine.upstreams = registry.servers = None
+                registry.approvals.remembered = Nothing()
 
 
 def usual_places(root: str) -> Places:

@@ -96,10 +96,11 @@ class Settings:
         most=2,
     )
     policy: tuple[str, ...] = _setting(
-        ("ask agent * effects",),
+        ("ask agent * effects", "ask agent * unknown"),
         "Which tool calls need a person's consent: rules such as 'ask agent Mail.*', the first that fits counts, and "
         "without one a call is allowed. A rule says allow, ask or deny; whose programs it is about: agent, notebook, "
-        "client, cell or *; a pattern of tools; and effects, where only tools are meant that change something outside.",
+        "client, cell or *; a pattern of tools; and effects, none or unknown, where only tools are meant that change "
+        "something outside, that do not, or that do not say.",
     )
     approval_s: float = _setting(
         120.0, "Seconds a call waits for a person's consent in JupyterLab; then it is denied. They do not count as run."

@@ -71,13 +71,18 @@ _TEXT: Json = {"type": "string"}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One function as clients list it; `reads_only`: it changes nothing, anywhere."""
+    """One function as clients list it.
+
+    `reads_only`: it changes nothing, anywhere. `may_destroy`: it may, by the tools that its programs call; of what is
+    not, nothing that was there is lost.
+    """
 
     name: str
     description: str
     properties: dict[str, Json] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     reads_only: bool = True
+    may_destroy: bool = False
 
     @property
     def input_schema(self) -> dict[str, Json]:
@@ -134,6 +139,7 @@ class Functions:
                 {"code": _TEXT, "timeout_s": {"type": "number"}},
                 ("code",),
                 reads_only=False,
+                may_destroy=True,
             ),
             Definition(
                 "wait_execution",

@@ -65,7 +65,7 @@ class AgentServer:
                 name=known.name,
                 description=known.description,
                 input_schema=known.input_schema,
-                annotations=t.ToolAnnotations(read_only_hint=known.reads_only),
+                annotations=t.ToolAnnotations(read_only_hint=known.reads_only, destructive_hint=known.may_destroy),
             )
             for known in self._functions.definitions()
         ]

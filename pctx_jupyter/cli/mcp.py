@@ -26,6 +26,7 @@ class Mcp(Command):
         "list": (f"{_HERE}.upstreams.ListServers", "List its servers."),
         "remove": (f"{_HERE}.upstreams.Remove", "Take a server out of it."),
         "trust": (f"{_HERE}.upstreams.TrustServers", "Let servers start that the file in this folder names."),
+        "ask": (f"{_HERE}.upstreams.Ask", "Ask again before tools are called that were allowed for good."),
         "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
         "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
     }

@@ -1,4 +1,4 @@
-"""``mcp init``, ``add``, ``list``, ``remove``, ``trust``, ``test``: the file that names the MCP servers of programs.
+"""``mcp init``, ``add``, ``list``, ``remove``, ``trust``, ``ask``, ``test``: the file of the MCP servers of programs.
 
 It is edited as text: nothing is connected to, and no secret is read, but for a test. A running server sees a change by
 itself.
@@ -15,15 +15,17 @@ from typing import Any
 
 import msgspec
 from jupyter_core.paths import jupyter_config_dir
-from traitlets import Float, List, Unicode
+from traitlets import Bool, Float, List, Unicode
 
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import Upstream
 from ..upstream import config, files
+from ..upstream.allowed import FILE as ALLOWED_FILE
+from ..upstream.allowed import Allowed
 from ..upstream.secrets import SecretText
 from ..upstream.trust import FILE as TRUST_FILE
-from ..upstream.trust import Trust
+from ..upstream.trust import Trust, place_of
 from . import terminal
 from .command import Command, Exit, Stop, say
 
@@ -52,6 +54,33 @@ class FileCommand(Command):
         if text is None:
             raise Stop(Exit.USAGE, f"Cannot read {self.path}: there is no such file; jupyter pctx mcp init makes one")
         return text, config.parse(text, str(self.path))
+
+    def allowed(self) -> Allowed:
+        """Which tools of the servers of such files somebody has allowed for good; raises `Stop`."""
+        from ..engine import usual_places
+
+        known = Allowed(str(Path(usual_places("").data, ALLOWED_FILE)))
+        _ = known.mark
+        self.check(known)
+        return known
+
+    def check(self, known: Allowed) -> None:
+        """Raise `Stop` where the file of what is allowed cannot be read or written."""
+        if known.trouble is not None:
+            raise Stop(Exit.UNREACHABLE, f"Cannot open {ALLOWED_FILE}: {known.trouble}")
+
+    def chosen(self, names: Iterable[str], what: str) -> tuple[list[config.Server], tuple[str, ...]]:
+        """The servers of these names, or all that the file has, and what is wrong with the file.
+
+        Raises:
+            Stop: The file does not name one of them; the message says that `what` cannot be done.
+        """
+        _, parsed = self.read()
+        known = {one.name: one for one in parsed.servers}
+        if unknown := sorted(set(names) - known.keys()):
+            there = ", ".join(sorted(known)) or "none"
+            raise Stop(Exit.USAGE, f"Cannot {what} {unknown[0]}: {self.path} has {there}")
+        return [known[name] for name in names] or list(parsed.servers), parsed.problems
 
     def trusted(self) -> Trust:
         """Which servers of such files somebody trusts."""
@@ -254,21 +283,62 @@ class TrustServers(FileCommand):
 
         Such a file may have come with the folder. Whatever it says of a server, its command and where secrets go, is
         trusted; when that changes, it has to be trusted anew. What you add yourself is trusted.
+
+        With --tools, a person also allows all tools of these servers for good, those that they have or list next:
+        agents call them without asking. It ends for a tool when the tool changes.
         """
-    examples = "jupyter pctx mcp trust time"
+    examples = "jupyter pctx mcp trust time\njupyter pctx mcp trust time --tools"
+
+    tools = Bool(False, config=True, help="Allow all tools of the servers for good, too.")
+
+    flags: dict[str, Any] = {
+        **FileCommand.flags,
+        "tools": ({"TrustServers": {"tools": True}}, "Allow all tools of the servers for good, too."),
+    }
 
     def main(self) -> int:
         """Trust them."""
-        _, parsed = self.read()
-        known = {one.name: one for one in parsed.servers}
-        if unknown := sorted(set(self.extra_args) - known.keys()):
-            raise Stop(Exit.USAGE, f"Cannot trust {unknown[0]}: {self.path} has {', '.join(sorted(known)) or 'none'}")
-        servers = [known[name] for name in self.extra_args] or list(parsed.servers)
+        if self.tools and not self.extra_args:
+            raise Stop(Exit.USAGE, "Cannot allow tools: name the servers, jupyter pctx mcp trust --tools NAME …")
+        servers, problems = self.chosen(self.extra_args, "trust")
         self.trust(servers)
+        if self.tools:
+            known = self.allowed()
+            for server in servers:
+                known.add_next(place_of(str(self.path)), server)
+            self.check(known)
         for server in servers:
             say(terminal.harmless(f"Trusted {server.name}: {visible.spelled(server.way.shown)}"))
-        for problem in parsed.problems:
+            if self.tools:
+                say("Agents call its tools without asking. To end that: jupyter pctx mcp ask NAME")
+        for problem in problems:
             say(terminal.harmless(problem))
+        return Exit.OK
+
+
+class Ask(FileCommand):
+    """``jupyter pctx mcp ask``."""
+
+    description = """
+        Ask again before an agent calls what somebody has allowed for good: jupyter pctx mcp ask NAME, or
+        jupyter pctx mcp ask NAME TOOL … for some of the server's tools.
+        """
+    examples = "jupyter pctx mcp ask wiki\njupyter pctx mcp ask wiki delete_page"
+
+    def main(self) -> int:
+        """Take the consents back."""
+        if not self.extra_args:
+            raise Stop(Exit.USAGE, "Cannot ask again: jupyter pctx mcp ask NAME, or jupyter pctx mcp ask NAME TOOL …")
+        name, *tools = self.extra_args
+        (server,), _ = self.chosen([name], "ask again before tools are called of")
+        known, place = self.allowed(), place_of(str(self.path))
+        there = known.names(place, server)
+        if unknown := sorted(set(tools) - set(there)):
+            listed = terminal.harmless(", ".join(there)) or "none"
+            raise Stop(Exit.USAGE, f"Cannot ask again: {unknown[0]} is not allowed for good; allowed: {listed}")
+        found = known.forget(place, server.name, tools or None)
+        self.check(known)
+        say(f"Before tools of {name} are called, you are asked again" if found else f"No tool of {name} was allowed")
         return Exit.OK
 
 

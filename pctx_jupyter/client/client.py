@@ -14,7 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -163,7 +163,7 @@ class PctxClient:
         *,
         replace: bool = False,
         share: bool = True,
-        effects: bool | None = None,
+        effects: bool | Literal["unknown"] | None = None,
     ) -> None:
         """Offer a function to this session's programs.
 
@@ -176,7 +176,8 @@ class PctxClient:
             output_schema: JSON Schema of its result.
             replace: Whether it may take the place of a tool of that name.
             share: Whether others may see it, as far as this session's tools are shared at all (`share`).
-            effects: Whether it changes something outside; None: nobody says.
+            effects: Whether it changes something outside, or "unknown": then an agent's call may need somebody's
+                consent. None: no.
 
         Raises:
             ToolExists: There is one of that name, and `replace` is false.
@@ -264,13 +265,28 @@ class PctxClient:
         """Take the tools of an MCP server as they are now; raises `UpstreamNotFound`."""
         return await self._ask(wire.APPROVE_UPSTREAM, wire.NamedUpstream(name), Upstream)
 
-    async def trust_upstream(self, name: str) -> Upstream:
+    async def trust_upstream(self, name: str, *, tools: bool = False) -> Upstream:
         """Trust an MCP server as the folder's file has it now, and begin to connect to it.
+
+        Args:
+            tools: Whether to allow all of its tools for good as well, those it has or lists once it is connected.
 
         Raises:
             UpstreamNotFound: There is none of that name.
         """
-        return await self._ask(wire.TRUST_UPSTREAM, wire.NamedUpstream(name), Upstream)
+        return await self._ask(wire.TRUST_UPSTREAM, wire.TrustUpstream(name, tools=tools), Upstream)
+
+    async def ask_again(self, name: str, tool: str | None = None) -> Upstream:
+        """Take back what a person has allowed an MCP server for good.
+
+        Args:
+            tool: One of its tools; None: all.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: That tool is not allowed for good.
+        """
+        return await self._ask(wire.ASK_AGAIN, wire.AskAgain(name, tool), Upstream)
 
     async def sign_in_upstream(self, name: str) -> str:
         """Begin to sign in to an MCP server; returns the URL where a person does it.

@@ -27,8 +27,8 @@ LOOK_S = 0.1
 """Seconds between two looks at how it does."""
 
 USAGE = (
-    "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
-    "sign-in NAME [URL]]"
+    "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust [--tools] NAME | "
+    "ask NAME [TOOL] | sign-in NAME [URL]]"
 )
 
 T = TypeVar("T")
@@ -65,7 +65,10 @@ class UpstreamCommands:
             case "approve" if rest:
                 return _line(self._do(lambda client: client.approve_upstream(rest)))
             case "trust" if rest:
-                return _line(self._do(lambda client: client.trust_upstream(rest)))
+                named = rest.removeprefix("--tools ").strip()
+                return _line(self._do(lambda client: client.trust_upstream(named, tools=named != rest)))
+            case "ask" if rest:
+                return _line(self._do(lambda client: _asking_again(client, rest)))
             case "sign-in" if rest:
                 return self._sign_in(rest)
         raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")
@@ -122,6 +125,13 @@ async def _added(client: PctxClient, server: dict[str, Json], *, persist: bool) 
     return one
 
 
+async def _asking_again(client: PctxClient, rest: str) -> upstreams.Upstream:
+    """Ask again before the tools of a server are called; a name may have several words, and a tool has one."""
+    known = {one.name for one in (await client.list_upstreams()).upstreams}
+    name, _, tool = rest.rpartition(" ")
+    return await client.ask_again(name, tool) if rest not in known and name in known else await client.ask_again(rest)
+
+
 def _line(one: upstreams.Upstream) -> str:
     return f"{one.name} ({one.where}): {_told(one)}"
 
@@ -135,6 +145,8 @@ def _told(one: upstreams.Upstream) -> str:
         parts.append(f"changed since they were approved, {what}: {names}")
     if one.new:
         parts.append(f"new since then: {', '.join(one.new)}")
+    if one.allowed:
+        parts.append(f"allowed for good: {', '.join(one.allowed)}")
     if one.state == "needs sign-in":
         parts.append(f"%pctx mcp sign-in {one.name}")
     return "; ".join(part for part in [*parts, *one.problems] if part)

@@ -33,6 +33,7 @@ REMOVE_UPSTREAM = "remove_upstream"
 RECONNECT_UPSTREAM = "reconnect_upstream"
 APPROVE_UPSTREAM = "approve_upstream"
 TRUST_UPSTREAM = "trust_upstream"
+ASK_AGAIN = "ask_again"
 SIGN_IN_UPSTREAM = "sign_in_upstream"
 REGISTER_MCP = "register_mcp"
 
@@ -62,7 +63,7 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     """Parameters of ``register_tool``.
 
     `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
-    it changes something outside; absent: nobody says.
+    it changes something outside; absent: no, for its author would have said so.
     """
 
     namespace: str
@@ -72,7 +73,7 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     output_schema: Any = None
     replace: bool = False
     share: bool = True
-    effects: bool | None = None
+    effects: bool | Literal["unknown"] | None = None
 
 
 class UnregisterTool(msgspec.Struct):
@@ -148,9 +149,9 @@ class AddUpstream(msgspec.Struct, omit_defaults=True):
 
 
 class NamedUpstream(msgspec.Struct):
-    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``.
+    """Parameters of ``remove_upstream``, ``reconnect_upstream`` and ``approve_upstream``.
 
-    `seen`, for the last two, is the `mark` of the server as somebody has looked at it: they fail if it has another now.
+    `seen`, for the last, is the `mark` of the server as somebody has looked at it: it fails if that is another now.
     """
 
     name: str
@@ -166,6 +167,19 @@ class SignInUpstream(msgspec.Struct, omit_defaults=True):
 
     name: str
     answer: str | None = None
+
+
+class TrustUpstream(NamedUpstream):
+    """Parameters of ``trust_upstream``: with `tools`, a person allows all tools of the server for good."""
+
+    tools: bool = False
+
+
+class AskAgain(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``ask_again``: a server, and one of its tools; without one, all of them."""
+
+    name: str
+    tool: str | None = None
 
 
 class RegisterMcp(msgspec.Struct, omit_defaults=True):

@@ -35,6 +35,7 @@ from .state import (
 from .upstreams import (
     OneUpstream,
     SignInCallback,
+    UpstreamAllowed,
     UpstreamApprove,
     UpstreamList,
     UpstreamReconnect,
@@ -108,6 +109,7 @@ class PctxApp(ExtensionApp):
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/reconnect", UpstreamReconnect),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/approve", UpstreamApprove),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/trust", UpstreamTrust),
+                (r"/pctx/api/upstreams/(?P<name>[^/]+)/allowed", UpstreamAllowed),
                 (r"/pctx/api/upstreams/(?P<name>[^/]+)/sign-in", UpstreamSignIn),
                 (r"/pctx/oauth/callback", SignInCallback),
                 (r"/pctx/api/approvals", QuestionList),

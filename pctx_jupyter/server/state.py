@@ -181,8 +181,8 @@ class Questions(msgspec.Struct):
 class Decided(msgspec.Struct, omit_defaults=True):
     """Body of an answer.
 
-    `arguments` are passed in place of the program's own; `always` allows this tool to the same askers until its
-    notebook's kernel, or the server, ends.
+    `arguments` are passed in place of the program's own; `always` allows this tool to the same askers, for as long as
+    `lasts` of the question says.
     """
 
     decision: Literal["allow", "deny"]

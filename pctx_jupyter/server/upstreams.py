@@ -30,9 +30,13 @@ class Answer(msgspec.Struct, omit_defaults=True):
 
 
 class Seen(msgspec.Struct):
-    """Body of ``approve`` and ``trust``: the `mark` of the server as somebody has looked at it."""
+    """Body of ``approve`` and ``trust``: the `mark` of the server as somebody has looked at it.
+
+    With `tools`, ``trust`` also allows all tools of the server for good.
+    """
 
     seen: str | None = None
+    tools: bool = False
 
 
 class UpstreamTool(ToolState):
@@ -158,10 +162,22 @@ class UpstreamTrust(_Upstreams):
     async def post(self, name: str) -> None:
         await self.demand("execute")
         if (asked := self.read_seen()) is not None:
-            await self.answer(self._trust(name, asked.seen))
+            await self.answer(self._trust(name, asked))
 
-    async def _trust(self, name: str, seen: str | None) -> object:
-        return (await self.upstreams()).trust(name, seen)
+    async def _trust(self, name: str, asked: Seen) -> object:
+        return (await self.upstreams()).trust(name, asked.seen, tools=asked.tools)
+
+
+class UpstreamAllowed(_Upstreams):
+    """``DELETE pctx/api/upstreams/{name}/allowed?tool=…``: ask again before its tools are called, or one of them."""
+
+    @web.authenticated
+    async def delete(self, name: str) -> None:
+        await self.demand("execute")
+        await self.answer(self._ask_again(name, self.get_query_argument("tool", None)))
+
+    async def _ask_again(self, name: str, tool: str | None) -> object:
+        return (await self.upstreams()).ask_again(name, tool)
 
 
 class UpstreamSignIn(_Upstreams):

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..tools.catalog import AskedBy, Tool
+from .remembered import Nothing, Remembered
 
 Then = Literal["allow", "ask", "deny"]
 """What a rule says of a call."""
@@ -31,8 +32,10 @@ MOST_ARGUMENTS = 100_000
 MOST_DESCRIPTION = 1_000
 """Characters of a tool's description that are shown."""
 
-EFFECTS = "effects"
-"""The word that narrows a rule to tools that change something outside."""
+Kind = Literal["effects", "none", "unknown"]
+"""What narrows a rule to tools that change something outside, that do not, or of which nobody has said it."""
+
+_KINDS: dict[bool | None, Kind] = {True: "effects", False: "none", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +46,32 @@ class Rule:
         then: What it says.
         by: Whose programs it is about; "*": anybody's.
         pattern: Tools, by any of their names, as `Scope.matching` takes them.
-        effects: Whether it is about tools only that are said to change something outside.
+        effects: The tools it is about, by what is known of their effects; None: all.
     """
 
     then: Then
     by: str
     pattern: str
-    effects: bool
+    effects: Kind | None
 
     @classmethod
     def read(cls, text: str) -> Rule:
         """Read one; raises `errors.InvalidParams` with what is wrong."""
         match text.split():
             case [then, by, pattern, *more] if (
-                then in get_args(Then) and by in ("*", *get_args(AskedBy)) and more in ([], [EFFECTS])
+                then in get_args(Then)
+                and by in ("*", *get_args(AskedBy))
+                and (not more or (len(more) == 1 and more[0] in get_args(Kind)))
             ):
-                return cls(then, by, pattern, bool(more))  # type: ignore[arg-type]  # one of them, as just seen
+                return cls(then, by, pattern, more[0] if more else None)  # type: ignore[arg-type]  # as just seen
         raise errors.InvalidParams(
             f"Cannot read the rule {text[:100]!r}: it has to be allow, ask or deny; then agent, notebook, client, cell "
-            f"or *; then a pattern of tools, such as Mail.*; then nothing, or {EFFECTS}"
+            f"or *; then a pattern of tools, such as Mail.*; then nothing, or one of {', '.join(get_args(Kind))}"
         )
 
     def fits(self, by: AskedBy, tool: Tool, names: Iterable[str]) -> bool:
         """Whether it is about a call of this tool, which has these names."""
-        if self.by not in ("*", by) or (self.effects and tool.effects is not True):
+        if self.by not in ("*", by) or self.effects not in (None, _KINDS[tool.effects]):
             return False
         return any(fnmatchcase(name, self.pattern) for name in names)
 
@@ -94,7 +99,7 @@ class Policy:
             return {}
         names: dict[int, list[str]] = {}
         for tool in tools:
-            names.setdefault(id(tool.first), []).extend((tool.path, tool.registered_path))
+            names.setdefault(id(tool.first), []).extend(tool.spellings)
         found: dict[str, Then] = {}
         for tool in tools:
             rule = next((rule for rule in rules if rule.fits(by, tool, names[id(tool.first)])), None)
@@ -149,7 +154,9 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     `execution` is the id of its trace, `line` the 1-based line of its program that calls, as its sandbox says. `code`
     is the program, or the part around that line where `code_cut`; it begins with line `first_line`. `arguments` are
     their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
-    denied.
+    denied. `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how long a
+    consent for good lasts: `session` until the kernel of its notebook, or the server, ends; `tool` until the tool
+    changes.
     """
 
     id: str
@@ -166,6 +173,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     argument_bytes: int
     is_cut: bool = False
     left_s: float = 0.0
+    effects: bool | None = False
+    lasts: Literal["session", "tool"] = "session"
 
 
 @dataclass(slots=True, eq=False)
@@ -185,10 +194,14 @@ class Approvals:
         waits: How one waits.
         clock: Monotonic seconds.
         changed: Called when there is a question more, or one less.
+
+    Attributes:
+        remembered: The consents for good that outlive this object.
     """
 
     def __init__(self, limit_s: float, waits: Waits, clock: Callable[[], float], changed: Callable[[], None]) -> None:
         self.waits = waits
+        self.remembered: Remembered = Nothing()
         self._limit_s, self._clock, self._changed = limit_s, clock, changed
         self._pending: dict[str, _Pending] = {}
         self._granted: dict[tuple[str, str], Tool] = {}
@@ -213,6 +226,10 @@ class Approvals:
             pending.question.left_s = round(max(0.0, pending.ends_at - now), 1)
         return [pending.question for pending in self._pending.values()]
 
+    def is_granted(self, path: str, by: AskedBy, of: str, tool: Tool) -> bool:
+        """Whether somebody has consented to such calls for good; the arguments are those of `ask`."""
+        return self._granted.get((of, path)) is tool or self.remembered.allows(tool, by)
+
     async def ask(self, question: Question, of: str, tool: Tool) -> Answer:
         """Wait for somebody's answer; that nobody answers in time is one, too.
 
@@ -222,8 +239,9 @@ class Approvals:
             tool: The very tool: one that takes its place has its name, and not what was granted.
         """
         grant = (of, question.tool)
-        if self._granted.get(grant) is tool:
+        if self.is_granted(question.tool, question.asked_by, of, tool):
             return Answer("granted")
+        question.lasts = "tool" if self.remembered.has(tool) else "session"
         question.id = secrets.token_urlsafe(12)
         was_attended = self._attending > 0
         pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
@@ -251,12 +269,19 @@ class Approvals:
         if pending is None:
             return False
         if answer.is_allowed and for_good:
-            self._granted[pending.grant] = pending.tool
+            self._grant(pending)
             for other in self._pending.values():
-                if other is not pending and other.grant == pending.grant and other.tool is pending.tool:
+                of, path = other.grant
+                if other is not pending and self.is_granted(path, other.question.asked_by, of, other.tool):
                     other.waiting.answer(Answer("granted"))
         pending.waiting.answer(answer)
         return True
+
+    def _grant(self, pending: _Pending) -> None:
+        if self.remembered.has(pending.tool):
+            self.remembered.allow(pending.tool, pending.question.asked_by)
+        else:
+            self._granted[pending.grant] = pending.tool
 
     def forget(self, namespace: str | None, of: str | None) -> None:
         """Take back what was granted for the tools of a namespace, and to an asker: they are no more."""

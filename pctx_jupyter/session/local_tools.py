@@ -158,7 +158,7 @@ class LocalTools:
             asked.input_schema,
             asked.output_schema,
             share=asked.share,
-            effects=asked.effects,
+            effects=None if asked.effects == "unknown" else asked.effects is True,
         )
         self.session.register(tool, self._call_client, replace=asked.replace)
         return wire.Success()

@@ -17,6 +17,7 @@ METHODS = frozenset(
         wire.RECONNECT_UPSTREAM,
         wire.APPROVE_UPSTREAM,
         wire.TRUST_UPSTREAM,
+        wire.ASK_AGAIN,
         wire.SIGN_IN_UPSTREAM,
         wire.REGISTER_MCP,
     }
@@ -43,6 +44,12 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             if signs.answer is not None:
                 return await upstreams.finish_sign_in(signs.answer)
             return await upstreams.sign_in(signs.name, None)
+        case wire.TRUST_UPSTREAM:
+            trusts = wire.read(params, wire.TrustUpstream, method)
+            return upstreams.trust(trusts.name, trusts.seen, tools=trusts.tools)
+        case wire.ASK_AGAIN:
+            again = wire.read(params, wire.AskAgain, method)
+            return upstreams.ask_again(again.name, again.tool)
     named = wire.read(params, wire.NamedUpstream, method)
     name = named.name
     match method:
@@ -50,7 +57,5 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             return upstreams.reconnect(name)
         case wire.APPROVE_UPSTREAM:
             return upstreams.approve(name, named.seen)
-        case wire.TRUST_UPSTREAM:
-            return upstreams.trust(name, named.seen)
     await upstreams.remove(name)
     return wire.Success()

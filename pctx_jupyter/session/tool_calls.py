@@ -19,6 +19,7 @@ from ..tools.scope import Scope
 from . import approvals as consent
 from .approvals import Approvals, Decision, Policy, Question, Then
 from .execution import Execution
+from .remembered import way_out
 from .trace import MOST_CODE, preview
 
 
@@ -130,9 +131,13 @@ class ToolCalls:
         if then == "deny":
             decided("forbidden")
             raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
+        if self._approvals.is_granted(path, self._asked_by(path), self._of, tool):
+            decided("granted")
+            return arguments
         if execution.is_unattended:
             decided("unanswered")
-            raise consent.refusal(path, "it needs a person's consent, and nobody answered this program before")
+            why = "it needs a person's consent, and nobody answered this program before"
+            raise consent.refusal(path, why + self._way_out(tool))
         size = 0 if arguments is None else memoryview(arguments).nbytes
         code, first_line = consent.part_around(execution.code, line, MOST_CODE)
         question = Question(
@@ -149,6 +154,7 @@ class ToolCalls:
             arguments=preview(arguments, consent.MOST_ARGUMENTS),
             argument_bytes=size,
             is_cut=size > consent.MOST_ARGUMENTS,
+            effects=tool.effects,
         )
         execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
         with execution.hold:
@@ -156,10 +162,13 @@ class ToolCalls:
         execution.is_unattended = answer.decision == "unanswered"
         decided(answer.decision, answer.arguments)
         if not answer.is_allowed:
-            raise consent.refusal(path, answer.why)
+            raise consent.refusal(path, answer.why + (self._way_out(tool) if execution.is_unattended else ""))
         if self._scope.find(path).tool is not tool:
             raise consent.refusal(path, "it has changed while a person was asked; call it again")
         return arguments if answer.arguments is None else answer.arguments
+
+    def _way_out(self, tool: Tool) -> str:
+        return way_out(tool, can_last=self._approvals.remembered.has(tool))
 
     async def _in_time(self, work: Awaitable[Raw], path: str, seconds: float) -> Raw:
         """Hold a call to its time, where whoever runs the program cannot: it had to wait for consent first."""

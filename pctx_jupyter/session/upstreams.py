@@ -34,9 +34,10 @@ class Upstream(msgspec.Struct, kw_only=True):
 
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
-    from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `problems` says what else is not as it
-    should be, `error` why it is not ready. `version` changes with the tools that can be called; `mark` with anything
-    that is approved or trusted: who says yes passes on the one he has looked at.
+    from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that a person has
+    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready. `version` changes
+    with the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes on the one
+    they have looked at.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     new: list[str] = []
     changed: list[ChangedTool] = []
     withheld: list[str] = []
+    allowed: list[str] = []
     problems: list[str] = []
     server: str | None = None
     protocol: str | None = None
@@ -112,12 +114,26 @@ class Upstreams(Protocol):
             InvalidParams: It has changed since.
         """
 
-    def trust(self, name: str, seen: str | None = None) -> Upstream:
+    def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> Upstream:
         """Trust a server as its file has it now, and begin to connect to it; `seen` as for `approve`.
+
+        Args:
+            tools: Allow its tools for good as well: those it has, or that it lists once it is connected.
 
         Raises:
             UpstreamNotFound: There is none of that name.
             InvalidParams: It has changed since, or it cannot be written down.
+        """
+
+    def ask_again(self, name: str, tool: str | None = None) -> Upstream:
+        """Take back what somebody has allowed for good.
+
+        Args:
+            tool: One tool of the server; None: all of them.
+
+        Raises:
+            UpstreamNotFound: There is none of that name.
+            InvalidParams: That tool is not allowed for good.
         """
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:

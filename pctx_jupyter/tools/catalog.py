@@ -31,8 +31,9 @@ class Tool:
         description: What it does, for people and models.
         input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
         share: Whether others than the session it is registered in may ever see it.
-        effects: Whether it changes something outside, so that an agent's call may need somebody's consent; None: nobody
-            has said.
+        effects: Whether it changes something outside, so that an agent's call may need somebody's consent: yes, no, or
+            None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
+            effects only if they say so.
         other: The tool that this is another name of; None: of none.
     """
 
@@ -42,7 +43,7 @@ class Tool:
     input_schema: Json = None
     output_schema: Json = None
     share: bool = True
-    effects: bool | None = None
+    effects: bool | None = False
     other: Tool | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -64,6 +65,13 @@ class Tool:
     def registered_path(self) -> str:
         """The full name as registered, ``notebook.load_orders``."""
         return f"{self.registered_namespace}.{self.registered_name}"
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every full name that a program may call it by: either spelling of its namespace, with either of its name."""
+        namespaces = dict.fromkeys((self.namespace_name, self.registered_namespace))
+        own = dict.fromkeys((self.tool_name, self.registered_name))
+        return tuple(f"{namespace}.{name}" for namespace in namespaces for name in own)
 
     def renamed(self, namespace: str, name: str) -> Tool:
         """The same tool under another name."""

@@ -22,12 +22,14 @@ from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Places, Settings
 from ..tools import names
-from ..tools.catalog import Catalog, Tool
+from ..tools.catalog import AskedBy, Catalog, Tool
 from . import config, files
+from .allowed import FILE as ALLOWED_FILE
+from .allowed import Allowed
 from .fingerprints import Fingerprints
 from .secrets import RedactingFilter, Redactor
 from .trust import FILE as TRUST_FILE
-from .trust import Trust
+from .trust import Trust, digest, place_of
 
 if TYPE_CHECKING:
     from .connection import Surroundings, Upstream
@@ -89,6 +91,8 @@ class _File:
 class OpenUpstreams:
     """The upstreams of one engine; see `pctx_jupyter.session.upstreams.Upstreams`. Made by `open_upstreams`.
 
+    It also keeps consents to their tools: a `pctx_jupyter.session.remembered.Remembered`.
+
     Args:
         settings: How long things may take, and what changed tools become.
         places: Where the files are.
@@ -105,6 +109,8 @@ class OpenUpstreams:
         self._in_question = {str(Path(path).absolute()) for path in places.in_question} if is_asked else set()
         self._trust = Trust(str(Path(places.data, TRUST_FILE)) if places.data else "")
         self._trusted_mark: object = self._trust.mark
+        self._allowed = Allowed(str(Path(places.data, ALLOWED_FILE)) if places.data else "")
+        self._allowed_mark: object = self._allowed.mark
         self._passed_over: list[str] = []  # sentences about servers whose names others have
         self._open: dict[str, Upstream] = {}  # by namespace
         self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
@@ -165,6 +171,7 @@ class OpenUpstreams:
             await self._look()
         await self._adjust()
         upstream.around.fingerprints.forget(upstream.name)
+        self._allowed.forget(upstream.place, upstream.name)
         await upstream.around.sign_ins.forget(upstream.name)
 
     def reconnect(self, name: str) -> View:
@@ -177,12 +184,20 @@ class OpenUpstreams:
         upstream.approve()
         return upstream.view()
 
-    def trust(self, name: str, seen: str | None = None) -> View:
+    def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> View:
         upstream = self._find_as_seen(name, seen)
         _, file = self._wanted().get(upstream.server.namespace, (None, None))
         if file is not None and file.path in self._in_question:
             self._add_trust(file, upstream.server)
+        if tools:
+            upstream.allow_all()
         upstream.look_whether_trusted()
+        return upstream.view()
+
+    def ask_again(self, name: str, tool: str | None = None) -> View:
+        upstream = self._find(name)
+        if not upstream.ask_again(tool) and tool is not None:
+            raise errors.InvalidParams(f"Cannot ask again: {tool[:100]} of {upstream.name} is not allowed for good")
         return upstream.view()
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
@@ -195,6 +210,24 @@ class OpenUpstreams:
         upstream = self._find(self._around.sign_ins.finish(url))
         await upstream.settled()
         return upstream.view()
+
+    # consents to their tools
+
+    def has(self, tool: Tool) -> bool:
+        return self._offering(tool) is not None
+
+    def allows(self, tool: Tool, by: AskedBy) -> bool:
+        upstream = self._offering(tool)
+        return upstream is not None and upstream.allows(tool.first, by)
+
+    def allow(self, tool: Tool, by: AskedBy) -> None:
+        if (upstream := self._offering(tool)) is not None:
+            upstream.allow(tool.first, by)
+
+    def _offering(self, tool: Tool) -> Upstream | None:
+        """The server that offers this very tool."""
+        found = self._open.get(tool.first.namespace_name)
+        return found if found is not None and found.has(tool.first) else None
 
     async def settle(self, code: str) -> None:
         if self._has_looked.is_set() and all(upstream.tried.is_set() for upstream in self._open.values()):
@@ -235,6 +268,11 @@ class OpenUpstreams:
             self._tell("upstreams")
         for upstream in self._open.values():
             upstream.look_whether_trusted()
+        mark, self._allowed_mark = self._allowed_mark, self._allowed.mark
+        if mark != self._allowed_mark:
+            for upstream in self._open.values():
+                upstream.take_answers()
+            self._tell("upstreams")
 
     async def _adjust(self) -> None:
         """Open and close what the files, and those who added servers, want open."""
@@ -250,6 +288,9 @@ class OpenUpstreams:
             await asyncio.gather(*(upstream.stop() for upstream in closing))
             for upstream in closing:
                 self._redactors.remove(upstream.redactor)
+                server, file = wanted.get(upstream.server.namespace, (None, None))
+                if server is None or digest(server) != digest(upstream.server) or _place(file) != upstream.place:
+                    self._allowed.forget(upstream.place, upstream.name)
             opened = wanted.keys() - self._open.keys()
             if closing or opened:
                 self._tell("upstreams")  # their names are taken from now on
@@ -257,6 +298,7 @@ class OpenUpstreams:
                 if namespace in self._open:
                     known = self._open[namespace]
                     known.source = None if file is None else file.shown
+                    known.place = _place(file)
                     known.is_trusted = self._trusting(server, file)
                     continue
                 upstream = await self._make(server, file)
@@ -314,12 +356,12 @@ class OpenUpstreams:
             store = signin.Store(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
             fingerprints = Fingerprints(str(data / "tools.json") if data else "")
             self._around = module.Surroundings(
-                self._settings, self._catalog, fingerprints, signin.SignIns(store), self._tell
+                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(store), self._tell
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
         upstream: Upstream = module.Upstream(
-            server, None if file is None else file.shown, self._around, self._trusting(server, file)
+            server, None if file is None else file.shown, self._around, self._trusting(server, file), _place(file)
         )
         self._redactors.append(upstream.redactor)
         return upstream
@@ -360,6 +402,11 @@ class OpenUpstreams:
                     files.write(file.path, left)
             except OSError as error:
                 raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
+
+
+def _place(file: _File | None) -> str:
+    """Where a server's consents are kept: by the file that names it."""
+    return "" if file is None else place_of(file.path)
 
 
 def _paths(settings: Settings, places: Places) -> list[str]:

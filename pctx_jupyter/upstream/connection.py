@@ -15,7 +15,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -34,6 +34,7 @@ from mcp_types import (
     CallToolResult,
     Implementation,
     InputRequiredResult,
+    ToolAnnotations,
     ToolListChangedNotification,
 )
 from mcp_types import Tool as McpTool
@@ -47,8 +48,9 @@ from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Settings
 from ..tools import names
-from ..tools.catalog import Call, Catalog, Tool
+from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from . import values
+from .allowed import Allowed
 from .bounds import TooLarge, bounding
 from .child import Child, open_child
 from .config import Address, Command, Server
@@ -112,6 +114,7 @@ class Surroundings:
     settings: Settings
     catalog: Catalog
     fingerprints: Fingerprints
+    allowed: Allowed
     sign_ins: SignIns
     tell: Callable[[Change], None]
 
@@ -132,12 +135,18 @@ class Upstream:
         source: The file that says so; None: it was added by hand.
         around: What it shares with others.
         is_trusted: Whether somebody trusts it; until then nothing is started, asked or read for it.
+        place: The file that says so, as `trust.place_of` has it; "": none.
     """
 
     def __init__(
-        self, server: Server, source: str | None, around: Surroundings, is_trusted: Callable[[], bool] = lambda: True
+        self,
+        server: Server,
+        source: str | None,
+        around: Surroundings,
+        is_trusted: Callable[[], bool] = lambda: True,
+        place: str = "",
     ) -> None:
-        self.is_trusted = is_trusted
+        self.is_trusted, self.place = is_trusted, place
         self.server, self.source = server, source
         self.redactor = Redactor()
         self.tried = asyncio.Event()
@@ -148,6 +157,7 @@ class Upstream:
         self._state: State = "connecting"
         self._error: str | None = None
         self._found: dict[str, _Found] = {}
+        self._has_listed = False
         self.mark = self._marked()
         """Changes with what is said of it, and with what it says of its tools."""
         self._version = 0
@@ -185,6 +195,8 @@ class Upstream:
             problems.append(f"it wrote {self._child.junk:,} lines to stdout that are no messages of the protocol")
         if self.around.fingerprints.trouble is not None:
             problems.append(self.around.fingerprints.trouble)
+        if self.around.allowed.trouble is not None:
+            problems.append(self.around.allowed.trouble)
         return View(
             name=self.name,
             namespace=self.server.namespace,
@@ -197,6 +209,7 @@ class Upstream:
             new=sorted(self._compared.new),
             changed=list(self._compared.changed),
             withheld=sorted(self._withheld),
+            allowed=self.around.allowed.names(self.place, self.server),
             problems=[self._line(problem, 1000) for problem in problems[:50]],
             server=self._line(f"{info.name} {info.version}", 200) if info is not None else None,
             protocol=self._line(client.protocol_version, 40) if client is not None else None,
@@ -239,6 +252,58 @@ class Upstream:
             self._error = None
             self._become("connecting")
             self.reconnect()
+
+    # consents to its tools
+
+    def has(self, tool: Tool) -> bool:
+        """Whether this very tool is one that it offers now."""
+        return self._offered.get(tool.registered_name) is tool
+
+    def allows(self, tool: Tool, by: AskedBy) -> bool:
+        """Whether a person has allowed calls of one of its tools for good."""
+        name = tool.registered_name
+        if not self.has(tool) or name not in self._found:
+            return False
+        return self.around.allowed.holds(self.place, self.server, name, self._found[name].fingerprint, by)
+
+    def allow(self, tool: Tool, by: AskedBy) -> None:
+        """Allow calls of one of its tools for good."""
+        name = tool.registered_name
+        if self.has(tool) and name in self._found:
+            self.around.allowed.add(self.place, self.server, {name: self._found[name].fingerprint}, by)
+            self.around.tell("upstreams")
+
+    def allow_all(self) -> None:
+        """Allow all of its tools for good: those that it has, or that it lists once it is connected."""
+        self.around.allowed.add_next(self.place, self.server)
+        self.take_answers()
+
+    def take_answers(self) -> None:
+        """Allow the tools that it has, if a person has answered for all of them; then nothing of that is left to do."""
+        allowed = self.around.allowed
+        if not self._has_listed or not allowed.takes_next(self.place, self.server):
+            return
+        changed = {tool.name for tool in self._compared.changed}
+        allowed.add(
+            self.place,
+            self.server,
+            {name: self._found[name].fingerprint for name in self._offered if name not in changed},
+        )
+        self.around.tell("upstreams")
+
+    def ask_again(self, tool: str | None = None) -> bool:
+        """Take back what was allowed for good; returns whether there was anything.
+
+        Args:
+            tool: One tool, as the server or programs spell it; None: all.
+        """
+        named = None
+        if tool is not None:
+            known = self.around.allowed.names(self.place, self.server)
+            named = [name for name in known if tool in (name, names.tool_name(name))]
+        found = self.around.allowed.forget(self.place, self.name, named)
+        self.around.tell("upstreams")
+        return found
 
     def approve(self) -> None:
         """Take its tools as they are now."""
@@ -326,6 +391,11 @@ class Upstream:
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
         for is_last in (False, True):
             client = await self._connected(call)
+            if name in self._found and self._offered.get(name) != call.tool.first:
+                raise errors.ToolFailed(
+                    f"Cannot call {path}: the tool has changed since the program called it; read what it does now, "
+                    "then call it again"
+                )
             try:
                 return await client.session.send_request(request, RESULT, progress_callback=tell)
             except MCPError as error:
@@ -646,7 +716,7 @@ class Upstream:
             if not cursor or cursor in seen or len(found) >= self.around.settings.tools:
                 break
             seen.add(cursor)
-        self._found = found
+        self._found, self._has_listed = found, True
         self._compare()
 
     def _read(self, tool: McpTool, found: dict[str, _Found]) -> int:
@@ -673,10 +743,9 @@ class Upstream:
         description = self.redactor.clean(description)
         if (cleaned := self.redactor.clean_json(written)) is not written:
             parts = msgspec.json.decode(cleaned)
-        effects = None
-        if hints is not None:
-            effects = True if hints.destructive_hint is True else False if hints.read_only_hint is True else None
-        ours = Tool(self.name, tool.name, description, parts["input schema"], parts["output schema"], effects=effects)
+        ours = Tool(
+            self.name, tool.name, description, parts["input schema"], parts["output schema"], effects=_effects(hints)
+        )
         found[tool.name] = _Found(ours, Fingerprint.of(description, parts))
         return size
 
@@ -695,7 +764,14 @@ class Upstream:
         self._withheld = tuple(changed) if around.settings.changed_tools == "withhold" else ()
         for name in changed:
             log.warning("upstream %s = the tool %.80r has changed since it was approved", self.name, name)
-        self._offer({name: found.tool for name, found in self._found.items() if name not in self._withheld})
+        around.allowed.keep(self.place, self.server, self._fingerprints())
+        offered = {name: found.tool for name, found in self._found.items() if name not in self._withheld}
+        for name in changed:
+            # Nobody has approved what it says now, and that it has no effects may be new.
+            if name in offered and offered[name].effects is False:
+                offered[name] = replace(offered[name], effects=None)
+        self._offer(offered)
+        self.take_answers()
         around.tell("upstreams")
 
     def _offer(self, tools: dict[str, Tool]) -> None:
@@ -722,6 +798,19 @@ class Upstream:
         if gone or added:
             self._version = catalog.version
             self.around.tell("tools")
+
+
+def _effects(hints: ToolAnnotations | None) -> bool | None:
+    """Whether a tool changes something outside, as its server says; None: the server leaves that open.
+
+    A tool may be destructive unless it says otherwise, as the protocol has it. Where hints contradict one another, the
+    cautious one counts. `idempotentHint` and `openWorldHint` say nothing of it.
+    """
+    if hints is None:
+        return None
+    if hints.destructive_hint is True:
+        return True
+    return False if hints.read_only_hint is True or hints.destructive_hint is False else None
 
 
 def _arguments(call: Call) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from mcp_types import JSONRPCResponse
 DEEPEST = 100
 """Levels of a schema; the SDK gives up soon after."""
 HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+OF_EFFECTS = ("readOnlyHint", "destructiveHint")
+"""The hints that say together whether a tool changes something."""
+_DESTRUCTIVE = ("destructiveHint", True)
 
 
 def mend(result: dict[str, Any]) -> list[str]:
@@ -53,6 +56,9 @@ def _tool(tool: Any, problems: list[str]) -> dict[str, Any] | None:
         mended["outputSchema"] = tool["outputSchema"]
     if isinstance(hints := tool.get("annotations"), dict):
         known = {key: hints[key] for key in HINTS if isinstance(hints.get(key), bool)}
+        if any(not isinstance(hints.get(key), bool | None) for key in OF_EFFECTS):
+            # One of them cannot be read, and might have said that the tool does: the other alone shall not free it.
+            known = {key: hint for key, hint in known.items() if key not in OF_EFFECTS or (key, hint) == _DESTRUCTIVE}
         if isinstance(hints.get("title"), str):
             known["title"] = hints["title"]
         mended["annotations"] = known

@@ -48,12 +48,12 @@ class Trust:
     def holds(self, file: str, server: Server) -> bool:
         """Whether a server is trusted as a file has it now."""
         self._look()
-        return digest(server) in self._known.get(_place(file), ())
+        return digest(server) in self._known.get(place_of(file), ())
 
     def add(self, file: str, servers: Iterable[Server]) -> None:
         """Trust servers as a file has them now; raises OSError when that cannot be kept."""
         self._look()
-        place, hashes = _place(file), [digest(server) for server in servers]
+        place, hashes = place_of(file), [digest(server) for server in servers]
         others = [known for known in self._known.get(place, ()) if known not in hashes]
         self._known[place] = [*others, *hashes][-MOST:]
         if self._path:
@@ -73,7 +73,7 @@ class Trust:
             log.warning("trust = cannot be read (%s): no server of a folder is trusted", type(error).__name__)
 
 
-def _place(file: str) -> str:
+def place_of(file: str) -> str:
     """A file by the folder it is in, however one gets there; a link is where it is, not where it leads."""
     folder, name = os.path.split(os.path.abspath(file))  # noqa: PTH100  # a Path would follow the link
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118

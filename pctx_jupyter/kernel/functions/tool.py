@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from msgspec import Raw
 
@@ -42,6 +42,9 @@ NAMESPACE = "Notebook"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+Effects = bool | Literal["unknown"]
+"""What the author of a tool says of its effects."""
+
 
 @dataclass(frozen=True, eq=False)
 class PythonTool:
@@ -55,7 +58,7 @@ class PythonTool:
         function: What is called.
         is_async: Whether calling it gives a coroutine; without this it may still return something to await.
         share: Whether others than its notebook may see it, as far as the notebook shares its tools.
-        effects: Whether it changes something outside; None: nobody says.
+        effects: Whether it changes something outside; None: no.
     """
 
     namespace: str
@@ -67,7 +70,7 @@ class PythonTool:
     is_async: bool
     signature: Signature = field(repr=False)
     share: bool = True
-    effects: bool | None = None
+    effects: Effects | None = None
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -79,7 +82,7 @@ class PythonTool:
             self.input_schema,
             self.output_schema,
             share=self.share,
-            effects=self.effects,
+            effects=None if self.effects == "unknown" else self.effects is True,
         )
 
     @property
@@ -117,7 +120,7 @@ def tool(
     namespace: str | None = None,
     description: str | None = None,
     share: bool = True,
-    effects: bool | None = None,
+    effects: Effects | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -129,7 +132,7 @@ def tool(
     namespace: str | None = None,
     description: str | None = None,
     share: bool = True,
-    effects: bool | None = None,
+    effects: Effects | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a function to TypeScript programs; it stays the function it was.
 
@@ -144,7 +147,8 @@ def tool(
         share: Whether agents and other notebooks may see it, as far as this notebook shares its tools
             (``%pctx share``).
         effects: Whether it changes something outside of the notebook, such as a database: then somebody is asked
-            before an agent's program calls it, unless the server's policy says otherwise. None: nobody says.
+            before an agent's program calls it, unless the server's policy says otherwise. "unknown" is for a function
+            that passes calls on, and cannot say; somebody is asked as well. None: no.
 
     Raises:
         InvalidParams: The function cannot be a tool: names the parameter that stands in the way.
@@ -168,9 +172,13 @@ def define(
     namespace: str | None = None,
     description: str | None = None,
     share: bool = True,
-    effects: bool | None = None,
+    effects: Effects | None = None,
 ) -> PythonTool:
     """Make a tool of a function, remember it, and hand it to the attached registry. See `tool`."""
+    if effects not in (None, "unknown") and not isinstance(effects, bool):
+        raise errors.InvalidParams(
+            f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
+        )
     made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
     declared = made.tool
     there = _here.tools.get(declared.path)

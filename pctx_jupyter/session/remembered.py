@@ -1,0 +1,56 @@
+"""Consents that outlive a session: a person has said "always" to a tool, and is not asked about it again.
+
+Only tools that can be recognised after a restart have such consents: those of MCP servers, each by its fingerprint.
+This module does not know where they are kept.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Protocol
+
+from ..tools.catalog import AskedBy, Tool
+
+OLD_RULE = 'c.Pctx.policy = ["ask agent * effects"]'
+"""The configuration that asks only about tools that say of themselves that they have effects."""
+
+
+class Remembered(Protocol):
+    """The consents that are kept."""
+
+    def has(self, tool: Tool) -> bool:
+        """Whether a consent to this tool can be kept."""
+
+    def allows(self, tool: Tool, by: AskedBy) -> bool:
+        """Whether somebody has consented to such calls of this very tool, as it is now."""
+
+    def allow(self, tool: Tool, by: AskedBy) -> None:
+        """Keep a consent to a tool for which `has` is true."""
+
+
+class Nothing:
+    """A `Remembered` where nothing can be kept."""
+
+    def has(self, tool: Tool) -> bool:
+        return False
+
+    def allows(self, tool: Tool, by: AskedBy) -> bool:
+        return False
+
+    def allow(self, tool: Tool, by: AskedBy) -> None:
+        raise AssertionError("nothing can be kept")
+
+
+def way_out(tool: Tool, *, can_last: bool) -> str:
+    """What to do where nobody answers for a tool of unknown effects, as the end of a refusal; "" for other tools.
+
+    Args:
+        can_last: Whether a consent to it can be kept.
+    """
+    if tool.effects is not None:
+        return ""
+    trust = f"allow it for good (jupyter pctx mcp trust --tools {shlex.quote(tool.first.registered_namespace)}), or "
+    return (
+        f". The tool does not say whether it changes something: {trust if can_last else ''}be asked only for tools "
+        f"that say so ({OLD_RULE})"
+    )
