@@ -24,15 +24,16 @@ from ..fakes import SOON, FakeClock, FakeSandbox, read
 SEND = Tool("mail", "send", effects=True)
 READ = Tool("mail", "read", effects=False)
 UNSAID = Tool("mail", "count")
+UNKNOWN = Tool("my_wiki", "delete_page", effects=None)
 
 
 def guarded(by: Any, *rules: str) -> dict[str, str]:
-    return dict(Policy(rules).guarded(by, [SEND, READ, UNSAID]))
+    return dict(Policy(rules).guarded(by, [SEND, READ, UNSAID, UNKNOWN]))
 
 
-def test_at_first_agents_ask_for_what_is_said_to_have_effects_and_nobody_else_asks() -> None:
+def test_at_first_agents_ask_for_what_has_effects_or_does_not_say_and_nobody_else_asks() -> None:
     rules = Settings().policy
-    assert guarded("agent", *rules) == {"Mail.send": "ask"}
+    assert guarded("agent", *rules) == {"Mail.send": "ask", "MyWiki.deletePage": "ask"}
     assert guarded("cell", *rules) == guarded("notebook", *rules) == guarded("client", *rules) == {}
 
 
@@ -43,7 +44,39 @@ def test_the_first_rule_that_fits_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ask", "ask agent", "perhaps agent *", "ask nobody *", "ask agent * always", "x " * 99]
+    ("rules", "found"),
+    [
+        (["ask agent * effects"], {"Mail.send"}),
+        (["ask agent * none"], {"Mail.read", "Mail.count"}),
+        (["ask agent * unknown"], {"MyWiki.deletePage"}),
+        (["ask agent *"], {"Mail.send", "Mail.read", "Mail.count", "MyWiki.deletePage"}),
+        (["allow agent * none", "ask agent *"], {"Mail.send", "MyWiki.deletePage"}),
+        (["allow agent MyWiki.* unknown", "ask agent * unknown"], set()),
+    ],
+)
+def test_the_fourth_word_narrows_a_rule_to_what_is_known_of_effects(rules: list[str], found: set[str]) -> None:
+    assert set(guarded("agent", *rules)) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["MyWiki.deletePage", "my_wiki.delete_page", "MyWiki.delete_page", "my_wiki.deletePage"]
+)
+def test_a_rule_holds_for_a_tool_by_each_name_that_a_program_may_use(name: str) -> None:
+    assert guarded("agent", f"deny agent {name}") == {"MyWiki.deletePage": "deny"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ask",
+        "ask agent",
+        "perhaps agent *",
+        "ask nobody *",
+        "ask agent * always",
+        "ask agent * none unknown",
+        "x " * 99,
+    ],
 )
 def test_a_rule_that_cannot_be_read_is_refused_with_how_it_has_to_be(text: str) -> None:
     with pytest.raises(errors.InvalidParams, match="allow, ask or deny"):
@@ -121,6 +154,7 @@ async def test_a_call_goes_on_when_somebody_consents() -> None:
     assert await desk.run() == [{"to": 1}, {}]
     (question,) = desk.asked
     assert (question.tool, question.asked_by, question.arguments) == ("Sales.send", "agent", '{"to":1}')
+    assert (question.effects, question.lasts) == (True, "session")
     assert question.code == "await Sales.send({})" and question.execution == next(iter(desk.registry.history)).id
     assert (question.code_cut, question.first_line) == (False, 1)
     assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
@@ -312,3 +346,37 @@ async def test_a_tool_that_takes_the_place_of_a_harmless_one_while_a_program_run
     desk.say("allowed")
     assert await desk.run() == 1
     assert [question.tool for question in desk.asked] == ["Sales.read"] and desk.decisions() == ["allowed"]
+
+
+async def test_what_is_granted_goes_on_in_a_program_that_nobody_answered() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        said = []
+        for path in paths:
+            try:
+                said.append(read(await serve(path, Raw(b"1"))))
+            except errors.PctxError as error:
+                said.append(error.message)
+        return said
+
+    paths = ["Sales.send"]
+    desk = Desk(FakeSandbox(act), policy=("ask agent *",), approval_s=0.5)
+    desk.say("allowed", for_good=True)
+    assert await desk.run() == [1]
+    paths = ["Sales.read", "Sales.send", "Sales.read"]
+    desk.answers = lambda question: None
+    refused, value, also_refused = await desk.run()
+    assert "nobody was there" in refused and value == 1 and "nobody answered this program" in also_refused
+    assert desk.decisions() == ["unanswered", "granted", "unanswered"]
+
+
+async def test_a_tool_that_does_not_say_what_it_changes_is_asked_for_and_the_refusal_names_the_old_rule() -> None:
+    desk = Desk(calling(("Sales.pass", b"1")), approval_s=0.01)
+    desk.notebook.register(Tool("Notebook", "pass", effects=None), answer)
+    (refused,) = await desk.run()
+    assert "does not say whether it changes something" in refused
+    assert 'c.Pctx.policy = ["ask agent * effects"]' in refused and "mcp trust" not in refused
+    (question,) = desk.asked
+    assert (question.effects, question.lasts) == (None, "session")
+    old = Desk(calling(("Sales.pass", b"1")), policy=("ask agent * effects",))
+    old.notebook.register(Tool("Notebook", "pass", effects=None), answer)
+    assert await old.run() == [1] and old.asked == []

@@ -57,7 +57,15 @@ def described() -> str:
     return beside.read_text() if beside is not None and beside.exists() else "Says it again."
 
 
+def told() -> list[Any]:
+    """The tools of the manner ``told``: what a test has written beside FILE."""
+    assert FILE is not None
+    return list(json.loads(Path(FILE).with_suffix(".tools").read_text()))
+
+
 def tools() -> list[Any]:
+    if MANNER == "told":
+        return told()
     good = [
         tool("echo", TEXT, described(), annotations={"readOnlyHint": True}),
         tool("fail", TEXT),
