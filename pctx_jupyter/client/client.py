@@ -265,16 +265,13 @@ class PctxClient:
         """Take the tools of an MCP server as they are now; raises `UpstreamNotFound`."""
         return await self._ask(wire.APPROVE_UPSTREAM, wire.NamedUpstream(name), Upstream)
 
-    async def trust_upstream(self, name: str, *, tools: bool = False) -> Upstream:
+    async def trust_upstream(self, name: str) -> Upstream:
         """Trust an MCP server as the folder's file has it now, and begin to connect to it.
-
-        Args:
-            tools: Whether to allow all of its tools for good as well, those it has or lists once it is connected.
 
         Raises:
             UpstreamNotFound: There is none of that name.
         """
-        return await self._ask(wire.TRUST_UPSTREAM, wire.TrustUpstream(name, tools=tools), Upstream)
+        return await self._ask(wire.TRUST_UPSTREAM, wire.NamedUpstream(name), Upstream)
 
     async def ask_again(self, name: str, tool: str | None = None) -> Upstream:
         """Take back what a person has allowed an MCP server for good.

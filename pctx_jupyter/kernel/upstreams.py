@@ -27,7 +27,7 @@ LOOK_S = 0.1
 """Seconds between two looks at how it does."""
 
 USAGE = (
-    "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust [--tools] NAME | "
+    "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
     "ask NAME [TOOL] | sign-in NAME [URL]]"
 )
 
@@ -65,8 +65,7 @@ class UpstreamCommands:
             case "approve" if rest:
                 return _line(self._do(lambda client: client.approve_upstream(rest)))
             case "trust" if rest:
-                named = rest.removeprefix("--tools ").strip()
-                return _line(self._do(lambda client: client.trust_upstream(named, tools=named != rest)))
+                return _line(self._do(lambda client: client.trust_upstream(rest)))
             case "ask" if rest:
                 return _line(self._do(lambda client: _asking_again(client, rest)))
             case "sign-in" if rest:

@@ -149,9 +149,9 @@ class AddUpstream(msgspec.Struct, omit_defaults=True):
 
 
 class NamedUpstream(msgspec.Struct):
-    """Parameters of ``remove_upstream``, ``reconnect_upstream`` and ``approve_upstream``.
+    """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``.
 
-    `seen`, for the last, is the `mark` of the server as somebody has looked at it: it fails if that is another now.
+    `seen`, for the last two, is the `mark` of the server as somebody has looked at it: they fail if it has another now.
     """
 
     name: str
@@ -167,12 +167,6 @@ class SignInUpstream(msgspec.Struct, omit_defaults=True):
 
     name: str
     answer: str | None = None
-
-
-class TrustUpstream(NamedUpstream):
-    """Parameters of ``trust_upstream``: with `tools`, a person allows all tools of the server for good."""
-
-    tools: bool = False
 
 
 class AskAgain(msgspec.Struct, omit_defaults=True):

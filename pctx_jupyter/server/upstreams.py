@@ -162,6 +162,8 @@ class UpstreamTrust(_Upstreams):
     async def post(self, name: str) -> None:
         await self.demand("execute")
         if (asked := self.read_seen()) is not None:
+            if asked.tools:
+                await self.demand_user("execute")  # only a person consents to calls
             await self.answer(self._trust(name, asked))
 
     async def _trust(self, name: str, asked: Seen) -> object:
@@ -173,7 +175,7 @@ class UpstreamAllowed(_Upstreams):
 
     @web.authenticated
     async def delete(self, name: str) -> None:
-        await self.demand("execute")
+        await self.demand_user("execute")
         await self.answer(self._ask_again(name, self.get_query_argument("tool", None)))
 
     async def _ask_again(self, name: str, tool: str | None) -> object:

@@ -44,9 +44,6 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             if signs.answer is not None:
                 return await upstreams.finish_sign_in(signs.answer)
             return await upstreams.sign_in(signs.name, None)
-        case wire.TRUST_UPSTREAM:
-            trusts = wire.read(params, wire.TrustUpstream, method)
-            return upstreams.trust(trusts.name, trusts.seen, tools=trusts.tools)
         case wire.ASK_AGAIN:
             again = wire.read(params, wire.AskAgain, method)
             return upstreams.ask_again(again.name, again.tool)
@@ -57,5 +54,7 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             return upstreams.reconnect(name)
         case wire.APPROVE_UPSTREAM:
             return upstreams.approve(name, named.seen)
+        case wire.TRUST_UPSTREAM:
+            return upstreams.trust(name, named.seen)
     await upstreams.remove(name)
     return wire.Success()

@@ -107,6 +107,26 @@ def with_time(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_person_allows_all_tools_of_a_server_and_takes_that_back(pctx: Pctx, with_time: Path) -> None:
+    kept = with_time / "data" / "pctx" / "allowed.json"
+    assert pctx("mcp", "trust", "time").returncode == 0 and not kept.exists()
+    done = pctx("mcp", "trust", "--tools")
+    assert done.returncode == 2 and "name the servers" in done.stderr and not kept.exists()
+    assert pctx("mcp", "trust", "--tools", "svn").returncode == 2 and not kept.exists()
+    done = pctx("mcp", "trust", "--tools", "time")
+    assert done.returncode == 0 and "Agents call its tools without asking" in done.stderr
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert '"next":true' in kept.read_text() and '"lost"' not in kept.read_text()
+    done = pctx("mcp", "ask", "time", "convert_time")
+    assert done.returncode == 2 and "convert_time is not allowed for good" in done.stderr
+    assert pctx("mcp", "ask").returncode == pctx("mcp", "ask", "svn").returncode == 2
+    assert "you are asked again" in pctx("mcp", "ask", "time").stderr
+    assert kept.read_text() == "{}"
+    assert "No tool of time was allowed" in pctx("mcp", "ask", "time").stderr
+    kept.write_text("{")
+    assert pctx("mcp", "trust", "--tools", "time").returncode == 3 and kept.read_text() == "{"
+
+
 @pytest.mark.timeout(150)
 def test_what_came_with_the_folder_is_started_by_no_command_until_it_is_trusted(pctx: Pctx, with_time: Path) -> None:
     program = 'JSON.stringify(await Time.getCurrentTime({ timezone: "UTC" })).includes("UTC")'

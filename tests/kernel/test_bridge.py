@@ -838,4 +838,16 @@ def test_a_tool_tells_others_whether_they_may_see_it_and_what_it_does(kernel: Ke
     assert (offer.tool.share, offer.tool.effects) == (False, True)
 
 
+def test_a_tool_has_the_effects_that_its_author_declares_and_none_if_they_say_nothing(kernel: Kernel) -> None:
+    kernel.bridge.open()
+    declared: dict[str, Any] = {"yes": True, "no": False, "unknown": "unknown", "unsaid": None}
+    for name, effects in declared.items():
+        kernel.tools[name] = tools.define(lambda: None, name=name, effects=effects)
+    kernel.bridge.do(_nothing, SOON, with_tools=True)
+    [session] = kernel.registry
+    known = {tool.registered_name: tool.effects for tool in session.catalog}
+    assert known == {"yes": True, "no": False, "unknown": None, "unsaid": False}
+    assert {name: kernel.tools[name].tool.effects for name in known} == known
+
+
 async def _nothing(home: Home) -> None: ...

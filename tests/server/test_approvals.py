@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from pctx_jupyter.rpc.jsonrpc import Json
 from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON, read
+from tests.upstream.conftest import PATIENCE_S, peer
 
 from .conftest import Headers
 from .test_state import Ask, Whim, ask, heard, jp_server_config, watch
@@ -112,3 +115,74 @@ class TestHolding:
             assert "nobody was there to ask" in read(result.value)
             with pytest.raises(errors.ExecutionTimeout):
                 await registry.agents().execute("for (;;);", typecheck=False)
+
+
+class TestUpstreams:
+    """Tools of MCP servers that do not say whether they change something: a real one, and a file that names it."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"approval_s": 20.0}
+
+    async def test_a_silent_tool_is_asked_for_once_and_again_when_a_person_says_so(
+        self, ask: Ask, watch: Any, running: RunningEngine, kernel_token: Headers, tmp_path: Path
+    ) -> None:
+        log = tmp_path / "log"
+        described = [{"name": "delete_everything", "inputSchema": {"type": "object"}}]
+        log.with_suffix(".tools").write_text(json.dumps(described))
+        assert (await ask("upstreams", "POST", {"server": peer("told", log, name="files")}))[0] == 201
+        registry = (await running.get()).registry
+        code = "await Files.deleteEverything()"
+
+        async def asked(answer: Json) -> None:
+            """Run the program, and answer the one question about it."""
+            async with watch() as changes:
+                run = asyncio.create_task(registry.agents().execute(code))
+                await heard(changes, "approvals")
+                assert "ran delete_everything" not in before()
+                (question,) = (await ask("approvals"))[1]["approvals"]
+                assert (question["effects"], question["lasts"]) == (None, "tool")
+                assert (await ask(f"approvals/{question['id']}", "POST", answer))[0] == 200
+                async with asyncio.timeout(PATIENCE_S):
+                    assert read((await run).value) == "called delete_everything"
+
+        def before() -> str:
+            text = log.read_text()
+            log.write_text("")
+            return text
+
+        async def unasked() -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                assert read((await registry.agents().execute(code)).value) == "called delete_everything"
+
+        await asked({"decision": "allow"})
+        before()
+        await asked({"decision": "allow", "always": True})
+        await unasked()
+        (shown,) = (await ask("upstreams"))[1]["upstreams"]
+        assert shown["allowed"] == ["delete_everything"]
+        assert (await ask("upstreams/files/allowed?tool=other", "DELETE"))[0] == 400
+        assert (await ask("upstreams/nobody/allowed", "DELETE"))[0] == 404
+        Whim.denied = {"execute"}
+        assert (await ask("upstreams/files/allowed", "DELETE"))[0] == 403
+        Whim.denied = set()
+        code_, shown = await ask("upstreams/files/allowed?tool=delete_everything", "DELETE")
+        assert (code_, shown["allowed"]) == (200, [])
+        before()
+        await asked({"decision": "allow"})
+        assert (await ask("upstreams/files/trust", "POST", {"tools": True}, kernel_token))[0] == 403
+        assert (await ask("upstreams"))[1]["upstreams"][0]["allowed"] == []
+        code_, shown = await ask("upstreams/files/trust", "POST", {"tools": True})
+        assert (code_, shown["allowed"]) == (200, ["delete_everything"])
+        await unasked()
+        assert (await ask("upstreams/files/allowed", "DELETE", headers=kernel_token))[0] == 403
+        assert (await ask("upstreams/files/allowed", "DELETE"))[1]["allowed"] == []
+
+    async def test_a_cell_of_the_users_own_is_not_asked_about(
+        self, kernel_token: Headers, url: str, ask: Ask, running: RunningEngine
+    ) -> None:
+        assert (await ask("upstreams", "POST", {"server": peer(name="files")}))[0] == 201
+        async with open_wire(url + "pctx/local-tools", kernel_token):
+            (session,) = (await running.get()).registry
+            async with asyncio.timeout(PATIENCE_S):
+                assert isinstance(read((await session.execute("await Files.pid()")).value), int)

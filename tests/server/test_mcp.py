@@ -79,7 +79,11 @@ async def name_of(wire: Wire, running: RunningEngine) -> str:
 @pytest.mark.parametrize("path", ["mcp", "mcp/", "pctx/mcp"])
 async def test_an_agent_lists_reads_and_executes(agent: Connect, era: str, path: str) -> None:
     async with agent(era, path) as client:
-        names = [tool.name for tool in (await client.list_tools()).tools]
+        tools = (await client.list_tools()).tools
+        names = [tool.name for tool in tools]
+        hints = {tool.name: tool.annotations for tool in tools}
+        destroys = {name: hint.destructive_hint for name, hint in hints.items() if hint and not hint.read_only_hint}
+        assert destroys == {"execute": True, "wait_execution": False}
         assert names == ["list_functions", "search_functions", "get_function_details", "execute", "wait_execution"]
         assert client.server_capabilities.tools and client.server_capabilities.tools.list_changed
         result = await client.call_tool("execute", {"code": "console.log('hello'); [1 + 1]"})

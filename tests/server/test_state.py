@@ -69,7 +69,7 @@ def ask(http_server_client: Any, jp_base_url: str, jp_auth_header: Headers) -> A
             answer = await http_server_client.fetch(
                 f"{jp_base_url}pctx/api/{path}",
                 method=method,
-                body=json.dumps(body) if method != "GET" else None,
+                body=json.dumps(body) if method not in ("GET", "DELETE") else None,
                 headers=jp_auth_header if headers is None else headers,
                 follow_redirects=False,
             )
@@ -130,7 +130,7 @@ async def test_a_kernel_is_shown_with_its_tools_under_both_names(kernel: Any, as
             "description": "Loads.",
             "effects": True,
         }
-        assert (second["path"], second["shared_as"], second["effects"]) == ("Notebook.secret", None, None)
+        assert (second["path"], second["shared_as"], second["effects"]) == ("Notebook.secret", None, False)
 
 
 async def test_many_tools_come_in_parts(kernel: Any, ask: Ask) -> None:

@@ -139,6 +139,8 @@ async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:
         ("register_tool", {"namespace": 1, "name": "x"}, -32602),
         ("register_tool", {"namespace": "a", "name": ""}, -32602),
         ("register_tool", {"namespace": "a", "name": "x", "input_schema": "text"}, -32602),
+        ("register_tool", {"namespace": "a", "name": "x", "effects": "none"}, -32602),
+        ("register_tool", {"namespace": "a", "name": "x", "effects": 1}, -32602),
         ("register_tool", {"namespace": "taken", "name": "tool"}, -32000),
         ("unregister_tool", {"namespace": "no", "name": "such"}, -32001),
         ("get_function_details", {"functions": ["No.such"]}, -32001),
@@ -154,6 +156,24 @@ async def test_a_wrong_request_has_its_code(method: str, params: dict[str, Any],
     with pytest.raises(errors.PctxError) as refused:
         await client.ask(method, **params)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("said", "effects"),
+    [
+        ({}, False),
+        ({"effects": None}, False),
+        ({"effects": False}, False),
+        ({"effects": True}, True),
+        ({"effects": "unknown"}, None),
+    ],
+)
+async def test_a_client_says_whether_its_tool_has_effects(said: dict[str, Any], effects: bool | None) -> None:
+    sessions = registry(FakeSandbox())
+    client = Client(sessions)
+    await client.ask("register_tool", namespace="math", name="double", **said)
+    (tool,) = next(iter(sessions)).catalog
+    assert tool.effects is effects
 
 
 async def test_functions_are_listed_and_described_by_their_canonical_names() -> None:

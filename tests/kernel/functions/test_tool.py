@@ -207,6 +207,12 @@ def test_decorator_takes_name_namespace_and_description() -> None:
     assert anything() is None
 
 
+@pytest.mark.parametrize("effects", ["yes", "effects", 1, 0, [], object()])
+def test_what_says_nothing_of_effects_is_refused(effects: Any) -> None:
+    with pytest.raises(errors.InvalidParams, match='has to be True, False, "unknown" or None'):
+        tool(name="odd", effects=effects)(lambda: None)
+
+
 def test_tools_defined_before_anyone_listens_are_told_when_someone_does() -> None:
     tool(load_orders)
     keeper = Keeper()
