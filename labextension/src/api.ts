@@ -86,6 +86,7 @@ export interface ToolState {
   shared_as: string | null;
   signature: string;
   description: string;
+  /** Whether it changes something outside; null: that is unknown. */
   effects: boolean | null;
 }
 
@@ -337,6 +338,10 @@ export interface Question {
   is_cut?: boolean;
   /** Seconds until it is denied. */
   left_s?: number;
+  /** Whether the tool changes something outside; null: that is unknown; absent: no. */
+  effects?: boolean | null;
+  /** How long "always" lasts: until the tool changes, or (absent, too) until the notebook's kernel or the server ends. */
+  lasts?: 'session' | 'tool';
 }
 
 export async function approvals(): Promise<Question[]> {
@@ -347,7 +352,7 @@ export async function approvals(): Promise<Question[]> {
  * Consent to a call, or deny it.
  *
  * @param args JSON to pass in place of the program's arguments; null: those.
- * @param always Allow this tool to the same askers, until its notebook's kernel or the server ends.
+ * @param always Allow this tool to the same askers, for as long as `lasts` of the question says.
  */
 export async function answer(
   id: string,
@@ -383,6 +388,8 @@ export interface Upstream {
   new?: string[];
   changed?: ChangedTool[];
   withheld?: string[];
+  /** Tools that a person has allowed for good. */
+  allowed?: string[];
   problems?: string[];
   /** Changes with whatever is approved or trusted. */
   mark?: string;
@@ -430,6 +437,17 @@ export function tellUpstream(
 ): Promise<Upstream> {
   const path = `api/upstreams/${encodeURIComponent(name)}/${what}`;
   return request<Upstream>(path, what === 'reconnect' ? { method: 'POST' } : { body: { seen } });
+}
+
+/** Allow all tools of a server for good, as a person has `seen` it (its `mark`); it is trusted then, too. */
+export function allowTools(name: string, seen: string | undefined): Promise<Upstream> {
+  return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/trust`, { body: { seen, tools: true } });
+}
+
+/** Take back what a person has allowed for good: for one tool, or for all of a server. */
+export function askAgain(name: string, tool?: string): Promise<Upstream> {
+  const query = tool === undefined ? '' : `?tool=${encodeURIComponent(tool)}`;
+  return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/allowed${query}`, { method: 'DELETE' });
 }
 
 /** Where a person signs in to a server. */

@@ -231,6 +231,43 @@ def test_a_servers_tools_are_listed_inserted_and_approved(page: Page, lab: Front
         expect(echo).to_contain_text("Says it otherwise.", timeout=PATIENCE_MS)
 
 
+def test_a_silent_tool_of_a_server_is_allowed_for_good_and_asked_for_again(page: Page, lab: FrontEnd) -> None:
+    with upstream(lab, peer("good", name="silent")), ThreadPoolExecutor(1) as threads:
+        NotebookPage(page, lab, lab.write("silent.ipynb", "1"))
+        panel = show(page)
+        server, pid = server_row(panel, "silent"), offered_row(panel, "silent", "Silent.pid")
+        expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
+        server.click()
+        expect(pid).to_contain_text("effects unknown", timeout=PATIENCE_MS)
+        for how in ("Always allow", "Allow once"):
+            run = threads.submit(agent, lab, "await Silent.pid()")
+            row = panel.locator(".pctx-mod-question")
+            row.click(timeout=PATIENCE_MS)
+            question = panel.get_by_role("region", name="Call that waits for consent")
+            expect(question).to_contain_text("It does not say whether it changes something.")
+            answer = question.get_by_role("button", name=how)
+            if how == "Always allow":
+                expect(answer).to_have_attribute("title", re.compile("until the tool changes"))
+            answer.click()
+            assert isinstance(run.result(timeout=60), int)
+            if how == "Always allow":
+                assert isinstance(threads.submit(agent, lab, "await Silent.pid()").result(timeout=60), int)
+                expect(pid).to_contain_text("allowed", timeout=PATIENCE_MS)
+                pid.click()
+                detail = panel.get_by_role("region", name="Chosen tool")
+                expect(detail).to_contain_text("A person has allowed it for good.")
+                detail.get_by_role("button", name="Ask again").click()
+                expect(detail).not_to_contain_text("A person has allowed it for good.", timeout=PATIENCE_MS)
+        server.click()
+        expect(panel.get_by_role("button", name="Ask again")).to_have_count(0)
+        panel.get_by_role("button", name="Allow its tools…").click()
+        page.locator(".jp-Dialog").get_by_role("button", name="Allow", exact=True).click()
+        everything = panel.get_by_text("12 tools are called without asking.")
+        expect(everything).to_be_visible(timeout=PATIENCE_MS)
+        panel.get_by_role("button", name="Ask again").click()
+        expect(everything).to_have_count(0, timeout=PATIENCE_MS)
+
+
 def test_a_server_that_came_with_the_folder_starts_once_it_is_trusted(page: Page, lab: FrontEnd) -> None:
     file = lab.root / "pctx.json"
     file.write_text(json.dumps({"servers": [peer("good", name="came-along")]}))

@@ -6,6 +6,7 @@ import React from 'react';
 import type { Question } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
+import { effectsText } from './effects';
 import { type Drafts, linesOf } from './model';
 
 /** What somebody may decide. */
@@ -26,6 +27,13 @@ function reveal(line: HTMLElement | null): void {
   }
 }
 
+/** How long "always" lasts. */
+function alwaysText(question: Question, trans: TranslationBundle): string {
+  return question.lasts === 'tool'
+    ? trans.__('Without asking again, also after a restart, until the tool changes')
+    : trans.__('Without asking again, until the kernel of its notebook, or the server, ends');
+}
+
 export function QuestionDetail({ question, drafts, decide, trans }: Props): React.ReactElement {
   const edited = drafts.edited(question);
   const isWrong = edited === undefined;
@@ -40,6 +48,9 @@ export function QuestionDetail({ question, drafts, decide, trans }: Props): Reac
         <p dir="auto" className="pctx-Detail-text">
           {inert(question.description, 1000)}
         </p>
+      )}
+      {question.effects !== false && question.effects !== undefined && (
+        <p className="pctx-Detail-quiet">{effectsText(question.effects, trans)}</p>
       )}
       <label className="pctx-Detail-field">
         {question.is_cut ? trans.__('The beginning of its arguments') : trans.__('Its arguments, which you may change')}
@@ -73,7 +84,7 @@ export function QuestionDetail({ question, drafts, decide, trans }: Props): Reac
         <button
           className="jp-mod-styled"
           disabled={isWrong}
-          title={trans.__('Without asking again, until the kernel of its notebook, or the server, ends')}
+          title={alwaysText(question, trans)}
           onClick={() => {
             decide(question, 'allow', true);
           }}

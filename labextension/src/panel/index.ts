@@ -189,6 +189,24 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
         await api.tellUpstream(server.name, what, server.mark);
       });
     },
+    allowTools: server => {
+      attempt(trans.__('Cannot do that'), async () => {
+        const name = inertLine(server.name);
+        const sure = await showDialog({
+          title: trans.__('Allow all tools of %1?', name),
+          body: trans.__('Agents call them without asking, those that change something, too, until a tool changes.'),
+          buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Allow') })]
+        });
+        if (sure.button.accept) {
+          await api.allowTools(server.name, server.mark);
+        }
+      });
+    },
+    askAgain: (server, tool) => {
+      attempt(trans.__('Cannot do that'), async () => {
+        await api.askAgain(server.name, tool);
+      });
+    },
     signIn: server => {
       // Opened before the answer is there: a browser lets only a click do so.
       const page = window.open('about:blank', '_blank');

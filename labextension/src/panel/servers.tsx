@@ -14,6 +14,10 @@ export interface ServerActions {
   removeServer: (server: Upstream) => void;
   tellServer: (server: Upstream, what: 'reconnect' | 'approve' | 'trust') => void;
   signIn: (server: Upstream) => void;
+  /** Allow all of its tools for good, and trust it. */
+  allowTools: (server: Upstream) => void;
+  /** Take back what was allowed for good: for one tool, or for all. */
+  askAgain: (server: Upstream, tool?: string) => void;
 }
 
 /** Read what somebody typed: a URL, or a command with its arguments. */
@@ -69,6 +73,7 @@ interface Props {
 
 export function ServerDetail({ server, actions, trans }: Props): React.ReactElement {
   const changed = server.changed ?? [];
+  const allowed = server.allowed ?? [];
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen server')}>
       <h3>
@@ -79,6 +84,11 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
       </p>
       <Code label={trans.__('How it is reached')}>{inert(server.where, 1000)}</Code>
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
+      {allowed.length > 0 && (
+        <p className="pctx-Detail-quiet">
+          {trans._n('%1 tool is called without asking.', '%1 tools are called without asking.', allowed.length)}
+        </p>
+      )}
       {(server.problems ?? []).map((problem, index) => (
         <p key={index} className="pctx-Detail-error">
           {inert(problem, 1000)}
@@ -103,6 +113,22 @@ export function ServerDetail({ server, actions, trans }: Props): React.ReactElem
         )}
         {(changed.length > 0 || (server.new ?? []).length > 0) && (
           <Approve server={server} actions={actions} trans={trans} />
+        )}
+        {(server.state === 'untrusted' || allowed.length < (server.tools ?? 0)) && (
+          <Button
+            text={server.state === 'untrusted' ? trans.__('Trust, and allow its tools…') : trans.__('Allow its tools…')}
+            act={() => {
+              actions.allowTools(server);
+            }}
+          />
+        )}
+        {allowed.length > 0 && (
+          <Button
+            text={trans.__('Ask again')}
+            act={() => {
+              actions.askAgain(server);
+            }}
+          />
         )}
         <Button
           text={trans.__('Reconnect')}

@@ -6,6 +6,7 @@ import React from 'react';
 import type { ChangedTool, KernelState, ToolState, Upstream, UpstreamTool } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
+import { effectsText } from '../approvals/effects';
 import type { ServerActions } from './servers';
 
 /** What can be done about a tool. */
@@ -28,7 +29,7 @@ export function ToolDetail(props: Props & { tool: ToolState; kernel: KernelState
         {tool.shared_as === null
           ? trans.__('Nobody else sees it.')
           : trans.__('For others: %1', inertLine(tool.shared_as))}
-        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
+        {` ${effectsText(tool.effects, trans)}`.trimEnd()}
       </p>
       <InsertCall
         trans={trans}
@@ -47,12 +48,14 @@ interface OfServer extends Props {
 
 export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.ReactElement {
   const { tool, server, change, actions, trans } = props;
+  const isAllowed = server.allowed?.includes(tool.name) ?? false;
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
       <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {trans.__('%1 of the server %2.', inertLine(tool.name), inertLine(server.name))}
-        {tool.effects ? ` ${trans.__('It changes something outside.')}` : ''}
+        {` ${effectsText(tool.effects, trans)}`.trimEnd()}
+        {isAllowed ? ` ${trans.__('A person has allowed it for good.')}` : ''}
       </p>
       <div className="pctx-Detail-buttons">
         <InsertCall
@@ -62,6 +65,17 @@ export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.R
           }}
         />
         {change && <Approve server={server} actions={actions} trans={trans} />}
+        {isAllowed && (
+          <button
+            className="jp-mod-styled"
+            title={trans.__('Ask a person again before this tool is called')}
+            onClick={() => {
+              actions.askAgain(server, tool.name);
+            }}
+          >
+            {trans.__('Ask again')}
+          </button>
+        )}
       </div>
       {change && <Change change={change} trans={trans} />}
     </section>

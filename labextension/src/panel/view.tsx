@@ -6,6 +6,7 @@ import React from 'react';
 import type { ExecutionState, KernelState, Sharing, Trace } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
+import { effectsMark } from '../approvals/effects';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
@@ -243,7 +244,9 @@ function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.
         <>
           <div className="pctx-Row-line">
             <bdi className="pctx-Row-title">{inertLine(row.tool.path)}</bdi>
-            {row.tool.effects && <span className="pctx-Row-mark">{trans.__('effects')}</span>}
+            {row.tool.effects !== false && (
+              <span className="pctx-Row-mark">{effectsMark(row.tool.effects, trans)}</span>
+            )}
             {row.tool.shared_as === null && <span className="pctx-Row-mark">{trans.__('private')}</span>}
           </div>
           <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.tool.description || row.tool.signature)}</bdi>
@@ -265,7 +268,12 @@ function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.
           <div className="pctx-Row-line">
             <bdi className="pctx-Row-title">{inertLine(row.tool.path)}</bdi>
             {row.novelty && <span className="pctx-Row-mark">{noveltyName(row.novelty, trans)}</span>}
-            {row.tool.effects && <span className="pctx-Row-mark">{trans.__('effects')}</span>}
+            {row.tool.effects !== false && (
+              <span className="pctx-Row-mark">{effectsMark(row.tool.effects, trans)}</span>
+            )}
+            {row.server.allowed?.includes(row.tool.name) && (
+              <span className="pctx-Row-mark">{trans.__('allowed')}</span>
+            )}
           </div>
           <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.tool.description || row.tool.signature)}</bdi>
         </>

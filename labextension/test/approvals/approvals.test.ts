@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Question } from '../../src/api';
+import { effectsMark, effectsText } from '../../src/approvals/effects';
 import { Drafts, linesOf, shown } from '../../src/approvals/model';
 import { MOST, Notices, type Teller } from '../../src/approvals/notices';
 import { entryOf, nameOf } from '../../src/panel/servers';
@@ -88,5 +89,17 @@ test('a server is a URL, or a command with quoted words', () => {
   assert.deepEqual(
     ['https://mcp.example.com/x', 'uvx mcp-server-time', '/usr/bin/thing', 'npx -y @scope/files'].map(nameOf),
     ['example', 'time', 'thing', 'files']
+  );
+});
+
+test('a tool whose effects nobody knows is told apart from one that has none', () => {
+  const trans = nullTranslator.load('');
+  assert.deepEqual(
+    [true, false, null].map(effects => effectsText(effects, trans)),
+    ['It changes something outside.', '', 'It does not say whether it changes something.']
+  );
+  assert.deepEqual(
+    [true, false, null].map(effects => effectsMark(effects, trans)),
+    ['effects', '', 'effects unknown']
   );
 });
