@@ -26,6 +26,9 @@ CONNECTED_S = 15.0
 LOOK_S = 0.1
 """Seconds between two looks at how it does."""
 
+FEW = 10
+"""Tools that are allowed for good whose names are shown; of more, their number."""
+
 USAGE = (
     "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
     "ask NAME [TOOL] | sign-in NAME [URL]]"
@@ -126,7 +129,7 @@ async def _added(client: PctxClient, server: dict[str, Json], *, persist: bool) 
 
 async def _asking_again(client: PctxClient, rest: str) -> upstreams.Upstream:
     """Ask again before the tools of a server are called; a name may have several words, and a tool has one."""
-    known = {one.name for one in (await client.list_upstreams()).upstreams}
+    known = {name for one in (await client.list_upstreams()).upstreams for name in (one.name, one.namespace)}
     name, _, tool = rest.rpartition(" ")
     return await client.ask_again(name, tool) if rest not in known and name in known else await client.ask_again(rest)
 
@@ -145,7 +148,8 @@ def _told(one: upstreams.Upstream) -> str:
     if one.new:
         parts.append(f"new since then: {', '.join(one.new)}")
     if one.allowed:
-        parts.append(f"allowed for good: {', '.join(one.allowed)}")
+        few = len(one.allowed) <= FEW
+        parts.append(f"allowed for good: {', '.join(one.allowed) if few else f'{len(one.allowed):,} tools'}")
     if one.state == "needs sign-in":
         parts.append(f"%pctx mcp sign-in {one.name}")
     return "; ".join(part for part in [*parts, *one.problems] if part)

@@ -191,7 +191,7 @@ class Allowed:
             )
             log.warning("allowed = %s", self.trouble)
         else:
-            self._mark = files.mark(self._path)
+            self._mark, self.trouble = files.mark(self._path), None
 
 
 def _hash(fingerprint: Fingerprint) -> str:

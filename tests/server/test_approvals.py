@@ -186,3 +186,41 @@ class TestUpstreams:
             (session,) = (await running.get()).registry
             async with asyncio.timeout(PATIENCE_S):
                 assert isinstance(read((await session.execute("await Files.pid()")).value), int)
+
+
+class TestNobodyThere:
+    """An agent, and nobody who could be asked."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"approval_s": 0.2}
+
+    async def test_a_silent_tool_does_not_run_and_the_refusal_says_how_to_allow_it(
+        self, ask: Ask, running: RunningEngine, tmp_path: Path
+    ) -> None:
+        log = tmp_path / "log"
+        log.with_suffix(".tools").write_text('[{"name": "delete_everything", "inputSchema": {"type": "object"}}]')
+        assert (await ask("upstreams", "POST", {"server": peer("told", log, name="my files")}))[0] == 201
+        agents = (await running.get()).registry.agents()
+        result = await agents.execute("await MyFiles.deleteEverything().catch(String)", typecheck=False)
+        refused = read(result.value)
+        assert refused.startswith("Denied: Cannot call MyFiles.deleteEverything: it needs a person's consent")
+        assert "jupyter pctx mcp trust --tools 'my files'" in refused
+        assert 'c.Pctx.policy = ["ask agent * effects"]' in refused
+        assert "ran delete_everything" not in log.read_text()
+
+
+class TestOldRule:
+    """The one line of configuration that the refusal names."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"policy": ["ask agent * effects"], "approval_s": 0.2}
+
+    async def test_with_it_only_what_says_that_it_has_effects_is_asked_for(
+        self, ask: Ask, running: RunningEngine
+    ) -> None:
+        assert (await ask("upstreams", "POST", {"server": peer(name="files")}))[0] == 201
+        agents = (await running.get()).registry.agents()
+        code = "[typeof await Files.pid(), await Files.echo({ text: 'a' }), await Files.die().catch(e => e.name)]"
+        assert read((await agents.execute(code)).value) == ["number", "a", "Denied"]
