@@ -391,7 +391,7 @@ class Upstream:
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
         for is_last in (False, True):
             client = await self._connected(call)
-            if name in self._found and self._offered.get(name) != call.tool.first:
+            if not self._is_stopping and name in self._found and self._offered.get(name) != call.tool.first:
                 raise errors.ToolFailed(
                     f"Cannot call {path}: the tool has changed since the program called it; read what it does now, "
                     "then call it again"
