@@ -403,7 +403,7 @@ class Upstream:
                     self._lose(client)
                     continue
                 if error.code == HEADER_MISMATCH and not is_last:  # refused unseen: the tool is not what we think
-                    await client.list_tools(cache_mode="refresh")
+                    await self._list(client)  # and looked at: what was consented to is the tool as it was
                     continue
                 if self._too_large in error.message or EVENT_TOO_LARGE in error.message:
                     raise errors.ToolFailed(

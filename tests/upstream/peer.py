@@ -57,6 +57,14 @@ def described() -> str:
     return beside.read_text() if beside is not None and beside.exists() else "Says it again."
 
 
+def refuses() -> bool:
+    """Whether to refuse this call as one of a tool that has changed: once, when a test has made a file beside FILE."""
+    if MANNER != "told" or FILE is None or not (once := Path(FILE).with_suffix(".refuse")).exists():
+        return False
+    once.unlink()
+    return True
+
+
 def told() -> list[Any]:
     """The tools of the manner ``told``: what a test has written beside FILE."""
     assert FILE is not None
@@ -208,6 +216,8 @@ def answer(message: dict[str, Any]) -> None:
         if start + size < len(known) or MANNER == "endless":
             result["nextCursor"] = str(start + size) if MANNER != "endless" else "0"
         say(id=id, result=result)
+    elif method == "tools/call" and refuses():
+        say(id=id, error={"code": -32020, "message": "The headers do not match the tool"})
     elif method == "tools/call":
         result_or_none = call(id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
         if result_or_none is not None:

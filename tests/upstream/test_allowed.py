@@ -340,3 +340,18 @@ async def test_a_call_of_a_tool_that_has_changed_since_is_not_passed_on(open_wor
             await before.serve(Call("x", before.tool, None))
         assert "ran drop" not in (tmp_path / "log").read_text()
         assert await world.call("Told.drop") == "called drop"
+
+
+async def test_a_call_that_the_server_refuses_since_the_tool_has_changed_is_not_made_of_the_changed_tool(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    async with told(open_world, tmp_path, DROP) as world:
+        await world.until_state("told")
+        (tmp_path / "log.refuse").touch()
+        assert await world.call("Told.drop") == "called drop"  # it is as it was
+        (tmp_path / "log").write_text("")
+        write_tools(tmp_path, {"name": "drop", "description": "Drops everything."})
+        (tmp_path / "log.refuse").touch()
+        with pytest.raises(errors.ToolFailed, match="has changed since the program called it"):
+            await world.call("Told.drop")
+        assert "ran drop" not in (tmp_path / "log").read_text()
