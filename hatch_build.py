@@ -65,7 +65,7 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Before every build: of a wheel, a source archive, an editable installation."""
         make()
-        # A checkout that JupyterLab uses from here has a copy of labextension/install.json, which the wheel brings itself.
+        # Where JupyterLab uses a checkout there is a copy of labextension/install.json, which the wheel brings itself.
         (LAB_OUT / "install.json").unlink(missing_ok=True)
 
 
