@@ -67,10 +67,24 @@ class Listed(msgspec.Struct):
     problems: list[str]
 
 
-class SignIn(msgspec.Struct):
-    """Where a person signs in to an upstream."""
+class SignIn(msgspec.Struct, omit_defaults=True):
+    """Where a person signs in to an upstream.
+
+    Args:
+        url: The page to open. Show `host` first: the upstream chose the page.
+        host: The page's host, and its port where the URL names one; in ASCII, so that no letter looks like another.
+        gets_code: The host that is given what the page answers, where it is another one; empty: the same.
+    """
 
     url: str
+    host: str
+    gets_code: str = ""
+
+    @property
+    def question(self) -> str:
+        """What a person reads before a browser opens the page."""
+        answer = f"; its answer is given to {self.gets_code}" if self.gets_code else ""
+        return f"Sign in at {self.host}{answer}"
 
 
 class Upstreams(Protocol):

@@ -202,7 +202,7 @@ class OpenUpstreams:
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:
         upstream = self._find(name)
-        return SignIn(await upstream.sign_in(redirect_url))
+        return await upstream.sign_in(redirect_url)
 
     async def finish_sign_in(self, url: str) -> View:
         if self._around is None:

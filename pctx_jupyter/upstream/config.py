@@ -13,6 +13,7 @@ secret and connects to nothing. One entry that cannot be used does not lose the 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -25,12 +26,21 @@ import msgspec
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..tools import names
-from .secrets import SecretText
+from .secrets import SecretText, without_references
 
 MOST_SERVERS = 200
 """Servers one file may name."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SENDABLE = re.compile(r"[\t\x20-\x7e]*")
+"""What the value of a header may have: HTTP sends bytes, and every server reads only these as the same characters."""
+
+FRAMING = ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+"""Headers that say where a message ends, or what the connection becomes: HTTP's own, and set by nobody else."""
+
+
+class Unusable(errors.PctxError):
+    """What a server's configuration says, or refers to, cannot be used; without a change every attempt fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +87,10 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL without what may be secret in it."""
+        """The URL without what may be secret in it; its host in ASCII, so that no letter looks like another."""
         parts = urlsplit(self.url.written)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        host = ".".join(map(_ascii, parts.netloc.rpartition("@")[2].split(".")))
+        return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +247,8 @@ def _command(entry: dict[str, Json]) -> Command:
             "command and args must not refer to secrets, for everybody on the machine can see them; use env"
         )
     folder = entry.get("cwd")
-    if folder is not None and not isinstance(folder, str):
-        raise errors.InvalidParams("cwd must be a text")
+    if folder is not None and (not isinstance(folder, str) or "\0" in folder):
+        raise errors.InvalidParams("cwd must be a text without NUL")
     environment = {name: SecretText(value) for name, value in _texts(entry, "env").items()}
     if any("=" in name or "\0" in name + value.written or not name for name, value in environment.items()):
         raise errors.InvalidParams("env has a name or value that no environment variable can have")
@@ -254,8 +265,12 @@ def _address(entry: dict[str, Json]) -> Address:
         raise errors.InvalidParams(f"type is {str(kind)[:40]!r}, and must be http or sse")
     given = _headers(entry) | _auth(entry.get("auth"))
     for name, value in given.items():
-        if _HEADER_NAME.fullmatch(name) is None or any(character in value for character in "\r\n\0"):
-            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent")
+        if _HEADER_NAME.fullmatch(name) is None:
+            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its name is no header's")
+        if name.lower() in FRAMING:
+            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: the connection sets it itself")
+        if (trouble := _unsendable(without_references(value))) is not None:
+            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its value {trouble}")
     headers = {name: SecretText(value) for name, value in given.items()}
     has_credentials = any(name.lower() == "authorization" for name in headers)
     oauth = None if has_credentials else _oauth(entry.get("auth"))
@@ -271,6 +286,67 @@ def check_url(url: str) -> None:
         is_usable = False
     if not is_usable or any(character.isspace() or not character.isprintable() for character in url):
         raise errors.InvalidParams("url is invalid: it must be a complete address, http://… or https://…")
+
+
+def check_resolved(url: str, written: str, server: str) -> str:
+    """The URL of a server once its secrets are read; raises `Unusable` if they make another address of it."""
+    try:
+        check_url(url)
+        now, before = urlsplit(url), urlsplit(written)
+        is_same = (now.scheme, now.hostname, now.port) == (before.scheme, before.hostname, before.port)
+    except (errors.InvalidParams, ValueError):
+        is_same = False
+    if not is_same:
+        raise Unusable(
+            f"the url of {server} is no address once its secrets are read: one of them holds a character that must be "
+            f"percent-encoded in a URL; correct what {_references(written)} refers to, then reconnect"
+        )
+    return url
+
+
+def check_header(name: str, value: str, server: str) -> None:
+    """Refuse a header that cannot be sent; raises `Unusable`, which never shows the value."""
+    trouble = _unsendable(value)
+    if trouble is None and value != value.strip(" \t"):
+        trouble = "begins or ends with a space"
+    if trouble is not None:
+        raise Unusable(
+            f"the header {name} of {server} cannot be sent: its value {trouble}; correct it, or what it refers to, "
+            "then reconnect"
+        )
+
+
+def check_variable(name: str, value: str, server: str) -> None:
+    """Refuse an environment variable that no process can have; raises `Unusable`, which never shows the value."""
+    try:
+        if "\0" not in value and os.fsencode(value) is not None:
+            return
+    except UnicodeEncodeError:
+        pass
+    raise Unusable(
+        f"the variable {name} of {server} cannot be set: its value holds NUL or what the system cannot encode; "
+        "correct what it refers to, then reconnect"
+    )
+
+
+def _unsendable(value: str) -> str | None:
+    """Why a header's value cannot be sent, without a character of it."""
+    sendable = _SENDABLE.match(value)
+    at = 0 if sendable is None else sendable.end()
+    if at == len(value):
+        return None
+    kind = "a line break or control character" if value[at].isascii() else "a character that is not ASCII"
+    return f"holds {kind} (character {at + 1})"
+
+
+def _references(written: str) -> str:
+    """What a text refers to, for messages."""
+    return visible.line(", ".join(SecretText(written).references), 200) or "it"
+
+
+def _ascii(label: str) -> str:
+    """A part of a host's name in ASCII, as the Internet has it, for people to read."""
+    return label if label.isascii() else f"xn--{label.lower().encode('punycode').decode('ascii')}"
 
 
 def _headers(entry: dict[str, Json]) -> dict[str, str]:

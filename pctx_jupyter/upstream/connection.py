@@ -41,21 +41,22 @@ from mcp_types import Tool as McpTool
 from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
-from .. import errors, visible
+from .. import __version__, errors, visible
 from .._version import __version__
-from ..session.upstreams import State
+from ..session.upstreams import SignIn, State
 from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Settings
 from ..tools import names
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
-from . import values
+from . import config, reach, values
 from .allowed import Allowed
 from .bounds import TooLarge, bounding
 from .child import Child, open_child
 from .config import Address, Command, Server
 from .fingerprints import Comparison, Fingerprint, Fingerprints
 from .mending import MendedStream
+from .outbound import Outbound
 from .secrets import Redactor, SecretText
 from .sign_in import SignIns
 from .trust import digest
@@ -310,7 +311,7 @@ class Upstream:
         self.around.fingerprints.approve(self.name, self.server.way.shown, self._fingerprints())
         self._compare()
 
-    async def sign_in(self, redirect_url: str | None) -> str:
+    async def sign_in(self, redirect_url: str | None) -> SignIn:
         """Begin to sign in; returns where a person does it.
 
         Raises:
@@ -323,13 +324,13 @@ class Upstream:
         attempt = await sign_ins.begin(self.name, redirect_url)
         self.reconnect()
         tried = asyncio.create_task(self._outcome_of(self._attempt + 1))
-        first: set[asyncio.Future[Any]] = {attempt.url, tried}
+        first: set[asyncio.Future[Any]] = {attempt.page, tried}
         try:
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         finally:
             tried.cancel()
-        if attempt.url.done() and not attempt.url.cancelled():
-            return attempt.url.result()
+        if attempt.page.done() and not attempt.page.cancelled():
+            return attempt.page.result()
         sign_ins.end(self.name)
         if self._state == "ready":
             raise errors.InvalidParams(f"Cannot sign in to {self.name}: it lets us in already")
@@ -469,7 +470,7 @@ class Upstream:
                 await self._until_hurried(None)
                 continue
             self._become("connecting")
-            stood_s = 0.0
+            stood_s, can_retry = 0.0, True
             try:
                 stood_s = await self._connect()
                 self._error = None if self._is_hurried else self._ended("the server closed the connection")
@@ -481,7 +482,9 @@ class Upstream:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                self._error = self._ended(self._explained(_first(error)))
+                first = _first(error)
+                can_retry = not isinstance(first, config.Unusable)
+                self._error = self._ended(self._explained(first))
             finally:
                 self._client = None
                 self._ready.clear()
@@ -499,8 +502,12 @@ class Upstream:
                 continue
             self._become("down")
             self._come_out()
-            log.warning("upstream %s = %s; the next attempt in %.1f s", self.name, self._error, delay_s)
             self._is_hurried = False
+            if not can_retry:
+                log.warning("upstream %s = %s", self.name, self._error)
+                await self._until_hurried(None)
+                continue
+            log.warning("upstream %s = %s; the next attempt in %.1f s", self.name, self._error, delay_s)
             await self._pause(BACK_OFF_S[0])  # whoever calls in a loop does not start it in a loop
             await self._until_hurried(delay_s * random.uniform(0.8, 1.2) - BACK_OFF_S[0])
             delay_s = min(2 * delay_s, BACK_OFF_S[1])
@@ -571,6 +578,8 @@ class Upstream:
         async with AsyncExitStack() as stack:
             if isinstance(way, Command):
                 environment = await self._resolve(way.environment)
+                for name, value in environment.items():
+                    config.check_variable(name, value, self.name)
                 words = [way.command, *way.arguments]
                 limit = settings.max_message_bytes
                 opened = open_child(words, environment, way.folder, limit)
@@ -581,7 +590,14 @@ class Upstream:
 
     async def _open_http(self, way: Address, stack: AsyncExitStack, scope: anyio.CancelScope) -> tuple[Any, Any]:
         resolved = await self._resolve({**way.headers, "": way.url})
-        url = resolved.pop("")
+        url = config.check_resolved(resolved.pop(""), way.url.written, self.name)
+        for header, value in resolved.items():
+            config.check_header(header, value, self.name)
+        try:
+            boundary = reach.Boundary(httpx2.URL(url))
+        except httpx2.InvalidURL as error:
+            raise config.Unusable(f"the url of {self.name} is no address: {error}; correct it") from None
+        outbound = Outbound(boundary)
 
         def ask() -> None:
             self._wants_sign_in = True
@@ -593,13 +609,16 @@ class Upstream:
 
         auth = None
         if way.oauth is not None:
-            auth = await self.around.sign_ins.auth(self.name, url, way.oauth, ask, wait, self.redactor.learn_more)
+            sign_ins, learn = self.around.sign_ins, self.redactor.learn_more
+            auth = await sign_ins.auth(self.name, url, way.oauth, boundary, outbound.judge, ask, wait, learn)
         most = self.around.settings.max_message_bytes
         hooks = {"response": [self._note_status, bounding(most, self._too_large)]}
         timeout = httpx2.Timeout(30, read=None)
 
         def http(*asked: Any, **more: Any) -> httpx2.AsyncClient:  # the SDK asks for less than we have
-            return httpx2.AsyncClient(headers=resolved, auth=auth, timeout=timeout, event_hooks=hooks)
+            return httpx2.AsyncClient(
+                headers=resolved, auth=auth, timeout=timeout, event_hooks=hooks, transport=outbound
+            )
 
         if way.transport == "sse":
             opened: Any = sse_client(url, httpx_client_factory=http)
@@ -677,12 +696,20 @@ class Upstream:
             case _ if self._status is not None and self._status >= 400:
                 return f"it answers with HTTP {self._status}"
             case httpx2.ConnectError():
-                return f"it cannot be reached at {self.server.way.shown}"
+                return f"it cannot be reached at {self._where(error)}"
             case MCPError():
                 return error.message or "it refuses the connection"
             case ValidationError():
                 return "it answers what the protocol does not allow"
         return f"{type(error).__name__}: {error}"
+
+    def _where(self, error: httpx2.ConnectError) -> str:
+        """What could not be reached: the server, or a host that its sign-in needs."""
+        way = self.server.way
+        with suppress(RuntimeError, httpx2.InvalidURL):  # of an error that names no request
+            if isinstance(way, Address) and error.request.url.host != httpx2.URL(way.url.written).host:
+                return reach.shown(error.request.url)
+        return way.shown
 
     def _become(self, state: State) -> None:
         if state != self._state:

@@ -37,6 +37,9 @@ HIDDEN = "***"
 LONGEST_RECORD = 4_000
 """Characters of a library's log record: some hold a whole message."""
 
+_BYTES = "surrogateescape"
+"""How Python writes bytes that are no text."""
+
 _REFERENCE = re.compile(r"\$\{(env|keychain|command):((?:[^{}]|\{[^{}]*\})+)\}")
 
 
@@ -60,6 +63,11 @@ class SecretText:
         """Whether it refers to something, and need not be secret itself."""
         return _REFERENCE.search(self.written) is not None
 
+    @property
+    def references(self) -> list[str]:
+        """What it refers to, as it is written: ``${env:NAME}``."""
+        return [found[0] for found in _REFERENCE.finditer(self.written)]
+
     async def resolve(self) -> tuple[str, list[str]]:
         """Read it.
 
@@ -76,6 +84,11 @@ class SecretText:
             text += self.written[at : found.start()] + value
             at = found.end()
         return text + self.written[at:], values
+
+
+def without_references(written: str) -> str:
+    """What is written between references."""
+    return _REFERENCE.sub("", written)
 
 
 class SecretUnavailable(errors.PctxError):
@@ -113,13 +126,16 @@ def _from_keychain(name: str) -> str:
 
 async def _from_command(command: str) -> str:
     shown = f"${{command:{command[:60]}}}"
-    child = await asyncio.create_subprocess_shell(
-        command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # what it says may hold what it should not
-        start_new_session=True,
-    )
+    try:
+        child = await asyncio.create_subprocess_shell(
+            command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # what it says may hold what it should not
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # too long, or it holds NUL
+        raise SecretUnavailable(f"Cannot read {shown}: it cannot be started ({type(error).__name__})") from None
     try:
         async with asyncio.timeout(COMMAND_S):
             out, _ = await child.communicate()
@@ -157,12 +173,13 @@ class Redactor:
         forms: set[str] = set()
         for value in self._values:
             if len(value) >= SHORTEST:
-                encoded = base64.b64encode(value.encode()).decode().rstrip("=")
+                # An environment variable may hold bytes that are no text: Python makes surrogates of them.
+                encoded = base64.b64encode(value.encode(errors=_BYTES)).decode().rstrip("=")
                 forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-                forms |= {quote(value, safe=""), quote_plus(value), encoded}
+                forms |= {quote(value, safe="", errors=_BYTES), quote_plus(value, errors=_BYTES), encoded}
         texts = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, texts))) if texts else None
-        self._bytes = re.compile(b"|".join(re.escape(text.encode()) for text in texts)) if texts else None
+        self._bytes = re.compile(b"|".join(re.escape(text.encode(errors=_BYTES)) for text in texts)) if texts else None
 
     def clean(self, text: str) -> str:
         """The text without them."""

@@ -1,7 +1,8 @@
 """Signing in to upstreams (OAuth 2.1: authorization code with PKCE), and what is kept of it.
 
-Nobody is registered anywhere, and no browser is sent anywhere, before a person asks for it: until then an upstream
-that wants a sign-in says so, and waits. The SDK speaks the protocol; here is where its tokens live, where the person
+Nothing is looked up, nobody is registered anywhere, and no browser is sent anywhere, before a person asks for it: until
+then an upstream that wants a sign-in says so, and waits. Which addresses an upstream may name for its sign-in, `reach`
+decides. The SDK speaks the protocol; here is where its tokens live, where the person
 is sent, and how the answer finds its way back: with the URL the browser ended up at, whoever brings it.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import msgspec
 from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.utils import extract_field_from_www_auth, extract_resource_metadata_from_www_auth
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -30,7 +32,8 @@ from mcp.shared.auth import (
 from pydantic import AnyUrl, BaseModel, ValidationError
 
 from .. import errors
-from . import files
+from ..session.upstreams import SignIn
+from . import files, reach
 from .config import OAuth, check_url
 
 log = logging.getLogger(__name__)
@@ -124,12 +127,12 @@ class Attempt:
 
     Args:
         redirect_url: Where the browser is sent at its end.
-        url: Where it is sent at its beginning, once that is known.
+        page: Where it is sent at its beginning, once that is known.
         answer: What it brought back.
     """
 
     redirect_url: str
-    url: asyncio.Future[str]
+    page: asyncio.Future[SignIn]
     answer: asyncio.Future[AuthorizationCodeResult]
     state: str = ""
     listener: asyncio.Server | None = None
@@ -138,7 +141,7 @@ class Attempt:
         """Nobody waits for it any more."""
         if self.listener is not None:
             self.listener.close()
-        for future in (self.url, self.answer):
+        for future in (self.page, self.answer):
             if not future.done():
                 future.cancel()
 
@@ -155,6 +158,8 @@ class SignIns:
         name: str,
         url: str,
         oauth: OAuth,
+        boundary: reach.Boundary,
+        judge: Callable[[httpx2.URL], Awaitable[None]],
         asks: Callable[[], None],
         waits: Callable[[], None],
         learn: Callable[[Iterable[str]], None],
@@ -163,16 +168,20 @@ class SignIns:
 
         Args:
             name, url: The server.
+            boundary: What may be fetched for it.
+            judge: Raises `Refused` when a person must not be sent to a URL.
             oauth: What its configuration says of it.
             asks: Called when the server wants a sign-in, and nobody has begun one.
             waits: Called when one has begun, and a person is at it.
             learn: Hears what must not be said to anybody else.
         """
         attempt = self._attempts.get(name)
+        if attempt is not None and attempt.answer.done():
+            attempt = None  # it has come to its end, and the next one is asked for anew
         storage = _Storage(self._store, name, url, oauth, attempt, learn)
         kept = await self._store.get(name, url)
         has_tokens = bytes(kept.tokens) != b"null"
-        return _Auth(url, oauth, storage, attempt, asks, waits, has_tokens=has_tokens)
+        return _Auth(oauth, storage, attempt, boundary, judge, asks, waits, has_tokens=has_tokens)
 
     async def begin(self, name: str, redirect_url: str | None) -> Attempt:
         """Begin to sign in; the next connection to that server does it. One begun before ends."""
@@ -305,10 +314,11 @@ class _Auth(OAuthClientProvider):
 
     def __init__(
         self,
-        url: str,
         oauth: OAuth,
         storage: _Storage,
         attempt: Attempt | None,
+        boundary: reach.Boundary,
+        judge: Callable[[httpx2.URL], Awaitable[None]],
         asks: Callable[[], None],
         waits: Callable[[], None],
         *,
@@ -323,9 +333,12 @@ class _Auth(OAuthClientProvider):
             scope=oauth.scope,
             application_type="web" if redirect_url.startswith("https:") else "native",
         )
-        super().__init__(url, metadata, storage, self._send, self._wait)
+        # The authorization server gets this URL as the name of the upstream: no password and no key may be in it.
+        plain = boundary.url.copy_with(userinfo=b"", query=None, fragment=None)
+        super().__init__(str(plain), metadata, storage, self._send, self._wait)
         storage.metadata = lambda: self.context.oauth_metadata
         self._store, self._attempt, self._asks, self._waits = storage, attempt, asks, waits
+        self._boundary, self._judge = boundary, judge
         self._has_tokens = has_tokens
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
@@ -340,6 +353,11 @@ class _Auth(OAuthClientProvider):
             outgoing = await anext(flow)
             while True:
                 response = yield outgoing
+                if outgoing is request and _wants_sign_in(response):
+                    if self._attempt is None or self._attempt.answer.done():
+                        self._asks()
+                        raise NeedsSignIn
+                    self._check_metadata(extract_resource_metadata_from_www_auth(response))
                 outgoing = await flow.asend(response)
         except StopAsyncIteration:
             return
@@ -353,16 +371,44 @@ class _Auth(OAuthClientProvider):
         self.context.token_expiry_time = kept.expires_at
         self.context.oauth_metadata = self.context.oauth_metadata or _read(OAuthMetadata, kept.metadata)
 
+    def _check_metadata(self, named: str | None) -> None:
+        """Judge where an upstream says that it describes itself: it is the one address that its own port must have."""
+        if named is None:
+            return
+        try:
+            url = httpx2.URL(named)
+        except httpx2.InvalidURL:
+            raise reach.Refused("it names no address at which it describes itself; nothing was sent there") from None
+        if url.scheme != "https" and not self._boundary.is_own_origin(url):
+            raise reach.Refused(
+                f"it says that {reach.shown(url)} describes it, which is neither https nor itself; "
+                "nothing was sent there"
+            )
+
     async def _send(self, url: str) -> None:
         """Take note of where the person is to be sent."""
         if self._attempt is None or self._attempt.answer.done():
             self._asks()
             raise NeedsSignIn
-        check_url(url)  # a browser would run javascript:
-        self._attempt.state = parse_qs(urlsplit(url).query).get("state", [""])[0]
-        if not self._attempt.url.done():
-            self._attempt.url.set_result(url)
+        page = SignIn(str(await self._judged(url)), reach.shown_host(httpx2.URL(url)))
+        gets_code = reach.shown_host(await self._judged(self._get_token_endpoint()))
+        if gets_code != page.host:
+            page.gets_code = gets_code
+        # The last one is ours: an endpoint may bring a query of its own.
+        self._attempt.state = parse_qs(urlsplit(url).query).get("state", [""])[-1]
+        if not self._attempt.page.done():
+            self._attempt.page.set_result(page)
         self._waits()
+
+    async def _judged(self, text: str) -> httpx2.URL:
+        """A URL that a sign-in leads to; raises `Refused`."""
+        try:
+            check_url(text)  # a browser would run javascript:
+            url = httpx2.URL(text)
+        except (errors.InvalidParams, httpx2.InvalidURL):
+            raise reach.Refused("its sign-in leads to what is no address of the web") from None
+        await self._judge(url)
+        return url
 
     async def _wait(self) -> AuthorizationCodeResult:
         """Wait for the person."""
@@ -377,6 +423,13 @@ class _Auth(OAuthClientProvider):
         finally:
             if self._attempt.listener is not None:
                 self._attempt.listener.close()
+
+
+def _wants_sign_in(response: httpx2.Response) -> bool:
+    """Whether an upstream wants a person to sign in, or to allow more than before."""
+    if response.status_code == 403:
+        return extract_field_from_www_auth(response, "error") == "insufficient_scope"
+    return response.status_code == 401
 
 
 M = TypeVar("M", bound=BaseModel)

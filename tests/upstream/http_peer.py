@@ -196,6 +196,65 @@ class Flood:
         await send({"type": "http.response.body", "body": body})
 
 
+class Stranger:
+    """A server that wants a sign-in and says where: at its own pages, which say what a test wants them to.
+
+    Args:
+        url: Its own, without a path.
+        metadata: Where its 401 says that it is described; None: it does not say.
+        resource: What it says of itself there, besides `resource`.
+        issuer: What the authorization server on it says of itself, besides `issuer`.
+        moved: Paths that it sends elsewhere, and where to.
+
+    Attributes:
+        asked: Method and path of each request.
+        headers: Those of each request.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        metadata: str | None = None,
+        resource: dict[str, Any] | None = None,
+        issuer: dict[str, Any] | None = None,
+        moved: dict[str, str] | None = None,
+    ) -> None:
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self._url, self._metadata, self._moved = url, metadata, moved or {}
+        self._resource = {"resource": f"{url}/mcp", "authorization_servers": [f"{url}/"]} | (resource or {})
+        endpoints = {"authorization_endpoint": "authorize", "token_endpoint": "token", "registration_endpoint": "join"}
+        own = {key: f"{url}/{path}" for key, path in endpoints.items()}
+        self._issuer = {"issuer": f"{url}/", **own, "response_types_supported": ["code"]} | (issuer or {})
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            return
+        path = scope["path"]
+        self.asked.append(f"{scope['method']} {path}")
+        self.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        body: dict[str, Any] = {}
+        status, more = 404, []
+        if path in self._moved:
+            status, more = 307, [(b"location", self._moved[path].encode())]
+        elif path == "/mcp":
+            named = "" if self._metadata is None else f' resource_metadata="{self._metadata}"'
+            status, more = 401, [(b"www-authenticate", f"Bearer{named}".encode())]
+        elif path.startswith("/.well-known/oauth-protected-resource") or path == "/about":
+            status, body = 200, self._resource
+        elif path.startswith("/.well-known/oauth-authorization-server"):
+            status, body = 200, self._issuer
+        elif path == "/join":
+            status, body = 201, {"client_id": "us", "redirect_uris": ["http://127.0.0.1:1/callback"]}
+        headers = [(b"content-type", b"application/json"), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -237,9 +296,9 @@ def make_server(authority: Authority | None = None, url: str = "") -> MCPServer[
 
 
 @asynccontextmanager
-async def serving(app: Any, port: int) -> AsyncIterator[None]:
+async def serving(app: Any, port: int, host: str = "127.0.0.1") -> AsyncIterator[None]:
     """Serve an application on a port, until the block ends; then at once no more."""
-    config = uvicorn.Config(app, "127.0.0.1", port, log_level="critical", timeout_graceful_shutdown=0, lifespan="on")
+    config = uvicorn.Config(app, host, port, log_level="critical", timeout_graceful_shutdown=0, lifespan="on")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:

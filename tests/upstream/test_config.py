@@ -109,7 +109,15 @@ def test_one_entry_that_cannot_be_used_does_not_lose_the_others() -> None:
         ({"url": "http://a", "type": "carrier pigeon"}, "must be http or sse"),
         ({"url": "http://a", "auth": {"type": "basic"}}, "auth must be"),
         ({"url": "http://a", "auth": {"type": "bearer", "token": "a\r\nX: b"}}, "cannot be sent"),
-        ({"url": "http://a", "headers": {"a b": "c"}}, "cannot be sent"),
+        ({"url": "http://a", "headers": {"a b": "c"}}, "cannot be sent: its name is no header's"),
+        ({"url": "http://a", "headers": {"X-Key": "clé"}}, r"'X-Key' .* not ASCII \(character 3\)"),
+        ({"url": "http://a", "headers": {"X-Key": "${env:K}\x7f"}}, "line break or control character"),
+        ({"url": "http://a", "auth": {"type": "bearer", "token": "ключ"}}, "'Authorization' .* not ASCII"),
+        ({"url": "http://a", "headers": {"Content-Length": "5"}}, "the connection sets it itself"),
+        ({"url": "http://a", "headers": {"transfer-encoding": "chunked"}}, "the connection sets it itself"),
+        ({"url": "http://a:65536/"}, "url is invalid"),
+        ({"url": "http://ex\u202eample/"}, "url is invalid"),
+        ({"command": "a", "cwd": "b\0c"}, "cwd must be a text without NUL"),
         ({"url": "http://a", "call_timeout_s": 0}, "call_timeout_s must be"),
         ({"url": "http://a", "connect_timeout_s": True}, "connect_timeout_s must be"),
         ({"name": "a\nb", "command": "a"}, "control character"),
@@ -156,3 +164,12 @@ def test_what_is_shown_of_an_address_holds_no_secret() -> None:
     way = only({"url": "https://user:pass@x.example.com/mcp?key=s3cr3t#f"}).way
     assert way.shown == "https://x.example.com/mcp"
     assert "s3cr3t" not in repr(way) and "pass" not in repr(way)
+
+
+def test_what_a_header_refers_to_may_have_a_name_that_no_header_could_hold() -> None:
+    way = only({"url": "https://x.example.com", "headers": {"X-Key": "${keychain:Schlüssel}"}}).way
+    assert isinstance(way, Address) and way.headers["X-Key"].written == "${keychain:Schlüssel}"
+
+
+def test_a_host_is_shown_in_ascii() -> None:
+    assert only({"url": "https://wікі.example:8443/mcp"}).way.shown == "https://xn--w-ttb7fb.example:8443/mcp"

@@ -15,7 +15,7 @@ import pytest
 from pctx_jupyter import errors
 
 from .conftest import OpenWorld, peer
-from .http_peer import Authority, Bearer, Flood, browse, free_port, make_server, serving
+from .http_peer import Authority, Bearer, Flood, Stranger, browse, free_port, make_server, serving
 
 
 @pytest.mark.parametrize("kind", ["http", "sse"])
@@ -51,6 +51,61 @@ async def test_headers_are_sent_and_their_lack_is_told(open_world: OpenWorld, mo
         assert await world.call("Bearer.echo", {"text": "s3cr3t-canary"}) == {"result": "***"}
         await world.until(lambda: world.view("wrong").error is not None)
         assert world.view("wrong").error == "it refuses us (HTTP 403); look at auth in its configuration"
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        (
+            {"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}},
+            "canary-é",
+            "the header X-Key of it .* not ASCII (character 8)",
+        ),
+        (
+            {"auth": {"type": "bearer", "token": "${env:PCTX_TEST_KEY}"}},
+            "canary\n",
+            "Authorization of it .* line break",
+        ),
+        ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, "canary\r\nX-Other: 1", "X-Key of it .* line break"),
+        ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, " canary", "X-Key of it .* begins or ends with a space"),
+        ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, "canary\udce9", "X-Key of it .* not ASCII (character 7)"),
+        ({"headers": {"X-Key": "${command:printf 'canary\\0'}"}}, "", "X-Key of it .* control character"),
+        ({"path": "mcp?key=${env:PCTX_TEST_KEY}"}, "canary 1", "url of it .* percent-encoded .* ${env:PCTX_TEST_KEY}"),
+        ({"path": "mcp?key=${env:PCTX_TEST_KEY}"}, "canary\n", "url of it .* percent-encoded"),
+        ({"user": "u:${env:PCTX_TEST_KEY}@"}, "canary@login.example/", "url of it .* percent-encoded"),
+        ({"command": "server", "env": {"KEY": "${command:printf 'canary\\0'}"}}, "", "the variable KEY of it .* NUL"),
+    ],
+)
+async def test_a_secret_that_cannot_be_sent_is_told_once_and_without_it(
+    open_world: OpenWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    entry: dict[str, Any],
+    value: str,
+    said: str,
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("PCTX_TEST_KEY", value)
+    entry = dict(entry)
+    if "command" not in entry:
+        entry["url"] = f"http://{entry.pop('user', '')}127.0.0.1:{port}/{entry.pop('path', 'mcp')}"
+    server = Stranger("")
+    async with serving(server, port), open_world({"name": "it", **entry}) as world:
+        error = (await world.until_state("it", "down")).error or ""
+        words = [re.escape(word) for word in said.split(" .* ")]
+        assert re.search(".*".join(words), error), error
+        assert "canary" not in error + caplog.text and "next attempt" not in caplog.text
+        monkeypatch.setenv("PCTX_TEST_KEY", "good")
+        if "command" not in entry and value:
+            world.upstreams.reconnect("it")
+            await world.until(lambda: "POST /mcp" in server.asked)
+        else:
+            assert server.asked == []
+
+
+async def test_a_host_that_has_no_name_in_ascii_is_down_by_name(open_world: OpenWorld) -> None:
+    async with open_world({"name": "it", "url": f"http://{'é' * 70}.example/mcp"}) as world:
+        assert "the url of it is no address" in ((await world.until_state("it", "down")).error or "")
 
 
 async def test_a_server_that_goes_during_a_call_and_comes_back_serves_the_next_one(open_world: OpenWorld) -> None:

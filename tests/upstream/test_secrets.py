@@ -51,6 +51,7 @@ async def test_text_without_references_is_itself() -> None:
         ("${keychain:other}", "there is no such entry; keyring set pctx other"),
         ("${command:exit 3}", "it ended with status 3"),
         ("${command:true}", "it wrote nothing"),
+        ("${command:a\0b}", "it cannot be started"),
     ],
 )
 async def test_what_cannot_be_read_says_which_and_why(keychain: None, written: str, why: str) -> None:
@@ -76,6 +77,12 @@ def test_a_redactor_finds_every_common_form() -> None:
     for form in forms:
         assert "tr0ub" not in redactor.clean(f"x {form} y") and "***" in redactor.clean(f"x {form} y")
     assert redactor.clean("short") == "short"
+
+
+def test_a_redactor_finds_what_is_no_text() -> None:
+    redactor, value = Redactor(), b"tr0ub\xe9dor".decode(errors="surrogateescape")  # as a variable may be
+    redactor.learn([value])
+    assert redactor.clean(f"x {value} y") == "x *** y" and redactor.clean_json(b'"tr0ub"') == b'"tr0ub"'
 
 
 def test_json_stays_json_when_secrets_are_taken_out() -> None:
