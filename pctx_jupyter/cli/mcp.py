@@ -28,6 +28,7 @@ class Mcp(Command):
         "trust": (f"{_HERE}.upstreams.TrustServers", "Let servers start that the file in this folder names."),
         "ask": (f"{_HERE}.upstreams.Ask", "Ask again before tools are called that were allowed for good."),
         "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
+        "sign-in": (f"{_HERE}.upstreams.SignInTo", "Sign in to one of its servers."),
         "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -19,6 +20,18 @@ def write(stream: TextIO, text: str) -> None:
     """Write others' text: as it is into a file or pipe, harmless on a terminal; it arrives at once."""
     stream.write(harmless(text) if stream.isatty() else text)
     stream.flush()
+
+
+def can_ask() -> bool:
+    """Whether a person is at the terminal who can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str) -> bool:
+    """Ask a person a question; whatever is not yes is no."""
+    sys.stdout.flush()
+    write(sys.stderr, f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

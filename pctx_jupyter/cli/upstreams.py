@@ -1,17 +1,20 @@
-"""``mcp init``, ``add``, ``list``, ``remove``, ``trust``, ``ask``, ``test``: the file of the MCP servers of programs.
+"""``mcp init``, ``add``, ``list``, ``remove``, ``trust``, ``ask``, ``test``, ``sign-in``: the file of the MCP servers.
 
-It is edited as text: nothing is connected to, and no secret is read, but for a test. A running server sees a change by
-itself.
+It is edited as text: nothing is connected to, and no secret is read, but for a test or a sign-in. Those two start
+nothing that came with a folder before a person has trusted it. A running server sees a change by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jupyter_core.paths import jupyter_config_dir
@@ -19,7 +22,8 @@ from traitlets import Bool, Float, List, Unicode
 
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
-from ..session.upstreams import Upstream
+from ..session.upstreams import SignIn, Upstream
+from ..settings import Places
 from ..upstream import config, files
 from ..upstream.allowed import FILE as ALLOWED_FILE
 from ..upstream.allowed import Allowed
@@ -28,6 +32,9 @@ from ..upstream.trust import FILE as TRUST_FILE
 from ..upstream.trust import Trust, place_of
 from . import terminal
 from .command import Command, Exit, Stop, say
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 FILE = "pctx.json"
 """What the file is called, where none is named."""
@@ -91,8 +98,10 @@ class FileCommand(Command):
     @property
     def is_in_question(self) -> bool:
         """Whether the file may have come with a folder; Jupyter's configuration directory is its owner's."""
-        own = Path(jupyter_config_dir()).resolve() == self.path.absolute().parent.resolve()
-        return not own and not self.settings().trust_folder
+        path, settings = self.path.absolute(), self.settings()
+        own = Path(jupyter_config_dir()).resolve() == path.parent.resolve()
+        named = bool(settings.upstreams) and Path(settings.upstreams).expanduser().absolute() == path
+        return not own and not named and not settings.trust_folder
 
     def trust(self, servers: Iterable[config.Server]) -> None:
         """Let servers of the file start; raises `Stop`."""
@@ -342,23 +351,76 @@ class Ask(FileCommand):
         return Exit.OK
 
 
-class Test(FileCommand):
+class ConnectCommand(FileCommand):
+    """A command that connects to servers of the file."""
+
+    trust_them = Bool(False, config=True, help="Trust the servers that are not trusted yet, as mcp trust does.")
+
+    flags: dict[str, Any] = {
+        **FileCommand.flags,
+        "trust": ({"ConnectCommand": {"trust_them": True}}, "Trust those that are not trusted yet, as mcp trust does."),
+    }
+
+    def demand_trust(self, verb: str, servers: Iterable[config.Server]) -> None:
+        """Ask about servers that came with a folder, and that nobody has trusted; a no leaves them untrusted.
+
+        Raises:
+            Stop: Somebody would have to be asked, and there is nobody.
+        """
+        if not self.is_in_question:
+            return
+        known = self.trusted()
+        strangers = [one for one in servers if not known.holds(str(self.path), one)]
+        if strangers and not self.trust_them and not terminal.can_ask():
+            names = ", ".join(one.name for one in strangers)
+            raise Stop(
+                Exit.USAGE,
+                f"Cannot {verb} {names}: {self.path} may have come with this folder, and nobody has trusted what it "
+                f"names; look at it, then jupyter pctx mcp trust NAME, or pass --trust",
+            )
+        for server in strangers:
+            if not self.trust_them:
+                say(f"{self.path} may have come with this folder, and nobody has trusted {server.name} yet. It")
+                for line in config.described(server):
+                    say(terminal.harmless(f"  {line}"))
+                if not terminal.confirm(f"Trust {server.name} from now on, and connect to it?"):
+                    continue
+            self.trust([server])
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[Engine]:
+        """An engine with this file alone. It checks trust itself: the file may have changed since it was read here."""
+        from ..embedded import settle
+        from ..engine import open_engine, usual_places
+
+        settings = replace(self.settings(), upstreams="", warm_sandboxes=0)
+        path = str(self.path.absolute())
+        data = usual_places(str(Path.cwd())).data
+        places = Places(upstreams=(path,), in_question=(path,) if self.is_in_question else (), data=data)
+        async with open_engine(settings, places) as engine:
+            assert engine.upstreams is not None  # while it is open
+            await settle(engine.upstreams)
+            yield engine
+
+
+class Test(ConnectCommand):
     """``jupyter pctx mcp test``."""
 
     description = """
         Connect to the servers that the file names and list their tools: jupyter pctx mcp test, or mcp test NAME …
 
-        Ends with 3 when one of them is not ready.
+        Of a file that may have come with the folder, only servers are started that are trusted: at a terminal it shows
+        each other one and asks; elsewhere it ends with 2, unless --trust says that you trust them. Ends with 3 when
+        one of them is not ready.
         """
     examples = "jupyter pctx mcp test time"
 
     def main(self) -> int:
         """Connect."""
+        servers, _ = self.chosen(self.extra_args, "test")
+        self.demand_trust("test", servers)
+        tested = asyncio.run(self._connect({one.name for one in servers}))
         _, parsed = self.read()
-        known = {one.name for one in parsed.servers}
-        if unknown := sorted(set(self.extra_args) - known):
-            raise Stop(Exit.USAGE, f"Cannot test {unknown[0]}: {self.path} has {', '.join(sorted(known)) or 'none'}")
-        tested = asyncio.run(self._connect(set(self.extra_args) or known))
         if self.json:
             sys.stdout.write(msgspec.json.encode({"servers": tested, "problems": parsed.problems}).decode() + "\n")
         else:
@@ -369,20 +431,87 @@ class Test(FileCommand):
         return Exit.OK if all(one.server.state == "ready" for one in tested) else Exit.UNREACHABLE
 
     async def _connect(self, names: set[str]) -> list[Tested]:
-        """Open an engine with this file alone, wait for its servers, and take down what they offer."""
-        from ..embedded import settle
-        from ..engine import open_engine, usual_places
-
-        settings = replace(self.settings(), upstreams=str(self.path), warm_sandboxes=0)
-        async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
+        """Take down what the servers offer."""
+        async with self.engine() as engine:
             assert engine.upstreams is not None  # while it is open
-            await settle(engine.upstreams)
             tools = list(engine.registry.upstreams)
             return [
                 Tested(server, [_Tool(t.path, t.description) for t in tools if t.namespace_name == server.namespace])
                 for server in engine.upstreams.listed().upstreams
                 if server.name in names
             ]
+
+
+class SignInTo(ConnectCommand):
+    """``jupyter pctx mcp sign-in``."""
+
+    description = """
+        Sign in to a server of the file that wants it: jupyter pctx mcp sign-in NAME
+
+        Says at which host, before a browser is sent there, and waits until the browser comes back. Where it cannot,
+        because it runs on another machine, give the address that it was sent to on standard input. Servers that run
+        here, and engines to come, use what is kept of it. Ends with 3 when it has led to no connection.
+        """
+    examples = "jupyter pctx mcp sign-in wiki"
+
+    def main(self) -> int:
+        """Sign in."""
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, "Cannot sign in: jupyter pctx mcp sign-in NAME")
+        (server,), _ = self.chosen(self.extra_args, "sign in to")
+        self.demand_trust("sign in to", [server])
+        view = asyncio.run(self._sign_in(server))
+        if self.json:
+            sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
+        else:
+            sys.stdout.write(terminal.harmless(f"{view.name} ({view.where}): {view.error or view.state}\n"))
+        return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
+
+    async def _sign_in(self, server: config.Server) -> Upstream:
+        async with self.engine() as engine:
+            assert engine.upstreams is not None  # while it is open
+            page = await engine.upstreams.sign_in(server.name, None)
+            ended = asyncio.create_task(engine.upstreams.signed_in(server.name))
+            lines = _lines()
+            self._show(server, page)
+            if not self.json and terminal.can_ask():
+                say("Open it in your browser? [y/N]")
+                if (await lines.get()).lower() in ("y", "yes"):
+                    webbrowser.open(page.url)
+            say("Waiting for the browser to come back. Where it cannot, paste the address that it was sent to.")
+            while not ended.done():
+                line = asyncio.create_task(lines.get())
+                await asyncio.wait({ended, line}, return_when=asyncio.FIRST_COMPLETED)
+                if line.done() and line.result():
+                    try:
+                        await engine.upstreams.finish_sign_in(line.result())
+                    except errors.InvalidParams as error:
+                        say(terminal.harmless(error.message))
+                line.cancel()
+            return await ended
+
+    def _show(self, server: config.Server, page: SignIn) -> None:
+        """Say where the browser is to go: the host first, since a page's address can be long and misleading."""
+        if self.json:
+            sys.stdout.write(msgspec.json.encode(page).decode() + "\n")
+            sys.stdout.flush()
+        say(terminal.harmless(f"{page.question}, for {server.name} ({visible.spelled(server.way.shown)})"))
+        say(terminal.harmless(page.url))
+
+
+def _lines() -> asyncio.Queue[str]:
+    """The lines of standard input as they come; nobody waits for its thread, which may wait for ever."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        for line in sys.stdin:
+            try:
+                loop.call_soon_threadsafe(lines.put_nowait, line.strip())
+            except RuntimeError:
+                return  # the command has ended
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
 
 
 class _Tool(msgspec.Struct):

@@ -169,6 +169,9 @@ class Upstreams(Protocol):
             InvalidParams: It belongs to no sign-in that is under way, or says that the server refused.
         """
 
+    async def signed_in(self, name: str) -> Upstream:
+        """Wait until the sign-in to a server that is under way has led to a connection, or failed."""
+
     async def settle(self, code: str) -> None:
         """Wait, not for long, until those that a program names have been tried for the first time."""
 

@@ -211,6 +211,11 @@ class OpenUpstreams:
         await upstream.settled()
         return upstream.view()
 
+    async def signed_in(self, name: str) -> View:
+        upstream = self._find(name)
+        await upstream.signed_in()
+        return upstream.view()
+
     # consents to their tools
 
     def has(self, tool: Tool) -> bool:
@@ -266,8 +271,11 @@ class OpenUpstreams:
         if any(changed) or mark != self._trusted_mark:
             await self._adjust()
             self._tell("upstreams")
+        has_signed_in = self._around is not None and await self._around.sign_ins.look()
         for upstream in self._open.values():
             upstream.look_whether_trusted()
+            if has_signed_in:
+                upstream.look_whether_signed_in()
         mark, self._allowed_mark = self._allowed_mark, self._allowed.mark
         if mark != self._allowed_mark:
             for upstream in self._open.values():

@@ -26,7 +26,7 @@ import msgspec
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..tools import names
-from .secrets import SecretText, without_references
+from .secrets import HIDDEN, SecretText, is_secret, without_references
 
 MOST_SERVERS = 200
 """Servers one file may name."""
@@ -165,6 +165,25 @@ def server_of(entry: Json) -> Server | None:
     names.namespace_name(name)  # refuses what cannot be one
     way = _address(entry) if "url" in entry or "serverUrl" in entry else _command(entry)
     return Server(name, way, _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s"))
+
+
+def described(server: Server) -> list[str]:
+    """All that decides what a server does or gets, in lines, for whoever is asked to trust it; harmless in a terminal.
+
+    Values that are likely to be secret themselves are left out; what refers to a secret is shown as it is written.
+    """
+    way = server.way
+    match way:
+        case Command(environment=given, folder=folder):
+            kind, lines = "variable", [f"starts: {way.shown}", *([f"in: {folder}"] if folder is not None else [])]
+        case Address(headers=given, oauth=oauth):
+            kind, lines = "header", [f"connects to: {way.shown}"]
+            lines += [f"with: {one}" for one in way.url.references]
+            if oauth is not None and oauth.client_secret is not None:
+                lines += [f"signs in with: {one}" for one in oauth.client_secret.references]
+    for name, text in given.items():
+        lines.append(f"{kind}: {name}={HIDDEN if is_secret(name, text) else text.written}")
+    return [visible.spelled(" ".join(line.split())) for line in lines]
 
 
 def with_entry(text: bytes | None, entry: Mapping[str, Json], shown: str) -> bytes:

@@ -57,7 +57,7 @@ from .config import Address, Command, Server
 from .fingerprints import Comparison, Fingerprint, Fingerprints
 from .mending import MendedStream
 from .outbound import Outbound
-from .secrets import Redactor, SecretText
+from .secrets import Redactor, is_secret
 from .sign_in import SignIns
 from .trust import digest
 
@@ -335,6 +335,15 @@ class Upstream:
         if self._state == "ready":
             raise errors.InvalidParams(f"Cannot sign in to {self.name}: it lets us in already")
         raise errors.CannotConnect(f"Cannot sign in to {self.name}: {self._error}")
+
+    def look_whether_signed_in(self) -> None:
+        """Connect if another process may have signed in to it, and nobody is about to do so here."""
+        if self._state == "needs sign-in" and self._last_outcome == self._attempt:
+            self.reconnect()
+
+    async def signed_in(self) -> None:
+        """Wait until the sign-in that is under way has led to a connection, or failed."""
+        await self._outcome_of(self._attempt)
 
     async def settled(self) -> None:
         """Wait until the attempt to connect that is under way has come to something."""
@@ -638,7 +647,7 @@ class Upstream:
         for name, text in texts.items():
             resolved[name], values = await text.resolve()
             secret += values
-            if _is_secret(name, text):
+            if is_secret(name, text):
                 secret += [resolved[name], resolved[name].removeprefix("Bearer ")]
         self.redactor.learn(secret)
         return resolved
@@ -859,12 +868,3 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     return error
-
-
-def _is_secret(name: str, text: SecretText) -> bool:
-    """Whether a value that refers to nothing is likely to be secret itself."""
-    if not name:
-        return False  # the URL: what is secret in it refers to something, or cannot be told from the rest
-    return not text.has_reference and any(
-        word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL", "COOKIE")
-    )

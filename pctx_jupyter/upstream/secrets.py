@@ -91,6 +91,15 @@ def without_references(written: str) -> str:
     return _REFERENCE.sub("", written)
 
 
+def is_secret(name: str, text: SecretText) -> bool:
+    """Whether the value of a header or variable that refers to nothing is likely to be secret itself."""
+    if not name:
+        return False  # the URL: what is secret in it refers to something, or cannot be told from the rest
+    return not text.has_reference and any(
+        word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL", "COOKIE")
+    )
+
+
 class SecretUnavailable(errors.PctxError):
     """A secret cannot be read."""
 

@@ -69,7 +69,7 @@ class Kept(msgspec.Struct):
 
 
 class Store:
-    """Keeps sign-ins in a file that only its owner can read, or in the system's keychain.
+    """Keeps sign-ins in a file that only its owner can read, or in the system's keychain. Several processes may use it.
 
     Args:
         path: The file; empty: they are kept for as long as this object lives.
@@ -79,30 +79,49 @@ class Store:
     def __init__(self, path: str, *, in_keychain: bool) -> None:
         self._path, self._in_keychain = path, in_keychain
         self._kept: dict[str, Kept] = {}
-        self._is_read = False
+        self._mark: tuple[int, int, int] | None = None
+        self._lock = asyncio.Lock()
 
     async def get(self, name: str, url: str) -> Kept:
         """What is kept for a server; nothing, when it was another server's."""
-        if not self._is_read:
-            self._is_read = True
-            with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                text = await asyncio.to_thread(self._read)
-                self._kept = {} if not text else msgspec.json.decode(text, type=dict[str, Kept])
-        kept = self._kept.get(name)
-        return kept if kept is not None and kept.url == url else Kept(url)
+        async with self._lock:
+            await self._look()
+            kept = self._kept.get(name)
+            return kept if kept is not None and kept.url == url else Kept(url)
 
     async def put(self, name: str, kept: Kept | None) -> None:
         """Keep something for a server; None: nothing any more."""
-        if kept is None and name not in self._kept:
-            return
-        if kept is None:
-            del self._kept[name]
-        else:
-            self._kept[name] = kept
-        try:
-            await asyncio.to_thread(self._write, msgspec.json.encode(self._kept))
-        except Exception as error:
-            log.warning("sign-in = cannot be kept: %s", type(error).__name__)
+        async with self._lock:
+            await self._look()
+            if kept is None and name not in self._kept:
+                return
+            if kept is None:
+                del self._kept[name]
+            else:
+                self._kept[name] = kept
+            try:
+                await asyncio.to_thread(self._write, msgspec.json.encode(self._kept))
+                self._mark = files.mark(self._path) if self._path else None
+            except Exception as error:
+                log.warning("sign-in = cannot be kept: %s", type(error).__name__)
+
+    async def look(self) -> bool:
+        """Take in what another process has written to the file; returns whether it has written anything."""
+        if self._in_keychain:
+            return False
+        async with self._lock:
+            return await self._look()
+
+    async def _look(self) -> bool:
+        """Take in what others have written; what cannot be read leaves what was known."""
+        mark = files.mark(self._path) if self._path and not self._in_keychain else None
+        if mark == self._mark and not self._in_keychain:
+            return False
+        self._mark = mark
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            text = await asyncio.to_thread(self._read)
+            self._kept = {} if not text else msgspec.json.decode(text, type=dict[str, Kept])
+        return True
 
     def _read(self) -> bytes | None:
         if self._in_keychain:
@@ -194,6 +213,10 @@ class SignIns:
         attempt = Attempt(redirect_url, loop.create_future(), loop.create_future(), listener=listener)
         self._attempts[name] = attempt
         return attempt
+
+    async def look(self) -> bool:
+        """Take in what another process has kept; returns whether it has kept anything."""
+        return await self._store.look()
 
     def end(self, name: str) -> None:
         """End what was begun, if anything was."""

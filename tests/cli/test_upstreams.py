@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import pty
 import stat
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Pctx
+from ..upstream.http_peer import Authority, Stranger, browse, free_port, make_server, serving
+from .conftest import PATIENCE_S, Pctx, command, folders
 
 
 def written(home: Path, name: str = "pctx.json") -> Any:
@@ -157,13 +163,164 @@ def test_what_somebody_adds_is_trusted_and_so_is_jupyters_configuration(pctx: Pc
 
 @pytest.mark.timeout(150)
 def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
-    done = pctx("mcp", "test", "time")
+    done = pctx("mcp", "test", "time", "--trust")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "time (" in done.stdout and "ready, 2 tools" in done.stdout and "  Time.getCurrentTime  Get" in done.stdout
-    done = pctx("mcp", "test", "--json")
+    done = pctx("mcp", "test", "--json", "--trust")
     states = {one["server"]["name"]: one["server"]["state"] for one in json.loads(done.stdout)["servers"]}
     assert done.returncode == 3 and states == {"lost": "down", "time": "ready"}
     assert pctx("mcp", "test", "svn").returncode == 2
+
+
+@pytest.fixture
+def marking(tmp_path: Path) -> Path:
+    """A file that came with the folder, whose servers leave marks when they are started or asked; returns the mark."""
+    mark = tmp_path / "mark"
+    script = f"open({str(mark)!r}, 'a').close()"
+    (tmp_path / "pctx.json").write_text(
+        json.dumps(
+            {
+                "servers": [
+                    {
+                        "name": "local",
+                        "command": sys.executable,
+                        "args": ["-c", script],
+                        "env": {"PYTHONPATH": "./theirs", "API_KEY": "canary", "WIKI": "${env:WIKI}"},
+                        "cwd": str(tmp_path),
+                    },
+                    {
+                        "name": "far",
+                        "url": "http://127.0.0.1:9/mcp",
+                        "headers": {"X-Key": f"${{command:touch {mark}}}"},
+                    },
+                ]
+            }
+        )
+    )
+    return mark
+
+
+def at_terminal(home: Path, *arguments: str, answers: str) -> tuple[int, str]:
+    """Run the command at a terminal where a person answers; returns its status and what the terminal shows."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "r+b", buffering=0) as terminal:
+        running = subprocess.Popen(
+            command(*arguments),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=home,
+            env=os.environ | folders(home),
+            start_new_session=True,
+        )
+        os.close(theirs)
+        terminal.write(answers.encode())
+        shown = b""
+        with suppress(OSError):  # as Linux says that nobody has it open any more
+            while piece := os.read(ours, 4096):
+                shown += piece
+        return running.wait(PATIENCE_S), shown.decode()
+
+
+@pytest.mark.parametrize("ways", [["test"], ["test", "local"], ["test", "far"], ["test", "--json"], ["sign-in", "far"]])
+def test_what_came_with_the_folder_is_connected_to_by_no_command_that_cannot_ask(
+    pctx: Pctx, marking: Path, ways: list[str]
+) -> None:
+    done = pctx("mcp", *ways, stdin="y\ny\n")
+    assert done.returncode == 2 and done.stdout == "" and not marking.exists()
+    assert "nobody has trusted what it names" in done.stderr
+    assert "jupyter pctx mcp trust NAME, or pass --trust" in done.stderr
+
+
+def test_a_person_at_a_terminal_sees_all_of_a_server_before_it_is_connected_to(tmp_path: Path, marking: Path) -> None:
+    status, shown = at_terminal(tmp_path, "mcp", "test", answers="\nno\n")
+    assert status == 3 and not marking.exists()
+    for line in (
+        f"starts: {sys.executable} -c ",
+        f"in: {tmp_path}",
+        "variable: PYTHONPATH=./theirs",
+        "variable: API_KEY=***",
+        "variable: WIKI=${env:WIKI}",
+        "connects to: http://127.0.0.1:9/mcp",
+        f"header: X-Key=${{command:touch {marking}}}",
+        "Trust local from now on, and connect to it? [y/N]",
+    ):
+        assert line in shown, shown
+    assert "canary" not in shown and "untrusted" in shown
+    status, shown = at_terminal(tmp_path, "mcp", "test", "far", answers="y\n")
+    assert marking.exists() and "far (http://127.0.0.1:9/mcp): down" in shown
+    known = json.loads((tmp_path / "data" / "pctx" / "trusted.json").read_text())
+    assert sum(map(len, known.values())) == 1
+
+
+def test_trusting_on_the_command_line_trusts_what_is_named_and_nothing_else(pctx: Pctx, marking: Path) -> None:
+    assert pctx("mcp", "test", "far", "--trust").returncode == 3 and marking.exists()
+    listed = json.loads(pctx("mcp", "list", "--json").stdout)["servers"]
+    assert {one["name"]: one["trusted"] for one in listed} == {"local": False, "far": True}
+    marking.unlink()
+    assert pctx("mcp", "test", "far").returncode == 3 and marking.exists()
+
+
+def test_a_file_that_the_configuration_names_is_trusted(pctx: Pctx, marking: Path) -> None:
+    done = pctx("mcp", "test", "local", f"--Pctx.upstreams={marking.parent / 'pctx.json'}")
+    assert done.returncode == 3 and marking.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["types"], ["doctor"], ["check", "-"], ["run", "-"], ["mcp", "serve", "--embedded"]]
+)
+def test_no_command_with_an_engine_starts_what_nobody_has_trusted(
+    pctx: Pctx, marking: Path, arguments: list[str]
+) -> None:
+    pctx(*arguments, stdin="")
+    assert not marking.exists()
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_person_signs_in_from_the_command_line_and_knows_the_host_before(
+    pctx: Pctx, tmp_path: Path, by_hand: bool
+) -> None:
+    port, authority = free_port(), Authority()
+    url = f"http://127.0.0.1:{port}"
+    (tmp_path / "pctx.json").write_text(json.dumps({"servers": [{"name": "it", "url": f"{url}/mcp"}]}))
+    async with serving(make_server(authority, url).streamable_http_app(), port):
+        running = await asyncio.create_subprocess_exec(
+            *command("mcp", "sign-in", "it", "--trust"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env=os.environ | folders(tmp_path),
+        )
+        assert running.stdin is not None and running.stderr is not None and running.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            question = (await running.stderr.readline()).decode()
+            assert question == f"Sign in at 127.0.0.1:{port}, for it ({url}/mcp)\n"
+            back = await browse((await running.stderr.readline()).decode().strip())
+            if by_hand:
+                running.stdin.write(f"https://elsewhere.example/\n{back}\n".encode())
+            else:
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(back.split(":")[2].split("/")[0]))
+                writer.write(
+                    f"GET {back.partition('/callback')[1]}{back.partition('/callback')[2]} HTTP/1.1\r\n\r\n".encode()
+                )
+                assert b"You can close this page" in await reader.read()
+                writer.close()
+            said, more = await running.communicate()
+        assert running.returncode == 0 and said.decode() == f"it ({url}/mcp): ready\n"
+        assert ("belongs to no sign-in" in more.decode()) is by_hand
+        assert (await asyncio.to_thread(pctx, "mcp", "test", "it")).returncode == 0
+        again = await asyncio.to_thread(pctx, "mcp", "sign-in", "it")
+        assert again.returncode == 2 and "it lets us in already" in again.stderr
+
+
+async def test_a_sign_in_that_leads_where_it_may_not_ends_with_3(pctx: Pctx, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    (tmp_path / "pctx.json").write_text(json.dumps({"servers": [{"name": "it", "url": f"{url}/mcp"}]}))
+    async with serving(Stranger(url, metadata="http://169.254.169.254/latest"), port):
+        done = await asyncio.to_thread(pctx, "mcp", "sign-in", "it", "--trust")
+    assert done.returncode == 3 and "http://169.254.169.254" in done.stderr and done.stdout == ""
 
 
 @pytest.mark.timeout(150)

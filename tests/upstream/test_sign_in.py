@@ -192,3 +192,19 @@ async def test_the_address_for_messages_of_the_older_transport_must_be_the_upstr
     async with serving(events, port), serving(canary, other), open_world(entry) as world:
         await world.until_state("it", "down")
     assert canary.asked == []
+
+
+async def test_a_sign_in_of_another_process_is_used_without_being_asked_for(open_world: OpenWorld) -> None:
+    port, authority = free_port(), Authority()
+    url = f"http://127.0.0.1:{port}"
+    entry = {"name": "it", "url": f"{url}/mcp"}
+    async with (
+        serving(make_server(authority, url).streamable_http_app(), port),
+        open_world(entry) as one,
+        open_world(entry) as other,
+    ):
+        await one.until_state("it", "needs sign-in")
+        await other.until_state("it", "needs sign-in")
+        await one.upstreams.finish_sign_in(await browse((await one.upstreams.sign_in("it", BACK)).url))
+        await other.until_state("it")
+        assert len(authority.clients) == 1
