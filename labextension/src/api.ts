@@ -450,7 +450,15 @@ export function askAgain(name: string, tool?: string): Promise<Upstream> {
   return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/allowed${query}`, { method: 'DELETE' });
 }
 
-/** Where a person signs in to a server. */
-export async function signIn(name: string): Promise<string> {
-  return (await request<{ url: string }>(`api/upstreams/${encodeURIComponent(name)}/sign-in`, { method: 'POST' })).url;
+/** Where a person signs in to an MCP server, which chose the page; see `SignIn` in `upstreams.py`. */
+export interface SignIn {
+  url: string;
+  host: string;
+  /** The host that is given what the page answers, where it is another one. */
+  gets_code?: string;
+}
+
+/** Begin to sign in to a server. */
+export function signIn(name: string): Promise<SignIn> {
+  return request<SignIn>(`api/upstreams/${encodeURIComponent(name)}/sign-in`, { method: 'POST' });
 }

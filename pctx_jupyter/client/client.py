@@ -285,13 +285,15 @@ class PctxClient:
         """
         return await self._ask(wire.ASK_AGAIN, wire.AskAgain(name, tool), Upstream)
 
-    async def sign_in_upstream(self, name: str) -> str:
-        """Begin to sign in to an MCP server; returns the URL where a person does it.
+    async def sign_in_upstream(self, name: str) -> SignIn:
+        """Begin to sign in to an MCP server; returns the page where a person does it.
+
+        Show them the page's host (`SignIn.question`) before a browser opens it: the server chose the page.
 
         The browser is sent to a port on the engine's machine afterwards. Where it cannot reach that, the URL it was
         sent to goes to `finish_sign_in`.
         """
-        return (await self._ask(wire.SIGN_IN_UPSTREAM, wire.SignInUpstream(name), SignIn)).url
+        return await self._ask(wire.SIGN_IN_UPSTREAM, wire.SignInUpstream(name), SignIn)
 
     async def finish_sign_in(self, name: str, answer: str) -> Upstream:
         """Finish a sign-in with the URL that the browser was sent to."""

@@ -109,9 +109,10 @@ class UpstreamCommands:
         name, _, answer = line.rpartition(" ")
         if name and answer.startswith(("http://", "https://")):
             return _line(self._do(lambda client: client.finish_sign_in(name.strip(), answer)))
-        url = self._do(lambda client: client.sign_in_upstream(line))
+        page: upstreams.SignIn = self._do(lambda client: client.sign_in_upstream(line))
         return (
-            f"Sign in here: {url}\n"
+            f"{page.question}, for {line}. The page:\n"
+            f"    {page.url}\n"
             "If the page you are sent to at last cannot be opened, copy its address:\n"
             f"    %pctx mcp sign-in {line} ADDRESS"
         )

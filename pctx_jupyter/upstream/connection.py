@@ -41,7 +41,7 @@ from mcp_types import Tool as McpTool
 from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
-from .. import __version__, errors, visible
+from .. import errors, visible
 from .._version import __version__
 from ..session.upstreams import SignIn, State
 from ..session.upstreams import Upstream as View

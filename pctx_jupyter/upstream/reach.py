@@ -17,8 +17,7 @@ from enum import IntEnum
 
 import httpx2
 
-from .. import errors
-from ..tools import inert
+from .. import errors, visible
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -176,14 +175,14 @@ def port_of(url: httpx2.URL) -> int | None:
 
 def shown(url: httpx2.URL) -> str:
     """Scheme, host and port for people: ASCII, and nothing of what may be secret or disguise the host."""
-    return inert.line(f"{url.scheme}://{shown_host(url)}", 300)
+    return visible.line(f"{url.scheme}://{shown_host(url)}", 300)
 
 
 def shown_host(url: httpx2.URL) -> str:
     """Host and port for people: in ASCII, so that no letter looks like another."""
     host = url.raw_host.decode("ascii")
     named = f"[{host}]" if ":" in host else host
-    return inert.line(named if url.port is None else f"{named}:{url.port}", 300)
+    return visible.line(named if url.port is None else f"{named}:{url.port}", 300)
 
 
 def _is_loopback(host: str) -> bool:

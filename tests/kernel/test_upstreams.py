@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from IPython.core.error import UsageError
 
 from pctx_jupyter.kernel.options import UpstreamOptions, upstream_options
 from tests.upstream.conftest import PEER, peer
+from tests.upstream.http_peer import Stranger, free_port, serving
 
 from .real_kernel import RealKernel, open_kernel
 
@@ -47,6 +51,38 @@ def test_a_server_is_added_called_and_removed(kernel: RealKernel) -> None:
     assert kernel.run("%pctx mcp remove more").text() == "Removed more\n"
     assert "Cannot find an MCP server named 'more'" in kernel.run("%pctx mcp remove more").text("stderr")
     assert "Usage: %pctx mcp" in kernel.run("%pctx mcp frobnicate").text("stderr")
+
+
+@contextmanager
+def serving_beside(app: Stranger, port: int) -> Iterator[None]:
+    """Serve an application on a thread of its own."""
+    started, ended = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with serving(app, port):
+            started.set()
+            await asyncio.to_thread(ended.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_the_host_of_a_sign_in_is_said_before_its_page(kernel: RealKernel) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    issuer = {"authorization_endpoint": "https://login.example/authorize?a=https://other.example/"}
+    with serving_beside(Stranger(url, issuer=issuer), port):
+        assert "needs sign-in" in kernel.run(f"%pctx mcp add --for-now wiki {url}/mcp").text()
+        said = kernel.run("%pctx mcp sign-in wiki").text().splitlines()
+        assert said[0] == f"Sign in at login.example; its answer is given to 127.0.0.1:{port}, for wiki. The page:"
+        assert said[1].startswith("    https://login.example/authorize?a=https://other.example/")
+        assert "Removed" in kernel.run("%pctx mcp remove wiki").text()
 
 
 @pytest.mark.parametrize(

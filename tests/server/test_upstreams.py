@@ -225,6 +225,7 @@ async def test_a_person_signs_in_and_comes_back_to_this_server(
         await ready(running, "It")
         code, begun = await ask("POST", "it", "sign-in")
         assert code == 200
+        assert begun["host"] == f"127.0.0.1:{port}" and "gets_code" not in begun
         (back,) = parse_qs(urlsplit(begun["url"]).query)["redirect_uri"]
         assert urlsplit(back).path == urlsplit(url).path + "pctx/oauth/callback"
         query = dict(parse_qsl(urlsplit(await browse(begun["url"])).query))

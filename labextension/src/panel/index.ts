@@ -26,7 +26,7 @@ import { PanelModel } from './model';
 import { current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import type { Actions } from './view';
-import { entryOf, nameOf } from './servers';
+import { entryOf, nameOf, questionOf } from './servers';
 import { PanelWidget, StatusWidget } from './widget';
 
 export namespace CommandIDs {
@@ -208,18 +208,17 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
       });
     },
     signIn: server => {
-      // Opened before the answer is there: a browser lets only a click do so.
-      const page = window.open('about:blank', '_blank');
       attempt(trans.__('Cannot sign in'), async () => {
-        try {
-          const url = await api.signIn(server.name);
-          if (page && /^https?:/i.test(url)) {
-            page.opener = null;
-            page.location.href = url;
-          }
-        } catch (error) {
-          page?.close();
-          throw error;
+        const { url, title, body } = questionOf(server, await api.signIn(server.name), trans);
+        const sure = await showDialog({
+          title,
+          body,
+          buttons: [Dialog.cancelButton(), Dialog.okButton({ label: trans.__('Open the page') })],
+          defaultButton: 0
+        });
+        if (sure.button.accept) {
+          // The click on the button lets us open it.
+          window.open(url, '_blank', 'noopener,noreferrer');
         }
       });
     }

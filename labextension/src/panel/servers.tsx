@@ -3,7 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { Upstream, UpstreamEntry } from '../api';
+import type { SignIn, Upstream, UpstreamEntry } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import { Approve, Change, type ToolActions } from './tools';
@@ -46,6 +46,26 @@ function commandName(entry: { command: string; args: string[] }): string {
       .at(-1)
       ?.replace(/^mcp[-_]server[-_]/, '') ?? ''
   );
+}
+
+/** What a person reads before a browser opens the page of a sign-in. */
+export interface SignInQuestion {
+  /** The page, as the browser itself reads its address. */
+  url: string;
+  title: string;
+  body: string;
+}
+
+/** Make the question from what the engine says of a sign-in; throws where no browser must be sent. */
+export function questionOf(server: Upstream, page: SignIn, trans: TranslationBundle): SignInQuestion {
+  const url = new URL(page.url);
+  if (!/^https?:$/.test(url.protocol) || url.username || url.password) {
+    throw new Error(trans.__('The page to sign in at has no address of the web: %1', inertLine(page.url, 100)));
+  }
+  const name = inertLine(server.name);
+  const body = trans.__('%1 (%2) asks you to. Its page opens in a new tab.', name, inertLine(server.where));
+  const answer = page.gets_code ? ` ${trans.__('What it answers is given to %1.', inertLine(page.gets_code))}` : '';
+  return { url: url.href, title: trans.__('Sign in at %1?', inertLine(url.host)), body: body + answer };
 }
 
 export function stateText(server: Upstream, trans: TranslationBundle): string {
