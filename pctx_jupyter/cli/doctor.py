@@ -159,6 +159,9 @@ def _upstreams(known: Listed) -> Iterator[Finding]:
             yield Finding(about, "ok", f"{server.tools} tools ({server.where})")
         elif server.state == "untrusted":
             yield Finding(about, "note", f"untrusted: {server.error} ({server.where})")
+        elif server.state == "needs sign-in":
+            cure = f"jupyter pctx mcp sign-in {server.name}"
+            yield Finding(about, "note", f"{server.error} ({server.where})", cure)
         else:
             cure = f"jupyter pctx mcp test {server.name} tries it again; mcp remove takes it out of {server.source}"
             why = f": {server.error}" if server.error else ""

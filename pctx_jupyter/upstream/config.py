@@ -288,7 +288,7 @@ def _address(entry: dict[str, Json]) -> Address:
             raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its name is no header's")
         if name.lower() in FRAMING:
             raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: the connection sets it itself")
-        if (trouble := _unsendable(without_references(value))) is not None:
+        if (trouble := unsendable(without_references(value))) is not None:
             raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its value {trouble}")
     headers = {name: SecretText(value) for name, value in given.items()}
     has_credentials = any(name.lower() == "authorization" for name in headers)
@@ -325,7 +325,7 @@ def check_resolved(url: str, written: str, server: str) -> str:
 
 def check_header(name: str, value: str, server: str) -> None:
     """Refuse a header that cannot be sent; raises `Unusable`, which never shows the value."""
-    trouble = _unsendable(value)
+    trouble = unsendable(value)
     if trouble is None and value != value.strip(" \t"):
         trouble = "begins or ends with a space"
     if trouble is not None:
@@ -348,7 +348,7 @@ def check_variable(name: str, value: str, server: str) -> None:
     )
 
 
-def _unsendable(value: str) -> str | None:
+def unsendable(value: str) -> str | None:
     """Why a header's value cannot be sent, without a character of it."""
     sendable = _SENDABLE.match(value)
     at = 0 if sendable is None else sendable.end()

@@ -706,6 +706,8 @@ class Upstream:
                 return f"it answers with HTTP {self._status}"
             case httpx2.ConnectError():
                 return f"it cannot be reached at {self._where(error)}"
+            case UnicodeError() | httpx2.LocalProtocolError():
+                return "what it wants to be sent, such as the name of its session, is no header that HTTP can carry"
             case MCPError():
                 return error.message or "it refuses the connection"
             case ValidationError():

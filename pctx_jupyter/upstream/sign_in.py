@@ -34,7 +34,7 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 from .. import errors
 from ..session.upstreams import SignIn
 from . import files, reach
-from .config import OAuth, check_url
+from .config import OAuth, check_url, unsendable
 
 log = logging.getLogger(__name__)
 
@@ -393,6 +393,15 @@ class _Auth(OAuthClientProvider):
         kept = await self._store.store.get(self._store.name, self._store.url)
         self.context.token_expiry_time = kept.expires_at
         self.context.oauth_metadata = self.context.oauth_metadata or _read(OAuthMetadata, kept.metadata)
+
+    def _add_auth_header(self, request: httpx2.Request) -> None:
+        """Sign a request; a token that no header can hold is none."""
+        tokens = self.context.current_tokens
+        if tokens is not None and (trouble := unsendable(tokens.access_token)) is not None:
+            log.warning("sign-in = the token %s: a header cannot hold it", trouble)
+            self._asks()
+            raise NeedsSignIn
+        super()._add_auth_header(request)
 
     def _check_metadata(self, named: str | None) -> None:
         """Judge where an upstream says that it describes itself: it is the one address that its own port must have."""

@@ -209,7 +209,10 @@ class Stranger:
     Attributes:
         asked: Method and path of each request.
         headers: Those of each request.
+        token: The access token that it gives.
     """
+
+    token = "access-canary"
 
     def __init__(
         self,
@@ -248,6 +251,8 @@ class Stranger:
             status, body = 200, self._resource
         elif path.startswith("/.well-known/oauth-authorization-server"):
             status, body = 200, self._issuer
+        elif path == "/token":
+            status, body = 200, {"access_token": self.token, "token_type": "Bearer"}
         elif path == "/join":
             status, body = 201, {"client_id": "us", "redirect_uris": ["http://127.0.0.1:1/callback"]}
         headers = [(b"content-type", b"application/json"), *more]

@@ -103,6 +103,27 @@ async def test_a_secret_that_cannot_be_sent_is_told_once_and_without_it(
             assert server.asked == []
 
 
+async def test_a_session_name_that_no_header_can_hold_is_told_in_words(open_world: OpenWorld) -> None:
+    port = free_port()
+
+    async def naming(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            return
+        asked = json.loads((await receive()).get("body") or b"{}")
+        about = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "n", "version": "1"}}
+        body = json.dumps({"jsonrpc": "2.0", "id": asked.get("id"), "result": about}).encode()
+        headers = [(b"content-type", b"application/json"), (b"mcp-session-id", b"s\xe9")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async with serving(naming, port), open_world({"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}) as world:
+        error = (await world.until_state("it", "down")).error or ""
+        assert "UnicodeEncodeError" not in error and "codec" not in error
+
+
 async def test_a_host_that_has_no_name_in_ascii_is_down_by_name(open_world: OpenWorld) -> None:
     async with open_world({"name": "it", "url": f"http://{'é' * 70}.example/mcp"}) as world:
         assert "the url of it is no address" in ((await world.until_state("it", "down")).error or "")

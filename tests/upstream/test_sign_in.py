@@ -208,3 +208,21 @@ async def test_a_sign_in_of_another_process_is_used_without_being_asked_for(open
         await one.upstreams.finish_sign_in(await browse((await one.upstreams.sign_in("it", BACK)).url))
         await other.until_state("it")
         assert len(authority.clients) == 1
+
+
+@pytest.mark.parametrize("token", ["canary-é", "canary\r\nX-Other: 1", "canary\0"])
+async def test_a_token_that_no_header_can_hold_is_no_sign_in(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    port = free_port()
+    own = f"http://127.0.0.1:{port}"
+    server = Stranger(own)
+    server.token = token
+    async with serving(server, port), open_world({"name": "it", "url": f"{own}/mcp"}) as world:
+        await world.until_state("it", "needs sign-in")
+        page = await world.upstreams.sign_in("it", BACK)
+        state = parse_qs(urlsplit(page.url).query)["state"][0]
+        view = await world.upstreams.finish_sign_in(f"{BACK}?code=c&state={state}")
+        assert (view.state, view.error) == ("needs sign-in", "it wants somebody to sign in")
+    assert "canary" not in caplog.text and "next attempt" not in caplog.text
+    assert all("canary" not in repr(headers) for headers in server.headers)
