@@ -167,6 +167,7 @@ class Add(FileCommand):
         entry = self._entry()
         server = config.server_of(entry)
         assert server is not None  # it is not switched off
+        config.check_sendable(server)
         text = _touch(self.path, lambda: files.read(str(self.path)))
         known = config.parse(text, str(self.path)).servers if text is not None else ()
         if other := next((one for one in known if one.namespace == server.namespace), None):

@@ -137,6 +137,8 @@ class OpenUpstreams:
     async def add(self, entry: Json, *, persist: bool) -> View:
         try:
             server = config.server_of(entry)
+            if server is not None:
+                config.check_sendable(server)
         except errors.InvalidParams as error:
             raise errors.InvalidParams(f"Cannot add this server: {error.message}") from None
         assert isinstance(entry, dict)

@@ -39,7 +39,7 @@ FRAMING = ("connection", "content-length", "keep-alive", "te", "trailer", "trans
 """Headers that say where a message ends, or what the connection becomes: HTTP's own, and set by nobody else."""
 
 
-class Unusable(errors.PctxError):
+class Unusable(errors.InvalidParams):
     """What a server's configuration says, or refers to, cannot be used; without a change every attempt fails."""
 
 
@@ -284,12 +284,13 @@ def _address(entry: dict[str, Json]) -> Address:
         raise errors.InvalidParams(f"type is {str(kind)[:40]!r}, and must be http or sse")
     given = _headers(entry) | _auth(entry.get("auth"))
     for name, value in given.items():
+        header = f"the header {name[:40]!r} of {str(entry.get('name'))[:40]}"
         if _HEADER_NAME.fullmatch(name) is None:
-            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its name is no header's")
+            raise errors.InvalidParams(f"{header} cannot be sent: its name is no header's")
         if name.lower() in FRAMING:
-            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: the connection sets it itself")
-        if (trouble := unsendable(without_references(value))) is not None:
-            raise errors.InvalidParams(f"the header {name[:40]!r} cannot be sent: its value {trouble}")
+            raise errors.InvalidParams(f"{header} cannot be sent: the connection sets it itself")
+        if any(character in value for character in "\r\n\0"):
+            raise errors.InvalidParams(f"{header} cannot be sent: its value holds a line break or control character")
     headers = {name: SecretText(value) for name, value in given.items()}
     has_credentials = any(name.lower() == "authorization" for name in headers)
     oauth = None if has_credentials else _oauth(entry.get("auth"))
@@ -321,6 +322,19 @@ def check_resolved(url: str, written: str, server: str) -> str:
             f"percent-encoded in a URL; correct what {_references(written)} refers to, then reconnect"
         )
     return url
+
+
+def check_sendable(server: Server) -> None:
+    """Refuse headers whose text, whatever they refer to, cannot be sent: for whoever adds a server and can correct it.
+
+    In a file, one such header costs no server its place: it is listed, and down.
+
+    Raises:
+        Unusable: Names the server and the header, and shows nothing of the value.
+    """
+    if isinstance(server.way, Address):
+        for name, text in server.way.headers.items():
+            check_header(name, without_references(text.written).strip(" \t"), server.name)
 
 
 def check_header(name: str, value: str, server: str) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +22,9 @@ from .reach import Boundary, port_of
 
 NEXT_S = 2.0
 """Seconds an address may take to accept a connection while its host has another one."""
+
+PINNED_S = 60.0
+"""Seconds for which the addresses of a host are used; then they are looked up, and judged, again."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Gives the addresses of a host; raises `OSError` when there is none."""
@@ -44,11 +48,13 @@ class Outbound(httpx2.AsyncBaseTransport):
     Args:
         boundary: What may be fetched.
         find: Gives the addresses of a host.
+        now: The time, in seconds.
     """
 
-    def __init__(self, boundary: Boundary, find: Resolve = resolve) -> None:
-        self._boundary, self._find = boundary, find
+    def __init__(self, boundary: Boundary, find: Resolve = resolve, now: Callable[[], float] = time.monotonic) -> None:
+        self._boundary, self._find, self._now = boundary, find, now
         self._pins: dict[str, list[str]] = {}
+        self._pinned_until: dict[str, float] = {}
         self._inner: dict[str, httpx2.AsyncHTTPTransport] = {}
         self._trusted: ssl.SSLContext | None = None
 
@@ -69,11 +75,12 @@ class Outbound(httpx2.AsyncBaseTransport):
         await self._know_own()
         self._boundary.check(url)
         host = _host(url)
-        if host not in self._pins:
+        if host not in self._pins or self._now() >= self._pinned_until[host]:
             try:
-                self._pins[host] = self._boundary.chosen(url, await self._addresses(url))
+                await self._pin(url)
             except OSError:
-                raise httpx2.ConnectError(f"{host} cannot be found") from None
+                if host not in self._pins:
+                    raise httpx2.ConnectError(f"{host} cannot be found") from None
         return await self._send(request, host)
 
     async def _send(self, request: httpx2.Request, host: str) -> httpx2.Response:
@@ -109,7 +116,13 @@ class Outbound(httpx2.AsyncBaseTransport):
         if self._boundary.own is None:
             own = self._boundary.url
             with suppress(OSError):
-                self._pins[_host(own)] = self._boundary.chosen(own, await self._addresses(own))
+                await self._pin(own)
+
+    async def _pin(self, url: httpx2.URL) -> None:
+        """Look a host up and judge it; from then on only these addresses are connected to."""
+        found = self._boundary.chosen(url, await self._addresses(url))
+        self._pins[_host(url)] = found
+        self._pinned_until[_host(url)] = self._now() + PINNED_S
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
         found = await self._find(_host(url), port_of(url) or 0)

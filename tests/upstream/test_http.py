@@ -67,6 +67,7 @@ async def test_headers_are_sent_and_their_lack_is_told(open_world: OpenWorld, mo
             "Authorization of it .* line break",
         ),
         ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, "canary\r\nX-Other: 1", "X-Key of it .* line break"),
+        ({"headers": {"X-Key": "canary-é"}}, "", "the header X-Key of it .* not ASCII (character 8)"),
         ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, " canary", "X-Key of it .* begins or ends with a space"),
         ({"headers": {"X-Key": "${env:PCTX_TEST_KEY}"}}, "canary\udce9", "X-Key of it .* not ASCII (character 7)"),
         ({"headers": {"X-Key": "${command:printf 'canary\\0'}"}}, "", "X-Key of it .* control character"),

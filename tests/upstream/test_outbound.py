@@ -73,6 +73,29 @@ async def test_an_upstream_whose_name_moves_to_this_machine_is_not_followed() ->
     assert canary.asked == []
 
 
+async def test_addresses_are_looked_up_again_after_a_while_and_judged_again() -> None:
+    port, answers, clock = free_port(), [["127.0.0.1"], ["127.0.0.1"], ["169.254.1.1"]], [0.0]
+    server = Stranger("")
+
+    async def find(host: str, port: int) -> list[str]:
+        return answers.pop(0)
+
+    own = f"http://wiki.example:{port}/about"
+    outbound = Outbound(Boundary(httpx2.URL(own)), find, now=lambda: clock[0])
+    async with serving(server, port), httpx2.AsyncClient(transport=outbound) as http:
+        await http.get(own)
+        clock[0] = 59
+        await http.get(own)
+        assert len(answers) == 2
+        clock[0] = 61
+        await http.get(own)
+        assert len(answers) == 1
+        clock[0] = 130
+        with pytest.raises(Refused, match="was on this machine and is at a link-local or reserved address now"):
+            await http.get(own)
+    assert len(server.asked) == 3
+
+
 async def test_each_redirect_is_judged_again() -> None:
     port, other = free_port(), free_port()
     own = f"http://127.0.0.1:{port}"
