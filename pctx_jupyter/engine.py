@@ -22,6 +22,7 @@ from .rpc.channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
+from .session import access
 from .session.approvals import Answer
 from .session.execution import Execution, StoppedByHand
 from .session.local_tools import Guard, Here, LocalTools, admit
@@ -73,6 +74,8 @@ class Engine:
         send: Send,
         *,
         guard: Guard = admit,
+        guard_code: Guard = admit,
+        caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
         here: Here | None = None,
@@ -80,14 +83,22 @@ class Engine:
         """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
 
         With `as_agent`, it is let into the session of all agents in place of one of its own; with `here`, its
-        programs' calls reach it without a frame (`LocalTools`).
+        programs' calls reach it without a frame (`LocalTools`). `caller`, `guard` and `guard_code` say what it may do.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
         if self.settings.typecheck:
             self._checker.warm()
         door = LocalTools(
-            self.registry, self.settings, send, guard=guard, kernel_id=kernel_id, as_agent=as_agent, here=here
+            self.registry,
+            self.settings,
+            send,
+            guard=guard,
+            guard_code=guard_code,
+            caller=caller,
+            kernel_id=kernel_id,
+            as_agent=as_agent,
+            here=here,
         )
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
@@ -107,7 +118,7 @@ class Engine:
 
         def server(send: Send) -> Channel:
             here = (lambda request: near.serve(request)) if gives_up else None
-            return self.open_door(send, as_agent=as_agent, here=here).channel
+            return self.open_door(send, caller=access.Caller.EMBEDDED, as_agent=as_agent, here=here).channel
 
         near, _ = crossed(client, server)
         return near

@@ -121,6 +121,12 @@ class Settings:
         "Start the MCP servers that pctx.json in the server's root folder names, or in that of a kernel without a "
         "server, whether somebody trusts them or not: for images whose folders an administrator fills.",
     )
+    kernels_may_add_servers: bool = _setting(
+        False,
+        "Let every kernel of the server add, change and trust MCP servers, as %pctx mcp does, and so start commands as "
+        "the server. Kernels that connect by the server's Unix socket may do so anyway; others may run in a container "
+        "or as somebody else.",
+    )
     connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
     changed_tools: str = _setting(
         "withhold",

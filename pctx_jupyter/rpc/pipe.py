@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 
 from .lines import Lines, LineWriter
@@ -57,6 +58,14 @@ class Pipe(asyncio.Protocol):
         self._pinging: asyncio.TimerHandle | None = None
         self._silence = 0
         self.gone: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def socket(self) -> TransportSocket | None:
+        """The socket below; None while there is none."""
+        found: TransportSocket | None = None
+        if self._transport is not None:
+            found = self._transport.get_extra_info("socket")
+        return found
 
     def send(self, frame: bytes) -> None:
         """Write one frame; said to nobody when the pipe is gone. Never waits."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from jupyter_server.extension.application import ExtensionApp
 
 from ..engine import usual_places
+from ..session import access
 from ..session.registry import Registry
 from ..traits import Pctx
-from .base import KERNELS, NAMES, RUNNING
+from .base import KERNELS, NAMES, RUNNING, PctxHandler
 from .changes import ChangesSocket
 from .editing import Complete, Declarations, Diagnostics, Format, Hover, Signature
 from .kernels import KernelManager, KernelTokens
@@ -49,6 +50,62 @@ if TYPE_CHECKING:
     from ..agents.door import Door
 
 
+HANDLERS: dict[str, type[PctxHandler]] = {
+    "local-tools": LocalToolsSocket,
+    "pctx/local-tools": LocalToolsSocket,
+    "pctx/agents": AgentsSocket,
+    "mcp": Mcp,
+    "pctx/mcp": Mcp,
+    "pctx/health": Health,
+    "pctx/api/status": Status,
+    "pctx/api/complete": Complete,
+    "pctx/api/hover": Hover,
+    "pctx/api/signature": Signature,
+    "pctx/api/diagnostics": Diagnostics,
+    "pctx/api/format": Format,
+    "pctx/api/declarations": Declarations,
+    "pctx/api/kernels": KernelList,
+    "pctx/api/kernels/{kernel_id}": Kernel,
+    "pctx/api/kernels/{kernel_id}/sharing": KernelSharing,
+    "pctx/api/executions": ExecutionList,
+    "pctx/api/executions/{id}": ExecutionTrace,
+    "pctx/api/executions/{id}/stop": ExecutionStop,
+    "pctx/api/client-config": ClientConfigList,
+    "pctx/api/upstreams": UpstreamList,
+    "pctx/api/upstreams/{name}": OneUpstream,
+    "pctx/api/upstreams/{name}/reconnect": UpstreamReconnect,
+    "pctx/api/upstreams/{name}/approve": UpstreamApprove,
+    "pctx/api/upstreams/{name}/trust": UpstreamTrust,
+    "pctx/api/upstreams/{name}/allowed": UpstreamAllowed,
+    "pctx/api/upstreams/{name}/sign-in": UpstreamSignIn,
+    "pctx/oauth/callback": SignInCallback,
+    "pctx/api/approvals": QuestionList,
+    "pctx/api/approvals/{id}": QuestionAnswer,
+    "pctx/api/changes": ChangesSocket,
+}
+"""Who serves each path of `access.ROUTES`."""
+
+
+def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
+    """Make Tornado's rules of the table in `access`: what has no row there is not served.
+
+    Args:
+        mcp_path: Where MCP clients find us besides ``pctx/mcp``, without slashes around it; empty: nowhere else.
+    """
+    made = []
+    for path in access.PATHS:
+        handler = HANDLERS[path]
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
+        if path == "mcp":
+            if mcp_path in ("", "pctx/mcp"):
+                continue
+            pattern = re.escape(mcp_path)
+        if handler is Mcp:
+            pattern += "/?"  # as clients write it
+        made.append((f"/{pattern}", handler, {"path": path}))
+    return made
+
+
 class PctxApp(ExtensionApp):
     """pctx on a Jupyter server. Its limits and switches are those of `Pctx`: ``c.Pctx.timeout_s = 30``."""
 
@@ -79,44 +136,8 @@ class PctxApp(ExtensionApp):
             self._pipes = KernelPipes(self._running, tokens, names)
 
     def initialize_handlers(self) -> None:
-        """Add our routes below the server's base URL."""
-        path = self._running.settings.mcp_path.strip("/")
-        if path and path != "pctx/mcp":
-            self.handlers.append((f"/{re.escape(path)}/?", Mcp))
-        self.handlers.extend(
-            [
-                (r"/local-tools", LocalToolsSocket),
-                (r"/pctx/local-tools", LocalToolsSocket),
-                (r"/pctx/agents", AgentsSocket),
-                (r"/pctx/mcp/?", Mcp),
-                (r"/pctx/health", Health),
-                (r"/pctx/api/status", Status),
-                (r"/pctx/api/complete", Complete),
-                (r"/pctx/api/hover", Hover),
-                (r"/pctx/api/signature", Signature),
-                (r"/pctx/api/diagnostics", Diagnostics),
-                (r"/pctx/api/format", Format),
-                (r"/pctx/api/declarations", Declarations),
-                (r"/pctx/api/kernels", KernelList),
-                (r"/pctx/api/kernels/(?P<kernel_id>[^/]+)", Kernel),
-                (r"/pctx/api/kernels/(?P<kernel_id>[^/]+)/sharing", KernelSharing),
-                (r"/pctx/api/executions", ExecutionList),
-                (r"/pctx/api/executions/(?P<id>[^/]+)", ExecutionTrace),
-                (r"/pctx/api/executions/(?P<id>[^/]+)/stop", ExecutionStop),
-                (r"/pctx/api/client-config", ClientConfigList),
-                (r"/pctx/api/upstreams", UpstreamList),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)", OneUpstream),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)/reconnect", UpstreamReconnect),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)/approve", UpstreamApprove),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)/trust", UpstreamTrust),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)/allowed", UpstreamAllowed),
-                (r"/pctx/api/upstreams/(?P<name>[^/]+)/sign-in", UpstreamSignIn),
-                (r"/pctx/oauth/callback", SignInCallback),
-                (r"/pctx/api/approvals", QuestionList),
-                (r"/pctx/api/approvals/(?P<id>[^/]+)", QuestionAnswer),
-                (r"/pctx/api/changes", ChangesSocket),
-            ]
-        )
+        """Add our routes below the server's base URL: those that have a row in the table of who may what."""
+        self.handlers.extend(rules(self._running.settings.mcp_path.strip("/")))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Open the engine before somebody asks, so that the first program finds a warm sandbox."""

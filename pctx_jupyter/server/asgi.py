@@ -16,6 +16,9 @@ Application = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 
+CREDENTIALS = frozenset({"authorization", "cookie", "x-pctx-token"})
+"""Headers that say who asks: that is decided before, and what an application does not get it cannot log."""
+
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 """Headers of one connection, which is Tornado's business."""
 UNREAD_BYTES = 32 << 20
@@ -114,9 +117,13 @@ def _scope(request: Any) -> Message:
         "scheme": request.protocol,
         "path": request.path,
         "raw_path": request.path.encode("latin-1", "replace"),
-        "query_string": request.query.encode("latin-1", "replace"),
+        "query_string": b"",  # a token may stand in it
         "root_path": "",
-        "headers": [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in request.headers.get_all()],
+        "headers": [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in request.headers.get_all()
+            if name.lower() not in CREDENTIALS
+        ],
         "client": (request.remote_ip, 0),
         "server": (host, int(port)) if port.isdigit() else (request.host, None),
         "state": {},

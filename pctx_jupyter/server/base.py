@@ -1,15 +1,19 @@
-"""What our handlers share: who may come in, and from where. Everything here happens before any handler acts.
+"""What our handlers share: who may come in, from where, and for what. All of it is decided before any handler acts.
 
-A request is let in for a user of the server whom its authorizer allows, or for a kernel with its own token. A foreign
-``Origin`` is refused whatever else it brings.
+A request is let in for a user of the server whom its authorizer allows, or for a kernel with its own token, as the row
+of its route in `access` says. A foreign ``Origin`` is refused whatever else the request brings. No log line shows what
+a request carried as a credential.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import re
+import traceback
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus
 
 import msgspec
 from jupyter_core.utils import ensure_async
@@ -21,6 +25,7 @@ from tornado import web
 from .. import errors
 from ..engine import Engine
 from ..rpc import wire
+from ..session import access
 from .kernels import TOKEN_HEADER, KernelTokens
 from .running import RunningEngine
 
@@ -36,6 +41,20 @@ NAMES = "pctx_notebook_names"
 RESOURCE = "pctx"
 """What an authorizer is asked about; the actions are ``read``, ``write`` and ``execute``."""
 
+CODE = "kernels"
+"""The resource that whoever wants code run outside of a sandbox must be allowed to execute: a kernel runs any code."""
+
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+"""The origin of a page, as a browser sends it: a scheme and a host. ``null``, or nothing at all, is none."""
+
+SHORTEST = 4
+"""Characters a credential must have to be taken out of a log line: a shorter one would be found by accident."""
+
+HIDDEN = "***"
+"""What a log line has in place of a credential."""
+
+log = logging.getLogger(__name__)
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -43,18 +62,43 @@ class PctxHandler(JupyterHandler):
     """A request to pctx."""
 
     auth_resource = RESOURCE
+    refusal = "a kernel's own token does not open this; sign in as a user of the server"
+    """What a kernel is told that may not come in."""
     kernel_id: str | None = None
     """The kernel that asks, if one does by its own token."""
 
+    def initialize(self, path: str) -> None:
+        """Note the route, and forget the query where it is not needed: a token may stand in it.
+
+        Tornado and Jupyter log ``request.uri``. They have read the arguments by now.
+
+        Args:
+            path: The path of this route in `access.ROUTES`.
+        """
+        self._path = path
+        self.request.uri = self.request.path
+        self.current_user = None  # nobody, until `prepare` knows better
+
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
-        """Let in whom we know, from where we trust; everybody else gets a 403 here."""
+        """Let in whom we know, from where we trust, for what they may do; everybody else gets a 403 here."""
         self.kernel_id = self._kernel()
         if self.kernel_id is None:
             await super().prepare()
-        elif self.check_host():
+        elif not self.check_host():
+            raise web.HTTPError(HTTPStatus.FORBIDDEN)
+        else:
             self.current_user = self._jupyter_current_user = User(f"kernel-{self.kernel_id}")
         if self.current_user is None or not self._is_origin_trusted():
             raise web.HTTPError(HTTPStatus.FORBIDDEN)
+        route = access.ROUTES.get((self._path, self.request.method or ""))
+        if route is None:
+            raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+        if self.kernel_id is not None and not route.kernel:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, self.refusal)
+        if not await self.may(route.action):
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, f"may not {route.action} {RESOURCE}")
+        if route.code is access.Code.ALWAYS:
+            await self.demand_code()
 
     def check_xsrf_cookie(self) -> None:
         """Refuse a page from elsewhere with a 403, whatever the method; Jupyter's 404 hides what it is about."""
@@ -71,25 +115,22 @@ class PctxHandler(JupyterHandler):
         """Whether the page that asks may; the same rule on every version of Tornado and for every handler."""
         return self._is_origin_trusted()
 
-    async def may(self, action: str) -> bool:
+    async def may(self, action: str, resource: str = RESOURCE) -> bool:
         """Whether the one who asks may do this, now.
 
         A kernel may while the server has it: whoever started it could run any code in it anyway.
         """
         if self.kernel_id is not None:
             return self._kernel() == self.kernel_id
-        return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)))
+        return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)))
 
-    async def demand(self, action: str) -> None:
-        """Refuse the request unless the one who asks may do this."""
-        if not await self.may(action):
-            raise web.HTTPError(HTTPStatus.FORBIDDEN, f"may not {action} {RESOURCE}")
-
-    async def demand_user(self, action: str) -> None:
-        """Refuse the request unless it is a user of the server who may do this: a kernel may not, whoever's it is."""
-        if self.kernel_id is not None:
-            raise web.HTTPError(HTTPStatus.FORBIDDEN, "a kernel's own token opens its own connection only")
-        await self.demand(action)
+    async def demand_code(self) -> None:
+        """Refuse the request unless the one who asks may run code outside of a sandbox."""
+        if not await self.may("execute", CODE):
+            raise web.HTTPError(
+                HTTPStatus.FORBIDDEN,
+                f"this starts a command or reads a secret, and needs the right to execute {CODE}",
+            )
 
     def read_body(self, kind: type[Body]) -> Body | None:
         """The body; None when it is not of this kind, which has been answered then."""
@@ -125,6 +166,35 @@ class PctxHandler(JupyterHandler):
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"message": known or HTTPStatus(status_code).phrase}))
 
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log an error in place of Tornado, whose line has the address as it came and a dump of the request."""
+        asked = f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+        if not isinstance(value, web.HTTPError):
+            where = "".join(traceback.format_exception(typ, value, tb))  # its messages may quote what was sent
+            log.error("%s = failed\n%s", asked, self._without_credentials(where))
+        elif message := value.get_message():
+            log.warning("%s = %d: %s", asked, value.status_code, self._without_credentials(message))
+
+    def get_signed_cookie(
+        self, name: str, value: str | None = None, max_age_days: float = 31, min_version: int | None = None
+    ) -> bytes | None:
+        """Read a signed cookie of today's format; Tornado logs the value of an older one that it refuses."""
+        return super().get_signed_cookie(name, value, max_age_days, min_version or 2)
+
+    get_secure_cookie = get_signed_cookie
+
+    def _without_credentials(self, text: str) -> str:
+        """A text without anything that this request carried in its credentials, its arguments or its cookies."""
+        headers = [self.request.headers.get(name, "") for name in ("Authorization", "Cookie", TOKEN_HEADER)]
+        given = [*headers, headers[0].partition(" ")[2].strip(), *(one.value for one in self.cookies.values())]
+        for values in self.request.arguments.values():
+            for sent in values:
+                given += [sent.decode("utf-8", "replace"), quote(sent), quote_plus(sent)]
+        for value in sorted(set(given), key=len, reverse=True):
+            if len(value) >= SHORTEST:
+                text = text.replace(value, HIDDEN)
+        return text
+
     def _kernel(self) -> str | None:
         token = self.request.headers.get(TOKEN_HEADER)
         kernels: KernelTokens | None = self.settings[KERNELS]
@@ -138,16 +208,27 @@ class PctxHandler(JupyterHandler):
 
         A cookie comes along with any page's request, so it counts only where the Origin is our own.
         """
-        origin = self.request.headers.get("Origin") or self.request.headers.get("Sec-WebSocket-Origin")
-        by_cookie = self.kernel_id is None and self.identity_provider.auth_enabled and not self.token_authenticated
-        if origin is None:
-            # Browsers leave it out of a page's own GET, and then say so in a header that no page can set.
-            is_own_page = self.request.headers.get("Sec-Fetch-Site") == "same-origin"
-            return not by_cookie or (is_own_page and not self._is_upgrade())
-        origin = origin.lower()
-        if urlsplit(origin).netloc == self.request.headers.get("Host", "").lower():
+        route = access.ROUTES.get((self._path, self.request.method or ""))
+        if route is not None and route.is_for_any_origin:
             return True
-        if by_cookie:
+        headers = self.request.headers
+        origins = [headers[name] for name in ("Origin", "Sec-WebSocket-Origin") if name in headers]
+        by_cookie = self.kernel_id is None and self.identity_provider.auth_enabled and not self.token_authenticated
+        if origins:
+            return all(self._is_own(origin) or (not by_cookie and self._is_allowed(origin)) for origin in origins)
+        # Browsers leave it out of a page's own GET, and then say so in a header that no page can set.
+        is_own_page = headers.get("Sec-Fetch-Site") == "same-origin"
+        return not by_cookie or (is_own_page and not self._is_upgrade())
+
+    def _is_own(self, origin: str) -> bool:
+        """Whether it is the origin of this server's own pages."""
+        origin, host = origin.lower(), self.request.headers.get("Host", "").lower()
+        return _ORIGIN.fullmatch(origin) is not None and origin.partition("://")[2] == host
+
+    def _is_allowed(self, origin: str) -> bool:
+        """Whether the administrator allows it; an empty header names no origin, which nobody can allow."""
+        origin = origin.lower().strip()
+        if not origin:
             return False
         if self.allow_origin:
             return bool(self.allow_origin in ("*", origin))

@@ -86,7 +86,6 @@ class _Question(PctxHandler):
 
     async def ask(self, kind: type[Asked], help: Callable[[Session, Asked], Awaitable[object]]) -> None:
         """Finish with what the body asks for."""
-        await self.demand("read")
         await self.answer(self._ask(kind, help))
 
     async def _ask(self, kind: type[Asked], help: Callable[[Session, Asked], Awaitable[object]]) -> object:
@@ -138,7 +137,6 @@ class Format(_Question):
 
     @web.authenticated
     async def post(self) -> None:
-        await self.demand("read")
         await self.answer(self._format())
 
     async def _format(self) -> object:
@@ -152,7 +150,6 @@ class Declarations(_Question):
 
     @web.authenticated
     async def get(self) -> None:
-        await self.demand("read")
         await self.answer(self._declare())
 
     async def _declare(self) -> object:

@@ -28,6 +28,7 @@ KERNEL = "A kernel's own token opens no agent's door: notebooks share with agent
 class Mcp(AsgiHandler, PctxHandler):
     """``mcp`` and ``pctx/mcp``."""
 
+    refusal = KERNEL
     _track_activity = False  # an open stream is no sign of life; a program that runs is (`current_activity`)
     _plain: asyncio.Task[bytes] | None = None
 
@@ -51,9 +52,6 @@ class Mcp(AsgiHandler, PctxHandler):
         await self._serve()
 
     async def _serve(self) -> None:
-        if self.kernel_id is not None:
-            raise web.HTTPError(HTTPStatus.FORBIDDEN, KERNEL)
-        await self.demand("execute")
         try:
             door = await self.settings[DOOR]()
             is_short = len(self.request.body) <= door.most_bytes  # what is not, the endpoint refuses unread

@@ -2,6 +2,9 @@
 
 It lies in a folder that only the server's account can enter, and opens nothing but a kernel's own session, to whoever
 says that kernel's token first. A kernel that cannot reach it, in a container perhaps, takes the WebSocket instead.
+
+A kernel on this socket may change MCP servers, because it runs in the server's account and could start them itself. A
+container may share the folder, so on Linux the server also compares the accounts and namespaces of the two processes.
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ import os
 import shutil
 import socket
 import stat
+import struct
+import sys
 import tempfile
 import time
+from asyncio.trsock import TransportSocket
 from pathlib import Path
 
 import msgspec
@@ -22,6 +28,7 @@ from .. import errors
 from ..rpc import wire
 from ..rpc.channel import Channel
 from ..rpc.pipe import Pipe
+from ..session import access
 from .kernels import KernelTokens
 from .naming import NotebookNames
 from .running import RunningEngine
@@ -36,6 +43,12 @@ ADMIT_S = 10.0
 
 UNREAD_BYTES = 32 << 20
 """Bytes a kernel may leave unread, beyond one message of the largest size."""
+
+NAMESPACES = ("user", "mnt", "pid")
+"""What a container has of its own, as /proc names it: its accounts, its files, its processes."""
+
+_PEER = struct.Struct("3i")
+"""Process, user and group at the other end of a Unix socket."""
 
 SWEEP_S = 60.0
 """Seconds after which a folder whose socket nobody listens on is one that a killed server left."""
@@ -80,6 +93,7 @@ class KernelPipes:
 
     async def admit(self, token: str, pipe: Pipe) -> Channel | None:
         """Open the session of the kernel with this token; None when there is none."""
+        caller = access.Caller.PIPE if is_of_this_account(pipe.socket) else access.Caller.KERNEL
         kernel_id = self._tokens.owner(token)
         if kernel_id is None:
             return None
@@ -90,7 +104,7 @@ class KernelPipes:
             if self._tokens.owner(token) != kernel_id:
                 raise errors.Forbidden("Cannot serve: this kernel may no longer execute here")
 
-        return engine.open_door(pipe.send, guard=guard, kernel_id=kernel_id).channel
+        return engine.open_door(pipe.send, guard=guard, caller=caller, kernel_id=kernel_id).channel
 
     def pipe(self, admission: _Admission) -> Pipe:
         """Make the server's end of one connection."""
@@ -152,6 +166,26 @@ class _Admission:
             self.pipe.close()
             return
         self._channel.feed(line)
+
+
+def is_of_this_account(connection: TransportSocket | None) -> bool:
+    """Whether the process at the other end runs as we do: in the same account, and in no container of its own.
+
+    Elsewhere than on Linux, that it can enter the socket's folder has to do.
+    """
+    if connection is None:
+        return False
+    if sys.platform != "linux":
+        return True
+    try:
+        made_of = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        pid, uid, _ = _PEER.unpack(made_of)
+        there, here = Path(f"/proc/{pid}/ns"), Path("/proc/self/ns")
+        return bool(
+            uid == os.geteuid() and all((there / kind).readlink() == (here / kind).readlink() for kind in NAMESPACES)
+        )
+    except OSError:
+        return False  # it is gone, or keeps from us what it is
 
 
 def sweep() -> None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from http import HTTPStatus
 
 from jupyter_server.auth.decorator import ws_authenticated
-from tornado import web
 from tornado.escape import utf8
 from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamBufferFullError
@@ -19,7 +17,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from .. import errors
 from ..engine import Engine
 from ..rpc.channel import Channel
-from .base import NAMES, RUNNING, PctxHandler
+from .base import CODE, NAMES, RUNNING, PctxHandler
 from .naming import NotebookNames
 
 log = logging.getLogger(__name__)
@@ -54,7 +52,6 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
         """Shake hands with whoever may execute."""
-        await self.demand("execute")
         self._engine = await self.open_engine()
         names: NotebookNames | None = self.settings[NAMES]
         if self.kernel_id is not None and names is not None:
@@ -69,7 +66,13 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             self.ws_connection.stream.max_write_buffer_size = settings.max_message_bytes + UNREAD_BYTES
         self._pinging = PeriodicCallback(self._ping, 1000 * settings.ping_s)
         self._pinging.start()
-        door = self._engine.open_door(self._send, guard=self._guard, kernel_id=self.kernel_id, as_agent=self.as_agent)
+        door = self._engine.open_door(
+            self._send,
+            guard=self._guard,
+            guard_code=self._guard_code,
+            kernel_id=self.kernel_id,
+            as_agent=self.as_agent,
+        )
         self._channel = door.channel
         self._channel.on_close(self._hang_up)
 
@@ -99,6 +102,12 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     async def _guard(self) -> None:
         if not await self.may("execute"):
             raise errors.Forbidden("Cannot serve: this connection's user or kernel may no longer execute here")
+
+    async def _guard_code(self) -> None:
+        if not await self.may("execute", CODE):
+            raise errors.Forbidden(
+                f"Cannot serve: this starts a command or reads a secret, and needs the right to execute {CODE}"
+            )
 
     def _send(self, frame: bytes) -> None:
         try:
@@ -140,13 +149,7 @@ class AgentsSocket(LocalToolsSocket):
     """``/pctx/agents``: programs run as agents' do, with the tools that notebooks offer them."""
 
     as_agent = True
-
-    @ws_authenticated
-    async def get(self, *args: str, **kwargs: str) -> None:
-        """Let in users and agents; a kernel would get past what other notebooks keep from it."""
-        if self.kernel_id is not None:
-            raise web.HTTPError(HTTPStatus.FORBIDDEN, "a kernel is no agent; it has local-tools")
-        await super().get(*args, **kwargs)
+    refusal = "a kernel is no agent and has local-tools: it would get past what other notebooks keep from it"
 
 
 def _forget(sent: asyncio.Future[None]) -> None:

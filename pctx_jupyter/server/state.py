@@ -217,7 +217,6 @@ class KernelList(_State):
 
     @web.authenticated
     async def get(self) -> None:
-        await self.demand_user("read")
         registry, paths = await self.registry(), await self.paths()
         self.send(Kernels([kernel_of(registry, kernel_id, paths) for kernel_id in registry.kernels]))
 
@@ -227,7 +226,6 @@ class Kernel(_State):
 
     @web.authenticated
     async def get(self, kernel_id: str) -> None:
-        await self.demand_user("read")
         registry, paths = await self.registry(), await self.paths()
         if kernel_id not in registry.kernels:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this kernel: it is not connected to pctx")
@@ -239,7 +237,6 @@ class KernelSharing(_State):
 
     @web.authenticated
     async def put(self, kernel_id: str) -> None:
-        await self.demand_user("write")
         registry, paths = await self.registry(), await self.paths()
         wanted = self.read_body(wire.Share)
         if wanted is None:
@@ -255,7 +252,6 @@ class ExecutionList(_State):
 
     @web.authenticated
     async def get(self) -> None:
-        await self.demand_user("read")
         self.send(Executions([execution_of(trace) for trace in (await self.registry()).history]))
 
 
@@ -264,7 +260,6 @@ class ExecutionTrace(_State):
 
     @web.authenticated
     async def get(self, id: str) -> None:
-        await self.demand_user("read")
         trace = (await self.registry()).history.get(id)
         if trace is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this execution: it is no longer kept")
@@ -276,7 +271,6 @@ class ExecutionStop(_State):
 
     @web.authenticated
     async def post(self, id: str) -> None:
-        await self.demand_user("execute")
         execution = (await self.registry()).running(id)
         if execution is None or execution.stop is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot stop this execution: it does not run")
@@ -289,7 +283,6 @@ class QuestionList(_State):
 
     @web.authenticated
     async def get(self) -> None:
-        await self.demand_user("read")
         self.send(Questions((await self.registry()).approvals.questions()))
 
 
@@ -298,7 +291,6 @@ class QuestionAnswer(_State):
 
     @web.authenticated
     async def post(self, id: str) -> None:
-        await self.demand_user("execute")
         approvals = (await self.registry()).approvals
         asked = self.read_body(Decided)
         if asked is None:
@@ -324,8 +316,6 @@ class ClientConfigList(PctxHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        # Whoever opens JupyterLab is given the token with its page; one who may not run programs, not by us.
-        await self.demand_user("execute")
         token: str = getattr(self.identity_provider, "token", "")
         address = urlsplit(f"{self.request.protocol}://{self.request.host}{self.base_url}")
         own_port = self.serverapp.port if self.serverapp is not None else None

@@ -1,6 +1,7 @@
 """The MCP servers that programs may call, over plain HTTP; ``openapi.yaml`` says the rest.
 
-Whoever may execute may also add servers: a command here can do no more than a cell.
+A server that is a command runs outside of any sandbox. So adding or trusting one takes, besides the right to execute
+here, the right to execute kernels, which run any code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tornado import web
 
 from .. import errors
 from ..rpc import wire
+from ..session import access
 from ..session.upstreams import Upstreams
 from ..tools.catalog import Tool
 from .base import PctxHandler
@@ -86,14 +88,14 @@ class UpstreamList(_Upstreams):
     @web.authenticated
     async def get(self) -> None:
         """List them."""
-        await self.demand("read")
         self.send((await self.upstreams()).listed())
 
     @web.authenticated
     async def post(self) -> None:
         """Add one."""
-        await self.demand("execute")
         if (asked := self.read_body(wire.AddUpstream)) is not None:
+            if access.runs_code(asked.server):
+                await self.demand_code()
             work = (await self.upstreams()).add(asked.server, persist=asked.persist)
             await self.answer(work, HTTPStatus.CREATED)
 
@@ -104,7 +106,6 @@ class OneUpstream(_Upstreams):
     @web.authenticated
     async def get(self, name: str) -> None:
         """Show some of its tools."""
-        await self.demand("read")
         await self.answer(self._tools(name, start_of(self)))
 
     async def _tools(self, name: str, start: int) -> UpstreamTools:
@@ -115,7 +116,6 @@ class OneUpstream(_Upstreams):
     @web.authenticated
     async def delete(self, name: str) -> None:
         """Forget it."""
-        await self.demand("execute")
         await self.answer(self._remove(name))
 
     async def _remove(self, name: str) -> wire.Success:
@@ -135,7 +135,6 @@ class UpstreamReconnect(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        await self.demand("execute")
         await self.answer(self._reconnect(name))
 
     async def _reconnect(self, name: str) -> object:
@@ -147,7 +146,6 @@ class UpstreamApprove(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        await self.demand("execute")
         if (asked := self.read_seen()) is not None:
             await self.answer(self._approve(name, asked.seen))
 
@@ -160,10 +158,7 @@ class UpstreamTrust(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        await self.demand("execute")
         if (asked := self.read_seen()) is not None:
-            if asked.tools:
-                await self.demand_user("execute")  # only a person consents to calls
             await self.answer(self._trust(name, asked))
 
     async def _trust(self, name: str, asked: Seen) -> object:
@@ -175,7 +170,6 @@ class UpstreamAllowed(_Upstreams):
 
     @web.authenticated
     async def delete(self, name: str) -> None:
-        await self.demand_user("execute")
         await self.answer(self._ask_again(name, self.get_query_argument("tool", None)))
 
     async def _ask_again(self, name: str, tool: str | None) -> object:
@@ -187,7 +181,6 @@ class UpstreamSignIn(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        await self.demand("execute")
         given = self.read_body(Answer) if self.request.body else Answer()
         if given is None:
             return
@@ -200,19 +193,18 @@ class UpstreamSignIn(_Upstreams):
 
 
 class SignInCallback(_Upstreams):
-    """``GET pctx/oauth/callback``: where another site sends the browser of somebody who has signed in there."""
+    """``GET pctx/oauth/callback``: where another site sends the browser of somebody who has signed in there.
 
-    def _is_origin_trusted(self) -> bool:
-        """Any page may lead here: what it brings counts only with the state of a sign-in that was begun here."""
-        return True
+    Any page may lead here: what it brings counts only with the state of a sign-in that was begun here.
+    """
 
     @web.authenticated
     async def get(self) -> None:
         """Take what it brings, and say so to a person."""
-        await self.demand("execute")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         try:
-            view = await (await self.upstreams()).finish_sign_in(self.request.full_url())
+            address = f"{self.request.protocol}://{self.request.host}{self.request.path}?{self.request.query}"
+            view = await (await self.upstreams()).finish_sign_in(address)
         except errors.PctxError as error:
             self.set_status(error.status)
             self.finish(f"{error.message}\n")

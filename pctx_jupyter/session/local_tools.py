@@ -24,7 +24,7 @@ from ..rpc import wire
 from ..rpc.channel import Channel, Send
 from ..settings import Settings
 from ..tools.catalog import Asker, Call, Tool, described, detailed
-from . import assist
+from . import access, assist
 from .execution import Execution
 from .registry import Registry
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
@@ -39,11 +39,8 @@ TRACE_S = 0.2
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
 
-_OF_A_SESSION = {wire.REGISTER_TOOL, wire.UNREGISTER_TOOL, wire.SHARE, wire.FORGET}
-"""What only the one whose session it is may ask."""
-
 Guard = Callable[[], Awaitable[None]]
-"""Asked before each request; raises `errors.Forbidden` when its client may no longer be served."""
+"""Asked before a request; raises `errors.Forbidden` when its client may not, or no longer, be served."""
 
 Here = Callable[[rpc.Request], Awaitable[Raw]]
 """Has a client serve a request in the task that awaits it: `Channel.serve` of its end."""
@@ -61,6 +58,9 @@ class LocalTools:
         settings: The size of its frames.
         send: Writes a frame to the client.
         guard: Asked before each request.
+        guard_code: Asked before a request that runs code outside of a sandbox (`access.Code`).
+        caller: Who the client is, as `access` knows callers. None: an agent with `as_agent`, a kernel that proved its
+            token with `kernel_id`, else a user.
         kernel_id: The kernel that the client is; None: it is none, or nobody knows.
         as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
         here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
@@ -76,13 +76,15 @@ class LocalTools:
         send: Send,
         *,
         guard: Guard = admit,
+        guard_code: Guard = admit,
+        caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
         here: Here | None = None,
     ) -> None:
-        self._registry = registry
-        self._guard, self._here = guard, here
-        self._is_agent = as_agent
+        self._registry, self._settings = registry, settings
+        self._guard, self._guard_code, self._here = guard, guard_code, here
+        self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
         self.channel = Channel(
@@ -101,11 +103,9 @@ class LocalTools:
     async def _serve(self, request: rpc.Request) -> object:
         await self._guard()
         params, method = request.params, request.method
-        if self._is_agent and method in _OF_A_SESSION:
-            raise errors.Forbidden(
-                f"Cannot serve {method}: this connection runs programs as an agent and has no tools of its own; "
-                "connect to local-tools"
-            )
+        row = access.demand(method, self._caller, kernels_may_add_servers=self._settings.kernels_may_add_servers)
+        if row.code is access.Code.ALWAYS:
+            await self._guard_code()
         match method:
             case wire.REGISTER_TOOL:
                 if params is not None and memoryview(params).nbytes > TOOL_BYTES:
@@ -142,7 +142,7 @@ class LocalTools:
                     self._registry.share(self.session, wire.read(params, wire.Share, method).to)
                 return wire.Shared(self.session.sharing, self.session.name)
         if method in UPSTREAM_METHODS:
-            return await serve_upstreams(self._registry.servers, method, params)
+            return await serve_upstreams(self._registry.servers, method, params, self._guard_code)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 
     def _register(self, asked: wire.RegisterTool) -> wire.Success:
@@ -225,7 +225,7 @@ class LocalTools:
         self.channel.notify(wire.GUEST, heard)
 
     def _hear(self, heard: rpc.Notification) -> None:
-        if heard.method != wire.CALL_NOTE:
+        if heard.method != wire.CALL_NOTE or self._caller not in access.METHODS[wire.CALL_NOTE].callers:
             return
         try:
             noted = wire.read(heard.params, wire.CallNote, heard.method)
@@ -332,6 +332,10 @@ class _Following:
         self._call_off = None
         if self._execution is not None:
             self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
+
+
+def _caller(kernel_id: str | None) -> access.Caller:
+    return access.Caller.USER if kernel_id is None else access.Caller.KERNEL
 
 
 def _tool_error(data: rpc.Json) -> wire.ToolError:

@@ -1,12 +1,15 @@
-"""Serves the methods about upstreams: a request in, an answer out. Who may ask is decided before."""
+"""Serves the methods about upstreams: a request in, an answer out. `access` decides who may ask."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 from msgspec import Raw
 
 from .. import errors
 from ..rpc import wire
 from ..rpc.jsonrpc import Json
+from . import access
 from .upstreams import Upstreams
 
 METHODS = frozenset(
@@ -24,8 +27,19 @@ METHODS = frozenset(
 )
 
 
-async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw | None) -> object:
-    """Serve one of these methods; raises what `Upstreams` raises."""
+async def serve_upstreams(
+    upstreams: Upstreams | None, method: str, params: Raw | None, guard_code: Callable[[], Awaitable[None]]
+) -> object:
+    """Serve one of these methods.
+
+    Args:
+        upstreams: The servers of the engine; None: it is about to close.
+        method, params: What is asked.
+        guard_code: Asked before an entry is added that runs code; raises `errors.Forbidden` if the client may not.
+
+    Raises:
+        PctxError: What `Upstreams` and `guard_code` raise.
+    """
     if upstreams is None:
         raise errors.InvalidParams(f"Cannot serve {method}: this engine has no MCP servers, and is about to close")
     match method:
@@ -33,11 +47,17 @@ async def serve_upstreams(upstreams: Upstreams | None, method: str, params: Raw 
             return upstreams.listed()
         case wire.ADD_UPSTREAM:
             added = wire.read(params, wire.AddUpstream, method)
+            if access.runs_code(added.server):
+                await guard_code()
             return await upstreams.add(added.server, persist=added.persist)
         case wire.REGISTER_MCP:
             asked = wire.read(params, wire.RegisterMcp, method)
             entry: dict[str, Json] = {"name": asked.name, "url": asked.url}
-            await upstreams.add(entry if asked.auth is None else {**entry, "auth": asked.auth}, persist=False)
+            if asked.auth is not None:
+                entry["auth"] = asked.auth
+            if access.runs_code(entry):
+                await guard_code()
+            await upstreams.add(entry, persist=False)
             return wire.Success()
         case wire.SIGN_IN_UPSTREAM:
             signs = wire.read(params, wire.SignInUpstream, method)

@@ -153,18 +153,36 @@ async def test_only_those_who_may_execute_change_anything(
     assert (await ask("GET"))[0] == (await ask("GET", "a"))[0] == 403
 
 
-async def test_a_kernel_may_add_a_server_for_everybody(
-    wire: Connect, kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch, running: RunningEngine
+async def test_a_kernel_that_shows_its_token_alone_adds_no_server_and_is_told_who_may(
+    wire: Connect, kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch, running: RunningEngine, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(kernels, "owner", lambda token: "k1" if token == "secret" else None)
+    shell = {"name": "out", "command": "/bin/sh", "args": ["-c", f"touch {tmp_path}/started"]}
     async with wire(**{TOKEN_HEADER: "secret", "Authorization": ""}) as it:
-        added = await it.ask("add_upstream", {"server": peer(), "persist": False})
-        assert added["result"]["name"] == "good" and added["result"]["source"] is None
-        await ready(running, "good")
-        listed = (await it.ask("list_upstreams"))["result"]
-        assert [(one["name"], one["state"]) for one in listed["upstreams"]] == [("good", "ready")]
-        assert (await it.ask("remove_upstream", {"name": "good"}))["result"] == {"success": True}
-        assert (await it.ask("remove_upstream", {"name": "good"}))["error"]["code"] == -32010
+        refused = (await it.ask("add_upstream", {"server": shell, "persist": False}))["error"]
+        assert refused["code"] == -32007 and "Cannot add an MCP server: this kernel did not" in refused["message"]
+        assert "jupyter pctx mcp" in refused["message"] and "kernels_may_add_servers" in refused["message"]
+        assert (await it.ask("list_upstreams"))["result"] == {"upstreams": [], "problems": []}
+    assert not (tmp_path / "started").exists()
+
+
+class TestWhereKernelsMayAddServers:
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"kernels_may_add_servers": True}
+
+    async def test_a_kernel_may_add_a_server_for_everybody(
+        self, wire: Connect, kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch, running: RunningEngine
+    ) -> None:
+        monkeypatch.setattr(kernels, "owner", lambda token: "k1" if token == "secret" else None)
+        async with wire(**{TOKEN_HEADER: "secret", "Authorization": ""}) as it:
+            added = await it.ask("add_upstream", {"server": peer(), "persist": False})
+            assert added["result"]["name"] == "good" and added["result"]["source"] is None
+            await ready(running, "good")
+            listed = (await it.ask("list_upstreams"))["result"]
+            assert [(one["name"], one["state"]) for one in listed["upstreams"]] == [("good", "ready")]
+            assert (await it.ask("remove_upstream", {"name": "good"}))["result"] == {"success": True}
+            assert (await it.ask("remove_upstream", {"name": "good"}))["error"]["code"] == -32010
 
 
 async def test_a_notebook_gives_its_name_up_to_a_server_that_is_added(
