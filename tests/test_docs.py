@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import wire
+from pctx_jupyter.session import access
 from pctx_jupyter.settings import Limits, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -83,3 +84,48 @@ def test_links_within_the_docs_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (page.parent / target).exists(), target
+
+
+def needed(route: access.Route) -> str:
+    """What a user must be allowed to do, as the table has it."""
+    code = {access.Code.NEVER: "", access.Code.BY_ENTRY: "; code", access.Code.ALWAYS: ", code"}[route.code]
+    return f"{route.action}{code}"
+
+
+def rights(method: access.Method) -> list[str]:
+    """What each caller may, in the order of the columns."""
+    words = {True: "yes", False: "no"}
+    found = {caller: words[caller in method.callers] for caller in access.Caller}
+    found |= dict.fromkeys(method.by_setting, "by setting")
+    if method.code is not access.Code.NEVER:
+        found[access.Caller.USER] = "code" if method.code is access.Code.ALWAYS else "yes; code"
+    return list(found.values())
+
+
+def access_tables() -> list[str]:
+    """The rows of docs/reference/access.md as they have to be."""
+    routes = [
+        f"| {'WebSocket' if route.is_socket else route.method} `{route.path}` | {needed(route)} "
+        f"| {'yes' if route.kernel else 'no'} |"
+        for route in access.ROUTES.values()
+    ]
+    return routes + [f"| `{method.name}` | {' | '.join(rights(method))} |" for method in access.METHODS.values()]
+
+
+def test_the_reference_of_who_may_what_is_the_table_that_the_server_obeys() -> None:
+    page = (REFERENCE / "access.md").read_text().splitlines()
+    assert [line for line in page if re.match(r"\| (\w+ )?`", line)] == access_tables()
+    assert f"| method | {' | '.join(caller.value for caller in access.Caller)} |" in page
+
+
+def test_the_specification_says_who_may_what_as_the_table_does() -> None:
+    specification = yaml.safe_load((ROOT / "pctx_jupyter" / "server" / "openapi.yaml").read_text())
+    written = {}
+    for path, methods in specification["paths"].items():
+        for method, operation in methods.items():
+            opens = operation.get("security", specification["security"])
+            written[path.lstrip("/"), method.upper()] = {"kernel": []} in opens
+    known = {
+        key: route.kernel for key, route in access.ROUTES.items() if not route.is_socket and not key[0].endswith("mcp")
+    }
+    assert written == known

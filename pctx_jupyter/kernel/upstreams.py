@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 
+from .. import errors
 from ..rpc.jsonrpc import Json
 from ..session import upstreams
 from . import options
@@ -52,7 +54,10 @@ class UpstreamCommands:
         name, _, rest = line.strip().partition(" ")
         if name in ("", "list"):
             return self._list()
-        print(self._done(name, rest.strip()))  # noqa: T201  # a magic's output
+        try:
+            print(self._done(name, rest.strip()))  # noqa: T201  # a magic's output
+        except errors.Forbidden as error:
+            raise UsageError(f"{error.message}{_in_a_terminal(name, rest.strip())}") from None
         return None
 
     def _done(self, name: str, rest: str) -> str:
@@ -133,6 +138,19 @@ async def _asking_again(client: PctxClient, rest: str) -> upstreams.Upstream:
     known = {name for one in (await client.list_upstreams()).upstreams for name in (one.name, one.namespace)}
     name, _, tool = rest.rpartition(" ")
     return await client.ask_again(name, tool) if rest not in known and name in known else await client.ask_again(rest)
+
+
+def _in_a_terminal(name: str, rest: str) -> str:
+    """The command that does the same in a terminal on the server, as a further line; empty: there is none."""
+    if name in ("remove", "trust", "ask"):
+        return f"\n    jupyter pctx mcp {name} {shlex.quote(rest)}"
+    if name != "add":
+        return ""
+    given = options.upstream_options(rest)
+    words = [given.name, *given.words] if given.is_url else [given.name, "--", *given.words]
+    has_more = given.bearer or given.headers or given.environment or given.is_sse
+    # The options may hold a secret, and an output is copied more easily than a cell.
+    return f"\n    jupyter pctx mcp add {shlex.join(words)}{' (and your options)' if has_more else ''}"
 
 
 def _line(one: upstreams.Upstream) -> str:

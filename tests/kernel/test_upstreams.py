@@ -18,7 +18,8 @@ from pctx_jupyter.kernel.options import UpstreamOptions, upstream_options
 from tests.upstream.conftest import PEER, peer
 from tests.upstream.http_peer import Stranger, free_port, serving
 
-from .real_kernel import RealKernel, open_kernel
+from ..server.process import server_process
+from .real_kernel import RealKernel, attached, open_kernel
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,27 @@ def test_a_wrong_option_of_add_is_refused_with_the_usage(line: str, said: str) -
 def test_the_help_names_the_commands(kernel: RealKernel) -> None:
     shown = kernel.run("%pctx help").value or ""
     assert "%pctx mcp add NAME URL|COMMAND …" in shown and Path(PEER).exists()
+
+
+def test_a_kernel_of_a_server_adds_one_by_the_unix_socket_and_else_says_what_to_do(tmp_path: Path) -> None:
+    option, command = f"--KernelManager.connection_dir={tmp_path}", shlex.join([sys.executable, "-I", PEER])
+    with server_process(option) as server, attached(server.start_kernel()) as kernel:
+        assert kernel.run("%load_ext pctx_jupyter").error is None
+        assert "ready; 12 tools as Time" in kernel.run(f"%pctx mcp add --for-now time {command}").text()
+        # As in a container, which has other files than the server.
+        assert kernel.run("import os\nos.environ['PCTX_JUPYTER_PIPE'] = ''\n%reload_ext pctx_jupyter").error is None
+        assert "ready; 12 tools as Time" in (kernel.run("%pctx mcp").value or "")
+        touch = f"/bin/sh -c 'touch {tmp_path}/started'"
+        refused = kernel.run(f"%pctx mcp add --env A=s3cr3t more {touch}").text("stderr")
+        assert "Cannot add an MCP server: this kernel did not connect by the server's Unix socket" in refused
+        assert f"    jupyter pctx mcp add more -- {touch} (and your options)" in refused and "s3cr3t" not in refused
+        for line, does in {
+            "remove time": "remove an MCP server",
+            "trust time": "trust an MCP server",
+            "reconnect time": "reconnect to an MCP server",
+            "approve time": "approve the tools",
+            "sign-in time": "sign in",
+        }.items():
+            assert f"Cannot {does}" in kernel.run(f"%pctx mcp {line}").text("stderr"), line
+        assert "ready; 12 tools as Time" in (kernel.run("%pctx mcp").value or "")
+        assert not (tmp_path / "started").exists()

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -127,6 +128,59 @@ async def test_whoever_does_not_say_a_kernels_token_first_gets_nothing(
     async with bare(path, first) as it:
         assert await it.is_closed()
     await eventually(lambda: len(registry) == 0)
+
+
+ELSEWHERE = """
+import ctypes, os, socket, sys
+if sys.argv[2] == "account":
+    os.setuid(65534)
+elif sys.argv[2] != "here":
+    new = {"accounts": 0x10000000, "files": 0x10020000}[sys.argv[2]]
+    assert ctypes.CDLL(None, use_errno=True).unshare(new) == 0, os.strerror(ctypes.get_errno())
+it = socket.socket(socket.AF_UNIX)
+it.connect(sys.argv[1])
+it.recv(1)
+"""
+"""Connects from a namespace, or an account, of its own."""
+
+
+def open_to_all(path: Path) -> None:
+    """Let another account get as far as to be asked who it is."""
+    path.parent.chmod(0o755)
+    path.chmod(0o777)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+@pytest.mark.parametrize(
+    ("how", "is_ours"), [("here", True), ("accounts", False), ("files", False), ("account", False)]
+)
+async def test_a_kernel_in_a_container_or_another_account_is_not_taken_for_one_of_this_account(
+    how: str, is_ours: bool
+) -> None:
+    if how == "account" and os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "socket")
+        async with await asyncio.start_unix_server(lambda reader, writer: accepted.set_result(writer), path):
+            open_to_all(path)
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-c", ELSEWHERE, str(path), how), stderr=asyncio.subprocess.PIPE
+            )
+            ended = asyncio.ensure_future(child.wait())
+            async with asyncio.timeout(SOON):
+                await asyncio.wait([accepted, ended], return_when=asyncio.FIRST_COMPLETED)
+            if not accepted.done():
+                assert child.stderr is not None
+                pytest.skip(f"cannot be tried here: {(await child.stderr.read()).decode()[-100:]}")
+            writer = accepted.result()
+            assert pipes.is_of_this_account(writer.get_extra_info("socket")) is is_ours
+            writer.close()
+            await ended
+
+
+def test_who_is_not_there_is_not_of_this_account() -> None:
+    assert not pipes.is_of_this_account(None)
 
 
 async def test_a_kernel_that_is_gone_may_no_longer_do_anything(path: str, kernels: KernelTokens) -> None:
