@@ -106,6 +106,13 @@ def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
     return made
 
 
+def without_quotations(record: logging.LogRecord) -> bool:
+    """Take out of Tornado's lines about malformed requests what they quote: the header may be one with a token."""
+    if str(record.msg).startswith("Malformed HTTP message") and isinstance(record.args, tuple):
+        record.args = tuple(re.sub(r"(['\"]).*\1", "…", str(one), flags=re.DOTALL) for one in record.args)
+    return True
+
+
 class PctxApp(ExtensionApp):
     """pctx on a Jupyter server. Its limits and switches are those of `Pctx`: ``c.Pctx.timeout_s = 30``."""
 
@@ -121,6 +128,7 @@ class PctxApp(ExtensionApp):
         ours.parent = server.log  # as Jupyter does with Tornado's: one log, one level, one place to look
         # Its log takes everything; only what it writes to knows the level.
         ours.setLevel(cast("int | str", server.log_level))
+        logging.getLogger("tornado.general").addFilter(without_quotations)
         self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir))
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door

@@ -68,15 +68,17 @@ class PctxHandler(JupyterHandler):
     """The kernel that asks, if one does by its own token."""
 
     def initialize(self, path: str) -> None:
-        """Note the route, and forget the query where it is not needed: a token may stand in it.
+        """Note the route, and drop the query from the two addresses that Tornado and Jupyter log: it may hold a token.
 
-        Tornado and Jupyter log ``request.uri``. They have read the arguments by now.
+        The arguments have been read by now.
 
         Args:
             path: The path of this route in `access.ROUTES`.
         """
         self._path = path
         self.request.uri = self.request.path
+        if "Referer" in self.request.headers:
+            self.request.headers["Referer"] = self.request.headers["Referer"].partition("?")[0]
         self.current_user = None  # nobody, until `prepare` knows better
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits

@@ -113,6 +113,7 @@ async def test_no_line_about_a_request_shows_what_it_carried(
         {**with_token, "Origin": "http://["},
         {**with_token, "Referer": f"http://localhost:{port}/lab?token={token}"},
         {**with_token, "Cookie": f"username-localhost-{port}={COOKIE}; _xsrf=2|canary-of-the-cookie|x|1"},
+        {**with_token, "Referer": f"http://localhost:{port}/lab?%74oken={token}"},
         {"Cookie": f"username-localhost-{port}={OLD_COOKIE}", "Referer": f"http://localhost/?token={token}"},
         {"Cookie": f'username-localhost-{port}="{COOKIE}"', "Origin": f"http://localhost:{port}"},
         {**with_token, **upgrade},
@@ -137,6 +138,8 @@ async def test_no_line_about_a_request_shows_what_it_carried(
     for method in ("HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"):
         statuses.add(await server.ask(method, f"pctx/api/upstreams?token={token}", with_token))
     statuses.add(await server.ask("GET", f"pctx/api/kernels/%FF?token={token}", with_token))
+    for name in ("Authorization", TOKEN_HEADER, "Cookie"):
+        statuses.add(await server.ask("GET", "pctx/health", {name: "canary-in-the-header\x01"}))
     assert {101, 200, 400, 403, 404, 405} <= statuses and 500 not in statuses
     _assert_clean(records, token)
 
