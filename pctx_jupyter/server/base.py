@@ -13,7 +13,7 @@ import re
 import traceback
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import msgspec
 from jupyter_core.utils import ensure_async
@@ -78,7 +78,7 @@ class PctxHandler(JupyterHandler):
         self._path = path
         self.request.uri = self.request.path
         if "Referer" in self.request.headers:
-            self.request.headers["Referer"] = self.request.headers["Referer"].partition("?")[0]
+            self.request.headers["Referer"] = _without_secrets(self.request.headers["Referer"])
         self.current_user = None  # nobody, until `prepare` knows better
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
@@ -235,3 +235,12 @@ class PctxHandler(JupyterHandler):
         if self.allow_origin:
             return bool(self.allow_origin in ("*", origin))
         return bool(self.allow_origin_pat and origin_matches_pat(self.allow_origin_pat, origin))
+
+
+def _without_secrets(referer: str) -> str:
+    """The address of a page without query, user and password; nothing, where it cannot be read."""
+    try:
+        parts = urlsplit(referer)
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,8 +1,8 @@
 """A token of its own for each kernel this server starts, put into that kernel's environment.
 
-It opens pctx's connection and status, and nothing else of the server: it is no token of Jupyter's. It is valid while
-the kernel manager has the kernel, restarts included, so nothing has to be cleaned up when a kernel goes, however it
-goes. Tokens live in memory and are never logged.
+It opens what `access` gives to a kernel's token, and nothing else of the server: it is no token of Jupyter's. It is
+valid while the kernel manager has the kernel, restarts included, so nothing has to be cleaned up when a kernel goes,
+however it goes. Tokens live in memory and are never logged.
 """
 
 from __future__ import annotations
