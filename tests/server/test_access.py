@@ -289,6 +289,12 @@ CELLS = [
     Cell("a page of no origin with the cookie", _page("null"), _callback),
     Cell("a page with an empty origin and the cookie", _page(""), _callback),
     Cell("a cookie without an origin", _page(None), _callback),
+    Cell("a link of elsewhere with the cookie", _page(None, **{"Sec-Fetch-Site": "cross-site"}), _callback),
+    Cell(
+        "a page of this server, as browsers send its own requests",
+        _page(None, **{"Sec-Fetch-Site": "same-origin"}),
+        lambda route: not route.is_socket,
+    ),
     Cell("a page without XSRF", _page(xsrf=False), lambda route: not _changes(route)),
     Cell("a page with a wrong XSRF", _page(xsrf=False, **{"X-XSRFToken": "x"}), lambda route: not _changes(route)),
     Cell("a page with a wrong cookie", _page(Cookie="username-localhost=2|1:0|10:1|5:x|4:eA==|00"), _never),
