@@ -21,6 +21,7 @@ from ..rpc import jsonrpc as rpc
 from ..session.execution import Job, ServeCall
 from ..settings import Settings
 from . import executable
+from .places import Places, Seat
 from .spawner import Spawner, open_spawner
 from .supervisor import Supervisor
 from .worker import Worker, open_worker
@@ -43,10 +44,10 @@ class Pool:
         self._settings = settings
         self._new_spawner = start
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(settings.sandboxes)
+        self._places = Places(settings.sandboxes)
         self._idle: deque[Worker] = deque()
         self._wanted: deque[asyncio.Future[Worker]] = deque()  # executions that found none idle; then none is
-        self._lent: set[Worker] = set()
+        self._lent: dict[Worker, Seat] = {}
         self._queued = 0
         self._starts: set[asyncio.Task[None]] = set()
         self._most_starts = os.cpu_count() or 1
@@ -69,7 +70,8 @@ class Pool:
             SandboxUnavailable: None can be started; the message names the cause and the cure.
             MessageTooLarge: Its inputs are too large.
         """
-        async with self.borrow() as worker:
+        async with self._borrow() as (worker, seat):
+            job.hold.place = seat
             supervisor = Supervisor(worker, job, serve, emit, message_bytes=self._settings.max_message_bytes)
             return await supervisor.run()
 
@@ -80,26 +82,41 @@ class Pool:
         Raises:
             Busy, SandboxUnavailable: There is none to lend.
         """
-        worker = await self._queue()
-        self._lent.add(worker)
-        try:
+        async with self._borrow() as (worker, _):
             yield worker
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator[tuple[Worker, Seat]]:
+        """Lend one sandbox, and the place of its program."""
+        worker = await self._queue()
+        seat = self._lent[worker] = Seat(self._places)
+        try:
+            yield worker, seat
         finally:
             worker.dismiss()
-            self._lent.discard(worker)
-            self._places.release()
+            del self._lent[worker]
+            seat.end()
 
     def status(self) -> dict[str, rpc.Json]:
-        """How many sandboxes there are and in what state, what isolates them, and what is wrong (null: nothing)."""
+        """How many sandboxes there are and in what state, what isolates them, and what is wrong (null: nothing).
+
+        Those that are `asking` wait for a person's consent, and are not among those that are `running`.
+        """
         return {
             "deno": self._deno.version if self._deno is not None else None,
             "layers": self._spawner.layers if self._spawner is not None else 0,
             "warm": len(self._idle),
             "starting": len(self._starts),
-            "running": len(self._lent),
+            "running": self._running,
+            "asking": len(self._lent) - self._running,
             "waiting": self._queued,
             "trouble": self._trouble,
         }
+
+    @property
+    def _running(self) -> int:
+        """How many programs have a place."""
+        return sum(seat.is_taken for seat in self._lent.values())
 
     async def close(self) -> None:
         """End every sandbox, those that run included, and wait until none is left."""
@@ -126,7 +143,7 @@ class Pool:
         self._queued += 1
         try:
             async with asyncio.timeout(self._settings.queue_s):
-                await self._places.acquire()
+                await self._places.take()
                 try:
                     return await self._take()
                 except BaseException:
@@ -135,7 +152,7 @@ class Pool:
         except TimeoutError:
             raise errors.Busy(
                 f"Cannot start execution: no sandbox came free within {self._settings.queue_s:g} s, "
-                f"{len(self._lent)} are running (Pctx.sandboxes, Pctx.queue_s); try again later"
+                f"{self._running} are running (Pctx.sandboxes, Pctx.queue_s); try again later"
             ) from None
         finally:
             self._queued -= 1

@@ -5,8 +5,8 @@ Who checks the program, and which tools it may call, a session decides; how it i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,28 +24,74 @@ from .approvals import Then
 from .trace import Recorder, State, for_owner
 
 
+class Place(Protocol):
+    """A program's place among those that run at the same time."""
+
+    def give_up(self) -> None:
+        """Let another program have it; does nothing without one."""
+
+    async def take(self) -> None:
+        """Wait for one again, before programs that have not begun; returns at once with one."""
+
+
 class Hold:
-    """Stops the wall clock of a program while somebody is asked about it: ``with hold: …``, by several at a time.
+    """What a program does without while a person is asked about its calls: its wall clock, and its place.
+
+    The clock stands still while any call waits for a person. The place is given up while every open call does, and
+    taken again before one of them, or a new one, goes on.
 
     Attributes:
-        changed: Hears whether it is held, whenever that changes; whoever runs the program listens.
+        changed: Called with whether the clock is held, whenever that changes; whoever runs the program listens.
+        place: The program's place; None: it needs none.
     """
 
-    __slots__ = ("_holders", "changed")
+    __slots__ = ("_calls", "_holders", "_waiting", "changed", "is_without_place", "place")
 
     def __init__(self) -> None:
-        self._holders = 0
+        self._calls = self._waiting = self._holders = 0
+        self.is_without_place = False
         self.changed: Callable[[bool], None] = lambda is_held: None
+        self.place: Place | None = None
 
-    def __enter__(self) -> None:
+    def begin_call(self) -> None:
+        """The program has one more open call."""
+        self._calls += 1
+
+    def end_call(self) -> None:
+        """The program has one open call less."""
+        self._calls -= 1
+        self._settle()
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Have an open call wait for a person in the block; it leaves the block with a place for the program."""
         self._holders += 1
         if self._holders == 1:
             self.changed(True)
+        try:
+            self._waiting += 1
+            try:
+                self._settle()
+                yield
+            finally:
+                self._waiting -= 1
+            await self.take_place()
+        finally:
+            self._holders -= 1
+            if self._holders == 0:
+                self.changed(False)
 
-    def __exit__(self, *raised: object) -> None:
-        self._holders -= 1
-        if self._holders == 0:
-            self.changed(False)
+    async def take_place(self) -> None:
+        """Wait until the program has a place."""
+        if self.place is not None:
+            await self.place.take()
+        self.is_without_place = False
+
+    def _settle(self) -> None:
+        if self._waiting and self._waiting == self._calls and not self.is_without_place:
+            self.is_without_place = True
+            if self.place is not None:
+                self.place.give_up()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +106,7 @@ class Job:
         limits: What it may use.
         prelude: What earlier programs left for it.
         patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
-        hold: Stops `Limits.timeout_s` for a while.
+        hold: Stops `Limits.timeout_s`, and gives up the program's place, for a while.
         places: Whether each call is to be served with the place of the program that makes it.
     """
 
@@ -137,6 +183,7 @@ class Execution:
         stop: Ends it, while that can be done.
         guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
         is_unattended: Whether nobody has answered a question of it: then nobody is asked again.
+        has_client: Whether the client that asked for it can ask its user about its calls.
     """
 
     id: str
@@ -151,6 +198,7 @@ class Execution:
     guarded: Mapping[str, Then] = field(default_factory=dict)
     hold: Hold = field(default_factory=Hold)
     is_unattended: bool = False
+    has_client: bool = False
     stop: Stop | None = None
     calls: int = 0
     left: Kept | None = None

@@ -358,6 +358,7 @@ async def test_the_status_tells_deno_layers_and_numbers() -> None:
             "warm": 2,
             "starting": 0,
             "running": 0,
+            "asking": 0,
             "waiting": 0,
             "trouble": None,
         }
