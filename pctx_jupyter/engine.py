@@ -163,7 +163,9 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, places: Places | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    settings: Settings, places: Places | None = None, *, is_served: bool = False
+) -> AsyncIterator[Engine]:
     """Start what all sessions share; stop it, whatever happens, on the way out.
 
     Opening never fails for want of Deno: then each execution is refused with the cause, and `Engine.status` says it.
@@ -172,9 +174,11 @@ async def open_engine(settings: Settings, places: Places | None = None) -> Async
     Args:
         settings: Its limits and switches.
         places: Where its files are; None: it has none.
+        is_served: Whether front ends can connect to it, in which people are asked for consent.
     """
     async with open_pool(settings) as pool, open_checker(settings, check_s=settings.check_s) as checker:
         engine = Engine(settings, pool, checker)
+        engine.registry.approvals.is_served = is_served
         sweeper = asyncio.create_task(_expire(engine.registry))
         registry = engine.registry
 

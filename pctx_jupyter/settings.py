@@ -103,7 +103,18 @@ class Settings:
         "something outside, that do not, or that do not say.",
     )
     approval_s: float = _setting(
-        120.0, "Seconds a call waits for a person's consent in JupyterLab; then it is denied. They do not count as run."
+        120.0, "Seconds a call waits for a person's consent; then it is denied. They do not count as run."
+    )
+    consent_by: tuple[str, ...] = _setting(
+        ("jupyterlab", "terminal", "client"),
+        "Where a person may give that consent: jupyterlab; terminal, which is jupyter pctx approvals; and client, an "
+        "agent's own MCP client, where it can ask its user. A client may answer for its user.",
+        choices=("jupyterlab", "terminal", "client"),
+    )
+    waiting_programs: int = _setting(
+        16,
+        "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
+        "processes. A call of one program more is denied at once.",
     )
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it when they are wrong; a request may ask otherwise."

@@ -84,7 +84,9 @@ def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
     assert setting.default is not MISSING
     choices = setting.metadata["choices"]
     trait: TraitType[Any, Any]
-    if choices is not None:
+    if choices is not None and isinstance(setting.default, tuple):
+        trait = List(Enum(choices), list(setting.default), help=setting.metadata["help"])
+    elif choices is not None:
         trait = Enum(choices, setting.default, help=setting.metadata["help"])
     else:
         trait = _KINDS[type(setting.default)](setting.default, help=setting.metadata["help"])
@@ -100,5 +102,6 @@ class Pctx(Configurable):
     def settings(self) -> Settings:
         """What is configured, as the value every part of pctx is given."""
         limits = Limits(**{name: getattr(self, name) for name in _LIMITS})
-        settings = {name: getattr(self, name) for name in _SETTINGS}
-        return Settings(limits=limits, **settings | {"policy": tuple(settings["policy"])})
+        settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        settings |= {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+        return Settings(limits=limits, **settings)

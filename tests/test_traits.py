@@ -48,6 +48,8 @@ def test_what_is_configured_reaches_limits_and_settings() -> None:
         ("layers", 0, "at least 1 and at most 2"),
         ("layers", 3, "at least 1 and at most 2"),
         ("changed_tools", "ignore", "withhold.*flag"),
+        ("consent_by", ["jupyterlab", "anybody"], "jupyterlab.*terminal.*client"),
+        ("waiting_programs", 0, "a whole number above 0"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object, expected: str) -> None:

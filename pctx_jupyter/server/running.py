@@ -55,7 +55,7 @@ class RunningEngine:
 
     async def _run(self, opened: asyncio.Future[Engine]) -> None:
         try:
-            async with open_engine(self.settings, self._places) as engine:
+            async with open_engine(self.settings, self._places, is_served=True) as engine:
                 opened.set_result(engine)
                 await self._stop.wait()
         except Exception as error:

@@ -6,8 +6,11 @@ program, not once a call. Who is asked, and how, is not known here; nor is how o
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol, get_args
@@ -25,6 +28,24 @@ Then = Literal["allow", "ask", "deny"]
 Decision = Literal["allowed", "edited", "granted", "denied", "unanswered", "forbidden"]
 """What became of a call that was not simply let pass: somebody allowed it, as it was or with other arguments, or had
 allowed it for good; somebody denied it, nobody answered, or the policy forbids it."""
+
+Place = Literal["jupyterlab", "terminal", "client"]
+"""Where a person can be asked: JupyterLab; a terminal, by ``jupyter pctx approvals``; the agent's own client."""
+
+PLACES: tuple[Place, ...] = get_args(Place)
+
+_IN: dict[Place, str] = {
+    "jupyterlab": "JupyterLab",
+    "terminal": "the terminal (jupyter pctx approvals)",
+    "client": "your client",
+}
+"""What an agent reads for a place."""
+
+WAITS = "waits for a person's consent"
+"""What the words about a call that waits begin with."""
+
+ABSENCE_S = 10.0
+"""Seconds for which a front end that has disconnected still counts as there: a page that is reloaded comes back."""
 
 MOST_ARGUMENTS = 100_000
 """Bytes of arguments that are shown whole, and may be edited."""
@@ -116,11 +137,13 @@ class Answer:
         decision: In a word.
         arguments: To be passed in place of the program's; None: those are.
         why: Why it is not allowed, for the one who calls.
+        was_asked: Whether a person could have answered.
     """
 
     decision: Decision
     arguments: Raw | None = None
     why: str = ""
+    was_asked: bool = True
 
     @property
     def is_allowed(self) -> bool:
@@ -156,7 +179,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
     denied. `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how long a
     consent for good lasts: `session` until the kernel of its notebook, or the server, ends; `tool` until the tool
-    changes.
+    changes. `places` says where a person can answer it.
     """
 
     id: str
@@ -175,6 +198,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     left_s: float = 0.0
     effects: bool | None = False
     lasts: Literal["session", "tool"] = "session"
+    places: list[Place] = msgspec.field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -186,6 +210,14 @@ class _Pending:
     waiting: Waiting
 
 
+@dataclass(slots=True)
+class _Attendance:
+    """Who attends in one place: how many, and when the last one left."""
+
+    count: int = 0
+    left_at: float = -math.inf
+
+
 class Approvals:
     """The questions of one engine.
 
@@ -194,30 +226,61 @@ class Approvals:
         waits: How one waits.
         clock: Monotonic seconds.
         changed: Called when there is a question more, or one less.
+        consent_by: The places that may give consent.
+        most: Programs that may wait for consent at the same time.
 
     Attributes:
+        is_served: Whether front ends can connect to the engine; a server says so.
         remembered: The consents for good that outlive this object.
     """
 
-    def __init__(self, limit_s: float, waits: Waits, clock: Callable[[], float], changed: Callable[[], None]) -> None:
-        self.waits = waits
+    def __init__(
+        self,
+        limit_s: float,
+        waits: Waits,
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+        consent_by: Iterable[str] = PLACES,
+        most: int = 16,
+    ) -> None:
+        self.waits, self.is_served = waits, False
         self.remembered: Remembered = Nothing()
-        self._limit_s, self._clock, self._changed = limit_s, clock, changed
+        self._limit_s, self._clock, self._changed, self._most = limit_s, clock, changed, most
+        self._consent_by = frozenset(consent_by)
         self._pending: dict[str, _Pending] = {}
         self._granted: dict[tuple[str, str], Tool] = {}
-        self._attending = 0
+        self._attending = {place: _Attendance() for place in PLACES}
+        self._held: Counter[str] = Counter()  # programs with calls that wait, or have an answer and no place yet
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def attend(self) -> Callable[[], None]:
-        """Somebody is there to be asked; returns the way to say that he is gone."""
-        self._attending += 1
+    def attend(self, place: Place = "jupyterlab") -> Callable[[], None]:
+        """Somebody is there to be asked; returns the function to call, once, when they leave."""
+        attendance = self._attending[place]
+        attendance.count += 1
 
         def leave() -> None:
-            self._attending -= 1
+            attendance.count -= 1
+            attendance.left_at = self._clock()
 
         return leave
+
+    def may_consent(self, place: Place) -> bool:
+        """Whether consent may be given in this place."""
+        return place in self._consent_by
+
+    def places(self, *, has_client: bool) -> list[Place]:
+        """Where a person can be asked now.
+
+        Args:
+            has_client: Whether the program's own client can be asked.
+        """
+        since = self._clock() - ABSENCE_S
+        there = {place for place, one in self._attending.items() if one.count > 0 or one.left_at > since}
+        if has_client:
+            there.add("client")
+        return [place for place in PLACES if place in there & self._consent_by]
 
     def questions(self) -> list[Question]:
         """Those that wait, the oldest first."""
@@ -230,34 +293,97 @@ class Approvals:
         """Whether somebody has consented to such calls for good; the arguments are those of `ask`."""
         return self._granted.get((of, path)) is tool or self.remembered.allows(tool, by)
 
-    async def ask(self, question: Question, of: str, tool: Tool) -> Answer:
-        """Wait for somebody's answer; that nobody answers in time is one, too.
+    async def ask(
+        self,
+        question: Question,
+        of: str,
+        tool: Tool,
+        *,
+        has_client: bool = False,
+        hold: AbstractAsyncContextManager[None] | None = None,
+        asked: Callable[[Question], None] = lambda question: None,
+    ) -> Answer:
+        """Wait for somebody's answer; that nobody answers in time, or that nobody can be asked, is one, too.
 
         Args:
-            question: Its `id` and `left_s` are filled in here.
+            question: Its `id`, `left_s` and `places` are filled in here.
             of: With the tool, what is granted when somebody allows it for good: whose programs' calls it is.
             tool: The very tool: one that takes its place has its name, and not what was granted.
+            has_client: Whether the program's own client can be asked.
+            hold: Entered while a person is asked, and not where that is needless.
+            asked: Receives the question once it waits.
         """
         grant = (of, question.tool)
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return Answer("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
-        question.id = secrets.token_urlsafe(12)
-        was_attended = self._attending > 0
-        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
-        self._pending[question.id] = pending
-        self._changed()
+        question.places = self.places(has_client=has_client)
+        if not question.places:
+            return self.nobody()
+        if question.execution not in self._held and len(self._held) >= self._most:
+            why = (
+                f"it was not sent. It needs a person's consent, and {len(self._held):,} programs wait for theirs "
+                "already (Pctx.waiting_programs); try again when those are answered"
+            )
+            return Answer("unanswered", why=why, was_asked=False)
+        self._held[question.execution] += 1
         try:
-            answer = await pending.waiting.wait()
+            async with hold or nullcontext():
+                answer = await self._wait(question, grant, tool, asked)
         finally:
-            del self._pending[question.id]
-            self._changed()
+            self._held[question.execution] -= 1
+            if not self._held[question.execution]:
+                del self._held[question.execution]
         if answer is not None:
             return answer
         why = f"nobody answered within {self._limit_s:g} s (Pctx.approval_s)"
-        if not (was_attended or self._attending > 0):
-            why = "nobody was there to ask: open JupyterLab on this server, or let Pctx.policy allow it"
         return Answer("unanswered", why=f"it needs a person's consent, and {why}")
+
+    async def _wait(
+        self, question: Question, grant: tuple[str, str], tool: Tool, asked: Callable[[Question], None]
+    ) -> Answer | None:
+        question.id, question.left_s = secrets.token_urlsafe(12), self._limit_s
+        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
+        self._pending[question.id] = pending
+        asked(question)
+        self._changed()
+        try:
+            return await pending.waiting.wait()
+        finally:
+            del self._pending[question.id]
+            self._changed()
+
+    def nobody(self) -> Answer:
+        """The answer where nobody can be asked. It says what an agent can tell its user."""
+        ways = []
+        if self.is_served and "jupyterlab" in self._consent_by:
+            ways.append("open JupyterLab on this server")
+        if self.is_served and "terminal" in self._consent_by:
+            ways.append("run jupyter pctx approvals --watch in a terminal")
+        if not self.is_served:
+            ways.append("start a Jupyter server for pctx (jupyter pctx start), where a person can be asked")
+        if "client" in self._consent_by:
+            ways.append("use an MCP client that can ask its user (elicitation)")
+        ways.append("allow this call by a rule in c.Pctx.policy")
+        why = (
+            "it was not sent. It needs a person's consent, and nobody can be asked now. "
+            f"Tell the user to {', to '.join(ways[:-1])}, or to {ways[-1]}; do not retry before they have"
+        )
+        return Answer("unanswered", why=why, was_asked=False)
+
+    def of(self, execution: str) -> list[Question]:
+        """The questions about calls of one execution, by its key, the oldest first."""
+        return [question for question in self.questions() if question.execution == execution]
+
+    def withdraw(self, id: str, place: Place) -> None:
+        """Say that a question cannot be answered in this place after all; without another place, it is over."""
+        pending = self._pending.get(id)
+        if pending is None or place not in pending.question.places:
+            return
+        pending.question.places.remove(place)
+        if not pending.question.places:
+            pending.waiting.answer(self.nobody())
+        self._changed()
 
     def answer(self, id: str, answer: Answer, *, for_good: bool = False) -> bool:
         """Answer a question; whether it was still there.
@@ -326,6 +452,21 @@ def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:
     begin = min(at - most // 2, len(code) - most)
     begin = 0 if begin <= 0 else min(at, code.find("\n", begin - 1) + 1 or at)
     return code[begin : begin + most], code.count("\n", 0, begin) + 1
+
+
+def waits_in(question: Question) -> str:
+    """What a call waits for, and where it can be given."""
+    return f"{WAITS}, in {' or '.join(_IN[place] for place in question.places)}"
+
+
+def waiting(questions: Sequence[Question]) -> str:
+    """What calls wait for, where it can be given, and how long there is; takes one question or more of one program."""
+    first = questions[0]
+    more = "" if len(questions) == 1 else f" (and {len(questions) - 1:,} more)"
+    places = dict.fromkeys(place for question in questions for place in question.places)
+    where = " or ".join(_IN[place] for place in places)
+    left_s = min(question.left_s for question in questions)
+    return f"{WAITS} to call {first.tool}{more}, in {where}; {left_s:.0f} s left"
 
 
 def refusal(tool: str, why: str) -> errors.ToolFailed:

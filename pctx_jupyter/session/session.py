@@ -77,7 +77,14 @@ class Journal:
 def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0, waits: Waits | None = None) -> Journal:
     """A new one, with questions that `waits` waits for; None: nobody is asked."""
     watchers = Watchers()
-    asking = Approvals(settings.approval_s, waits or NobodyWaits(), clock, lambda: watchers.tell("approvals"))
+    asking = Approvals(
+        settings.approval_s,
+        waits or NobodyWaits(),
+        clock,
+        lambda: watchers.tell("approvals"),
+        settings.consent_by,
+        settings.waiting_programs,
+    )
     return Journal(History(settings.history), now, watchers, asking)
 
 

@@ -82,6 +82,7 @@ class ToolCalls:
         offer = self._scope.find(path)
         execution.calls += 1
         number = execution.calls
+        execution.hold.begin_call()
         since = execution.started_at
 
         def note(text: str) -> None:
@@ -96,6 +97,8 @@ class ToolCalls:
             if then is not None:
                 line = diagnostics.line_of_call(stack, program)
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
+            if execution.hold.is_without_place:  # other calls of this program wait for a person
+                await execution.hold.take_place()
             work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
             if path not in execution.guarded or offer.is_patient:
                 result = await work
@@ -107,6 +110,7 @@ class ToolCalls:
             failed = error.message
             raise
         finally:
+            execution.hold.end_call()
             size = 0 if result is None else memoryview(result).nbytes
             execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
 
@@ -156,10 +160,15 @@ class ToolCalls:
             is_cut=size > consent.MOST_ARGUMENTS,
             effects=tool.effects,
         )
-        execution.hear(CallNoted(number, path, self._clock() - execution.started_at, "waits for consent in JupyterLab"))
-        with execution.hold:
-            answer = await self._approvals.ask(question, self._of, tool)
-        execution.is_unattended = answer.decision == "unanswered"
+
+        def asked(question: Question) -> None:
+            at_s = self._clock() - execution.started_at
+            execution.hear(CallNoted(number, path, at_s, consent.waits_in(question)))
+
+        answer = await self._approvals.ask(
+            question, self._of, tool, has_client=execution.has_client, hold=execution.hold.waiting(), asked=asked
+        )
+        execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)
         if not answer.is_allowed:
             raise consent.refusal(path, answer.why + (self._way_out(tool) if execution.is_unattended else ""))

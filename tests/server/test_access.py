@@ -364,7 +364,9 @@ async def test_whom_a_row_does_not_let_in_is_refused_and_nothing_changes(
 async def test_whom_a_row_lets_in_is_served(open_world: OpenWorld, is_open_by_default: bool) -> None:
     async with open_world() as world:
         # What forgets the server, and what ends a program, comes last.
-        routes = sorted(access.ROUTES.values(), key=lambda route: (_changes(route), route.method == "DELETE", -len(route.path)))
+        routes = sorted(
+            access.ROUTES.values(), key=lambda route: (_changes(route), route.method == "DELETE", -len(route.path))
+        )
         for route in routes:
             key = (route.path, route.method)
             status = await ask(world, route, USER)

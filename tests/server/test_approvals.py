@@ -111,8 +111,9 @@ class TestHolding:
             await kernel.offer("notebook.remove_all", effects=True)
             registry.name_kernel("k1", "sales")
             code = "let said = ''; try { await Sales.removeAll() } catch (error) { said = `${error}` } said"
+            registry.approvals.attend()
             result = await registry.agents().execute(code, typecheck=False)
-            assert "nobody was there to ask" in read(result.value)
+            assert "nobody answered within 2 s" in read(result.value)
             with pytest.raises(errors.ExecutionTimeout):
                 await registry.agents().execute("for (;;);", typecheck=False)
 

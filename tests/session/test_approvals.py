@@ -13,7 +13,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.engine import LoopWaits
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.session.approvals import Answer, Policy, Question, Rule, part_around
+from pctx_jupyter.session.approvals import ABSENCE_S, Answer, Place, Policy, Question, Rule, part_around, waiting
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
@@ -113,6 +113,7 @@ class Desk:
         self.registry = Registry(sandbox, Settings(**settings), self.clock, waits=LoopWaits())
         self.asked: list[Question] = []
         self.answers: Callable[[Question], None] = lambda question: None
+        self.leave = self.registry.approvals.attend()
         self.registry.watchers.add(lambda change: self._look() if change == "approvals" else None)
         self.notebook = self.registry.open("k1")
         self.notebook.serve_others = answer
@@ -222,11 +223,7 @@ async def test_what_is_granted_for_good_is_asked_once_until_the_kernel_ends() ->
 
 async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_again() -> None:
     desk = Desk(calling(("Sales.send", b"1")), approval_s=0.01)
-    (refused,) = await desk.run()
-    assert "nobody was there to ask" in refused and "Pctx.policy" in refused
-    leave = desk.registry.approvals.attend()
     assert "nobody answered within 0.01 s" in (await desk.run())[0]
-    leave()
 
     async def twice(job: Job, serve: ServeCall, emit: Emit) -> object:
         said = []
@@ -240,6 +237,104 @@ async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_ag
     desk = Desk(FakeSandbox(twice), approval_s=0.01)
     assert "nobody answered this program" in (await desk.run())[1]
     assert desk.decisions() == ["unanswered", "unanswered"]
+
+
+def no_wait(desk: Desk) -> None:
+    """Have a test fail that waits for an answer."""
+    desk.answers = lambda question: pytest.fail("asked")
+
+
+async def test_where_nobody_can_be_asked_a_call_is_denied_at_once_with_a_way_out_for_the_user() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    no_wait(desk)
+    desk.leave()
+    desk.clock.now += ABSENCE_S
+    (refused,) = await desk.run()
+    assert refused.startswith("Cannot call Sales.send: it was not sent. It needs a person's consent")
+    assert "Tell the user to" in refused and "do not retry before they have" in refused
+    assert "Pctx.policy" in refused and "jupyter pctx start" in refused and "JupyterLab" not in refused
+    desk.registry.approvals.is_served = True
+    (refused,) = await desk.run()
+    assert "open JupyterLab on this server" in refused and "jupyter pctx approvals --watch" in refused
+    assert desk.asked == [] and desk.decisions() == ["unanswered"]
+
+
+async def test_a_front_end_that_has_just_left_may_come_back_and_answer() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.leave()
+    desk.clock.now += ABSENCE_S - 1
+    desk.say("allowed")
+    assert await desk.run() == [1]
+
+
+@pytest.mark.parametrize(
+    ("consent_by", "attends", "named"),
+    [
+        (("terminal", "client"), "jupyterlab", "approvals --watch"),
+        (("jupyterlab",), "terminal", "open JupyterLab"),
+        ((), "jupyterlab", "Pctx.policy"),
+    ],
+)
+async def test_only_places_that_may_give_consent_count_as_there(
+    consent_by: tuple[str, ...], attends: Place, named: str
+) -> None:
+    desk = Desk(calling(("Sales.send", b"1")), consent_by=consent_by)
+    no_wait(desk)
+    desk.leave()
+    desk.clock.now += ABSENCE_S
+    desk.registry.approvals.is_served = True
+    desk.registry.approvals.attend(attends)
+    (refused,) = await desk.run()
+    assert named in refused
+    ways = {"open JupyterLab": "jupyterlab", "approvals --watch": "terminal", "elicitation": "client"}
+    assert {place for words, place in ways.items() if words in refused} == set(consent_by)
+
+
+async def test_a_question_says_where_it_can_be_answered() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.registry.approvals.attend("terminal")
+    desk.say("allowed")
+    await desk.run()
+    (question,) = desk.asked
+    assert question.places == ["jupyterlab", "terminal"]
+    (note,) = [call.note for call in next(iter(desk.registry.history)).calls] or [None]
+    assert note is None  # it waits no more
+    question.left_s = 79.6
+    assert waiting([question, question]) == (
+        "waits for a person's consent to call Sales.send (and 1 more), in JupyterLab or the terminal "
+        "(jupyter pctx approvals); 80 s left"
+    )
+
+
+async def test_a_question_that_no_place_can_answer_any_more_is_over() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.registry.approvals.attend("terminal")
+
+    def withdraw(question: Question) -> None:
+        approvals = desk.registry.approvals
+        approvals.withdraw(question.id, "client")
+        approvals.withdraw(question.id, "jupyterlab")
+        assert approvals.questions()[0].places == ["terminal"]
+        approvals.withdraw(question.id, "terminal")
+        approvals.withdraw(question.id, "terminal")
+        approvals.withdraw("another", "terminal")
+
+    desk.answers = withdraw
+    assert "nobody can be asked now" in (await desk.run())[0]
+
+
+async def test_programs_beyond_those_that_may_wait_are_denied_at_once_and_programs_that_wait_already_are_not() -> None:
+    desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")), waiting_programs=1)
+    first = asyncio.ensure_future(desk.run())
+    while len(desk.registry.approvals) < 2:
+        await asyncio.sleep(0)
+    refused = (await desk.run())[0]
+    assert "it was not sent" in refused and "Pctx.waiting_programs" in refused
+    for question in desk.registry.approvals.questions():
+        desk.registry.approvals.answer(question.id, Answer("allowed"))
+    assert await first == [1, 2]
+    desk.say("allowed")
+    assert await desk.run() == [1, 2]
 
 
 async def test_what_the_policy_denies_is_denied_at_once() -> None:
