@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..program.result import Display, Result
+from ..session.approvals import Question
 from . import excerpt
 
 IMAGE_BYTES = 700_000
@@ -44,6 +45,19 @@ class Answer:
     text: str
     images: tuple[Image, ...] = ()
     is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a function has to ask the client's user before it can answer.
+
+    Args:
+        handle: Of the program; the client returns it when it repeats its request.
+        questions: About calls of it.
+    """
+
+    handle: str
+    questions: tuple[Question, ...]
 
 
 def ended(result: Result, console: str, shown: Sequence[Display], most: int) -> Answer:
@@ -81,9 +95,14 @@ def failed(error: errors.PctxError, console: str, most: int) -> Answer:
     return Answer(text, is_error=True)
 
 
-def running(handle: str, seconds: float, calls: int, console: str, most: int) -> Answer:
-    """A program that goes on."""
-    text = f"Still running after {seconds:.0f} s, {calls:,} calls made. Collect it: wait_execution({handle!r})."
+def running(handle: str, seconds: float, calls: int, console: str, most: int, waits: str = "") -> Answer:
+    """A program that goes on.
+
+    Args:
+        waits: What it waits for, if it waits for a person.
+    """
+    waits = f" It {waits}." if waits else ""
+    text = f"Still running after {seconds:.0f} s, {calls:,} calls made.{waits} Collect it: wait_execution({handle!r})."
     printed = console.rstrip("\n")
     return Answer(text + (f"\nconsole:\n{excerpt.of_text(printed, most)}" if printed else ""))
 

@@ -19,9 +19,9 @@ from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..settings import Settings
 from . import listing
-from .answers import Answer
+from .answers import Answer, Asking
 from .listing import Detail
-from .runs import Report, Runs
+from .runs import Asks, Repeats, Report, Runs
 from .search import Search
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Functions:
         self.session, self._settings = session, settings
         self.runs = Runs(settings.mcp_kept_s)
         self._search = Search(session.scope)
-        self._functions: dict[str, Callable[[dict[str, Any], Report], Awaitable[Answer]]] = {
+        self._functions: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[Answer | Asking]]] = {
             "list_functions": self._list,
             "search_functions": self._find,
             "get_function_details": self._details,
@@ -154,15 +154,16 @@ class Functions:
         """Whether there is such a function."""
         return name in self._functions
 
-    async def call(self, name: str, arguments: dict[str, Any], report: Report) -> Answer:
+    async def call(self, name: str, arguments: dict[str, Any], report: Report, asks: Asks = None) -> Answer | Asking:
         """Call one. What goes wrong is an answer, for a model to read; cancelling it stops its program.
 
         Args:
             name: One that `has` knows.
             report: Hears how a program goes on, at least every five seconds.
+            asks: How the client can ask its user for consent. Only one that `Repeats` is asked by the result.
         """
         try:
-            return await self._functions[name](arguments, report)
+            return await self._functions[name](arguments, report, asks)
         except errors.PctxError as error:
             return Answer(error.message, is_error=True)
         except Exception:
@@ -173,7 +174,7 @@ class Functions:
         """Stop every program."""
         await self.runs.close()
 
-    async def _list(self, arguments: dict[str, Any], report: Report) -> Answer:
+    async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _List, "list_functions")
         tools = self.session.scope.listed()
         if asked.namespace is not None:
@@ -186,35 +187,48 @@ class Functions:
             tools = chosen
         return Answer(listing.functions(tools, asked.detail, most=self._settings.mcp_characters))
 
-    async def _find(self, arguments: dict[str, Any], report: Report) -> Answer:
+    async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Search, "search_functions")
         tools = await self._search.find(asked.query, asked.k)
         return Answer(listing.found(tools, asked.query, len(self.session.scope.listed())))
 
-    async def _details(self, arguments: dict[str, Any], report: Report) -> Answer:
+    async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Details, "get_function_details")
         return Answer(listing.details(self.session.scope, asked.functions, most=self._settings.mcp_characters))
 
-    async def _execute(self, arguments: dict[str, Any], report: Report) -> Answer:
+    async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
         asked = _read(arguments, _Execute, "execute")
-        run = self.runs.start(self.session, asked.code, asked.timeout_s, self._settings.mcp_characters)
+        if isinstance(asks, Repeats) and asks.handle is not None:
+            run = self.runs.get(asks.handle)
+            if run.code != asked.code:
+                raise errors.InvalidParams("Cannot go on: the request that is repeated was for another program")
+        else:
+            run = self.runs.start(
+                self.session,
+                asked.code,
+                asked.timeout_s,
+                self._settings.mcp_characters,
+                has_client=asks is not None,
+            )
         try:
-            await run.follow(report, self._settings.mcp_wait_s)
+            questions = await run.follow(report, self._settings.mcp_wait_s, asks)
             if not run.is_over:
                 self.runs.keep(run)
         except BaseException:  # withdrawn, or too many: nobody could collect it
             run.stop()
             raise
-        return run.answer()
+        return Asking(run.handle, questions) if questions else run.answer()
 
-    async def _wait(self, arguments: dict[str, Any], report: Report) -> Answer:
+    async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
         asked = _read(arguments, _Wait, "wait_execution")
         run = self.runs.get(asked.handle)
         if asked.stop:
             run.stop()
             await run.over()
-        await run.follow(report, self._settings.mcp_wait_s)
-        return run.answer()
+        if not isinstance(asks, Repeats) or asks.handle is None:
+            run.rounds = 0
+        questions = await run.follow(report, self._settings.mcp_wait_s, asks)
+        return Asking(run.handle, questions) if questions else run.answer()
 
     def _namespaces(self) -> str:
         sizes = Counter(tool.namespace_name for tool in self.session.scope.listed())

@@ -15,6 +15,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..tools.catalog import described, detailed
+from .answers import Answer
 from .functions import Definition, Functions
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Plain:
             if not self._functions.has(call.name):
                 raise errors.InvalidParams(f"Unknown tool: {call.name[:100]}")
             answer = await self._functions.call(call.name, call.arguments or {}, _ignore)
+            assert isinstance(answer, Answer), "such a client cannot ask its user"
             return _content(answer.text, is_error=answer.is_error)
         try:
             value = await self._call(call.name, msgspec.json.encode(call.arguments or {}))

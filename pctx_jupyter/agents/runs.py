@@ -10,10 +10,15 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .. import errors
-from ..program.result import CallEnded, CallNoted, CallStarted, Display, Event, Output, Result
+from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, Result
+from ..session import approvals
+from ..session.approvals import Answer as Consent
+from ..session.approvals import Question
+from ..session.execution import Execution
 from ..session.session import Session
 from . import answers
 from .answers import Answer
@@ -31,8 +36,31 @@ REPORT = 1_000
 MOST_PENDING = 200
 """Pieces of news kept for the next report."""
 
+MOST_ROUNDS = 8
+"""Times that one request is answered with questions for the client's user: clients repeat it 10 times at most."""
+
 Report = Callable[[str], Awaitable[None]]
 """Tells the client how it goes."""
+
+Ask = Callable[[Question], Awaitable[Consent | None]]
+"""Has a client ask its user, while its request is open; None: it cannot, or they did not decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """A client that asks its user after its request is answered with questions, and then repeats the request.
+
+    Args:
+        handle: Of the program that it returns to; None: this is its first request.
+        decided: What its user decided, by the question's id; None: they did not, or it cannot ask.
+    """
+
+    handle: str | None = None
+    decided: Mapping[str, Consent | None] = field(default_factory=dict)
+
+
+Asks = Ask | Repeats | None
+"""How a client can ask its user; None: it cannot."""
 
 
 class Run:
@@ -43,10 +71,21 @@ class Run:
         code: The program.
         timeout_s: Seconds it may take; None: the default.
         most: Characters of an answer.
+        has_client: Whether the client can ask its user about its calls.
+
+    Attributes:
+        rounds: Times that the client was given questions since it last called a function of its own accord.
     """
 
-    def __init__(self, session: Session, code: str, timeout_s: float | None, most: int) -> None:
+    def __init__(
+        self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
+    ) -> None:
         self.handle = secrets.token_urlsafe(16)
+        self.code, self.rounds = code, 0
+        self._approvals, self._has_client = session.approvals, has_client
+        self._execution: Execution | None = None
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._decided: set[str] = set()  # questions that the client has answered
         self._most = most
         self._console: list[str] = []
         self._seen = 0  # pieces of the console that are in an answer already
@@ -74,16 +113,40 @@ class Run:
         """Have a function called once it is over."""
         self._task.add_done_callback(lambda task: act())
 
-    async def follow(self, report: Report, wait_s: float) -> None:
-        """Wait until it is over, `wait_s` at most, and report meanwhile how it goes."""
+    async def follow(self, report: Report, wait_s: float, asks: Asks = None) -> tuple[Question, ...]:
+        """Wait until it is over, `wait_s` at most, and report meanwhile how it goes.
+
+        Args:
+            asks: How the client that waits can ask its user; what they decide counts.
+
+        Returns:
+            Questions for a client that repeats its request; then it is not over, and waited for no longer.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
-        while not self.is_over and (left := until - loop.time()) > 0:
-            await self._something_new(min(BEAT_S, left))
-            if self.is_over:
-                return
-            await self._report(report)
-            await asyncio.wait([self._task], timeout=min(PAUSE_S, max(until - loop.time(), 0)))
+        self._follow_with(asks)
+        try:
+            while not self.is_over and (left := until - loop.time()) > 0:
+                questions = self._for_client() if asks is not None else ()
+                if questions and isinstance(asks, Repeats):
+                    self.rounds += 1
+                    return questions if self.rounds <= MOST_ROUNDS else ()
+                if callable(asks):
+                    self._have_asked(questions, asks)
+                await self._something_new(min(BEAT_S, left))
+                if self.is_over:
+                    break
+                await self._report(report)
+                await asyncio.wait([self._task], timeout=min(PAUSE_S, max(until - loop.time(), 0)))
+        finally:
+            await self._ask_no_more()
+        return ()
+
+    @property
+    def waits(self) -> str:
+        """What it waits for, if it waits for a person."""
+        questions = self._questions()
+        return approvals.waiting(questions) if questions else ""
 
     def answer(self) -> Answer:
         """What there is to say now; what was printed is said once."""
@@ -91,7 +154,7 @@ class Run:
         if not self.is_over:
             self._seen = len(self._console)
             seconds = asyncio.get_running_loop().time() - self._began_at
-            return answers.running(self.handle, seconds, self._calls, console, self._most)
+            return answers.running(self.handle, seconds, self._calls, console, self._most, self.waits)
         if self._task.cancelled():
             error: errors.PctxError = errors.Cancelled("The program was stopped")
             return answers.failed(error, console, self._most)
@@ -102,12 +165,71 @@ class Run:
 
     async def _execute(self, session: Session, code: str, timeout_s: float | None) -> Result | errors.PctxError:
         try:
-            return await session.execute(code, timeout_s=timeout_s, emit=self._hear)
+            return await session.execute(code, timeout_s=timeout_s, emit=self._hear, began=self._begin)
         except errors.PctxError as error:
             return error
         except Exception:
             log.exception("mcp = failed to run a program")
             return errors.PctxError("Internal error")
+
+    # what the client's user is asked
+
+    def _begin(self, execution: Execution) -> None:
+        self._execution = execution
+        execution.has_client = self._has_client
+
+    def _follow_with(self, asks: Asks) -> None:
+        """A client waits from now on: take what its user has decided, and know whether they can be asked."""
+        self._has_client = asks is not None
+        if self._execution is not None:
+            self._execution.has_client = self._has_client
+        if isinstance(asks, Repeats):
+            for question in self._for_client():
+                if question.id in asks.decided:
+                    self._take(question.id, asks.decided[question.id])
+
+    def _questions(self) -> list[Question]:
+        """Those about its calls that nobody has answered."""
+        if self._execution is None:
+            return []
+        return [one for one in self._approvals.of(self._execution.key) if one.id not in self._decided]
+
+    def _for_client(self) -> tuple[Question, ...]:
+        return tuple(question for question in self._questions() if "client" in question.places)
+
+    def _have_asked(self, questions: Sequence[Question], ask: Ask) -> None:
+        """Have the client ask about these, and about nothing else."""
+        wanted = {question.id: question for question in questions}
+        for id in [id for id in self._asking if id not in wanted]:
+            self._asking.pop(id).cancel()
+        for id, question in wanted.items():
+            if id not in self._asking:
+                self._asking[id] = asyncio.create_task(self._ask(question, ask), name="pctx mcp consent")
+
+    async def _ask_no_more(self) -> None:
+        """Take the questions back from the client, before its request is answered: later it could not be told."""
+        asking, self._asking = list(self._asking.values()), {}
+        for task in asking:
+            task.cancel()
+        if asking:
+            await asyncio.wait(asking, timeout=BEAT_S)
+
+    async def _ask(self, question: Question, ask: Ask) -> None:
+        try:
+            consent = await ask(question)
+        except Exception:
+            log.exception("mcp = failed to ask a client's user")
+            consent = None
+        self._take(question.id, consent)
+
+    def _take(self, id: str, consent: Consent | None) -> None:
+        if consent is None:
+            self._approvals.withdraw(id, "client")
+        else:
+            self._decided.add(id)
+            self._approvals.answer(id, consent)
+
+    # what it says
 
     def _hear(self, event: Event) -> None:
         match event:
@@ -119,8 +241,12 @@ class Run:
             case CallStarted(_, tool, _, _, arguments):
                 self._calls += 1
                 self._note(f"{tool}({arguments[:100]})")
+            case CallNoted(_, _, _, note) if note.startswith(approvals.WAITS):
+                self._tell()  # a report says so as long as it holds
             case CallNoted(_, tool, _, note):
                 self._note(f"{tool}: {note}")
+            case CallDecided():
+                self._tell()
             case CallEnded(_, tool, _, _, str(error)):
                 self._note(f"{tool} failed: {error[:200]}")
 
@@ -148,10 +274,12 @@ class Run:
         self._changed.clear()
         news, self._news = self._news, []
         seconds = asyncio.get_running_loop().time() - self._began_at
-        text = "\n".join(news) or f"running for {seconds:.0f} s, {self._calls:,} calls made"
+        if waits := self.waits:
+            news.append(waits)
+        text = "\n".join(news)[-REPORT:] or f"running for {seconds:.0f} s, {self._calls:,} calls made"
         try:
             async with asyncio.timeout(BEAT_S):  # one who does not read must not keep us
-                await report(text[:REPORT])
+                await report(text)
         except TimeoutError:
             log.debug("mcp = a client does not read its reports")
 
@@ -173,9 +301,11 @@ class Runs:
         """How many can be collected."""
         return len(self._known)
 
-    def start(self, session: Session, code: str, timeout_s: float | None, most: int) -> Run:
+    def start(
+        self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
+    ) -> Run:
         """Begin a program; see `Run`."""
-        run = Run(session, code, timeout_s, most)
+        run = Run(session, code, timeout_s, most, has_client=has_client)
         self._going.add(run)
         run.when_over(lambda: self._going.discard(run))
         return run

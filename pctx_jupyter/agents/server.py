@@ -13,7 +13,8 @@ from mcp.shared.exceptions import MCPError
 
 from .._version import __version__
 from ..session.watch import Change, Watchers
-from .answers import Answer
+from . import asking
+from .answers import Answer, Asking
 from .changes import AnnouncingServer, Context
 from .functions import INSTRUCTIONS, Functions
 
@@ -71,7 +72,9 @@ class AgentServer:
         ]
         return t.ListToolsResult(tools=tools)
 
-    async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> t.CallToolResult:
+    async def _call_tool(
+        self, context: Context, params: t.CallToolRequestParams
+    ) -> t.CallToolResult | t.InputRequiredResult:
         if not self._functions.has(params.name):
             raise MCPError(t.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
         reports = 0
@@ -81,7 +84,9 @@ class AgentServer:
             reports += 1
             await context.session.report_progress(reports, None, message)
 
-        return _result(await self._functions.call(params.name, params.arguments or {}, report))
+        asks = asking.asks(context, params)
+        answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
+        return asking.required(answer) if isinstance(answer, Asking) else _result(answer)
 
     def _hear(self, change: Change) -> None:
         if change in ("tools", "sessions", "upstreams") and self._timer is None:

@@ -15,11 +15,14 @@ from contextlib import asynccontextmanager
 import httpx2
 import mcp.types as t
 from mcp.client import Client
+from mcp.client.session import ClientRequestContext, ElicitationFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
+from pydantic import TypeAdapter
 
 from .._version import __version__
+from . import asking
 from .changes import AnnouncingServer, Context
 from .door import Door
 from .functions import INSTRUCTIONS
@@ -32,6 +35,8 @@ CONNECT_S, SILENT_S = 10.0, 60.0
 """Seconds a connection may take, and be silent: the server says something every few seconds."""
 EVENT_BYTES = 64 << 20
 """Bytes of one message of the server."""
+RESULT: TypeAdapter[t.CallToolResult | t.InputRequiredResult] = TypeAdapter(t.CallToolResult | t.InputRequiredResult)
+"""What a call is answered with."""
 RETRY_S = 5.0
 """Seconds between two attempts to listen for changes."""
 
@@ -98,22 +103,43 @@ class _Bridge:
         except Exception as error:
             raise self._refusal(error) from None
 
-    async def _call_tool(self, context: Context, params: t.CallToolRequestParams) -> t.CallToolResult:
+    async def _call_tool(
+        self, context: Context, params: t.CallToolRequestParams
+    ) -> t.CallToolResult | t.InputRequiredResult:
+        """Pass a call on, and what the server has to ask the client's user: by a way that both of them have."""
+
         async def report(progress: float, total: float | None, message: str | None) -> None:
             await context.session.report_progress(progress, total, message)
 
-        asked = t.CallToolRequest(params=t.CallToolRequestParams(name=params.name, arguments=params.arguments))
+        session, request_id = context.session, context.request_id
+
+        async def ask(context: ClientRequestContext, params: t.ElicitRequestParams) -> t.ElicitResult | t.ErrorData:
+            if not isinstance(params, t.ElicitRequestFormParams):
+                return t.ErrorData(code=t.INVALID_PARAMS, message="Elicitation mode not supported")
+            return await session.elicit_form(params.message, params.requested_schema, related_request_id=request_id)
+
+        repeated = t.CallToolRequestParams(
+            name=params.name,
+            arguments=params.arguments,
+            input_responses=params.input_responses,
+            request_state=params.request_state,
+        )
+        asks = ask if asking.can_ask(context.session.client_capabilities) else None
+        # A client of the older era is asked while its request is open, and so the server has to ask us.
+        era = ERA if asks is None or asking.is_newer(context) else "legacy"
         try:
-            async with self._client() as client:
-                return await client.session.send_request(asked, t.CallToolResult, progress_callback=report)
+            async with self._client(era, asks) as client:
+                return await client.session.send_request(
+                    t.CallToolRequest(params=repeated), RESULT, progress_callback=report
+                )
         except Exception as error:
             raise self._refusal(error) from None
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[Client]:
+    async def _client(self, era: str = ERA, ask: ElicitationFnT | None = None) -> AsyncIterator[Client]:
         # One for each request: a request that fails takes its client along, but no other.
         transport = streamable_http_client(self._url, http_client=self._http, max_sse_event_size=EVENT_BYTES)
-        async with Client(transport, mode=ERA, cache=None) as client:
+        async with Client(transport, mode=era, cache=None, elicitation_callback=ask) as client:
             yield client
 
     def _refusal(self, error: BaseException) -> MCPError:

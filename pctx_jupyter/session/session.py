@@ -188,6 +188,11 @@ class Session:
         return self._settings
 
     @property
+    def approvals(self) -> Approvals:
+        """The calls that wait for somebody's consent, of all sessions."""
+        return self._journal.approvals
+
+    @property
     def check(self) -> Check | None:
         """Checks a program's types; None: nobody does."""
         return self._check

@@ -1,0 +1,88 @@
+"""Has an agent's client ask its user for consent, in the way of each era of the protocol.
+
+A client of the older era is sent a request while its own is open (elicitation); one of the newer era is answered with
+what it has to ask, and repeats its request. A client that does not say that it can ask is not asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import mcp.types as t
+from mcp.shared.exceptions import MCPError
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ValidationError
+
+from ..session import questions
+from ..session.approvals import Answer, Question
+from .answers import Asking
+from .changes import Context
+from .runs import Asks, Repeats
+
+log = logging.getLogger(__name__)
+
+MOST_ARGUMENTS = 2_000
+"""Characters of a call's arguments that a client is given: its form is not made for more."""
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"allow": {"type": "boolean", "title": "Allow this call once", "default": False}},
+    "required": ["allow"],
+}
+"""What the user fills in. There is no "always": a client may answer for its user."""
+
+
+def can_ask(capabilities: t.ClientCapabilities | None) -> bool:
+    """Whether a client says that it can ask its user by a form; one that names no way at all means that way."""
+    ways = capabilities.elicitation if capabilities is not None else None
+    return ways is not None and (ways.form is not None or ways.url is None)
+
+
+def is_newer(context: Context) -> bool:
+    """Whether a client speaks the newer era of the protocol."""
+    return context.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def asks(context: Context, params: t.CallToolRequestParams) -> Asks:
+    """How the client of a request can ask its user."""
+    if not can_ask(context.session.client_capabilities):
+        return None
+    if is_newer(context):
+        responses: Mapping[str, BaseModel] = params.input_responses or {}
+        return Repeats(params.request_state, {id: _consent(response) for id, response in responses.items()})
+    if not context.session.can_send_request:
+        return None
+
+    async def ask(question: Question) -> Answer | None:
+        try:
+            # With the request's own id, for then it takes the stream that the client reads anyway.
+            form = questions.text(question, MOST_ARGUMENTS)
+            return _consent(await context.session.elicit_form(form, FORM, related_request_id=context.request_id))
+        except (MCPError, ValidationError) as error:
+            log.debug("mcp = a client does not ask its user: %s", type(error).__name__)
+            return None
+
+    return ask
+
+
+def required(asking: Asking) -> t.InputRequiredResult:
+    """What a client of the newer era is answered with."""
+    requests: t.InputRequests = {
+        question.id: t.ElicitRequest(
+            params=t.ElicitRequestFormParams(message=questions.text(question, MOST_ARGUMENTS), requested_schema=FORM)
+        )
+        for question in asking.questions
+    }
+    return t.InputRequiredResult(input_requests=requests, request_state=asking.handle)
+
+
+def _consent(result: object) -> Answer | None:
+    """What a user has decided; None: nothing."""
+    match result:
+        case t.ElicitResult(action="accept", content={"allow": True}):
+            return Answer("allowed")
+        case t.ElicitResult(action="accept" | "decline"):
+            return Answer("denied", why="a person denied it, in their MCP client")
+    return None

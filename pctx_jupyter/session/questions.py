@@ -1,0 +1,67 @@
+"""A call that waits for consent, in words: for the terminal, and for the agent's own client.
+
+The tool, its arguments and the program are strangers' text. What would command a terminal, turn the direction of text
+or could not be seen is spelled out, and each line of a program has its number, so that none looks like one of ours.
+"""
+
+from __future__ import annotations
+
+from ..tools import inert
+from .approvals import Question
+
+LINE = 200
+"""Characters of one line of a program, or of a tool's description, that are shown."""
+AROUND = 3
+"""Lines of a program that are shown before and after the one that calls."""
+
+_WHO = {
+    "agent": "An agent's program",
+    "cell": "A cell",
+    "client": "A client's program",
+    "notebook": "Another notebook's program",
+}
+
+
+def text(question: Question, most_arguments: int) -> str:
+    """Everything a person needs to decide about a call, in plain text of several lines.
+
+    Args:
+        question: The call.
+        most_arguments: Characters of its arguments that are shown.
+    """
+    lines = [f"{_WHO[question.asked_by]} asks for consent to call {inert.spelled(question.tool)}."]
+    if question.notebook is not None and question.asked_by in ("cell", "notebook"):
+        lines.append(f"Notebook: {inert.line(question.notebook, LINE)}")
+    if question.description.strip():
+        lines.append(f"The tool's own description: {inert.line(question.description, LINE)}")
+    lines += [_arguments(question, most_arguments), *_code(question)]
+    lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
+    return "\n".join(lines)
+
+
+def _arguments(question: Question, most: int) -> str:
+    shown = inert.spelled(question.arguments or "none")
+    if not question.is_cut and len(shown) <= most:
+        return f"Arguments: {shown}"
+    return (
+        f"Arguments, cut, of {question.argument_bytes:,} bytes: {shown[:most]}…\n"
+        "Deny the call if what is left out could matter; JupyterLab shows more."
+    )
+
+
+def _code(question: Question) -> list[str]:
+    """The program around the line that calls, each line with its number and the one that calls with a mark."""
+    written = question.code.split("\n")
+    at = (question.line or question.first_line) - question.first_line
+    if not 0 <= at < len(written):
+        at = 0
+    first = max(0, at - AROUND)
+    part = written[first : at + AROUND + 1]
+    head = f"It calls at line {question.line:,} of its program:" if question.line else "Its program begins with:"
+    width = len(f"{question.first_line + first + len(part):,}")
+    lines = [head]
+    for number, line in enumerate(part, first):
+        mark = ">" if question.line and number == at else " "
+        shown = inert.spelled(line[:LINE].rstrip("\r")) + ("…" if len(line) > LINE else "")
+        lines.append(f"  {mark} {question.first_line + number:>{width},} | {shown}")
+    return lines
