@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import httpx2
 import mcp.types as t
 from mcp.client import Client
@@ -127,11 +128,24 @@ class _Bridge:
         asks = ask if asking.can_ask(context.session.client_capabilities) else None
         # A client of the older era is asked while its request is open, and so the server has to ask us.
         era = ERA if asks is None or asking.is_newer(context) else "legacy"
-        try:
+
+        async def call() -> t.CallToolResult | t.InputRequiredResult:
             async with self._client(era, asks) as client:
-                return await client.session.send_request(
-                    t.CallToolRequest(params=repeated), RESULT, progress_callback=report
-                )
+                request = t.CallToolRequest(params=repeated)
+                return await client.session.send_request(request, RESULT, progress_callback=report)
+
+        # In a task of its own: a client of the older era has to tell the server that a request is cancelled, and could
+        # not within a scope that is cancelled itself.
+        calling = asyncio.create_task(call(), name="pctx mcp call")
+        try:
+            return await asyncio.shield(calling)
+        except asyncio.CancelledError:
+            calling.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([calling], timeout=CONNECT_S)
+            if calling.done() and not calling.cancelled():
+                calling.exception()  # nobody waits for it any more
+            raise
         except Exception as error:
             raise self._refusal(error) from None
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import mcp.types as t
 import psutil
 import pytest
 from mcp import StdioServerParameters
 from mcp.client import Client
+from mcp.client.session import ElicitationFnT
 from mcp.shared.exceptions import MCPError
 
 from ..server.process import server_process
+from ..upstream.conftest import peer
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = 45
@@ -24,13 +28,14 @@ LONG = 45
 ERAS = ["legacy", "auto"]
 
 EMBEDDED = """
-import asyncio
+import asyncio, sys
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.agents.stdio import serve_stdio
 from pctx_jupyter.settings import Settings
 
 async def main():
-    async with open_engine(Settings(check_s=20)) as engine:
+    settings = {"upstreams": sys.argv[1], "policy": ("ask agent *",)} if len(sys.argv) > 1 else {}
+    async with open_engine(Settings(check_s=20, **settings)) as engine:
         await serve_stdio(engine.mcp())
 
 asyncio.run(main())
@@ -43,12 +48,14 @@ asyncio.run(bridge_stdio(*sys.argv[1:]))
 
 
 @asynccontextmanager
-async def started(script: str, *arguments: str, mode: str = "auto") -> AsyncIterator[Client]:
-    """A client of a process that runs this script."""
+async def started(
+    script: str, *arguments: str, mode: str = "auto", user: ElicitationFnT | None = None
+) -> AsyncIterator[Client]:
+    """A client of a process that runs this script; `user` is who it can ask."""
     command = StdioServerParameters(
         command=sys.executable, args=["-c", script, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    async with asyncio.timeout(LONG), Client(command, mode=mode) as client:
+    async with asyncio.timeout(LONG), Client(command, mode=mode, elicitation_callback=user) as client:
         yield client
 
 
@@ -106,6 +113,78 @@ async def test_the_bridge_passes_on_progress_and_cancellation() -> None:
             asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=hear))
             await heard.wait()
             assert b'"executions": 1' in await asyncio.to_thread(status, server)
+            asked.cancel()
+            while b'"executions": 0' not in await asyncio.to_thread(status, server):
+                await asyncio.sleep(0.05)
+
+
+# consent
+
+
+CODE = """
+let said = "";
+try { said = JSON.stringify(await Good.echo({ text: "hi" })) } catch (error) { said = `${error}` }
+said"""
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Path:
+    """A file that names an MCP server."""
+    file = tmp_path / "servers.json"
+    file.write_text(json.dumps({"name": "pctx", "servers": [peer()]}))
+    return file
+
+
+class User:
+    """Whom a client asks: they say yes."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, context: Any, params: t.ElicitRequestParams) -> t.ElicitResult:
+        self.asked.append(params.message)
+        return t.ElicitResult(action="accept", content={"allow": True})
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_engine_of_its_own_asks_by_the_client_or_denies_at_once(era: str, servers: Path) -> None:
+    user = User()
+    async with started(EMBEDDED, str(servers), mode=era, user=user) as client:
+        assert "hi" in text(await client.call_tool("execute", {"code": CODE}))
+    assert len(user.asked) == 1 and "asks for consent to call Good.echo." in user.asked[0]
+    async with started(EMBEDDED, str(servers), mode=era) as client:
+        said = text(await client.call_tool("execute", {"code": CODE}))
+    assert "it was not sent" in said and "jupyter pctx start" in said and "open JupyterLab" not in said
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.timeout(120)
+async def test_the_bridge_passes_on_what_the_server_asks_the_clients_user(era: str, servers: Path) -> None:
+    user = User()
+    with server_process(f"--Pctx.upstreams={servers}", "--Pctx.policy=ask agent *") as server:
+        endpoint = (f"{server.url}pctx/mcp", server.token)
+        async with started(BRIDGE, *endpoint, mode=era, user=user) as client:
+            for _ in range(2):
+                assert "hi" in text(await client.call_tool("execute", {"code": CODE}))
+        assert len(user.asked) == 2
+        async with started(BRIDGE, *endpoint, mode=era) as client:
+            said = text(await client.call_tool("execute", {"code": CODE}))
+        assert "it was not sent" in said and "open JupyterLab on this server" in said
+
+
+@pytest.mark.timeout(120)
+async def test_a_client_that_cancels_while_its_user_is_asked_stops_its_program_behind_the_bridge(servers: Path) -> None:
+    shown = asyncio.Event()
+
+    async def user(context: Any, params: t.ElicitRequestParams) -> t.ElicitResult:
+        shown.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with server_process(f"--Pctx.upstreams={servers}", "--Pctx.policy=ask agent *") as server:
+        async with started(BRIDGE, f"{server.url}pctx/mcp", server.token, mode="legacy", user=user) as client:
+            asked = asyncio.create_task(client.call_tool("execute", {"code": CODE}))
+            await shown.wait()
             asked.cancel()
             while b'"executions": 0' not in await asyncio.to_thread(status, server):
                 await asyncio.sleep(0.05)
