@@ -322,6 +322,8 @@ export interface Question {
   tool: string;
   description: string;
   asked_by: AskedBy;
+  /** Where a person can answer it; absent: a server that does not say so asks here. */
+  places?: ('jupyterlab' | 'terminal' | 'client')[];
   notebook?: string;
   /** The id of its trace. */
   execution: string;
@@ -344,8 +346,10 @@ export interface Question {
   lasts?: 'session' | 'tool';
 }
 
+/** The calls that wait, and that can be answered here. */
 export async function approvals(): Promise<Question[]> {
-  return (await request<{ approvals: Question[] }>('api/approvals')).approvals;
+  const all = (await request<{ approvals: Question[] }>('api/approvals')).approvals;
+  return all.filter(question => question.places?.includes('jupyterlab') ?? true);
 }
 
 /**

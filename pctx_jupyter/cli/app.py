@@ -21,6 +21,7 @@ class PctxCommand(Command):
         "types": (f"{_HERE}.programs.Types", "Print the TypeScript declarations of every tool."),
         "start": (f"{_HERE}.start.Start", "Start a Jupyter server for pctx alone, without a browser."),
         "client-config": (f"{_HERE}.clients.ClientConfig", "Print what an MCP client needs to reach a running server."),
+        "approvals": (f"{_HERE}.approvals.Approvals", "List and answer the calls that wait for a person's consent."),
         "mcp": (f"{_HERE}.mcp.Mcp", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
         "doctor": (f"{_HERE}.doctor.Doctor", "Say what is installed, found and reachable; and cures."),
     }

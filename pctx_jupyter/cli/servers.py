@@ -77,14 +77,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+open_url = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect).open
+"""Asks a server directly: no proxy, and no other address, gets the token."""
 
 
 def health(server: Server) -> Health:
     """Ask a server how its pctx does."""
     request = urllib.request.Request(f"{server.url}pctx/health", headers=server.headers)
     try:
-        with _direct.open(request, timeout=ANSWER_S) as answer:
+        with open_url(request, timeout=ANSWER_S) as answer:
             return Health(version=str(json.load(answer)["version"]))
     except urllib.error.HTTPError as error:
         return Health(trouble=_refusal(error.code))

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 from jupyter_server.auth.decorator import ws_authenticated
+from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..engine import Engine
+from ..session.approvals import Place
 from ..session.watch import Change
 from .base import PctxHandler
 
@@ -32,7 +35,9 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
 
     _engine: Engine
     _leave: Callable[[], None] | None = None
-    _absent: Callable[[], None]
+    _absent: Callable[[], None] | None = None
+    _place: Place = "jupyterlab"
+    _may_answer = False
 
     ping_interval = 30
     ping_timeout = 30
@@ -40,7 +45,13 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
 
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
-        """Shake hands with a user who may read."""
+        """Shake hands with a user who may read; one who may execute as well can be asked for consent."""
+        match self.get_query_argument("place", "jupyterlab"):
+            case "jupyterlab" | "terminal" as place:
+                self._place = place
+            case _:
+                raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot listen: place must be jupyterlab or terminal")
+        self._may_answer = await self.may("execute")
         self._engine = await self.open_engine()
         await super().get(*args, **kwargs)
 
@@ -49,7 +60,9 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds told of lately
         self._waiting: set[Change] = set()  # those of them that have changed again since
         registry = self._engine.registry
-        self._leave, self._absent = registry.watchers.add(self._hear), registry.approvals.attend()
+        self._leave = registry.watchers.add(self._hear)
+        if self._may_answer:
+            self._absent = registry.approvals.attend(self._place)
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is asked here."""
@@ -58,7 +71,8 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         """Listen no more."""
         if self._leave is not None:
             self._leave()
-            self._absent()
+            if self._absent is not None:
+                self._absent()
             for timer in self._timers.values():
                 timer.cancel()
 

@@ -182,12 +182,13 @@ class Decided(msgspec.Struct, omit_defaults=True):
     """Body of an answer.
 
     `arguments` are passed in place of the program's own; `always` allows this tool to the same askers, for as long as
-    `lasts` of the question says.
+    `lasts` of the question says. `by` says where a person has answered.
     """
 
     decision: Literal["allow", "deny"]
     arguments: Raw | UnsetType = UNSET
     always: bool = False
+    by: Literal["jupyterlab", "terminal"] = "jupyterlab"
 
 
 class Answered(msgspec.Struct):
@@ -295,11 +296,16 @@ class QuestionAnswer(_State):
         asked = self.read_body(Decided)
         if asked is None:
             return
+        where = {"jupyterlab": "JupyterLab", "terminal": "the terminal"}[asked.by]
+        if not approvals.may_consent(asked.by):
+            raise web.HTTPError(
+                HTTPStatus.FORBIDDEN, f"Cannot answer: consent is not given in {where} here (Pctx.consent_by)"
+            )
         edited = None if asked.arguments is UNSET else asked.arguments
         if edited is not None and not bytes(edited).lstrip().startswith((b"{", b"null")):
             raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot pass these arguments: they must be an object")
         if asked.decision == "deny":
-            answer = Answer("denied", why="a person denied it, in JupyterLab")
+            answer = Answer("denied", why=f"a person denied it, in {where}")
         else:
             answer = Answer("allowed" if edited is None else "edited", edited)
         if not approvals.answer(id, answer, for_good=asked.always):

@@ -259,6 +259,12 @@ class Approvals:
         """Somebody is there to be asked; returns the function to call, once, when they leave."""
         attendance = self._attending[place]
         attendance.count += 1
+        if place in self._consent_by:
+            for pending in self._pending.values():  # they may answer what waits already
+                there = {place, *pending.question.places}
+                pending.question.places = [one for one in PLACES if one in there]
+            if self._pending:
+                self._changed()
 
         def leave() -> None:
             attendance.count -= 1

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc.jsonrpc import Json
@@ -225,3 +227,49 @@ class TestOldRule:
         agents = (await running.get()).registry.agents()
         code = "[typeof await Files.pid(), await Files.echo({ text: 'a' }), await Files.die().catch(e => e.name)]"
         assert read((await agents.execute(code)).value) == ["number", "a", "Denied"]
+
+
+async def test_only_a_user_who_may_answer_counts_as_somebody_to_be_asked(
+    watch: Any, url: str, kernel_token: Headers, jp_auth_header: Headers, running: RunningEngine
+) -> None:
+    approvals = (await running.get()).registry.approvals
+    Whim.denied = {"execute"}
+    async with watch():
+        assert approvals.places(has_client=False) == []
+    Whim.denied = set()
+    async with watch():
+        assert approvals.places(has_client=False) == ["jupyterlab"]
+    address = f"{url}pctx/api/changes?place="
+    async with connect(address + "terminal", additional_headers=jp_auth_header, proxy=None):
+        assert "terminal" in approvals.places(has_client=False)
+    with pytest.raises(InvalidStatus, match="400"):
+        await connect(address + "client", additional_headers=jp_auth_header, proxy=None)
+
+
+class TestConsentBy:
+    """Where a person may give consent."""
+
+    @pytest.fixture
+    def limits(self) -> dict[str, Any]:
+        return {"consent_by": ["terminal"], "typecheck": False}
+
+    async def test_an_answer_from_a_place_that_may_not_give_consent_is_refused(
+        self, url: str, kernel_token: Headers, ask: Ask, running: RunningEngine
+    ) -> None:
+        registry = (await running.get()).registry
+        async with open_wire(url + "pctx/local-tools", kernel_token) as kernel:
+            await kernel.offer("notebook.remove_all", effects=True)
+            registry.name_kernel("k1", "sales")
+            registry.approvals.attend("terminal")
+            run = asyncio.create_task(registry.agents().execute(CODE))
+            while not (waiting := registry.approvals.questions()):
+                await asyncio.sleep(0.01)
+            path = f"approvals/{waiting[0].id}"
+            status, said = await ask(path, "POST", {"decision": "allow"})
+            assert status == 403 and "Pctx.consent_by" in said["message"]
+            assert (await ask(path, "POST", {"decision": "allow", "by": "client"}))[0] == 400
+            assert len(registry.approvals) == 1
+            assert (await ask(path, "POST", {"decision": "allow", "by": "terminal"}))[0] == 200
+            await removing(kernel)
+            async with asyncio.timeout(SOON):
+                assert read((await run).value) == "removed"

@@ -306,6 +306,19 @@ async def test_a_question_says_where_it_can_be_answered() -> None:
     )
 
 
+async def test_whoever_comes_while_a_call_waits_can_answer_it() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), consent_by=("jupyterlab", "terminal"))
+    run = asyncio.ensure_future(desk.run())
+    while not desk.asked:
+        await asyncio.sleep(0)
+    desk.registry.approvals.attend("client")
+    assert desk.asked[0].places == ["jupyterlab"]
+    desk.registry.approvals.attend("terminal")
+    assert desk.asked[0].places == ["jupyterlab", "terminal"]
+    desk.registry.approvals.answer(desk.asked[0].id, Answer("allowed"))
+    assert await run == [1]
+
+
 async def test_a_question_that_no_place_can_answer_any_more_is_over() -> None:
     desk = Desk(calling(("Sales.send", b"1")))
     desk.registry.approvals.attend("terminal")
