@@ -205,6 +205,10 @@ class PctxClient:
         """
         return await self._ask(wire.SHARE, None if to is None else wire.Share(to), wire.Shared)
 
+    async def list_approvals(self) -> list[wire.WaitingCall]:
+        """The calls of this session's own tools that wait for a person's consent. They are not answered here."""
+        return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).approvals
+
     def note(self, asked: wire.ExecuteTool, note: str) -> None:
         """Say what keeps a call of somebody else's program, or how far it has come; while the call is being served."""
         if self.ws is not None:

@@ -20,6 +20,7 @@ from .home import Home
 
 if TYPE_CHECKING:
     from ..session.session import Sharing
+    from .approvals import ApprovalCommands
     from .output.display import Shown
     from .output.notices import Notices
 
@@ -61,6 +62,7 @@ HELP = {
         ("%pctx share [on|agents|off]", "Say who else may call the tools: other notebooks too, agents only, nobody."),
         ("%pctx runs", "List the latest programs of others that called them."),
         ("%pctx insert N", "Make a cell of such a program."),
+        ("%pctx approvals", "List the calls that wait for a person's consent, and where to answer them."),
     ],
     "MCP servers": [
         ("%pctx mcp", "List the MCP servers whose tools programs may call."),
@@ -83,6 +85,7 @@ class Commands:
 
     def __init__(self, shell: InteractiveShell, bridge: Bridge, notices: Notices | None) -> None:
         self._shell, self._bridge, self._notices = shell, bridge, notices
+        self._asked: ApprovalCommands | None = None
         self._commands: dict[str, Callable[[str], Shown | None]] = {
             "register": self._register,
             "unregister": self._unregister,
@@ -92,6 +95,7 @@ class Commands:
             "share": self._share,
             "runs": self._runs,
             "insert": self._insert,
+            "approvals": self._approvals,
             "mcp": self._mcp,
             "status": self._status,
             "help": self._help,
@@ -208,6 +212,16 @@ class Commands:
 
         try:
             return UpstreamCommands(self._bridge).run(line)
+        except TimeoutError:
+            raise UsageError(f"Cannot ask: the engine has not answered within {HOME_S:g} s; try again") from None
+
+    def _approvals(self, line: str) -> None:
+        from .approvals import ApprovalCommands
+
+        if self._asked is None:
+            self._asked = ApprovalCommands(self._bridge)
+        try:
+            self._asked.run(line)
         except TimeoutError:
             raise UsageError(f"Cannot ask: the engine has not answered within {HOME_S:g} s; try again") from None
 

@@ -22,6 +22,7 @@ from ..settings import Settings
 if TYPE_CHECKING:
     from ..client.client import PctxClient
     from ..rpc.channel import Channel, Hear, Serve
+    from ..session.approvals import Approvals
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Home:
         url: The server's address; None when embedded.
         is_second_choice: Whether there should have been a server: then `why` is worth saying unasked.
         status: Tells how an embedded engine does.
+        approvals: The calls that wait for consent on an embedded engine; None: a server's are not answered here.
     """
 
     client: PctxClient
@@ -57,6 +59,7 @@ class Home:
     url: str | None = None
     is_second_choice: bool = False
     status: Callable[[], dict[str, Json]] | None = None
+    approvals: Approvals | None = None
 
 
 @asynccontextmanager
@@ -127,4 +130,11 @@ async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> 
             return engine.connect(serve=serve, hear=hear, gives_up=True)
 
         async with PctxClient(connect=connect, reconnect=False) as client:
-            yield Home(client, "embedded", why, is_second_choice=is_second_choice, status=engine.status)
+            yield Home(
+                client,
+                "embedded",
+                why,
+                is_second_choice=is_second_choice,
+                status=engine.status,
+                approvals=engine.registry.approvals,
+            )

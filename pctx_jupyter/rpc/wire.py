@@ -27,6 +27,7 @@ DIAGNOSTICS = "diagnostics"
 DECLARATIONS = "declarations"
 SHARE = "share"
 CALL_NOTE = "call_note"
+LIST_APPROVALS = "list_approvals"
 LIST_UPSTREAMS = "list_upstreams"
 ADD_UPSTREAM = "add_upstream"
 REMOVE_UPSTREAM = "remove_upstream"
@@ -128,6 +129,21 @@ class Shared(msgspec.Struct):
 
     to: Literal["nobody", "agents", "everyone"]
     name: str | None
+
+
+class WaitingCall(msgspec.Struct):
+    """A call that waits for a person's consent: where it can be given, and the seconds until it is denied."""
+
+    tool: str
+    asked_by: Literal["cell", "client", "agent", "notebook"]
+    places: list[str]
+    left_s: float
+
+
+class WaitingCalls(msgspec.Struct):
+    """Result of ``list_approvals``: the calls of this session's own tools that wait for a person's consent."""
+
+    approvals: list[WaitingCall]
 
 
 class CallNote(msgspec.Struct):

@@ -159,6 +159,7 @@ _METHODS = (
     Method(wire.DIAGNOSTICS, "check a program", _EVERYBODY),
     Method(wire.DECLARATIONS, "declare tools", _EVERYBODY),
     Method(wire.SHARE, "share tools", _WITH_A_SESSION),
+    Method(wire.LIST_APPROVALS, "list calls that wait for consent", _WITH_A_SESSION),
     Method(wire.CALL_NOTE, "note a call", _WITH_A_SESSION),
     Method(wire.LIST_UPSTREAMS, "list MCP servers", _EVERYBODY),
     _changes_servers(wire.ADD_UPSTREAM, "add an MCP server", Code.BY_ENTRY),

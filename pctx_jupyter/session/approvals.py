@@ -268,7 +268,8 @@ class Approvals:
 
         def leave() -> None:
             attendance.count -= 1
-            attendance.left_at = self._clock()
+            if place == "jupyterlab":  # a page may be loaded again; a terminal that ends has ended
+                attendance.left_at = self._clock()
 
         return leave
 
@@ -380,6 +381,12 @@ class Approvals:
     def of(self, execution: str) -> list[Question]:
         """The questions about calls of one execution, by its key, the oldest first."""
         return [question for question in self.questions() if question.execution == execution]
+
+    def about(self, tools: Iterable[Tool]) -> list[Question]:
+        """The questions about calls of these tools, under whatever name they are called; the oldest first."""
+        wanted = {id(tool.first) for tool in tools}
+        self.questions()  # fills in how long is left
+        return [pending.question for pending in self._pending.values() if id(pending.tool.first) in wanted]
 
     def withdraw(self, id: str, place: Place) -> None:
         """Say that a question cannot be answered in this place after all; without another place, it is over."""

@@ -141,6 +141,12 @@ class LocalTools:
                 if params is not None:
                     self._registry.share(self.session, wire.read(params, wire.Share, method).to)
                 return wire.Shared(self.session.sharing, self.session.name)
+            case wire.LIST_APPROVALS:
+                waiting = self._registry.approvals.about(self.session.catalog)
+                # No ids: whoever may answer a call finds them where they answer.
+                return wire.WaitingCalls(
+                    [wire.WaitingCall(one.tool, one.asked_by, list(one.places), one.left_s) for one in waiting]
+                )
         if method in UPSTREAM_METHODS:
             return await serve_upstreams(self._registry.servers, method, params, self._guard_code)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")

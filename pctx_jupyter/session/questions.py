@@ -6,7 +6,7 @@ or could not be seen is spelled out, and each line of a program has its number, 
 
 from __future__ import annotations
 
-from ..tools import inert
+from .. import visible
 from .approvals import Question
 
 LINE = 200
@@ -29,18 +29,18 @@ def text(question: Question, most_arguments: int) -> str:
         question: The call.
         most_arguments: Characters of its arguments that are shown.
     """
-    lines = [f"{_WHO[question.asked_by]} asks for consent to call {inert.spelled(question.tool)}."]
+    lines = [f"{_WHO[question.asked_by]} asks for consent to call {visible.spelled(question.tool)}."]
     if question.notebook is not None and question.asked_by in ("cell", "notebook"):
-        lines.append(f"Notebook: {inert.line(question.notebook, LINE)}")
+        lines.append(f"Notebook: {visible.line(question.notebook, LINE)}")
     if question.description.strip():
-        lines.append(f"The tool's own description: {inert.line(question.description, LINE)}")
+        lines.append(f"The tool's own description: {visible.line(question.description, LINE)}")
     lines += [_arguments(question, most_arguments), *_code(question)]
     lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
     return "\n".join(lines)
 
 
 def _arguments(question: Question, most: int) -> str:
-    shown = inert.spelled(question.arguments or "none")
+    shown = visible.spelled(question.arguments or "none")
     if not question.is_cut and len(shown) <= most:
         return f"Arguments: {shown}"
     return (
@@ -62,6 +62,6 @@ def _code(question: Question) -> list[str]:
     lines = [head]
     for number, line in enumerate(part, first):
         mark = ">" if question.line and number == at else " "
-        shown = inert.spelled(line[:LINE].rstrip("\r")) + ("…" if len(line) > LINE else "")
+        shown = visible.spelled(line[:LINE].rstrip("\r")) + ("…" if len(line) > LINE else "")
         lines.append(f"  {mark} {question.first_line + number:>{width},} | {shown}")
     return lines

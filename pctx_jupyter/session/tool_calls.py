@@ -171,7 +171,7 @@ class ToolCalls:
         execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)
         if not answer.is_allowed:
-            raise consent.refusal(path, answer.why + (self._way_out(tool) if execution.is_unattended else ""))
+            raise consent.refusal(path, answer.why + (self._way_out(tool) if answer.decision == "unanswered" else ""))
         if self._scope.find(path).tool is not tool:
             raise consent.refusal(path, "it has changed while a person was asked; call it again")
         return arguments if answer.arguments is None else answer.arguments

@@ -233,7 +233,7 @@ async def test_an_agents_client_runs_programs_in_the_agents_session_and_has_no_t
     ran = await agent.ask("execute", code="…", inputs={"n": 4}, execution_id="mine", events=True)
     assert ran["value"] == 8
     assert ("output", {"execution_id": "mine", "stream": "stdout", "text": "hello\n"}) in agent.heard
-    for method in ("register_tool", "unregister_tool", "share", "forget"):
+    for method in ("register_tool", "unregister_tool", "share", "forget", "list_approvals"):
         with pytest.raises(errors.Forbidden, match="connect to local-tools"):
             await agent.ask(method, namespace="a", name="b", to="nobody")
     agent.channel.close()

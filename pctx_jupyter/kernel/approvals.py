@@ -1,0 +1,81 @@
+"""``%pctx approvals``: the calls that wait for a person's consent, as a notebook sees them.
+
+On a server a notebook answers nothing: its code is not its user. An engine embedded in this kernel belongs to this
+kernel anyway, so there it may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+
+from ..session.approvals import Answer
+from ..session.questions import text
+from .bridge import Bridge
+
+if TYPE_CHECKING:
+    from ..session.approvals import Approvals
+    from .home import Home
+
+ANSWER_S = 30.0
+"""Seconds the engine may take."""
+MOST_ARGUMENTS = 10_000
+"""Characters of a call's arguments that are shown."""
+USAGE = "%pctx approvals [on | off | allow ID | deny ID]"
+ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
+"""Where the calls on a server are answered."""
+
+
+class ApprovalCommands:
+    """The commands after ``%pctx approvals``.
+
+    Args:
+        bridge: The way to the engine.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._leave: Callable[[], None] | None = None
+
+    def run(self, line: str) -> None:
+        """Run one; an empty line lists the calls. Raises UsageError."""
+        name, _, id = line.strip().partition(" ")
+        if (name, bool(id)) not in {("", False), ("on", False), ("off", False), ("allow", True), ("deny", True)}:
+            raise UsageError(f"%pctx approvals cannot do that\nUsage: {USAGE}")
+
+        async def do(home: Home) -> str:
+            if home.approvals is not None:
+                return self._done(home.approvals, name, id.strip())
+            if name:
+                raise UsageError(f"Cannot answer here: a notebook does not answer for its user; answer in {ELSEWHERE}")
+            waiting = await home.client.list_approvals()
+            lines = [f"{one.tool}, called by {one.asked_by}: {one.left_s:.0f} s left" for one in waiting]
+            return "\n".join([*lines, f"Answer in {ELSEWHERE}"]) if lines else "No call of this notebook's tools waits"
+
+        print(self._bridge.do(do, ANSWER_S))  # noqa: T201  # a magic's output
+
+    def _done(self, approvals: Approvals, name: str, id: str) -> str:
+        """Do what a command says on the engine of this kernel."""
+        match name:
+            case "on":
+                self._leave = self._leave or approvals.attend("terminal")
+                return "Calls that need consent wait for it here: %pctx approvals lists them"
+            case "off":
+                if self._leave is not None:
+                    self._leave()
+                    self._leave = None
+                return "Calls that need consent are denied at once"
+            case "allow" | "deny":
+                answer = Answer("allowed") if name == "allow" else Answer("denied", why="a person denied it")
+                if not approvals.may_consent("terminal"):
+                    raise UsageError("Cannot answer: consent is not given in the terminal here (Pctx.consent_by)")
+                if not approvals.answer(id, answer):
+                    raise UsageError(f"Cannot answer {id[:100]!r}: no such call waits")
+                return {"allow": "Allowed", "deny": "Denied"}[name]
+        shown = [
+            f"{text(one, MOST_ARGUMENTS)}\n%pctx approvals allow {one.id}\n%pctx approvals deny {one.id}"
+            for one in approvals.questions()
+        ]
+        return "\n\n".join(shown) or "No call waits for consent"

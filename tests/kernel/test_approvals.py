@@ -1,0 +1,143 @@
+"""``%pctx approvals``, with a real bridge: on an engine of the kernel's own, with real sandboxes; and on a server.
+
+That server is a registry and a door in memory, whose sandbox is a function."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from msgspec import Raw
+
+from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.engine import LoopWaits
+from pctx_jupyter.kernel.approvals import ApprovalCommands
+from pctx_jupyter.kernel.bridge import Bridge
+from pctx_jupyter.kernel.home import Home, open_home
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.session.approvals import Question
+from pctx_jupyter.session.local_tools import LocalTools
+from pctx_jupyter.session.registry import Registry
+from pctx_jupyter.settings import Settings
+
+from ..fakes import FakeSandbox
+
+LONG = 30
+"""Seconds for what includes a sandbox on a busy machine."""
+CODE = 'let said = ""; try { said = String(await Sales.send({ to: "\\u202e" })) } catch (e) { said = `${e}` } said'
+ASKING = Settings(policy=("ask client *",), typecheck=False)
+
+
+async def send(arguments: Any) -> str:
+    return "sent"
+
+
+async def execute(home: Home) -> Any:
+    if "send" not in str(await home.client.list_functions()):
+        await home.client.register_tool("Sales", "send", send)
+    return (await home.client.execute_code(CODE))["value"]
+
+
+@pytest.fixture
+def bridge() -> Iterator[Bridge]:
+    bridge = Bridge(lambda: open_home({}, ASKING), list)
+    yield bridge
+    bridge.close()
+
+
+def waiting(bridge: Bridge) -> Question:
+    async def first(home: Home) -> Question | None:
+        assert home.approvals is not None
+        return next(iter(home.approvals.questions()), None)
+
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        if (question := bridge.do(first, LONG)) is not None:
+            return question
+    raise AssertionError("no call waits")
+
+
+def test_an_engine_of_the_kernels_own_is_answered_in_the_notebook(
+    bridge: Bridge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = ApprovalCommands(bridge)
+    assert "it was not sent" in bridge.do(execute, LONG)
+    commands.run("on")
+    with ThreadPoolExecutor() as threads:
+        for decision, said in (("allow", "sent"), ("deny", "a person denied it")):
+            running = threads.submit(bridge.do, execute, LONG)
+            question = waiting(bridge)
+            commands.run("")
+            shown = capsys.readouterr().out
+            assert "asks for consent to call Sales.send" in shown and "\u202e" not in shown
+            assert f"%pctx approvals {decision} {question.id}" in shown
+            commands.run(f"{decision} {question.id}")
+            assert said in running.result(LONG)
+    commands.run("")
+    assert "No call waits" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no such call waits"):
+        commands.run("allow guessed")
+    commands.run("off")
+    assert "it was not sent" in bridge.do(execute, LONG)
+
+
+@pytest.mark.parametrize("line", ["allow", "deny", "more", "on now", "off 1"])
+def test_a_wrong_line_is_refused_with_the_usage(bridge: Bridge, line: str) -> None:
+    with pytest.raises(UsageError, match="Usage: %pctx approvals"):
+        ApprovalCommands(bridge).run(line)
+
+
+class Server:
+    """A registry on which an agent's program calls a tool of this kernel's notebook."""
+
+    def __init__(self) -> None:
+        self.bridge = Bridge(self._home, list)
+
+    @asynccontextmanager
+    async def _home(self) -> AsyncIterator[Home]:
+        settings = Settings(policy=("ask agent *",))
+        registry = Registry(FakeSandbox(self._act), settings, time.monotonic, waits=LoopWaits())
+
+        async def connect(serve: Serve, hear: Hear) -> Channel:
+            return crossed(
+                lambda send: Channel(send, serve=serve, hear=hear, name="kernel", max_bytes=settings.max_message_bytes),
+                lambda send: LocalTools(registry, settings, send, kernel_id="k1").channel,
+            )[0]
+
+        async with PctxClient(connect=connect, reconnect=False) as client:
+            await client.register_tool("Notebook", "send", send)
+            registry.name_kernel("k1", "sales")
+            registry.approvals.attend()
+            asking = asyncio.create_task(registry.agents().execute("await Sales.send()"))
+            while not len(registry.approvals):
+                await asyncio.sleep(0)
+            try:
+                yield Home(client, "Jupyter server", "a test opened it", "http://localhost")
+            finally:
+                asking.cancel()
+                await asyncio.wait([asking])
+
+    async def _act(self, job: Any, serve: Callable[..., Awaitable[Raw]], emit: Any) -> object:
+        return await serve("Sales.send", None)
+
+
+def test_on_a_server_a_notebook_lists_the_calls_of_its_tools_and_answers_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = Server()
+    try:
+        commands = ApprovalCommands(server.bridge)
+        commands.run("")
+        shown = capsys.readouterr().out
+        assert "Sales.send, called by agent: 1" in shown and "jupyter pctx approvals" in shown
+        for line in ("on", "allow 1", "deny 1"):
+            with pytest.raises(UsageError, match="does not answer for its user"):
+                commands.run(line)
+    finally:
+        server.bridge.close()
