@@ -11,13 +11,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from .client import PctxClient
 from .engine import open_engine
 from .rpc.channel import Channel, Hear, Serve
+from .session.approvals import Approvals
 from .session.upstreams import Upstreams
+from .session.watch import Watchers
 from .settings import Places, Settings
 
 
@@ -28,6 +30,7 @@ async def open_client(
     places: Places | None = None,
     as_agent: bool = False,
     when_settled: bool = False,
+    asked: Callable[[Approvals, Watchers], AbstractAsyncContextManager[None]] | None = None,
 ) -> AsyncIterator[PctxClient]:
     """Open an engine and a client of it; both are closed on the way out.
 
@@ -37,6 +40,7 @@ async def open_client(
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
         when_settled: Whether to wait, not for long, until each MCP server was tried; a program waits for those it
             names in any case.
+        asked: Opened for as long as the client is: has somebody asked about calls that need consent. None: nobody is.
     """
     async with open_engine(settings or Settings(), places) as engine:
         if when_settled and engine.upstreams is not None:
@@ -45,7 +49,9 @@ async def open_client(
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear, as_agent=as_agent)
 
-        async with PctxClient(connect=connect, reconnect=False) as client:
+        registry = engine.registry
+        asking = asked(registry.approvals, registry.watchers) if asked is not None else nullcontext()
+        async with asking, PctxClient(connect=connect, reconnect=False) as client:
             yield client
 
 

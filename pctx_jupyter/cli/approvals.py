@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol, TextIO
 from urllib.parse import quote
 
 import msgspec
 from traitlets import Bool, Unicode
 
 from ..session import questions
-from ..session.approvals import Question
+from ..session.approvals import Answer, Question
+from ..session.approvals import Approvals as Waiting
+from ..session.watch import Watchers
 from ..tools import inert
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
@@ -29,6 +33,7 @@ from .servers import ANSWER_S, Server, ServerCommand, open_url
 MOST_ARGUMENTS = 10_000
 """Characters of a call's arguments that are shown."""
 
+OVER = "It was answered elsewhere, or its time is up\n"
 PROMPT = "[a]llow once, [d]eny, al[w]ays allow this tool, [s]kip? "
 
 
@@ -64,16 +69,16 @@ class Approvals(ServerCommand):
             raise Stop(
                 Exit.USAGE, "Cannot answer: jupyter pctx approvals, with at most one of --allow ID, --deny ID, --watch"
             )
-        desk = Desk(self.chosen())
+        desk = ServerDesk(self.chosen())
         if id := self.allow or self.deny:
-            if not desk.answer(id, "allow" if self.allow else "deny"):
+            if not asyncio.run(desk.answer(id, "allow" if self.allow else "deny")):
                 raise Stop(Exit.USAGE, f"Cannot answer {inert.line(id, 100)}: no such call waits")
             say("Allowed" if self.allow else "Denied")
             return Exit.OK
         is_person = sys.stdin.isatty() and not self.json
         if self.watch or is_person:
             return asyncio.run(_attend(desk, is_person=is_person, watch=self.watch, as_json=self.json))
-        waiting = desk.questions()
+        waiting = asyncio.run(desk.questions())
         if self.json:
             sys.stdout.write(msgspec.json.encode({"approvals": waiting}).decode() + "\n")
         for question in [] if self.json else waiting:
@@ -83,7 +88,35 @@ class Approvals(ServerCommand):
         return Exit.OK
 
 
-class Desk:
+class Desk(Protocol):
+    """Where questions wait."""
+
+    async def questions(self) -> list[Question]:
+        """Those that wait, the oldest first."""
+
+    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
+        """Answer a question; whether it was still there."""
+
+
+class OwnDesk:
+    """The questions of an engine of this process.
+
+    Args:
+        approvals: The engine's.
+    """
+
+    def __init__(self, approvals: Waiting) -> None:
+        self._approvals = approvals
+
+    async def questions(self) -> list[Question]:
+        return self._approvals.questions()
+
+    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
+        answer = Answer("allowed") if decision == "allow" else Answer("denied", why="a person denied it")
+        return self._approvals.answer(id, answer, for_good=always)
+
+
+class ServerDesk:
     """The questions of one server.
 
     Args:
@@ -93,17 +126,15 @@ class Desk:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    def questions(self) -> list[Question]:
-        """Those that wait, the oldest first."""
+    async def questions(self) -> list[Question]:
         try:
-            return msgspec.json.decode(self._ask(""), type=_Questions).approvals
+            return msgspec.json.decode(await asyncio.to_thread(self._ask, ""), type=_Questions).approvals
         except msgspec.MsgspecError:
             raise Stop(Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: it is no pctx") from None
 
-    def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        """Answer a question; whether it was still there."""
+    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
         body = json.dumps({"decision": decision, "always": always, "by": "terminal"}).encode()
-        return self._ask(f"/{quote(id, safe='')}", body) is not None
+        return await asyncio.to_thread(self._ask, f"/{quote(id, safe='')}", body) is not None
 
     def _ask(self, path: str, body: bytes | None = None) -> Any:
         """The body of an answer; None when what is asked for is not there."""
@@ -140,9 +171,17 @@ class _Lines:
         threading.Thread(target=self._read, daemon=True, name="pctx terminal").start()
 
     def _read(self) -> None:
-        for line in iter(sys.stdin.readline, ""):
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, line.strip().lower())
-        self._loop.call_soon_threadsafe(self._lines.put_nowait, None)
+        begun, file = b"", sys.stdin.fileno()
+        with suppress(OSError, RuntimeError):  # the terminal, or the loop, is closed
+            # Not by sys.stdin: Python could not end while a thread holds its lock.
+            while piece := os.read(file, 4096):
+                *lines, begun = (begun + piece).split(b"\n")
+                for line in lines:
+                    self._tell(line.decode(errors="replace").strip().lower())
+            self._tell(None)
+
+    def _tell(self, line: str | None) -> None:
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
     def forget(self) -> None:
         """Drop what was typed so far, an unfinished line included."""
@@ -163,7 +202,37 @@ class _Lines:
         return line
 
 
-async def _attend(desk: Desk, *, is_person: bool, watch: bool, as_json: bool) -> int:
+@asynccontextmanager
+async def asked_here(approvals: Waiting, changes: Watchers) -> AsyncIterator[None]:
+    """Have the person at this terminal asked about the calls of an engine of this process, in the block."""
+    changed = asyncio.Event()
+    leave, unwatch = approvals.attend("terminal"), changes.add(lambda change: changed.set())
+    asking = asyncio.create_task(_ask_here(OwnDesk(approvals), changed), name="pctx terminal")
+    try:
+        yield
+    finally:
+        leave()
+        unwatch()
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
+async def _ask_here(desk: OwnDesk, changed: asyncio.Event) -> None:
+    lines: _Lines | None = None
+    done: set[str] = set()
+    while True:
+        changed.clear()
+        question = next((one for one in await desk.questions() if one.id not in done), None)
+        if question is None:
+            await changed.wait()
+            continue
+        done.add(question.id)
+        lines = lines or _Lines()
+        if not await _ask(desk, question, lines, changed, sys.stderr):
+            await desk.answer(question.id, "deny")
+
+
+async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bool) -> int:
     """Be there to be asked: show each question, and where a person sits at the terminal, take their answer."""
     from ..client import changes
 
@@ -177,13 +246,13 @@ async def _attend(desk: Desk, *, is_person: bool, watch: bool, as_json: bool) ->
                 say(f"Waiting for calls on {desk.server.url}; Ctrl-C ends it")
             while True:
                 changed.clear()
-                waiting = await asyncio.to_thread(desk.questions)
+                waiting = await desk.questions()
                 question = next((one for one in waiting if one.id not in done), None)
                 if question is not None:
                     done.add(question.id)
                     if lines is None:
                         _print(question, as_json=as_json)
-                    elif not await _ask(desk, question, lines, changed):
+                    elif not await _ask(desk, question, lines, changed, sys.stdout):
                         return Exit.OK
                 elif watch and not listening.done():
                     await _first(listening, changed)
@@ -210,29 +279,41 @@ def _print(question: Question, *, as_json: bool) -> None:
         _show(question)
 
 
-async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.Event) -> bool:
+async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.Event, out: TextIO) -> bool:
     """Ask the person at the terminal about one call; False when they have left."""
-    sys.stdout.write(f"\n{questions.text(question, MOST_ARGUMENTS)}\n")
+
+    def show(text: str) -> None:
+        out.write(text)
+        out.flush()
+
+    async def answered(decision: str, *, always: bool = False) -> bool:
+        was_there = await desk.answer(question.id, decision, always=always)
+        show(("Allowed\n" if decision == "allow" else "Denied\n") if was_there else OVER)
+        return True
+
+    show(f"\n{questions.text(question, MOST_ARGUMENTS)}\n")
     lines.forget()  # it was typed before anybody could see what it would answer
     always = False
     while True:
-        sys.stdout.write("Allow this tool always? Type yes: " if always else PROMPT)
-        sys.stdout.flush()
+        show("Allow this tool always? Type yes: " if always else PROMPT)
         typed = asyncio.ensure_future(lines.next())
-        if not await _typed_before_it_is_over(desk, question, typed, changed):
-            sys.stdout.write("\nIt was answered elsewhere, or its time is up\n")
-            return True
+        try:
+            if not await _typed_before_it_is_over(desk, question, typed, changed):
+                show(f"\n{OVER}")
+                return True
+        finally:
+            typed.cancel()
         match typed.result():
             case None:
                 return False
             case "yes" if always:
-                return _answered(desk, question, "allow", always=True)
+                return await answered("allow", always=True)
             case _ if always:
                 always = False
             case "a" | "allow":
-                return _answered(desk, question, "allow")
+                return await answered("allow")
             case "d" | "deny":
-                return _answered(desk, question, "deny")
+                return await answered("deny")
             case "w" | "always":
                 always = True
             case "s" | "skip":
@@ -247,8 +328,7 @@ async def _typed_before_it_is_over(
         if typed.done():
             return True
         changed.clear()
-        if question.id not in {one.id for one in await asyncio.to_thread(desk.questions)}:
-            typed.cancel()
+        if question.id not in {one.id for one in await desk.questions()}:
             changed.set()  # there may be others
             return False
 
@@ -260,10 +340,3 @@ async def _first(future: asyncio.Future[Any], changed: asyncio.Event) -> None:
         await asyncio.wait([future, woken], return_when=asyncio.FIRST_COMPLETED)
     finally:
         woken.cancel()
-
-
-def _answered(desk: Desk, question: Question, decision: str, *, always: bool = False) -> bool:
-    was_there = desk.answer(question.id, decision, always=always)
-    said = {"allow": "Allowed", "deny": "Denied"}[decision]
-    sys.stdout.write(f"{said}\n" if was_there else "It was answered elsewhere, or its time is up\n")
-    return True

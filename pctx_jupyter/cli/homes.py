@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_client(
-    server: Server | None, settings: Settings, *, when_settled: bool = False
+    server: Server | None, settings: Settings, *, when_settled: bool = False, asks: bool = False
 ) -> AbstractAsyncContextManager[PctxClient]:
     """Open a client of a server's engine, or of one opened here for as long as the client is.
 
@@ -26,6 +26,7 @@ def open_client(
         server: The server; None: none.
         settings: Limits and switches of the engine opened here.
         when_settled: Whether that one waits until its MCP servers were tried.
+        asks: Whether the person at this terminal is asked about its calls that need consent.
 
     Raises:
         CannotConnect: The server does not let it in, or is not there.
@@ -37,10 +38,12 @@ def open_client(
 
     from .. import embedded
     from ..engine import usual_places
+    from . import approvals
 
     return embedded.open_client(
         replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes)),  # one program needs one sandbox
         places=usual_places(str(Path.cwd())),
         as_agent=True,
         when_settled=when_settled,
+        asked=approvals.asked_here if asks else None,
     )

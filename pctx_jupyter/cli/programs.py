@@ -45,14 +45,17 @@ class HomeCommand(ServerCommand):
         ),
     }
 
-    def home(self, *, when_settled: bool = False) -> Home:
+    def home(self, *, when_settled: bool = False, asks: bool = False) -> Home:
         """Where programs are run or checked; raises `Stop` when the server that is meant is not there.
 
         Args:
             when_settled: Whether it waits for MCP servers; a program that runs does so itself, for those it names.
+            asks: Whether an engine of the command's own asks the person at this terminal for consent.
         """
         is_there = self.server or self.port or self.url
-        return homes.open_client(self.chosen() if is_there else None, self.settings(), when_settled=when_settled)
+        return homes.open_client(
+            self.chosen() if is_there else None, self.settings(), when_settled=when_settled, asks=asks
+        )
 
 
 class Run(HomeCommand):
@@ -99,7 +102,8 @@ class Run(HomeCommand):
             calls=False,
         )
         run = _report if self.json else _stream
-        return asyncio.run(run(self.home(), asked))
+        is_person = sys.stdin.isatty() and sys.stderr.isatty() and self.extra_args[0] != STDIN and not self.json
+        return asyncio.run(run(self.home(asks=is_person), asked))
 
 
 async def _stream(home: Home, asked: wire.Execute) -> int:

@@ -65,15 +65,15 @@ class Agent(threading.Thread):
 class Terminal:
     """The command at a terminal of its own."""
 
-    def __init__(self, server: ServerProcess, *options: str) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            command("approvals", *options),
+            command(*words),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            cwd=server.folder,
-            env=os.environ | folders(server.folder),
+            cwd=folder,
+            env=os.environ | folders(folder),
             start_new_session=True,
         )
         os.close(theirs)
@@ -99,7 +99,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(asking: ServerProcess) -> Iterator[Terminal]:
-    terminal = Terminal(asking, "--watch")
+    terminal = Terminal(asking.folder, "approvals", "--watch")
     try:
         terminal.until("Waiting for calls")
         yield terminal
@@ -160,6 +160,24 @@ def test_a_script_lists_and_answers_and_the_terminals_question_disappears(
         assert said in agent.end()
         again = call(asking.folder, "approvals", f"--{decision}", id)
         assert again.returncode == 2 and "no such call waits" in again.stderr
+
+
+def test_a_program_that_runs_in_a_terminal_asks_there(tmp_path: Path) -> None:
+    (tmp_path / "servers.json").write_text(json.dumps({"name": "pctx", "servers": [peer()]}))
+    (tmp_path / "program.ts").write_text(CODE)
+    options = ("--Pctx.upstreams=servers.json", "--Pctx.policy=ask agent *", "--no-check")
+    terminal = Terminal(tmp_path, "run", "program.ts", *options)
+    try:
+        shown = terminal.until("[s]kip? ")
+        assert "asks for consent to call Good.echo." in shown
+        terminal.type("a\n")
+        terminal.until("Allowed")
+        terminal.until("u001b")
+        assert terminal.process.wait(LONG) == 0
+    finally:
+        terminal.close()
+    done = call(tmp_path, "run", "program.ts", *options)
+    assert "it was not sent" in done.stdout and done.returncode == 0
 
 
 def test_a_list_without_calls_says_so(asking: ServerProcess) -> None:
