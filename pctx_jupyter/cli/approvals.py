@@ -26,7 +26,6 @@ from ..session import questions
 from ..session.approvals import Answer, Question
 from ..session.approvals import Approvals as Waiting
 from ..session.watch import Watchers
-from ..tools import inert
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
 
@@ -72,7 +71,7 @@ class Approvals(ServerCommand):
         desk = ServerDesk(self.chosen())
         if id := self.allow or self.deny:
             if not asyncio.run(desk.answer(id, "allow" if self.allow else "deny")):
-                raise Stop(Exit.USAGE, f"Cannot answer {inert.line(id, 100)}: no such call waits")
+                raise Stop(Exit.USAGE, f"Cannot answer {id[:100]}: no such call waits")
             say("Allowed" if self.allow else "Denied")
             return Exit.OK
         is_person = sys.stdin.isatty() and not self.json
@@ -152,7 +151,7 @@ class ServerDesk:
 
 def _why(error: urllib.error.HTTPError) -> str:
     try:
-        return inert.line(str(json.load(error)["message"]), 300)
+        return str(json.load(error)["message"])[:300]
     except (OSError, ValueError, KeyError, TypeError):
         return f"it answered with HTTP status {error.code}"
 

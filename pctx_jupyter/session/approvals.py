@@ -256,7 +256,7 @@ class Approvals:
         return len(self._pending)
 
     def attend(self, place: Place = "jupyterlab") -> Callable[[], None]:
-        """Somebody is there to be asked; returns the function to call, once, when they leave."""
+        """Somebody is there to be asked; returns the function to call when they leave."""
         attendance = self._attending[place]
         attendance.count += 1
         if place in self._consent_by:
@@ -266,7 +266,13 @@ class Approvals:
             if self._pending:
                 self._changed()
 
+        is_there = True
+
         def leave() -> None:
+            nonlocal is_there
+            if not is_there:
+                return
+            is_there = False
             attendance.count -= 1
             if place == "jupyterlab":  # a page may be loaded again; a terminal that ends has ended
                 attendance.left_at = self._clock()

@@ -21,6 +21,25 @@ _WHO = {
     "notebook": "Another notebook's program",
 }
 
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters that count as printable and show nothing."""
+
+
+def seen(text: str) -> str:
+    r"""One line in which every character can be seen: what commands, hides or turns text is spelled as ``\u202e``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _is_visible(one) else f"\\u{ord(one):04x}" for one in text)
+
+
+def _is_visible(one: str) -> bool:
+    is_selector = "\ufe00" <= one <= "\ufe0f" or "\U000e0100" <= one <= "\U000e01ef"
+    return one.isprintable() and one not in _BLANK and not is_selector
+
+
+def _first(description: str) -> str:
+    return " ".join(description[: 2 * LINE].split())[:LINE]
+
 
 def text(question: Question, most_arguments: int) -> str:
     """Everything a person needs to decide about a call, in plain text of several lines.
@@ -29,18 +48,18 @@ def text(question: Question, most_arguments: int) -> str:
         question: The call.
         most_arguments: Characters of its arguments that are shown.
     """
-    lines = [f"{_WHO[question.asked_by]} asks for consent to call {visible.spelled(question.tool)}."]
+    lines = [f"{_WHO[question.asked_by]} asks for consent to call {seen(question.tool)}."]
     if question.notebook is not None and question.asked_by in ("cell", "notebook"):
-        lines.append(f"Notebook: {visible.line(question.notebook, LINE)}")
+        lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
     if question.description.strip():
-        lines.append(f"The tool's own description: {visible.line(question.description, LINE)}")
+        lines.append(f"The tool's own description: {seen(_first(question.description))}")
     lines += [_arguments(question, most_arguments), *_code(question)]
     lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
     return "\n".join(lines)
 
 
 def _arguments(question: Question, most: int) -> str:
-    shown = visible.spelled(question.arguments or "none")
+    shown = seen(question.arguments or "none")
     if not question.is_cut and len(shown) <= most:
         return f"Arguments: {shown}"
     return (
@@ -62,6 +81,6 @@ def _code(question: Question) -> list[str]:
     lines = [head]
     for number, line in enumerate(part, first):
         mark = ">" if question.line and number == at else " "
-        shown = visible.spelled(line[:LINE].rstrip("\r")) + ("…" if len(line) > LINE else "")
+        shown = seen(line[:LINE].rstrip("\r")) + ("…" if len(line) > LINE else "")
         lines.append(f"  {mark} {question.first_line + number:>{width},} | {shown}")
     return lines
