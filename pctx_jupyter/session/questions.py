@@ -6,7 +6,6 @@ or could not be seen is spelled out, and each line of a program has its number, 
 
 from __future__ import annotations
 
-from .. import visible
 from .approvals import Question
 
 LINE = 200
@@ -53,6 +52,8 @@ def text(question: Question, most_arguments: int) -> str:
         lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
     if question.description.strip():
         lines.append(f"The tool's own description: {seen(_first(question.description))}")
+    if question.effects is None:
+        lines.append("The tool does not say whether it changes something.")
     lines += [_arguments(question, most_arguments), *_code(question)]
     lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
     return "\n".join(lines)
