@@ -207,7 +207,9 @@ class TestNobodyThere:
         agents = (await running.get()).registry.agents()
         result = await agents.execute("await MyFiles.deleteEverything().catch(String)", typecheck=False)
         refused = read(result.value)
-        assert refused.startswith("Denied: Cannot call MyFiles.deleteEverything: it needs a person's consent")
+        assert refused.startswith(
+            "Denied: Cannot call MyFiles.deleteEverything: it was not sent. It needs a person's consent"
+        )
         assert "jupyter pctx mcp trust --tools 'my files'" in refused
         assert 'c.Pctx.policy = ["ask agent * effects"]' in refused
         assert "ran delete_everything" not in log.read_text()
