@@ -45,12 +45,37 @@ _TEXT_ONLY = frozenset({"title", "desc", "style"})
 _TRANSPARENT = frozenset({"a"})
 """Elements that go, while what is in them stays: a link in a drawing is seen by nobody before it is clicked."""
 
+_STYLES = frozenset(
+    """
+    alignment-baseline baseline-shift clip-path clip-rule color color-interpolation-filters direction display
+    dominant-baseline fill fill-opacity fill-rule flood-color flood-opacity font font-family font-size font-style
+    font-variant font-weight height isolation letter-spacing marker marker-end marker-mid marker-start mask max-width
+    mix-blend-mode opacity overflow paint-order shape-rendering stop-color stop-opacity stroke stroke-dasharray
+    stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit stroke-opacity stroke-width text-anchor
+    text-decoration text-rendering transform transform-origin vector-effect visibility white-space width word-spacing
+    """.split()  # noqa: SIM905  # reads better
+)
+"""What styles may set: how shapes and texts look. Some front ends put a drawing into their page, where a position would
+lead out of its output, and a rule would hold for all of the page."""
+
+_RULE = re.compile(r"([^{}]*+)\{([^{}]*+)\}")
+_SELECTOR = re.compile(r"[\w\s.#*>+~:()\[\]=\"'-]+")
+
 _REFERENCE = re.compile(r"url\(\s*(['\"]?)#[\w\-.:]+\1\s*\)")
 _LOADING = re.compile(r"url|image|src|@|\\|/\*|<|expression|javascript|element\(", re.IGNORECASE)
 _DATA_IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
 
 MOST_DEPTH = 200
 """Levels of elements."""
+
+MOST_DRAWN = 100_000
+"""Elements that are drawn, each as often as others refer to it: references within references multiply."""
+
+FILTER_COST = 5_000
+"""Elements that take as long to draw as one filter."""
+
+LEAST_DASH = 0.1
+"""Length of the shortest dash or gap: a browser draws each one of a line."""
 
 
 def clean(text: str) -> str:
@@ -59,8 +84,8 @@ def clean(text: str) -> str:
     Raises:
         ValueError: It is no drawing; says why.
     """
-    text = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
-    text = re.sub(r"<!DOCTYPE[^>\[]*>", "", text, count=1)
+    text = re.sub(r"^\s*+<\?xml[^<>]*+>", "", text)
+    text = re.sub(r"^\s*+(?:<!--(?:[^-]|-(?!->))*+-->\s*+)*+<!DOCTYPE[^<>\[]*+>", "", text)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("it declares entities")
     if "xlink:" in text and "xmlns:xlink" not in text:
@@ -72,6 +97,8 @@ def clean(text: str) -> str:
     if _name(root) != "svg":
         raise ValueError("it does not begin with <svg>")
     made = _element(root, 0)
+    if _drawn(made) > MOST_DRAWN:
+        raise ValueError("it repeats its parts too often")
     made.attrib = {"xmlns": SVG, **made.attrib}
     return ElementTree.tostring(made, encoding="unicode", short_empty_elements=False)
 
@@ -94,7 +121,7 @@ def _element(given: ElementTree.Element, depth: int) -> ElementTree.Element:
             made.set(*found)
     if name in _TEXT_ONLY:
         text = "".join(given.itertext())
-        made.text = text if name != "style" or not _LOADING.search(_REFERENCE.sub("", text)) else ""
+        made.text = _sheet(text) if name == "style" else text
         return made
     made.text = given.text
     if depth < MOST_DEPTH:
@@ -122,6 +149,110 @@ def _attribute(element: str, name: str, value: str) -> tuple[str, str] | None:
         return ("href", value) if is_known and element in ("use", "image", "textPath") else None
     if name == "{http://www.w3.org/XML/1998/namespace}space":
         return "style", "white-space:pre"
-    if name not in _ATTRIBUTES or _LOADING.search(_REFERENCE.sub("", value)):
+    if name not in _ATTRIBUTES or _loads(value):
         return None
+    if name == "stroke-dasharray" and not is_dash(value):
+        return None
+    if name == "style":
+        declared = _declarations(value)
+        return ("style", declared) if declared else None
     return name, value
+
+
+# ── Styles ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _loads(value: str) -> bool:
+    return _LOADING.search(_REFERENCE.sub("", value)) is not None
+
+
+def _declarations(text: str) -> str:
+    """What a style sets of what it may set."""
+    kept = []
+    for declared in text.split(";"):
+        name, colon, value = declared.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if colon and name in _STYLES and (name != "stroke-dasharray" or is_dash(value)):
+            kept.append(f"{name}:{value}")
+    return ";".join(kept)
+
+
+def _sheet(text: str) -> str:
+    """The rules of a style sheet, each for drawings alone; nothing where it would load something."""
+    if _loads(text):
+        return ""
+    rules = []
+    for selectors, declared in _RULE.findall(text):
+        kept = _declarations(declared)
+        names = [name.strip() for name in selectors.split(",")]
+        if kept and all(map(_SELECTOR.fullmatch, names)):
+            rules.append(f"{','.join(map(_within, names))}{{{kept}}}")
+    return "".join(rules)
+
+
+def _within(selector: str) -> str:
+    return selector if re.match(r"svg(?![\w-])", selector) else f"svg {selector}"
+
+
+def is_dash(value: str) -> bool:
+    """Whether a pattern of dashes has no more of them than a browser draws in time."""
+    lengths = re.findall(r"[\d.]+(?:e[+-]?\d+)?", value.lower())
+    try:
+        return all(not 0 < float(length) < LEAST_DASH for length in lengths)
+    except ValueError:
+        return False
+
+
+# ── References ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_NAMED = re.compile(r"url\(\s*['\"]?#([\w\-.:]+)")
+_NUMBER = re.compile(r"[\d.]+")
+
+
+def _drawn(root: ElementTree.Element) -> int:
+    """How many elements are drawn, those that others refer to counted for each reference; `MOST_DRAWN` + 1 is many."""
+    parts = list(root.iter())
+    by_id: dict[str, ElementTree.Element] = {}
+    for part in parts:
+        if "id" in part.attrib:
+            by_id.setdefault(part.attrib["id"], part)
+    sheets = "".join(part.text or "" for part in parts if part.tag == "style")
+    counts: dict[ElementTree.Element, int] = {}
+    pending: set[ElementTree.Element] = set()
+
+    def count(part: ElementTree.Element) -> int:
+        if part in pending:
+            return MOST_DRAWN + 1  # it refers to itself
+        if part not in counts:
+            pending.add(part)
+            found = FILTER_COST if part.get("filter", "none") != "none" else 1
+            found += sum(times * count(by_id[name]) for name, times in _references(part) if name in by_id)
+            found += sum(map(count, part))
+            pending.discard(part)
+            counts[part] = min(found, MOST_DRAWN + 1)
+        return counts[part]
+
+    try:
+        # A rule of a style sheet may hold for any element, and for each point of it.
+        for_all = sum(count(by_id[name]) for name in set(_NAMED.findall(sheets)) if name in by_id)
+        return count(root) + for_all * (len(parts) + _points(root))
+    except RecursionError:
+        return MOST_DRAWN + 1
+
+
+def _references(part: ElementTree.Element) -> list[tuple[str, int]]:
+    """The elements that one refers to, each with how often it is drawn; a marker is drawn at each point of a line."""
+    found = []
+    for attribute, value in part.attrib.items():
+        is_marker = "marker" in attribute or (attribute == "style" and "marker" in value)
+        times = 1 + (_points(part) if is_marker and "url" in value else 0)
+        found += [(name, times) for name in _NAMED.findall(value)]
+        if attribute == "href" and value.startswith("#"):
+            found.append((value[1:], 1))
+    return found
+
+
+def _points(part: ElementTree.Element) -> int:
+    """About how many points the lines of an element and of those in it have."""
+    lines = (inner.get("d", "") + inner.get("points", "") for inner in part.iter())
+    return sum(len(_NUMBER.findall(line)) // 2 for line in lines)

@@ -15,6 +15,12 @@ from typing import NewType
 Markup = NewType("Markup", str)
 """HTML that is safe to show."""
 
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+"""Classes without which MathJax makes formulas of what stands between dollars, with links to anywhere.
+
+JupyterLab has MathJax 3 or newer, pages that nbconvert exports have MathJax 2: each knows one of them.
+"""
+
 _TERMINAL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor moves
     r"|\x9b[0-?]*[ -/]*[@-~]"
@@ -71,8 +77,7 @@ def join(parts: Iterable[Markup]) -> Markup:
 
 def page(*content: Markup, style: str = "") -> Markup:
     """Make one output: its style, `style` beside that of all outputs, and its content."""
-    # Without that class MathJax makes formulas of what stands between dollars, with links to anywhere.
-    return Markup(f"<style>{STYLE}{style}</style>{tag('div', *content, kind='out mathjax_ignore')}")
+    return Markup(f"<style>{STYLE}{style}</style>{tag('div', *content, kind=f'out {NO_FORMULAS}')}")
 
 
 def _spelled(found: re.Match[str]) -> str:

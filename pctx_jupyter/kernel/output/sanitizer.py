@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...program.result import Display
-from . import charts, drawings
+from . import charts, drawings, nesting
 from .display import Bundle, Metadata, clean, result, size
-from .markup import visible
+from .markup import NO_FORMULAS, visible
 
 if TYPE_CHECKING:
     import nh3
@@ -29,6 +29,12 @@ VALUE = "application/vnd.pctx.value+json"
 
 MOST_TEXT = 50_000
 """Characters of text that one display has."""
+
+MOST_MARKDOWN = 50_000
+"""Characters of Markdown that one display has: some texts take time that grows with the square of their length."""
+
+MOST_REFERENCES = 10**11
+"""Character references in HTML, times its length: its parser moves the rest of the text for each; some two seconds."""
 
 
 class Unsafe(Exception):
@@ -87,7 +93,7 @@ def _text(content: str) -> str:
 
 
 def _html(type: str, content: Any) -> Bundle:
-    cleaned = _cleaner().clean(_string(content))
+    cleaned = _clean(_string(content))
     return {"text/html": _framed(cleaned), "text/plain": _text(_without_tags(cleaned))}
 
 
@@ -95,9 +101,21 @@ def _markdown(type: str, content: Any) -> Bundle:
     from markdown_it import MarkdownIt
 
     source = _string(content)
+    if len(source) > MOST_MARKDOWN:
+        source = f"{source[:MOST_MARKDOWN]}\n\n… {len(source) - MOST_MARKDOWN:,} characters left out"
     renderer = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": 20})
     rendered = renderer.enable(["table", "strikethrough"]).render(source)
-    return {"text/html": _framed(_cleaner().clean(rendered)), "text/plain": _text(source)}
+    return {"text/html": _framed(_clean(rendered)), "text/plain": _text(source)}
+
+
+def _clean(given: str) -> str:
+    try:
+        found = nesting.nested(given)
+    except nesting.Overlapping as error:
+        raise Unsafe(str(error)) from None
+    if found.count("&") * len(found) > MOST_REFERENCES:
+        raise Unsafe("it has too many character references for its length")
+    return _cleaner().clean(found)
 
 
 def _framed(cleaned: str) -> str:
@@ -105,16 +123,19 @@ def _framed(cleaned: str) -> str:
 
     MathJax makes links of its own, to anywhere, out of plain text.
     """
-    return f'<div class="mathjax_ignore" style="contain:content;overflow-x:auto">{cleaned}</div>'
+    return f'<div class="{NO_FORMULAS}" style="contain:content;overflow-x:auto">{cleaned}</div>'
+
+
+_CLEANED_TAG = re.compile(r"<(?:[^<>\"]|\"[^\"]*+\")*+>")
+"""A tag as the cleaner writes it: each attribute's value is between double quotes."""
 
 
 def _without_tags(cleaned: str) -> str:
-    import nh3
-
     broken = re.sub(r"(?=</(?:p|div|tr|li|h\d|table|ul|ol|pre)>)|(?=<br>)", "\n", cleaned)
     spaced = re.sub(r"(?=</t[dh]>)", "  ", broken)
-    text = html.unescape(nh3.clean(spaced, tags=set(), attributes={}))
-    return re.sub(r"[ \t]*\n\s*", "\n", text).strip()
+    text = html.unescape(_CLEANED_TAG.sub("", spaced))
+    # By lines: a regular expression would look at a long run of spaces once for each of them.
+    return "\n".join(line for found in text.split("\n") if (line := found.strip()))
 
 
 def _string(content: Any) -> str:
@@ -159,7 +180,7 @@ _STYLES = set(
     align-content align-items align-self background-color border border-bottom border-bottom-color border-bottom-style
     border-bottom-width border-collapse border-color border-left border-left-color border-left-style border-left-width
     border-radius border-right border-right-color border-right-style border-right-width border-spacing border-style
-    border-top border-top-color border-top-style border-top-width border-width box-sizing color column-gap columns
+    border-top border-top-color border-top-style border-top-width border-width box-sizing color column-gap
     display fill flex flex-basis flex-direction flex-grow flex-shrink flex-wrap font font-family font-size font-style
     font-variant font-weight gap grid-column grid-gap grid-row grid-template-columns grid-template-rows height
     justify-content justify-items letter-spacing line-height list-style-type margin margin-bottom margin-left
@@ -169,7 +190,10 @@ _STYLES = set(
     word-break word-spacing
     """.split()  # noqa: SIM905  # reads better
 )
-"""What a style attribute may set: nothing that loads, moves or covers."""
+"""What a style attribute may set: nothing that loads, moves or covers.
+
+No ``columns``: a browser needs minutes to lay out some dozens of them within one another.
+"""
 
 _LOADING = re.compile(r"url|image|src|\\|/\*|@|expression|attr\(|element\(", re.IGNORECASE)
 """What a style or a colour must not have in it: ways to load something, and ways to hide them."""
@@ -188,6 +212,8 @@ def _allowed(tag: str, attribute: str, value: str) -> str | None:
             return value if _LINK.match(value) else None
         case _, "title" | "alt" | "href":
             return value
+        case _, "stroke-dasharray" if not drawings.is_dash(value):
+            return None
     return None if _LOADING.search(value) else value
 
 

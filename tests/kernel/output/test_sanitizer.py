@@ -28,7 +28,9 @@ def html(text: str) -> str:
     """What is left of HTML, without the frame around it."""
     shown = safe({"text/html": text})["text/html"]
     found = re.fullmatch(
-        r'<div class="mathjax_ignore" style="contain:content;overflow-x:auto">(.*)</div>', shown, re.DOTALL
+        r'<div class="mathjax_ignore tex2jax_ignore" style="contain:content;overflow-x:auto">(.*)</div>',
+        shown,
+        re.DOTALL,
     )
     assert found is not None, shown
     return found[1]
@@ -102,6 +104,62 @@ def test_html_that_runs_loads_covers_or_leads_somewhere_is_left_out(text: str) -
     assert html(html(text)) == html(text)
 
 
+REPAIRED = [
+    ("<p>a<p>b", "<p>a</p><p>b</p>"),
+    ("<ul><li>a<li>b</ul>", "<ul><li>a</li><li>b</li></ul>"),
+    ("<b>a<i>b</b>c</i>", "<b>a<i>b</i></b><i>c</i>"),
+    ("1 < 2 & 3 > 2 <3 <- &lt;b&gt; &eacute;", "1 &lt; 2 &amp; 3 &gt; 2 &lt;3 &lt;- &lt;b&gt; \u00e9"),
+    ("<!DOCTYPE html><!-- <b> --><?x <i>?>a<![CDATA[b]]>", "?&gt;a"),
+    ("<SPAN Title='a \"b\" > c'>x</SPAN>", '<span title="a &quot;b&quot; &gt; c">x</span>'),
+    ("<svg><rect width=1 /><text>x</text></svg>", '<svg><rect width="1"></rect><text>x</text></svg>'),
+    ("<title>a</title><style>b</style><xmp><b></xmp>c<plaintext>d", "c"),
+    ("a<b", "a&lt;b"),
+    ('<span "><b title=1>">x</span>', "<span>x</span>"),
+    ("<p title='never closed", "&lt;p title='never closed"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), REPAIRED)
+def test_html_written_by_hand_is_repaired_as_a_browser_does(text: str, expected: str) -> None:
+    assert html(text) == expected
+
+
+OVERLAPPING = {
+    "formatting left open in blocks": "".join(f"<b title={n}><div>" for n in range(20_000)) + "</b>" * 20_000,
+    "formatting closed in other blocks": "".join(f"<b title={n}><div></b></div>" for n in range(20_000)),
+    "paragraphs in formatting": "".join(f"<p><i title={n}>x</p>" for n in range(20_000)),
+    "cells in formatting": "".join(f"<b title={n}><table><td></b></table>" for n in range(20_000)),
+    "links in links": "<a>" * 20_000,
+    "depth": "<div>" * 20_000,
+    "closing what is not open": "</p>" * 20_000,
+    "references": "&" * 800_000,
+}
+
+
+@pytest.mark.parametrize("kind", OVERLAPPING)
+def test_html_that_a_parser_would_multiply_is_not_shown_and_says_why(kind: str) -> None:
+    assert safe({"text/html": OVERLAPPING[kind]})["text/plain"].startswith("text/html is not shown: it")
+
+
+LONG = {
+    "text/html": [
+        "x" + " " * 2_000_000 + "y",
+        "<" * 200_000,
+        "<a '" * 500_000,
+        "<p " + "a=1 " * 500_000 + ">",
+        "<!--" * 500_000,
+    ],
+    "text/markdown": ["[" * 2_000_000, "![" * 1_000_000, "> x\n" * 500_000, "*a_" * 500_000, "`" * 2_000_000],
+    "image/svg+xml": ["<!DOCTYPE" * 400_000, "<?xml" * 400_000, " " * 2_000_000, "<!--" * 500_000, "<!---->" * 300_000],
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in LONG for text in LONG[kind]], ids=lambda x: x[:12])
+def test_a_long_text_never_takes_time_that_grows_with_its_square(kind: str, text: str) -> None:
+    # Each of them took minutes or hours where it did; the time limit of a test ends it then.
+    assert len(str(safe({kind: text}))) < 3 * len(text) + 1_000
+
+
 def test_a_link_opens_elsewhere_and_tells_nobody_where_it_was() -> None:
     link = '<a href="https://example.com/a" rel="noopener noreferrer nofollow">x</a>'
     assert html('<a href="https://example.com/a" target=_self rel=opener>x</a>') == link
@@ -164,7 +222,7 @@ def test_a_picture_has_the_bytes_it_says_and_its_size() -> None:
 
 DRAWING = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs><linearGradient id="g"><stop offset="0" '
-    'stop-color="red"></stop></linearGradient></defs><style>.a { fill: url(#g) }</style>'
+    'stop-color="red"></stop></linearGradient></defs><style>svg .a{fill:url(#g)}</style>'
     '<g class="a" transform="scale(2)"><rect width="3" fill="url(#g)"></rect><use href="#g"></use>'
     '<text x="1">a &lt; b<tspan dy="1">c</tspan></text></g></svg>'
 )
@@ -230,6 +288,51 @@ def test_a_drawing_neither_runs_nor_loads_anything(inside: str) -> None:
 )
 def test_what_is_no_drawing_is_not_shown_and_says_why(text: str) -> None:
     assert safe({"image/svg+xml": text})["text/plain"].startswith("image/svg+xml is not shown: it ")
+
+
+def test_a_drawing_that_stands_in_a_page_stays_in_its_place_and_styles_nothing_else() -> None:
+    made = drawings.clean(
+        "<svg style='position:fixed;inset:0;z-index:9;fill:red'><style>"
+        "body, .jp-Cell, * { display: none; position: fixed } svg { stroke: red } "
+        "</style><style>a{b}</style><rect style='top:0;animation:x 1s;pointer-events:all'/></svg>"
+    )
+    assert made == (
+        '<svg xmlns="http://www.w3.org/2000/svg" style="fill:red"><style>svg body,svg .jp-Cell,svg *{display:none}'
+        "svg{stroke:red}</style><style></style><rect></rect></svg>"
+    )
+
+
+def _chain(element: str, inner: str, levels: int) -> str:
+    """Elements of which each refers to the next one more than once."""
+    made = "".join(f"<{element} id='a{n}'>{inner.replace('NEXT', f'a{n + 1}')}</{element}>" for n in range(levels))
+    return f"<svg>{made}<rect fill='url(#a0)'/></svg>"
+
+
+REPEATING = [
+    _chain("g", "<use href='#NEXT'/>" * 10, 8),
+    _chain("mask", "<rect mask='url(#NEXT)'/>" * 2, 30),
+    _chain("clipPath", "<rect style='clip-path:url(#NEXT)'/>" * 2, 30),
+    _chain("pattern", "<rect fill='url( \"#NEXT\" )'/>" * 2, 30),
+    _chain("marker", f"<path d='M0 0{'L1 1' * 20}' marker-mid='url(#NEXT)'/>", 6),
+    _chain("g", "<use href='#NEXT'/>", 20_000),
+    "<svg><g id='a'><use href='#a'/></g></svg>",
+    "<svg>" + "<g filter='blur(9px)'>" * 100 + "</g>" * 100 + "</svg>",
+    "<svg><style>path{marker-mid:url(#m)}</style>"
+    f"<marker id='m'>{'<g/>' * 500}</marker>" + "<path d='M1 1L2 2'/>" * 500 + "</svg>",
+]
+
+
+@pytest.mark.parametrize("text", REPEATING, ids=range(len(REPEATING)))
+def test_a_drawing_that_multiplies_its_parts_is_not_shown_and_says_why(text: str) -> None:
+    assert safe({"image/svg+xml": text})["text/plain"].startswith("image/svg+xml is not shown: it repeats its parts")
+
+
+@pytest.mark.parametrize(("dashes", "is_kept"), [("4 2", True), ("1e-9", False), ("0,3", True), (".01 9", False)])
+def test_a_line_has_no_more_dashes_than_a_browser_draws_in_time(dashes: str, is_kept: bool) -> None:
+    made = drawings.clean(
+        f"<svg><path stroke-dasharray='{dashes}'/><path style='stroke-dasharray:{dashes}'/></svg>"
+    ) + html(f"<svg><path stroke-dasharray='{dashes}'></path></svg>")
+    assert made.count("dasharray") == (3 if is_kept else 0)
 
 
 def test_a_drawing_is_cut_at_a_depth() -> None:
