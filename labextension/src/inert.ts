@@ -7,16 +7,28 @@
 /** Characters shown at most, unless a caller says otherwise. */
 export const MOST = 10_000;
 
-// ANSI's sequences; then control characters but tab and line end, and those that set a direction or are invisible.
+// Colours and cursor moves, which hide nothing when they are left out. No other command to a terminal: those have texts
+// in them, and what a reader does not see here could be a part of a program that runs.
 // eslint-disable-next-line no-control-regex
-const ANSI = /\u001b\[[0-9;:?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
-// eslint-disable-next-line no-control-regex
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const COLOURS = /\u001b\[[0-9;:?]*[ -/]*[@-~]/g;
+// Control characters but tab and line end, those that set a direction or take no room, and halves of pairs. The joiners
+// of letters and emoji are among them: a name that differs from another one by a joiner looks the same.
+const UNSEEN =
+  // eslint-disable-next-line no-control-regex, no-misleading-character-class
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
 
 /** Make a text inert; what is beyond `most` characters is left out, and an ellipsis says so. */
 export function inert(text: string, most: number = MOST): string {
-  const kept = text.length > most ? `${text.slice(0, most)}…` : text;
-  return kept.replace(/\r\n/g, '\n').replace(ANSI, '').replace(UNSEEN, mark);
+  return marked(text.length > most ? `${text.slice(0, most)}…` : text, COLOURS);
+}
+
+/** Make a text inert that somebody decides by: nothing at all is left out of it. */
+export function whole(text: string): string {
+  return marked(text, /(?!)/g);
+}
+
+function marked(text: string, left: RegExp): string {
+  return text.replace(/\r\n/g, '\n').replace(left, '').replace(UNSEEN, mark);
 }
 
 /** The same, on one line. */
@@ -25,5 +37,9 @@ export function inertLine(text: string, most: number = 300): string {
 }
 
 function mark(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  // By halves of pairs: in JSON that is the same text.
+  return Array.from(
+    { length: character.length },
+    (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`
+  ).join('');
 }

@@ -7,7 +7,7 @@
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import type { Question } from '../api';
-import { inert } from '../inert';
+import { whole } from '../inert';
 
 export class Drafts {
   readonly #changed = new Signal<this, void>(this);
@@ -61,13 +61,13 @@ export function linesOf(question: Question): { number: number; text: string; isC
  */
 export function shown(question: Question): string {
   const text = question.arguments;
-  // Laying out reads numbers, and would change those with many digits.
-  if (question.is_cut || /\d{16}/.test(text)) {
-    return inert(text, Infinity);
+  // Laying out reads numbers, and would change those that are large or have many digits.
+  if (question.is_cut || /\d{16}|\d[eE]|-0/.test(text)) {
+    return whole(text);
   }
   try {
-    return inert(JSON.stringify(JSON.parse(text), null, 2), Infinity);
+    return whole(JSON.stringify(JSON.parse(text), null, 2));
   } catch {
-    return inert(text, Infinity);
+    return whole(text);
   }
 }

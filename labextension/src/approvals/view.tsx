@@ -5,7 +5,7 @@ import React from 'react';
 
 import type { Question } from '../api';
 import { Code } from '../code';
-import { inert, inertLine } from '../inert';
+import { inert, inertLine, whole } from '../inert';
 import { effectsText } from './effects';
 import { type Drafts, linesOf } from './model';
 
@@ -112,9 +112,9 @@ export function QuestionDetail({ question, drafts, decide, trans }: Props): Reac
       <Code key={question.id} label={trans.__('Program')}>
         {lines.map(({ number, text, isCalling }) =>
           isCalling ? (
-            <mark key={number} ref={reveal}>{`${inert(text)}\n`}</mark>
+            <mark key={number} ref={reveal}>{`${whole(text)}\n`}</mark>
           ) : (
-            <React.Fragment key={number}>{`${inert(text)}\n`}</React.Fragment>
+            <React.Fragment key={number}>{`${whole(text)}\n`}</React.Fragment>
           )
         )}
       </Code>

@@ -11,6 +11,7 @@ import { ViewPlugin, type EditorView, type PluginValue, type ViewUpdate } from '
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Underlined } from '../api';
+import { inert, inertLine } from '../inert';
 import type { Assistant } from './assistant';
 import { kernelOf, type Owner, type Owners } from './owners';
 import type { CellSettings } from './settings';
@@ -135,12 +136,13 @@ export function squiggles(
     }
 
     #diagnostic({ from, to, severity, message, instead }: Underlined, end: number): Diagnostic {
-      const diagnostic: Diagnostic = { from: Math.min(from, end), to: Math.min(to, end), severity, message };
+      const place = { from: Math.min(from, end), to: Math.min(to, end) };
+      const diagnostic: Diagnostic = { ...place, severity, message: inert(message, 4_000) };
       if (instead !== null) {
         const apply = (view: EditorView, start: number, stop: number): void => {
           view.dispatch({ changes: { from: start, to: stop, insert: instead }, userEvent: 'input.complete' });
         };
-        diagnostic.actions = [{ name: trans.__('Change to %1', instead), apply }];
+        diagnostic.actions = [{ name: trans.__('Change to %1', inertLine(instead, 200)), apply }];
       }
       return diagnostic;
     }

@@ -2,6 +2,8 @@
 
 import type { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 
+import { inert } from '../inert';
+
 /** Writes code in JupyterLab's colours. */
 export type Colour = (code: string, into: HTMLElement) => void;
 
@@ -32,20 +34,16 @@ export function explanation(className: string, code: string, description: string
   const signature = document.createElement('pre');
   signature.className = 'pctx-Explanation-code';
   if (code.length > LONGEST) {
-    signature.textContent = shortened(code);
+    signature.textContent = inert(code, LONGEST);
   } else {
-    colour(code, signature);
+    colour(inert(code), signature);
   }
   dom.append(signature);
   if (description) {
     const text = document.createElement('div');
     text.className = 'pctx-Explanation-text';
-    text.textContent = shortened(description);
+    text.textContent = inert(description, LONGEST);
     dom.append(text);
   }
   return dom;
-}
-
-function shortened(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }

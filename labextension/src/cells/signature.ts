@@ -4,6 +4,7 @@ import { StateEffect, StateField, type Extension } from '@codemirror/state';
 import { EditorView, showTooltip, ViewPlugin, type PluginValue, type Tooltip, type ViewUpdate } from '@codemirror/view';
 
 import type { ExplainedCall } from '../api';
+import { inert } from '../inert';
 import type { Assistant } from './assistant';
 import { isInLine, isPctx } from './magic';
 import { kernelOf, type Owners } from './owners';
@@ -101,17 +102,18 @@ function draw({ call }: Shown): HTMLElement {
   const at = parameter?.text ? current.text.indexOf(parameter.text, current.text.indexOf('(')) : -1;
   if (parameter && at >= 0) {
     const mark = document.createElement('b');
-    mark.textContent = parameter.text;
-    code.append(current.text.slice(0, at), mark, current.text.slice(at + parameter.text.length));
+    mark.textContent = inert(parameter.text);
+    const after = at + parameter.text.length;
+    code.append(inert(current.text.slice(0, at)), mark, inert(current.text.slice(after)));
   } else {
-    code.textContent = current.text;
+    code.textContent = inert(current.text);
   }
   dom.append(code);
   const description = parameter?.documentation || current.documentation;
   if (description) {
     const text = document.createElement('div');
     text.className = 'pctx-Explanation-text';
-    text.textContent = description;
+    text.textContent = inert(description, 4_000);
     dom.append(text);
   }
   return dom;

@@ -29,5 +29,9 @@ export function callOf(name: string, tool: ToolState): Insertion {
 
 /** A program as the text of a cell. */
 export function cellOf(code: string): string {
-  return `%%pctx\n${code.replace(/\n+$/, '')}`;
+  let end = code.length;
+  while (code[end - 1] === '\n') {
+    end--; // a pattern would look at each run of empty lines once for each of them
+  }
+  return `%%pctx\n${code.slice(0, end)}`;
 }

@@ -74,6 +74,11 @@ export function serverKey(name: string): string {
   return `server ${name}`;
 }
 
+/** An id for `aria-activedescendant`; keys may hold anything, halves of pairs too, which cannot be encoded. */
+export function idOf(row: Pick<Row, 'key'>): string {
+  return `pctx-${encodeURIComponent(row.key.replace(/[\ud800-\udfff]/gu, '\ufffd'))}`;
+}
+
 /** The words of a query. */
 export function wordsOf(query: string): string[] {
   return query.toLowerCase().split(/\s+/).filter(Boolean);

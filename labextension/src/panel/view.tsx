@@ -14,7 +14,7 @@ import { Calls } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, stateText } from './servers';
 import { OfferedDetail, type ToolActions, ToolDetail, WithheldDetail, differenceName } from './tools';
-import { type Emptiness, HEIGHTS, type Novelty, type Row, type Section } from './rows';
+import { type Emptiness, HEIGHTS, type Novelty, type Row, type Section, idOf } from './rows';
 import { duration, size, time } from './words';
 
 /** What can be done from here. */
@@ -162,11 +162,6 @@ function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElem
       </div>
     </div>
   );
-}
-
-/** An id for `aria-activedescendant`; keys may hold anything. */
-function idOf(row: Row): string {
-  return `pctx-${encodeURIComponent(row.key)}`;
 }
 
 function steer(key: string, model: PanelModel, actions: Actions): boolean {

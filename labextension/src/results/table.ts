@@ -23,6 +23,10 @@ export interface Order {
 
 /** Rows that are drawn at most; our own tables have fewer. */
 const MOST = 5000;
+/** Cells that are drawn at most: a page with some hundred thousand of them does not answer for a while. */
+const MOST_CELLS = 25_000;
+/** Characters of a text that are kept: ordering compares all of them. */
+const MOST_TEXT = 1000;
 
 /** Read rows; null: there are none. A notebook's file brings them, so nothing about their shape is believed. */
 export function read(json: unknown): Rows | null {
@@ -32,7 +36,7 @@ export function read(json: unknown): Rows | null {
   }
   const columns = given.columns.slice(0, 100).map((name: unknown) => (typeof name === 'string' ? name : ''));
   const rows = given.rows
-    .slice(0, MOST)
+    .slice(0, Math.min(MOST, Math.ceil(MOST_CELLS / Math.max(1, columns.length))))
     .filter((row: unknown): row is unknown[] => Array.isArray(row))
     .map(row => columns.map((_, index) => cell(row[index])));
   const total = typeof given.total === 'number' && Number.isFinite(given.total) ? given.total : 0;
@@ -41,10 +45,11 @@ export function read(json: unknown): Rows | null {
 
 function cell(value: unknown): Cell {
   if (value === null || ['string', 'number', 'boolean'].includes(typeof value)) {
-    return { kind: 'value', value: value as string | number | boolean | null };
+    const plain = value as string | number | boolean | null;
+    return { kind: 'value', value: typeof plain === 'string' ? plain.slice(0, MOST_TEXT) : plain };
   }
   const text: unknown = typeof value === 'object' && 'json' in value ? value.json : undefined;
-  return typeof text === 'string' ? { kind: 'json', text } : { kind: 'none' };
+  return typeof text === 'string' ? { kind: 'json', text: text.slice(0, MOST_TEXT) } : { kind: 'none' };
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true });

@@ -145,7 +145,8 @@ export function size(bytes: number): string {
 
 /** Times below the bars: some four round ones. */
 export function ticks(run: Run): number[] {
-  if (!(run.durationS > 0)) {
+  // Below a microsecond there is nothing to tell apart, and a step may be no number greater than zero.
+  if (!(run.durationS > 1e-6)) {
     return [];
   }
   const rough = run.durationS / 4;

@@ -62,6 +62,12 @@ test('the line that calls is the program’s, also where its code begins further
   );
 });
 
+test('numbers that would change when they are laid out are shown as they are', () => {
+  for (const text of ['{"n":1e400}', '{"n":-0}', '{"n":12345678901234567}', '{"n":5E-999}']) {
+    assert.equal(shown(question(text)), text);
+  }
+});
+
 test('each call that waits is told of once, a few at a time, and no more once it is answered', () => {
   const told: string[] = [];
   const teller = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
-import { HEIGHTS, type Known, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
+import { HEIGHTS, type Known, idOf, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
   kernel_id: id,
@@ -189,4 +189,9 @@ test('of thousands of rows those in sight are found, with some around them', () 
   assert.deepEqual(inSight(offsets, -10, 0, 0), [0, 0]);
   assert.equal(inSight(offsets, 1e9, 600)[1], rows.length);
   assert.deepEqual(inSight(offsetsOf([]), 0, 600), [0, 0]);
+});
+
+test('every row has an id, whatever its name is', () => {
+  assert.equal(idOf({ key: 'tool a b' }), 'pctx-tool%20a%20b');
+  assert.equal(idOf({ key: 'x\ud800"><img>' }), 'pctx-x%EF%BF%BD%22%3E%3Cimg%3E');
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ExecutionState, KernelState, ToolState } from '../../src/api';
-import { inert, inertLine } from '../../src/inert';
+import { inert, inertLine, whole } from '../../src/inert';
 import { callOf, cellOf, nameFor } from '../../src/panel/calls';
 import { Progress, type Teller } from '../../src/panel/progress';
 import { duration, size } from '../../src/panel/words';
@@ -10,7 +10,15 @@ import { nullTranslator } from '@jupyterlab/translation';
 
 test('characters that move, hide or turn others are shown as their numbers; tabs and lines stay', () => {
   assert.equal(inert('a\tb\nc\u202ed\u0000\u200b'), 'a\tb\nc\\u202ed\\u0000\\u200b');
-  assert.equal(inert('\u001b[31mred\u001b[0m \u001b]8;;http://x\u0007link'), 'red link');
+  assert.equal(inert('\u001b[31mred\u001b[0m'), 'red');
+  assert.equal(inert('\u001b]8;;http://x\u0007link'), '\\u001b]8;;http://x\\u0007link', 'what a command says is text');
+  const unseen = ['\u3164', '\u2800', '\ufe00', '\ud800', '\u034f', '\u{e0041}', '\u{e0100}', '\u{1d173}'];
+  for (const one of unseen) {
+    assert.match(inert(`a${one}b`), /^a(\\u[0-9a-f]{4})+b$/);
+    assert.equal(JSON.parse(`"${inert(one)}"`), one);
+  }
+  assert.equal(inert('🙂\ufe0f é 日本'), '🙂\ufe0f é 日本');
+  assert.equal(whole('\u001b[8mhidden\u001b]0;more\u0007'), '\\u001b[8mhidden\\u001b]0;more\\u0007');
   assert.equal(inert('<b>&amp;'), '<b>&amp;');
 });
 

@@ -55,3 +55,13 @@ test('what is no table is none, and a broken one shows what it has', () => {
   assert.ok(rows);
   assert.deepEqual([rows.columns, rows.rows.length, rows.total], [['', 'a'], 2, 2]);
 });
+
+test('a table of any size is cut to what a page can draw', () => {
+  const row = new Array(100).fill('x'.repeat(100_000));
+  const found = read({ columns: row.map(String), rows: new Array(10_000).fill(row), total: 10_000 });
+  assert.ok(found);
+  assert.equal(found.rows.length, 250);
+  assert.equal(found.total, 10_000);
+  assert.ok(found.rows.flat().every(cell => cell.kind === 'value' && String(cell.value).length <= 1000));
+  assert.equal(read({ columns: [], rows: new Array(10_000).fill([]) })?.rows.length, 5000);
+});

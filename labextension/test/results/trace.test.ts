@@ -125,3 +125,12 @@ test('many calls are folded until somebody unfolds them', () => {
   model.fold();
   assert.ok(!model.isFolded);
 });
+
+test('a run as short as a number can be has a scale that can be drawn', () => {
+  for (const durationS of [5e-324, 1e-310, 1e-9, 1e300, 1.7e308]) {
+    const found = run([], { duration_s: durationS });
+    const drawn = ticks(found);
+    assert.equal(new Set(drawn).size, drawn.length);
+    assert.ok(drawn.every(at => Number.isFinite(at) && share(found, at) <= 1));
+  }
+});

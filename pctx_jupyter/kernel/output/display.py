@@ -137,7 +137,7 @@ def notice(head: str, told: Sequence[str], code: str | None = None) -> Bundle:
         tag("div", escape(head, is_name=True), kind="head"),
         *(tag("div", escape(line, is_name=True), kind="dim") for line in told),
         *(
-            [tag("details", tag("summary", escape("The program")), tag("pre", escape(clean(code)), kind="code"))]
+            [tag("details", tag("summary", escape("The program")), tag("pre", escape(shortened(code)), kind="code"))]
             if code is not None
             else []
         ),
@@ -219,11 +219,16 @@ def _bundle(text: str, *content: Markup) -> Bundle:
 
 def clean(text: str, most: int = MOST_MESSAGE) -> str:
     """Return text without commands to a terminal, cut in the middle to `most` characters."""
-    cleaned = without_commands(text[: 2 * most]).rstrip("\n")
-    if len(cleaned) <= most:
-        return cleaned
+    return shortened(without_commands(text[: 2 * most]), most)
+
+
+def shortened(text: str, most: int = MOST_MESSAGE) -> str:
+    """Return text cut in the middle to `most` characters; it hides nothing else, as what is left of commands would."""
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    if len(text) <= most:
+        return text
     half = most // 2
-    return f"{cleaned[:half]}\n… {len(cleaned) - most:,} characters left out …\n{cleaned[-half:]}"
+    return f"{text[:half]}\n… {len(text) - most:,} characters left out …\n{text[-half:]}"
 
 
 def _marked(frame: str) -> Markup:

@@ -114,7 +114,7 @@ REPAIRED = [
     ("<svg><rect width=1 /><text>x</text></svg>", '<svg><rect width="1"></rect><text>x</text></svg>'),
     ("<title>a</title><style>b</style><xmp><b></xmp>c<plaintext>d", "c"),
     ("a<b", "a&lt;b"),
-    ('<span "><b title=1>">x</span>', "<span>x</span>"),
+    ('<span "><b title=1>">x</span>', '<span title="1">x</span>'),
     ("<p title='never closed", "&lt;p title='never closed"),
 ]
 
