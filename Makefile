@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab lab-build test quick test-clients lint types docs bench clean
+.PHONY: demo lab lab-build test quick test-clients fuzz lint types docs bench clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -26,6 +26,9 @@ quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint,
 
 test-clients: $(VENV)/test.installed  ## the Python clients against a real server, started and stopped here
 	$(BIN)/python -m tests.client.run
+
+fuzz: $(VENV)/test.installed      ## some minutes of random input, other than in the last run; prints what fails, and how to have it again
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --hypothesis-show-statistics --timeout=1800 $(FUZZ)
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

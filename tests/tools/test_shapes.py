@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from pctx_jupyter.tools import shapes
 
@@ -311,7 +311,7 @@ def test_definitions_nested_by_name_are_all_written() -> None:
     assert "any" not in "".join(written.types.values())
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.fuzz
 @given(schemas.documents())
 def test_any_schema_becomes_a_type_always_the_same(schema: Any) -> None:
     written = shapes.shape(schema)

@@ -7,7 +7,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pctx_jupyter import errors
@@ -348,7 +348,7 @@ tools_of_any_kind = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.fuzz
 @given(tools_of_any_kind)
 def test_any_tools_are_declared_without_error(tools: list[Tool]) -> None:
     usable: dict[tuple[str, str], Tool] = {}

@@ -80,10 +80,11 @@ function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React
   const most = concurrency(run);
   const count = run.callsInAll;
   const states = { running: trans.__('running …'), stopped: trans.__('stopped'), failed: trans.__('failed'), ok: '' };
-  const askers: Record<string, string> = {
-    agent: trans.__('asked by an agent'),
-    notebook: trans.__('asked by another notebook')
-  };
+  // No object: a file may have the name of what each object inherits.
+  const askers = new Map([
+    ['agent', trans.__('asked by an agent')],
+    ['notebook', trans.__('asked by another notebook')]
+  ]);
   return (
     <>
       <span>{trans._n('%1 tool call', '%1 tool calls', count, count.toLocaleString())}</span>
@@ -97,7 +98,7 @@ function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React
           {states[run.state]}
         </span>
       )}
-      {askers[run.askedBy] && <span>{askers[run.askedBy]}</span>}
+      {askers.has(run.askedBy) && <span>{askers.get(run.askedBy)}</span>}
     </>
   );
 }

@@ -37,7 +37,8 @@ _HIDDEN = (
 )
 _INVISIBLE = (
     _HIDDEN
-    + "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0e\uffa0"
+    + "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    + "\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0e\uffa0"
 )
 """In a name also what takes no room, or looks like a space. Elsewhere such characters join letters and emoji."""
 
