@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -364,3 +365,20 @@ def test_style_uses_the_front_ends_colours_with_fall_backs_and_loads_nothing() -
         assert name.startswith("--jp-")
         assert comma
         assert ")" not in name
+
+
+def test_a_program_that_somebody_is_told_of_is_shown_with_what_terminal_commands_would_hide() -> None:
+    shown = display.notice("head", [], "/* \x1b]0; */ await evil(); /* \x07 */ await nice()")["text/html"]
+    assert "*/ await evil(); /*" in shown and "await nice()" in shown
+    assert "\x1b" not in shown and "\x07" not in shown
+
+
+@pytest.mark.parametrize("unseen", ["\ufe00", "\u3164", "\U000e0041", "\U000e0100", "\U0001d173"])
+def test_a_name_has_nothing_in_it_that_is_not_seen(unseen: str) -> None:
+    assert unseen not in visible(f"send{unseen}", is_name=True)
+    assert unseen not in escape(f"send{unseen}", is_name=True)
+
+
+def test_no_output_is_taken_for_formulas_by_any_mathjax() -> None:
+    shown = display.result(Raw(b'[{"a":"$x$"}]'))["text/html"]
+    assert re.search('<div class="pctx-out mathjax_ignore tex2jax_ignore">', shown)
