@@ -12,7 +12,8 @@
  */
 
 import cells from './cells';
+import charts from './charts';
 import panel from './panel';
 import results from './results';
 
-export default [...cells, ...panel, ...results];
+export default [...cells, ...charts, ...panel, ...results];

@@ -80,6 +80,15 @@ def result(raw: Raw, value: Any = ...) -> Bundle:
     return {"text/plain": text}
 
 
+def with_note(rows: list[dict[str, Any]], note: str) -> Bundle:
+    """Show rows as a table, and under it a line that says why they are shown so."""
+    text, _ = tree.text(rows)
+    names = tree.columns(rows)
+    if names is None:
+        return {"text/plain": text}
+    return _bundle(text, tree.table(rows, names), tag("div", escape(note, is_name=True), kind="note"))
+
+
 def failure(failed: Failure, traceback: str | None = None) -> Bundle:
     """Show a program that failed: the error, the place and the code around it, and the Python traceback behind it."""
     name, message, stack = clean(failed.name), clean(failed.message), clean(failed.stack)

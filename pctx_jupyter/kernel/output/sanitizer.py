@@ -18,7 +18,7 @@ import msgspec
 
 from ...program.result import Display
 from . import charts, drawings, nesting
-from .display import Bundle, Metadata, clean, result, size
+from .display import Bundle, Metadata, clean, result, size, with_note
 from .markup import NO_FORMULAS, visible
 
 if TYPE_CHECKING:
@@ -38,7 +38,15 @@ MOST_REFERENCES = 10**11
 
 
 class Unsafe(Exception):
-    """Something is left out; says what, and why."""
+    """Something is left out; says why.
+
+    Attributes:
+        rows: Data that stands in it, which is shown instead.
+    """
+
+    def __init__(self, reason: str, rows: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(reason)
+        self.rows = rows or []
 
 
 def safe(shown: Display) -> tuple[Bundle, Metadata]:
@@ -58,7 +66,9 @@ def safe(shown: Display) -> tuple[Bundle, Metadata]:
         try:
             bundle |= _made_safe(type, content)
         except Unsafe as error:
-            left_out.append(f"{visible(type[:100], is_name=True)} is not shown: {error}")
+            left_out.append(visible(f"{type[:100]} is not shown: {error}", is_name=True))
+            if error.rows and not bundle.keys() & {"text/html", "text/plain"}:
+                bundle |= with_note(error.rows, left_out[-1])
         else:
             if found := _metadata(type, described.get(type)):
                 metadata[type] = found
@@ -264,9 +274,9 @@ def _drawing(type: str, content: Any) -> Bundle:
 
 def _chart(type: str, content: Any) -> Bundle:
     try:
-        return {type: charts.clean(content)}
-    except ValueError as error:
-        raise Unsafe(str(error)) from None
+        return {type: charts.clean(type, content)}
+    except charts.Refused as error:
+        raise Unsafe(str(error), charts.rows(content)) from None
 
 
 def _json(type: str, content: Any) -> Bundle:

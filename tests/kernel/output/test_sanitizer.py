@@ -379,8 +379,24 @@ def test_a_chart_with_its_data_in_it_is_shown_without_options_of_its_own() -> No
 )
 def test_a_chart_that_would_load_something_is_not_shown(part: dict[str, Any]) -> None:
     bundle = safe({LITE: BAR | part})
-    assert list(bundle) == ["text/plain"]
+    assert LITE not in bundle
     assert "is not shown: its " in bundle["text/plain"]
+
+
+def test_a_chart_that_is_not_shown_is_a_table_of_its_data_that_says_why() -> None:
+    bundle = safe({LITE: BAR | {"encoding": {"href": {"field": "<b>"}}}})
+    line = f'{LITE} is not shown: its "encoding.href" is not among the members that a chart may have'
+    assert "<table" in bundle["text/html"] and "https://x" in bundle["text/html"]
+    assert line.replace('"', "&quot;") in bundle["text/html"]
+    assert line in bundle["text/plain"] and '"n": 2' in bundle["text/plain"]
+    assert list(safe({LITE: {"mark": "image", "data": {"url": "x"}}})) == ["text/plain"]
+
+
+def test_a_chart_of_vega_is_a_table_of_its_data_that_says_what_is_drawn() -> None:
+    vega = "application/vnd.vega.v5+json"
+    bundle = safe({vega: {"marks": [], "data": [{"name": "a", "values": [{"n": 2}]}]}})
+    assert "only Vega-Lite is drawn" in bundle["text/html"] and "only Vega-Lite is drawn" in bundle["text/plain"]
+    assert vega not in bundle
 
 
 # The rest
