@@ -88,7 +88,7 @@ def python(kind: str, spec: Any) -> Any:
 
 
 def test_the_list_is_one() -> None:
-    ours = ROOT / "pctx_jupyter" / "kernel" / "charts.json"
+    ours = ROOT / "pctx_jupyter" / "kernel" / "output" / "charts.json"
     theirs = LAB / "src" / "charts" / "charts.json"
     assert theirs.read_text() == ours.read_text(), f"copy {ours} to {theirs}"
 
@@ -308,7 +308,7 @@ def members_of(kinds: dict[str, Any]) -> list[str]:
     return sorted({name for names in named for member in names for name in member.split()} | set(WORDS))
 
 
-KINDS = json.loads((ROOT / "pctx_jupyter" / "kernel" / "charts.json").read_text())["kinds"]
+KINDS = json.loads((ROOT / "pctx_jupyter" / "kernel" / "output" / "charts.json").read_text())["kinds"]
 MEMBERS = members_of(KINDS)
 anything = st.recursive(
     scalars,

@@ -1,0 +1,195 @@
+"""Charts in a real browser: everyday ones are drawn, hostile ones do nothing, in notebooks trusted and not.
+
+Real: browser, JupyterLab, kernel, sandbox, and what draws the charts. The corpus is that of `tests/security`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Dialog, Locator, Page, Request, expect
+
+from ..security.charts import HARMLESS, HOSTILE, REFUSED_IN_VEGA, Spec
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
+
+LITE = "application/vnd.vegalite.v5+json"
+VEGA = "application/vnd.vega.v5+json"
+
+HOSTILE_OPTIONS = {
+    "embed_options": {
+        "defaultStyle": "@import 'http://outside.example/style.css'",
+        "config": "http://outside.example/config.json",
+        "patch": "http://outside.example/patch.json",
+        "bind": "body",
+        "actions": {"source": True, "editor": True},
+        "sourceHeader": "<script>window.hit = 1</script>",
+        "editorUrl": "javascript:window.hit=1",
+        "renderer": "svg",
+    }
+}
+"""Options by which a notebook's file could have a chart drawn otherwise."""
+
+POKE = """() => {
+  for (const drawn of document.querySelectorAll('.jp-OutputArea canvas, .jp-OutputArea svg')) {
+    const box = drawn.getBoundingClientRect();
+    for (const part of [0.3, 0.5, 0.7]) {
+      const at = { bubbles: true, clientX: box.x + part * box.width, clientY: box.y + part * box.height, view: window };
+      for (const type of ['over', 'move', 'down', 'up', 'out']) {
+        drawn.dispatchEvent(new PointerEvent('pointer' + type, at));
+        drawn.dispatchEvent(new MouseEvent('mouse' + type, at));
+      }
+      drawn.dispatchEvent(new MouseEvent('click', at));
+      drawn.dispatchEvent(new MouseEvent('dblclick', at));
+    }
+  }
+}"""
+"""Point at every chart, and click it."""
+
+STRANGE = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter(element =>
+  [...element.attributes].some(one => one.name.startsWith('on') || /outside\\.example|javascript:/.test(one.value))
+  || ['INPUT', 'SELECT', 'SCRIPT', 'IFRAME', 'OBJECT', 'EMBED', 'LINK', 'FORM', 'IMAGE'].includes(element.tagName)
+).map(element => element.outerHTML.slice(0, 200))"""
+"""Elements with handlers, and those that no chart makes."""
+
+
+class Watch:
+    """What a page did that it must not do."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.seen: list[str] = []
+        page.on("request", self._request)
+        page.on("dialog", self._dialog)
+        page.context.on("page", lambda other: self.seen.append(f"window: {other.url}"))
+        self._address = ""
+
+    def begin(self) -> None:
+        """Remember where the page is."""
+        self._address = self.page.url
+
+    def assert_nothing(self) -> None:
+        """Point at every chart, then look for what they did."""
+        self.page.evaluate(POKE)
+        self.page.wait_for_function(
+            "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 100, true)))"
+        )
+        assert self.page.evaluate("window.hit") is None
+        assert self.page.evaluate(STRANGE) == []
+        assert self.seen == []
+        assert self.page.url == self._address
+
+    def _dialog(self, dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":  # JupyterLab's own, when the test leaves
+            self.seen.append(f"dialog: {dialog.message}")
+        dialog.accept()
+
+    def _request(self, request: Request) -> None:
+        if "outside.example" in request.url or request.url.endswith("/api/contents") or "VEGA" in request.url:
+            self.seen.append(f"request: {request.url}")
+
+
+@pytest.fixture
+def all_cells(lab: FrontEnd) -> Iterator[None]:
+    """A JupyterLab that draws every cell of a notebook, in sight or not."""
+    file: Path = lab.folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"windowingMode": "none"}')
+    yield
+    file.unlink()
+
+
+def show_theme(page: Page, theme: str) -> None:
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    is_light = "true" if theme.endswith("Light") else "false"
+    page.wait_for_function("is => document.body.dataset.jpThemeLight === is", arg=is_light)
+
+
+def stored(server: FrontEnd, name: str, charts: list[tuple[str, Spec, Spec]]) -> str:
+    """A notebook from elsewhere, with a chart as the output of every cell; nobody trusts it."""
+    cells = []
+    for kind, spec, metadata in charts:
+        output = nbformat.v4.new_output(
+            "display_data", {kind: spec, "text/plain": "a chart"}, metadata={kind: metadata}
+        )
+        cells.append(nbformat.v4.new_code_cell("'x'", outputs=[output]))
+    notebook = nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, server.root / name)
+    return name
+
+
+def program(charts: list[tuple[str, Spec]]) -> str:
+    """A program that a tool's answer made show charts."""
+    listed = json.dumps(json.dumps(charts))
+    return (
+        f"%%pctx\nfor (const [type, spec] of JSON.parse({listed})) "
+        "await Deno.jupyter.display({ [type]: spec }, { raw: true });"
+    )
+
+
+def test_charts_of_programs_are_drawn_and_hostile_ones_do_nothing(page: Page, lab: FrontEnd, all_cells: None) -> None:
+    watch = Watch(page)
+    harmless = [(LITE, spec) for spec in HARMLESS.values()]
+    hostile = [(LITE, spec) for spec in HOSTILE.values()] + [(VEGA, spec) for spec in REFUSED_IN_VEGA.values()]
+    cells = [harmless[:40], harmless[40:], hostile[:40], hostile[40:]]
+    opened = NotebookPage(page, lab, lab.write("charts.ipynb", "%load_ext pctx_jupyter", *map(program, cells)))
+    watch.begin()
+    opened.run(0)
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        show_theme(page, theme)
+        for index, shown in enumerate(cells, 1):
+            opened.run(index)
+            outputs = opened.cells.nth(index).locator(".jp-OutputArea-output")
+            expect(outputs).to_have_count(len(shown), timeout=PATIENCE_MS)
+            if shown[0] in harmless:
+                expect(outputs.locator("canvas")).to_have_count(len(shown), timeout=PATIENCE_MS)
+                assert outputs.get_by_text("Javascript Error").count() == 0
+                assert all(width > 5 and height > 5 for width, height in sizes(outputs.locator("canvas")))
+            else:
+                assert outputs.locator("canvas").count() == 0
+                assert outputs.get_by_text("is not shown: ").count() >= len(shown)
+        watch.assert_nothing()
+
+
+def test_charts_of_a_notebook_from_elsewhere_are_checked_before_they_are_drawn(
+    page: Page, lab: FrontEnd, all_cells: None
+) -> None:
+    watch = Watch(page)
+    charts = [(LITE, spec, HOSTILE_OPTIONS) for spec in [*HARMLESS.values(), *HOSTILE.values()]]
+    charts += [(VEGA, spec, HOSTILE_OPTIONS) for spec in REFUSED_IN_VEGA.values()]
+    older = ("application/vnd.vegalite.v3+json", "application/vnd.vegalite.v4+json")
+    charts += [(kind, HOSTILE["an input with a handler"], {}) for kind in older]
+    name = stored(lab, "elsewhere.ipynb", charts)
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        opened = NotebookPage(page, lab, name)
+        show_theme(page, theme)
+        page.evaluate("() => window.jupyterapp.commands.execute('docmanager:reload')")
+        watch.begin()
+        outputs = opened.cells.locator(".jp-OutputArea-output")
+        expect(outputs).to_have_count(len(charts), timeout=PATIENCE_MS)
+        expect(outputs.locator("canvas")).to_have_count(len(HARMLESS), timeout=PATIENCE_MS)
+        expect(outputs.get_by_text("This chart is not drawn: ")).to_have_count(len(charts) - len(HARMLESS))
+        assert outputs.locator("svg.marks").count() == 0  # the options are ours
+        watch.assert_nothing()
+
+
+def test_a_refused_chart_of_a_notebook_from_elsewhere_is_a_table_that_says_why(page: Page, lab: FrontEnd) -> None:
+    spec = HOSTILE["a link of a mark"] | {"data": {"values": [{"a": "<b>x</b>", "n": [1, {"k": None}]}]}}
+    opened = NotebookPage(page, lab, stored(lab, "table.ipynb", [(LITE, spec, {})]))
+    shown = opened.cells.nth(0).locator(".pctx-Table")
+    expect(shown.locator("tbody td")).to_have_text(["<b>x</b>", '[1,{"k":null}]'])
+    expect(shown).to_contain_text('This chart is not drawn: its "mark.href" is not among the members')
+    expect(shown).to_contain_text("If you trust its author, trust the notebook.")
+
+
+def sizes(canvases: Locator) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = canvases.evaluate_all("all => all.map(one => [one.width, one.height])")
+    return found
