@@ -61,6 +61,7 @@ class Engine:
             now=time.time,
             stoppable=stoppable,
             waits=LoopWaits(),
+            read=checker.read,
         )
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None

@@ -59,6 +59,7 @@ class Failure:
         frame: The lines around that place, with a mark under it.
         stack: Frames of the user's program only.
         token: Set when a tool's exception caused it: the tool's owner finds the exception by it.
+        missing: The name that is not defined, where that is the error. A kernel that has such a name can say more.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Failure:
     frame: str | None = None
     stack: str = ""
     token: str | None = None
+    missing: str | None = None
 
     def text(self) -> str:
         """What a person or a model reads: name, message, place and frame."""
@@ -85,6 +87,7 @@ class Failure:
             "frame": self.frame,
             "stack": self.stack,
             "token": self.token,
+            "missing": self.missing,
         }
         printed: dict[str, Json] = {"stdout": stdout, "stderr": stderr}
         return {key: value for key, value in known.items() if value is not None} | printed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from .. import errors
@@ -18,6 +20,7 @@ class _Details(msgspec.Struct):
     frame: str | None = None
     stack: str = ""
     token: str | None = None
+    missing: str | None = None
     seconds: float | None = None
     stdout: str = ""
     stderr: str = ""
@@ -39,5 +42,6 @@ def execution_error(error: errors.PctxError) -> errors.PctxError:
         case errors.ExecutionFailed.code:
             message = error.message if told.message is None else told.message
             failure = Failure(told.name, message, told.line, told.column, told.frame, told.stack, told.token)
+            failure = replace(failure, missing=told.missing)
             return errors.ExecutionFailed(failure, **printed)
     return error

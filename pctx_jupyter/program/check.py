@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from ..errors import Failure
-from .diagnostics import code_frame
+from .diagnostics import REPLACED, code_frame, hint_for_name
+from .program import Outline
+from .result import Failure
 
 LONGEST = 800
 """Characters of one message."""
@@ -41,7 +43,7 @@ class CheckJob:
         declarations: Of its tools, with aliases, as `typegen.declarations` writes them.
         globals: Declarations of everything else it finds: its inputs, what it keeps from earlier programs.
         tools: The full names of its tools, ``Sales.loadOrders``, for suggestions.
-        keep: Names of its top level that it does not export itself, when it is to be declared for later programs.
+        keep: What of its top level is declared for later programs: True: all; None: what it exports; False: nothing.
     """
 
     session: str
@@ -49,7 +51,7 @@ class CheckJob:
     declarations: str = ""
     globals: str = ""
     tools: Sequence[str] = ()
-    keep: Sequence[str] | None = None
+    keep: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Diagnostic:
         severity: An error keeps a program from running.
         line, column, end_line, end_column: 1-based, in `CheckJob.code`, columns in UTF-16 units; the end is excluded.
         instead: The name that was probably meant in place of the one that stands there; None: nobody knows.
+        missing: The name that stands there and is not defined anywhere; None: that is not the error.
     """
 
     message: str
@@ -72,6 +75,7 @@ class Diagnostic:
     end_line: int
     end_column: int
     instead: str | None = None
+    missing: str | None = None
 
     @property
     def is_syntax(self) -> bool:
@@ -92,11 +96,13 @@ class Checked:
         diagnostics: What is wrong with it.
         has_more: Whether there is more wrong with it than is listed.
         kept: Declarations of its top level, to stand in an ambient namespace; None: nobody asked for them.
+        outline: What it has at its top level; None: it has a syntax error.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
     has_more: bool = False
     kept: str | None = None
+    outline: Outline | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,13 @@ Verdict: TypeAlias = Checked | Unchecked
 
 Check = Callable[[CheckJob], Awaitable[Verdict]]
 """Checks one program. Never raises for what a program or its declarations are."""
+
+
+Read = Callable[[str, str], Awaitable[Outline | None]]
+"""Outlines one program, given the session it is of and the code; None: it has a syntax error.
+
+Raises `errors.Busy` when it cannot be read; the message says why.
+"""
 
 
 def failure(checked: Checked, code: str) -> Failure | None:
@@ -127,6 +140,7 @@ def failure(checked: Checked, code: str) -> Failure | None:
         line=first.line,
         column=first.column,
         frame=first.frame(code),
+        missing=first.missing,
     )
 
 
@@ -138,6 +152,8 @@ class Found(msgspec.Struct):
 
     Args:
         awaits: It is about a promise that should be awaited.
+        promised: Where in the value that promise is: ``.rows[].total``; None: unknown.
+        sets: A statement sets a name that was never declared, as Python declares one.
         wanted: The name that does not exist, and `names` those that do in its place, as far as they are known.
         module: The module that is imported.
     """
@@ -149,6 +165,8 @@ class Found(msgspec.Struct):
     end_line: int
     end_column: int
     awaits: bool = False
+    promised: str | None = None
+    sets: bool = False
     wanted: str = ""
     names: list[str] = []
     module: str | None = None
@@ -160,6 +178,7 @@ class Findings(msgspec.Struct):
     found: list[Found]
     more: bool
     kept: str | None = None
+    outline: Outline | None = None
 
 
 def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
@@ -172,17 +191,32 @@ def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
     listed = list(tools)
     return Checked(
         tuple(
-            Diagnostic(message, f.code, "error", f.line, f.column, f.end_line, f.end_column, _instead(f, message))
+            Diagnostic(
+                message,
+                f.code,
+                "error",
+                f.line,
+                f.column,
+                f.end_line,
+                f.end_column,
+                _instead(f, message),
+                f.wanted if f.code in _UNDEFINED and f.wanted else None,
+            )
             for f in findings.found
             for message in [_message(f, listed)]
         ),
         findings.more,
         findings.kept,
+        findings.outline,
     )
 
 
 # ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+JSX = 1999
+"""The number, of ours, for a program that is a syntax error because it has JSX."""
+_UNDEFINED = frozenset({2304, 2552, 18004})
+"""Names that are not defined anywhere."""
 _ONLY_TOOLS = "a program can only call its tools"
 _ELSEWHERE = frozenset({2580, 2581, 2582, 2583, 2584, 2591, 2592, 2593})
 """Names that exist in browsers, Node.js and the like: TypeScript would have us install something."""
@@ -198,6 +232,13 @@ def _message(found: Found, tools: list[str]) -> str:
         text = f"Cannot import {found.module!r}: {_ONLY_TOOLS}"
     elif found.awaits:
         text = _of_promise(found)
+    elif found.code == JSX:
+        text = (
+            "JSX is not supported: a program is TypeScript; "
+            "Deno.jupyter.html`<b>${name}</b>` makes HTML, and Deno.jupyter.svg`…` a drawing"
+        )
+    elif found.code in _UNDEFINED and (hint := hint_for_name(found.wanted, sets=found.sets)) is not None:
+        text = f"Cannot find name '{found.wanted}'. {hint}"
     elif found.code in _ELSEWHERE or (found.code == 2304 and found.wanted in _ABSENT):
         text = f"{found.message.split('. ')[0].rstrip('.')}: {_ONLY_TOOLS}"
     elif found.code in (2339, 2551) and "'typeof Deno'" in found.message:
@@ -215,11 +256,20 @@ def _message(found: Found, tools: list[str]) -> str:
 
 def _instead(found: Found, message: str) -> str | None:
     """The name in place of the one that is not there: ours or TypeScript's guess, which only its message has."""
+    if found.code in _UNDEFINED and found.wanted in REPLACED:
+        return REPLACED[found.wanted]
     guess = re.search(r"Did you mean (?:to write )?'([\w$.]+)'\?", message) if found.wanted else None
     return guess[1] if guess else None
 
 
 def _of_promise(found: Found) -> str:
+    if found.promised:
+        path = found.promised.removeprefix(".")
+        if path == "[]":
+            return "This is a list of Promises, not of the values they will have: await Promise.all(…) it first"
+        if path.endswith("[]"):
+            return f"Here '{path.removesuffix('[]')}' is a list of Promises: await Promise.all(…) it first"
+        return f"Here '{path}' is a Promise, not the value it will have: await it first"
     match found.code:
         case 2339 | 2551:
             return f"Property '{found.wanted}' does not exist on a Promise: await it first"

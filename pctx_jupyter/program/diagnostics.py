@@ -69,7 +69,9 @@ def failure(thrown: Thrown, program: Program) -> Failure:
         place = Place(int(match[1]), int(match[2]))
     if place is not None and name == "TypeError" and _reaches_into_deno(_before(program.code, place), message):
         message = f"Deno has nothing here but Deno.jupyter: {_ONLY_TOOLS}"
-    message, specifier = _explain(name, message)
+    line_of_code = program.code.split("\n")[place.line - 1] if place is not None else ""
+    missing = missing_name(name, message)
+    message, specifier = _explain(name, message, line_of_code)
     if place is None and specifier is not None:
         place = _quoted(program.code, specifier)
     return Failure(
@@ -80,6 +82,7 @@ def failure(thrown: Thrown, program: Program) -> Failure:
         frame=code_frame(program.code, *place) if place else None,
         stack=stack,
         token=thrown.token,
+        missing=missing,
     )
 
 
@@ -152,13 +155,81 @@ _IMPORTS = (
 )
 
 
-def _explain(name: str, message: str) -> tuple[str, str | None]:
+REPLACED = {"None": "null", "True": "true", "False": "false", "print": "console.log"}
+"""Names of Python for which TypeScript has another that stands in the same place."""
+
+_OF_PYTHON = {
+    "abs": "Math.abs(x)",
+    "all": "xs.every((x) => …)",
+    "any": "xs.some((x) => …)",
+    "bool": "Boolean(x)",
+    "dict": "an object, { key: value }, or new Map(pairs)",
+    "enumerate": "xs.entries()",
+    "filter": "xs.filter((x) => …)",
+    "float": "Number(x)",
+    "input": "an input of the cell, -i NAME",
+    "int": "Math.trunc(Number(x))",
+    "isinstance": "x instanceof Type, or typeof x",
+    "len": "x.length, or x.size of a Map or a Set",
+    "list": "[...xs]",
+    "map": "xs.map((x) => …)",
+    "max": "Math.max(...xs)",
+    "min": "Math.min(...xs)",
+    "open": "a tool that reads the file",
+    "pow": "x ** y",
+    "range": "Array.from({ length: n }, (_, i) => i)",
+    "repr": "JSON.stringify(x)",
+    "reversed": "xs.toReversed()",
+    "round": "Math.round(x)",
+    "set": "new Set(xs)",
+    "sorted": "xs.toSorted((a, b) => a - b)",
+    "str": "String(x)",
+    "sum": "xs.reduce((sum, x) => sum + x, 0)",
+    "tuple": "[x, y]",
+    "type": "typeof x",
+    "zip": "xs.map((x, i) => [x, ys[i]])",
+}
+"""Functions of Python that people reach for, and what to write in their place."""
+
+
+def hint_for_name(name: str, *, sets: bool = False) -> str | None:
+    """Say what to write for a name that is not defined; None: nothing is known of it.
+
+    Args:
+        name: The name.
+        sets: Whether a statement sets it, as Python declares a name.
+    """
+    if sets:
+        return f"Declare it: const {name} = …, or let {name} = … if it changes."
+    if name in REPLACED or name in _OF_PYTHON:
+        instead = REPLACED.get(name)
+        written = _OF_PYTHON.get(name) if instead is None else f"{instead}(…)" if name == "print" else instead
+        return f"That is Python; in TypeScript it is {written}."
+    return None
+
+
+def missing_name(name: str, message: str) -> str | None:
+    """The name that an error says is not defined; None: it says something else."""
+    found = re.fullmatch(r"([\w$]+) is not defined", message) if name == "ReferenceError" else None
+    return found[1] if found else None
+
+
+def _sets(line: str, name: str) -> bool:
+    """Whether a line of code begins by setting a name."""
+    return re.match(rf"\s*{re.escape(name)}\s*=(?![=>])", line) is not None
+
+
+def _explain(name: str, message: str, line: str) -> tuple[str, str | None]:
     """Add what a message leaves out; returns with it the module that could not be imported, if that was the fault."""
     match name:
         case "ReferenceError" if (found := re.fullmatch(r"(\w+) is not defined", message)) and _ABSENT.fullmatch(
             found[1]
         ):
             return f"{message}: {_ONLY_TOOLS}", None
+        case "ReferenceError" if (missing := missing_name(name, message)) is not None and (
+            hint := hint_for_name(missing, sets=_sets(line, missing))
+        ) is not None:
+            return f"{message}. {hint}", None
         case "TypeError":
             for pattern in _IMPORTS:
                 if found := pattern.search(message):
@@ -171,6 +242,10 @@ def _explain(name: str, message: str) -> tuple[str, str | None]:
             ), None
         case "SyntaxError" if message.startswith("Unexpected reserved word"):
             return f"{message}: await needs an async function", None
+        case "SyntaxError" if re.search(r"</[A-Za-z>]|/>", line):
+            return f"{message} (JSX is not supported: Deno.jupyter.html`<b>${{name}}</b>` makes HTML)", None
+        case "Thrown":
+            return f"{message} (not an Error, so its line is unknown: throw new Error(…))", None
     return message, None
 
 

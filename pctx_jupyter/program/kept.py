@@ -12,25 +12,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Raw
-from tree_sitter import Node
 
 from .. import errors
 from ..tools import names
-from .program import LARGE_BYTES, parse
+from .program import Outline, Piece, glance
 
 _EXPORT = re.compile(r"^\s*export\b(?!\s+default\b)", re.MULTILINE)
 
 VALUES = "__pctx_kept"
 """What a prelude finds its constants under, while it is imported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A statement that is kept as text: the names it declares, and where it is, in bytes."""
-
-    names: tuple[str, ...]
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,6 @@ class Survey:
         types: The same of types.
         pieces: All functions, classes and enums of its top level: the exposed ones may need the others.
         constants: Names whose values are to be captured when it ends: exposed ones, and those the pieces mention.
-        unexported: What is kept though it is not exported.
         refused: Why other exports are not kept, by name.
     """
 
@@ -52,43 +41,33 @@ class Survey:
     types: Mapping[str, str]
     pieces: tuple[Piece, ...]
     constants: tuple[str, ...]
-    unexported: tuple[str, ...]
     refused: Mapping[str, str]
 
 
-def survey(code: str, keep: bool | None, namespaces: Collection[str] = ()) -> Survey | None:
+def survey(
+    code: str, keep: bool | None, namespaces: Collection[str] = (), outline: Outline | None = None
+) -> Survey | None:
     """Say what of a program is to be kept: what it exports, else, if asked to, its whole top level.
 
     Args:
         code: `Program.code`.
         keep: Whether its author asked for it; None: only by exporting.
         namespaces: Names of tools' namespaces.
+        outline: What the program has at its top level; None: it is so simple that a glance will do.
 
     Returns:
         None: nothing is, or it has a syntax error.
 
     Raises:
-        InvalidParams: It is asked for, but the program is too large, or a name cannot be kept.
+        InvalidParams: It is asked for, but a name cannot be kept.
     """
-    if keep is False or (keep is None and _EXPORT.search(code) is None):
+    if not may_keep(code, keep):
         return None
-    data = code.encode()
-    if len(data) > LARGE_BYTES:
-        if keep is None:
-            return None
-        raise errors.InvalidParams(
-            f"Cannot keep anything of this program: it has more than {LARGE_BYTES:,} bytes; "
-            "put what is to be kept into a cell of its own"
-        )
-    root = parse(data)
-    if root is None:
+    found = glance(code).outline if outline is None else outline
+    if found is None:
         return None
-    found = _Found()
-    for node in root.named_children:
-        _look(node, found, is_exported=False)
-    all_names = [*found.values, *found.types]
-    wanted = found.exports or ({name: name for name in all_names} if keep else {})
-    known = set(all_names)
+    known = dict.fromkeys([*found.values, *found.types])
+    wanted = found.exports or ({name: name for name in known} if keep else {})
     wanted = {to: name for to, name in wanted.items() if name in known and to not in ("run", "default")}
     if not wanted:
         return None
@@ -104,11 +83,15 @@ def survey(code: str, keep: bool | None, namespaces: Collection[str] = ()) -> Su
         code,
         exposed,
         {to: name for to, name in wanted.items() if name in found.types},
-        tuple(found.pieces),
-        tuple(name for name in found.values if name not in texts and name in mentioned),
-        tuple(dict.fromkeys(name for to, name in wanted.items() if to not in found.exports)),
+        found.pieces,
+        tuple(name for name in dict.fromkeys(found.values) if name not in texts and name in mentioned),
         refused,
     )
+
+
+def may_keep(code: str, keep: bool | None) -> bool:
+    """Whether anything of a program can be kept: its author asked for it, or it seems to export something."""
+    return keep is True or (keep is None and _EXPORT.search(code) is not None)
 
 
 def _taken(name: str, namespaces: Collection[str]) -> str | None:
@@ -118,93 +101,6 @@ def _taken(name: str, namespaces: Collection[str]) -> str | None:
     if name in names.UNUSABLE or name in names.GLOBALS or name in names.RESERVED or name.startswith("__pctx"):
         return "it already has a meaning in every program; rename it"
     return None
-
-
-# ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(slots=True)
-class _Found:
-    values: dict[str, None] = field(default_factory=dict)
-    types: dict[str, None] = field(default_factory=dict)
-    pieces: list[Piece] = field(default_factory=list)
-    exports: dict[str, str] = field(default_factory=dict)
-    mentioned: set[str] = field(default_factory=set)
-
-
-_TEXTS = {
-    "abstract_class_declaration",
-    "class_declaration",
-    "enum_declaration",
-    "function_declaration",
-    "generator_function_declaration",
-}
-_FUNCTIONS = {"arrow_function", "class", "function_expression", "generator_function"}
-
-
-def _look(node: Node, found: _Found, *, is_exported: bool) -> None:
-    declared: list[str] = []
-    match node.type:
-        case "export_statement":
-            _look_at_export(node, found)
-        case kind if kind in _TEXTS:
-            declared = _names_of(node.child_by_field_name("name"))
-            found.values |= dict.fromkeys(declared)
-            _keep_text(node, declared, found)
-        case "lexical_declaration" | "variable_declaration":
-            made = [child for child in node.named_children if child.type == "variable_declarator"]
-            declared = [name for one in made for name in _names_of(one.child_by_field_name("name"))]
-            found.values |= dict.fromkeys(declared)
-            values = [one.child_by_field_name("value") for one in made]
-            if made and all(value is not None and value.type in _FUNCTIONS for value in values):
-                _keep_text(node, declared, found)
-        case "interface_declaration" | "type_alias_declaration":
-            declared = _names_of(node.child_by_field_name("name"))
-            found.types |= dict.fromkeys(declared)
-    if is_exported:
-        found.exports |= {name: name for name in declared}
-
-
-def _look_at_export(node: Node, found: _Found) -> None:
-    if node.child_by_field_name("source") is not None:
-        return
-    is_default = any(child.type == "default" for child in node.children)
-    for child in node.named_children:
-        if child.type == "export_clause":
-            for one in child.named_children:
-                name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
-                if name is not None:
-                    found.exports[_text(alias or name)] = _text(name)
-        else:
-            _look(child, found, is_exported=not is_default)
-
-
-def _keep_text(node: Node, declared: list[str], found: _Found) -> None:
-    found.pieces.append(Piece(tuple(declared), node.start_byte, node.end_byte))
-    pending = [node]
-    while pending:
-        one = pending.pop()
-        if one.type in ("identifier", "shorthand_property_identifier"):
-            found.mentioned.add(_text(one))
-        pending += one.named_children
-
-
-def _names_of(pattern: Node | None) -> list[str]:
-    """The names that a declarator's left side declares."""
-    if pattern is None:
-        return []
-    match pattern.type:
-        case "identifier" | "type_identifier" | "shorthand_property_identifier_pattern":
-            return [_text(pattern)]
-        case "pair_pattern":
-            return _names_of(pattern.child_by_field_name("value"))
-        case "assignment_pattern" | "object_assignment_pattern":
-            return _names_of(pattern.child_by_field_name("left"))
-    return [name for child in pattern.named_children for name in _names_of(child)]
-
-
-def _text(node: Node) -> str:
-    return (node.text or b"").decode()
 
 
 # ── What a session keeps ────────────────────────────────────────────────────────────────────────────────────────────
@@ -354,14 +250,14 @@ class Kept:
 
 def _prelude(cell: _Cell) -> Prelude:
     """Blank out all of a cell but what is kept, so that lines and columns stay."""
-    data = cell.survey.code.encode()
+    written = cell.survey.code
     parts, at = [], 0
     texts: set[str] = set()
     for piece in cell.survey.pieces:
         if cell.gone.issuperset(piece.names):
             continue
         texts.update(piece.names)
-        parts += [_blank(data[at : piece.start].decode()), data[piece.start : piece.end].decode()]
+        parts += [_blank(written[at : piece.start]), written[piece.start : piece.end]]
         at = piece.end
     values = {name: value for name, value in cell.values.items() if name not in cell.gone and name not in texts}
     exports = ", ".join(name if name == to else f"{name} as {to}" for to, name in cell.exposed.items())

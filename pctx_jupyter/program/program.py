@@ -2,7 +2,10 @@
 
 What a program's value is: what ``run()`` returns, if it defines a top-level ``run``; else its default export; else its
 last top-level expression statement. A program that calls ``run`` itself is not run twice: its last expression counts.
-As in JavaScript, a statement that begins with ``{`` is a block: ``({a: 1})`` is a value, ``{a: 1}`` is not.
+``{ a: 1 }`` at the end is a value, too, though JavaScript reads a block.
+
+An `Outline` says where these are. The TypeScript compiler writes it, in another process (`sandbox.checker`). `glance`
+writes one without it, by another grammar, and says whether both are known to agree.
 
 Nothing here runs or checks anything, and no line is ever shifted, so that a position in the text differs from the
 user's by columns of at most two lines; `Program.position` takes that back.
@@ -11,18 +14,81 @@ user's by columns of at most two lines; `Program.position` takes that back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
 from ..rpc.jsonrpc import well_formed
 
 LARGE_BYTES = 64_000
-"""Above this a program is not parsed whole: that takes up to 5 s a MB, without letting any other thread work."""
+"""Above this a program is not glanced at: that takes up to 5 s a MB, without letting any other thread work."""
 
 _LANGUAGE = Language(tree_sitter_typescript.language_typescript())
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A statement that declares functions, classes or enums: their names, and from where to where it goes."""
+
+    names: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What a program has at its top level. Offsets count characters of the code.
+
+    Args:
+        run: Whether it declares ``run``.
+        exported_run: The name under which it exports something as ``run``; None: it does not.
+        is_default: Whether it has a default export.
+        calls_run: Whether it calls ``run`` itself.
+        last: From where to where its last expression goes; None: it has none.
+        values, types: The names it declares.
+        pieces: Its functions, classes and enums.
+        exports: The names it exports, and what they are called inside.
+        mentioned: The names that the pieces look up.
+    """
+
+    run: bool = False
+    exported_run: str | None = None
+    is_default: bool = False
+    calls_run: bool = False
+    last: tuple[int, int] | None = None
+    values: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    exports: Mapping[str, str] = {}
+    mentioned: frozenset[str] = frozenset()
+
+    def from_utf16(self, code: str) -> Outline:
+        """The same outline of this code, where its own offsets count UTF-16 units."""
+        if code.isascii() or max(code) <= "\uffff":
+            return self
+        return self._at(_indices(code.encode("utf-16-le"), self._offsets(), "utf-16-le", 2))
+
+    def _offsets(self) -> set[int]:
+        return {*(self.last or ()), *(at for piece in self.pieces for at in (piece.start, piece.end))}
+
+    def _at(self, found: Mapping[int, int]) -> Outline:
+        return msgspec.structs.replace(
+            self,
+            last=self.last and (found[self.last[0]], found[self.last[1]]),
+            pieces=tuple(Piece(p.names, found[p.start], found[p.end]) for p in self.pieces),
+        )
+
+
+def _indices(data: bytes, offsets: Iterable[int], encoding: str, width: int) -> dict[int, int]:
+    """Turn offsets into an encoded text, in units of some bytes, into offsets in the text."""
+    found: dict[int, int] = {}
+    before = at = 0
+    for offset in sorted(offsets):
+        at += len(data[before * width : offset * width].decode(encoding))
+        found[offset], before = at, offset
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,46 +153,47 @@ def utf16(text: str) -> int:
     return len(text) + sum(unit > "\uffff" for unit in text)
 
 
-def prepare(code: str) -> Program:
-    """Find a program's value and write the text that exports it.
+def prepare(code: str, outline: Outline | None = None) -> Program:
+    """Write the text that exports a program's value.
 
     Args:
-        code: TypeScript. When it has a syntax error, its text stays as it is, so that Deno reports the error.
+        code: TypeScript, as `clean` returns it.
+        outline: What it has at its top level. None: it has a syntax error, or it is so simple that a glance will do.
+            With a syntax error its text stays as it is, so that Deno reports the error.
     """
-    code = _clean(code)
-    data = code.encode()
-    found = _look(data) if len(data) <= LARGE_BYTES else _look_at_large(data)
-    if found is None:
+    code = clean(code)
+    if outline is None:
+        outline = glance(code).outline
+    if outline is None:
         return Program(code, code)
     edits: tuple[Edit, ...] = ()
     exports = ""
     run = value = None
-    if found.calls_run:
+    if outline.calls_run:
         pass
-    elif found.exported_run:
-        run = found.exported_run
-    elif found.run:
+    elif outline.exported_run:
+        run = outline.exported_run
+    elif outline.run:
         run = _fresh("__pctx_run", code)
-        # In a large program it was found by its look only, and may turn out to be part of a text.
-        certain, likely = "export {{ run as {} }};", 'export const {} = typeof run === "undefined" ? undefined : run;'
-        exports = (certain if found.is_certain else likely).format(run)
-    if found.last is not None and not found.default:
+        exports = f"export {{ run as {run} }};"
+    text = code
+    if outline.last is not None and not outline.is_default:
         value = _fresh("__pctx_value", code)
         # Awaited at once, a rejection is the program's error; with a `run` the value is of interest in rare cases only.
         before = f"export const {value} = {'' if run else 'await '}("
-        start, end = found.last
+        start, end = outline.last
         after = ");"
-        data = b"".join((data[:start], before.encode(), data[start:end], after.encode(), data[end:]))
-        edits = (_edit(data, start, before), _edit(data, end + len(before), after))
-    elif found.calls_run:
+        text = "".join((code[:start], before, code[start:end], after, code[end:]))
+        edits = (_edit(text, start, before), _edit(text, end + len(before), after))
+    elif outline.calls_run:
         # Without a value of its own, an exported `run` would be called once more.
         value = _fresh("__pctx_value", code)
         exports = f"export const {value} = undefined;"
-    text = data.decode()
     return Program(code, f"{text}\n{exports}" if exports else text, run, value, edits)
 
 
-def _clean(code: str) -> str:
+def clean(code: str) -> str:
+    """The code without byte order mark; lone carriage returns are line feeds, lone surrogates U+FFFD."""
     code = code.removeprefix("\ufeff")
     if "\r" in code:
         code = re.sub("\r(?!\n)", "\n", code)
@@ -139,66 +206,244 @@ def _fresh(name: str, code: str) -> str:
     return name
 
 
-def _edit(data: bytes, at: int, inserted: str) -> Edit:
-    begin = data.rfind(b"\n", 0, at) + 1
-    return Edit(data.count(b"\n", 0, at) + 1, utf16(data[begin:at].decode()) + 1, len(inserted))
+def _edit(text: str, at: int, inserted: str) -> Edit:
+    begin = text.rfind("\n", 0, at) + 1
+    return Edit(text.count("\n", 0, at) + 1, utf16(text[begin:at]) + 1, len(inserted))
 
 
-# ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── A glance ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(slots=True)
-class _Found:
-    """What a program has at its top level. `last` is where its last expression begins and ends, in bytes."""
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a program seems to have at its top level.
 
-    run: bool = False
-    exported_run: str | None = None
-    default: bool = False
-    calls_run: bool = False
-    last: tuple[int, int] | None = None
-    is_certain: bool = True
+    Args:
+        outline: None: nothing is known, as after a syntax error.
+        is_certain: Whether the compiler reads it the same way. It does where each line either must go on with the
+            statement before it, or cannot.
+    """
+
+    outline: Outline | None
+    is_certain: bool
 
 
-def parse(data: bytes) -> Node | None:
-    """Parse a program, of at most `LARGE_BYTES`; None: it has a syntax error."""
+def glance(code: str) -> Glance:
+    """Outline a program without the compiler.
+
+    The grammar that is used does not know all rules by which JavaScript ends statements without a semicolon, nor all of
+    TypeScript. So it counts only where no such rule can matter; there, tests compare it with the compiler.
+    """
+    data = code.encode()
+    if len(data) > LARGE_BYTES:
+        return Glance(None, False)
     root = Parser(_LANGUAGE).parse(data).root_node
-    return None if root.has_error else root
-
-
-def _look(data: bytes) -> _Found | None:
-    """Look at a whole program, or at the statements of its end; None when they have a syntax error."""
-    root = parse(data)
-    if root is None:
-        return None
-    found = _Found()
+    if root.has_error:
+        return Glance(None, False)
+    found: dict[str, Any] = {"pieces": [], "exports": {}, "values": {}, "types": {}, "mentioned": set()}
     for node in root.named_children:
-        match node.type:
-            case "expression_statement":
-                if (value := _value(node, data)) is not None:
-                    found.last = value.start_byte, value.end_byte
-            case "export_statement":
-                _look_at_export(node, found)
-            case _:
-                found.run |= _declares_run(node)
-    found.calls_run = any(_calls_run(node, data) for node in root.named_children)
-    return found
+        if node.type == "expression_statement":
+            if (value := _value(node, data)) is not None:
+                found["last"] = value.start_byte, value.end_byte
+        else:
+            _look(node, found, is_exported=False)
+    calls_run = b"run" in data and any(_calls_run(node, data) for node in root.named_children)
+    outline = Outline(
+        run=found.get("run", False),
+        exported_run=found.get("exported_run"),
+        is_default=found.get("is_default", False),
+        calls_run=calls_run,
+        last=found.get("last"),
+        values=tuple(found["values"]),
+        types=tuple(found["types"]),
+        pieces=tuple(found["pieces"]),
+        exports=found["exports"],
+        mentioned=frozenset(found["mentioned"]),
+    )
+    if len(data) != len(code):
+        outline = outline._at(_indices(data, outline._offsets(), "utf-8", 1))
+    return Glance(outline, _is_certain(root, data))
 
 
-def _look_at_export(node: Node, found: _Found) -> None:
-    for child in node.children:
-        match child.type:
-            case "default":
-                found.default = True
-                return
-            case "export_clause":
-                for specifier in child.named_children:
-                    exported = specifier.child_by_field_name("alias") or specifier.child_by_field_name("name")
-                    if exported is not None and exported.text == b"default":
-                        found.default = True
-                    if exported is not None and exported.text == b"run":
-                        found.exported_run = "run"
-            case _:
-                found.run |= _declares_run(child)
+_SLASH = re.compile(rb"^[ \t\xc2\xa0]*/(?![/*])", re.MULTILINE)
+"""A line that begins with a slash: a division or a regular expression, by what is before it."""
+_GOES_ON = re.compile(rb"\?\.(?!\d)|\.(?![\d.])|&&|\|\||\?\?|[=*%&|^,>:?]|!=")
+"""What no statement can begin with: the one before goes on."""
+_BEGINS = re.compile(rb"[\w$\\\x80-\xff\"'#@;}]")
+"""What cannot go on with an expression that is whole, unless it is a word that is an operator."""
+_OPERATOR_WORDS = frozenset(
+    b"in of as is instanceof satisfies extends implements from else catch finally while assert asserts with".split()
+)
+_UNFINISHED_WORDS = frozenset(
+    b"async type abstract declare namespace module global let interface get set static readonly accessor using await "
+    b"yield enum keyof infer unique asserts is out override public private protected new typeof void delete in of as "
+    b"satisfies instanceof extends implements throw return break continue import export default const var from "
+    b"function class case else do".split()
+)
+"""Words after which a line break may or may not end a statement, or that need what follows."""
+_OPAQUE = {
+    "arguments",
+    "array",
+    "array_pattern",
+    "array_type",
+    "class_body",
+    "comment",
+    "enum_body",
+    "export_clause",
+    "formal_parameters",
+    "interface_body",
+    "named_imports",
+    "object",
+    "object_pattern",
+    "object_type",
+    "parenthesized_expression",
+    "parenthesized_type",
+    "regex",
+    "statement_block",
+    "string",
+    "switch_body",
+    "template_string",
+    "tuple_type",
+    "type_arguments",
+    "type_parameters",
+}
+"""Nodes within brackets or quotes: what is inside cannot end a statement of the top level."""
+
+
+def _is_certain(root: Node, data: bytes) -> bool:
+    """Whether the ends of all statements of the top level are beyond doubt."""
+    if _SLASH.search(data) is not None:
+        return False
+    last = next((node for node in reversed(root.named_children) if node.type != "comment"), None)
+    if last is not None and data.startswith(b"{", last.start_byte):
+        return False  # a block, or an object: that is a matter of what is in it
+    before: tuple[int, bytes] | None = None
+    for start, end in _tokens(root):
+        if before is not None and b"\n" in data[before[0] : start].replace(b"\xe2\x80\xa8", b"\n"):
+            token = data[start:end]
+            if before[1].endswith(b";"):
+                pass
+            elif before[1] in _UNFINISHED_WORDS:
+                return False
+            elif _GOES_ON.match(token):
+                pass
+            elif _BEGINS.match(token) is None or token in _OPERATOR_WORDS:
+                return False
+        before = end, data[max(start, end - 40) : end]
+    return True
+
+
+def _tokens(root: Node) -> Iterator[tuple[int, int]]:
+    """Where the tokens of the top level are, with all that is in brackets as one."""
+    pending = list(reversed(root.children))
+    while pending:
+        node = pending.pop()
+        if node.type == "comment":
+            continue
+        if node.child_count == 0 or node.type in _OPAQUE:
+            yield node.start_byte, node.end_byte
+        elif node.start_point[0] == node.end_point[0]:
+            yield from _ends(node)
+        else:
+            pending += reversed(node.children)
+
+
+def _ends(node: Node) -> Iterator[tuple[int, int]]:
+    """The first and the last token of a node that stands in one line."""
+    first = last = node
+    while first.child_count and first.type not in _OPAQUE:
+        first = first.children[0]
+    while last.child_count and last.type not in _OPAQUE:
+        last = last.children[-1]
+    yield first.start_byte, first.end_byte
+    if last.start_byte != first.start_byte:
+        yield last.start_byte, last.end_byte
+
+
+_TEXTS = {
+    "abstract_class_declaration",
+    "class_declaration",
+    "enum_declaration",
+    "function_declaration",
+    "generator_function_declaration",
+}
+_VALUES = {"arrow_function", "class", "function_expression", "generator_function"}
+
+
+def _look(node: Node, found: dict[str, Any], *, is_exported: bool) -> None:
+    declared: list[str] = []
+    match node.type:
+        case "export_statement":
+            _look_at_export(node, found)
+        case kind if kind in _TEXTS:
+            declared = _names_of(node.child_by_field_name("name"))
+            found["values"] |= dict.fromkeys(declared)
+            found["run"] = found.get("run", False) or _declares_run(node)
+            _keep_text(node, declared, found)
+        case "lexical_declaration" | "variable_declaration":
+            made = [child for child in node.named_children if child.type == "variable_declarator"]
+            declared = [name for one in made for name in _names_of(one.child_by_field_name("name"))]
+            found["values"] |= dict.fromkeys(declared)
+            found["run"] = found.get("run", False) or _declares_run(node)
+            values = [one.child_by_field_name("value") for one in made]
+            if made and all(value is not None and value.type in _VALUES for value in values):
+                _keep_text(node, declared, found)
+        case "interface_declaration" | "type_alias_declaration":
+            declared = _names_of(node.child_by_field_name("name"))
+            found["types"] |= dict.fromkeys(declared)
+    if is_exported:
+        found["exports"] |= {name: name for name in declared}
+
+
+def _look_at_export(node: Node, found: dict[str, Any]) -> None:
+    is_default = any(child.type == "default" for child in node.children)
+    if is_default:
+        found["is_default"] = True
+    for child in node.named_children:
+        if child.type == "export_clause":
+            for one in child.named_children:
+                name, alias = one.child_by_field_name("name"), one.child_by_field_name("alias")
+                exported = alias or name
+                if exported is None or name is None:
+                    continue
+                if exported.text == b"default":
+                    found["is_default"] = True
+                if exported.text == b"run":
+                    found["exported_run"] = "run"
+                if node.child_by_field_name("source") is None:
+                    found["exports"][_text(exported)] = _text(name)
+        else:
+            _look(child, found, is_exported=not is_default)
+
+
+def _keep_text(node: Node, declared: list[str], found: dict[str, Any]) -> None:
+    if not declared:
+        return
+    found["pieces"].append(Piece(tuple(declared), node.start_byte, node.end_byte))
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        if one.type in ("identifier", "shorthand_property_identifier"):
+            found["mentioned"].add(_text(one))
+        pending += one.named_children
+
+
+def _names_of(pattern: Node | None) -> list[str]:
+    """The names that a declarator's left side declares."""
+    if pattern is None:
+        return []
+    match pattern.type:
+        case "identifier" | "type_identifier" | "shorthand_property_identifier_pattern":
+            return [_text(pattern)]
+        case "pair_pattern":
+            return _names_of(pattern.child_by_field_name("value"))
+        case "assignment_pattern" | "object_assignment_pattern":
+            return _names_of(pattern.child_by_field_name("left"))
+    return [name for child in pattern.named_children for name in _names_of(child)]
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
 
 
 def _declares_run(node: Node) -> bool:
@@ -255,48 +500,3 @@ _FUNCTIONS = {
     "generator_function_declaration",
     "method_definition",
 }
-
-
-# ── Large programs ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-_RUN = re.compile(
-    rb"^(?:export[ \t]+)?(?:(?:async[ \t]+)?function[ \t]*\*?[ \t]*|(?:const|let|var)[ \t]+)run\b(?!\$)", re.MULTILINE
-)
-_RUN_CALL = re.compile(
-    rb"^(?:await[ \t]+|void[ \t]+|(?:const|let|var)[ \t]+\w+[ \t]*=[ \t]*(?:await[ \t]+)?)?run\(", re.MULTILINE
-)
-_DEFAULT = re.compile(rb"^export[ \t]+(?:default\b|\{[^}]*\bas[ \t]+default\b)", re.MULTILINE)
-_EXPORTED_RUN = re.compile(rb"^export[ \t]*\{[^}]*\bas[ \t]+run\b", re.MULTILINE)
-_BOUNDARY = re.compile(
-    rb"[;}][ \t]*(?://[^\n]*)?\r?\n\s*?^(?!(?:in|instanceof|as|satisfies|of|else|catch|finally)\b)(?=[\w$])",
-    re.MULTILINE,
-)
-
-
-def _look_at_large(data: bytes) -> _Found | None:
-    """Look at a program too large to parse: at the beginnings of its lines, and at the statements of its end.
-
-    The end is found as the shortest part that begins after ``;`` or ``}`` with an unindented line, has no syntax error
-    and holds an expression. Such a part is made of whole statements: had it begun inside brackets, a comment or a
-    template, then what closes these would be an error in it.
-    """
-    found = _Found(is_certain=False)
-    for end in _ends(data):
-        if (seen := _look(data[end:])) is not None and seen.last is not None:
-            found.last = seen.last[0] + end, seen.last[1] + end
-            found.calls_run = seen.calls_run
-            break
-    found.run = _RUN.search(data) is not None
-    found.exported_run = "run" if _EXPORTED_RUN.search(data) else None
-    found.default = _DEFAULT.search(data) is not None
-    found.calls_run |= _RUN_CALL.search(data) is not None
-    return found
-
-
-def _ends(data: bytes) -> Iterator[int]:
-    """Offer places where a statement may begin, nearest to the end first, each part some twice as long as the last."""
-    length = 0
-    for match in reversed([*_BOUNDARY.finditer(data, len(data) - LARGE_BYTES)]):
-        if len(data) - match.end() > length:
-            yield match.end()
-            length = 2 * (len(data) - match.end())

@@ -26,6 +26,7 @@ from .. import errors
 from ..program import check as checks
 from ..program.check import Checked, CheckJob, Findings, Unchecked, Verdict
 from ..program.editor import Completions, Hover, Signatures
+from ..program.program import Outline
 from ..rpc import jsonrpc as rpc
 from ..rpc.channel import Channel
 from ..settings import MIB, Limits, Settings
@@ -55,6 +56,8 @@ IDLE_S = 900.0
 """Seconds without a request after which the process is ended, until the next."""
 REST_S = 60.0
 """The longest rest after starts that failed in a row."""
+OUTLINED = 1_000_000
+"""Characters of programs whose outlines are remembered."""
 REFUSED = 256
 """Programs remembered for having taken too long."""
 
@@ -107,6 +110,7 @@ class Checker:
         self._keys = 0
         self._turn = asyncio.Lock()
         self._refused: OrderedDict[tuple[int, int, int], str] = OrderedDict()
+        self._outlines: OrderedDict[str, Outline | None] = OrderedDict()
         self._spawner: Spawner | None = None
         self._worker: Worker | None = None
         self._channel: Channel | None = None
@@ -133,7 +137,28 @@ class Checker:
                 if len(self._refused) > REFUSED:
                     self._refused.popitem(last=False)
             return Unchecked(error.reason)
-        return checks.checked(findings, job.tools)
+        checked = checks.checked(findings, job.tools)
+        if checked.outline is None:
+            return checked
+        return replace(checked, outline=checked.outline.from_utf16(job.code))
+
+    async def read(self, session: str, code: str) -> Outline | None:
+        """Say what a program has at its top level, without a check: a `check.Read`.
+
+        Raises:
+            Busy: It could not be read; the message says why.
+        """
+        if code in self._outlines:
+            self._outlines.move_to_end(code)
+            return self._outlines[code]
+        try:
+            found: list[Outline] = await self._ask(CheckJob(session, code), "read", list[Outline])
+        except _NotServed as error:
+            raise errors.Busy(error.reason) from None
+        outline = self._outlines[code] = found[0].from_utf16(code) if found else None
+        while len(self._outlines) > 1 and sum(map(len, self._outlines)) > OUTLINED:
+            self._outlines.popitem(last=False)
+        return outline
 
     async def verify(self, declarations: str) -> Checked:
         """Say what is wrong with declarations themselves.
@@ -268,12 +293,14 @@ class Checker:
         params: dict[str, rpc.Json] = {"session": session.key, "budget_ms": budget_ms}
         if method == "verify":
             params["declarations"] = rpc.well_formed(job.declarations)
+        elif method == "read":
+            params["code"] = rpc.well_formed(job.code)
         else:
             params |= {"code": rpc.well_formed(job.code), **self._news(channel, session, job)}
         if offset is not None:
             params["offset"] = offset
-        if job.keep is not None:
-            params["keep"] = list(job.keep)
+        if job.keep is not False and method == "check":
+            params["keep"] = job.keep
         worker = self._worker
         too_long = f"The type checker needed more than {self._check_s:g} s (Pctx.check_s)"
         try:

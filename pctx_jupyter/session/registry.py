@@ -13,7 +13,7 @@ from itertools import count
 from msgspec import Raw
 
 from .. import errors
-from ..program.check import Check
+from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..settings import Settings
 from ..tools import names
@@ -37,7 +37,7 @@ class Registry:
     them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
 
     Args:
-        run, settings, clock, check, editor: As each `Session` gets them.
+        run, settings, clock, check, editor, read: As each `Session` gets them.
         on_close: Hears of each session that is closed, once.
         now: Seconds since 1970.
         stoppable: Lets others stop the sessions' programs.
@@ -62,8 +62,9 @@ class Registry:
         now: Clock = lambda: 0.0,
         stoppable: Stoppable = unstoppable,
         waits: Waits | None = None,
+        read: Read | None = None,
     ) -> None:
-        self._stoppable = stoppable
+        self._stoppable, self._read = stoppable, read
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
@@ -222,6 +223,7 @@ class Registry:
             journal=self._journal,
             stoppable=self._stoppable,
             settle=self._settle,
+            read=self._read,
         )
 
     async def _settle(self, code: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -20,11 +20,11 @@ from ..errors import Failure
 from ..program import check as checks
 from ..program import diagnostics, kept
 from ..program import inputs as input_types
-from ..program.check import Check, Checked, CheckJob, Unchecked, Verdict
+from ..program.check import Check, Checked, CheckJob, Read, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import Survey
-from ..program.program import prepare
-from ..program.result import Emit, Kept, Result, TypesChecked
+from ..program.program import Outline, Program, clean, glance, prepare
+from ..program.result import Emit, Failure, Kept, Result, TypesChecked
 from ..rpc.channel import aside
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
@@ -120,6 +120,7 @@ class Session:
         journal: Where its executions are written down.
         stoppable: Lets others stop its programs.
         settle: Waits, not for long, for tools that a program names and that are about to come.
+        read: Outlines a program whose types are not checked; None: nobody does, and a glance at it has to do.
     """
 
     name = _Told[str | None]()
@@ -145,8 +146,9 @@ class Session:
         journal: Journal | None = None,
         stoppable: Stoppable = unstoppable,
         settle: Callable[[str], Awaitable[None]] | None = None,
+        read: Read | None = None,
     ) -> None:
-        self._settle = settle
+        self._settle, self._read = settle, read
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.changes = changes
         self.name, self.sharing, self.serve_others = None, "agents", None
@@ -262,28 +264,14 @@ class Session:
                 f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
                 f"%pctx forget {name}"
             )
-        program = prepare(code)
         keep = False if self.asked_by == "agent" else keep  # agents are many, and share a session
-        survey = kept.survey(program.code, keep, namespaces.keys())
-        if survey is not None:
-            program = program.keeping(survey.constants)
         execution = self._begin(code, timeout_s, offered, execution_id, emit)
         prelude = self.kept.preludes()
         guarded = execution.guarded = self._calls.guarded()
         patient = self.scope.patient
         if guarded:
             patient |= guarded.keys()  # a person may take longer than a call
-        job = Job(
-            execution.id,
-            program,
-            namespaces,
-            inputs,
-            execution.limits,
-            prelude,
-            patient,
-            execution.hold,
-            places="ask" in guarded.values(),
-        )
+        program, survey = Program(code, code), None
         self.executions[execution.id] = execution
         state: State = "stopped"
         value: Raw | None = None
@@ -291,7 +279,25 @@ class Session:
         try:
             began(execution)
             with self._stoppable(execution):
-                checked = await self._check_types(execution, offered, inputs, typecheck, survey)
+                text = clean(code)
+                may_keep = keep if kept.may_keep(text, keep) else False
+                checked = await self._check_types(execution, text, offered, inputs, typecheck, may_keep)
+                outline = await self._outline(text, checked)
+                program = prepare(text, outline)
+                survey = kept.survey(text, keep, namespaces.keys(), outline)
+                if survey is not None:
+                    program = program.keeping(survey.constants)
+                job = Job(
+                    execution.id,
+                    program,
+                    namespaces,
+                    inputs,
+                    execution.limits,
+                    prelude,
+                    patient,
+                    execution.hold,
+                    places="ask" in guarded.values(),
+                )
 
                 def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
                     return self._calls.serve(execution, program, path, arguments, stack)
@@ -299,7 +305,7 @@ class Session:
                 value = await self._run(job, serve, execution.hear)
             state = "ok"
         except ProgramThrew as error:
-            state, failed = "failed", diagnostics.failure(error.thrown, job.program)
+            state, failed = "failed", diagnostics.failure(error.thrown, program)
             raise errors.ExecutionFailed(failed, **execution.output()) from None
         except ProgramStopped as error:
             failed = Failure(error.name, error.message)
@@ -385,7 +391,7 @@ class Session:
         code: str,
         offered: list[Tool],
         inputs: Mapping[str, Raw] | Iterable[str],
-        keep: Sequence[str] | None = None,
+        keep: bool | None = False,
     ) -> CheckJob:
         """What a program of this session is checked against; an editor's questions are answered by the same.
 
@@ -416,19 +422,39 @@ class Session:
             keep=keep,
         )
 
+    async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
+        """Say what a program has at its top level; None: it has a syntax error.
+
+        Raises:
+            Busy: The compiler cannot be asked, and without it the program's value is in doubt.
+        """
+        if isinstance(verdict, Checked) and verdict.outline is not None:
+            return verdict.outline
+        seen = glance(code)
+        if seen.is_certain or self._read is None:
+            return seen.outline
+        try:
+            return await self._read(self.id, code)
+        except errors.Busy as error:
+            raise errors.Busy(
+                "Cannot run program: where its last statement begins is in doubt, and the TypeScript compiler, which "
+                f"knows, cannot be asked ({error.message}); end each statement with ; or try again"
+            ) from None
+
     async def _check_types(
         self,
         execution: Execution,
+        code: str,
         offered: list[Tool],
         inputs: Mapping[str, Raw],
         typecheck: bool | None,
-        survey: Survey | None,
+        keep: bool | None,
     ) -> Verdict | None:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
         if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
             return None
-        code, since = execution.code, self._clock()
-        job = await self.check_job(code, offered, inputs, survey.unexported if survey else None)
+        since = self._clock()
+        job = await self.check_job(code, offered, inputs, keep)
         verdict = await self._check(job)
         took_s = self._clock() - since
         if isinstance(verdict, Unchecked):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pctx_jupyter.program.program import LARGE_BYTES, Program, prepare, utf16
+from pctx_jupyter.program.program import LARGE_BYTES, Program, glance, prepare, utf16
 
 VALUE = "export const __pctx_value = "
 
@@ -178,31 +178,47 @@ def test_position_outside_the_code_becomes_its_nearest_place() -> None:
     assert program.position(0, 0) == (2, 18)
 
 
-def _large(*ends: str) -> str:
-    row = '  { id: 1, name: "a `tick`, a } and a \' and // more" },\n'
-    return "const rows = [\n" + row * (LARGE_BYTES // len(row) + 1) + "];\n" + "\n".join(ends)
+def test_a_large_program_is_left_to_the_compiler() -> None:
+    seen = glance("const rows = [\n" + "  1,\n" * (LARGE_BYTES // 5 + 1) + "];\nrows;\n")
+    assert (seen.outline, seen.is_certain) == (None, False)
 
 
-def test_large_program_has_its_last_expression_as_value_too() -> None:
-    program = prepare(
-        _large("const é = rows.length;", "rows", "  .map((row) => row.id)", "  .length // ids", "type T = 1")
-    )
-    assert program.text.endswith(
-        f"const é = rows.length;\n{VALUE}await (rows\n  .map((row) => row.id)\n  .length); // ids\ntype T = 1"
-    )
-    line = program.code.count("\n")
-    assert program.position(line - 2, len(VALUE) + 8) == (line - 2, 1)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "1 + 1",
+        "const a = 1\na",
+        "const a = 1;\n[a]",
+        "const f = (x) => { return x };\n(1 + 2)",
+        "rows\n  .filter((r) => r.ok)\n  .map((r) => r.id)",
+        "const a = b &&\n  c\na",
+        "function f() {\n  return [\n  1]\n}\nf()",
+        "if (a) {\n  b\n}\nd",
+        "const t = `\n(\n[`\nt",
+        "type A =\n  | 1\n  | 2\nconst a: A = 1\na",
+    ],
+)
+def test_a_glance_is_certain_where_lines_can_be_read_in_one_way(code: str) -> None:
+    assert glance(code).is_certain
 
 
-def test_large_program_with_run_is_run() -> None:
-    program = prepare(_large("export async function run() {", "await f();", "}"))
-    assert program.entry == {"run": "__pctx_run", "value": None}
-    assert program.text.endswith('export const __pctx_run = typeof run === "undefined" ? undefined : run;')
-    assert prepare(_large("function run() {}", "await run()")).entry == {"run": None, "value": "__pctx_value"}
-
-
-def test_end_of_a_large_program_inside_a_text_or_a_function_is_no_value() -> None:
-    inside = "x;\nlast();\n" * 3
-    assert prepare(_large(f"const text = `;\n{inside}`;")).value is None
-    assert prepare(_large(f"/* ;\n{inside}*/")).value is None
-    assert prepare(_large(f"function f() {{;\n{inside}}}")).value is None
+@pytest.mark.parametrize(
+    "code",
+    [
+        "const f = (x) => { return x }\n(1 + 2)",
+        "const a = 1 as any\n[a]",
+        "let i = 0\ni++\n(i)",
+        "const a = b as const\n`t`",
+        "f()\n/re/.test(a)",
+        "const a = 1\n+a",
+        "const a = 1\n<number>a",
+        "let\nx = 1",
+        "type\nA = 1",
+        "a\nas\nb",
+        "f()\n{ a: 1 }",
+        "{ a: 1 }",
+        "const a = ;",
+    ],
+)
+def test_a_glance_is_not_certain_where_the_rules_of_semicolons_matter(code: str) -> None:
+    assert not glance(code).is_certain

@@ -14,7 +14,8 @@ from deno import find_deno_bin
 
 from pctx_jupyter.errors import Failure
 from pctx_jupyter.program.diagnostics import failure
-from pctx_jupyter.program.program import Program, prepare
+from pctx_jupyter.program.program import Outline, Program, prepare
+from pctx_jupyter.program.result import Failure
 from pctx_jupyter.rpc.wire import Thrown
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.settings import Limits
@@ -114,13 +115,14 @@ def converse(
     output_bytes: int = 100_000,
     serve: Callable[[str, Any], dict[str, Any]] = answer,
     command: Sequence[str] = COMMAND,
+    outline: Outline | None = None,
 ) -> Conversation:
     """Run one program in a process of its own, until it answers or ends.
 
     Raises:
         AssertionError: It ended, or was stopped as hanging, without an answer.
     """
-    heard = Conversation(prepare(code))
+    heard = Conversation(prepare(code, outline))
     with sandbox(command) as process:
         assert process.stdout is not None
         write(process, request(heard.program, namespaces, inputs, output_bytes))

@@ -242,12 +242,71 @@ def test_a_mistake_is_found_where_it_is(held: Held, code: str, wrong: str) -> No
         ("async function run() { return { sum: Math.add({a: 1}) } }", 38),
         ("const run = async () => [Math.add({a: 1})]", 26),
         ("export default { sum: Math.add({a: 1}) }", 23),
-        ("[1, 2].map((a) => Math.add({a}))", 1),
+        ("const sums = { first: { n: Math.add({a: 1}) } };\nsums", 1),
+        ("await Sales.delete({ id: Math.add({a: 1}) } as any)", 22),
+        ("const key: any = {}; await CALLABLE_TOOLS.execute('Math.add', { a: Math.add({a: 1}) })", 68),
     ],
 )
 def test_a_promise_used_as_a_value_is_to_be_awaited(held: Held, code: str, column: int) -> None:
     (found,) = held.check(code)
-    assert found.startswith(f"1:{column} ") and found.endswith("await it first")
+    line = code.count("\n") + 1
+    assert found.startswith(f"{line}:{column} ") and found.endswith("await it first")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("[1, 2].map((a) => Math.add({a}))", "This is a list of Promises, not of the values they will have"),
+        ("await [1, 2].map((a) => Math.add({a}))", "This is a list of Promises, not of the values they will have"),
+        ("({ x: [1, 2].map((a) => Math.add({a})) })", "This is a list of Promises, not of the values they will have"),
+        ("const o = { rows: [1].map((a) => Math.add({a})) }; o", "Here 'rows' is a list of Promises"),
+        ("const o = [1].map((a) => ({ a, sum: Math.add({a}) })); o", "Here '[].sum' is a Promise"),
+        ("new Map([['a', Math.add({a: 1})]])", "This is a list of Promises"),
+    ],
+)
+def test_promises_in_a_value_are_named_by_their_path(held: Held, code: str, message: str) -> None:
+    (found,) = held.check(code)
+    assert message in found and found.endswith(("await Promise.all(…) it first", "await it first"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await Promise.all([1, 2].map((a) => Math.add({a})))",
+        "Math.add({a: 1})",
+        "Promise.all([Math.add({a: 1})])",
+        "class Later { #n = Math.add({a: 1}); get n() { return this.#n } async m() { return 1 } }; new Later()",
+        "const cache = new Map([['a', Math.add({a: 1})]]); await cache.get('a')",
+        "const o = { n: Math.add({a: 1}), toJSON() { return 1 } }; o",
+        "({ f: async () => 1 })",
+    ],
+)
+def test_promises_that_do_not_become_json_pass(held: Held, code: str) -> None:
+    assert held.check(code) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("x = 5", "1:1 Cannot find name 'x'. Declare it: const x = …, or let x = … if it changes."),
+        ("print('a')", "1:1 Cannot find name 'print'. That is Python; in TypeScript it is console.log(…)."),
+        ("len([1])", "1:1 Cannot find name 'len'. That is Python; in TypeScript it is x.length"),
+        ("const a = None", "1:11 Cannot find name 'None'. That is Python; in TypeScript it is null."),
+        ("const a = { ok: True }", "1:17 Cannot find name 'True'. That is Python; in TypeScript it is true."),
+        ("const a = <div>hi</div>", "1:11 JSX is not supported"),
+        ("const n = 1\n{ a: n, b: nn }", "2:12 Cannot find name 'nn'"),
+        ("{ a: Math.add({a: 1}), b: 1 }", "1:6 This is a Promise"),
+    ],
+)
+def test_habits_of_other_languages_get_what_to_write_instead(held: Held, code: str, wrong: str) -> None:
+    (found, *_) = held.check(code)
+    assert found.startswith(wrong)
+
+
+def test_a_name_that_is_not_defined_is_told_apart(held: Held) -> None:
+    verdict = held.wait(held.checker.check(job("df.length")))
+    assert isinstance(verdict, Checked)
+    assert [d.missing for d in verdict.diagnostics] == ["df"]
 
 
 def test_of_many_syntax_errors_the_first_few_are_told(held: Held) -> None:

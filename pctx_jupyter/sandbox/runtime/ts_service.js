@@ -8,7 +8,8 @@
  *
  *     >  {"method":"ready","params":{"left":[],"typescript":"6.0.3"}}
  *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?, keep?}}
- *     >  {"id":1,"result":{"found":[…],"more":false,"kept":"…"}}    `kept`: declarations of what `keep` names
+ *     >  {"id":1,"result":{"found":[…],"more":false,"outline":{…},"kept":"…"}}    `kept`: declarations for later programs
+ *     <  "read" with {code}: [outline], without a check; [] where there is a syntax error
  *     <  "complete", "hover" or "signature" with {…, offset}
  *     >  {start, length, items: [{name, kind}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
  *     <  "verify" with {declarations}: what is wrong with the declarations themselves
@@ -183,16 +184,26 @@ function forget(name) {
 // ── Checking ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What is wrong with a program, in the order of its text.
+ * What is wrong with a program, in the order of its text, and its outline.
  *
- * @param {any} params
+ * @param {any} params `keep`: whether its author asked to keep its whole top level; null: only what it exports
  */
 function check(params) {
   const session = open(params.session), service = session.update(params);
-  const syntax = service.getSyntacticDiagnostics(TYPED);
+  let syntax = service.getSyntacticDiagnostics(TYPED);
   let program = service.getProgram(), source = program.getSourceFile(TYPED);
-  if (syntax.length > 0) return answer(program, source, syntax, MAX_SYNTAX);
-  const kept = params.keep === undefined ? undefined : declare(session, params.code, params.keep);
+  const record = recordAtTheEnd(source, syntax.length === 0);
+  if (record !== undefined) {
+    params = { ...params, code: withParentheses(params.code, record) };
+    session.update(params);
+    syntax = service.getSyntacticDiagnostics(TYPED);
+    program = service.getProgram();
+    source = program.getSourceFile(TYPED);
+  }
+  if (syntax.length > 0) return answer(program, source, inJSX(source) ?? syntax, MAX_SYNTAX);
+  const shape = outline(source, record);
+  const names = params.keep === undefined ? undefined : unexported(shape, params.keep);
+  const kept = names === undefined ? undefined : declare(session, params.code, names);
   if (kept !== undefined) {
     session.update(params);
     program = service.getProgram();
@@ -210,7 +221,224 @@ function check(params) {
   }
   const forgotten = promises(program.getTypeChecker(), source)
     .filter((p) => !found.some((d) => d.start <= p.start && p.start < d.start + d.length));
-  return { ...answer(program, source, [...found, ...forgotten], MAX_FOUND), kept };
+  return { ...answer(program, source, [...found, ...forgotten], MAX_FOUND, record), outline: shape, kept };
+}
+
+/** The outline of a program; none where it has a syntax error. @param {any} params */
+function read({ code }) {
+  const source = parse(code), isValid = source.parseDiagnostics.length === 0;
+  const record = recordAtTheEnd(source, isValid);
+  if (record === undefined) return isValid ? [outline(source)] : [];
+  return [outline(parse(withParentheses(code, record)), record)];
+}
+
+/** @param {string} code @param {[number, number]} record */
+const withParentheses = (code, [start, end]) =>
+  `${code.slice(0, start)}${OPENED}${code.slice(start, end)})${code.slice(end)}`;
+
+// ── The top level ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {string} code @param {string} [name] */
+const parse = (code, name = TYPED) => ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true);
+
+/** What is put before a record at the end, so that it is read as one whatever stands before. */
+const OPENED = ";(";
+/** Statements at the end of a program with a syntax error among which a record is looked for. */
+const MAX_LAST = 8;
+
+/**
+ * Where the last statement is `{ a: 1 }`: JavaScript reads a block, everybody else an object.
+ *
+ * As the value of a program only the object makes sense, and where both can be read, both do the same: they look up the
+ * same names and call the same functions. `{ a: 1, b: 2 }` is no block at all.
+ *
+ * @param {any} source
+ * @param {boolean} isBlock whether the program can be read as it is
+ * @returns {[number, number] | undefined} from where to where it goes
+ */
+function recordAtTheEnd(source, isBlock) {
+  const { text, statements } = source;
+  if (isBlock) {
+    const last = statements.findLast((/** @type {any} */ s) => !ts.isEmptyStatement(s));
+    if (last === undefined || !ts.isBlock(last) || last.statements.length === 0) return undefined;
+    const start = last.getStart(source), properties = propertiesOf(text.slice(start, last.end));
+    const same = properties?.every((/** @type {any} */ p) =>
+      ts.isPropertyAssignment(p) || ts.isShorthandPropertyAssignment(p)
+    );
+    return same ? [start, last.end] : undefined;
+  }
+  const end = text.trimEnd().replace(/(\s*;)+$/, "").length;
+  for (const statement of statements.slice(-MAX_LAST).reverse()) {
+    const start = statement.getStart(source);
+    if (!ts.isBlock(statement) || propertiesOf(text.slice(start, end)) === undefined) continue;
+    return parse(text.slice(0, start)).parseDiagnostics.length === 0 ? [start, end] : undefined;
+  }
+  return undefined;
+}
+
+/** The properties of a text that is an object literal as a whole. @param {string} text @returns {any[] | undefined} */
+function propertiesOf(text) {
+  const { statements, parseDiagnostics } = parse(`(${text}\n)`);
+  if (parseDiagnostics.length > 0 || statements.length !== 1 || !ts.isExpressionStatement(statements[0])) {
+    return undefined;
+  }
+  const { expression } = statements[0];
+  if (!ts.isParenthesizedExpression(expression) || !ts.isObjectLiteralExpression(expression.expression)) {
+    return undefined;
+  }
+  return expression.expression.properties;
+}
+
+/**
+ * What a program has at its top level: its value, and what later programs may want of it. Offsets are those of the
+ * code as it was sent.
+ *
+ * @param {any} source without syntax errors
+ * @param {[number, number]} [record] where the code ends with an object that the source has in parentheses
+ */
+function outline(source, record) {
+  /** @type {any} */
+  const found = {
+    run: false,
+    exported_run: null,
+    is_default: false,
+    calls_run: false,
+    last: null,
+    values: [],
+    types: [],
+    pieces: [],
+    exports: {},
+    mentioned: [],
+  };
+  const mentioned = new Set();
+  for (const statement of source.statements) {
+    if (ts.isExpressionStatement(statement)) {
+      found.last = [statement.expression.getStart(source), statement.expression.end];
+    } else if (ts.isExportAssignment(statement)) found.is_default = true;
+    else if (ts.isExportDeclaration(statement)) listExports(statement, found);
+    else describeDeclaration(source, statement, found, mentioned);
+    found.calls_run ||= callsRun(statement, source.text);
+  }
+  if (record !== undefined) found.last = record;
+  found.mentioned = [...mentioned];
+  return found;
+}
+
+/** @param {any} statement @param {any} found */
+function listExports({ exportClause, isTypeOnly, moduleSpecifier }, found) {
+  if (exportClause === undefined || !ts.isNamedExports(exportClause)) return;
+  for (const { name, propertyName, isTypeOnly: isType } of exportClause.elements) {
+    if (!isTypeOnly && !isType && name.text === "default") found.is_default = true;
+    if (!isTypeOnly && !isType && name.text === "run") found.exported_run = "run";
+    if (moduleSpecifier === undefined) found.exports[name.text] = (propertyName ?? name).text;
+  }
+}
+
+/** @param {any} source @param {any} node a statement @param {any} found @param {Set<string>} mentioned */
+function describeDeclaration(source, node, found, mentioned) {
+  const is = (/** @type {any} */ kind) => node.modifiers?.some((/** @type {any} */ m) => m.kind === kind) === true;
+  const isExported = is(ts.SyntaxKind.ExportKeyword), isDefault = is(ts.SyntaxKind.DefaultKeyword);
+  if (isDefault) found.is_default = true;
+  if (is(ts.SyntaxKind.DeclareKeyword)) return;
+  /** @type {string[]} */
+  let names = [];
+  let isPiece = false;
+  if (ts.isFunctionDeclaration(node) || ts.isClassDeclaration(node) || ts.isEnumDeclaration(node)) {
+    if (ts.isFunctionDeclaration(node) && node.body === undefined) return;
+    names = node.name === undefined ? [] : [node.name.text];
+    isPiece = names.length > 0;
+    found.values.push(...names);
+    found.run ||= ts.isFunctionDeclaration(node) && names[0] === "run" && !isDefault;
+  } else if (ts.isVariableStatement(node)) {
+    const { declarations } = node.declarationList;
+    names = declarations.flatMap((/** @type {any} */ d) => boundNames(d.name));
+    found.values.push(...names);
+    found.run ||= declarations.some((/** @type {any} */ d) => ts.isIdentifier(d.name) && d.name.text === "run");
+    isPiece = declarations.every((/** @type {any} */ { initializer }) =>
+      initializer !== undefined &&
+      (ts.isArrowFunction(initializer) || ts.isFunctionExpression(initializer) || ts.isClassExpression(initializer))
+    );
+  } else if (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) {
+    names = [node.name.text];
+    found.types.push(...names);
+  }
+  if (isPiece) {
+    let start = node.getStart(source);
+    for (const { kind, end } of node.modifiers ?? []) {
+      if (kind !== ts.SyntaxKind.ExportKeyword && kind !== ts.SyntaxKind.DefaultKeyword) continue;
+      start = ts.skipTrivia(source.text, end);
+    }
+    found.pieces.push({ names, start, end: node.end });
+    mention(node, mentioned);
+  }
+  if (isExported && !isDefault) { for (const name of names) found.exports[name] = name; }
+}
+
+/** The names that a pattern declares. @param {any} name @returns {string[]} */
+const boundNames = (name) =>
+  ts.isIdentifier(name)
+    ? [name.text]
+    : name.elements.flatMap((/** @type {any} */ e) => ts.isBindingElement(e) ? boundNames(e.name) : []);
+
+/** Collects the names that a piece of code looks up. @param {any} node @param {Set<string>} mentioned */
+function mention(node, mentioned) {
+  if (ts.isIdentifier(node)) {
+    const { parent } = node, isName = parent.name === node;
+    const isMember = isName && (ts.isPropertyAccessExpression(parent) || ts.isPropertyAssignment(parent) ||
+      ts.isClassElement(parent) || ts.isMethodDeclaration(parent) || ts.isAccessor(parent));
+    if (!isMember && parent.propertyName !== node) mentioned.add(node.text);
+  }
+  ts.forEachChild(node, (/** @type {any} */ child) => mention(child, mentioned));
+}
+
+/**
+ * Whether a statement calls `run`: in functions it declares that does not count, in its callbacks it does.
+ *
+ * @param {any} statement
+ * @param {string} text of the whole program
+ */
+function callsRun(statement, text) {
+  const everywhere = ts.isExpressionStatement(statement);
+  /** @param {any} node @returns {boolean} */
+  const calls = (node) => {
+    const at = text.indexOf("run", node.pos);
+    if (at < 0 || at >= node.end) return false;
+    if (ts.isCallExpression(node) && ts.isIdentifier(node.expression) && node.expression.text === "run") return true;
+    if (!everywhere && (ts.isFunctionLike(node) || ts.isClassLike(node))) return false;
+    return ts.forEachChild(node, calls) === true;
+  };
+  return calls(statement);
+}
+
+/**
+ * The names of its top level that a program does not export though later programs are to find them; undefined: none
+ * are to be found.
+ *
+ * @param {any} shape
+ * @param {boolean | null} keep
+ * @returns {string[] | undefined}
+ */
+function unexported(shape, keep) {
+  const isKept = (/** @type {string} */ name) => name !== "run" && name !== "default";
+  const exported = Object.keys(shape.exports);
+  if (exported.length > 0) return exported.some(isKept) ? [] : undefined;
+  const names = [...shape.values, ...shape.types].filter(isKept);
+  return keep && names.length > 0 ? [...new Set(names)] : undefined;
+}
+
+/** What to say of a program that is none because it has JSX. @param {any} source @returns {any[] | undefined} */
+function inJSX(source) {
+  const read = parse(source.text, "/program.tsx");
+  if (read.parseDiagnostics.length > 0) return undefined;
+  /** @param {any} node @returns {any} */
+  const find = (node) =>
+    ts.isJsxElement(node) || ts.isJsxSelfClosingElement(node) || ts.isJsxFragment(node)
+      ? node
+      : ts.forEachChild(node, find);
+  const found = find(read);
+  if (found === undefined) return undefined;
+  const start = found.getStart(read);
+  return [{ file: source, start, length: found.end - start, code: 1999, messageText: "JSX" }];
 }
 
 /**
@@ -318,7 +546,8 @@ const NULLISH = new Set([2531, 2532, 2533, 2721, 2722, 2723, 18046, 18047, 18048
 const FORGOTTEN = "This is a Promise, and not its value";
 
 /**
- * Promises used as values where TypeScript allows any value: put into a text, printed, returned inside an object.
+ * Promises used as values where TypeScript allows any value: put into a text, printed, returned or given to a tool
+ * inside an object.
  *
  * @param {any} checker
  * @param {any} source
@@ -326,11 +555,51 @@ const FORGOTTEN = "This is a Promise, and not its value";
 function promises(checker, source) {
   /** @type {any[]} */
   const found = [];
-  const isPromise = (/** @type {any} */ type) =>
-    (type.symbol?.name === "Promise" &&
-      type.symbol.declarations?.some((/** @type {any} */ d) => d.getSourceFile() !== source)) ||
-    (type.isUnion() && type.types.some(isPromise));
-  const report = (/** @type {any} */ node) => {
+  /** Whether a type is one that programs do not declare themselves. @param {any} type */
+  const isForeign = (type) => type.symbol?.declarations?.some((/** @type {any} */ d) => d.getSourceFile() !== source);
+  /** @param {any} type */
+  const isPromise = (type) =>
+    (type.symbol?.name === "Promise" && isForeign(type)) || (type.isUnion() && type.types.some(isPromise));
+  /**
+   * The path to a promise in values of a type, `.rows[].total`.
+   *
+   * @param {any} type
+   * @param {number} levels how deep to look
+   * @returns {string | undefined}
+   */
+  const pathIn = (type, levels) => {
+    if (isPromise(type)) return "";
+    if (levels <= 0) return undefined;
+    if (type.isUnionOrIntersection()) {
+      for (const one of type.types) {
+        const path = pathIn(one, levels);
+        if (path !== undefined) return path;
+      }
+      return undefined;
+    }
+    if ((type.flags & ts.TypeFlags.Object) === 0) return undefined;
+    if (checker.isArrayType(type) || checker.isTupleType(type) || isCollection(type)) {
+      for (const one of checker.getTypeArguments(type)) {
+        const path = pathIn(one, levels - 1);
+        if (path !== undefined) return "[]" + path;
+      }
+      return undefined;
+    }
+    // Of what the platform declares, methods and getters are no part of the value.
+    if (isForeign(type) && type.symbol.declarations.some((/** @type {any} */ d) => isOfLibrary(d))) return undefined;
+    if (levels < 2 || checker.getPropertyOfType(type, "toJSON") !== undefined) return undefined;
+    for (const property of checker.getPropertiesOfType(type).slice(0, MAX_PROPERTIES)) {
+      if (/^#|^__[#@]/.test(property.name)) continue; // Private fields and symbols are no part of JSON.
+      const at = property.valueDeclaration ?? source;
+      if (ts.isMethodDeclaration(at) || ts.isGetAccessor(at)) continue;
+      const path = pathIn(checker.getTypeOfSymbolAtLocation(property, at), levels - 1);
+      if (path !== undefined) return `.${property.name}${path}`;
+    }
+    return undefined;
+  };
+  /** @param {any} type */
+  const isCollection = (type) => COLLECTIONS.has(type.symbol?.name) && isForeign(type) && type.target !== undefined;
+  const report = (/** @type {any} */ node, /** @type {string} */ promised) => {
     const start = node.getStart(source);
     found.push({
       file: source,
@@ -340,30 +609,39 @@ function promises(checker, source) {
       category: ts.DiagnosticCategory.Error,
       messageText: FORGOTTEN,
       awaits: true,
+      promised,
     });
   };
   const demand = (/** @type {any} */ node) => {
-    if (isPromise(checker.getTypeAtLocation(node))) report(node);
+    if (isPromise(checker.getTypeAtLocation(node))) report(node, "");
   };
-  /** Looks into what becomes JSON: there a promise is `{}`. */
-  const demandIn = (/** @type {any} */ node, depth = 0) => {
-    while (ts.isParenthesizedExpression(node)) node = node.expression;
-    if (depth > MAX_DEPTH) return;
+  /** Looks into what becomes JSON, `levels` deep. The value itself may be a promise where it is awaited. */
+  const demandIn = (/** @type {any} */ node, isAwaited = false, levels = MAX_DEPTH) => {
+    while (isWrapped(node)) node = node.expression;
     if (ts.isObjectLiteralExpression(node)) {
       for (const property of node.properties) {
-        if (ts.isPropertyAssignment(property)) demandIn(property.initializer, depth + 1);
+        if (ts.isPropertyAssignment(property)) demandIn(property.initializer, false, levels);
         else if (ts.isShorthandPropertyAssignment(property)) {
           const symbol = checker.getShorthandAssignmentValueSymbol(property);
-          if (symbol && isPromise(checker.getTypeOfSymbolAtLocation(symbol, property))) report(property.name);
+          const path = symbol && pathIn(checker.getTypeOfSymbolAtLocation(symbol, property), levels);
+          if (path !== undefined) report(property.name, path);
         }
       }
-    } else if (ts.isArrayLiteralExpression(node)) {
-      for (const element of node.elements) if (!ts.isSpreadElement(element)) demandIn(element, depth + 1);
-    } else if (depth > 0) demand(node);
-    else {
-      const type = checker.getTypeAtLocation(node);
-      if (checker.isArrayType(type) && checker.getTypeArguments(type).some(isPromise)) report(node);
+      return;
     }
+    if (ts.isArrayLiteralExpression(node)) {
+      for (const element of node.elements) if (!ts.isSpreadElement(element)) demandIn(element, false, levels);
+      return;
+    }
+    const type = checker.getTypeAtLocation(node),
+      path = pathIn(isAwaited ? checker.getAwaitedType(type) ?? type : type, levels);
+    if (path !== undefined) report(node, path);
+  };
+  /** Whether a call is one of a tool, which makes JSON of its arguments. @param {any} call */
+  const isToolCall = (call) => {
+    const file = checker.getResolvedSignature(call)?.declaration?.getSourceFile().fileName;
+    return file === "/tools.d.ts" ||
+      (file === "/globals.d.ts" && /\bCALLABLE_TOOLS\b/.test(call.expression.getText(source)));
   };
   const visit = (/** @type {any} */ node) => {
     if (ts.isTemplateSpan(node)) {
@@ -372,21 +650,34 @@ function promises(checker, source) {
       demand(node.left);
       demand(node.right);
     } else if (ts.isCallExpression(node) && takesValues(node.expression)) {
-      for (const argument of node.arguments) {
-        demand(argument);
-        demandIn(argument);
-      }
-    } else if (ts.isExportAssignment(node)) demandIn(node.expression);
+      for (const argument of node.arguments) demandIn(argument, false, 1);
+    } else if (ts.isCallExpression(node) && isToolCall(node)) {
+      for (const argument of node.arguments) demandIn(argument);
+    } else if (ts.isExportAssignment(node)) demandIn(node.expression, true);
     else if (ts.isReturnStatement(node) && node.expression !== undefined) {
-      if (isRun(ts.findAncestor(node, ts.isFunctionLike))) demandIn(node.expression);
-    } else if (ts.isArrowFunction(node) && !ts.isBlock(node.body) && isRun(node)) demandIn(node.body);
+      if (isRun(ts.findAncestor(node, ts.isFunctionLike))) demandIn(node.expression, true);
+    } else if (ts.isArrowFunction(node) && !ts.isBlock(node.body) && isRun(node)) demandIn(node.body, true);
     ts.forEachChild(node, visit);
   };
   visit(source);
   const last = source.statements.findLast((/** @type {any} */ s) => ts.isExpressionStatement(s));
-  if (last !== undefined) demandIn(last.expression);
-  return found;
+  if (last !== undefined) demandIn(last.expression, true);
+  const seen = new Set();
+  return found.filter(({ start }) => !seen.has(start) && seen.add(start));
 }
+
+/** Whether a node says of another only how it is read. @param {any} node */
+const isWrapped = (node) =>
+  ts.isParenthesizedExpression(node) || ts.isAsExpression(node) || ts.isSatisfiesExpression(node) ||
+  ts.isTypeAssertionExpression(node) || ts.isNonNullExpression(node);
+
+/** Properties of a type among which a promise is looked for. */
+const MAX_PROPERTIES = 100;
+/** Types whose type arguments are the types of what becomes their elements. */
+const COLLECTIONS = new Set(["Map", "Set", "ReadonlyArray", "ReadonlyMap", "ReadonlySet", "Record"]);
+
+/** @param {any} declaration */
+const isOfLibrary = (declaration) => /^\/(lib\/|globals\.d\.ts)/.test(declaration.getSourceFile().fileName);
 
 /** Whether a function prints its arguments, or makes a text of them. @param {any} callee */
 function takesValues(callee) {
@@ -411,22 +702,32 @@ function isRun(node) {
  * @param {any} source
  * @param {any[]} found
  * @param {number} most
+ * @param {[number, number]} [record] where the code as it was sent ends with an object without parentheses
  */
-function answer(program, source, found, most) {
+function answer(program, source, found, most, record) {
   const ordered = [...found].sort((a, b) => a.start - b.start || a.code - b.code);
   const distinct = ordered.filter((d, i) => i === 0 || d.start !== ordered[i - 1].start);
-  return { found: distinct.slice(0, most).map((d) => describe(program, source, d)), more: distinct.length > most };
+  const { text } = source;
+  /** Where something is in the code as it was sent. @param {number} offset */
+  const at = (offset) => {
+    if (record === undefined || offset <= record[0]) return place(text, offset);
+    const [start, end] = record, added = OPENED.length;
+    const sent = text.slice(0, start) + text.slice(start + added, end + added) + text.slice(end + added + 1);
+    const inside = Math.max(start, Math.min(offset - added, end));
+    return place(sent, offset > end + added ? offset - added - 1 : inside);
+  };
+  return { found: distinct.slice(0, most).map((d) => describe(program, source, d, at)), more: distinct.length > most };
 }
 
 /**
  * @param {any} program
  * @param {any} source
  * @param {any} d
+ * @param {(offset: number) => number[]} at line and column
  */
-function describe(program, source, d) {
+function describe(program, source, d, at) {
   const { text } = source, node = nodeAt(source, d.start);
-  const [line, column] = place(text, d.start),
-    [endLine, endColumn] = place(text, Math.min(d.start + d.length, text.length));
+  const [line, column] = at(d.start), [endLine, endColumn] = at(Math.min(d.start + d.length, text.length));
   const awaits = d.awaits === true || isIndexedPromise(d) || // or TypeScript asks: did you forget to use 'await'?
     (d.relatedInformation ?? []).some((/** @type {any} */ r) => r.code === 2773);
   return {
@@ -437,8 +738,17 @@ function describe(program, source, d) {
     end_line: endLine,
     end_column: endColumn,
     awaits,
+    ...(d.promised === undefined ? {} : { promised: d.promised }),
+    ...(node !== undefined && isSetAlone(node) ? { sets: true } : {}),
     ...(node === undefined ? {} : alternatives(program.getTypeChecker(), node, d.code)),
   };
+}
+
+/** Whether a name is set by a statement of its own, as Python declares one: `x = 5`. @param {any} node */
+function isSetAlone(node) {
+  const { parent } = node;
+  return ts.isIdentifier(node) && ts.isBinaryExpression(parent) && parent.left === node &&
+    parent.operatorToken.kind === ts.SyntaxKind.EqualsToken && ts.isExpressionStatement(parent.parent);
 }
 
 /** @param {string} text @param {number} offset */
@@ -577,7 +887,7 @@ function docs(item) {
 // ── Lines in, lines out ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** @type {Record<string, (params: any) => unknown>} */
-const methods = { check, complete, hover, signature, verify };
+const methods = { check, complete, hover, read, signature, verify };
 
 const encoder = new TextEncoder();
 
