@@ -435,7 +435,10 @@ class KeptHeard(msgspec.Struct):
 
 
 class Run(msgspec.Struct, omit_defaults=True):
-    """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are."""
+    """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are.
+
+    `timeout_s` is what the program may take in all: near its end, what nobody awaits is not waited for.
+    """
 
     code: str
     entry: dict[str, str | None]
@@ -443,6 +446,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     inputs: dict[str, Raw]
     output_bytes: int
     display_bytes: int
+    timeout_s: float
     prelude: list[Prelude] = []
     places: bool = False
 

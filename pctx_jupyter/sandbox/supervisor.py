@@ -106,6 +106,7 @@ class Supervisor:
                     inputs=dict(self._job.inputs),
                     output_bytes=self._limits.output_bytes,
                     display_bytes=self._limits.display_bytes,
+                    timeout_s=self._limits.timeout_s,
                     prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                     places=self._job.places,
                 )

@@ -193,9 +193,11 @@ class Catalog:
             ToolExists: It is there already and `replace` is false, or another spelling of its name is.
             InvalidParams: Its name cannot be used, or the catalog is full.
         """
-        if names.is_fixed(tool.namespace_name, tool.tool_name):
+        if (taken := _taken(tool)) is not None:
             raise errors.InvalidParams(
-                f"Cannot register tool {tool.registered_path}: JavaScript has a fixed {tool.path}; choose another name"
+                f"Cannot register tool {tool.registered_path}: {taken} is JavaScript's own, and programs need it; "
+                f"choose another namespace, such as {tool.namespace_name}Tools ({tool.namespace_name}Tools."
+                f"{tool.tool_name})"
             )
         there = self._offers.get(tool.path)
         if met := self._meets(tool):
@@ -256,6 +258,14 @@ class Catalog:
         self._changed()
 
 
+def _taken(tool: Tool) -> str | None:
+    """What JavaScript has itself where this tool would be; None: nothing."""
+    paths = [(tool.namespace_name, tool.tool_name)]
+    if tool.registered_namespace != tool.namespace_name:  # `JSON` becomes `Json`, and is found as `JSON` too
+        paths += [(tool.registered_namespace, tool.tool_name), (tool.registered_namespace, tool.registered_name)]
+    return next((f"{space}.{name}" for space, name in paths if names.is_taken(space, name)), None)
+
+
 def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> errors.ToolNotFound:
     """Say that a tool is not there, and which one might be meant.
 
@@ -298,7 +308,7 @@ def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
             members = found.setdefault(namespace, {})
             members[tool.tool_name] = tool.path
             own = tool.registered_name
-            if own not in names.UNAWAITABLE and not names.is_fixed(namespace, own):
+            if own not in names.UNAWAITABLE and not names.is_taken(namespace, own):
                 members.setdefault(own, tool.path)
     return found
 

@@ -78,20 +78,111 @@ WEB = _set(
 GLOBALS = CONSTRUCTORS | OBJECTS | NAMESPACES | FUNCTIONS | WEB
 """Names that have a meaning in every program; a namespace of such a name extends what is there."""
 
-_FIXED = {
-    "Math": _set("E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2"),
-    "Number": _set(
+_MEMBERS = {
+    "AbortSignal": _set("abort any timeout"),
+    "Array": _set("from fromAsync isArray of"),
+    "ArrayBuffer": _set("isView"),
+    "Atomics": _set(
         """
-        EPSILON MAX_SAFE_INTEGER MAX_VALUE MIN_SAFE_INTEGER MIN_VALUE NEGATIVE_INFINITY NaN POSITIVE_INFINITY
+        add and compareExchange exchange isLockFree load notify or pause store sub wait waitAsync
+        xor
         """
     ),
+    "BigInt": _set("asIntN asUintN"),
+    "Crypto": _set("create registerSymbols"),
+    "CryptoKey": _set("exportNodeMaterial fromCloneData importSync"),
+    "CustomEvent": _set("AT_TARGET BUBBLING_PHASE CAPTURING_PHASE NONE"),
+    "DOMException": _set(
+        """
+        ABORT_ERR DATA_CLONE_ERR DOMSTRING_SIZE_ERR HIERARCHY_REQUEST_ERR INDEX_SIZE_ERR
+        INUSE_ATTRIBUTE_ERR INVALID_ACCESS_ERR INVALID_CHARACTER_ERR INVALID_MODIFICATION_ERR
+        INVALID_NODE_TYPE_ERR INVALID_STATE_ERR NAMESPACE_ERR NETWORK_ERR NOT_FOUND_ERR
+        NOT_SUPPORTED_ERR NO_DATA_ALLOWED_ERR NO_MODIFICATION_ALLOWED_ERR QUOTA_EXCEEDED_ERR
+        SECURITY_ERR SYNTAX_ERR TIMEOUT_ERR TYPE_MISMATCH_ERR URL_MISMATCH_ERR VALIDATION_ERR
+        WRONG_DOCUMENT_ERR
+        """
+    ),
+    "Date": _set("UTC now parse"),
+    "Event": _set("AT_TARGET BUBBLING_PHASE CAPTURING_PHASE NONE"),
+    "Intl": _set(
+        """
+        Collator DateTimeFormat DisplayNames DurationFormat ListFormat Locale NumberFormat
+        PluralRules RelativeTimeFormat Segmenter getCanonicalLocales supportedValuesOf
+        """
+    ),
+    "Iterator": _set("concat from"),
+    "JSON": _set("isRawJSON parse rawJSON stringify"),
+    "Map": _set("groupBy"),
+    "Math": _set(
+        """
+        E LN10 LN2 LOG10E LOG2E PI SQRT1_2 SQRT2 abs acos acosh asin asinh atan atan2 atanh cbrt
+        ceil clz32 cos cosh exp expm1 f16round floor fround hypot imul log log10 log1p log2 max min
+        pow random round sign sin sinh sqrt sumPrecise tan tanh trunc
+        """
+    ),
+    "Number": _set(
+        """
+        EPSILON MAX_SAFE_INTEGER MAX_VALUE MIN_SAFE_INTEGER MIN_VALUE NEGATIVE_INFINITY NaN
+        POSITIVE_INFINITY isFinite isInteger isNaN isSafeInteger parseFloat parseInt
+        """
+    ),
+    "Object": _set(
+        """
+        assign create defineProperties defineProperty entries freeze fromEntries
+        getOwnPropertyDescriptor getOwnPropertyDescriptors getOwnPropertyNames getOwnPropertySymbols
+        getPrototypeOf groupBy hasOwn is isExtensible isFrozen isSealed keys preventExtensions seal
+        setPrototypeOf values
+        """
+    ),
+    "Promise": _set("all allSettled any race reject resolve try withResolvers"),
+    "Proxy": _set("revocable"),
+    "Reflect": _set(
+        """
+        apply construct defineProperty deleteProperty get getOwnPropertyDescriptor getPrototypeOf
+        has isExtensible ownKeys preventExtensions set setPrototypeOf
+        """
+    ),
+    "RegExp": _set("$1 $2 $3 $4 $5 $6 $7 $8 $9 $_ escape input lastMatch lastParen leftContext rightContext"),
+    "String": _set("fromCharCode fromCodePoint raw"),
+    "SubtleCrypto": _set("create supports"),
     "Symbol": _set(
         """
-        asyncDispose asyncIterator dispose hasInstance isConcatSpreadable iterator match matchAll replace
-        search species split toPrimitive toStringTag unscopables
+        asyncDispose asyncIterator dispose for hasInstance isConcatSpreadable iterator keyFor match
+        matchAll metadata replace search species split toPrimitive toStringTag unscopables
+        """
+    ),
+    "Temporal": _set(
+        """
+        Duration Instant Now PlainDate PlainDateTime PlainMonthDay PlainTime PlainYearMonth
+        ZonedDateTime
+        """
+    ),
+    "URL": _set("canParse createObjectURL parse revokeObjectURL"),
+    "Uint8Array": _set("fromBase64 fromHex"),
+    "crypto": _set("getRandomValues randomUUID subtle"),
+    "performance": _set(
+        """
+        addEventListener clearMarks clearMeasures clearResourceTimings dispatchEvent getEntries
+        getEntriesByName getEntriesByType getParent mark measure now removeEventListener
+        setResourceTimingBufferSize timeOrigin
         """
     ),
 }
+"""What globals have themselves, besides what they inherit; a test compares it with a sandbox."""
+
+_OF_OBJECTS = _set(
+    """
+    __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__ constructor hasOwnProperty
+    isPrototypeOf propertyIsEnumerable toJSON toLocaleString toString valueOf
+    """
+)
+"""What every global object inherits, and ``toJSON``, by which values are written."""
+
+_OF_FUNCTIONS = _OF_OBJECTS | _set("apply arguments bind call caller length name prototype")
+"""What every global function inherits, or has."""
+
+_OF_ERRORS = _set("captureStackTrace isError prepareStackTrace stackTraceLimit")
+_OF_TYPED_ARRAYS = _set("BYTES_PER_ELEMENT from of")
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of the text after them: a name with one is not the name one sees."""
@@ -179,9 +270,20 @@ def is_bare(text: str) -> bool:
     return is_identifier(text) and text not in RESERVED
 
 
-def is_fixed(namespace: str, tool: str) -> bool:
-    """Is this a property that JavaScript lets nobody define, such as ``Math.PI`` or ``Date.prototype``?"""
-    return (namespace in CONSTRUCTORS and tool == "prototype") or tool in _FIXED.get(namespace, ())
+def is_taken(namespace: str, tool: str) -> bool:
+    """Is this a property that JavaScript has, such as ``Math.floor`` or ``Date.toString``?
+
+    A tool in its place would change what every program, and the standard library in it, means by it.
+    """
+    if namespace not in GLOBALS:
+        return False
+    is_object = namespace in OBJECTS or namespace in NAMESPACES or namespace in ("crypto", "performance")
+    return (
+        tool in (_OF_OBJECTS if is_object else _OF_FUNCTIONS)
+        or tool in _MEMBERS.get(namespace, ())
+        or (namespace.endswith("Error") and tool in _OF_ERRORS)
+        or (namespace.endswith("Array") and namespace != "Array" and tool in _OF_TYPED_ARRAYS)
+    )
 
 
 def _check(kind: Literal["namespace", "tool", "input"], registered: str) -> None:

@@ -196,7 +196,7 @@ class Shared:
         candidates += [f"{candidates[1]}_{number}" for number in range(2, 100)]
         for candidate in candidates:
             renamed = tool.renamed(name, candidate)
-            if not names.is_fixed(name, renamed.tool_name) and not view.has(renamed):
+            if not names.is_taken(name, renamed.tool_name) and not view.has(renamed):
                 return candidate
         return f"{candidates[1]}_{len(view)}"
 

@@ -175,7 +175,7 @@ class _Space:
             members = [
                 f"{inert.property_name(tool.registered_name)}: {self.interface}[{inert.string(tool.tool_name)}];"
                 for tool in others
-                if not names.is_fixed(self.name, tool.registered_name)
+                if not names.is_taken(self.name, tool.registered_name)
             ]
             yield from _block(f"interface {self.interface}", members)
         elif others:
@@ -202,7 +202,7 @@ def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterato
         inert.string(spelling)
         for tool in tools
         for spelling in (tool.tool_name, tool.registered_name)
-        if spelling not in names.UNAWAITABLE and not names.is_fixed(name, spelling)
+        if spelling not in names.UNAWAITABLE and not names.is_taken(name, spelling)
     }
     picked = f"Pick<typeof {name}, {' | '.join(sorted(members))}>"
     if interface := _interface(alias):

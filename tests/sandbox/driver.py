@@ -101,9 +101,10 @@ def request(
     namespaces: Mapping[str, Mapping[str, str]] = TOOLS,
     inputs: Mapping[str, Any] | None = None,
     output_bytes: int = 100_000,
+    **more: Any,
 ) -> dict[str, Any]:
     params = {"code": program.text, "entry": program.entry, "namespaces": namespaces, "inputs": inputs or {}}
-    params |= {"output_bytes": output_bytes, "display_bytes": 10_000}
+    params |= {"output_bytes": output_bytes, "display_bytes": 10_000, **more}
     return {"jsonrpc": "2.0", "id": 1, "method": "run", "params": params}
 
 
@@ -116,6 +117,7 @@ def converse(
     serve: Callable[[str, Any], dict[str, Any]] = answer,
     command: Sequence[str] = COMMAND,
     outline: Outline | None = None,
+    **more: Any,
 ) -> Conversation:
     """Run one program in a process of its own, until it answers or ends.
 
@@ -125,13 +127,14 @@ def converse(
     heard = Conversation(prepare(code, outline))
     with sandbox(command) as process:
         assert process.stdout is not None
-        write(process, request(heard.program, namespaces, inputs, output_bytes))
+        write(process, request(heard.program, namespaces, inputs, output_bytes, **more))
         for line in process.stdout:
             message = json.loads(line)
             heard.said.append(message)
             match message:
                 case {"method": "call", "id": id, "params": {"name": name, **rest}}:
-                    write(process, {"jsonrpc": "2.0", "id": id} | serve(name, rest.get("arguments")))
+                    if said := serve(name, rest.get("arguments")):  # else it is never answered
+                        write(process, {"jsonrpc": "2.0", "id": id} | said)
                 case {"id": 1, "result": _} | {"id": 1, "error": _}:
                     return heard
     raise AssertionError(f"no answer; the last that was said: {heard.said[-1:]}")

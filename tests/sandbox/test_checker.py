@@ -243,7 +243,7 @@ def test_a_mistake_is_found_where_it_is(held: Held, code: str, wrong: str) -> No
         ("const run = async () => [Math.add({a: 1})]", 26),
         ("export default { sum: Math.add({a: 1}) }", 23),
         ("const sums = { first: { n: Math.add({a: 1}) } };\nsums", 1),
-        ("await Sales.delete({ id: Math.add({a: 1}) } as any)", 22),
+        ("await Sales.delete({ id: Math.add({a: 1}) } as any)", 26),
         ("const key: any = {}; await CALLABLE_TOOLS.execute('Math.add', { a: Math.add({a: 1}) })", 68),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec import Raw
 
@@ -53,9 +55,40 @@ def test_a_spelling_that_is_another_tools_canonical_name_is_refused() -> None:
         catalog("A.a_b_c").add(Tool("A", "aBC"), never)
 
 
-def test_a_property_that_javascript_has_fixed_is_no_tool() -> None:
-    with pytest.raises(errors.InvalidParams, match="fixed"):
-        Catalog().add(Tool("Date", "prototype"), never)
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("Math.floor", "Math.floor"),
+        ("math.floor", "Math.floor"),
+        ("JSON.parse", "JSON.parse"),
+        ("object.from_entries", "Object.fromEntries"),
+        ("Promise.all", "Promise.all"),
+        ("array.from", "Array.from"),
+        ("Date.prototype", "Date.prototype"),
+        ("date.to_string", "Date.toString"),
+        ("URL.canParse", "URL.canParse"),
+        ("set_timeout.call", None),
+        ("setTimeout.call", "setTimeout.call"),
+        ("math.add", None),
+        ("json.load", None),
+        ("Sales.floor", None),
+    ],
+)
+def test_what_javascript_has_itself_is_no_tool_and_what_stands_beside_it_is(path: str, taken: str | None) -> None:
+    space, name = path.split(".")
+    tool = Tool(space, name)
+    if taken is None:
+        Catalog().add(tool, never)
+        return
+    with pytest.raises(errors.InvalidParams) as refused:
+        Catalog().add(tool, never)
+    assert f"{taken} is JavaScript's own" in str(refused.value)
+    found = re.search(r"such as (\w+) \(", str(refused.value))
+    assert found is not None
+    Catalog().add(Tool(found[1], name), never)
+
+
+def test_a_constant_of_javascript_keeps_its_spelling() -> None:
     assert globals_of(matching(catalog("Math.PI"), None)) == {"Math": {"pi": "Math.pi"}}
 
 

@@ -143,11 +143,14 @@ def test_other_words_name_no_input(name: str, why: str) -> None:
         names.check_input_name(name)
 
 
-def test_constants_of_javascript_are_fixed() -> None:
-    assert names.is_fixed("Math", "PI")
-    assert names.is_fixed("Date", "prototype")
-    assert not names.is_fixed("Math", "max")
-    assert not names.is_fixed("Sales", "PI")
+def test_members_of_javascripts_globals_are_taken() -> None:
+    assert names.is_taken("Math", "PI")
+    assert names.is_taken("Math", "max")
+    assert names.is_taken("Date", "prototype")
+    assert names.is_taken("JSON", "toString")
+    assert not names.is_taken("Math", "add")
+    assert not names.is_taken("JSON", "call")
+    assert not names.is_taken("Sales", "PI")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@
  * tool, how long a program may run or what it may see: the host decides, and believes nothing that is said here.
  *
  *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
- *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, prelude?, places?}}  once
+ *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, timeout_s?,
+ *                                                      linger_ms?, prelude?, places?}}  once
  *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
  *     <  {"method":"later"}                               no answer within a millisecond: go on with something else
@@ -29,11 +30,15 @@
  * |                                         | distinct as text), else an array of [key, value]               |
  * | Set                                     | array                                                          |
  * | typed array; ArrayBuffer, DataView      | array of numbers; array of bytes                               |
- * | Error                                   | {name, message, stack}                                         |
+ * | Error                                   | {name, message, stack}, and its `cause` and `errors`           |
+ * | iterator, generator                     | array of what is left of it                                    |
+ * | URLSearchParams                         | array of [key, value]                                          |
+ * | promise, async iterator, WeakMap, Blob  | an error that names the path and what to write instead;        |
+ * | and other objects of the platform       | so for an iterable without properties                          |
  * | RegExp, URL                             | text                                                           |
  * | an object with `toJSON()`               | what that returns, as `JSON.stringify` writes it               |
  * | lone surrogate in a text or a key       | U+FFFD                                                         |
- * | cycle; throwing getter or `toJSON`      | an error that names the path: `result.items[3].parent`         |
+ * | cycle; throwing getter or `toJSON`      | an error that names the path: `value.items[3].parent`          |
  * | nesting beyond 500 levels               | an error                                                       |
  * | anything else                           | its own enumerable properties, as `JSON.stringify` does        |
  *
@@ -54,7 +59,7 @@ const getter = (prototype, name) => uncurry(Object.getOwnPropertyDescriptor(prot
 
 const { stringify, parse } = JSON;
 const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
-const { ownKeys } = Reflect;
+const { apply, ownKeys } = Reflect;
 const { isArray } = Array;
 const { isSafeInteger } = Number;
 const [
@@ -110,6 +115,7 @@ const bufferLength = getter(ArrayBuffer.prototype, "byteLength");
 const viewBuffer = getter(DataView.prototype, "buffer");
 const viewOffset = getter(DataView.prototype, "byteOffset");
 const viewLength = getter(DataView.prototype, "byteLength");
+const searchEach = uncurry(URLSearchParams.prototype.forEach);
 const findByte = uncurry(Uint8Array.prototype.indexOf);
 const copyInto = uncurry(Uint8Array.prototype.set);
 const toBase64 = uncurry(/** @type {any} */ (Uint8Array.prototype).toBase64);
@@ -120,6 +126,10 @@ const preventDefault = uncurry(Event.prototype.preventDefault);
 const rejectionReason = getter(PromiseRejectionEvent.prototype, "reason");
 const eventError = getter(ErrorEvent.prototype, "error");
 
+const [$iterator, $asyncIterator, $toStringTag] = [Symbol.iterator, Symbol.asyncIterator, Symbol.toStringTag];
+const { clearInterval, clearTimeout, setInterval, setTimeout } = G;
+const now = performance.now.bind(performance);
+const isPromise = D[D.internal].core.isPromise;
 const read = D.stdin.read.bind(D.stdin);
 const readSync = D.stdin.readSync.bind(D.stdin);
 const write = D.stdout.writeSync.bind(D.stdout);
@@ -141,10 +151,24 @@ const MAX_TEXT = 8000;
 const MAX_UNHANDLED = 100;
 /** Bytes written at once: what a pipe holds. */
 const CHUNK = 1 << 16;
+/** Elements of an iterator that become a list. */
+const MAX_ELEMENTS = 1_000_000;
+/** Causes of an error that are told with it, and errors of an AggregateError. */
+const MAX_CAUSES = 5;
+/** Milliseconds without an answer after which a program that has its value no longer waits for calls nobody awaits. */
+const LINGER_MS = 10_000;
+/** Milliseconds a program that has its value waits for its timers. */
+const GRACE_MS = 1_000;
+/** The part of its time after which a program that has its value waits for nothing more. */
+const PATIENCE = 0.9;
+/** Tools that a warning lists. */
+const MAX_LISTED = 5;
 /** Answers in a row that are awaited with the process at a stand, before timers and lost rejections have their turn. */
 const MAX_STANDSTILLS = 16;
 /** Steps a program may take between an answer and its next call: each `async` function on the way out takes some. */
 const STEPS = 20;
+/** Steps that functions nobody awaits may take before they call, or after an answer. */
+const MANY_STEPS = 100;
 
 // ── Lines out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,14 +213,26 @@ const notify = (method, params) => send('{"jsonrpc":"2.0","method":"' + method +
 /** Whether `encode` is at work. Otherwise the program's own `JSON.stringify` is, and hears nothing of our rules. */
 let encoding = false;
 
+/** Thrown by what refuses to become JSON; `refusal` says which object that was, and why. */
+const REFUSED = freeze(create(null));
+/** @type {{self: any, why: string, cause: unknown} | undefined} */
+let refusal;
+
+/** @param {any} self @param {string} why goes on after its path: `is a promise: await it` @param {unknown} [cause] @returns {never} */
+function refuse(self, why, cause) {
+  refusal = { self, why, cause };
+  throw REFUSED;
+}
+
 /**
  * Teach `JSON.stringify` one more kind of value, for our own use only: values without such a kind then cost nothing
  * more than the native call.
  *
  * @param {object} prototype
+ * @param {string} kind what to call such a value
  * @param {(self: any) => unknown} convert throws when `self` is not of that kind (a Proxy of one, for instance)
  */
-function teach(prototype, convert) {
+function teach(prototype, kind, convert) {
   const toJSON = {
     /** @this {any} */
     toJSON() {
@@ -204,12 +240,61 @@ function teach(prototype, convert) {
       if (!encoding) return this;
       try {
         return convert(this);
-      } catch {
-        return this;
+      } catch (error) {
+        if (error === REFUSED) throw error;
       }
+      // Something that only inherits from that kind may have properties of its own.
+      return isRecord(this, prototype)
+        ? this
+        : refuse(this, "is no real " + kind + ": give a copy of what it stands for");
     },
   }.toJSON;
   defineProperty(prototype, "toJSON", { value: toJSON, configurable: true, writable: true });
+}
+
+/**
+ * Have a kind of object refused that has no JSON form, unless a class of the program's own extends it by properties.
+ *
+ * @param {object} prototype
+ * @param {string} kind
+ * @param {string} wayOut what to give instead
+ */
+function refuseAll(prototype, kind, wayOut) {
+  const why = (/^[AEIOUaeiou]/.test(kind) ? "is an " : "is a ") + kind + ", which has no JSON form: " + wayOut;
+  teach(prototype, kind, (self) => isRecord(self, prototype) ? self : refuse(self, why));
+}
+
+/** Whether an object of a class that extends another has properties of its own. @param {any} self @param {object} prototype */
+const isRecord = (self, prototype) => getPrototypeOf(self) !== prototype && self !== prototype && keys(self).length > 0;
+
+/** What iterators held that have been drained, so that they can be written again. */
+const drained = new WeakMap();
+
+/** The elements that are left of an iterator. @param {any} self @param {any} [owner] whose iterator it is */
+function drain(self, owner = self) {
+  /** @type {unknown[]} */
+  const list = [];
+  const known = weakGet(drained, owner);
+  if (known !== undefined) return known;
+  let n = 0;
+  try {
+    const { next } = self;
+    for (;;) {
+      const step = apply(next, self, []);
+      if (step.done) {
+        if (owner === self) weakSet(drained, self, list);
+        return list;
+      }
+      if (n === MAX_ELEMENTS) break;
+      list[n++] = step.value;
+    }
+  } catch (error) {
+    refuse(owner, "could not be read to its end: " + headline(error), error);
+  }
+  return refuse(
+    owner,
+    "is an iterator of more than " + MAX_ELEMENTS + " elements: give a part of it, as by it.take(10)",
+  );
 }
 
 /** @param {Uint8Array} array any typed array */
@@ -219,11 +304,11 @@ function numbers(array) {
   return list;
 }
 
-teach(BigInt.prototype, (self) => {
+teach(BigInt.prototype, "BigInt", (self) => {
   const value = bigIntValue(self), number = NumberC(value);
   return isSafeInteger(number) && BigIntC(number) === value ? number : bigIntText(value);
 });
-teach(Map.prototype, (self) => {
+teach(Map.prototype, "Map", (self) => {
   const size = mapSize(self), object = create(null), pairs = new ArrayC(size);
   let distinct = true, n = 0;
   mapEach(self, (/** @type {any} */ value, /** @type {any} */ key) => {
@@ -233,20 +318,62 @@ teach(Map.prototype, (self) => {
   });
   return distinct ? object : pairs;
 });
-teach(Set.prototype, (self) => {
+teach(Set.prototype, "Set", (self) => {
   const list = new ArrayC(setSize(self));
   let n = 0;
   setEach(self, (/** @type {any} */ value) => list[n++] = value);
   return list;
 });
-teach(TypedArray.prototype, numbers);
-teach(ArrayBuffer.prototype, (self) => bufferLength(self) === 0 ? [] : numbers(new Uint8ArrayC(self)));
-teach(DataView.prototype, (self) => numbers(new Uint8ArrayC(viewBuffer(self), viewOffset(self), viewLength(self))));
-teach(RegExp.prototype, regExpToString);
-teach(Error.prototype, (self) => {
+teach(TypedArray.prototype, "typed array", numbers);
+teach(
+  ArrayBuffer.prototype,
+  "ArrayBuffer",
+  (self) => bufferLength(self) === 0 ? [] : numbers(new Uint8ArrayC(self)),
+);
+teach(
+  DataView.prototype,
+  "DataView",
+  (self) => numbers(new Uint8ArrayC(viewBuffer(self), viewOffset(self), viewLength(self))),
+);
+teach(RegExp.prototype, "RegExp", regExpToString);
+teach(Error.prototype, "Error", (self) => {
   const { name, message, stack } = describe(self);
-  return { name, message, stack };
+  /** @type {any} */
+  const told = { name, message, stack };
+  if (hasOwn(self, "cause")) told.cause = self.cause;
+  if (hasOwn(self, "errors")) told.errors = self.errors;
+  return told;
 });
+teach(Iterator.prototype, "iterator", drain);
+teach(
+  getPrototypeOf(new Intl.Segmenter().segment("")),
+  "Segments",
+  (self) => drain(self[$iterator](), self),
+);
+teach(URLSearchParams.prototype, "URLSearchParams", (self) => {
+  /** @type {unknown[]} */
+  const list = [];
+  let n = 0;
+  searchEach(self, (/** @type {any} */ value, /** @type {any} */ key) => list[n++] = [key, value]);
+  return list;
+});
+teach(Promise.prototype, "promise", (self) => refuse(self, "is a promise: await it"));
+refuseAll(
+  getPrototypeOf(getPrototypeOf((async function* () {}).prototype)),
+  "async iterator",
+  "give await Array.fromAsync(it)",
+);
+/** What to give in place of an object of the platform. @type {Record<string, string>} */
+const WAYS_OUT = {
+  Blob: "give await blob.text(), or await blob.bytes()",
+  CryptoKey: "give what crypto.subtle.exportKey makes of it",
+  FinalizationRegistry: "it only calls back",
+  WeakMap: "its entries cannot be listed; use a Map",
+  WeakRef: "give its deref()",
+  WeakSet: "its elements cannot be listed; use a Set",
+};
+/** Values, or classes of values that have a form of their own. */
+const PLAIN = new Set(["Array", "Boolean", "Function", "Number", "Object", "Proxy", "String"]);
 
 /**
  * Write a value as JSON that strict readers accept.
@@ -257,16 +384,20 @@ teach(Error.prototype, (self) => {
  * @throws {TypeError} naming the path of what cannot be written
  */
 function encode(value, root) {
-  let text;
+  let text, fault;
+  refusal = undefined;
   encoding = true;
   try {
     text = stringify(value);
-    if (text === undefined) return "null";
+    // So is written what has no JSON form and is not known to have none.
+    if (text !== undefined && indexOf(text, "{}") >= 0) fault = search(value, root);
   } catch (error) {
-    throw explain(value, root, error);
+    fault = explain(value, root, error);
   } finally {
     encoding = false;
   }
+  if (fault !== undefined) throw fault;
+  if (text === undefined) return "null";
   if (indexOf(text, "\\ud") >= 0 || indexOf(text, "\\uD") >= 0) text = replaceLone(text);
   if (isTooDeep(text)) throw new TypeErrorC(root + " is nested deeper than " + MAX_DEPTH + " levels");
   return text;
@@ -362,7 +493,7 @@ const MAX_VISITS = 1_000_000;
 const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$_]*$/u;
 
 /**
- * Find out why a value cannot be written, by walking it as `JSON.stringify` does.
+ * Find out why a value cannot be written.
  *
  * @param {unknown} value
  * @param {string} root
@@ -370,12 +501,49 @@ const IDENTIFIER = /^[\p{ID_Start}$_][\p{ID_Continue}$_]*$/u;
  * @returns {TypeError}
  */
 function explain(value, root, error) {
+  const found = search(value, root);
+  if (found !== undefined) return found;
+  if (error === REFUSED) return new TypeErrorC(root + " holds a value that " + refusal?.why);
+  const fault = new TypeErrorC(root + " cannot be written as JSON: " + headline(error));
+  set(fault, "cause", error);
+  return fault;
+}
+
+/**
+ * Why an object that would be written as `{}` is no record; undefined: it is one.
+ *
+ * @param {any} value
+ */
+function notARecord(value) {
+  if (isPromise(value)) return "is a promise: await it";
+  if (typeof value[$iterator] === "function") return "is an iterable without properties of its own: give [...it]";
+  if (typeof value[$asyncIterator] === "function") return "is an async iterable: give await Array.fromAsync(it)";
+  const kind = value[$toStringTag];
+  if (typeof kind !== "string") return undefined;
+  return "is an object of the kind " + slice(kind, 0, 40) + ", which has no JSON form: give what you need of it";
+}
+
+/**
+ * Find in a value what cannot be written, by walking it as `JSON.stringify` does.
+ *
+ * @param {unknown} value
+ * @param {string} root
+ * @returns {TypeError | undefined}
+ */
+function search(value, root) {
   let visits = 0;
   /** @param {string} message @param {unknown} [cause] */
   const fault = (message, cause) => {
     const found = new TypeErrorC(message);
     if (cause !== undefined) set(found, "cause", cause);
     return found;
+  };
+  /** @param {string} path */
+  const refused = (path) => {
+    const { why, cause } = /** @type {{why: string, cause: unknown}} */ (refusal);
+    const isItem = charCodeAt(path, path.length - 1) === 0x5d && charCodeAt(path, path.length - 2) !== 0x22;
+    const isListed = isItem && why === "is a promise: await it";
+    return fault(path + " " + (isListed ? "is a promise: await the list with await Promise.all(…)" : why), cause);
   };
   /** @param {any} value @param {string} path @param {any} above @param {number} depth @returns {TypeError | undefined} */
   const walk = (value, path, above, depth) => {
@@ -385,6 +553,7 @@ function explain(value, root, error) {
       if (up.value === value) return fault(path + " is a cycle");
     }
     const here = typeof value === "object" && value !== null ? { value, above } : above;
+    if (refusal !== undefined && refusal.self === value) return refused(path);
     if (typeof value === "object" && value !== null || typeof value === "bigint") {
       let toJSON;
       try {
@@ -396,6 +565,7 @@ function explain(value, root, error) {
         try {
           value = uncurry(toJSON)(value, "");
         } catch (error) {
+          if (error === REFUSED) return refused(path);
           return fault(path + ".toJSON() failed: " + headline(error), error);
         }
       }
@@ -411,6 +581,7 @@ function explain(value, root, error) {
     } catch (error) {
       return fault(path + " could not be read: " + headline(error), error);
     }
+    let isEmpty = !isList;
     for (let i = 0; i < length && visits <= MAX_VISITS; i++) {
       const name = names === undefined ? i : names[i];
       const at = path + (names === undefined ? "[" + i + "]" : property(names[i]));
@@ -422,10 +593,17 @@ function explain(value, root, error) {
       }
       const found = walk(item, at, here, depth + 1);
       if (found !== undefined) return found;
+      if (item !== undefined && typeof item !== "function" && typeof item !== "symbol") isEmpty = false;
     }
-    return undefined;
+    if (!isEmpty || visits > MAX_VISITS) return undefined;
+    try {
+      const why = notARecord(value);
+      return why === undefined ? undefined : fault(path + " " + why);
+    } catch (error) {
+      return fault(path + " could not be read: " + headline(error), error);
+    }
   };
-  return walk(value, root, undefined, 1) ?? fault(root + " cannot be written as JSON: " + headline(error), error);
+  return walk(value, root, undefined, 1);
 }
 
 /** @param {string} name */
@@ -521,6 +699,29 @@ function headline(thrown) {
   return name + ": " + message;
 }
 
+/**
+ * What an error says, and what it says of its causes.
+ *
+ * @param {unknown} thrown
+ */
+function messageWithCauses(thrown) {
+  let { message } = describe(thrown), error = /** @type {any} */ (thrown);
+  try {
+    if (isArray(error.errors)) {
+      const { errors } = error;
+      for (let i = 0; i < errors.length && i < MAX_CAUSES; i++) message += "\n- " + headline(errors[i]);
+      if (errors.length > MAX_CAUSES) message += "\n- and " + (errors.length - MAX_CAUSES) + " more";
+    }
+    for (let i = 0; i < MAX_CAUSES && typeof error === "object" && error !== null && hasOwn(error, "cause"); i++) {
+      error = error.cause;
+      if (error === undefined || error === thrown) break;
+      const cause = headline(error);
+      if (indexOf(message, cause) < 0) message += "\nCaused by: " + cause;
+    }
+  } catch { /* It has no causes that can be read. */ }
+  return tidy(message);
+}
+
 /** Tokens of failed tool calls, by the Error each became: the host knows by them what really happened. */
 const tokens = new WeakMap();
 
@@ -542,7 +743,7 @@ function tokenOf(error) {
 
 /** @param {unknown} thrown @param {string} more further members, as JSON */
 function errorJSON(thrown, more) {
-  const { name, message, stack } = describe(thrown);
+  const { name, stack } = describe(thrown), message = messageWithCauses(thrown);
   return '{"name":' + stringify(name) + ',"message":' + stringify(message) + ',"stack":' + stringify(stack) + more +
     "}";
 }
@@ -551,9 +752,14 @@ function errorJSON(thrown, more) {
 
 /** Calls the host has not answered yet, by id. */
 const pending = new Map();
+/** The same by the promises that programs have. */
+const entries = new WeakMap();
 let lastId = 0;
 /** The latest that the host was told of: a call may fail on the way, as where the stack is full. */
 let lastSent = 0;
+
+/** The latest call that was answered. */
+let lastAnswered = 0;
 
 /** Whether calls say where they are: it takes as long as a short call does. */
 let places = false;
@@ -581,10 +787,18 @@ function call(name, args) {
   const id = ++lastId;
   // The Error is made where the program called, so that its stack says where; what went wrong is put in when known.
   const error = new ErrorC();
-  const answer = new PromiseC((resolve, reject) => mapSet(pending, id, { resolve, reject, error }));
+  /** @type {any} */
+  const entry = { resolve: undefined, reject: undefined, error, name, isSent: false, isRaced: false };
+  const answer = new PromiseC((resolve, reject) => {
+    entry.resolve = resolve;
+    entry.reject = reject;
+  });
+  mapSet(pending, id, entry);
+  weakSet(entries, answer, entry);
   if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
   lastSent = id;
+  entry.isSent = true; // It is not where the stack was full on the way.
   return answer;
 }
 
@@ -614,8 +828,10 @@ function settle(message) {
   const call = mapGet(pending, message.id);
   if (call === undefined) return;
   mapDelete(pending, message.id);
+  lastAnswered = message.id;
   if (hasOwn(message, "error")) call.reject(failed(call.error, message.error));
   else call.resolve(message.result);
+  wake();
 }
 
 /**
@@ -657,11 +873,11 @@ function install(namespaces, inputs) {
 /** @param {object} target @param {string} name @param {unknown} value @param {string} what for the error */
 function define(target, name, value, what) {
   try {
+    // A tool in place of `Math.floor` would change what programs and libraries mean by it.
+    if (target !== G && name in target) throw REFUSED;
     defineProperty(target, name, { value, enumerable: true, configurable: false, writable: false });
   } catch {
-    throw new TypeErrorC(
-      "Cannot define " + what + ": JavaScript has a fixed property of that name; choose another name",
-    );
+    throw new TypeErrorC("Cannot define " + what + ": JavaScript has a property of that name; choose another name");
   }
 }
 
@@ -775,7 +991,7 @@ function valueOf(module, entry) {
 
 /** @param {unknown} id @param {any} params */
 async function run(id, params) {
-  const head = '{"jsonrpc":"2.0","id":' + stringify(id);
+  const head = '{"jsonrpc":"2.0","id":' + stringify(id), began = now();
   let phase = "import", answer;
   try {
     budget = outputBytes = params.output_bytes;
@@ -788,8 +1004,9 @@ async function run(id, params) {
     const module = await import(programURL);
     phase = "run";
     const value = await valueOf(module, params.entry);
+    await finish(value, params, began);
     phase = "result";
-    const result = encode(value, "result");
+    const result = encode(value, "value");
     await displayValue(value);
     answer = head + ',"result":' + result + "}";
     if (params.entry.kept) notify("kept", capture(module[params.entry.kept]()));
@@ -800,6 +1017,156 @@ async function run(id, params) {
       ',"data":' + errorJSON(error, more) + "}}";
   }
   send(answer);
+}
+
+// ── What the program does not wait for ──────────────────────────────────────────────────────────────────────────
+
+/** What is to come of timers, by id. @type {Map<number, {due: number, isRepeated: boolean}>} */
+const timers = new Map();
+
+/** Lets `finish` look again. */
+let wake = () => {};
+
+/** @param {any} set @param {boolean} isRepeated */
+const timer =
+  (set, isRepeated) => (/** @type {any} */ callback, /** @type {any} */ delay, /** @type {any[]} */ ...args) => {
+    if (typeof callback !== "function") return set(callback, delay);
+    const id = set(() => {
+      if (!isRepeated) mapDelete(timers, id);
+      try {
+        apply(callback, G, args);
+      } finally {
+        wake();
+      }
+    }, delay);
+    mapSet(timers, id, { due: now() + (NumberC(delay) || 0), isRepeated });
+    return id;
+  };
+/** @param {any} clear */
+const clearer = (clear) => (/** @type {any} */ id) => {
+  mapDelete(timers, NumberC(id));
+  return clear(id);
+};
+for (
+  const [name, value] of Object.entries({
+    setTimeout: timer(setTimeout, false),
+    setInterval: timer(setInterval, true),
+    clearTimeout: clearer(clearTimeout),
+    clearInterval: clearer(clearInterval),
+  })
+) {
+  defineProperty(value, "name", { value: name, configurable: true });
+  defineProperty(G, name, { value, configurable: true, enumerable: true, writable: true });
+}
+
+// Who races calls does not want to wait for the others.
+for (const name of ["race", "any"]) {
+  const native = uncurry(/** @type {any} */ (Promise)[name]);
+  const value = {
+    /** @this {any} @param {any} promises */
+    [name](promises) {
+      if (isArray(promises)) {
+        for (let i = 0; i < promises.length; i++) {
+          const item = promises[i], entry = typeof item === "object" ? weakGet(entries, item) : undefined;
+          if (entry !== undefined) entry.isRaced = true;
+        }
+      }
+      return native(this, promises);
+    },
+  }[name];
+  defineProperty(Promise, name, { value, configurable: true, writable: true });
+}
+
+/** Tools and how often each is called, of the calls that have no answer and are missed. */
+function unanswered() {
+  const counts = create(null);
+  let calls = 0, listed = "";
+  mapEach(pending, (/** @type {any} */ { name, isSent, isRaced }) => {
+    if (isRaced || !isSent) return;
+    calls++;
+    counts[name] = (counts[name] ?? 0) + 1;
+  });
+  const names = keys(counts);
+  for (let i = 0; i < names.length && i < MAX_LISTED; i++) {
+    listed += (i === 0 ? "" : ", ") + names[i] + (counts[names[i]] > 1 ? " (" + counts[names[i]] + " times)" : "");
+  }
+  return { calls, listed: names.length > MAX_LISTED ? listed + ", …" : listed };
+}
+
+/** @param {number} count @param {string} noun */
+const counted = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
+
+/**
+ * Wait for what a program has begun and not awaited, as Deno does at its end; but not for what never ends.
+ *
+ * Calls are waited for while they are answered, timers for a moment. What is then cut off is said.
+ *
+ * @param {unknown} value what cannot be written fails at once
+ * @param {any} params
+ * @param {number} began
+ */
+async function finish(value, params, began) {
+  let intervals = 0, timeouts = 0, isTold = false;
+  const linger = params.linger_ms ?? LINGER_MS, grace = now() + GRACE_MS;
+  const latest = params.timeout_s === undefined ? Infinity : began + params.timeout_s * 1000 * PATIENCE;
+  let due = now() + linger, left = Infinity;
+  for (;;) {
+    // What an answer lets go on may call again.
+    for (let i = 0; i < MANY_STEPS; i++) await undefined;
+    const { calls, listed } = unanswered();
+    if (calls > 0 && !isTold) {
+      isTold = true;
+      encode(value, "value");
+      print(
+        "Warning: " + counted(calls, "tool call") + " not awaited: " + listed + ". The program waits for " +
+          (calls === 1 ? "it" : "them") + ", but a value computed before may lack what " +
+          (calls === 1 ? "it does" : "they do") +
+          ". forEach does not await async functions: use for (const x of xs), " +
+          "or await Promise.all(xs.map(async (x) => …))\n",
+        2,
+      );
+    }
+    let soonest = Infinity;
+    mapEach(timers, (/** @type {any} */ timer, /** @type {any} */ id) => {
+      if (timer.isRepeated) {
+        intervals++;
+        mapDelete(timers, id);
+        clearInterval(id);
+      } else if (timer.due < soonest) soonest = timer.due;
+    });
+    const time = now();
+    if (lastAnswered !== left) {
+      left = lastAnswered;
+      due = time + linger;
+    }
+    const until = calls > 0 ? due < latest ? due : latest : soonest <= grace && soonest < latest ? grace : 0;
+    if (time >= until) {
+      timeouts = mapSize(timers);
+      if (calls + intervals + timeouts > 0) tellCut(calls, listed, intervals, timeouts);
+      return;
+    }
+    let id = 0;
+    const waiting = new PromiseC((resolve) => {
+      wake = /** @type {any} */ (resolve);
+      id = setTimeout(resolve, until - time);
+    });
+    set(waiting, "constructor", PromiseC);
+    await waiting;
+    clearTimeout(id);
+  }
+}
+
+/** @param {number} calls @param {string} listed @param {number} intervals @param {number} timeouts */
+function tellCut(calls, listed, intervals, timeouts) {
+  let text = calls > 0 ? counted(calls, "tool call") + " (" + listed + ")" : "";
+  if (intervals > 0) text += (text === "" ? "" : ", ") + counted(intervals, "setInterval");
+  if (timeouts > 0) text += (text === "" ? "" : ", ") + counted(timeouts, "setTimeout");
+  print(
+    "Warning: cut off at the end of the program: " + text + ". " +
+      (calls > 0 ? "Await what the program needs" : "clearInterval and clearTimeout end timers that are not needed") +
+      "\n",
+    2,
+  );
 }
 
 // ── What the program prints, and what it lets fall ──────────────────────────────────────────────────────────────
@@ -1092,6 +1459,22 @@ defineProperty(G, "Deno", {
   configurable: false,
   writable: false,
 });
+
+// Objects of the platform would be written as records of nothing, or of next to nothing.
+for (const [space, owner] of [["", G], ["Intl.", Intl]]) {
+  for (const name of ownKeys(/** @type {any} */ (owner))) {
+    if (typeof name !== "string" || PLAIN.has(name)) continue;
+    const value = /** @type {any} */ (owner)[name];
+    if (typeof value === "function" && typeof value.prototype === "object") {
+      if (hasOwn(value.prototype, "toJSON") || value.prototype instanceof ErrorC || value === ErrorC) continue;
+      if (getPrototypeOf(value) === TypedArray) continue;
+      refuseAll(value.prototype, space + name, WAYS_OUT[name] ?? "give what you need of it");
+    } else if (typeof value === "object" && value !== null && hasOwn(value, $toStringTag) && value !== G) {
+      refuseAll(value, name + " object", "give what you need of it");
+    }
+  }
+}
+refuseAll(/** @type {any} */ (Temporal).Now, "Temporal.Now", "give what you need of it");
 
 // ── Lines in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
