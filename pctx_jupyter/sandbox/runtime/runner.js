@@ -1031,14 +1031,15 @@ let wake = () => {};
 const timer =
   (set, isRepeated) => (/** @type {any} */ callback, /** @type {any} */ delay, /** @type {any[]} */ ...args) => {
     if (typeof callback !== "function") return set(callback, delay);
-    const id = set(() => {
+    // A number, as it is declared: Deno gives an object, as Node.js does.
+    const id = NumberC(set(() => {
       if (!isRepeated) mapDelete(timers, id);
       try {
         apply(callback, G, args);
       } finally {
         wake();
       }
-    }, delay);
+    }, delay));
     mapSet(timers, id, { due: now() + (NumberC(delay) || 0), isRepeated });
     return id;
   };
