@@ -136,8 +136,9 @@ class PctxMagics(Magics):
         self._tell_home()
         self._tell_lost()
         if isinstance(outcome, Exception):
-            from .output.failure import ProgramFailed
+            from .output.failure import ProgramFailed, with_hint
 
+            outcome = with_hint(outcome, self._shell.user_ns)
             token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
         from .functions import values

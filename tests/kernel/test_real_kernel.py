@@ -59,6 +59,46 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+@pytest.mark.parametrize("head", ["%%pctx -o found", "%%pctx --no-check -o found"])
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("const f = (x: number) => { return x }\n[1, 2].map(f)", "[1, 2]"),
+        ("const rows = [1, 2] as any\n[rows.length]", "[2]"),
+        ("let i = 0\ni++\n`i is ${i}`", "'i is 1'"),
+        ("const a = 1, b = 2\n{ a, b: [b] }", "{'a': 1, 'b': [2]}"),
+        ("const rows = [" + "1,\n" * 40_000 + "]\nconst f = () => { return 1 }\n(rows.length)", "40000"),
+    ],
+)
+def test_the_value_of_a_program_without_semicolons_arrives(
+    kernel: RealKernel, head: str, code: str, value: str
+) -> None:
+    assert kernel.run(f"{head}\n{code}").error is None
+    assert kernel.run("found").value == value
+
+
+def test_what_a_cell_without_semicolons_keeps_is_found_later(kernel: RealKernel) -> None:
+    cell = kernel.run("%%pctx --keep\nconst half = (x: number) => { return x / 2 }\n(1 + 2)")
+    assert (cell.error, cell.text("stderr")) == (None, "")
+    assert kernel.run("%%pctx\nhalf(3)").value == "1.5"
+
+
+def test_a_name_that_only_the_notebook_has_is_said_to_be_there(kernel: RealKernel) -> None:
+    kernel.run("df = [1, 2]\ndef load(): pass")
+    for head in ("%%pctx", "%%pctx --no-check"):
+        assert "pass it in with %%pctx -i df" in kernel.run(f"{head}\ndf.length").traceback
+        assert "%pctx register load" in kernel.run(f"{head}\nawait load()").traceback
+        assert "const x = …" in kernel.run(f"{head}\nx = 5").traceback
+        assert "console.log(…)" in kernel.run(f"{head}\nprint(5)").traceback
+    assert "-i elsewhere" not in kernel.run("%%pctx\nelsewhere.length").traceback
+
+
+def test_calls_that_nobody_awaits_end_before_the_cell_and_are_said(kernel: RealKernel) -> None:
+    cell = kernel.run("%%pctx\n[1, 2].forEach(async (n) => { await Notebook.say({ text: `tool ${n}` }) })")
+    assert cell.text() == "tool 1\ntool 2\n"
+    assert "2 tool calls not awaited: Notebook.say (2 times)" in plain(cell.text("stderr"))
+
+
 PRINTS = "%%pctx\nconsole.log('a'); console.debug('b'); console.warn('c'); console.error('d')"
 
 

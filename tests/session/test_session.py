@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.program.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
+from pctx_jupyter.program.program import Outline
 from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Kept, Output, TypesChecked
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
@@ -116,6 +117,43 @@ async def test_a_program_stopped_at_a_limit_names_it() -> None:
         await session(FakeSandbox(act)).execute("1")
 
 
+SPLIT = "const f = () => { return 1 }\n[1]"
+"""What only the compiler can read: where its last statement begins is a matter of semicolons."""
+
+
+async def test_a_program_whose_value_is_in_doubt_is_read_by_the_compiler() -> None:
+    texts: list[str] = []
+
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        texts.append(job.program.text)
+        return 1
+
+    async def read_(session: str, code: str) -> Outline | None:
+        return Outline(last=(code.index("[1]"), len(code)))
+
+    one = Registry(FakeSandbox(act), Settings(), FakeClock(), read=read_).open()
+    await one.execute(SPLIT)
+    assert texts[0].endswith("\nexport const __pctx_value = await ([1]);")
+    checked_ = Checked(outline=Outline(last=(0, 5)))
+
+    async def check(job: CheckJob) -> Verdict:
+        return checked_
+
+    await Registry(FakeSandbox(act), Settings(), FakeClock(), check).open().execute("1 + 1; 2")
+    assert texts[1] == "export const __pctx_value = await (1 + 1);; 2"
+
+
+async def test_without_the_compiler_a_program_runs_only_if_its_value_is_not_in_doubt() -> None:
+    async def read_(session: str, code: str) -> Outline | None:
+        raise errors.Busy("Cannot start the type checker: no Deno")
+
+    one = Registry(FakeSandbox(lambda *_: 1), Settings(), FakeClock(), read=read_).open()
+    assert read((await one.execute("const f = () => { return 1 };\n[1]")).value) == 1
+    with pytest.raises(errors.Busy, match=r"in doubt.*no Deno.*end each statement with ;"):
+        await one.execute(SPLIT)
+    assert not one.executions
+
+
 def diagnostic(severity: Literal["error", "warning"]) -> Diagnostic:
     return Diagnostic("Property 'lod' does not exist. Did you mean 'load'?", 2551, severity, 1, 7, 1, 10)
 
@@ -216,7 +254,7 @@ async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> Non
 
     async def check(job: CheckJob) -> Checked:
         asked.append(job)
-        return Checked(kept=None if job.keep is None else "const a: number;")
+        return Checked(kept=None if job.keep is False else "const a: number;")
 
     def act(job: Job, serve: ServeCall, emit: Emit) -> None:
         if job.program.kept is not None:
@@ -229,7 +267,7 @@ async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> Non
     assert [type(event) for event in heard] == [TypesChecked]  # what is left is nobody else's
     await one.execute("a")
     assert [prelude.values for prelude in sandbox.jobs[1].prelude] == [{"a": Raw(b"5")}]
-    assert (asked[0].keep, asked[1].keep) == (("a", "b"), None)
+    assert (asked[0].keep, asked[1].keep) == (True, False)
     assert "const a: number;" in asked[1].globals
     one.kept.forget(["a"])
     await one.execute("a")

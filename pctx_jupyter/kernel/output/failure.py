@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from ... import errors
 from ...errors import Failure
 from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
@@ -29,6 +32,28 @@ class ProgramFailed(Exception):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return self._text.split("\n")
+
+
+def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
+    """Say how a program gets a name that it does not have, where the notebook has it.
+
+    Args:
+        error: What came back in place of a result.
+        notebook: The names of the notebook, with their values.
+    """
+    if not isinstance(error, errors.ExecutionFailed):
+        return error
+    failed = error.failure
+    name = failed.missing
+    if name is None or name.startswith("_") or name not in notebook:
+        return error
+    if callable(notebook[name]):
+        hint = f"The notebook has {name}: %pctx register {name} lets programs call it, as a tool of Notebook"
+    else:
+        hint = f"The notebook has {name}: pass it in with %%pctx -i {name}"
+    first, *others = failed.message.split("\n")
+    message = "\n".join([f"{first.rstrip('.')}. {hint}.", *others])
+    return errors.ExecutionFailed(replace(failed, message=message), stdout=error.stdout, stderr=error.stderr)
 
 
 def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
