@@ -168,7 +168,7 @@ const MAX_STANDSTILLS = 16;
 /** Steps a program may take between an answer and its next call: each `async` function on the way out takes some. */
 const STEPS = 20;
 /** Steps that functions nobody awaits may take before they call, or after an answer. */
-const MANY_STEPS = 100;
+const MANY_STEPS = 40;
 
 // ── Lines out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -1544,6 +1544,7 @@ async function serve() {
 async function rehearse() {
   await import(createObjectURL(new BlobC(["export const n: number = await 1;"], { type: "application/typescript" })));
   encode(parse(decode(decoder, new Uint8ArrayC([0x5b, 0x5d]))), "");
+  await finish(undefined, {}, 0);
 }
 await rehearse();
 notify("ready", '{"left":' + stringify(left) + "}");

@@ -103,6 +103,8 @@ class Session {
     this.typed = this.open(OPTIONS, TYPED);
     /** @type {any} made when it is needed */
     this.plain = undefined;
+    /** @type {{code: string, record: [number, number]} | undefined} the latest program, if an object ends it */
+    this.ended = undefined;
   }
 
   /** @param {any} options @param {string} program */
@@ -189,17 +191,23 @@ function forget(name) {
  * @param {any} params `keep`: whether its author asked to keep its whole top level; null: only what it exports
  */
 function check(params) {
-  const session = open(params.session), service = session.update(params);
+  const session = open(params.session), { code } = params;
+  // Its text with parentheses is what the service knows of it, and may have checked already.
+  let record = session.ended?.code === code ? session.ended.record : undefined;
+  const service = session.update(record === undefined ? params : { ...params, code: withParentheses(code, record) });
   let syntax = service.getSyntacticDiagnostics(TYPED);
   let program = service.getProgram(), source = program.getSourceFile(TYPED);
-  const record = recordAtTheEnd(source, syntax.length === 0);
-  if (record !== undefined) {
-    params = { ...params, code: withParentheses(params.code, record) };
-    session.update(params);
-    syntax = service.getSyntacticDiagnostics(TYPED);
-    program = service.getProgram();
-    source = program.getSourceFile(TYPED);
+  if (record === undefined) {
+    record = recordAtTheEnd(source, syntax.length === 0);
+    session.ended = record === undefined ? undefined : { code, record };
+    if (record !== undefined) {
+      session.update({ code: withParentheses(code, record) });
+      syntax = service.getSyntacticDiagnostics(TYPED);
+      program = service.getProgram();
+      source = program.getSourceFile(TYPED);
+    }
   }
+  if (record !== undefined) params = { ...params, code: withParentheses(code, record) };
   if (syntax.length > 0) return answer(program, source, inJSX(source) ?? syntax, MAX_SYNTAX);
   const shape = outline(source, record);
   const names = params.keep === undefined ? undefined : unexported(shape, params.keep);
