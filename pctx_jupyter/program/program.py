@@ -265,8 +265,36 @@ def glance(code: str) -> Glance:
     return Glance(outline, _is_certain(root, data))
 
 
+def with_parentheses(code: str) -> str:
+    """Put a record at the end of a program, which is a block to every other reader, into parentheses.
+
+    ``{ a: 1 }`` and ``({ a: 1 })`` have the same value as the last statement; other programs stay as they are.
+    """
+    text = code.rstrip().rstrip(";").rstrip()
+    if not text.endswith("}"):
+        return code
+    for match in reversed(list(_LINE_OF_BLOCK.finditer(text))[-8:]):
+        head, tail = text[: match.start()], text[match.start() :]
+        record = Parser(_LANGUAGE).parse(f"({tail})".encode()).root_node
+        if record.has_error or Parser(_LANGUAGE).parse(head.encode()).root_node.has_error:
+            continue
+        node = record.named_children[0] if record.named_child_count == 1 else None
+        while node is not None and node.type in ("expression_statement", "parenthesized_expression"):
+            node = node.named_children[0] if node.named_child_count == 1 else None
+        if node is not None and node.type == "object" and node.named_child_count:
+            # As where it is run: a method would be a call and a block.
+            if all(child.type in _SAME_IN_BOTH for child in node.named_children):
+                return f"{head}({tail}){code[len(text) :]}"
+            return code
+    return code
+
+
+_LINE_OF_BLOCK = re.compile(r"^\{", re.MULTILINE)
+_SAME_IN_BOTH = {"pair", "shorthand_property_identifier", "spread_element"}
+
 _SLASH = re.compile(rb"^[ \t\xc2\xa0]*/(?![/*])", re.MULTILINE)
 """A line that begins with a slash: a division or a regular expression, by what is before it."""
+_LINE_END = re.compile(rb"\n|\xe2\x80[\xa8\xa9]")
 _GOES_ON = re.compile(rb"\?\.(?!\d)|\.(?![\d.])|&&|\|\||\?\?|[=*%&|^,>:?]|!=")
 """What no statement can begin with: the one before goes on."""
 _BEGINS = re.compile(rb"[\w$\\\x80-\xff\"'#@;}]")
@@ -319,7 +347,7 @@ def _is_certain(root: Node, data: bytes) -> bool:
         return False  # a block, or an object: that is a matter of what is in it
     before: tuple[int, bytes] | None = None
     for start, end in _tokens(root):
-        if before is not None and b"\n" in data[before[0] : start].replace(b"\xe2\x80\xa8", b"\n"):
+        if before is not None and _LINE_END.search(data, before[0], start) is not None:
             token = data[start:end]
             if before[1].endswith(b";"):
                 pass

@@ -16,6 +16,7 @@ from ..program import cell as cells
 from ..program.cell import Cell, units
 from ..program.check import CheckJob, Unchecked
 from ..program.editor import Editor, Format, Unformattable
+from ..program.program import with_parentheses
 from ..rpc import wire
 from ..tools import names, typegen
 from ..tools.catalog import Tool, globals_of
@@ -155,7 +156,7 @@ async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted
     cell = cells.read(source)
     if not cell.code.strip():
         return wire.Formatted(source, "")
-    done = await format(cell.code)
+    done = await format(with_parentheses(cell.code))
     if isinstance(done, Unformattable):
         return wire.Formatted(None, done.reason)
     return wire.Formatted(source.removesuffix(cell.code) + done.rstrip("\n"), "")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pctx_jupyter.program.program import LARGE_BYTES, Program, glance, prepare, utf16
+from pctx_jupyter.program.program import LARGE_BYTES, Program, glance, prepare, utf16, with_parentheses
 
 VALUE = "export const __pctx_value = "
 
@@ -222,3 +222,20 @@ def test_a_glance_is_certain_where_lines_can_be_read_in_one_way(code: str) -> No
 )
 def test_a_glance_is_not_certain_where_the_rules_of_semicolons_matter(code: str) -> None:
     assert not glance(code).is_certain
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("{ a: 1 }", "({ a: 1 })"),
+        ("f()\n{ a, b: [1] };\n", "f()\n({ a, b: [1] });\n"),
+        ("{ ...a, 'b c': { d } }", "({ ...a, 'b c': { d } })"),
+        ("{ f() }", "{ f() }"),
+        ("if (a)\n{ b }", "if (a)\n{ b }"),
+        ("function f()\n{ return 1 }", "function f()\n{ return 1 }"),
+        ("{ const a = 1; a }", "{ const a = 1; a }"),
+        ("1 + 1", "1 + 1"),
+    ],
+)
+def test_a_record_at_the_end_gets_parentheses_for_other_readers(code: str, text: str) -> None:
+    assert with_parentheses(code) == text

@@ -288,6 +288,14 @@ async def test_what_a_server_says_adds_no_line_to_a_log_and_commands_no_terminal
     assert [text for text in said if not text.isprintable()] == []
 
 
+async def test_a_tool_in_the_place_of_what_javascript_has_is_left_out_and_said(open_world: OpenWorld) -> None:
+    async with open_world(peer("hostile", name="math")) as world:
+        view = await world.until_state("math")
+        assert "Math.__proto__ is JavaScript's own" in "\n".join(view.problems)
+        assert "Math.echo" in {tool.path for tool in world.catalog}
+        assert "__proto__" not in {tool.registered_name for tool in world.catalog}
+
+
 async def test_ten_thousand_tools_come_in_pages(open_world: OpenWorld) -> None:
     async with open_world(peer("many", name="m")) as world:
         view = await world.until_state("m")
