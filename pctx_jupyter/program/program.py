@@ -294,6 +294,8 @@ _SAME_IN_BOTH = {"pair", "shorthand_property_identifier", "spread_element"}
 
 _SLASH = re.compile(rb"^[ \t\xc2\xa0]*/(?![/*])", re.MULTILINE)
 """A line that begins with a slash: a division or a regular expression, by what is before it."""
+_USING = re.compile(rb"\busing\b")
+"""A declaration that the grammar takes for an expression."""
 _LINE_END = re.compile(rb"\n|\xe2\x80[\xa8\xa9]")
 _GOES_ON = re.compile(rb"\?\.(?!\d)|\.(?![\d.])|&&|\|\||\?\?|[=*%&|^,>:?]|!=")
 """What no statement can begin with: the one before goes on."""
@@ -340,7 +342,7 @@ _OPAQUE = {
 
 def _is_certain(root: Node, data: bytes) -> bool:
     """Whether the ends of all statements of the top level are beyond doubt."""
-    if _SLASH.search(data) is not None:
+    if _SLASH.search(data) is not None or _USING.search(data) is not None:
         return False
     last = next((node for node in reversed(root.named_children) if node.type != "comment"), None)
     if last is not None and data.startswith(b"{", last.start_byte):
@@ -351,7 +353,7 @@ def _is_certain(root: Node, data: bytes) -> bool:
             token = data[start:end]
             if before[1].endswith(b";"):
                 pass
-            elif before[1] in _UNFINISHED_WORDS:
+            elif before[1] in _UNFINISHED_WORDS or (before[1].endswith(b">") and not before[1].endswith(b"=>")):
                 return False
             elif _GOES_ON.match(token):
                 pass

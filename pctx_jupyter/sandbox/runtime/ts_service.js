@@ -328,6 +328,8 @@ function outline(source, record) {
     found.calls_run ||= callsRun(statement, source.text);
   }
   if (record !== undefined) found.last = record;
+  found.values = [...new Set(found.values)];
+  found.types = [...new Set(found.types)];
   found.mentioned = [...mentioned];
   return found;
 }
