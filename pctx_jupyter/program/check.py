@@ -18,7 +18,6 @@ import msgspec
 from ..errors import Failure
 from .diagnostics import REPLACED, code_frame, hint_for_name
 from .program import Outline
-from .result import Failure
 
 LONGEST = 800
 """Characters of one message."""

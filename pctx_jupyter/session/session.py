@@ -24,7 +24,7 @@ from ..program.check import Check, Checked, CheckJob, Read, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import Survey
 from ..program.program import Outline, Program, clean, glance, prepare
-from ..program.result import Emit, Failure, Kept, Result, TypesChecked
+from ..program.result import Emit, Kept, Result, TypesChecked
 from ..rpc.channel import aside
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
