@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from .. import errors
 from ..program.result import Display, Result
+from ..rpc import nonfinite
 from ..session.approvals import Question
 from . import excerpt
 
@@ -70,11 +70,11 @@ def ended(result: Result, console: str, shown: Sequence[Display], most: int) -> 
     """
     payload, value, images = result.value, None, _Images()
     if memoryview(payload).nbytes <= excerpt.MOST_DECODED:
-        value = msgspec.json.decode(payload)
+        value = nonfinite.decode(payload)
         if b'"image"' in bytes(payload):
             without = images.taken_out(value, DEEPEST_IMAGE)
             if images.there_are:
-                value, payload = without, Raw(msgspec.json.encode(without))
+                value, payload = without, nonfinite.encode(without)
     note = f"Its types were not checked: {result.unchecked}\n" if result.unchecked else ""
     printed = "\n".join([console.rstrip("\n"), *map(images.of_display, shown)]).strip("\n")
     if bytes(memoryview(payload)[:5]) == b"null" and printed:

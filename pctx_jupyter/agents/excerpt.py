@@ -7,8 +7,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import Raw
+
+from ..rpc import nonfinite
 
 MOST_DECODED = 4 << 20
 """Bytes of JSON decoded to be cut in structure; of more only the beginning is shown. The loop is everyone's."""
@@ -46,14 +47,14 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
     """
     size = memoryview(payload).nbytes
     if size <= most:
-        return bytes(payload).decode()
+        return nonfinite.readable(payload).decode()
     note = f"\n… shortened: this is an excerpt of {_size(size)} of JSON. {ADVICE}"
     room = max(most - len(note), 100)
     if size > MOST_DECODED:
-        return bytes(memoryview(payload)[:room]).decode(errors="ignore") + note
+        return nonfinite.beginning(payload, room).decode(errors="ignore") + note
     for bounds in _STEPS:
         try:
-            text = msgspec.json.encode(_Cutter(bounds, room).cut(value, bounds.levels)).decode()
+            text = nonfinite.readable(nonfinite.encode(_Cutter(bounds, room).cut(value, bounds.levels))).decode()
         except _TooMuch:
             continue
         if len(text) <= room:

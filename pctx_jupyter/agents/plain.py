@@ -12,6 +12,7 @@ import msgspec
 
 from .. import errors
 from ..rpc import jsonrpc as rpc
+from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..tools.catalog import described, detailed
@@ -138,7 +139,7 @@ async def _executed(session: Session, asked: _Execute) -> dict[str, object]:
         stderr = f"{error.stderr.rstrip()}\n{error.message}".lstrip()
         return {"success": False, "output": None, "stdout": error.stdout, "stderr": stderr}
     # The value passes through as the JSON that it is.
-    return {"success": True, "output": result.value, "stdout": result.stdout, "stderr": result.stderr}
+    return {"success": True, "output": nonfinite.plain(result.value), "stdout": result.stdout, "stderr": result.stderr}
 
 
 def _described(known: Definition) -> dict[str, Json]:

@@ -16,8 +16,7 @@ from traitlets import Bool, Float, List, Unicode
 
 from .. import errors
 from ..program.diagnostics import code_frame
-from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import nonfinite, wire
 from ..tools.names import check_input_name
 from . import homes, terminal
 from .command import Exit, Stop, say
@@ -100,6 +99,7 @@ class Run(HomeCommand):
             tools=self.tools or None,
             inputs=dict(_constant(text) for text in self.inputs),
             calls=False,
+            nonfinite=True,
         )
         run = _report if self.json else _stream
         is_person = sys.stdin.isatty() and sys.stderr.isatty() and self.extra_args[0] != STDIN and not self.json
@@ -153,7 +153,7 @@ async def _report(home: Home, asked: wire.Execute) -> int:
 
     def hear(heard: object) -> None:
         if isinstance(heard, wire.DisplayHeard):
-            displays.append(heard.data)
+            displays.append(nonfinite.plain_members(heard.data))
 
     async with home as client:
         try:
@@ -165,6 +165,7 @@ async def _report(home: Home, asked: wire.Execute) -> int:
                 failure = {key: getattr(told, key) for key in ("name", "message", "line", "column", "frame", "stack")}
             _print({"success": False, "stdout": error.stdout, "stderr": error.stderr, "error": failure})
             return Exit.FAILED
+    executed.value = nonfinite.plain(executed.value)
     _print(msgspec.to_builtins(executed, builtin_types=(Raw,)) | ({"displays": displays} if displays else {}))
     return Exit.OK
 
@@ -292,7 +293,7 @@ def _constant(text: str) -> tuple[str, Raw]:
     check_input_name(name)
     value = _read(value[1:]) if value.startswith("@") else value
     try:
-        return name, rpc.raw(json.loads(value))
+        return name, nonfinite.encode(json.loads(value))
     except ValueError:
         raise Stop(
             Exit.USAGE,
@@ -301,9 +302,11 @@ def _constant(text: str) -> tuple[str, Raw]:
 
 
 def _shown(value: Raw) -> str:
-    """JSON as it came for programs that read it, indented for people."""
+    """JSON for programs that read it, indented for people, with NaN and the infinities by name."""
     if not sys.stdout.isatty():
-        return bytes(value).decode()
+        return bytes(nonfinite.plain(value)).decode()
+    if nonfinite.is_marked(value):
+        return nonfinite.readable_inside(msgspec.json.format(nonfinite.inside(value), indent=2)).decode()
     return msgspec.json.format(bytes(value), indent=2).decode()
 
 

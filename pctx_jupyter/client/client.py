@@ -22,7 +22,7 @@ from msgspec import UNSET, Raw
 
 from .. import errors
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import nonfinite, wire
 from ..rpc.channel import Channel, Hear, Serve
 from ..session.upstreams import Listed, SignIn, Upstream
 from ..settings import Settings
@@ -183,7 +183,9 @@ class PctxClient:
             ToolExists: There is one of that name, and `replace` is false.
             InvalidParams: The name cannot be used.
         """
-        asked = wire.RegisterTool(namespace, name, description, input_schema, output_schema, replace, share, effects)
+        asked = wire.RegisterTool(
+            namespace, name, description, input_schema, output_schema, replace, share, effects, nonfinite=True
+        )
         await self._register(_Offer(asked, _calling(callback), callback))
 
     async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
@@ -387,13 +389,14 @@ class PctxClient:
             timeout_s=timeout_s,
             typecheck=typecheck,
             tools=tools,
-            inputs={name: rpc.raw(value) for name, value in (inputs or {}).items()},
+            inputs={name: _raw(value) for name, value in (inputs or {}).items()},
             keep=keep,
             calls=on_event is not None,
+            nonfinite=True,
         )
         listens = on_output is not None or on_display is not None or on_event is not None
         executed = await self.execute(asked, hear=hear if listens else None)
-        return msgspec.structs.asdict(executed) | {"value": rpc.decode_value(executed.value)}
+        return msgspec.structs.asdict(executed) | {"value": _value(executed.value)}
 
     async def execute(self, asked: wire.Execute, *, hear: Callable[[Heard], None] | None = None) -> wire.Executed:
         """Run one program; its value stays raw JSON. Raises as `execute_code`.
@@ -588,11 +591,22 @@ def _settle(future: asyncio.Future[Channel], outcome: Channel | errors.PctxError
         future.exception()  # seen, whether anybody waits or not
 
 
+def _raw(value: object) -> Raw:
+    """Write a value as a payload, with NaN and the infinities; raises `NotJson`."""
+    payload = rpc.raw(value)
+    return nonfinite.encode(value) if b"null" in bytes(payload) else nonfinite.taken(payload)
+
+
+def _value(payload: Raw) -> Any:
+    """Read a payload, with NaN and the infinities; raises `InvalidParams`."""
+    return nonfinite.decode(payload) if nonfinite.is_marked(payload) else rpc.decode_value(payload)
+
+
 def _calling(callback: Callback) -> ServeTool:
     """Make a `ServeTool` of a callback."""
 
     async def serve(asked: wire.ExecuteTool) -> Raw:
-        arguments = {} if asked.arguments is UNSET else rpc.decode_value(asked.arguments)
+        arguments = {} if asked.arguments is UNSET else _value(asked.arguments)
         if not isinstance(arguments, dict):
             raise errors.InvalidParams(f"Cannot call {asked.name}: its arguments must be one object")
         try:
@@ -604,7 +618,7 @@ def _calling(callback: Callback) -> ServeTool:
         except Exception as error:
             raise errors.ToolFailed(str(error), name=type(error).__name__) from error
         try:
-            return rpc.raw(result)
+            return _raw(result)
         except errors.NotJson as error:
             raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
 

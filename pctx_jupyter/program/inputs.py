@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from ..rpc import nonfinite
 from ..tools.inert import property_name
 
 EXACT_BYTES = 250_000
@@ -79,7 +80,7 @@ def declare(inputs: Mapping[str, Raw]) -> str:
 def type_of(value: Raw) -> str:
     """The TypeScript type of one JSON value; ``any`` when it is none that can be read."""
     try:
-        found = _look(memoryview(value), 0)
+        found = _look(memoryview(nonfinite.typed(value)), 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "any"
     for depth in range(DEEPEST, 0, -1):

@@ -64,7 +64,9 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     """Parameters of ``register_tool``.
 
     `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
-    it changes something outside; absent: no, for its author would have said so.
+    it changes something outside; absent: no, for its author would have said so. `nonfinite`: whether its
+    client reads and writes payloads with NaN and the infinities, as the module of that name has them; without, null is in
+    their place.
     """
 
     namespace: str
@@ -75,6 +77,7 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     replace: bool = False
     share: bool = True
     effects: bool | Literal["unknown"] | None = None
+    nonfinite: bool = False
 
 
 class UnregisterTool(msgspec.Struct):
@@ -91,7 +94,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     ``display`` and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
     `trace` asks for ``trace`` notifications: now and then while a program that calls tools runs, and once more at its
     end. `keep` asks that later programs find what it has at its top level; absent, they find what it exports; false,
-    nothing.
+    nothing. `nonfinite`: as in ``register_tool``, for inputs, the value and what is displayed.
     """
 
     code: str
@@ -104,6 +107,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     calls: bool = True
     keep: bool | None = None
     trace: bool = False
+    nonfinite: bool = False
 
 
 class Forget(msgspec.Struct, omit_defaults=True):

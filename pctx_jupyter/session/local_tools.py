@@ -10,17 +10,17 @@ running programs are stopped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
 from ..program.result import CallEnded, CallStarted, Display, Emit, Event, Output
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import nonfinite, wire
 from ..rpc.channel import Channel, Send
 from ..settings import Settings
 from ..tools.catalog import Asker, Call, Tool, described, detailed
@@ -165,14 +165,14 @@ class LocalTools:
             asked.output_schema,
             share=asked.share,
             effects=None if asked.effects == "unknown" else asked.effects is True,
+            nonfinite=asked.nonfinite,
         )
         self.session.register(tool, self._call_client, replace=asked.replace)
         return wire.Success()
 
     async def _call_client(self, call: Call) -> Raw:
         """Have the client run one of its tools, for a program of its own."""
-        arguments = UNSET if call.arguments is None else call.arguments
-        asked = wire.ExecuteTool(call.tool.registered_path, arguments, call.execution_id)
+        asked = wire.ExecuteTool(call.tool.registered_path, _arguments(call), call.execution_id)
         return await self._ask_client(call, asked, self._here)
 
     async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
@@ -180,8 +180,10 @@ class LocalTools:
             raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
         try:
             if here is not None:
-                return await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
-            return await self.channel.call(wire.EXECUTE_TOOL, asked)
+                result = await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
+            else:
+                result = await self.channel.call(wire.EXECUTE_TOOL, asked)
+            return result if call.tool.nonfinite else nonfinite.taken(result)
         except errors.ConnectionLost:
             raise errors.ToolFailed(
                 f"Cannot finish {call.tool.path}: its client went away; it may or may not have run",
@@ -210,7 +212,7 @@ class LocalTools:
             asker.when_ended(lambda: self._forget_guest(asker))
         asked = wire.ExecuteTool(
             call.tool.registered_path,
-            UNSET if call.arguments is None else call.arguments,
+            _arguments(call),
             asker.key,
             asked_by="notebook" if asker.asked_by == "cell" else asker.asked_by,
             call=call.number,
@@ -246,7 +248,7 @@ class LocalTools:
         execution_id = asked.execution_id
         emit: Emit = lambda event: None  # noqa: E731  # what nobody hears
         if asked.events and execution_id is not None:
-            emit = self._teller(execution_id, asked.calls)
+            emit = self._teller(execution_id, asked.calls, asked.nonfinite)
         following: _Following | None = None
         if asked.trace and execution_id is not None and self.session.settings.timeline:
             following = _Following(self.channel, execution_id, emit)
@@ -256,7 +258,7 @@ class LocalTools:
                 timeout_s=asked.timeout_s,
                 typecheck=asked.typecheck,
                 tools=asked.tools,
-                inputs=asked.inputs,
+                inputs=asked.inputs if asked.nonfinite else _taken(asked.inputs),
                 execution_id=execution_id,
                 keep=asked.keep,
                 emit=emit if following is None else following.hear,
@@ -266,7 +268,7 @@ class LocalTools:
             if following is not None:
                 following.end()
         return wire.Executed(
-            result.value,
+            result.value if asked.nonfinite else nonfinite.plain(result.value),
             result.stdout,
             result.stderr,
             success=True,
@@ -277,7 +279,7 @@ class LocalTools:
             unkept=dict(result.unkept),
         )
 
-    def _teller(self, execution_id: str, calls: bool) -> Callable[[Event], None]:
+    def _teller(self, execution_id: str, calls: bool, takes_nonfinite: bool) -> Callable[[Event], None]:
         """Make the function that tells the client of one execution's events, in order."""
 
         def tell(event: Event) -> None:
@@ -285,6 +287,7 @@ class LocalTools:
                 case Output(stream, text, level):
                     self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text, level))
                 case Display(data, metadata, display_id, update, is_value):
+                    data = data if takes_nonfinite else nonfinite.plain_members(data)
                     shown = wire.DisplayHeard(execution_id, data, metadata or UNSET, display_id, update, is_value)
                     self.channel.notify(wire.DISPLAY, shown)
                 case CallStarted(call, tool, at_s, size) if calls:
@@ -300,6 +303,17 @@ class LocalTools:
 
     def _details(self, path: str) -> rpc.Json:
         return detailed(self.session.scope.find(path).tool)
+
+
+def _arguments(call: Call) -> Raw | UnsetType:
+    """The arguments of a call, as whoever serves its tool reads them."""
+    if call.arguments is None:
+        return UNSET
+    return call.arguments if call.tool.nonfinite else nonfinite.plain(call.arguments)
+
+
+def _taken(inputs: Mapping[str, Raw]) -> dict[str, Raw]:
+    return {name: nonfinite.taken(value) for name, value in inputs.items()}
 
 
 @dataclass(slots=True)

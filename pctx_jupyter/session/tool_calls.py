@@ -14,6 +14,7 @@ from .. import errors
 from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
+from ..rpc import nonfinite
 from ..tools.catalog import AskedBy, Call, Tool
 from ..tools.scope import Scope
 from . import approvals as consent
@@ -174,7 +175,7 @@ class ToolCalls:
             raise consent.refusal(path, answer.why + (self._way_out(tool) if answer.decision == "unanswered" else ""))
         if self._scope.find(path).tool is not tool:
             raise consent.refusal(path, "it has changed while a person was asked; call it again")
-        return arguments if answer.arguments is None else answer.arguments
+        return arguments if answer.arguments is None else nonfinite.taken(answer.arguments)
 
     def _way_out(self, tool: Tool) -> str:
         return way_out(tool, can_last=self._approvals.remembered.has(tool))

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from ..errors import Failure
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Level, Output, Stream, TypesChecked
+from ..rpc import nonfinite
 from ..tools.catalog import AskedBy
 
 MIME = "application/vnd.pctx.trace+json"
@@ -223,10 +224,10 @@ def _outline(record: CallRecord) -> CallRecord:
 
 
 def preview(payload: Raw | None, most: int = 500) -> str:
-    """The beginning of a payload's JSON, `most` bytes of it at most."""
+    """The beginning of a payload's JSON, `most` bytes of it at most; NaN and the infinities are there by name."""
     if payload is None:
         return ""
-    return bytes(memoryview(payload)[:most]).decode(errors="ignore")
+    return nonfinite.beginning(payload, most).decode(errors="ignore")
 
 
 class History:

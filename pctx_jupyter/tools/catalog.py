@@ -34,6 +34,7 @@ class Tool:
         effects: Whether it changes something outside, so that an agent's call may need somebody's consent: yes, no, or
             None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
             effects only if they say so.
+        nonfinite: Whether whoever serves it reads and writes payloads with NaN and the infinities (`nonfinite`).
         other: The tool that this is another name of; None: of none.
     """
 
@@ -44,6 +45,7 @@ class Tool:
     output_schema: Json = None
     share: bool = True
     effects: bool | None = False
+    nonfinite: bool = False
     other: Tool | None = field(default=None, compare=False, repr=False)
 
     @cached_property

@@ -43,6 +43,7 @@ from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from .. import errors, visible
 from .._version import __version__
+from ..rpc import nonfinite
 from ..session.upstreams import SignIn, State
 from ..session.upstreams import Upstream as View
 from ..session.watch import Change
@@ -387,7 +388,7 @@ class Upstream:
             raise errors.ToolFailed(f"Cannot finish {call.tool.path}: it asks its user something, and there is nobody")
         if result.is_error:
             raise errors.ToolFailed(self.redactor.clean(values.error_of(result))[: values.MOST_ERROR])
-        return Raw(self.redactor.clean_json(bytes(values.value_of(result))))
+        return nonfinite.taken(Raw(self.redactor.clean_json(bytes(values.value_of(result)))))
 
     # calls
 
@@ -852,6 +853,13 @@ def _effects(hints: ToolAnnotations | None) -> bool | None:
 
 
 def _arguments(call: Call) -> dict[str, Any]:
+    if call.arguments is not None and (found := nonfinite.first_place(call.arguments)) is not None:
+        path, number = found
+        raise errors.ToolFailed(
+            f"Cannot call {call.tool.path}: arguments{path} is {number}, which JSON does not have, and MCP servers "
+            "take JSON; pass null, or a text",
+            name="TypeError",
+        )
     try:
         read = None if call.arguments is None else msgspec.json.decode(call.arguments)
     except (msgspec.DecodeError, RecursionError):

@@ -36,6 +36,15 @@ def test_a_program_gets_constants_from_the_command_line_and_from_files(pctx: Pct
     assert (done.stdout, done.returncode) == ("13\n", 0), done.stderr
 
 
+def test_numbers_that_json_lacks_are_null_for_programs_that_read_it(pctx: Pctx) -> None:
+    code = "Deno.jupyter.display([{ x: NaN }]); ({ a: [n + 1, NaN, '#NaN', typeof n] })"
+    done = pctx("run", "-", "--input", "n=Infinity", stdin=code)
+    assert done.stdout.endswith('{"a":[null,null,"#NaN","number"]}\n'), done.stderr
+    said = json.loads(pctx("run", "-", "--json", "--input", "n=NaN", stdin=code).stdout)
+    assert said["value"] == {"a": [None, None, "#NaN", "number"]}
+    assert said["displays"][0]["application/vnd.pctx.value+json"] == [{"x": None}]
+
+
 def test_for_machines_all_is_one_line_of_json(pctx: Pctx) -> None:
     done = pctx("run", "-", "--json", stdin='console.log("hi"); 7')
     said = json.loads(done.stdout)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter.program.program import prepare
+from pctx_jupyter.rpc import nonfinite
 
+from ..alike import named
 from .driver import DENO, RUNTIME, SOON, converse, request, sandbox, write
 
 # ── Values ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -25,13 +28,17 @@ VALUES: list[tuple[str, object]] = [
     ("true", True),
     ("'text'", "text"),
     ("1.5", 1.5),
-    ("NaN", None),
-    ("[Infinity, -Infinity]", [None, None]),
+    ("NaN", math.nan),
+    ("[Infinity, -Infinity, '#NaN']", [math.inf, -math.inf, "#NaN"]),
     ("-0", 0),
     ("5n", 5),
     ("-9007199254740991n", -9007199254740991),
-    ("9007199254740992n", "9007199254740992"),
-    ("2n ** 70n", "1180591620717411303424"),
+    ("9007199254740993n", 9007199254740993),
+    ("2n ** 70n", 1180591620717411303424),
+    ("2 ** 60", 2**60),
+    ("[-(2 ** 62), 1e20 + 123456, NaN]", [-(2**62), int(1e20 + 123456), math.nan]),
+    ("new Float64Array([2 ** 60])", [2**60]),
+    ("[1e21, 1.5e300]", [1e21, 1.5e300]),
     ("Object(7n)", 7),
     ("new Date(0)", "1970-01-01T00:00:00.000Z"),
     ("new Date(NaN)", None),
@@ -45,8 +52,8 @@ VALUES: list[tuple[str, object]] = [
     ("new Map()", {}),
     ("new Set([1, 'b', new Set()])", [1, "b", []]),
     ("new Uint8Array([1, 255])", [1, 255]),
-    ("new Float64Array([1.5, NaN, -0])", [1.5, None, 0]),
-    ("new BigInt64Array([1n, 2n ** 62n])", [1, "4611686018427387904"]),
+    ("new Float64Array([1.5, NaN, -0])", [1.5, math.nan, 0]),
+    ("new BigInt64Array([1n, 2n ** 62n])", [1, 4611686018427387904]),
     ("new Uint8Array([7, 8]).buffer", [7, 8]),
     ("new DataView(new Uint8Array([7, 8, 9]).buffer, 1, 1)", [8]),
     ("structuredClone(new ArrayBuffer(2))", [0, 0]),
@@ -77,8 +84,11 @@ VALUES: list[tuple[str, object]] = [
 def test_values_become_json_as_documented() -> None:
     expressions = ",\n".join(f"() => ({expression})" for expression, _ in VALUES)
     said = converse(f"for (const make of [{expressions}]) await Notebook.echo([make()])")
-    seen = [params["arguments"] for params in said.params("call")]
-    assert seen == [[value] for _, value in VALUES]
+    seen = [
+        nonfinite.decode(json.dumps(params["arguments"], separators=(",", ":")).encode())
+        for params in said.params("call")
+    ]
+    assert named(seen) == named([[value] for _, value in VALUES])
 
 
 @pytest.mark.parametrize(

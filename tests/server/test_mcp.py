@@ -90,6 +90,18 @@ async def test_an_agent_lists_reads_and_executes(agent: Connect, era: str, path:
         assert text(result) == "console:\nhello\nresult:\n[2]" and result.structured_content is None
 
 
+async def test_an_agent_reads_nan_by_name_and_a_plain_client_gets_null(agent: Connect, era: str, jp_fetch: Any) -> None:
+    code = "({ mean: NaN, texts: ['#NaN'], limits: [-Infinity, 1] })"
+    async with agent(era) as client:
+        result = await client.call_tool("execute", {"code": code})
+        assert text(result) == '{"mean":NaN,"texts":["#NaN"],"limits":[-Infinity,1]}'
+    assert (await plain(jp_fetch, "execute", code=code))["output"] == {
+        "mean": None,
+        "texts": ["#NaN"],
+        "limits": [None, 1],
+    }
+
+
 async def test_an_agent_calls_a_notebooks_function(
     agent: Connect, era: str, wire: Callable[..., AbstractAsyncContextManager[Wire]], running: RunningEngine
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.program.result import Display, Emit, Output
@@ -261,3 +262,63 @@ async def test_an_agents_client_that_leaves_stops_its_program() -> None:
     with pytest.raises(errors.PctxError):
         await asked
     assert not one.agents().executions
+
+
+# ── NaN and the infinities ──────────────────────────────────────────────────────────────────────────────────────────
+
+NAN = Raw(b'{"$pctx.nonfinite":{"n":"#NaN","text":"##"}}')
+
+
+async def pass_on(job: Job, serve: ServeCall, emit: Emit) -> object:
+    """A program that displays its input and calls Math.double with it; its value is what it got."""
+    emit(Display(Raw(b'{"application/vnd.pctx.value+json":' + bytes(job.inputs["n"]) + b"}")))
+    return await serve("Math.double", job.inputs["n"])
+
+
+async def returned(nonfinite: bool, given: Raw, result: Raw) -> tuple[Any, Any, Any]:
+    """What a client sees of a payload: the arguments of its tool, what is displayed, the value of its program."""
+    seen = []
+
+    async def serve(request: rpc.Request) -> object:
+        seen.append(read(request.params)["arguments"])
+        return result
+
+    client = Client(registry(FakeSandbox(pass_on)), serve=serve)
+    await client.ask("register_tool", namespace="math", name="double", nonfinite=nonfinite)
+    answer = await client.ask(
+        "execute", code="…", inputs={"n": given}, execution_id="e", events=True, nonfinite=nonfinite
+    )
+    [shown] = [params["data"] for method, params in client.heard if method == "display"]
+    return seen[0], shown["application/vnd.pctx.value+json"], answer["value"]
+
+
+async def test_a_client_that_knows_of_the_mark_gets_marked_payloads() -> None:
+    marked = read(NAN)
+    assert await returned(True, NAN, NAN) == (marked, marked, marked)
+
+
+async def test_what_another_client_sends_is_data_and_comes_back_as_it_was() -> None:
+    sent = {"$pctx.nonfinite": "#NaN"}
+    assert await returned(False, rpc.raw(sent), rpc.raw(sent)) == (sent, sent, sent)
+
+
+async def test_another_client_gets_null_in_the_place_of_such_a_number() -> None:
+    async def value(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Display(Raw(b'{"text/plain":"x","application/vnd.pctx.value+json":' + bytes(NAN) + b"}")))
+        await serve("Math.double", NAN)
+        return NAN
+
+    seen = []
+
+    async def serve(request: rpc.Request) -> object:
+        seen.append(read(request.params)["arguments"])
+        return 1
+
+    client = Client(registry(FakeSandbox(value)), serve=serve)
+    await client.ask("register_tool", namespace="math", name="double")
+    answer = await client.ask("execute", code="…", execution_id="e", events=True)
+    plain = {"n": None, "text": "#"}
+    assert (seen, answer["value"]) == ([plain], plain)
+    assert [p["data"] for m, p in client.heard if m == "display"] == [
+        {"text/plain": "x", "application/vnd.pctx.value+json": plain}
+    ]

@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import nonfinite
 from pctx_jupyter.upstream.values import MOST_ERROR
 
 from .conftest import OpenWorld, peer
@@ -90,6 +92,21 @@ async def test_structured_content_is_the_value_whatever_its_schema_says(open_wor
         await world.until_state("sloppy")
         assert await world.call("Good.structured") == {"a": "no number"}
         assert await world.call("Sloppy.structured") == {"a": 1}  # and no content at all
+
+
+async def test_a_number_that_json_lacks_is_refused_with_its_path(open_world: OpenWorld) -> None:
+    async with open_world(peer()) as world:
+        await world.until_state("good")
+        with pytest.raises(errors.ToolFailed, match=r"arguments\.other\[1\]\.x is NaN, which JSON does not have"):
+            await world.call("Good.echo", nonfinite.encode({"text": "a", "other": [1, {"x": float("nan")}]}))
+
+
+async def test_a_value_that_looks_marked_is_data(open_world: OpenWorld) -> None:
+    async with open_world(peer()) as world:
+        await world.until_state("good")
+        value = {"$pctx.nonfinite": "#NaN"}
+        result = await world.call("Good.content", {"text": json.dumps([{"type": "text", "text": json.dumps(value)}])})
+        assert nonfinite.decode(rpc.raw(result)) == value
 
 
 async def test_what_a_tool_says_of_its_failure_reaches_the_program(open_world: OpenWorld) -> None:

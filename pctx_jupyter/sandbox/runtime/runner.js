@@ -22,9 +22,10 @@
  * | in the program                          | in JSON                                                        |
  * |-----------------------------------------|----------------------------------------------------------------|
  * | undefined, function, symbol             | null; as a property of an object it is left out                |
- * | NaN, Infinity                           | null                                                           |
+ * | NaN, Infinity                           | themselves, in a marked payload (`nonfinite.py`); in what is   |
+ * |                                         | displayed for front ends: null                                 |
  * | -0                                      | 0                                                              |
- * | BigInt                                  | a number when it is a safe integer, else its decimal text      |
+ * | BigInt                                  | a number, all its digits                                       |
  * | Date                                    | ISO text; null when invalid                                    |
  * | Map                                     | object when all keys are strings and numbers (and stay         |
  * |                                         | distinct as text), else an array of [key, value]               |
@@ -58,10 +59,11 @@ const uncurry = /** @type {(method: any) => (self: any, ...args: any[]) => any} 
 const getter = (prototype, name) => uncurry(Object.getOwnPropertyDescriptor(prototype, name)?.get);
 
 const { stringify, parse } = JSON;
+const { rawJSON, isRawJSON } = /** @type {any} */ (JSON);
 const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, keys } = Object;
 const { apply, ownKeys } = Reflect;
 const { isArray } = Array;
-const { isSafeInteger } = Number;
+const { isInteger, isSafeInteger } = Number;
 const [
   ArrayC,
   ArrayBufferC,
@@ -69,7 +71,6 @@ const [
   BlobC,
   ErrorC,
   Int8ArrayC,
-  NumberC,
   PromiseC,
   RangeErrorC,
   TypeErrorC,
@@ -82,7 +83,6 @@ const [
   Blob,
   Error,
   Int8Array,
-  Number,
   Promise,
   RangeError,
   TypeError,
@@ -99,6 +99,9 @@ const toWellFormed = uncurry(/** @type {any} */ (String.prototype).toWellFormed)
 const regExpExec = uncurry(RegExp.prototype.exec);
 const regExpToString = uncurry(RegExp.prototype.toString);
 const errorToString = uncurry(Error.prototype.toString);
+const dateToJSON = Date.prototype.toJSON;
+const numberValue = uncurry(Number.prototype.valueOf);
+const stringValue = uncurry(String.prototype.valueOf);
 const bigIntValue = uncurry(BigInt.prototype.valueOf);
 const bigIntText = uncurry(BigInt.prototype.toString);
 const mapSize = getter(Map.prototype, "size");
@@ -223,6 +226,8 @@ function refuse(self, why, cause) {
   refusal = { self, why, cause };
   throw REFUSED;
 }
+/** The functions that `teach` has made. */
+const taught = new WeakMap();
 
 /**
  * Teach `JSON.stringify` one more kind of value, for our own use only: values without such a kind then cost nothing
@@ -249,6 +254,7 @@ function teach(prototype, kind, convert) {
         : refuse(this, "is no real " + kind + ": give a copy of what it stands for");
     },
   }.toJSON;
+  weakSet(taught, toJSON, true);
   defineProperty(prototype, "toJSON", { value: toJSON, configurable: true, writable: true });
 }
 
@@ -304,10 +310,10 @@ function numbers(array) {
   return list;
 }
 
-teach(BigInt.prototype, "BigInt", (self) => {
-  const value = bigIntValue(self), number = NumberC(value);
-  return isSafeInteger(number) && BigIntC(number) === value ? number : bigIntText(value);
-});
+teach(BigInt.prototype, "BigInt", (self) => rawJSON(bigIntText(bigIntValue(self))));
+// Only objects of these classes have it called, never numbers and texts themselves.
+teach(Number.prototype, "Number", numberValue);
+teach(String.prototype, "String", stringValue);
 teach(Map.prototype, "Map", (self) => {
   const size = mapSize(self), object = create(null), pairs = new ArrayC(size);
   let distinct = true, n = 0;
@@ -325,6 +331,7 @@ teach(Set.prototype, "Set", (self) => {
   return list;
 });
 teach(TypedArray.prototype, "typed array", numbers);
+const arrayToJSON = /** @type {any} */ (TypedArray.prototype).toJSON;
 teach(
   ArrayBuffer.prototype,
   "ArrayBuffer",
@@ -375,22 +382,143 @@ const WAYS_OUT = {
 /** Values, or classes of values that have a form of their own. */
 const PLAIN = new Set(["Array", "Boolean", "Function", "Number", "Object", "Proxy", "String"]);
 
+/** The only key of a payload in which NaN or an infinity occurs; `nonfinite.py` has the rules. */
+const NONFINITE = "$pctx.nonfinite";
+/** How such a payload begins. */
+const MARK = '{"' + NONFINITE + '":';
+const HASH = 0x23;
+/** @type {Record<string, number>} */
+const NUMBERS = /** @type {any} */ ({ __proto__: null, "#NaN": NaN, "#Infinity": Infinity, "#-Infinity": -Infinity });
+/** What `escaped` has met: such a number, and an integer of which `JSON.stringify` writes other digits. */
+let metNonfinite = false, metLarge = false;
+
+/**
+ * Write such numbers as texts, and all texts that begin like those with one sign more: a replacer.
+ *
+ * @param {string} name @param {unknown} value
+ * @returns {unknown}
+ */
+function escaped(name, value) {
+  if (typeof value === "string") return charCodeAt(value, 0) === HASH ? "#" + value : value;
+  if (typeof value === "object" && isRawJSON(value)) {
+    const raw = parse(/** @type {any} */ (value).rawJSON);
+    return typeof raw === "string" ? escaped(name, raw) : value;
+  }
+  if (typeof value !== "number" || value - value === 0) return exact(name, value);
+  metNonfinite = true;
+  return value > 0 ? "#Infinity" : value < 0 ? "#-Infinity" : "#NaN";
+}
+
+/** From here on, not every integer is a number. */
+const LARGE = 2 ** 53;
+
+/** Whether a number is an integer beyond 2**53 that is written without an exponent. @param {number} value */
+const isLarge = (value) => !isSafeInteger(value) && isInteger(value) && value < 1e21 && value > -1e21;
+
+/**
+ * Write an integer beyond 2**53 with all its digits: a replacer. `JSON.stringify` puts zeros in the place of those that
+ * JavaScript does not need to tell it from others, and in Python it would be another integer.
+ *
+ * @param {string} _ @param {unknown} value
+ */
+function exact(_, value) {
+  if (typeof value !== "number" || !isLarge(value)) return value;
+  metLarge = true;
+  return rawJSON(bigIntText(BigIntC(value)));
+}
+
+/** @param {any} array a typed one */
+function holdsOddNumber(array) {
+  const length = arrayLength(array);
+  for (let i = 0; i < length; i++) if (!(array[i] < LARGE && array[i] > -LARGE)) return true;
+  return false;
+}
+
+/**
+ * Whether there may be a number in a value that `JSON.stringify` does not write as it is.
+ *
+ * @param {any} value @param {number} depth
+ * @returns {boolean}
+ */
+function mayHoldOdd(value, depth) {
+  if (typeof value === "number") return !(value < LARGE && value > -LARGE);
+  if (typeof value !== "object" || value === null) return false;
+  if (depth > MAX_DEPTH) return true;
+  const toJSON = value.toJSON;
+  if (typeof toJSON === "function") {
+    if (toJSON === dateToJSON) return false;
+    if (toJSON === arrayToJSON) return holdsOddNumber(value);
+    return weakGet(taught, toJSON) === true ? mayHoldOdd(uncurry(toJSON)(value), depth + 1) : true;
+  }
+  if (isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (mayHoldOdd(value[i], depth + 1)) return true;
+    return false;
+  }
+  for (const name in value) if (mayHoldOdd(value[name], depth + 1)) return true;
+  return false;
+}
+
+/**
+ * Write a value again, if `JSON.stringify` has not written all of its numbers as they are.
+ *
+ * @param {unknown} value
+ * @param {string} text what it has written
+ * @returns {{text: string, isMarked: boolean}}
+ */
+function rewritten(value, text) {
+  const looksMarked = indexOf(slice(text, 0, MARK.length), MARK) === 0;
+  try {
+    if (!looksMarked && !mayHoldOdd(value, 0)) return { text, isMarked: false };
+  } catch { /* A getter that throws the second time: then it throws once more. */ }
+  metNonfinite = metLarge = false;
+  const marked = stringify(value, escaped);
+  if (metNonfinite || looksMarked) return { text: marked, isMarked: true };
+  return { text: metLarge ? stringify(value, exact) : text, isMarked: false };
+}
+
+/**
+ * Put NaN and the infinities back into a payload that the host has sent.
+ *
+ * @param {any} value parsed
+ */
+const unmarked = (value) => isMarked(value) ? unescaped(value[NONFINITE]) : value;
+
+/** @param {any} value parsed */
+const isMarked = (value) =>
+  typeof value === "object" && value !== null && hasOwn(value, NONFINITE) && keys(value).length === 1;
+
+/** @param {any} value of JSON; changed in place */
+function unescaped(value) {
+  if (typeof value === "string" && charCodeAt(value, 0) === HASH) {
+    return hasOwn(NUMBERS, value) ? NUMBERS[value] : slice(value, 1);
+  }
+  if (typeof value !== "object" || value === null) return value;
+  const names = isArray(value) ? undefined : keys(value), length = names === undefined ? value.length : names.length;
+  for (let i = 0; i < length; i++) {
+    const name = names === undefined ? i : names[i], item = value[name];
+    if (typeof item === "object" || typeof item === "string") value[name] = unescaped(item);
+  }
+  return value;
+}
+
 /**
  * Write a value as JSON that strict readers accept.
  *
  * @param {unknown} value
  * @param {string} root what to call the value in an error: `result`
+ * @param {boolean} [marks] whether the reader knows of marked payloads
  * @returns {string} JSON in one line, well-formed Unicode, not nested too deeply
  * @throws {TypeError} naming the path of what cannot be written
  */
-function encode(value, root) {
-  let text, fault;
+function encode(value, root, marks = true) {
+  let text, fault, isMarked = false;
   refusal = undefined;
   encoding = true;
   try {
     text = stringify(value);
     // So is written what has no JSON form and is not known to have none.
     if (text !== undefined && indexOf(text, "{}") >= 0) fault = search(value, root);
+    if (marks && text !== undefined && fault === undefined) ({ text, isMarked } = rewritten(value, text));
   } catch (error) {
     fault = explain(value, root, error);
   } finally {
@@ -400,7 +528,7 @@ function encode(value, root) {
   if (text === undefined) return "null";
   if (indexOf(text, "\\ud") >= 0 || indexOf(text, "\\uD") >= 0) text = replaceLone(text);
   if (isTooDeep(text)) throw new TypeErrorC(root + " is nested deeper than " + MAX_DEPTH + " levels");
-  return text;
+  return isMarked ? MARK + text + "}" : text;
 }
 
 /**
@@ -823,14 +951,102 @@ function failed(error, reason) {
   return error;
 }
 
-/** @param {any} message an answer to one of our calls */
-function settle(message) {
+/** An integer of JSON that may have more digits than a number of JavaScript; also within a text. */
+const LONG = /[[:,]-?[0-9]{16,}[,\]}]/;
+/** Looks for such an integer, where one may be, that a run takes at most. */
+const MOST_LOOKS = 3;
+let looks = 0;
+
+/**
+ * Whether an integer beyond 2**53 is in a value, where several of JSON's integers are one number.
+ *
+ * @param {any} value parsed
+ * @returns {boolean}
+ */
+function holdsLarge(value) {
+  if (typeof value === "number") return !(value < LARGE && value > -LARGE) && isInteger(value);
+  if (typeof value !== "object" || value === null) return false;
+  if (isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (holdsLarge(value[i])) return true;
+    return false;
+  }
+  for (const name in value) if (holdsLarge(value[name])) return true;
+  return false;
+}
+
+/**
+ * Say on stderr, once, which integer of what the host has sent is rounded here.
+ *
+ * @param {string} line the message
+ * @param {any} value what of it the program gets
+ * @param {readonly string[]} root the way there from the message
+ * @param {string} what how the warning calls it
+ * @param {string} exact the way out
+ */
+function warnOfRounding(line, value, root, what, exact) {
+  if (looks >= MOST_LOOKS || !holdsLarge(value) || regExpExec(LONG, line) === null) return;
+  looks++;
+  /** @type {{holder: any, key: string, source: string, value: number} | undefined} */
+  let found;
+  let message = /** @type {any} */ (parse)(
+    line,
+    /** @this {any} */
+    function (/** @type {string} */ key, /** @type {any} */ value, /** @type {any} */ context) {
+      if (found === undefined && typeof value === "number" && isInteger(value) && !isSafeInteger(value)) {
+        const source = context.source;
+        if (regExpExec(/^-?[0-9]+$/, source) !== null && BigIntC(source) !== BigIntC(value)) {
+          found = { holder: this, key, source, value };
+        }
+      }
+      return value;
+    },
+  );
+  for (let i = 0; i < root.length; i++) message = message[root[i]];
+  if (isMarked(message)) message = message[NONFINITE];
+  if (found === undefined) return;
+  const { holder, key, source } = found;
+  const path = typeof message === "number" ? "" : wayTo(holder, message, "");
+  if (path === undefined) return;
+  looks = MOST_LOOKS;
+  const at = path + (typeof message === "number" ? "" : isArray(holder) ? "[" + key + "]" : property(key));
+  print(
+    what + at + " is " + (source.length > 60 ? slice(source, 0, 60) + "…" : source) +
+      ", beyond 2**53: numbers of JavaScript are rounded there. " + exact + ".\n",
+    2,
+  );
+}
+
+/**
+ * The path from a value to an object or array within it; undefined: it is not there.
+ *
+ * @param {any} holder @param {any} value @param {string} path
+ * @returns {string | undefined}
+ */
+function wayTo(holder, value, path) {
+  if (value === holder) return path;
+  if (typeof value !== "object" || value === null) return undefined;
+  const isList = isArray(value), names = keys(value);
+  for (let i = 0; i < names.length; i++) {
+    const item = value[names[i]];
+    if (typeof item !== "object" || item === null) continue;
+    const found = wayTo(holder, item, path + (isList ? "[" + names[i] + "]" : property(names[i])));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** @param {any} message an answer to one of our calls @param {string} line it */
+function settle(message, line) {
   const call = mapGet(pending, message.id);
   if (call === undefined) return;
   mapDelete(pending, message.id);
   lastAnswered = message.id;
   if (hasOwn(message, "error")) call.reject(failed(call.error, message.error));
-  else call.resolve(message.result);
+  else {
+    const value = unmarked(message.result);
+    warnOfRounding(line, value, ["result"], "The result of " + call.name + ": value", "Return it as text: str(…)");
+    call.resolve(value);
+  }
   wake();
 }
 
@@ -839,8 +1055,9 @@ function settle(message) {
  *
  * @param {Record<string, Record<string, string>>} namespaces global name → property → canonical path
  * @param {Record<string, unknown>} inputs
+ * @param {string} line the message
  */
-function install(namespaces, inputs) {
+function install(namespaces, inputs, line) {
   const paths = create(null);
   const spelled = create(null); // every spelling of a full name → its canonical path
   for (const namespace of /** @type {string[]} */ (ownKeys(namespaces))) {
@@ -865,7 +1082,11 @@ function install(namespaces, inputs) {
   const callable = create(null);
   define(callable, "execute", execute, "");
   define(callable, "list", list, "");
-  for (const name of /** @type {string[]} */ (ownKeys(inputs))) define(G, name, inputs[name], "input " + name);
+  for (const name of /** @type {string[]} */ (ownKeys(inputs))) {
+    const value = unmarked(inputs[name]);
+    define(G, name, value, "input " + name);
+    warnOfRounding(line, value, ["params", "inputs", name], name, "Pass it as text: str(…)");
+  }
   if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
   if (!hasOwn(G, "list_functions")) define(G, "list_functions", list, "");
 }
@@ -894,6 +1115,8 @@ async function revive(cell) {
   const url = createObjectURL(new BlobC([cell.code], { type: "application/typescript" }));
   keptURLs = { url, name: cell.name, above: keptURLs };
   try {
+    const names = keys(cell.values);
+    for (let i = 0; i < names.length; i++) set(cell.values, names[i], unmarked(cell.values[names[i]]));
     set(G, "__pctx_kept", cell.values);
     const module = await import(url);
     delete G.__pctx_kept;
@@ -930,7 +1153,7 @@ function unfit(value, depth) {
     case "boolean":
       return undefined;
     case "number":
-      return value - value === 0 ? undefined : "NaN and Infinity have no JSON form";
+      return undefined;
     case "object":
       break;
     default:
@@ -989,15 +1212,15 @@ function valueOf(module, entry) {
   return entry.value === null ? undefined : module[entry.value];
 }
 
-/** @param {unknown} id @param {any} params */
-async function run(id, params) {
+/** @param {unknown} id @param {any} params @param {string} line the message */
+async function run(id, params, line) {
   const head = '{"jsonrpc":"2.0","id":' + stringify(id), began = now();
   let phase = "import", answer;
   try {
     budget = outputBytes = params.output_bytes;
     displayBudget = displayBytes = params.display_bytes;
     places = params.places === true;
-    install(params.namespaces, params.inputs);
+    install(params.namespaces, params.inputs, line);
     const prelude = params.prelude;
     if (prelude !== undefined) { for (let i = 0; i < prelude.length; i++) await revive(prelude[i]); }
     programURL = createObjectURL(new BlobC([params.code], { type: "application/typescript" }));
@@ -1358,7 +1581,7 @@ function show(bundle, more, isValue = false) {
     const type = types[i], content = bundle[type];
     if (content === undefined) continue;
     try {
-      const written = encode(imageType(content) === undefined ? content : toBase64(content), type);
+      const written = encode(imageType(content) === undefined ? content : toBase64(content), type, type === VALUE_TYPE);
       data += (data === "" ? "" : ",") + stringify(toWellFormed(type)) + ":" + written;
     } catch (error) {
       if (type !== VALUE_TYPE) throw error; // A cycle, for instance: then it is shown as text.
@@ -1404,7 +1627,7 @@ async function broadcast(type, content, extra) {
     throw new TypeErrorC("Cannot broadcast " + type + ": a program can send display_data and update_display_data");
   }
   const metadata = content.metadata ?? extra?.metadata;
-  const more = metadata === undefined ? "" : ',"metadata":' + encode(metadata, "metadata");
+  const more = metadata === undefined ? "" : ',"metadata":' + encode(metadata, "metadata", false);
   const data = isThenable(content.data) ? await content.data : content.data;
   show(data, more + named(content.transient?.display_id, type !== "display_data"));
 }
@@ -1488,9 +1711,9 @@ function receive(line) {
     // Anything else is of a later version, and not for us.
     if (message.method === "run" && !started) {
       started = true;
-      run(message.id, message.params);
+      run(message.id, message.params, line);
     }
-  } else if (hasOwn(message, "id")) settle(message);
+  } else if (hasOwn(message, "id")) settle(message, line);
 }
 
 /**
