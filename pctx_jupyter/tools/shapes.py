@@ -40,6 +40,9 @@ class Type(NamedTuple):
     members: tuple[Type, ...] = ()
 
 
+BYTES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "format": "uint8array"}
+"""The schema of an array that is written as ``Uint8Array``: in JSON, it is an array of its numbers."""
+
 ANY, NEVER, NULL, STRING, NUMBER = Type("any"), Type("never"), Type("null"), Type("string"), Type("number")
 EMPTY, OBJECT, ARRAY, BOOLEAN = (
     Type("Record<string, never>"),
@@ -417,6 +420,8 @@ class _Writer:
         return f"[key: string]: {written.text if len(written.text) <= 2 * WIDEST or not values else 'any'};"
 
     def array_type(self, schema: Schema) -> Type:
+        if schema == BYTES:
+            return Type("Uint8Array")
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:

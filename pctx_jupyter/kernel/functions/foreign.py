@@ -14,13 +14,15 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typing_extensions
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
 
-from . import values
+from ...tools.shapes import BYTES
+from . import tables, values
 
 _TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
 """Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""
@@ -84,6 +86,8 @@ class _Rewriting:
     def rewrite(self, annotation: Any) -> Any:
         if annotation is bytes:
             return _BASE64
+        if annotation is Decimal:
+            return _DECIMAL
         if isinstance(annotation, type) and (foreign := _foreign(annotation, ())) is not None:
             return foreign
         if _TYPED_DICTS_NEED_REWRITING and type(annotation) is typing._TypedDictMeta:  # type: ignore[attr-defined]
@@ -167,7 +171,7 @@ def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, pd.DataFrame):
         return Foreign(kind, lambda value: kind(_rows(value)), _ROWS, _ROWS)
     if issubclass(kind, pd.Series):
-        return Foreign(kind, lambda value: kind(_list(value)), _LIST, _LIST_OR_OBJECT)
+        return Foreign(kind, lambda value: tables.series_of(pd, kind, value), _LIST_OR_OBJECT, _LIST)
     if issubclass(kind, pd.Index):
         return Foreign(kind, lambda value: pd.Index(_list(value)), _LIST, _LIST)
     if issubclass(kind, pd.Timestamp):
@@ -183,7 +187,7 @@ def _polars(pl: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, pl.DataFrame):
         return Foreign(kind, lambda value: kind(_rows(value), infer_schema_length=None), _ROWS, _ROWS)
     if issubclass(kind, pl.Series):
-        return Foreign(kind, lambda value: kind(_list(value)), _LIST, _LIST)
+        return Foreign(kind, lambda value: kind(_of_one_kind(_list(value))), _LIST, _LIST)
     return None
 
 
@@ -206,7 +210,7 @@ def _scalar(kind: type, make: Callable[[Any], Any], schema: dict[str, Any]) -> F
 
     def checked(value: Any) -> Any:
         made = make(plain.validate_python(value, strict=True))
-        if made != made:  # NaT, for one: JSON has no such text
+        if made != made and schema["type"] != "number":  # NaT, for one: JSON has no such text
             raise ValueError("it is not a time")
         return made
 
@@ -225,12 +229,22 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
+def _of_one_kind(values: list[Any]) -> list[Any]:
+    """Make all numbers floats if some are: 1.0 becomes 1 on its way through JavaScript."""
+    if {int, float} <= set(map(type, values)):
+        return [float(value) if type(value) is int else value for value in values]
+    return values
+
+
 class _Base64:
-    """Bytes as base64 text: the alphabet that JavaScript's ``atob`` reads; both alphabets are accepted."""
+    """Bytes as base64 text: the alphabet that JavaScript's ``atob`` reads.
+
+    Both alphabets are accepted, and a list of numbers, which a ``Uint8Array`` is in JSON.
+    """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.no_info_after_validator_function(self.decoded, core_schema.str_schema()),
+            json_schema=core_schema.no_info_plain_validator_function(self.decoded),
             python_schema=core_schema.bytes_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda value: base64.b64encode(value).decode(), when_used="json-unless-none"
@@ -240,16 +254,27 @@ class _Base64:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "contentEncoding": "base64"}
+        if handler.mode == "serialization":
+            return {"type": "string", "contentEncoding": "base64"}
+        return {"anyOf": [{"type": "string"}, BYTES], "contentEncoding": "base64"}
 
-    def decoded(self, text: str) -> bytes:
+    def decoded(self, text: object) -> bytes:
         """Return the bytes; raises ValueError."""
+        if isinstance(text, list) and all(type(one) is int and 0 <= one < 256 for one in text):
+            return bytes(text)
+        if not isinstance(text, str):
+            raise ValueError("bytes are base64 text or a Uint8Array")
         try:
             padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
             return base64.b64decode(padded.translate(_STANDARD), validate=True)
         except binascii.Error as error:
-            raise ValueError(f"bytes are base64 text ({error})") from error
+            raise ValueError(
+                f"bytes are base64 text or a Uint8Array ({error}); new TextEncoder().encode(text) makes one of any text"
+            ) from error
 
 
 _STANDARD = str.maketrans("-_", "+/")
 _BASE64 = Annotated[bytes, _Base64()]
+
+_DECIMAL = Annotated[Decimal, Field(allow_inf_nan=True)]
+"""A decimal number is text, so NaN and the infinities are texts like the others."""

@@ -8,14 +8,19 @@ in JSON is not decided here.
 value                        becomes
 ===========================  ==========================================================================================
 data frame (pandas, polars)  a list of rows, each a dict by column name
-  its index                  further columns, by name, unless it is the unnamed count of rows; ``index`` if unnamed
+  its index                  further columns, by name, before the others; one of integers without a name is left out
+  without a name             ``index``; a level of several: ``level_0``
+  of a column's name         ``index_`` and the name
   columns of several levels  ``("price", "max")`` → ``price_max``
-Series                       a list; a dict when every label of its index is a different text
+Series                       a list; with an index that a frame's rows would have, rows like those of a frame with this
+                             one column, called ``value`` if it has no name; rows, too, when its values are dicts
 array                        nested lists; rows when its dtype is structured
-missing, NaN, NaT, NA        None
-date and time                ``datetime``, ``date`` (by unit), ``timedelta``, to the microsecond
-period, interval             their text: ``2024Q1``, ``(0, 10]``
+missing                      None; in pandas that is also every NaN, elsewhere NaN is a number
+date and time                ``datetime``, ``date`` (by unit), ``timedelta``; as ISO text where those would cut digits
+period, interval, dtype      their text: ``2024Q1``, ``(0, 10]``, ``int64``
 ===========================  ==========================================================================================
+
+Whether an index becomes columns depends on its names and its type, never on what is in it.
 """
 
 from __future__ import annotations
@@ -23,6 +28,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from ...rpc import nonfinite
 
 Convert = Callable[[Any], Any]
 """Takes one step towards plain values; raises `Unfit` when there is none."""
@@ -44,6 +51,28 @@ def converter(kind: type) -> Convert | None:
     return None
 
 
+def is_certain(value: Any) -> bool:
+    """Return whether a value is a table, or an array, of which JSON has every number and no key twice: a quick look."""
+    np, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if np is None:
+        return False
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuU" or (value.dtype.kind == "f" and bool(np.isfinite(value).all()))
+    if pandas is None or not isinstance(value, (pandas.DataFrame, pandas.Series)):
+        return False
+    columns = [value] if isinstance(value, pandas.Series) else [column for _, column in value.items()]
+    if nonfinite.KEY in map(str, getattr(value, "columns", ())) or is_labelled(pandas, value.index):
+        return False
+    return all(_is_certain_column(np, pandas, column) for column in columns)
+
+
+def _is_certain_column(np: Any, pandas: Any, column: Any) -> bool:
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biumM" or (dtype.kind == "f" and not np.isinf(column.to_numpy()).any())
+    return isinstance(dtype, (pandas.StringDtype, pandas.DatetimeTZDtype))
+
+
 def rows(columns: dict[str, list[Any]], height: int) -> list[dict[str, Any]]:
     """Turn columns into rows."""
     if not columns:
@@ -58,6 +87,8 @@ def rows(columns: dict[str, list[Any]], height: int) -> list[dict[str, Any]]:
 def _numpy(np: Any, kind: type) -> Convert | None:
     if issubclass(kind, np.ndarray):
         return array_values
+    if issubclass(kind, np.dtype):
+        return str
     if not issubclass(kind, np.generic):
         return None
     if issubclass(kind, np.bool_):
@@ -116,16 +147,17 @@ def _structured(array: Any) -> Any:
 
 def _dates(np: Any, array: Any) -> Any:
     if np.datetime_data(array.dtype)[0] in ("D", "W", "M", "Y"):
-        array, first, last = array.astype("M8[D]"), "0001-01-01", "9999-12-31"
+        plain, first, last = array.astype("M8[D]"), "0001-01-01", "9999-12-31"
     else:
-        array, first, last = array.astype("M8[us]"), "0001-01-01T00:00", "9999-12-31T23:59:59.999999"
-    values = array.astype(object)
-    # Outside Python's years numpy gives bare integers.
-    strange = (array < np.datetime64(first)) | (array > np.datetime64(last))
+        plain, first, last = array.astype("M8[us]"), "0001-01-01T00:00", "9999-12-31T23:59:59.999999"
+    values = plain.astype(object)
+    # Outside Python's years numpy gives bare integers; what is finer than a microsecond would be cut.
+    strange = (plain < np.datetime64(first)) | (plain > np.datetime64(last)) | _is_finer(np, array)
     if strange.any():
+        text = np.where(_is_finer(np, array), np.datetime_as_string(array), np.datetime_as_string(plain))
         if array.ndim == 0:
-            return str(array)
-        values[strange] = np.datetime_as_string(array[strange])
+            return str(text)
+        values[strange] = text[strange]
     return values.tolist() if array.ndim else values
 
 
@@ -133,7 +165,44 @@ def _durations(np: Any, array: Any) -> Any:
     if np.datetime_data(array.dtype)[0] in ("M", "Y"):
         raise Unfit("a duration in months or years has no fixed length; convert it to days first")
     values = array.astype("m8[us]").astype(object)
+    finer = _is_finer(np, array)
+    if finer.any():
+        if array.ndim == 0:
+            return _duration_text(np, array)
+        values[finer] = [_duration_text(np, one) for one in array[finer]]
     return values.tolist() if array.ndim else values
+
+
+FINER = {"ns": 3, "ps": 6, "fs": 9, "as": 12}
+"""numpy's units below a microsecond, and the decimal digits that each has beyond one."""
+
+
+def _is_finer(np: Any, array: Any) -> Any:
+    """Where times, or durations, have digits beyond microseconds."""
+    unit, count = np.datetime_data(array.dtype)
+    if unit not in FINER:
+        return np.zeros(array.shape, dtype=bool)
+    return ((array.astype("i8") * count) % 10 ** FINER[unit] != 0) & ~np.isnat(array)
+
+
+def _duration_text(np: Any, duration: Any) -> str:
+    """A duration as ISO 8601 text, with all its digits."""
+    unit, count = np.datetime_data(duration.dtype)
+    return duration_text(int(duration.astype("i8")) * count, 6 + FINER[unit])
+
+
+def duration_text(number: int, digits: int) -> str:
+    """Write a duration as ISO 8601 text, as ``timedelta`` is written: days and seconds.
+
+    Args:
+        number: How many of the unit.
+        digits: Decimal digits of the unit below a second: 9 for nanoseconds.
+    """
+    seconds, rest = divmod(abs(number), 10**digits)
+    days, seconds = divmod(seconds, 86_400)
+    fraction = f"{rest:0{digits}d}".rstrip("0")
+    time = f"T{seconds}{f'.{fraction}' if fraction else ''}S" if seconds or fraction or not days else ""
+    return f"{'-' if number < 0 else ''}P{f'{days}D' if days else ''}{time}"
 
 
 # pandas
@@ -148,30 +217,50 @@ def _pandas(pd: Any, kind: type) -> Convert | None:
         return lambda value: _labels(pd, value)
     if issubclass(kind, type(pd.NA)):
         return lambda _: None
-    if issubclass(kind, (pd.Period, pd.Interval)):
+    if issubclass(kind, (pd.Period, pd.Interval, pd.api.extensions.ExtensionDtype)):
         return str
     return None
+
+
+def moment(value: Any) -> Any:
+    """A pandas timestamp as a ``datetime``, or as ISO text when it has nanoseconds."""
+    return value.isoformat() if value.nanosecond else value.to_pydatetime()
 
 
 def _pandas_rows(frame: Any) -> list[dict[str, Any]]:
     pd = sys.modules["pandas"]
     columns: dict[str, list[Any]] = {}
-
-    def add(name: str, values: list[Any]) -> None:
+    for position, label in enumerate(frame.columns):
+        name = _column_name(label)
         if name in columns:
             raise Unfit(f'two columns of the data frame are called "{name}"; rename one')
-        columns[name] = values
+        columns[name] = _series_values(pd, frame.iloc[:, position])
+    return rows(_with_index(pd, frame.index, columns), len(frame))
 
-    index = frame.index
-    if isinstance(index, pd.MultiIndex):
-        for level, label in enumerate(index.names):
-            name = f"level_{level}" if label is None else _column_name(label)
-            add(name, _labels(pd, index.get_level_values(level)))
-    elif not (isinstance(index, pd.RangeIndex) and index.name is None):
-        add("index" if index.name is None else _column_name(index.name), _labels(pd, index))
-    for position, label in enumerate(frame.columns):
-        add(_column_name(label), _series_values(pd, frame.iloc[:, position]))
-    return rows(columns, len(frame))
+
+def _with_index(pd: Any, index: Any, columns: dict[str, list[Any]], *, always: bool = False) -> dict[str, list[Any]]:
+    """Put the levels of an index before the columns, unless it is one of integers without a name."""
+    if not (always or is_labelled(pd, index)):
+        return columns
+    found: dict[str, list[Any]] = {}
+    is_multiple = isinstance(index, pd.MultiIndex)
+    for level in range(index.nlevels):
+        label = index.names[level]
+        name = _column_name(label) if label is not None else f"level_{level}" if is_multiple else "index"
+        if name in columns or name in found:
+            name = f"index_{name}"
+        if name in columns or name in found:
+            raise Unfit(f'its index and a column are both called "{name}"; rename one')
+        found[name] = _labels(pd, index.get_level_values(level))
+    return found | columns
+
+
+def is_labelled(pd: Any, index: Any) -> bool:
+    """Return whether an index says more than the place of a row, by its names and its type.
+
+    The type of an index without a name is that of its row numbers, or of what a filter has left of them.
+    """
+    return index.nlevels > 1 or index.name is not None or not pd.api.types.is_integer_dtype(index.dtype)
 
 
 def _column_name(label: Any) -> str:
@@ -182,16 +271,40 @@ def _column_name(label: Any) -> str:
     return str(label.isoformat()) if hasattr(label, "isoformat") else str(label)
 
 
-def _series(series: Any) -> list[Any] | dict[str, Any]:
+def _series(series: Any) -> list[Any]:
     pd = sys.modules["pandas"]
     values = _series_values(pd, series)
-    index = series.index
-    counted = isinstance(index, pd.MultiIndex) or pd.api.types.is_numeric_dtype(index)
-    if len(index) and not counted:
-        labels = _labels(pd, index)
-        if all(isinstance(label, str) for label in labels) and len(set(labels)) == len(labels):
-            return dict(zip(labels, values, strict=True))
-    return values
+    holds_dicts = series.dtype == object and dict in set(map(type, values))
+    if not holds_dicts and not is_labelled(pd, series.index):
+        return values
+    name = VALUE if series.name is None else _column_name(series.name)
+    return rows(_with_index(pd, series.index, {name: values}, always=True), len(values))
+
+
+VALUE = "value"
+"""The column of a series without a name."""
+
+
+def series_of(pd: Any, kind: type, value: Any) -> Any:
+    """Make a series of what `_series` returns: of values, or of rows with labels and a value.
+
+    A dict by label is taken, too. Raises ValueError for anything else.
+    """
+    if isinstance(value, dict):
+        return kind(list(value.values()), index=list(value))
+    if not isinstance(value, list):
+        raise ValueError("an array is needed")
+    names = list(value[0]) if value and isinstance(value[0], dict) else []
+    if len(names) < 2 or any(not isinstance(row, dict) or list(row) != names for row in value):
+        return kind(value)
+    *levels, last = names
+    labels = [[row[level] for row in value] for level in levels]
+    if len(labels) == 1:
+        index = pd.Index(labels[0], name=None if levels[0] == "index" else levels[0])
+    else:
+        index = pd.MultiIndex.from_arrays(labels)
+        index.names = [None if name == f"level_{place}" else name for place, name in enumerate(levels)]
+    return kind([row[last] for row in value], index=index, name=None if last == VALUE else last)
 
 
 def _labels(pd: Any, index: Any) -> list[Any]:
@@ -204,17 +317,28 @@ def _series_values(pd: Any, series: Any) -> list[Any]:
     np = sys.modules["numpy"]
     dtype, array = series.dtype, series.array
     if isinstance(dtype, np.dtype):
-        return list(array_values(series.to_numpy()))
+        values = list(array_values(series.to_numpy()))
+        return _without_nan(values, series.isna().to_numpy()) if dtype.kind in "fO" else values
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return [None if moment is pd.NaT else moment for moment in pd.DatetimeIndex(series).to_pydatetime().tolist()]
+        return [None if one is pd.NaT else moment(one) for one in pd.DatetimeIndex(series).tolist()]
     if isinstance(dtype, pd.CategoricalDtype):
         categories = [*_labels(pd, dtype.categories), None]  # the code of a missing value is -1
         return [categories[code] for code in array.codes.tolist()]
     if isinstance(dtype, (pd.PeriodDtype, pd.IntervalDtype)):
         return [None if missing else str(value) for value, missing in zip(array, array.isna(), strict=True)]
     if isinstance(dtype, pd.SparseDtype):
-        return list(array_values(np.asarray(array)))
-    return list(array.to_numpy(dtype=object, na_value=None).tolist())
+        return _without_nan(list(array_values(np.asarray(array))), series.isna().to_numpy())
+    values = list(array.to_numpy(dtype=object, na_value=None).tolist())
+    if pd.api.types.is_float_dtype(dtype):  # 0/0 is a NaN that such columns do not call missing
+        return [None if value != value else value for value in values]
+    return [moment(value) if isinstance(value, pd.Timestamp) else value for value in values]
+
+
+def _without_nan(values: list[Any], missing: Any) -> list[Any]:
+    """Put None where a value is missing."""
+    for place in missing.nonzero()[0].tolist():
+        values[place] = None
+    return values
 
 
 # polars and Arrow
@@ -232,10 +356,18 @@ def _polars(pl: Any, kind: type) -> Convert | None:
 
 def _arrow(pa: Any, kind: type) -> Convert | None:
     if hasattr(kind, "to_pylist"):  # tables, record batches, arrays
-        return lambda value: value.to_pylist()
+        return _arrow_values
     if hasattr(kind, "as_py"):  # scalars
         return lambda value: value.as_py()
     return None
+
+
+def _arrow_values(value: Any) -> list[Any]:
+    names = getattr(value, "column_names", None) or []
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise Unfit(f'two columns of the table are called "{name}"; rename one')
+    return list(value.to_pylist())
 
 
 def _refuse(reason: str) -> Convert:
