@@ -173,7 +173,7 @@ class Bridge:
         self, asked: wire.Execute, draw: Draw | None = None
     ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
         id = asked.execution_id or uuid4().hex
-        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
+        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None, nonfinite=True)
         running = Running(WaitingCell(), draw=draw)
         life = self._live()
         offered = self._offered()
@@ -422,6 +422,7 @@ class _Life:
             replace=True,
             share=tool.share,
             effects=tool.effects,
+            nonfinite=True,
         )
         await home.client.offer(asked, partial(self._serve, home, tool))
         offered[tool.namespace, tool.name] = tool

@@ -15,11 +15,12 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import docstring_parser
 import msgspec
 import pydantic
+import pydantic_core
 import typing_extensions
 from msgspec import Raw
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
@@ -28,6 +29,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from ... import errors
+from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from . import foreign, values
 
@@ -40,7 +42,11 @@ SHOWN_ERRORS = 3
 """Wrong places that one message names."""
 
 _CONFIG = pydantic.ConfigDict(
-    ser_json_bytes="base64", val_json_bytes="base64", validate_by_name=True, validate_by_alias=True
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
+    ser_json_inf_nan="constants",
+    validate_by_name=True,
+    validate_by_alias=True,
 )
 _RESULT_CONFIG = _CONFIG | pydantic.ConfigDict(revalidate_instances="always")  # a dataclass does not check itself
 
@@ -85,7 +91,7 @@ class Signature:
         try:
             found = self._arguments.validator.validate_json(body)
         except pydantic.ValidationError as error:
-            data = msgspec.json.decode(body)
+            data = pydantic_core.from_json(body)
             raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
         positional: list[Any] = []
         skipped: list[Any] = []  # positional-only ones left out, with their defaults
@@ -100,8 +106,13 @@ class Signature:
         return positional, found | found.pop(_EXTRA, {})
 
     def _body(self, raw: Raw | None, name: str) -> bytes:
+        """The JSON object of one call's arguments, with NaN and Infinity as pydantic reads them."""
+        if raw is None or not nonfinite.is_marked(raw):
+            return self._checked_body(b"" if raw is None else bytes(raw).strip(), name)
+        return nonfinite.readable_inside(self._checked_body(nonfinite.inside(raw), name))
+
+    def _checked_body(self, text: bytes, name: str) -> bytes:
         """The JSON object of one call's arguments; `_EXTRA` holds those that are no parameters."""
-        text = b"" if raw is None else bytes(raw).strip()
         if text.startswith(b"{"):
             given = msgspec.json.decode(text, type=dict[str, Raw])
         elif text in (b"", b"null"):
@@ -165,21 +176,35 @@ class _Result:
         if self.whole is not None and isinstance(value, self.whole.kind):
             return values.to_json(value, "result")
         try:
-            checked = self.adapter.validator.validate_python([value])
-            return Raw(self.adapter.serializer.to_json(checked, by_alias=True, warnings="error")[1:-1])
+            return self._json(self.adapter.validator.validate_python([value]), warnings="error")
         except (pydantic.ValidationError, PydanticSerializationError):
             pass
         # What its JSON would be counts too: numpy's numbers are numbers, rows of a frame are dicts, and an instance of
         # a class that a cell has defined again since is one of the new class if its fields are.
-        body = b"[" + bytes(values.to_json(value, "result")) + b"]"
+        written = values.to_json(value, "result")
         try:
-            return Raw(self.adapter.dump_json(self.adapter.validate_json(body), by_alias=True)[1:-1])
+            return self._json(self.adapter.validate_json(b"[" + nonfinite.readable(written) + b"]"), warnings=True)
         except pydantic.ValidationError as error:
-            [data] = msgspec.json.decode(body)
+            data = values.from_json(written)
             found = [ErrorDetails(**(one | {"loc": one["loc"][1:]})) for one in error.errors()]
             raise _Mismatch(_explained(found, data, "result")) from None
         except PydanticSerializationError as error:
             raise _Mismatch(f"result: {error}") from None
+
+    def _json(self, checked: list[Any], warnings: bool | Literal["error"]) -> Raw:
+        """Write the one value of a list that was checked."""
+        serializer = self.adapter.serializer
+        if values.may_lose_keys(self.adapter):
+            [fields] = serializer.to_python(checked, by_alias=True, warnings=False)
+            if values.loses_keys(fields):
+                return values.to_json(fields, "result")  # raises, and names the path
+        payload: bytes = serializer.to_json(checked, by_alias=True, warnings=warnings)[1:-1]
+        found: object = None
+        if b"NaN" in payload or b"Infinity" in payload:
+            found = pydantic_core.from_json(payload)
+        if b"null" in payload and values.may_hold_models(self.adapter):  # which write null, as their own configuration
+            [found] = serializer.to_python(checked, mode="json", by_alias=True, warnings=False)
+        return nonfinite.marked(found) if nonfinite.occurs(found) else nonfinite.taken(Raw(payload))
 
 
 # Reading a signature
@@ -396,7 +421,7 @@ def _show_default(schema: dict[str, Any], default: object) -> None:
         raw = values.to_json(default)
     except errors.NotJson:  # a sentinel, say: the function's own affair
         return
-    if len(bytes(raw)) <= DEFAULT_BYTES:
+    if len(bytes(raw)) <= DEFAULT_BYTES and not nonfinite.is_marked(raw):  # a schema is JSON
         schema["default"] = values.from_json(raw)
 
 
@@ -488,5 +513,5 @@ def _said(one: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    text = bytes(values.to_json(value)).decode()
+    text = nonfinite.readable(values.to_json(value)).decode()
     return text if len(text) <= 60 else text[:59] + "…"

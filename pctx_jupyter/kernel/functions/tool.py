@@ -83,6 +83,7 @@ class PythonTool:
             self.output_schema,
             share=self.share,
             effects=None if self.effects == "unknown" else self.effects is True,
+            nonfinite=True,
         )
 
     @property

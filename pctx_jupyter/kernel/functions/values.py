@@ -10,7 +10,7 @@ None, bool, str, list, tuple, dict       as they are; also sets, views, ranges, 
 NamedTuple                               array, as a tuple
 int                                      number, exact at any size; TypeScript rounds it beyond 2**53, so pass ids of
                                          that size as text
-float                                    number; NaN and the infinities: null
+float                                    number; NaN and the infinities too (`pctx_jupyter.rpc.nonfinite`)
 dataclass, attrs, ``msgspec.Struct``     object, by field name
 pydantic model                           what its own ``model_dump_json(by_alias=True)`` says
 Enum                                     its value
@@ -34,13 +34,15 @@ import ipaddress
 import sys
 import types
 from collections import abc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
+from math import isfinite
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -49,6 +51,7 @@ import msgspec
 from msgspec import Raw
 
 from ... import errors
+from ...rpc import nonfinite
 from ...rpc.jsonrpc import well_formed
 from . import tables
 from .tables import Convert, Unfit
@@ -75,28 +78,136 @@ def to_json(value: object, name: str = "value") -> Raw:
             and the way out.
     """
     if isinstance(value, Raw):
-        return value
+        return nonfinite.taken(value)
     with _collector_paused():
         try:
-            return Raw(_encoder.encode(value))
+            if tables.is_certain(value):
+                return Raw(_encoder.encode(value))
+            return _written(_rows_of(value))
         except Exception:  # also what a user's own class raises; the walk finds the place
             pass
         plain = _Walk(name).plain(value)
         try:
-            return Raw(_encoder.encode(plain))
+            return nonfinite.marked(plain) if nonfinite.occurs(plain) else nonfinite.taken(Raw(_encoder.encode(plain)))
         except Exception as error:
             raise errors.NotJson(f"{name}: cannot be written as JSON ({error})") from error
 
 
+def _rows_of(value: Any) -> Any:
+    """Return the rows of a table: its conversion takes longest, and the value may be written more than once."""
+    kind: Any = type(value)
+    convert = None if kind.__module__ == "builtins" else tables.converter(kind)
+    return value if convert is None else convert(value)
+
+
+def _written(value: Any) -> Raw:
+    """Write a value with msgspec's own speed; raises if that would lose a key."""
+    payload = _encoder.encode(value)
+    # msgspec writes null for NaN and the infinities, too. To look for one letter is quicker.
+    may_be_nonfinite = b"u" in payload and b"null" in payload and nonfinite.may_occur(value, _msgpack)
+    objects = payload.count(b"{") if b"{" in payload else 0
+    if (objects or may_be_nonfinite) and _is_nonfinite(value, objects, may_be_nonfinite):
+        return nonfinite.marked(msgspec.to_builtins(value, enc_hook=_simplify, str_keys=True, builtin_types=(Raw,)))
+    return nonfinite.taken(Raw(payload))
+
+
+def _is_nonfinite(value: Any, objects: int, is_asked: bool) -> bool:
+    """Look through a value that msgspec has written, level by level: what is done for many parts at once is quick.
+
+    Args:
+        value: The value.
+        objects: How many objects there may be in its JSON.
+        is_asked: Whether NaN or an infinity may be in it; otherwise only the keys of its mappings are looked at.
+
+    Returns:
+        Whether NaN or an infinity is in it.
+
+    Raises:
+        Unfit: Two keys of a mapping may read the same in JSON.
+    """
+    level: list[Any] = [value]
+    found = False
+    while level and (objects > 0 or is_asked):
+        kinds = set(map(type, level))
+        if is_asked and float in kinds:
+            numbers = level if len(kinds) == 1 else [part for part in level if type(part) is float]
+            if not all(map(isfinite, numbers)):
+                found, is_asked = True, False
+        plain = level if kinds <= _CONTAINERS else [part for part in level if type(part) in _CONTAINERS]
+        if dict in kinds:
+            objects -= len(plain) if len(kinds) == 1 else list(map(type, plain)).count(dict)
+        odd = kinds - _CONTAINERS - _WITHOUT_PARTS
+        others = [part for part in level if type(part) in odd] if odd else []
+        below = gc.get_referents(*plain)
+        # CPython does not name the keys of a dict in which all are texts: then there are as many as it has values.
+        if len(below) != sum(map(len, plain)):
+            below = list(chain.from_iterable(map(_parts, plain)))
+        for part in others:
+            objects -= isinstance(part, dict) or _fields(part) is not None
+            below += _parts(part)
+        level = below
+    return found
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What is below a value in JSON."""
+    if isinstance(value, dict):
+        kinds = set(map(type, value))
+        if kinds - {str} and (len(kinds) > 1 or not kinds <= _DISTINCT_AS_TEXT):
+            raise Unfit("two keys may read the same in JSON")
+        return value.values()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return value
+    names = _fields(value)
+    return [_simplify(value)] if names is None else [getattr(value, name, None) for name in names]
+
+
+def _fields(value: Any) -> Iterable[str] | None:
+    """The names of the fields of which an object is made; None: it is none of such."""
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_fields__
+    if is_dataclass(value):
+        return [field.name for field in dataclass_fields(value)]
+    if hasattr(value, "__attrs_attrs__"):
+        return [attribute.name for attribute in type(value).__attrs_attrs__]
+    return None
+
+
+_CONTAINERS: frozenset[type] = frozenset((dict, list, tuple, set, frozenset))
+
+_WITHOUT_PARTS: frozenset[type] = frozenset(
+    [
+        type(None),
+        bool,
+        int,
+        float,
+        str,
+        bytes,
+        bytearray,
+        memoryview,
+        Raw,
+        dt.datetime,
+        dt.date,
+        dt.time,
+        dt.timedelta,
+        UUID,
+        Decimal,
+    ]
+)
+
+_DISTINCT_AS_TEXT: frozenset[type] = frozenset((str, int, bool, dt.date, UUID))
+"""Types of which two different values, as keys, are two different texts."""
+
+
 def from_json(raw: Raw | bytes) -> Any:
-    """Read JSON: dicts, lists, text, numbers, booleans and None.
+    """Read JSON: dicts, lists, text, numbers (NaN and the infinities too), booleans and None.
 
     Raises:
         ParseError: It is not JSON.
     """
     with _collector_paused():
         try:
-            return msgspec.json.decode(raw)
+            return nonfinite.decode(raw)
         except msgspec.DecodeError as error:
             raise errors.ParseError(f"Cannot read the value: {error}") from error
 
@@ -126,6 +237,7 @@ def _simplify(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_simplify)
+_msgpack = msgspec.msgpack.Encoder(enc_hook=_simplify)
 
 
 @lru_cache(maxsize=512)  # bounded: a class that a notebook defines again is another class
@@ -164,21 +276,87 @@ _SUBCLASSES: list[tuple[type, Convert]] = [
     (int, int.__int__),
     (float, float.__float__),
     (bytes, bytes.__bytes__),
-    (dt.datetime, lambda value: dt.datetime.combine(dt.date(value.year, value.month, value.day), value.timetz())),
+    (dt.datetime, lambda value: _moment(value)),
     (dt.date, lambda value: dt.date(value.year, value.month, value.day)),
-    (dt.timedelta, lambda value: dt.timedelta(value.days, value.seconds, value.microseconds)),
+    (dt.timedelta, lambda value: _duration(value)),
     (dt.time, lambda value: dt.time.fromisoformat(value.isoformat())),
     (Decimal, lambda value: Decimal(value)),
     (UUID, lambda value: UUID(int=value.int)),
 ]
 
 
+def _moment(value: Any) -> dt.datetime | str:
+    if getattr(value, "nanosecond", 0):  # pandas has more digits
+        return str(value.isoformat())
+    return dt.datetime.combine(dt.date(value.year, value.month, value.day), value.timetz())
+
+
+def _duration(value: Any) -> dt.timedelta | str:
+    if nanoseconds := getattr(value, "nanoseconds", 0):
+        whole = dt.timedelta(value.days, value.seconds, value.microseconds) // dt.timedelta(microseconds=1)
+        return tables.duration_text(1000 * whole + nanoseconds, 9)
+    return dt.timedelta(value.days, value.seconds, value.microseconds)
+
+
 def _model(serializer: Any, model: Any) -> Any:
-    """Let a pydantic model speak for itself; field by field where it cannot."""
+    """Have pydantic write a model; field by field where it cannot, or would lose something."""
     try:
-        return Raw(serializer.to_json(model, by_alias=True))
+        payload = serializer.to_json(model, by_alias=True)
     except Exception:  # a field of a type that pydantic was told to let pass: ours to convert, or to name
         return serializer.to_python(model, by_alias=True)
+    kind: Any = type(model)
+    if may_lose_keys(kind):
+        fields = serializer.to_python(model, by_alias=True)
+        if loses_keys(fields):
+            return fields
+    is_text = getattr(kind, "model_config", {}).get("ser_json_inf_nan") == "strings"
+    if not is_text and any(word in payload for word in (b"null", b"NaN", b"Infinity")):
+        return serializer.to_python(model, mode="json", by_alias=True)
+    return Raw(payload)
+
+
+def loses_keys(value: Any) -> bool:
+    """Return whether two keys of one mapping in a value read the same in JSON, or it has no JSON form at all."""
+    try:
+        _Walk("value").plain(value)
+    except errors.NotJson:
+        return True
+    return False
+
+
+@lru_cache(maxsize=512)
+def may_lose_keys(kind: Any) -> bool:
+    """Return whether a pydantic model, or adapter, has mappings whose keys need not be text."""
+    return any(map(_has_odd_keys, _schemas(kind)))
+
+
+@lru_cache(maxsize=512)
+def may_hold_models(adapter: Any) -> bool:
+    """Return whether values of a pydantic adapter may hold models: their own configuration says how to write them."""
+    return any(schema.get("type") == "model" or _is_open(schema) for schema in _schemas(adapter))
+
+
+def _has_odd_keys(schema: dict[str, Any]) -> bool:
+    keys = schema.get("keys_schema", {}).get("type")
+    return _is_open(schema) or (schema.get("type") == "dict" and keys not in ("str", "int", "uuid", "date"))
+
+
+def _is_open(schema: dict[str, Any]) -> bool:
+    """Return whether a part of a pydantic schema lets anything pass."""
+    lets_more = "allow" in (schema.get("extra_behavior"), schema.get("extra_fields_behavior"))
+    return lets_more or schema.get("type") in ("any", "callable", "is-instance")
+
+
+def _schemas(kind: Any) -> Iterator[dict[str, Any]]:
+    """Every part of the schema of a pydantic model, or adapter, that is a schema."""
+    todo: list[Any] = [getattr(kind, "__pydantic_core_schema__", None) or kind.core_schema]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            yield part
+            todo += part.values()
+        elif isinstance(part, list | tuple):
+            todo += part
 
 
 def _why_not(value: object) -> str:
@@ -203,8 +381,8 @@ def _why_not(value: object) -> str:
 
 # The careful way: slower, but it knows where it is
 
-_Place = tuple["_Place | None", "int | str", int]
-"""A step from a place to a part of it: index or key, and the id of what it is a part of."""
+_Place = tuple["_Place | None", "int | str", Any]
+"""A step from a place to a part of it: index or key, and what it is a part of, as it was before its conversion."""
 
 _AS_THEY_ARE = frozenset(
     (type(None), bool, float, bytes, bytearray, Raw, dt.datetime, dt.date, dt.time, dt.timedelta, UUID, Decimal)
@@ -222,15 +400,15 @@ class _Walk:
         result: list[Any] = [None]
         todo: list[tuple[Any, Any, Any, _Place | None, int]] = [(value, result, 0, None, 0)]
         while todo:
-            part, into, key, place, depth = todo.pop()
-            part = self._simple(part, place)
+            given, into, key, place, depth = todo.pop()
+            part = self._simple(given, place)
             children = self._children(part, place)
             if children is None:
                 into[key] = part
                 continue
             if depth >= MAX_DEPTH:
                 raise self._refusal(place, f"is nested deeper than {MAX_DEPTH} levels; pass a flatter value")
-            if _within(place, id(part)):
+            if _within(place, given):
                 raise self._refusal(place, "contains itself; break the cycle, JSON has no references")
             steps: Iterator[tuple[int | str, Any]]
             if isinstance(children, dict):
@@ -239,7 +417,7 @@ class _Walk:
             else:
                 into[key] = made = [None] * len(children)  # type: ignore[assignment]  # a dict or a list, by step
                 steps = iter(enumerate(children))
-            todo.extend((child, made, step, (place, step, id(part)), depth + 1) for step, child in steps)
+            todo.extend((child, made, step, (place, step, given), depth + 1) for step, child in steps)
         return result[0]
 
     def _simple(self, value: Any, place: _Place | None) -> Any:
@@ -315,10 +493,10 @@ class _Walk:
         return errors.NotJson(f"{self._name}{''.join(shown)}: {reason}")
 
 
-def _within(place: _Place | None, part: int) -> bool:
+def _within(place: _Place | None, part: object) -> bool:
     while place is not None:
         place, _, holder = place
-        if holder == part:
+        if holder is part:
             return True
     return False
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...program.result import Display
+from ...rpc import nonfinite
 from . import charts, drawings, nesting
 from .display import Bundle, Metadata, clean, result, size, with_note
 from .markup import NO_FORMULAS, visible
@@ -88,7 +89,8 @@ def _decoded(payload: msgspec.Raw) -> dict[str, Any]:
 
 def _made_safe(type: str, content: Any) -> Bundle:
     if type == VALUE:
-        return result(msgspec.Raw(msgspec.json.encode(content)), content)
+        payload = msgspec.Raw(msgspec.json.encode(content))
+        return result(payload, nonfinite.decode(payload))
     make = _MAKERS.get(type)
     if make is None:
         raise Unsafe("a notebook shows no such type of a program's")

@@ -2,8 +2,8 @@
 
     {"columns": ["id", "tags"], "rows": [[1, {"json": "[2]"}], ["9007199254740993", {}]], "total": 2}
 
-A cell is a value without parts, `{"json": …}` for one with parts, or `{}` where the row has none. Texts are cut, and
-whole numbers that a browser could not tell apart are text.
+A cell is a value without parts, `{"json": …}` for one with parts and for NaN, or `{}` where the row has none. Texts are
+cut, and whole numbers that a browser could not tell apart are text.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def _cell(value: Any) -> Any:
             return value
         case int() if not -SAFE < value < SAFE:
             return tree.scalar(value)
+        case float() if value - value != 0.0:  # NaN or infinite
+            return {"json": tree.scalar(value)}
         case dict() | list():
             inside = tree.compact(value, tree.CELL_CHARS)
             return {"json": inside if inside is not None else f"{'[' if isinstance(value, list) else '{'}{len(value)}…"}

@@ -34,6 +34,8 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
+from pctx_jupyter.kernel.functions.values import from_json
+from pctx_jupyter.tools.shapes import BYTES
 
 T = TypeVar("T")
 
@@ -126,7 +128,7 @@ def raw(value: object) -> Raw:
 def called(one: PythonTool, arguments: object) -> Any:
     result = tools.call(one, raw(arguments))
     assert isinstance(result, Raw)
-    return json.loads(bytes(result))
+    return from_json(result)
 
 
 # What is registered
@@ -392,7 +394,7 @@ PARAMETERS: list[tuple[Any, dict[str, Any]]] = [
     (dt.timedelta, {"type": "string", "format": "duration"}),
     (uuid.UUID, {"type": "string", "format": "uuid"}),
     (pathlib.Path, {"type": "string", "format": "path"}),
-    (bytes, {"type": "string", "contentEncoding": "base64"}),
+    (bytes, {"anyOf": [{"type": "string"}, BYTES], "contentEncoding": "base64"}),
     (Order, {"$ref": "#/$defs/Order"}),
     (Node, {"$ref": "#/$defs/Node"}),
     (Options, {"$ref": "#/$defs/Options"}),
@@ -401,7 +403,7 @@ PARAMETERS: list[tuple[Any, dict[str, Any]]] = [
     (Page[int], {"$ref": "#/$defs/Page_int_"}),
     (pd.DataFrame, {"type": "array", "items": {"type": "object"}}),
     (pl.DataFrame, {"type": "array", "items": {"type": "object"}}),
-    (pd.Series, {"type": "array", "items": {}}),
+    (pd.Series, {"anyOf": [{"type": "array", "items": {}}, {"type": "object"}]}),
     (npt.NDArray[np.float64], {"type": "array", "items": {}}),
     (np.ndarray, {"type": "array", "items": {}}),
     (np.int64, {"type": "integer"}),
@@ -563,6 +565,8 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (Decimal, "1.10", Decimal("1.10")),
     (bytes, "/wA=", b"\xff\x00"),
     (bytes, "_wA", b"\xff\x00"),
+    (bytes, [255, 0], b"\xff\x00"),
+    (bytes, [], b""),
     (pathlib.Path, "/a", pathlib.Path("/a")),
     (np.int64, 3, np.int64(3)),
     (pd.Timestamp, "2024-01-02T03:04:05Z", pd.Timestamp("2024-01-02T03:04:05Z")),
@@ -640,7 +644,8 @@ WRONG: list[tuple[object, str]] = [
     ),
     ({"pet": {"kind": "cow"}}, "f: arguments.pet: "),
     ({"frame": [1]}, "f: arguments.frame: cannot become a DataFrame (rows are needed: an array of objects), got [1]"),
-    ({"data": "?"}, "f: arguments.data: bytes are base64 text"),
+    ({"data": "?"}, "f: arguments.data: bytes are base64 text or a Uint8Array (Only base64 data is allowed); new Text"),
+    ({"data": [1, 256]}, "f: arguments.data: bytes are base64 text or a Uint8Array, got [1,256]"),
     ({"statsu": "x"}, "f: no parameter statsu (did you mean status?); it takes status, limit, order"),
     ({"a b": "x"}, "f: no parameter ['a b']; it takes"),
     ({"status": 1, "limit": "x", "order": 1, "either": []}, "(and 1 more)"),
@@ -710,7 +715,9 @@ RESULTS: list[tuple[Any, object, object]] = [
     (None, None, None),
     (int, np.int64(3), 3),
     (float, np.float32(1.5), 1.5),
-    (float, float("nan"), None),
+    (float, float("inf"), float("inf")),
+    (dict[str, float], {"low": float("-inf"), "#": 1.0}, {"low": float("-inf"), "#": 1.0}),
+    (Decimal, Decimal("NaN"), "NaN"),
     (Decimal, Decimal("1.10"), "1.10"),
     (bytes, b"\xff\xfe\x00", "//4A"),
     (dt.datetime, pd.Timestamp("2024-01-02"), "2024-01-02T00:00:00"),
@@ -724,7 +731,7 @@ RESULTS: list[tuple[Any, object, object]] = [
     (list[Any], [np.int64(1), pd.NaT], [1, None]),
     (pd.DataFrame, pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
     (dict[str, pd.DataFrame], {"x": pd.DataFrame({"a": [1]})}, {"x": [{"a": 1}]}),
-    (pd.Series, pd.Series([1], index=["a"]), {"a": 1}),
+    (pd.Series, pd.Series([1], index=["a"]), [{"index": "a", "value": 1}]),
     (np.float64, np.float64(2), 2),
     (Point, Point(1, 2), [1, 2]),
     (Tree, {"name": "a", "kids": [{"name": "b"}]}, {"name": "a", "kids": [{"name": "b"}]}),

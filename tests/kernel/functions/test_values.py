@@ -24,9 +24,13 @@ import pandas as pd
 import polars as pl
 import pydantic
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pctx_jupyter import errors
 from pctx_jupyter.kernel.functions.values import MAX_DEPTH, from_json, to_json
+
+from ...alike import named
 
 UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -122,12 +126,12 @@ PLAIN = [
     (2**53 + 1, 2**53 + 1),
     (2**64, 2**64),
     (-(10**40), -(10**40)),
-    (float("nan"), None),
-    (float("-inf"), None),
+    (float("nan"), float("nan")),
+    (float("-inf"), float("-inf")),
     (Text("mine"), "mine"),
     (Whole(3), 3),
     (Real(2.5), 2.5),
-    (Real("nan"), None),
+    (Real("nan"), float("nan")),
     (Colour.RED, "red"),
     (Colour.PAIR, [1, 2]),
     (Colour.NOTHING, None),
@@ -177,18 +181,18 @@ ARRAYS = [
     (np.int8(-1), -1),
     (np.uint64(2**64 - 1), 2**64 - 1),
     (np.float16(1.5), 1.5),
-    (np.float64("inf"), None),
+    (np.float64("inf"), float("inf")),
     (np.longdouble(1.5), 1.5),
     (np.str_("x"), "x"),
     (np.bytes_(b"ab"), "YWI="),
     (np.datetime64("2024-01-02"), "2024-01-02"),
-    (np.datetime64("2024-01-02T03:04:05.123456789"), "2024-01-02T03:04:05.123456"),
+    (np.datetime64("2024-01-02T03:04:05.123456789"), "2024-01-02T03:04:05.123456789"),
     (np.datetime64("NaT", "ns"), None),
     (np.timedelta64(90, "s"), "PT90S"),
     (np.array(5), 5),
     (np.array([], dtype=int), []),
     (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
-    (np.array([1.5, np.nan, -np.inf]), [1.5, None, None]),
+    (np.array([1.5, np.nan, -np.inf]), [1.5, float("nan"), float("-inf")]),
     (np.array([1, 2], dtype=np.float32), [1, 2]),
     (np.array([1.5], dtype=np.longdouble), [1.5]),
     (np.array(["a", "bc"]), ["a", "bc"]),
@@ -200,7 +204,7 @@ ARRAYS = [
         ["12024-01-02T03:04:00.000000", "2024-01-02T03:04:00"],
     ),
     (np.array([1, "NaT"], dtype="m8[h]"), ["PT3600S", None]),
-    (np.array([None, 1, "a", np.nan, pd.NaT, np.float32(2)], dtype=object), [None, 1, "a", None, None, 2]),
+    (np.array([None, 1, "a", np.nan, pd.NaT, np.float32(2)], dtype=object), [None, 1, "a", float("nan"), None, 2]),
     (np.array([(1, "a"), (2, "b")], dtype=[("n", int), ("s", "U1")]), [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]),
     (np.array((1, "a"), dtype=[("n", int), ("s", "U1")]), {"n": 1, "s": "a"}),
     (np.array([[(1,)]], dtype=[("n", int)]), [[{"n": 1}]]),
@@ -211,9 +215,9 @@ ARRAYS = [
 SERIES = [
     (pd.Series([1, 2]), [1, 2]),
     (pd.Series([1, 2, 3])[[True, False, True]], [1, 3]),
-    (pd.Series([1, 2], index=["a", "b"]), {"a": 1, "b": 2}),
-    (pd.Series([1, 2], index=pd.CategoricalIndex(["a", "b"])), {"a": 1, "b": 2}),
-    (pd.Series([1, 2], index=["a", "a"]), [1, 2]),
+    (pd.Series([1, 2], index=["a", "b"]), [{"index": "a", "value": 1}, {"index": "b", "value": 2}]),
+    (pd.Series([1], index=pd.CategoricalIndex(["a"], name="k")), [{"k": "a", "value": 1}]),
+    (pd.Series([1, 2], index=["a", "a"], name="n"), [{"index": "a", "n": 1}, {"index": "a", "n": 2}]),
     (pd.Series([1.0, None]), [1, None]),
     (pd.Series([], dtype=float), []),
     (pd.Series([1, None], dtype="Int64"), [1, None]),
@@ -250,7 +254,7 @@ SERIES = [
     (pl.Series([{"a": 1}]), [{"a": 1}]),
     (pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
     (pl.Series([Decimal("1.10")]), ["1.10"]),
-    (pl.Series([float("nan")]), [None]),
+    (pl.Series([float("nan"), None]), [float("nan"), None]),
 ]
 
 two = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
@@ -260,7 +264,7 @@ FRAMES = [
     (two.iloc[:0], []),
     (pd.DataFrame(index=range(2)), [{}, {}]),
     (two.set_index("b"), [{"b": "x", "a": 1}, {"b": None, "a": 2}]),
-    (two[two.a > 1].set_axis([7]), [{"index": 7, "a": 2, "b": None}]),
+    (two[two.a > 1].set_axis([7]), [{"a": 2, "b": None}]),
     (two.set_index(["a", "b"]), [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
     (pd.DataFrame({"n": [1]}, index=pd.MultiIndex.from_tuples([(1, "x")])), [{"level_0": 1, "level_1": "x", "n": 1}]),
     (pd.DataFrame([[1, 2]]), [{"0": 1, "1": 2}]),
@@ -274,13 +278,13 @@ FRAMES = [
 
 @pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
 def test_value_becomes_its_documented_json(value: object, expected: object) -> None:
-    assert from_json(to_json(value)) == expected
+    assert named(from_json(to_json(value))) == named(expected)
 
 
 @pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
 def test_careful_way_gives_the_same_as_the_quick_one(value: object, expected: object) -> None:
     # Half a surrogate beside the value sends all of it the careful way.
-    assert from_json(to_json([value, "\ud800"])) == [expected, "\ufffd"]
+    assert named(from_json(to_json([value, "\ud800"]))) == named([expected, "\ufffd"])
 
 
 @pytest.mark.parametrize(("key", "text"), KEYS)
@@ -335,7 +339,10 @@ REFUSED = [
     ({"a": {None: 3}}, "orders.a: has the key None, of type NoneType; JSON keys are text"),
     ([{"1": 0, 1: "\ud800"}], "orders[0]: two keys read '1' in JSON; rename one"),
     ([pd.DataFrame([[1, 2]], columns=["a", "a"])], 'orders[0]: two columns of the data frame are called "a"'),
-    (pd.DataFrame({"index": [1]}, index=[5]), 'orders: two columns of the data frame are called "index"'),
+    (
+        pd.DataFrame({"n": [1], "index_n": [2]}, index=pd.Index([5], name="n")),
+        'orders: its index and a column are both called "index_n"; rename one',
+    ),
     (pl.LazyFrame(), "orders: a lazy frame has no rows yet; collect() it first"),
     (pd.DataFrame({"a": [1]}).groupby("a"), "is not JSON"),
     ([10**5000], "orders[0]: is an integer of too many digits; pass it as text"),
@@ -434,3 +441,114 @@ def test_values_load_none_of_the_libraries_they_know() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+# ── Both ways are one rule ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Digit(enum.Enum):
+    ONE = "1"
+    TRUE = "true"
+    NUMBER = 1
+
+
+class Holder(pydantic.BaseModel):
+    """Lets anything pass, keys of any type too."""
+
+    kept: typing.Any = None
+    table: dict[typing.Any, typing.Any] = {}
+
+
+keys = st.one_of(
+    st.sampled_from(["1", "true", "a", "2024-01-02", "1.5", "#NaN"]),
+    st.sampled_from([1, True, 1.5, float("nan"), Digit.ONE, Digit.TRUE, Digit.NUMBER, Level.LOW, dt.date(2024, 1, 2)]),
+    st.sampled_from([np.int64(1), np.str_("a"), PurePosixPath("a"), Decimal("1.5"), UUID_1, str(UUID_1)]),
+)
+leaves = st.one_of(
+    st.sampled_from([None, True, 0, 2**53 + 1, 2**80, 1.5, float("nan"), float("inf"), "", "#NaN", "##", "null"]),
+    st.sampled_from([b"\xff", dt.date(2024, 1, 2), Decimal("1.10"), Colour.RED, Colour.PAIR, UUID_1, Real("nan")]),
+    st.sampled_from([np.float32("nan"), np.array([1.0, np.nan]), np.array([[1, 2]]), pd.NaT, pd.NA]),
+    st.just(msgspec.Raw(b'["#a"]')),
+    st.sampled_from([pd.Series([1.0, None, np.inf]), pl.Series([None, float("nan")]), pd.DataFrame({"a": [1, None]})]),
+)  # fmt: skip
+anything = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(keys, inner, max_size=3),
+        st.dictionaries(keys, inner, max_size=3).map(UserDict),
+        st.dictionaries(keys, inner, max_size=3).map(OrderedDict),
+        st.builds(Order, st.just(1), inner),
+        st.builds(Attrs, inner),
+        st.builds(Struct, inner),
+        st.builds(Point, st.just(1), inner),
+        st.builds(lambda kept, table: Holder(kept=kept, table=table), inner, st.dictionaries(keys, inner, max_size=2)),
+        st.builds(lambda one: np.array([one, None], dtype=object)[:1], inner),
+    ),
+    max_leaves=8,
+)
+
+
+def outcome(value: object) -> object:
+    """What becomes of a value: its JSON, or which keys meet."""
+    try:
+        return named(from_json(to_json(value)))
+    except errors.NotJson as error:
+        return error.message.partition(": ")[2]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(anything)
+def test_the_quick_way_and_the_careful_one_give_the_same(value: object) -> None:
+    quick, careful = outcome(value), outcome([value, "\ud800"])
+    assert quick == (careful[0] if isinstance(careful, list) else careful)
+
+
+MEETING: list[dict[typing.Any, int]] = [
+    {1: 0, "1": 0},
+    {True: 0, "true": 0},
+    {1.5: 0, "1.5": 0},
+    {Digit.ONE: 0, "1": 0},
+    {Digit.NUMBER: 0, 1: 0},
+    {Digit.ONE: 0, Digit.NUMBER: 0},
+    {dt.date(2024, 1, 2): 0, "2024-01-02": 0},
+    {UUID_1: 0, str(UUID_1): 0},
+    {float("nan"): 0, -float("nan"): 0},
+    {PurePosixPath("a"): 0, "a": 0},
+    {dt.datetime(2024, 1, 2): 0, pd.Timestamp("2024-01-02").isoformat(): 0},
+    {b"a": 0, "YQ==": 0},
+]
+
+
+@pytest.mark.parametrize("mapping", MEETING, ids=repr)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda one: one,
+        lambda one: [{"a": 1}, {"a": one}],
+        lambda one: Order(1, one),
+        lambda one: Attrs([one]),
+        lambda one: Struct((one,)),
+        lambda one: Holder(kept=[one]),
+        lambda one: [Holder(table=one)],
+        lambda one: UserDict(one),
+        lambda one: np.array([one], dtype=object),
+        lambda one: pd.DataFrame({"x": [one]}),
+        lambda one: pd.Series([one]),
+    ],
+)
+def test_keys_that_meet_as_text_are_refused_wherever_they_are(
+    mapping: dict[typing.Any, int], around: typing.Callable[[object], object]
+) -> None:
+    with pytest.raises(errors.NotJson, match=r"two keys read '.+' in JSON; rename one"):
+        to_json(around(mapping))
+
+
+def test_other_keys_than_texts_pass_where_they_stay_apart() -> None:
+    assert from_json(to_json([{1: 0, 2: 0}, {"1": 0}, {UUID_1: 0}, {1: 0, "a": 0}])) == [
+        {"1": 0, "2": 0},
+        {"1": 0},
+        {str(UUID_1): 0},
+        {"1": 0, "a": 0},
+    ]
