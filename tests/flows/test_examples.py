@@ -23,6 +23,7 @@ PAGES = [
     "README.md",
     "docs/howto/tools.md",
     "docs/howto/data.md",
+    "docs/reference/values.md",
     "docs/howto/output.md",
     "docs/howto/keep.md",
     "docs/howto/limits.md",
