@@ -389,7 +389,7 @@ class PctxClient:
             timeout_s=timeout_s,
             typecheck=typecheck,
             tools=tools,
-            inputs={name: _raw(value) for name, value in (inputs or {}).items()},
+            inputs={name: payload_of(value) for name, value in (inputs or {}).items()},
             keep=keep,
             calls=on_event is not None,
             nonfinite=True,
@@ -591,7 +591,7 @@ def _settle(future: asyncio.Future[Channel], outcome: Channel | errors.PctxError
         future.exception()  # seen, whether anybody waits or not
 
 
-def _raw(value: object) -> Raw:
+def payload_of(value: object) -> Raw:
     """Write a value as a payload, with NaN and the infinities; raises `NotJson`."""
     payload = rpc.raw(value)
     return nonfinite.encode(value) if b"null" in bytes(payload) else nonfinite.taken(payload)
@@ -618,7 +618,7 @@ def _calling(callback: Callback) -> ServeTool:
         except Exception as error:
             raise errors.ToolFailed(str(error), name=type(error).__name__) from error
         try:
-            return _raw(result)
+            return payload_of(result)
         except errors.NotJson as error:
             raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
 

@@ -17,8 +17,9 @@ from typing import Any, Self
 
 from .. import errors
 from ..rpc import jsonrpc as rpc
+from ..rpc import nonfinite
 from ..tools import names
-from .client import Callback, PctxClient
+from .client import Callback, PctxClient, payload_of
 from .http import McpClient, authorization
 
 CallTool = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -143,8 +144,11 @@ class PctxUnifiedClient:
 
     async def _call_tool(self, path: str, arguments: dict[str, Any]) -> Any:
         """Call one tool: over the WebSocket if it is one of ours, as an agent otherwise."""
-        text = json.dumps(bytes(rpc.raw(arguments)).decode())
-        code = f"await CALLABLE_TOOLS.execute({json.dumps(path)}, JSON.parse({text}))"
+        payload = payload_of(arguments)
+        text = nonfinite.readable(payload).decode()
+        # With NaN in it, it is an expression of JavaScript only.
+        given = f"({text})" if nonfinite.is_marked(payload) else f"JSON.parse({json.dumps(text)})"
+        code = f"await CALLABLE_TOOLS.execute({json.dumps(path)}, {given})"
         local = self.ws_client if self._is_local(path) else None
         try:
             if local is not None:

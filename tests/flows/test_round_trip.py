@@ -311,3 +311,18 @@ async def test_any_value_comes_back_as_it_was_and_is_of_its_type() -> None:
     trips = [Trip(kind, value) for kind, value in drawn()]
     for start in range(0, len(trips), BATCH):
         await travel(trips[start : start + BATCH])
+
+
+async def test_a_client_of_python_passes_the_same_numbers() -> None:
+    seen: list[Any] = []
+
+    def same(arguments: dict[str, Any]) -> Any:
+        seen.append(arguments["x"])
+        return arguments
+
+    async with client() as one:
+        await one.register_tool("Math", "same", same)
+        inputs = {"x": {"a": [NAN, "#NaN"], "$pctx.nonfinite": -INF}}
+        executed = await one.execute_code("[await Math.same({ x }), NaN, 2n ** 64n]", inputs=inputs)
+        assert named(executed["value"]) == named([inputs, NAN, 2**64])
+        assert named(seen) == named([inputs["x"]])

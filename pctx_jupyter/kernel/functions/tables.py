@@ -13,7 +13,8 @@ data frame (pandas, polars)  a list of rows, each a dict by column name
   of a column's name         ``index_`` and the name
   columns of several levels  ``("price", "max")`` → ``price_max``
 Series                       a list; with an index that a frame's rows would have, rows like those of a frame with this
-                             one column, called ``value`` if it has no name; rows, too, when its values are dicts
+                             one column, called ``value`` if it has no name; rows, too, when its values are dicts, and
+                             when it is called ``count`` or ``proportion``, as results of ``value_counts()`` are
 array                        nested lists; rows when its dtype is structured
 missing                      None; in pandas that is also every NaN, elsewhere NaN is a number
 date and time                ``datetime``, ``date`` (by unit), ``timedelta``; as ISO text where those would cut digits
@@ -61,6 +62,8 @@ def is_certain(value: Any) -> bool:
     if pandas is None or not isinstance(value, (pandas.DataFrame, pandas.Series)):
         return False
     columns = [value] if isinstance(value, pandas.Series) else [column for _, column in value.items()]
+    if isinstance(value, pandas.Series) and _is_count(value):
+        return False
     if nonfinite.KEY in map(str, getattr(value, "columns", ())) or is_labelled(pandas, value.index):
         return False
     return all(_is_certain_column(np, pandas, column) for column in columns)
@@ -275,11 +278,18 @@ def _series(series: Any) -> list[Any]:
     pd = sys.modules["pandas"]
     values = _series_values(pd, series)
     holds_dicts = series.dtype == object and dict in set(map(type, values))
-    if not holds_dicts and not is_labelled(pd, series.index):
+    if not holds_dicts and not _is_count(series) and not is_labelled(pd, series.index):
         return values
     name = VALUE if series.name is None else _column_name(series.name)
     return rows(_with_index(pd, series.index, {name: values}, always=True), len(values))
 
+
+def _is_count(series: Any) -> bool:
+    return isinstance(series.name, str) and series.name in COUNTS
+
+
+COUNTS = ("count", "proportion")
+"""Names that ``value_counts()`` gives to its results: their labels count, be they integers without a name."""
 
 VALUE = "value"
 """The column of a series without a name."""

@@ -964,7 +964,7 @@ let looks = 0;
  * @returns {boolean}
  */
 function holdsLarge(value) {
-  if (typeof value === "number") return !(value < LARGE && value > -LARGE) && isInteger(value);
+  if (typeof value === "number") return !(value < LARGE && value > -LARGE) && value === value;
   if (typeof value !== "object" || value === null) return false;
   if (isArray(value)) {
     for (let i = 0; i < value.length; i++) if (holdsLarge(value[i])) return true;
@@ -992,9 +992,9 @@ function warnOfRounding(line, value, root, what, exact) {
     line,
     /** @this {any} */
     function (/** @type {string} */ key, /** @type {any} */ value, /** @type {any} */ context) {
-      if (found === undefined && typeof value === "number" && isInteger(value) && !isSafeInteger(value)) {
-        const source = context.source;
-        if (regExpExec(/^-?[0-9]+$/, source) !== null && BigIntC(source) !== BigIntC(value)) {
+      if (found === undefined && typeof value === "number" && !(value < LARGE && value > -LARGE)) {
+        const source = context.source, isWhole = regExpExec(/^-?[0-9]+$/, source) !== null;
+        if (isWhole && (!isInteger(value) || BigIntC(source) !== BigIntC(value))) {
           found = { holder: this, key, source, value };
         }
       }

@@ -62,6 +62,7 @@ def test_a_series_has_the_labels_that_its_frame_has(given_frame: pd.DataFrame, c
 AGGREGATES: dict[str, tuple[pd.Series, list[Any]]] = {
     "value_counts": (frame["city"].value_counts(), [{"city": "Bern", "count": 3}, {"city": "Rome", "count": 1}]),
     "value_counts of integers": (frame["year"].value_counts(), [{"year": 2023, "count": 2}, {"year": 2024, "count": 2}]),
+    "value_counts of integers without a name": (pd.Series([7, 7, 5]).value_counts(), [{"index": 7, "count": 2}, {"index": 5, "count": 1}]),
     "shares": (frame["city"].value_counts(normalize=True), [{"city": "Bern", "proportion": 0.75}, {"city": "Rome", "proportion": 0.25}]),
     "bins": (frame["n"].value_counts(bins=2, sort=False), [{"index": "(0.996, 2.5]", "count": 2}, {"index": "(2.5, 4.0]", "count": 2}]),
     "sum by integers": (frame.groupby("year")["n"].sum(), [{"year": 2023, "n": 3}, {"year": 2024, "n": 7}]),

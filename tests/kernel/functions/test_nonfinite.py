@@ -125,6 +125,7 @@ def test_the_timeline_and_a_refusal_name_the_number(cells: RealKernel) -> None:
 
 LARGE = [
     ("[{'id': 2**53 + 1}]", "[0].id is 9007199254740993, beyond 2**53"),
+    ("[-(10**400)]", "[0] is -1" + 58 * "0" + "…, beyond 2**53"),
     ("2**70 + 1", " is 1180591620717411303425, beyond 2**53"),
     ("[{'x': float('nan'), 'id': 2**53 + 1}]", "[0].id is 9007199254740993, beyond 2**53"),
     ("[1, {'a b': [2**60 + 1, 2**60 + 3]}]", '[1]["a b"][0] is 1152921504606846977, beyond 2**53'),
