@@ -305,8 +305,8 @@ def _shown(value: Raw) -> str:
     """JSON for programs that read it, indented for people, with NaN and the infinities by name."""
     if not sys.stdout.isatty():
         return bytes(nonfinite.plain(value)).decode()
-    if nonfinite.is_marked(value):
-        return nonfinite.readable_inside(msgspec.json.format(nonfinite.inside(value), indent=2)).decode()
+    if (marked := nonfinite.inside(value)) is not None:
+        return nonfinite.readable_inside(msgspec.json.format(marked, indent=2)).decode()
     return msgspec.json.format(bytes(value), indent=2).decode()
 
 

@@ -31,14 +31,26 @@ _TOKENS = {"#NaN": float("nan"), "#Infinity": float("inf"), "#-Infinity": float(
 
 # In JSON a quote inside a text has a backslash before it, so one without begins or ends a text; and what begins a text
 # with "#" is never the end of another. A colon after the text makes it a key.
-_TOKEN = re.compile(rb'(?<!\\)"#(NaN|-?Infinity)"(?!:)')
-_ESCAPED = re.compile(rb'(?<!\\)"##((?:[^"\\]|\\.)*)"(?!:)', re.DOTALL)
+_TOKEN = re.compile(rb'(?<!\\)"#(NaN|-?Infinity)"(?![ \t\r\n]*:)')
+_ESCAPED = re.compile(rb'(?<!\\)"##((?:[^"\\]|\\.)*+)"(?![ \t\r\n]*:)', re.DOTALL)
 
 _FIRST_KEY = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*("(?:[^"\\]|\\.){0,200}")')
 
 
 def is_marked(payload: Raw | bytes) -> bool:
-    """Return whether a payload, written by one of us, is marked."""
+    """Return whether a payload is marked."""
+    return inside(payload) is not None
+
+
+def inside(payload: Raw | bytes) -> bytes | None:
+    """Return what is below the mark: JSON, with texts in the place of such numbers; None: the payload is not marked."""
+    if not _looks_marked(payload):
+        return None
+    members = msgspec.json.decode(payload, type=dict[str, Raw])
+    return bytes(members[KEY]) if len(members) == 1 else None  # a stranger's may have more than that key
+
+
+def _looks_marked(payload: Raw | bytes) -> bool:
     return bytes(memoryview(payload)[: len(_MARK)]) == _MARK
 
 
@@ -52,12 +64,12 @@ def taken(payload: Raw) -> Raw:
 
 def plain(payload: Raw) -> Raw:
     """Return a payload with null in the place of each such number."""
-    return Raw(_replaced(payload, rb"null")) if is_marked(payload) else payload
+    return Raw(_written(text, rb"null")) if (text := inside(payload)) is not None else payload
 
 
 def plain_members(payload: Raw) -> Raw:
-    """Return an object of payloads with each of them as `plain` returns it."""
-    if _MARK not in bytes(payload):
+    """Return an object of payloads with each of them as `plain` returns it; anything else as it is."""
+    if _MARK not in bytes(payload) or bytes(payload)[:1] != b"{":
         return payload
     members = msgspec.json.decode(payload, type=dict[str, Raw])
     return Raw(msgspec.json.encode({name: plain(member) for name, member in members.items()}))
@@ -65,35 +77,26 @@ def plain_members(payload: Raw) -> Raw:
 
 def typed(payload: Raw) -> Raw:
     """Return a payload with another number in the place of each such number: JSON of the same type."""
-    return Raw(_replaced(payload, rb"0")) if is_marked(payload) else payload
+    return Raw(_written(text, rb"0")) if (text := inside(payload)) is not None else payload
 
 
 def readable(payload: Raw | bytes) -> bytes:
     """Return a payload's text with ``NaN`` and ``Infinity``, as people and the parsers of Python libraries read it."""
-    return _replaced(payload, rb"\1") if is_marked(payload) else bytes(payload)
+    return _written(text, rb"\1") if (text := inside(payload)) is not None else bytes(payload)
 
 
 def beginning(payload: Raw, most: int) -> bytes:
     """Return the first `most` bytes of what `readable` returns, without reading on much further."""
-    if not is_marked(payload):
+    if not _looks_marked(payload):
         return bytes(memoryview(payload)[:most])
     size = memoryview(payload).nbytes
     read = min(2 * most + 100 + len(_MARK), size - 1)
     return _written(bytes(memoryview(payload)[len(_MARK) : read]), rb"\1")[:most]
 
 
-def inside(payload: Raw | bytes) -> bytes:
-    """Return what is below the mark of a marked payload: JSON, with texts in the place of such numbers."""
-    return bytes(payload)[len(_MARK) : -1]
-
-
 def readable_inside(text: bytes) -> bytes:
     """Return what `readable` returns, of JSON made of parts of what `inside` returned."""
     return _written(text, rb"\1")
-
-
-def _replaced(payload: Raw | bytes, number: bytes) -> bytes:
-    return _written(inside(payload), number)
 
 
 def _written(text: bytes, number: bytes) -> bytes:
@@ -103,10 +106,8 @@ def _written(text: bytes, number: bytes) -> bytes:
 
 def decode(payload: Raw | bytes) -> Any:
     """Read a payload, marked or not; raises what msgspec raises."""
-    if not is_marked(payload):
-        return msgspec.json.decode(payload)
-    [value] = msgspec.json.decode(payload).values()
-    return _mapped(value, _read)
+    text = inside(payload)
+    return msgspec.json.decode(payload) if text is None else _mapped(msgspec.json.decode(text), _read)
 
 
 def marked(value: Any) -> Raw:

@@ -101,3 +101,29 @@ def test_the_first_place_is_named_for_messages() -> None:
         "-Infinity",
     )
     assert nonfinite.first_place(nonfinite.encode({"a": None})) is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"$pctx.nonfinite":1,"success":false}',
+        '{"$pctx.nonfinite":{"#NaN" :1,"##a"\n: 2}}',
+        '{"$pctx.nonfinite":1,"$pctx.nonfinite":["#NaN" ]}',
+        '{"$pctx.nonfinite":"#NaN" }',
+        '{"$pctx.nonfinite":["\\\\","#NaN","\\"#NaN\\"","##\\\\"]}',
+        '{"$pctx.nonfinite":"\\u0023NaN"}',
+    ],
+)
+def test_a_payload_that_a_stranger_wrote_stays_json(payload: str) -> None:
+    raw = Raw(payload.encode())
+    for written in (
+        nonfinite.plain(raw),
+        nonfinite.typed(raw),
+        nonfinite.plain_members(Raw(b'{"a":%s}' % payload.encode())),
+    ):
+        json.loads(bytes(written), parse_constant=pytest.fail)
+    json.loads(nonfinite.readable(raw))
+    json.loads(bytes(nonfinite.plain_members(Raw(b"[%s]" % payload.encode()))))
+    nonfinite.decode(raw)
+    assert preview(raw)
+    assert type_of(raw)

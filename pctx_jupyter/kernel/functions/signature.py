@@ -107,9 +107,10 @@ class Signature:
 
     def _body(self, raw: Raw | None, name: str) -> bytes:
         """The JSON object of one call's arguments, with NaN and Infinity as pydantic reads them."""
-        if raw is None or not nonfinite.is_marked(raw):
+        marked = None if raw is None else nonfinite.inside(raw)
+        if marked is None:
             return self._checked_body(b"" if raw is None else bytes(raw).strip(), name)
-        return nonfinite.readable_inside(self._checked_body(nonfinite.inside(raw), name))
+        return nonfinite.readable_inside(self._checked_body(marked, name))
 
     def _checked_body(self, text: bytes, name: str) -> bytes:
         """The JSON object of one call's arguments; `_EXTRA` holds those that are no parameters."""

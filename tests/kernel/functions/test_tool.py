@@ -750,6 +750,11 @@ def test_result_is_written_as_its_declared_type(kind: Any, value: object, expect
     assert called(made(giving(kind, value)), {}) == expected
 
 
+def test_keys_that_meet_as_text_are_refused_in_a_typed_result() -> None:
+    with pytest.raises(errors.NotJson, match=r"f: result\.a: two keys read '1' in JSON; rename one"):
+        called(made(giving(dict[str, dict[int | str, float]], {"a": {1: 1.0, "1": 2.0}})), {})
+
+
 MISMATCHES: list[tuple[Any, object, str]] = [
     (int, "x", 'f: result: expected integer, got "x"; change'),
     (list[Order], [Order(1, 2), Order(1, "x")], 'f: result[1].amount: expected number, got "x"; change'),  # type: ignore[arg-type]
