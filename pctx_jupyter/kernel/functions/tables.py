@@ -30,8 +30,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ...rpc import nonfinite
-
 Convert = Callable[[Any], Any]
 """Takes one step towards plain values; raises `Unfit` when there is none."""
 
@@ -64,7 +62,7 @@ def is_certain(value: Any) -> bool:
     columns = [value] if isinstance(value, pandas.Series) else [column for _, column in value.items()]
     if isinstance(value, pandas.Series) and _is_count(value):
         return False
-    if nonfinite.KEY in map(str, getattr(value, "columns", ())) or is_labelled(pandas, value.index):
+    if is_labelled(pandas, value.index):
         return False
     return all(_is_certain_column(np, pandas, column) for column in columns)
 
