@@ -65,8 +65,8 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
 
     `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
     it changes something outside; absent: no, for its author would have said so. `nonfinite`: whether its
-    client reads and writes payloads with NaN and the infinities, as the module of that name has them; without, null is in
-    their place.
+    client reads and writes payloads with NaN and the infinities, as the module of that name has them; without, they are
+    null.
     """
 
     namespace: str

@@ -83,11 +83,6 @@ def test_constants_are_captured_when_they_are_kept_or_mentioned() -> None:
     assert found("const a = 1, b = 2").constants == ("a", "b")
 
 
-def test_types_are_asked_for_what_is_not_exported() -> None:
-    assert found(CELL, None).unexported == ()
-    assert found("const a = 1\ntype B = 2").unexported == ("a", "B")
-
-
 @pytest.mark.parametrize("name", ["console", "Array", "undefined", "__pctx_x", "Sales"])
 def test_a_name_with_a_meaning_of_its_own_is_refused(name: str) -> None:
     code = f"export const {name} = 1; export const a = 1"
