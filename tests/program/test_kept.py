@@ -93,13 +93,6 @@ def test_a_name_with_a_meaning_of_its_own_is_refused(name: str) -> None:
     assert (list(unasked.exposed), list(unasked.refused)) == (["a"], [name])
 
 
-def test_a_program_too_large_to_parse_keeps_nothing() -> None:
-    code = "export const a = 1;" + " " * 70_000
-    assert survey(code, None) is None
-    with pytest.raises(errors.InvalidParams, match="cell of its own"):
-        survey(code, True)
-
-
 # ── What later programs find ────────────────────────────────────────────────────────────────────────────────────────
 
 
