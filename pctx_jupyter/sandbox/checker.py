@@ -46,8 +46,8 @@ RESIDENT_BYTES = 400 * MIB
 MESSAGE_BYTES = 64 * MIB
 SESSIONS = 8
 """Sessions whose declarations it keeps in mind: 10 MB each with 200 tools, 50 ms to tell them anew."""
-START_S = 15.0
-"""Seconds the process may take from its start to its first answer; it takes 0.7."""
+START_S = 30.0
+"""Seconds the process may take from its start to its first answer; it takes 0.7 on a quiet machine."""
 STATUS_S = 1.0
 """Seconds we wait for the exit status of a process that closed its pipe."""
 NO_MEMORY = (-5, -6)
@@ -263,7 +263,11 @@ class Checker:
         return session
 
     async def _wait(self, session: _Session) -> Channel:
-        """Wait for this session's turn, and for the process; whoever returns from here has to `_release`."""
+        """Wait for the process, and for this session's turn; the caller must `_release` both turns.
+
+        The start of the process has a limit of its own, `START_S`, so the first program on a slow machine is checked.
+        """
+        await self._ready()
         try:
             async with asyncio.timeout(self._check_s):
                 await session.turn.acquire()
@@ -278,8 +282,9 @@ class Checker:
                     session.turn.release()
                     raise
         except TimeoutError:
-            what = "is still starting" if self._channel is None else "has other programs to check"
-            raise _NotServed(f"The type checker {what}, after {self._check_s:g} s (Pctx.check_s)") from None
+            raise _NotServed(
+                f"The type checker has other programs to check, after {self._check_s:g} s (Pctx.check_s)"
+            ) from None
 
     def _release(self, session: _Session) -> None:
         self._turn.release()
