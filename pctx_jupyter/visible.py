@@ -1,22 +1,50 @@
-"""Text from outside, made fit for one line of a log, a list or a terminal: every character can be seen, none commands.
+"""Text from outside, fit for one line of a log, a list or a terminal: every character is seen, none is a command.
 
-This module does not know what the text is for. TypeScript is the business of `tools.inert`, markup that of
-`kernel.output.markup`.
+The characters that hide or turn text are listed here and nowhere else in Python. This module does not know what the
+text is for: TypeScript is the business of `tools.inert`, markup that of `kernel.output.markup`.
 """
 
 from __future__ import annotations
 
 import re
 
-HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, line ends, marks that turn text, byte order marks, surrogates."""
+CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+"""Control characters except tab and line feed, as the inside of a character class."""
+
+HIDING = (
+    CONTROLS
+    + "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # what turns the direction of text, or ends a line
+    + "\ud800-\udfff\ufeff\ufff9-\ufffb"  # halves of pairs, byte order marks, annotations
+    + "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # marks of musical notes; tags, which spell whole texts
+)
+"""What hides or turns other text, as the inside of a character class."""
+
+WITHOUT_WIDTH = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0e\uffa0"
+)
+"""What takes no room, or looks like a space, as the inside of a character class. In ordinary text it joins letters."""
+
+HIDDEN = re.compile(f"[\t\n{HIDING}]")
+"""What must not stand in one line: `HIDING`, tabs and line feeds."""
 
 
 def line(text: str, longest: int) -> str:
-    """One line of a log or a list: what would begin another one is a space, what commands a terminal is spelled."""
+    """Make one line of a log or a list: what would begin another is a space, what commands a terminal is spelled."""
     return spelled(" ".join(text[: 2 * longest].split()))[:longest]
 
 
 def spelled(text: str) -> str:
-    r"""The text with each character that would command a terminal, or could not be seen, spelled as ``\u001b``."""
-    return text if text.isascii() and text.isprintable() else HIDDEN.sub(lambda one: f"\\u{ord(one[0]):04x}", text)
+    r"""Return the text with each character that would command a terminal, or hides text, spelled as ``\u001b``."""
+    return text if text.isascii() and text.isprintable() else HIDDEN.sub(spell, text)
+
+
+def spell(found: re.Match[str]) -> str:
+    r"""Spell one character as JSON and TypeScript do: ``\u001b``; two of these for one beyond U+FFFF."""
+    return escaped(found[0])
+
+
+def escaped(text: str) -> str:
+    r"""Spell every character of a text, as `spell` does one."""
+    halves = text.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{halves[at : at + 2].hex()}" for at in range(0, len(halves), 2))

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and line feed, and marks that turn the direction of text."""
+from ..visible import HIDING
+
+_COMMANDS = re.compile(f"[{HIDING}]")
 
 
 def harmless(text: str) -> str:

@@ -6,12 +6,18 @@ or could not be seen is spelled out, and each line of a program has its number, 
 
 from __future__ import annotations
 
+import re
+
+from .. import visible
 from .approvals import Question
 
 LINE = 200
 """Characters of one line of a program, or of a tool's description, that are shown."""
 AROUND = 3
 """Lines of a program that are shown before and after the one that calls."""
+
+_UNSEEN = re.compile(f"[{visible.HIDING}{visible.WITHOUT_WIDTH}\ufe0f]")
+"""What hides, turns, takes no room or shows nothing, though some of it counts as printable."""
 
 _WHO = {
     "agent": "An agent's program",
@@ -20,20 +26,12 @@ _WHO = {
     "notebook": "Another notebook's program",
 }
 
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Characters that count as printable and show nothing."""
-
 
 def seen(text: str) -> str:
     r"""One line in which every character can be seen: what commands, hides or turns text is spelled as ``\u202e``."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(one if _is_visible(one) else f"\\u{ord(one):04x}" for one in text)
-
-
-def _is_visible(one: str) -> bool:
-    is_selector = "\ufe00" <= one <= "\ufe0f" or "\U000e0100" <= one <= "\U000e01ef"
-    return one.isprintable() and one not in _BLANK and not is_selector
+    return _UNSEEN.sub(visible.spell, "".join(one if one.isprintable() else visible.escaped(one) for one in text))
 
 
 def _first(description: str) -> str:

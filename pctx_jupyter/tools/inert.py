@@ -11,7 +11,7 @@ import math
 import re
 from functools import lru_cache
 
-from ..visible import HIDDEN
+from ..visible import HIDDEN, spell
 from .names import is_identifier
 
 _PLAIN = re.compile(r"[\w \-./:,;+()]*", re.ASCII)
@@ -27,7 +27,7 @@ def string(text: str) -> str:
     """A string literal of exactly this text."""
     if _PLAIN.fullmatch(text):
         return f'"{text}"'
-    written = HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+    written = HIDDEN.sub(spell, json.dumps(text, ensure_ascii=False))
     return written.replace("</", "<\\/")
 
 

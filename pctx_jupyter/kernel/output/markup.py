@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import NewType
 
+from ...visible import HIDING, WITHOUT_WIDTH
+
 Markup = NewType("Markup", str)
 """HTML that is safe to show."""
 
@@ -29,21 +31,9 @@ _TERMINAL = re.compile(
 )
 """Commands to a terminal."""
 
-_HIDDEN = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tab and line feed
-    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # what turns the direction of text, or ends a line
-    "\ud800-\udfff\ufeff\ufff9-\ufffb"  # halves of pairs, byte order marks, annotations
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # marks of musical notes; tags, which spell whole texts
-)
-_INVISIBLE = (
-    _HIDDEN
-    + "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    + "\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0e\uffa0"
-)
+_hidden = re.compile(f"[{HIDING}]")
+_invisible = re.compile(f"[{HIDING}{WITHOUT_WIDTH}]")
 """In a name also what takes no room, or looks like a space. Elsewhere such characters join letters and emoji."""
-
-_hidden = re.compile(f"[{_HIDDEN}]")
-_invisible = re.compile(f"[{_INVISIBLE}]")
 
 
 def visible(text: str, *, is_name: bool = False) -> str:
