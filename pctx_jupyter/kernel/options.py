@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -48,12 +49,14 @@ def cell_options(line: str) -> CellOptions:
     Raises:
         UsageError: Says what is wrong with which option, and how it is used.
     """
-    given = _parse(_cell, line, CELL_USAGE)
+    given = _parse(_cell, _joined(line), CELL_USAGE)
     return CellOptions(
         output=given.output,
-        inputs=tuple(dict.fromkeys(name for names in given.inputs for name in names)),
+        inputs=tuple(dict.fromkeys(name for lists in given.inputs for names in lists for name in names)),
         timeout_s=given.timeout,
-        tools=tuple(pattern for patterns in given.tools for pattern in patterns) if given.tools else None,
+        tools=tuple(pattern for lists in given.tools for patterns in lists for pattern in patterns)
+        if given.tools
+        else None,
         typecheck=False if given.no_check else None,
         keep=True if given.keep else None,
         timeline=not given.no_timeline,
@@ -80,7 +83,10 @@ REGISTER_USAGE = "%pctx register FUNCTION … [-n NAMESPACE] [--no-share]"
 def register_options(line: str) -> RegisterOptions:
     """Read the line after ``%pctx register``; raises UsageError as `cell_options`."""
     given = _parse(_register, line, REGISTER_USAGE)
-    return RegisterOptions(tuple(given.functions), given.namespace, not given.no_share)
+    names = tuple(dict.fromkeys(name for text in given.functions for name in _patterns(text)))
+    if not names:
+        raise UsageError(f"The name of a function is missing\nUsage: {REGISTER_USAGE}")
+    return RegisterOptions(names, given.namespace, not given.no_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,11 @@ def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Names
     return given
 
 
+def _joined(line: str) -> str:
+    """Take the spaces out around the commas of lists: ``-i df, s`` is ``-i df,s``."""
+    return re.sub(r"\s*,\s*(?!-)", ",", line)
+
+
 def _name(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a name that Python can have")
@@ -187,9 +198,9 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
 _cell = _parser(
     "%%pctx",
     (("-o", "--output"), {"type": _name}),
-    (("-i", "--input"), {"type": _names, "action": "append", "default": [], "dest": "inputs"}),
+    (("-i", "--input"), {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"}),
     (("-t", "--timeout"), {"type": _seconds}),
-    (("--tools",), {"type": _patterns, "action": "append", "default": []}),
+    (("--tools",), {"type": _patterns, "action": "append", "nargs": "+", "default": []}),
     (("--no-check",), {"action": "store_true"}),
     (("--keep",), {"action": "store_true"}),
     (("--no-timeline",), {"action": "store_true"}),

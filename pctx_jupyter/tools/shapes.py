@@ -11,6 +11,7 @@ Knows nothing of tools and their names.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
@@ -30,6 +31,15 @@ MOST_MEMBERS = 100
 """Alternatives of a union, parts of an intersection, places of a tuple."""
 WIDEST = 88
 """Characters of an object that still stands on one line."""
+
+LEARNT = "x-learnt"
+"""The keyword of a schema whose type was learnt, from a docstring for instance, and may be wrong."""
+LIKELY = "Likely"
+"""The name of the type for such a schema."""
+_LIKELY = (
+    "/** What a docstring or a default suggests; any other value is accepted, too. */\n"
+    f"type {LIKELY}<T> = T | {{}} | null | undefined;"
+)
 
 
 class Type(NamedTuple):
@@ -61,6 +71,8 @@ _PLAIN = {
     "object": OBJECT,
 }
 _SIMPLE = {kind: type for kind, type in _PLAIN.items() if type not in (ARRAY, OBJECT)}
+_LABEL = re.compile(r"[a-z][A-Za-z0-9_]{0,40}")
+"""Titles of a tuple's places that are names, and no prose."""
 _CLASSES: dict[type, str] = {
     str: "string",
     bool: "boolean",
@@ -171,7 +183,7 @@ class _Writer:
         self.written = 0
         self.asked = 0
         self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
-        self.taken = {"Promise", "Record"}  # a type of that name would hide the one we mean
+        self.taken = {"Promise", "Record", LIKELY}  # a type of that name would hide the one we mean
         self.waiting: dict[int, Target] = {}
         self.circle: frozenset[int] = frozenset()  # named types whose own text, not a property's, we are in
         self.types: dict[str, str] = {}
@@ -196,6 +208,8 @@ class _Writer:
         if self.written > MOST_SCHEMAS:
             return _degraded("too large a schema")
         kind = schema.get("type", kinds)
+        if LEARNT in schema:
+            return self.likely(schema)
         if kind.__class__ is str and _COMBINING.isdisjoint(schema):
             if kind != "object" and kind != "array":
                 return _PLAIN.get(kind) or _degraded(f"unknown type {kind}")
@@ -213,6 +227,18 @@ class _Writer:
             written = self.combined(schema, kind)
         self.base = base
         return written
+
+    def likely(self, schema: Schema) -> Type:
+        """A type that nobody has declared: it is shown, and every value is assignable to it."""
+        match schema.get("anyOf"):
+            case [likely, {**rest}] if not rest:
+                self.depth += 1
+                written = self.of(likely)
+                self.depth -= 1
+                if not _is_any(written):
+                    self.types[LIKELY] = _LIKELY
+                    return Type(f"{self.scope}{LIKELY}<{written.text}>")
+        return ANY
 
     def nested(self, schema: Schema, kinds: list[object] | None) -> Type:
         """A schema without combining keywords, as a union of its types."""
@@ -434,11 +460,16 @@ class _Writer:
         rest = schema.get("unevaluatedItems", True) if rest is True else rest
         least, most = _count(schema, "minItems", 0), _count(schema, "maxItems", len(places) + 1)
         parts = []
+        labels = _labels(places[:most])
         for at, place in enumerate(places[:most]):
             written = self.behind(place)
-            parts.append(written.text if at < least else _grouped(written) + "?")
+            if labels:
+                parts.append(f"{labels[at]}{'' if at < least else '?'}: {written.text}")
+            else:
+                parts.append(written.text if at < least else _grouped(written) + "?")
         if rest is not False and most > len(places):
-            parts.append("..." + _grouped(self.behind(rest)) + "[]")
+            label = "...rest: " if labels else "..."
+            parts.append(label + _grouped(self.behind(rest)) + "[]")
         return Type(f"[{', '.join(parts)}]")
 
     # Comments, and what may be left out
@@ -499,6 +530,13 @@ class _Writer:
             for some in parts
             if isinstance(some, list)
         )
+
+
+def _labels(places: list[object]) -> list[str]:
+    """The names of a tuple's places, as a named tuple has them; none unless every place has one of its own."""
+    titles = [place.get("title") if isinstance(place, dict) else None for place in places]
+    found = [title for title in titles if isinstance(title, str) and _LABEL.fullmatch(title)]
+    return found if len(set(found)) == len(places) else []
 
 
 def _is_string(value: object) -> bool:

@@ -119,7 +119,7 @@ class _Rewriting:
         # Where annotations are text, only the resolved ones say Required and NotRequired.
         hints = typing_extensions.get_type_hints(old, include_extras=True)
         required = {key for key, hint in hints.items() if _is_required(hint, key in old.__required_keys__)}
-        new.__annotations__ = {key: self.rewrite(_bare(hint)) for key, hint in hints.items()}
+        new.__annotations__ = {key: self.rewrite(bare(hint)) for key, hint in hints.items()}
         new.__required_keys__, new.__optional_keys__ = frozenset(required), frozenset(hints) - required
         new.__module__, new.__qualname__, new.__doc__ = old.__module__, old.__qualname__, old.__doc__
         if (config := getattr(old, "__pydantic_config__", None)) is not None:
@@ -127,7 +127,8 @@ class _Rewriting:
         return new
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
+    """Return the type inside of ``Required`` and ``NotRequired``."""
     return get_args(hint)[0] if get_origin(hint) in (typing.Required, typing.NotRequired) else hint
 
 

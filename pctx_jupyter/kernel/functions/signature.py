@@ -11,11 +11,13 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import keyword
 import types
 import typing
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
 import msgspec
@@ -31,7 +33,9 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 from ... import errors
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
-from . import foreign, values
+from . import foreign, learnt, values, written
+from .annotations import Scope, unsaid
+from .sayable import Said, Sayer
 
 Parameter = inspect.Parameter
 
@@ -40,6 +44,12 @@ DEFAULT_BYTES = 1000
 
 SHOWN_ERRORS = 3
 """Wrong places that one message names."""
+
+MOST_WRAPPERS = 32
+"""Wrappers around a function that are looked behind."""
+
+NOTES = "x-untyped"
+"""The keyword of an arguments' schema under which stands why parts of a signature are ``any``, by name."""
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -93,16 +103,25 @@ class Signature:
         except pydantic.ValidationError as error:
             data = pydantic_core.from_json(body)
             raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
+        return self._placed(found, name)
+
+    def _placed(self, found: dict[str, Any], name: str) -> tuple[list[Any], dict[str, Any]]:
+        """Put arguments into their places: what ``*args`` takes follows every parameter before it."""
+        star = next((one.name for one in self._parameters if one.kind is Parameter.VAR_POSITIONAL), None)
+        more: list[Any] = found.pop(star, []) if star is not None else []
         positional: list[Any] = []
-        skipped: list[Any] = []  # positional-only ones left out, with their defaults
+        skipped: list[Parameter] = []  # those left out, with their defaults
         for parameter in self._parameters:
-            if parameter.kind is not Parameter.POSITIONAL_ONLY:
+            is_placed = parameter.kind is Parameter.POSITIONAL_ONLY
+            if not is_placed and not (more and parameter.kind is Parameter.POSITIONAL_OR_KEYWORD):
                 break
             if parameter.name in found:
-                positional += [*skipped, found.pop(parameter.name)]
+                positional += [*_defaults(skipped, parameter.name, name), found.pop(parameter.name)]
                 skipped = []
             else:
-                skipped.append(parameter.default)
+                skipped.append(parameter)
+        if more:
+            positional += [*_defaults(skipped, str(star), name), *more]
         return positional, found | found.pop(_EXTRA, {})
 
     def _body(self, raw: Raw | None, name: str) -> bytes:
@@ -218,17 +237,14 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         Unrepresentable: Names the parameter that cannot be passed as JSON, or says what else is the matter.
     """
     plain = plain_function(function)
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):
-        raise Unrepresentable("Python knows no signature of it; wrap it in a def with annotations") from None
-    except NameError as error:
-        raise Unrepresentable(f"its annotations do not resolve: {error}") from None
+    signature = written.signature(function, plain)
     doc = _documented(function)
-    reader = _Reader(plain, {p.arg_name.lstrip("*"): p.description for p in doc.params if p.description})
-    parameters = tuple(signature.parameters.values())
+    reader = _Reader(plain, doc, getattr(function, "__name__", type(function).__name__))
+    parameters = reader.expanded(tuple(signature.parameters.values()))
     arguments, input_schema = reader.arguments(parameters)
     result, output_schema = reader.result(signature.return_annotation)
+    if reader.notes:
+        input_schema[NOTES] = dict(reader.notes)
     if output_schema is not None and doc.returns is not None and doc.returns.description:
         output_schema.setdefault("description", doc.returns.description)
     description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))
@@ -245,7 +261,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         _required=tuple(
             (parameter.name, alias)
             for parameter, alias in zip(named, aliases, strict=True)
-            if parameter.default is Parameter.empty
+            if parameter.default is Parameter.empty and parameter.kind is not Parameter.VAR_POSITIONAL
         ),
         _arguments=arguments,
         _result=result,
@@ -254,31 +270,59 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
 def plain_function(function: Any) -> Any:
     """Find the function behind partials, methods, wrappers and callable objects."""
-    while True:
+    for _ in range(MOST_WRAPPERS):
         if isinstance(function, functools.partial):
             function = function.func
         elif inspect.ismethod(function):
             function = function.__func__
+        elif callable(wrapped := getattr(function, "__wrapped__", None)):
+            function = wrapped
         elif not inspect.isroutine(function) and not inspect.isclass(function) and callable(function):
-            function = type(function).__call__
-        elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
+            call = type(function).__call__
+            if not inspect.isroutine(call) or isinstance(call, types.WrapperDescriptorType):
+                return function  # it is made in C
+            function = call
         else:
             return function
+    return function
 
 
 def _documented(function: Any) -> docstring_parser.Docstring:
     while isinstance(function, functools.partial):  # whose own docstring explains partials
         function = function.func
     is_object = not inspect.isroutine(function) and not inspect.isclass(function)
-    text = inspect.getdoc(type(function).__call__ if is_object else function)
-    if is_object and not text:
-        text = inspect.getdoc(type(function))
+    doc = _parsed(_own_doc(function, is_object))
+    if is_object and (owner := inspect.getdoc(type(function))):
+        # The class says what its objects are for; its parameters are also those of its calls where names agree.
+        of_class = _parsed(owner)
+        doc.meta += of_class.params
+        if not doc.short_description:
+            doc.short_description, doc.long_description = of_class.short_description, of_class.long_description
+    return doc
+
+
+def _own_doc(function: Any, is_object: bool) -> str:
+    if not is_object:
+        return inspect.getdoc(function) or ""
+    own = getattr(function, "__dict__", {}).get("__doc__") if hasattr(function, "__dict__") else None
+    if isinstance(own, str):
+        return inspect.cleandoc(own)
+    if isinstance(found := getattr(function, "__doc__", None), str) and found != type(function).__doc__:
+        return inspect.cleandoc(found)  # made in C, such as numpy's functions
+    for kind in type(function).__mro__:  # never what `type` says of its own calls
+        call = vars(kind).get("__call__")
+        if call is not None:
+            is_slot = isinstance(call, types.WrapperDescriptorType)
+            return "" if is_slot else inspect.cleandoc(call.__doc__ or "")
+    return ""
+
+
+def _parsed(text: str) -> docstring_parser.Docstring:
     try:
-        return docstring_parser.parse(text or "")
-    except docstring_parser.ParseError:
+        return docstring_parser.parse(text)
+    except Exception:  # foreign text, and a parser that does not foresee all of it
         plain = docstring_parser.Docstring()
-        plain.short_description = text
+        plain.short_description = text.partition("\n\n")[0] or None
         return plain
 
 
@@ -287,38 +331,66 @@ _EXTRA = "**"
 
 
 class _Reader:
-    """Makes fields of parameters, in the scope in which the function was written."""
+    """Makes fields of parameters, in the scope in which the function was written.
 
-    def __init__(self, function: Any, descriptions: dict[str, str]) -> None:
-        self._descriptions = descriptions
-        self._globals: dict[str, Any] = getattr(function, "__globals__", {})
-        self._locals: dict[str, Any] = {}
-        for name, cell in zip(
-            getattr(getattr(function, "__code__", None), "co_freevars", ()),
-            getattr(function, "__closure__", None) or (),
-            strict=False,
-        ):
-            try:
-                self._locals[name] = cell.cell_contents
-            except ValueError:  # not assigned yet
-                continue
-        for parameter in getattr(function, "__type_params__", ()):
-            self._locals[parameter.__name__] = parameter
+    Each parameter is read on its own: what cannot be declared is `Any`, and `notes` says why.
+    """
+
+    def __init__(self, function: Any, doc: docstring_parser.Docstring, shown: str) -> None:
+        self.notes: dict[str, str] = {}
+        self._shown = shown
+        self._scope = Scope.of(function)
+        self._overloads = _overloads(function)
+        self._standard = written.standard(function)
+        self._described: dict[str, docstring_parser.DocstringParam] = {}
+        for one in doc.params:
+            for name in one.arg_name.split(","):  # NumPy's style describes several at once
+                self._described.setdefault(name.strip().lstrip("*"), one)
+
+    def expanded(self, parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+        """Put the fields of ``**options: Unpack[SomeTypedDict]`` in place of the options."""
+        last = parameters[-1] if parameters else None
+        if last is None or last.kind is not Parameter.VAR_KEYWORD or last.annotation is Parameter.empty:
+            return parameters
+        annotation = self._scope.resolved(last.annotation)
+        if get_origin(annotation) not in (typing.Unpack, typing_extensions.Unpack):
+            return parameters
+        [kind] = get_args(annotation)
+        kind = get_origin(kind) or kind
+        if not typing_extensions.is_typeddict(kind):
+            why = getattr(kind, "why", "Unpack is of no TypedDict")
+            return (*parameters[:-1], last.replace(annotation=unsaid("Unpack", why)))
+        try:
+            hints = typing_extensions.get_type_hints(kind, include_extras=True)
+        except Exception:
+            hints = {name: self._scope.resolved(hint) for name, hint in kind.__annotations__.items()}
+        taken = {parameter.name for parameter in parameters}
+        fields = tuple(
+            Parameter(
+                name,
+                Parameter.KEYWORD_ONLY,
+                default=Parameter.empty if name in kind.__required_keys__ else written.UNKNOWN,
+                annotation=foreign.bare(hint),
+            )
+            for name, hint in hints.items()
+            if name not in taken and name.isidentifier() and not keyword.iskeyword(name)
+        )
+        return (*parameters[:-1], *fields)
 
     def arguments(self, parameters: tuple[Parameter, ...]) -> tuple[pydantic.TypeAdapter[Any], dict[str, Json]]:
         by_field = {_EXTRA if p.kind is Parameter.VAR_KEYWORD else p.name: p for p in parameters}
         for parameter in parameters:
-            self._check(parameter)
-        fields = {name: self._field(parameter) for name, parameter in by_field.items()}
+            _check(parameter)
+        fields = {name: self._field(parameter, _quick(_READING)) for name, parameter in by_field.items()}
         try:
             adapter, schema = self._arguments_of(fields)
-        except Exception as whole:
-            for name, field in fields.items():  # one at a time, to find the one to name
-                try:
-                    self._arguments_of({name: field})
-                except Exception as error:
-                    _refuse(by_field[name], error)
-            raise Unrepresentable(_reason(whole)) from whole
+        except Exception:
+            for name, parameter in by_field.items():
+                fields[name] = self._declarable(name, parameter, fields[name])
+            try:
+                adapter, schema = self._arguments_of(fields)
+            except Exception as whole:
+                raise Unrepresentable(_reason(whole)) from whole
         properties: dict[str, Any] = schema.setdefault("properties", {})
         schema["additionalProperties"] = False
         if _EXTRA in properties:
@@ -329,6 +401,23 @@ class _Reader:
             _show_default(described, parameter.default)
         return adapter, schema
 
+    def _declarable(self, name: str, parameter: Parameter, field: Any) -> Any:
+        """The field if it can be declared on its own, else as much of it as can be."""
+        for attempt in (field, self._field(parameter, Sayer(self._why_not, is_result=False))):
+            try:
+                self._arguments_of({name: attempt})
+            except Exception as error:
+                why = _reason(error)
+            else:
+                return attempt
+        self._note(parameter, (why,))
+        return self._field(parameter.replace(annotation=Any), _quick(_READING))
+
+    def _note(self, parameter: Parameter, notes: tuple[str, ...]) -> None:
+        stars = {Parameter.VAR_KEYWORD: "**", Parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        if notes:
+            self.notes[stars + parameter.name] = "; ".join(dict.fromkeys(notes))
+
     def _arguments_of(self, fields: dict[str, Any]) -> tuple[pydantic.TypeAdapter[Any], dict[str, Any]]:
         kind = foreign.make_typed_dict("Arguments", fields)
         adapter = self._adapter(kind, None)
@@ -337,47 +426,87 @@ class _Reader:
         schema.pop("$ref", None)
         return adapter, schema
 
-    def _check(self, parameter: Parameter) -> None:
-        if parameter.kind is Parameter.VAR_POSITIONAL:
-            raise Unrepresentable(
-                f"parameter *{parameter.name} has no place in an object of named arguments; "
-                f"take a list instead, {parameter.name}: list[…]"
-            )
-        if isinstance(parameter.default, FieldInfo):
-            raise Unrepresentable(
-                f"parameter {parameter.name} has a Field as its default; write {parameter.name}: "
-                "Annotated[type, Field(…)] = default"
-            )
-
-    def _field(self, parameter: Parameter) -> Any:
-        try:
-            annotation = self._resolved(parameter.annotation)
-            optional = parameter.default is not Parameter.empty
-            if parameter.kind is Parameter.VAR_KEYWORD:
-                if get_origin(annotation) in (typing.Unpack, typing_extensions.Unpack):
-                    raise Unrepresentable("Unpack is not supported; name the parameters")
-                annotation, optional = dict[str, annotation], True  # type: ignore[valid-type]  # known at run time
-            elif parameter.default is None:
-                annotation = _or_none(annotation)
-            if (text := self._descriptions.get(parameter.name)) is not None and not _is_described(annotation):
-                annotation = Annotated[annotation, pydantic.Field(description=text)]
-        except Exception as error:
-            _refuse(parameter, error)
+    def _field(self, parameter: Parameter, sayer: Sayer) -> Any:
+        annotation, notes = self._declared(parameter, sayer)
+        described = self._described.get(parameter.name)
+        if annotation is Any and (guess := self._guess(parameter)) is not None:
+            annotation = Annotated[Any, learnt.Learnt(guess, f"{self._shown}: arguments.{parameter.name}")]
+        elif notes:
+            self._note(parameter, notes)
+        optional = parameter.default is not Parameter.empty
+        if parameter.kind is Parameter.VAR_KEYWORD:
+            annotation, optional = dict[str, annotation], True  # type: ignore[valid-type]  # known at run time
+        elif parameter.kind is Parameter.VAR_POSITIONAL:
+            annotation, optional = list[annotation], True  # type: ignore[valid-type]  # known at run time
+        elif parameter.default is None:
+            annotation = _or_none(annotation)
+        text = _annotated_text(annotation) or (described.description if described is not None else None)
+        if text and not _is_described(annotation):
+            annotation = Annotated[annotation, pydantic.Field(description=text)]
         return typing_extensions.NotRequired[annotation] if optional else annotation
 
+    def _declared(self, parameter: Parameter, sayer: Sayer) -> Said:
+        """What is declared of a parameter: in its annotation, its overloads, or what is known of Python's own."""
+        annotation = parameter.annotation
+        if annotation is Parameter.empty and parameter.name in self._overloads:
+            annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads[parameter.name])]  # noqa: UP007
+        if annotation is Parameter.empty and parameter.name in self._standard:
+            annotation = self._standard[parameter.name]
+        if annotation is Parameter.empty:
+            return Said(Any)
+        return self._said(annotation, sayer)
+
+    def _guess(self, parameter: Parameter) -> learnt.Guess | None:
+        """What the docstring or the default suggests of a parameter that nobody has declared."""
+        if parameter.annotation in (Any, object) or parameter.kind in (
+            Parameter.VAR_KEYWORD,
+            Parameter.VAR_POSITIONAL,
+        ):
+            return None
+        described = self._described.get(parameter.name)
+        guess = learnt.of_docstring(described.type_name) if described is not None else None
+        return guess or learnt.of_default(parameter.default)
+
     def result(self, annotation: Any) -> tuple[_Result | None, dict[str, Any] | None]:
-        try:
-            kind = self._resolved(annotation)
-            if kind is Any or kind is object:
+        if annotation is Parameter.empty:
+            annotation = self._standard.get("return", Any)
+            if annotation is Any and "return" in self._overloads:
+                annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
+        why = ""
+        for sayer in (_quick(_WRITING), Sayer(self._why_no_result, is_result=True)):
+            said = self._said(annotation, sayer)
+            if said.notes:
+                self.notes["return"] = "; ".join(dict.fromkeys(said.notes))
+            if said.type is Any:
                 return None, None
-            adapter = self._adapter(list[kind], _RESULT_CONFIG)  # type: ignore[valid-type]  # known at run time
-            schema = adapter.json_schema(schema_generator=_Compact, mode="serialization")
-        except Exception as error:
-            raise Unrepresentable(f"its return type: {_reason(error)}") from error
+            try:
+                return self._result_of(said.type)
+            except Exception as error:
+                why = _reason(error)
+        self.notes["return"] = why
+        return None, None
+
+    def _result_of(self, kind: Any) -> tuple[_Result, dict[str, Any]]:
+        adapter = self._adapter(list[kind], _RESULT_CONFIG)
+        schema = adapter.json_schema(schema_generator=_Compact, mode="serialization")
         items = schema["items"] | ({"$defs": schema["$defs"]} if "$defs" in schema else {})
         metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
         whole = next((one for one in metadata if isinstance(one, foreign.Foreign)), None)
         return _Result(adapter, whole), items
+
+    def _why_not(self, kind: Any) -> str | None:
+        try:
+            self._arguments_of({"it": foreign.rewrite(kind)})
+        except Exception as error:
+            return _reason(error)
+        return None
+
+    def _why_no_result(self, kind: Any) -> str | None:
+        try:
+            self._result_of(foreign.rewrite(kind))
+        except Exception as error:
+            return _reason(error)
+        return None
 
     def _adapter(self, kind: Any, config: pydantic.ConfigDict | None) -> pydantic.TypeAdapter[Any]:
         deferred = pydantic.ConfigDict(defer_build=True)
@@ -387,17 +516,76 @@ class _Reader:
         else:
             adapter = pydantic.TypeAdapter(kind, config=config | deferred)
         # Names are looked up where the function was written: the notebook, most often.
-        adapter.rebuild(force=True, _types_namespace=self._globals | self._locals)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # foreign annotations: nobody here can change what pydantic warns of
+            adapter.rebuild(force=True, _types_namespace=self._scope.names | self._scope.local)
         return adapter
 
+    def _said(self, annotation: Any, sayer: Sayer) -> Said:
+        try:
+            said = sayer.said(self._resolved(annotation))
+            return Said(foreign.rewrite(said.type), said.notes)
+        except Exception as error:  # foreign classes may raise anything when they are looked at
+            return Said(Any, (_reason(error),))
+
     def _resolved(self, annotation: Any) -> Any:
-        if annotation is Parameter.empty:
-            return Any
         if annotation is None:
             return type(None)
         holder: Any = types.SimpleNamespace(__annotations__={"it": annotation})
-        hints = typing_extensions.get_type_hints(holder, self._globals, self._locals, include_extras=True)
-        return foreign.rewrite(hints["it"])
+        try:
+            names, local = self._scope.names, self._scope.local
+            return typing_extensions.get_type_hints(holder, names, local, include_extras=True)["it"]
+        except Exception:  # a name that is there for type checkers only, or one that is nowhere
+            return self._scope.resolved(annotation)
+
+
+_READING, _WRITING = False, True
+
+
+def _quick(is_result: bool) -> Sayer:
+    """A reader that takes every class for one that can be declared: the whole is tried, and most often right."""
+    return Sayer(lambda kind: None, is_result)
+
+
+def _check(parameter: Parameter) -> None:
+    if isinstance(parameter.default, FieldInfo):
+        raise Unrepresentable(
+            f"parameter {parameter.name} has a Field as its default; write {parameter.name}: "
+            "Annotated[type, Field(…)] = default"
+        )
+
+
+def _defaults(skipped: list[Parameter], given: str, name: str) -> list[Any]:
+    """The defaults of parameters that were left out before one that was given."""
+    unknown = [one.name for one in skipped if one.default in (Parameter.empty, written.UNKNOWN)]
+    if unknown:
+        missing = ", ".join(f"arguments.{one}" for one in unknown)
+        raise errors.InvalidParams(f"{name}: {missing} missing; arguments.{given} comes after")
+    return [one.default for one in skipped]
+
+
+def _overloads(function: Any) -> dict[str, list[Any]]:
+    """The annotations that overloads give a parameter, or the result (``return``), if all of them give one."""
+    try:
+        found = typing.get_overloads(function) if inspect.isfunction(function) else []
+    except Exception:
+        return {}
+    by_name: dict[str, list[Any]] = {}
+    for one in found:
+        for name, annotation in getattr(one, "__annotations__", {}).items():
+            by_name.setdefault(name, []).append(annotation)
+    return {name: kinds for name, kinds in by_name.items() if name != "return" or len(kinds) == len(found)}
+
+
+def _annotated_text(annotation: Any) -> str | None:
+    """The description in ``Annotated[int, "text"]`` or ``Annotated[int, Doc("text")]``."""
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    for one in metadata:
+        if isinstance(one, str):
+            return one
+        if isinstance(text := getattr(one, "documentation", None), str):
+            return text
+    return None
 
 
 def _or_none(annotation: Any) -> Any:
@@ -416,7 +604,7 @@ def _is_described(annotation: Any) -> bool:
 
 
 def _show_default(schema: dict[str, Any], default: object) -> None:
-    if default is Parameter.empty or "default" in schema:
+    if default is Parameter.empty or default is written.UNKNOWN or "default" in schema:
         return
     try:
         raw = values.to_json(default)
@@ -426,24 +614,18 @@ def _show_default(schema: dict[str, Any], default: object) -> None:
         schema["default"] = values.from_json(raw)
 
 
-def _refuse(parameter: Parameter, error: Exception) -> NoReturn:
-    if isinstance(error, Unrepresentable) and str(error).startswith("parameter "):
-        raise error
-    raise Unrepresentable(f"parameter {parameter.name}: {_reason(error)}") from error
-
-
 def _reason(error: Exception) -> str:
     match error:
         case Unrepresentable():
             return str(error)
         case NameError() | pydantic.errors.PydanticUndefinedAnnotation():
-            return f"its annotation does not resolve ({error}); define the name first, in an earlier cell"
+            return f"a name in its annotation does not resolve ({error})"
         case PydanticInvalidForJsonSchema():
             kind = error.message.partition("(")[0].rpartition(".")[2].removesuffix("Schema").strip()
-            return f"its type has no JSON form ({kind}); use a type that has, or no annotation"
+            return f"its type has no JSON form ({kind})"
         case pydantic.errors.PydanticSchemaGenerationError():
             kind = error.message.partition(" schema for ")[2].partition(". Set ")[0]
-            return f"{kind} has no JSON form; use a dataclass, a TypedDict or a pydantic model, or no annotation"
+            return f"{kind.removeprefix('<class ').removesuffix('>').strip(chr(39))} has no JSON form"
         case PydanticUserError():
             return error.message.splitlines()[0]
         case _:
@@ -457,6 +639,14 @@ class _Compact(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def p_arguments_schema(self, arguments: Any, var_args_schema: Any) -> Any:
+        made = super().p_arguments_schema(arguments, var_args_schema)
+        places = made.get("prefixItems", [])
+        for place, argument in zip(places, arguments, strict=False):
+            if "name" in argument:  # a named tuple: an array whose places have names
+                place["title"] = argument["name"]
+        return made
 
     def generate(self, schema: Any, mode: Any = "validation") -> Any:
         made = super().generate(schema, mode)

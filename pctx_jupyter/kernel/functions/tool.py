@@ -1,17 +1,18 @@
 """``@tool``: a Python function becomes a tool that programs may call.
 
-A decorated function stays what it was. What is registered beside it is a `PythonTool`: the names, the schemas read from
-its signature, and the function. Tools are handed to whoever is attached, and kept for whoever attaches later, so cells
-may define them before ``%load_ext``. Where they are registered, and who calls them, is not known here.
+A decorated function stays what it was. What is kept beside it is a `PythonTool`: the names, the schemas read from its
+signature, and the function. Tools are kept for the process, so cells may define them before ``%load_ext``; whoever
+offers them asks for them before each program. Where they are registered, and who calls them, is not known here.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import Raw
 
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "NAMESPACE",
     "PythonTool",
-    "Registry",
-    "attach",
     "call",
     "define",
     "defined",
-    "detach",
     "forget",
     "tool",
     "traceback_of_user_frames",
@@ -59,6 +57,8 @@ class PythonTool:
         is_async: Whether calling it gives a coroutine; without this it may still return something to await.
         share: Whether others than its notebook may see it, as far as the notebook shares its tools.
         effects: Whether it changes something outside; None: no.
+        own_description: The description that was given in place of the docstring's; None: none was.
+        version: What the function was made of when its signature was read.
     """
 
     namespace: str
@@ -71,6 +71,8 @@ class PythonTool:
     signature: Signature = field(repr=False)
     share: bool = True
     effects: Effects | None = None
+    own_description: str | None = field(default=None, repr=False)
+    version: tuple[object, ...] = field(default=(), repr=False)
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -92,22 +94,8 @@ class PythonTool:
         return self.tool.path
 
 
-class Registry(Protocol):
-    """Hears of every tool that is defined while it is attached."""
-
-    def register(self, tool: PythonTool, /) -> None:
-        """Offer the tool, in place of an earlier one of the same name."""
-
-
-class _Definitions:
-    """All tools of this process by path, and the registry that is attached."""
-
-    def __init__(self) -> None:
-        self.tools: dict[str, PythonTool] = {}
-        self.registry: Registry | None = None
-
-
-_here = _Definitions()
+_here: dict[str, PythonTool] = {}
+"""All tools of this process by path."""
 
 
 @overload
@@ -175,51 +163,98 @@ def define(
     share: bool = True,
     effects: Effects | None = None,
 ) -> PythonTool:
-    """Make a tool of a function, remember it, and hand it to the attached registry. See `tool`."""
+    """Make a tool of a function and remember it. See `tool`."""
     if effects not in (None, "unknown") and not isinstance(effects, bool):
         raise errors.InvalidParams(
             f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
         )
-    made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
-    declared = made.tool
-    there = _here.tools.get(declared.path)
-    if there is not None and there.tool.registered_path != declared.registered_path:
-        raise errors.ToolExists(
-            f"Cannot register {declared.registered_path}: in TypeScript it is {declared.path}, and so is "
-            f"{there.tool.registered_path}; give one of them another name"
-        )
-    if _here.registry is not None:
-        _here.registry.register(made)
-    _here.tools[declared.path] = made
+    try:
+        made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
+        declared = made.tool
+        there = _here.get(declared.path)
+        if there is not None and there.tool.registered_path != declared.registered_path:
+            raise errors.ToolExists(
+                f"Cannot register {declared.registered_path}: in TypeScript it is {declared.path}, and so is "
+                f"{there.tool.registered_path}; give one of them another name"
+            )
+    except errors.PctxError as error:
+        raise _said_shortly(error) from None
+    _here[declared.path] = made
     return made
 
 
 def defined() -> list[PythonTool]:
-    """The tools of this process, in the order in which they were first defined."""
-    return list(_here.tools.values())
+    """The tools of this process, in the order in which they were first defined.
+
+    A function that was changed in place since then, as ``%autoreload`` does, is read again.
+    """
+    for path, known in _here.items():
+        if known.version != (version := _version(known.function)):
+            _here[path] = _read_again(known, version)
+    return list(_here.values())
+
+
+def _read_again(known: PythonTool, version: tuple[object, ...]) -> PythonTool:
+    """Make the tool of a function as it is now; keep the old one, once and for all, if it cannot be one any more."""
+    try:
+        function = _reloaded(known.function)
+        fresh = _python_tool(function, known.name, known.namespace, known.own_description)
+        return replace(fresh, share=known.share, effects=known.effects, version=version)
+    except errors.PctxError:
+        return replace(known, version=version)
+
+
+def _version(function: Any) -> tuple[object, ...]:
+    """What of a function changes when it is changed in place; compared by identity and equality only."""
+    plain = function
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    if not inspect.isroutine(plain):
+        plain = getattr(type(plain), "__call__", None)
+    plain = inspect.unwrap(getattr(plain, "__func__", plain), stop=lambda one: not hasattr(one, "__wrapped__"))
+    parts = ("__code__", "__defaults__", "__kwdefaults__", "__doc__", "__annotations__")
+    return tuple(_Same(getattr(plain, part, None)) for part in parts)
+
+
+class _Same:
+    """Compares what it holds by identity: defaults may be arrays, whose ``==`` gives no truth value."""
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._held is other._held
+
+    def __hash__(self) -> int:
+        return id(self._held)
+
+
+def _reloaded(function: Any) -> Any:
+    """The function that a reloaded module has under the same name, if the old one got its code.
+
+    IPython before version 9 leaves annotations and defaults of keywords behind when it changes a function in place.
+    """
+    if not inspect.isfunction(function):
+        return function
+    found: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found if inspect.isfunction(found) and found.__code__ is function.__code__ else function
+
+
+def _said_shortly(error: errors.PctxError) -> errors.PctxError:
+    """Have IPython show a refusal as one sentence, without the frames that led to it."""
+    text = f"{type(error).__name__}: {error}"
+    error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]  # IPython looks for it
+    return error
 
 
 def forget(path: str) -> PythonTool | None:
-    """Take a tool out of those that a registry is told of, by either of its names; return it if there was one.
-
-    The attached registry is not told: who unregisters a tool there calls this as well.
-    """
-    for key, known in _here.tools.items():
+    """Forget a tool, by either of its names; return it if there was one. Whoever offers the tools finds it gone."""
+    for key, known in _here.items():
         if path in (key, known.tool.registered_path):
-            return _here.tools.pop(key)
+            return _here.pop(key)
     return None
-
-
-def attach(registry: Registry) -> None:
-    """Tell a registry of every tool there is, and from now on of every new one."""
-    for known in defined():
-        registry.register(known)
-    _here.registry = registry
-
-
-def detach() -> None:
-    """Tell nobody of new tools; remember them for whoever attaches next."""
-    _here.registry = None
 
 
 def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
@@ -275,6 +310,8 @@ def _python_tool(
         is_async=inspect.iscoroutinefunction(function)
         or inspect.iscoroutinefunction(signature.plain_function(function)),
         signature=found,
+        own_description=description,
+        version=_version(function),
     )
     _ = made.path  # refuses a name that TypeScript cannot have
     return made

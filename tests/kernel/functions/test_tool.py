@@ -112,7 +112,6 @@ class Plain:
 @pytest.fixture(autouse=True)
 def nothing_defined() -> Iterator[None]:
     yield
-    tools.detach()
     for one in tools.defined():
         tools.forget(one.path)
 
@@ -134,14 +133,6 @@ def called(one: PythonTool, arguments: object) -> Any:
 # What is registered
 
 
-class Keeper:
-    def __init__(self) -> None:
-        self.heard: list[PythonTool] = []
-
-    def register(self, tool: PythonTool, /) -> None:
-        self.heard.append(tool)
-
-
 def load_orders(status: str | None = None, *, limit: int = 10) -> list[Order]:
     """Load orders, optionally with one status.
 
@@ -159,11 +150,9 @@ def load_orders(status: str | None = None, *, limit: int = 10) -> list[Order]:
 
 
 def test_function_becomes_a_tool_and_stays_the_function_it_was() -> None:
-    keeper = Keeper()
-    tools.attach(keeper)
     assert tool(load_orders) is load_orders
     assert pickle.loads(pickle.dumps(load_orders)) is load_orders
-    [one] = keeper.heard
+    [one] = tools.defined()
     assert (one.namespace, one.name, one.path) == ("Notebook", "load_orders", "Notebook.loadOrders")
     assert one.description == "Load orders, optionally with one status.\n\nThe newest come first."
     assert one.function is load_orders
@@ -215,26 +204,16 @@ def test_what_says_nothing_of_effects_is_refused(effects: Any) -> None:
         tool(name="odd", effects=effects)(lambda: None)
 
 
-def test_tools_defined_before_anyone_listens_are_told_when_someone_does() -> None:
+def test_tools_are_listed_in_the_order_in_which_they_were_first_defined() -> None:
     tool(load_orders)
-    keeper = Keeper()
-    tools.attach(keeper)
     made(len, name="size")
-    assert [one.path for one in keeper.heard] == ["Notebook.loadOrders", "Notebook.size"]
-    tools.detach()
-    made(abs)
-    assert len(keeper.heard) == 2
-    later = Keeper()
-    tools.attach(later)
-    assert [one.path for one in later.heard] == ["Notebook.loadOrders", "Notebook.size", "Notebook.f"]
+    tool(load_orders)
+    assert [one.path for one in tools.defined()] == ["Notebook.loadOrders", "Notebook.size"]
 
 
 def test_defining_again_replaces() -> None:
-    keeper = Keeper()
-    tools.attach(keeper)
     made(lambda: 1)
     made(lambda: 2)
-    assert len(keeper.heard) == 2
     [one] = tools.defined()
     assert called(one, {}) == 2
 
@@ -245,24 +224,11 @@ def test_two_spellings_of_one_name_are_refused_with_both() -> None:
         made(abs, name="loadOrders")
 
 
-def test_what_a_registry_refuses_is_not_remembered() -> None:
-    class Full:
-        def register(self, tool: PythonTool, /) -> None:
-            raise errors.InvalidParams("full")
-
-    tools.attach(Full())
-    with pytest.raises(errors.InvalidParams, match="full"):
-        made(abs)
-    assert tools.defined() == []
-
-
-def test_forgotten_tool_is_not_told_again() -> None:
+def test_forgotten_tool_is_gone_under_both_of_its_names() -> None:
     one = made(load_orders, name="load_orders")
     assert tools.forget("Notebook.load_orders") is one
     assert tools.forget("Notebook.loadOrders") is None
-    keeper = Keeper()
-    tools.attach(keeper)
-    assert keeper.heard == []
+    assert tools.defined() == []
 
 
 class Shop:

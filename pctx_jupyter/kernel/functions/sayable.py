@@ -1,0 +1,184 @@
+"""Which part of a resolved annotation can be declared, and what stands for the rest.
+
+Pydantic knows a schema of most types. Of the others, some mean a type that it knows (``LiteralString``, a protocol that
+numbers fulfil), and some have no JSON form: a function, an open file, an instance of somebody's class. Such a part
+becomes `Any`, with a note that says why; in a union it is left out if values of JSON can be told to be none of it.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import typing_extensions
+from pydantic import AfterValidator
+
+from .annotations import Unsaid
+
+_JSON_TYPES = (str, bool, int, float, list, dict)
+
+_WRAPPERS = (typing.Required, typing.NotRequired, typing_extensions.ReadOnly, typing.Final, typing.ClassVar)
+_GUARDS = (typing.TypeGuard, typing_extensions.TypeIs)
+_LISTS = (
+    collections.abc.Iterable,
+    collections.abc.Collection,
+    collections.abc.Container,
+    collections.abc.Reversible,
+)
+_ONE_PASS = (collections.abc.Iterator, collections.abc.Generator)
+_SELF = (typing.Self, typing_extensions.Self)
+_NEVER = (typing.NoReturn, typing.Never)
+
+
+class Said(typing.NamedTuple):
+    """A type that can be declared.
+
+    Args:
+        type: The type; `Any` for a part that cannot be.
+        notes: Why parts of it are `Any`.
+    """
+
+    type: Any
+    notes: tuple[str, ...] = ()
+
+
+class Sayer:
+    """Finds what of an annotation can be declared.
+
+    Args:
+        why_not: Says why a class cannot be declared; None: it can.
+        is_result: Whether values of the type leave Python, rather than enter it.
+    """
+
+    def __init__(self, why_not: Callable[[Any], str | None], is_result: bool) -> None:
+        self._why_not, self._is_result = why_not, is_result
+
+    def said(self, annotation: Any) -> Said:
+        """Return what of an annotation can be declared."""
+        if annotation is Any or annotation is object:
+            return Said(Any)
+        if annotation in _NEVER:
+            return Said(Any)
+        if isinstance(annotation, type) and issubclass(annotation, Unsaid):
+            return Said(Any, (annotation.why,))
+        if isinstance(annotation, list):  # the parameters of a Callable
+            return Said(Any)
+        if isinstance(annotation, TypeVar):
+            return self._variable(annotation)
+        if annotation in _SELF:
+            return Said(Any, ("Self is an instance of its class",))
+        origin, args = get_origin(annotation), get_args(annotation)
+        plain = annotation if origin is None else origin
+        if plain in (typing_extensions.LiteralString,):
+            return Said(str)
+        if plain in _GUARDS:
+            return Said(bool)
+        if plain in _WRAPPERS:
+            return self.said(args[0]) if args else Said(Any)
+        if plain in (Callable, typing.Callable):
+            return Said(Any, ("a function has no JSON form",))
+        if origin in (Union, types.UnionType):
+            return self._union(args)
+        if origin is Literal:
+            return Said(annotation)
+        if origin is Annotated:
+            inner, notes = self.said(args[0])
+            return Said(annotation if inner is args[0] else Annotated[(inner, *args[1:])], notes)
+        if plain in _LISTS or plain in _ONE_PASS:
+            return self._items(plain, args)
+        if plain is collections.abc.Hashable and not self._is_result:
+            return Said(Union[str, bool, int, float, None])
+        if plain is type:
+            return Said(Any, ("a class has no JSON form",))
+        if origin is not None and args:
+            return self._generic(annotation, origin, args)
+        return self._leaf(annotation)
+
+    def _variable(self, variable: TypeVar) -> Said:
+        if variable.__constraints__:
+            return self._union(variable.__constraints__)
+        bound = variable.__bound__
+        return Said(Any) if bound is None or isinstance(bound, typing.ForwardRef) else self.said(bound)
+
+    def _items(self, plain: Any, args: tuple[Any, ...]) -> Said:
+        """A list, where something to go through is asked for: it may be gone through twice."""
+        inner, notes = self.said(args[0]) if args else Said(Any)
+        if plain in _ONE_PASS and not self._is_result:
+            return Said(Annotated[list[inner], AfterValidator(iter)], notes)  # type: ignore[valid-type]
+        return Said(list[inner], notes)  # type: ignore[valid-type]  # known at run time
+
+    def _union(self, members: tuple[Any, ...]) -> Said:
+        some: list[Any] = []
+        notes: list[str] = []
+        vague = False
+        for member in members:
+            found = self.said(member)
+            if found.type is Any and found.notes:
+                notes += found.notes
+                vague |= not _is_never_json(member)
+            elif found.type is Any:
+                return Said(Any)
+            else:
+                some.append(found.type)
+                notes += found.notes
+        if notes and (vague or not [one for one in some if one is not type(None)]):
+            return Said(Any, tuple(notes))
+        return Said(Union[tuple(some)] if some else Any, () if some else tuple(notes))  # noqa: UP007
+
+    def _generic(self, annotation: Any, origin: Any, args: tuple[Any, ...]) -> Said:
+        found = [self.said(arg) if _is_type(arg) else Said(arg) for arg in args]
+        why = self._why_not(annotation)
+        if why is None and all(one.type is arg for one, arg in zip(found, args, strict=True)):
+            return Said(annotation)
+        with contextlib.suppress(Exception):
+            parts = tuple(one.type for one in found)
+            made = annotation.copy_with(parts) if hasattr(annotation, "copy_with") else origin[parts]
+            notes = tuple(note for one in found for note in one.notes)
+            if (why_made := self._why_not(made)) is None:
+                return Said(made, notes)
+            why = why or why_made
+        if why is None:
+            return Said(annotation)
+        return self._leaf(origin) if isinstance(origin, type) else Said(Any, (why,))
+
+    def _leaf(self, annotation: Any) -> Said:
+        if (why := self._why_not(annotation)) is None:
+            return Said(annotation)
+        kinds = json_types_of(annotation)
+        if kinds and not self._is_result:
+            return Said(Union[kinds])  # noqa: UP007  # as many as there are
+        return Said(Any, (why,))
+
+
+def _is_type(arg: Any) -> bool:
+    return arg is not Ellipsis and not isinstance(arg, list | tuple | str | int | bytes)
+
+
+def json_types_of(kind: Any) -> tuple[Any, ...]:
+    """The types of JSON's values that fulfil a protocol or an abstract class: numbers for ``SupportsIndex``."""
+    if not isinstance(kind, type):
+        return ()
+    found: list[type] = []
+    if typing_extensions.is_protocol(kind):
+        members = typing_extensions.get_protocol_members(kind)
+        found = [one for one in _JSON_TYPES if all(getattr(one, member, None) is not None for member in members)]
+    elif inspect.isabstract(kind):
+        found = [one for one in _JSON_TYPES if issubclass(one, kind)]
+    return tuple(found)
+
+
+def _is_never_json(member: Any) -> bool:
+    """Whether no value of JSON is one of the type, so that leaving it out of a union refuses nothing."""
+    kind = get_origin(member) or member
+    if kind in (Callable, typing.Callable, type):
+        return True
+    if not isinstance(kind, type) or issubclass(kind, Unsaid):
+        return False
+    if typing_extensions.is_protocol(kind):
+        return not json_types_of(kind)
+    return not any(issubclass(one, kind) for one in _JSON_TYPES)
