@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import enum
 import sys
 import types
 import typing
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+import msgspec
 import typing_extensions
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
@@ -88,12 +90,17 @@ class _Rewriting:
             return _BASE64
         if annotation is Decimal:
             return _DECIMAL
-        if isinstance(annotation, type) and (foreign := _foreign(annotation, ())) is not None:
-            return foreign
+        if isinstance(annotation, type):
+            if (foreign := _foreign(annotation, ())) is not None:
+                return foreign
+            if (record := _record(annotation)) is not None:
+                return Annotated[Any, record]
         if _TYPED_DICTS_NEED_REWRITING and type(annotation) is typing._TypedDictMeta:  # type: ignore[attr-defined]
             return self._typed_dict(annotation)
         origin, args = get_origin(annotation), get_args(annotation)
-        if origin is None or origin is Literal:
+        if origin is Literal:
+            return _literal(args) if any(isinstance(arg, enum.Enum) for arg in args) else annotation
+        if origin is None:
             return annotation
         if _Alias is not None and isinstance(origin, _Alias):  # ``type NDArray[T] = …``, with its T given
             return self.rewrite(origin.__value__[args])
@@ -135,6 +142,110 @@ def bare(hint: Any) -> Any:
 def _is_required(hint: Any, otherwise: bool) -> bool:
     origin = get_origin(hint)
     return origin is typing.Required or (otherwise and origin is not typing.NotRequired)
+
+
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """How pydantic treats ``Literal[Color.RED]``: programs pass the member's value, and the function gets the member."""
+
+    values: tuple[Any, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(_plain_value)
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"enum": list(dict.fromkeys(map(_plain_value, self.values)))}
+
+    def converted(self, value: Any) -> Any:
+        """Return the literal that is the value, or whose value it is."""
+        for one in self.values:
+            if value is one or (_plain_value(one) == value and type(_plain_value(one)) is type(value)):
+                return one
+        wanted = " or ".join(repr(_plain_value(one)) for one in self.values)
+        raise ValueError(f"expected {wanted}")
+
+
+def _plain_value(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _literal(values: tuple[Any, ...]) -> Any:
+    if all(isinstance(_plain_value(value), str | int | bool | None) for value in values):
+        return Annotated[Any, _Members(values)]
+    return Literal[values]
+
+
+@dataclass(frozen=True, eq=False)
+class _Record:
+    """How pydantic treats a class of attrs or msgspec: msgspec knows their fields, and makes their instances."""
+
+    kind: type
+    schema: dict[str, Any]
+    definitions: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.schema | {_DEFINITIONS: self.definitions}
+
+    def converted(self, value: Any) -> Any:
+        """Return the value as an instance of the class."""
+        if isinstance(value, self.kind):
+            return value
+        try:
+            return msgspec.convert(value, self.kind)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
+
+
+_REFERENCE = "x-ref"
+"""The keyword for a reference to such a definition; never in a finished schema."""
+_DEFINITIONS = "x-definitions"
+"""The keyword under which a part of a schema carries definitions that belong to the whole; never in a finished one."""
+
+
+def _record(kind: type) -> _Record | None:
+    if not (issubclass(kind, msgspec.Struct) or hasattr(kind, "__attrs_attrs__")) or kind is msgspec.Struct:
+        return None
+    try:
+        [schema], definitions = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    except Exception:  # a field that msgspec has no schema for: pydantic says why there is none
+        return None
+    for name, definition in definitions.items():
+        if definition.get("title") == name:
+            del definition["title"]
+    # Pydantic looks up every reference while it writes a schema, and knows only its own definitions.
+    return _Record(kind, _renamed(schema, "$ref", _REFERENCE), _renamed(definitions, "$ref", _REFERENCE))
+
+
+def _renamed(schema: Any, old: str, new: str) -> Any:
+    if isinstance(schema, dict):
+        return {new if key == old else key: _renamed(value, old, new) for key, value in schema.items()}
+    return [_renamed(part, old, new) for part in schema] if isinstance(schema, list) else schema
+
+
+def finish(schema: dict[str, Any]) -> dict[str, Any]:
+    """Move the definitions that parts of a schema carry to where references look for them; return the schema."""
+    found: dict[str, Any] = {}
+    _lift(schema, found)
+    if not found:
+        return schema
+    finished: dict[str, Any] = _renamed(schema | {"$defs": found | schema.get("$defs", {})}, _REFERENCE, "$ref")
+    return finished
+
+
+def _lift(schema: Any, found: dict[str, Any]) -> None:
+    if isinstance(schema, dict):
+        found |= schema.pop(_DEFINITIONS, {})
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _lift(part, found)
 
 
 def _foreign(kind: type, args: tuple[Any, ...]) -> Any:

@@ -29,6 +29,10 @@ class LearntTypeWarning(UserWarning):
     """An argument is not of the type that the function's docstring or default suggests."""
 
 
+_WARNED: dict[Any, Any] = {}
+"""The warnings that were given: Python gives each of them once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guess:
     """A type as a docstring or a default suggests it.
@@ -65,15 +69,18 @@ class Learnt:
             try:
                 adapter.validate_python(value)
             except pydantic.ValidationError as error:
-                said = error.errors()[0]["msg"]
-                text = f"{self.name}: {said} by the function's docstring; the argument was passed as it is"
-                try:
-                    warnings.warn(text, LearntTypeWarning, stacklevel=2)
-                except LearntTypeWarning:  # warnings are errors here; a docstring must not refuse a call
-                    pass
+                self._warn(error.errors()[0]["msg"])
             return value
 
         return core_schema.no_info_plain_validator_function(looked_at)
+
+    def _warn(self, said: str) -> None:
+        text = f"{self.name}: {said}, says the function's docstring; the argument was passed as it is"
+        try:
+            # It belongs to no line of the notebook: the program is none.
+            warnings.warn_explicit(text, LearntTypeWarning, "pctx", 1, registry=_WARNED)
+        except LearntTypeWarning:  # warnings are errors here; a docstring must not refuse a call
+            pass
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -103,6 +110,8 @@ def of_docstring(text: str | None) -> Guess | None:
     is_whole = True
     for part in _parts(text):
         kind = _kind(part)
+        if "like" in part or "_like" in part:  # what NumPy makes an array of: a number will do
+            is_whole = False
         if kind is _NEVER_JSON:
             continue
         if kind is None:

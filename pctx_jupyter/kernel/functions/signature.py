@@ -84,6 +84,8 @@ class Signature:
     _known: frozenset[str]
     _required: tuple[tuple[str, str], ...]
     """Name and alias of each parameter without a default."""
+    _is_dispatched: bool
+    """Whether the class of the first argument chooses the function, which then has to stand at its place."""
     _arguments: pydantic.TypeAdapter[Any]
     _result: _Result | None
 
@@ -113,7 +115,8 @@ class Signature:
         skipped: list[Parameter] = []  # those left out, with their defaults
         for parameter in self._parameters:
             is_placed = parameter.kind is Parameter.POSITIONAL_ONLY
-            if not is_placed and not (more and parameter.kind is Parameter.POSITIONAL_OR_KEYWORD):
+            may_be = parameter.kind is Parameter.POSITIONAL_OR_KEYWORD and (more or self._is_dispatched)
+            if not is_placed and not may_be:
                 break
             if parameter.name in found:
                 positional += [*_defaults(skipped, parameter.name, name), found.pop(parameter.name)]
@@ -263,6 +266,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
             for parameter, alias in zip(named, aliases, strict=True)
             if parameter.default is Parameter.empty and parameter.kind is not Parameter.VAR_POSITIONAL
         ),
+        _is_dispatched=callable(getattr(function, "register", None)),
         _arguments=arguments,
         _result=result,
     )
@@ -640,16 +644,24 @@ class _Compact(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
-    def p_arguments_schema(self, arguments: Any, var_args_schema: Any) -> Any:
-        made = super().p_arguments_schema(arguments, var_args_schema)
+    def named_tuple_schema(self, schema: Any) -> Any:  # pydantic from 2.14 on
+        return self._named(super().named_tuple_schema(schema), schema["fields"])
+
+    def p_arguments_schema(self, arguments: Any, var_args_schema: Any) -> Any:  # pydantic before
+        return self._named(super().p_arguments_schema(arguments, var_args_schema), arguments)
+
+    def _named(self, made: Any, fields: Any) -> Any:
+        """Give the places of a named tuple their names; what Python returns has all of them."""
         places = made.get("prefixItems", [])
-        for place, argument in zip(places, arguments, strict=False):
-            if "name" in argument:  # a named tuple: an array whose places have names
-                place["title"] = argument["name"]
+        for place, one in zip(places, fields, strict=False):
+            if isinstance(one, dict) and "name" in one:
+                place["title"] = one["name"]
+        if self.mode == "serialization" and places:
+            made["minItems"] = len(places)
         return made
 
     def generate(self, schema: Any, mode: Any = "validation") -> Any:
-        made = super().generate(schema, mode)
+        made = foreign.finish(super().generate(schema, mode))
         for name, definition in made.get("$defs", {}).items():
             if definition.get("title") == name:
                 del definition["title"]

@@ -138,18 +138,19 @@ def _parsed(text: str) -> inspect.Signature:
             kind = Parameter.KEYWORD_ONLY if bare else kind
             continue
         name, _, default = (one.strip() for one in bare.partition("="))
-        name = name.partition(":")[0].strip()
+        name, _, kind_text = (one.strip() for one in name.partition(":"))
+        annotation = kind_text or Parameter.empty  # extension modules write the types of their C++ code
         if name.startswith("**"):
-            parameters.append(Parameter(name[2:], Parameter.VAR_KEYWORD))
+            parameters.append(Parameter(name[2:], Parameter.VAR_KEYWORD, annotation=annotation))
         elif name.startswith("*"):
-            parameters.append(Parameter(name[1:], Parameter.VAR_POSITIONAL))
+            parameters.append(Parameter(name[1:], Parameter.VAR_POSITIONAL, annotation=annotation))
             kind = Parameter.KEYWORD_ONLY
         elif name in ("...", "…"):
             parameters.append(Parameter("args", Parameter.VAR_POSITIONAL))
             kind = Parameter.KEYWORD_ONLY
         else:
             value = _default(default) if default else UNKNOWN if opened else Parameter.empty
-            parameters.append(Parameter(name, kind, default=value))
+            parameters.append(Parameter(name, kind, default=value, annotation=annotation))
     return inspect.Signature(parameters)
 
 
