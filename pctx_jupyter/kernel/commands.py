@@ -131,7 +131,12 @@ class Commands:
             )
             for name, function in functions
         ]
-        print(f"Registered {', '.join(one.path for one in made)}")  # noqa: T201  # a magic's output
+        said = f"Registered {', '.join(one.path for one in made)}"
+        if vague := [
+            one.path for one in made if isinstance(one.input_schema, dict) and "x-untyped" in one.input_schema
+        ]:
+            said += f"; parts of {', '.join(vague)} are any: %pctx details {vague[0]} says why"
+        print(said)  # noqa: T201  # a magic's output
 
     def _unregister(self, line: str) -> None:
         gone = [self._tool(name, "unregister") for name in _words(line, "%pctx unregister TOOL …")]

@@ -81,6 +81,43 @@ def rewrite(annotation: Any) -> Any:
     return _Rewriting().rewrite(annotation)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ordered:
+    """How pydantic treats a union with frames or arrays, which could be made of much that other members are.
+
+    Of JSON, rows are a frame first, anything else is one of the plain members if it can be, and else an array.
+    """
+
+    members: tuple[Any, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        by_rank: dict[int, list[core_schema.CoreSchema]] = {0: [], 1: [], 2: []}
+        for member in self.members:
+            by_rank[_rank(member)].append(handler.generate_schema(member))
+        plain: list[Any] = by_rank[1]
+        ordered: list[Any] = [*by_rank[0], core_schema.union_schema(plain) if len(plain) > 1 else plain[0], *by_rank[2]]
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.union_schema(ordered, mode="left_to_right"),
+            python_schema=core_schema.union_schema([*by_rank[0], *plain, *by_rank[2]]),
+        )
+
+
+def _union(members: tuple[Any, ...]) -> Any:
+    some = tuple(member for member in members if member is not type(None))
+    if any(_rank(member) == 1 for member in some) and any(_rank(member) != 1 for member in some):
+        ordered: Any = Annotated[Any, _Ordered(some)]
+        return ordered if len(some) == len(members) else typing.Optional[ordered]  # noqa: UP045
+    return typing.Union[tuple(sorted(members, key=_rank))]  # noqa: UP007  # as many as there are
+
+
+def _rank(member: Any) -> int:
+    """0: rows, 1: what pydantic knows, 2: a list that becomes an array."""
+    found = next((one for one in get_args(member)[1:] if isinstance(one, Foreign)), None)
+    if found is None or get_origin(member) is not Annotated:
+        return 1
+    return 0 if found.accepts is _ROWS else 2 if found.accepts is _LIST else 1
+
+
 class _Rewriting:
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
@@ -113,7 +150,7 @@ class _Rewriting:
         if all(new is old for new, old in zip(rewritten, args, strict=True)):
             return annotation
         if origin in (typing.Union, types.UnionType):
-            return typing.Union[rewritten]  # noqa: UP007  # as many as there are
+            return _union(rewritten)
         if hasattr(annotation, "copy_with"):
             return annotation.copy_with(rewritten)
         return origin[rewritten]
@@ -125,7 +162,7 @@ class _Rewriting:
         self._made[old] = new  # before its fields: they may name it
         # Where annotations are text, only the resolved ones say Required and NotRequired.
         hints = typing_extensions.get_type_hints(old, include_extras=True)
-        required = {key for key, hint in hints.items() if _is_required(hint, key in old.__required_keys__)}
+        required = {key for key, hint in hints.items() if is_required(hint, key in old.__required_keys__)}
         new.__annotations__ = {key: self.rewrite(bare(hint)) for key, hint in hints.items()}
         new.__required_keys__, new.__optional_keys__ = frozenset(required), frozenset(hints) - required
         new.__module__, new.__qualname__, new.__doc__ = old.__module__, old.__qualname__, old.__doc__
@@ -139,14 +176,15 @@ def bare(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) in (typing.Required, typing.NotRequired) else hint
 
 
-def _is_required(hint: Any, otherwise: bool) -> bool:
+def is_required(hint: Any, otherwise: bool) -> bool:
+    """Whether the field of a TypedDict has to be there; `otherwise`: what its class says of fields without a word."""
     origin = get_origin(hint)
     return origin is typing.Required or (otherwise and origin is not typing.NotRequired)
 
 
 @dataclass(frozen=True, eq=False)
 class _Members:
-    """How pydantic treats ``Literal[Color.RED]``: programs pass the member's value, and the function gets the member."""
+    """How pydantic treats ``Literal[Color.RED]``: programs pass the member's value, the function gets the member."""
 
     values: tuple[Any, ...]
 
@@ -211,6 +249,10 @@ _DEFINITIONS = "x-definitions"
 """The keyword under which a part of a schema carries definitions that belong to the whole; never in a finished one."""
 
 
+SPECIAL = (Foreign, _Ordered, _Members, _Record)
+"""What stands for a type beside `Any` in ``Annotated[Any, …]``."""
+
+
 def _record(kind: type) -> _Record | None:
     if not (issubclass(kind, msgspec.Struct) or hasattr(kind, "__attrs_attrs__")) or kind is msgspec.Struct:
         return None
@@ -261,7 +303,7 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, np.ndarray):
         scalar = next((get_args(arg)[0] for arg in args if get_origin(arg) is np.dtype), None)
         dtype = scalar if isinstance(scalar, type) else None
-        return Foreign(kind, lambda value: np.asarray(value, dtype=dtype), _LIST, _LIST)
+        return Foreign(kind, lambda value: np.asarray(_list(value), dtype=dtype), _LIST, _LIST)
     if issubclass(kind, np.timedelta64):  # numpy counts it among the integers, and reads no text into it
         return None
     for base, schema in (

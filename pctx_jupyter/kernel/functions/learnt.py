@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Union, get_args
+from typing import Any, Literal, Union, get_args
 
 import pydantic
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -76,11 +77,9 @@ class Learnt:
 
     def _warn(self, said: str) -> None:
         text = f"{self.name}: {said}, says the function's docstring; the argument was passed as it is"
-        try:
+        with suppress(LearntTypeWarning):  # where warnings are errors: a docstring must not refuse a call
             # It belongs to no line of the notebook: the program is none.
             warnings.warn_explicit(text, LearntTypeWarning, "pctx", 1, registry=_WARNED)
-        except LearntTypeWarning:  # warnings are errors here; a docstring must not refuse a call
-            pass
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -126,7 +125,8 @@ def of_docstring(text: str | None) -> Guess | None:
 
 
 _EXTRAS = re.compile(
-    r"[,;(]?\s*\b(optional|default\s*[=:is]*\s*(\[[^]]*\]|\{[^}]*\}|'[^']*'|\"[^\"]*\"|[^,;)]*)|keyword[- ]only|required)\)?",
+    r"[,;(]?\s*\b(optional|keyword[- ]only|required"
+    r"|default\s*[=:is]*\s*(\[[^]]*\]|\{[^}]*\}|'[^']*'|\"[^\"]*\"|[^,;)]*))\)?",
     re.IGNORECASE,
 )
 _SHAPE = re.compile(
@@ -200,7 +200,7 @@ def _kind(part: str) -> Any:
         known = [kind for kind in kinds if kind is not None and kind is not _NEVER_JSON]
         if part[:1] == "(":  # a tuple
             return list
-        return Union[tuple(known)] if known and Any not in known else None
+        return Union[tuple(known)] if known and Any not in known else None  # noqa: UP007
     if part[:1] in "'\"":
         return _values(f"[{part}]")
     if re.fullmatch(r"-?\d+(\.\d+)?|True|False", part):
@@ -236,7 +236,7 @@ def _values(text: str) -> Any:
     if len(plain) + sum(isinstance(value, float) for value in values) != len(values) or not values:
         return None
     literal = Literal[tuple(plain)] if plain else None
-    return Optional[literal | float] if floats and plain else float if floats else literal
+    return literal | float | None if floats and plain else float if floats else literal
 
 
 def _parts(text: str) -> list[str]:

@@ -74,7 +74,7 @@ class Sayer:
             return Said(Any, ("Self is an instance of its class",))
         origin, args = get_origin(annotation), get_args(annotation)
         plain = annotation if origin is None else origin
-        if plain in (typing_extensions.LiteralString,):
+        if plain is typing_extensions.LiteralString:
             return Said(str)
         if plain in _GUARDS:
             return Said(bool)
@@ -92,7 +92,7 @@ class Sayer:
         if plain in _LISTS or plain in _ONE_PASS:
             return self._items(plain, args)
         if plain is collections.abc.Hashable and not self._is_result:
-            return Said(Union[str, bool, int, float, None])
+            return Said(str | bool | int | float | None)
         if plain is type:
             return Said(Any, ("a class has no JSON form",))
         if origin is not None and args:

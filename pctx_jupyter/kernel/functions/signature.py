@@ -373,7 +373,9 @@ class _Reader:
             Parameter(
                 name,
                 Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if name in kind.__required_keys__ else written.UNKNOWN,
+                default=Parameter.empty
+                if foreign.is_required(hint, name in kind.__required_keys__)
+                else written.UNKNOWN,
                 annotation=foreign.bare(hint),
             )
             for name, hint in hints.items()
@@ -418,7 +420,7 @@ class _Reader:
         return self._field(parameter.replace(annotation=Any), _quick(_READING))
 
     def _note(self, parameter: Parameter, notes: tuple[str, ...]) -> None:
-        stars = {Parameter.VAR_KEYWORD: "**", Parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        stars = (parameter.kind is Parameter.VAR_KEYWORD) * "**" + (parameter.kind is Parameter.VAR_POSITIONAL) * "*"
         if notes:
             self.notes[stars + parameter.name] = "; ".join(dict.fromkeys(notes))
 
@@ -595,7 +597,9 @@ def _annotated_text(annotation: Any) -> str | None:
 def _or_none(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
-        if not any(isinstance(one, foreign.Foreign) for one in metadata):
+        if any(isinstance(one, learnt.Learnt) for one in metadata):
+            return annotation
+        if not any(isinstance(one, foreign.SPECIAL) for one in metadata):
             return Annotated[(_or_none(inner), *metadata)]  # a description stays outside
     if annotation is Any:
         return annotation

@@ -195,7 +195,7 @@ def defined() -> list[PythonTool]:
 
 
 def _read_again(known: PythonTool, version: tuple[object, ...]) -> PythonTool:
-    """Make the tool of a function as it is now; keep the old one, once and for all, if it cannot be one any more."""
+    """Make the tool of a function as it is now; keep the old one, if it cannot be one any more."""
     try:
         function = _reloaded(known.function)
         fresh = _python_tool(function, known.name, known.namespace, known.own_description)
@@ -205,15 +205,13 @@ def _read_again(known: PythonTool, version: tuple[object, ...]) -> PythonTool:
 
 
 def _version(function: Any) -> tuple[object, ...]:
-    """What of a function changes when it is changed in place; compared by identity and equality only."""
-    plain = function
-    while isinstance(plain, functools.partial):
-        plain = plain.func
-    if not inspect.isroutine(plain):
-        plain = getattr(type(plain), "__call__", None)
-    plain = inspect.unwrap(getattr(plain, "__func__", plain), stop=lambda one: not hasattr(one, "__wrapped__"))
-    parts = ("__code__", "__defaults__", "__kwdefaults__", "__doc__", "__annotations__")
-    return tuple(_Same(getattr(plain, part, None)) for part in parts)
+    """What of a function changes when it is changed in place."""
+    from . import signature
+
+    plain = signature.plain_function(function)
+    parts = ("__code__", "__defaults__", "__kwdefaults__", "__annotations__")
+    # The docstring of a function made in C is another object each time.
+    return getattr(plain, "__doc__", None), *(_Same(getattr(plain, part, None)) for part in parts)
 
 
 class _Same:

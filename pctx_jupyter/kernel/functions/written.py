@@ -1,7 +1,7 @@
 """Signatures of functions that Python has none of: of its own library, and as docstrings write them.
 
-A function made in C may have no signature that `inspect` can tell, or one without types. Files in ``stubs`` say them for
-functions of the standard library; for others, the first line of the docstring is read (``log(x, [base=math.e])``).
+A function made in C may have no signature that `inspect` can tell, or one without types. Files in ``stubs`` declare
+those of the standard library; for others, the first line of the docstring is read (``log(x, [base=math.e])``).
 Where nobody says anything, a function takes ``args`` and any other arguments.
 """
 
@@ -44,7 +44,7 @@ _STUBS = {
 
 
 def signature(function: Any, plain: Any) -> inspect.Signature:
-    """The signature of anything callable: as Python tells it, as a stub or its docstring does, or the one that takes all.
+    """The signature of anything callable: Python's own, else a stub's or the docstring's, else one that takes anything.
 
     Args:
         function: What is called.
@@ -60,8 +60,10 @@ def signature(function: Any, plain: Any) -> inspect.Signature:
         pass
     stub = _stub(plain)
     if stub is not None:
-        return inspect.signature(stub)
-    return _of_docstring(plain) or _ANYTHING
+        told = inspect.signature(stub)
+        known = [one.replace(default=UNKNOWN) if one.default is ... else one for one in told.parameters.values()]
+        return told.replace(parameters=known)
+    return _of_docstring(function) or _of_docstring(plain) or _ANYTHING
 
 
 def standard(function: Any) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _inside(text: str) -> str | None:
 def _parsed(text: str) -> inspect.Signature:
     """Read a signature in which brackets are optional parts; raises ValueError if it is none."""
     parameters: list[Parameter] = []
-    kind = Parameter.POSITIONAL_ONLY
+    kind: Any = Parameter.POSITIONAL_ONLY
     depth = 0
     for part in _split(text):
         # A bracket before a name makes it optional, and so is all inside of the bracket.
@@ -139,6 +141,7 @@ def _parsed(text: str) -> inspect.Signature:
             continue
         name, _, default = (one.strip() for one in bare.partition("="))
         name, _, kind_text = (one.strip() for one in name.partition(":"))
+        kind_text += "]" * (kind_text.count("[") - kind_text.count("]"))
         annotation = kind_text or Parameter.empty  # extension modules write the types of their C++ code
         if name.startswith("**"):
             parameters.append(Parameter(name[2:], Parameter.VAR_KEYWORD, annotation=annotation))
@@ -157,13 +160,14 @@ def _parsed(text: str) -> inspect.Signature:
 def _split(text: str) -> list[str]:
     """Split at commas outside of parentheses, braces and quotes; square brackets may be optional parts."""
     parts, depth, quote, start = [], 0, "", 0
+    opening, closing = ("({[", ")}]") if ":" in text and "[," not in text else ("({", ")}")
     for at, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
         else:
-            depth += (char in "({") - (char in ")}")
+            depth += (char in opening) - (char in closing)
             if char == "," and depth == 0:
                 parts.append(text[start:at])
                 start = at + 1

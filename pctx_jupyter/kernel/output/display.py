@@ -170,8 +170,9 @@ def details(tool: Tool) -> Bundle:
     declaration = typegen.declaration(tool).rstrip("\n")
     description = clean(tool.description)
     other = f"registered as {tool.registered_path}" if tool.registered_path != tool.path else ""
+    notes = "\n".join(f"{name} is any: {clean(why)}" for name, why in untyped(tool.input_schema).items())
     text = "\n\n".join(
-        part for part in (tool.path + (f" ({other})" if other else ""), description, declaration) if part
+        part for part in (tool.path + (f" ({other})" if other else ""), description, declaration, notes) if part
     )
     return _bundle(
         visible(text, is_name=True),
@@ -179,7 +180,16 @@ def details(tool: Tool) -> Bundle:
         *([tag("div", escape(other, is_name=True), kind="dim")] if other else []),
         *([tag("div", escape(description, is_name=True), kind="text")] if description else []),
         tag("pre", escape(declaration, is_name=True), kind="code"),
+        *([tag("div", escape(notes, is_name=True), kind="text")] if notes else []),
     )
+
+
+def untyped(schema: object) -> dict[str, str]:
+    """Why parts of a tool's signature are ``any`` although they are annotated, by parameter; ``return``: its result."""
+    notes = schema.get("x-untyped") if isinstance(schema, dict) else None
+    if not isinstance(notes, dict):
+        return {}
+    return {clean(str(name)): str(why) for name, why in notes.items()}
 
 
 def status(facts: Mapping[str, object]) -> Bundle:
