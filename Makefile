@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab lab-build test quick test-clients fuzz lint types docs bench clean
+.PHONY: demo lab lab-build test quick test-clients fuzz lint types docs bench report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -44,6 +44,9 @@ docs: $(VENV)/docs.installed      ## the documentation as a site in build/site; 
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks
 
+report-libraries: $(VENV)/libraries.installed  ## how many functions of everyday libraries can be offered, and how many of their parameters have types
+	$(BIN)/python -m benchmarks.libraries
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +57,10 @@ $(VENV)/demo.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/test.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
+	touch $@
+
+$(VENV)/libraries.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[libraries]'
 	touch $@
 
 $(VENV)/docs.installed: pyproject.toml | $(VENV)/bin/python

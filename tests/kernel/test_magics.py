@@ -21,6 +21,14 @@ from pctx_jupyter.kernel.options import CellOptions, RegisterOptions, cell_optio
         ("", CellOptions()),
         ("-o total", CellOptions(output="total")),
         ("-i a,b -i b, --input c", CellOptions(inputs=("a", "b", "c"))),
+        ("-i df, s", CellOptions(inputs=("df", "s"))),
+        ("-i df s , t -o x", CellOptions(inputs=("df", "s", "t"), output="x")),
+        ("-i df, -q", CellOptions(inputs=("df",), is_quiet=True)),
+        ("--input=df, s", CellOptions(inputs=("df", "s"))),
+        (
+            "--tools Sales.*, Notebook.add Math.* -q",
+            CellOptions(tools=("Sales.*", "Notebook.add", "Math.*"), is_quiet=True),
+        ),
         ("--timeout 2.5", CellOptions(timeout_s=2.5)),
         ("--tools Sales.*,Notebook.add", CellOptions(tools=("Sales.*", "Notebook.add"))),
         ("--no-check --quiet", CellOptions(typecheck=False, is_quiet=True)),
@@ -56,8 +64,13 @@ def test_a_wrong_option_is_refused_with_the_usage(line: str, said: str) -> None:
 def test_register_takes_functions_and_a_namespace() -> None:
     assert register_options("load sales.save -n Sales") == RegisterOptions(("load", "sales.save"), "Sales")
     assert register_options("load --no-share") == RegisterOptions(("load",), share=False)
+    for line in ("load, sales.save", "load,sales.save", "load , sales.save,", "load sales.save load"):
+        assert register_options(line) == RegisterOptions(("load", "sales.save"))
+    assert register_options("load, save -n Sales") == RegisterOptions(("load", "save"), "Sales")
     with pytest.raises(UsageError, match="required: functions"):
         register_options("-n Sales")
+    with pytest.raises(UsageError, match="name of a function is missing"):
+        register_options(",")
 
 
 @pytest.fixture

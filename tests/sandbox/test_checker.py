@@ -140,6 +140,46 @@ def test_what_people_write_passes(held: Held, code: str) -> None:
     assert held.check(code) == []
 
 
+LEARNT = Tool(
+    "Stats",
+    "test",
+    "",
+    {
+        "type": "object",
+        "properties": {
+            "alpha": {"anyOf": [{"type": "number"}, {}], "x-learnt": "default"},
+            "kind": {"anyOf": [{"enum": ["a", "b"]}, {}], "x-learnt": "docstring"},
+        },
+        "required": ["kind"],
+        "additionalProperties": False,
+    },
+    None,
+)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await Stats.test({ kind: 'a', alpha: 0.5 })",
+        "await Stats.test({ kind: 'other', alpha: 'text' })",
+        "await Stats.test({ kind: [1, { a: null }], alpha: null })",
+        "const given: unknown = JSON.parse('1'); await Stats.test({ kind: given, alpha: given })",
+        "const alpha = Math.random() > 2 ? 'x' : undefined; await Stats.test({ kind: 1, alpha })",
+    ],
+)
+def test_learnt_type_refuses_no_value(held: Held, code: str) -> None:
+    work = held.checker.check(CheckJob("learnt", code, typegen.declarations([LEARNT]), "", [LEARNT.path]))
+    assert held.wait(work) == Checked(())
+
+
+def test_learnt_parameter_is_a_parameter_all_the_same(held: Held) -> None:
+    work = held.checker.check(
+        CheckJob("learnt", "await Stats.test({ alfa: 1 })", typegen.declarations([LEARNT]), "", [LEARNT.path])
+    )
+    [found] = held.wait(work).diagnostics  # type: ignore[union-attr]
+    assert "alfa" in found.message
+
+
 @pytest.mark.parametrize(
     "code",
     [

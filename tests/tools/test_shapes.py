@@ -59,6 +59,17 @@ def one_line(schema: Any) -> str:
         ({"prefixItems": [STRING, NUMBER], "minItems": 1, "maxItems": 2}, "[string, number?]"),
         ({"prefixItems": [STRING], "items": {"type": ["number", "null"]}}, "[string?, ...(number | null)[]]"),
         ({"prefixItems": [STRING], "minItems": 1}, "[string, ...any[]]"),
+        (
+            {"prefixItems": [STRING | {"title": "x"}, NUMBER | {"title": "y"}], "minItems": 1, "items": False},
+            "[x: string, y?: number]",
+        ),
+        ({"prefixItems": [STRING | {"title": "x"}], "minItems": 1}, "[x: string, ...rest: any[]]"),
+        ({"prefixItems": [STRING | {"title": "x"}, NUMBER], "minItems": 2, "items": False}, "[string, number]"),
+        ({"prefixItems": [STRING | {"title": "a b"}], "minItems": 1, "items": False}, "[string]"),
+        ({"prefixItems": [STRING | {"title": "x"}] * 2, "minItems": 2, "items": False}, "[string, string]"),
+        ({"anyOf": [{}, {}], "x-learnt": "docstring"}, "any"),
+        ({"anyOf": [NUMBER, STRING], "x-learnt": "docstring"}, "any"),
+        ({"x-learnt": "docstring"}, "any"),
         ({"items": [STRING, NUMBER], "additionalItems": False, "minItems": 2}, "[string, number]"),
         ({"enum": ["a", "b", 1, None, True]}, '"a" | "b" | 1 | true | null'),
         ({"type": "string", "enum": ["a", 1, None]}, '"a"'),
@@ -187,6 +198,19 @@ def test_what_a_type_cannot_say_stands_in_comments() -> None:
         "  plain?: string;",
         "}",
     ]
+
+
+def test_learnt_type_is_shown_as_one_that_accepts_everything() -> None:
+    learnt = {"anyOf": [NUMBER, {}], "x-learnt": "docstring"}
+    found = shapes.shape(
+        {
+            "properties": {"a": learnt, "Likely": {"$ref": "#/$defs/Likely"}},
+            "$defs": {"Likely": {"properties": {"n": NUMBER}}},
+        }
+    )
+    assert found.text == "{ a?: Likely<number>; Likely?: Likely2 }"
+    assert found.types["Likely"].endswith("type Likely<T> = T | {} | null | undefined;")
+    assert shapes.shape({"properties": {"a": learnt}}, scope="Math_Types.").text == "{ a?: Math_Types.Likely<number> }"
 
 
 @pytest.mark.parametrize(

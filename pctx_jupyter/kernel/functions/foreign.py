@@ -135,9 +135,7 @@ class _Rewriting:
         if _TYPED_DICTS_NEED_REWRITING and type(annotation) is typing._TypedDictMeta:  # type: ignore[attr-defined]
             return self._typed_dict(annotation)
         origin, args = get_origin(annotation), get_args(annotation)
-        if origin is Literal:
-            return _literal(args) if any(isinstance(arg, enum.Enum) for arg in args) else annotation
-        if origin is None:
+        if origin is None or origin is Literal:
             return annotation
         if _Alias is not None and isinstance(origin, _Alias):  # ``type NDArray[T] = …``, with its T given
             return self.rewrite(origin.__value__[args])
@@ -182,38 +180,41 @@ def is_required(hint: Any, otherwise: bool) -> bool:
     return origin is typing.Required or (otherwise and origin is not typing.NotRequired)
 
 
-@dataclass(frozen=True, eq=False)
-class _Members:
-    """How pydantic treats ``Literal[Color.RED]``: programs pass the member's value, the function gets the member."""
+def has_members(schema: Any) -> bool:
+    """Whether members of an enumeration are literals somewhere in a core schema, as in ``Literal[Color.RED]``."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "literal":
+            return any(isinstance(one, enum.Enum) for one in schema["expected"])
+        return any(map(has_members, schema.values()))
+    return isinstance(schema, list | tuple) and any(map(has_members, schema))
 
-    values: tuple[Any, ...]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(_plain_value)
-        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+def with_members(schema: Any) -> Any:
+    """Return a core schema that takes a member's value for the member: JSON has no members."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "literal" and has_members(schema):
+            ref = {"ref": schema["ref"]} if "ref" in schema else {}
+            inner = {key: value for key, value in schema.items() if key != "ref"}
+            return core_schema.no_info_before_validator_function(_literal_of(schema["expected"]), inner) | ref
+        return {key: with_members(value) for key, value in schema.items()}
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(with_members, schema))
+    return schema
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"enum": list(dict.fromkeys(map(_plain_value, self.values)))}
 
-    def converted(self, value: Any) -> Any:
-        """Return the literal that is the value, or whose value it is."""
-        for one in self.values:
-            if value is one or (_plain_value(one) == value and type(_plain_value(one)) is type(value)):
+def _literal_of(expected: list[Any]) -> Callable[[Any], Any]:
+    def literal_of(value: Any) -> Any:
+        for one in expected:
+            plain = _plain_value(one)
+            if value is one or (plain == value and type(plain) is type(value)):
                 return one
-        wanted = " or ".join(repr(_plain_value(one)) for one in self.values)
-        raise ValueError(f"expected {wanted}")
+        raise ValueError(f"expected {' or '.join(repr(_plain_value(one)) for one in expected)}")
+
+    return literal_of
 
 
 def _plain_value(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
-
-
-def _literal(values: tuple[Any, ...]) -> Any:
-    if all(isinstance(_plain_value(value), str | int | bool | None) for value in values):
-        return Annotated[Any, _Members(values)]
-    return Literal[values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,7 @@ _DEFINITIONS = "x-definitions"
 """The keyword under which a part of a schema carries definitions that belong to the whole; never in a finished one."""
 
 
-SPECIAL = (Foreign, _Ordered, _Members, _Record)
+SPECIAL = (Foreign, _Ordered, _Record)
 """What stands for a type beside `Any` in ``Annotated[Any, …]``."""
 
 

@@ -235,8 +235,12 @@ def _values(text: str) -> Any:
     floats = any(isinstance(value, float) for value in values)
     if len(plain) + sum(isinstance(value, float) for value in values) != len(values) or not values:
         return None
-    literal = Literal[tuple(plain)] if plain else None
-    return literal | float | None if floats and plain else float if floats else literal
+    found: list[Any] = [float] if floats else []
+    if said := tuple(value for value in plain if value is not None):
+        found.append(Literal[said])
+    if None in plain:
+        found.append(type(None))
+    return Union[tuple(found)]  # noqa: UP007  # as many as there are
 
 
 def _parts(text: str) -> list[str]:

@@ -28,7 +28,12 @@ from msgspec import Raw
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import (
+    ErrorDetails,
+    PydanticSerializationError,
+    SchemaSerializer,
+    SchemaValidator,
+)
 
 from ... import errors
 from ...rpc import nonfinite
@@ -525,6 +530,11 @@ class _Reader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # foreign annotations: nobody here can change what pydantic warns of
             adapter.rebuild(force=True, _types_namespace=self._scope.names | self._scope.local)
+        if foreign.has_members(adapter.core_schema):
+            adapter.core_schema = foreign.with_members(adapter.core_schema)
+            core_config: Any = {key: value for key, value in (config or _CONFIG).items() if key != "defer_build"}
+            adapter.validator = _validator(adapter.core_schema, core_config)
+            adapter.serializer = SchemaSerializer(adapter.core_schema, core_config)
         return adapter
 
     def _said(self, annotation: Any, sayer: Sayer) -> Said:
@@ -543,6 +553,16 @@ class _Reader:
             return typing_extensions.get_type_hints(holder, names, local, include_extras=True)["it"]
         except Exception:  # a name that is there for type checkers only, or one that is nowhere
             return self._scope.resolved(annotation)
+
+
+def _validator(schema: Any, config: Any) -> SchemaValidator:
+    """Make a validator that looks into pydantic models, too, and does not take the one that a model has already."""
+    make: Any = SchemaValidator
+    try:
+        made: SchemaValidator = make(schema, config, _use_prebuilt=False)
+    except TypeError:  # a pydantic that always looks into them
+        made = make(schema, config)
+    return made
 
 
 _READING, _WRITING = False, True

@@ -18,6 +18,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, NamedTuple, SupportsFloat, SupportsIndex, TypedDict, TypeVar, overload
 
@@ -25,6 +26,7 @@ import attrs
 import msgspec
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 import requests
 import typing_extensions as te
@@ -249,6 +251,36 @@ def test_literal_of_an_enumeration_is_passed_and_returned_as_its_value() -> None
         called(same, {"colour": "b"})
 
 
+@dataclass
+class Painted:
+    colour: Literal[Colour.RED, "none"]
+
+
+class PaintedModel(pydantic.BaseModel):
+    colour: Literal[Colour.RED] = Colour.RED
+
+
+class PaintedDict(TypedDict):
+    colours: list[Literal[Colour.RED, Colour.BLUE]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (Painted, {"colour": "r"}),
+        (Painted, {"colour": "none"}),
+        (PaintedDict, {"colours": ["b", "r"]}),
+        (PaintedModel, {"colour": "r"}),
+    ],
+)
+def test_literal_of_an_enumeration_inside_a_class_is_its_value(kind: Any, given: object) -> None:
+    def same(it: Any) -> Any:
+        return it
+
+    same.__annotations__ = {"it": kind, "return": kind}
+    assert called(same, {"it": given}) == given
+
+
 def test_classes_of_attrs_and_msgspec_are_made_of_objects_at_any_depth() -> None:
     def names(node: Node, place: Place) -> list[Node]:
         assert isinstance(place, Place)
@@ -262,7 +294,11 @@ def test_classes_of_attrs_and_msgspec_are_made_of_objects_at_any_depth() -> None
 
 
 def test_special_types_may_be_none_by_default() -> None:
-    def f(a: Place = None, b: Literal[Colour.RED] = None, c: pd.Series | str = None) -> Any:  # type: ignore[assignment]
+    def f(
+        a: Place = None,  # type: ignore[assignment]
+        b: Literal[Colour.RED] = None,  # type: ignore[assignment]  # noqa: RUF013
+        c: pd.Series | str = None,  # type: ignore[assignment]
+    ) -> Any:
         return [a, b, None if c is None else list(c)]
 
     assert called(f, {"a": None, "b": None, "c": None}) == [None, None, None]
