@@ -53,10 +53,11 @@ class Sayer:
     Args:
         why_not: Says why a class cannot be declared; None: it can.
         is_result: Whether values of the type leave Python, rather than enter it.
+        owner: The class that ``Self`` means: that of a bound method's instance.
     """
 
-    def __init__(self, why_not: Callable[[Any], str | None], is_result: bool) -> None:
-        self._why_not, self._is_result = why_not, is_result
+    def __init__(self, why_not: Callable[[Any], str | None], is_result: bool, owner: type | None = None) -> None:
+        self._why_not, self._is_result, self._owner = why_not, is_result, owner
 
     def said(self, annotation: Any) -> Said:
         """Return what of an annotation can be declared."""
@@ -71,7 +72,7 @@ class Sayer:
         if isinstance(annotation, TypeVar):
             return self._variable(annotation)
         if annotation in _SELF:
-            return Said(Any, ("Self is an instance of its class",))
+            return Said(Any, ("Self is an instance of its class",)) if self._owner is None else self.said(self._owner)
         origin, args = get_origin(annotation), get_args(annotation)
         plain = annotation if origin is None else origin
         if plain is typing_extensions.LiteralString:

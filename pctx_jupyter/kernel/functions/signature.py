@@ -247,7 +247,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     plain = plain_function(function)
     signature = written.signature(function, plain)
     doc = _documented(function)
-    reader = _Reader(plain, doc, getattr(function, "__name__", type(function).__name__))
+    reader = _Reader(plain, doc, getattr(function, "__name__", type(function).__name__), _owner(function))
     parameters = reader.expanded(tuple(signature.parameters.values()))
     arguments, input_schema = reader.arguments(parameters)
     result, output_schema = reader.result(signature.return_annotation)
@@ -345,8 +345,9 @@ class _Reader:
     Each parameter is read on its own: what cannot be declared is `Any`, and `notes` says why.
     """
 
-    def __init__(self, function: Any, doc: docstring_parser.Docstring, shown: str) -> None:
+    def __init__(self, function: Any, doc: docstring_parser.Docstring, shown: str, owner: type | None) -> None:
         self.notes: dict[str, str] = {}
+        self._owner = owner
         self._shown = shown
         self._scope = Scope.of(function)
         self._overloads = _overloads(function)
@@ -392,7 +393,7 @@ class _Reader:
         by_field = {_EXTRA if p.kind is Parameter.VAR_KEYWORD else p.name: p for p in parameters}
         for parameter in parameters:
             _check(parameter)
-        fields = {name: self._field(parameter, _quick(_READING)) for name, parameter in by_field.items()}
+        fields = {name: self._field(parameter, self._quick(is_result=False)) for name, parameter in by_field.items()}
         try:
             adapter, schema = self._arguments_of(fields)
         except Exception:
@@ -414,7 +415,7 @@ class _Reader:
 
     def _declarable(self, name: str, parameter: Parameter, field: Any) -> Any:
         """The field if it can be declared on its own, else as much of it as can be."""
-        for attempt in (field, self._field(parameter, Sayer(self._why_not, is_result=False))):
+        for attempt in (field, self._field(parameter, Sayer(self._why_not, is_result=False, owner=self._owner))):
             try:
                 self._arguments_of({name: attempt})
             except Exception as error:
@@ -422,7 +423,7 @@ class _Reader:
             else:
                 return attempt
         self._note(parameter, (why,))
-        return self._field(parameter.replace(annotation=Any), _quick(_READING))
+        return self._field(parameter.replace(annotation=Any), self._quick(is_result=False))
 
     def _note(self, parameter: Parameter, notes: tuple[str, ...]) -> None:
         stars = (parameter.kind is Parameter.VAR_KEYWORD) * "**" + (parameter.kind is Parameter.VAR_POSITIONAL) * "*"
@@ -484,7 +485,7 @@ class _Reader:
             if annotation is Any and "return" in self._overloads:
                 annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
         why = ""
-        for sayer in (_quick(_WRITING), Sayer(self._why_no_result, is_result=True)):
+        for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
             said = self._said(annotation, sayer)
             if said.notes:
                 self.notes["return"] = "; ".join(dict.fromkeys(said.notes))
@@ -504,6 +505,10 @@ class _Reader:
         metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
         whole = next((one for one in metadata if isinstance(one, foreign.Foreign)), None)
         return _Result(adapter, whole), items
+
+    def _quick(self, is_result: bool) -> Sayer:
+        """Takes every class for one that can be declared: the whole is tried then, and most often works."""
+        return Sayer(lambda kind: None, is_result, self._owner)
 
     def _why_not(self, kind: Any) -> str | None:
         try:
@@ -565,12 +570,14 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
     return made
 
 
-_READING, _WRITING = False, True
-
-
-def _quick(is_result: bool) -> Sayer:
-    """A reader that takes every class for one that can be declared: the whole is tried, and most often right."""
-    return Sayer(lambda kind: None, is_result)
+def _owner(function: Any) -> type | None:
+    """The class that ``Self`` means in the annotations of a bound method."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    held = getattr(function, "__self__", None)
+    if held is None or isinstance(held, types.ModuleType):
+        return None
+    return held if isinstance(held, type) else type(held)
 
 
 def _check(parameter: Parameter) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -58,7 +59,7 @@ class PythonTool:
         share: Whether others than its notebook may see it, as far as the notebook shares its tools.
         effects: Whether it changes something outside; None: no.
         own_description: The description that was given in place of the docstring's; None: none was.
-        version: What the function was made of when its signature was read.
+        code: The function's code when its signature was read.
     """
 
     namespace: str
@@ -72,7 +73,7 @@ class PythonTool:
     share: bool = True
     effects: Effects | None = None
     own_description: str | None = field(default=None, repr=False)
-    version: tuple[object, ...] = field(default=(), repr=False)
+    code: object = field(default=None, repr=False)
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -189,42 +190,28 @@ def defined() -> list[PythonTool]:
     A function that was changed in place since then, as ``%autoreload`` does, is read again.
     """
     for path, known in _here.items():
-        if known.version != (version := _version(known.function)):
-            _here[path] = _read_again(known, version)
+        if (code := _code_of(known.function)) is not known.code:
+            _here[path] = _read_again(known, code)
     return list(_here.values())
 
 
-def _read_again(known: PythonTool, version: tuple[object, ...]) -> PythonTool:
+def _read_again(known: PythonTool, code: object) -> PythonTool:
     """Make the tool of a function as it is now; keep the old one, if it cannot be one any more."""
     try:
         function = _reloaded(known.function)
         fresh = _python_tool(function, known.name, known.namespace, known.own_description)
-        return replace(fresh, share=known.share, effects=known.effects, version=version)
+        return replace(fresh, share=known.share, effects=known.effects, code=code)
     except errors.PctxError:
-        return replace(known, version=version)
+        return replace(known, code=code)
 
 
-def _version(function: Any) -> tuple[object, ...]:
-    """What of a function changes when it is changed in place."""
+def _code_of(function: Any) -> object:
+    """The code of a function: what a change in place always changes; None for what is made in C."""
+    if type(function) is types.FunctionType and "__wrapped__" not in function.__dict__:
+        return function.__code__  # asked before each program, of each tool
     from . import signature
 
-    plain = signature.plain_function(function)
-    parts = ("__code__", "__defaults__", "__kwdefaults__", "__annotations__")
-    # The docstring of a function made in C is another object each time.
-    return getattr(plain, "__doc__", None), *(_Same(getattr(plain, part, None)) for part in parts)
-
-
-class _Same:
-    """Compares what it holds by identity: defaults may be arrays, whose ``==`` gives no truth value."""
-
-    def __init__(self, held: object) -> None:
-        self._held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self._held is other._held
-
-    def __hash__(self) -> int:
-        return id(self._held)
+    return getattr(signature.plain_function(function), "__code__", None)
 
 
 def _reloaded(function: Any) -> Any:
@@ -309,7 +296,7 @@ def _python_tool(
         or inspect.iscoroutinefunction(signature.plain_function(function)),
         signature=found,
         own_description=description,
-        version=_version(function),
+        code=_code_of(function),
     )
     _ = made.path  # refuses a name that TypeScript cannot have
     return made

@@ -30,6 +30,8 @@ import pydantic
 import pytest
 import requests
 import typing_extensions as te
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from benchmarks import libraries
@@ -135,6 +137,9 @@ class Chain:
     def then(self, other: te.Self, n: int) -> te.Self:
         return self
 
+    @staticmethod
+    def join(other: te.Self) -> None: ...  # type: ignore[misc]
+
 
 PARTS: list[tuple[Any, str, dict[str, str]]] = [
     (
@@ -171,7 +176,7 @@ PARTS: list[tuple[Any, str, dict[str, str]]] = [
     (
         Chain().then,
         "f(args: { other: any; n: number }): Promise<any>",
-        {"other": "Self is an instance", "return": "Self is an instance"},
+        {"other": "Chain has no JSON form", "return": "Chain has no JSON form"},
     ),
 ]
 
@@ -356,6 +361,16 @@ def _(value: int) -> str:
 def test_single_dispatch_finds_the_function_by_the_first_argument() -> None:
     assert called(dispatched, {"value": 1}) == "a number"
     assert called(dispatched, {"value": "x"}) == "something"
+
+
+def test_self_of_a_bound_method_is_the_class_of_its_instance() -> None:
+    frame = pd.DataFrame({"a": [1, 2]})
+    assert signature(frame.head) == "f(args?: { n?: number }): Promise<{ [key: string]: any }[]>"
+    assert called(frame.head, {"n": 1}) == [{"a": 1}]
+
+
+def test_callable_of_the_unbound_function_may_be_any_all_the_same() -> None:
+    assert "other: any" in signature(Chain.__dict__["join"])
 
 
 # Names that are there for type checkers only
@@ -566,6 +581,27 @@ def test_words_that_are_no_type_suggest_none_or_a_list(text: str) -> None:
     assert guess is None or guess.type is list
 
 
+@given(st.text(alphabet="{}[]()'\",|/ \n:=.abcintorflist_-159", max_size=60))
+def test_no_docstring_breaks_a_signature(text: str) -> None:
+    learnt.of_docstring(text)
+    guess = learnt.of_docstring(f"{text} of int")
+    assert guess is None or pydantic.TypeAdapter(guess.type).json_schema() is not None
+
+    def f(x): ...  # type: ignore[no-untyped-def]
+
+    f.__doc__ = f"f({text})\n\nParameters\n----------\nx : {text}\n    {text}\n"
+    assert made(f).input_schema
+
+
+@given(st.text(alphabet="[]|., 'Litera\"Union()nstOpdk0*", max_size=40))
+def test_no_annotation_breaks_a_signature(text: str) -> None:
+    def f(x: int, y: Any) -> None: ...
+
+    f.__annotations__["y"] = text
+    properties: Any = made(f).input_schema["properties"]  # type: ignore[index,call-overload]
+    assert properties["x"] == {"type": "integer"}
+
+
 # What is said
 
 
@@ -640,6 +676,35 @@ def test_function_that_autoreload_changes_is_read_again(tmp_path: Path, monkeypa
         assert tools.defined() == [fresh]
     finally:
         sys.modules.pop("reloaded_shop", None)
+
+
+def test_decorated_function_that_autoreload_changes_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    (tmp_path / "shop_tools.py").write_text(
+        "import functools\ndef logged(f):\n    @functools.wraps(f)\n    def inner(*args, **named):\n"
+        "        return f(*args, **named)\n    return inner\n"
+    )
+    source = tmp_path / "decorated_shop.py"
+    text = "from shop_tools import logged\n@logged\ndef load(n: int) -> int:\n    return n\n"
+    source.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    shell = InteractiveShell()
+    try:
+        shell.run_cell("%load_ext autoreload\n%autoreload 2\nimport decorated_shop").raise_error()
+        tools.define(shell.user_ns["decorated_shop"].load)
+        source.write_text(text.replace("n: int) -> int:\n    return n", "n: str) -> str:\n    return n + n"))
+        os.utime(source, (1, 2_000_000_000))
+        shell.run_cell("decorated_shop.load").raise_error()
+        [fresh] = tools.defined()
+        assert typegen.signature(fresh.tool) == "load(args: { n: string }): Promise<string>"
+        assert json.loads(bytes(tools.call(fresh, Raw(b'{"n":"a"}')))) == "aa"  # type: ignore[arg-type]
+    finally:
+        for name in ("decorated_shop", "shop_tools"):
+            sys.modules.pop(name, None)
 
 
 def test_tools_that_nobody_changes_stay_the_same_objects() -> None:
