@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import enum
 import sys
 import types
@@ -16,7 +17,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 import typing_extensions
@@ -244,13 +245,42 @@ class _Record:
             raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
 
 
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """How pydantic treats a dataclass some of whose fields it has no schema for: by the types of its other fields.
+
+    Args:
+        kind: The dataclass.
+        fields: A TypedDict of its fields; `Any` for those that cannot be declared.
+    """
+
+    kind: type
+    fields: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
+        made = core_schema.no_info_after_validator_function(self.made, handler.generate_schema(self.fields))
+        either = core_schema.union_schema([core_schema.is_instance_schema(self.kind), made])
+        return core_schema.json_or_python_schema(json_schema=made, python_schema=either, serialization=write)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return dict(handler(cast("Any", schema)["json_schema"]["schema"]))
+
+    def made(self, fields: dict[str, Any]) -> Any:
+        """Return an instance of the class with these fields."""
+        taken = {field.name for field in dataclasses.fields(cast("Any", self.kind)) if field.init}
+        return self.kind(**{name: value for name, value in fields.items() if name in taken})
+
+
 _REFERENCE = "x-ref"
 """The keyword for a reference to such a definition; never in a finished schema."""
 _DEFINITIONS = "x-definitions"
 """The keyword under which a part of a schema carries definitions that belong to the whole; never in a finished one."""
 
 
-SPECIAL = (Foreign, _Ordered, _Record)
+SPECIAL = (Foreign, _Ordered, _Record, Fields)
 """What stands for a type beside `Any` in ``Annotated[Any, …]``."""
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import dataclasses
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typing_extensions
 from pydantic import AfterValidator
 
-from .annotations import Unsaid
+from . import foreign
+from .annotations import Scope, Unsaid
 
 _JSON_TYPES = (str, bool, int, float, list, dict)
 
@@ -58,6 +61,7 @@ class Sayer:
 
     def __init__(self, why_not: Callable[[Any], str | None], is_result: bool, owner: type | None = None) -> None:
         self._why_not, self._is_result, self._owner = why_not, is_result, owner
+        self._inside: list[Any] = []  # the classes whose fields are being looked at
 
     def said(self, annotation: Any) -> Said:
         """Return what of an annotation can be declared."""
@@ -150,10 +154,50 @@ class Sayer:
     def _leaf(self, annotation: Any) -> Said:
         if (why := self._why_not(annotation)) is None:
             return Said(annotation)
+        if (found := self._by_fields(annotation)) is not None:
+            return found
         kinds = json_types_of(annotation)
         if kinds and not self._is_result:
             return Said(Union[kinds])  # noqa: UP007  # as many as there are
         return Said(Any, (why,))
+
+    def _by_fields(self, kind: Any) -> Said | None:
+        """A dataclass or TypedDict with what can be declared of each field; None: it is neither, or inside itself."""
+        is_dict = typing_extensions.is_typeddict(kind)
+        if not (is_dict or (isinstance(kind, type) and dataclasses.is_dataclass(kind))) or kind in self._inside:
+            return None
+        self._inside.append(kind)
+        try:
+            fields: dict[str, Any] = {}
+            notes: list[str] = []
+            for name, annotation, is_required in _fields(kind, is_dict, self._is_result):
+                said = self.said(annotation)
+                kept = foreign.rewrite(said.type)
+                fields[name] = kept if is_required else typing_extensions.NotRequired[kept]
+                notes += [f"{kind.__name__}.{name}: {note}" for note in said.notes]
+        finally:
+            self._inside.pop()
+        made = foreign.make_typed_dict(kind.__name__, fields)
+        made.__module__, made.__doc__ = kind.__module__, None
+        whole = made if is_dict else Annotated[Any, foreign.Fields(kind, made)]
+        return Said(whole, tuple(notes)) if self._why_not(whole) is None else None
+
+
+def _fields(kind: Any, is_dict: bool, is_result: bool) -> Iterator[tuple[str, Any, bool]]:
+    """The fields of a dataclass or TypedDict: name, resolved annotation, and whether it has to be there."""
+    scope = Scope(vars(sys.modules.get(kind.__module__, types)))
+    try:
+        hints = typing_extensions.get_type_hints(kind, include_extras=True)
+    except Exception:  # one name that is nowhere would hide the others
+        hints = {name: scope.resolved(annotation) for name, annotation in kind.__annotations__.items()}
+    if is_dict:
+        for name, hint in hints.items():
+            yield name, foreign.bare(hint), foreign.is_required(hint, name in kind.__required_keys__)
+        return
+    for field in dataclasses.fields(kind):
+        if field.init or is_result:
+            missing = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            yield field.name, hints.get(field.name, Any), missing and field.init
 
 
 def _is_type(arg: Any) -> bool:

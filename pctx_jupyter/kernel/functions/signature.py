@@ -284,7 +284,7 @@ def plain_function(function: Any) -> Any:
             function = function.func
         elif inspect.ismethod(function):
             function = function.__func__
-        elif callable(wrapped := getattr(function, "__wrapped__", None)):
+        elif callable(wrapped := _wrapped(function)):
             function = wrapped
         elif not inspect.isroutine(function) and not inspect.isclass(function) and callable(function):
             call = type(function).__call__
@@ -294,6 +294,13 @@ def plain_function(function: Any) -> Any:
         else:
             return function
     return function
+
+
+def _wrapped(function: Any) -> Any:
+    try:
+        return getattr(function, "__wrapped__", None)
+    except Exception:  # an object may make up its attributes
+        return None
 
 
 def _documented(function: Any) -> docstring_parser.Docstring:

@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, NamedTuple, SupportsFloat, SupportsIndex, TypedDict, TypeVar, overload
 
@@ -191,6 +191,48 @@ def test_what_cannot_be_declared_is_any_for_that_part_alone(
     assert found.keys() == notes.keys()
     for name, why in notes.items():
         assert why in found[name]
+
+
+@dataclass
+class Table:
+    rows: pd.DataFrame
+    n: int
+    on_done: Callable[[int], int] | None = None
+
+
+class Wishes(TypedDict):
+    thing: Plain
+    n: te.NotRequired[int]
+
+
+@dataclass
+class Branch:
+    owner: Plain | None = None
+    twigs: list[Branch] = field(default_factory=list)
+
+
+def test_field_that_cannot_be_declared_is_any_for_that_field_alone() -> None:
+    def turned(table: Table, tables: list[Table], wishes: Wishes, branch: Branch) -> Table:
+        assert isinstance(table, Table)
+        assert isinstance(table.rows, pd.DataFrame)
+        assert isinstance(tables[0], Table)
+        assert isinstance(branch, Branch)
+        return table
+
+    one = made(turned)
+    text = typegen.declaration(one.tool)
+    assert "type Table = { rows: { [key: string]: any }[]; n: number; on_done?: any };" in text
+    assert "type Wishes = { thing: any; n?: number };" in text
+    assert "type Branch = { owner?: any; twigs?: any[] };" in text
+    assert text.count("Promise<Table>") == 1
+    notes = display.untyped(one.input_schema)
+    assert notes["table"] == "Table.on_done: a function has no JSON form"
+    assert "Wishes.thing: " in notes["wishes"]
+    table = {"rows": [{"a": 1}], "n": 2}
+    arguments = {"table": table, "tables": [table], "wishes": {"thing": 1}, "branch": {"twigs": [{}]}}
+    assert called(turned, arguments) == table | {"on_done": None}
+    with pytest.raises(errors.InvalidParams, match=r'arguments\.tables\[0\]\.n: expected integer, got "x"'):
+        called(turned, arguments | {"tables": [table | {"n": "x"}]})
 
 
 def test_details_say_why_a_part_is_any() -> None:
