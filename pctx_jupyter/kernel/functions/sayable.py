@@ -102,7 +102,9 @@ class Sayer:
             return Said(Any, ("a class has no JSON form",))
         if origin is not None and args:
             return self._generic(annotation, origin, args)
-        return self._leaf(annotation)
+        if plain is complex and not self._is_result:  # to type checkers, every number is one
+            return Said(float | complex)
+        return self._leaf(plain)  # ``typing.Sized`` is an alias of a class
 
     def _variable(self, variable: TypeVar) -> Said:
         if variable.__constraints__:

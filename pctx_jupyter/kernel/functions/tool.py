@@ -141,7 +141,8 @@ def tool(
             that passes calls on, and cannot say; somebody is asked as well. None: no.
 
     Raises:
-        InvalidParams: The function cannot be a tool: names the parameter that stands in the way.
+        InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
+            of the reasons: it is ``any``.
         ToolExists: Another tool has the same name in TypeScript.
     """
     given = {"name": name, "namespace": namespace, "description": description, "share": share, "effects": effects}

@@ -16,7 +16,7 @@ import re
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import IO, Annotated, Any, Literal, NamedTuple, SupportsFloat, Suppo
 import attrs
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pydantic
 import pytest
@@ -252,6 +253,9 @@ DECLARED: list[tuple[Any, str]] = [
     (te.TypeIs[int], "boolean"),
     (SupportsIndex, "boolean | number"),
     (SupportsFloat, "boolean | number"),
+    (Sized, "string | any[] | { [key: string]: any }"),
+    (complex, "number | string"),
+    (npt.ArrayLike, "any[] | number | string"),
     (Hashable, "string | boolean | number | null"),
     (Iterator[int], "number[]"),
     (Iterable[str], "string[]"),
