@@ -112,11 +112,11 @@ def _union(members: tuple[Any, ...]) -> Any:
 
 
 def _rank(member: Any) -> int:
-    """0: rows, 1: what pydantic knows, 2: a list that becomes an array."""
+    """0: rows, 1: what pydantic knows, 2: a list that becomes an array or a series."""
     found = next((one for one in get_args(member)[1:] if isinstance(one, Foreign)), None)
     if found is None or get_origin(member) is not Annotated:
         return 1
-    return 0 if found.accepts is _ROWS else 2 if found.accepts is _LIST else 1
+    return 0 if found.accepts is _ROWS else 2 if found.accepts is _LIST or found.accepts is _LIST_OR_OBJECT else 1
 
 
 class _Rewriting:

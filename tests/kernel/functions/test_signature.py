@@ -255,7 +255,7 @@ DECLARED: list[tuple[Any, str]] = [
     (SupportsFloat, "boolean | number"),
     (Sized, "string | any[] | { [key: string]: any }"),
     (complex, "number | string"),
-    (npt.ArrayLike, "any[] | number | string"),
+    (npt.ArrayLike, "any[] | number | string | Uint8Array"),
     (Hashable, "string | boolean | number | null"),
     (Iterator[int], "number[]"),
     (Iterable[str], "string[]"),
@@ -269,7 +269,7 @@ DECLARED: list[tuple[Any, str]] = [
     (Literal["x", Colour.BLUE] | None, '"x" | "b" | null'),
     (list[Literal[Colour.RED, Colour.BLUE]], '("r" | "b")[]'),
     (Measured, "Measured"),
-    ("pd.Series[int]", "any[]"),
+    ("pd.Series[int]", "any[] | { [key: string]: any }"),
     ("np.ndarray[Any, np.dtype[np.float64]]", "any[]"),
 ]
 
@@ -464,7 +464,7 @@ REAL: list[tuple[Any, str, str]] = [
     (pd.concat, "axis", 'number | "index" | "columns" | "rows"'),
     (pd.merge, "how", '"left" | "right" | "inner" | "outer" | "cross" | "left_anti" | "right_anti"'),
     (pd.merge, "left_index", "boolean"),
-    (requests.get, "url", "string"),
+    (requests.get, "url", "string | Uint8Array"),
     (requests.get, "allow_redirects", "boolean"),
     (np.mean, "axis", "Likely<number | any[] | null>"),
     (np.linspace, "endpoint", "Likely<boolean>"),
