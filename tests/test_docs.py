@@ -129,3 +129,15 @@ def test_the_specification_says_who_may_what_as_the_table_does() -> None:
         key: route.kernel for key, route in access.ROUTES.items() if not route.is_socket and not key[0].endswith("mcp")
     }
     assert written == known
+
+
+def test_the_tests_that_the_security_page_names_are_there() -> None:
+    page = (ROOT / "docs" / "explanation" / "security.md").read_text()
+    table = page[page.index("## Which tests prove it") :]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", row)
+        assert named, row
+        for name in named:
+            assert "def test_" in (ROOT / name).read_text(), name
