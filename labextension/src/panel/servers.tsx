@@ -6,19 +6,8 @@ import React from 'react';
 import type { SignIn, Upstream, UpstreamEntry } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
-import { Approve, Change, type ToolActions } from './tools';
-
-/** What can be done about a server. */
-export interface ServerActions {
-  addServer: () => void;
-  removeServer: (server: Upstream) => void;
-  tellServer: (server: Upstream, what: 'reconnect' | 'approve' | 'trust') => void;
-  signIn: (server: Upstream) => void;
-  /** Allow all of its tools for good, and trust it. */
-  allowTools: (server: Upstream) => void;
-  /** Take back what was allowed for good: for one tool, or for all. */
-  askAgain: (server: Upstream, tool?: string) => void;
-}
+import type { ToolActions } from './actions';
+import { Approve, Change } from './tools';
 
 /** Read what somebody typed: a URL, or a command with its arguments. */
 export function entryOf(name: string, where: string): UpstreamEntry {

@@ -7,13 +7,7 @@ import type { ChangedTool, KernelState, ToolState, Upstream, UpstreamTool } from
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import { effectsText } from '../approvals/effects';
-import type { ServerActions } from './servers';
-
-/** What can be done about a tool. */
-export interface ToolActions extends ServerActions {
-  /** Write a call of it; `kernel` is whose it is, null: an MCP server's, which all programs may call. */
-  insertCall: (tool: ToolState, kernel: KernelState | null) => void;
-}
+import type { ToolActions } from './actions';
 
 interface Props {
   actions: ToolActions;

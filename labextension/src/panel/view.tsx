@@ -13,7 +13,8 @@ import type { TimelineModel } from '../results/model';
 import { Calls } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, stateText } from './servers';
-import { OfferedDetail, type ToolActions, ToolDetail, WithheldDetail, differenceName } from './tools';
+import type { ToolActions } from './actions';
+import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
 import { type Emptiness, HEIGHTS, type Novelty, type Row, type Section, idOf } from './rows';
 import { duration, size, time } from './words';
 

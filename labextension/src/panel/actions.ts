@@ -1,0 +1,21 @@
+/** What a person can do in the panel with tools and MCP servers. */
+
+import type { KernelState, ToolState, Upstream } from '../api';
+
+/** What can be done about an MCP server. */
+export interface ServerActions {
+  addServer: () => void;
+  removeServer: (server: Upstream) => void;
+  tellServer: (server: Upstream, what: 'reconnect' | 'approve' | 'trust') => void;
+  signIn: (server: Upstream) => void;
+  /** Allow all of its tools for good, and trust it. */
+  allowTools: (server: Upstream) => void;
+  /** Take back what was allowed for good: for one tool, or for all. */
+  askAgain: (server: Upstream, tool?: string) => void;
+}
+
+/** What can be done about a tool. */
+export interface ToolActions extends ServerActions {
+  /** Write a call of it; `kernel` is whose it is, null: an MCP server's, which all programs may call. */
+  insertCall: (tool: ToolState, kernel: KernelState | null) => void;
+}
