@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from pctx_jupyter import errors
+from pctx_jupyter.errors import Failure
 from pctx_jupyter.kernel.output import display, drawings, sanitizer, timeline
-from pctx_jupyter.program.result import Display, Failure
+from pctx_jupyter.program.result import Display
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.rpc.lines import Lines

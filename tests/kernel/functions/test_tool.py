@@ -111,7 +111,13 @@ class Plain:
 
 @pytest.fixture(autouse=True)
 def nothing_defined() -> Iterator[None]:
+    """No tool of another test, before or after."""
+    forget_all()
     yield
+    forget_all()
+
+
+def forget_all() -> None:
     for one in tools.defined():
         tools.forget(one.path)
 
