@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from pctx_jupyter import errors
+from pctx_jupyter import errors, visible
 from pctx_jupyter.errors import Failure
 from pctx_jupyter.kernel.output import display, drawings, sanitizer, timeline
 from pctx_jupyter.program.result import Display
@@ -27,7 +27,6 @@ from pctx_jupyter.rpc import wire
 from pctx_jupyter.rpc.lines import Lines
 from pctx_jupyter.rpc.peer import Peer
 from pctx_jupyter.session.trace import CallRecord, Line, Trace
-from pctx_jupyter.tools import inert
 from pctx_jupyter.upstream import config
 from tests import schemas
 
@@ -317,7 +316,7 @@ def test_any_configuration_is_read_or_refused_and_says_so_in_one_line(value: Any
     except errors.InvalidParams:
         return
     for problem in found.problems:
-        assert inert.spelled(problem) == problem
+        assert visible.spelled(problem) == problem
     for server in found.servers:
         assert server.namespace
         assert server.way.shown is not None
