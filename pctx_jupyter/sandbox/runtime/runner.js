@@ -132,7 +132,19 @@ const rejectionReason = getter(PromiseRejectionEvent.prototype, "reason");
 const eventError = getter(ErrorEvent.prototype, "error");
 
 const [$iterator, $asyncIterator, $toStringTag] = [Symbol.iterator, Symbol.asyncIterator, Symbol.toStringTag];
-const { clearInterval, clearTimeout, setInterval, setTimeout } = G;
+/**
+ * A function of Deno's that loads a module when it is first looked up, which takes milliseconds: looked up when called.
+ *
+ * @param {string} name
+ */
+function lazy(name) {
+  const load = uncurry(/** @type {any} */ (getOwnPropertyDescriptor(G, name)?.get ?? (() => G[name])));
+  /** @type {any} */
+  let found;
+  return (/** @type {any} */ first, /** @type {any} */ second = undefined) => (found ??= load(G))(first, second);
+}
+const setTimeout = lazy("setTimeout"), clearTimeout = lazy("clearTimeout");
+const setInterval = lazy("setInterval"), clearInterval = lazy("clearInterval");
 const now = performance.now.bind(performance);
 const isPromise = D[D.internal].core.isPromise;
 const read = D.stdin.read.bind(D.stdin);
@@ -354,11 +366,23 @@ teach(Error.prototype, "Error", (self) => {
   return told;
 });
 teach(Iterator.prototype, "iterator", drain);
-teach(
-  getPrototypeOf(new Intl.Segmenter().segment("")),
-  "Segments",
-  (self) => drain(self[$iterator](), self),
-);
+{
+  // The prototype of segments is had of segments alone, and the first ones load tables for 15 ms.
+  const native = uncurry(Intl.Segmenter.prototype.segment);
+  let isTaught = false;
+  const { segment } = {
+    /** @this {any} @param {any} text */
+    segment(text) {
+      const segments = native(this, text);
+      if (!isTaught) {
+        isTaught = true;
+        teach(getPrototypeOf(segments), "Segments", (self) => drain(self[$iterator](), self));
+      }
+      return segments;
+    },
+  };
+  defineProperty(Intl.Segmenter.prototype, "segment", { value: segment, configurable: true, writable: true });
+}
 teach(URLSearchParams.prototype, "URLSearchParams", (self) => {
   /** @type {unknown[]} */
   const list = [];
@@ -1686,18 +1710,38 @@ defineProperty(G, "Deno", {
   writable: false,
 });
 
+/** @param {string} name of a global, or of a member of `Intl` @param {any} value */
+function refuseKind(name, value) {
+  const wayOut = WAYS_OUT[name] ?? "give what you need of it";
+  if (typeof value === "function" && typeof value.prototype === "object") {
+    if (hasOwn(value.prototype, "toJSON") || value.prototype instanceof ErrorC || value === ErrorC) return;
+    if (getPrototypeOf(value) !== TypedArray) refuseAll(value.prototype, name, wayOut);
+  } else if (typeof value === "object" && value !== null && hasOwn(value, $toStringTag) && value !== G) {
+    refuseAll(value, name + " object", wayOut);
+  }
+}
+
 // Objects of the platform would be written as records of nothing, or of next to nothing.
 for (const [space, owner] of [["", G], ["Intl.", Intl]]) {
   for (const name of ownKeys(/** @type {any} */ (owner))) {
     if (typeof name !== "string" || PLAIN.has(name)) continue;
-    const value = /** @type {any} */ (owner)[name];
-    if (typeof value === "function" && typeof value.prototype === "object") {
-      if (hasOwn(value.prototype, "toJSON") || value.prototype instanceof ErrorC || value === ErrorC) continue;
-      if (getPrototypeOf(value) === TypedArray) continue;
-      refuseAll(value.prototype, space + name, WAYS_OUT[name] ?? "give what you need of it");
-    } else if (typeof value === "object" && value !== null && hasOwn(value, $toStringTag) && value !== G) {
-      refuseAll(value, name + " object", "give what you need of it");
+    const described = /** @type {PropertyDescriptor} */ (getOwnPropertyDescriptor(owner, name));
+    if (described.get === undefined) {
+      refuseKind(space + name, described.value);
+      continue;
     }
+    // It is loaded when it is first looked up, which takes milliseconds.
+    const load = uncurry(described.get);
+    let isKnown = false;
+    described.get = () => {
+      const value = load(owner);
+      if (!isKnown) {
+        isKnown = true;
+        refuseKind(space + name, value);
+      }
+      return value;
+    };
+    defineProperty(owner, name, described);
   }
 }
 refuseAll(/** @type {any} */ (Temporal).Now, "Temporal.Now", "give what you need of it");
