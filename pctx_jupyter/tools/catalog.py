@@ -195,12 +195,7 @@ class Catalog:
             ToolExists: It is there already and `replace` is false, or another spelling of its name is.
             InvalidParams: Its name cannot be used, or the catalog is full.
         """
-        if (taken := _taken(tool)) is not None:
-            raise errors.InvalidParams(
-                f"Cannot register tool {tool.registered_path}: {taken} is JavaScript's own, and programs need it; "
-                f"choose another namespace, such as {tool.namespace_name}Tools ({tool.namespace_name}Tools."
-                f"{tool.tool_name})"
-            )
+        demand_free_name(tool)
         there = self._offers.get(tool.path)
         if met := self._meets(tool):
             raise errors.ToolExists(
@@ -258,6 +253,20 @@ class Catalog:
     def _change(self) -> None:
         self.version += 1
         self._changed()
+
+
+def demand_free_name(tool: Tool) -> None:
+    """Refuse a tool that would take the place of a function of JavaScript, such as ``Math.floor``.
+
+    Raises:
+        InvalidParams: It would; names one that works.
+    """
+    if (taken := _taken(tool)) is not None:
+        raise errors.InvalidParams(
+            f"Cannot register tool {tool.registered_path}: {taken} is JavaScript's own, and programs need it; "
+            f"choose another namespace, such as {tool.namespace_name}Tools ({tool.namespace_name}Tools."
+            f"{tool.tool_name})"
+        )
 
 
 def _taken(tool: Tool) -> str | None:

@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from ... import errors
 from ...rpc.jsonrpc import Json
-from ...tools.catalog import Tool
+from ...tools.catalog import Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ def define(
     try:
         made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
         declared = made.tool
+        demand_free_name(declared)
         there = _here.get(declared.path)
         if there is not None and there.tool.registered_path != declared.registered_path:
             raise errors.ToolExists(

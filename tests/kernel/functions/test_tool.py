@@ -11,6 +11,7 @@ import enum
 import functools
 import inspect
 import json
+import math
 import pathlib
 import pickle
 import re
@@ -215,6 +216,18 @@ def test_tools_are_listed_in_the_order_in_which_they_were_first_defined() -> Non
     made(len, name="size")
     tool(load_orders)
     assert [one.path for one in tools.defined()] == ["Notebook.loadOrders", "Notebook.size"]
+
+
+@pytest.mark.parametrize(
+    ("function", "namespace", "name"),
+    [(math.floor, "Math", None), (load_orders, "JSON", "parse"), (len, "Object", "keys"), (len, "promise", "all")],
+)
+def test_a_tool_in_the_place_of_a_function_of_javascript_is_refused_where_it_is_defined(
+    function: Any, namespace: str, name: str | None
+) -> None:
+    with pytest.raises(errors.InvalidParams, match="JavaScript's own.*choose another namespace, such as"):
+        tools.define(function, namespace=namespace, name=name)
+    assert tools.defined() == []
 
 
 def test_defining_again_replaces() -> None:
