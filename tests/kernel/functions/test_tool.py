@@ -225,7 +225,7 @@ def test_tools_are_listed_in_the_order_in_which_they_were_first_defined() -> Non
 def test_a_tool_in_the_place_of_a_function_of_javascript_is_refused_where_it_is_defined(
     function: Any, namespace: str, name: str | None
 ) -> None:
-    with pytest.raises(errors.InvalidParams, match="JavaScript's own.*choose another namespace, such as"):
+    with pytest.raises(errors.InvalidParams, match=r"JavaScript's own.*choose another namespace, such as"):
         tools.define(function, namespace=namespace, name=name)
     assert tools.defined() == []
 
