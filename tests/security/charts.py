@@ -273,6 +273,17 @@ HARMLESS: dict[str, Spec] = {
 }
 """What people draw every day."""
 
+WITHOUT_PICTURE: dict[str, Spec] = {
+    "no rows and no margin": chart(encoding={"x": {**X, "axis": None}, "y": {**Y, "axis": None}}, padding=0)
+    | {"data": {"values": []}},
+    "a negative margin": chart(padding=-1000),
+    "higher than a canvas can be": {
+        "data": SALES,
+        "vconcat": [{"mark": "bar", "width": 10, "height": 4000, "encoding": {"y": Y}} for _ in range(20)],
+    },
+}
+"""Charts that are drawn, but of which a browser cannot make a picture; a page that waits for one never stops."""
+
 
 def bound(**bind: Any) -> Spec:
     """A chart with a parameter that is bound to an element."""

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pctx_jupyter.kernel.output import charts, formulas
 
-from .charts import HARMLESS, HOSTILE, REFUSED_IN_VEGA, calculated, chart
+from .charts import HARMLESS, HOSTILE, REFUSED_IN_VEGA, WITHOUT_PICTURE, calculated, chart
 
 ROOT = Path(__file__).parent.parent.parent
 LAB = ROOT / "labextension"
@@ -101,9 +101,32 @@ def test_the_corpus_is_large_enough() -> None:
 def test_everyday_chart_is_drawn_as_it_is(name: str, typescript: TypeScript) -> None:
     spec = HARMLESS[name]
     made = charts.clean(LITE, spec)
+    if spec.get("width") == "container":  # the one word that a number stands for
+        spec = spec | {"width": 600}
     assert without_expressions(made) == without_expressions({k: v for k, v in spec.items() if k != "usermeta"})
     assert charts.clean(LITE, made) == made
+    assert typescript(LITE, HARMLESS[name]) == {"drawn": made}
+
+
+@pytest.mark.parametrize("name", WITHOUT_PICTURE)
+def test_chart_without_picture_is_drawn(name: str, typescript: TypeScript) -> None:
+    made = charts.clean(LITE, WITHOUT_PICTURE[name])
+    assert typescript(LITE, WITHOUT_PICTURE[name]) == {"drawn": made}
+
+
+def test_a_chart_as_large_as_its_container_gets_a_size(typescript: TypeScript) -> None:
+    # The container has the size of the chart: the chart would have none.
+    spec = chart(width="container", height="container")
+    made = charts.clean(LITE, spec)
+    assert (made["width"], made["height"]) == (600, 300)
     assert typescript(LITE, spec) == {"drawn": made}
+
+
+@pytest.mark.parametrize("member", ["width", "height"])
+def test_a_chart_without_width_or_height_is_refused(member: str, typescript: TypeScript) -> None:
+    made = python(LITE, chart(**{member: 0}))
+    assert "refused" in made
+    assert typescript(LITE, chart(**{member: 0})) == made
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -65,6 +65,7 @@ interface Kind {
   factor: Map<string, number | 'lists'>;
   isEnded: boolean;
   span?: number;
+  drawn?: number;
 }
 
 /** A kind as the list has it. */
@@ -80,6 +81,7 @@ interface Listed {
   factor?: Record<string, number | 'lists'>;
   ended?: boolean;
   span?: number;
+  drawn?: number;
 }
 
 /** Rebuild a chart from what the list allows; throws `Refused`. */
@@ -149,7 +151,8 @@ function kind(listed: Listed): Kind {
     needs: words(listed.needs),
     factor: new Map(factors(listed)),
     isEnded: [listed, ...bases].some(one => one.ended ?? false),
-    span: listed.span
+    span: listed.span,
+    drawn: listed.drawn
   };
 }
 
@@ -254,7 +257,7 @@ class Check {
     }
     if (typeof value === 'string') {
       if (kind.words) {
-        return kind.words.has(value) ? value : NONE;
+        return kind.words.has(value) ? (kind.drawn ?? value) : NONE;
       }
       if (!kind.text || INHERITED.has(value) || length(value) > MOST_TEXT) {
         return NONE;

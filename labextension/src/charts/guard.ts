@@ -70,6 +70,11 @@ function checked(model: IRenderMime.IMimeModel, type: string, chart: Record<stri
     data: { ...model.data, [type]: chart as IRenderMime.IMimeModel['data'][string] },
     metadata: { ...model.metadata, [type]: { embed_options: EMBED_OPTIONS } },
     setData: options => {
+      // A canvas without width or height, or beyond what a browser can hold, has an empty picture. JupyterLab takes
+      // that for none, draws the chart again, and never stops.
+      if (options.data?.['image/png'] === '') {
+        return;
+      }
       // A picture of the chart is added to the output; the chart in it stays as it came.
       const data = options.data && { ...options.data, [type]: model.data[type] };
       model.setData({ ...options, data });

@@ -66,6 +66,26 @@ test('a trusted chart of the user is drawn as it is, one of a program is checked
   assert.match(text, /mark\.href/);
 });
 
+test('an empty picture of a chart is not kept, for the chart would be drawn again without end', async () => {
+  const kept: string[] = [];
+  class Pictured extends Widget implements IRenderMime.IRenderer {
+    renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+      model.setData({ data: { ...model.data, 'image/png': '' } });
+      model.setData({ data: { ...model.data, 'image/png': 'AAAA' } });
+      return Promise.resolve();
+    }
+  }
+  const registry = new RenderMimeRegistry();
+  guardCharts(registry, nullTranslator.load(''));
+  registry.addFactory({ safe: true, mimeTypes: [LITE], createRenderer: () => new Pictured() }, 60);
+  const model = new MimeModel({
+    data: { [LITE]: BAR },
+    callback: ({ data }) => kept.push(String(data?.['image/png']))
+  });
+  await registry.createRenderer(LITE).renderModel(model);
+  assert.deepEqual(kept, ['AAAA']);
+});
+
 test('a guard that comes last guards what is there already', async () => {
   const drawn: Drawn[] = [];
   const registry = new RenderMimeRegistry();

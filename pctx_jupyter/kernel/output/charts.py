@@ -160,6 +160,7 @@ class _Kind:
     factor: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
     span: float | None = None
+    drawn: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def _kind(name: str, kinds: dict[str, Any]) -> _Kind:
         factor=dict(_inherited(name, kinds, "factor")),
         ended=any(kinds[one].get("ended", False) for one in (name, *read.get("like", "").split())),
         span=read.get("span"),
+        drawn=read.get("drawn"),
     )
 
 
@@ -298,7 +300,9 @@ class _Check:
             return self._own(value, name, path)
         if isinstance(value, str):
             if kind.words is not None:
-                return value if value in kind.words else _NONE
+                if value not in kind.words:
+                    return _NONE
+                return value if kind.drawn is None else kind.drawn
             if kind.text is None or value in formulas.INHERITED or len(value) > MOST_TEXT:
                 return _NONE
             return value if kind.text.fullmatch(value) else _NONE
