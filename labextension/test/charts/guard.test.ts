@@ -80,10 +80,10 @@ test('an empty picture of a chart is not kept, for the chart would be drawn agai
   registry.addFactory({ safe: true, mimeTypes: [LITE], createRenderer: () => new Pictured() }, 60);
   const model = new MimeModel({
     data: { [LITE]: BAR },
-    callback: ({ data }) => kept.push(String(data?.['image/png']))
+    callback: ({ data }) => kept.push(JSON.stringify(data?.['image/png']))
   });
   await registry.createRenderer(LITE).renderModel(model);
-  assert.deepEqual(kept, ['AAAA']);
+  assert.deepEqual(kept, ['"AAAA"']);
 });
 
 test('a guard that comes last guards what is there already', async () => {
