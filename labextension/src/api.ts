@@ -311,7 +311,7 @@ export function diagnostics(source: string, kernel_id: string, signal?: AbortSig
   );
 }
 
-/** Lay out a cell's program anew. `source` is null: it cannot be done, and `message` says why. */
+/** Format a cell's program. `source` is null if it cannot be done; `message` says why. */
 export function format(source: string): Promise<{ source: string | null; message: string }> {
   return request('api/format', { body: { source } });
 }
@@ -433,7 +433,7 @@ export async function removeUpstream(name: string): Promise<void> {
   await request(`api/upstreams/${encodeURIComponent(name)}`, { method: 'DELETE' });
 }
 
-/** Connect anew; or take its tools, or what its file says of it, as a person has `seen` them (its `mark`). */
+/** Connect again; or take its tools, or what its file says of it, as a person has `seen` them (its `mark`). */
 export function tellUpstream(
   name: string,
   what: 'reconnect' | 'approve' | 'trust',

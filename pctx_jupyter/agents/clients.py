@@ -52,7 +52,7 @@ def _claude_code(there: Endpoint) -> str:
 def _claude(there: Endpoint) -> str:
     """Claude Desktop starts a program: ours, on its own machine, which passes everything on to the server.
 
-    To a server on that machine it finds the way and the token by itself, anew at each start.
+    It finds a server on that machine, and its token, by itself at each start.
     """
     serve = ["mcp", "serve", "--stdio"]
     program: dict[str, object]
@@ -96,7 +96,7 @@ CLIENTS = {
     "claude-code": Client("Claude Code", "run this in your project's folder", _claude_code),
     "claude": Client(
         "Claude Desktop",
-        "add this to claude_desktop_config.json (Settings, Developer, Edit Config) and start it anew",
+        "add this to claude_desktop_config.json (Settings, Developer, Edit Config) and restart it",
         _claude,
     ),
     "cursor": Client("Cursor", "add this to .cursor/mcp.json in your project, or to ~/.cursor/mcp.json", _cursor),

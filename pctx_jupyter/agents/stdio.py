@@ -2,7 +2,7 @@
 a Jupyter server that runs already.
 
 The bridge keeps no connection: each request is one of its own in the newer era, which has no sessions. So a client of
-either era, which is served here, does not notice when the Jupyter server starts anew.
+either era, which is served here, does not notice when the Jupyter server restarts.
 """
 
 from __future__ import annotations

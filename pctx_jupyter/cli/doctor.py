@@ -260,7 +260,7 @@ def _servers() -> Iterator[Finding]:
         if how.trouble:
             yield Finding(about, "wrong", f"{server.url}: {how.trouble}")
         elif how.version != __version__:
-            cure = "start the server anew"
+            cure = "restart the server"
             yield Finding(about, "note", f"{server.url} has pctx {how.version}, this is {__version__}", cure)
         else:
             yield Finding(about, "ok", f"{server.url} has pctx {how.version}")

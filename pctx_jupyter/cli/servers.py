@@ -101,7 +101,7 @@ def _refusal(status: int) -> str:
         case 401 | 403:
             return f"it refused the token ({status}); pass --token, or set {TOKEN}"
         case 404:
-            return "it has no pctx (404); jupyter server extension enable pctx_jupyter, and start it anew"
+            return "it has no pctx (404); jupyter server extension enable pctx_jupyter, and restart it"
     return f"it answered with HTTP status {status}"
 
 

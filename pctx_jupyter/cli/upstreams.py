@@ -292,7 +292,7 @@ class TrustServers(FileCommand):
         without a name all of them.
 
         Such a file may have come with the folder. Whatever it says of a server, its command and where secrets go, is
-        trusted; when that changes, it has to be trusted anew. What you add yourself is trusted.
+        trusted; when that changes, it has to be trusted again. What you add yourself is trusted.
 
         With --tools, a person also allows all tools of these servers for good, those that they have or list next:
         agents call them without asking. It ends for a tool when the tool changes.

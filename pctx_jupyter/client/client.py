@@ -264,7 +264,7 @@ class PctxClient:
         await self._call(wire.REMOVE_UPSTREAM, wire.NamedUpstream(name))
 
     async def reconnect_upstream(self, name: str) -> Upstream:
-        """Connect to an MCP server anew; raises `UpstreamNotFound`."""
+        """Connect to an MCP server again; raises `UpstreamNotFound`."""
         return await self._ask(wire.RECONNECT_UPSTREAM, wire.NamedUpstream(name), Upstream)
 
     async def approve_upstream(self, name: str) -> Upstream:

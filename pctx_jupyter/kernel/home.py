@@ -92,7 +92,7 @@ def _refused(error: errors.PctxError) -> str | None:
     """What to say of a server that does not take this kernel's token; None: it is something else."""
     if isinstance(error, errors.CannotConnect) and error.http_status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return (
-            f"the Jupyter server refused this kernel's own token ({error.http_status}): it was started anew, or is "
+            f"the Jupyter server refused this kernel's own token ({error.http_status}): it was restarted, or is "
             "another one; restart the kernel to be known there"
         )
     return None

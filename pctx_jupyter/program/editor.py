@@ -64,7 +64,7 @@ class Unformattable(msgspec.Struct):
 
 
 Format = Callable[[str], Awaitable[str | Unformattable]]
-"""Lays a program out anew, without running it. Raises `errors.Busy`, `errors.SandboxUnavailable`: it cannot now."""
+"""Formats a program without running it. Raises `errors.Busy`, `errors.SandboxUnavailable`: it cannot now."""
 
 
 class Editor(Protocol):

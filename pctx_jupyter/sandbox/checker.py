@@ -45,7 +45,7 @@ RESIDENT_BYTES = 400 * MIB
 """Memory beyond which the process is replaced; it has 190 MB with 200 tools, more with more sessions."""
 MESSAGE_BYTES = 64 * MIB
 SESSIONS = 8
-"""Sessions whose declarations it keeps in mind: 10 MB each with 200 tools, 50 ms to tell them anew."""
+"""Sessions whose declarations it keeps in mind: 10 MB each with 200 tools, 50 ms to send them again."""
 START_S = 30.0
 """Seconds the process may take from its start to its first answer; it takes 0.7 on a quiet machine."""
 STATUS_S = 1.0
@@ -172,7 +172,7 @@ class Checker:
         """Complete the name before an offset in `job.code`, in UTF-16 units.
 
         Raises:
-            Cancelled: The session has asked anew since.
+            Cancelled: The session has sent a newer request since.
             Busy: It cannot be served; the message says why.
         """
         return await self._edit(job, "complete", Completions, offset)
@@ -244,7 +244,7 @@ class Checker:
         channel = await self._wait(session)
         if offset is not None and session.newest[method] != number:
             self._release(session)
-            raise errors.Cancelled("Cancelled: the session has asked anew since")
+            raise errors.Cancelled("Cancelled: the session has sent a newer request since")
         task = self._loop.create_task(self._serve(channel, session, job, method, offset))
         self._serving.add(task)
         task.add_done_callback(self._served)

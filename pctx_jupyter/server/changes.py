@@ -1,4 +1,4 @@
-"""Tells whoever watches that something has changed, over a WebSocket: one word a frame, and what is new he asks for.
+"""Notifies watchers of changes over a WebSocket: one word a frame. They fetch the new state themselves.
 
 Words are gathered: of each kind `FRAMES_PER_S` leave at most, however much happens; so nothing piles up for a reader
 that is slow.

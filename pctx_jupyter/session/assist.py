@@ -3,7 +3,7 @@
 It knows which tools and constants the cell's program has, and turns positions in the cell into positions in the
 program and back. It refuses to know TypeScript (an `Editor` does), and who asks, over what.
 
-An answer that came too late, because the session has asked anew, is an empty one.
+An answer that comes too late, because the session has sent a newer request, is empty.
 """
 
 from __future__ import annotations

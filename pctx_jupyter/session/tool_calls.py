@@ -1,6 +1,6 @@
 """The tool calls of one session's programs: who serves one, whether somebody has to consent, and what is told of it.
 
-A call counts only for a tool offered to its execution, and is looked up anew each time. How a tool is served, and how
+A call counts only for a tool offered to its execution, and is looked up each time. How a tool is served, and how
 one waits for a person, it is handed; it knows neither sandboxes nor connections.
 """
 
@@ -94,7 +94,7 @@ class ToolCalls:
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
-            then = self.guarded().get(path)  # anew: another tool may have come to be called so
+            then = self.guarded().get(path)  # looked up again: the name may belong to another tool now
             if then is not None:
                 line = diagnostics.line_of_call(stack, program)
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
@@ -122,7 +122,7 @@ class ToolCalls:
     async def _consent(
         self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int
     ) -> Raw | None:
-        """Ask for somebody's consent to a call; returns its arguments, which he may have changed.
+        """Ask for a person's consent to a call; return its arguments, which they may have changed.
 
         Raises:
             ToolFailed: It is denied.

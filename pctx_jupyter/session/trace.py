@@ -202,14 +202,14 @@ class Recorder:
 
 
 def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
-    """What the owner of the tools in some of its calls may know of an execution of somebody else.
+    """Return what the owner of some of the called tools may know of a guest program's execution.
 
-    Those calls as they are; of the others, which are of tools that he may not be allowed to call, that there were such.
-    What the program printed and returned may hold what others' tools have told it, or its own notebook's values: it is
-    there only where an agent's program called nobody else's tools.
+    The owner's calls are passed through unchanged. The other calls are reduced to the fact that they happened: the
+    owner may not be allowed to call their tools. What the program printed and returned may hold results of those tools,
+    or values of its own notebook. It is included only where an agent's program called no tools of anyone else.
 
     Args:
-        calls: The numbers of those that are his.
+        calls: The numbers of the owner's calls.
     """
     records = [record if record.call in calls else _outline(record) for record in trace.calls]
     if trace.asked_by == "agent" and trace.calls_in_all == len(calls):

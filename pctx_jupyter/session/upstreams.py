@@ -13,7 +13,7 @@ from ..rpc.jsonrpc import Json
 from ..tools.catalog import Tool
 
 State = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
-"""``connecting``: for the first time, or anew; ``down``: the last attempt failed, and another one follows;
+"""``connecting``: for the first time, or again; ``down``: the last attempt failed, and another one follows;
 ``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
 
 
@@ -115,7 +115,7 @@ class Upstreams(Protocol):
         """Disconnect from a server and forget it; raises UpstreamNotFound."""
 
     def reconnect(self, name: str) -> Upstream:
-        """Connect anew, now; raises UpstreamNotFound."""
+        """Connect again, now; raises UpstreamNotFound."""
 
     def approve(self, name: str, seen: str | None = None) -> Upstream:
         """Take the tools of a server as they are now.

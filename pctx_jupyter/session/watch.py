@@ -1,6 +1,6 @@
-"""Watching: who wants to know that something has changed, and is told so, no more.
+"""Notifies listeners that something has changed, and of what kind it is.
 
-What changed is one word. Whoever hears it asks for the new state by himself, when it suits him: so nothing piles up.
+A change is one word. Listeners fetch the new state when they are ready, so nothing queues up.
 """
 
 from __future__ import annotations

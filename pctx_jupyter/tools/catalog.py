@@ -150,7 +150,7 @@ Serve = Callable[[Call], Awaitable[Raw]]
 class Offer:
     """A tool and who serves it.
 
-    `is_patient` says that whoever serves it counts the time of a call himself: it may have to wait for its turn first.
+    `is_patient`: the function that serves it counts the time of a call itself, because a call may have to wait first.
     """
 
     tool: Tool

@@ -1,7 +1,7 @@
 """Scopes: the tools one session's programs may call, its own and those that others offer to it.
 
 A scope reads like a `Catalog` and holds nothing: it lays catalogs over one another, the session's own on top, and looks
-anew when one of them has changed. Who is offered what is decided elsewhere (`session.Registry`).
+again when one of them has changed. Who is offered what is decided elsewhere (`session.Registry`).
 """
 
 from __future__ import annotations

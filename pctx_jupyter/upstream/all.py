@@ -384,7 +384,7 @@ class OpenUpstreams:
         raise errors.UpstreamNotFound(f"Cannot find an MCP server named {name[:80]!r}; there are: {known}")
 
     def _find_as_seen(self, name: str, seen: str | None) -> Upstream:
-        """A server of which somebody says yes to what he has looked at."""
+        """Return the server that a person agrees to; refuse it if it has changed since they looked at it."""
         found = self._find(name)
         if seen not in (None, found.mark):
             raise errors.InvalidParams(

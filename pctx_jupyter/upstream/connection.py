@@ -243,7 +243,7 @@ class Upstream:
         self._come_out()
 
     def reconnect(self) -> None:
-        """Connect anew, now."""
+        """Connect again, now."""
         self._is_lost = self._is_hurried = True
         self._wake.set()
 

@@ -54,7 +54,7 @@ def write(path: str, content: bytes) -> None:
 
 
 def mark(path: str) -> tuple[int, int, int] | None:
-    """What differs when a file has been written anew; None when there is none."""
+    """A mark that changes when a file is written; None when there is no file."""
     try:
         found = Path(path).stat()
     except OSError:

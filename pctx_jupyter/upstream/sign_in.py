@@ -196,7 +196,7 @@ class SignIns:
         """
         attempt = self._attempts.get(name)
         if attempt is not None and attempt.answer.done():
-            attempt = None  # it has come to its end, and the next one is asked for anew
+            attempt = None  # it has ended; the person asks for the next one
         storage = _Storage(self._store, name, url, oauth, attempt, learn)
         kept = await self._store.get(name, url)
         has_tokens = bytes(kept.tokens) != b"null"

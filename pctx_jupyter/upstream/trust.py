@@ -1,7 +1,7 @@
-"""Which servers somebody trusts that a file in the folder he works in names.
+"""Which servers a person trusts that a file in their working folder names.
 
 Such a file may have come with the folder, from anywhere. To start what it names is to run its author's program, and
-to send secrets where he says. So a server counts only once somebody has trusted it: exactly as that file has it, and in
+to send secrets where they say. So a server counts only once a person has trusted it: exactly as that file has it and in
 that file, since a relative path means something else in another. What the program then is, nobody looks at.
 """
 

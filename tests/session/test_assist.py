@@ -96,7 +96,7 @@ async def test_a_constant_is_what_it_was_for_the_last_program() -> None:
 
 
 async def test_an_overtaken_request_has_an_empty_answer() -> None:
-    opened = session(FakeEditor(errors.Cancelled("Cancelled: the session has asked anew since")))
+    opened = session(FakeEditor(errors.Cancelled("Cancelled: the session has sent a newer request since")))
     place = wire.Place("x", offset=1)
     assert (await assist.complete(opened, place)).items == []
     assert (await assist.hover(opened, place)).text is None

@@ -32,7 +32,7 @@ export function follow(model: CodeEditor.IModel): void {
     }
   };
   model.sharedModel.changed.connect(tag);
-  // The notebook sets it anew when a cell is inserted, and when its kernel says what language it speaks.
+  // The notebook sets it again when a cell is inserted, and when its kernel says what language it speaks.
   model.mimeTypeChanged.connect(tag);
   tag();
 }

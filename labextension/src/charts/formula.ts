@@ -1,5 +1,5 @@
 /**
- * Vega's expressions, read by a small grammar and written anew: `pctx_jupyter/kernel/output/formulas.py` explains it, and a
+ * Vega's expressions, read by a small grammar and written again: `pctx_jupyter/kernel/output/formulas.py` explains it, and a
  * test holds the two equal. Text in, text out; nothing here evaluates anything.
  */
 
@@ -74,7 +74,7 @@ const LENGTH = /^[0-9]{1,3}$/;
 /** An expression is not in the grammar; the message says what of it. */
 export class NotInGrammar extends Error {}
 
-/** Read an expression and write it anew; throws `NotInGrammar`. */
+/** Read an expression and write it again from what was read; throws `NotInGrammar`. */
 export function rewritten(source: string, vocabulary: Vocabulary): string {
   const reader = new Reader(source, vocabulary);
   const found = reader.condition();

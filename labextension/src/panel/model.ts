@@ -338,7 +338,7 @@ export class PanelModel {
     const signal = this.#signal;
     work()
       .catch(() => {
-        // The socket says when the server is gone; everything is asked for anew when it is back.
+        // The socket says when the server is gone; everything is requested again when it is back.
       })
       .finally(() => {
         const again = this.#busy.get(what) ?? false;

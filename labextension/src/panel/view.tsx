@@ -42,7 +42,7 @@ const MOST_SHOWN = 20_000;
 export function Panel({ model, drafts, actions, trans }: Props): React.ReactElement {
   if (model.connection === 'absent') {
     return (
-      <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and start it anew.')}>
+      <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and restart it.')}>
         <button className="jp-mod-styled" onClick={actions.retry}>
           {trans.__('Look again')}
         </button>

@@ -1,4 +1,4 @@
-/** Joins timelines and tables to JupyterLab: our MIME types in an output become widgets, drawn anew when they change. */
+/** Joins timelines and tables to JupyterLab: our MIME types in an output become widgets, drawn again when they change. */
 
 import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';

@@ -12,7 +12,7 @@ number         a finite number
 boolean, null  themselves
 text           any text, which is drawn as text
 field          the name of a field of the data, or the path to it
-expr           an expression, which `formulas` reads and writes anew
+expr           an expression, which `formulas` reads and writes again
 values         data: rows, a text in a format such as CSV, or shapes for maps
 parameter      the name of a parameter, which expressions may use
 =============  ========================================================================================================

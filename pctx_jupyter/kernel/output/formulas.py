@@ -1,4 +1,4 @@
-"""Vega's expressions, read by a small grammar and written anew. Text in, text out; nothing here evaluates anything.
+"""Vega's expressions, read by a small grammar and written again. Text in, text out; nothing here evaluates anything.
 
 Vega compiles an expression to JavaScript. Published faults of that compiler reach script in the page, so no expression
 of a stranger goes to it as it is. What comes out is written from the tree that the grammar made: literals, lists,
@@ -95,7 +95,7 @@ class Vocabulary:
 
 
 def rewritten(source: str, vocabulary: Vocabulary) -> str:
-    """Read an expression and write it anew.
+    """Read an expression and write it again from what was read.
 
     Raises:
         ValueError: It is not in the grammar; says what of it.
