@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import errors
+from ..rpc.environment import PIPE, TOKEN, TOKEN_HEADER, URL
 from ..rpc.jsonrpc import Json
 from ..settings import Settings
 
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
     from ..session.approvals import Approvals
 
 log = logging.getLogger(__name__)
-
-URL = "PCTX_JUPYTER_URL"
-"""The environment variable in which a server with our extension tells its kernels where it is, base URL included."""
-
-TOKEN = "PCTX_JUPYTER_TOKEN"
-"""The environment variable with this kernel's own token: it opens our routes and nothing else of the server."""
-
-PIPE = "PCTX_JUPYTER_PIPE"
-"""The environment variable with the path of that server's Unix socket, where the same is said in half the time."""
-
-TOKEN_HEADER = "X-Pctx-Token"
-"""The header that carries it."""
 
 
 @dataclass(frozen=True, slots=True)

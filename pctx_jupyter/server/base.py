@@ -25,8 +25,9 @@ from tornado import web
 from .. import errors
 from ..engine import Engine
 from ..rpc import wire
+from ..rpc.environment import TOKEN_HEADER
 from ..session import access
-from .kernels import TOKEN_HEADER, KernelTokens
+from .kernels import KernelTokens
 from .running import RunningEngine
 
 RUNNING = "pctx_running_engine"

@@ -15,20 +15,7 @@ from typing import Any, Protocol
 
 from jupyter_core.utils import ensure_async
 
-URL = "PCTX_JUPYTER_URL"
-"""Tells a kernel where its server is: ``http://host:port/base/url/``."""
-
-TOKEN = "PCTX_JUPYTER_TOKEN"
-"""Tells a kernel its token."""
-
-PIPE = "PCTX_JUPYTER_PIPE"
-"""Tells a kernel the path of the server's Unix socket; empty when there is none."""
-
-KERNEL_ID = "PCTX_KERNEL_ID"
-"""Tells a kernel its id on the server."""
-
-TOKEN_HEADER = "X-Pctx-Token"
-"""The request header that carries a kernel's token."""
+from ..rpc.environment import PIPE, TOKEN, URL
 
 
 class KernelManager(Protocol):
@@ -79,7 +66,7 @@ class KernelTokens:
             return await ensure_async(self._start(**kwargs))
         self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
         token = self._tokens[kernel_id] = secrets.token_urlsafe(32)
-        ours = {URL: self._url(), TOKEN: token, PIPE: self.pipe, KERNEL_ID: kernel_id}
+        ours = {URL: self._url(), TOKEN: token, PIPE: self.pipe}
         kwargs["env"] = {**(kwargs.get("env") or os.environ), **ours}
         self._starting.add(kernel_id)
         try:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pctx_jupyter.client import PctxClient
+from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.rpc.jsonrpc import Json
-from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
 
 from ..server.process import ServerProcess
 from .conftest import PATIENCE_S, Pctx, command, folders

@@ -12,7 +12,7 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.client import ExecutionError, McpClient, PctxClient, PctxUnifiedClient, ToolError
 from pctx_jupyter.errors import ConnectionLost
-from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
+from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 
 Urls = tuple[str, str, str]
 

@@ -12,8 +12,8 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.client.client import PctxClient
 from pctx_jupyter.engine import open_engine
-from pctx_jupyter.kernel.home import TOKEN, URL
 from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.environment import TOKEN, URL
 from pctx_jupyter.settings import Settings
 
 from ..kernel.real_kernel import open_kernel

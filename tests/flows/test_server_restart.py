@@ -11,7 +11,7 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.kernel.home import PIPE, TOKEN, URL
+from pctx_jupyter.rpc.environment import PIPE, TOKEN, URL
 
 from ..kernel.real_kernel import open_kernel
 from ..server.process import server_process

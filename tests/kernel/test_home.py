@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
-from pctx_jupyter.kernel.home import PIPE, TOKEN, TOKEN_HEADER, URL, Home, open_home
+from pctx_jupyter.kernel.home import Home, open_home
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.server import kernels
+from pctx_jupyter.rpc.environment import PIPE, TOKEN, URL
 from pctx_jupyter.settings import Settings
 
 ONE = Settings(warm_sandboxes=1)
@@ -23,10 +23,6 @@ def jp_server_config() -> dict[str, Any]:
 
 async def _adds(home: Home) -> bool:
     return bytes((await home.client.execute(wire.Execute("40 + 2"))).value) == b"42"
-
-
-def test_kernel_and_server_call_things_the_same() -> None:
-    assert (URL, TOKEN, PIPE, TOKEN_HEADER) == (kernels.URL, kernels.TOKEN, kernels.PIPE, kernels.TOKEN_HEADER)
 
 
 async def test_without_a_server_the_engine_is_embedded_and_ends_with_its_home() -> None:

@@ -23,9 +23,10 @@ from websockets.asyncio.client import connect
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server.app import HANDLERS
 from pctx_jupyter.server.base import NAMES
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.pipes import KernelPipes
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session import access, local_tools, serve_upstreams

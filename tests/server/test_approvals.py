@@ -12,8 +12,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.rpc.jsonrpc import Json
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON, read
 from tests.upstream.conftest import PATIENCE_S, peer

@@ -13,7 +13,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session.approvals import Answer, Approvals
 from pctx_jupyter.session.registry import Registry

@@ -20,9 +20,10 @@ import pctx_jupyter
 from pctx_jupyter import errors
 from pctx_jupyter.program.check import CheckJob
 from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server import editing, state
 from pctx_jupyter.server.app import PctxApp
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.mcp import Mcp
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session import trace

@@ -11,7 +11,7 @@ from tornado.httpclient import HTTPClientError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from pctx_jupyter.server.kernels import TOKEN_HEADER
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
 
 from .conftest import Headers
 from .wires import open_wire

@@ -14,7 +14,8 @@ from tornado.httpclient import HTTPClientError
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.server.kernels import KERNEL_ID, TOKEN, TOKEN_HEADER, URL, KernelTokens
+from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER, URL
+from pctx_jupyter.server.kernels import KernelTokens
 from tests.fakes import SOON
 
 
@@ -59,7 +60,6 @@ async def test_a_kernel_is_told_where_its_server_is_and_a_token_of_its_own(launc
     ids = [await launched.start_kernel(env={"HOME": "/home/ann"}), await launched.start_kernel(env={})]
     first, second = launched.environments
     assert first[URL] == "http://here:1/base/" and first["HOME"] == "/home/ann"
-    assert [first[KERNEL_ID], second[KERNEL_ID]] == ids
     assert len(first[TOKEN]) >= 40 and first[TOKEN] != second[TOKEN]
     assert launched.tokens is not None
     assert [launched.tokens.owner(first[TOKEN]), launched.tokens.owner(second[TOKEN])] == ids
@@ -73,7 +73,7 @@ async def test_a_kernel_may_connect_while_it_is_still_starting(launched: Launche
 
 async def test_an_id_chosen_by_the_caller_is_kept(launched: Launched) -> None:
     assert await launched.start_kernel(kernel_id="mine") == "mine"
-    assert launched.environments[0][KERNEL_ID] == "mine"
+    assert launched.tokens is not None and launched.tokens.owner(launched.environments[0][TOKEN]) == "mine"
 
 
 async def test_asking_again_for_a_kernel_that_runs_changes_nothing(launched: Launched) -> None:
@@ -104,7 +104,7 @@ async def test_a_real_kernel_has_its_token_through_restarts_until_it_is_shut_dow
     kernel_id = json.loads(started.body)["id"]
     environment = psutil.Process(jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid).environ()
     token = environment[TOKEN]
-    assert environment[KERNEL_ID] == kernel_id and environment[URL] == jp_serverapp.connection_url
+    assert environment[URL] == jp_serverapp.connection_url
     assert kernels.owner(token) == kernel_id
 
     # It opens our connection and status, and nothing else of the server.

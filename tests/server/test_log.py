@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.server.state import KernelList
 from pctx_jupyter.session import access

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.server.kernels import TOKEN, TOKEN_HEADER
+from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.server.naming import NotebookNames
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session.registry import Registry

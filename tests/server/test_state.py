@@ -17,7 +17,8 @@ from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
 from pctx_jupyter.agents.clients import CLIENTS
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 

@@ -16,7 +16,8 @@ from tornado.httpclient import HTTPClientError
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.server.kernels import TOKEN_HEADER, KernelTokens
+from pctx_jupyter.rpc.environment import TOKEN_HEADER
+from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.upstream.conftest import peer
 from tests.upstream.http_peer import Authority, browse, free_port, make_server, serving
