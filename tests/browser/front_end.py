@@ -37,6 +37,12 @@ App = Literal["lab", "notebook"]
 MODULES: dict[App, str] = {"lab": "jupyterlab", "notebook": "notebook"}
 
 
+PLUGINS = {"themes": "apputils-extension/themes", "tracker": "notebook-extension/tracker"}
+"""Plugins of JupyterLab whose settings tests choose."""
+
+ALL_CELLS = {"windowingMode": "none"}
+"""The notebooks' setting by which all cells are in the page, in sight or not."""
+
 OURS = ["pctx-jupyter"]
 COLLABORATION = ["@jupyter/collaboration-extension", "@jupyter/docprovider-extension"]
 
@@ -134,6 +140,20 @@ class FrontEnd:
         request = urllib.request.Request(self.url + path, data, headers=headers, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=START_S) as answer:
             return json.loads(answer.read() or "null")
+
+    @contextmanager
+    def chosen(self, **settings: dict[str, Any]) -> Iterator[None]:
+        """Pages that are opened meanwhile have these settings of JupyterLab, by plugin: ``themes={"theme": …}``."""
+        files = {PLUGINS[name]: chosen for name, chosen in settings.items()}
+        for name, chosen in files.items():
+            file = self.folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(chosen))
+        try:
+            yield
+        finally:
+            for name in files:
+                (self.folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings").unlink()
 
     def stop_kernels(self) -> None:
         """Stop the kernels of all notebooks and consoles."""
