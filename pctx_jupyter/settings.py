@@ -136,7 +136,7 @@ class Settings:
         False,
         "Let every kernel of the server add, change and trust MCP servers, as %pctx mcp does, and so start commands as "
         "the server. Kernels that connect by the server's Unix socket may do so anyway; others may run in a container "
-        "or as somebody else.",
+        "or in another account.",
     )
     connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
     changed_tools: str = _setting(

@@ -1,7 +1,7 @@
 """``approvals``: the calls that wait for a person's consent on a running server, and the person's answers.
 
-Whoever answers here holds the server's token. Strangers' text is spelled out before it is shown, and nothing that was
-typed before a question appeared counts as its answer.
+The person who answers holds the server's token. Characters of other people's text that hide something are spelled out.
+What was typed before a question appeared does not count as its answer.
 """
 
 from __future__ import annotations

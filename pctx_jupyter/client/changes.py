@@ -1,4 +1,4 @@
-"""What changes on a server, as it says it: one word each. Whoever listens counts as somebody who can be asked there."""
+"""The stream of a server's changes, one word each. A person who listens can be asked for consent."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ the texts ``"#NaN"``, ``"#Infinity"`` and ``"#-Infinity"`` stand for the numbers
 
     {"mean": 1.5}    {"$pctx.nonfinite":{"mean":"#NaN","title":"##1"}}
 
-A value that would be read as marked though it is not is marked, too, so every value comes back as it was. What passes
-payloads on does not look into them. Whoever hands one to a party that does not know of the mark calls `plain` or
-`readable`; whoever takes one from such a party calls `taken`. The sandbox has the same rules (``runtime/runner.js``).
+A value that would be read as marked though it is not is marked, too, so every value comes back as it was. Code that
+passes payloads on does not read them. Code that gives a payload to a party without this mark calls `plain` or `readable`.
+Code that receives one from such a party calls `taken`. The sandbox has the same rules (``runtime/runner.js``).
 
 Knows nothing of schemas, tools or wires.
 """

@@ -31,7 +31,7 @@ class Places:
         """Wait for a place.
 
         Args:
-            is_returning: Whether the one who asks has had one before: then they do not queue behind those who have not.
+            is_returning: Whether the program had a place before. Then it does not queue behind those that have not begun.
         """
         queue = self._returning if is_returning else self._waiting
         if self._free and not queue and not self._returning:
@@ -45,7 +45,7 @@ class Places:
             if turn.done() and not turn.cancelled():
                 self.release()  # it came in the turn of the loop in which we were cancelled
             else:
-                with suppress(ValueError):  # whoever gave a place back in this turn of the loop has passed over it
+                with suppress(ValueError):  # a `release` in this turn of the loop has passed over it
                     queue.remove(turn)
             raise
 

@@ -17,7 +17,7 @@ Application = Callable[
 ]
 
 CREDENTIALS = frozenset({"authorization", "cookie", "x-pctx-token"})
-"""Headers that say who asks: that is decided before, and what an application does not get it cannot log."""
+"""Headers that identify the client. That is decided before, and an application cannot log what it does not get."""
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 """Headers of one connection, which is Tornado's business."""

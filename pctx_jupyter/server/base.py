@@ -43,7 +43,7 @@ RESOURCE = "pctx"
 """What an authorizer is asked about; the actions are ``read``, ``write`` and ``execute``."""
 
 CODE = "kernels"
-"""The resource that whoever wants code run outside of a sandbox must be allowed to execute: a kernel runs any code."""
+"""The resource that a user must be allowed to execute to run code outside of a sandbox: a kernel runs any code."""
 
 _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 """The origin of a page, as a browser sends it: a scheme and a host. ``null``, or nothing at all, is none."""
@@ -128,7 +128,7 @@ class PctxHandler(JupyterHandler):
         return bool(await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)))
 
     async def demand_code(self) -> None:
-        """Refuse the request unless the one who asks may run code outside of a sandbox."""
+        """Refuse the request unless its sender may run code outside of a sandbox."""
         if not await self.may("execute", CODE):
             raise web.HTTPError(
                 HTTPStatus.FORBIDDEN,

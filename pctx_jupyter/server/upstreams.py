@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
 
 
 class Seen(msgspec.Struct):
-    """Body of ``approve`` and ``trust``: the `mark` of the server as somebody has looked at it.
+    """Body of ``approve`` and ``trust``: the `mark` of the server as a person has looked at it.
 
     With `tools`, ``trust`` also allows all tools of the server for good.
     """

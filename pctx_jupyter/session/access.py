@@ -31,7 +31,7 @@ class Caller(Enum):
     """A client of ``pctx/agents``, or of an embedded engine in which it runs programs as an agent."""
 
     KERNEL = "kernel's token"
-    """A kernel that proved nothing but its token. It may run in a container, or as somebody else."""
+    """A kernel that proved nothing but its token. It may run in a container, or in another account."""
 
     PIPE = "kernel by the Unix socket"
     """A kernel that runs in the account of the server, outside of any container."""
@@ -227,7 +227,7 @@ def _why_not(method: Method, caller: Caller) -> str:
     if caller is Caller.AGENT:
         return "this connection runs programs as an agent and has no tools of its own; connect to local-tools"
     return (
-        "this kernel did not connect by the server's Unix socket, so it may run elsewhere or as somebody else. Do it "
+        "this kernel did not connect by the server's Unix socket, so it may run elsewhere or in another account. Do it "
         "in JupyterLab's panel, or in a terminal on the server with jupyter pctx mcp. With "
         "c.Pctx.kernels_may_add_servers = True, the server lets its kernels do it"
     )

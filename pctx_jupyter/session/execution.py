@@ -41,7 +41,7 @@ class Hold:
     taken again before one of them, or a new one, goes on.
 
     Attributes:
-        changed: Called with whether the clock is held, whenever that changes; whoever runs the program listens.
+        changed: Called with whether the clock is held, whenever that changes. The code that runs the program sets it.
         place: The program's place; None: it needs none.
     """
 

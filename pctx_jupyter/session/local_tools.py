@@ -143,7 +143,7 @@ class LocalTools:
                 return wire.Shared(self.session.sharing, self.session.name)
             case wire.LIST_APPROVALS:
                 waiting = self._registry.approvals.about(self.session.catalog)
-                # No ids: whoever may answer a call finds them where they answer.
+                # No ids: the places where a person may answer show them.
                 return wire.WaitingCalls(
                     [wire.WaitingCall(one.tool, one.asked_by, list(one.places), one.left_s) for one in waiting]
                 )
@@ -306,7 +306,7 @@ class LocalTools:
 
 
 def _arguments(call: Call) -> Raw | UnsetType:
-    """The arguments of a call, as whoever serves its tool reads them."""
+    """The arguments of a call, in the form that the client of its tool reads."""
     if call.arguments is None:
         return UNSET
     return call.arguments if call.tool.nonfinite else nonfinite.plain(call.arguments)

@@ -34,7 +34,7 @@ class Tool:
         effects: Whether it changes something outside, so that an agent's call may need somebody's consent: yes, no, or
             None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
             effects only if they say so.
-        nonfinite: Whether whoever serves it reads and writes payloads with NaN and the infinities (`nonfinite`).
+        nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
         other: The tool that this is another name of; None: of none.
     """
 

@@ -59,7 +59,7 @@ class Outbound(httpx2.AsyncBaseTransport):
         self._trusted: ssl.SSLContext | None = None
 
     async def judge(self, url: httpx2.URL) -> None:
-        """Judge a URL that somebody else will open, such as a person's browser; raises `Refused`."""
+        """Judge a URL that another program will open, such as a person's browser; raises `Refused`."""
         await self._know_own()
         self._boundary.check(url)
         with suppress(OSError):

@@ -92,7 +92,7 @@ export function clean(type: string, spec: unknown): Json {
   if (!isObject(spec)) {
     throw new Refused('', 'it is no object');
   }
-  // Options for whoever draws it, which would count for more than ours.
+  // Options for the renderer. They would override ours.
   const kept = Object.fromEntries(Object.entries(spec).filter(([name]) => name !== 'usermeta'));
   return new Check(new Set(parameters(kept))).checked(kept, list.root, '', 0) as Json;
 }

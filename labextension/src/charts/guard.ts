@@ -63,7 +63,7 @@ function guarded(usual: IRenderMime.IRendererFactory, trans: TranslationBundle):
   return { ...usual, createRenderer };
 }
 
-/** The same output with the chart that was checked, and with our options for whoever draws it. */
+/** The same output with the chart that was checked, and with our options for the renderer. */
 function checked(model: IRenderMime.IMimeModel, type: string, chart: Record<string, unknown>): IRenderMime.IMimeModel {
   return {
     trusted: model.trusted,

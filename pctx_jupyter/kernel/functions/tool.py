@@ -1,8 +1,8 @@
 """``@tool``: a Python function becomes a tool that programs may call.
 
 A decorated function stays what it was. What is kept beside it is a `PythonTool`: the names, the schemas read from its
-signature, and the function. Tools are kept for the process, so cells may define them before ``%load_ext``; whoever
-offers them asks for them before each program. Where they are registered, and who calls them, is not known here.
+signature, and the function. Tools are kept for the process, so cells may define them before ``%load_ext``. They
+are offered before each program. This module does not know where they are registered, and who calls them.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def _said_shortly(error: errors.PctxError) -> errors.PctxError:
 
 
 def forget(path: str) -> PythonTool | None:
-    """Forget a tool, by either of its names; return it if there was one. Whoever offers the tools finds it gone."""
+    """Forget a tool, by either of its names; return it if there was one. It is no longer offered."""
     for key, known in _here.items():
         if path in (key, known.tool.registered_path):
             return _here.pop(key)

@@ -100,7 +100,7 @@ def clean(kind: str, spec: Any) -> dict[str, Any]:
         raise Refused("", "only Vega-Lite is drawn, and this is Vega; write the chart in Vega-Lite")
     if not isinstance(spec, dict):
         raise Refused("", "it is no object")
-    # Options for whoever draws it, which would count for more than ours.
+    # Options for the renderer. They would override ours.
     kept = {name: member for name, member in spec.items() if name != "usermeta"}
     made = _Check(_grammar(), frozenset(_parameters(kept))).checked(kept, _grammar().root, "", 0)
     assert isinstance(made, dict)
