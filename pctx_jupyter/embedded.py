@@ -40,7 +40,7 @@ async def open_client(
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
         when_settled: Whether to wait, not for long, until each MCP server was tried; a program waits for those it
             names in any case.
-        asked: Opened for as long as the client is. It asks a person about calls that need consent. None: no one is asked.
+        asked: Opened for as long as the client is. It asks a person about calls that need consent. None: none.
     """
     async with open_engine(settings or Settings(), places) as engine:
         if when_settled and engine.upstreams is not None:

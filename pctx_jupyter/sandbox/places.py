@@ -31,7 +31,7 @@ class Places:
         """Wait for a place.
 
         Args:
-            is_returning: Whether the program had a place before. Then it does not queue behind those that have not begun.
+            is_returning: Whether the program had a place before. Then it goes before those that have not begun.
         """
         queue = self._returning if is_returning else self._waiting
         if self._free and not queue and not self._returning:

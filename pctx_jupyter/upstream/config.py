@@ -168,7 +168,7 @@ def server_of(entry: Json) -> Server | None:
 
 
 def described(server: Server) -> list[str]:
-    """Return what decides what a server does or gets, in lines, for a person who is asked to trust it. Safe in a terminal.
+    """Return what a server does and gets, in lines, for a person who is asked to trust it. Safe in a terminal.
 
     Values that are likely to be secret themselves are left out; what refers to a secret is shown as it is written.
     """
@@ -325,7 +325,7 @@ def check_resolved(url: str, written: str, server: str) -> str:
 
 
 def check_sendable(server: Server) -> None:
-    """Refuse headers that cannot be sent, whatever their references hold, so that a person who adds them can correct them.
+    """Refuse headers that cannot be sent, whatever their references hold, so that a person can correct them.
 
     In a file, one such header costs no server its place: it is listed, and down.
 

@@ -240,6 +240,7 @@ function refuse(self, why, cause) {
   refusal = { self, why, cause };
   throw REFUSED;
 }
+
 /** The functions that `teach` has made. */
 const taught = new WeakMap();
 
