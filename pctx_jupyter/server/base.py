@@ -76,7 +76,7 @@ class PctxHandler(JupyterHandler):
         Args:
             path: The path of this route in `access.ROUTES`.
         """
-        self._path = path
+        self._route = access.ROUTES.get((path, self.request.method or ""))
         self.request.uri = self.request.path
         if "Referer" in self.request.headers:
             self.request.headers["Referer"] = _without_secrets(self.request.headers["Referer"])
@@ -93,7 +93,7 @@ class PctxHandler(JupyterHandler):
             self.current_user = self._jupyter_current_user = User(f"kernel-{self.kernel_id}")
         if self.current_user is None or not self._is_origin_trusted():
             raise web.HTTPError(HTTPStatus.FORBIDDEN)
-        route = access.ROUTES.get((self._path, self.request.method or ""))
+        route = self._route
         if route is None:
             raise web.HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
         if self.kernel_id is not None and not route.kernel:
@@ -211,8 +211,7 @@ class PctxHandler(JupyterHandler):
 
         A cookie comes along with any page's request, so it counts only where the Origin is our own.
         """
-        route = access.ROUTES.get((self._path, self.request.method or ""))
-        if route is not None and route.is_for_any_origin:
+        if self._route is not None and self._route.is_for_any_origin:
             return True
         headers = self.request.headers
         origins = [headers[name] for name in ("Origin", "Sec-WebSocket-Origin") if name in headers]
