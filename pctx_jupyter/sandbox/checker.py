@@ -111,6 +111,7 @@ class Checker:
         self._turn = asyncio.Lock()
         self._refused: OrderedDict[tuple[int, int, int], str] = OrderedDict()
         self._outlines: OrderedDict[str, Outline | None] = OrderedDict()
+        self._outlined = 0  # characters of their programs
         self._spawner: Spawner | None = None
         self._worker: Worker | None = None
         self._channel: Channel | None = None
@@ -155,9 +156,13 @@ class Checker:
             found: list[Outline] = await self._ask(CheckJob(session, code), "read", list[Outline])
         except _NotServed as error:
             raise errors.Busy(error.reason) from None
-        outline = self._outlines[code] = found[0].from_utf16(code) if found else None
-        while len(self._outlines) > 1 and sum(map(len, self._outlines)) > OUTLINED:
-            self._outlines.popitem(last=False)
+        outline = found[0].from_utf16(code) if found else None
+        if code not in self._outlines:  # the same program may have been read for another caller meanwhile
+            self._outlined += len(code)
+        self._outlines[code] = outline
+        while len(self._outlines) > 1 and self._outlined > OUTLINED:
+            oldest, _ = self._outlines.popitem(last=False)
+            self._outlined -= len(oldest)
         return outline
 
     async def verify(self, declarations: str) -> Checked:
@@ -282,9 +287,8 @@ class Checker:
                     session.turn.release()
                     raise
         except TimeoutError:
-            raise _NotServed(
-                f"The type checker has other programs to check, after {self._check_s:g} s (Pctx.check_s)"
-            ) from None
+            what = "is still starting" if self._channel is None else "has other programs to check"
+            raise _NotServed(f"The type checker {what}, after {self._check_s:g} s (Pctx.check_s)") from None
 
     def _release(self, session: _Session) -> None:
         self._turn.release()
