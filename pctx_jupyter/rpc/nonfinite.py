@@ -7,8 +7,9 @@ the texts ``"#NaN"``, ``"#Infinity"`` and ``"#-Infinity"`` stand for the numbers
     {"mean": 1.5}    {"$pctx.nonfinite":{"mean":"#NaN","title":"##1"}}
 
 A value that would be read as marked though it is not is marked, too, so every value comes back as it was. Code that
-passes payloads on does not read them. Code that gives a payload to a party without this mark calls `plain` or `readable`.
-Code that receives one from such a party calls `taken`. The sandbox has the same rules (``runtime/runner.js``).
+passes payloads on does not read them. Code that gives a payload to a party without this mark calls `plain` or
+`readable`. Code that receives a payload from such a party calls `taken`. The sandbox has the same rules
+(``runtime/runner.js``).
 
 Knows nothing of schemas, tools or wires.
 """
@@ -69,7 +70,7 @@ def plain(payload: Raw) -> Raw:
 
 def plain_members(payload: Raw) -> Raw:
     """Return an object of payloads with each of them as `plain` returns it; anything else as it is."""
-    if _MARK not in bytes(payload) or bytes(payload)[:1] != b"{":
+    if bytes(memoryview(payload)[:1]) != b"{" or _MARK not in bytes(payload):
         return payload
     members = msgspec.json.decode(payload, type=dict[str, Raw])
     return Raw(msgspec.json.encode({name: plain(member) for name, member in members.items()}))
