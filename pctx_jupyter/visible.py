@@ -11,6 +11,9 @@ import re
 CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 """Control characters except tab and line feed, as the inside of a character class."""
 
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the direction of the text after it."""
+
 HIDING = (
     CONTROLS
     + "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # what turns the direction of text, or ends a line

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from .. import visible
 from ..errors import Failure
 from ..rpc.wire import Thrown
 from .program import Program, utf16
@@ -304,7 +305,7 @@ def _cells(text: str) -> list[str]:
         elif category == "Mn" or char in "\u200d\ufe0e\ufe0f":
             if cells:
                 cells[-1] += char
-        elif category in ("Cc", "Zl", "Zp") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+        elif category in ("Cc", "Zl", "Zp") or char in visible.TURNING:
             cells.append("\ufffd")
         elif unicodedata.east_asian_width(char) in "WF":
             cells += [char, ""]

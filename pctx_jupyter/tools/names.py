@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..errors import InvalidParams
+from ..visible import TURNING
 
 
 def _set(words: str) -> frozenset[str]:
@@ -184,9 +185,6 @@ _OF_FUNCTIONS = _OF_OBJECTS | _set("apply arguments bind call caller length name
 _OF_ERRORS = _set("captureStackTrace isError prepareStackTrace stackTraceLimit")
 _OF_TYPED_ARRAYS = _set("BYTES_PER_ELEMENT from of")
 
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text after them: a name with one is not the name one sees."""
-
 
 def namespace_name(registered: str) -> str:
     """Spell a namespace in PascalCase: ``sales report`` is ``SalesReport``.
@@ -294,7 +292,8 @@ def _check(kind: Literal["namespace", "tool", "input"], registered: str) -> None
     if not registered.isascii() or not registered.isprintable():
         for character in registered:
             # Cc: control; Cs: half a surrogate pair; Zl and Zp: line and paragraph separator.
-            if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in _TURNING:
+            # What turns text makes a name another one than it seems.
+            if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in TURNING:
                 raise InvalidParams(f"{action}: it contains the control character U+{ord(character):04X}; leave it out")
 
 
