@@ -35,6 +35,11 @@ _LIST = {"type": "array", "items": {}}
 _LIST_OR_OBJECT = {"anyOf": [_LIST, {"type": "object"}]}
 
 
+def _as_json() -> core_schema.PlainSerializerFunctionSerSchema:
+    """How pydantic writes what only we can write: as the JSON that `values` makes of it."""
+    return core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
+
+
 make_typed_dict: Any = typing_extensions.TypedDict
 """Makes a TypedDict whose fields are known at run time only."""
 
@@ -55,8 +60,7 @@ class Foreign:
     returns: dict[str, Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
-        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=_as_json())
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -227,8 +231,7 @@ class _Record:
     definitions: dict[str, Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
-        return core_schema.no_info_plain_validator_function(self.converted, serialization=write)
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=_as_json())
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -258,10 +261,9 @@ class Fields:
     fields: Any
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
         made = core_schema.no_info_after_validator_function(self.made, handler.generate_schema(self.fields))
         either = core_schema.union_schema([core_schema.is_instance_schema(self.kind), made])
-        return core_schema.json_or_python_schema(json_schema=made, python_schema=either, serialization=write)
+        return core_schema.json_or_python_schema(json_schema=made, python_schema=either, serialization=_as_json())
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
