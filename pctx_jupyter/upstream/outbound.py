@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -39,6 +40,14 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
+@dataclass(slots=True)
+class _Pin:
+    """The judged addresses of a host, the one that answered last first, and when they are looked up again."""
+
+    addresses: list[str]
+    until: float
+
+
 class Outbound(httpx2.AsyncBaseTransport):
     """Sends the requests of one connection to an upstream.
 
@@ -53,8 +62,7 @@ class Outbound(httpx2.AsyncBaseTransport):
 
     def __init__(self, boundary: Boundary, find: Resolve = resolve, now: Callable[[], float] = time.monotonic) -> None:
         self._boundary, self._find, self._now = boundary, find, now
-        self._pins: dict[str, list[str]] = {}
-        self._pinned_until: dict[str, float] = {}
+        self._pins: dict[str, _Pin] = {}
         self._inner: dict[str, httpx2.AsyncHTTPTransport] = {}
         self._trusted: ssl.SSLContext | None = None
 
@@ -75,7 +83,8 @@ class Outbound(httpx2.AsyncBaseTransport):
         await self._know_own()
         self._boundary.check(url)
         host = _host(url)
-        if host not in self._pins or self._now() >= self._pinned_until[host]:
+        pin = self._pins.get(host)
+        if pin is None or self._now() >= pin.until:
             try:
                 await self._pin(url)
             except OSError:
@@ -85,7 +94,8 @@ class Outbound(httpx2.AsyncBaseTransport):
 
     async def _send(self, request: httpx2.Request, host: str) -> httpx2.Response:
         """Send a request to the first of the judged addresses that accepts a connection."""
-        addresses = self._pins[host]
+        pin = self._pins[host]
+        addresses = pin.addresses
         failed: httpx2.TransportError | None = None
         for address in list(addresses):
             extensions = dict(request.extensions)
@@ -105,7 +115,7 @@ class Outbound(httpx2.AsyncBaseTransport):
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failed = error
                 continue
-            self._pins[host] = [address, *(one for one in addresses if one != address)]
+            pin.addresses = [address, *(one for one in addresses if one != address)]
             return response
         self._pins.pop(host, None)  # where it is now, the next request finds out
         assert failed is not None, "a host has at least one address"
@@ -121,8 +131,7 @@ class Outbound(httpx2.AsyncBaseTransport):
     async def _pin(self, url: httpx2.URL) -> None:
         """Look a host up and judge it; from then on only these addresses are connected to."""
         found = self._boundary.chosen(url, await self._addresses(url))
-        self._pins[_host(url)] = found
-        self._pinned_until[_host(url)] = self._now() + PINNED_S
+        self._pins[_host(url)] = _Pin(found, self._now() + PINNED_S)
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
         found = await self._find(_host(url), port_of(url) or 0)
