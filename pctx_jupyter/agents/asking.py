@@ -84,5 +84,5 @@ def _consent(result: object) -> Answer | None:
         case t.ElicitResult(action="accept", content={"allow": True}):
             return Answer("allowed")
         case t.ElicitResult(action="accept" | "decline"):
-            return Answer("denied", why="a person denied it, in their MCP client")
+            return Answer.denied("their MCP client")
     return None

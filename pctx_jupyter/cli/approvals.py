@@ -29,9 +29,6 @@ from ..session.watch import Watchers
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
 
-MOST_ARGUMENTS = 10_000
-"""Characters of a call's arguments that are shown."""
-
 OVER = "It was answered elsewhere, or its time is up\n"
 PROMPT = "[a]llow once, [d]eny, al[w]ays allow this tool, [s]kip? "
 
@@ -111,7 +108,7 @@ class OwnDesk:
         return self._approvals.questions()
 
     async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        answer = Answer("allowed") if decision == "allow" else Answer("denied", why="a person denied it")
+        answer = Answer("allowed") if decision == "allow" else Answer.denied()
         return self._approvals.answer(id, answer, for_good=always)
 
 
@@ -157,7 +154,7 @@ def _why(error: urllib.error.HTTPError) -> str:
 
 
 def _show(question: Question) -> None:
-    sys.stdout.write(f"{questions.text(question, MOST_ARGUMENTS)}\n--allow {question.id} or --deny {question.id}\n\n")
+    sys.stdout.write(f"{questions.text(question)}\n--allow {question.id} or --deny {question.id}\n\n")
     sys.stdout.flush()
 
 
@@ -290,7 +287,7 @@ async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.E
         show(("Allowed\n" if decision == "allow" else "Denied\n") if was_there else OVER)
         return True
 
-    show(f"\n{questions.text(question, MOST_ARGUMENTS)}\n")
+    show(f"\n{questions.text(question)}\n")
     lines.forget()  # it was typed before anybody could see what it would answer
     always = False
     while True:

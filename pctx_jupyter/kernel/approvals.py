@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
+from ..session import questions
 from ..session.approvals import Answer
-from ..session.questions import text
 from .bridge import Bridge
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 ANSWER_S = 30.0
 """Seconds the engine may take."""
-MOST_ARGUMENTS = 10_000
-"""Characters of a call's arguments that are shown."""
 USAGE = "%pctx approvals [on | off | allow ID | deny ID]"
 ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
 """Where the calls on a server are answered."""
@@ -68,14 +66,14 @@ class ApprovalCommands:
                     self._leave = None
                 return "Calls that need consent are denied at once"
             case "allow" | "deny":
-                answer = Answer("allowed") if name == "allow" else Answer("denied", why="a person denied it")
+                answer = Answer("allowed") if name == "allow" else Answer.denied()
                 if not approvals.may_consent("terminal"):
                     raise UsageError("Cannot answer: consent is not given in the terminal here (Pctx.consent_by)")
                 if not approvals.answer(id, answer):
                     raise UsageError(f"Cannot answer {id[:100]!r}: no such call waits")
                 return {"allow": "Allowed", "deny": "Denied"}[name]
         shown = [
-            f"{text(one, MOST_ARGUMENTS)}\n%pctx approvals allow {one.id}\n%pctx approvals deny {one.id}"
+            f"{questions.text(one)}\n%pctx approvals allow {one.id}\n%pctx approvals deny {one.id}"
             for one in approvals.questions()
         ]
         return "\n\n".join(shown) or "No call waits for consent"

@@ -305,7 +305,7 @@ class QuestionAnswer(_State):
         if edited is not None and not bytes(edited).lstrip().startswith((b"{", b"null")):
             raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot pass these arguments: they must be an object")
         if asked.decision == "deny":
-            answer = Answer("denied", why=f"a person denied it, in {where}")
+            answer = Answer.denied(where)
         else:
             answer = Answer("allowed" if edited is None else "edited", edited)
         if not approvals.answer(id, answer, for_good=asked.always):

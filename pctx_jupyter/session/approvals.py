@@ -145,6 +145,11 @@ class Answer:
     why: str = ""
     was_asked: bool = True
 
+    @classmethod
+    def denied(cls, where: str = "") -> Answer:
+        """Make the answer of a person who denies a call; `where` they did so is told to the program."""
+        return cls("denied", why=f"a person denied it, in {where}" if where else "a person denied it")
+
     @property
     def is_allowed(self) -> bool:
         """Whether the call may go on."""

@@ -11,6 +11,8 @@ import re
 from .. import visible
 from .approvals import Question
 
+MOST_ARGUMENTS = 10_000
+"""Characters of a call's arguments that are shown in a terminal or a notebook."""
 LINE = 200
 """Characters of one line of a program, or of a tool's description, that are shown."""
 AROUND = 3
@@ -38,7 +40,7 @@ def _first(description: str) -> str:
     return " ".join(description[: 2 * LINE].split())[:LINE]
 
 
-def text(question: Question, most_arguments: int) -> str:
+def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
     """Everything a person needs to decide about a call, in plain text of several lines.
 
     Args:
