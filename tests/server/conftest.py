@@ -32,6 +32,12 @@ def jp_server_config(limits: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(params=[False, True], ids=["closed", "open by default"])
+def is_open_by_default(request: pytest.FixtureRequest) -> bool:
+    """Jupyter's `allow_unauthenticated_access`: neither value may open a door of ours."""
+    return bool(request.param)
+
+
 @pytest.fixture
 def url(jp_serverapp: Any, http_server: Any, jp_http_port: int, jp_base_url: str) -> str:
     """The base URL of the server."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.web import RequestHandler
 from websockets.asyncio.client import connect
 
@@ -33,6 +32,7 @@ from pctx_jupyter.session import access, local_tools, serve_upstreams
 from pctx_jupyter.session.access import Caller, Code, Route
 from tests.fakes import SOON
 
+from .authorizer import Whim
 from .conftest import Headers
 from .test_kernel_pipe import bare
 from .wires import eventually, open_wire
@@ -40,21 +40,6 @@ from .wires import eventually, open_wire
 KERNEL, TOKEN = "a-kernel", "its-own-token"
 ACTIONS = ("read", "write", "execute")
 FOREIGN = "https://evil.example"
-
-
-class Whim(Authorizer):
-    """Allows what it is told to."""
-
-    denied: set[tuple[str, str]] = set()  # noqa: RUF012  # shared with the test on purpose
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return (action, resource) not in self.denied
-
-
-@pytest.fixture(params=[False, True], ids=["closed", "open by default"])
-def is_open_by_default(request: pytest.FixtureRequest) -> bool:
-    """Jupyter's `allow_unauthenticated_access`: neither value may open a door of ours."""
-    return bool(request.param)
 
 
 @pytest.fixture

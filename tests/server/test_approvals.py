@@ -19,8 +19,9 @@ from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON, read
 from tests.upstream.conftest import PATIENCE_S, peer
 
+from .authorizer import Whim
 from .conftest import Headers
-from .test_state import Ask, Whim, ask, heard, jp_server_config, watch
+from .test_state import Ask, ask, heard, jp_server_config, watch
 from .wires import Wire, open_wire
 
 __all__ = ["ask", "jp_server_config", "watch"]

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 import yaml  # type: ignore[import-untyped]
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import WebSocketHandler
 
@@ -28,6 +27,7 @@ from pctx_jupyter.server.mcp import Mcp
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session import trace
 
+from .authorizer import Whim
 from .conftest import Headers
 from .wires import Wire, open_wire
 
@@ -37,15 +37,6 @@ ORDERS = {
     "output_schema": {"type": "array", "items": {"type": "object", "properties": {"id": {"type": "string"}}}},
 }
 POSTS = ["complete", "hover", "signature", "diagnostics"]
-
-
-class Whim(Authorizer):
-    """Allows what it is told to."""
-
-    denied: set[tuple[str, str]] = set()  # noqa: RUF012  # shared with the test on purpose
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return (action, resource) not in self.denied
 
 
 @pytest.fixture

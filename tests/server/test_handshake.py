@@ -6,32 +6,17 @@ import json
 from typing import Any
 
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter.rpc.environment import TOKEN_HEADER
 
+from .authorizer import Whim
 from .conftest import Headers
 from .wires import open_wire
 
 ENDPOINTS = ["local-tools", "pctx/local-tools", "pctx/agents"]
-
-
-class Whim(Authorizer):
-    """Allows what it is told to."""
-
-    denied: set[tuple[str, str]] = set()  # noqa: RUF012  # shared with the test on purpose
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return (action, resource) not in self.denied
-
-
-@pytest.fixture(params=[False, True], ids=["closed", "open by default"])
-def is_open_by_default(request: pytest.FixtureRequest) -> bool:
-    """Jupyter's `allow_unauthenticated_access`: neither value may open a door of ours."""
-    return bool(request.param)
 
 
 @pytest.fixture

@@ -8,14 +8,8 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPClientError
 
+from .authorizer import Whim
 from .conftest import Headers
-from .test_handshake import Whim
-
-
-@pytest.fixture(params=[False, True], ids=["closed", "open by default"])
-def is_open_by_default(request: pytest.FixtureRequest) -> bool:
-    """Jupyter's `allow_unauthenticated_access`: neither value may open a door of ours."""
-    return bool(request.param)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
@@ -22,19 +21,11 @@ from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 
+from .authorizer import Whim
 from .conftest import Headers
 from .wires import Wire, open_wire
 
 Connect = Callable[..., AbstractAsyncContextManager[Wire]]
-
-
-class Whim(Authorizer):
-    """Allows what it is told to."""
-
-    denied: set[str] = set()  # noqa: RUF012  # shared with the test on purpose
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return action not in self.denied
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPClientError
 
 from pctx_jupyter import errors
@@ -22,19 +21,11 @@ from pctx_jupyter.server.running import RunningEngine
 from tests.upstream.conftest import peer
 from tests.upstream.http_peer import Authority, browse, free_port, make_server, serving
 
+from .authorizer import Whim
 from .wires import Wire
 
 Connect = Callable[..., AbstractAsyncContextManager[Wire]]
 OpenClient = Callable[..., AbstractAsyncContextManager[PctxClient]]
-
-
-class Whim(Authorizer):
-    """Allows what it is told to."""
-
-    denied: set[str] = set()  # noqa: RUF012  # shared with the test on purpose
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return action not in self.denied
 
 
 @pytest.fixture
