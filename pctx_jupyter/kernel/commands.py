@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from .. import errors
 from ..rpc import wire
-from ..tools.catalog import Tool
+from ..tools.catalog import UNTYPED, Tool
 from . import options
 from .bridge import Bridge
 from .functions import tool
@@ -132,9 +132,7 @@ class Commands:
             for name, function in functions
         ]
         said = f"Registered {', '.join(one.path for one in made)}"
-        if vague := [
-            one.path for one in made if isinstance(one.input_schema, dict) and "x-untyped" in one.input_schema
-        ]:
+        if vague := [one.path for one in made if isinstance(one.input_schema, dict) and UNTYPED in one.input_schema]:
             said += f"; parts of {', '.join(vague)} are any: %pctx details {vague[0]} says why"
         print(said)  # noqa: T201  # a magic's output
 

@@ -21,6 +21,11 @@ from .. import errors
 from ..rpc.jsonrpc import Json
 from . import names
 
+LEARNT = "x-learnt"
+"""The keyword of a schema whose type was learnt and may be wrong; its value says from what, such as a docstring."""
+UNTYPED = "x-untyped"
+"""The keyword of an arguments' schema that says, by name, why parts of a signature are ``any``."""
+
 
 @dataclass(frozen=True)
 class Tool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from . import inert, names
+from .catalog import LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
 
 DEEPEST = 32
@@ -32,8 +33,6 @@ MOST_MEMBERS = 100
 WIDEST = 88
 """Characters of an object that still stands on one line."""
 
-LEARNT = "x-learnt"
-"""The keyword of a schema whose type was learnt, from a docstring for instance, and may be wrong."""
 LIKELY = "Likely"
 """The name of the type for such a schema."""
 _LIKELY = (

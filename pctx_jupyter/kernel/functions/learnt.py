@@ -17,10 +17,8 @@ import pydantic
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from ...tools.catalog import LEARNT
 from .annotations import Scope, Unsaid
-
-MARK = "x-learnt"
-"""The keyword that marks a learnt type in a schema; its value says from what."""
 
 LONGEST = 300
 """Characters of a docstring's type that are read; longer ones are prose."""
@@ -85,7 +83,7 @@ class Learnt:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         likely = pydantic.TypeAdapter(self.guess.type).json_schema()
-        return {"anyOf": [likely, {}], MARK: self.guess.source}
+        return {"anyOf": [likely, {}], LEARNT: self.guess.source}
 
 
 def of_default(default: object) -> Guess | None:

@@ -38,6 +38,7 @@ from pydantic_core import (
 from ... import errors
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
+from ...tools.catalog import UNTYPED
 from . import foreign, learnt, values, written
 from .annotations import Scope, unsaid
 from .sayable import Said, Sayer
@@ -52,9 +53,6 @@ SHOWN_ERRORS = 3
 
 MOST_WRAPPERS = 32
 """Wrappers around a function that are looked behind."""
-
-NOTES = "x-untyped"
-"""The keyword of an arguments' schema under which stands why parts of a signature are ``any``, by name."""
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -252,7 +250,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     arguments, input_schema = reader.arguments(parameters)
     result, output_schema = reader.result(signature.return_annotation)
     if reader.notes:
-        input_schema[NOTES] = dict(reader.notes)
+        input_schema[UNTYPED] = dict(reader.notes)
     if output_schema is not None and doc.returns is not None and doc.returns.description:
         output_schema.setdefault("description", doc.returns.description)
     description = "\n\n".join(filter(None, (doc.short_description, doc.long_description)))

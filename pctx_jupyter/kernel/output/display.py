@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from ...errors import Failure
 from ...tools import typegen
-from ...tools.catalog import Tool
+from ...tools.catalog import UNTYPED, Tool
 from ..functions import values
 from . import sortable, tree
 from .markup import Markup, escape, join, page, tag, visible, without_commands
@@ -186,7 +186,7 @@ def details(tool: Tool) -> Bundle:
 
 def untyped(schema: object) -> dict[str, str]:
     """Why parts of a tool's signature are ``any`` although they are annotated, by parameter; ``return``: its result."""
-    notes = schema.get("x-untyped") if isinstance(schema, dict) else None
+    notes = schema.get(UNTYPED) if isinstance(schema, dict) else None
     if not isinstance(notes, dict):
         return {}
     return {clean(str(name)): str(why) for name, why in notes.items()}
