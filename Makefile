@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab lab-build test quick test-clients fuzz lint types docs bench report-libraries clean
+.PHONY: demo lab lab-build test quick coverage test-clients fuzz lint types docs bench report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -23,6 +23,9 @@ test: $(VENV)/test.installed      ## everything that is tested
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/rpc tests/tools tests/program tests/session tests/test_layers.py tests/test_docs.py tests/test_errors.py
+
+coverage: $(VENV)/test.installed  ## print the branch coverage of the core by its own tests; there is no limit
+	$(BIN)/python -m pytest -q --cov --cov-report=term tests/rpc tests/tools tests/program tests/session
 
 test-clients: $(VENV)/test.installed  ## the Python clients against a real server, started and stopped here
 	$(BIN)/python -m tests.client.run
