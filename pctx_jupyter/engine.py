@@ -177,7 +177,7 @@ async def open_engine(
         places: Where its files are; None: it has none.
         is_served: Whether front ends can connect to it, in which people are asked for consent.
     """
-    async with open_pool(settings) as pool, open_checker(settings, check_s=settings.check_s) as checker:
+    async with open_pool(settings) as pool, open_checker(settings, check_s=settings.max_check_s) as checker:
         engine = Engine(settings, pool, checker)
         engine.registry.approvals.is_served = is_served
         sweeper = asyncio.create_task(_expire(engine.registry))

@@ -256,7 +256,7 @@ class ToolTimeout(Timeout, ToolError):
 
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__(
-            f"Tool {path} timed out after {seconds:g} s; raise Pctx.call_s if it needs longer",
+            f"Tool {path} timed out after {seconds:g} s; raise Pctx.max_call_s if it needs longer",
             data={"name": "TimeoutError"},
         )
         self.path, self.seconds = path, seconds

@@ -34,19 +34,25 @@ class Limits:
     timeout_s: float = _setting(
         60.0, "Seconds of wall clock one program may run; a request may ask for less, or for more up to max_timeout_s."
     )
-    call_s: float = _setting(30.0, "Seconds one tool call may take; then the program gets an error it can catch.")
-    cpu_s: int = _setting(60, "Seconds of CPU time one sandbox may use.")
-    heap_mb: int = _setting(256, "Megabytes (MiB) of JavaScript heap one sandbox may use.")
-    memory_mb: int = _setting(
+    max_call_s: float = _setting(30.0, "Seconds one tool call may take; then the program gets an error it can catch.")
+    max_cpu_s: int = _setting(60, "Seconds of CPU time one sandbox may use.")
+    max_heap_mb: int = _setting(256, "Megabytes (MiB) of JavaScript heap one sandbox may use.")
+    max_memory_mb: int = _setting(
         512, "Megabytes (MiB) of memory one sandbox may use beyond its start, buffers and native memory included."
     )
-    output_bytes: int = _setting(1 * MIB, "Bytes of console output kept and passed on; the rest is cut, with a note.")
-    display_bytes: int = _setting(
+    max_output_bytes: int = _setting(
+        1 * MIB, "Bytes of console output kept and passed on; the rest is cut, with a note."
+    )
+    max_display_bytes: int = _setting(
         4 * MIB, "Bytes of charts, pictures and HTML one program may show; more fails the call that would show it."
     )
-    result_bytes: int = _setting(64 * MIB, "Bytes of JSON one program's value, or one tool call's arguments, may have.")
-    calls: int = _setting(10_000, "Tool calls one program may make in all.")
-    calls_in_flight: int = _setting(64, "Tool calls one program may have under way; it waits for a free place beyond.")
+    max_result_bytes: int = _setting(
+        64 * MIB, "Bytes of JSON one program's value, or one tool call's arguments, may have."
+    )
+    max_calls: int = _setting(10_000, "Tool calls one program may make in all.")
+    max_calls_in_flight: int = _setting(
+        64, "Tool calls one program may have under way; it waits for a free place beyond."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,28 +61,32 @@ class Settings:
 
     limits: Limits = field(default_factory=Limits)
     max_timeout_s: float = _setting(600.0, "The longest timeout_s a request may ask for, in seconds.")
-    program_bytes: int = _setting(1 * MIB, "Bytes of UTF-8 one program's text may have.")
+    max_program_bytes: int = _setting(1 * MIB, "Bytes of UTF-8 one program's text may have.")
     max_message_bytes: int = _setting(
         64 * MIB, "Bytes one message on a connection may have; a larger one fails its own request only."
     )
-    sandboxes: int = _setting(16, "Sandboxes that may run at the same time; further executions wait their turn.")
+    max_running: int = _setting(16, "Sandboxes that may run at the same time; further executions wait their turn.")
     warm_sandboxes: int = _setting(
         2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.", least=0
     )
-    queue_s: float = _setting(30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy.")
-    tools: int = _setting(10_000, "Tools one session may register.")
-    kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
-    kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
+    max_queue_s: float = _setting(
+        30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy."
+    )
+    max_tools: int = _setting(10_000, "Tools one session may register.")
+    max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
+    max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
     timeline: bool = _setting(
         True, "Show under a cell how the run of its program went, if it called tools; a cell may ask otherwise."
     )
-    history: int = _setting(100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API.")
+    max_history: int = _setting(
+        100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API."
+    )
     mcp_path: str = _setting(
         "mcp",
         "Where MCP clients find us, below the server's base URL, besides pctx/mcp; empty: nowhere else. Another "
         "extension may want mcp for itself.",
     )
-    mcp_characters: int = _setting(
+    max_mcp_characters: int = _setting(
         16_000, "Characters of text one answer to an agent may have; what is longer is cut, with a note.", least=1_000
     )
     mcp_wait_s: float = _setting(
@@ -102,7 +112,7 @@ class Settings:
         "client, cell or *; a pattern of tools; and effects, none or unknown, where only tools are meant that change "
         "something outside, that do not, or that do not say.",
     )
-    approval_s: float = _setting(
+    max_approval_s: float = _setting(
         120.0, "Seconds a call waits for a person's consent; then it is denied. They do not count as run."
     )
     consent_by: tuple[str, ...] = _setting(
@@ -111,7 +121,7 @@ class Settings:
         "agent's own MCP client, where it can ask its user. A client may answer for its user.",
         choices=("jupyterlab", "terminal", "client"),
     )
-    waiting_programs: int = _setting(
+    max_waiting_programs: int = _setting(
         16,
         "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
         "processes. A call of one program more is denied at once.",
@@ -119,7 +129,7 @@ class Settings:
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it when they are wrong; a request may ask otherwise."
     )
-    check_s: float = _setting(
+    max_check_s: float = _setting(
         3.0, "Seconds a type check may take, and as many it may wait for its turn; then the program runs unchecked."
     )
     upstreams: str = _setting(

@@ -21,7 +21,15 @@ _LIMITS = {limit.name: limit for limit in fields(Limits)}
 _SETTINGS = {setting.name: setting for setting in fields(Settings) if setting.name != "limits"}
 
 
-class _Bounded:
+RENAMED = {
+    name.removeprefix("max_"): name
+    for name in (_LIMITS | _SETTINGS)
+    if name.startswith("max_") and name != "max_timeout_s"
+} | {"sandboxes": "max_running"}
+"""What limits were called before their names said so: setting one is an error that says the new name."""
+
+
+class _BoundedNumber:
     """A number above 0, or within the bounds that its metadata give."""
 
     info_text: str
@@ -42,13 +50,13 @@ class _Bounded:
         return f"{self.info_text} {lower}" + ("" if most is None else f" and at most {most}")
 
 
-class Number(_Bounded, Float):  # type: ignore[type-arg]
+class Number(_BoundedNumber, Float):  # type: ignore[type-arg]
     """As the command line's help calls it."""
 
     info_text = "a number"
 
 
-class WholeNumber(_Bounded, Int):  # type: ignore[type-arg]
+class WholeNumber(_BoundedNumber, Int):  # type: ignore[type-arg]
     """As the command line's help calls it."""
 
     info_text = "a whole number"
@@ -98,6 +106,13 @@ class Pctx(Configurable):
 
     # A class body's own names, filled in before traitlets reads them.
     vars().update({name: _trait(setting) for name, setting in (_LIMITS | _SETTINGS).items()})
+
+    def __init__(self, **kwargs: Any) -> None:
+        parent = kwargs.get("parent")
+        config = kwargs.get("config") or (parent.config if parent is not None else {})
+        for name in sorted(RENAMED.keys() & config.get("Pctx", {}).keys()):
+            raise TraitError(f"Cannot set Pctx.{name}: it is called {RENAMED[name]}; write c.Pctx.{RENAMED[name]}")
+        super().__init__(**kwargs)
 
     def settings(self) -> Settings:
         """What is configured, as the value every part of pctx is given."""

@@ -9,7 +9,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.traits import Pctx
+from pctx_jupyter.traits import RENAMED, Pctx
 
 
 def configured(**values: object) -> Pctx:
@@ -31,9 +31,9 @@ def test_each_field_is_a_trait_with_its_help_and_its_default() -> None:
 
 
 def test_what_is_configured_reaches_limits_and_settings() -> None:
-    settings = configured(timeout_s=5, sandboxes=3, deno="/opt/deno", jitless=True).settings()
+    settings = configured(timeout_s=5, max_running=3, deno="/opt/deno", jitless=True).settings()
     assert settings.limits.timeout_s == 5
-    assert (settings.sandboxes, settings.deno, settings.jitless) == (3, "/opt/deno", True)
+    assert (settings.max_running, settings.deno, settings.jitless) == (3, "/opt/deno", True)
 
 
 @pytest.mark.parametrize(
@@ -41,20 +41,33 @@ def test_what_is_configured_reaches_limits_and_settings() -> None:
     [
         ("timeout_s", 0, "a number above 0"),
         ("ping_s", float("nan"), "a number above 0"),
-        ("queue_s", float("inf"), "a number above 0"),
-        ("calls", -1, "a whole number above 0"),
-        ("calls", 1.5, "a whole number above 0"),
+        ("max_queue_s", float("inf"), "a number above 0"),
+        ("max_calls", -1, "a whole number above 0"),
+        ("max_calls", 1.5, "a whole number above 0"),
         ("warm_sandboxes", -1, "a whole number of at least 0"),
         ("layers", 0, "at least 1 and at most 2"),
         ("layers", 3, "at least 1 and at most 2"),
         ("changed_tools", "ignore", "withhold.*flag"),
         ("consent_by", ["jupyterlab", "anybody"], "jupyterlab.*terminal.*client"),
-        ("waiting_programs", 0, "a whole number above 0"),
+        ("max_waiting_programs", 0, "a whole number above 0"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object, expected: str) -> None:
     with pytest.raises(TraitError, match=f"'{name}' trait.*{expected}"):
         configured(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("tools", "max_tools"), ("sandboxes", "max_running"), ("call_s", "max_call_s")]
+)
+def test_a_limit_set_by_its_old_name_is_refused_with_its_new_one(old: str, new: str) -> None:
+    with pytest.raises(TraitError, match=rf"Pctx\.{old}: .* c\.Pctx\.{new}$"):
+        configured(**{old: 3})
+
+
+def test_old_names_stand_for_no_other_setting() -> None:
+    names = Pctx.class_own_traits(config=True).keys()
+    assert not RENAMED.keys() & names and set(RENAMED.values()) <= names
 
 
 def test_none_kept_warm_is_a_legal_wish() -> None:

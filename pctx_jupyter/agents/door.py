@@ -37,7 +37,7 @@ class Door:
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
         self._registry = registry
-        self.most_bytes = 6 * settings.program_bytes + REQUEST_BYTES
+        self.most_bytes = 6 * settings.max_program_bytes + REQUEST_BYTES
         self._functions = Functions(registry.agents(), settings)
         self.plain = Plain(self._functions)
         self._server: AgentServer | None = None

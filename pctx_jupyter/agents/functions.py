@@ -185,7 +185,7 @@ class Functions:
                     f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
                 )
             tools = chosen
-        return Answer(listing.functions(tools, asked.detail, most=self._settings.mcp_characters))
+        return Answer(listing.functions(tools, asked.detail, most=self._settings.max_mcp_characters))
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Search, "search_functions")
@@ -194,7 +194,7 @@ class Functions:
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Details, "get_function_details")
-        return Answer(listing.details(self.session.scope, asked.functions, most=self._settings.mcp_characters))
+        return Answer(listing.details(self.session.scope, asked.functions, most=self._settings.max_mcp_characters))
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
         asked = _read(arguments, _Execute, "execute")
@@ -207,7 +207,7 @@ class Functions:
                 self.session,
                 asked.code,
                 asked.timeout_s,
-                self._settings.mcp_characters,
+                self._settings.max_mcp_characters,
                 has_client=asks is not None,
             )
         try:

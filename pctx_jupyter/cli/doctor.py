@@ -141,7 +141,7 @@ async def _programs(engine: Engine) -> list[Finding]:
     assert isinstance(sandbox, dict)
     found = [Finding("Programs", "ok", f"run in Deno {sandbox['deno']}: 6 * 7 is {bytes(result.value).decode()}")]
     if result.unchecked is not None:
-        cure = "try again; on a slow machine, raise Pctx.check_s"
+        cure = "try again; on a slow machine, raise Pctx.max_check_s"
         found.append(Finding("Type checker", "wrong", result.unchecked, cure))
     if sandbox["layers"] == 2:
         found.append(Finding("Isolation", "ok", "2 layers: Deno's permissions, and the operating system's"))

@@ -193,13 +193,13 @@ class Kept:
         others = set(self) - set(kept)
         if len(others) + len(kept) > self._most:
             raise errors.InvalidParams(
-                f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept (Pctx.kept); "
+                f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept (Pctx.max_kept); "
                 "%pctx forget clears some"
             )
         if cell.size + sum(one.size for one in self._cells if not set(one.exposed) <= set(kept)) > self._most_bytes:
             raise errors.InvalidParams(
-                f"Cannot keep {_listed(kept)}: more than {self._most_bytes:,} bytes would be kept (Pctx.kept_bytes); "
-                "%pctx forget clears some"
+                f"Cannot keep {_listed(kept)}: more than {self._most_bytes:,} bytes would be kept "
+                "(Pctx.max_kept_bytes); %pctx forget clears some"
             )
         self._drop(kept)
         if kept:

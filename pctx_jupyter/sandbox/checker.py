@@ -104,7 +104,7 @@ class Checker:
 
     def __init__(self, settings: Settings, check_s: float) -> None:
         self._settings, self._check_s = settings, check_s
-        self._limits = replace(settings.limits, heap_mb=HEAP_MB, memory_mb=3 * HEAP_MB, cpu_s=10**9)
+        self._limits = replace(settings.limits, max_heap_mb=HEAP_MB, max_memory_mb=3 * HEAP_MB, max_cpu_s=10**9)
         self._loop = asyncio.get_running_loop()
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._keys = 0
@@ -288,7 +288,7 @@ class Checker:
                     raise
         except TimeoutError:
             what = "is still starting" if self._channel is None else "has other programs to check"
-            raise _NotServed(f"The type checker {what}, after {self._check_s:g} s (Pctx.check_s)") from None
+            raise _NotServed(f"The type checker {what}, after {self._check_s:g} s (Pctx.max_check_s)") from None
 
     def _release(self, session: _Session) -> None:
         self._turn.release()
@@ -311,7 +311,7 @@ class Checker:
         if job.keep is not False and method == "check":
             params["keep"] = job.keep
         worker = self._worker
-        too_long = f"The type checker needed more than {self._check_s:g} s (Pctx.check_s)"
+        too_long = f"The type checker needed more than {self._check_s:g} s (Pctx.max_check_s)"
         try:
             async with asyncio.timeout(self._check_s):
                 return await channel.call(method, params)

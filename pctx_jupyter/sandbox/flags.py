@@ -56,7 +56,7 @@ def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
         "--no-code-cache",
         "--node-modules-dir=none",
         f"--import-map={IMPORT_MAP}",  # every node: module throws
-        f"--v8-flags=--max-old-space-size={limits.heap_mb},--min-semi-space-size={YOUNG_MB}"
+        f"--v8-flags=--max-old-space-size={limits.max_heap_mb},--min-semi-space-size={YOUNG_MB}"
         + (",--jitless" if jitless else ""),
         BOOT,
     ]
@@ -87,11 +87,11 @@ def restrict(pid: int, limits: Limits) -> None:
             data = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData"))
     except (FileNotFoundError, StopIteration):
         raise ProcessLookupError(pid) from None
-    memory = data + limits.memory_mb * MIB
+    memory = data + limits.max_memory_mb * MIB
     for what, soft, hard in (
         (resource.RLIMIT_DATA, memory, memory),
         # The soft limit's own signal tells a spent budget from a kill.
-        (resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1),
+        (resource.RLIMIT_CPU, limits.max_cpu_s, limits.max_cpu_s + 1),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NOFILE, 64, 64),

@@ -44,7 +44,7 @@ class Pool:
         self._settings = settings
         self._new_spawner = start
         self._loop = asyncio.get_running_loop()
-        self._places = Places(settings.sandboxes)
+        self._places = Places(settings.max_running)
         self._idle: deque[Worker] = deque()
         self._wanted: deque[asyncio.Future[Worker]] = deque()  # executions that found none idle; then none is
         self._lent: dict[Worker, Seat] = {}
@@ -142,7 +142,7 @@ class Pool:
         """Wait for a place among those that run, then for a sandbox; first come, first served."""
         self._queued += 1
         try:
-            async with asyncio.timeout(self._settings.queue_s):
+            async with asyncio.timeout(self._settings.max_queue_s):
                 await self._places.take()
                 try:
                     return await self._take()
@@ -151,8 +151,8 @@ class Pool:
                     raise
         except TimeoutError:
             raise errors.Busy(
-                f"Cannot start execution: no sandbox came free within {self._settings.queue_s:g} s, "
-                f"{self._running} are running (Pctx.sandboxes, Pctx.queue_s); try again later"
+                f"Cannot start execution: no sandbox came free within {self._settings.max_queue_s:g} s, "
+                f"{self._running} are running (Pctx.max_running, Pctx.max_queue_s); try again later"
             ) from None
         finally:
             self._queued -= 1

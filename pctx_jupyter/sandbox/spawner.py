@@ -293,7 +293,7 @@ class Direct:
 
     def __init__(self, command: list[str], limits: Limits) -> None:
         # Other systems cannot limit a process from outside: a shell does it on the way in.
-        script = f'ulimit -t {limits.cpu_s} -f 0 -c 0 -n 64; exec "$0" "$@"'
+        script = f'ulimit -t {limits.max_cpu_s} -f 0 -c 0 -n 64; exec "$0" "$@"'
         self._command = ["/bin/sh", "-c", script, *command]
         self._living: dict[asyncio.Future[int], asyncio.subprocess.Process] = {}
         self._waiters: set[asyncio.Task[None]] = set()

@@ -56,7 +56,7 @@ class Supervisor:
         self._worker, self._job, self._serve, self._emit = worker, job, serve, emit
         self._limits = job.limits
         text_bytes = 6 * (len(job.program.text) + sum(prelude.size for prelude in job.prelude))
-        self._peer = Peer(max_bytes=max(message_bytes, job.limits.result_bytes) + text_bytes + ENVELOPE)
+        self._peer = Peer(max_bytes=max(message_bytes, job.limits.max_result_bytes) + text_bytes + ENVELOPE)
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Raw] = self._loop.create_future()
         self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
@@ -65,8 +65,8 @@ class Supervisor:
         self._latest = 0.0  # when it made its latest call
         self._patience: asyncio.TimerHandle | None = None
         self._called = 0
-        self._output_left = job.limits.output_bytes + MARKER_BYTES
-        self._display_left = job.limits.display_bytes
+        self._output_left = job.limits.max_output_bytes + MARKER_BYTES
+        self._display_left = job.limits.max_display_bytes
         self._timers: list[asyncio.TimerHandle] = []
         self._watcher: asyncio.TimerHandle | None = None
 
@@ -104,8 +104,8 @@ class Supervisor:
                     entry=self._job.program.entry,
                     namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
                     inputs=dict(self._job.inputs),
-                    output_bytes=self._limits.output_bytes,
-                    display_bytes=self._limits.display_bytes,
+                    output_bytes=self._limits.max_output_bytes,
+                    display_bytes=self._limits.max_display_bytes,
                     timeout_s=self._limits.timeout_s,
                     prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                     places=self._job.places,
@@ -164,17 +164,19 @@ class Supervisor:
     # its calls
 
     def _call(self, id: rpc.Id, call: wire.CallTool) -> None:
-        if call.arguments is not UNSET and memoryview(call.arguments).nbytes > self._limits.result_bytes:
+        if call.arguments is not UNSET and memoryview(call.arguments).nbytes > self._limits.max_result_bytes:
             self._too_large("the arguments of a tool call have")
             return
         self._called += 1
-        if self._called > self._limits.calls:
-            self._limit(f"it made more than {self._limits.calls:,} tool calls (Pctx.calls); ask for more at once")
+        if self._called > self._limits.max_calls:
+            self._limit(
+                f"it made more than {self._limits.max_calls:,} tool calls (Pctx.max_calls); ask for more at once"
+            )
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
         is_patient = call.name in self._job.patient
         self._latest = self._loop.time()
-        self._due[id] = math.inf if is_patient else self._latest + self._limits.call_s
+        self._due[id] = math.inf if is_patient else self._latest + self._limits.max_call_s
         task = begin(self._answer(id, call))
         if task.done():
             return
@@ -183,7 +185,7 @@ class Supervisor:
             self._alarm = self._loop.call_at(self._due[id], self._ring)
         if self._patience is None:
             self._patience = self._loop.call_at(self._latest + PATIENCE_S, self._lose_patience)
-        if len(self._calls) >= self._limits.calls_in_flight:
+        if len(self._calls) >= self._limits.max_calls_in_flight:
             self._worker.pause()
 
     async def _answer(self, id: rpc.Id, call: wire.CallTool) -> None:
@@ -196,7 +198,7 @@ class Supervisor:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if id not in self._due:
-                self._peer.refuse(id, errors.ToolTimeout(call.name[:200], self._limits.call_s))
+                self._peer.refuse(id, errors.ToolTimeout(call.name[:200], self._limits.max_call_s))
             elif task is not None and task.cancelling():
                 raise
             else:  # what the tool awaited was cancelled, and not the call
@@ -208,7 +210,7 @@ class Supervisor:
             self._calls.pop(id, None)
             self._due.pop(id, None)
             self._flush()
-            if not self._outcome.done() and len(self._calls) < self._limits.calls_in_flight:
+            if not self._outcome.done() and len(self._calls) < self._limits.max_calls_in_flight:
                 self._worker.resume()
 
     def _ring(self) -> None:
@@ -249,10 +251,10 @@ class Supervisor:
         for frame in self._peer.outgoing():
             self._worker.send(frame)
         # A program that never stops calling never reads. Not reading it in turn could block both sides for ever.
-        if self._worker.unread > self._limits.memory_mb * MIB:
+        if self._worker.unread > self._limits.max_memory_mb * MIB:
             self._limit(
-                f"more than {self._limits.memory_mb} MB of answers to its tool calls wait to be read (Pctx.memory_mb); "
-                "await fewer calls at once"
+                f"more than {self._limits.max_memory_mb} MB of answers to its tool calls wait to be read "
+                "(Pctx.max_memory_mb); await fewer calls at once"
             )
 
     # its output
@@ -265,7 +267,7 @@ class Supervisor:
         if self._output_left < 0:
             # The sandbox counts too, and should have cut before us.
             kept = encoded[: self._output_left].decode(errors="ignore")
-            text = f"{kept}\n… output cut after {self._limits.output_bytes} bytes\n"
+            text = f"{kept}\n… output cut after {self._limits.max_output_bytes} bytes\n"
         self._emit(Output(stream, text, level))
 
     def _display(self, shown: wire.Displayed) -> None:
@@ -280,7 +282,7 @@ class Supervisor:
     # its end
 
     def _return(self, value: Raw) -> None:
-        if memoryview(value).nbytes > self._limits.result_bytes:
+        if memoryview(value).nbytes > self._limits.max_result_bytes:
             self._too_large("its value has")
         elif not self._outcome.done():
             self._worker.listen(None)
@@ -295,7 +297,9 @@ class Supervisor:
         self._settle(ProgramStopped("LimitExceeded", f"Cannot finish execution: {what}"))
 
     def _too_large(self, what: str) -> None:
-        self._limit(f"{what} more than {self._limits.result_bytes:,} bytes of JSON (Pctx.result_bytes); use less")
+        self._limit(
+            f"{what} more than {self._limits.max_result_bytes:,} bytes of JSON (Pctx.max_result_bytes); use less"
+        )
 
     def _breach(self) -> None:
         log.warning("%s = broke the protocol in execution %s", self._worker.name, self._job.execution_id)
@@ -312,20 +316,20 @@ class Supervisor:
                 self._limit("it is nested too deeply to be read; use fewer brackets inside one another")
             case -5 | -6:  # V8's and the allocator's way to say that they got no memory
                 self._limit(
-                    f"it used more than {limits.heap_mb} MB of JavaScript heap, or {limits.memory_mb} MB in all "
-                    "(Pctx.heap_mb, Pctx.memory_mb); work on less at once"
+                    f"it used more than {limits.max_heap_mb} MB of JavaScript heap, or {limits.max_memory_mb} MB "
+                    "in all (Pctx.max_heap_mb, Pctx.max_memory_mb); work on less at once"
                 )
             case -24:
-                self._limit(f"it used more than {limits.cpu_s} s of CPU time (Pctx.cpu_s)")
+                self._limit(f"it used more than {limits.max_cpu_s} s of CPU time (Pctx.max_cpu_s)")
             case _:
                 how = "" if status is None else f" (exit status {status})"
                 message = f"Cannot finish execution: its sandbox ended{how}; run it again"
                 self._settle(ProgramStopped("SandboxEnded", message))
 
     def _watch(self) -> None:
-        if flags.resident(self._worker.pid) > self._worker.resident + self._limits.memory_mb * MIB:
-            used = f"it used more than {self._limits.memory_mb} MB of memory"
-            self._limit(f"{used} (Pctx.memory_mb); work on less at once")
+        if flags.resident(self._worker.pid) > self._worker.resident + self._limits.max_memory_mb * MIB:
+            used = f"it used more than {self._limits.max_memory_mb} MB of memory"
+            self._limit(f"{used} (Pctx.max_memory_mb); work on less at once")
         elif not self._outcome.done():
             self._watcher = self._loop.call_later(WATCH_S, self._watch)
 

@@ -203,7 +203,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
     Raises:
         SandboxUnavailable: It is not ready in time, or not what we know. The process is gone then.
     """
-    worker = Worker(process, limits.result_bytes)
+    worker = Worker(process, limits.max_result_bytes)
     greeting = _Greeting()
     worker.listen(greeting)
     try:

@@ -94,9 +94,11 @@ class _Question(PctxHandler):
 
     def read_text(self, kind: type[Body]) -> Body:
         """The body, unless it is too large or something else: then `errors.InvalidParams`."""
-        limit = ESCAPED * self.settings[RUNNING].settings.program_bytes + OVERHEAD_BYTES
+        limit = ESCAPED * self.settings[RUNNING].settings.max_program_bytes + OVERHEAD_BYTES
         if (size := len(self.request.body)) > limit:
-            raise errors.InvalidParams(f"Cannot look at this cell: {size:,} bytes are too many (Pctx.program_bytes)")
+            raise errors.InvalidParams(
+                f"Cannot look at this cell: {size:,} bytes are too many (Pctx.max_program_bytes)"
+            )
         return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
 
 
@@ -142,7 +144,7 @@ class Format(_Question):
     async def _format(self) -> object:
         engine = await self.open_engine()
         asked = self.read_text(AskedOfText)
-        return await assist.format(engine.format, asked.source, engine.settings.program_bytes)
+        return await assist.format(engine.format, asked.source, engine.settings.max_program_bytes)
 
 
 class Declarations(_Question):

@@ -341,7 +341,7 @@ class Approvals:
         if question.execution not in self._held and len(self._held) >= self._most:
             why = (
                 f"it was not sent. It needs a person's consent, and {len(self._held):,} programs wait for theirs "
-                "already (Pctx.waiting_programs); try again when those are answered"
+                "already (Pctx.max_waiting_programs); try again when those are answered"
             )
             return Answer("unanswered", why=why, was_asked=False)
         self._held[question.execution] += 1
@@ -354,7 +354,7 @@ class Approvals:
                 del self._held[question.execution]
         if answer is not None:
             return answer
-        why = f"nobody answered within {self._limit_s:g} s (Pctx.approval_s)"
+        why = f"nobody answered within {self._limit_s:g} s (Pctx.max_approval_s)"
         return Answer("unanswered", why=f"it needs a person's consent, and {why}")
 
     async def _wait(

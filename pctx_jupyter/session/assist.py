@@ -168,7 +168,7 @@ async def declarations(session: Session) -> wire.Declared:
 
 
 async def _question(session: Session, asked: wire.Written) -> _Question:
-    _measure(asked.source, session.settings.program_bytes)
+    _measure(asked.source, session.settings.max_program_bytes)
     cell = cells.read(asked.source)
     try:
         tools = session.scope.matching(cell.tools)
@@ -182,7 +182,7 @@ async def _question(session: Session, asked: wire.Written) -> _Question:
 def _measure(source: str, most_bytes: int) -> None:
     if len(source.encode()) > most_bytes:
         raise errors.InvalidParams(
-            f"Cannot look at this cell: it has more than {most_bytes:,} bytes (Pctx.program_bytes)"
+            f"Cannot look at this cell: it has more than {most_bytes:,} bytes (Pctx.max_program_bytes)"
         )
 
 

@@ -208,7 +208,7 @@ class Execution:
     @property
     def call_s(self) -> float:
         """Seconds one call may take."""
-        return self.limits.call_s
+        return self.limits.max_call_s
 
     def hear(self, event: Event) -> None:
         """Keep what was printed, and what is left for later programs; pass every other event on."""

@@ -78,14 +78,14 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0, waits
     """A new one, with questions that `waits` waits for; None: nobody is asked."""
     watchers = Watchers()
     asking = Approvals(
-        settings.approval_s,
+        settings.max_approval_s,
         waits or NobodyWaits(),
         clock,
         lambda: watchers.tell("approvals"),
         settings.consent_by,
-        settings.waiting_programs,
+        settings.max_waiting_programs,
     )
-    return Journal(History(settings.history), now, watchers, asking)
+    return Journal(History(settings.max_history), now, watchers, asking)
 
 
 class _Told(Generic[T]):
@@ -152,13 +152,13 @@ class Session:
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.changes = changes
         self.name, self.sharing, self.serve_others = None, "agents", None
-        self.catalog = Catalog(limit=settings.tools, changed=changes.count)
+        self.catalog = Catalog(limit=settings.max_tools, changed=changes.count)
         """Its own tools."""
         own = Layer(self.catalog)
         self.scope = Scope(lambda: (own, *shared(self)), changes)
         """What its programs may call."""
         self.shared = Shared(self.catalog)
-        self.kept = kept.Kept(settings.kept, settings.kept_bytes)
+        self.kept = kept.Kept(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
         self.is_attached = False
@@ -469,10 +469,10 @@ class Session:
     def _validate(
         self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None
     ) -> None:
-        if len(code.encode("utf-8", "surrogatepass")) > self._settings.program_bytes:
+        if len(code.encode("utf-8", "surrogatepass")) > self._settings.max_program_bytes:
             raise errors.InvalidParams(
-                f"Cannot run program: it has more than {self._settings.program_bytes:,} bytes (Pctx.program_bytes); "
-                "pass data in as inputs"
+                f"Cannot run program: it has more than {self._settings.max_program_bytes:,} bytes "
+                "(Pctx.max_program_bytes); pass data in as inputs"
             )
         if timeout_s is not None and not timeout_s > 0:
             raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")

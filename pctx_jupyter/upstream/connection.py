@@ -739,9 +739,9 @@ class Upstream:
         for _ in range(MOST_PAGES):
             page = await client.list_tools(cursor=cursor, cache_mode="refresh")
             for number, tool in enumerate(page.tools):
-                if len(found) >= self.around.settings.tools:
+                if len(found) >= self.around.settings.max_tools:
                     self._listing_problems.append(
-                        f"it has more than {len(found):,} tools (Pctx.tools); the others are left out"
+                        f"it has more than {len(found):,} tools (Pctx.max_tools); the others are left out"
                     )
                     break
                 size += self._read(tool, found)
@@ -752,7 +752,7 @@ class Upstream:
                 if number % TURN == TURN - 1:
                     await asyncio.sleep(0)
             cursor = page.next_cursor
-            if not cursor or cursor in seen or len(found) >= self.around.settings.tools:
+            if not cursor or cursor in seen or len(found) >= self.around.settings.max_tools:
                 break
             seen.add(cursor)
         self._found, self._has_listed = found, True

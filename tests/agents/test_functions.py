@@ -85,7 +85,7 @@ async def test_a_namespace_can_be_listed_alone() -> None:
         ("execute", {"code": 5}, "Expected `str`, got `int` - at `$.code`"),
         ("execute", {"code": "1", "timeout": 5}, "unknown field `timeout`"),
         ("execute", {"code": "1", "timeout_s": -1}, "must be above 0"),
-        ("execute", {"code": "x" * 2_000_000}, "Pctx.program_bytes"),
+        ("execute", {"code": "x" * 2_000_000}, "Pctx.max_program_bytes"),
         ("list_functions", {"detail": "everything"}, "Invalid enum value 'everything'"),
         ("search_functions", {"query": "x", "k": 10_000}, "<= 50"),
         ("get_function_details", {"functions": "Sales.x"}, "Expected `array`"),
@@ -154,7 +154,7 @@ async def test_an_agent_sees_the_images_a_program_displays_and_reads_the_rest() 
 
 
 async def test_a_large_result_is_cut_and_says_how_to_narrow_it() -> None:
-    client = Client(agents(lambda *_: list(range(100_000)), mcp_characters=2_000))
+    client = Client(agents(lambda *_: list(range(100_000)), max_mcp_characters=2_000))
     text = (await client.call("execute", code="")).text
     assert len(text) <= 2_000 and "of 100,000 items" in text and "filter" in text
 

@@ -35,7 +35,7 @@ from pctx_jupyter.settings import Settings
 
 async def main():
     settings = {"upstreams": sys.argv[1], "policy": ("ask agent *",)} if len(sys.argv) > 1 else {}
-    async with open_engine(Settings(check_s=20, **settings)) as engine:
+    async with open_engine(Settings(max_check_s=20, **settings)) as engine:
         await serve_stdio(engine.mcp())
 
 asyncio.run(main())

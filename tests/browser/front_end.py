@@ -96,7 +96,7 @@ class FrontEnd:
             "--ServerApp.jpserver_extensions=pctx_jupyter=True",
             *(f"--ServerApp.jpserver_extensions=jupyter_server_{x}={has_collaboration}" for x in ("fileid", "ydoc")),
             *("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"),
-            "--Pctx.check_s=20",  # on a busy machine the type checker may take long to start
+            "--Pctx.max_check_s=20",  # on a busy machine the type checker may take long to start
             *options,
         ]
         with self.log.open("ab") as log:

@@ -9,7 +9,7 @@ from typing import Any
 from ..server.process import ServerProcess
 from .conftest import Pctx
 
-WELL = "--Pctx.check_s=20"
+WELL = "--Pctx.max_check_s=20"
 """A busy machine is no trouble."""
 
 

@@ -31,7 +31,7 @@ def text(result: CallToolResult) -> str:
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_a_client_runs_programs_on_an_engine_of_the_commands_own(tmp_path: Path, mode: str) -> None:
-    async with started(tmp_path, "--Pctx.check_s=20", mode=mode) as client:
+    async with started(tmp_path, "--Pctx.max_check_s=20", mode=mode) as client:
         assert "execute" in {tool.name for tool in (await client.list_tools()).tools}
         assert "42" in text(await client.call_tool("execute", {"code": "6 * 7"}))
 

@@ -27,7 +27,7 @@ def test_the_commands_of_the_page_say_what_it_shows(tmp_path: Path) -> None:
                 (tmp_path / words[1]).write_text(shown.rstrip("\n") + "\n")
                 continue
             assert words[:2] == ["jupyter", "pctx"]
-            done = call(tmp_path, *words[2:], "--Pctx.check_s=20")
+            done = call(tmp_path, *words[2:], "--Pctx.max_check_s=20")
             assert (done.stdout + done.stderr).strip() == shown.strip()
             run += 1
     assert run == 2

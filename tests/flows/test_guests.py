@@ -255,7 +255,7 @@ def test_an_interrupt_while_a_cell_runs_is_the_cells_and_no_cell_waits_for_an_ag
 
 
 def test_a_program_that_comes_back_to_its_own_notebook_by_way_of_another_fails_and_says_why() -> None:
-    with server_process("--Pctx.call_s=12", "--Pctx.warm_sandboxes=1") as server:
+    with server_process("--Pctx.max_call_s=12", "--Pctx.warm_sandboxes=1") as server:
         kernels = [server.open_notebook(path)[1] for path in ("first.ipynb", "second.ipynb")]
         with attached(kernels[0]) as first, attached(kernels[1]) as second:
             for one in (first, second):

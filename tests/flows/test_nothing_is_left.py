@@ -30,7 +30,7 @@ PROGRAMS = [
 
 
 async def test_runs_that_end_in_every_way_and_clients_that_vanish_leave_nothing() -> None:
-    with server_process("--Pctx.warm_sandboxes=0", "--Pctx.timeout_s=0.4", "--Pctx.sandboxes=4") as server:
+    with server_process("--Pctx.warm_sandboxes=0", "--Pctx.timeout_s=0.4", "--Pctx.max_running=4") as server:
         async with a_client(server) as client:
             before = await held(server, client)  # whatever is opened once is open now
             killer = asyncio.create_task(kill_now_and_then(server))

@@ -152,7 +152,7 @@ def open_kernel(home: Path, **environment: str) -> Iterator[RealKernel]:
     profile.mkdir(parents=True, exist_ok=True)
     # On a busy machine the type checker may take long to start: then wait for it, and do not run unchecked.
     with (profile / "ipython_kernel_config.py").open("a") as config:
-        config.write("c.Pctx.check_s = 20\n")
+        config.write("c.Pctx.max_check_s = 20\n")
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=inherited | ours | environment)
     kernel = RealKernel(manager, manager.blocking_client())

@@ -148,7 +148,7 @@ def test_names_are_forgotten_one_by_one_or_all_at_once() -> None:
 def test_what_is_too_much_is_refused_and_changes_nothing() -> None:
     few = kept("const a = 1, b = 1", to=Kept(2, 100))
     kept("const b = 2", to=few)
-    for code, setting in [("const c = 1", "Pctx.kept"), (f"const a = '{'x' * 100}'", "Pctx.kept_bytes")]:
+    for code, setting in [("const c = 1", "Pctx.max_kept"), (f"const a = '{'x' * 100}'", "Pctx.max_kept_bytes")]:
         with pytest.raises(errors.InvalidParams, match=rf"\({setting}\).*%pctx forget"):
             kept(code, to=few)
     assert set(few) == {"a", "b"}

@@ -26,7 +26,7 @@ RUNTIME = flags.RUNTIME
 
 DENO = find_deno_bin()
 
-COMMAND = flags.command(DENO, Limits(heap_mb=128))
+COMMAND = flags.command(DENO, Limits(max_heap_mb=128))
 """What the product starts, without the second layer: so what is denied here, Deno denies."""
 
 TOOLS: Mapping[str, Mapping[str, str]] = {"Notebook": {"echo": "Notebook.echo", "fail": "Notebook.fail"}}

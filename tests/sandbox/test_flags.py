@@ -24,8 +24,8 @@ def test_no_permission_is_granted() -> None:
 
 def test_the_heap_limit_and_jitless_reach_v8() -> None:
     young = f"--min-semi-space-size={flags.YOUNG_MB}"
-    assert f"--v8-flags=--max-old-space-size=99,{young}" in flags.command("/deno", Limits(heap_mb=99))
-    jitless = flags.command("/deno", Limits(heap_mb=99), jitless=True)
+    assert f"--v8-flags=--max-old-space-size=99,{young}" in flags.command("/deno", Limits(max_heap_mb=99))
+    jitless = flags.command("/deno", Limits(max_heap_mb=99), jitless=True)
     assert f"--v8-flags=--max-old-space-size=99,{young},--jitless" in jitless
 
 
@@ -46,7 +46,7 @@ def test_a_running_process_is_put_under_its_limits() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        flags.restrict(process.pid, Limits(memory_mb=100, cpu_s=7))
+        flags.restrict(process.pid, Limits(max_memory_mb=100, max_cpu_s=7))
         child = psutil.Process(process.pid)
         data, _ = child.rlimit(psutil.RLIMIT_DATA)
         assert 100 * MIB < data < 200 * MIB

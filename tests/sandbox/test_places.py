@@ -142,7 +142,7 @@ class Asking(Host):
 
 
 async def test_programs_that_wait_for_a_person_keep_nobody_from_running() -> None:
-    async with pool_of(sandboxes=2, queue_s=SOON) as pool:
+    async with pool_of(max_running=2, max_queue_s=SOON) as pool:
         asking = []
         for _ in range(2):
             waiting = job("const said = await Test.hang(); said")
@@ -160,7 +160,7 @@ async def test_programs_that_wait_for_a_person_keep_nobody_from_running() -> Non
 
 async def test_a_program_goes_on_only_when_there_is_a_place_for_it_and_before_programs_that_have_not_begun() -> None:
     order: list[str] = []
-    async with pool_of(sandboxes=1, queue_s=2 * SOON) as pool:
+    async with pool_of(max_running=1, max_queue_s=2 * SOON) as pool:
         waiting = job("await Test.hang()")
         host = Asking(waiting.hold)
         first = asyncio.create_task(pool.run(waiting, host.serve, host.events.append))
@@ -183,7 +183,7 @@ async def test_a_program_goes_on_only_when_there_is_a_place_for_it_and_before_pr
 
 @pytest.mark.parametrize("end", ["cancelled", "killed"])
 async def test_a_program_that_ends_while_it_waits_for_a_person_leaves_no_place_behind(end: str) -> None:
-    async with pool_of(sandboxes=1) as pool:
+    async with pool_of(max_running=1) as pool:
         for _ in range(3):
             waiting = job("await Test.hang()")
             host = Asking(waiting.hold)
@@ -200,7 +200,7 @@ async def test_a_program_that_ends_while_it_waits_for_a_person_leaves_no_place_b
 
 
 async def test_a_call_beside_one_that_waits_is_served_with_a_place_which_is_given_up_again() -> None:
-    async with pool_of(sandboxes=1) as pool:
+    async with pool_of(max_running=1) as pool:
         waiting = job(
             "const one = Test.hang();"
             "await new Promise((go) => setTimeout(go, 20));"

@@ -163,7 +163,7 @@ async def test_what_comes_after_the_answer_does_not_count() -> None:
 
 
 async def test_many_programs_at_once_keep_to_themselves() -> None:
-    async with pool_of(sandboxes=8, warm_sandboxes=2) as pool:
+    async with pool_of(max_running=8, warm_sandboxes=2) as pool:
         hosts = [Host() for _ in range(12)]
         runs = (run(pool, "console.log(me); await Test.echo(me)", host=host, me=n) for n, host in enumerate(hosts))
         assert await asyncio.gather(*runs) == list(range(12))
@@ -283,7 +283,7 @@ async def test_a_launcher_killed_takes_its_sandboxes_with_it_and_is_replaced() -
 
 async def test_closing_the_pool_ends_programs_that_run_and_those_that_wait() -> None:
     host = Host()
-    async with pool_of(sandboxes=1) as pool:
+    async with pool_of(max_running=1) as pool:
         running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
         await soon(host.hung.wait())
         waiting = asyncio.ensure_future(run(pool, "1"))
@@ -307,12 +307,12 @@ async def test_a_pool_closed_while_it_opens_leaves_nothing() -> None:
 
 
 async def test_executions_wait_for_a_place_and_are_refused_when_none_comes_free() -> None:
-    async with pool_of(sandboxes=1, queue_s=0.05) as pool:
+    async with pool_of(max_running=1, max_queue_s=0.05) as pool:
         await until(lambda: idle(pool))
         host = Host()
         running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
         await soon(host.hung.wait())
-        with pytest.raises(errors.Busy, match=r"within 0.05 s, 1 are running \(Pctx.sandboxes, Pctx.queue_s\)"):
+        with pytest.raises(errors.Busy, match=r"within 0.05 s, 1 are running \(Pctx.max_running, Pctx.max_queue_s\)"):
             await run(pool, "1")
         running.cancel()
         await asyncio.wait([running])
@@ -326,13 +326,13 @@ async def test_those_who_wait_are_served_in_the_order_they_came() -> None:
         await run(pool, "1")
         order.append(n)
 
-    async with pool_of(sandboxes=1) as pool:
+    async with pool_of(max_running=1) as pool:
         await asyncio.gather(*(one(pool, n) for n in range(5)))
     assert order == [0, 1, 2, 3, 4]
 
 
 async def test_giving_up_while_waiting_loses_no_sandbox() -> None:
-    async with pool_of(warm_sandboxes=0, sandboxes=2) as pool:
+    async with pool_of(warm_sandboxes=0, max_running=2) as pool:
         for turns in range(12):
             waiting = asyncio.ensure_future(run(pool, "1"))
             for _ in range(turns):
@@ -461,5 +461,5 @@ async def test_pools_open_side_by_side() -> None:
 async def test_a_program_handed_more_than_a_message_may_hold_is_refused() -> None:
     async with pool_of(max_message_bytes=1000) as pool:
         with pytest.raises(errors.MessageTooLarge):
-            await run(pool, "1", Limits(result_bytes=1000), text="x" * 200_000)
+            await run(pool, "1", Limits(max_result_bytes=1000), text="x" * 200_000)
         assert await run(pool, "1") == 1

@@ -62,7 +62,7 @@ class Stranger:
         self.ended.set_result(-9)
 
     async def worker(self, limits: Limits | None = None) -> Worker:
-        worker = Worker(self.process, (limits or Limits()).result_bytes)
+        worker = Worker(self.process, (limits or Limits()).max_result_bytes)
         await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=self.process.pipe)
         return worker
 
@@ -95,7 +95,7 @@ async def test_lines_arrive_whole_however_they_were_cut() -> None:
 
 async def test_a_line_beyond_the_limit_ends_the_conversation_before_it_is_held_whole() -> None:
     stranger, ear = Stranger(), Ear()
-    worker = await stranger.worker(Limits(result_bytes=1000))
+    worker = await stranger.worker(Limits(max_result_bytes=1000))
     worker.listen(ear)
     await stranger.say(b"fine\n" + b"x" * (ENVELOPE + 1001))
     await soon(ear.heard.wait())

@@ -58,9 +58,9 @@ async def test_wall_clock(code: str) -> None:
 
 @linux
 async def test_processor_time() -> None:
-    limits = Limits(cpu_s=1)
-    async with limited(cpu_s=1) as pool:
-        assert "1 s of CPU time (Pctx.cpu_s)" in await stopped(pool, "for (;;) {}", limits)
+    limits = Limits(max_cpu_s=1)
+    async with limited(max_cpu_s=1) as pool:
+        assert "1 s of CPU time (Pctx.max_cpu_s)" in await stopped(pool, "for (;;) {}", limits)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ async def test_processor_time() -> None:
     ],
 )
 async def test_heap(code: str) -> None:
-    limits = Limits(heap_mb=32)
-    async with limited(heap_mb=32) as pool:
+    limits = Limits(max_heap_mb=32)
+    async with limited(max_heap_mb=32) as pool:
         try:
             assert "32 MB of JavaScript heap" in await stopped(pool, code, limits)
         except ProgramThrew as error:  # a text longer than any may be
@@ -83,16 +83,16 @@ async def test_heap(code: str) -> None:
 @linux
 async def test_one_buffer_too_large_is_an_error_the_program_can_catch() -> None:
     code = "let said = ''; try { new Uint8Array(1 << 28) } catch (e) { said = e.message } said"
-    async with limited(memory_mb=128) as pool:
+    async with limited(max_memory_mb=128) as pool:
         assert await run(pool, code) == "Array buffer allocation failed"
 
 
 @linux
 async def test_many_buffers() -> None:
     code = "const all = []; for (;;) all.push(new Uint8Array(1 << 22).fill(1))"
-    async with limited(memory_mb=128) as pool:
+    async with limited(max_memory_mb=128) as pool:
         try:
-            assert "128 MB in all" in await stopped(pool, code, Limits(memory_mb=128))
+            assert "128 MB in all" in await stopped(pool, code, Limits(max_memory_mb=128))
         except ProgramThrew as error:  # when there was enough left to say so
             assert error.thrown.message == "Array buffer allocation failed"
         assert await run(pool, "1 + 1") == 2
@@ -101,8 +101,10 @@ async def test_many_buffers() -> None:
 @linux
 async def test_native_memory() -> None:
     code = "const all = []; const part = new Uint8Array(1 << 22).fill(1); for (;;) all.push(new Blob([part]))"
-    async with limited(memory_mb=128) as pool:
-        assert "128 MB in all (Pctx.heap_mb, Pctx.memory_mb)" in await stopped(pool, code, Limits(memory_mb=128))
+    async with limited(max_memory_mb=128) as pool:
+        assert "128 MB in all (Pctx.max_heap_mb, Pctx.max_memory_mb)" in await stopped(
+            pool, code, Limits(max_memory_mb=128)
+        )
 
 
 @linux
@@ -110,14 +112,14 @@ async def test_memory_is_watched_even_where_the_system_would_allow_it() -> None:
     # The sandbox may use 512 MB, this execution 16: so it is the watch that stops it.
     code = "const all = new Uint8Array(1 << 26).fill(1); await new Promise(() => {})"
     async with pool_of() as pool:
-        assert "16 MB of memory (Pctx.memory_mb)" in await stopped(pool, code, Limits(memory_mb=16))
+        assert "16 MB of memory (Pctx.max_memory_mb)" in await stopped(pool, code, Limits(max_memory_mb=16))
 
 
 async def test_output_is_cut_once_and_the_program_goes_on() -> None:
     host = Host()
     code = "for (let i = 0; i < 10_000; i++) console.log('x'.repeat(1000)); 'done'"
     async with pool_of() as pool:
-        assert await run(pool, code, Limits(output_bytes=5000), host) == "done"
+        assert await run(pool, code, Limits(max_output_bytes=5000), host) == "done"
     printed = host.printed()
     assert printed.endswith("… output cut after 5000 bytes\n")
     assert printed.count("output cut") == 1
@@ -133,14 +135,14 @@ async def test_displays_are_bounded_and_the_program_hears_of_it() -> None:
     } catch (e) { said = e.message + shown }
     said"""
     async with pool_of() as pool:
-        value = await run(pool, code, Limits(display_bytes=5000), host)
-    assert value == "Cannot display: a program may show 5000 bytes in all (Pctx.display_bytes); show less3"
+        value = await run(pool, code, Limits(max_display_bytes=5000), host)
+    assert value == "Cannot display: a program may show 5000 bytes in all (Pctx.max_display_bytes); show less3"
     assert len([event for event in host.events if isinstance(event, Display)]) == 3
 
 
 async def test_displays_of_a_sandbox_that_does_not_count_are_dropped_by_us() -> None:
     line = b'{"jsonrpc":"2.0","method":"display","params":{"data":{"text/plain":"' + b"x" * 80 + b'"}}}'
-    async with judging(Limits(display_bytes=1000)) as (supervisor, host):
+    async with judging(Limits(max_display_bytes=1000)) as (supervisor, host):
         for _ in range(100):
             supervisor.hear(line)
     assert len([event for event in host.events if isinstance(event, Display)]) == 3
@@ -148,7 +150,7 @@ async def test_displays_of_a_sandbox_that_does_not_count_are_dropped_by_us() -> 
 
 async def test_output_of_a_sandbox_that_does_not_count_is_cut_by_us() -> None:
     line = b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","text":"' + b"x" * 99 + b'\\n"}}'
-    async with judging(Limits(output_bytes=1000)) as (supervisor, host):
+    async with judging(Limits(max_output_bytes=1000)) as (supervisor, host):
         for _ in range(100):
             supervisor.hear(line)
     printed = host.printed()
@@ -157,26 +159,26 @@ async def test_output_of_a_sandbox_that_does_not_count_is_cut_by_us() -> None:
 
 
 async def test_value() -> None:
-    async with limited(result_bytes=MIB) as pool:
-        told = await stopped(pool, "'x'.repeat(1 << 20)", Limits(result_bytes=MIB))
+    async with limited(max_result_bytes=MIB) as pool:
+        told = await stopped(pool, "'x'.repeat(1 << 20)", Limits(max_result_bytes=MIB))
         assert told == (
-            "Cannot finish execution: its value has more than 1,048,576 bytes of JSON (Pctx.result_bytes); use less"
+            "Cannot finish execution: its value has more than 1,048,576 bytes of JSON (Pctx.max_result_bytes); use less"
         )
-        assert await run(pool, "'x'.repeat((1 << 20) - 2).length", Limits(result_bytes=MIB)) == MIB - 2
+        assert await run(pool, "'x'.repeat((1 << 20) - 2).length", Limits(max_result_bytes=MIB)) == MIB - 2
 
 
 async def test_a_value_of_200_megabytes() -> None:
-    limits = Limits(heap_mb=1024, memory_mb=2048)
-    async with limited(heap_mb=1024, memory_mb=2048) as pool:
+    limits = Limits(max_heap_mb=1024, max_memory_mb=2048)
+    async with limited(max_heap_mb=1024, max_memory_mb=2048) as pool:
         told = await stopped(pool, "const part = 'x'.repeat(1 << 20); Array(200).fill(part)", limits)
-    assert "67,108,864 bytes of JSON (Pctx.result_bytes)" in told
+    assert "67,108,864 bytes of JSON (Pctx.max_result_bytes)" in told
 
 
 async def test_arguments() -> None:
     host = Host()
-    async with limited(result_bytes=MIB) as pool:
+    async with limited(max_result_bytes=MIB) as pool:
         for size in (1 << 20, 1 << 21):
-            told = await stopped(pool, f"await Test.echo('x'.repeat({size}))", Limits(result_bytes=MIB), host)
+            told = await stopped(pool, f"await Test.echo('x'.repeat({size}))", Limits(max_result_bytes=MIB), host)
             assert "the arguments of a tool call have more than 1,048,576 bytes" in told
     assert not host.called
 
@@ -184,17 +186,17 @@ async def test_arguments() -> None:
 async def test_calls_in_all() -> None:
     host = Host()
     async with pool_of() as pool:
-        told = await stopped(pool, "for (;;) Test.echo()", Limits(calls=100), host)
-        assert "more than 100 tool calls (Pctx.calls)" in told
+        told = await stopped(pool, "for (;;) Test.echo()", Limits(max_calls=100), host)
+        assert "more than 100 tool calls (Pctx.max_calls)" in told
         assert len(host.called) <= 100
-        assert await run(pool, "for (let i = 0; i < 100; i++) await Test.echo(); 1", Limits(calls=100)) == 1
+        assert await run(pool, "for (let i = 0; i < 100; i++) await Test.echo(); 1", Limits(max_calls=100)) == 1
 
 
 async def test_calls_at_once() -> None:
     host = Host()
     async with pool_of() as pool:
         code = "(await Promise.all(Array.from({ length: 500 }, (_, i) => Test.echo(i)))).length"
-        assert await run(pool, code, Limits(calls_in_flight=7), host) == 500
+        assert await run(pool, code, Limits(max_calls_in_flight=7), host) == 500
     assert (len(host.called), host.most_at_once) == (500, 7)
 
 
@@ -202,22 +204,22 @@ async def test_a_flood_of_calls_that_never_end_is_not_even_read() -> None:
     host = Host()
     async with pool_of() as pool:
         with pytest.raises(errors.ExecutionTimeout):
-            await run(pool, "for (;;) Test.hang()", Limits(calls_in_flight=5, timeout_s=0.5), host)
+            await run(pool, "for (;;) Test.hang()", Limits(max_calls_in_flight=5, timeout_s=0.5), host)
     assert (len(host.called), host.cancelled) == (5, 5)
 
 
 async def test_answers_that_are_not_read() -> None:
     async with pool_of() as pool:
-        told = await stopped(pool, "for (;;) Test.big()", Limits(memory_mb=8))
-        assert "more than 8 MB of answers to its tool calls wait to be read (Pctx.memory_mb)" in told
+        told = await stopped(pool, "for (;;) Test.big()", Limits(max_memory_mb=8))
+        assert "more than 8 MB of answers to its tool calls wait to be read (Pctx.max_memory_mb)" in told
 
 
 async def test_the_time_of_a_call_is_an_error_the_program_can_catch() -> None:
     host = Host()
     async with pool_of() as pool:
         code = "let said = ''; try { await Test.hang() } catch (e) { said = `${e.name}: ${e.message}` } said"
-        said = await run(pool, code, Limits(call_s=0.05), host)
-    assert said == "TimeoutError: Tool Test.hang timed out after 0.05 s; raise Pctx.call_s if it needs longer"
+        said = await run(pool, code, Limits(max_call_s=0.05), host)
+    assert said == "TimeoutError: Tool Test.hang timed out after 0.05 s; raise Pctx.max_call_s if it needs longer"
     assert host.cancelled == 1
 
 

@@ -69,7 +69,7 @@ class ServerProcess:
             [
                 *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
                 *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/some/base"),
-                "--Pctx.check_s=20",  # on a busy machine the type checker may take long to start
+                "--Pctx.max_check_s=20",  # on a busy machine the type checker may take long to start
                 *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={self.token}", *ALONE, *options),
             ],
             env=os.environ | folders,

@@ -483,7 +483,7 @@ async def connected(caller: Caller, world: World, url: str, pipes: KernelPipes) 
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> dict[str, Any]:
     may_add = "may_add" in request.fixturenames and request.getfixturevalue("may_add")
-    return {"kernels_may_add_servers": may_add, "approval_s": 600.0, "typecheck": False}
+    return {"kernels_may_add_servers": may_add, "max_approval_s": 600.0, "typecheck": False}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class TestHolding:
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
-        return {"timeout_s": 0.5, "call_s": 0.5, "approval_s": 2.0}
+        return {"timeout_s": 0.5, "max_call_s": 0.5, "max_approval_s": 2.0}
 
     async def test_a_program_outlives_its_time_while_it_waits_for_consent(
         self, url: str, kernel_token: Headers, running: RunningEngine
@@ -127,7 +127,7 @@ class TestUpstreams:
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
-        return {"approval_s": 20.0}
+        return {"max_approval_s": 20.0}
 
     async def test_a_silent_tool_is_asked_for_once_and_again_when_a_person_says_so(
         self, ask: Ask, watch: Any, running: RunningEngine, kernel_token: Headers, tmp_path: Path
@@ -198,7 +198,7 @@ class TestNobodyThere:
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
-        return {"approval_s": 0.2}
+        return {"max_approval_s": 0.2}
 
     async def test_a_silent_tool_does_not_run_and_the_refusal_says_how_to_allow_it(
         self, ask: Ask, running: RunningEngine, tmp_path: Path
@@ -222,7 +222,7 @@ class TestOldRule:
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
-        return {"policy": ["ask agent * effects"], "approval_s": 0.2}
+        return {"policy": ["ask agent * effects"], "max_approval_s": 0.2}
 
     async def test_with_it_only_what_says_that_it_has_effects_is_asked_for(
         self, ask: Ask, running: RunningEngine

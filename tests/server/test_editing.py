@@ -41,7 +41,7 @@ POSTS = ["complete", "hover", "signature", "diagnostics"]
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    return {"warm_sandboxes": 0, "program_bytes": 20_000, "check_s": 20.0}
+    return {"warm_sandboxes": 0, "max_program_bytes": 20_000, "max_check_s": 20.0}
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ async def test_a_program_that_cannot_be_laid_out_has_a_reason(api: Api) -> None:
     found = (await api.post("format", source="(" * 9_000))[1]
     assert found["source"] is None and found["message"].startswith("Cannot format: ")
     status, found = await api.post("format", source="1" * 20_001)
-    assert status == 400 and "program_bytes" in found["message"]
+    assert status == 400 and "max_program_bytes" in found["message"]
     assert (await api.post("format", source=1))[0] == 400
 
 

@@ -30,7 +30,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    return {"check_s": 20}
+    return {"max_check_s": 20}
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ async def test_a_request_that_is_too_large_is_refused_and_the_next_one_served(
     assert refusal.value.code == 413
     async with agent() as client:
         result = await client.call_tool("execute", {"code": "x" * 2_000_000})
-        assert result.is_error and "Pctx.program_bytes" in text(result)
+        assert result.is_error and "Pctx.max_program_bytes" in text(result)
         assert text(await client.call_tool("execute", {"code": "1"})) == "1"
 
 
@@ -355,7 +355,7 @@ async def test_an_image_reaches_a_client_as_an_image(agent: Connect, era: str) -
         assert isinstance(said, t.TextContent) and said.text == '"[image 1]"'
 
 
-@pytest.mark.parametrize("limits", [{"check_s": 20, "mcp_wait_s": 0.2}])
+@pytest.mark.parametrize("limits", [{"max_check_s": 20, "mcp_wait_s": 0.2}])
 async def test_a_long_program_is_collected_in_either_era(agent: Connect, era: str) -> None:
     async with agent(era) as client, asyncio.timeout(LONG):
         code = "console.log('begun'); await new Promise((go) => setTimeout(go, 1000)); 'done'"

@@ -222,7 +222,7 @@ async def test_what_is_granted_for_good_is_asked_once_until_the_kernel_ends() ->
 
 
 async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_again() -> None:
-    desk = Desk(calling(("Sales.send", b"1")), approval_s=0.01)
+    desk = Desk(calling(("Sales.send", b"1")), max_approval_s=0.01)
     assert "nobody answered within 0.01 s" in (await desk.run())[0]
 
     async def twice(job: Job, serve: ServeCall, emit: Emit) -> object:
@@ -234,7 +234,7 @@ async def test_without_an_answer_a_call_is_denied_and_the_program_asks_nobody_ag
                 said.append(error.message)
         return said
 
-    desk = Desk(FakeSandbox(twice), approval_s=0.01)
+    desk = Desk(FakeSandbox(twice), max_approval_s=0.01)
     assert "nobody answered this program" in (await desk.run())[1]
     assert desk.decisions() == ["unanswered", "unanswered"]
 
@@ -337,12 +337,12 @@ async def test_a_question_that_no_place_can_answer_any_more_is_over() -> None:
 
 
 async def test_programs_beyond_those_that_may_wait_are_denied_at_once_and_programs_that_wait_already_are_not() -> None:
-    desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")), waiting_programs=1)
+    desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")), max_waiting_programs=1)
     first = asyncio.ensure_future(desk.run())
     while len(desk.registry.approvals) < 2:
         await asyncio.sleep(0)
     refused = (await desk.run())[0]
-    assert "it was not sent" in refused and "Pctx.waiting_programs" in refused
+    assert "it was not sent" in refused and "Pctx.max_waiting_programs" in refused
     for question in desk.registry.approvals.questions():
         desk.registry.approvals.answer(question.id, Answer("allowed"))
     assert await first == [1, 2]
@@ -398,7 +398,7 @@ async def test_the_users_own_cells_are_asked_for_when_the_policy_says_so_and_the
         await asyncio.Event().wait()
         raise AssertionError
 
-    desk = Desk(calling(("Notebook.slow", b"1")), policy=("ask cell *",), limits=Limits(call_s=0.01))
+    desk = Desk(calling(("Notebook.slow", b"1")), policy=("ask cell *",), limits=Limits(max_call_s=0.01))
     desk.notebook.register(Tool("Notebook", "slow"), never)
     desk.say("allowed")
     async with asyncio.timeout(SOON):
@@ -467,7 +467,7 @@ async def test_what_is_granted_goes_on_in_a_program_that_nobody_answered() -> No
         return said
 
     paths = ["Sales.send"]
-    desk = Desk(FakeSandbox(act), policy=("ask agent *",), approval_s=0.5)
+    desk = Desk(FakeSandbox(act), policy=("ask agent *",), max_approval_s=0.5)
     desk.say("allowed", for_good=True)
     assert await desk.run() == [1]
     paths = ["Sales.read", "Sales.send", "Sales.read"]
@@ -478,7 +478,7 @@ async def test_what_is_granted_goes_on_in_a_program_that_nobody_answered() -> No
 
 
 async def test_a_tool_that_does_not_say_what_it_changes_is_asked_for_and_the_refusal_names_the_old_rule() -> None:
-    desk = Desk(calling(("Sales.pass", b"1")), approval_s=0.01)
+    desk = Desk(calling(("Sales.pass", b"1")), max_approval_s=0.01)
     desk.notebook.register(Tool("Notebook", "pass", effects=None), answer)
     (refused,) = await desk.run()
     assert "does not say whether it changes something" in refused

@@ -148,7 +148,7 @@ async def test_an_offset_outside_of_the_source_is_refused(offset: int) -> None:
 
 async def test_a_source_that_is_too_large_is_refused() -> None:
     with pytest.raises(errors.InvalidParams, match="more than 10 bytes"):
-        await assist.diagnostics(session(FakeEditor(), program_bytes=10), wire.Written("é" * 6))
+        await assist.diagnostics(session(FakeEditor(), max_program_bytes=10), wire.Written("é" * 6))
 
 
 async def test_a_client_asks_the_same() -> None:

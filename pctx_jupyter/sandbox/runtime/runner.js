@@ -1624,7 +1624,7 @@ function show(bundle, more, isValue = false) {
   if (bytes > displayBudget) {
     if (isValue) return;
     throw new RangeErrorC(
-      "Cannot display: a program may show " + displayBytes + " bytes in all (Pctx.display_bytes); show less",
+      "Cannot display: a program may show " + displayBytes + " bytes in all (Pctx.max_display_bytes); show less",
     );
   }
   displayBudget -= bytes;
