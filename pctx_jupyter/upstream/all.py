@@ -32,7 +32,8 @@ from .trust import FILE as TRUST_FILE
 from .trust import Trust, digest, place_of
 
 if TYPE_CHECKING:
-    from .connection import Surroundings, Upstream
+    from .server import UpstreamServer
+    from .shared import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class OpenUpstreams:
         self._allowed = Allowed(str(Path(places.data, ALLOWED_FILE)) if places.data else "")
         self._allowed_mark: object = self._allowed.mark
         self._passed_over: list[str] = []  # sentences about servers whose names others have
-        self._open: dict[str, Upstream] = {}  # by namespace
+        self._open: dict[str, UpstreamServer] = {}  # by namespace
         self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
         self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
         self._has_looked = asyncio.Event()
@@ -132,7 +133,7 @@ class OpenUpstreams:
 
     def offered(self, name: str) -> tuple[View, list[Tool]]:
         upstream = self._find(name)
-        return upstream.view(), upstream.offered()
+        return upstream.view(), list(upstream.listing.offered.values())
 
     async def add(self, entry: Json, *, persist: bool) -> View:
         try:
@@ -178,12 +179,12 @@ class OpenUpstreams:
 
     def reconnect(self, name: str) -> View:
         upstream = self._find(name)
-        upstream.reconnect()
+        upstream.connection.reconnect()
         return upstream.view()
 
     def approve(self, name: str, seen: str | None = None) -> View:
         upstream = self._find_as_seen(name, seen)
-        upstream.approve()
+        upstream.listing.approve()
         return upstream.view()
 
     def trust(self, name: str, seen: str | None = None, *, tools: bool = False) -> View:
@@ -193,7 +194,7 @@ class OpenUpstreams:
             self._add_trust(file, upstream.server)
         if tools:
             upstream.allow_all()
-        upstream.look_whether_trusted()
+        upstream.connection.check_trust()
         return upstream.view()
 
     def ask_again(self, name: str, tool: str | None = None) -> View:
@@ -231,20 +232,20 @@ class OpenUpstreams:
         if (upstream := self._offering(tool)) is not None:
             upstream.allow(tool.first, by)
 
-    def _offering(self, tool: Tool) -> Upstream | None:
+    def _offering(self, tool: Tool) -> UpstreamServer | None:
         """The server that offers this very tool."""
         found = self._open.get(tool.first.namespace_name)
-        return found if found is not None and found.has(tool.first) else None
+        return found if found is not None and found.listing.has(tool.first) else None
 
     async def settle(self, code: str) -> None:
-        if self._has_looked.is_set() and all(upstream.tried.is_set() for upstream in self._open.values()):
+        if self._has_looked.is_set() and all(upstream.connection.tried.is_set() for upstream in self._open.values()):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 await self._has_looked.wait()
                 for upstream in list(self._open.values()):
                     if upstream.server.namespace in code or upstream.name in code:
-                        await upstream.tried.wait()
+                        await upstream.connection.tried.wait()
 
     # the owner
 
@@ -275,13 +276,13 @@ class OpenUpstreams:
             self._tell("upstreams")
         has_signed_in = self._around is not None and await self._around.sign_ins.look()
         for upstream in self._open.values():
-            upstream.look_whether_trusted()
+            upstream.connection.check_trust()
             if has_signed_in:
-                upstream.look_whether_signed_in()
+                upstream.connection.check_sign_in()
         mark, self._allowed_mark = self._allowed_mark, self._allowed.mark
         if mark != self._allowed_mark:
             for upstream in self._open.values():
-                upstream.take_answers()
+                upstream.listing.allow_next()
             self._tell("upstreams")
 
     async def _adjust(self) -> None:
@@ -306,10 +307,8 @@ class OpenUpstreams:
                 self._tell("upstreams")  # their names are taken from now on
             for namespace, (server, file) in wanted.items():
                 if namespace in self._open:
-                    known = self._open[namespace]
-                    known.source = None if file is None else file.shown
-                    known.place = _place(file)
-                    known.is_trusted = self._trusting(server, file)
+                    source = None if file is None else file.shown
+                    self._open[namespace].configure(source, _place(file), self._trusting(server, file))
                     continue
                 upstream = await self._make(server, file)
                 self._open[namespace] = upstream
@@ -357,36 +356,37 @@ class OpenUpstreams:
                 f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
             ) from None
 
-    async def _make(self, server: config.Server, file: _File | None) -> Upstream:
-        module = await asyncio.to_thread(import_module, f"{__package__}.connection")
+    async def _make(self, server: config.Server, file: _File | None) -> UpstreamServer:
+        module = await asyncio.to_thread(import_module, f"{__package__}.server")
         if self._around is None:
             signin = await asyncio.to_thread(import_module, f"{__package__}.sign_in")
             data = self._data and Path(self._data)
             in_keychain = self._settings.sign_ins == "keychain"
             store = signin.Store(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
             fingerprints = Fingerprints(str(data / "tools.json") if data else "")
-            self._around = module.Surroundings(
+            shared = import_module(f"{__package__}.shared")
+            self._around = shared.Surroundings(
                 self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(store), self._tell
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
-        upstream: Upstream = module.Upstream(
+        upstream: UpstreamServer = module.UpstreamServer(
             server, None if file is None else file.shown, self._around, self._trusting(server, file), _place(file)
         )
         self._redactors.append(upstream.redactor)
         return upstream
 
-    def _find(self, name: str) -> Upstream:
+    def _find(self, name: str) -> UpstreamServer:
         with suppress(errors.InvalidParams):
             if (found := self._open.get(names.namespace_name(name))) is not None:
                 return found
         known = ", ".join(sorted(upstream.name for upstream in self._open.values())) or "none"
         raise errors.UpstreamNotFound(f"Cannot find an MCP server named {name[:80]!r}; there are: {known}")
 
-    def _find_as_seen(self, name: str, seen: str | None) -> Upstream:
+    def _find_as_seen(self, name: str, seen: str | None) -> UpstreamServer:
         """Return the server that a person agrees to; refuse it if it has changed since they looked at it."""
         found = self._find(name)
-        if seen not in (None, found.mark):
+        if seen not in (None, found.listing.mark):
             raise errors.InvalidParams(
                 f"Cannot take {found.name} as it is: it has changed since you looked at it; look at it again"
             )
@@ -403,7 +403,7 @@ class OpenUpstreams:
         except OSError as error:
             raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
 
-    def _unwrite(self, upstream: Upstream) -> None:
+    def _unwrite(self, upstream: UpstreamServer) -> None:
         for file in self._files:
             try:
                 text = files.read(file.path)

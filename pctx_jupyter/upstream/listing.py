@@ -1,0 +1,262 @@
+"""The tools of one MCP server: read from its listing, compared with those that were approved, put into the catalog.
+
+It reads what a client returns and knows neither how the connection is made nor how a call is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import msgspec
+from mcp import Client
+from mcp_types import Tool as McpTool
+from mcp_types import ToolAnnotations
+from msgspec import Raw
+
+from .. import errors
+from ..tools import names
+from ..tools.catalog import Call, Tool
+from .config import Server
+from .fingerprints import Comparison, Fingerprint
+from .secrets import Redactor
+from .shared import Surroundings
+from .trust import digest
+
+log = logging.getLogger(__name__)
+
+MOST_PAGES = 1000
+"""Pages of one listing; a server that sends more of them most likely never ends."""
+TOOL_BYTES = 1 << 20
+"""Bytes one tool's description and schemas may have."""
+TURN = 100
+"""Tools read in one turn of the event loop, which all share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A tool as the server describes it now."""
+
+    tool: Tool
+    fingerprint: Fingerprint
+
+
+class Listing:
+    """The tools of one server.
+
+    Args:
+        server: Whose tools they are.
+        place: The file that names the server, as `trust.place_of` returns it; "": none.
+        around: What all upstreams share.
+        redactor: Takes secrets out of what the server says.
+        call: Calls one tool, by the name that the server has for it.
+
+    Attributes:
+        found: What the server listed last, by the server's own names.
+        has_listed: Whether it has listed anything yet.
+        offered: The tools that programs can call, by the server's own names.
+        compared: How they differ from those that were approved.
+        withheld: Names of tools that programs cannot call until they are approved.
+        version: Changes with the tools that can be called.
+        mark: Changes with the server's configuration, and with anything it says about its tools.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        place: str,
+        around: Surroundings,
+        redactor: Redactor,
+        call: Callable[[str, Call], Awaitable[Raw]],
+    ) -> None:
+        self.place = place
+        self.found: dict[str, Found] = {}
+        self.has_listed = False
+        self.offered: dict[str, Tool] = {}
+        self.compared = Comparison()
+        self.withheld: tuple[str, ...] = ()
+        self.version = 0
+        self._server, self._around, self._redactor, self._call = server, around, redactor, call
+        self._listing_problems: list[str] = []
+        self._offering_problems: list[str] = []
+        self._is_closed = False
+        self.mark = self._marked()
+
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about tools that were left out."""
+        return [*self._listing_problems, *self._offering_problems]
+
+    def note_problem(self, problem: str) -> None:
+        """Keep a sentence about a part of the listing that was left out, until the next listing."""
+        self._listing_problems.append(problem)
+
+    def close(self) -> None:
+        """Take all tools out of the catalog, for good."""
+        self._is_closed = True
+        for tool in self.offered.values():
+            self._around.catalog.remove(tool.path)
+        self.offered = {}
+
+    def has(self, tool: Tool) -> bool:
+        """Whether this very tool can be called now."""
+        return self.offered.get(tool.registered_name) is tool
+
+    def differs(self, name: str, tool: Tool) -> bool:
+        """Whether a tool is no longer what a program means to call."""
+        return not self._is_closed and name in self.found and self.offered.get(name) != tool
+
+    def fingerprint_of(self, tool: Tool) -> Fingerprint | None:
+        """The fingerprint of a tool that can be called now; None for any other."""
+        name = tool.registered_name
+        return self.found[name].fingerprint if self.has(tool) and name in self.found else None
+
+    # reading
+
+    async def read(self, client: Client) -> int:
+        """Read the list of tools, and offer those that may be called; returns how many those are."""
+        self._listing_problems.clear()
+        found: dict[str, Found] = {}
+        cursor, seen = None, set()
+        limit, most = self._around.settings.max_tools, self._around.settings.max_message_bytes
+        size = 0
+        for _ in range(MOST_PAGES):
+            page = await client.list_tools(cursor=cursor, cache_mode="refresh")
+            for number, tool in enumerate(page.tools):
+                if len(found) >= limit:
+                    self.note_problem(f"it has more than {len(found):,} tools (Pctx.max_tools); the others are left out")
+                    break
+                size += self._read_tool(tool, found)
+                if size > most:
+                    raise errors.CannotConnect(
+                        f"its tools have more than {most:,} bytes in all (Pctx.max_message_bytes)"
+                    )
+                if number % TURN == TURN - 1:
+                    await asyncio.sleep(0)
+            cursor = page.next_cursor
+            if not cursor or cursor in seen or len(found) >= limit:
+                break
+            seen.add(cursor)
+        self.found, self.has_listed = found, True
+        self._compare()
+        return len(self.offered)
+
+    def _read_tool(self, tool: McpTool, found: dict[str, Found]) -> int:
+        """Add a tool to those found if it can be used; returns the bytes it takes."""
+        hints = tool.annotations
+        parts = {
+            "input schema": tool.input_schema,
+            "output schema": tool.output_schema,
+            "annotations": None if hints is None else hints.model_dump(mode="json", exclude_none=True),
+        }
+        description = tool.description or tool.title or ""
+        written = msgspec.json.encode(parts)
+        size = len(description) + len(written)
+        if size > TOOL_BYTES:
+            self.note_problem(f"the tool {tool.name[:80]!r} was left out: it has more than {TOOL_BYTES:,} bytes")
+            return 0
+        try:
+            names.tool_name(tool.name)
+        except errors.InvalidParams as error:
+            self.note_problem(error.message)
+            return 0
+        description = self._redactor.clean(description)
+        if (cleaned := self._redactor.clean_json(written)) is not written:
+            parts = msgspec.json.decode(cleaned)
+        ours = Tool(
+            self._server.name,
+            tool.name,
+            description,
+            parts["input schema"],
+            parts["output schema"],
+            effects=_effects(hints),
+        )
+        found[tool.name] = Found(ours, Fingerprint.of(description, parts))
+        return size
+
+    # comparing and offering
+
+    def approve(self) -> None:
+        """Take the tools as they are now."""
+        self._around.fingerprints.approve(self._server.name, self._server.way.shown, self._fingerprints())
+        self._compare()
+
+    def allow_next(self) -> None:
+        """Allow all tools for good, if a person has answered for all of them and the server has listed some."""
+        allowed = self._around.allowed
+        if not self.has_listed or not allowed.takes_next(self.place, self._server):
+            return
+        changed = {tool.name for tool in self.compared.changed}
+        allowed.add(
+            self.place,
+            self._server,
+            {name: self.found[name].fingerprint for name in self.offered if name not in changed},
+        )
+        self._around.on_change("upstreams")
+
+    def _fingerprints(self) -> dict[str, Fingerprint]:
+        return {name: found.fingerprint for name, found in self.found.items()}
+
+    def _marked(self) -> str:
+        parts = sorted((name, *sorted(found.fingerprint.parts.items())) for name, found in self.found.items())
+        return hashlib.sha256(f"{digest(self._server)} {parts}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+    def _compare(self) -> None:
+        around = self._around
+        self.mark = self._marked()
+        self.compared = around.fingerprints.compare(self._server.name, self._server.way.shown, self._fingerprints())
+        changed = [tool.name for tool in self.compared.changed]
+        self.withheld = tuple(changed) if around.settings.changed_tools == "withhold" else ()
+        for name in changed:
+            log.warning("upstream %s = the tool %.80r has changed since it was approved", self._server.name, name)
+        around.allowed.keep(self.place, self._server, self._fingerprints())
+        offered = {name: found.tool for name, found in self.found.items() if name not in self.withheld}
+        for name in changed:
+            # Nobody has approved what it says now, and that it has no effects may be new.
+            if name in offered and offered[name].effects is False:
+                offered[name] = replace(offered[name], effects=None)
+        self._offer(offered)
+        self.allow_next()
+        around.on_change("upstreams")
+
+    def _offer(self, tools: dict[str, Tool]) -> None:
+        """Put these tools into the catalog in place of those that were there; what is the same stays."""
+        if self._is_closed:
+            return
+        catalog, is_patient = self._around.catalog, self._server.call_timeout_s is not None
+        gone = [tool for name, tool in self.offered.items() if tools.get(name) != tool]
+        for tool in gone:
+            catalog.remove(tool.path)
+            del self.offered[tool.registered_name]
+        added = 0
+        self._offering_problems = []
+        for name, tool in tools.items():
+            if name in self.offered:
+                continue
+            try:
+                catalog.add(tool, partial(self._call, name), is_patient=is_patient)
+            except errors.PctxError as error:
+                self._offering_problems.append(error.message)
+            else:
+                self.offered[name] = tool
+                added += 1
+        if gone or added:
+            self.version = catalog.version
+            self._around.on_change("tools")
+
+
+def _effects(hints: ToolAnnotations | None) -> bool | None:
+    """Whether a tool changes something outside, as its server says; None: the server leaves that open.
+
+    A tool may be destructive unless it says otherwise, as the protocol has it. Where hints contradict one another, the
+    cautious one counts. `idempotentHint` and `openWorldHint` say nothing of it.
+    """
+    if hints is None:
+        return None
+    if hints.destructive_hint is True:
+        return True
+    return False if hints.read_only_hint is True or hints.destructive_hint is False else None

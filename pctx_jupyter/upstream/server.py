@@ -1,0 +1,188 @@
+"""One MCP server that programs may call: its connection, its tools and its calls, and what people decide about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from .. import errors, visible
+from ..session.upstreams import SignIn
+from ..session.upstreams import Upstream as View
+from ..tools import names
+from ..tools.catalog import AskedBy, Tool
+from .calls import Calls
+from .config import Address, Server
+from .connection import Connection, Phase
+from .listing import Listing
+from .secrets import Redactor
+from .shared import Surroundings
+from .transport import Transport
+
+MOST_PROBLEMS = 50
+"""Problems of one server that are shown."""
+
+
+class UpstreamServer:
+    """One upstream server.
+
+    Args:
+        server: What to connect to, and how.
+        source: The file that names it, for people; None: it was added by hand.
+        around: What all upstreams share.
+        is_trusted: Whether somebody trusts it; until then nothing is started, asked or read for it.
+        place: The file that names it, as `trust.place_of` returns it; "": none.
+
+    Attributes:
+        connection: How it is reached.
+        listing: Its tools.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        source: str | None,
+        around: Surroundings,
+        is_trusted: Callable[[], bool],
+        place: str,
+    ) -> None:
+        self.server, self.around = server, around
+        self.redactor = Redactor()
+        self.listing = Listing(server, place, around, self.redactor, lambda name, call: self._calls.call(name, call))
+        self.connection = Connection(
+            server,
+            source,
+            around,
+            Transport(server, around, self.redactor),
+            is_trusted,
+            self.listing.read,
+            self.listing.note_problem,
+        )
+        self._calls = Calls(server, self.connection, self.listing, self.redactor)
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def place(self) -> str:
+        return self.listing.place
+
+    def view(self) -> View:
+        """What is known of it; holds no secret."""
+        connection, listing, allowed = self.connection, self.listing, self.around.allowed
+        client, transport = connection.client, connection.transport
+        info = client.server_info if client is not None else None
+        problems = listing.problems
+        if transport.child is not None and transport.child.junk:
+            problems.append(f"it wrote {transport.child.junk:,} lines to stdout that are no messages of the protocol")
+        if self.around.fingerprints.trouble is not None:
+            problems.append(self.around.fingerprints.trouble)
+        if allowed.trouble is not None:
+            problems.append(allowed.trouble)
+        return View(
+            name=self.name,
+            namespace=self.server.namespace,
+            transport=self.server.way.transport,
+            where=visible.spelled(self.server.way.shown),
+            state=connection.state,
+            source=connection.source,
+            error=connection.error,
+            tools=len(listing.offered),
+            new=sorted(listing.compared.new),
+            changed=list(listing.compared.changed),
+            withheld=sorted(listing.withheld),
+            allowed=allowed.names(self.place, self.server),
+            problems=[transport.line(problem, 1000) for problem in problems[:MOST_PROBLEMS]],
+            server=transport.line(f"{info.name} {info.version}", 200) if info is not None else None,
+            protocol=transport.line(client.protocol_version, 40) if client is not None else None,
+            connections=connection.connections,
+            version=listing.version,
+            mark=listing.mark,
+        )
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.connection.start()
+
+    async def stop(self) -> None:
+        """Disconnect for good, and take its tools out of the catalog."""
+        self.listing.close()
+        await self.connection.close()
+
+    def configure(self, source: str | None, place: str, is_trusted: Callable[[], bool]) -> None:
+        """Take note that another file names it now."""
+        self.connection.source, self.connection.is_trusted = source, is_trusted
+        self.listing.place = place
+
+    # consents to its tools
+
+    def allows(self, tool: Tool, by: AskedBy) -> bool:
+        """Whether a person has allowed calls of one of its tools for good."""
+        fingerprint = self.listing.fingerprint_of(tool)
+        if fingerprint is None:
+            return False
+        return self.around.allowed.holds(self.place, self.server, tool.registered_name, fingerprint, by)
+
+    def allow(self, tool: Tool, by: AskedBy) -> None:
+        """Allow calls of one of its tools for good."""
+        if (fingerprint := self.listing.fingerprint_of(tool)) is not None:
+            self.around.allowed.add(self.place, self.server, {tool.registered_name: fingerprint}, by)
+            self.around.on_change("upstreams")
+
+    def allow_all(self) -> None:
+        """Allow all of its tools for good: those that it has, or that it lists once it is connected."""
+        self.around.allowed.add_next(self.place, self.server)
+        self.listing.allow_next()
+
+    def ask_again(self, tool: str | None = None) -> bool:
+        """Take back what was allowed for good; returns whether there was anything.
+
+        Args:
+            tool: One tool, as the server or programs spell it; None: all.
+        """
+        named = None
+        if tool is not None:
+            known = self.around.allowed.names(self.place, self.server)
+            named = [name for name in known if tool in (name, names.tool_name(name))]
+        found = self.around.allowed.forget(self.place, self.name, named)
+        self.around.on_change("upstreams")
+        return found
+
+    # signing in
+
+    async def sign_in(self, redirect_url: str | None) -> SignIn:
+        """Begin to sign in; returns where a person does it.
+
+        Raises:
+            InvalidParams: Nobody has to.
+            CannotConnect: The server cannot be asked where.
+        """
+        way, sign_ins, connection = self.server.way, self.around.sign_ins, self.connection
+        if not isinstance(way, Address) or way.oauth is None:
+            raise errors.InvalidParams(f"Cannot sign in to {self.name}: its configuration brings what it needs")
+        sign_in = await sign_ins.begin(self.name, redirect_url)
+        connection.reconnect()
+        tried = asyncio.create_task(connection.settled(connection.attempts + 1))
+        first: set[asyncio.Future[Any]] = {sign_in.page, tried}
+        try:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tried.cancel()
+        if sign_in.page.done() and not sign_in.page.cancelled():
+            return sign_in.page.result()
+        sign_ins.end(self.name)
+        if connection.phase is Phase.READY:
+            raise errors.InvalidParams(f"Cannot sign in to {self.name}: it lets us in already")
+        raise errors.CannotConnect(f"Cannot sign in to {self.name}: {connection.error}")
+
+    async def signed_in(self) -> None:
+        """Wait until the sign-in that is under way has led to a connection, or failed."""
+        await self.connection.settled()
+
+    async def settled(self) -> None:
+        """Wait until the attempt to connect that is under way has come to something; not longer than its limit."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.around.settings.connect_timeout_s):
+                await self.connection.settled()

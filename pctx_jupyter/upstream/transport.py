@@ -1,0 +1,196 @@
+"""Opens the two streams of one connection to an MCP server, and explains in words why a connection failed.
+
+It resolves the secrets of the server's configuration. It does not decide when a connection is made, and knows nothing
+of tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from mcp import MCPError
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import ValidationError
+
+from .. import errors, visible
+from . import config, reach
+from .bounds import TooLarge, bounding
+from .child import Child, open_child
+from .config import Address, Command, Server
+from .mending import MendedStream
+from .outbound import Outbound
+from .secrets import Redactor, SecretText, is_secret
+from .shared import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a transport reports while it is open.
+
+    Args:
+        on_problem: A sentence about a part of a message that was left out.
+        on_end: The server sends nothing more.
+        on_sign_in_needed: The server requires a sign-in, and nobody has begun one.
+        on_sign_in_page: A person is signing in; the connection waits for them.
+    """
+
+    on_problem: Callable[[str], None]
+    on_end: Callable[[], None]
+    on_sign_in_needed: Callable[[], None]
+    on_sign_in_page: Callable[[], None]
+
+
+class Transport:
+    """How one server is reached; open at most once at a time.
+
+    Args:
+        redactor: Learns every secret that is resolved here.
+
+    Attributes:
+        child: The last process that was started; None where the server is a URL, or before the first attempt.
+    """
+
+    def __init__(self, server: Server, around: Surroundings, redactor: Redactor) -> None:
+        self.child: Child | None = None
+        self._server, self._around, self._redactor = server, around, redactor
+        self._status: int | None = None  # of the last HTTP response
+        most = around.settings.max_message_bytes
+        self.too_large = f"{server.name} answers with more than {most:,} bytes (Pctx.max_message_bytes)"
+
+    @asynccontextmanager
+    async def open(self, callbacks: Callbacks) -> AsyncIterator[Any]:
+        """Open the streams; close them, and end the process, on the way out."""
+        self._status = None
+        async with AsyncExitStack() as stack:
+            match self._server.way:
+                case Command() as way:
+                    read, write = await self._open_process(way, stack)
+                case way:
+                    read, write = await self._open_http(way, stack, callbacks)
+            yield MendedStream(read, callbacks.on_problem, callbacks.on_end), write
+
+    async def _open_process(self, way: Command, stack: AsyncExitStack) -> tuple[Any, Any]:
+        environment = await self._resolve(way.environment)
+        for name, value in environment.items():
+            config.check_variable(name, value, self._server.name)
+        words = [way.command, *way.arguments]
+        limit = self._around.settings.max_message_bytes
+        self.child, streams = await stack.enter_async_context(open_child(words, environment, way.folder, limit))
+        return streams
+
+    async def _open_http(self, way: Address, stack: AsyncExitStack, callbacks: Callbacks) -> tuple[Any, Any]:
+        name = self._server.name
+        resolved = await self._resolve({**way.headers, "": way.url})
+        url = config.check_resolved(resolved.pop(""), way.url.written, name)
+        for header, value in resolved.items():
+            config.check_header(header, value, name)
+        try:
+            boundary = reach.Boundary(httpx2.URL(url))
+        except httpx2.InvalidURL as error:
+            raise config.Unusable(f"the url of {name} is no address: {error}; correct it") from None
+        outbound = Outbound(boundary)
+        auth = None
+        if way.oauth is not None:
+            auth = await self._around.sign_ins.auth(
+                name,
+                url,
+                way.oauth,
+                boundary,
+                outbound.judge,
+                callbacks.on_sign_in_needed,
+                callbacks.on_sign_in_page,
+                self._redactor.learn_more,
+            )
+        most = self._around.settings.max_message_bytes
+        hooks = {"response": [self._note_status, bounding(most, self.too_large)]}
+        timeout = httpx2.Timeout(30, read=None)
+
+        def http(*asked: Any, **more: Any) -> httpx2.AsyncClient:  # the SDK passes less than is needed here
+            return httpx2.AsyncClient(
+                headers=resolved, auth=auth, timeout=timeout, event_hooks=hooks, transport=outbound
+            )
+
+        if way.transport == "sse":
+            opened: Any = sse_client(url, httpx_client_factory=http)
+        else:
+            client = await stack.enter_async_context(http())
+            opened = streamable_http_client(url, http_client=client, max_sse_event_size=most)
+        read, write = await stack.enter_async_context(opened)
+        return read, write
+
+    async def _note_status(self, response: httpx2.Response) -> None:
+        self._status = response.status_code
+
+    async def _resolve(self, texts: Mapping[str, SecretText]) -> dict[str, str]:
+        """Read the secrets in some texts; from now on the redactor hides them."""
+        resolved: dict[str, str] = {}
+        secret: list[str] = []
+        for name, text in texts.items():
+            resolved[name], values = await text.resolve()
+            secret += values
+            if is_secret(name, text):
+                secret += [resolved[name], resolved[name].removeprefix("Bearer ")]
+        self._redactor.learn(secret)
+        return resolved
+
+    def line(self, text: str, longest: int) -> str:
+        """A text that may hold a server's words, for people: one harmless line without secrets."""
+        return visible.line(self._redactor.clean(text), longest)
+
+    def why_ended(self, otherwise: str) -> str:
+        """Why the connection ended: how the process ended, or else the given reason."""
+        why = self.child.ended() if self.child is not None else None
+        return self.line(why or otherwise, 500)
+
+    def why_failed(self, error: BaseException) -> str:
+        """Why an attempt to connect failed, for people."""
+        return self.why_ended(self._explain(_first(error)))
+
+    def _explain(self, error: BaseException) -> str:
+        match error:
+            case errors.PctxError():
+                return error.message
+            case TooLarge():
+                return str(error)
+            case TimeoutError() if str(error):
+                return str(error)
+            case TimeoutError() | httpx2.TimeoutException():
+                return "it does not answer in time"
+            case _ if self._status in (401, 403):
+                return f"it refuses us (HTTP {self._status}); look at auth in its configuration"
+            case _ if self._status is not None and self._status >= 400:
+                return f"it answers with HTTP {self._status}"
+            case httpx2.ConnectError():
+                return f"it cannot be reached at {self._unreachable(error)}"
+            case UnicodeError() | httpx2.LocalProtocolError():
+                return "what it wants to be sent, such as the name of its session, is no header that HTTP can carry"
+            case MCPError():
+                return error.message or "it refuses the connection"
+            case ValidationError():
+                return "it answers what the protocol does not allow"
+        return f"{type(error).__name__}: {error}"
+
+    def _unreachable(self, error: httpx2.ConnectError) -> str:
+        """What could not be reached: the server, or a host that its sign-in needs."""
+        way = self._server.way
+        with suppress(RuntimeError, httpx2.InvalidURL):  # of an error that names no request
+            if isinstance(way, Address) and error.request.url.host != httpx2.URL(way.url.written).host:
+                return reach.shown(error.request.url)
+        return way.shown
+
+
+def is_unusable(error: BaseException) -> bool:
+    """Whether an attempt failed because of the configuration: then another one would fail as well."""
+    return isinstance(_first(error), config.Unusable)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in a group, however deep."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error
