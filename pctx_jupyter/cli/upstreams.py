@@ -24,7 +24,7 @@ from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import SignIn, Upstream
 from ..settings import Places
-from ..upstream import config, files
+from ..upstream import config, files, store
 from ..upstream.allowed import FILE as ALLOWED_FILE
 from ..upstream.allowed import Allowed
 from ..upstream.secrets import SecretText
@@ -76,7 +76,7 @@ class FileCommand(Command):
         if known.trouble is not None:
             raise Stop(Exit.UNREACHABLE, f"Cannot open {ALLOWED_FILE}: {known.trouble}")
 
-    def chosen(self, names: Iterable[str], what: str) -> tuple[list[config.Server], tuple[str, ...]]:
+    def chosen(self, names: Iterable[str], what: str) -> tuple[list[config.ServerConfig], tuple[str, ...]]:
         """The servers of these names, or all that the file has, and what is wrong with the file.
 
         Raises:
@@ -103,14 +103,22 @@ class FileCommand(Command):
         named = bool(settings.upstreams) and Path(settings.upstreams).expanduser().absolute() == path
         return not own and not named and not settings.trust_folder
 
-    def trust(self, servers: Iterable[config.Server]) -> None:
+    def trust(self, servers: Iterable[config.ServerConfig]) -> None:
         """Let servers of the file start; raises `Stop`."""
         known = self.trusted()
         _touch(Path(TRUST_FILE), lambda: known.add(str(self.path), servers))
 
-    def write(self, text: bytes) -> None:
-        """Put a new text in the place of the old; raises `Stop`."""
-        _touch(self.path, lambda: files.write(str(self.path), text))
+    def edit(self, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace the text with what a function makes of it (None: there is no file); raises `Stop`."""
+        from ..engine import usual_places
+
+        path = str(self.path)
+
+        def act() -> None:
+            with store.locked_edit(path, usual_places("").data):
+                files.write(path, change(files.read(path)))
+
+        _touch(self.path, act)
 
 
 def _touch(path: Path, act: Callable[[], Any]) -> Any:
@@ -168,15 +176,18 @@ class Add(FileCommand):
         server = config.server_of(entry)
         assert server is not None  # it is not switched off
         config.check_sendable(server)
-        text = _touch(self.path, lambda: files.read(str(self.path)))
-        known = config.parse(text, str(self.path)).servers if text is not None else ()
-        if other := next((one for one in known if one.namespace == server.namespace), None):
-            raise Stop(
-                Exit.USAGE,
-                f"Cannot add {server.name}: {self.path} has {other.name}, whose tools are in {other.namespace} too; "
-                "choose another name, or remove that one",
-            )
-        self.write(config.with_entry(text, entry, str(self.path)))
+
+        def add(text: bytes | None) -> bytes:
+            known = config.parse(text, str(self.path)).servers if text is not None else ()
+            if other := next((one for one in known if one.namespace == server.namespace), None):
+                raise Stop(
+                    Exit.USAGE,
+                    f"Cannot add {server.name}: {self.path} has {other.name}, whose tools are in {other.namespace} "
+                    "too; choose another name, or remove that one",
+                )
+            return config.with_entry(text, entry, str(self.path))
+
+        self.edit(add)
         self.trust([server])
         for written in (self.bearer, *self.headers, *self.environment):
             if written and not SecretText(written).has_reference:
@@ -232,7 +243,7 @@ class ListServers(FileCommand):
     def main(self) -> int:
         """List them."""
         _, parsed = self.read()
-        untrusted: list[config.Server] = []
+        untrusted: list[config.ServerConfig] = []
         if self.is_in_question:
             known = self.trusted()
             untrusted = [one for one in parsed.servers if not known.holds(str(self.path), one)]
@@ -274,12 +285,17 @@ class Remove(FileCommand):
         if len(self.extra_args) != 1:
             raise Stop(Exit.USAGE, "Cannot remove: jupyter pctx mcp remove NAME")
         (name,) = self.extra_args
-        text, parsed = self.read()
-        left = config.without_entry(text, name, str(self.path))
-        if left is None:
-            known = ", ".join(one.name for one in parsed.servers) or "none"
-            raise errors.InvalidParams(f"Cannot remove {name}: {self.path} does not name it; it has {known}")
-        self.write(left)
+        self.read()  # says so where there is no file
+
+        def remove(text: bytes | None) -> bytes:
+            left = None if text is None else config.without_entry(text, name, str(self.path))
+            if left is None:
+                _, parsed = self.read()
+                known = ", ".join(one.name for one in parsed.servers) or "none"
+                raise errors.InvalidParams(f"Cannot remove {name}: {self.path} does not name it; it has {known}")
+            return left
+
+        self.edit(remove)
         say(f"Removed {name} from {self.path}")
         return Exit.OK
 
@@ -362,7 +378,7 @@ class ConnectCommand(FileCommand):
         "trust": ({"ConnectCommand": {"trust_them": True}}, "Trust those that are not trusted yet, as mcp trust does."),
     }
 
-    def demand_trust(self, verb: str, servers: Iterable[config.Server]) -> None:
+    def demand_trust(self, verb: str, servers: Iterable[config.ServerConfig]) -> None:
         """Ask about servers that came with a folder, and that nobody has trusted; a no leaves them untrusted.
 
         Raises:
@@ -468,7 +484,7 @@ class SignInTo(ConnectCommand):
             sys.stdout.write(terminal.harmless(f"{view.name} ({view.where}): {view.error or view.state}\n"))
         return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
 
-    async def _sign_in(self, server: config.Server) -> Upstream:
+    async def _sign_in(self, server: config.ServerConfig) -> Upstream:
         async with self.engine() as engine:
             assert engine.upstreams is not None  # while it is open
             page = await engine.upstreams.sign_in(server.name, None)
@@ -491,7 +507,7 @@ class SignInTo(ConnectCommand):
                 line.cancel()
             return await ended
 
-    def _show(self, server: config.Server, page: SignIn) -> None:
+    def _show(self, server: config.ServerConfig, page: SignIn) -> None:
         """Say where the browser is to go: the host first, since a page's address can be long and misleading."""
         if self.json:
             sys.stdout.write(msgspec.json.encode(page).decode() + "\n")

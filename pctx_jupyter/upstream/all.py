@@ -23,7 +23,7 @@ from ..session.watch import Change
 from ..settings import Places, Settings
 from ..tools import names
 from ..tools.catalog import AskedBy, Catalog, Tool
-from . import config, files
+from . import config, files, store
 from .allowed import FILE as ALLOWED_FILE
 from .allowed import Allowed
 from .fingerprints import Fingerprints
@@ -114,7 +114,7 @@ class OpenUpstreams:
         self._allowed_mark: object = self._allowed.mark
         self._passed_over: list[str] = []  # sentences about servers whose names others have
         self._open: dict[str, UpstreamServer] = {}  # by namespace
-        self._added: dict[str, config.Server] = {}  # by hand, for as long as this runs; by namespace
+        self._added: dict[str, config.ServerConfig] = {}  # by hand, for as long as this runs; by namespace
         self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
         self._has_looked = asyncio.Event()
         self._redactors: list[Redactor] = []
@@ -148,7 +148,7 @@ class OpenUpstreams:
         async with self._adding:
             return await self._add(server, entry, persist=persist)
 
-    async def _add(self, server: config.Server, entry: dict[str, Json], *, persist: bool) -> View:
+    async def _add(self, server: config.ServerConfig, entry: dict[str, Json], *, persist: bool) -> View:
         await self._look()
         # What is wanted counts, and not what is open: to open takes its time.
         if (taken := self._wanted().get(server.namespace)) is not None:
@@ -173,7 +173,7 @@ class OpenUpstreams:
             await asyncio.to_thread(self._unwrite, upstream)
             await self._look()
         await self._adjust()
-        upstream.around.fingerprints.forget(upstream.name)
+        upstream.around.fingerprints.forget(upstream.name, upstream.server.way.shown)
         self._allowed.forget(upstream.place, upstream.name)
         await upstream.around.sign_ins.forget(upstream.name)
 
@@ -274,7 +274,7 @@ class OpenUpstreams:
         if any(changed) or mark != self._trusted_mark:
             await self._adjust()
             self._tell("upstreams")
-        has_signed_in = self._around is not None and await self._around.sign_ins.look()
+        has_signed_in = self._around is not None and await self._around.sign_ins.have_changed()
         for upstream in self._open.values():
             upstream.connection.check_trust()
             if has_signed_in:
@@ -316,12 +316,12 @@ class OpenUpstreams:
             if closing or opened:
                 self._tell("upstreams")
 
-    def _wanted(self) -> dict[str, tuple[config.Server, _File | None]]:
+    def _wanted(self) -> dict[str, tuple[config.ServerConfig, _File | None]]:
         """The servers that the files name and that were added, with their files, by namespace.
 
         One that nobody trusts takes no name from another.
         """
-        wanted: dict[str, tuple[config.Server, _File | None]] = {}
+        wanted: dict[str, tuple[config.ServerConfig, _File | None]] = {}
         named = [(server, file) for file in self._files for server in file.parsed.servers]
         is_trusted = [self._trusting(server, file)() for server, file in named]
         for counts in (True, False):
@@ -333,7 +333,7 @@ class OpenUpstreams:
                     wanted.setdefault(server.namespace, (server, None))
         return wanted
 
-    def _say_passed_over(self, wanted: dict[str, tuple[config.Server, _File | None]]) -> list[str]:
+    def _say_passed_over(self, wanted: dict[str, tuple[config.ServerConfig, _File | None]]) -> list[str]:
         return [
             f"{file.shown}: {server.name} is passed over, for nobody has trusted it, and there is another of that name"
             for file in self._files
@@ -342,13 +342,13 @@ class OpenUpstreams:
             if wanted[server.namespace][0] is not server and not self._trust.holds(file.path, server)
         ]
 
-    def _trusting(self, server: config.Server, file: _File | None) -> Callable[[], bool]:
+    def _trusting(self, server: config.ServerConfig, file: _File | None) -> Callable[[], bool]:
         """Tells whether somebody trusts a server."""
         if file is None or file.path not in self._in_question:
             return lambda: True
         return lambda: self._trust.holds(file.path, server)
 
-    def _add_trust(self, file: _File, server: config.Server) -> None:
+    def _add_trust(self, file: _File, server: config.ServerConfig) -> None:
         try:
             self._trust.add(file.path, [server])
         except OSError as error:
@@ -356,17 +356,17 @@ class OpenUpstreams:
                 f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
             ) from None
 
-    async def _make(self, server: config.Server, file: _File | None) -> UpstreamServer:
+    async def _make(self, server: config.ServerConfig, file: _File | None) -> UpstreamServer:
         module = await asyncio.to_thread(import_module, f"{__package__}.server")
         if self._around is None:
             signin = await asyncio.to_thread(import_module, f"{__package__}.sign_in")
             data = self._data and Path(self._data)
             in_keychain = self._settings.sign_ins == "keychain"
-            store = signin.Store(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
+            kept = signin.SignInStore(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
             fingerprints = Fingerprints(str(data / "tools.json") if data else "")
             shared = import_module(f"{__package__}.shared")
             self._around = shared.Surroundings(
-                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(store), self._tell
+                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(kept), self._tell
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
@@ -399,17 +399,19 @@ class OpenUpstreams:
             raise errors.InvalidParams("Cannot keep this server: there is no file to write it to (Pctx.upstreams)")
         file = self._files[-1]
         try:
-            files.write(file.path, config.with_entry(files.read(file.path), entry, file.shown))
+            with store.locked_edit(file.path, self._data):
+                files.write(file.path, config.with_entry(files.read(file.path), entry, file.shown))
         except OSError as error:
             raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
 
     def _unwrite(self, upstream: UpstreamServer) -> None:
         for file in self._files:
             try:
-                text = files.read(file.path)
-                left = None if text is None else config.without_entry(text, upstream.name, file.shown)
-                if left is not None:
-                    files.write(file.path, left)
+                with store.locked_edit(file.path, self._data):
+                    text = files.read(file.path)
+                    left = None if text is None else config.without_entry(text, upstream.name, file.shown)
+                    if left is not None:
+                        files.write(file.path, left)
             except OSError as error:
                 raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
 

@@ -8,17 +8,14 @@ whole server. What a program may call is not decided here.
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from . import files
-from .config import Server
+from . import store
+from .config import ServerConfig
 from .fingerprints import Fingerprint
 from .trust import digest
-
-log = logging.getLogger(__name__)
 
 FILE = "allowed.json"
 """The consents, in the folder for what has to be remembered: hashes and names, by the file that names the servers."""
@@ -53,19 +50,26 @@ class Allowed:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._known: dict[str, dict[str, Consents]] = {}
-        self._mark: tuple[int, int, int] | None = None
-        self.trouble: str | None = None
+        kind = dict[str, Consents]
+        what, unread = "the list of tools that are allowed for good", "you are asked again"
+        self._kept = store.open_store(path, kind, what=what, unread=unread)
+        self._here = store.open_store("", kind, what=what, unread=unread)
+
+    @property
+    def trouble(self) -> str | None:
         """Why the file cannot be read or written; None when it can."""
+        return self._kept.trouble
 
     @property
     def mark(self) -> object:
         """Changes when another process has changed something."""
-        self._look()
-        return self._mark
+        return self._kept.mark
 
-    def holds(self, place: str, server: Server, name: str, fingerprint: Fingerprint, by: str) -> bool:
+    def retry(self) -> None:
+        """Write what could not be written before."""
+        self._kept.retry()
+
+    def holds(self, place: str, server: ServerConfig, name: str, fingerprint: Fingerprint, by: str) -> bool:
         """Whether a call of a tool is allowed.
 
         Args:
@@ -77,41 +81,41 @@ class Allowed:
         consent = self._of(place, server).get(name)
         return consent is not None and consent.tool == _hash(fingerprint) and not {by, ANYBODY}.isdisjoint(consent.by)
 
-    def names(self, place: str, server: Server) -> list[str]:
+    def names(self, place: str, server: ServerConfig) -> list[str]:
         """The tools of a server that are allowed to somebody."""
         return sorted(self._of(place, server))
 
-    def add(self, place: str, server: Server, tools: Mapping[str, Fingerprint], by: str = ANYBODY) -> None:
+    def add(self, place: str, server: ServerConfig, tools: Mapping[str, Fingerprint], by: str = ANYBODY) -> None:
         """Allow tools of a server as they are now."""
-        self._look()
-        known = self._entry(place, server)
-        known.next = known.next and by != ANYBODY
-        for name, fingerprint in tools.items():
-            was = known.tools.get(name)
-            now = _hash(fingerprint)
-            before = was.by if was is not None and was.tool == now else []
-            known.tools[name] = Consent(now, sorted({*before, by}))
-        self._save()
 
-    def add_next(self, place: str, server: Server) -> None:
+        def change(known: Consents) -> None:
+            known.next = known.next and by != ANYBODY
+            for name, fingerprint in tools.items():
+                was, now = known.tools.get(name), _hash(fingerprint)
+                before = was.by if was is not None and was.tool == now else []
+                known.tools[name] = Consent(now, sorted({*before, by}))
+
+        self._change(place, server, change)
+
+    def add_next(self, place: str, server: ServerConfig) -> None:
         """Allow the tools of a server, whatever it lists next: somebody trusts it before it is asked."""
-        self._look()
-        self._entry(place, server).next = True
-        self._save()
 
-    def takes_next(self, place: str, server: Server) -> bool:
+        def change(known: Consents) -> None:
+            known.next = True
+
+        self._change(place, server, change)
+
+    def takes_next(self, place: str, server: ServerConfig) -> bool:
         """Whether what the server lists next is to be allowed."""
-        self._look()
-        known = self._known.get(place, {}).get(server.name)
+        known = self._consents(place, server.name)
         return known is not None and known.next and known.server == digest(server)
 
-    def keep(self, place: str, server: Server, tools: Mapping[str, Fingerprint]) -> None:
-        """Forget the consents that no longer hold: for a server reached otherwise before, and for tools that differ.
+    def keep(self, place: str, server: ServerConfig, tools: Mapping[str, Fingerprint]) -> None:
+        """Forget the consents that no longer hold: for a server with another configuration, and for tools that differ.
 
         A tool that the server does not list at the moment may come back as it was.
         """
-        self._look()
-        known = self._known.get(place, {}).get(server.name)
+        known = self._consents(place, server.name)
         if known is None:
             return
         if known.server != digest(server):
@@ -128,70 +132,46 @@ class Allowed:
             name: The server.
             tools: The tools, as the server spells them; None: all of them, and those that it lists next.
         """
-        self._look()
-        of_file = self._known.get(place, {})
-        if (known := of_file.get(name)) is None:
+        known = self._consents(place, name)
+        if known is None:
             return False
-        if tools is None:
-            found = True
-            del of_file[name]
-        else:
-            gone = known.tools.keys() & set(tools)
-            found = bool(gone)
-            known.tools = {tool: consent for tool, consent in known.tools.items() if tool not in gone}
-            if not known.tools and not known.next:
-                del of_file[name]
-        if not of_file:
-            self._known.pop(place, None)
-        self._save()
-        return found
+        gone = None if tools is None else set(tools)
+        if gone is not None and not known.tools.keys() & gone:
+            return False
 
-    def _of(self, place: str, server: Server) -> dict[str, Consent]:
-        self._look()
-        known = self._known.get(place, {}).get(server.name)
+        def change(servers: dict[str, Consents] | None) -> dict[str, Consents] | None:
+            if servers is None or (now := servers.get(name)) is None:
+                return servers
+            now.tools = {} if gone is None else {tool: one for tool, one in now.tools.items() if tool not in gone}
+            if not now.tools and (gone is None or not now.next):
+                del servers[name]
+            return servers or None
+
+        self._store(place).change(place, change)
+        return True
+
+    def _store(self, place: str) -> store.Store[dict[str, Consents]]:
+        return self._kept if place else self._here
+
+    def _consents(self, place: str, name: str) -> Consents | None:
+        return (self._store(place).get(place) or {}).get(name)
+
+    def _of(self, place: str, server: ServerConfig) -> dict[str, Consent]:
+        known = self._consents(place, server.name)
         return known.tools if known is not None and known.server == digest(server) else {}
 
-    def _entry(self, place: str, server: Server) -> Consents:
-        of_file = self._known.setdefault(place, {})
-        known = of_file.get(server.name)
-        if known is None or known.server != digest(server):
-            known = of_file[server.name] = Consents(digest(server))
-        return known
+    def _change(self, place: str, server: ServerConfig, change: Callable[[Consents], None]) -> None:
+        """Change the consents of one server; those of a server with another configuration are forgotten."""
 
-    def _look(self) -> None:
-        """Take in what others have changed; what cannot be read allows nothing."""
-        mark = files.mark(self._path) if self._path else None
-        if mark == self._mark:
-            return
-        self._mark = mark
-        here = self._known.get("")
-        try:
-            text = files.read(self._path, most=None)
-            self._known = {} if text is None else msgspec.json.decode(text, type=dict[str, dict[str, Consents]])
-            self.trouble = None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._known = {}
-            self.trouble = f"what was allowed for good cannot be read ({type(error).__name__}); you are asked again"
-            log.warning("allowed = %s", self.trouble)
-        self._known.pop("", None)
-        if here is not None:
-            self._known[""] = here
+        def changed(servers: dict[str, Consents] | None) -> dict[str, Consents]:
+            servers = servers or {}
+            known = servers.get(server.name)
+            if known is None or known.server != digest(server):
+                known = servers[server.name] = Consents(digest(server))
+            change(known)
+            return servers
 
-    def _save(self) -> None:
-        if not self._path:
-            return
-        kept = {place: servers for place, servers in self._known.items() if place}
-        if not kept and files.mark(self._path) is None:
-            return
-        try:
-            files.write(self._path, msgspec.json.encode(kept))
-        except OSError as error:
-            self.trouble = (
-                f"what is allowed for good cannot be written ({error.strerror}); it holds until the server ends"
-            )
-            log.warning("allowed = %s", self.trouble)
-        else:
-            self._mark, self.trouble = files.mark(self._path), None
+        self._store(place).change(place, changed)
 
 
 def _hash(fingerprint: Fingerprint) -> str:

@@ -25,7 +25,7 @@ from .. import errors
 from ..rpc import nonfinite
 from ..tools.catalog import Call
 from . import values
-from .config import Server
+from .config import ServerConfig
 from .connection import Connection
 from .listing import Listing
 from .secrets import Redactor
@@ -64,7 +64,7 @@ class Calls:
         redactor: Takes secrets out of results.
     """
 
-    def __init__(self, server: Server, connection: Connection, listing: Listing, redactor: Redactor) -> None:
+    def __init__(self, server: ServerConfig, connection: Connection, listing: Listing, redactor: Redactor) -> None:
         self._server, self._connection, self._listing, self._redactor = server, connection, listing, redactor
 
     async def call(self, name: str, call: Call) -> Raw:

@@ -44,7 +44,7 @@ class Unusable(errors.InvalidParams):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """A server that is started, and spoken to over its stdin and stdout."""
 
     command: str
@@ -94,7 +94,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerConfig:
     """One MCP server to connect to.
 
     Args:
@@ -104,7 +104,7 @@ class Server:
     """
 
     name: str
-    way: Command | Address
+    way: CommandLine | Address
     call_timeout_s: float | None = None
     connect_timeout_s: float | None = None
 
@@ -118,7 +118,7 @@ class Server:
 class Parsed:
     """What a file says; `problems` are sentences."""
 
-    servers: tuple[Server, ...] = ()
+    servers: tuple[ServerConfig, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -133,7 +133,7 @@ def parse(text: bytes, shown: str) -> Parsed:
         InvalidParams: It is no JSON object.
     """
     read = _object(text, shown)
-    servers: dict[str, Server] = {}
+    servers: dict[str, ServerConfig] = {}
     problems = []
     for place, entry in _entries(read):
         try:
@@ -149,7 +149,7 @@ def parse(text: bytes, shown: str) -> Parsed:
     return Parsed(tuple(servers.values()), tuple(problems))
 
 
-def server_of(entry: Json) -> Server | None:
+def server_of(entry: Json) -> ServerConfig | None:
     """Read one entry, in any client's words; None when it is switched off.
 
     Raises:
@@ -164,17 +164,17 @@ def server_of(entry: Json) -> Server | None:
         raise errors.InvalidParams("name is missing")
     names.namespace_name(name)  # refuses what cannot be one
     way = _address(entry) if "url" in entry or "serverUrl" in entry else _command(entry)
-    return Server(name, way, _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s"))
+    return ServerConfig(name, way, _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s"))
 
 
-def described(server: Server) -> list[str]:
+def described(server: ServerConfig) -> list[str]:
     """Return what a server does and gets, in lines, for a person who is asked to trust it. Safe in a terminal.
 
     Values that are likely to be secret themselves are left out; what refers to a secret is shown as it is written.
     """
     way = server.way
     match way:
-        case Command(environment=given, folder=folder):
+        case CommandLine(environment=given, folder=folder):
             kind, lines = "variable", [f"starts: {way.shown}", *([f"in: {folder}"] if folder is not None else [])]
         case Address(headers=given, oauth=oauth):
             kind, lines = "header", [f"connects to: {way.shown}"]
@@ -245,7 +245,7 @@ def _named(key: str, named: dict[str, Json]) -> Iterator[tuple[str, Json]]:
         yield f"{key}.{name[:60]}", {**entry, "name": name} if isinstance(entry, dict) else entry
 
 
-def _command(entry: dict[str, Json]) -> Command:
+def _command(entry: dict[str, Json]) -> CommandLine:
     command, arguments = entry.get("command"), entry.get("args")
     if not isinstance(command, str) or not command.strip():
         raise errors.InvalidParams("it needs a url or a command")
@@ -271,7 +271,7 @@ def _command(entry: dict[str, Json]) -> Command:
     environment = {name: SecretText(value) for name, value in _texts(entry, "env").items()}
     if any("=" in name or "\0" in name + value.written or not name for name, value in environment.items()):
         raise errors.InvalidParams("env has a name or value that no environment variable can have")
-    return Command(words[0], tuple(words[1:]), environment, folder)
+    return CommandLine(words[0], tuple(words[1:]), environment, folder)
 
 
 def _address(entry: dict[str, Json]) -> Address:
@@ -324,7 +324,7 @@ def check_resolved(url: str, written: str, server: str) -> str:
     return url
 
 
-def check_sendable(server: Server) -> None:
+def check_sendable(server: ServerConfig) -> None:
     """Refuse headers that cannot be sent, whatever their references hold, so that a person can correct them.
 
     In a file, one such header costs no server its place: it is listed, and down.

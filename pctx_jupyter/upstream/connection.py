@@ -25,7 +25,7 @@ from .. import errors
 from .._version import __version__
 from ..session.upstreams import State
 from ..tools.catalog import Call
-from .config import Server
+from .config import ServerConfig
 from .shared import Surroundings
 from .transport import Callbacks, Transport, is_unusable
 from .wishes import Wish, Wishes
@@ -142,7 +142,7 @@ class Connection:
 
     def __init__(
         self,
-        server: Server,
+        server: ServerConfig,
         source: str | None,
         around: Surroundings,
         transport: Transport,

@@ -9,7 +9,6 @@ until it is approved.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,9 +17,7 @@ import msgspec
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import ChangedTool
 from ..tools import names
-from . import files
-
-log = logging.getLogger(__name__)
+from . import store
 
 PAGE = 2000
 """Characters of a description that are kept, and shown."""
@@ -42,8 +39,8 @@ def _hash(part: Json) -> str:
     return hashlib.sha256(msgspec.json.encode(part, order="sorted")).hexdigest()[:32]
 
 
-class Known(msgspec.Struct):
-    """The tools of one server; `where` is what it was reached by, for another server of the same name is another."""
+class ApprovedTools(msgspec.Struct):
+    """The tools of one server, as they were approved; `where` is the hash of its command or URL."""
 
     where: str
     tools: dict[str, Fingerprint]
@@ -58,33 +55,40 @@ class Comparison:
 
 
 class Fingerprints:
-    """The fingerprints of all servers, in one file.
+    """The fingerprints of all servers. Several processes may change them.
+
+    A server is known by its name, and by its command or URL: another server of the same name is another.
 
     Args:
         path: The file; empty: they are kept for as long as this object lives.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._known: dict[str, Known] = {}
-        self.trouble: str | None = None
+        self._store = store.open_store(
+            path, ApprovedTools, what="the list of approved tools", unread="tools count as first seen"
+        )
+
+    @property
+    def trouble(self) -> str | None:
         """Why the file cannot be read or written; None when it can."""
-        try:
-            text = files.read(path, most=None) if path else None
-            self._known = {} if text is None else msgspec.json.decode(text, type=dict[str, Known])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.trouble = (
-                f"what was approved before cannot be read ({type(error).__name__}); tools count as first seen"
-            )
-            log.warning("fingerprints = %s", self.trouble)
+        return self._store.trouble
+
+    @property
+    def mark(self) -> object:
+        """Changes when anybody approves tools, or forgets a server."""
+        return self._store.mark
+
+    def retry(self) -> None:
+        """Write what could not be written before."""
+        self._store.retry()
 
     def compare(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> Comparison:
         """Compare the tools of a server with those approved; a server not seen before is approved as it is.
 
         A tool that programs call by the name of one that was approved is that one, however the server spells it now.
         """
-        known = self._known.get(server)
-        if known is None or known.where != _hash(where):
+        known = self._known(server, where)
+        if known is None:
             self.approve(server, where, tools)
             return Comparison()
         changed, new = [], tools.keys() - known.tools.keys()
@@ -100,22 +104,31 @@ class Fingerprints:
         return Comparison(frozenset(new), tuple(changed))
 
     def approve(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> None:
-        """Take the tools of a server as they are now; what it had before and lacks now stays known."""
-        known = self._known.get(server)
-        before = known.tools if known is not None and known.where == _hash(where) else {}
-        self._known[server] = Known(_hash(where), {**before, **tools})
-        self._save()
+        """Take the tools of a server as they are now; those it had before and lacks now stay known."""
+        place, now = _hash(where), dict(tools)
+        older = self._store.get(server)  # an entry as earlier versions wrote it
+        before = older.tools if older is not None and older.where == place else {}
 
-    def forget(self, server: str) -> None:
-        """Know a server no more."""
-        if self._known.pop(server, None) is not None:
-            self._save()
+        def change(known: ApprovedTools | None) -> ApprovedTools:
+            return ApprovedTools(place, {**(before if known is None else known.tools), **now})
 
-    def _save(self) -> None:
-        if not self._path:
-            return
-        try:
-            files.write(self._path, msgspec.json.encode(self._known))
-        except OSError as error:
-            self.trouble = f"what is approved cannot be written ({error.strerror})"
-            log.warning("fingerprints = %s", self.trouble)
+        self._store.change(_key(server, place), change)
+
+    def forget(self, server: str, where: str) -> None:
+        """Forget a server."""
+        place = _hash(where)
+        for key in (_key(server, place), server):
+            if (known := self._store.get(key)) is not None and known.where == place:
+                self._store.change(key, lambda _: None)
+
+    def _known(self, server: str, where: str) -> ApprovedTools | None:
+        place = _hash(where)
+        for key in (_key(server, place), server):
+            if (known := self._store.get(key)) is not None and known.where == place:
+                return known
+        return None
+
+
+def _key(server: str, place: str) -> str:
+    """The key of a server; earlier versions had its name alone, and so lost one of two servers of one name."""
+    return f"{place} {server}"

@@ -21,7 +21,7 @@ from msgspec import Raw
 from .. import errors
 from ..tools import names
 from ..tools.catalog import Call, Tool
-from .config import Server
+from .config import ServerConfig
 from .fingerprints import Comparison, Fingerprint
 from .secrets import Redactor
 from .shared import Surroundings
@@ -67,7 +67,7 @@ class Listing:
 
     def __init__(
         self,
-        server: Server,
+        server: ServerConfig,
         place: str,
         around: Surroundings,
         redactor: Redactor,

@@ -13,7 +13,7 @@ from ..session.upstreams import Upstream as View
 from ..tools import names
 from ..tools.catalog import AskedBy, Tool
 from .calls import Calls
-from .config import Address, Server
+from .config import Address, ServerConfig
 from .connection import Connection, Phase
 from .listing import Listing
 from .secrets import Redactor
@@ -41,7 +41,7 @@ class UpstreamServer:
 
     def __init__(
         self,
-        server: Server,
+        server: ServerConfig,
         source: str | None,
         around: Surroundings,
         is_trusted: Callable[[], bool],

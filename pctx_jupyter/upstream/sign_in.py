@@ -9,13 +9,13 @@ is sent, and how the answer finds its way back: with the URL the browser ended u
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -33,7 +33,7 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 
 from .. import errors
 from ..session.upstreams import SignIn
-from . import files, reach
+from . import reach, store
 from .config import OAuth, check_url, unsendable
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class NeedsSignIn(errors.PctxError):
         super().__init__("it wants somebody to sign in")
 
 
-class Kept(msgspec.Struct):
+class KeptSignIn(msgspec.Struct):
     """What is kept of a sign-in; `url` is that of the server, the only one that ever gets the tokens."""
 
     url: str
@@ -68,7 +68,34 @@ class Kept(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Store:
+class KeychainPlace:
+    """An entry in the operating system's keychain; a `store.Place`."""
+
+    shown = "the keychain"
+
+    def read(self) -> bytes | None:
+        found = self._use(lambda keyring: keyring.get_password("pctx", "sign-ins"))
+        return None if found is None else found.encode()
+
+    def write(self, text: bytes) -> None:
+        self._use(lambda keyring: keyring.set_password("pctx", "sign-ins", text.decode()))
+
+    def mark(self) -> object:
+        """None: a keychain does not say when it has changed."""
+
+    def set_aside(self) -> None:
+        """Do nothing: what cannot be read is of no use, and a keychain has no other place for it."""
+
+    def _use(self, act: Callable[[Any], Any]) -> Any:
+        try:
+            import keyring
+
+            return act(keyring)
+        except Exception as error:  # each of the many keychains has errors of its own
+            raise OSError(errno.EIO, type(error).__name__) from None
+
+
+class SignInStore:
     """Keeps sign-ins in a file that only its owner can read, or in the system's keychain. Several processes may use it.
 
     Args:
@@ -77,71 +104,57 @@ class Store:
     """
 
     def __init__(self, path: str, *, in_keychain: bool) -> None:
-        self._path, self._in_keychain = path, in_keychain
-        self._kept: dict[str, Kept] = {}
-        self._mark: tuple[int, int, int] | None = None
-        self._lock = asyncio.Lock()
+        place: store.Place | None = None
+        if in_keychain:
+            place = KeychainPlace()
+        elif path:
+            place = store.FilePlace(path)
+        what, unread = "the list of sign-ins", "sign in again"
+        self._store = store.Store(place, f"{path}.lock" if path else "", KeptSignIn, what=what, unread=unread)
+        self._is_watched = not in_keychain
+        self._mark: object = self._store.mark if self._is_watched else None
 
-    async def get(self, name: str, url: str) -> Kept:
+    @property
+    def trouble(self) -> str | None:
+        """Why sign-ins cannot be read or written; None when they can."""
+        return self._store.trouble
+
+    async def get(self, name: str, url: str) -> KeptSignIn:
         """What is kept for a server; nothing, when it was another server's."""
-        async with self._lock:
-            await self._look()
-            kept = self._kept.get(name)
-            return kept if kept is not None and kept.url == url else Kept(url)
+        kept = await asyncio.to_thread(self._store.get, name)
+        return msgspec.structs.replace(kept) if kept is not None and kept.url == url else KeptSignIn(url)
 
-    async def put(self, name: str, kept: Kept | None) -> None:
-        """Keep something for a server; None: nothing any more."""
-        async with self._lock:
-            await self._look()
-            if kept is None and name not in self._kept:
-                return
-            if kept is None:
-                del self._kept[name]
-            else:
-                self._kept[name] = kept
-            try:
-                await asyncio.to_thread(self._write, msgspec.json.encode(self._kept))
-                self._mark = files.mark(self._path) if self._path else None
-            except Exception as error:
-                log.warning("sign-in = cannot be kept: %s", type(error).__name__)
+    async def change(self, name: str, url: str, change: Callable[[KeptSignIn], None]) -> None:
+        """Change what is kept for a server; it is given nothing when it was another server's."""
 
-    async def look(self) -> bool:
-        """Take in what another process has written to the file; returns whether it has written anything."""
-        if self._in_keychain:
+        def changed(kept: KeptSignIn | None) -> KeptSignIn:
+            kept = kept if kept is not None and kept.url == url else KeptSignIn(url)
+            change(kept)
+            return kept
+
+        await asyncio.to_thread(self._store.change, name, changed)
+        self._note_own_change()
+
+    async def forget(self, name: str) -> None:
+        """Keep nothing for a server any more."""
+        if await asyncio.to_thread(self._store.get, name) is not None:
+            await asyncio.to_thread(self._store.change, name, lambda _: None)
+            self._note_own_change()
+
+    async def has_changed(self) -> bool:
+        """Whether another process has changed the file since this was last asked."""
+        if not self._is_watched:
             return False
-        async with self._lock:
-            return await self._look()
+        before, self._mark = self._mark, await asyncio.to_thread(lambda: self._store.mark)
+        return before != self._mark
 
-    async def _look(self) -> bool:
-        """Take in what others have written; what cannot be read leaves what was known."""
-        mark = files.mark(self._path) if self._path and not self._in_keychain else None
-        if mark == self._mark and not self._in_keychain:
-            return False
-        self._mark = mark
-        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            text = await asyncio.to_thread(self._read)
-            self._kept = {} if not text else msgspec.json.decode(text, type=dict[str, Kept])
-        return True
-
-    def _read(self) -> bytes | None:
-        if self._in_keychain:
-            import keyring
-
-            found = keyring.get_password("pctx", "sign-ins")
-            return None if found is None else found.encode()
-        return files.read(self._path) if self._path else None
-
-    def _write(self, content: bytes) -> None:
-        if self._in_keychain:
-            import keyring
-
-            keyring.set_password("pctx", "sign-ins", content.decode())
-        elif self._path:
-            files.write(self._path, content)
+    def _note_own_change(self) -> None:
+        if self._is_watched:
+            self._mark = self._store.mark
 
 
 @dataclass(slots=True)
-class Attempt:
+class SignInAttempt:
     """One sign-in under way.
 
     Args:
@@ -168,9 +181,9 @@ class Attempt:
 class SignIns:
     """The sign-ins of all upstreams."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: SignInStore) -> None:
         self._store = store
-        self._attempts: dict[str, Attempt] = {}
+        self._attempts: dict[str, SignInAttempt] = {}
 
     async def auth(
         self,
@@ -202,7 +215,7 @@ class SignIns:
         has_tokens = bytes(kept.tokens) != b"null"
         return _Auth(oauth, storage, attempt, boundary, judge, asks, waits, has_tokens=has_tokens)
 
-    async def begin(self, name: str, redirect_url: str | None) -> Attempt:
+    async def begin(self, name: str, redirect_url: str | None) -> SignInAttempt:
         """Begin to sign in; the next connection to that server does it. One begun before ends."""
         self.end(name)
         listener = None
@@ -210,13 +223,18 @@ class SignIns:
             listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             redirect_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/callback"
         loop = asyncio.get_running_loop()
-        attempt = Attempt(redirect_url, loop.create_future(), loop.create_future(), listener=listener)
+        attempt = SignInAttempt(redirect_url, loop.create_future(), loop.create_future(), listener=listener)
         self._attempts[name] = attempt
         return attempt
 
-    async def look(self) -> bool:
-        """Take in what another process has kept; returns whether it has kept anything."""
-        return await self._store.look()
+    @property
+    def trouble(self) -> str | None:
+        """Why sign-ins cannot be kept; None when they can."""
+        return self._store.trouble
+
+    async def have_changed(self) -> bool:
+        """Whether another process has signed in somewhere, or forgotten a sign-in, since this was last asked."""
+        return await self._store.has_changed()
 
     def end(self, name: str) -> None:
         """End what was begun, if anything was."""
@@ -231,7 +249,7 @@ class SignIns:
     async def forget(self, name: str) -> None:
         """Forget the tokens of a server."""
         self.end(name)
-        await self._store.put(name, None)
+        await self._store.forget(name)
 
     def finish(self, url: str) -> str:
         """Take the URL that a browser was sent to; returns the name of the server it is about.
@@ -283,11 +301,11 @@ class SignIns:
 class _Storage:
     """What the SDK asks of a place for tokens, for one server."""
 
-    store: Store
+    store: SignInStore
     name: str
     url: str
     oauth: OAuth
-    attempt: Attempt | None
+    attempt: SignInAttempt | None
     learn: Callable[[Iterable[str]], None]
     metadata: Callable[[], OAuthMetadata | None] = field(default=lambda: None)
 
@@ -303,13 +321,15 @@ class _Storage:
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         self._learn(tokens)
-        kept = await self.store.get(self.name, self.url)
-        kept.tokens = msgspec.Raw(tokens.model_dump_json(exclude_none=True).encode())
-        kept.expires_at = None if tokens.expires_in is None else time.time() + tokens.expires_in
-        known = self.metadata()
-        if known is not None:
-            kept.metadata = msgspec.Raw(known.model_dump_json(exclude_none=True).encode())
-        await self.store.put(self.name, kept)
+        known, now = self.metadata(), time.time()
+
+        def change(kept: KeptSignIn) -> None:
+            kept.tokens = msgspec.Raw(tokens.model_dump_json(exclude_none=True).encode())
+            kept.expires_at = None if tokens.expires_in is None else now + tokens.expires_in
+            if known is not None:
+                kept.metadata = msgspec.Raw(known.model_dump_json(exclude_none=True).encode())
+
+        await self.store.change(self.name, self.url, change)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         redirect_url = NOWHERE if self.attempt is None else self.attempt.redirect_url
@@ -327,9 +347,10 @@ class _Storage:
         return client
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        kept = await self.store.get(self.name, self.url)
-        kept.client = msgspec.Raw(client_info.model_dump_json(exclude_none=True).encode())
-        await self.store.put(self.name, kept)
+        def change(kept: KeptSignIn) -> None:
+            kept.client = msgspec.Raw(client_info.model_dump_json(exclude_none=True).encode())
+
+        await self.store.change(self.name, self.url, change)
 
 
 class _Auth(OAuthClientProvider):
@@ -339,7 +360,7 @@ class _Auth(OAuthClientProvider):
         self,
         oauth: OAuth,
         storage: _Storage,
-        attempt: Attempt | None,
+        attempt: SignInAttempt | None,
         boundary: reach.Boundary,
         judge: Callable[[httpx2.URL], Awaitable[None]],
         asks: Callable[[], None],

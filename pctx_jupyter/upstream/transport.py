@@ -21,7 +21,7 @@ from .. import errors, visible
 from . import config, reach
 from .bounds import TooLarge, bounding
 from .child import Child, open_child
-from .config import Address, Command, Server
+from .config import Address, CommandLine, ServerConfig
 from .mending import MendedStream
 from .outbound import Outbound
 from .secrets import Redactor, SecretText, is_secret
@@ -55,7 +55,7 @@ class Transport:
         child: The last process that was started; None where the server is a URL, or before the first attempt.
     """
 
-    def __init__(self, server: Server, around: Surroundings, redactor: Redactor) -> None:
+    def __init__(self, server: ServerConfig, around: Surroundings, redactor: Redactor) -> None:
         self.child: Child | None = None
         self._server, self._around, self._redactor = server, around, redactor
         self._status: int | None = None  # of the last HTTP response
@@ -68,13 +68,13 @@ class Transport:
         self._status = None
         async with AsyncExitStack() as stack:
             match self._server.way:
-                case Command() as way:
+                case CommandLine() as way:
                     read, write = await self._open_process(way, stack)
                 case way:
                     read, write = await self._open_http(way, stack, callbacks)
             yield MendedStream(read, callbacks.on_problem, callbacks.on_end), write
 
-    async def _open_process(self, way: Command, stack: AsyncExitStack) -> tuple[Any, Any]:
+    async def _open_process(self, way: CommandLine, stack: AsyncExitStack) -> tuple[Any, Any]:
         environment = await self._resolve(way.environment)
         for name, value in environment.items():
             config.check_variable(name, value, self._server.name)

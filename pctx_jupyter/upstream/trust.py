@@ -8,17 +8,14 @@ that file, since a relative path means something else in another. What the progr
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Iterable
 
 import msgspec
 
 from ..rpc.jsonrpc import Json
-from . import files
-from .config import Command, Server
-
-log = logging.getLogger(__name__)
+from . import store
+from .config import CommandLine, ServerConfig
 
 FILE = "trusted.json"
 """What is trusted, in the folder for what has to be remembered: hashes, by the file that names the servers."""
@@ -35,42 +32,33 @@ class Trust:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._known: dict[str, list[str]] = {}
-        self._mark: tuple[int, int, int] | None = None
+        self._store = store.open_store(
+            path, list[str], what="the list of trusted servers", unread="no server of a folder is trusted"
+        )
 
     @property
     def mark(self) -> object:
         """Changes when somebody has come to trust something."""
-        self._look()
-        return self._mark, sum(map(len, self._known.values()))
+        return self._store.mark
 
-    def holds(self, file: str, server: Server) -> bool:
+    @property
+    def trouble(self) -> str | None:
+        """Why the file cannot be read; None when it can."""
+        return self._store.trouble
+
+    def holds(self, file: str, server: ServerConfig) -> bool:
         """Whether a server is trusted as a file has it now."""
-        self._look()
-        return digest(server) in self._known.get(place_of(file), ())
+        return digest(server) in (self._store.get(place_of(file)) or ())
 
-    def add(self, file: str, servers: Iterable[Server]) -> None:
-        """Trust servers as a file has them now; raises OSError when that cannot be kept."""
-        self._look()
-        place, hashes = place_of(file), [digest(server) for server in servers]
-        others = [known for known in self._known.get(place, ()) if known not in hashes]
-        self._known[place] = [*others, *hashes][-MOST:]
-        if self._path:
-            files.write(self._path, msgspec.json.encode(self._known))
+    def add(self, file: str, servers: Iterable[ServerConfig]) -> None:
+        """Trust servers as a file has them now; raises OSError when that cannot be kept: then they are not trusted."""
+        hashes = [digest(server) for server in servers]
 
-    def _look(self) -> None:
-        """Take in what others have added; what cannot be read trusts nobody."""
-        mark = files.mark(self._path) if self._path else None
-        if mark == self._mark:
-            return
-        self._mark = mark
-        try:
-            text = files.read(self._path)
-            self._known = {} if text is None else msgspec.json.decode(text, type=dict[str, list[str]])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._known = {}
-            log.warning("trust = cannot be read (%s): no server of a folder is trusted", type(error).__name__)
+        def change(known: list[str] | None) -> list[str]:
+            others = [one for one in known or () if one not in hashes]
+            return [*others, *hashes][-MOST:]
+
+        self._store.change_or_raise(place_of(file), change)
 
 
 def place_of(file: str) -> str:
@@ -79,11 +67,11 @@ def place_of(file: str) -> str:
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
 
 
-def digest(server: Server) -> str:
+def digest(server: ServerConfig) -> str:
     """A hash of all that is said of a server, but how long it may take."""
     way: list[Json]
     match server.way:
-        case Command(command, arguments, environment, folder):
+        case CommandLine(command, arguments, environment, folder):
             variables: dict[str, Json] = {name: text.written for name, text in environment.items()}
             way = [command, list(arguments), variables, folder]
         case address:

@@ -12,7 +12,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.tools.catalog import Call
 from pctx_jupyter.upstream import config
 from pctx_jupyter.upstream.allowed import Allowed
-from pctx_jupyter.upstream.config import Server
+from pctx_jupyter.upstream.config import ServerConfig
 from pctx_jupyter.upstream.fingerprints import Fingerprint
 from pctx_jupyter.upstream.mending import mend
 
@@ -23,7 +23,7 @@ def tool(description: str = "Deletes.") -> Fingerprint:
     return Fingerprint.of(description, {"input schema": {}})
 
 
-def server(**more: Any) -> Server:
+def server(**more: Any) -> ServerConfig:
     found = config.server_of({"name": "wiki", "url": "https://wiki.example/mcp?of=me", **more})
     assert found is not None
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.upstream import config
-from pctx_jupyter.upstream.config import Address, Command, OAuth
+from pctx_jupyter.upstream.config import Address, CommandLine, OAuth
 from pctx_jupyter.upstream.secrets import SecretText
 
 
@@ -17,7 +17,7 @@ def parsed(value: object) -> config.Parsed:
     return config.parse(json.dumps(value).encode(), "pctx.json")
 
 
-def only(entry: dict[str, Any]) -> config.Server:
+def only(entry: dict[str, Any]) -> config.ServerConfig:
     (server,) = parsed({"servers": [{"name": "it", **entry}]}).servers
     return server
 
@@ -39,7 +39,7 @@ def test_servers_of_pctx_are_commands_and_addresses() -> None:
     )
     assert found.problems == ()
     local, wiki = found.servers
-    assert local.way == Command("node", ("./server.js",), {"A": SecretText("1")})
+    assert local.way == CommandLine("node", ("./server.js",), {"A": SecretText("1")})
     assert local.namespace == "LocalTools"
     assert wiki.way == Address(
         SecretText("https://wiki.example.com/mcp"), "http", {"Authorization": SecretText("Bearer ${env:W}")}, None
@@ -47,8 +47,8 @@ def test_servers_of_pctx_are_commands_and_addresses() -> None:
 
 
 def test_a_command_line_without_args_is_read_as_a_shell_would() -> None:
-    assert only({"command": "npx -y 'a server'"}).way == Command("npx", ("-y", "a server"))
-    assert only({"command": "/opt/my server", "args": []}).way == Command("/opt/my server")
+    assert only({"command": "npx -y 'a server'"}).way == CommandLine("npx", ("-y", "a server"))
+    assert only({"command": "/opt/my server", "args": []}).way == CommandLine("/opt/my server")
 
 
 def test_servers_of_other_clients_are_read() -> None:
@@ -62,7 +62,7 @@ def test_servers_of_other_clients_are_read() -> None:
         }
     )
     time, old = found.servers
-    assert time.way == Command("mcp-server-time", ("--local-timezone", "UTC"))
+    assert time.way == CommandLine("mcp-server-time", ("--local-timezone", "UTC"))
     assert old.way == Address(SecretText("https://old.example.com/sse"), "sse", {"X-Key": SecretText("k")}, OAuth())
 
 

@@ -1,0 +1,306 @@
+"""What one user's processes have to remember together: JSON values by key, in one file that all of them may change.
+
+A change reads the file, changes one key and replaces the file, under a file lock. So no process undoes the change of
+another one. A change that cannot be written holds in this process until it can. It knows nothing of what the values
+mean.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import filelock
+import msgspec
+from msgspec import Raw
+
+from . import files
+
+log = logging.getLogger(__name__)
+
+LOCK_S = 2.0
+"""Seconds to wait for another process that changes the same file; it needs some milliseconds, unless it is stopped."""
+
+LOCK_POLL_S = 0.01
+"""Seconds between two attempts to get the lock."""
+
+MOST_UNSAVED = 1000
+"""Changes that are kept while the file cannot be written; of more, the latest."""
+
+CURES = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "free some space in your quota",
+    errno.EROFS: "make its folder writable",
+    errno.EACCES: "make its folder writable for you",
+    errno.EPERM: "make its folder writable for you",
+    errno.ETIMEDOUT: "end the process that is stuck",
+}
+"""What a person can do about an error of the system, by its number."""
+
+T = TypeVar("T")
+
+
+class Place(Protocol):
+    """Where the text of a store is kept."""
+
+    shown: str
+    """Its name for people."""
+
+    def read(self) -> bytes | None:
+        """The text; None: there is none. Raises OSError."""
+
+    def write(self, text: bytes) -> None:
+        """Replace the text. Raises OSError."""
+
+    def mark(self) -> object:
+        """Changes when the text does; None where nobody can know without reading it."""
+
+    def set_aside(self) -> None:
+        """Keep a text that cannot be read out of the way of the next one. Raises OSError."""
+
+
+class FilePlace:
+    """A file that only its owner can read."""
+
+    def __init__(self, path: str) -> None:
+        self.shown = self._path = path
+
+    def read(self) -> bytes | None:
+        return files.read(self._path, most=None)
+
+    def write(self, text: bytes) -> None:
+        files.write(self._path, text)
+
+    def mark(self) -> object:
+        return files.mark(self._path) or "none"
+
+    def set_aside(self) -> None:
+        Path(self._path).replace(f"{self._path}.broken")
+
+
+class _Condition(enum.Enum):
+    """How the text of a store is found."""
+
+    GOOD = "good"
+    UNREADABLE = "unreadable"
+    """The system refuses to read it: nothing may be put in its place."""
+    BROKEN = "broken"
+    """It is no JSON object: it is set aside before another one is written."""
+
+
+class Store(Generic[T]):
+    """Values of one type, by key. Several processes and threads may use it.
+
+    Args:
+        place: Where they are kept; None: they last as long as this object.
+        lock: The file whose lock guards changes; "": there is none.
+        kind: Their type, as msgspec reads and writes it.
+        what: What they are, to begin a sentence with: ``the trusted servers``.
+        unread: What follows when they cannot be read, to end that sentence with.
+    """
+
+    def __init__(self, place: Place | None, lock: str, kind: type[T], *, what: str, unread: str) -> None:
+        self._place, self._lock_path, self._kind = place, lock, kind
+        self._what, self._unread = what, unread
+        self._guard = threading.RLock()
+        self._mark: object = object()
+        self._raw: dict[str, Raw] = {}
+        self._decoded: dict[str, T] = {}
+        self._unsaved: list[tuple[str, Callable[[T | None], T | None]]] = []
+        self._condition = _Condition.GOOD
+        self._read_trouble: str | None = None
+        self._write_trouble: str | None = None
+        self._set_aside: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the place cannot be read or written, for people; None when it can."""
+        with self._guard:
+            self._refresh()
+            return self._write_trouble or self._read_trouble or self._set_aside
+
+    @property
+    def mark(self) -> object:
+        """Changes when anybody has changed something."""
+        with self._guard:
+            self._refresh()
+            return self._mark, len(self._unsaved)
+
+    def get(self, key: str) -> T | None:
+        """The value of a key as it is now; only `change` may alter it."""
+        with self._guard:
+            self._refresh()
+            if key not in self._decoded:
+                value = self._decode(self._raw.get(key))
+                for changed, change in self._unsaved:
+                    if changed == key:
+                        value = change(value)
+                if value is None:
+                    return None
+                self._decoded[key] = value
+            return self._decoded[key]
+
+    def change(self, key: str, change: Callable[[T | None], T | None]) -> None:
+        """Change the value of one key; if it cannot be written, it holds in this process and `trouble` says so.
+
+        Args:
+            change: Returns the new value; None: none. It may alter what it is given. It is called again when the
+                change has to be repeated on what another process has written meanwhile.
+        """
+        with self._guard:
+            self._unsaved = [*self._unsaved, (key, change)][-MOST_UNSAVED:]
+            with suppress(OSError):
+                self._save()
+
+    def change_or_raise(self, key: str, change: Callable[[T | None], T | None]) -> None:
+        """Change the value of one key. Raises OSError when it cannot be written: then nothing has changed."""
+        with self._guard:
+            self._unsaved.append((key, change))
+            try:
+                self._save()
+            except OSError:
+                self._unsaved.pop()
+                self._decoded.pop(key, None)
+                if not self._unsaved:
+                    self._write_trouble = None
+                raise
+
+    def retry(self) -> None:
+        """Write what could not be written before, if there is anything."""
+        with self._guard:
+            if self._unsaved:
+                with suppress(OSError):
+                    self._save()
+
+    def _save(self) -> None:
+        """Apply what is unsaved to what is kept now, and keep the outcome. Raises OSError."""
+        self._decoded.clear()
+        try:
+            with locked(self._lock_path):
+                self._refresh(always=True)
+                raw = dict(self._raw)
+                for key, change in self._unsaved:
+                    value = change(self._decode(raw.get(key)))
+                    if value is None:
+                        raw.pop(key, None)
+                    else:
+                        raw[key] = Raw(msgspec.json.encode(value))
+                if self._place is not None and raw != self._raw:
+                    self._replace(self._place, raw)
+        except OSError as error:
+            self._write_trouble = self._trouble("written", error, "it holds until this process ends")
+            log.warning("store = %s", self._write_trouble)
+            raise
+        self._raw, self._unsaved = raw, []
+        self._write_trouble = None
+        if self._place is None:
+            self._mark = object()
+
+    def _replace(self, place: Place, raw: dict[str, Raw]) -> None:
+        if self._condition is _Condition.UNREADABLE:
+            raise OSError(errno.EACCES, "what is there cannot be read")
+        if self._condition is _Condition.BROKEN:
+            place.set_aside()
+            self._set_aside = f"{self._read_trouble}; what was there is kept beside it"
+        place.write(msgspec.json.encode(raw))
+        self._mark, self._condition, self._read_trouble = place.mark(), _Condition.GOOD, None
+
+    def _refresh(self, *, always: bool = False) -> None:
+        """Read what others have written; what cannot be read counts as nothing."""
+        if self._place is None:
+            return
+        mark = self._place.mark()
+        if mark is not None and mark == self._mark and not always:
+            return
+        self._mark = mark
+        self._decoded.clear()
+        try:
+            text = self._place.read()
+            self._raw = {} if not text else msgspec.json.decode(text, type=dict[str, Raw])
+            self._condition, self._read_trouble = _Condition.GOOD, None
+        except OSError as error:
+            self._note_unread(_Condition.UNREADABLE, error)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._note_unread(_Condition.BROKEN, OSError(errno.EINVAL, "it is no JSON object"))
+
+    def _note_unread(self, condition: _Condition, error: OSError) -> None:
+        trouble = self._trouble("read", error, self._unread)
+        if trouble != self._read_trouble:
+            log.warning("store = %s", trouble)
+        self._raw, self._condition, self._read_trouble = {}, condition, trouble
+
+    def _decode(self, raw: Raw | None) -> T | None:
+        """A value that is kept; what is of another type counts as nothing."""
+        if raw is None:
+            return None
+        try:
+            return msgspec.json.decode(raw, type=self._kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            why = OSError(errno.EINVAL, "a part of it has another form")
+            self._read_trouble = self._trouble("read", why, self._unread)
+            return None
+
+    def _trouble(self, verb: str, error: OSError, outcome: str) -> str:
+        """A sentence about a failure: what, where, why, what follows, and what a person can do."""
+        assert self._place is not None  # what is kept nowhere can always be kept
+        cure = CURES.get(error.errno or 0, "")
+        return (
+            f"{self._what} cannot be {verb} ({self._place.shown}: {error.strerror}); {outcome}"
+            f"{f'; {cure}' if cure else ''}"
+        )
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the lock of a file for a block, against other processes; "": there is no lock. Raises OSError."""
+    if not path:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = filelock.FileLock(path, mode=0o600)
+    try:
+        lock.acquire(timeout=LOCK_S, poll_interval=LOCK_POLL_S)
+    except filelock.Timeout:
+        raise OSError(errno.ETIMEDOUT, f"another process has held {path} for {LOCK_S:g} s") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def locked_edit(path: str, data: str) -> Iterator[None]:
+    """Hold a lock for a block that reads and writes a file which people keep among their own.
+
+    The lock lies in the folder for what has to be remembered, not beside the file. Where there can be no lock, the
+    block runs without one: what a person asks for counts more.
+
+    Args:
+        path: The file.
+        data: That folder; "": there is none.
+    """
+    name = hashlib.sha256(os.path.realpath(path).encode(errors="surrogateescape")).hexdigest()[:32]
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(os.path.join(data, "locks", f"{name}.lock") if data else ""))  # noqa: PTH118
+        except OSError as error:
+            log.warning("store = %s is edited without a lock: %s", path, error.strerror)
+        yield
+
+
+def open_store(path: str, kind: type[T], *, what: str, unread: str) -> Store[T]:
+    """A store in a file; the arguments are those of `Store`.
+
+    Args:
+        path: The file; "": the values last as long as the store.
+    """
+    place = FilePlace(path) if path else None
+    return Store(place, f"{path}.lock" if path else "", kind, what=what, unread=unread)
