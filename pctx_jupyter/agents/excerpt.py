@@ -1,44 +1,48 @@
-"""Large values and long texts, cut so that a model still sees their structure: the head of each part, counts, the rest
-by its size. Pure: a value in, a text of at most so many characters out.
+"""Large values and long texts, cut so that a model still sees their structure. Pure: a value in, a short text out.
+
+A value that does not fit is its shape (how many rows, the types and ranges of their fields), then JSON of its parts:
+head and tail of each list, head and tail of each text. Small parts stay whole, and what is left of the room is divided
+evenly among the large ones.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Raw
 
 from ..rpc import nonfinite
+from . import shape
 
 MOST_DECODED = 4 << 20
 """Bytes of JSON decoded to be cut in structure; of more only the beginning is shown. The loop is everyone's."""
 
 ADVICE = "Return less: filter, slice, aggregate or pick fields in the program."
+REST = " Nothing is kept: to see more, run it again and return another part, such as rows.slice(20, 60)."
+ROOM_FOR_REST = 600
+"""Characters of an answer from which it says how to get the rest."""
 
-
-class _Bounds(NamedTuple):
-    """What is kept of a value: items of a list, members of an object, characters of a string, levels."""
-
-    items: int
-    members: int
-    characters: int
-    levels: int
-
-
-_STEPS = [
-    *(_Bounds(items, 60, 600, 10) for items in (400, 200, 100, 50)),
-    *(_Bounds(items, 40, 240, 8) for items in (50, 25, 12)),
-    *(_Bounds(items, 25, 100, 6) for items in (12, 6)),
-    _Bounds(4, 15, 60, 4),
-    _Bounds(3, 8, 40, 3),
-    _Bounds(2, 4, 20, 2),
-]
-"""Tried in turn until one fits."""
+ENDS = 20
+"""Records that are shown of each end of a list: after those, a summary says more than further ones."""
+ITEMS = 60
+"""Numbers, booleans and nulls that are shown of each end of a list."""
+SHAPE_SHARE = 3
+"""The shape may take this part of the room (a third)."""
+NARROWEST = 16
+"""Characters that a part gets at the least; where not all parts of a value would get them, some are left out."""
+WORTH_READING = 60
+"""Characters that a record or a list within a list should get: rather fewer of them than less of each."""
+LONG_TEXT = 1_000
+"""Characters from which a text of several lines that a record has is shown apart, as it is."""
+MAX_LONG_TEXTS = 8
+"""Texts of one record that are shown apart."""
+MAX_LEVELS = 40
+"""Levels of a value that are shown; JSON deeper than that says nothing to a reader."""
 
 
 def of_value(payload: Raw, value: Any, most: int) -> str:
-    """A value's JSON if it fits, or what of it does.
+    """A value as a model reads it: its JSON if it fits, or what of it does; a text of several lines is raw.
 
     Args:
         payload: Its JSON.
@@ -46,64 +50,195 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
         most: Characters.
     """
     size = memoryview(payload).nbytes
+    if isinstance(value, str) and ("\n" in value or size > most):
+        return of_text(value, most)
     if size <= most:
         return nonfinite.readable(payload).decode()
-    note = f"\n… shortened: this is an excerpt of {_size(size)} of JSON. {ADVICE}"
+    note = (
+        f"\n… shortened: this is an excerpt of {_size(size)} of JSON. {ADVICE}{REST if most >= ROOM_FOR_REST else ''}"
+    )
     room = max(most - len(note), 100)
     if size > MOST_DECODED:
         return nonfinite.beginning(payload, room).decode(errors="ignore") + note
-    for bounds in _STEPS:
-        try:
-            text = nonfinite.readable(nonfinite.encode(_Cutter(bounds, room).cut(value, bounds.levels))).decode()
-        except _TooMuch:
-            continue
+    if isinstance(value, dict) and (long := _long_texts(value)):
+        return _with_texts_apart(value, long, room) + note
+    return _excerpt(value, room) + note
+
+
+def _excerpt(value: Any, room: int) -> str:
+    described = shape.of(value, room // SHAPE_SHARE)
+    head = f"{described}\n" if described else ""
+    room -= len(head)
+    left = room
+    for _ in range(4):  # the sizes of parts are estimates
+        text = nonfinite.readable(nonfinite.encode(_cut(value, left, MAX_LEVELS))).decode()
         if len(text) <= room:
-            return text + note
-    return text[:room] + note
+            return head + text
+        left = int(left * room / len(text) * 0.95)
+    return head + text[:room]
+
+
+def _long_texts(record: dict[str, Any]) -> list[str]:
+    """The names of a record's long texts of several lines."""
+    found = [name for name, text in record.items() if isinstance(text, str) and len(text) >= LONG_TEXT and "\n" in text]
+    return found[:MAX_LONG_TEXTS] if len(record) <= 10 * MAX_LONG_TEXTS else []
+
+
+def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> str:
+    """The record with its long texts after it, as they are: each text in its share of the room."""
+    apart = {name: f"[text {number} below]" for number, name in enumerate(names, 1)}
+    rest = record | apart
+    texts = [record[name] for name in names]
+    heads = [
+        f"\n[text {number}] {name[:60]}, {len(text):,} characters:\n"
+        for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
+    ]
+    room -= sum(map(len, heads))
+    length = _length(rest, room + 1)
+    *shares, own = _shares([*map(len, texts), length], room)
+    shown = nonfinite.readable(nonfinite.encode(rest)).decode() if length <= own // 2 else ""
+    if not shown or len(shown) > own:
+        shown = _excerpt(rest, own)
+    room_left = room - len(shown)
+    shares = _shares([len(text) for text in texts], room_left)
+    return shown + "".join(head + of_text(text, share) for head, text, share in zip(heads, texts, shares, strict=True))
 
 
 def of_text(text: str, most: int) -> str:
-    """A text if it fits, or its beginning and its end."""
+    """A text if it fits, or its beginning and its end, as they are."""
     if len(text) <= most:
         return text
-    head, tail = most * 2 // 3, most // 3
-    gone = text[head : len(text) - tail]
-    return f"{text[:head]}\n… {len(gone):,} characters, {gone.count(chr(10)):,} lines left out …\n{text[-tail:]}"
+    room = max(most - len(_gap(text)), 0)
+    tail = room // 3
+    head = room - tail
+    end = len(text) - tail
+    gap = _gap(text[head:end])
+    return f"{text[:head]}{gap}{text[end:]}"
 
 
-class _TooMuch(Exception):
-    """What is kept cannot fit, so there is no need to go on."""
+def _gap(gone: str) -> str:
+    return f"\n… {len(gone):,} characters, {gone.count(chr(10)):,} lines left out …\n"
 
 
-class _Cutter:
-    """Cuts one value; gives up once there is more of it than fits into so many characters."""
+def _cut(value: Any, room: int, levels: int) -> Any:
+    """The value, or as much of it as about so many characters of JSON hold."""
+    match value:
+        case str():
+            return _cut_text(value, room)
+        case list() if value:
+            return f"[… {len(value):,} items]" if levels <= 0 or room < NARROWEST else _cut_list(value, room, levels)
+        case dict() if value:
+            return (
+                f"{{… {len(value):,} members}}" if levels <= 0 or room < NARROWEST else _cut_dict(value, room, levels)
+            )
+    return value
 
-    def __init__(self, bounds: _Bounds, most: int) -> None:
-        self._bounds, self._left = bounds, most
 
-    def cut(self, value: Any, levels: int) -> Any:
-        """The value, or as much of it as the bounds allow."""
-        bounds = self._bounds
-        self._left -= 2  # a value and a comma
-        if self._left < 0:
-            raise _TooMuch
-        match value:
-            case str() if len(value) > bounds.characters:
-                return f"{value[: bounds.characters]}… ({len(value) - bounds.characters:,} more characters)"
-            case list() if value and levels == 0:
-                return f"[… {len(value):,} items]"
-            case dict() if value and levels == 0:
-                return f"{{… {len(value):,} members}}"
+def _cut_text(text: str, room: int) -> str:
+    if _length(text, room + 1) <= room:
+        return text
+    room = max(room - 30, 8)
+    escaped = _length(text[:room], 12 * room)
+    kept = max(room * room // max(escaped, 1), 4)  # fewer where each takes more
+    tail = kept // 4 if kept > 80 else 0
+    head = kept - tail
+    gone = len(text) - head - tail
+    return text[:head] + f"… ({gone:,} more characters)" + (f" …{text[-tail:]}" if tail else "")
+
+
+def _cut_list(items: list[Any], room: int, levels: int) -> Any:
+    if _length(items, room + 1) <= room:
+        return items
+    room -= 50  # brackets, and the mark of what is left out
+    seen = items[:ENDS]
+    sizes = [_length(item, room) + 1 for item in seen]
+    mean = max(sum(sizes) // len(sizes), 1)
+    is_plain = not any(isinstance(item, (dict, list, str)) for item in seen)
+    is_text = all(isinstance(item, str) for item in seen)
+    fitting = room // (mean if mean <= WORTH_READING else max(WORTH_READING, min(mean, room // 6)))
+    number = min(len(items), fitting if is_text else min(fitting, 2 * (ITEMS if is_plain else ENDS)))
+    number = max(number, 1)
+    parts, head = _ends(items, number)
+    if mean <= room // 6 and number <= 2 * ITEMS:  # whole records: one less rather than parts of them
+        while number > 1 and sum(_length(part, room) + 1 for part in parts) > room:
+            number = max(number * 9 // 10, 1) if number > 10 else number - 1
+            parts, head = _ends(items, number)
+    tail = number - head
+    cut = _divided(parts, room, levels)
+    gone = len(items) - number
+    if gone:
+        cut.insert(head, f"… {gone:,} more of {len(items):,} items" + (" …" if tail else ""))
+    return cut
+
+
+def _ends(items: list[Any], number: int) -> tuple[list[Any], int]:
+    """So many items of both ends of a list, and how many of them are of its head."""
+    tail = 0 if number == len(items) or number < 3 else number // 2
+    return [*items[: number - tail], *(items[len(items) - tail :] if tail else [])], number - tail
+
+
+def _cut_dict(members: dict[str, Any], room: int, levels: int) -> Any:
+    if _length(members, room + 1) <= room:
+        return members
+    room -= 40
+    longest = max(room // 4, NARROWEST)
+    names: list[str] = []
+    used = 0
+    for name, member in members.items():
+        least = WORTH_READING if isinstance(member, (dict, list)) else NARROWEST
+        used += min(_length(name, longest), longest) + min(_length(member, least), least) + 2
+        if used > room and names:
+            break
+        names.append(name)
+    keys = [_cut_text(name, longest) for name in names]
+    parts = _divided([members[name] for name in names], room - sum(len(key) + 3 for key in keys), levels)
+    cut = dict(zip(keys, parts, strict=True))
+    gone = len(members) - len(names)
+    return cut | {"…": f"{gone:,} more of {len(members):,} members"} if gone else cut
+
+
+def _divided(parts: list[Any], room: int, levels: int) -> list[Any]:
+    """The parts, each in its share of the room: what the small ones leave is divided among the large ones."""
+    room -= 2 * len(parts)
+    shares = _shares([_length(part, room + 1) for part in parts], room)
+    return [_cut(part, share, levels - 1) for part, share in zip(parts, shares, strict=True)]
+
+
+def _shares(sizes: list[int], room: int) -> list[int]:
+    """The room of each part: no more than its size, and an even share of what the smaller ones leave."""
+    left, shares = room, [0] * len(sizes)
+    for done, at in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
+        shares[at] = min(sizes[at], max(left, 0) // (len(sizes) - done))
+        left -= shares[at]
+    return shares
+
+
+def _length(value: Any, most: int) -> int:
+    """Estimate the characters of a value's JSON; counting stops once there are more than `most`."""
+    todo, size = [value], 0
+    while todo:
+        item = todo.pop()
+        match item:
+            case str():
+                part = item[: most + 1]
+                size += len(part) + 3
+                if not (part.isascii() and part.isprintable()) or '"' in part or "\\" in part:
+                    size += sum(1 if c in '"\\\n\r\t\b\f' else 5 for c in part if c < " " or c in '"\\\x7f')
             case list():
-                kept = [self.cut(item, levels - 1) for item in value[: bounds.items]]
-                more = len(value) - len(kept)
-                return [*kept, f"… {more:,} more of {len(value):,} items"] if more else kept
+                size += 2
+                todo += islice(item, max(most - size, 0) // 2 + 1)
             case dict():
-                names = list(islice(value, bounds.members))
-                cut = {self.cut(name, levels): self.cut(value[name], levels - 1) for name in names}
-                more = len(value) - len(names)
-                return cut | {"…": f"{more:,} more of {len(value):,} members"} if more else cut
-        return value
+                size += 2
+                for name in islice(item, max(most - size, 0) // 4 + 1):
+                    size += len(name) + 3
+                    todo.append(item[name])
+            case True | False | None:
+                size += 5
+            case _:
+                size += len(repr(item)) + 1
+        if size > most:
+            return size
+    return size
 
 
 def _size(size: int) -> str:

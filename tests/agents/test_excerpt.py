@@ -22,20 +22,74 @@ def nested(levels: int) -> Any:
 
 
 def kept(text: str) -> Any:
-    """The excerpt itself, which is JSON, without the note."""
+    """The excerpt itself, which is JSON, without the lines about its shape and the note."""
     body, _, note = text.rpartition("\n… shortened")
     assert "Return less" in note
-    return json.loads(body)
+    return json.loads(body[body.index("\n") + 1 if body[0] not in "[{" else 0 :])
 
 
 def test_what_fits_is_said_as_it_is() -> None:
     assert cut({"a": [1, 2, {"b": None}]}) == '{"a":[1,2,{"b":null}]}'
 
 
-def test_a_long_list_keeps_its_head_and_its_count() -> None:
+def test_a_long_list_keeps_its_head_its_tail_and_its_count() -> None:
     found = kept(cut([{"id": at, "name": f"row {at}"} for at in range(5_000)]))
-    assert found[0] == {"id": 0, "name": "row 0"} and len(found) >= 25
-    assert found[-1].endswith("of 5,000 items")
+    assert found[0] == {"id": 0, "name": "row 0"} and found[-1] == {"id": 4_999, "name": "row 4999"}
+    assert len(found) == 41 and "4,960 more of 5,000 items" in found[20]
+
+
+ROWS = [
+    {"date": f"20{12 + at // 365}-{1 + at % 365 // 31:02}-01", "rain": at % 560 / 10, "sky": ["fog", "sun"][at % 2]}
+    for at in range(1_461)
+]
+
+
+def test_rows_are_described_by_the_types_and_ranges_of_their_fields() -> None:
+    first, _, rest = cut(ROWS, 3_000).partition("\n")
+    assert first == "1,461 rows: date string 2012-01-01–2016-01-01, rain 0–55.9, sky fog|sun"
+    assert "slice(" in rest and "run it again" in rest
+
+
+def test_missing_and_mixed_fields_are_described() -> None:
+    rows: list[Any] = [{"a": at, "b": None} if at % 2 else {"a": "x" * at} for at in range(1_000)]
+    first = cut(rows).partition("\n")[0]
+    assert first == "1,000 rows: a string or 1–999, b null (500 times) or absent (500 times)"
+
+
+def test_a_whole_row_is_shown_rather_than_parts_of_more_rows() -> None:
+    rows = [{f"field {number}": "x" * 20 for number in range(10)} for _ in range(500)]
+    found = [row for row in kept(cut(rows, 3_000)) if isinstance(row, dict)]
+    assert len(found) >= 5 and all(row == rows[0] for row in found)
+
+
+@pytest.mark.parametrize("most", [2_000, 16_000])
+def test_the_room_is_filled(most: int) -> None:
+    assert len(cut("x" * (most + 1), most)) > most * 0.95
+    assert len(cut({"text": "x" * (most + 1)}, most)) > most * 0.9
+    assert len(cut([{"id": at, "body": "y" * 900} for at in range(3 * most // 900)], most)) > most * 0.8
+
+
+def test_small_parts_stay_whole_beside_a_large_one() -> None:
+    small = {"status": "ok", "ids": list(range(20)), "of": {"a": [1, 2, {"b": "c"}]}}
+    found = kept(cut(small | {"log": "z" * 50_000}))
+    assert {name: found[name] for name in small} == small and found["log"].count("z") > 1_000
+
+
+def test_a_text_is_shown_as_it_is() -> None:
+    assert cut('one\n"two"\tthree') == 'one\n"two"\tthree'
+    text = cut("\n".join(f"line {at}" for at in range(9_999)), 1_000)
+    assert text.startswith("line 0\nline 1\n") and text.endswith("\nline 9998") and len(text) <= 1_000
+
+
+def test_a_long_text_of_several_lines_within_a_record_is_shown_as_it_is() -> None:
+    text = cut({"status": 200, "body": "\n".join(f"line {at}" for at in range(9_999))}, 1_000)
+    assert text.startswith('{"status":200,"body":"[text 1 below]"}') and "line 0\nline 1\n" in text
+    assert "line 9998\n… shortened" in text and len(text) <= 1_000
+
+
+def test_records_by_key_are_described_as_rows() -> None:
+    text = cut({f"city {at}": {"people": at, "name": "x"} for at in range(500)})
+    assert text.startswith("[key]: 500 rows: people 0–499, name x\n")
 
 
 def test_a_long_text_says_how_much_longer_it_is() -> None:
