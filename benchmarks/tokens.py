@@ -113,7 +113,7 @@ async def rows() -> list[Row]:
 
     await ours.close()
     return [
-        row("our own descriptions", own, 600, without),
+        row("our own descriptions", own, 450, without),
         row(
             "names of 200 functions, ours included", own + await read("list_functions", detail="names"), 1_500, without
         ),

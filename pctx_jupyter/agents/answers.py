@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from .. import errors
+from ..program.ending import ending
 from ..program.result import Display, Result
 from ..rpc import nonfinite
 from ..session.approvals import Question
 from . import excerpt
+from .calls import Calls
 
 IMAGE_BYTES = 700_000
 """Characters of base64 that the images of one answer may have: clients take messages below 1 MiB."""
@@ -60,13 +62,17 @@ class Asking:
     questions: tuple[Question, ...]
 
 
-def ended(result: Result, console: str, shown: Sequence[Display], most: int) -> Answer:
+def ended(
+    result: Result, console: str, shown: Sequence[Display], most: int, code: str = "", calls: Calls | None = None
+) -> Answer:
     """A program that ended well.
 
     Args:
         console: What it printed and the model has not seen.
         shown: What it displayed: a model sees the images of it, and the text of what has no image.
         most: Characters of the answer.
+        code: The program, to warn of an end that gives no value.
+        calls: Its tool calls, to warn of those that failed or were not sent.
     """
     payload, value, images = result.value, None, _Images()
     if memoryview(payload).nbytes <= excerpt.MOST_DECODED:
@@ -75,24 +81,61 @@ def ended(result: Result, console: str, shown: Sequence[Display], most: int) -> 
             without = images.taken_out(value, DEEPEST_IMAGE)
             if images.there_are:
                 value, payload = without, nonfinite.encode(without)
-    note = f"Its types were not checked: {result.unchecked}\n" if result.unchecked else ""
     printed = "\n".join([console.rstrip("\n"), *map(images.of_display, shown)]).strip("\n")
-    if bytes(memoryview(payload)[:5]) == b"null" and printed:
-        return Answer(note + excerpt.of_text(printed, most), tuple(images.kept))
-    if not printed:
-        return Answer(note + excerpt.of_value(payload, value, most), tuple(images.kept))
-    printed = excerpt.of_text(printed, most // CONSOLE_SHARE)
-    text = excerpt.of_value(payload, value, most - len(printed))
-    return Answer(f"{note}console:\n{printed}\nresult:\n{text}", tuple(images.kept))
+    has_value = bytes(memoryview(payload)[:5]) != b"null"
+    warnings = list(calls.warnings()) if calls is not None else []
+    if result.unchecked:
+        warnings.append(f"Its types were not checked: {result.unchecked}")
+    if (has_value or not printed) and (lost := ending(code)) is not None:
+        warnings.append(lost.warning())
+    note = "".join(f"{warning}\n" for warning in warnings)
+    room = max(most - len(note), most // 2)
+    if not has_value and printed:
+        text = excerpt.of_text(printed, room)
+    elif not printed:
+        text = excerpt.of_value(payload, value, room)
+    else:
+        printed = excerpt.of_text(printed, room // CONSOLE_SHARE)
+        text = f"console:\n{printed}\nresult:\n{excerpt.of_value(payload, value, room - len(printed))}"
+    return Answer(note + text, tuple(images.kept))
 
 
-def failed(error: errors.PctxError, console: str, most: int) -> Answer:
-    """A program that did not end well, or was not begun."""
-    text = excerpt.of_text(error.message, most - most // CONSOLE_SHARE)
+def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None = None) -> Answer:
+    """A program that did not end well, or was not begun.
+
+    Its first line says whether it ran and what its calls did: what has taken effect must not be done again.
+
+    Args:
+        calls: Its tool calls; None: nothing is known of them.
+    """
+    lines = [] if calls is None else [_how_far(error, calls)]
+    lines.append(excerpt.of_text(error.message, most - most // CONSOLE_SHARE))
+    if calls is not None:
+        lines += [calls.under_way if isinstance(error, errors.ExecutionError) and _was_stopped(error) else ""]
+        lines.append(calls.refused)
+    text = "\n".join(line for line in lines if line)
     printed = console.rstrip("\n")
     if printed:
         text += "\n\nconsole:\n" + excerpt.of_text(printed, most // CONSOLE_SHARE)
     return Answer(text, is_error=True)
+
+
+def _how_far(error: errors.PctxError, calls: Calls) -> str:
+    """Whether a program ran, and what its calls did."""
+    if isinstance(error, errors.TypesWrong) or not (isinstance(error, errors.ExecutionError) or calls.made):
+        # An error of ours says nothing about how far a program came.
+        is_ours = type(error) is errors.PctxError
+        return "" if is_ours else "Program not run, 0 calls made."
+    return f"Program {'stopped' if _was_stopped(error) else 'failed'}{calls.counted}."
+
+
+def _was_stopped(error: errors.PctxError) -> bool:
+    kinds = (errors.ExecutionTimeout, errors.ExecutionStopped, errors.LimitExceeded, Stopped)
+    return isinstance(error, kinds)
+
+
+class Stopped(errors.ExecutionError):
+    """The client has stopped its program."""
 
 
 def running(handle: str, seconds: float, calls: int, console: str, most: int, waits: str = "") -> Answer:
@@ -102,7 +145,8 @@ def running(handle: str, seconds: float, calls: int, console: str, most: int, wa
         waits: What it waits for, if it waits for a person.
     """
     waits = f" It {waits}." if waits else ""
-    text = f"Still running after {seconds:.0f} s, {calls:,} calls made.{waits} Collect it: wait_execution({handle!r})."
+    collect = f'wait_execution({{"handle": "{handle}"}})'
+    text = f"Still running after {seconds:.0f} s, {calls:,} calls made.{waits} Collect it: {collect}."
     printed = console.rstrip("\n")
     return Answer(text + (f"\nconsole:\n{excerpt.of_text(printed, most)}" if printed else ""))
 

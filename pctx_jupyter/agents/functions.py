@@ -113,6 +113,8 @@ class Functions:
 
     def definitions(self) -> list[Definition]:
         """The functions with what models are told of them; it says which namespaces there are now."""
+        settings, limits = self._settings, self._settings.limits
+        default_s = min(limits.timeout_s, settings.max_timeout_s)
         return [
             Definition(
                 "list_functions",
@@ -134,16 +136,19 @@ class Functions:
             Definition(
                 "execute",
                 "Run TypeScript, type-checked first, without network, files or packages. Call functions as "
-                "`await Ns.name({…})`; the last expression is the result, console.log is shown. Filter and aggregate "
-                "in code; return little.",
-                {"code": _TEXT, "timeout_s": {"type": "number"}},
+                f"`await Ns.name({{…}})`: calls are cheap, {limits.calls_in_flight} at once (Promise.all), "
+                f"{limits.calls:,} in all. The last expression is the result, console.log is shown, "
+                f"{settings.mcp_characters:,} characters together: filter and aggregate in code. Nothing is kept "
+                f"between programs. timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}. After "
+                f"{settings.mcp_wait_s:g} s it goes on and a handle is returned.",
+                {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}},
                 ("code",),
                 reads_only=False,
                 may_destroy=True,
             ),
             Definition(
                 "wait_execution",
-                "Collect, or stop, an execution that goes on.",
+                'Collect, or stop, an execution that goes on: {"handle": "…"}.',
                 {"handle": _TEXT, "stop": {"type": "boolean"}},
                 ("handle",),
                 reads_only=False,
@@ -185,16 +190,19 @@ class Functions:
                     f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
                 )
             tools = chosen
-        return Answer(listing.functions(tools, asked.detail, most=self._settings.max_mcp_characters))
+        most, guarded = self._settings.max_mcp_characters, self.session.guarded
+        return Answer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Search, "search_functions")
         tools = await self._search.find(asked.query, asked.k)
-        return Answer(listing.found(tools, asked.query, len(self.session.scope.listed())))
+        in_all = len(self.session.scope.listed())
+        return Answer(listing.found(tools, asked.query, in_all, self.session.guarded))
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
         asked = _read(arguments, _Details, "get_function_details")
-        return Answer(listing.details(self.session.scope, asked.functions, most=self._settings.max_mcp_characters))
+        most, guarded = self._settings.max_mcp_characters, self.session.guarded
+        return Answer(listing.details(self.session.scope, asked.functions, most=most, guarded=guarded))
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
         asked = _read(arguments, _Execute, "execute")
@@ -203,6 +211,7 @@ class Functions:
             if run.code != asked.code:
                 raise errors.InvalidParams("Cannot go on: the request that is repeated was for another program")
         else:
+            check_timeout(asked.timeout_s, self._settings)
             run = self.runs.start(
                 self.session,
                 asked.code,
@@ -217,7 +226,7 @@ class Functions:
         except BaseException:  # withdrawn, or too many: nobody could collect it
             run.stop()
             raise
-        return Asking(run.handle, questions) if questions else run.answer()
+        return Asking(run.handle, questions) if questions else await run.answer()
 
     async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
         asked = _read(arguments, _Wait, "wait_execution")
@@ -228,7 +237,7 @@ class Functions:
         if not isinstance(asks, Repeats) or asks.handle is None:
             run.rounds = 0
         questions = await run.follow(report, self._settings.mcp_wait_s, asks)
-        return Asking(run.handle, questions) if questions else run.answer()
+        return Asking(run.handle, questions) if questions else await run.answer()
 
     def _namespaces(self) -> str:
         sizes = Counter(tool.namespace_name for tool in self.session.scope.listed())
@@ -240,6 +249,19 @@ class Functions:
                 return f", namespaces: {text}… {len(sizes) - at:,} more."
             text += name + ", "
         return f", namespaces: {text.removesuffix(', ')}."
+
+
+def check_timeout(timeout_s: float | None, settings: Settings) -> None:
+    """Refuse a time limit beyond the longest one: a program that is stopped before is a loss without a reason.
+
+    Raises:
+        InvalidParams: It is longer.
+    """
+    if timeout_s is not None and timeout_s > settings.max_timeout_s:
+        raise errors.InvalidParams(
+            f"Cannot run program: timeout_s is {timeout_s:g}, and at most {settings.max_timeout_s:g} here "
+            "(Pctx.max_timeout_s); ask for less, or split the work into several programs"
+        )
 
 
 def _read(arguments: dict[str, Any], kind: type[_A], name: str) -> _A:

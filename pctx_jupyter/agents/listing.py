@@ -14,6 +14,8 @@ from .. import errors
 from ..tools import inert, typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Scope
+from . import consent
+from .consent import Guarded
 
 Detail = Literal["names", "signatures", "descriptions"]
 
@@ -34,13 +36,15 @@ _INDENTATION = re.compile(r"^ +", re.MULTILINE)
 Line = Callable[[Tool], str]
 
 
-def functions(tools: Iterable[Tool], detail: Detail, *, most: int) -> str:
+def functions(tools: Iterable[Tool], detail: Detail, *, most: int, guarded: Guarded | None = None) -> str:
     """List tools, by namespace.
 
     Args:
         detail: The richest form wanted; ``signatures`` have types where there are few tools.
         most: Characters; a poorer form is taken when a list has more, and says so.
+        guarded: The tools whose calls need consent, or are denied: they are marked.
     """
+    guarded = guarded or {}
     spaces = _spaces(tools)
     known = [tool for members in spaces.values() for tool in members]
     if not known:
@@ -49,21 +53,22 @@ def functions(tools: Iterable[Tool], detail: Detail, *, most: int) -> str:
             "that are configured here. Plain TypeScript runs without."
         )
     head = f"{_counted(len(known), 'function')} in {_counted(len(spaces), 'namespace')}. "
+    head += consent.legend(known, guarded)
     if detail == "signatures" and len(known) <= TYPED:
-        text = head + "Call as Namespace.name(args).\n" + _by_line(spaces, typegen.signature)
+        text = head + "Call as Namespace.name(args).\n" + _by_line(spaces, typegen.signature, guarded)
         if len(text) <= most // TYPED_SHARE:
             return text
     call = "Call as Namespace.name({…}); ? marks what may be left out.\n"
     may_fit = len(known) * SHORTEST <= most  # no form is written for ten thousand tools to be thrown away
     if detail == "descriptions" and may_fit:
-        text = head + call + _by_line(spaces, described)
+        text = head + call + _by_line(spaces, described, guarded)
         if len(text) <= most:
             return text
     if detail != "names" and may_fit:
-        text = head + call + _by_line(spaces, brief)
+        text = head + call + _by_line(spaces, brief, guarded)
         if len(text) <= most:
             return text if detail == "signatures" else _poorer("descriptions", most) + text
-    text = head + "\n" + _names(spaces)
+    text = head + "\n" + _names(spaces, guarded)
     note = "" if detail == "names" else _poorer("signatures", most)
     if len(text) + len(note) <= most:
         return note + text
@@ -98,22 +103,26 @@ def summary(description: str) -> str:
     return inert.comment(line.split(". ")[0].strip().rstrip("."), SUMMARY)
 
 
-def found(tools: Sequence[Tool], query: str, in_all: int) -> str:
-    """What a search has found, the best first."""
+def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | None = None) -> str:
+    """What a search has found, the best first; tools whose calls need consent, or are denied, are marked."""
+    guarded = guarded or {}
     if tools:
-        return "\n".join(f"{tool.namespace_name}.{described(tool)}" for tool in tools)
+        lines = [f"{tool.namespace_name}.{described(tool)}{consent.mark(tool, guarded)}" for tool in tools]
+        return "\n".join([*lines, legend.rstrip()] if (legend := consent.legend(tools, guarded)) else lines)
     asked = inert.comment(query, 100)
     return f"Nothing matches {asked!r} among {_counted(in_all, 'function')}; try other words, or list_functions."
 
 
-def details(scope: Scope, paths: Sequence[str], *, most: int) -> str:
+def details(scope: Scope, paths: Sequence[str], *, most: int, guarded: Guarded | None = None) -> str:
     """Declare tools in full, with the types they need; says of those there are not which might be meant.
 
     Args:
         paths: Their names, or patterns such as ``Github.*``.
         most: Characters; those that do not fit are named at the end.
+        guarded: The tools whose calls need consent, or are denied: their comments say so.
     """
     tools, unknown = _look_up(scope, paths)
+    tools = [consent.declared(tool, guarded or {}) for tool in tools]
     left_out: list[Tool] = []
     text = typegen.declarations(tools, aliases=False) if len(tools) <= TYPED else None
     if text is None or len(text) > most:
@@ -163,12 +172,22 @@ def _spaces(tools: Iterable[Tool]) -> Mapping[str, list[Tool]]:
     return dict(sorted(spaces.items()))
 
 
-def _by_line(spaces: Mapping[str, list[Tool]], line: Line) -> str:
-    return "\n".join(f"{name}\n" + "\n".join(line(tool) for tool in tools) for name, tools in spaces.items())
+def _by_line(spaces: Mapping[str, list[Tool]], line: Line, guarded: Guarded) -> str:
+    lines = []
+    for name, tools in spaces.items():
+        shared = consent.mark_of_all(tools, guarded)
+        lines.append(name + shared)
+        lines += [line(tool) + ("" if shared else consent.mark(tool, guarded)) for tool in tools]
+    return "\n".join(lines)
 
 
-def _names(spaces: Mapping[str, list[Tool]]) -> str:
-    return "\n".join(f"{name}: " + ", ".join(tool.tool_name for tool in tools) for name, tools in spaces.items())
+def _names(spaces: Mapping[str, list[Tool]], guarded: Guarded) -> str:
+    lines = []
+    for name, tools in spaces.items():
+        shared = consent.mark_of_all(tools, guarded)
+        names = (tool.tool_name + ("" if shared else consent.mark(tool, guarded)) for tool in tools)
+        lines.append(f"{name}{shared}: {', '.join(names)}")
+    return "\n".join(lines)
 
 
 def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:

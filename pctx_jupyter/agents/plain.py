@@ -17,7 +17,7 @@ from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..tools.catalog import described, detailed
 from .answers import Answer
-from .functions import Definition, Functions
+from .functions import Definition, Functions, check_timeout
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,7 @@ class Plain:
 
 
 async def _executed(session: Session, asked: _Execute) -> dict[str, object]:
+    check_timeout(asked.timeout_s, session.settings)
     try:
         result = await session.execute(asked.code, timeout_s=asked.timeout_s)
     except errors.ExecutionError as error:

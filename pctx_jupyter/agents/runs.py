@@ -22,6 +22,7 @@ from ..session.execution import Execution
 from ..session.session import Session
 from . import answers
 from .answers import Answer
+from .calls import Calls
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,9 @@ MOST_PENDING = 200
 
 MOST_ROUNDS = 8
 """Times that one request is answered with questions for the client's user: clients repeat it 10 times at most."""
+
+FEW_BYTES = 100_000
+"""Bytes of a value that are cut in the event loop; a larger one is cut on a thread."""
 
 Report = Callable[[str], Awaitable[None]]
 """Tells the client how it goes."""
@@ -91,7 +95,7 @@ class Run:
         self._seen = 0  # pieces of the console that are in an answer already
         self._news: list[str] = []
         self._changed = asyncio.Event()
-        self._calls = 0
+        self._calls = Calls()
         self._shown: list[Display] = []
         self._began_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._execute(session, code, timeout_s), name=f"pctx run {self.handle[:6]}")
@@ -148,24 +152,25 @@ class Run:
         questions = self._questions()
         return approvals.waiting(questions) if questions else ""
 
-    def answer(self) -> Answer:
+    async def answer(self) -> Answer:
         """What there is to say now; what was printed is said once."""
         console = "".join(self._console[self._seen :])
         if not self.is_over:
             self._seen = len(self._console)
             seconds = asyncio.get_running_loop().time() - self._began_at
-            return answers.running(self.handle, seconds, self._calls, console, self._most, self.waits)
+            return answers.running(self.handle, seconds, self._calls.made, console, self._most, self.waits)
         if self._task.cancelled():
-            error: errors.PctxError = errors.Cancelled("The program was stopped")
-            return answers.failed(error, console, self._most)
+            return answers.failed(answers.Stopped("The program was stopped"), console, self._most, self._calls)
         outcome = self._task.result()
         if isinstance(outcome, errors.PctxError):
-            return answers.failed(outcome, console, self._most)
-        return answers.ended(outcome, console, self._shown, self._most)
+            return answers.failed(outcome, console, self._most, self._calls)
+        if memoryview(outcome.value).nbytes <= FEW_BYTES:
+            return answers.ended(outcome, console, self._shown, self._most, self.code, self._calls)
+        return await asyncio.to_thread(answers.ended, outcome, console, self._shown, self._most, self.code, self._calls)
 
     async def _execute(self, session: Session, code: str, timeout_s: float | None) -> Result | errors.PctxError:
         try:
-            return await session.execute(code, timeout_s=timeout_s, emit=self._hear, began=self._begin)
+            return await session.execute(code, timeout_s=timeout_s, emit=self._take_in, began=self._begin)
         except errors.PctxError as error:
             return error
         except Exception:
@@ -231,15 +236,15 @@ class Run:
 
     # what it says
 
-    def _hear(self, event: Event) -> None:
+    def _take_in(self, event: Event) -> None:
+        self._calls.add(event)
         match event:
             case Output(_, text):
                 self._console.append(text)
                 self._note(text.rstrip("\n"))
             case Display():
                 self._show(event)
-            case CallStarted(_, tool, _, _, arguments):
-                self._calls += 1
+            case CallStarted(_, tool, arguments=arguments):
                 self._note(f"{tool}({arguments[:100]})")
             case CallNoted(_, _, _, note) if note.startswith(approvals.WAITS):
                 self._tell()  # a report says so as long as it holds
@@ -276,7 +281,7 @@ class Run:
         seconds = asyncio.get_running_loop().time() - self._began_at
         if waits := self.waits:
             news.append(waits)
-        text = "\n".join(news)[-REPORT:] or f"running for {seconds:.0f} s, {self._calls:,} calls made"
+        text = "\n".join(news)[-REPORT:] or f"running for {seconds:.0f} s, {self._calls.made:,} calls made"
         try:
             async with asyncio.timeout(BEAT_S):  # one who does not read must not keep us
                 await report(text)

@@ -265,6 +265,11 @@ def glance(code: str) -> Glance:
     return Glance(outline, _is_certain(root, data))
 
 
+def parse(code: str) -> Node:
+    """Return the root of a program's syntax tree."""
+    return Parser(_LANGUAGE).parse(code.encode()).root_node
+
+
 def with_parentheses(code: str) -> str:
     """Put a record at the end of a program, which is a block to every other reader, into parentheses.
 

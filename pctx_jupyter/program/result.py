@@ -31,13 +31,17 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class CallStarted(msgspec.Struct, frozen=True):
-    """A program called a tool; `at_s` is seconds since the program started, `arguments` the beginning of their JSON."""
+    """A program called a tool; `at_s` is seconds since the program started, `arguments` the beginning of their JSON.
+
+    `line` is the 1-based line of the program that makes the call, where its sandbox was asked for it and says it.
+    """
 
     call: int
     tool: str
     at_s: float
     argument_bytes: int
     arguments: str = ""
+    line: int | None = None
 
 
 class CallEnded(msgspec.Struct, frozen=True):

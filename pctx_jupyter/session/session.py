@@ -31,7 +31,7 @@ from ..settings import Settings
 from ..tools import names, typegen
 from ..tools.catalog import AskedBy, Catalog, Serve, Tool, globals_of
 from ..tools.scope import Changes, Layer, Scope, Shared
-from .approvals import Approvals, NobodyWaits, Policy, Waits
+from .approvals import Approvals, NobodyWaits, Policy, Then, Waits
 from .execution import (
     Execution,
     Job,
@@ -195,6 +195,11 @@ class Session:
         return self._journal.approvals
 
     @property
+    def guarded(self) -> Mapping[str, Then]:
+        """The tools whose calls by its programs need consent, or are denied, by path; see `ToolCalls.guarded`."""
+        return self._calls.guarded()
+
+    @property
     def check(self) -> Check | None:
         """Checks a program's types; None: nobody does."""
         return self._check
@@ -296,7 +301,7 @@ class Session:
                     prelude,
                     patient,
                     execution.hold,
-                    places="ask" in guarded.values(),
+                    places=self.asked_by == "agent" or "ask" in guarded.values(),
                 )
 
                 def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:

@@ -90,13 +90,13 @@ class ToolCalls:
             execution.hear(CallNoted(number, path, self._clock() - since, text))
 
         size = 0 if arguments is None else memoryview(arguments).nbytes
-        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments)))
+        line = diagnostics.line_of_call(stack, program) if stack else None
+        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments), line))
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
             then = self.guarded().get(path)  # looked up again: the name may belong to another tool now
             if then is not None:
-                line = diagnostics.line_of_call(stack, program)
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
             if execution.hold.is_without_place:  # other calls of this program wait for a person
                 await execution.hold.take_place()

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
+from pctx_jupyter import errors
 from pctx_jupyter.agents import runs as module
 from pctx_jupyter.agents.answers import Answer
 from pctx_jupyter.agents.functions import Functions
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.rpc.wire import Thrown
+from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.catalog import Call, Serve, Tool
 
 from ..fakes import SOON, FakeClock, FakeSandbox
 
@@ -30,12 +34,12 @@ async def give_one(call: Call) -> Raw:
     return rpc.raw(1)
 
 
-def agents(act: Act | None = None, *tools: Tool, **settings: Any) -> Functions:
+def agents(act: Act | None = None, *tools: Tool, serve: Serve = give_one, **settings: Any) -> Functions:
     """The functions of a registry in which a notebook `sales` has tools."""
     chosen = Settings(**settings)
     registry = Registry(FakeSandbox(act), chosen, FakeClock())
     notebook = registry.open("kernel")
-    notebook.serve_others = give_one
+    notebook.serve_others = serve
     registry.name_kernel("kernel", "sales")
     for tool in tools:
         notebook.register(tool, give_one)
@@ -85,6 +89,8 @@ async def test_a_namespace_can_be_listed_alone() -> None:
         ("execute", {"code": 5}, "Expected `str`, got `int` - at `$.code`"),
         ("execute", {"code": "1", "timeout": 5}, "unknown field `timeout`"),
         ("execute", {"code": "1", "timeout_s": -1}, "must be above 0"),
+        ("execute", {"code": "1", "timeout_s": 100_000}, "at most 600 here"),
+        ("execute", {"code": "1", "timeout_s": 600.5}, "Pctx.max_timeout_s"),
         ("execute", {"code": "x" * 2_000_000}, "Pctx.max_program_bytes"),
         ("list_functions", {"detail": "everything"}, "Invalid enum value 'everything'"),
         ("search_functions", {"query": "x", "k": 10_000}, "<= 50"),
@@ -119,7 +125,131 @@ async def test_a_program_that_fails_says_why_and_what_it_printed() -> None:
         raise ProgramStopped("LimitExceeded", "Too much")
 
     answer = await Client(agents(act)).call("execute", code="")
-    assert answer == Answer("LimitExceeded: Too much\n\nconsole:\nso far", is_error=True)
+    assert answer == Answer(
+        "Program stopped, 0 calls made.\nLimitExceeded: Too much\n\nconsole:\nso far", is_error=True
+    )
+
+
+ORDERS = Tool("Notebook", "load_orders", "Loads all orders.")
+REPORT = Tool("Notebook", "send_report", "Sends a report.", effects=True)
+
+
+async def test_a_program_that_does_not_begin_says_that_it_has_not_run() -> None:
+    answer = await Client(agents()).call("execute", code="x" * 2_000_000)
+    assert answer.text.startswith("Program not run, 0 calls made.\nCannot")
+
+
+async def test_a_program_that_fails_says_what_its_calls_did() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        for _ in range(2):
+            await serve("Sales.loadOrders", None)
+        await serve("Sales.sendReport", None)
+        raise ProgramThrew(Thrown("TypeError", "no rows"))
+
+    client = Client(agents(act, ORDERS, REPORT, policy=()))
+    first = (await client.call("execute", code="")).text.splitlines()[0]
+    assert first == "Program failed after 3 calls (Sales.loadOrders 2 times, Sales.sendReport done)."
+
+
+async def test_a_program_that_is_stopped_says_which_call_was_under_way_and_in_which_line() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        await serve("Sales.loadOrders", None, "    at program.ts:1:1")
+        try:
+            async with asyncio.timeout(0.01):
+                await serve("Sales.sendReport", None, "    at program.ts:2:7")
+        except TimeoutError:
+            raise errors.ExecutionTimeout(0.01) from None
+
+    async def serve_others(call: Call) -> Raw:
+        if call.tool.tool_name == "sendReport":
+            await asyncio.Event().wait()
+        return rpc.raw(1)
+
+    functions = agents(act, ORDERS, REPORT, policy=(), serve=serve_others)
+    text = (await Client(functions).call("execute", code="await Sales.loadOrders()\nawait Sales.sendReport()")).text
+    assert "after 2 calls (Sales.loadOrders done, Sales.sendReport under way)" in text
+    assert "Under way: Sales.sendReport, called in line 2; whether it took effect is unknown." in text
+
+
+async def test_a_call_that_is_not_sent_is_said_even_where_the_program_caught_the_refusal() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> int:
+        with contextlib.suppress(errors.ToolFailed):
+            await serve("Sales.sendReport", None)
+        return 1
+
+    text = (await Client(agents(act, REPORT)).call("execute", code="1")).text
+    assert text == "Not sent: Sales.sendReport. Tell the user; do not retry.\n1"
+
+
+async def test_a_refused_call_that_ends_the_program_was_not_sent() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        try:
+            await serve("Sales.sendReport", None)
+        except errors.ToolFailed as error:
+            raise ProgramThrew(Thrown("Denied", error.message)) from None
+
+    answer = await Client(agents(act, REPORT, policy=("deny agent *",))).call("execute", code="1")
+    assert answer.text.startswith("Program failed after 1 call (Sales.sendReport not sent).\nDenied: ")
+    assert answer.text.endswith("Tell the user; do not retry.")
+
+
+async def test_calls_that_failed_are_said_though_the_program_ended_well() -> None:
+    async def fail(call: Call) -> Raw:
+        raise errors.ToolFailed("no such\ncity")
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> int:
+        for _ in range(2):
+            with contextlib.suppress(errors.ToolFailed):
+                await serve("Sales.loadOrders", None)
+        return 1
+
+    text = (await Client(agents(act, ORDERS, serve=fail)).call("execute", code="1")).text
+    assert text == ("Warning: 2 of 2 calls failed: Sales.loadOrders 2 times (Sales.loadOrders: no such city)\n1")
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "warning"),
+    [
+        ("const total = 5;", None, "Warning: no result: the program ends with a declaration of total"),
+        ("for (const x of xs) f(x);", None, "no result: the program ends with a for statement"),
+        ("await f();\nconst b = 1;", 3, "the result is that of line 1: the program ends with a declaration of b"),
+    ],
+)
+async def test_a_lost_value_is_one_line_of_warning(code: str, value: object, warning: str) -> None:
+    first, _, rest = (await Client(agents(lambda *_: value)).call("execute", code=code)).text.partition("\n")
+    assert warning in first and rest == ("null" if value is None else "3")
+
+
+async def test_a_program_that_prints_is_not_told_to_have_no_result() -> None:
+    client = Client(agents(lambda job, serve, emit: emit(Output("stdout", "hello\n"))))
+    assert (await client.call("execute", code="const a = 1; for (;;) {}")).text == "hello"
+
+
+async def test_tools_that_need_consent_are_marked_wherever_they_are_read() -> None:
+    client = Client(agents(None, ORDERS, REPORT))
+    for detail in ("names", "signatures", "descriptions"):
+        text = (await client.call("list_functions", detail=detail)).text
+        assert "@consent: a person is asked before the call." in text, detail
+        assert text.count("@consent") == 2 and re.search(r"sendReport[^\n]* @consent$", text), detail
+    found = (await client.call("search_functions", query="report")).text
+    assert "@consent\n@consent: a person is asked" in found
+    declared = (await client.call("get_function_details", functions=["Sales.*"])).text
+    assert declared.count("@consent: a person is asked before each call") == 1
+
+
+async def test_a_namespace_whose_tools_all_need_consent_is_marked_once() -> None:
+    client = Client(agents(None, REPORT, Tool("Notebook", "pay", effects=True)))
+    text = (await client.call("list_functions")).text
+    assert "Sales @consent\n" in text and text.count("@consent") == 2
+
+
+async def test_the_limits_are_stated_and_all_descriptions_are_short() -> None:
+    definitions = {known.name: known for known in agents().definitions()}
+    text = definitions["execute"].description
+    for limit in ("timeout_s: 60, at most 600", "After 40 s", "64 at once", "16,000 characters", "Nothing is kept"):
+        assert limit in text
+    assert definitions["execute"].input_schema["properties"]["timeout_s"]["maximum"] == 600  # type: ignore[call-overload,index]
+    assert '{"handle": "…"}' in definitions["wait_execution"].description
 
 
 async def test_an_error_of_ours_is_no_news_for_a_model() -> None:
@@ -220,7 +350,7 @@ async def test_a_long_program_is_collected_by_its_handle() -> None:
 
     client = Client(agents(act, mcp_wait_s=0.01))
     answer = await client.call("execute", code="")
-    handle = answer.text.split("'")[1]
+    handle = answer.text.split('"')[3]
     assert answer.text.startswith("Still running") and answer.text.endswith("console:\nfirst") and not answer.is_error
     again = await client.call("wait_execution", handle=handle)
     assert again.text.startswith("Still running") and "first" not in again.text
@@ -232,9 +362,9 @@ async def test_a_long_program_is_collected_by_its_handle() -> None:
 
 async def test_a_program_that_goes_on_can_be_stopped() -> None:
     client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
-    handle = (await client.call("execute", code="")).text.split("'")[1]
+    handle = (await client.call("execute", code="")).text.split('"')[3]
     answer = await client.call("wait_execution", handle=handle, stop=True)
-    assert answer == Answer("The program was stopped", is_error=True)
+    assert answer == Answer("Program stopped, 0 calls made.\nThe program was stopped", is_error=True)
 
 
 async def test_one_who_withdraws_stops_its_program() -> None:
@@ -264,7 +394,7 @@ async def test_one_who_withdraws_from_waiting_leaves_the_program_alone() -> None
         return 1
 
     client = Client(agents(act, mcp_wait_s=0.01))
-    handle = (await client.call("execute", code="")).text.split("'")[1]
+    handle = (await client.call("execute", code="")).text.split('"')[3]
     waiting = asyncio.create_task(client.call("wait_execution", handle=handle))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -282,7 +412,7 @@ async def test_what_is_not_collected_expires() -> None:
         await go_on.wait()
 
     client = Client(agents(act, mcp_wait_s=0.01, mcp_kept_s=0.01))
-    handle = (await client.call("execute", code="")).text.split("'")[1]
+    handle = (await client.call("execute", code="")).text.split('"')[3]
     go_on.set()
     async with asyncio.timeout(SOON):
         while len(client.functions.runs):
@@ -293,7 +423,7 @@ async def test_what_is_not_collected_expires() -> None:
 async def test_programs_that_can_be_collected_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
-    handles = [(await client.call("execute", code="")).text.split("'")[1] for _ in range(2)]
+    handles = [(await client.call("execute", code="")).text.split('"')[3] for _ in range(2)]
     refused = await client.call("execute", code="")
     assert refused.is_error and "2 programs run already" in refused.text
     await client.call("wait_execution", handle=handles[0], stop=True)

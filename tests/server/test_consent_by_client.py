@@ -228,7 +228,7 @@ async def test_several_calls_at_a_time_and_many_one_after_another_are_all_asked_
         said = text(await client.call_tool("execute", {"code": code}))
         while "wait_execution" in said:
             assert "waits for a person's consent to call Sales.removeAll, in your client" in said
-            handle = said.rpartition("wait_execution('")[2].rpartition("')")[0]
+            handle = said.rpartition('wait_execution({"handle": "')[2].rpartition('"})')[0]
             said = text(await client.call_tool("wait_execution", {"handle": handle}))
         assert said == "12" and desk.removed == 15
 
@@ -260,7 +260,7 @@ class TestWaiting:
             desk.approvals.attend()
             said = text(await client.call_tool("execute", {"code": CODE}))
             assert "It waits for a person's consent to call Sales.removeAll, in JupyterLab; 1" in said
-            handle = said.rpartition("wait_execution('")[2].rpartition("')")[0]
+            handle = said.rpartition('wait_execution({"handle": "')[2].rpartition('"})')[0]
             again = text(await client.call_tool("wait_execution", {"handle": handle}))
             assert "It waits for a person's consent to call Sales.removeAll" in again
             desk.approvals.answer(desk.approvals.questions()[0].id, Answer("allowed"))
@@ -281,7 +281,7 @@ class TestWaiting:
             said = text(await client.call_tool("execute", {"code": CODE}))
             if era == "legacy":
                 assert "in your client" in said
-                handle = said.rpartition("wait_execution('")[2].rpartition("')")[0]
+                handle = said.rpartition('wait_execution({"handle": "')[2].rpartition('"})')[0]
                 said = text(await client.call_tool("wait_execution", {"handle": handle}))
             assert said == '"removed"'
 

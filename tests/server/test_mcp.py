@@ -361,7 +361,7 @@ async def test_a_long_program_is_collected_in_either_era(agent: Connect, era: st
         code = "console.log('begun'); await new Promise((go) => setTimeout(go, 1000)); 'done'"
         said = text(await client.call_tool("execute", {"code": code}))
         assert said.startswith("Still running")
-        handle = said.split("'")[1]
+        handle = said.split('"')[3]
         while said.startswith("Still running"):
             said = text(await client.call_tool("wait_execution", {"handle": handle}))
         assert said.endswith('"done"')
