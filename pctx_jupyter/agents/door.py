@@ -16,7 +16,7 @@ from .functions import Functions
 from .plain import Plain
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint
+    from .endpoint import AsgiEndpoint
     from .server import AgentServer
 
 REQUEST_BYTES = 1 << 16
@@ -41,7 +41,7 @@ class Door:
         self._functions = Functions(registry.agents(), settings)
         self.plain = Plain(self._functions)
         self._server: AgentServer | None = None
-        self._endpoint: Endpoint | None = None
+        self._endpoint: AsgiEndpoint | None = None
         self._lock = asyncio.Lock()
         self._is_closed = False
 
@@ -50,7 +50,7 @@ class Door:
         async with self._lock:
             return await self._load()
 
-    async def endpoint(self) -> Endpoint:
+    async def endpoint(self) -> AsgiEndpoint:
         """The MCP server over HTTP.
 
         Raises:
@@ -59,9 +59,9 @@ class Door:
         async with self._lock:
             if self._endpoint is None:
                 server = await self._load()
-                from .endpoint import Endpoint, manager_of
+                from .endpoint import AsgiEndpoint, manager_of
 
-                self._endpoint = Endpoint(manager_of(server.server, self.most_bytes), server.server.forget)
+                self._endpoint = AsgiEndpoint(manager_of(server.server, self.most_bytes), server.server.forget)
             return self._endpoint
 
     async def close(self) -> None:

@@ -14,33 +14,46 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from .. import errors
+from .sessions import IDLE_S, MAX_SESSIONS, Sessions
 
-IDLE_S = 1800.0
-"""Seconds a session of the older era is kept without a request."""
 STOP_S = 3.0
 """Seconds open streams may take to end."""
+SESSION_ID = b"mcp-session-id"
+"""The header that names a session of the older era."""
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Endpoint:
+class AsgiEndpoint:
     """One server's HTTP side. Call it with an ASGI scope.
 
     Args:
         manager: Serves its requests.
-        forget: Told the id of each session that its client ends.
+        forget: Receives the id of each session of the older era that is over.
+        max_sessions: Sessions of that era at the same time; the one that is idle the longest makes room for a new one.
     """
 
-    def __init__(self, manager: StreamableHTTPSessionManager, forget: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        manager: StreamableHTTPSessionManager,
+        forget: Callable[[str], None],
+        max_sessions: int = MAX_SESSIONS,
+    ) -> None:
         self._manager = manager
         self._forget = forget
+        self._sessions = Sessions(asyncio.get_running_loop().time, max_sessions)
         self._ready, self._stop = asyncio.Event(), asyncio.Event()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._task = asyncio.create_task(self._own(), name="pctx mcp")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @property
+    def session_count(self) -> int:
+        """How many sessions of the older era are open."""
+        return len(self._sessions)
+
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Serve one request.
 
         Raises:
@@ -53,12 +66,64 @@ class Endpoint:
         assert task is not None
         self._under_way.add(task)
         try:
-            await self._manager.handle_request(scope, receive, send)
+            await self._serve(scope, receive, send)
         finally:
             self._under_way.discard(task)
+
+    async def _serve(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Serve one request, and keep count of the sessions that are open."""
+        id = dict(scope["headers"]).get(SESSION_ID, b"").decode("latin-1")
+        if not id:
+            for idle in self._sessions.to_end():
+                await self._end_session(idle)
+
+        async def watch(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                opened = dict(message.get("headers", ())).get(SESSION_ID, b"").decode("latin-1")
+                if opened and not id and message["status"] < 400:
+                    self._sessions.open(opened)
+                elif message["status"] == 404 and id:
+                    self._ended(id)
+            await send(message)
+
+        self._sessions.begin_request(id)
+        try:
+            await self._manager.handle_request(scope, receive, watch)
+        finally:
+            self._sessions.end_request(id)
         if scope["method"] == "DELETE":
-            headers = dict(scope["headers"])
-            self._forget(headers.get(b"mcp-session-id", b"").decode("latin-1"))
+            self._ended(id)
+
+    async def _end_session(self, id: str) -> None:
+        """End a session as its client would, by a request."""
+        self._ended(id)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "DELETE",
+            "scheme": "http",
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(SESSION_ID, id.encode("latin-1"))],
+            "client": None,
+            "server": None,
+            "state": {},
+        }
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            """Drop the response: the client has not asked."""
+
+        await self._manager.handle_request(scope, receive, send)
+
+    def _ended(self, id: str) -> None:
+        self._sessions.end(id)
+        self._forget(id)
 
     async def close(self) -> None:
         """End the streams that are open, and wait until all of it is over."""

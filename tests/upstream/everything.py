@@ -26,7 +26,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
-from pctx_jupyter.agents.endpoint import Endpoint
+from pctx_jupyter.agents.endpoint import AsgiEndpoint
 from pctx_jupyter.server.mcp import DOOR
 
 warnings.simplefilter("ignore", MCPDeprecationWarning)  # what the older era has, it shall have
@@ -542,12 +542,12 @@ class EverythingDoor:
     most_bytes = 1 << 20
 
     def __init__(self) -> None:
-        self._endpoint: Endpoint | None = None
+        self._endpoint: AsgiEndpoint | None = None
 
-    async def endpoint(self) -> Endpoint:
+    async def endpoint(self) -> AsgiEndpoint:
         if self._endpoint is None:
             manager = StreamableHTTPSessionManager(Everything(), event_store=Events(), retry_interval=500)
-            self._endpoint = Endpoint(manager, lambda session_id: None)
+            self._endpoint = AsgiEndpoint(manager, lambda session_id: None)
         return self._endpoint
 
 
