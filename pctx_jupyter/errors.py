@@ -27,6 +27,7 @@
     ├── SessionNotFound            -32008  404   it is over, or was never open
     ├── UpstreamExists             -32009  409   there is an MCP server of that name
     ├── UpstreamNotFound           -32010  404   there is none
+    ├── CannotWrite                -32011  507   a file of ours cannot be written, as on a full disk
     ├── Forbidden                  -32007  403   the one who asked may not, or may no longer
     ├── Cancelled                  -32800  499   the one who asked withdrew, or the server stops
     ├── ConnectionLost             -32006  502   the other end went away
@@ -297,6 +298,13 @@ class UpstreamNotFound(PctxError):
     status = HTTPStatus.NOT_FOUND
 
 
+class CannotWrite(PctxError):
+    """A file cannot be written; the message says which and why. The request was right, and may be repeated later."""
+
+    code = -32011
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+
+
 class Forbidden(PctxError):
     """The one who asked may not, or may no longer."""
 
@@ -350,6 +358,7 @@ class Received:
         for kind in (
             UpstreamExists,
             UpstreamNotFound,
+            CannotWrite,
             Busy,
             SandboxUnavailable,
             SessionNotFound,

@@ -352,7 +352,7 @@ class OpenUpstreams:
         try:
             self._trust.add(file.path, [server])
         except OSError as error:
-            raise errors.InvalidParams(
+            raise errors.CannotWrite(
                 f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
             ) from None
 
@@ -402,7 +402,7 @@ class OpenUpstreams:
             with store.locked_edit(file.path, self._data):
                 files.write(file.path, config.with_entry(files.read(file.path), entry, file.shown))
         except OSError as error:
-            raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
+            raise errors.CannotWrite(f"Cannot write {file.shown}: {error.strerror}") from None
 
     def _unwrite(self, upstream: UpstreamServer) -> None:
         for file in self._files:
@@ -413,7 +413,7 @@ class OpenUpstreams:
                     if left is not None:
                         files.write(file.path, left)
             except OSError as error:
-                raise errors.InvalidParams(f"Cannot write {file.shown}: {error.strerror}") from None
+                raise errors.CannotWrite(f"Cannot write {file.shown}: {error.strerror}") from None
 
 
 def _place(file: _File | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -65,6 +66,16 @@ async def ready(running: RunningEngine, name: str) -> None:
     upstreams = (await running.get()).upstreams
     assert upstreams is not None
     await upstreams.settle(name)
+
+
+async def test_a_file_that_cannot_be_written_is_the_fault_of_the_server_and_not_of_the_request(
+    ask: Callable[..., Any], running: RunningEngine, jp_config_dir: Path
+) -> None:
+    await running.get()
+    shutil.rmtree(jp_config_dir)
+    jp_config_dir.symlink_to("/proc")  # no file can be made there, not even by root
+    code, answer = await ask("POST", body={"server": peer(name="my peer")})
+    assert code == 507 and answer["message"].startswith("Cannot write ") and "pctx.json: " in answer["message"]
 
 
 async def test_a_server_is_added_called_listed_and_removed(
