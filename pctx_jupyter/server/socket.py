@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.escape import utf8
@@ -25,8 +26,19 @@ log = logging.getLogger(__name__)
 UNREAD_BYTES = 32 << 20
 """Bytes a client may leave unread, beyond one message of the largest size."""
 
+BEYOND_BYTES = 8 << 20
+"""Bytes beyond the largest size that a message may have to be refused by its id: all of it is read in the loop."""
+
+LARGE_BYTES = 1 << 20
+"""Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
+
 SILENT_PINGS = 2
 """Pings in a row without any sign of life after which a client is gone."""
+
+
+def largest_frame(limit: int) -> int:
+    """The bytes of a frame that is read, where a message may have so many as `limit`."""
+    return limit + min(3 * limit, BEYOND_BYTES) + (1 << 20)
 
 
 class LocalToolsSocket(PctxHandler, WebSocketHandler):
@@ -46,8 +58,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     @property
     def max_message_size(self) -> int:
         """Frames within reach of the limit are read, so that one request is refused and the connection kept."""
-        limit: int = self.settings[RUNNING].settings.max_message_bytes
-        return 4 * limit + (1 << 20)
+        return largest_frame(self.settings[RUNNING].settings.max_message_bytes)
 
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
@@ -76,9 +87,19 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self._channel = door.channel
         self._channel.on_close(self._hang_up)
 
-    def on_message(self, message: str | bytes) -> None:
-        """Hand a frame to the channel, as the bytes it came in."""
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Hand a frame to the channel; Tornado reads the next one when that is done."""
         self._silence = 0
+        if len(message) < LARGE_BYTES:
+            self._feed(message)
+            return None
+        return self._feed_later(message)
+
+    async def _feed_later(self, message: str | bytes) -> None:
+        await asyncio.sleep(0)
+        self._feed(message)
+
+    def _feed(self, message: str | bytes) -> None:
         if self._channel is not None:
             # The limit counts bytes, and a character beyond ASCII takes more than one.
             is_counted = isinstance(message, bytes) or message.isascii()

@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from pctx_jupyter.server.running import RunningEngine
+from pctx_jupyter.server.socket import LARGE_BYTES, largest_frame
+from pctx_jupyter.settings import Settings
 from tests.fakes import SOON
 
 from .conftest import Headers
@@ -61,6 +63,18 @@ async def test_a_message_far_beyond_the_limit_closes_with_1009(wire: Connect) ->
         with pytest.raises(ConnectionClosed) as closed:
             await it.hear()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+def test_a_message_that_is_read_only_to_be_refused_is_hardly_larger_than_one_that_is_served() -> None:
+    largest = Settings().max_message_bytes
+    assert largest < largest_frame(largest) <= largest * 1.15
+
+
+async def test_messages_are_served_in_their_order_whatever_their_size(wire: Connect) -> None:
+    async with wire() as it:
+        await it.send(sized(LARGE_BYTES + 1, id=1))
+        await it.send(sized(1_000, id=2))
+        assert [(await it.hear())["id"] for _ in range(2)] == [1, 2]
 
 
 async def test_an_answer_beyond_the_limit_is_an_error_by_name(wire: Connect) -> None:

@@ -68,12 +68,17 @@ async def ready(running: RunningEngine, name: str) -> None:
     await upstreams.settle(name)
 
 
+def make_unwritable(folder: Path) -> None:
+    """Have no file be made in a folder, not even by root."""
+    shutil.rmtree(folder)
+    folder.symlink_to("/proc")
+
+
 async def test_a_file_that_cannot_be_written_is_the_fault_of_the_server_and_not_of_the_request(
     ask: Callable[..., Any], running: RunningEngine, jp_config_dir: Path
 ) -> None:
     await running.get()
-    shutil.rmtree(jp_config_dir)
-    jp_config_dir.symlink_to("/proc")  # no file can be made there, not even by root
+    make_unwritable(jp_config_dir)
     code, answer = await ask("POST", body={"server": peer(name="my peer")})
     assert code == 507 and answer["message"].startswith("Cannot write ") and "pctx.json: " in answer["message"]
 
