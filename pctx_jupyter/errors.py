@@ -4,8 +4,9 @@
 
     PctxError                      -32603  500
     ├── ProtocolError              -32600  400   a frame or request that breaks the protocol
-    │   ├── ParseError             -32700  400   not JSON
-    │   ├── InvalidRequest         -32600  400   JSON, but not a request
+    │   ├── UnreadableMessage      -32600  400   any frame that is no message
+    │   │   ├── ParseError         -32700  400   not JSON, or nested too deeply
+    │   │   └── InvalidRequest     -32600  400   JSON, but not a request
     │   ├── MessageTooLarge        -32600  413   beyond the configured size
     │   ├── MethodNotFound         -32601  404
     │   └── InvalidParams          -32602  400
@@ -118,21 +119,30 @@ class ProtocolError(PctxError):
     status = HTTPStatus.BAD_REQUEST
 
 
-class ParseError(ProtocolError):
-    """The frame is not JSON."""
+class UnreadableMessage(ProtocolError):
+    """A frame that is no message.
+
+    Args:
+        message: Says why.
+        id: The id in the frame; None: it has no legal one, or none was found.
+        kind: ``request``, ``notification`` or ``answer``, as far as the frame shows it; None: it does not.
+    """
+
+    def __init__(
+        self, message: str, *, id: int | str | None = None, kind: str | None = None, data: Json = None
+    ) -> None:
+        super().__init__(message, data=data)
+        self.id, self.kind = id, kind
+
+
+class ParseError(UnreadableMessage):
+    """The frame is not JSON, or is nested too deeply."""
 
     code = -32700
 
 
-class InvalidRequest(ProtocolError):
-    """The frame is JSON but no JSON-RPC 2.0 message.
-
-    ``id`` is the offending request's when it has a legal one, so that the refusal reaches it.
-    """
-
-    def __init__(self, message: str, *, id: int | str | None = None) -> None:
-        super().__init__(message)
-        self.id = id
+class InvalidRequest(UnreadableMessage):
+    """The frame is JSON but no JSON-RPC 2.0 message."""
 
 
 class MessageTooLarge(ProtocolError):

@@ -592,8 +592,12 @@ def _settle(future: asyncio.Future[Channel], outcome: Channel | errors.PctxError
 
 
 def payload_of(value: object) -> Raw:
-    """Write a value as a payload, with NaN and the infinities; raises `NotJson`."""
-    payload = rpc.raw(value)
+    """Write a value as a payload, with NaN and the infinities.
+
+    Raises:
+        NotJson: It has no JSON form, or is nested too deeply.
+    """
+    payload = rpc.check_value(rpc.raw(value))
     return nonfinite.encode(value) if b"null" in bytes(payload) else nonfinite.taken(payload)
 
 

@@ -12,7 +12,11 @@ Source: https://www.jsonrpc.org/specification
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -23,6 +27,12 @@ from ..errors import Json as Json
 Id: TypeAlias = "int | str"
 
 NULL = Raw(b"null")
+
+MAX_DEPTH = 500
+"""Levels of arrays and objects in a value. Parsers recurse: a few hundred more fail, depending on the caller."""
+
+ENVELOPE_DEPTH = 16
+"""Levels that a message may have around the values in it."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -87,17 +97,23 @@ def decode(frame: bytes | str) -> Message:
     """Read one message.
 
     Raises:
-        ParseError: The frame is not JSON, or nested too deeply to be read.
-        InvalidRequest: It is JSON but no message of JSON-RPC 2.0; carries the id if it has a legal one.
+        ParseError: The frame is not JSON, or is nested too deeply.
+        InvalidRequest: It is JSON but no message of JSON-RPC 2.0.
+
+    Both carry what `identify` finds out about the frame.
     """
     try:
         read = _frame.decode(frame)
+        if isinstance(frame, bytes) and not frame.isascii():
+            frame.decode()  # payloads are passed on unread, and msgspec does not check them
     except msgspec.ValidationError as error:
         raise _invalid(frame, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.ParseError(f"Cannot read message: {error}") from None
+        raise _unreadable(frame, str(error)) from None
     except RecursionError:
-        raise errors.ParseError("Cannot read message: nested too deeply") from None
+        raise _too_deep(frame) from None
+    if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
+        raise _too_deep(frame)
     if read.jsonrpc != "2.0":
         raise errors.InvalidRequest('Cannot read message: "jsonrpc" must be "2.0"', id=_legal(read.id))
     method, result, fault = read.method, read.result, read.error
@@ -123,15 +139,113 @@ def _checked(id: object) -> Id:
 
 
 def _invalid(frame: bytes | str, why: str) -> errors.PctxError:
-    """Say what is wrong with a frame that is JSON, and whose it is."""
+    """Make the error for a frame that is JSON but no message; msgspec may not have read it to its end."""
     try:
-        read: Any = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return errors.ParseError(f"Cannot read message: {why}")
-    if isinstance(read, list):
+        msgspec.json.decode(frame, type=Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _unreadable(frame, why)
+    except RecursionError:
+        return _too_deep(frame)
+    if frame[:1] in ("[", b"[") or frame.lstrip()[:1] in ("[", b"["):
         return errors.InvalidRequest("Cannot read message: batches are not supported; send one message a frame")
-    id = _legal(read.get("id")) if isinstance(read, dict) else None
-    return errors.InvalidRequest(f"Cannot read message: {why}", id=id)
+    found = identify(frame)
+    return errors.InvalidRequest(f"Cannot read message: {why}", id=found.id, kind=found.kind)
+
+
+def _unreadable(frame: bytes | str, why: str) -> errors.ParseError:
+    found = identify(frame)
+    return errors.ParseError(f"Cannot read message: {why}", id=found.id, kind=found.kind)
+
+
+def _too_deep(frame: bytes | str) -> errors.ParseError:
+    return _unreadable(frame, f"its values are nested deeper than {MAX_DEPTH} levels; send flatter ones")
+
+
+# A frame that cannot be read may still show whose it is.
+
+Kind: TypeAlias = Literal["request", "notification", "answer"]
+
+HEAD_BYTES = 1 << 14
+"""Bytes at the start of a frame that are searched for its id. Most writers put it first."""
+
+TAIL_BYTES = 1 << 12
+"""Bytes at the end of a longer frame that are searched as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the outside of a frame shows.
+
+    Args:
+        id: Its id; None: it has none, or none was found.
+        kind: What it is; None: unknown.
+    """
+
+    id: Id | None
+    kind: Kind | None
+
+
+_JSON_TOKEN = re.compile(rb'[ \t\r\n]*("[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}:,]|[^ \t\r\n"\[\]{}:,]+)', re.DOTALL)
+_ID_AT_END = re.compile(rb'[,{]\s*"id"\s*:\s*("[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9]+)\s*\}\s*\Z', re.DOTALL)
+
+
+def identify(frame: bytes | str) -> Identity:
+    """Find the id and the kind of a frame that cannot be read, from its start and its end alone."""
+    head, is_whole = _bytes(frame[:HEAD_BYTES]), len(frame) <= HEAD_BYTES
+    id: Id | None = None
+    has_id, kind = False, None
+    for key, value in _members(head):
+        match key:
+            case b'"id"':
+                has_id, id = True, _scalar(value)
+            case b'"method"':
+                kind = "request"
+            case b'"result"' | b'"error"' if kind is None:
+                kind = "answer"
+        if has_id and kind is not None:
+            break
+    if not has_id and not is_whole:
+        found = _ID_AT_END.search(_bytes(frame[-TAIL_BYTES:]))
+        has_id, id = found is not None, None if found is None else _scalar(found[1])
+    if kind == "request" and not has_id:
+        return Identity(None, "notification")
+    return Identity(id, "answer" if kind == "answer" else "request" if kind else None)
+
+
+def _members(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the members of an object, as far as its text goes: each key, and the first token of its value."""
+    depth = position = 0
+    key, is_value = b"", False
+    while (found := _JSON_TOKEN.match(text, position)) is not None:
+        token, position = found[1], found.end()
+        if depth == 0 and token != b"{":
+            return
+        if depth == 1:
+            if token == b":":
+                is_value = True
+                after = _JSON_TOKEN.match(text, position)
+                yield key, after[1] if after is not None else b""
+            elif token == b",":
+                is_value = False
+            elif not is_value:
+                key = token
+        if token in (b"{", b"["):
+            depth += 1
+        elif token in (b"}", b"]"):
+            depth -= 1
+            if depth == 0:
+                return
+
+
+def _scalar(token: bytes) -> Id | None:
+    try:
+        return _legal(msgspec.json.decode(token))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
 
 
 class _Out(msgspec.Struct, omit_defaults=True):
@@ -153,7 +267,7 @@ def encode(message: Message) -> bytes:
         case Answer(id, result):
             out = _Out("2.0", id=id, result=result)
         case Refusal(id, code, text, data):
-            out = _Out("2.0", id=id, error=_Error(code, text, UNSET if data is None else data))
+            out = _Out("2.0", id=id, error=_Error(code, well_formed(text), UNSET if data is None else data))
     return _encode(out)
 
 
@@ -169,15 +283,86 @@ def raw(value: object) -> Raw:
         return Raw(_encode(value))
     except UnicodeEncodeError:
         raise errors.NotJson("Cannot write message: a text holds half a character (a lone surrogate)") from None
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except RecursionError:
+        raise errors.NotJson(f"Cannot write message: {TOO_DEEP}") from None
+    except (TypeError, ValueError, OverflowError) as error:
         raise errors.NotJson(f"Cannot write message: {error}") from None
+
+
+TOO_DEEP = f"a value is nested deeper than {MAX_DEPTH} levels, or contains itself; use a flatter one"
+
+
+def check_value(payload: Raw) -> Raw:
+    """Return a payload that nests no deeper than a value may.
+
+    Raises:
+        NotJson: It nests deeper.
+    """
+    if is_too_deep(payload):
+        raise errors.NotJson(f"Cannot write message: {TOO_DEEP}")
+    return payload
+
+
+def check_frame(frame: bytes) -> None:
+    """Check that the other end can read a frame.
+
+    Raises:
+        NotJson: It is nested too deeply, holds half a character, or is no text.
+    """
+    if not frame.isascii():
+        try:
+            frame.decode()
+        except UnicodeDecodeError:
+            raise errors.NotJson("Cannot send message: a payload is not UTF-8") from None
+    if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
+        raise errors.NotJson(f"Cannot send message: {TOO_DEEP}")
+    if b"\\ud" in frame or b"\\uD" in frame:  # rare: characters are written as they are
+        try:
+            msgspec.json.decode(frame, type=Raw)
+        except msgspec.DecodeError:
+            raise errors.NotJson("Cannot send message: a text holds half a character (a lone surrogate)") from None
+
+
+LEVELS_AT_ONCE = 8
+"""Levels that are taken off brackets from the inside, all at once each; ordinary values have no more."""
+
+_BRACKETS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_OTHERS = bytes(set(range(256)) - set(b'[{]}"'))
+
+
+def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
+    """Return whether the arrays and objects of a JSON text nest beyond a number of levels; it is not parsed for that.
+
+    Args:
+        text: Valid JSON.
+        most: Levels it may have.
+    """
+    if isinstance(text, Raw):
+        text = bytes(text)
+    # A level takes two brackets, so most texts are done with here.
+    if isinstance(text, str):
+        if text.count("[") + text.count("{") <= most:
+            return False
+        text = text.encode(errors="surrogatepass")
+    elif text.count(b"[") + text.count(b"{") <= most:
+        return False
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # now each quote begins or ends a text
+    # Only brackets and quotes count. Without pairs of quotes, those left are around texts with brackets in them.
+    outside = text.translate(None, _OTHERS).replace(b'""', b"").split(b'"')[::2]
+    brackets = b"".join(outside).translate(_BRACKETS)
+    for _ in range(LEVELS_AT_ONCE):
+        brackets = brackets.replace(b"\x01\xff", b"")
+        most -= 1
+    # What is left is +1 for each level that opens and -1 for each that closes.
+    return len(brackets) > 2 * most and max(accumulate(memoryview(brackets).cast("b"))) > most
 
 
 def decode_value(payload: Raw) -> Json:
     """Read a payload as plain Python values.
 
     Raises:
-        InvalidParams: A number is out of range, or it nests too deeply.
+        InvalidParams: A number is out of range, or it is nested too deeply.
     """
     try:
         value: Json = msgspec.json.decode(payload)

@@ -19,13 +19,17 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, visible
 from . import jsonrpc as rpc
 
 log = logging.getLogger(__name__)
 
 CANCEL = "$/cancel"
 """The notification that withdraws a request: ``{"id": …}``."""
+
+
+UNREAD = (errors.ParseError.code, errors.InvalidRequest.code)
+"""Codes with which a message is refused that could not be read."""
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -66,10 +70,10 @@ class Peer:
         """Ask; returns the id under which the answer will come.
 
         Raises:
-            MessageTooLarge: Nothing was asked.
+            MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
         """
         id = self._last_id + 1
-        frame = self._sized(rpc.encode(rpc.Request(id, method, params)))
+        frame = self._checked(rpc.encode(rpc.Request(id, method, params)))
         self._last_id = id
         self._awaited.add(id)
         self._outgoing.append(frame)
@@ -79,9 +83,9 @@ class Peer:
         """Tell the other end something.
 
         Raises:
-            MessageTooLarge: Nothing was said.
+            MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
         """
-        self._outgoing.append(self._sized(rpc.encode(rpc.Notification(method, params))))
+        self._outgoing.append(self._checked(rpc.encode(rpc.Notification(method, params))))
 
     def withdraw(self, id: rpc.Id) -> None:
         """Stop awaiting an answer and tell the other end; does nothing if it has come."""
@@ -90,11 +94,12 @@ class Peer:
             self.notify(CANCEL, rpc.raw({"id": id}))
 
     def answer(self, id: rpc.Id, result: Raw) -> None:
-        """Answer a request that is still owed one; one too large becomes a refusal that says so."""
+        """Answer a request that is still owed one; what the other end could not read becomes a refusal."""
         if id in self._owed:
-            frame = rpc.encode(rpc.Answer(id, result))
-            if len(frame) > self._max_bytes:
-                self.refuse(id, errors.MessageTooLarge(len(frame), self._max_bytes))
+            try:
+                frame = self._checked(rpc.encode(rpc.Answer(id, result)))
+            except errors.ProtocolError as error:
+                self.refuse(id, error)
                 return
             self._owed.discard(id)
             self._outgoing.append(frame)
@@ -113,13 +118,9 @@ class Peer:
             return self._too_large(frame)
         try:
             message = rpc.decode(frame)
-        except errors.InvalidRequest as error:
-            self._refuse(error.id if error.id not in self._owed else None, error)
-        except errors.ParseError as error:
-            self._refuse(None, error)
-        else:
-            return self._heard(message)
-        return ()
+        except errors.UnreadableMessage as error:
+            return self._cannot_take(error.id, error.kind, error)
+        return self._heard(message)
 
     def _heard(self, message: rpc.Message) -> tuple[Heard, ...]:
         match message:
@@ -132,6 +133,13 @@ class Peer:
             case rpc.Answer(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
                 self._awaited.discard(id)
                 return (message,)
+            case rpc.Refusal(None, code) if code in UNREAD and len(self._awaited) == 1:
+                # The other end could not read something of ours, and only one request has no answer yet.
+                (id,) = self._awaited
+                self._awaited.discard(id)
+                return (rpc.Refusal(id, code, message.message, message.data),)
+            case rpc.Refusal(None):
+                log.warning("= the other end could not read a message: %s", visible.line(message.message, 200))
             case rpc.Answer(id) | rpc.Refusal(id):
                 log.debug("= ignored an answer to %r: nobody waits for it", id)
             case rpc.Notification(method, params) if method == CANCEL:
@@ -151,29 +159,30 @@ class Peer:
         return (Withdrawn(id),)
 
     def _too_large(self, frame: bytes | str) -> tuple[Heard, ...]:
-        error = errors.MessageTooLarge(len(frame), self._max_bytes)
-        try:
-            message = rpc.decode(frame)
-        except errors.ProtocolError:
-            self._refuse(None, error)
-            return ()
-        match message:
-            case rpc.Request(id):
-                self._refuse(id if id not in self._owed else None, error)
-            case rpc.Answer(id) | rpc.Refusal(id) if id is not None:
-                return self._heard(rpc.Refusal(id, error.code, error.message))
-            case _:
-                log.warning("= dropped a notification of %d bytes: too large", len(frame))
+        found = rpc.identify(frame)
+        return self._cannot_take(found.id, found.kind, errors.MessageTooLarge(len(frame), self._max_bytes))
+
+    def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Heard, ...]:
+        """Have an unreadable frame fail what it belongs to: a request of the other end, or one of this end's own."""
+        if kind == "answer" and type(id) is int and id in self._awaited:
+            return self._heard(rpc.Refusal(id, error.code, error.message))
+        if kind == "notification":
+            log.warning("= dropped a notification: %s", visible.line(error.message, 200))
+        else:
+            self._refuse(id if id not in self._owed else None, error)
         return ()
 
     def _refuse(self, id: rpc.Id | None, error: errors.PctxError) -> None:
-        data = None if error.data is None else rpc.raw(error.data)
-        frame = rpc.encode(rpc.Refusal(id, error.code, error.message, data))
-        if len(frame) > self._max_bytes:
+        try:
+            data = None if error.data is None else rpc.raw(error.data)
+            frame = self._checked(rpc.encode(rpc.Refusal(id, error.code, error.message, data)))
+        except errors.ProtocolError:  # a refusal has to arrive, even if not all of it can
             frame = rpc.encode(rpc.Refusal(id, error.code, error.message[:2000]))
         self._outgoing.append(frame)
 
-    def _sized(self, frame: bytes) -> bytes:
+    def _checked(self, frame: bytes) -> bytes:
+        """Return a frame that the other end can read."""
         if len(frame) > self._max_bytes:
             raise errors.MessageTooLarge(len(frame), self._max_bytes)
+        rpc.check_frame(frame)
         return frame

@@ -258,3 +258,57 @@ async def test_a_message_too_large_to_send_fails_alone(server: tuple[str, dict[s
         with pytest.raises(public.ExecutionError, match="Cannot pass on a message"):
             await client.execute_code("await a.b()")
         assert (await client.execute_code("1"))["value"] == 1
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [501, 980, 100_000])
+async def test_a_value_nested_too_deeply_fails_its_request_at_once(connect: Connect, levels: int) -> None:
+    async with connect() as client, asyncio.timeout(SOON):
+        with pytest.raises(errors.NotJson, match="nested deeper than 500 levels"):
+            await client.execute_code("1", inputs={"a": nested(levels)}, typecheck=False)
+        await client.register_tool("a", "deep", lambda _: nested(levels))
+        code = "let said = ''; try { await a.deep() } catch (e) { said = `${e.name}: ${e.message}` } said"
+        said = (await client.execute_code(code, typecheck=False))["value"]
+        assert said.startswith("TypeError: Cannot return from a.deep") and "500 levels" in said
+
+
+async def test_a_value_as_deep_as_allowed_passes_everywhere(connect: Connect) -> None:
+    deep = nested(500)
+    async with connect() as client, asyncio.timeout(2 * SOON):
+        await client.register_tool("a", "same", lambda arguments: arguments["deep"])
+        code = "const one = await a.same({ deep: deep[0] }); [one]"
+        assert (await client.execute_code(code, inputs={"deep": deep}, typecheck=False))["value"] == deep
+        await client.register_tool("a", "deep", lambda _: deep)
+        assert (await client.execute_code("await a.deep()", typecheck=False))["value"] == deep
+
+
+@pytest.mark.parametrize("payload", [b'"\\ud800"', b"[" * 990 + b"]" * 990, b"[NaN]", b"nonsense", b'"\xff"'])
+async def test_a_raw_payload_that_nobody_can_read_fails_what_it_belongs_to(connect: Connect, payload: bytes) -> None:
+    async def serve(asked: wire.ExecuteTool) -> Raw:
+        return Raw(payload)
+
+    async with connect() as client, asyncio.timeout(SOON):
+        waiting, tool = await busy(client)
+        await client.offer(wire.RegisterTool("a", "raw"), serve)
+        with pytest.raises(errors.PctxError, match="Cannot"):
+            await client.execute(wire.Execute("1", inputs={"a": Raw(payload)}, typecheck=False))
+        with pytest.raises(errors.ExecutionFailed, match="Cannot"):
+            await client.execute_code("await a.raw()", typecheck=False)
+        waiting.cancel()
+        await tool.cancelled.wait()
+
+
+async def test_a_tool_whose_error_holds_half_a_character_fails_its_call(connect: Connect) -> None:
+    def fail(_: dict[str, Any]) -> object:
+        raise ValueError("half \ud800")
+
+    async with connect() as client, asyncio.timeout(SOON):
+        await client.register_tool("a", "fail", fail)
+        with pytest.raises(errors.ExecutionFailed, match="ValueError: half \ufffd"):
+            await client.execute_code("await a.fail()", typecheck=False)

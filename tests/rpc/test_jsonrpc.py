@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from pctx_jupyter import errors
@@ -103,3 +107,100 @@ def test_a_value_without_json_form_is_named_so(value: object) -> None:
 def test_a_payload_whose_numbers_are_out_of_range_is_refused() -> None:
     with pytest.raises(errors.InvalidParams):
         rpc.decode_value(Raw(b"[1e400]"))
+
+
+REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"x","params":'
+BROKEN = {
+    "a lone surrogate": b'"\\ud800"',
+    "half a pair before a letter": b'"\\ud83dx"',
+    "NaN": b"[NaN]",
+    "a value that does not end": b'{"a":[',
+    "no value": b"",
+    "no UTF-8": b'"\xff"',
+    "nesting": b"[" * 600 + b"]" * 600,
+    "nesting that no parser reads": b"[" * 200_000 + b"]" * 200_000,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_an_unreadable_request_is_found_by_its_id_wherever_that_stands(broken: bytes) -> None:
+    for frame in (
+        b'{"jsonrpc":"2.0","id":7,"method":"x","params":%s}' % broken,
+        b' { "jsonrpc" : "2.0", "params" : %s , "method" : "x", "id" : 7 } ' % broken,
+        b'{"method":"x","id":7,"jsonrpc":"2.0","params":%s}' % broken,
+    ):
+        with pytest.raises(errors.ParseError) as refused:
+            rpc.decode(frame)
+        if b'"id"' in frame[: frame.index(broken)] or len(frame) > rpc.HEAD_BYTES or broken.endswith((b"]", b'"')):
+            assert refused.value.id == 7
+
+
+@pytest.mark.parametrize(
+    ("frame", "id", "kind"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"result":', 7, "answer"),
+        (b'{"jsonrpc":"2.0","id":"a\\"b","error":{"id":3}', 'a"b', "answer"),
+        (b'{"params":{"id":3,"method":"y"},"result":["id",{"id":4}]', None, "answer"),
+        (b'{"params":{"id":3},"method":"x"}', None, "notification"),
+        (b'{"a":"\\"id\\":3","b":["id",3],"id":5,"method":"x"}', 5, "request"),
+        (b'{"id":true,"method":"x"}', None, "request"),
+        (b'{"id":1.0,"method":"x"}', None, "request"),
+        (b'{"id":{"id":3},"method":"x"}', None, "request"),
+        (b'{"id":7}', 7, None),
+        (b'[{"id":7,"method":"x"}]', None, None),
+        (b'"id":7', None, None),
+        (b"", None, None),
+        (b'{"params":"' + b"x" * rpc.HEAD_BYTES + b'","id":7}', 7, None),
+        (b'{"params":{"a":"' + b"x" * rpc.HEAD_BYTES + b'","id":7}}', None, None),
+        (b'{"method":"x","params":"' + b"x" * rpc.HEAD_BYTES + b'","id":"seven" }\n', "seven", "request"),
+    ],
+)
+def test_the_outside_of_a_frame_shows_its_id_and_its_kind(frame: bytes, id: object, kind: str | None) -> None:
+    found = rpc.identify(frame)
+    assert (found.id, found.kind) == (id, kind)
+    assert rpc.identify(frame.decode()) == found
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(alphabet='[]{}"\\\\a\u00e9,:'),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[}"\\\\a', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=30,
+)
+
+
+@given(VALUES, st.integers(0, 40), st.integers(rpc.LEVELS_AT_ONCE, 60))
+def test_nesting_is_counted_as_a_parser_counts_it(value: object, more: int, most: int) -> None:
+    for level in range(more):
+        value = [value] if level % 3 else {"a]": value}
+    text = json.dumps(value)
+    assert rpc.is_too_deep(text, most) == rpc.is_too_deep(text.encode(), most) == (levels(value) > most)
+
+
+def levels(value: object) -> int:
+    if isinstance(value, dict | list):
+        return 1 + max(map(levels, value.values() if isinstance(value, dict) else value), default=0)
+    return 0
+
+
+def test_a_value_as_deep_as_allowed_passes_and_one_level_more_does_not() -> None:
+    for most in (rpc.MAX_DEPTH, rpc.MAX_DEPTH + 1):
+        value = Raw(b"[" * most + b"]" * most)
+        assert rpc.is_too_deep(value) == (most > rpc.MAX_DEPTH)
+        read = rpc.decode(rpc.encode(rpc.Request(1, "x", rpc.raw({"inputs": {"a": value}}))))
+        assert isinstance(read, rpc.Request)
+
+
+@pytest.mark.parametrize("levels", [600, 100_000])
+def test_a_python_value_nested_too_deeply_is_refused_in_those_words(levels: int) -> None:
+    value: list[object] = []
+    for _ in range(levels):
+        value = [value]
+    with pytest.raises(errors.NotJson, match="nested deeper than 500 levels"):
+        rpc.check_value(rpc.raw(value))
+
+
+def test_a_refusal_is_written_whatever_its_text_holds() -> None:
+    read = rpc.decode(rpc.encode(rpc.Refusal(1, -32000, "half \ud800 a pair")))
+    assert read == rpc.Refusal(1, -32000, "half \ufffd a pair")

@@ -124,3 +124,73 @@ def test_a_refusal_too_large_is_cut(peer: Peer) -> None:
     peer.refuse(1, errors.PctxError("no", data={"stdout": "a" * 5000}))
     (refusal,) = said(peer)
     assert refusal["error"] == {"code": -32603, "message": "no"}
+
+
+DEEP = "[" * 600 + "]" * 600
+
+
+def test_an_unreadable_request_is_refused_under_its_own_id() -> None:
+    peer = Peer(max_bytes=1 << 16)
+    assert peer.receive(f'{{"jsonrpc":"2.0","id":7,"method":"x","params":{DEEP}}}') == ()
+    (refusal,) = said(peer)
+    assert (refusal["id"], refusal["error"]["code"]) == (7, -32700)
+    assert "500 levels" in refusal["error"]["message"]
+
+
+@pytest.mark.parametrize("result", [DEEP, '"\\ud800"', "nonsense"])
+def test_an_unreadable_answer_fails_its_call_and_is_not_refused(result: str) -> None:
+    peer = Peer(max_bytes=1 << 16)
+    first, second = peer.call("x"), peer.call("x")
+    peer.outgoing()
+    (failed,) = peer.receive(f'{{"jsonrpc":"2.0","id":{second},"result":{result}}}')
+    assert isinstance(failed, rpc.Refusal) and failed.id == second and peer.outgoing() == []
+    assert len(hear(peer, id=first, result=1)) == 1
+
+
+def test_an_unreadable_notification_is_dropped_and_fails_nothing(peer: Peer) -> None:
+    assert peer.receive('{"jsonrpc":"2.0","method":"output","params":{"text":"\\ud800"}}') == ()
+    assert peer.outgoing() == []
+
+
+def unread(peer: Peer, code: int = -32700) -> list[Any]:
+    return hear(peer, id=None, error={"code": code, "message": "Cannot read message"})
+
+
+def test_a_refusal_without_an_id_fails_the_only_request_without_an_answer(peer: Peer) -> None:
+    answered, waiting = peer.call("x"), peer.call("x")
+    hear(peer, id=answered, result=1)
+    (failed,) = unread(peer)
+    assert isinstance(failed, rpc.Refusal) and failed.id == waiting
+    assert hear(peer, id=waiting, result=1) == []
+
+
+def test_a_refusal_without_an_id_fails_none_of_several_requests(peer: Peer) -> None:
+    ids = [peer.call("x"), peer.call("x")]
+    assert unread(peer) == []
+    assert [len(hear(peer, id=id, result=1)) for id in ids] == [1, 1]
+
+
+def test_a_refusal_without_an_id_for_another_reason_fails_nothing(peer: Peer) -> None:
+    id = peer.call("x")
+    assert unread(peer, -32603) == []
+    assert len(hear(peer, id=id, result=1)) == 1
+
+
+@pytest.mark.parametrize("payload", [DEEP.encode(), b'"\\uD800"'])
+def test_what_the_other_end_could_not_read_is_not_sent(payload: bytes) -> None:
+    peer = Peer(max_bytes=1 << 16)
+    with pytest.raises(errors.NotJson):
+        peer.call("x", Raw(payload))
+    with pytest.raises(errors.NotJson):
+        peer.notify("x", Raw(payload))
+    assert peer.outgoing() == []
+    hear(peer, id=1, method="x")
+    peer.answer(1, Raw(payload))
+    assert [(m["id"], m["error"]["code"]) for m in said(peer)] == [(1, -32602)]
+
+
+def test_a_refusal_arrives_without_the_details_that_cannot_be_sent(peer: Peer) -> None:
+    for id, data in enumerate(["\ud800", json.loads(DEEP)]):
+        hear(peer, id=id, method="x")
+        peer.refuse(id, errors.PctxError("no \ud800", data=data))
+    assert [m["error"] for m in said(peer)] == [{"code": -32603, "message": "no \ufffd"}] * 2

@@ -52,12 +52,9 @@ from msgspec import Raw
 
 from ... import errors
 from ...rpc import nonfinite
-from ...rpc.jsonrpc import well_formed
+from ...rpc.jsonrpc import MAX_DEPTH, well_formed
 from . import tables
 from .tables import Convert, Unfit
-
-MAX_DEPTH = 500
-"""Levels of nesting that are accepted: what every decoder on the way can still read."""
 
 MAX_DIGITS = 4300
 """Digits of an integer that are accepted: Python refuses to write more."""
