@@ -351,12 +351,12 @@ class Runs:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._known.clear()  # first: the end of a run that can be collected sets a timer
         going = list(self._going)
         for run in going:
             run.stop()
         for run in going:
             await run.over()
-        self._known.clear()
 
     def _expire_later(self, handle: str) -> None:
         if handle in self._known:
