@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeVar
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value, decoded."""
@@ -110,6 +110,19 @@ class PctxError(Exception):
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def fresh(error: E) -> E:
+    """Return a copy of an exception, without traceback, cause and context.
+
+    An exception that is raised to several callers needs one copy for each: raising adds to its traceback every time.
+    """
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy
 
 
 class ProtocolError(PctxError):

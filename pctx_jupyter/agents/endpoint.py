@@ -13,7 +13,7 @@ from typing import Any
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from .. import errors
+from .. import errors, foreign
 from .sessions import IDLE_S, MAX_SESSIONS, Sessions
 
 STOP_S = 3.0
@@ -131,8 +131,8 @@ class AsgiEndpoint:
         await asyncio.wait([self._task])
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=STOP_S)
-        # The SDK's SSE library leaves a task that looks for uvicorn's end twice a second; ours has come.
-        watching = [task for task in asyncio.all_tasks() if _name(task) == "_shutdown_watcher"]
+        # The SDK's SSE library leaves a task that waits for the end of uvicorn.
+        watching = foreign.idle_sse_watchers(asyncio.all_tasks())
         for task in watching:
             task.cancel()
         if watching:
@@ -147,7 +147,3 @@ class AsgiEndpoint:
 def manager_of(server: Server[Any], max_bytes: int) -> StreamableHTTPSessionManager:
     """What serves a server over HTTP; a request may have so many bytes."""
     return StreamableHTTPSessionManager(server, session_idle_timeout=IDLE_S, max_request_body_size=max_bytes)
-
-
-def _name(task: asyncio.Task[Any]) -> str:
-    return getattr(task.get_coro(), "__qualname__", "")

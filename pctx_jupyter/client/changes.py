@@ -30,7 +30,9 @@ async def listen(base_url: str, headers: Mapping[str, str], place: str) -> Async
     """
     url = f"{base_url.replace('http', 'ws', 1)}pctx/api/changes?place={quote(place)}"
     try:
-        connection = await connect(url, additional_headers=headers, max_size=FRAME_BYTES, proxy=None)
+        connection = await connect(
+            url, additional_headers=headers, max_size=FRAME_BYTES, proxy=None, ping_interval=None
+        )
     except InvalidStatus as error:
         status = error.response.status_code
         raise errors.CannotConnect(

@@ -25,7 +25,14 @@ class PipeChannel(Channel):
     """A channel that owns the pipe it runs over: closing either closes both."""
 
     def __init__(self, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
-        self.pipe = Pipe(name, hear=self.feed, lost=self._lost_pipe, max_bytes=max_bytes, ping_s=PING_S)
+        self.pipe = Pipe(
+            name,
+            receive=self.feed,
+            lost=self._on_pipe_lost,
+            max_bytes=max_bytes,
+            ping_s=PING_S,
+            is_owed=lambda: self.is_owed,
+        )
         super().__init__(self.pipe.send, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
         self.on_close(self.pipe.close)
 
@@ -34,7 +41,7 @@ class PipeChannel(Channel):
         await super().closed()
         await self.pipe.gone
 
-    def _lost_pipe(self) -> None:
+    def _on_pipe_lost(self) -> None:
         self.close(
             errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
         )
@@ -55,11 +62,11 @@ async def connect(path: str, token: str, serve: Serve, hear: Hear, max_bytes: in
     pipe, answered = channel.pipe, asyncio.Event()
 
     def greet(line: bytes) -> None:
-        pipe.hear = channel.feed
+        pipe.receive = channel.feed
         answered.set()
         channel.feed(line)
 
-    pipe.hear = greet
+    pipe.receive = greet
     _check(Path(path).parent)
     try:
         async with asyncio.timeout(OPEN_S):

@@ -1,4 +1,4 @@
-"""A channel over a WebSocket, from the client's side: opens it, carries frames, notices when it is gone.
+"""The client's end of a WebSocket: opens it, passes frames to a channel and back, notices when it is gone.
 
 It does not reconnect and knows no method. One task reads, one writes; frames leave in the order they were sent.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -18,16 +19,18 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from .. import errors
 from ..rpc.channel import Channel, Hear, Serve
+from ..rpc.pulse import Pulse
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.websockets")
 _quiet.setLevel(logging.INFO)  # below that, websockets logs headers and payloads
 
 PING_S = 5.0
-"""Seconds between pings."""
+"""Seconds between pings while an answer is owed: a dead server is noticed within 15 s."""
 
-SILENCE_S = 10.0
-"""Seconds a pong may take; a ping and this together stay within the 15 s after which a dead server is noticed."""
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Options of the TCP socket: seconds of silence before the system probes the other end, seconds between two probes,
+probes in vain. While nothing is owed, these alone notice that the network is gone. A proxy does not count them."""
 
 OPEN_S = 10.0
 """Seconds the handshake may take."""
@@ -40,11 +43,13 @@ class Socket(Channel):
     """A channel that owns the WebSocket it runs over: closing either closes both."""
 
     def __init__(self, connection: ClientConnection, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: a ping
         super().__init__(self._frames.put_nowait, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
         self._connection = connection
         self._carrier = asyncio.create_task(self._carry(), name=f"carry {name}")
         self.on_close(self._hang_up)
+        self._pulse = Pulse(PING_S, ping=self._ping, is_needed=lambda: self.is_owed, on_silence=self._on_silence)
+        self._pulse.start()
 
     async def closed(self) -> None:
         """Wait until nothing is being served any more and the WebSocket is closed."""
@@ -52,27 +57,46 @@ class Socket(Channel):
         await asyncio.wait([self._carrier])
 
     def _hang_up(self) -> None:
+        self._pulse.stop()
         if asyncio.current_task() is not self._carrier:
             self._carrier.cancel()
+
+    def _ping(self) -> None:
+        self._frames.put_nowait(None)
+
+    def _on_silence(self, why: str) -> None:
+        log.info("%s = lost: %s", self.name, why)
+        self.close(self._loss())
+
+    def _loss(self) -> errors.ConnectionLost:
+        return errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
 
     async def _carry(self) -> None:
         writer = asyncio.create_task(self._write())
         try:
             while not self.is_closed:
-                self.feed(await self._connection.recv(decode=False))
+                frame = await self._connection.recv(decode=False)
+                self._pulse.beat()
+                self.feed(frame)
         except ConnectionClosed as error:
             log.info("%s = lost: %s", self.name, error)
         finally:
             writer.cancel()
-            self.close(
-                errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
-            )
+            self.close(self._loss())
             await self._connection.close()
 
     async def _write(self) -> None:
         with suppress(ConnectionClosed):  # the reader notices, too, and closes
             while True:
-                await self._connection.send(await self._frames.get(), text=True)
+                frame = await self._frames.get()
+                if frame is not None:
+                    await self._connection.send(frame, text=True)
+                else:
+                    asyncio.ensure_future(await self._connection.ping()).add_done_callback(self._on_pong)
+
+    def _on_pong(self, answered: asyncio.Future[float]) -> None:
+        if not answered.cancelled() and answered.exception() is None:
+            self._pulse.beat()
 
 
 async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear, max_bytes: int) -> Socket:
@@ -95,8 +119,7 @@ async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear
             max_size=4 * max_bytes + (1 << 20),
             open_timeout=OPEN_S,
             close_timeout=CLOSE_S,
-            ping_interval=PING_S,
-            ping_timeout=SILENCE_S,
+            ping_interval=None,  # it would ping a server to which nothing is owed, too
             compression=None,
             proxy=None,
             logger=_quiet,
@@ -112,7 +135,17 @@ async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear
         raise errors.CannotConnect(
             f"Cannot connect to {shown}: no WebSocket is served there; it looks like ws://localhost:8888/local-tools"
         ) from None
+    _keep_alive(connection)
     return Socket(connection, serve=serve, hear=hear, name=shown, max_bytes=max_bytes)
+
+
+def _keep_alive(connection: ClientConnection) -> None:
+    found = connection.transport.get_extra_info("socket")
+    with suppress(OSError, AttributeError):  # what a system does not have, it does without
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if (option := getattr(socket, name, None)) is not None:
+                found.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _refusal(status: int) -> str:

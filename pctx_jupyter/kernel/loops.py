@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import events, tasks
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from .. import foreign
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Outside:
     """What this thread was running when a private loop was put on top of it: a loop and its task, or nothing."""
 
     def __init__(self) -> None:
-        self._loop = events._get_running_loop()
+        self._loop = foreign.running_loop()
         self._task = None if self._loop is None else asyncio.current_task(self._loop)
 
     @contextmanager
@@ -45,28 +46,27 @@ class Outside:
     @contextmanager
     def back(self, inner: asyncio.AbstractEventLoop) -> Iterator[None]:
         """Show it to code that a callback of the inner loop runs: it sees the loop that its cell sees, or none."""
-        events._set_running_loop(None)
+        foreign.set_running_loop(None)
         self._enter()
         try:
             yield
         finally:
             self._leave()
-            events._set_running_loop(inner)
+            foreign.set_running_loop(inner)
 
-    # asyncio exports these four for implementers of loops and tasks. The task is left as well as the loop, because
-    # Python 3.14 keeps one current task a thread and not a loop.
+    # The task is left as well as the loop, because Python 3.14 keeps one current task a thread and not a loop.
 
     def _leave(self) -> None:
         if self._loop is not None:
             if self._task is not None:
-                tasks._leave_task(self._loop, self._task)
-            events._set_running_loop(None)
+                foreign.leave_task(self._loop, self._task)
+            foreign.set_running_loop(None)
 
     def _enter(self) -> None:
         if self._loop is not None:
-            events._set_running_loop(self._loop)
+            foreign.set_running_loop(self._loop)
             if self._task is not None:
-                tasks._enter_task(self._loop, self._task)
+                foreign.enter_task(self._loop, self._task)
 
 
 def run_private(work: Coroutine[Any, Any, T]) -> T:

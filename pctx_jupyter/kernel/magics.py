@@ -23,7 +23,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, foreign
 from ..rpc import wire
 from ..rpc.jsonrpc import NULL
 from .bridge import Bridge, Running
@@ -95,7 +95,7 @@ class PctxMagics(Magics):
 
     def _can_await(self) -> bool:
         shell = self._shell
-        return bool(shell.autoawait) and shell.loop_runner is getattr(async_helpers, "_asyncio_runner", None)
+        return bool(shell.autoawait) and shell.loop_runner is foreign.asyncio_runner(async_helpers)
 
     def _open_home(self) -> AbstractAsyncContextManager[Home]:
         from ..traits import Pctx  # on the bridge's thread: %load_ext does not wait for it

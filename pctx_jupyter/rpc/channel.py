@@ -1,19 +1,18 @@
-"""A peer that can wait: the one class that joins a conversation to a pipe, and the only place that keeps futures.
+"""A peer that can wait: joins a conversation to a pipe, and keeps the futures and tasks that belong to it.
 
-It holds a future for each answer we await, a task for each request we serve, and a function for the notifications we
-hear. It does not know what the pipe is, nor any method. All of it belongs to one event loop.
+It holds a future for each answer that this end awaits, a task for each request that it serves, and a function that
+receives notifications. It knows neither what the pipe is nor any method. A channel belongs to one event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from msgspec import Raw
 
@@ -44,15 +43,8 @@ def ignore(notification: rpc.Notification) -> None:
     """A `Hear` for an end that listens to nothing."""
 
 
-def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start a task: at once from Python 3.12 on, in the loop's next turn before.
-
-    At once saves a sixth of what a short tool call costs. It may be done when this returns.
-    """
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
+STOP_S = 3.0
+"""Seconds that requests being served may take to end once they are cancelled; then the channel closes anyway."""
 
 
 async def aside(work: Callable[[], T]) -> T:
@@ -102,14 +94,20 @@ class Channel:
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
         self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
         self._tasks: set[asyncio.Task[Any]] = set()  # of those, of what was withdrawn and has not ended, of neighbours
-        self._lost: errors.PctxError | None = None
+        self._state: Literal["open", "stopping", "closed"] = "open"
+        self._reason: errors.PctxError = errors.ConnectionLost(f"Connection lost: {name}")
         self._closed = asyncio.Event()
         self._when_closed: list[Callable[[], None]] = []
 
     @property
     def is_closed(self) -> bool:
         """Whether the pipe is gone; calls fail at once then."""
-        return self._lost is not None
+        return self._state == "closed"
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether one end waits for an answer of the other."""
+        return bool(self._awaited or self._serving)
 
     async def call(self, method: str, params: object = None) -> Raw:
         """Ask the other end and wait for its answer.
@@ -121,8 +119,8 @@ class Channel:
             ConnectionLost: The pipe is gone, now or while we waited.
             NotJson, MessageTooLarge: The parameters cannot be sent; nothing was asked.
         """
-        if self._lost is not None:
-            raise self._lost
+        if self._state == "closed":
+            raise errors.fresh(self._reason)
         id = self._peer.call(method, None if params is None else rpc.raw(params))
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._awaited[id] = answer
@@ -139,7 +137,7 @@ class Channel:
 
     def notify(self, method: str, params: object = None) -> None:
         """Tell the other end something; said to nobody when the pipe is gone."""
-        if self._lost is None:
+        if self._state != "closed":
             self._peer.notify(method, None if params is None else rpc.raw(params))
             self._flush()
 
@@ -158,8 +156,8 @@ class Channel:
         """
         task = asyncio.current_task()
         assert task is not None, "whoever awaits this is a task"
-        if self._lost is not None:
-            raise self._lost
+        if self._state != "open":
+            raise errors.fresh(self._reason) if self._state == "closed" else _stopping()
         self._tasks.add(task)
         try:
             return await self._result(request)
@@ -168,10 +166,12 @@ class Channel:
 
     def feed(self, frame: bytes | str) -> None:
         """Take in one frame that arrived on the pipe."""
-        if self._lost is not None:
+        if self._state == "closed":
             return
         for message in self._peer.receive(frame):
             match message:
+                case rpc.Request(id) if self._state == "stopping":
+                    self._peer.refuse(id, _stopping())
                 case rpc.Request():
                     self._begin(message)
                 case rpc.Notification():
@@ -187,29 +187,41 @@ class Channel:
         self._flush()
 
     def close(self, reason: errors.PctxError | None = None) -> None:
-        """Take note that the pipe is gone: calls in flight fail at once, requests being served are cancelled."""
-        if self._lost is not None:
+        """Take note that the pipe is gone: calls in flight fail at once, requests being served are cancelled.
+
+        Args:
+            reason: What calls fail with, each with a copy of its own.
+        """
+        if self._state == "closed":
             return
-        self._lost = reason or errors.ConnectionLost(f"Connection lost: {self.name}")
+        self._state, self._reason = "closed", reason or self._reason
         for answer in self._awaited.values():
             if not answer.done():
-                answer.set_exception(self._lost)
+                answer.set_exception(errors.fresh(self._reason))
         for task in self._tasks:
             task.cancel()
         self._closed.set()
-        for act in self._when_closed:
-            act()
+        acts, self._when_closed = self._when_closed, []
+        for act in acts:
+            self._run(act)
 
     def on_close(self, act: Callable[[], None]) -> None:
-        """Have a function called once, when the pipe is gone."""
-        self._when_closed.append(act)
+        """Have a function called once: when the pipe is gone, or at once if it is."""
+        if self._state == "closed":
+            self._run(act)
+        else:
+            self._when_closed.append(act)
 
     async def stop(self) -> None:
-        """Refuse what is being served, as this end is stopping; then close."""
+        """Stop serving, then close. Requests being served, and those that come meanwhile, are refused."""
+        if self._state == "open":
+            self._state = "stopping"
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_S)
+            if stuck:
+                log.warning("%s = %d requests do not end; closing without them", self.name, len(stuck))
         self.close()
 
     async def closed(self) -> None:
@@ -217,6 +229,12 @@ class Channel:
         await self._closed.wait()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _run(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:  # the others have to be called as well
+            log.exception("%s = failed to act on its end", self.name)
 
     def _settle(self, id: rpc.Id, outcome: Raw | errors.PctxError) -> None:
         answer = self._awaited.get(id)
@@ -230,8 +248,9 @@ class Channel:
 
     def _begin(self, request: rpc.Request) -> None:
         served = self._serving[request.id] = _Served(request)
-        task = served.task = begin(self._answer(served))
-        if not task.done():
+        # Not eagerly, which Python 3.11 cannot: a request is served in a later turn than it came, on every version.
+        task = served.task = asyncio.get_running_loop().create_task(self._answer(served))
+        if not task.done():  # it may be, if the program has set a task factory of its own
             self._tasks.add(task)
             task.add_done_callback(lambda task: self._ended(served, task))
 
@@ -280,7 +299,7 @@ class Channel:
 
     def _flush(self) -> None:
         for frame in self._peer.outgoing():
-            if self._lost is None:
+            if self._state != "closed":
                 with suppress(OSError):  # the pipe's owner will notice and close us
                     self._send(frame)
 

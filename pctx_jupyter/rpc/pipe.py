@@ -1,8 +1,8 @@
 """Lines between two processes of one machine: how a kernel and the server that started it speak.
 
 A WebSocket does the same for everybody; this costs half of its time, which for short tool calls is much of theirs. One
-line is one frame. One that is a single space asks for a sign of life, and an empty one is that: an end that falls
-silent, or stops reading, is dropped. It knows neither methods nor who may connect.
+line is one frame. A line that is a single space is a ping, and an empty one is the answer to it. An end that is silent
+while an answer is owed, or stops reading, is dropped. The pipe knows neither methods nor who may connect.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 
 from .lines import Lines, LineWriter
+from .pulse import Pulse
 
 log = logging.getLogger(__name__)
 
 PING, PONG = b" ", b""
-"""Lines that are no frames."""
+"""Lines that are not frames."""
 
-SILENT_PINGS = 2
-"""Pings in a row without any sign of life after which the other end is gone."""
+UNREAD_BYTES = 32 << 20
+"""Bytes that the other end of a connection may leave unread, beyond one message of the largest size."""
 
 
 class Pipe(asyncio.Protocol):
@@ -28,10 +29,11 @@ class Pipe(asyncio.Protocol):
 
     Args:
         name: Begins its log lines.
-        hear: Takes a frame that arrived.
+        receive: Takes a frame that arrived.
         lost: Called once, when the pipe is gone.
         max_bytes: The largest frame that passes. Four times that is read, so that a request can be refused by its id.
         ping_s: Seconds between two pings.
+        is_owed: Whether an answer is owed, by either end: only then are pings sent.
         unread_bytes: What the other end may leave unread; then it is dropped. None: it may leave all.
 
     Attributes:
@@ -42,21 +44,21 @@ class Pipe(asyncio.Protocol):
         self,
         name: str,
         *,
-        hear: Callable[[bytes], None],
+        receive: Callable[[bytes], None],
         lost: Callable[[], None],
         max_bytes: int,
         ping_s: float,
+        is_owed: Callable[[], bool],
         unread_bytes: int | None = None,
     ) -> None:
         self.name = name
-        self.hear, self._lost = hear, lost
-        self._ping_s, self._unread_bytes = ping_s, unread_bytes
+        self.receive, self._lost = receive, lost
+        self._unread_bytes = unread_bytes
+        self._pulse = Pulse(ping_s, ping=lambda: self.send(PING), is_needed=is_owed, on_silence=self._drop)
         self._writer = LineWriter()
         self._lines = Lines(4 * max_bytes + (1 << 20))
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._pinging: asyncio.TimerHandle | None = None
-        self._silence = 0
         self.gone: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -68,7 +70,7 @@ class Pipe(asyncio.Protocol):
         return found
 
     def send(self, frame: bytes) -> None:
-        """Write one frame; said to nobody when the pipe is gone. Never waits."""
+        """Write one frame, without waiting; a frame for a pipe that is gone is dropped."""
         if self._transport is None or self._transport.is_closing():
             return
         self._writer.write(frame)
@@ -86,15 +88,15 @@ class Pipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = self._writer.output = transport
-        self._pinging = self._loop.call_later(self._ping_s, self._ping)
+        self._pulse.start()
 
     def data_received(self, data: bytes) -> None:
-        self._silence = 0
+        self._pulse.beat()
         for line in self._lines.cut(data):
             if line == PING:
                 self.send(PONG)
             elif line != PONG:
-                self.hear(line)
+                self.receive(line)
         if self._lines.is_too_long:
             self._drop("a line beyond any limit")
 
@@ -105,19 +107,10 @@ class Pipe(asyncio.Protocol):
         self._writer.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._pinging is not None:
-            self._pinging.cancel()
+        self._pulse.stop()
         if not self.gone.done():
             self.gone.set_result(None)
         self._lost()
-
-    def _ping(self) -> None:
-        if self._silence >= SILENT_PINGS:
-            self._drop(f"no sign of life for {self._silence * self._ping_s:g} s")
-            return
-        self._silence += 1
-        self._pinging = self._loop.call_later(self._ping_s, self._ping)
-        self.send(PING)
 
     def _drop(self, why: str) -> None:
         log.warning("%s = dropped: %s", self.name, why)

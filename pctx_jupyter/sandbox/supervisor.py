@@ -17,7 +17,6 @@ from .. import errors
 from ..program.result import Display, Emit, Kept, Level, Output, Stream
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
-from ..rpc.channel import begin
 from ..rpc.peer import Peer, Withdrawn
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
@@ -177,7 +176,7 @@ class Supervisor:
         is_patient = call.name in self._job.patient
         self._latest = self._loop.time()
         self._due[id] = math.inf if is_patient else self._latest + self._limits.max_call_s
-        task = begin(self._answer(id, call))
+        task = self._loop.create_task(self._answer(id, call))
         if task.done():
             return
         self._calls[id] = task

@@ -11,6 +11,9 @@ from typing import Any
 
 from tornado import iostream, web
 
+from .. import foreign
+from ..rpc.pipe import UNREAD_BYTES
+
 Message = MutableMapping[str, Any]
 Application = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
@@ -21,8 +24,6 @@ CREDENTIALS = frozenset({"authorization", "cookie", "x-pctx-token"})
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 """Headers of one connection, which is Tornado's business."""
-UNREAD_BYTES = 32 << 20
-"""Bytes a client may leave unread; then its connection is closed."""
 
 
 class AsgiHandler(web.RequestHandler):
@@ -90,10 +91,9 @@ class _Exchange:
         for name, value in message.get("headers", ()):
             if name.lower() not in HOP_BY_HOP:
                 handler.set_header(name.decode("latin-1"), value.decode("latin-1"))
-        if str(handler._headers.get("Content-Type", "")).startswith("text/event-stream"):
-            handler._transforms = []  # compressed, a stream would wait for more to compress
-            if (connection := handler.request.connection) is not None and hasattr(connection, "stream"):
-                connection.stream.max_write_buffer_size = UNREAD_BYTES
+        if foreign.response_header(handler, "Content-Type").startswith("text/event-stream"):
+            foreign.send_as_it_is(handler)  # compressed, a stream would wait for more to compress
+            foreign.limit_unread(handler.request.connection, UNREAD_BYTES)
             await handler.flush()  # a client waits for the headers of a stream that is silent, too
 
     async def _write(self, body: bytes, *, has_more: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tornado import web
 
-from .. import errors
+from .. import errors, foreign
 from .asgi import AsgiHandler
 from .base import PctxHandler
 
@@ -34,7 +34,7 @@ class Mcp(AsgiHandler, PctxHandler):
 
     def check_xsrf_cookie(self) -> None:
         """A cookie comes along with any page's request; a token does not."""
-        if getattr(self, "_jupyter_current_user", None) is None:
+        if not foreign.has_user(self):
             return  # too early, or nobody we know: that is refused anyway, and for this reason
         if not self.token_authenticated and self.identity_provider.auth_enabled:
             super().check_xsrf_cookie()

@@ -27,7 +27,7 @@ import msgspec
 from .. import errors
 from ..rpc import wire
 from ..rpc.channel import Channel
-from ..rpc.pipe import Pipe
+from ..rpc.pipe import UNREAD_BYTES, Pipe
 from ..session import access
 from .kernels import KernelTokens
 from .naming import NotebookNames
@@ -40,9 +40,6 @@ SOCKET = "kernels"
 
 ADMIT_S = 10.0
 """Seconds in which a connection has to say who it is."""
-
-UNREAD_BYTES = 32 << 20
-"""Bytes a kernel may leave unread, beyond one message of the largest size."""
 
 NAMESPACES = ("user", "mnt", "pid")
 """What a container has of its own, as /proc names it: its accounts, its files, its processes."""
@@ -111,10 +108,11 @@ class KernelPipes:
         settings = self._running.settings
         return Pipe(
             "kernel's pipe",
-            hear=admission.hear,
+            receive=admission.receive,
             lost=admission.lost,
             max_bytes=settings.max_message_bytes,
             ping_s=settings.ping_s,
+            is_owed=lambda: admission.is_owed,
             unread_bytes=settings.max_message_bytes + UNREAD_BYTES,
         )
 
@@ -124,12 +122,17 @@ class _Admission:
 
     def __init__(self, pipes: KernelPipes) -> None:
         self._pipes = pipes
-        self.pipe = pipes.pipe(self)
         self._channel: Channel | None = None
+        self.pipe = pipes.pipe(self)
         self._admitting: asyncio.Task[None] | None = None
         self._deadline = asyncio.get_running_loop().call_later(ADMIT_S, self.pipe.close)
 
-    def hear(self, line: bytes) -> None:
+    @property
+    def is_owed(self) -> bool:
+        """Whether one end waits for an answer of the other."""
+        return self._channel is not None and self._channel.is_owed
+
+    def receive(self, line: bytes) -> None:
         if self._admitting is None:
             self._admitting = asyncio.get_running_loop().create_task(self._admit(line))
         else:
@@ -154,7 +157,7 @@ class _Admission:
             self.pipe.close()
             return
         self._deadline.cancel()
-        self.pipe.hear = self._feed
+        self.pipe.receive = self._feed
         self._channel.on_close(self.pipe.close)
 
     def _feed(self, line: bytes) -> None:
@@ -162,7 +165,7 @@ class _Admission:
         try:
             line.decode()  # payloads are passed on unread: someone has to make sure that they are text
         except UnicodeDecodeError:
-            self.pipe.hear = lambda line: None
+            self.pipe.receive = lambda line: None
             self.pipe.close()
             return
         self._channel.feed(line)

@@ -1,6 +1,6 @@
-"""The client's WebSocket: frames to a channel and back. It knows no method.
+"""The server's end of a client's WebSocket: passes frames to a channel and back. It knows no method.
 
-A peer that falls silent, or stops reading, is dropped: its session, tools and programs go with it.
+A client that is silent while an answer is owed, or stops reading, is dropped: its session, tools and programs end.
 """
 
 from __future__ import annotations
@@ -11,29 +11,24 @@ from collections.abc import Awaitable
 
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.escape import utf8
-from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamBufferFullError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from .. import errors
+from .. import errors, foreign
 from ..engine import Engine
 from ..rpc.channel import Channel
+from ..rpc.pipe import UNREAD_BYTES
+from ..rpc.pulse import Pulse
 from .base import CODE, NAMES, RUNNING, PctxHandler
 from .naming import NotebookNames
 
 log = logging.getLogger(__name__)
-
-UNREAD_BYTES = 32 << 20
-"""Bytes a client may leave unread, beyond one message of the largest size."""
 
 BEYOND_BYTES = 8 << 20
 """Bytes beyond the largest size that a message may have to be refused by its id: all of it is read in the loop."""
 
 LARGE_BYTES = 1 << 20
 """Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
-
-SILENT_PINGS = 2
-"""Pings in a row without any sign of life after which a client is gone."""
 
 
 def largest_frame(limit: int) -> int:
@@ -46,12 +41,11 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     _engine: Engine
     _channel: Channel | None = None
-    _pinging: PeriodicCallback | None = None
-    _silence = 0
+    _pulse: Pulse | None = None
     as_agent = False
     """Whether its client gets the agents' session in place of one of its own."""
 
-    # One ping loop only, and it is ours: Tornado's would take up to five seconds more to let go of a dead client.
+    # Tornado would ping clients that idle, too.
     ping_interval = 0
     ping_timeout = 0
 
@@ -62,7 +56,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
-        """Shake hands with whoever may execute."""
+        """Shake hands with a client that may execute."""
         self._engine = await self.open_engine()
         names: NotebookNames | None = self.settings[NAMES]
         if self.kernel_id is not None and names is not None:
@@ -73,10 +67,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         """Open the session; its first frame leaves at once."""
         self.set_nodelay(True)
         settings = self._engine.settings
-        if self.ws_connection is not None and self.ws_connection.stream is not None:
-            self.ws_connection.stream.max_write_buffer_size = settings.max_message_bytes + UNREAD_BYTES
-        self._pinging = PeriodicCallback(self._ping, 1000 * settings.ping_s)
-        self._pinging.start()
+        foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
         door = self._engine.open_door(
             self._send,
             guard=self._guard,
@@ -86,10 +77,12 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         )
         self._channel = door.channel
         self._channel.on_close(self._hang_up)
+        self._pulse = Pulse(settings.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)
+        self._pulse.start()
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Hand a frame to the channel; Tornado reads the next one when that is done."""
-        self._silence = 0
+        self._beat()
         if len(message) < LARGE_BYTES:
             self._feed(message)
             return None
@@ -107,16 +100,16 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     def on_pong(self, data: bytes) -> None:
         """Take note of a sign of life."""
-        self._silence = 0
+        self._beat()
 
     def on_ping(self, data: bytes) -> None:
         """Take note of a sign of life."""
-        self._silence = 0
+        self._beat()
 
     def on_close(self) -> None:
-        """End the session: tools go, callers hear of it, programs stop."""
-        if self._pinging is not None:
-            self._pinging.stop()
+        """End the session: its tools go, calls of them fail, its programs stop."""
+        if self._pulse is not None:
+            self._pulse.stop()
         if self._channel is not None:
             self._channel.close()
 
@@ -140,11 +133,14 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             return
         sent.add_done_callback(_forget)
 
+    def _beat(self) -> None:
+        if self._pulse is not None:
+            self._pulse.beat()
+
+    def _is_owed(self) -> bool:
+        return self._channel is not None and self._channel.is_owed
+
     def _ping(self) -> None:
-        if self._silence >= SILENT_PINGS:
-            self._drop(f"no sign of life for {SILENT_PINGS} pings")
-            return
-        self._silence += 1
         try:
             self.ping()
         except WebSocketClosedError:
@@ -174,6 +170,6 @@ class AgentsSocket(LocalToolsSocket):
 
 
 def _forget(sent: asyncio.Future[None]) -> None:
-    """Take an outcome that somebody else acts upon: that the client is gone, `on_close` says."""
+    """Drop the outcome of a write: `on_close` acts when the client is gone."""
     if not sent.cancelled():
         sent.exception()

@@ -22,6 +22,7 @@ from msgspec import Raw
 from pydantic import Discriminator, Tag, TypeAdapter
 
 from .. import errors
+from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN
 from ..rpc import nonfinite
 from ..tools.catalog import Call
 from . import values
@@ -29,18 +30,6 @@ from .config import ServerConfig
 from .connection import Connection
 from .listing import Listing
 from .secrets import Redactor
-
-CLOSED = "Connection closed"
-"""The SDK's error for a call whose connection has ended."""
-
-LOST = (CLOSED, "SSE stream", "Server returned an error response")
-"""How the SDK's errors begin for a call without a response; servers use the same numbers for errors of their own."""
-
-EVENT_TOO_LARGE = "Server-sent event exceeded the"
-"""How the SDK's error begins for an event beyond the limit that it was given."""
-
-NEVER_RAN = ("Session terminated", "Session not found")
-"""Errors of a call that reached a server which has forgotten the session."""
 
 
 def _kind(value: Any) -> str:

@@ -23,7 +23,7 @@ import msgspec
 from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
-from .. import errors
+from .. import errors, foreign
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,7 @@ class Child:
             if number is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
-        transport = getattr(process, "_transport", None)  # an inherited pipe would keep it open, and warn
-        if transport is not None:
-            transport.close()
+        foreign.close_transport(process)
 
     async def _gone(self, patience_s: float) -> None:
         """Wait until it is; not by its wait(), which also waits for whoever else holds its pipes."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.rpc import channel
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel
 
@@ -237,3 +238,93 @@ async def test_what_a_neighbour_waits_for_ends_with_the_channel(end: Callable[[C
     assert neighbour.cancelled()
     with pytest.raises(errors.ConnectionLost):
         await left.serve(rpc.Request(0, "x"))
+
+
+async def test_an_end_that_stops_serves_nothing_that_comes_meanwhile() -> None:
+    sent: list[bytes] = []
+    served: list[str] = []
+    leaving, may_leave = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: rpc.Request) -> object:
+        served.append(request.method)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            leaving.set()
+            await may_leave.wait()
+
+    right = Channel(sent.append, serve=serve, name="right", max_bytes=ROOMY)
+    right.feed(asked(1, "first"))
+    await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(right.stop())
+    await soon(leaving.wait())
+    for id in range(2, 20):
+        right.feed(asked(id, "late"))
+    assert [rpc.decode(frame).id for frame in sent if b"error" in frame] == list(range(2, 20))  # type: ignore[union-attr]
+    may_leave.set()
+    await soon(stopping)
+    assert served == ["first"] and right.is_closed
+
+
+async def test_an_end_stops_though_a_request_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "STOP_S", 0.05)
+    may_end = asyncio.Event()
+
+    async def stubborn(request: rpc.Request) -> object:
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+        return None
+
+    right = Channel(lambda frame: None, serve=stubborn, name="right", max_bytes=ROOMY)
+    right.feed(asked(1, "x"))
+    await asyncio.sleep(0)
+    await soon(right.stop())
+    assert right.is_closed
+    may_end.set()
+    await soon(right.closed())
+
+
+async def test_a_lost_connection_is_a_new_exception_for_every_call() -> None:
+    left, _ = pair(right=Gate())
+    calls = [asyncio.ensure_future(left.call("slow")) for _ in range(3)]
+    await asyncio.sleep(0)
+    left.close(errors.ConnectionLost("gone"))
+    calls += [asyncio.ensure_future(left.call("late")) for _ in range(3)]
+    lost = await asyncio.gather(*calls, return_exceptions=True)
+    assert len({id(error) for error in lost}) == 6
+    for _ in range(100):
+        with pytest.raises(errors.ConnectionLost, match="gone") as refused:
+            await left.call("later")
+    assert len(refused.traceback) < 10
+
+
+async def test_what_is_to_be_done_at_the_end_is_done_at_once_after_it_and_does_not_stop_the_rest() -> None:
+    def broken() -> None:
+        raise RuntimeError("broken")
+
+    left, _ = pair()
+    done: list[str] = []
+    left.on_close(lambda: done.append("first"))
+    left.on_close(broken)
+    left.on_close(lambda: done.append("second"))
+    left.close()
+    left.on_close(lambda: done.append("late"))
+    left.close()
+    assert done == ["first", "second", "late"]
+
+
+async def test_a_request_is_served_in_a_later_turn_than_it_came_on_every_python() -> None:
+    served: list[str] = []
+
+    async def serve(request: rpc.Request) -> object:
+        served.append(request.method)
+        return None
+
+    right = Channel(lambda frame: None, serve=serve, name="right", max_bytes=ROOMY)
+    right.feed(asked(1, "x"))
+    assert served == []
+    await asyncio.sleep(0)
+    assert served == ["x"]

@@ -15,7 +15,7 @@ async def joined(hear: Callable[[bytes], None]) -> tuple[Pipe, Pipe]:
     """Two pipes; what the left one sends, `hear` takes."""
     ends = []
     for end, take in zip(socket.socketpair(), (lambda line: None, hear), strict=True):
-        pipe = Pipe("test", hear=take, lost=lambda: None, max_bytes=1 << 20, ping_s=60)
+        pipe = Pipe("test", receive=take, lost=lambda: None, max_bytes=1 << 20, ping_s=60, is_owed=bool)
         await asyncio.get_running_loop().create_unix_connection(lambda pipe=pipe: pipe, sock=end)
         ends.append(pipe)
     return ends[0], ends[1]

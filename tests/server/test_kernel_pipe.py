@@ -216,8 +216,12 @@ async def test_who_does_not_read_is_let_go(path: str, running: RunningEngine, ca
     assert caplog.text.count("unread") == 1
 
 
+EXECUTE = b'{"jsonrpc":"2.0","id":99,"method":"execute","params":{"code":"await a.b()","typecheck":false}}\n'
+"""A program that waits for a tool."""
+
+
 class TestSilence:
-    """Both ends say now and then that they are there."""
+    """While an answer is owed, both ends have to show that they are there."""
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
@@ -228,26 +232,33 @@ class TestSilence:
     ) -> None:
         registry = (await running.get()).registry
         async with bare(path) as quiet, bare(path) as silent:
+            for it in (quiet, silent):
+                assert "result" in await it.ask("register_tool", {"namespace": "a", "name": "b"})
+                it.writer.write(EXECUTE)
+                assert (await it.hear())["method"] == "execute_tool"
 
             async def answer_pings() -> None:
                 async for line in quiet.reader:
-                    assert line == b" \n"
-                    quiet.writer.write(b"\n")
+                    if line == b" \n":
+                        quiet.writer.write(b"\n")
 
             answering = asyncio.create_task(answer_pings())
             assert await silent.is_closed()
             await eventually(lambda: len(registry) == 1)
             answering.cancel()
             await asyncio.wait([answering])
-            assert "result" in await quiet.ask("list_functions")
 
     async def test_a_client_that_has_nothing_to_say_stays_whatever_its_own_pace(
         self, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipe, "PING_S", 0.02)
         channel = await pipe.connect(path, TOKEN, refuse_all, ignore, LIMIT)
-        async with bare(path) as silent:
+        async with bare(path) as silent, bare(path) as idle:
+            assert "result" in await silent.ask("register_tool", {"namespace": "a", "name": "b"})
+            silent.writer.write(EXECUTE)
+            assert (await silent.hear())["method"] == "execute_tool"
             assert await silent.is_closed()
+            assert "result" in await idle.ask("list_functions")  # the very next line: it was not pinged meanwhile
         await channel.call("list_functions")
         channel.close()
         await channel.closed()

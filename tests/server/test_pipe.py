@@ -162,9 +162,31 @@ async def test_a_client_that_answers_no_ping_is_let_go(raw: Callable[[], Any], r
 
 async def test_a_quiet_client_that_answers_pings_stays(wire: Connect, raw: Callable[[], Any]) -> None:
     async with wire() as quiet:
+        await quiet.offer("a.b")
+        await quiet.say(id=1, method="execute", params={"code": "await a.b()"})
+        call = await quiet.hear()
         silent: Raw = await raw()
-        await silent.read_to_the_end()  # by then every client has been pinged as often as the silent one
-        assert await quiet.is_fine()
+        await silent.say(id=1, method="register_tool", params={"namespace": "a", "name": "b"})
+        await silent.say(id=2, method="execute", params={"code": "await a.b()"})
+        await silent.read_to_the_end()  # by then both clients have been pinged as often
+        await quiet.say(id=call["id"], result=1)
+        assert (await quiet.hear())["result"]["value"] == 1
+
+
+async def test_a_client_that_is_owed_nothing_and_owes_nothing_is_not_pinged(
+    raw: Callable[[], Any], running: RunningEngine
+) -> None:
+    engine = await running.get()
+    idle, silent = await raw(), await raw()
+    await silent.say(id=1, method="register_tool", params={"namespace": "a", "name": "b"})
+    await silent.say(id=2, method="execute", params={"code": "await a.b()"})
+    await silent.read_to_the_end()
+    await eventually(lambda: engine.status()["sessions"] == 1)
+    greeting = json.dumps({"jsonrpc": "2.0", "method": "session_created"})[:-1].encode()
+    header = await idle.reader.readexactly(2)
+    assert header[0] == 0x81 and greeting[1:10] in await idle.reader.readexactly(header[1])
+    idle.writer.write_eof()
+    assert await idle.read_to_the_end() == 0
 
 
 async def test_a_client_that_does_not_read_is_let_go_at_a_byte_cap(

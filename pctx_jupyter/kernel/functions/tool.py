@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import Raw
 
-from ... import errors
+from ... import errors, foreign
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
@@ -231,8 +231,7 @@ def _reloaded(function: Any) -> Any:
 
 def _said_shortly(error: errors.PctxError) -> errors.PctxError:
     """Have IPython show a refusal as one sentence, without the frames that led to it."""
-    text = f"{type(error).__name__}: {error}"
-    error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]  # IPython looks for it
+    foreign.show_instead(error, [f"{type(error).__name__}: {error}"])
     return error
 
 

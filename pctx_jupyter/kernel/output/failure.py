@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ... import errors
+from ... import errors, foreign
 from ...errors import Failure
 from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
 from . import display
@@ -61,7 +61,7 @@ def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
     lines = ["KeyboardInterrupt: the program was stopped"]
     if has_user_frames(interrupt):
         lines += ["", *traceback_of_user_frames(interrupt).split("\n")]
-    interrupt._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # IPython looks for it
+    foreign.show_instead(interrupt, lines)
     return interrupt
 
 

@@ -1,0 +1,185 @@
+"""What other libraries keep private or put in words, and pctx relies on: each is there, or the library is named."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pctx_jupyter import foreign
+
+from .fakes import SOON
+
+PACKAGE = Path(foreign.__file__).parent
+
+
+def broke(library: str, what: str) -> str:
+    """What a failing test says."""
+    return f"{library} {version(library)} {what}; pctx_jupyter/foreign.py relies on it"
+
+
+# MCP SDK
+
+
+@pytest.mark.parametrize(
+    "wording", [foreign.CLOSED, *foreign.LOST, *foreign.NEVER_RAN, foreign.EVENT_TOO_LARGE], ids=str
+)
+def test_the_mcp_sdk_has_the_wordings_of_its_errors(wording: str) -> None:
+    import mcp
+
+    sources = [path.read_text("utf-8") for path in Path(inspect.getfile(mcp)).parent.rglob("*.py")]
+    if wording == foreign.EVENT_TOO_LARGE:  # of the HTTP client that comes with it
+        import httpx2
+
+        sources += [path.read_text("utf-8") for path in Path(inspect.getfile(httpx2)).parent.rglob("*.py")]
+    assert any(wording in source for source in sources), broke("mcp", f"no longer says {wording!r}")
+
+
+# sse-starlette
+
+
+async def test_only_the_idle_watcher_of_event_streams_is_found() -> None:
+    from sse_starlette import sse
+
+    async def _shutdown_watcher() -> None:
+        await asyncio.Event().wait()
+
+    namesake = asyncio.create_task(_shutdown_watcher())
+    sse._ensure_watcher_started_on_this_loop()
+    await asyncio.sleep(0)
+    state = sse._get_shutdown_state()
+    another_extensions: Any = object()
+    state.events.add(another_extensions)
+    assert foreign.idle_sse_watchers(asyncio.all_tasks()) == []
+    state.events.discard(another_extensions)
+    found = foreign.idle_sse_watchers(asyncio.all_tasks())
+    assert len(found) == 1 and namesake not in found, broke("sse-starlette", "has another shutdown watcher")
+    for task in (*found, namesake):
+        task.cancel()
+    async with asyncio.timeout(SOON):
+        await asyncio.wait([*found, namesake])
+    assert not state.watcher_started, broke("sse-starlette", "does not start its watcher again")
+
+
+# Tornado and Jupyter Server
+
+
+async def test_tornado_handlers_and_streams_have_what_is_set_on_them() -> None:
+    from tornado import iostream, web
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+
+    class Connection:
+        stream = None
+
+        def set_close_callback(self, callback: object) -> None:
+            """Tornado sets it."""
+
+    request = HTTPServerRequest(
+        connection=Connection(),  # type: ignore[arg-type]
+        start_line=RequestStartLine("GET", "/", "HTTP/1.1"),
+        headers=HTTPHeaders({"Host": "localhost"}),
+    )
+    handler = web.RequestHandler(web.Application([]), request)
+    handler.set_header("Content-Type", "text/event-stream")
+    why = broke("tornado", "has other private names")
+    assert foreign.response_header(handler, "Content-Type") == "text/event-stream", why
+    assert foreign.response_header(handler, "X-None") == ""
+    handler._transforms = None
+    foreign.send_as_it_is(handler)
+    assert "self._transforms" in inspect.getsource(web.RequestHandler.flush), why
+    assert "self.max_write_buffer_size" in inspect.getsource(iostream.BaseIOStream.write), why
+    foreign.limit_unread(Connection(), 1)
+
+
+def test_jupyter_server_handlers_have_the_private_names() -> None:
+    from jupyter_server.base.handlers import APIHandler, JupyterHandler
+
+    why = broke("jupyter-server", "has other private names")
+    assert getattr(APIHandler, foreign.ACTIVITY_SWITCH), why
+    assert "_jupyter_current_user" in inspect.getsource(JupyterHandler), why
+
+    class Nobody:
+        pass
+
+    somebody: Any = Nobody()
+    assert not foreign.has_user(somebody)
+    somebody._jupyter_current_user = "ana"
+    assert foreign.has_user(somebody)
+
+
+# IPython
+
+
+RAISING = """
+from pctx_jupyter import foreign
+error = ValueError('hidden')
+foreign.show_instead(error, ['shown instead'])
+raise error
+"""
+
+
+def test_ipython_shows_what_an_exception_has_in_place_of_its_traceback() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "IPython", "--colors=NoColor", "--no-banner", "-c", RAISING],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert "shown instead" in shown and "hidden" not in shown, broke("ipython", "shows the traceback all the same")
+
+
+def test_ipython_runs_cells_with_the_runner_of_asyncio() -> None:
+    from IPython.core import async_helpers
+    from IPython.core.interactiveshell import InteractiveShell
+
+    runner = foreign.asyncio_runner(async_helpers)
+    assert runner is not None and InteractiveShell().loop_runner is runner, broke("ipython", "has another runner")
+
+
+# asyncio
+
+
+async def test_asyncio_takes_the_loop_and_the_task_that_are_set() -> None:
+    python = f"Python {sys.version.split()[0]} has other private names; pctx_jupyter/foreign.py relies on them"
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None and foreign.running_loop() is loop, python
+    foreign.leave_task(loop, task)
+    foreign.set_running_loop(None)
+    try:
+        assert foreign.running_loop() is None, python
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+    finally:
+        foreign.set_running_loop(loop)
+        foreign.enter_task(loop, task)
+    assert asyncio.current_task() is task, python
+
+
+async def test_the_transport_of_a_process_can_be_closed() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "", stdin=asyncio.subprocess.PIPE)
+    await process.wait()
+    assert hasattr(process, "_transport"), "asyncio's processes have another private name for their transport"
+    foreign.close_transport(process)
+    assert process._transport.is_closing()
+
+
+@pytest.mark.parametrize(
+    "private",
+    [
+        "_shutdown_watcher",
+        "_transforms",
+        "max_write_buffer_size",
+        "_set_running_loop",
+        "_render_traceback_",
+        "_asyncio_runner",
+    ],
+)
+def test_no_other_module_uses_a_private_name(private: str) -> None:
+    users = [path.name for path in PACKAGE.rglob("*.py") if private in path.read_text("utf-8")]
+    assert {*users} - ({"failure.py"} if private == "_render_traceback_" else set()) == {"foreign.py"}
