@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import errno
 import os
 import re
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import errors
+from .. import errors, processes
 from . import flags
 
 OLDEST = (2, 8, 1)
@@ -20,6 +19,10 @@ TOO_NEW = (3,)
 
 CURE = 'install a fitting one with: pip install "deno>=2.8.1,<3"'
 ANSWER_S = 10.0
+"""Seconds Deno may take to print its version; it takes 0.02."""
+
+BROKEN = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)
+"""Errors that another installation of Deno cures; all others are about this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +73,12 @@ def _packaged() -> str:
 
 async def _ask_version(path: str) -> str:
     try:
-        process = await asyncio.create_subprocess_exec(
-            path, "--version", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=flags.ENVIRONMENT, cwd="/"
-        )
-    except OSError as error:
-        raise errors.SandboxUnavailable(
-            f"Cannot start a sandbox: Deno does not start ({error.strerror}); {CURE}"
-        ) from None
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            said, _ = await process.communicate()
+        done = await processes.run(path, "--version", within_s=ANSWER_S, environment=flags.ENVIRONMENT, folder="/")
     except TimeoutError:
         raise errors.SandboxUnavailable(
-            f"Cannot start a sandbox: Deno does not tell its version within {ANSWER_S:g} s; {CURE}"
+            f"Cannot start a sandbox: Deno did not print its version within {ANSWER_S:g} s; {CURE}"
         ) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-    return said.decode(errors="replace")
+    except OSError as error:
+        way_out = f"{error.strerror}; {CURE}" if error.errno in BROKEN else processes.shortage(error)
+        raise errors.SandboxUnavailable(f"Cannot start a sandbox: Deno does not start: {way_out}") from None
+    return done.stdout.decode(errors="replace")

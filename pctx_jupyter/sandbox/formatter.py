@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from asyncio.subprocess import PIPE
 
-from .. import errors
+from .. import errors, processes
 from ..program.editor import Unformattable
 from ..settings import Settings
 from . import executable, flags
@@ -56,29 +55,25 @@ class Formatter:
             except errors.SandboxUnavailable as error:
                 raise errors.SandboxUnavailable(error.message.replace("start a sandbox", "format")) from None
             except OSError as error:
-                raise errors.SandboxUnavailable(f"Cannot format: Deno does not start ({error.strerror})") from None
+                raise errors.SandboxUnavailable(
+                    f"Cannot format: Deno does not start: {processes.shortage(error)}"
+                ) from None
 
     async def _run(self, deno: str, code: str) -> str | Unformattable:
-        process = await asyncio.create_subprocess_exec(
-            *(deno, "fmt", "--quiet", "--no-config", "--no-editorconfig", "--ext=ts", "-"),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=flags.ENVIRONMENT,
-            cwd="/",
-        )
         try:
-            async with asyncio.timeout(self._format_s):
-                done, said = await process.communicate(code.encode())
+            done = await processes.run(
+                *(deno, "fmt", "--quiet", "--no-config", "--no-editorconfig", "--ext=ts", "-"),
+                within_s=self._format_s,
+                stdin=code.encode(),
+                reads_stderr=True,
+                environment=flags.ENVIRONMENT,
+                folder="/",
+            )
         except TimeoutError:
             raise errors.Busy(f"Cannot format: it took more than {self._format_s:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.communicate()
-        if process.returncode == 0:
-            return done.decode()
-        return Unformattable(f"Cannot format: {_reason(said.decode(errors='replace'))}")
+        if done.status == 0:
+            return done.stdout.decode()
+        return Unformattable(f"Cannot format: {_reason(done.stderr.decode(errors='replace'))}")
 
 
 def _reason(said: str) -> str:

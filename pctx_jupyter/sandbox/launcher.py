@@ -1,21 +1,24 @@
 """Starts sandboxes: a tiny process of its own, run as ``python -I -S launcher.py``; Linux, standard library only.
 
-It exists because three things have to happen between a sandbox's birth and Deno's first instruction, and a threaded
-server can safely do none of them: Landlock, the parent-death signal, a session of its own. One thread, one loop; it
-never sees a program.
+Three things have to happen between the fork of a sandbox and Deno's first instruction: Landlock, the parent-death
+signal, and a session of its own. A threaded server cannot do them safely, so this process does: it has one thread and
+one loop, and never sees a program.
 
     argv     FD PARENT-PID  readable paths…  --  environment, NAME=value…  --  command…
-    says     "ready LAYERS"                    once; 2 layers with Landlock, 1 without
-    hears    "start ID"  + 2 descriptors       the sandbox's end of its pipe (stdin and stdout), and its stderr
-    says     "started ID PID"  + 1 descriptor  the sandbox's pidfd
+    sends    "ready LAYERS"                    once; 2 layers with Landlock, 1 without
+    receives "start ID"  + 2 descriptors       the sandbox's end of its pipe (stdin and stdout), and its stderr
+             "kill ID"                         from a host that could not take the sandbox's pidfd
+    sends    "started ID PID"  + 1 descriptor  the sandbox's pidfd
              "refused ID ERRNO"                it could not be forked
              "ended ID STATUS"                 negative: the signal that ended it
 
-on a SOCK_SEQPACKET socket, a datagram each. When the host dies, it dies; when it dies, every sandbox does.
+on a SOCK_SEQPACKET socket, a datagram each. Every start has one answer: "started" or "refused". When the host dies,
+this process dies; when this process dies, every sandbox dies.
 """
 
 import contextlib
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -81,7 +84,7 @@ def restrict(rules: "int | None") -> None:
         raise fail("landlock_restrict_self")
 
 
-class Launcher:
+class ForkServer:
     """Forks a sandbox for each request, and reports its end."""
 
     def __init__(self, host: socket.socket, paths: "list[str]", environment: "dict[str, str]", command: "list[str]"):
@@ -97,27 +100,48 @@ class Launcher:
             for fd, _ in self.poll.poll():
                 if fd in self.children:
                     self.reap(fd)
-                else:
-                    message, fds, _, _ = socket.recv_fds(self.host, 64, 2)
-                    if not message:
-                        return
-                    self.start(int(message.split()[1]), *fds)
+                elif not self.receive():
+                    return
 
-    def start(self, id: int, pipe: int, stderr: int) -> None:
+    def receive(self) -> bool:
+        """Serve one request; returns False when the host is gone."""
+        message, fds, _, _ = socket.recv_fds(self.host, 64, 2)
+        match message.split():
+            case [b"start", id]:
+                self.start(int(id), fds)
+            case [b"kill", id]:
+                for pidfd in [pidfd for pidfd, (child, _) in self.children.items() if child == int(id)]:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            case _:
+                return False
+        return True
+
+    def start(self, id: int, fds: "list[int]") -> None:
         """Fork one sandbox."""
         try:
+            if len(fds) < 2:  # the system drops descriptors for which this process has no room
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             pid = os.fork()
+            if pid == 0:
+                self.become(*fds)
+            pidfd = -1
+            try:
+                pidfd = os.pidfd_open(pid)
+                socket.send_fds(self.host, [b"started %d %d" % (id, pid)], [pidfd])
+            except OSError:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                if pidfd >= 0:
+                    os.close(pidfd)
+                raise
         except OSError as error:
             self.host.send(b"refused %d %d" % (id, error.errno or 0))
         else:
-            if pid == 0:
-                self.become(pipe, stderr)
-            pidfd = os.pidfd_open(pid)
             self.children[pidfd] = (id, pid)
             self.poll.register(pidfd, select.POLLIN)
-            socket.send_fds(self.host, [b"started %d %d" % (id, pid)], [pidfd])
-        os.close(pipe)
-        os.close(stderr)
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def become(self, pipe: int, stderr: int) -> None:
         """Turn this forked process into a sandbox; does not return."""
@@ -163,7 +187,7 @@ def main(arguments: "list[str]") -> None:
     channel = socket.socket(fileno=int(host))
     channel.send(b"ready %d" % (1 if rules is None else 2))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the host is gone
-        Launcher(channel, paths, dict(pair.split("=", 1) for pair in environment), command).serve()
+        ForkServer(channel, paths, dict(pair.split("=", 1) for pair in environment), command).serve()
 
 
 if __name__ == "__main__":

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import errors
+from .. import errors, processes
 from ..settings import Limits, Settings
 from . import flags
 from .executable import Executable
@@ -28,8 +30,16 @@ log = logging.getLogger(__name__)
 LAUNCHER = str(Path(__file__).with_name("launcher.py").resolve())
 READY_S = 5.0
 """Seconds the launcher may take to say it is ready; it takes 20 ms."""
+START_S = 5.0
+"""Seconds the launcher may take to fork one sandbox; it takes 2 ms."""
 END_S = 2.0
-"""Seconds we wait for killed processes; they take 3 ms."""
+"""Seconds to wait for killed processes; they take 3 ms."""
+
+
+NO_THREADS = "unable to create worker threads"
+"""What Deno writes when the system refuses it a thread."""
+REPORT = ("Platform:", "Version:", "Args:", "View stack trace", "note:", "===")
+"""How lines of Deno's crash report begin that do not say what happened; one is its whole command line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,13 +68,13 @@ class Process:
                 self._kill()
 
     def complaint(self) -> str:
-        """The last line it wrote to stderr; empty if none."""
+        """Why it ended, as its stderr says: one line; empty if it wrote nothing."""
         try:
             os.set_blocking(self.stderr, False)
-            lines = os.read(self.stderr, 1 << 16).decode(errors="replace").split("\n")
+            written = os.read(self.stderr, 1 << 16).decode(errors="replace")
         except (BlockingIOError, OSError):
             return ""
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+        return reason(written)
 
     def discard(self) -> None:
         """Kill it and close what we hold of it."""
@@ -73,6 +83,18 @@ class Process:
         if self.stderr >= 0:
             os.close(self.stderr)
             self.stderr = -1
+
+
+def reason(stderr: str) -> str:
+    """Find the line of a process's stderr that says why it ended; empty if there is none."""
+    if NO_THREADS in stderr:
+        return processes.shortage(OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+    lines = [line.strip()[:300] for line in stderr.split("\n")]
+    lines = [line for line in lines if line and not line.startswith(REPORT)]
+    for line, following in pairwise(lines):
+        if " panicked at " in line:
+            return following
+    return lines[-1] if lines else ""
 
 
 class Spawner(Protocol):
@@ -117,42 +139,85 @@ async def open_spawner(deno: Executable, settings: Settings) -> Spawner:
     return spawner
 
 
-def _pipes() -> tuple[socket.socket, socket.socket, int, int]:
-    """Our and its end of stdin and stdout, then of stderr."""
-    ours, its = socket.socketpair()
-    read, write = os.pipe()
-    ours.setblocking(False)
-    return ours, its, read, write
+def _refused(error: OSError) -> errors.SandboxUnavailable:
+    return errors.SandboxUnavailable(f"Cannot start a sandbox: {processes.shortage(error)}")
+
+
+def _lost(why: str) -> errors.SandboxUnavailable:
+    return errors.SandboxUnavailable(f"Cannot start a sandbox: its launcher has ended; {why}")
+
+
+class _Pipes:
+    """The pipes of one sandbox: a socket pair for its stdin and stdout, and a pipe for its stderr.
+
+    Raises:
+        SandboxUnavailable: This process has too many files open.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.ours, self.its = socket.socketpair()
+            try:
+                self.stderr, self.its_stderr = os.pipe()
+            except OSError:
+                self.ours.close()
+                self.its.close()
+                raise
+        except OSError as error:
+            raise _refused(error) from None
+        self.ours.setblocking(False)
+
+    def close_its(self) -> None:
+        """Close the sandbox's ends in this process, once it has them or will never have them."""
+        self.its.close()
+        os.close(self.its_stderr)
+
+    def close_ours(self) -> None:
+        """Close our ends: nothing was started."""
+        self.ours.close()
+        os.close(self.stderr)
 
 
 class Launcher:
-    """The host's side of `launcher.py`: one helper process that forks every sandbox (Linux)."""
+    """The host's side of `launcher.py`: one helper process that forks every sandbox (Linux).
 
-    def __init__(self, helper: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    The helper answers each request within milliseconds. One that does not answer within `START_S`, because it was
+    stopped for example, is killed, and with it its sandboxes; the next start opens another.
+    """
+
+    def __init__(self, helper: subprocess.Popen[bytes], channel: socket.socket, start_s: float) -> None:
         self.layers = 0
-        self._helper, self._channel = helper, channel
+        self._helper, self._channel, self._start_s = helper, channel, start_s
         self._loop = asyncio.get_running_loop()
         self._last_id = 0
         self._ready: asyncio.Future[int] = self._loop.create_future()
         self._starting: dict[int, asyncio.Future[tuple[int, asyncio.Future[int]]]] = {}  # → pid, ended
         self._ended: dict[int, asyncio.Future[int]] = {}
         self._pidfds: dict[int, int] = {}
-        self._loop.add_reader(channel, self._hear)
+        self._loop.add_reader(channel, self._receive)
 
     @classmethod
-    async def open(cls, command: list[str], readable: list[str]) -> Launcher:
+    async def open(cls, command: list[str], readable: list[str], start_s: float = START_S) -> Launcher:
         """Start the helper.
 
         The kernel kills it when the thread that calls this ends: call it on the loop's own, long-lived thread.
 
+        Args:
+            command: The command line of each sandbox.
+            readable: The files and folders that a sandbox can read, and execute.
+            start_s: Seconds it may take to fork one sandbox.
+
         Raises:
             SandboxUnavailable: It does not start.
         """
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
         environment = [f"{name}={value}" for name, value in flags.ENVIRONMENT.items()]
-        arguments = [str(its.fileno()), str(os.getpid()), *readable]
         python = os.path.realpath(sys.executable)  # noqa: ASYNC240
+        try:
+            ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise _refused(error) from None
+        ours.setblocking(False)
+        arguments = [str(its.fileno()), str(os.getpid()), *readable]
         with its:
             try:
                 helper = subprocess.Popen(  # noqa: ASYNC220 (1 ms; no waiting, no watcher)
@@ -169,16 +234,16 @@ class Launcher:
             except OSError as error:
                 ours.close()
                 raise errors.SandboxUnavailable(
-                    f"Cannot start a sandbox: {python} does not start ({error.strerror})"
+                    f"Cannot start a sandbox: {python} does not start: {processes.shortage(error)}"
                 ) from None
-        launcher = cls(helper, ours)
+        launcher = cls(helper, ours, start_s)
         try:
             async with asyncio.timeout(READY_S):
                 launcher.layers = await launcher._ready
         except TimeoutError:
             launcher._lose()
             raise errors.SandboxUnavailable(
-                f"Cannot start a sandbox: the launcher is not ready after {READY_S:g} s"
+                f"Cannot start a sandbox: the launcher is not ready after {READY_S:g} s; try again"
             ) from None
         except BaseException:
             launcher._lose()
@@ -192,29 +257,32 @@ class Launcher:
     async def start(self) -> Process:
         if not self.is_alive:
             raise errors.SandboxUnavailable("Cannot start a sandbox: its launcher has ended; try again")
+        pipes = _Pipes()
         self._last_id = id = self._last_id + 1
-        ours, its, read, write = _pipes()
         started = self._starting[id] = self._loop.create_future()
         try:
             try:
-                socket.send_fds(self._channel, [b"start %d" % id], [its.fileno(), write])
+                self._send(b"start %d" % id, [pipes.its.fileno(), pipes.its_stderr])
             finally:
-                its.close()
-                os.close(write)
-            pid, ended = await started
+                pipes.close_its()
+            async with asyncio.timeout(self._start_s):
+                pid, ended = await started
+        except TimeoutError:
+            pipes.close_ours()
+            why = f"it did not answer within {self._start_s:g} s, so it was killed; try again"
+            self._lose(why)
+            raise _lost(why) from None
         except OSError as error:
-            ours.close()
-            os.close(read)
-            raise errors.SandboxUnavailable(f"Cannot start a sandbox: {error.strerror}; try again") from None
+            pipes.close_ours()
+            raise _refused(error) from None
         except BaseException:
             # Unasked for now: without its pipe it would end by itself, but not for certain.
             started.cancel()
-            ours.close()
-            os.close(read)
+            pipes.close_ours()
             raise
         finally:
             self._starting.pop(id, None)
-        return Process(pid, ours, read, ended, lambda: self._kill(id))
+        return Process(pid, pipes.ours, pipes.stderr, ended, lambda: self._kill(id))
 
     async def close(self) -> None:
         for id in list(self._pidfds):
@@ -224,28 +292,42 @@ class Launcher:
             await asyncio.wait(self._ended.values(), timeout=END_S)
         self._lose()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
+        """Read one message of the helper. A helper whose messages make no sense is killed."""
         try:
             message, fds, _, _ = socket.recv_fds(self._channel, 64, 1)
         except BlockingIOError:
             return
         except OSError:
             message, fds = b"", []
+        try:
+            self._act(message, fds)
+        except Exception as error:
+            log.exception("launcher = failed to read %r", message)
+            self._lose(f"it sent {message[:64]!r} ({type(error).__name__}); try again")
+
+    def _act(self, message: bytes, fds: list[int]) -> None:
         match message.split():
             case [b"ready", layers]:
-                self._ready.set_result(int(layers))
+                if not self._ready.done():
+                    self._ready.set_result(int(layers))
             case [b"started", id, pid]:
-                self._started(int(id), int(pid), fds[0])
+                self._started(int(id), int(pid), fds)
             case [b"refused", id, code]:
-                if started := self._starting.get(int(id)):
-                    started.set_exception(OSError(int(code), os.strerror(int(code))))
+                self._refuse(int(id), OSError(int(code), os.strerror(int(code))))
             case [b"ended", id, status]:
                 self._end(int(id), int(status))
             case _:
                 self._lose()
 
-    def _started(self, id: int, pid: int, pidfd: int) -> None:
-        self._pidfds[id] = pidfd
+    def _started(self, id: int, pid: int, fds: list[int]) -> None:
+        if not fds:
+            # The system drops a descriptor for which this process has no room, and delivers the rest. This process
+            # cannot signal the sandbox without it: the number may belong to another process any time.
+            self._refuse(id, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+            self._send(b"kill %d" % id)
+            return
+        self._pidfds[id] = fds[0]
         ended = self._ended[id] = self._loop.create_future()
         started = self._starting.get(id)
         if started is None or started.done():
@@ -253,29 +335,49 @@ class Launcher:
         else:
             started.set_result((pid, ended))
 
+    def _refuse(self, id: int, error: OSError) -> None:
+        started = self._starting.get(id)
+        if started is not None and not started.done():
+            started.set_exception(error)
+
+    def _send(self, message: bytes, fds: Sequence[int] = ()) -> None:
+        """Send a message, at once or never: a helper that has stopped reading is lost."""
+        try:
+            socket.send_fds(self._channel, [message], fds)
+        except (BlockingIOError, ConnectionError) as error:
+            self._lose(f"it cannot be reached ({error.strerror}); try again")
+
     def _kill(self, id: int) -> None:
         if (pidfd := self._pidfds.get(id)) is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
     def _end(self, id: int, status: int) -> None:
-        os.close(self._pidfds.pop(id))
-        self._ended.pop(id).set_result(status)
+        if (pidfd := self._pidfds.pop(id, None)) is not None:
+            os.close(pidfd)
+        if (ended := self._ended.pop(id, None)) is not None and not ended.done():
+            ended.set_result(status)
 
-    def _lose(self) -> None:
-        """Take note that the helper has ended, and see to it; its sandboxes end with it."""
+    def _lose(self, why: str = "") -> None:
+        """Kill the helper, if it lives, and fail what waits for it; its sandboxes end with it.
+
+        Args:
+            why: What happened; empty: what the helper wrote to stderr.
+        """
         if not self.is_alive:
             return
         self._loop.remove_reader(self._channel)
         self._channel.close()
         self._helper.kill()
-        _, said = self._helper.communicate()
-        why = said.decode(errors="replace").strip()[-300:] or "try again"
-        lost = errors.SandboxUnavailable(f"Cannot start a sandbox: its launcher has ended; {why}")
+        try:
+            _, said = self._helper.communicate(timeout=END_S)
+        except subprocess.TimeoutExpired:  # it is in an uninterruptible system call; it is reaped later
+            said = b""
+        why = why or said.decode(errors="replace").strip()[-300:] or "try again"
         waiting: list[asyncio.Future[Any]] = [self._ready, *self._starting.values()]
         for future in waiting:
             if not future.done():
-                future.set_exception(lost)
+                future.set_exception(_lost(why))
                 future.exception()  # nobody may be waiting any more
         for id in list(self._pidfds):
             self._kill(id)
@@ -299,33 +401,33 @@ class Direct:
         self._waiters: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Process:
-        ours, its, read, write = _pipes()
+        pipes = _Pipes()
         try:
             child = await asyncio.create_subprocess_exec(
                 *self._command,
-                stdin=its.fileno(),
-                stdout=its.fileno(),
-                stderr=write,
+                stdin=pipes.its.fileno(),
+                stdout=pipes.its.fileno(),
+                stderr=pipes.its_stderr,
                 env=flags.ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,
             )
         except BaseException as error:
-            ours.close()
-            os.close(read)
+            pipes.close_ours()
             if isinstance(error, OSError):
-                raise errors.SandboxUnavailable(f"Cannot start a sandbox: {error.strerror}") from None
+                raise _refused(error) from None
+            if isinstance(error, RuntimeError):  # asyncio waits for it in a thread, and there can be no more threads
+                raise _refused(OSError(errno.EAGAIN, str(error))) from None
             raise
         finally:
-            its.close()
-            os.close(write)
+            pipes.close_its()
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._living[ended] = child
         waiter = asyncio.create_task(self._wait(ended, child))
         self._waiters.add(waiter)
         waiter.add_done_callback(self._waiters.discard)
         # Not child.kill(): that would take the exit status of a process that has just ended.
-        return Process(child.pid, ours, read, ended, lambda: os.kill(child.pid, signal.SIGKILL))
+        return Process(child.pid, pipes.ours, pipes.stderr, ended, lambda: os.kill(child.pid, signal.SIGKILL))
 
     async def _wait(self, ended: asyncio.Future[int], child: asyncio.subprocess.Process) -> None:
         status = await child.wait()

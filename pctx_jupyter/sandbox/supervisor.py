@@ -26,7 +26,7 @@ from .worker import ENVELOPE, Worker
 log = logging.getLogger(__name__)
 
 WATCH_S = 0.25
-"""Seconds between two looks at a running sandbox's memory."""
+"""Seconds between two checks of a running sandbox's memory and state."""
 STATUS_S = 1.0
 """Seconds we wait for the exit status of a sandbox that closed its pipe."""
 GRACE_S = 1.0
@@ -68,6 +68,7 @@ class Supervisor:
         self._display_left = job.limits.max_display_bytes
         self._timers: list[asyncio.TimerHandle] = []
         self._watcher: asyncio.TimerHandle | None = None
+        self._is_stopped = False  # when it was last checked
 
     async def run(self) -> Raw:
         """Run the program and return its value; see `session.Run` for what it raises.
@@ -326,7 +327,12 @@ class Supervisor:
                 self._settle(ProgramStopped("SandboxEnded", message))
 
     def _watch(self) -> None:
-        if flags.resident(self._worker.pid) > self._worker.resident + self._limits.max_memory_mb * MIB:
+        # Twice in a row: whoever stops and continues a whole group of processes does not do it in one instant.
+        was_stopped, self._is_stopped = self._is_stopped, flags.is_stopped(self._worker.pid)
+        if was_stopped and self._is_stopped:
+            message = "Cannot finish execution: its sandbox was stopped from outside (SIGSTOP); run it again"
+            self._settle(ProgramStopped("SandboxEnded", message))
+        elif flags.resident(self._worker.pid) > self._worker.resident + self._limits.max_memory_mb * MIB:
             used = f"it used more than {self._limits.max_memory_mb} MB of memory"
             self._limit(f"{used} (Pctx.max_memory_mb); work on less at once")
         elif not self._outcome.done():

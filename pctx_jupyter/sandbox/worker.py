@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.lines import Lines, LineWriter
@@ -66,8 +66,8 @@ class Worker(asyncio.Protocol):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still be given something to do. Asks the system: news of an end may be on its way."""
-        if self._transport is None or self._transport.is_closing() or self.ended.done():
+        """Whether it can still run a program. Asks the system, because news of an end may be on its way."""
+        if self._transport is None or self._transport.is_closing() or self.ended.done() or flags.is_stopped(self.pid):
             return False
         try:
             return self._process.pipe.recv(1, socket.MSG_PEEK) != b""
@@ -221,8 +221,10 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
         match error:
             case TimeoutError():
                 why = f"Cannot start a sandbox: it is not ready after {READY_S:g} s"
-            case OSError():
+            case ProcessLookupError() | ConnectionError():
                 why = "Cannot start a sandbox: it ended before it was ready"
+            case OSError():
+                why = f"Cannot start a sandbox: {processes.shortage(error)}"
             case errors.SandboxUnavailable(message=why):
                 pass
             case _:

@@ -8,6 +8,7 @@ none of it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ import msgspec
 from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
-from .. import errors, foreign
+from .. import errors, foreign, processes
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +206,10 @@ async def open_child(
             limit=CHUNK,
         )
     except OSError as error:
-        raise errors.CannotConnect(f"{command[0]} does not start: {error.strerror}") from None
+        raise errors.CannotConnect(f"{command[0]} does not start: {processes.shortage(error)}") from None
+    except RuntimeError as error:  # asyncio waits for it in a thread, and there can be no more threads
+        why = processes.shortage(OSError(errno.EAGAIN, str(error)))
+        raise errors.CannotConnect(f"{command[0]} does not start: {why}") from None
     # No await before the try: a cancellation here would leak the process.
     child = Child(process, limit)
     try:

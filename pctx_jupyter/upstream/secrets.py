@@ -12,16 +12,14 @@ import json
 import logging
 import os
 import re
-import signal
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from .. import errors, visible
+from .. import errors, processes, visible
 
 COMMAND_S = 30.0
 """Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
@@ -136,28 +134,15 @@ def _from_keychain(name: str) -> str:
 async def _from_command(command: str) -> str:
     shown = f"${{command:{command[:60]}}}"
     try:
-        child = await asyncio.create_subprocess_shell(
-            command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # what it says may hold what it should not
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:  # too long, or it holds NUL
-        raise SecretUnavailable(f"Cannot read {shown}: it cannot be started ({type(error).__name__})") from None
-    try:
-        async with asyncio.timeout(COMMAND_S):
-            out, _ = await child.communicate()
+        # Its stderr is not read: it may hold what nobody should see.
+        done = await processes.run("/bin/sh", "-c", command, within_s=COMMAND_S)
     except TimeoutError:
         raise SecretUnavailable(f"Cannot read {shown}: it did not end within {COMMAND_S:g} s") from None
-    finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-    if child.returncode:
-        raise SecretUnavailable(f"Cannot read {shown}: it ended with status {child.returncode}")
-    value = out.decode(errors="replace").strip()
+    except (OSError, ValueError) as error:  # too long, or it holds NUL
+        raise SecretUnavailable(f"Cannot read {shown}: it cannot be started ({type(error).__name__})") from None
+    if done.status:
+        raise SecretUnavailable(f"Cannot read {shown}: it ended with status {done.status}")
+    value = done.stdout.decode(errors="replace").strip()
     if not value:
         raise SecretUnavailable(f"Cannot read {shown}: it wrote nothing")
     return value

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -18,10 +20,10 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.sandbox import executable, flags
-from pctx_jupyter.sandbox.spawner import Direct, Launcher, Process, Spawner, open_spawner
+from pctx_jupyter.sandbox.spawner import Direct, Launcher, Process, Spawner, open_spawner, reason
 from pctx_jupyter.settings import Limits, Settings
 
-from .programs import launcher, resources, soon, until
+from .programs import launcher, resources, sandboxes, soon, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")
 
@@ -163,6 +165,86 @@ async def test_when_the_launcher_is_killed_its_sandboxes_end_and_it_says_so() ->
     await spawner.close()
 
 
+async def test_a_start_fails_and_the_next_works_when_the_host_has_no_descriptor_for_the_sandbox() -> None:
+    await executable.find("")
+    before = resources()
+    spawner = await open_launcher()
+    starting = asyncio.ensure_future(spawner.start())
+    await asyncio.sleep(0)  # the request has left
+    with descriptors(os.getpid(), 0):
+        with pytest.raises(errors.SandboxUnavailable, match=r"this process has \d+ files open.*ulimit -n"):
+            await soon(starting)
+        with pytest.raises(errors.SandboxUnavailable, match=r"this process has \d+ files open"):
+            await spawner.start()
+    assert spawner.is_alive
+    process = await soon(spawner.start())
+    assert json.loads(await said(process))["method"] == "ready"
+    process.discard()
+    await until(lambda: not sandboxes())  # the one that was refused, too
+    await spawner.close()
+    del starting
+    assert resources() == before
+
+
+@pytest.mark.parametrize("free", [0, 1, 2])
+async def test_a_launcher_without_free_descriptors_refuses_a_start_and_lives_on(free: int) -> None:
+    spawner = await open_launcher()
+    kept = await spawner.start()
+    with descriptors(launcher().pid, free), pytest.raises(errors.SandboxUnavailable, match="files open"):
+        await soon(spawner.start())
+    assert json.loads(await said(kept))["method"] == "ready"
+    kept.discard()
+    process = await soon(spawner.start())
+    process.discard()
+    await spawner.close()
+
+
+async def test_a_launcher_that_is_stopped_fails_a_start_in_time_and_is_killed() -> None:
+    deno = await executable.find("")
+    spawner = await Launcher.open(flags.command(deno.path, Limits()), flags.readable(deno.path), start_s=0.1)
+    process = await spawner.start()
+    victim = launcher()
+    victim.suspend()
+    starts = [asyncio.ensure_future(spawner.start()) for _ in range(3)]
+    for starting in starts:
+        with pytest.raises(errors.SandboxUnavailable, match=r"did not answer within 0\.1 s, so it was killed"):
+            await soon(starting)
+    assert await soon(process.ended) == -signal.SIGKILL
+    assert not spawner.is_alive
+    assert is_gone(victim.pid)
+    process.discard()
+    await spawner.close()
+
+
+async def test_a_launcher_that_is_stopped_is_closed_in_time() -> None:
+    spawner = await open_launcher()
+    process = await spawner.start()
+    launcher().suspend()
+    await soon(spawner.close())
+    assert await soon(process.ended) == -signal.SIGKILL
+    process.discard()
+
+
+@pytest.mark.parametrize(
+    ("stderr", "why"),
+    [
+        ("", ""),
+        ("one\nthe last\n\n", "the last"),
+        (
+            "====\nDeno could not start: unable to create worker threads.\nArgs: [secret]\n",
+            "this account, or its container, has as many processes and threads as it may",
+        ),
+        (
+            "Platform: linux\nArgs: [secret]\n\nthread 'main' panicked at src/a.rs:1:2:\nno memory\nnote: run with …\n",
+            "no memory",
+        ),
+        ("fatal error\nPlatform: linux x86_64\nVersion: 2\nArgs: [secret]\n", "fatal error"),
+    ],
+)
+def test_the_reason_of_an_end_is_the_line_that_says_it_and_no_command_line(stderr: str, why: str) -> None:
+    assert reason(stderr).startswith(why) and "secret" not in reason(stderr)
+
+
 async def test_a_command_that_does_not_start_ends_at_once_and_says_why() -> None:
     spawner = await open_launcher("/nonexistent/deno")
     process = await spawner.start()
@@ -179,6 +261,20 @@ async def test_two_layers_can_be_required() -> None:
     await spawner.close()
     with pytest.raises(errors.SandboxUnavailable, match=r"3 layers .* has 2"):
         await open_spawner(deno, Settings(layers=3))
+
+
+@contextmanager
+def descriptors(pid: int, free: int) -> Iterator[None]:
+    """Leave a process so many descriptors for the block."""
+    listed = list(Path(f"/proc/{pid}/fd").iterdir())
+    used = {int(fd.name) for fd in listed if fd.is_symlink()}  # the one that listed them is closed by now
+    limit = [number for number in range(len(used) + free + 1) if number not in used][free]
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def is_gone(pid: int) -> bool:

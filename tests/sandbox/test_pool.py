@@ -19,7 +19,7 @@ from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.sandbox.executable import Executable
 from pctx_jupyter.sandbox.pool import Pool, open_pool
-from pctx_jupyter.sandbox.spawner import Direct
+from pctx_jupyter.sandbox.spawner import Direct, Launcher
 from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
@@ -244,6 +244,44 @@ async def test_a_sandbox_killed_while_it_runs_ends_that_program_alone(code: str)
         beside.cancel()
         await asyncio.wait([beside])
         assert other.cancelled == 1
+
+
+async def test_a_sandbox_stopped_while_it_runs_ends_its_program_and_says_so() -> None:
+    host = Host()
+    async with pool_of(warm_sandboxes=0) as pool:
+        running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
+        await soon(host.hung.wait())
+        (victim,) = sandboxes()
+        victim.suspend()
+        with pytest.raises(ProgramStopped, match=r"stopped from outside \(SIGSTOP\)") as stopped:
+            await soon(running)
+        assert stopped.value.name == "SandboxEnded"
+        await until(lambda: not victim.is_running())
+
+
+async def test_a_sandbox_stopped_while_it_waits_is_not_lent() -> None:
+    async with pool_of() as pool:
+        await until(lambda: idle(pool) and len(sandboxes()) == 1)
+        (victim,) = sandboxes()
+        victim.suspend()
+        await until(lambda: victim.status() == psutil.STATUS_STOPPED)
+        assert await run(pool, "1") == 1
+        await until(lambda: not victim.is_running())
+
+
+async def test_a_launcher_that_is_stopped_is_replaced_and_its_programs_are_told() -> None:
+    async def open_impatient(deno: Executable, settings: Settings) -> Launcher:
+        return await Launcher.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
+
+    host = Host()
+    async with pool_of(open_impatient, warm_sandboxes=0) as pool:
+        running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
+        await soon(host.hung.wait())
+        launcher().suspend()
+        assert await run(pool, "1") == 1
+        with pytest.raises(ProgramStopped, match="sandbox ended"):
+            await soon(running)
+        assert pool.status()["trouble"] is None
 
 
 async def test_a_sandbox_killed_while_it_waits_is_replaced(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,73 @@
+"""Short child processes, real ones: they end in time, whatever they leave behind; and refusals say what is short."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+
+import psutil
+import pytest
+
+from pctx_jupyter import processes
+from tests.fakes import SOON
+
+
+async def test_what_a_command_writes_and_its_status_are_returned() -> None:
+    done = await processes.run(
+        "/bin/sh", "-c", "cat; echo no >&2; exit 3", within_s=SOON, stdin=b"hi", reads_stderr=True
+    )
+    assert done == processes.Finished(3, b"hi", b"no\n")
+    assert await processes.run("/bin/sh", "-c", "echo no >&2; kill -9 $$", within_s=SOON) == processes.Finished(
+        -9, b"", b""
+    )
+
+
+async def test_a_command_that_takes_too_long_is_killed_with_what_it_started() -> None:
+    with pytest.raises(TimeoutError):
+        await processes.run("/bin/sh", "-c", "sleep 61 & sleep 62", within_s=0.1)
+    async with asyncio.timeout(SOON):
+        while [child for child in psutil.Process().children(recursive=True) if "sleep" in child.name()]:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_process_that_a_command_leaves_behind_holds_nobody_up() -> None:
+    """It is in a session of its own, so that killing the command's group does not reach it, and has its stdout."""
+    async with asyncio.timeout(SOON):
+        with pytest.raises(TimeoutError):
+            await processes.run("/bin/sh", "-c", "setsid sleep 63 & exit 0", within_s=0.1)
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] == ["sleep", "63"]:
+            process.kill()
+
+
+async def test_a_cancelled_run_leaves_no_process() -> None:
+    running = asyncio.ensure_future(processes.run("/bin/sh", "-c", "exec sleep 64", within_s=SOON))
+    async with asyncio.timeout(SOON):
+        while not [child for child in psutil.Process().children() if child.name() == "sleep"]:
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.wait([running])
+    assert not psutil.Process().children()
+
+
+async def test_a_command_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        await processes.run("/nonexistent/command", within_s=SOON)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (errno.EMFILE, r"this process has [\d,]+ files open.*ulimit -n.*raise"),
+        (errno.ENFILE, r"this machine has too many files open"),
+        (errno.EAGAIN, r"this account, or its container, .* processes and threads .*ulimit -u .*; raise"),
+        (errno.ENOMEM, r"no memory left"),
+        (errno.ENOSPC, r"the disk is full; delete files"),
+        (errno.EROFS, r"read-only"),
+        (errno.EIO, r"Input/output error; try again"),
+    ],
+)
+def test_a_refusal_of_the_system_says_what_is_short(code: int, says: str) -> None:
+    assert re.search(says, processes.shortage(OSError(code, os.strerror(code))))
