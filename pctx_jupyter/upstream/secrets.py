@@ -35,6 +35,8 @@ HIDDEN = "***"
 LONGEST_RECORD = 4_000
 """Characters of a library's log record: some hold a whole message."""
 
+_URL_SAFE = str.maketrans("+/", "-_")
+
 _BYTES = "surrogateescape"
 """How Python writes bytes that are no text."""
 
@@ -168,9 +170,9 @@ class Redactor:
         for value in self._values:
             if len(value) >= SHORTEST:
                 # An environment variable may hold bytes that are no text: Python makes surrogates of them.
-                encoded = base64.b64encode(value.encode(errors=_BYTES)).decode().rstrip("=")
                 forms |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-                forms |= {quote(value, safe="", errors=_BYTES), quote_plus(value, errors=_BYTES), encoded}
+                forms |= {quote(value, safe="", errors=_BYTES), quote_plus(value, errors=_BYTES)}
+                forms |= _in_base64(value.encode(errors=_BYTES))
         texts = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, texts))) if texts else None
         self._bytes = re.compile(b"|".join(re.escape(text.encode(errors=_BYTES)) for text in texts)) if texts else None
@@ -196,6 +198,19 @@ class Redactor:
             case int() | float() if HIDDEN in self.clean(str(value)):
                 return HIDDEN
         return value
+
+
+def _in_base64(value: bytes) -> set[str]:
+    """Return what Base64 makes of a value, alone or within a longer text such as ``user:value``.
+
+    Three bytes become four characters, so there is one form for each place within a group of three. Characters that
+    depend on the neighbours of the value as well are left out.
+    """
+    found = {base64.b64encode(value).decode().rstrip("=")}
+    for before in range(3):
+        first, end = -(-before * 8 // 6), (before + len(value)) * 8 // 6
+        found.add(base64.b64encode(bytes(before) + value).decode()[first:end])
+    return found | {form.translate(_URL_SAFE) for form in found}
 
 
 class RedactingFilter(logging.Filter):

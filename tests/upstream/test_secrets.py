@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keyring
 import pytest
@@ -77,6 +77,22 @@ def test_a_redactor_finds_every_common_form() -> None:
     for form in forms:
         assert "tr0ub" not in redactor.clean(f"x {form} y") and "***" in redactor.clean(f"x {form} y")
     assert redactor.clean("short") == "short"
+
+
+@pytest.mark.parametrize("before", ["user:", "user1:", "user12:"])
+@pytest.mark.parametrize("encode", [base64.standard_b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("value", ["tr0ub4", "tr0ub4dor", "~~~???>>>tr0ub4", "tr0ub4dor&3 x"])
+def test_a_value_is_found_within_base64_of_a_longer_text(
+    before: str, encode: Callable[[bytes], bytes], value: str
+) -> None:
+    redactor = Redactor()
+    redactor.learn([value])
+    for after in ("", ":", ":x", ":xy"):
+        cleaned = redactor.clean(f"Basic {encode(f'{before}{value}{after}'.encode()).decode()} is wrong")
+        assert "***" in cleaned and cleaned.startswith("Basic ") and cleaned.endswith(" is wrong")
+        left = cleaned.removeprefix("Basic ").removesuffix(" is wrong").partition("***")
+        # What is left are the neighbours, and at most four bits of the value's first and last byte.
+        assert len(left[0]) <= -(-len(before) * 4 // 3) and len(left[2].rstrip("=")) <= -(-len(after) * 4 // 3) + 1
 
 
 def test_a_redactor_finds_what_is_no_text() -> None:
