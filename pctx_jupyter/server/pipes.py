@@ -16,6 +16,7 @@ import shutil
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import wire
 from ..rpc.channel import Channel
 from ..rpc.pipe import UNREAD_BYTES, Pipe
@@ -47,6 +48,9 @@ NAMESPACES = ("user", "mnt", "pid")
 _PEER = struct.Struct("3i")
 """Process, user and group at the other end of a Unix socket."""
 
+CLEAN_S = 2.0
+"""Seconds the cleaner may take to remove the folder; it takes 3 ms."""
+
 SWEEP_S = 60.0
 """Seconds after which a folder whose socket nobody listens on is one that a killed server left."""
 
@@ -64,6 +68,7 @@ class KernelPipes:
         self._running, self._tokens, self._names = running, tokens, names
         self._server: asyncio.AbstractServer | None = None
         self._folder: Path | None = None
+        self._cleaner: subprocess.Popen[bytes] | None = None
 
     async def open(self) -> None:
         """Listen; without it, where Unix sockets are unknown or cannot be made, kernels have the WebSocket."""
@@ -79,10 +84,13 @@ class KernelPipes:
             log.warning("pipes = none, kernels take the WebSocket: %s", error)
             return
         self._tokens.pipe = path
+        self._cleaner = _start_cleaner(folder)
 
     async def close(self) -> None:
         """Listen no more."""
         self._tokens.pipe = ""
+        if self._cleaner is not None:
+            await asyncio.to_thread(_end_cleaner, self._cleaner)
         if self._server is not None:
             self._server.close()
         if self._folder is not None:
@@ -191,8 +199,38 @@ def is_of_this_account(connection: TransportSocket | None) -> bool:
         return False  # it is gone, or keeps from us what it is
 
 
+def _start_cleaner(folder: Path) -> subprocess.Popen[bytes] | None:
+    """Start a shell that removes a folder as soon as this process has ended, however it ends.
+
+    The shell waits for the end of its stdin. Only this process holds the other end of it, and never writes.
+    """
+    try:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r line; rm -rf -- "$1"', "pctx-cleaner", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            cwd="/",
+            start_new_session=True,  # an interrupt in the server's terminal does not end it
+        )
+    except OSError as error:
+        log.info("pipes = no cleaner: %s", processes.shortage(error))  # the next server removes what this one leaves
+        return None
+
+
+def _end_cleaner(cleaner: subprocess.Popen[bytes]) -> None:
+    assert cleaner.stdin is not None
+    cleaner.stdin.close()
+    try:
+        cleaner.wait(CLEAN_S)
+    except subprocess.TimeoutExpired:  # somebody has stopped it
+        cleaner.kill()
+        cleaner.wait()
+
+
 def sweep() -> None:
-    """Remove what servers of this account left that were killed."""
+    """Remove what killed servers of this account left, where their cleaners were killed with them."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
         try:
             folder, file = path.parent.lstat(), path.lstat()

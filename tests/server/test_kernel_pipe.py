@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pctx_jupyter import errors
@@ -371,3 +373,38 @@ def test_what_killed_servers_left_is_removed_and_nothing_else(tmp_path: Path, mo
     for listening in kept:
         listening.close()
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["pctx-alive", "pctx-file", "pctx-new"]
+
+
+LISTENS = """
+import asyncio
+from types import SimpleNamespace
+from pctx_jupyter.server.kernels import KernelTokens
+from pctx_jupyter.server.pipes import KernelPipes
+
+async def main():
+    tokens = KernelTokens(SimpleNamespace(start_kernel=None), lambda: "")
+    await KernelPipes(None, tokens, None).open()
+    print(tokens.pipe, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_folder_of_a_server_that_is_killed_is_removed_at_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", LISTENS], stdout=subprocess.PIPE) as server:  # noqa: ASYNC220
+        assert server.stdout is not None
+        path = Path((await asyncio.to_thread(server.stdout.readline)).decode().strip())
+        (cleaner,) = psutil.Process(server.pid).children()
+        assert path.exists()  # noqa: ASYNC240
+        server.kill()
+    async with asyncio.timeout(SOON):
+        while path.parent.exists() or is_running(cleaner):
+            await asyncio.sleep(0.005)  # neither is ours to wait for
+
+
+def is_running(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
