@@ -1,4 +1,4 @@
-"""A few words that docs, messages and docstrings do not use. Reads files; runs nothing."""
+"""How text is written: words that are avoided, and the length of sentences. Reads files; runs nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from . import prose
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("pctx_jupyter", "docs", "labextension/src", "labextension/schema", "benchmarks", "binder")
@@ -37,3 +39,45 @@ def test_words_that_are_not_written(unwanted: str) -> None:
         if word.search(line)
     ]
     assert not found, f"write: {UNWANTED[unwanted]}"
+
+
+LONGEST = 35
+"""Words of a sentence. One that is longer is split, or its reason stands in `LONG`."""
+
+LONG: dict[str, str] = {}
+"""Sentences that stay longer: how each begins, and why."""
+
+
+def test_no_sentence_is_long_without_a_reason() -> None:
+    found = prose.long_ones(ROOT, LONGEST)
+    unexplained = [
+        f"{one.place}: {one.words} words: {one.text}" for one in found if not one.text.startswith(tuple(LONG))
+    ]
+    assert not unexplained, "split these sentences"
+    assert all(any(one.text.startswith(beginning) for one in found) for beginning in LONG), (
+        "these are not long any more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("One two. Three four five!\n\n- Six\n- seven eight", [2, 3, 1, 2]),
+        ("```\none two three\n```\n\nfour [five six](seven) `eight nine`", [4]),
+        ("| one | two three |\n\n# four", []),
+        ("one: Two three. `four` five, e.g. Six", [1, 2, 4]),
+    ],
+)
+def test_sentences_are_counted_as_a_reader_counts_them(text: str, counts: list[int]) -> None:
+    assert [sentence.words for sentence in prose.of_page("page", text)] == counts
+
+
+def test_each_parameter_of_a_docstring_is_a_sentence_of_its_own() -> None:
+    source = '"""Do it.\n\n    Args:\n        one: The first\n            of two.\n        two: The last.\n    """\n'
+    assert [sentence.text for sentence in prose.of_docstrings("module", source)] == [
+        "Do it.",
+        "one",
+        "The first of two.",
+        "two",
+        "The last.",
+    ]

@@ -1,9 +1,9 @@
-"""``%%pctx`` and ``%pctx``: parse, wait, show. And what ``%load_ext`` and ``%unload_ext`` do.
+"""The magics ``%%pctx`` and ``%pctx``: parse, wait, show. And what ``%load_ext`` and ``%unload_ext`` do.
 
-The outermost cell of a kernel is *awaited*: an input transformer rewrites it, so that the kernel's loop goes on and
-async tools run on it. Anywhere else (under ``%%time``, in a terminal, with ``%autoawait off``, in a script) the magic
-*blocks*, and async tools run on a private loop of the same thread: what is bound to the kernel's loop does not work
-in them there.
+The outermost cell of a kernel is *awaited*: an input transformer rewrites it, so the kernel's loop continues and
+async tools run on it. Elsewhere (under ``%%time``, in a terminal, with ``%autoawait off``, in a script) the magic
+*blocks*. Async tools then run on a private loop of the same thread, where objects that are bound to the kernel's loop
+do not work.
 """
 
 from __future__ import annotations

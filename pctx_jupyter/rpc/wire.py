@@ -350,9 +350,9 @@ class SessionCreated(msgspec.Struct):
 class ExecuteTool(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute_tool``; `name` is the tool's full name as registered.
 
-    The others are of use where a program of somebody else calls: `asked_by` says whose it is, and is absent when the
-    program is the session's own; `call` is the call's number for ``call_note``; `call_s` the seconds the call may take
-    once it has begun, which whoever serves it has to see to.
+    The other fields are for guest programs. `asked_by` is the kind of guest, and absent when the program is the
+    session's own. `call` is the call's number for ``call_note``. `call_s` is the number of seconds that the call may
+    take once it has begun; the client that serves the call enforces it.
     """
 
     name: str

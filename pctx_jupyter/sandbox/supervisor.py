@@ -1,8 +1,8 @@
 """Runs one program in one sandbox and holds it to its limits. It believes nothing that the sandbox says.
 
 What a sandbox says counts for this execution alone: a call is a call of a tool offered to it, looked up by whoever
-serves; its answer counts once and ends the conversation. It speaks through a `Peer` and not a `Channel`, because each
-line has to be judged before the next is looked at: what follows an answer is not heard, a call too many is not read.
+serves; its answer counts once and ends the conversation. This module uses a `Peer` and not a `Channel`, because it
+checks each line before it reads the next: lines after the answer, and calls beyond the limit, are never read.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ Then = Literal["allow", "ask", "deny"]
 """What a rule says of a call."""
 
 Decision = Literal["allowed", "edited", "granted", "denied", "unanswered", "forbidden"]
-"""What became of a call that was not simply let pass: somebody allowed it, as it was or with other arguments, or had
-allowed it for good; somebody denied it, nobody answered, or the policy forbids it."""
+"""The decision on a call that was not allowed by a rule. A person allowed it, with its own or other arguments, or had
+allowed the tool for good. Or a person denied it, no person answered, or the policy forbids it."""
 
 Place = Literal["jupyterlab", "terminal", "client"]
 """Where a person can be asked: JupyterLab; a terminal, by ``jupyter pctx approvals``; the agent's own client."""

@@ -33,8 +33,9 @@ UPSTREAM_TOOLS = 100_000
 class Registry:
     """The sessions of one engine: a dict with an expiry rule. It is given clocks and does not look at one.
 
-    It also decides who is offered whose tools: a notebook its own, agents those of every notebook that does not keep
-    them to itself, other notebooks those that their owner shares with everyone, and all of them the upstream servers'.
+    It also decides which tools a session can call. A notebook can call its own and those that other notebooks share
+    with everyone. Agents can call those of every notebook that are not private. All can call the upstream servers'
+    tools.
 
     Args:
         run, settings, clock, check, editor, read: As each `Session` gets them.

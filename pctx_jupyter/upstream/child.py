@@ -1,8 +1,8 @@
 """An MCP server that is a process of ours: started, spoken to line by line, always ended.
 
-What it writes to stdout that is no message is counted and left out; a line beyond the limit fails the request it
-answers and nothing else; the end of its stderr is kept, for whoever asks why it ended. The SDK's own transport does
-none of it.
+Lines on its stdout that are not messages are counted and skipped. A line beyond the limit fails the request that it
+answers and nothing else. The end of its stderr is kept, to explain why the process ended. The SDK's own transport does
+none of this.
 """
 
 from __future__ import annotations

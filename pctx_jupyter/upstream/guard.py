@@ -1,9 +1,9 @@
 """Starts one MCP server and leaves nothing of it behind: run as ``python -I -S guard.py PARENT -- command…`` on Linux.
 
-A server's own children often outlive it: ``npx`` starts node, a shell a pipeline. This process adopts whatever they
-leave (it is their *subreaper*) and ends all of it: when the server ends, when it is told to (SIGTERM: politely
-first), and when the host dies, however it dies (SIGHUP, sent by the system). It neither reads nor writes what the two
-say to each other. Standard library only; it ends with the server's own status.
+A server's own children often outlive it: ``npx`` starts node, a shell a pipeline. This process adopts all processes
+that they leave (it is their *subreaper*). It ends them when the server ends, on SIGTERM (politely first), and when
+the host dies, however it dies (SIGHUP, sent by the system). It does not touch the messages between server and host.
+It uses the standard library only, and exits with the server's own status.
 """
 
 import ctypes

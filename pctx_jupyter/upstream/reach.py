@@ -1,10 +1,10 @@
 """Where the words of an upstream may lead: which addresses it may name, by their text and by the network they are in.
 
 A person names the URL of an upstream. Whatever else is fetched for it, such as what a sign-in needs, a stranger names.
-Such an address is ``https``, or on the upstream's own host; and it is no nearer to this machine than the upstream
-itself: an upstream on the internet leads to the internet, one in a private network to private networks and the
-internet, one on this machine to all of them. Link-local, multicast, unspecified and reserved addresses are fetched for
-nobody.
+Such an address is ``https``, or on the upstream's own host, and it is no nearer to this machine than the upstream
+itself. An upstream on the internet leads to the internet only. One in a private network leads to private networks and
+the internet. One on this machine leads to all of them. Link-local, multicast, unspecified and reserved addresses are
+never fetched.
 
 This module resolves no name and opens no connection; `outbound` does.
 """
