@@ -102,7 +102,7 @@ def shortage(error: OSError) -> str:
         case errno.EMFILE:
             return (
                 f"this process has {_limit('RLIMIT_NOFILE')}files open, as many as it may (ulimit -n); raise that "
-                "limit, or lower Pctx.sandboxes"
+                "limit, or lower Pctx.max_running"
             )
         case errno.ENFILE:
             return "this machine has too many files open; raise fs.file-max, or close programs"

@@ -44,14 +44,14 @@ class Limits:
         1 * MIB, "Bytes of console output kept and passed on; the rest is cut, with a note."
     )
     max_display_bytes: int = _setting(
-        4 * MIB, "Bytes of charts, pictures and HTML one program may show; more fails the call that would show it."
+        4 * MIB, "Bytes of charts, pictures and HTML one program may show; beyond that, display fails with an error."
     )
     max_result_bytes: int = _setting(
         64 * MIB, "Bytes of JSON one program's value, or one tool call's arguments, may have."
     )
     max_calls: int = _setting(10_000, "Tool calls one program may make in all.")
     max_calls_in_flight: int = _setting(
-        64, "Tool calls one program may have under way; it waits for a free place beyond."
+        64, "Tool calls one program may have open at the same time; further calls wait."
     )
 
 
@@ -75,28 +75,27 @@ class Settings:
     max_tools: int = _setting(10_000, "Tools one session may register.")
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
     max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
-    timeline: bool = _setting(
-        True, "Show under a cell how the run of its program went, if it called tools; a cell may ask otherwise."
-    )
+    timeline: bool = _setting(True, "Show a timeline under a cell whose program called tools; a cell may override it.")
     max_history: int = _setting(
         100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API."
     )
     mcp_path: str = _setting(
         "mcp",
-        "Where MCP clients find us, below the server's base URL, besides pctx/mcp; empty: nowhere else. Another "
-        "extension may want mcp for itself.",
+        "A second path of the MCP endpoint below the server's base URL, besides pctx/mcp; empty: no second path. "
+        "Another extension may use mcp.",
     )
     max_mcp_characters: int = _setting(
         16_000, "Characters of text one answer to an agent may have; what is longer is cut, with a note.", least=1_000
     )
     mcp_wait_s: float = _setting(
         40.0,
-        "Seconds an agent waits for a program; then it gets a handle to collect it by, as most clients give up at 60.",
+        "Seconds an agent waits for a program; then it gets a handle to collect its result, as most clients give up "
+        "at 60.",
     )
     mcp_kept_s: float = _setting(600.0, "Seconds the answer of such a program is kept after its end.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
     ping_s: float = _setting(
-        5.0, "Seconds between pings on a client's connection; silent for two of them, it is closed."
+        5.0, "Seconds between pings on a client's connection; it is closed when two are not answered."
     )
     layers: int = _setting(
         1,
@@ -107,58 +106,61 @@ class Settings:
     )
     policy: tuple[str, ...] = _setting(
         ("ask agent * effects", "ask agent * unknown"),
-        "Which tool calls need a person's consent: rules such as 'ask agent Mail.*', the first that fits counts, and "
-        "without one a call is allowed. A rule says allow, ask or deny; whose programs it is about: agent, notebook, "
-        "client, cell or *; a pattern of tools; and effects, none or unknown, where only tools are meant that change "
-        "something outside, that do not, or that do not say.",
+        "Which tool calls need a person's consent, as rules such as 'ask agent Mail.*'. The first rule that fits "
+        "counts; a call that none fits is allowed. A rule has a decision (allow, ask or deny), a caller (agent, "
+        "notebook, client, cell or *), a pattern of tools, and optionally effects, none or unknown, for tools that "
+        "change something outside, that do not, or that do not say.",
     )
     max_approval_s: float = _setting(
-        120.0, "Seconds a call waits for a person's consent; then it is denied. They do not count as run."
+        120.0,
+        "Seconds a call waits for a person's consent; then it is denied. This time does not count towards the "
+        "program's time limit.",
     )
     consent_by: tuple[str, ...] = _setting(
         ("jupyterlab", "terminal", "client"),
-        "Where a person may give that consent: jupyterlab; terminal, which is jupyter pctx approvals; and client, an "
-        "agent's own MCP client, where it can ask its user. A client may answer for its user.",
+        "Where a person may give that consent: jupyterlab; terminal (jupyter pctx approvals); and client, an agent's "
+        "own MCP client, if it can ask its user. A client may answer for its user.",
         choices=("jupyterlab", "terminal", "client"),
     )
     max_waiting_programs: int = _setting(
         16,
         "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
-        "processes. A call of one program more is denied at once.",
+        "processes. A call of one more program is denied at once.",
     )
     typecheck: bool = _setting(
-        True, "Check a program's types before it runs, and refuse it when they are wrong; a request may ask otherwise."
+        True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
     )
     max_check_s: float = _setting(
-        3.0, "Seconds a type check may take, and as many it may wait for its turn; then the program runs unchecked."
+        3.0, "Seconds a type check may take, and may wait before it starts; after that the program runs unchecked."
     )
     upstreams: str = _setting(
         "",
-        "Path of the file that names the MCP servers programs may call; empty: pctx.json in the server's root folder, "
-        "or in that of a kernel without a server, and the one in Jupyter's configuration folder; none: no file.",
+        "Path of the file that names the MCP servers programs may call; empty: pctx.json in the server's root "
+        "folder, or in that of a kernel without a server, and the one in Jupyter's configuration folder; none: no "
+        "file.",
     )
     trust_folder: bool = _setting(
         False,
-        "Start the MCP servers that pctx.json in the server's root folder names, or in that of a kernel without a "
-        "server, whether somebody trusts them or not: for images whose folders an administrator fills.",
+        "Start the MCP servers that a folder's pctx.json names without asking for trust: for images whose folders an "
+        "administrator fills. The folder is the server's root folder, or that of a kernel without a server.",
     )
     kernels_may_add_servers: bool = _setting(
         False,
-        "Let every kernel of the server add, change and trust MCP servers, as %pctx mcp does, and so start commands as "
-        "the server. Kernels that connect by the server's Unix socket may do so anyway; others may run in a container "
-        "or in another account.",
+        "Let every kernel of the server add, change and trust MCP servers, as %pctx mcp does, and so start commands "
+        "as the server. Kernels that connect by the server's Unix socket may do so anyway; others may run in a "
+        "container or in another account.",
     )
     connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
     changed_tools: str = _setting(
         "withhold",
-        "What becomes of an MCP server's tool whose description or schemas differ from those that were approved: "
-        "withhold it until they are approved, or flag it only.",
+        "What happens to an MCP server's tool whose description or schemas differ from those that were approved: "
+        "withhold it until they are approved, or only flag it.",
         choices=("withhold", "flag"),
     )
     sign_ins: str = _setting(
         "file",
-        "Where tokens of MCP servers that somebody signed in to are kept: file, which only its owner can read, in "
-        "Jupyter's data folder; or keychain, the operating system's (needs the package keyring).",
+        "Where the tokens of MCP servers with a sign-in are kept: file, which only its owner can read, in Jupyter's "
+        "data folder; or keychain, the operating system's (needs the package keyring).",
         choices=("file", "keychain"),
     )
     jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
