@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.upstream.conftest import peer
 
@@ -38,6 +38,31 @@ PROGRAM = """%%pctx
 console.log("usual"); console.debug("quiet"); console.warn("careful"); console.error("wrong");
 await Notebook.remove({ ids: [1] }); await Notebook.fail({ why: "no way" }).catch(() => 0);
 [{ name: "a", amount: 1 }, { name: "b", amount: null }]"""
+
+
+LEGIBLE = 4.5
+"""Contrast that text needs. Source: https://www.w3.org/TR/WCAG22/#contrast-minimum"""
+
+
+def contrast(text: Locator) -> float:
+    """The contrast between a text and its own background, from 1 to 21."""
+    return float(
+        text.evaluate("""node => {
+            const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+            const luminance = colour => {
+                context.fillStyle = colour;
+                context.fillRect(0, 0, 1, 1);
+                const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map(byte => {
+                    const part = byte / 255;
+                    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+                });
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const { color, backgroundColor } = getComputedStyle(node);
+            const [dark, light] = [luminance(color), luminance(backgroundColor)].sort((a, b) => a - b);
+            return (light + 0.05) / (dark + 0.05);
+        }""")
+    )
 
 
 class Eyes:
@@ -130,9 +155,12 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         expect(detail.get_by_role("note")).to_contain_text("This is not all of the program")
         expect(detail.locator("mark")).to_have_text("await Access.remove({ ids: [1] })")
         detail.get_by_label("Its arguments, which you may change").fill("{")
+        calling = detail.locator("mark")  # axe does not look at it, because most of the program is out of sight
         eyes.look("consent")
+        assert contrast(calling) > LEGIBLE
         eyes.wear("Light")
         eyes.look("consent")
+        assert contrast(calling) > LEGIBLE
         detail.get_by_role("button", name="Deny").click()
         with pytest.raises(Exception, match="denied"):
             run.result(timeout=60)
