@@ -32,7 +32,7 @@ from .home import Home
 from .hosting import host
 from .inbox import Inbox
 from .loops import new_loop
-from .mainthread import Ended, Job, WaitingCell, Withdraw, uninterrupted
+from .mainthread import Ended, PendingCall, WaitingCell, Withdraw, uninterrupted
 
 if TYPE_CHECKING:
     from .guests import Guests  # it knows IPython, and this module does not
@@ -437,7 +437,7 @@ class _Life:
         if running is None:
             raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
         answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
-        job = Job(
+        job = PendingCall(
             partial(begin, running.keep, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
         )
         running.cell.post(job)

@@ -60,7 +60,7 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-class Job:
+class PendingCall:
     """One tool call. It is made and settled on the bridge's loop, and run in the waiting cell.
 
     Args:
@@ -75,11 +75,11 @@ class Job:
         self.task: asyncio.Task[None] | None = None
 
 
-class GuestCall(Job):
+class GuestCall(PendingCall):
     """One call by a program of somebody else.
 
     Args:
-        call, settle: As for `Job`; an interrupt settles it, too, as a `KeyboardInterrupt`.
+        call, settle: As for `PendingCall`; an interrupt settles it, too, as a `KeyboardInterrupt`.
         began: Called when its turn has come.
     """
 
@@ -98,7 +98,7 @@ class GuestCall(Job):
 class Withdraw:
     """Nobody waits for this job any more: skip it, or cancel it if it is async; a sync one runs to its end."""
 
-    job: Job
+    job: PendingCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Ended(Generic[T]):
     outcome: T
 
 
-Work = Output | Display | Job | Withdraw | Ended[T]
+Work = Output | Display | PendingCall | Withdraw | Ended[T]
 """What may be sent to a waiting cell."""
 
 
@@ -210,7 +210,7 @@ class WaitingCell(Generic[T]):
                 self._print(work)
             case Display():
                 self._show(work)
-            case Job():
+            case PendingCall():
                 self._run(work)
             case Withdraw(job):
                 job.is_withdrawn = True
@@ -235,7 +235,7 @@ class WaitingCell(Generic[T]):
             getattr(sys, self._stream).flush()
             self._stream = stream
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: PendingCall) -> None:
         # An interrupted program is stopped: its calls get no answer that it could go on with.
         if job.is_withdrawn or self.interrupt is not None:
             return
@@ -255,7 +255,7 @@ class WaitingCell(Generic[T]):
                 self._tasks.add(job.task)
                 job.task.add_done_callback(self._tasks.discard)
 
-    async def _run_async(self, job: Job, work: Awaitable[Raw]) -> None:
+    async def _run_async(self, job: PendingCall, work: Awaitable[Raw]) -> None:
         # Nothing leaves this task: a SystemExit or KeyboardInterrupt in it would end the kernel's loop.
         try:
             outcome: Raw | BaseException = await stepwise(work, self._interruptible)

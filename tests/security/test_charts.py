@@ -83,7 +83,7 @@ def typescript(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TypeScript]
 def python(kind: str, spec: Any) -> Any:
     try:
         return {"drawn": charts.clean(kind, spec)}
-    except charts.Refused as error:
+    except charts.ChartRefused as error:
         return {"refused": str(error)}
 
 
@@ -131,7 +131,7 @@ def test_a_chart_without_width_or_height_is_refused(member: str, typescript: Typ
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_chart_is_refused(name: str, typescript: TypeScript) -> None:
-    with pytest.raises(charts.Refused) as error:
+    with pytest.raises(charts.ChartRefused) as error:
         charts.clean(LITE, HOSTILE[name])
     assert error.value.path
     assert typescript(LITE, HOSTILE[name]) == {"refused": str(error.value)}
@@ -139,7 +139,7 @@ def test_hostile_chart_is_refused(name: str, typescript: TypeScript) -> None:
 
 @pytest.mark.parametrize("name", REFUSED_IN_VEGA)
 def test_vega_is_refused_and_says_what_is_drawn(name: str, typescript: TypeScript) -> None:
-    with pytest.raises(charts.Refused, match="only Vega-Lite is drawn"):
+    with pytest.raises(charts.ChartRefused, match="only Vega-Lite is drawn"):
         charts.clean(VEGA, REFUSED_IN_VEGA[name])
     assert typescript(VEGA, REFUSED_IN_VEGA[name]) == python(VEGA, REFUSED_IN_VEGA[name])
 
@@ -161,7 +161,7 @@ def test_vega_is_refused_and_says_what_is_drawn(name: str, typescript: TypeScrip
     ],
 )
 def test_the_member_that_refused_is_named(spec: Any, path: str) -> None:
-    with pytest.raises(charts.Refused) as error:
+    with pytest.raises(charts.ChartRefused) as error:
         charts.clean(LITE, spec)
     assert error.value.path == path
 

@@ -39,7 +39,7 @@ def unsaid(name: str, why: str) -> type[Unsaid]:
     return type(name, (Unsaid,), {"why": why})
 
 
-class Scope:
+class AnnotationScope:
     """The names that an annotation may use.
 
     Args:
@@ -55,7 +55,7 @@ class Scope:
         self._for_checkers: dict[str, _Import | ast.expr | ast.ClassDef] | None = None
 
     @classmethod
-    def of(cls, function: Any) -> Scope:
+    def of(cls, function: Any) -> AnnotationScope:
         """The scope in which a function was written."""
         local: dict[str, Any] = {}
         code = getattr(function, "__code__", None)
@@ -252,7 +252,7 @@ def _has_text(annotation: Any) -> bool:
 
 def _member(module: types.ModuleType, name: str, shown: str) -> Any:
     found = vars(module).get(name)
-    scope = Scope(vars(module))
+    scope = AnnotationScope(vars(module))
     if found is None:
         try:
             found = getattr(module, name)  # a module may make its members when they are asked for

@@ -18,7 +18,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from ...tools.catalog import LEARNT
-from .annotations import Scope, Unsaid
+from .annotations import AnnotationScope, Unsaid
 
 LONGEST = 300
 """Characters of a docstring's type that are read; longer ones are prose."""
@@ -186,7 +186,7 @@ _OF = re.compile(
     r"(?:\s*\(?of\)?|\[)\s*(.+?)\]?$"
 )
 _SUBSCRIPTED = re.compile(r"^[A-Za-z_.]+\[.*\]$")
-_SCOPE = Scope({})
+_SCOPE = AnnotationScope({})
 
 
 def _kind(part: str) -> Any:

@@ -21,7 +21,7 @@ import typing_extensions
 from pydantic import AfterValidator
 
 from . import foreign
-from .annotations import Scope, Unsaid
+from .annotations import AnnotationScope, Unsaid
 
 _JSON_TYPES = (str, bool, int, float, list, dict)
 
@@ -187,7 +187,7 @@ class Sayer:
 
 def _fields(kind: Any, is_dict: bool, is_result: bool) -> Iterator[tuple[str, Any, bool]]:
     """The fields of a dataclass or TypedDict: name, resolved annotation, and whether it has to be there."""
-    scope = Scope(vars(sys.modules.get(kind.__module__, types)))
+    scope = AnnotationScope(vars(sys.modules.get(kind.__module__, types)))
     try:
         hints = typing_extensions.get_type_hints(kind, include_extras=True)
     except Exception:  # one name that is nowhere would hide the others

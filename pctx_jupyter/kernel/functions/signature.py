@@ -17,6 +17,7 @@ import typing
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import Parameter
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
@@ -40,10 +41,8 @@ from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
 from . import foreign, learnt, values, written
-from .annotations import Scope, unsaid
+from .annotations import AnnotationScope, unsaid
 from .sayable import Said, Sayer
-
-Parameter = inspect.Parameter
 
 DEFAULT_BYTES = 1000
 """Bytes of JSON a default may have to be shown in a schema: declarations are read by models."""
@@ -69,7 +68,7 @@ class Unrepresentable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class FunctionSignature:
     """What calls of one function look like from outside.
 
     Args:
@@ -236,7 +235,7 @@ class _Result:
 # Reading a signature
 
 
-def signature_of(function: Callable[..., Any]) -> Signature:
+def signature_of(function: Callable[..., Any]) -> FunctionSignature:
     """Read the signature, annotations and docstring of anything callable.
 
     Raises:
@@ -245,7 +244,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     plain = plain_function(function)
     signature = written.signature(function, plain)
     doc = _documented(function)
-    reader = _Reader(plain, doc, getattr(function, "__name__", type(function).__name__), _owner(function))
+    reader = _SignatureReader(plain, doc, getattr(function, "__name__", type(function).__name__), _owner(function))
     parameters = reader.expanded(tuple(signature.parameters.values()))
     arguments, input_schema = reader.arguments(parameters)
     result, output_schema = reader.result(signature.return_annotation)
@@ -257,7 +256,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     named = tuple(parameter for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD)
     aliases = tuple(typing.cast("dict[str, Json]", input_schema["properties"]))
     names = [parameter.name for parameter in named]
-    return Signature(
+    return FunctionSignature(
         description,
         input_schema,
         output_schema,
@@ -344,7 +343,7 @@ _EXTRA = "**"
 """The field that holds what ``**options`` takes; no parameter can be called so."""
 
 
-class _Reader:
+class _SignatureReader:
     """Makes fields of parameters, in the scope in which the function was written.
 
     Each parameter is read on its own: what cannot be declared is `Any`, and `notes` says why.
@@ -354,7 +353,7 @@ class _Reader:
         self.notes: dict[str, str] = {}
         self._owner = owner
         self._shown = shown
-        self._scope = Scope.of(function)
+        self._scope = AnnotationScope.of(function)
         self._overloads = _overloads(function)
         self._standard = written.standard(function)
         self._described: dict[str, docstring_parser.DocstringParam] = {}

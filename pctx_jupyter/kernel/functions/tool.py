@@ -23,7 +23,7 @@ from ...tools.catalog import Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
 
 if TYPE_CHECKING:
-    from .signature import Signature
+    from .signature import FunctionSignature
 
 __all__ = [
     "NAMESPACE",
@@ -69,7 +69,7 @@ class PythonTool:
     output_schema: Json
     function: Callable[..., Any] = field(repr=False)
     is_async: bool
-    signature: Signature = field(repr=False)
+    signature: FunctionSignature = field(repr=False)
     share: bool = True
     effects: Effects | None = None
     own_description: str | None = field(default=None, repr=False)

@@ -13,9 +13,8 @@ import re
 import sys
 from functools import cache
 from importlib import resources
+from inspect import Parameter
 from typing import Any
-
-Parameter = inspect.Parameter
 
 
 class _Unknown:

@@ -72,7 +72,7 @@ _FIELD_BREAK = re.compile(r"[.\[\]'\"]")
 _ELSEWHERE = frozenset({"url", "href"})
 
 
-class Refused(ValueError):
+class ChartRefused(ValueError):
     """A chart is not drawn.
 
     Attributes:
@@ -94,12 +94,12 @@ def clean(kind: str, spec: Any) -> dict[str, Any]:
         spec: The specification.
 
     Raises:
-        Refused: The chart has something else in it; names the member.
+        ChartRefused: The chart has something else in it; names the member.
     """
     if kind not in LITE:
-        raise Refused("", "only Vega-Lite is drawn, and this is Vega; write the chart in Vega-Lite")
+        raise ChartRefused("", "only Vega-Lite is drawn, and this is Vega; write the chart in Vega-Lite")
     if not isinstance(spec, dict):
-        raise Refused("", "it is no object")
+        raise ChartRefused("", "it is no object")
     # Options for the renderer. They would override ours.
     kept = {name: member for name, member in spec.items() if name != "usermeta"}
     made = _Check(_grammar(), frozenset(_parameters(kept))).checked(kept, _grammar().root, "", 0)
@@ -138,7 +138,7 @@ def caption(spec: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Type:
+class _MemberType:
     """One alternative of what a member may hold: a kind or a word, in so many lists."""
 
     name: str
@@ -169,8 +169,8 @@ class _Grammar:
     nested: tuple[str, ...]
     first: tuple[str, ...]
     kinds: Mapping[str, _Kind]
-    alternatives: Mapping[str, tuple[_Type, ...]]
-    functions: Mapping[str, formulas.Rule]
+    alternatives: Mapping[str, tuple[_MemberType, ...]]
+    functions: Mapping[str, formulas.ArgumentRule]
     constants: frozenset[str]
     reserved: frozenset[str]
 
@@ -228,18 +228,18 @@ def _inherited(name: str, kinds: dict[str, Any], what: str) -> Iterator[tuple[st
     yield from kinds[name].get(what, {}).items()
 
 
-def _expanded(type: str, kinds: Mapping[str, _Kind]) -> tuple[_Type, ...]:
+def _expanded(type: str, kinds: Mapping[str, _Kind]) -> tuple[_MemberType, ...]:
     """The alternatives of a type, those that are types by another name replaced."""
-    found: list[_Type] = []
+    found: list[_MemberType] = []
     for part in type.split("|"):
         name = part.rstrip("[]")
         lists = (len(part) - len(name)) // 2
         if name.startswith("'"):
-            found.append(_Type("", lists, name.strip("'")))
+            found.append(_MemberType("", lists, name.strip("'")))
         elif lists == 0 and name in kinds and (other := kinds[name].any) is not None:
             found += _expanded(other, kinds)
         else:
-            found.append(_Type(name, lists))
+            found.append(_MemberType(name, lists))
     return tuple(found)
 
 
@@ -266,16 +266,16 @@ class _Check:
         """Return the value rebuilt.
 
         Raises:
-            Refused: It is of another type.
+            ChartRefused: It is of another type.
         """
         return self._one(value, self._grammar.alternatives[type], path, depth)
 
-    def _one(self, value: Any, alternatives: tuple[_Type, ...], path: str, depth: int) -> Any:
+    def _one(self, value: Any, alternatives: tuple[_MemberType, ...], path: str, depth: int) -> Any:
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise Refused(path, f"is beyond the {MOST_PARTS:,} parts that a chart may have")
+            raise ChartRefused(path, f"is beyond the {MOST_PARTS:,} parts that a chart may have")
         if depth > MOST_DEPTH:
-            raise Refused(path, f"is nested deeper than {MOST_DEPTH} levels")
+            raise ChartRefused(path, f"is nested deeper than {MOST_DEPTH} levels")
         for one in alternatives:
             if one.lists:
                 if isinstance(value, list):
@@ -285,10 +285,10 @@ class _Check:
                     return value
             elif (found := self._kind(value, one.name, path, depth)) is not _NONE:
                 return found
-        raise Refused(path, "holds what a chart may not hold there")
+        raise ChartRefused(path, "holds what a chart may not hold there")
 
-    def _list(self, value: list[Any], one: _Type, path: str, depth: int) -> list[Any]:
-        inner = _Type(one.name, one.lists - 1, one.word)
+    def _list(self, value: list[Any], one: _MemberType, path: str, depth: int) -> list[Any]:
+        inner = _MemberType(one.name, one.lists - 1, one.word)
         kind = self._grammar.kinds.get(one.name)
         other = kind.any if kind is not None and inner.lists == 0 else None
         alternatives = (inner,) if other is None else self._grammar.alternatives[other]
@@ -324,7 +324,7 @@ class _Check:
             type = kind.members.get(name)
             if type is None:
                 more = " and would lead elsewhere; put the data into the chart" if name in _ELSEWHERE else ""
-                raise Refused(_cut(inside), f"is not among the members that a chart may have{more}")
+                raise ChartRefused(_cut(inside), f"is not among the members that a chart may have{more}")
             made[name] = self.checked(member, type, inside, depth + 1)
             self._multiply(kind.factor.get(name, 1), member, inside)
         if kind.span is not None:
@@ -336,7 +336,7 @@ class _Check:
     def _map(self, value: dict[str, Any], type: str, path: str, depth: int) -> dict[str, Any]:
         for name in value:
             if name in formulas.INHERITED or name in _SIGNAL or len(name) > MOST_TEXT:
-                raise Refused(_cut(f"{path}.{name}"), "is a name that a chart may not choose")
+                raise ChartRefused(_cut(f"{path}.{name}"), "is a name that a chart may not choose")
         return {name: self.checked(member, type, f"{path}.{name}", depth + 1) for name, member in value.items()}
 
     def _own(self, value: Any, name: str, path: str) -> Any:
@@ -358,7 +358,7 @@ class _Check:
                 try:
                     return formulas.rewritten(value, self._vocabulary)
                 except ValueError as error:
-                    raise Refused(path, f"is an expression that a chart may not have: {error}") from None
+                    raise ChartRefused(path, f"is an expression that a chart may not have: {error}") from None
             case "values", str():
                 return value
             case "values", list():
@@ -376,7 +376,7 @@ class _Check:
             factor = math.prod(max(1, len(one)) for one in lists if isinstance(one, list))
         self._factor *= factor
         if self._factor > MOST_FACTOR:
-            raise Refused(path, f"would multiply what is drawn by more than {MOST_FACTOR:,}")
+            raise ChartRefused(path, f"would multiply what is drawn by more than {MOST_FACTOR:,}")
 
 
 def _is_number(value: Any) -> bool:
@@ -390,13 +390,13 @@ def _is_inherited(path: str) -> bool:
 def _check_span(value: dict[str, Any], most: float, path: str) -> None:
     start, stop, step = (value.get(name, default) for name, default in (("start", 0), ("stop", 0), ("step", 1)))
     if step == 0 or (stop - start) / step > most:
-        raise Refused(path, f"has more than {most:,} steps")
+        raise ChartRefused(path, f"has more than {most:,} steps")
 
 
 def _data(value: Any, path: str, depth: int) -> Any:
     """Copy data, without names that JavaScript would not take for names."""
     if depth > MOST_DEPTH:
-        raise Refused(path, f"is nested deeper than {MOST_DEPTH} levels")
+        raise ChartRefused(path, f"is nested deeper than {MOST_DEPTH} levels")
     if isinstance(value, dict):
         return {name: _data(member, path, depth + 1) for name, member in value.items() if name != "__proto__"}
     if isinstance(value, list):

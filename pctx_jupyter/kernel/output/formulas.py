@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["plain", "format", "length", "text"]
+ArgumentRule = Literal["plain", "format", "length", "text"]
 """What a function's arguments must be: anything, a format that is written out, a length that is, or texts."""
 
 MOST_CHARS = 4_000
@@ -88,7 +88,7 @@ class Vocabulary:
         format: Matches what the second argument of a format function may be.
     """
 
-    functions: Mapping[str, Rule]
+    functions: Mapping[str, ArgumentRule]
     constants: Collection[str]
     parameters: Collection[str]
     format: re.Pattern[str]
@@ -100,7 +100,7 @@ def rewritten(source: str, vocabulary: Vocabulary) -> str:
     Raises:
         ValueError: It is not in the grammar; says what of it.
     """
-    reader = _Reader(source, vocabulary)
+    reader = _FormulaReader(source, vocabulary)
     found = reader.condition()
     if reader.kind != "end":
         raise ValueError(f"{_shown(reader.text)} is not expected there")
@@ -130,7 +130,7 @@ class _Part:
         return f"({self.text})" if self.kind == "joined" else self.text
 
 
-class _Reader:
+class _FormulaReader:
     """Goes through an expression once, from left to right."""
 
     def __init__(self, source: str, vocabulary: Vocabulary) -> None:

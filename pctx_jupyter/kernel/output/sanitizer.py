@@ -277,7 +277,7 @@ def _drawing(type: str, content: Any) -> Bundle:
 def _chart(type: str, content: Any) -> Bundle:
     try:
         return {type: charts.clean(type, content)}
-    except charts.Refused as error:
+    except charts.ChartRefused as error:
         raise Unsafe(str(error), charts.rows(content)) from None
 
 
