@@ -29,6 +29,7 @@ PAGES = {
 }
 """Where files of the repository, outside of docs/, stand on the site; "": in the repository only."""
 
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\.png\)")
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
@@ -46,7 +47,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Have links lead to pages of the site, or to the repository."""
+    """Have links lead to pages of the site, or to the repository, and pictures follow the theme."""
     here = page.file.src_uri
     source = next((known for known, target in PAGES.items() if target == here and here != "README.md"), f"docs/{here}")
 
@@ -60,7 +61,15 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
             return f"{link[1]}{config.repo_url}/blob/main/{path}{link[3]}"
         return f"{link[1]}{posixpath.relpath(inside, posixpath.dirname(here) or '.')}{link[3]}"
 
-    return LINK.sub(linked, markdown)
+    return LINK.sub(linked, PICTURE.sub(_in_both_themes, markdown))
+
+
+def _in_both_themes(picture: re.Match[str]) -> str:
+    """Write a picture of the dark theme beside one of the light theme; the site shows the one that fits."""
+    shown, name = picture[1], picture[2]
+    if not (ROOT / "docs" / "images" / f"{posixpath.basename(name)}-dark.png").exists():
+        return picture[0]
+    return f"![{shown}]({name}.png#only-light) ![{shown}]({name}-dark.png#only-dark)"
 
 
 def routes(specification: str) -> str:

@@ -86,6 +86,20 @@ def test_links_within_the_docs_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def pictures_of_pages() -> set[str]:
+    """The names of all pictures that a page shows."""
+    links = (link for page in PAGES for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()))
+    return {Path(link).stem for link in links if "://" not in link}
+
+
+def test_every_picture_of_a_page_is_taken_by_a_test_in_both_themes() -> None:
+    test = (ROOT / "tests" / "browser" / "test_pictures.py").read_text()
+    taken = set(re.findall(r"\bcamera\.take\(\s*\"([\w-]+)\"", test))
+    assert taken == pictures_of_pages()
+    files = {file.name for file in (ROOT / "docs" / "images").iterdir()}
+    assert files == {f"{name}{theme}.png" for name in taken for theme in ("", "-dark")}
+
+
 def needed(route: access.Route) -> str:
     """What a user must be allowed to do, as the table has it."""
     code = {access.Code.NEVER: "", access.Code.BY_ENTRY: "; code", access.Code.ALWAYS: ", code"}[route.code]
