@@ -1,7 +1,7 @@
-"""``%pctx approvals``: the calls that wait for a person's consent, as a notebook sees them.
+"""``%pctx approvals``: the calls that wait for a person's consent.
 
-On a server a notebook answers nothing: its code is not its user. An engine embedded in this kernel belongs to this
-kernel anyway, so there it may.
+On a server, a notebook cannot answer them, because its code is not its user. On an engine embedded in this kernel, it
+can, because the engine belongs to the kernel anyway.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ANSWER_S = 30.0
 """Seconds the engine may take."""
 USAGE = "%pctx approvals [on | off | allow ID | deny ID]"
 ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
-"""Where the calls on a server are answered."""
+"""The places where calls on a server are answered."""
 
 
 class ApprovalCommands:
     """The commands after ``%pctx approvals``.
 
     Args:
-        bridge: The way to the engine.
+        bridge: The connection to the engine.
     """
 
     def __init__(self, bridge: Bridge) -> None:
@@ -38,7 +38,7 @@ class ApprovalCommands:
         self._leave: Callable[[], None] | None = None
 
     def run(self, line: str) -> None:
-        """Run one; an empty line lists the calls. Raises UsageError."""
+        """Run the command in a line; an empty line lists the calls. Raises UsageError if there is no such command."""
         name, _, id = line.strip().partition(" ")
         if (name, bool(id)) not in {("", False), ("on", False), ("off", False), ("allow", True), ("deny", True)}:
             raise UsageError(f"%pctx approvals cannot do that\nUsage: {USAGE}")
@@ -55,7 +55,7 @@ class ApprovalCommands:
         print(self._bridge.do(do, ANSWER_S))  # noqa: T201  # a magic's output
 
     def _done(self, approvals: Approvals, name: str, id: str) -> str:
-        """Do what a command says on the engine of this kernel."""
+        """Run a command on the engine of this kernel; returns the text to show."""
         match name:
             case "on":
                 self._leave = self._leave or approvals.attend("terminal")

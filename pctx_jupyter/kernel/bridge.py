@@ -1,8 +1,8 @@
-"""The bridge: a loop on a thread of its own, where the client to the engine lives, and the way from there to a cell.
+"""The bridge between a cell and the engine: an event loop on a thread of its own, on which the client runs.
 
-The kernel's main thread computes for minutes at a time; a connection, and the processes of an embedded engine, need
-someone who is always awake. The bridge hands tool calls and output to the waiting cell and takes results back, one
-hop each way. It knows neither magics nor values: payloads pass through as `Raw`.
+The kernel's main thread may compute for minutes, but a connection, and the processes of an embedded engine, must always
+be served. The bridge passes tool calls and output to the waiting cell, and results back. It does not know magics and
+values: payloads pass through as `Raw`.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Draw = Callable[[Raw], None]
-"""Takes the trace of a run as it is now: JSON as `trace.Trace` has it."""
+"""Receives the current trace of a run, a `trace.Trace` as JSON."""
 
 _Name = tuple[str, str]
 """Namespace and name of a tool, as registered."""
 
 KEPT_ERRORS = 100
-"""Exceptions of tools that one execution keeps, the latest ones: each holds the frames it went through."""
+"""Exceptions of tools that one execution keeps, the latest ones. Each keeps its frames in memory."""
 
 CLOSE_S = 3.0
-"""Seconds that closing waits for the thread: ending sandboxes and saying goodbye to a server take far less."""
+"""Seconds that closing waits for the thread. Ending sandboxes and closing a connection takes far less."""
 
 
 @dataclass(slots=True)
@@ -62,9 +62,9 @@ class Running:
     """One execution that a cell waits for.
 
     Attributes:
-        raised: The exceptions of its tools, by the token under which the program knows them.
-        look: How the program's value looks; None: as its JSON.
-        draw: Hears how the run goes, on the bridge's thread; None: nobody wants to know.
+        raised: The exceptions of its tools, by the token that the program has.
+        look: How the program's value is displayed; None: as its JSON.
+        draw: Receives traces of the run, on the bridge's thread; None: none are requested.
     """
 
     cell: WaitingCell[wire.Executed | Exception]
@@ -83,12 +83,12 @@ class Running:
 
 
 class Bridge:
-    """One kernel's way to its engine.
+    """The connection of one kernel to its engine.
 
     Args:
         open_home: Opens the engine's home, on the bridge's loop.
-        tools: Returns the tools this kernel offers now; asked before each program.
-        guests: Runs the calls of others' programs; None: there is no loop that would run them between cells.
+        tools: Returns the tools that this kernel offers now; called before each program.
+        guests: Runs the calls of guest programs; None: there is no loop that could run them between cells.
     """
 
     def __init__(
@@ -104,31 +104,31 @@ class Bridge:
     # the main thread
 
     def open(self) -> None:
-        """Begin to open the home, without waiting; does nothing when it is open or opening."""
+        """Begin to open the home, without waiting; does nothing if it is open or opening."""
         self._live()
 
     def close(self) -> None:
-        """Close the home and end the thread; does nothing when there is none. It may be opened again."""
+        """Close the home and end the thread; does nothing if there is none. The home may be opened again."""
         life, self._life = self._life, None
         if life is not None:
             life.close()
 
     @property
     def home(self) -> concurrent.futures.Future[Home]:
-        """The home, once it is open; opening begins at the latest now."""
+        """The home, when it is open; begins to open it if necessary."""
         return self._live().home
 
     def do(self, work: Callable[[Home], Coroutine[Any, Any, T]], timeout_s: float, *, with_tools: bool = False) -> T:
-        """Have something done on the bridge's loop, once the home is open, and wait for it.
+        """Run a coroutine on the bridge's loop when the home is open, and wait for its result.
 
         Args:
-            work: Takes the home.
+            work: Receives the home, and returns the coroutine.
             timeout_s: Seconds it may take.
-            with_tools: Whether the engine is told first which tools have changed.
+            with_tools: Whether changed tools are reported to the engine first.
 
         Raises:
-            TimeoutError: It took longer than `timeout_s` seconds; it was cancelled.
-            PctxError: What the work raises.
+            TimeoutError: It took longer than `timeout_s` seconds, and was cancelled.
+            PctxError: The coroutine raised it.
         """
         life = self._live()
         offered = self._offered() if with_tools else None
@@ -139,22 +139,22 @@ class Bridge:
             future.cancel()
             raise
 
-    def tell(self) -> None:
-        """Have the engine told which tools have changed, once the home is open; without waiting.
+    def report_tools(self) -> None:
+        """Report changed tools to the engine when the home is open, without waiting.
 
-        An editor that asks the engine by itself then knows them before the first program that calls them.
+        So an editor that asks the engine finds them before the first program that calls them.
         """
         if self._life is not None and self._life.is_of_use:
-            self._life.post(partial(self._life.tell, self._offered()))
+            self._life.post(partial(self._life.report_tools, self._offered()))
 
     async def wait_for(
         self, asked: wire.Execute, draw: Draw | None = None
     ) -> tuple[wire.Executed | Exception, Running]:
-        """Run a program while the cell waits, awaited; returns what came of it.
+        """Run a program while the cell awaits it; returns its outcome.
 
         Args:
             asked: The program.
-            draw: Hears its trace now and then, on the bridge's thread, if it calls tools; None: nobody does.
+            draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
@@ -164,7 +164,7 @@ class Bridge:
         return _outcome(running.cell), running
 
     def block_for(self, asked: wire.Execute, draw: Draw | None = None) -> tuple[wire.Executed | Exception, Running]:
-        """Do the same, blocking this thread."""
+        """Run a program while the cell waits, like `wait_for`, but block this thread."""
         running, start, stop = self._prepare(asked, draw)
         running.cell.block(start, stop)
         return _outcome(running.cell), running
@@ -190,12 +190,12 @@ class Bridge:
         if self._life is not None and not self._life.is_of_use:
             self.close()
         if self._life is None:
-            with uninterrupted():  # a thread that nobody holds would never end
+            with uninterrupted():  # a thread without a reference would never end
                 self._life = _Life(self._open_home, self._guests)
         return self._life
 
     def forget(self) -> None:
-        """Leave the thread and its connection alone: after a fork they are the parent's."""
+        """Drop the thread and its connection without closing them: after a fork they belong to the parent."""
         if self._life is not None:
             _left_alone.append(self._life)
             self._life = None
@@ -209,7 +209,7 @@ def _outcome(cell: WaitingCell[T]) -> T:
 
 
 class _Life:
-    """One life of the bridge: a thread, its loop, and the home open in it."""
+    """One period between opening and closing: a thread, its loop, and the home that is open in it."""
 
     def __init__(self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None) -> None:
         self.loop = new_loop()
@@ -224,8 +224,8 @@ class _Life:
         self._offering = asyncio.Lock()
         self._offering_soon: asyncio.Task[None] | None = None
         self._tools: dict[_Name, PythonTool] = {}  # what is to be offered
-        self._is_to_tell = False
-        self._telling: asyncio.Task[None] | None = None
+        self._must_report = False
+        self._reporting: asyncio.Task[None] | None = None
         self._leave: asyncio.Future[None]
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
         self._thread.start()
@@ -233,7 +233,7 @@ class _Life:
     @property
     def is_of_use(self) -> bool:
         """Whether the home is open, or opening."""
-        home = self.home  # once: another may be in its place at any moment
+        home = self.home  # read once: another thread may replace it at any moment
         return not self._is_closing and not (home.done() and home.exception() is not None)
 
     # the main thread
@@ -282,22 +282,22 @@ class _Life:
         opening = self.home
         try:
             async with self._open_home() as home:
-                home.client.on_reconnect = self._tell_again
+                home.client.on_reconnect = self._report_again
                 if self._guests is not None:
-                    home.client.on_guest = self._guests.hear
+                    home.client.on_guest = self._guests.on_program
                 opening.set_result(home)
-                self._tell_again()
+                self._report_again()
                 try:
                     await self._leave
                 except asyncio.CancelledError:
-                    await self._end_running()  # as long as there is a home to say it to
+                    await self._end_running()  # while the home can still be reached
                     raise
         except Exception as error:
             if opening.done():
                 raise
             log.exception("bridge = cannot open a home")
             opening.set_exception(error)
-            await self._leave  # for those who are on their way to hear of it
+            await self._leave  # callers that are about to read `home` get the exception
 
     async def _end_running(self) -> None:
         self._is_closing = True
@@ -320,9 +320,9 @@ class _Life:
         return await work(home)
 
     async def _offer_soon(self, home: Home) -> None:
-        """Do what `_offer` does, for one who may give up waiting: that leaves no tool half offered, and no queue.
+        """Offer changed tools like `_offer`, for a caller that may be cancelled: the offer itself is not cancelled.
 
-        What cannot be offered is left out; the next program says why.
+        A tool that cannot be offered is skipped; the next program gets the error.
         """
         if self._offering_soon is not None:
             await asyncio.wait([self._offering_soon])
@@ -330,31 +330,31 @@ class _Life:
             return
         if self._offering_soon is None or self._offering_soon.done():
             self._offering_soon = self.loop.create_task(self._offer(home))
-            self._offering_soon.add_done_callback(_seen)
+            self._offering_soon.add_done_callback(_retrieved)
         await asyncio.wait([self._offering_soon])
 
-    def tell(self, tools: dict[_Name, PythonTool]) -> None:
+    def report_tools(self, tools: dict[_Name, PythonTool]) -> None:
         self._tools = tools
-        self._tell_again()
+        self._report_again()
 
-    def _tell_again(self) -> None:
-        """Tell a new connection, or a new home, what the last one may not have heard: nobody may ask for long."""
-        self._is_to_tell = bool(self._tools or self._offered)
-        if self._is_to_tell and not self._is_closing and (self._telling is None or self._telling.done()):
-            self._telling = self.loop.create_task(self._tell())
+    def _report_again(self) -> None:
+        """Report all tools to a new connection or a new home, even if no program needs them yet."""
+        self._must_report = bool(self._tools or self._offered)
+        if self._must_report and not self._is_closing and (self._reporting is None or self._reporting.done()):
+            self._reporting = self.loop.create_task(self._report())
 
-    async def _tell(self) -> None:
-        """Offer what there is; while there is no connection, that is left to the next one."""
-        while self._is_to_tell:
-            self._is_to_tell = False
+    async def _report(self) -> None:
+        """Offer all tools; without a connection, the next connection does it."""
+        while self._must_report:
+            self._must_report = False
             with suppress(errors.PctxError):
                 await self.do(_nothing, self._tools)
 
     async def _opened(self) -> Home:
-        return await asyncio.shield(asyncio.wrap_future(self.home))  # one who gives up waiting does not close it
+        return await asyncio.shield(asyncio.wrap_future(self.home))  # a caller that is cancelled does not close it
 
     async def _opened_instead(self, of: Home) -> Home:
-        """Leave a home where nobody can be reached, unless that was done already; returns the one that follows."""
+        """Leave a home that cannot be reached, unless it has been left already; returns the next one."""
         if self.home.done() and self.home.exception() is None and self.home.result() is of:
             self.home = concurrent.futures.Future()
             self._leave.set_result(None)
@@ -368,7 +368,7 @@ class _Life:
         id = asked.execution_id
         self._running[id], self._tools = running, tools
         running.task = self.loop.create_task(self._execute(running, asked))
-        running.task.add_done_callback(lambda task: self._running.pop(id, None))  # one stopped before it began, too
+        running.task.add_done_callback(lambda task: self._running.pop(id, None))  # also if stopped before it began
 
     def stop(self, running: Running) -> None:
         if running.task is not None:
@@ -380,8 +380,8 @@ class _Life:
             home = await self._opened()
             try:
                 outcome = await self._execute_at(home, running, asked)
-            except errors.CannotConnect as error:  # so nothing was asked: a server gone, or one that forgot this kernel
-                log.info("bridge = looks for another home: %s", error)
+            except errors.CannotConnect as error:  # nothing was sent: the server is gone, or does not know this kernel
+                log.info("bridge = opening another home: %s", error)
                 home = await self._opened_instead(home)
                 outcome = await self._execute_at(home, running, asked)
         except asyncio.CancelledError:
@@ -392,14 +392,14 @@ class _Life:
 
     async def _execute_at(self, home: Home, running: Running, asked: wire.Execute) -> wire.Executed:
         await self._offer(home)
-        return await home.client.execute(asked, hear=partial(_hear, running))
+        return await home.client.execute(asked, hear=partial(_on_event, running))
 
     # tools
 
     async def _offer(self, home: Home) -> None:
-        """Tell the engine which tools came, changed and went since the last time."""
+        """Report to the engine which tools were added, changed and removed since the last time."""
         async with self._offering:
-            tools = self._tools  # as they are by now: who waited here longer must not undo what others have told
+            tools = self._tools  # the current ones: a caller that waited for the lock must not restore an older state
             if self._offered_to is not home:
                 self._offered_to, self._offered = home, {}
             offered = self._offered
@@ -428,7 +428,7 @@ class _Life:
         offered[tool.namespace, tool.name] = tool
 
     async def _serve(self, home: Home, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
-        """Have the waiting cell run a tool, or the kernel between its cells, for a program of somebody else."""
+        """Run a tool in the waiting cell; for a guest program, run it between the kernel's cells."""
         arguments = None if asked.arguments is UNSET else asked.arguments
         if asked.asked_by is not None:
             call = partial(begin, keep_nothing, tool, arguments)
@@ -449,11 +449,11 @@ class _Life:
 
 
 async def _nothing(home: Home) -> None:
-    """Ask nothing."""
+    """Send no request."""
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """Take an outcome for which nobody may be waiting any more."""
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """Retrieve a task's exception, so asyncio does not log it as unretrieved."""
     if not task.cancelled():
         task.exception()
 
@@ -462,8 +462,8 @@ def _closed() -> errors.PctxError:
     return errors.Cancelled("Cannot finish execution: the extension was unloaded; %load_ext pctx_jupyter loads it")
 
 
-def _hear(running: Running, heard: Heard) -> None:
-    match heard:
+def _on_event(running: Running, event: Heard) -> None:
+    match event:
         case wire.OutputHeard(_, stream, text, level):
             running.cell.post(Output(stream, text, level))
         case wire.DisplayHeard(_, data, metadata, display_id, update, is_value):
@@ -482,7 +482,7 @@ def _settle(answer: asyncio.Future[Raw | BaseException], outcome: Raw | BaseExce
 
 
 # After a fork the child has the parent's sockets and pipes, but not the thread that uses them. It must neither use nor
-# close them; so it keeps them, and starts a life of its own when it needs one.
+# close them. So it keeps references to them, and starts a thread of its own when it needs one.
 
 _bridges: WeakSet[Bridge] = WeakSet()
 _left_alone: list[_Life] = []

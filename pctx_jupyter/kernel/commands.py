@@ -1,4 +1,4 @@
-"""``%pctx``: what a notebook's author asks about tools and engine, and how tools are registered by name."""
+"""The commands of ``%pctx``: they register tools by name, and show tools, runs and the engine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOME_S = 30.0
 """Seconds that ``%pctx status`` waits for the engine's home to open."""
 
 OTHERS_S = 2.0
-"""Seconds that ``%pctx tools`` waits for the tools of others: those of the notebook are known without."""
+"""Seconds that ``%pctx tools`` waits for tools from elsewhere; the notebook's own are known without waiting."""
 
 SHARING: dict[str, Sharing | None] = {
     "": None,
@@ -36,7 +36,7 @@ SHARING: dict[str, Sharing | None] = {
     "agents": "agents",
     "off": "nobody",
 }
-"""What may follow ``%pctx share``."""
+"""The setting for each word after ``%pctx share``; None: only show it."""
 
 HELP = {
     "Programs": [
@@ -46,30 +46,33 @@ HELP = {
         ("--timeout S", "Stop it after S seconds."),
         ("--tools Sales.*,…", "Let it call these tools only."),
         ("--no-check", "Run it without a type check."),
-        ("--keep", "Let later programs find its types, functions and constants; so does export before one."),
-        ("--no-timeline", "Do not show how the run went."),
-        ("--quiet", "Show neither its value nor how the run went."),
+        ("--keep", "Keep its types, functions and constants for later programs; export before one keeps that one."),
+        ("--no-timeline", "Show no timeline."),
+        ("--quiet", "Show neither its value nor a timeline."),
     ],
     "Tools": [
         ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),
-        (options.REGISTER_USAGE, "Offer functions that the notebook has already; --no-share: to it alone."),
+        (
+            options.REGISTER_USAGE,
+            "Offer functions that the notebook has already; --no-share: only to its own programs.",
+        ),
         ("%pctx unregister TOOL …", "Withdraw tools."),
-        ("%pctx tools", "List the tools, and those of others that this notebook may call."),
+        ("%pctx tools", "List the tools, and those of other notebooks and MCP servers that this notebook may call."),
         ("%pctx details TOOL …", "Show how tools are called, and what they do."),
     ],
-    "Kept": [("%pctx forget [NAME …]", "Forget what earlier programs keep for later ones: these names, or all.")],
-    "Others": [
-        ("%pctx share [on|agents|off]", "Say who else may call the tools: other notebooks too, agents only, nobody."),
-        ("%pctx runs", "List the latest programs of others that called them."),
+    "Kept": [("%pctx forget [NAME …]", "Remove what earlier programs keep for later ones: these names, or all.")],
+    "Guests": [
+        ("%pctx share [on|agents|off]", "Set who else may call the tools: other notebooks too, agents only, nobody."),
+        ("%pctx runs", "List the latest guest programs that called them."),
         ("%pctx insert N", "Make a cell of such a program."),
         ("%pctx approvals", "List the calls that wait for a person's consent, and where to answer them."),
     ],
     "MCP servers": [
         ("%pctx mcp", "List the MCP servers whose tools programs may call."),
         ("%pctx mcp add NAME URL|COMMAND …", "Add one; --bearer, --header, --env, --sse, --for-now."),
-        ("%pctx mcp remove NAME", "Forget one; also reconnect, approve (its changed tools) and sign-in."),
+        ("%pctx mcp remove NAME", "Remove one; also reconnect, approve (its changed tools) and sign-in."),
     ],
-    "Engine": [("%pctx status", "Where programs run, why there, and how that engine does.")],
+    "Engine": [("%pctx status", "Show where programs run, why there, and the state of that engine.")],
 }
 """What ``%pctx help`` shows."""
 
@@ -78,9 +81,9 @@ class Commands:
     """The commands of one shell.
 
     Args:
-        shell: Whose names they look up.
-        bridge: The way to its engine.
-        notices: Knows the programs of others that called its tools; None: there are none.
+        shell: The shell whose names they use.
+        bridge: The connection to its engine.
+        notices: The guest programs that called its tools; None: there can be none.
     """
 
     def __init__(self, shell: InteractiveShell, bridge: Bridge, notices: Notices | None) -> None:
@@ -102,10 +105,10 @@ class Commands:
         }
 
     def run(self, line: str) -> Shown | None:
-        """Run one line after ``%pctx``; an empty one asks for help.
+        """Run the command in a line after ``%pctx``; an empty line shows the help.
 
         Raises:
-            UsageError: There is no such command, or it cannot do what is asked; says the way out.
+            UsageError: There is no such command, or it failed; the message says what to do.
         """
         name, _, rest = line.strip().partition(" ")
         command = self._commands.get(name or "help")
@@ -122,7 +125,7 @@ class Commands:
         given = options.register_options(line)
         functions = [(name, self._named(name)) for name in given.functions]
         made = [
-            # A lambda has no name of its own: it gets the one that was typed.
+            # A lambda has no name of its own: it gets the name in the command.
             tool.define(
                 function,
                 name=name.rpartition(".")[2] if getattr(function, "__name__", None) == "<lambda>" else None,
@@ -182,7 +185,7 @@ class Commands:
 
         runs = self._notices.runs if self._notices is not None else []
         if not runs:
-            return display.Shown({"text/plain": "No program of others has called this notebook's tools yet"})
+            return display.Shown({"text/plain": "No guest program has called this notebook's tools yet"})
         heads = ("Run", "Began", "Whose", "Called", "State", "Program")
         rows = [(f"{run.number}", run.began, run.owner, run.called, run.state, _first_line(run.code)) for run in runs]
         return display.Shown(display.table(heads, rows))
@@ -194,7 +197,7 @@ class Commands:
         self._shell.set_next_input(f"%%pctx\n{runs[line].code}")
 
     def _of_others(self, own: set[str]) -> list[Tool]:
-        """The tools of others that programs may call; none where the engine does not say so at once."""
+        """The tools from elsewhere that programs may call; none if the engine does not answer at once."""
         try:
             found = self._bridge.do(lambda home: home.client.list_functions(), OTHERS_S, with_tools=True)
         except (TimeoutError, errors.PctxError):
@@ -234,7 +237,7 @@ class Commands:
         return display.Shown(display.help(HELP))
 
     def _named(self, name: str) -> Any:
-        """What a name of the notebook, or of Python, stands for: ``load``, ``sales.load``, ``len``."""
+        """The value of a name of the notebook or of Python: ``load``, ``sales.load``, ``len``."""
         first, *rest = name.split(".")
         names = vars(builtins) | self._shell.user_ns
         if first not in names:
@@ -248,7 +251,7 @@ class Commands:
         return found
 
     def _described(self, name: str) -> Tool:
-        """A tool of this notebook, or of others that programs may call."""
+        """The tool of a name: of this notebook, or from elsewhere if programs may call it."""
         try:
             return self._tool(name, "describe").tool
         except UsageError:
@@ -274,7 +277,7 @@ class Commands:
 
 def _shared(shared: wire.Shared) -> str:
     if shared.name is None:
-        return "There is nobody to share with: programs run in an engine of this kernel (%pctx status says why)"
+        return "Cannot be shared: programs run in an engine of this kernel (%pctx status says why)"
     match shared.to:
         case "nobody":
             return "Shared with nobody: this notebook alone calls its tools"
@@ -298,7 +301,7 @@ async def _facts(home: Home) -> dict[str, object]:
     facts["Why"] = home.why
     if home.url is not None and home.client.session_id is not None:
         facts["Sharing"] = _shared(await home.client.share())
-    facts["Connection"] = "open" if home.client.session_id is not None else "lost; it is being opened again"
+    facts["Connection"] = "open" if home.client.session_id is not None else "lost; reconnecting"
     if home.status is not None:
         facts |= {name.capitalize(): _said(fact) for name, fact in home.status().items() if name != "tools"}
     return facts

@@ -1,8 +1,8 @@
 """Tab and Shift-Tab inside ``%%pctx`` cells: the tools, fields and globals of the program, and the magic's options.
 
-The engine knows them; it is asked over the kernel's own client, and given `DEADLINE_S`: a kernel that does not answer
-is worse than one that has nothing to say. Python's names are of no use in these cells and are kept out of them, whether
-or not there is something to say instead. Other cells stay IPython's.
+The engine is asked through the kernel's own client, and has `DEADLINE_S` seconds to answer: an empty answer is better
+than a kernel that does not respond. Names of Python are never offered in these cells, because programs cannot use
+them. Other cells are left to IPython.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DEADLINE_S = 0.4
-"""Seconds in which the engine answers, or is not heard: it takes 0.01."""
+"""Seconds after which an answer of the engine is dropped; usually it takes 0.01."""
 
 MOST_NAMES = 2_000
-"""Names of the notebook that may follow ``-i``."""
+"""Names of the notebook that are offered after ``-i``, at most."""
 
 _IN_NAME = re.compile(r"[\w$]")
 
@@ -41,8 +41,8 @@ class Editing:
     """Completion and inspection in one shell.
 
     Args:
-        shell: Whose cells they are.
-        bridge: The way to its engine.
+        shell: The shell of the cells.
+        bridge: The connection to its engine.
     """
 
     def __init__(self, shell: InteractiveShell, bridge: Bridge) -> None:
@@ -50,13 +50,13 @@ class Editing:
         self._inspect: Callable[..., dict[str, Any]] = shell.object_inspect_mime
 
     def load(self) -> None:
-        """Take part in the shell's completion and inspection."""
+        """Add our completion and inspection to the shell."""
         self._shell.Completer.custom_matchers.append(self.match)
         self._shell.object_inspect_mime = self.inspect  # type: ignore[method-assign]
         self._shell.events.register("post_run_cell", self._after_cell)
 
     def unload(self) -> None:
-        """Take no more part in them."""
+        """Remove our completion and inspection from the shell."""
         if self.match in self._shell.Completer.custom_matchers:
             self._shell.Completer.custom_matchers.remove(self.match)
         if self._shell.__dict__.get("object_inspect_mime") == self.inspect:
@@ -65,8 +65,8 @@ class Editing:
             self._shell.events.unregister("post_run_cell", self._after_cell)
 
     def _after_cell(self, result: object) -> None:
-        """Tell the engine of new tools, for editors that ask it and not this kernel."""
-        self._bridge.tell()
+        """Report new tools to the engine, for editors that ask the engine and not this kernel."""
+        self._bridge.report_tools()
 
     @context_matcher(identifier="pctx", priority=1000)  # type: ignore[untyped-decorator]  # IPython's decorators are not typed
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -78,7 +78,7 @@ class Editing:
         before = "\n".join([*lines[: context.cursor_line], lines[context.cursor_line][: context.cursor_position]])
         try:
             start, items = self._complete(cell, units(before))
-        except Exception:  # whatever it is, a list of names is not the place to say so
+        except Exception:  # an error cannot be shown in a list of names
             log.debug("editing = cannot complete", exc_info=True)
             start, items = units(before), []
         return {
@@ -100,7 +100,7 @@ class Editing:
         """Explain what is at the cursor of a ``%%pctx`` cell, or else a Python object: a shell's `object_inspect_mime`.
 
         Raises:
-            KeyError: Nothing is known of it.
+            KeyError: Nothing is known about it.
         """
         if (place := self._place()) is None:
             return self._inspect(oname, *args, **kwargs)
@@ -119,7 +119,7 @@ class Editing:
         return _shown(text, documentation)
 
     def _place(self) -> tuple[Cell, int] | None:
-        """The ``%%pctx`` cell that the kernel is asked about, and where in it; None: it is another's, or unknown."""
+        """The ``%%pctx`` cell of the present request, and the position in it; None: it is another cell, or unknown."""
         try:
             request = self._shell.kernel.get_parent("shell")  # type: ignore[attr-defined]  # a terminal has none
             if request["header"]["msg_type"] != "inspect_request":
@@ -163,7 +163,7 @@ def _shown(text: str, documentation: str) -> dict[str, Any]:
 
 
 class _Silence(list[SimpleCompletion]):
-    """No completions that nevertheless keep others' away: IPython lets only those do it who have some themselves."""
+    """An empty list of completions that suppresses others: IPython allows that only to matchers with completions."""
 
     def __len__(self) -> int:
         return 1

@@ -1,10 +1,10 @@
-"""Guests: calls of this notebook's tools by programs of others, run on the kernel's main thread between its cells.
+"""Guests: calls of this notebook's tools by guest programs, run on the kernel's main thread between its cells.
 
-A call begins when no cell runs: at once in an idle kernel, else after the current cell and before the next. An
-asynchronous tool that has begun goes on as any task of the kernel's loop does, and no cell waits for it. What a tool
-prints and shows lands in the output of the cell that ran last.
+A call begins when no cell runs: at once in an idle kernel, otherwise after the current cell and before the next. An
+asynchronous tool that has begun continues like any task of the kernel's loop, and no cell waits for it. A tool's output
+appears in the output of the cell that ran last.
 
-Knows ipykernel's loop, handlers and signals; nothing of connections, programs and JSON.
+This module knows ipykernel's loop, handlers and signals. It does not know connections, programs and JSON.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ EXECUTE = "execute_request"
 """The message with which a front end runs a cell."""
 
 TURN_S = 2.0
-"""Seconds after which calls that wait let the next cell go first."""
+"""Seconds after which waiting calls let the next cell run first."""
 
 MOST_TRACEBACKS = 5
-"""Tracebacks of failed calls that are shown between two cells."""
+"""Tracebacks of failed calls that are shown between two cells, at most."""
 
 
 class Guests:
-    """The guests of one kernel.
+    """The guest calls of one kernel.
 
     Args:
-        shell: The kernel's.
+        shell: The kernel's shell.
 
     Attributes:
-        notices: What the notebook shows of them.
+        notices: What the notebook shows of guest programs.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -62,18 +62,18 @@ class Guests:
         self._shell = shell
         self._kernel: Any = shell.kernel  # type: ignore[attr-defined]  # a terminal's shell has none
         self._execute: Callable[..., Any] | None = None
-        self._context = contextvars.Context()  # of the cell that ran last: what runs in it shows its output there
+        self._context = contextvars.Context()  # of the cell that ran last: output in this context appears there
         self._inbox: Inbox[Callable[[], None]] | None = None
         self._waiting: deque[GuestCall] = deque()
         self._going_on: set[GuestCall] = set()  # asynchronous calls that have begun
         self._cells = 0
-        self._is_looking = False
+        self._is_next_scheduled = False
         self._is_in_tool = False
         self._is_interrupted = False
         self._tracebacks = 0
 
     def load(self, *, in_cell: bool) -> None:
-        """Hear of cells from now on.
+        """Wrap the kernel's handler of cells, to know when one begins and ends.
 
         Args:
             in_cell: Whether a cell is running already.
@@ -85,7 +85,7 @@ class Guests:
             self._shell.events.register("post_execute", self._end_of_first_cell)
 
     def unload(self) -> None:
-        """Hear of cells no more; calls that wait never begin."""
+        """Unwrap the handler of cells. Waiting calls never begin, and running ones are cancelled."""
         handlers = self._kernel.shell_handlers
         if self._execute is not None and handlers[EXECUTE] == self._run_cell:
             handlers[EXECUTE] = self._execute
@@ -102,32 +102,32 @@ class Guests:
 
     @property
     def hindrance(self) -> str | None:
-        """What keeps a call from beginning now, in a few words."""
+        """Why a call cannot begin now, as a short text; None: it can."""
         if self._cells:
             return "waits: a cell of the notebook is running"
         return "waits: another call is running in the notebook" if self._is_in_tool else None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the kernel's loop runs, or soon will."""
+        """Whether the kernel's loop runs, or will run soon."""
         return getattr(self._kernel, "io_loop", None) is not None
 
     def put(self, call: GuestCall) -> None:
-        """Have a call run when its turn comes."""
+        """Queue a call; it runs when no cell does."""
         self._do(partial(self._queue, call))
 
     def withdraw(self, call: GuestCall) -> None:
-        """Nobody waits for this call any more: it never begins, or is cancelled; a sync one runs to its end."""
+        """Cancel a call. If it has not begun, it never does; a synchronous tool that runs continues to its end."""
         call.is_withdrawn = True  # seen even while the loop is busy
         self._do(partial(_cancel, call))
 
-    def hear(self, heard: wire.GuestHeard) -> None:
-        """Have it shown that somebody's program begins to call, or has ended."""
+    def on_program(self, heard: wire.GuestHeard) -> None:
+        """Show that a guest program begins to call this notebook's tools, or has ended."""
         if self.is_ready:
-            self._do(partial(self.notices.hear, heard))
+            self._do(partial(self.notices.update, heard))
 
     def _do(self, act: Callable[[], None]) -> None:
-        """Have a function called on the kernel's loop, soon, in the order in which they were given."""
+        """Schedule a function on the kernel's loop; functions run in the order in which they were scheduled."""
         if self._inbox is None:
             self._inbox = Inbox(self._loop, lambda act: act(), contextvars.Context())
         self._inbox.put(act)
@@ -140,12 +140,12 @@ class Guests:
     # cells, on the main thread
 
     async def _run_cell(self, stream: object, ident: object, parent: dict[str, Any]) -> None:
-        """Handle an ``execute_request``: those who wait go first, then the cell, and nobody begins meanwhile."""
+        """Handle an ``execute_request``: run waiting calls first, then the cell. No call begins while the cell runs."""
         assert self._execute is not None
         if threading.current_thread() is not threading.main_thread():  # a subshell's
             await _awaited(self._execute(stream, ident, parent))
             return
-        self._take_turns()
+        self._begin_waiting()
         self._cells += 1
         try:
             await _awaited(self._execute(stream, ident, parent))
@@ -164,33 +164,33 @@ class Guests:
             self._tracebacks = 0
             self.notices.cell_ended()
         if self.is_ready:
-            # In a turn of its own: until then ipykernel still has its own handler of interrupts in place.
+            # In the next iteration of the loop: until then ipykernel's own signal handler is still installed.
             self._loop.call_soon(self._after_cell)
 
     def _after_cell(self) -> None:
-        self._heed_interrupts()
-        self._look()
+        self._update_signal_handler()
+        self._schedule_next()
 
     # calls, on the main thread
 
     def _queue(self, call: GuestCall) -> None:
         self._waiting.append(call)
-        self._look()
+        self._schedule_next()
 
-    def _look(self) -> None:
-        """Begin the next call if it may: one in a turn of the loop, so that a cell may come in between."""
-        if self._waiting and not self._cells and not self._is_looking:
-            self._is_looking = True
+    def _schedule_next(self) -> None:
+        """Schedule the next call if it may begin: one per iteration of the loop, so a cell can begin in between."""
+        if self._waiting and not self._cells and not self._is_next_scheduled:
+            self._is_next_scheduled = True
             self._loop.call_soon(self._next, context=contextvars.Context())
 
     def _next(self) -> None:
-        self._is_looking = False
+        self._is_next_scheduled = False
         if self._waiting and not self._cells:
             self._begin(self._waiting.popleft())
-        self._look()
+        self._schedule_next()
 
-    def _take_turns(self) -> None:
-        """Begin those that wait, before a cell: not those that come meanwhile, nor for too long."""
+    def _begin_waiting(self) -> None:
+        """Begin the calls that wait now, before a cell: for `TURN_S` seconds at most."""
         self._is_interrupted = False
         until = self._loop.time() + TURN_S
         for _ in range(len(self._waiting)):
@@ -205,7 +205,7 @@ class Guests:
         context = self._context.copy()
         try:
             made = context.run(self._interruptible, call.call)
-        except BaseException as error:  # SystemExit too: a tool ends itself, never the kernel
+        except BaseException as error:  # SystemExit too: a tool must not end the kernel
             self._settle(call, error, context)
         else:
             if isinstance(made, Raw):
@@ -213,11 +213,11 @@ class Guests:
             else:
                 call.task = self._loop.create_task(self._go_on(call, made, context), context=context)
                 self._going_on.add(call)
-                self._heed_interrupts()
+                self._update_signal_handler()
                 self._tick()
 
     async def _go_on(self, call: GuestCall, work: Awaitable[Raw], context: contextvars.Context) -> None:
-        # Nothing leaves this task: a SystemExit or KeyboardInterrupt in it would end the kernel's loop.
+        # No exception may leave this task: a SystemExit or KeyboardInterrupt would end the kernel's loop.
         outcome: Raw | BaseException
         try:
             outcome = await stepwise(work, self._interruptible)
@@ -226,11 +226,11 @@ class Guests:
         except BaseException as error:
             outcome = error
         self._going_on.discard(call)
-        self._heed_interrupts()
+        self._update_signal_handler()
         self._settle(call, outcome, None)
 
     def _settle(self, call: GuestCall, outcome: Raw | BaseException, context: contextvars.Context | None) -> None:
-        """End a call: show what is left to be shown in its context (None: this one), and say what came of it."""
+        """End a call: show its figures and traceback in its context (None: this one), and report the outcome."""
         show = partial(self._show_rest, outcome)
         show() if context is None else context.run(show)
         if not call.is_withdrawn:
@@ -243,7 +243,7 @@ class Guests:
             if isinstance(outcome, BaseException):
                 self._show_traceback(outcome)
         except Exception:
-            log.exception("guests = cannot show what a tool has left")
+            log.exception("guests = cannot show the output of a tool")
 
     def _show_traceback(self, error: BaseException) -> None:
         cause = error.__cause__ if isinstance(error, errors.ToolFailed) and error.__cause__ is not None else error
@@ -257,7 +257,7 @@ class Guests:
         self._is_interrupted = False
         before = signal.signal(signal.SIGINT, self._on_sigint)
         try:
-            # No call and no jump but the tool's own between these lines: only there does Python look for signals.
+            # Python checks for signals at calls and jumps. Between these lines there is none but the tool's own.
             self._is_in_tool = True
             try:
                 return call()
@@ -274,7 +274,7 @@ class Guests:
             self._is_interrupted = True
             raise KeyboardInterrupt
         if self._going_on and not self._cells:
-            # From a signal handler: only the thread-safe call wakes a loop that sleeps.
+            # In a signal handler, only the thread-safe call wakes a loop that sleeps.
             self._loop.call_soon_threadsafe(self._interrupt)
 
     def _interrupt(self) -> None:
@@ -282,8 +282,11 @@ class Guests:
             call.is_interrupted = True
             _cancel(call)
 
-    def _heed_interrupts(self) -> None:
-        """Take the place of "ignore", and give it back. While a cell runs, interrupts are the cell's."""
+    def _update_signal_handler(self) -> None:
+        """Handle SIGINT while calls run and the kernel ignores it; restore "ignore" afterwards.
+
+        While a cell runs, interrupts are for the cell.
+        """
         current = signal.getsignal(signal.SIGINT)
         if self._going_on and current is signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._on_sigint)
@@ -291,7 +294,7 @@ class Guests:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _tick(self) -> None:
-        """Wake the loop now and then while calls go on: a signal may reach another thread, and then wakes nobody."""
+        """Wake the loop regularly while calls run: a signal that reaches another thread does not wake it."""
         if self._going_on:
             self._loop.call_later(TICK_S, self._tick)
 
@@ -307,7 +310,7 @@ def _cancel(call: GuestCall) -> None:
 
 
 def _show_figures() -> None:
-    """Show what was plotted, as a cell does when it ends."""
+    """Show open figures, as the end of a cell does."""
     backend = sys.modules.get("matplotlib_inline.backend_inline")
     if backend is not None and "matplotlib.pyplot" in sys.modules:
         backend.flush_figures()

@@ -1,7 +1,7 @@
-"""Where this kernel's programs run: on the Jupyter server that started it if that has our extension, else right here.
+"""Where this kernel's programs run: on the Jupyter server that started it if that has our extension, otherwise here.
 
-Either way it is one `PctxClient` in front of one engine, and the same lines pass. Knows nothing of threads and cells.
-What is heavy is imported only when a home is opened, on the bridge's thread.
+In both cases it is one `PctxClient` in front of one engine, with the same messages. This module does not know threads
+and cells. Heavy modules are imported only when a home is opened, on the bridge's thread.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ class Home:
     Args:
         client: The session of this kernel.
         kind: Where its engine is, for people: ``Jupyter server`` or ``embedded``.
-        why: Why it is this one, in one sentence.
+        why: The reason for this choice, in one sentence.
         url: The server's address; None when embedded.
-        is_second_choice: Whether there should have been a server: then `why` is worth saying unasked.
-        status: Tells how an embedded engine does.
-        approvals: The calls that wait for consent on an embedded engine; None: a server's are not answered here.
+        is_second_choice: Whether a server was expected but not reached: then `why` is shown without being asked for.
+        status: Returns the state of an embedded engine.
+        approvals: The calls that wait for consent on an embedded engine; None: on a server, they are answered
+            elsewhere.
     """
 
     client: PctxClient
@@ -55,8 +56,7 @@ class Home:
 async def open_home(environment: Mapping[str, str], settings: Settings) -> AsyncIterator[Home]:
     """Connect to the server that the environment names, or open an engine here; close it on the way out.
 
-    A server that cannot be reached, or refuses us, is no reason to fail: then the engine is embedded, and the home
-    says why.
+    If the server cannot be reached, or refuses this kernel, the engine is embedded, and `Home.why` says why.
 
     Args:
         environment: Of this process.
@@ -78,11 +78,11 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
 
 
 def _refused(error: errors.PctxError) -> str | None:
-    """What to say of a server that does not take this kernel's token; None: it is something else."""
+    """The reason to show if the server refused this kernel's token; None: the error is another one."""
     if isinstance(error, errors.CannotConnect) and error.http_status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return (
             f"the Jupyter server refused this kernel's own token ({error.http_status}): it was restarted, or is "
-            "another one; restart the kernel to be known there"
+            "another one; restart the kernel to connect to it"
         )
     return None
 
@@ -100,7 +100,7 @@ async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[
         if path:
             try:
                 return await pipe.connect(path, token, serve, hear, most)
-            except errors.CannotConnect as error:  # such as in a container, which has other files than the server
+            except errors.CannotConnect as error:  # for example in a container, which has other files than the server
                 log.info("home = takes the WebSocket: %s", error)
         return await socket.connect(address, {TOKEN_HEADER: token}, serve, hear, most)
 

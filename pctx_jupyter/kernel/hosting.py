@@ -1,7 +1,7 @@
-"""Serves a call by somebody else's program, on the bridge's side: its turn, what keeps it, its time limit.
+"""Serves a call by a guest program, on the bridge's side: its turn, what delays it, its time limit.
 
-The kernel's own loop does not turn while it computes, so whoever calls is answered from here. Where and when the tool
-runs, `guests` decides.
+The kernel's own loop is blocked while it computes, so the bridge's loop answers the caller. `guests` decides where and
+when the tool runs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-LOOK_S = 0.5
-"""Seconds between two looks at what keeps a call that waits for its turn."""
+POLL_S = 0.5
+"""Seconds between two checks of what delays a waiting call."""
 
 
 async def host(
@@ -36,11 +36,11 @@ async def host(
     call: Callable[[], Raw | Awaitable[Raw]],
     is_waiting: Callable[[], bool],
 ) -> Raw | BaseException:
-    """Have a call run between the kernel's cells; returns what came of it.
+    """Run a call between the kernel's cells; returns its outcome.
 
     Args:
-        guests: Runs it; None: this kernel has nobody who could.
-        client: Where notes go.
+        guests: Runs it; None: this kernel cannot run calls between cells.
+        client: Sends the notes to the caller.
         call: Runs the tool, on the kernel's main thread.
         is_waiting: Whether a cell of this kernel waits for a program of its own.
 
@@ -79,7 +79,7 @@ async def _turn(
     began: asyncio.Future[None],
     is_waiting: Callable[[], bool],
 ) -> None:
-    """Wait until a call has begun, and say what keeps it."""
+    """Wait until a call has begun, and send notes that say what delays it."""
     loop = asyncio.get_running_loop()
     said, since = None, loop.time()
     while not began.done():
@@ -87,9 +87,10 @@ async def _turn(
         if hindrance is not None and hindrance != said:
             client.note(asked, hindrance)
             said = hindrance
-        await asyncio.wait([began], timeout=LOOK_S)
-        # A program may, by way of another notebook, wait for itself; nobody can know. Half the time, so that the call
-        # this one is part of, which has a limit of its own, is still there to say why.
+        await asyncio.wait([began], timeout=POLL_S)
+        # Through another notebook, a program may wait for itself, which cannot be detected. Half the time limit, so
+        # that the call that this one is part of, which has a limit of its own, is still open and can report the
+        # reason.
         if asked.asked_by == "notebook" and is_waiting() and loop.time() - since > asked.call_s / 2 > 0:
             raise errors.ToolFailed(
                 f"Cannot call {tool.path}: its notebook runs no tools for others while a cell of its own waits for a "
@@ -104,5 +105,5 @@ def _from_elsewhere(loop: asyncio.AbstractEventLoop, future: asyncio.Future[_T],
         if not future.done():
             future.set_result(outcome)
 
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed: there is no caller any more
         loop.call_soon_threadsafe(settle)

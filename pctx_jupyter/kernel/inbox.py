@@ -1,6 +1,6 @@
-"""Things on their way to a loop, from any thread. Knows nothing of what they are.
+"""A queue of items for an event loop, filled from any thread. It does not know what the items are.
 
-The only way in which our two threads, the bridge's and the waiting cell's, hand anything to each other.
+The bridge's thread and the waiting cell's thread exchange items through inboxes only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """Hands things to a loop in the order in which they were put in, and wakes it once for many.
+    """Passes items to a loop in order, and wakes the loop once for many items.
 
     Args:
-        loop: Where they are taken out.
-        take: Takes one thing, on that loop; never waits, and catches what it may raise.
-        context: The context in which it runs; None: that of whoever makes the inbox.
+        loop: The loop on which `take` runs.
+        take: Handles one item; it must not block.
+        context: The context in which it runs; None: the context in which the inbox is made.
     """
 
     def __init__(
@@ -35,9 +35,10 @@ class Inbox(Generic[T]):
         self._is_waking = False
 
     def put(self, thing: T) -> bool:
-        """Hand over one thing, from any thread; returns whether anybody can take it: False when the loop is closed."""
+        """Add one item, from any thread; returns False if the loop is closed, so that nothing will handle it."""
         self._things.append(thing)
-        # Set before the loop is woken and cleared before it looks: a thing put in between is seen, or wakes again.
+        # Set before the loop is woken, and cleared before the queue is read: an item added in between is read, or wakes
+        # the loop again.
         if not self._is_waking:
             self._is_waking = True
             try:
@@ -52,4 +53,4 @@ class Inbox(Generic[T]):
             try:
                 self._take(self._things.popleft())
             except Exception:
-                log.exception("inbox = failed to take a thing")
+                log.exception("inbox = cannot handle an item")

@@ -42,18 +42,18 @@ _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.D
 
 @magics_class
 class PctxMagics(Magics):
-    """The magics of one shell, and the bridge to its engine."""
+    """The magics of one shell, and the connection to its engine."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self._shell = shell
-        # A terminal has no loop that goes on between its cells.
+        # A terminal has no loop that runs between its cells.
         self.guests = Guests(shell) if hasattr(shell, "kernel") else None
         self.bridge = Bridge(self._open_home, python_tools.defined, self.guests)
         self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge, None if self.guests is None else self.guests.notices)
-        self._has_told_home = False
-        self._kept: dict[str, set[str]] = {}  # by session: it does not outlive it
+        self._has_shown_home = False
+        self._kept: dict[str, set[str]] = {}  # by session: names are kept as long as their session
 
     @no_var_expand  # braces and dollars are TypeScript's
     @line_cell_magic
@@ -72,7 +72,7 @@ class PctxMagics(Magics):
         return self._result(chosen, outcome, running)
 
     async def run(self, line: str, cell: str) -> Any:
-        """Do what ``%%pctx`` does, awaited: what the transformer makes of an outermost cell."""
+        """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
         chosen = cell_options(line)
         program, timeline = self._program(chosen, cell), self._timeline(chosen)
         try:
@@ -84,13 +84,13 @@ class PctxMagics(Magics):
         return self._result(chosen, outcome, running)
 
     def transform(self, lines: list[str]) -> list[str]:
-        """Rewrite an outermost ``%%pctx`` cell so that it is awaited; leave anything else alone."""
+        """Rewrite an outermost ``%%pctx`` cell so that it is awaited; return other cells unchanged."""
         found = _CELL.match("".join(lines)) if lines else None
         if found is None or not found["body"].strip() or not self._can_await() or _is_in_cell():
             return lines
         return [f"await get_ipython()._pctx.run({(found['line'] or '').strip()!r}, {found['body']!r})\n"]
 
-    # Without this mark IPython would try it on half-written cells, and take the line for a complete one.
+    # Without this mark IPython would call it for incomplete cells, and treat them as complete.
     transform.has_side_effects = True  # type: ignore[attr-defined]
 
     def _can_await(self) -> bool:
@@ -113,7 +113,7 @@ class PctxMagics(Magics):
         )
 
     def _timeline(self, chosen: CellOptions) -> Timeline | None:
-        """What shows how the run goes; none in a terminal, which would show text in between."""
+        """The timeline of a run; None in a terminal, where it would be text between the output."""
         if chosen.is_quiet or not chosen.timeline or not hasattr(self._shell, "kernel"):
             return None
         from .output.publisher import Timeline
@@ -133,8 +133,8 @@ class PctxMagics(Magics):
             raise UsageError(f"Cannot pass in {error.message}") from None
 
     def _result(self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running) -> Any:
-        self._tell_home()
-        self._tell_lost()
+        self._show_home()
+        self._show_lost()
         if isinstance(outcome, Exception):
             from .output.failure import ProgramFailed, with_hint
 
@@ -169,8 +169,8 @@ class PctxMagics(Magics):
             return self.bridge.home.result(0).client.session_id
         return None
 
-    def _tell_lost(self) -> None:
-        """Say once that what earlier cells kept is gone, with the connection it belonged to."""
+    def _show_lost(self) -> None:
+        """Show once that names which earlier cells kept are lost, because the session is a new one."""
         session = self._session()
         if session is None:
             return
@@ -183,18 +183,18 @@ class PctxMagics(Magics):
                 "run those cells again\n"
             )
 
-    def _tell_home(self) -> None:
-        """Say once that programs do not run where they should."""
+    def _show_home(self) -> None:
+        """Show once that programs run in an embedded engine although a server was expected."""
         with suppress(Exception):
             home = self.bridge.home.result(0)
-            if home.is_second_choice and not self._has_told_home:
-                self._has_told_home = True
+            if home.is_second_choice and not self._has_shown_home:
+                self._has_shown_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
 
 
 def _close(timeline: Timeline | None) -> None:
     if timeline is not None:
-        with suppress(Exception):  # a timeline must not take the place of what came of the program
+        with suppress(Exception):  # an error here must not replace the outcome of the program
             timeline.close()
 
 
@@ -205,7 +205,7 @@ def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
 
 
 def _is_in_cell() -> bool:
-    """Whether a cell is being run further up: then this one is nested, and cannot be awaited."""
+    """Whether a cell runs further up the stack: then this one is nested, and cannot be awaited."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code is InteractiveShell.run_code.__code__:
@@ -228,7 +228,7 @@ def load(shell: InteractiveShell) -> None:
     magics.editing.load()
     atexit.register(magics.bridge.close)
     magics.bridge.open()
-    magics.bridge.tell()  # of tools that are there already: where no cell loads us, none ends either
+    magics.bridge.report_tools()  # existing tools: if no cell loads us, no end of a cell would report them
 
 
 def _log_own_faults_only() -> None:

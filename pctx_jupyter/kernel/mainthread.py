@@ -1,9 +1,10 @@
 """The cell that waits for its program: it runs tools and shows output on its own thread, in its own context.
 
-Knows nothing of magics, connections and JSON. Two forms share every line: *awaited*, on the kernel's loop, and
-*blocking*, on a private loop of the same thread (`loops`). While the cell waits, one SIGINT handler decides what an
-interrupt means: inside a tool it raises ``KeyboardInterrupt`` there, anywhere else it ends the wait. So it is never
-raised in the middle of our own work, and always exactly once.
+This module does not know magics, connections and JSON. There are two forms with the same code: *awaited*, on the
+kernel's loop, and *blocking*, on a private loop of the same thread (`loops`). While the cell waits, one SIGINT handler
+handles
+interrupts: inside a tool it raises ``KeyboardInterrupt`` there, anywhere else it ends the wait. So the exception is
+raised exactly once, and never inside our own code.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_DEPTH = 8
-"""Programs that may wait for one another: each needs a sandbox of its own and a stretch of Python's stack."""
+"""Nested programs, at most: each needs a sandbox of its own and a part of Python's stack."""
 
 GRACE_S = 0.5
-"""Seconds that cancelled tools have for their own cleaning up: an interrupt has to be through within one second."""
+"""Seconds that cancelled tools have to clean up: an interrupt has to be complete within one second."""
 
 TICK_S = 0.2
-"""Seconds between two looks for an interrupt: a signal may reach another thread, and on Windows it wakes nobody."""
+"""Seconds between two checks for an interrupt: a signal may reach another thread, which does not wake the loop."""
 
 _depth: ContextVar[int] = ContextVar("pctx_depth", default=0)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put an interrupt off until the block is through, on the main thread; elsewhere there are none."""
+    """Delay an interrupt until the block has ended. Other threads than the main thread receive none."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -61,12 +62,12 @@ def uninterrupted() -> Iterator[None]:
 
 
 class PendingCall:
-    """One tool call. It is made and settled on the bridge's loop, and run in the waiting cell.
+    """One tool call. It is created and settled on the bridge's loop, and runs in the waiting cell.
 
     Args:
-        call: Runs the tool and returns its result, or what to await for it.
-        settle: Takes the outcome, from the cell's thread; called at most once, and never for a job that was withdrawn
-            or interrupted.
+        call: Runs the tool and returns its result, or an awaitable of it.
+        settle: Receives the outcome, on the cell's thread; called at most once, and never for a call that was
+            cancelled or interrupted.
     """
 
     def __init__(self, call: Callable[[], Raw | Awaitable[Raw]], settle: Callable[[Raw | BaseException], None]) -> None:
@@ -76,11 +77,11 @@ class PendingCall:
 
 
 class GuestCall(PendingCall):
-    """One call by a program of somebody else.
+    """One call by a guest program.
 
     Args:
-        call, settle: As for `PendingCall`; an interrupt settles it, too, as a `KeyboardInterrupt`.
-        began: Called when its turn has come.
+        call, settle: As for `PendingCall`; an interrupt also settles it, with a `KeyboardInterrupt`.
+        began: Called when the call begins to run.
     """
 
     def __init__(
@@ -96,14 +97,14 @@ class GuestCall(PendingCall):
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Nobody waits for this job any more: skip it, or cancel it if it is async; a sync one runs to its end."""
+    """The call was cancelled: skip it, or cancel its task; a synchronous tool that runs continues to its end."""
 
-    job: PendingCall
+    call: PendingCall
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """The program is over."""
+    """The program has ended."""
 
     outcome: T
 
@@ -113,11 +114,11 @@ Work = Output | Display | PendingCall | Withdraw | Ended[T]
 
 
 class WaitingCell(Generic[T]):
-    """One wait for one program, with an inbox of its own; used once.
+    """The wait of one cell for one program, with an inbox of its own; used once.
 
     Attributes:
-        outcome: What `Ended` brought; None when the wait was interrupted first.
-        interrupt: Set when it was interrupted; it has a traceback if a tool was.
+        outcome: The outcome of the program; None if the wait was interrupted before.
+        interrupt: Set if the wait was interrupted; it has a traceback if a tool was interrupted.
 
     Raises:
         InvalidParams: Too many programs wait for each other.
@@ -141,34 +142,34 @@ class WaitingCell(Generic[T]):
         self._ticking: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_in_tool = False
-        self._is_heeding = False
+        self._is_handling_interrupts = False
         self._is_over = False
         self._stream: Stream = "stdout"
 
     # any thread
 
     def post(self, work: Work[T]) -> None:
-        """Send the cell something to do; nothing happens once the wait is over."""
+        """Send work to the cell; it is dropped when the wait has ended."""
         if self._inbox is not None and not self._is_over:
             self._inbox.put(work)
 
     # the cell's thread
 
     async def wait(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Start a program, serve it until it ends or an interrupt comes, and stop it in the latter case.
+        """Start a program and serve it until it ends. On an interrupt, stop it.
 
-        Raises nothing: look at `outcome` and `interrupt`.
+        It raises nothing: read `outcome` and `interrupt`.
 
         Args:
-            start: Starts it; from then on work may be posted.
-            stop: Called when the wait ends before the program has.
+            start: Starts the program; from then on work may be posted.
+            stop: Called if the wait ends before the program.
         """
-        with self._heeding_interrupts():
+        with self._handling_interrupts():
             await self._serve(start, stop)
 
     def block(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Do the same, blocking this thread."""
-        with self._heeding_interrupts():
+        """Start a program and serve it until it ends, like `wait`, but block this thread."""
+        with self._handling_interrupts():
             self._outside = Outside()
             run_private(self._serve(start, stop))
 
@@ -182,7 +183,7 @@ class WaitingCell(Generic[T]):
                 start()
                 try:
                     await self._done
-                except asyncio.CancelledError:  # how ipykernel interrupts a cell that awaits something else
+                except asyncio.CancelledError:  # this is how ipykernel interrupts a cell that awaits something else
                     self._interrupted()
                 if self.outcome is None:
                     stop()
@@ -212,10 +213,10 @@ class WaitingCell(Generic[T]):
                 self._show(work)
             case PendingCall():
                 self._run(work)
-            case Withdraw(job):
-                job.is_withdrawn = True
-                if job.task is not None:
-                    job.task.cancel()
+            case Withdraw(call):
+                call.is_withdrawn = True
+                if call.task is not None:
+                    call.task.cancel()
             case Ended(outcome):
                 self.outcome = outcome
                 self._wake()
@@ -231,32 +232,32 @@ class WaitingCell(Generic[T]):
         stream.write(levels.painted(printed) if levels.are_seen(stream) else printed.text)
 
     def _turn_to(self, stream: Stream) -> None:
-        if stream != self._stream:  # two buffers: keep the order between them
+        if stream != self._stream:  # the streams have separate buffers: keep the order
             getattr(sys, self._stream).flush()
             self._stream = stream
 
-    def _run(self, job: PendingCall) -> None:
-        # An interrupted program is stopped: its calls get no answer that it could go on with.
-        if job.is_withdrawn or self.interrupt is not None:
+    def _run(self, call: PendingCall) -> None:
+        # An interrupted program is stopped: an answer to its calls would let it continue.
+        if call.is_withdrawn or self.interrupt is not None:
             return
-        self._turn_to("stdout")  # where a tool is likely to print
+        self._turn_to("stdout")  # a tool is likely to print there
         try:
             with self._as_outside():
-                made = self._interruptible(job.call)
+                made = self._interruptible(call.call)
         except KeyboardInterrupt as error:
             self._interrupted(error)
-        except BaseException as error:  # SystemExit too: a tool ends itself, never the kernel
-            job.settle(error)
+        except BaseException as error:  # SystemExit too: a tool must not end the kernel
+            call.settle(error)
         else:
             if isinstance(made, Raw):
-                job.settle(made)
+                call.settle(made)
             else:
-                job.task = asyncio.get_running_loop().create_task(self._run_async(job, made))
-                self._tasks.add(job.task)
-                job.task.add_done_callback(self._tasks.discard)
+                call.task = asyncio.get_running_loop().create_task(self._run_async(call, made))
+                self._tasks.add(call.task)
+                call.task.add_done_callback(self._tasks.discard)
 
-    async def _run_async(self, job: PendingCall, work: Awaitable[Raw]) -> None:
-        # Nothing leaves this task: a SystemExit or KeyboardInterrupt in it would end the kernel's loop.
+    async def _run_async(self, call: PendingCall, work: Awaitable[Raw]) -> None:
+        # No exception may leave this task: a SystemExit or KeyboardInterrupt would end the kernel's loop.
         try:
             outcome: Raw | BaseException = await stepwise(work, self._interruptible)
         except asyncio.CancelledError:
@@ -266,11 +267,11 @@ class WaitingCell(Generic[T]):
             return
         except BaseException as error:
             outcome = error
-        if not job.is_withdrawn and self.interrupt is None:
-            job.settle(outcome)
+        if not call.is_withdrawn and self.interrupt is None:
+            call.settle(outcome)
 
     def _as_outside(self) -> Any:
-        """Let a tool see the running loop that its cell sees; a private loop is our own affair."""
+        """Show a tool the running loop of its cell, and hide our private loop from it."""
         if self._outside is None or self._loop is None:
             return nullcontext()
         return self._outside.back(self._loop)
@@ -278,20 +279,20 @@ class WaitingCell(Generic[T]):
     # interrupts
 
     @contextmanager
-    def _heeding_interrupts(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():  # a subshell: Python gives it no signals
+    def _handling_interrupts(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # a subshell: its thread receives no signals
             yield
             return
-        self._is_heeding = True
+        self._is_handling_interrupts = True
         before = signal.signal(signal.SIGINT, self._on_sigint)
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-            self._is_heeding = False
+            self._is_handling_interrupts = False
 
     def _interruptible(self, call: Callable[[], S]) -> S:
-        # No call and no jump but the tool's own between these lines: only there does Python look for signals.
+        # Python checks for signals at calls and jumps. Between these lines there is none but the tool's own.
         self._is_in_tool = True
         try:
             return call()
@@ -299,8 +300,8 @@ class WaitingCell(Generic[T]):
             self._is_in_tool = False
 
     def _on_sigint(self, signum: int, frame: types.FrameType | None) -> None:
-        # ipykernel may put this handler back after the wait: then there is nothing to interrupt.
-        if not self._is_heeding:
+        # ipykernel may restore this handler after the wait: then there is nothing to interrupt.
+        if not self._is_handling_interrupts:
             return
         if self._is_in_tool:
             self._interrupted()
@@ -311,7 +312,7 @@ class WaitingCell(Generic[T]):
         if error is not None or self.interrupt is None:
             self.interrupt = error or KeyboardInterrupt()
         if self._loop is not None and not self._is_over:
-            # From a signal handler: only the thread-safe call wakes a loop that sleeps.
+            # In a signal handler, only the thread-safe call wakes a loop that sleeps.
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -321,7 +322,7 @@ class WaitingCell(Generic[T]):
 
 @types.coroutine
 def stepwise(work: Awaitable[S], run: Callable[[Callable[[], Any]], Any]) -> Generator[Any, Any, S]:
-    """Await something with each of its steps run by `run`, which may have an interrupt raised inside of it."""
+    """Await something. Each of its steps is called through `run`, in which an interrupt may be raised."""
     steps = work.__await__()
     resume = partial(steps.send, None)
     while True:

@@ -1,4 +1,4 @@
-"""The options of ``%%pctx`` and ``%pctx``: a line of text in, values out. Knows no kernel, and runs nothing."""
+"""Parses the options of ``%%pctx`` and ``%pctx``. It needs no kernel, and runs nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 CELL_USAGE = (
     "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--keep] [--no-timeline] [--quiet]"
 )
-"""What messages and help show."""
+"""The usage that messages and help show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class CellOptions:
     """The options of one ``%%pctx`` cell.
 
     Args:
-        output: Where the program's value is stored; None: nowhere.
+        output: The variable that receives the program's value; None: no variable.
         inputs: Names of the notebook that the program gets as constants.
         timeout_s: Seconds it may run; None: the default.
         tools: Patterns of the tools it may call; None: all.
-        typecheck: Whether its types are checked first; None: as the engine is set.
-        keep: Whether later programs find what it has at its top level; None: they find what it exports.
-        timeline: Whether it is shown how the run went, if it calls tools.
-        is_quiet: Whether its value and its timeline are left unshown.
+        typecheck: Whether its types are checked first; None: the engine's setting.
+        keep: Whether everything at its top level is kept for later programs; None: only what it exports.
+        timeline: Whether its timeline is shown, if it calls tools.
+        is_quiet: Whether its value and its timeline are hidden.
     """
 
     output: str | None = None
@@ -47,7 +47,7 @@ def cell_options(line: str) -> CellOptions:
     """Read the line after ``%%pctx``.
 
     Raises:
-        UsageError: Says what is wrong with which option, and how it is used.
+        UsageError: An option is wrong; the message names it and shows how the magic is used.
     """
     given = _parse(_cell, _joined(line), CELL_USAGE)
     return CellOptions(
@@ -66,9 +66,12 @@ def cell_options(line: str) -> CellOptions:
 
 @dataclass(frozen=True, slots=True)
 class RegisterOptions:
-    """``%pctx register load save -n Sales``: names in the notebook, and where they go; None: the default namespace.
+    """The options of ``%pctx register load save -n Sales``.
 
-    `share`: whether others than the notebook may see them.
+    Args:
+        functions: Names in the notebook.
+        namespace: The namespace of the tools; None: the default.
+        share: Whether guest programs may call them.
     """
 
     functions: tuple[str, ...]
@@ -81,7 +84,11 @@ REGISTER_USAGE = "%pctx register FUNCTION … [-n NAMESPACE] [--no-share]"
 
 
 def register_options(line: str) -> RegisterOptions:
-    """Read the line after ``%pctx register``; raises UsageError as `cell_options`."""
+    """Read the line after ``%pctx register``.
+
+    Raises:
+        UsageError: An option or a name is wrong; the message shows how the command is used.
+    """
     given = _parse(_register, line, REGISTER_USAGE)
     names = tuple(dict.fromkeys(name for text in given.functions for name in _patterns(text)))
     if not names:
@@ -95,7 +102,7 @@ class UpstreamOptions:
 
     Args:
         words: The URL alone, or the command with its arguments.
-        for_now: Whether it is kept only for as long as the engine runs.
+        for_now: Whether it is kept only while the engine runs.
     """
 
     name: str
@@ -119,7 +126,11 @@ UPSTREAM_USAGE = (
 
 
 def upstream_options(line: str) -> UpstreamOptions:
-    """Read the line after ``%pctx mcp add``; raises UsageError as `cell_options`."""
+    """Read the line after ``%pctx mcp add``.
+
+    Raises:
+        UsageError: An option is wrong; the message shows how the command is used.
+    """
     given = _parse(_upstream, line, UPSTREAM_USAGE)
     if given.rest and "://" in given.first:  # a command keeps its options; a URL has none
         words = shlex.split(line)

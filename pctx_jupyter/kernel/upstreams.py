@@ -1,4 +1,4 @@
-"""``%pctx mcp``: the MCP servers whose tools programs may call, as a notebook's author manages them."""
+"""``%pctx mcp``: commands that manage the MCP servers whose tools programs may call."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from .output.display import Shown
 
 ANSWER_S = 60.0
-"""Seconds the engine may take: a sign-in asks the server first."""
+"""Seconds the engine may take to answer; a sign-in contacts the server first."""
 
 CONNECTED_S = 15.0
 """Seconds that ``%pctx mcp add`` waits for a server to list its tools; after that it goes on in the background."""
 
-LOOK_S = 0.1
-"""Seconds between two looks at how it does."""
+POLL_S = 0.1
+"""Seconds between two checks of its state."""
 
 FEW = 10
-"""Tools that are allowed for good whose names are shown; of more, their number."""
+"""Tools that are allowed for good whose names are shown; if there are more, their number is shown."""
 
 USAGE = (
     "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
@@ -43,14 +43,14 @@ class UpstreamCommands:
     """The commands after ``%pctx mcp``.
 
     Args:
-        bridge: The way to the engine.
+        bridge: The connection to the engine.
     """
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def run(self, line: str) -> Shown | None:
-        """Run one; an empty line lists the servers. Raises UsageError."""
+        """Run the command in a line; an empty line lists the servers. Raises UsageError if there is no such command."""
         name, _, rest = line.strip().partition(" ")
         if name in ("", "list"):
             return self._list()
@@ -61,7 +61,7 @@ class UpstreamCommands:
         return None
 
     def _done(self, name: str, rest: str) -> str:
-        """Do what a command says, and tell what came of it."""
+        """Run a command; returns the text to show."""
         match name:
             case "add":
                 return self._add(rest)
@@ -75,7 +75,7 @@ class UpstreamCommands:
             case "trust" if rest:
                 return _line(self._do(lambda client: client.trust_upstream(rest)))
             case "ask" if rest:
-                return _line(self._do(lambda client: _asking_again(client, rest)))
+                return _line(self._do(lambda client: _ask_again(client, rest)))
             case "sign-in" if rest:
                 return self._sign_in(rest)
         raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")
@@ -87,7 +87,7 @@ class UpstreamCommands:
         from .output import display
 
         listed: upstreams.Listed = self._do(lambda client: client.list_upstreams())
-        facts: dict[str, object] = {one.name: _told(one) for one in listed.upstreams}
+        facts: dict[str, object] = {one.name: _state(one) for one in listed.upstreams}
         for number, problem in enumerate(listed.problems):
             facts["Problem" + " " * number] = problem
         nothing = {"MCP servers": "none; %pctx mcp add NAME URL|COMMAND … adds one"}
@@ -124,24 +124,24 @@ class UpstreamCommands:
 
 
 async def _added(client: PctxClient, server: dict[str, Json], *, persist: bool) -> upstreams.Upstream:
-    """Add a server, and wait a while until it is known what becomes of that: the next cell may call it."""
+    """Add a server, and wait up to `CONNECTED_S` until it is connected, because the next cell may call it."""
     one = await client.add_upstream(server, persist=persist)
     until = asyncio.get_running_loop().time() + CONNECTED_S
     while one.state == "connecting" and asyncio.get_running_loop().time() < until:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_S)
         one = next((known for known in (await client.list_upstreams()).upstreams if known.name == one.name), one)
     return one
 
 
-async def _asking_again(client: PctxClient, rest: str) -> upstreams.Upstream:
-    """Ask again before the tools of a server are called; a name may have several words, and a tool has one."""
+async def _ask_again(client: PctxClient, rest: str) -> upstreams.Upstream:
+    """Take back permissions for the tools of a server. A server's name may have several words, a tool's has one."""
     known = {name for one in (await client.list_upstreams()).upstreams for name in (one.name, one.namespace)}
     name, _, tool = rest.rpartition(" ")
     return await client.ask_again(name, tool) if rest not in known and name in known else await client.ask_again(rest)
 
 
 def _in_a_terminal(name: str, rest: str) -> str:
-    """The command that does the same in a terminal on the server, as a further line; empty: there is none."""
+    """A line with the command that does the same in a terminal on the server; empty: there is none."""
     if name in ("remove", "trust", "ask"):
         return f"\n    jupyter pctx mcp {name} {shlex.quote(rest)}"
     if name != "add":
@@ -154,11 +154,11 @@ def _in_a_terminal(name: str, rest: str) -> str:
 
 
 def _line(one: upstreams.Upstream) -> str:
-    return f"{one.name} ({one.where}): {_told(one)}"
+    return f"{one.name} ({one.where}): {_state(one)}"
 
 
-def _told(one: upstreams.Upstream) -> str:
-    """How a server does, in a line."""
+def _state(one: upstreams.Upstream) -> str:
+    """The state of a server, in one line."""
     parts = [one.state, f"{one.tools} tools as {one.namespace}" if one.tools else "", one.error or ""]
     if one.changed:
         names = ", ".join(f"{tool.name} ({', '.join(tool.what)})" for tool in one.changed)

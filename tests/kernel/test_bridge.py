@@ -814,7 +814,7 @@ def _child(kernel: Kernel) -> None:
 async def test_a_tool_defined_after_others_were_told_is_not_withdrawn_by_that_older_account(kernel: Kernel) -> None:
     def run() -> Any:
         kernel.bridge.open()
-        kernel.bridge.tell()  # no tool yet; heard once the home is open
+        kernel.bridge.report_tools()  # no tool yet; sent when the home is open
 
         @kernel.tool
         def seven() -> int:

@@ -411,8 +411,8 @@ def test_importing_and_loading_imports_nothing_heavy(bare_kernel: RealKernel) ->
 
 
 def test_a_kernel_without_a_server_says_that_there_is_nobody_to_share_with(kernel: RealKernel) -> None:
-    assert "There is nobody to share with" in kernel.run("%pctx share on").text()
-    assert kernel.run("%pctx runs").value == "No program of others has called this notebook's tools yet"
+    assert "Cannot be shared: " in kernel.run("%pctx share on").text()
+    assert kernel.run("%pctx runs").value == "No guest program has called this notebook's tools yet"
     assert "not among the latest" in kernel.run("%pctx insert 1").text("stderr")
 
 

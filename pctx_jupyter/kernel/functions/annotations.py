@@ -1,4 +1,4 @@
-"""Annotations as far as they can be resolved: each part on its own.
+"""Resolves annotations, each part on its own.
 
 A name is looked up where the function was written: in its closure, its module, what the module imports for type
 checkers only, and ``typing``. A part that does not resolve becomes a class derived from `Unsaid`, and the rest stays.
@@ -24,7 +24,7 @@ from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_ori
 import typing_extensions
 
 DEEPEST = 12
-"""Aliases behind aliases that are followed; libraries have three or four."""
+"""Aliases of aliases that are followed; libraries have three or four levels."""
 
 
 class Unsaid:
@@ -158,7 +158,7 @@ class AnnotationScope:
         return ast.literal_eval(node)
 
     def lookup(self, name: str) -> Any:
-        """Return what a name stands for, or a class derived from `Unsaid`."""
+        """Return the value of a name, or a class derived from `Unsaid`."""
         for names in (self.local, self.names):
             if name in names:
                 found = names[name]
@@ -207,7 +207,7 @@ class AnnotationScope:
             self._depth -= 1
 
     def _class(self, node: ast.ClassDef) -> Any:
-        """Make the TypedDict of a class that exists for type checkers only; of another class nothing is known."""
+        """Make the TypedDict of a class that exists for type checkers only; other classes are `Unsaid`."""
         fields: dict[str, Any] = {}
         if self._depth >= DEEPEST:
             return unsaid(node.name, f"{node.name} refers to itself")
@@ -232,7 +232,7 @@ class AnnotationScope:
 
 
 _Import = tuple[str, "str | None"]
-"""A module, and the member of it that a name stands for; None: the module itself."""
+"""A module, and the member of it that a name refers to; None: the module itself."""
 
 
 def _is_unsaid(value: Any) -> bool:
@@ -285,7 +285,7 @@ def _rebuilt(annotation: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _subscripted(base: Any, args: tuple[Any, ...]) -> Any:
-    """Return ``base[args]``, or the base alone where it takes none when it runs, as pandas' Series."""
+    """Return ``base[args]``, or only the base if it accepts no arguments at run time, like pandas' Series."""
     try:
         return base[args if len(args) != 1 else args[0]]
     except Exception:

@@ -1,6 +1,7 @@
-"""One call of a tool for a program: what is run, and what the program is told of it.
+"""One call of a tool for a program: it runs the tool, and makes the result or the error that the program gets.
 
-All of it but `answered` runs where the tools run, for it may be the user's code: even an exception's ``__str__``.
+Except for `answered`, everything here runs on the tools' thread, because it may call the user's code: even an
+exception's ``__str__``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ MESSAGE_CHARS = 10_000
 """Characters of an exception's message that reach the program."""
 
 Keep = Callable[[BaseException], "str | None"]
-"""Keeps a tool's exception; returns the token under which it is found again, if it is."""
+"""Keeps a tool's exception; returns the token that identifies it."""
 
 
 def keep_nothing(error: BaseException) -> None:
-    """Keep no exception: the program that called is somebody else's, and asks for none."""
+    """Keep no exception: a guest program calls, and no cell of this notebook will show it."""
 
 
 def begin(keep: Keep, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
-    """Call a tool; returns its result, or what to await for it.
+    """Call a tool; returns its result, or an awaitable of it.
 
     Raises:
-        ToolFailed: What the program is told of the tool's exception, which is its cause.
+        ToolFailed: The error for the program; its cause is the tool's exception.
         KeyboardInterrupt: It was interrupted.
     """
     try:
@@ -41,7 +42,7 @@ def begin(keep: Keep, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitabl
 
 
 def answered(tool: PythonTool, outcome: Raw | BaseException) -> Raw:
-    """Return what a call has returned, or raise what its program is told in place of it."""
+    """Return the result of a call, or raise the error that its program gets instead."""
     match outcome:
         case Raw():
             return outcome
@@ -62,7 +63,7 @@ async def _awaited(keep: Keep, work: Awaitable[Raw]) -> Raw:
 
 
 def _failed(keep: Keep, error: BaseException) -> errors.ToolFailed:
-    """What the program is told of a tool's exception."""
+    """The error that the program gets for a tool's exception."""
     name = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
     try:
         message = str(error)

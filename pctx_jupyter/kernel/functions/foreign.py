@@ -36,7 +36,7 @@ _LIST_OR_OBJECT = {"anyOf": [_LIST, {"type": "object"}]}
 
 
 def _as_json() -> core_schema.PlainSerializerFunctionSerSchema:
-    """How pydantic writes what only we can write: as the JSON that `values` makes of it."""
+    """The serialization of types that pydantic cannot write: as the JSON that `values` makes of them."""
     return core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
 
 
@@ -50,8 +50,8 @@ class Foreign:
 
     Args:
         kind: The type.
-        make: Makes one of what JSON holds; raises ValueError if it cannot.
-        accepts, returns: JSON Schema of what goes in and of what comes out.
+        make: Makes a value of the type from decoded JSON; raises ValueError if it cannot.
+        accepts, returns: JSON Schemas of arguments and of results.
     """
 
     kind: type
@@ -78,7 +78,7 @@ class Foreign:
 
 
 _Alias: Any = getattr(typing, "TypeAliasType", None)
-"""What a ``type`` statement makes, from Python 3.12 on; numpy has such aliases."""
+"""The class of aliases made by ``type`` statements, from Python 3.12 on; numpy has such aliases."""
 
 
 def rewrite(annotation: Any) -> Any:
@@ -180,7 +180,7 @@ def bare(hint: Any) -> Any:
 
 
 def is_required(hint: Any, otherwise: bool) -> bool:
-    """Whether the field of a TypedDict has to be there; `otherwise`: what its class says of fields without a word."""
+    """Whether the field of a TypedDict is required; `otherwise`: the default of its class."""
     origin = get_origin(hint)
     return origin is typing.Required or (otherwise and origin is not typing.NotRequired)
 
@@ -250,7 +250,7 @@ class _Record:
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """How pydantic treats a dataclass some of whose fields it has no schema for: by the types of its other fields.
+    """How pydantic treats a dataclass with fields for which it has no schema: by the types of its other fields.
 
     Args:
         kind: The dataclass.
@@ -283,7 +283,7 @@ _DEFINITIONS = "x-definitions"
 
 
 SPECIAL = (Foreign, _Ordered, _Record, Fields)
-"""What stands for a type beside `Any` in ``Annotated[Any, …]``."""
+"""The classes that describe a type beside `Any` in ``Annotated[Any, …]``."""
 
 
 def _record(kind: type) -> _Record | None:

@@ -1,6 +1,6 @@
-"""Types that nobody has declared, learnt from a docstring or a default: they are shown, and refuse nothing.
+"""Types of parameters without an annotation, learnt from a docstring or a default. They are shown, and refuse nothing.
 
-A docstring may be wrong, and is no code. So a value of another type is passed to the function as it is, with a
+A docstring may be wrong. So a value of another type is passed to the function as it is, with a
 warning in Python; in TypeScript the type is ``Likely<number>``, to which every value can be assigned.
 """
 
@@ -87,7 +87,7 @@ class Learnt:
 
 
 def of_default(default: object) -> Guess | None:
-    """What a default suggests: numbers, texts, truth values, lists and dicts. None: nothing."""
+    """The type that a default suggests: numbers, texts, booleans, lists and dicts. None: nothing."""
     kinds: list[tuple[Any, Any]] = [(bool, bool), (int, float), (float, float), (str, str), (dict, dict)]
     for kind, said in kinds:
         if type(default) is kind:
@@ -98,7 +98,7 @@ def of_default(default: object) -> Guess | None:
 
 
 def of_docstring(text: str | None) -> Guess | None:
-    """What a docstring's words for a type suggest: ``int or None, optional``, ``{'a', 'b'}, default='a'``."""
+    """The type that a docstring's words suggest: ``int or None, optional``, ``{'a', 'b'}, default='a'``."""
     if not text or len(text) > LONGEST:
         return None
     text = _SHAPE.sub("", _EXTRAS.sub("", text.replace("`", "").replace("\n", " "))).strip().rstrip(".,")
@@ -138,7 +138,7 @@ class _Never:
 
 
 _NEVER_JSON = _Never()
-"""Stands for words for what has no JSON form: it can be no argument, so that leaving it out changes nothing."""
+"""The type of words for values without a JSON form. No argument can have it, so it may be left out of a union."""
 
 _NUMBER = {"int", "integer", "float", "number", "scalar", "real", "numeric", "double", "ints", "integers", "floats"}
 _NUMBER |= {"numbers", "scalars", "int64", "float64", "np.float64", "np.int64", "np.floating", "numpy.number"}

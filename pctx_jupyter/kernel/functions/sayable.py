@@ -1,8 +1,8 @@
-"""Which part of a resolved annotation can be declared, and what stands for the rest.
+"""Decides which parts of a resolved annotation can be declared, and replaces the others.
 
 Pydantic knows a schema of most types. Of the others, some mean a type that it knows (``LiteralString``, a protocol that
-numbers fulfil), and some have no JSON form: a function, an open file, an instance of somebody's class. Such a part
-becomes `Any`, with a note that says why; in a union it is left out if values of JSON can be told to be none of it.
+numbers fulfil), and some have no JSON form: a function, an open file, an instance of a library's class. Such a part
+becomes `Any`, with a note that says why. It is left out of a union if no JSON value can be of that type.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Sayer:
         return Said(Any) if bound is None or isinstance(bound, typing.ForwardRef) else self.said(bound)
 
     def _items(self, plain: Any, args: tuple[Any, ...]) -> Said:
-        """A list, where something to go through is asked for: it may be gone through twice."""
+        """A list in place of an iterable type: it can be iterated more than once."""
         inner, notes = self.said(args[0]) if args else Said(Any)
         if plain in _ONE_PASS and not self._is_result:
             return Said(Annotated[list[inner], AfterValidator(iter)], notes)  # type: ignore[valid-type]
@@ -220,7 +220,7 @@ def json_types_of(kind: Any) -> tuple[Any, ...]:
 
 
 def _is_never_json(member: Any) -> bool:
-    """Whether no value of JSON is one of the type, so that leaving it out of a union refuses nothing."""
+    """Whether no JSON value is of the type, so that it can be left out of a union without refusing anything."""
     kind = get_origin(member) or member
     if kind in (Callable, typing.Callable, type):
         return True

@@ -1,9 +1,9 @@
 """A Python signature as JSON Schema, and calls across it: arguments converted on the way in, results checked on the
 way out.
 
-Pydantic does the work; this decides what of a signature is a field, which names its messages use, and what may not be
-a tool. It is imported when the first tool is defined, since pydantic takes a moment to load. It does not know where
-tools are registered or on which thread they run.
+Pydantic converts and checks values. This module decides which parts of a signature are fields, which names messages
+use, and which functions cannot be tools. It is imported when the first tool is defined, because pydantic takes a
+moment to load. It does not know where tools are registered or on which thread they run.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ DEFAULT_BYTES = 1000
 """Bytes of JSON a default may have to be shown in a schema: declarations are read by models."""
 
 SHOWN_ERRORS = 3
-"""Wrong places that one message names."""
+"""Wrong parts of the arguments that one message names."""
 
 MOST_WRAPPERS = 32
-"""Wrappers around a function that are looked behind."""
+"""Wrappers around a function that are unwrapped, at most."""
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -69,7 +69,7 @@ class Unrepresentable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FunctionSignature:
-    """What calls of one function look like from outside.
+    """The schemas of one function, and the conversion of its arguments and results.
 
     Args:
         description: The docstring without its sections.
@@ -82,12 +82,12 @@ class FunctionSignature:
     output_schema: dict[str, Json] | None
     _parameters: tuple[Parameter, ...]
     _aliases: tuple[str, ...]
-    """What the schema calls each parameter: its name, unless an alias has changed it."""
+    """The name of each parameter in the schema: its own, or its alias."""
     _known: frozenset[str]
     _required: tuple[tuple[str, str], ...]
     """Name and alias of each parameter without a default."""
     _is_dispatched: bool
-    """Whether the class of the first argument chooses the function, which then has to stand at its place."""
+    """Whether the class of the first argument selects the function, so that it has to be passed by position."""
     _arguments: pydantic.TypeAdapter[Any]
     _result: _Result | None
 
@@ -110,7 +110,7 @@ class FunctionSignature:
         return self._placed(found, name)
 
     def _placed(self, found: dict[str, Any], name: str) -> tuple[list[Any], dict[str, Any]]:
-        """Put arguments into their places: what ``*args`` takes follows every parameter before it."""
+        """Arrange arguments by position and by name: the values of ``*args`` follow all parameters before it."""
         star = next((one.name for one in self._parameters if one.kind is Parameter.VAR_POSITIONAL), None)
         more: list[Any] = found.pop(star, []) if star is not None else []
         positional: list[Any] = []
@@ -239,7 +239,7 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
     """Read the signature, annotations and docstring of anything callable.
 
     Raises:
-        Unrepresentable: Names the parameter that cannot be passed as JSON, or says what else is the matter.
+        Unrepresentable: The function cannot be a tool; the message names the parameter, or says why.
     """
     plain = plain_function(function)
     signature = written.signature(function, plain)
@@ -473,7 +473,7 @@ class _SignatureReader:
         return self._said(annotation, sayer)
 
     def _guess(self, parameter: Parameter) -> learnt.Guess | None:
-        """What the docstring or the default suggests of a parameter that nobody has declared."""
+        """The type that the docstring or the default suggests for a parameter without an annotation."""
         if parameter.annotation in (Any, object) or parameter.kind in (
             Parameter.VAR_KEYWORD,
             Parameter.VAR_POSITIONAL,
@@ -511,7 +511,7 @@ class _SignatureReader:
         return _Result(adapter, whole), items
 
     def _quick(self, is_result: bool) -> Sayer:
-        """Takes every class for one that can be declared: the whole is tried then, and most often works."""
+        """Treats every class as one that can be declared. The whole annotation is tried first, and usually works."""
         return Sayer(lambda kind: None, is_result, self._owner)
 
     def _why_not(self, kind: Any) -> str | None:
@@ -537,7 +537,7 @@ class _SignatureReader:
             adapter = pydantic.TypeAdapter(kind, config=config | deferred)
         # Names are looked up where the function was written: the notebook, most often.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # foreign annotations: nobody here can change what pydantic warns of
+            warnings.simplefilter("ignore")  # the annotations may be a library's, which users cannot change
             adapter.rebuild(force=True, _types_namespace=self._scope.names | self._scope.local)
         if foreign.has_members(adapter.core_schema):
             adapter.core_schema = foreign.with_members(adapter.core_schema)

@@ -1,7 +1,7 @@
 """``@tool``: a Python function becomes a tool that programs may call.
 
-A decorated function stays what it was. What is kept beside it is a `PythonTool`: the names, the schemas read from its
-signature, and the function. Tools are kept for the process, so cells may define them before ``%load_ext``. They
+A decorated function does not change. A `PythonTool` is kept for it: the names, the schemas from its signature, and the
+function. Tools are kept for the process, so cells may define them before ``%load_ext``. They
 are offered before each program. This module does not know where they are registered, and who calls them.
 """
 
@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 NAMESPACE = "Notebook"
-"""Where a tool goes that names no namespace."""
+"""The namespace of tools that name none."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Effects = bool | Literal["unknown"]
-"""What the author of a tool says of its effects."""
+"""The effects of a tool, as its author declares them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class PythonTool:
 
     @functools.cached_property
     def tool(self) -> Tool:
-        """What the catalog knows of it; always the same object."""
+        """The tool as the catalog has it; always the same object."""
         return Tool(
             self.namespace,
             self.name,
@@ -124,7 +124,7 @@ def tool(
     share: bool = True,
     effects: Effects | None = None,
 ) -> F | Callable[[F], F]:
-    """Offer a function to TypeScript programs; it stays the function it was.
+    """Offer a function to TypeScript programs; the function itself does not change.
 
     Use it as ``@tool``, as ``@tool(name="load", namespace="Sales")``, or as ``tool(sales.load)`` for what is defined
     elsewhere: functions, coroutine functions, bound methods, partials, callable objects. Its annotations become the
@@ -136,9 +136,9 @@ def tool(
         description: What it does; by default the docstring's text.
         share: Whether agents and other notebooks may see it, as far as this notebook shares its tools
             (``%pctx share``).
-        effects: Whether it changes something outside of the notebook, such as a database: then somebody is asked
-            before an agent's program calls it, unless the server's policy says otherwise. "unknown" is for a function
-            that passes calls on, and cannot say; somebody is asked as well. None: no.
+        effects: Whether it changes something outside of the notebook, such as a database. If so, a person is asked
+            before an agent's program calls it, unless the server's policy has another rule. "unknown" is for a
+            function that passes calls on; a person is asked as well. None: no.
 
     Raises:
         InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
@@ -165,7 +165,7 @@ def define(
     share: bool = True,
     effects: Effects | None = None,
 ) -> PythonTool:
-    """Make a tool of a function and remember it. See `tool`."""
+    """Make a tool of a function, and keep it for programs; `tool` describes the arguments."""
     if effects not in (None, "unknown") and not isinstance(effects, bool):
         raise errors.InvalidParams(
             f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
@@ -198,7 +198,7 @@ def defined() -> list[PythonTool]:
 
 
 def _read_again(known: PythonTool, code: object) -> PythonTool:
-    """Make the tool of a function as it is now; keep the old one, if it cannot be one any more."""
+    """Make the tool from the function's present signature; return the old tool if that is not possible."""
     try:
         function = _reloaded(known.function)
         fresh = _python_tool(function, known.name, known.namespace, known.own_description)
@@ -208,7 +208,7 @@ def _read_again(known: PythonTool, code: object) -> PythonTool:
 
 
 def _code_of(function: Any) -> object:
-    """The code of a function: what a change in place always changes; None for what is made in C."""
+    """The code of a function, which a change in place always replaces; None for functions made in C."""
     if type(function) is types.FunctionType and "__wrapped__" not in function.__dict__:
         return function.__code__  # asked before each program, of each tool
     from . import signature
@@ -230,7 +230,7 @@ def _reloaded(function: Any) -> Any:
 
 
 def _said_shortly(error: errors.PctxError) -> errors.PctxError:
-    """Have IPython show a refusal as one sentence, without the frames that led to it."""
+    """Make IPython show a refusal as one sentence, without a traceback."""
     foreign.show_instead(error, [f"{type(error).__name__}: {error}"])
     return error
 
@@ -244,7 +244,7 @@ def forget(path: str) -> PythonTool | None:
 
 
 def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
-    """Call a tool's function, here and now.
+    """Call a tool's function on this thread.
 
     Args:
         tool: The tool.

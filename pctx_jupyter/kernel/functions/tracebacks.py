@@ -1,7 +1,7 @@
-"""Tracebacks as the author of a notebook wants them: the frames that are theirs, and no others.
+"""Formats tracebacks for the author of a notebook: only the frames of the author's own code.
 
-A tool that raises was called by us, on a loop, through pydantic; what its author wrote is a few of those frames. Knows
-files and frames, nothing of tools or displays.
+Our code calls a tool on a loop, through pydantic, so few frames are of the author's code. This module knows files and
+frames, not tools or displays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PACKAGES = {"site-packages", "dist-packages"}
 
 @cache
 def _folders_of_others() -> tuple[str, ...]:
-    """Where Python, packages and we are: as Python spells them in frames, and with links resolved."""
+    """The folders of Python, of packages and of this package, as they appear in frames and with links resolved."""
     import sysconfig  # slow to load, and only a failure needs it
 
     found = {str(Path(__file__).parents[2]): None}
@@ -51,7 +51,7 @@ def traceback_of_user_frames(error: BaseException) -> str:
 
 
 def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> dict[str, str]:
-    """Drop the frames of others, throughout; return what to call the files of cells."""
+    """Drop all frames that are not the user's; return the names to show for the files of cells."""
     files: dict[str, str] = {}
     todo: list[traceback.TracebackException | None] = [found]
     while todo:
@@ -69,19 +69,19 @@ def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> di
 
 
 def has_user_frames(error: BaseException) -> bool:
-    """Whether an exception went through code of the user's."""
+    """Whether an exception passed through the user's code."""
     return any(is_user_file(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def is_user_file(name: str) -> bool:
-    """Whether a frame's file is a cell, a script or a module of the user's: none of ours, Python's or a package's."""
+    """Whether a frame's file is a cell, a script or a module of the user, and not ours, Python's or a package's."""
     if name.startswith("<"):
         return name.startswith(("<ipython-input", "<stdin", "<string", "<doctest"))
     return not (name.startswith(_folders_of_others()) or _PACKAGES.intersection(Path(name).parts))
 
 
 def _cell(name: str) -> str | None:
-    """What IPython calls a cell's file, if there is an IPython and the file is a cell's."""
+    """IPython's name for a cell's file; None if there is no IPython, or the file is not a cell's."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     known = shell.compile.format_code_name(name) if shell is not None else None

@@ -1,8 +1,8 @@
-"""Signatures of functions that Python has none of: of its own library, and as docstrings write them.
+"""Signatures of functions for which `inspect` finds none, from stubs and docstrings.
 
-A function made in C may have no signature that `inspect` can tell, or one without types. Files in ``stubs`` declare
-those of the standard library; for others, the first line of the docstring is read (``log(x, [base=math.e])``).
-Where nobody says anything, a function takes ``args`` and any other arguments.
+A function made in C may have no signature, or one without types. Files in ``stubs`` declare those of the standard
+library. For others, the first line of the docstring is read (``log(x, [base=math.e])``). Without either, a function
+takes ``args`` and any other arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Unknown:
 
 
 UNKNOWN = _Unknown()
-"""Stands for a default that the function knows and its description does not."""
+"""Represents a default whose value is not known."""
 
 _STUBS = {
     "builtins": "builtins",

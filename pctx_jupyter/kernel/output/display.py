@@ -1,8 +1,7 @@
 """What a cell shows, as MIME bundles: text for terminals and models, HTML for notebooks.
 
-Each builder takes values and returns a bundle; nothing here displays anything. All text is a stranger's until
-`markup` has made it fit to be shown; no script, no link, no image is ever made. HTML is bounded, so that a notebook
-file stays small.
+Each builder takes values and returns a bundle; nothing here displays anything. Text is untrusted until `markup` has
+escaped it; no script, link or image is ever made. The size of HTML is limited, so that a notebook file stays small.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
 
 
 def notice(head: str, told: Sequence[str], code: str | None = None) -> Bundle:
-    """Show that something happens without a cell: in one line, with more of it below, and a program folded away."""
+    """Show an event that no cell caused: a headline, further lines below it, and a folded program."""
     head, told = clean(head), [clean(line) for line in told if line]
     return _bundle(
         "\n".join([head, *(f"  {line}" for line in told)]),

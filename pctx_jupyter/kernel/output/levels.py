@@ -1,7 +1,7 @@
 """How warnings, errors and debugging output of a program look in a cell: coloured, as in a browser's console.
 
-Which stream they go to is settled by then: what ``console.warn`` and ``console.error`` print, to stderr. Colours are
-for eyes alone: text that is captured, or printed where nobody sits, is what the program printed.
+The stream is already chosen: ``console.warn`` and ``console.error`` print to stderr. Colours are added only where a
+person sees them. Captured text, and text printed without an interactive front end, stays as the program printed it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def painted(printed: Output) -> str:
 
 
 def are_seen(stream: Any) -> bool:
-    """Whether what is written to a stream is seen with its colours: in a terminal, or a front end with somebody there.
+    """Whether a stream shows colours: it is a terminal, or an interactive front end.
 
-    Nobody sits before nbconvert, papermill and the like: they ask for no input. ``%colors nocolor`` and the variable
-    NO_COLOR are heeded.
+    nbconvert, papermill and similar programs are not interactive: they accept no input. ``%colors nocolor`` and the
+    environment variable NO_COLOR switch colours off.
     """
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython is not None else None

@@ -1,8 +1,8 @@
-"""Strangers' text made fit to be shown: as text in a terminal, as markup in a page.
+"""Escapes untrusted text: as text for a terminal, as markup for a page.
 
-Names, descriptions, values, errors and stacks come from programs, tools and servers. Whatever they contain is text
-here: never markup, never a command to a terminal, and never invisible. `Markup` is a type of its own, so that a type
-checker sees to it that nothing reaches a page but what `escape` and `tag` made.
+Names, descriptions, values, errors and stacks come from programs, tools and servers. Everything in them is treated as
+text: never as markup or as a command to a terminal, and it is never invisible. `Markup` is a type of its own, so a type
+checker ensures that only the results of `escape` and `tag` reach a page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Notices: what a notebook shows of programs of others that call its tools, and which programs those were.
+"""Notices: what a notebook shows of guest programs that call its tools, and a list of the latest ones.
 
-A notice is an output of the cell that ran last. It tells whose program it is, with its code, and in the end what it
-called and what came of it; the run's timeline follows. Knows IPython's displays; who calls and how is not known here.
+A notice is an output of the cell that ran last. It shows the program and its kind of owner. When the program has
+ended, the notice also shows the calls and the outcome, and the run's timeline follows. This module knows IPython's
+displays, not how calls arrive.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ if TYPE_CHECKING:
 _publish: Callable[..., None] = publish_display_data  # IPython is not typed
 
 MOST_RUNS = 20
-"""Programs that are remembered, the latest ones."""
+"""The number of latest programs that are kept."""
 
 MOST_NOTICES = 5
-"""Notices between two cells; further programs share one more."""
+"""Notices between two cells; all further programs share one more notice."""
 
 
 @dataclass(slots=True, eq=False)
 class GuestRun:
-    """One program of somebody else that called this notebook's tools.
+    """One guest program that called this notebook's tools.
 
     Args:
-        number: Counts them, from 1 on.
-        id: What the engine calls it.
-        code: All of it.
-        trace: What is known of it.
+        number: Its number in this notebook, from 1 on.
+        id: The id of its execution.
+        code: Its whole text.
+        trace: Its latest trace.
     """
 
     number: int
@@ -51,21 +52,21 @@ class GuestRun:
 
     @property
     def owner(self) -> str:
-        """Whose program it is, for people."""
+        """The kind of owner, as text for people."""
         if self.trace.asked_by == "agent":
             return "an agent's program"
         return f"a program of {self.trace.notebook or 'another notebook'}"
 
     @property
     def called(self) -> str:
-        """What it has called, and how often: ``SalesReport.load ×3, SalesReport.save``."""
+        """The tools that it has called, and how often: ``SalesReport.load ×3, SalesReport.save``."""
         counted = Counter(call.tool for call in self.trace.calls)
         shown = [tool if count == 1 else f"{tool} ×{count}" for tool, count in counted.most_common(5)]
         return ", ".join([*shown, *(["…"] if len(counted) > len(shown) else [])])
 
     @property
     def state(self) -> str:
-        """How far it has come, or what came of it."""
+        """Its state, or its outcome and duration."""
         if self.trace.state == "running" or self.trace.duration_s is None:
             return "running"
         from .timeline import duration
@@ -77,7 +78,7 @@ class GuestRun:
 
     @property
     def began(self) -> str:
-        """The time of day."""
+        """The time of day at which it began."""
         return time.strftime("%H:%M:%S", time.localtime(self.trace.started_at))
 
 
@@ -85,7 +86,7 @@ class Notices:
     """The notices of one notebook.
 
     Args:
-        context: The context of the cell below which they are shown.
+        context: Returns the context of the cell below which notices are shown.
     """
 
     def __init__(self, context: Callable[[], contextvars.Context]) -> None:
@@ -93,20 +94,20 @@ class Notices:
         self._runs: deque[GuestRun] = deque(maxlen=MOST_RUNS)
         self._count = 0
         self._since_cell = 0
-        self._in_one: list[GuestRun] = []  # those that share the last notice
+        self._in_one: list[GuestRun] = []  # the programs that share the last notice
 
     @property
     def runs(self) -> list[GuestRun]:
-        """The latest programs, the oldest first."""
+        """The latest programs, oldest first."""
         return list(self._runs)
 
     def cell_ended(self) -> None:
-        """Another cell ran: what comes now is shown below it, one by one again."""
+        """Show further notices below the cell that just ended, each on its own again."""
         self._since_cell = 0
         self._in_one = []
 
-    def hear(self, heard: wire.GuestHeard) -> None:
-        """Take note that somebody's program began to call, or ended, and show it."""
+    def update(self, heard: wire.GuestHeard) -> None:
+        """Record that a guest program began to call this notebook's tools, or ended, and show it."""
         trace = msgspec.json.decode(heard.trace, type=Trace)
         if heard.state == "began":
             self._count += 1
@@ -136,13 +137,13 @@ class Notices:
 
 
 def _notice(run: GuestRun) -> Bundle:
-    from . import display  # there may never be a notice
+    from . import display  # imported with the first notice
 
     is_over = run.trace.state != "running"
     head = (
         f"{run.owner[:1].upper()}{run.owner[1:]} {'called' if is_over else 'calls'} this notebook's tools · {run.state}"
     )
-    # What it called stands in the timeline, once it is over.
+    # When the program has ended, its timeline shows the calls.
     told = ["" if is_over else run.called, f"%pctx insert {run.number} makes a cell of it"]
     return display.notice(head, told, run.code)
 
@@ -154,8 +155,8 @@ def _timeline(trace: Trace) -> Bundle:
 
 
 def _shared_notice(runs: list[GuestRun]) -> Bundle:
-    from . import display  # there may never be a notice
+    from . import display  # imported with the first notice
 
     last = runs[-1]
-    head = f"{len(runs)} more programs of others called this notebook's tools · the last: {last.state}"
+    head = f"{len(runs)} more guest programs called this notebook's tools · the last: {last.state}"
     return display.notice(head, [last.called, "%pctx runs lists the latest"], last.code)

@@ -1,6 +1,7 @@
 """Publishes what a program displays, and how its run goes, as outputs of the cell that waits for it.
 
-Knows IPython, and no program. What makes outputs is imported when there is one: no program waits for it.
+Knows IPython, and no program. The modules that make outputs are imported with the first output, so that programs start
+faster.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ OURS = "pctx:"
 
 
 def publish(shown: Display) -> None:
-    """Show something now, or in the place of what was shown under its name before."""
+    """Show something now, or replace what was shown under its name before."""
     from . import sanitizer
 
     bundle, metadata = sanitizer.safe(shown)
@@ -49,14 +50,14 @@ class Timeline:
         self._is_closed = False
 
     def draw(self, raw: Raw) -> None:
-        """Draw how far the run has come, as its `trace.Trace` tells; does nothing once it is closed."""
+        """Draw the run from its current trace, a `trace.Trace` as JSON; does nothing once it is closed."""
         trace = msgspec.json.decode(raw, type=Trace)
         with self._lock:
             if not self._is_closed:
                 self._draw(trace)
 
     def close(self) -> None:
-        """Draw no more; what has not ended by now was stopped."""
+        """Stop drawing; a run that has not ended by now is shown as stopped."""
         with self._lock:
             self._is_closed = True
             if self._drawn is not None and self._drawn.state == "running":

@@ -1,8 +1,8 @@
-"""What programs display, made safe to be shown: a stranger's MIME bundle in, one for this notebook's page out.
+"""Sanitizes what programs display: takes an untrusted MIME bundle, and returns one for this notebook's page.
 
 A front end trusts the output of a cell that was run here: it would run its scripts and load its pictures. Programs
-have no network, and their displays must not be one: nothing that leaves here runs, and nothing is fetched when it is
-shown. Types that are not known to be harmless are left out, and the text says so. Nothing here displays anything.
+have no network, and their displays must not become one. Sanitized content runs no code, and nothing is fetched when it
+is shown. Types that are not known to be harmless are left out, and the text says so. Nothing here displays anything.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Unsafe(Exception):
 
 
 def safe(shown: Display) -> tuple[Bundle, Metadata]:
-    """Make a display fit to be shown.
+    """Sanitize a display.
 
     Returns:
         Content by MIME type, ``text/plain`` always among it, and metadata by MIME type.
