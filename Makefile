@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lab lab-build test quick coverage test-clients fuzz lint types docs bench report-libraries clean
+.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs bench report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -12,7 +12,10 @@ demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real
 lab: $(VENV)/demo.installed       ## open the tour in JupyterLab
 	$(BIN)/jupyter lab --ServerApp.root_dir=binder binder/tour.ipynb
 
-lab-build: $(VENV)/test.installed ## build the JupyterLab extension if its sources changed, and let .venv's JupyterLab use it from here
+api: $(VENV)/test.installed       ## write openapi.yaml and the types of JupyterLab's client from the server's structs
+	$(BIN)/python -m pctx_jupyter.server.specification
+
+lab-build: api                    ## build the JupyterLab extension if its sources changed, and let .venv's JupyterLab use it from here
 	$(BIN)/python hatch_build.py
 	$(BIN)/jupyter-builder develop --overwrite .
 

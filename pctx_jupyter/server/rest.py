@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
+import msgspec
 from tornado import web
 
 from .._version import __version__
 from .base import PctxHandler
+
+
+class ErrorBody(msgspec.Struct):
+    """Every error."""
+
+    message: str
+
+
+class HealthReport(msgspec.Struct):
+    """That pctx is there, and which version."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class EngineStatus(msgspec.Struct):
+    """The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
+
+    `executions` counts those that run now.
+    """
+
+    version: str
+    sessions: int
+    tools: int
+    executions: int
+    sandbox: dict[str, Any]
+    checker: dict[str, Any]
+    upstreams: dict[str, Any]
 
 
 class Health(PctxHandler):
@@ -13,7 +44,7 @@ class Health(PctxHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        self.finish({"status": "ok", "version": __version__})
+        self.send(HealthReport("ok", __version__))
 
 
 class Status(PctxHandler):
@@ -22,4 +53,4 @@ class Status(PctxHandler):
     @web.authenticated
     async def get(self) -> None:
         engine = await self.open_engine()
-        self.finish(engine.status())
+        self.send(msgspec.convert(engine.status(), EngineStatus))

@@ -25,7 +25,7 @@ CALLBACK = "pctx/oauth/callback"
 """Where a browser comes back to after a sign-in."""
 
 
-class Answer(msgspec.Struct, omit_defaults=True):
+class SignInBody(msgspec.Struct, omit_defaults=True):
     """Body of ``sign-in``; with `answer`, the URL that the browser was sent to, it ends what began without."""
 
     answer: str | None = None
@@ -181,7 +181,7 @@ class UpstreamSignIn(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        given = self.read_body(Answer) if self.request.body else Answer()
+        given = self.read_body(SignInBody) if self.request.body else SignInBody()
         if given is None:
             return
         upstreams = await self.upstreams()

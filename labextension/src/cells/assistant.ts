@@ -6,7 +6,7 @@
  * doubles each time. Knows nothing of editors.
  */
 
-import type { Completed, Explained, ExplainedCall, Place, Underlined } from '../api';
+import type { CellPlace, Completed, Explained, ExplainedCall, Underlined } from '../api';
 import { ApiError } from '../api';
 
 /** What came of a question: an answer; none yet, but soon perhaps; or none, and nobody who will know. */
@@ -14,9 +14,9 @@ export type Answer<T> = { status: 'known'; value: T } | { status: 'later' } | { 
 
 /** The questions; `api.ts` has them. */
 export interface Questions {
-  readonly complete: (place: Place, signal?: AbortSignal) => Promise<Completed>;
-  readonly hover: (place: Place, signal?: AbortSignal) => Promise<Explained>;
-  readonly signature: (place: Place, signal?: AbortSignal) => Promise<ExplainedCall>;
+  readonly complete: (place: CellPlace, signal?: AbortSignal) => Promise<Completed>;
+  readonly hover: (place: CellPlace, signal?: AbortSignal) => Promise<Explained>;
+  readonly signature: (place: CellPlace, signal?: AbortSignal) => Promise<ExplainedCall>;
   readonly diagnostics: (source: string, kernelId: string, signal?: AbortSignal) => Promise<Underlined[]>;
 }
 
@@ -37,15 +37,15 @@ export class Assistant {
     this.#now = now;
   }
 
-  complete(place: Place): Promise<Answer<Completed>> {
+  complete(place: CellPlace): Promise<Answer<Completed>> {
     return this.#newestOf('complete', place, this.#ask.complete);
   }
 
-  hover(place: Place): Promise<Answer<Explained>> {
+  hover(place: CellPlace): Promise<Answer<Explained>> {
     return this.#newestOf('hover', place, this.#ask.hover);
   }
 
-  signature(place: Place): Promise<Answer<ExplainedCall>> {
+  signature(place: CellPlace): Promise<Answer<ExplainedCall>> {
     return this.#newestOf('signature', place, this.#ask.signature);
   }
 
@@ -71,7 +71,11 @@ export class Assistant {
     }
   }
 
-  #newestOf<T>(kind: string, place: Place, ask: (place: Place, signal: AbortSignal) => Promise<T>): Promise<Answer<T>> {
+  #newestOf<T>(
+    kind: string,
+    place: CellPlace,
+    ask: (place: CellPlace, signal: AbortSignal) => Promise<T>
+  ): Promise<Answer<T>> {
     this.#newest.get(kind)?.abort();
     const controller = new AbortController();
     this.#newest.set(kind, controller);

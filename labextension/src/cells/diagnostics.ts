@@ -138,7 +138,7 @@ export function squiggles(
     #diagnostic({ from, to, severity, message, instead }: Underlined, end: number): Diagnostic {
       const place = { from: Math.min(from, end), to: Math.min(to, end) };
       const diagnostic: Diagnostic = { ...place, severity, message: inert(message, 4_000) };
-      if (instead !== null) {
+      if (instead !== null && instead !== undefined) {
         const apply = (view: EditorView, start: number, stop: number): void => {
           view.dispatch({ changes: { from: start, to: stop, insert: instead }, userEvent: 'input.complete' });
         };

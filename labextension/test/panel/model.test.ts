@@ -39,7 +39,15 @@ class Server {
     executions: () => this.#answer('executions', this.runs),
     trace: id => this.#answer(`trace ${id}`, { id, code: '1', state: 'ok', calls } as Trace),
     status: () =>
-      this.#answer('status', { version: '1', sessions: 0, tools: 0, executions: 0, sandbox: {}, checker: {} }),
+      this.#answer('status', {
+        version: '1',
+        sessions: 0,
+        tools: 0,
+        executions: 0,
+        sandbox: {},
+        checker: {},
+        upstreams: {}
+      }),
     approvals: () => this.#answer('approvals', []),
     upstreams: () => this.#answer('upstreams', this.servers),
     upstream: (name, start) => {
@@ -54,7 +62,7 @@ class Server {
         effects: null
       }));
       const version = server?.version ?? 0;
-      return this.#answer(`upstream ${name} ${start}`, { version, tool_count: server?.tools ?? 0, tools });
+      return this.#answer(`upstream ${name} ${start}`, { name, version, tool_count: server?.tools ?? 0, start, tools });
     },
     watch: watcher => {
       this.asked.push('watch');

@@ -1,0 +1,467 @@
+// Written by `make api`, from openapi.yaml: change the structs, or api.yaml.
+
+/** The types of the server's REST API, as they are on the wire. */
+
+/**
+ * Parameters of `add_upstream`, and the body of `POST pctx/api/upstreams`. `server` is an entry as in
+ * `pctx.json`; with `persist` it is written there, else it lasts as long as the engine.
+ */
+export interface AddUpstream {
+  /** As in `pctx.json`: `{name, url, auth?}` or `{name, command, args?, env?}`. */
+  server: Record<string, unknown>;
+  /** Whether it is written to the file, or kept for as long as the server runs. */
+  persist?: boolean;
+}
+
+/** Result of an answer. */
+export interface Answered {
+  answered?: boolean;
+}
+
+/** Body of `diagnostics`. */
+export interface AskedOfCell {
+  /** A cell, or a program alone. The options in its `%%pctx` line count. */
+  source: string;
+  /** Names of constants that the program finds, besides those in its `%%pctx` line. */
+  inputs?: string[];
+  kernel_id?: string;
+  session_id?: string;
+}
+
+/** Body of `complete`, `hover` and `signature`. */
+export interface AskedOfPlace {
+  source: string;
+  inputs?: string[];
+  kernel_id?: string;
+  session_id?: string;
+  offset: number;
+}
+
+/** Body of `format`. */
+export interface AskedOfText {
+  /** A cell, or a program alone. */
+  source: string;
+}
+
+/**
+ * One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON. `decision`
+ * is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+ */
+export interface CallRecord {
+  call: number;
+  tool: string;
+  started_s: number;
+  ended_s?: number;
+  arguments?: string;
+  argument_bytes?: number;
+  result?: string;
+  result_bytes?: number;
+  error?: string;
+  note?: string;
+  decision?: string;
+}
+
+/** One frame. */
+export interface Changed {
+  change: 'approvals' | 'executions' | 'sessions' | 'tools' | 'upstreams';
+}
+
+/**
+ * A tool that is not what it was when it was approved: its description then and now, each cut to a
+ * page. `what` names what differs: `description`, `input schema`, `output schema`, `annotations`.
+ */
+export interface ChangedTool {
+  name: string;
+  what: string[];
+  /** The description that was approved. */
+  was: string;
+  now: string;
+}
+
+/** The type check before the run; `message` says what is wrong, or why nobody knows. */
+export interface CheckRecord {
+  outcome: 'failed' | 'passed' | 'unchecked';
+  duration_s: number;
+  message?: string;
+}
+
+/** What to paste where, so that an MCP client reaches this server; `text` holds the server's token. */
+export interface ClientConfig {
+  client: string;
+  title: string;
+  place: string;
+  text: string;
+}
+
+/** One for each MCP client that is known. */
+export interface ClientConfigs {
+  clients: ClientConfig[];
+}
+
+/** Result of `complete`: what may replace the text from `start` to `end`, best first. */
+export interface Completed {
+  start: number;
+  end: number;
+  items: CompletionItem[];
+}
+
+/** A text that fits. It is spelled as editors have it: `insertText`. */
+export interface CompletionItem {
+  label: string;
+  insertText: string;
+  /** TypeScript's word for its kind (function, property, keyword, …), or `option`. */
+  type: string;
+  /** May be empty. */
+  documentation: string;
+}
+
+/**
+ * Body of an answer. `arguments` are passed in place of the program's own; `always` allows this tool
+ * to the same askers, for as long as `lasts` of the question says. `by` says where a person has
+ * answered.
+ */
+export interface Decided {
+  decision: 'allow' | 'deny';
+  arguments?: unknown;
+  always?: boolean;
+  by?: 'jupyterlab' | 'terminal';
+}
+
+/** Result of `declarations`: TypeScript that declares the session's tools. */
+export interface Declared {
+  declarations: string;
+}
+
+/** Result of `diagnostics`, in the order of the text. */
+export interface Diagnosed {
+  diagnostics: Underlined[];
+}
+
+/**
+ * The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
+ * `executions` counts those that run now.
+ */
+export interface EngineStatus {
+  version: string;
+  sessions: number;
+  tools: number;
+  executions: number;
+  sandbox: Record<string, unknown>;
+  checker: Record<string, unknown>;
+  /** Each MCP server's state by name, and `trouble`. */
+  upstreams: Record<string, unknown>;
+}
+
+/** Every error. */
+export interface ErrorBody {
+  message: string;
+}
+
+/** Why a program failed; line and column are 1-based, in its code. */
+export interface ErrorRecord {
+  name: string;
+  message: string;
+  line?: number;
+  column?: number;
+  frame?: string;
+}
+
+/**
+ * One execution, in few words. `title` is its first line of code, `error` the beginning of what went
+ * wrong.
+ */
+export interface ExecutionState {
+  id: string;
+  title: string;
+  asked_by: 'agent' | 'cell' | 'client' | 'notebook';
+  notebook: string | null;
+  kernel_id: string | null;
+  state: 'failed' | 'ok' | 'running' | 'stopped';
+  started_at: number;
+  duration_s: number | null;
+  calls: number;
+  failed_calls: number;
+  error: string | null;
+}
+
+/** The latest executions, the last one first. */
+export interface Executions {
+  executions: ExecutionState[];
+}
+
+/**
+ * Result of `hover`: what the text from `start` to `end` is; `text` is null when nothing is known of
+ * it. `text` ends with the `documentation`, if there is any.
+ */
+export interface Explained {
+  /** Null when nothing is known of it. */
+  text: string | null;
+  /** The end of `text`; may be empty. */
+  documentation: string;
+  start: number;
+  end: number;
+}
+
+/** Result of `signature`: the ways to call a function, and the current one; none outside of a call. */
+export interface ExplainedCall {
+  /** Empty outside of a call. */
+  signatures: ExplainedSignature[];
+  /** The index of the current one. */
+  signature: number;
+  /** The index of the current one. */
+  parameter: number;
+}
+
+/** A parameter: its text within the signature. */
+export interface ExplainedParameter {
+  text: string;
+  documentation: string;
+}
+
+/** One way to call a function. */
+export interface ExplainedSignature {
+  text: string;
+  documentation: string;
+  parameters: ExplainedParameter[];
+}
+
+/** Answer of `format`: the cell as it should look; None, and a sentence, where that cannot be told. */
+export interface Formatted {
+  /** The cell as it should look. */
+  source: string | null;
+  /** Why it cannot be told, when `source` is null. */
+  message: string;
+}
+
+/** That pctx is there, and which version. */
+export interface HealthReport {
+  status: 'ok';
+  version: string;
+}
+
+/**
+ * One kernel. `name` is the namespace that others see, `path` its notebook. `version` changes with its
+ * tools. A kernel that is not `connected` was, and may come back. `tools` are only there where one
+ * kernel is asked for: 500 at most, the first of them number `start`.
+ */
+export interface KernelState {
+  kernel_id: string;
+  name: string | null;
+  path: string | null;
+  connected: boolean;
+  sharing: 'agents' | 'everyone' | 'nobody';
+  tool_count: number;
+  version: string;
+  start?: number;
+  tools?: ToolState[];
+}
+
+/** The kernels that are, or were, connected. */
+export interface Kernels {
+  kernels: KernelState[];
+}
+
+/** One piece of console output; `level` as in `result.Output`. */
+export interface Line {
+  at_s: number;
+  stream: 'stderr' | 'stdout';
+  text: string;
+  level?: 'debug' | 'warn';
+}
+
+/** All upstreams, by name; `problems` are those of the files that configure them. */
+export interface Listed {
+  upstreams: Upstream[];
+  /** What is wrong with the files that name servers. */
+  problems: string[];
+}
+
+/**
+ * A call that waits for somebody's consent. `execution` is the id of its trace, `line` the 1-based
+ * line of its program that calls, as its sandbox says. `code` is the program, or the part around that
+ * line where `code_cut`; it begins with line `first_line`. `arguments` are their JSON, the beginning
+ * of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is denied.
+ * `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how
+ * long a consent for good lasts: `session` until the kernel of its notebook, or the server, ends;
+ * `tool` until the tool changes. `places` says where a person can answer it.
+ */
+export interface Question {
+  id: string;
+  tool: string;
+  description: string;
+  asked_by: 'agent' | 'cell' | 'client' | 'notebook';
+  notebook?: string;
+  execution: string;
+  code: string;
+  first_line?: number;
+  code_cut?: boolean;
+  line?: number;
+  arguments: string;
+  argument_bytes: number;
+  is_cut?: boolean;
+  left_s?: number;
+  effects?: boolean | null;
+  lasts?: 'session' | 'tool';
+  places?: ('client' | 'jupyterlab' | 'terminal')[];
+}
+
+/** The calls that wait for somebody's consent, the oldest first. */
+export interface Questions {
+  approvals: Question[];
+}
+
+/**
+ * Body of `approve` and `trust`: the `mark` of the server as a person has looked at it. With `tools`,
+ * `trust` also allows all tools of the server for good.
+ */
+export interface Seen {
+  /** The server's `mark` as somebody has looked at it; it fails if that is another now. */
+  seen?: string | null;
+  /** With `trust`: allow all of its tools for good, too, those it has or lists once it is connected. */
+  tools?: boolean;
+}
+
+/** Parameters of `share`: who else may see the session's tools; `everyone`: agents and other notebooks. */
+export interface Share {
+  to: 'agents' | 'everyone' | 'nobody';
+}
+
+/** Where a person signs in to an upstream. */
+export interface SignIn {
+  /** The page to open. The MCP server chose it; show `host` first. */
+  url: string;
+  /** The page's host, with its port where the URL names one; in ASCII. */
+  host: string;
+  /** The host that is given what the page answers, where it is another one. */
+  gets_code?: string;
+}
+
+/** Body of `sign-in`; with `answer`, the URL that the browser was sent to, it ends what began without. */
+export interface SignInBody {
+  answer?: string;
+}
+
+/** Result of `stop`. */
+export interface Stopped {
+  stopped?: boolean;
+}
+
+/** Result of `register_tool` and `unregister_tool`. */
+export interface Success {
+  success?: boolean;
+}
+
+/**
+ * One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may
+ * see it.
+ */
+export interface ToolState {
+  path: string;
+  shared_as: string | null;
+  signature: string;
+  description: string;
+  /** Whether it changes something outside; null: that is unknown. */
+  effects: boolean | null;
+}
+
+/**
+ * What is known of one execution. `notebook` is the name under which others see the notebook that ran
+ * it, `kernel_id` that notebook's kernel. `started_at` is in seconds since 1970. `calls_in_all` and
+ * `failed_calls` count what `calls` may leave out; of code that is `code_cut`, only the beginning is
+ * there.
+ */
+export interface Trace {
+  id: string;
+  code: string;
+  asked_by: 'agent' | 'cell' | 'client' | 'notebook';
+  notebook?: string;
+  kernel_id?: string;
+  state: 'failed' | 'ok' | 'running' | 'stopped';
+  started_at: number;
+  duration_s?: number;
+  check?: CheckRecord;
+  console?: Line[];
+  console_cut?: boolean;
+  calls?: CallRecord[];
+  calls_in_all?: number;
+  failed_calls?: number;
+  result?: string;
+  result_bytes?: number;
+  error?: ErrorRecord;
+  code_cut?: boolean;
+}
+
+/**
+ * What is wrong with the text between two offsets; `source` says who found it. `instead` is what was
+ * probably meant in place of that text, ready to be put there.
+ */
+export interface Underlined {
+  from: number;
+  to: number;
+  severity: 'error' | 'warning';
+  message: string;
+  /** `pctx` */
+  source: string;
+  /** What was probably meant, to be put in place of the text; null when nobody knows. */
+  instead?: string | null;
+}
+
+/**
+ * What is known of one MCP server; nothing in it is secret. `where` is its command, or its URL without
+ * the query; `source` the file that configures it, null when it was added for as long as the engine
+ * runs. `new` are tools it did not have when it was approved, `changed` those that differ from then:
+ * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that a person has
+ * allowed for good. `problems` says what else is not as it should be, `error` why it is not ready.
+ * `version` changes with the tools that can be called; `mark` with anything that is approved or
+ * trusted: who says yes passes on the one they have looked at.
+ */
+export interface Upstream {
+  name: string;
+  /** Of its tools in programs. */
+  namespace: string;
+  transport: 'http' | 'sse' | 'stdio';
+  /** Its command, or its URL without the query. */
+  where: string;
+  state: 'connecting' | 'down' | 'needs sign-in' | 'ready' | 'untrusted';
+  /** The file that names it, or null: added by hand. */
+  source?: string | null;
+  /** Why it is not ready. */
+  error?: string | null;
+  tools?: number;
+  /** Tools it did not have when it was approved. */
+  new?: string[];
+  changed?: ChangedTool[];
+  /** Changed tools that cannot be called. */
+  withheld?: string[];
+  /** Tools that somebody has allowed for good. */
+  allowed?: string[];
+  problems?: string[];
+  /** What it calls itself. */
+  server?: string | null;
+  protocol?: string | null;
+  connections?: number;
+  /** Changes with the tools that can be called. */
+  version?: number;
+  /** Changes with whatever is approved or trusted. */
+  mark?: string;
+}
+
+/** One tool of a server; `name` is what the server calls it, and so do `new`, `changed` and `withheld`. */
+export interface UpstreamTool {
+  path: string;
+  shared_as: string | null;
+  signature: string;
+  description: string;
+  effects: boolean | null;
+  /** What the server calls it, and so do `new`, `changed` and `withheld`. */
+  name: string;
+}
+
+/** The tools of one server that programs may call: 500 at most, the first of them number `start`. */
+export interface UpstreamTools {
+  name: string;
+  version: number;
+  tool_count: number;
+  start: number;
+  tools: UpstreamTool[];
+}
