@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs bench report-libraries clean
+.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs bench faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -49,6 +49,12 @@ docs: $(VENV)/docs.installed      ## the documentation as a site in build/site; 
 
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks
+
+faults: $(VENV)/test.installed    ## kill and stop every part while programs run, and cut connections; two tables, some minutes
+	$(BIN)/python -m benchmarks.faults && $(BIN)/python -m benchmarks.cuts
+
+soak: $(VENV)/test.installed      ## many executions, sessions and hostile clients: what is left, and what others notice; three tables
+	$(BIN)/python -m benchmarks.soak
 
 report-libraries: $(VENV)/libraries.installed  ## how many functions of everyday libraries can be offered, and how many of their parameters have types
 	$(BIN)/python -m benchmarks.libraries
