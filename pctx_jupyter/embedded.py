@@ -30,6 +30,7 @@ async def open_client(
     places: Places | None = None,
     as_agent: bool = False,
     when_settled: bool = False,
+    on_wait: Callable[[str], None] | None = None,
     asked: Callable[[Approvals, Watchers], AbstractAsyncContextManager[None]] | None = None,
 ) -> AsyncIterator[PctxClient]:
     """Open an engine and a client of it; both are closed on the way out.
@@ -38,13 +39,13 @@ async def open_client(
         settings: Limits and switches of the engine; None: the defaults.
         places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
-        when_settled: Whether to wait, not for long, until each MCP server was tried; a program waits for those it
-            names in any case.
+        when_settled: Whether to wait until each MCP server was tried; a program waits for those it names in any case.
+        on_wait: Called with a line for people for each server that takes a while.
         asked: Opened for as long as the client is. It asks a person about calls that need consent. None: none.
     """
     async with open_engine(settings or Settings(), places) as engine:
         if when_settled and engine.upstreams is not None:
-            await settle(engine.upstreams)
+            await settle(engine.upstreams, on_wait)
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear, as_agent=as_agent)
@@ -55,7 +56,11 @@ async def open_client(
             yield client
 
 
-async def settle(upstreams: Upstreams) -> None:
-    """Wait, not for long, until every upstream was tried for the first time."""
+async def settle(upstreams: Upstreams, on_wait: Callable[[str], None] | None = None) -> None:
+    """Wait until every MCP server was tried, each for as long as it may take to connect.
+
+    Args:
+        on_wait: Called with a line for people for each server that takes a while.
+    """
     await upstreams.settle("")  # until the files are read
-    await upstreams.settle(" ".join(one.namespace for one in upstreams.listed().upstreams))
+    await upstreams.settle(" ".join(one.namespace for one in upstreams.listed().upstreams), on_wait)

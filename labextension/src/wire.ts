@@ -411,7 +411,8 @@ export interface Underlined {
  * the query; `source` the file that configures it, null when it was added for as long as the engine
  * runs. `new` are tools it did not have when it was approved, `changed` those that differ from then:
  * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that a person has
- * allowed for good. `problems` says what else is not as it should be, `error` why it is not ready.
+ * allowed for good. `problems` says what else is not as it should be, `error` why it is not ready,
+ * `retry_s` in how many seconds the next attempt to connect follows by itself (null: none is planned).
  * `version` changes with the tools that can be called; `mark` with anything that is approved or
  * trusted: who says yes passes on the one they have looked at.
  */
@@ -439,6 +440,8 @@ export interface Upstream {
   /** What it calls itself. */
   server?: string | null;
   protocol?: string | null;
+  /** Seconds until the next attempt to connect; null: none is planned. */
+  retry_s?: number | null;
   connections?: number;
   /** Changes with the tools that can be called. */
   version?: number;

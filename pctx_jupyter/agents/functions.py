@@ -136,9 +136,9 @@ class Functions:
             Definition(
                 "execute",
                 "Run TypeScript, type-checked first, without network, files or packages. Call functions as "
-                f"`await Ns.name({{…}})`: calls are cheap, {limits.calls_in_flight} at once (Promise.all), "
-                f"{limits.calls:,} in all. The last expression is the result, console.log is shown, "
-                f"{settings.mcp_characters:,} characters together: filter and aggregate in code. Nothing is kept "
+                f"`await Ns.name({{…}})`: calls are cheap, {limits.max_calls_in_flight} at once (Promise.all), "
+                f"{limits.max_calls:,} in all. The last expression is the result, console.log is shown, "
+                f"{settings.max_mcp_characters:,} characters together: filter and aggregate in code. Nothing is kept "
                 f"between programs. timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}. After "
                 f"{settings.mcp_wait_s:g} s it goes on and a handle is returned.",
                 {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}},

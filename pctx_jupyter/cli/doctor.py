@@ -23,7 +23,7 @@ from .. import errors
 from .._version import __version__
 from ..settings import Settings
 from . import terminal
-from .command import Command, Exit, Stop
+from .command import Command, Exit, Stop, say
 from .servers import health, running
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def _engine(settings: Settings) -> list[Finding]:
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
         found = await _programs(engine)
         if engine.upstreams is not None:
-            await settle(engine.upstreams)
+            await settle(engine.upstreams, lambda line: say(terminal.harmless(line)))
             found += _upstreams(engine.upstreams.listed())
     return found
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..settings import Settings
+from . import terminal
+from .command import say
 from .servers import Server
 
 if TYPE_CHECKING:
@@ -45,5 +47,6 @@ def open_client(
         places=usual_places(str(Path.cwd())),
         as_agent=True,
         when_settled=when_settled,
+        on_wait=lambda line: say(terminal.harmless(line)),
         asked=approvals.asked_here if asks else None,
     )

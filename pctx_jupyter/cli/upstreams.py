@@ -416,7 +416,7 @@ class ConnectCommand(FileCommand):
         places = Places(upstreams=(path,), in_question=(path,) if self.is_in_question else (), data=data)
         async with open_engine(settings, places) as engine:
             assert engine.upstreams is not None  # while it is open
-            await settle(engine.upstreams)
+            await settle(engine.upstreams, lambda line: say(terminal.harmless(line)))
             yield engine
 
 

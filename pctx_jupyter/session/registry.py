@@ -227,9 +227,9 @@ class Registry:
             read=self._read,
         )
 
-    async def _settle(self, code: str) -> None:
+    async def _settle(self, code: str, on_wait: Callable[[str], None]) -> None:
         if self.servers is not None:
-            await self.servers.settle(code)
+            await self.servers.settle(code, on_wait)
 
     def _shared_with(self, asker: Session) -> Iterator[Layer]:
         """What a session is offered besides its own tools."""

@@ -24,7 +24,7 @@ from ..program.check import Check, Checked, CheckJob, Read, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import Survey
 from ..program.program import Outline, Program, clean, glance, prepare
-from ..program.result import Emit, Kept, Result, TypesChecked
+from ..program.result import Emit, Kept, Output, Result, TypesChecked
 from ..rpc.channel import aside
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
@@ -119,7 +119,8 @@ class Session:
         changes: Counts what changes that.
         journal: Where its executions are written down.
         stoppable: Lets others stop its programs.
-        settle: Waits, not for long, for tools that a program names and that are about to come.
+        settle: Waits for tools that a program names and that are about to come; calls its second argument with a line
+            for people when that takes a while.
         read: Outlines a program whose types are not checked; None: nobody does, and a glance at it has to do.
     """
 
@@ -145,7 +146,7 @@ class Session:
         shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
         journal: Journal | None = None,
         stoppable: Stoppable = unstoppable,
-        settle: Callable[[str], Awaitable[None]] | None = None,
+        settle: Callable[[str, Callable[[str], None]], Awaitable[None]] | None = None,
         read: Read | None = None,
     ) -> None:
         self._settle, self._read = settle, read
@@ -257,7 +258,7 @@ class Session:
         """
         inputs = inputs or {}
         if self._settle is not None:
-            await self._settle(code)
+            await self._settle(code, lambda line: emit(Output("stderr", f"{line}\n", "warn")))
         self._validate(code, timeout_s, inputs, execution_id)
         offered = self.scope.matching(tools)
         namespaces = globals_of(offered)

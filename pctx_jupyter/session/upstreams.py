@@ -5,6 +5,7 @@ How one is reached is the business of the folder `mcp`; here are the words that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -35,7 +36,8 @@ class Upstream(msgspec.Struct, kw_only=True):
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
     from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that a person has
-    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready. `version` changes
+    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready, `retry_s`
+    in how many seconds the next attempt to connect follows by itself (null: none is planned). `version` changes
     with the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes on the one
     they have looked at.
     """
@@ -55,6 +57,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     problems: list[str] = []
     server: str | None = None
     protocol: str | None = None
+    retry_s: int | None = None
     connections: int = 0
     version: int = 0
     mark: str = ""
@@ -172,8 +175,12 @@ class Upstreams(Protocol):
     async def signed_in(self, name: str) -> Upstream:
         """Wait until the sign-in to a server that is under way has led to a connection, or failed."""
 
-    async def settle(self, code: str) -> None:
-        """Wait, not for long, until those that a program names have been tried for the first time."""
+    async def settle(self, code: str, on_wait: Callable[[str], None] | None = None) -> None:
+        """Wait until those that a program names have been tried, each for as long as it may take to connect.
+
+        Args:
+            on_wait: Called with a line for people when that takes more than a second.
+        """
 
 
 __all__ = ["ChangedTool", "Listed", "SignIn", "State", "Upstream", "Upstreams"]

@@ -37,11 +37,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 2.0
+REFRESH_S = 2.0
 """Seconds between two looks whether a file has changed."""
 
-SETTLE_S = 15.0
-"""Seconds a program waits for the upstreams it names to be tried for the first time."""
+FILES_S = 15.0
+"""Seconds a program waits until the files that name servers are read."""
+
+QUIET_S = 1.0
+"""Seconds a program waits for a server before a line says so."""
+
+SLACK_S = 10.0
+"""Seconds a program waits for a server beyond the server's own limit: a process that has to end takes some."""
 
 NO_FILE = "none"
 """What `Pctx.upstreams` says where no file is to be read."""
@@ -112,11 +118,13 @@ class OpenUpstreams:
         self._trusted_mark: object = self._trust.mark
         self._allowed = Allowed(str(Path(places.data, ALLOWED_FILE)) if places.data else "")
         self._allowed_mark: object = self._allowed.mark
+        self._approved_mark: object = None
         self._passed_over: list[str] = []  # sentences about servers whose names others have
         self._open: dict[str, UpstreamServer] = {}  # by namespace
+        self._closing: set[asyncio.Task[None]] = set()
         self._added: dict[str, config.ServerConfig] = {}  # by hand, for as long as this runs; by namespace
         self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
-        self._has_looked = asyncio.Event()
+        self._has_refreshed = asyncio.Event()
         self._redactors: list[Redactor] = []
         self._log_filter = RedactingFilter(self._redactors)
         self._around: Surroundings | None = None
@@ -149,7 +157,7 @@ class OpenUpstreams:
             return await self._add(server, entry, persist=persist)
 
     async def _add(self, server: config.ServerConfig, entry: dict[str, Json], *, persist: bool) -> View:
-        await self._look()
+        await self._refresh()
         # What is wanted counts, and not what is open: to open takes its time.
         if (taken := self._wanted().get(server.namespace)) is not None:
             other, _ = taken
@@ -161,7 +169,7 @@ class OpenUpstreams:
             await asyncio.to_thread(self._write, entry)
             if self._files[-1].path in self._in_question:
                 self._add_trust(self._files[-1], server)
-            await self._look()
+            await self._refresh()
         else:
             self._added[server.namespace] = server
         await self._adjust()  # or wait for who does it already
@@ -171,7 +179,7 @@ class OpenUpstreams:
         upstream = self._find(name)
         if self._added.pop(upstream.server.namespace, None) is None:
             await asyncio.to_thread(self._unwrite, upstream)
-            await self._look()
+            await self._refresh()
         await self._adjust()
         upstream.around.fingerprints.forget(upstream.name, upstream.server.way.shown)
         self._allowed.forget(upstream.place, upstream.name)
@@ -237,15 +245,26 @@ class OpenUpstreams:
         found = self._open.get(tool.first.namespace_name)
         return found if found is not None and found.listing.has(tool.first) else None
 
-    async def settle(self, code: str) -> None:
-        if self._has_looked.is_set() and all(upstream.connection.tried.is_set() for upstream in self._open.values()):
-            return
+    async def settle(self, code: str, on_wait: Callable[[str], None] | None = None) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                await self._has_looked.wait()
-                for upstream in list(self._open.values()):
-                    if upstream.server.namespace in code or upstream.name in code:
-                        await upstream.connection.tried.wait()
+            async with asyncio.timeout(FILES_S):
+                await self._has_refreshed.wait()
+        named = [upstream for upstream in self._open.values() if upstream.is_named_in(code)]
+        if named:
+            await asyncio.gather(*(self._settle(upstream, on_wait) for upstream in named))
+
+    async def _settle(self, upstream: UpstreamServer, on_wait: Callable[[str], None] | None) -> None:
+        """Wait until one server has been tried; say so if it takes a while."""
+        work = asyncio.ensure_future(upstream.try_once())
+        try:
+            done, _ = await asyncio.wait({work}, timeout=QUIET_S)
+            if not done:
+                limit_s = upstream.connection.limit_s
+                if on_wait is not None:
+                    on_wait(f"Waiting for the MCP server {upstream.name}: it is connecting ({limit_s:g} s at most)")
+                await asyncio.wait({work}, timeout=limit_s + SLACK_S)
+        finally:
+            work.cancel()
 
     # the owner
 
@@ -253,30 +272,41 @@ class OpenUpstreams:
         """Look at the files now and then."""
         while True:
             try:
-                await self._look()
+                await self._refresh()
             except Exception:
                 log.exception("upstreams = failed")
-            self._has_looked.set()
-            await asyncio.sleep(LOOK_S)
+            self._has_refreshed.set()
+            await asyncio.sleep(REFRESH_S)
 
     async def close(self) -> None:
         """Disconnect from all."""
         if self._around is not None:
             self._around.sign_ins.end_all()
-        await asyncio.gather(*(upstream.stop() for upstream in self._open.values()))
+        for upstream in self._open.values():
+            self._close(upstream)
         self._open = {}
+        await asyncio.gather(*self._closing)
         for name in LIBRARIES:
             logging.getLogger(name).removeFilter(self._log_filter)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         changed = [file.read() for file in self._files]
         mark, self._trusted_mark = self._trusted_mark, self._trust.mark
         if any(changed) or mark != self._trusted_mark:
             await self._adjust()
             self._tell("upstreams")
+        self._allowed.retry()
+        have_approvals_changed = False
+        if self._around is not None:
+            fingerprints = self._around.fingerprints
+            fingerprints.retry()
+            mark, self._approved_mark = self._approved_mark, fingerprints.mark
+            have_approvals_changed = mark not in (None, self._approved_mark)
         has_signed_in = self._around is not None and await self._around.sign_ins.have_changed()
         for upstream in self._open.values():
             upstream.connection.check_trust()
+            if have_approvals_changed:
+                upstream.listing.compare_again()
             if has_signed_in:
                 upstream.connection.check_sign_in()
         mark, self._allowed_mark = self._allowed_mark, self._allowed.mark
@@ -296,25 +326,43 @@ class OpenUpstreams:
                 if namespace not in wanted or wanted[namespace][0] != upstream.server
             ]
             closing = [self._open.pop(namespace) for namespace in gone]
-            await asyncio.gather(*(upstream.stop() for upstream in closing))
+            stopping = {upstream.server.namespace: self._close(upstream) for upstream in closing}
             for upstream in closing:
-                self._redactors.remove(upstream.redactor)
                 server, file = wanted.get(upstream.server.namespace, (None, None))
                 if server is None or digest(server) != digest(upstream.server) or _place(file) != upstream.place:
                     self._allowed.forget(upstream.place, upstream.name)
             opened = wanted.keys() - self._open.keys()
             if closing or opened:
                 self._tell("upstreams")  # their names are taken from now on
-            for namespace, (server, file) in wanted.items():
+            # Those that take the place of one that is closing come last: the others must not wait for it.
+            for namespace in sorted(wanted, key=lambda namespace: namespace in stopping):
+                server, file = wanted[namespace]
                 if namespace in self._open:
                     source = None if file is None else file.shown
                     self._open[namespace].configure(source, _place(file), self._trusting(server, file))
                     continue
+                if namespace in stopping:
+                    await asyncio.wait({stopping[namespace]})
                 upstream = await self._make(server, file)
                 self._open[namespace] = upstream
                 upstream.start()
             if closing or opened:
                 self._tell("upstreams")
+            if stopping:
+                await asyncio.wait(stopping.values())
+
+    def _close(self, upstream: UpstreamServer) -> asyncio.Task[None]:
+        """Begin to close a server; `close` waits for it, whatever becomes of the one who asked for it here."""
+        upstream.listing.close()
+        task = asyncio.create_task(upstream.stop(), name=f"upstream {upstream.name}, closing")
+        self._closing.add(task)
+
+        def forget(task: asyncio.Task[None]) -> None:
+            self._closing.discard(task)
+            self._redactors.remove(upstream.redactor)
+
+        task.add_done_callback(forget)
+        return task
 
     def _wanted(self) -> dict[str, tuple[config.ServerConfig, _File | None]]:
         """The servers that the files name and that were added, with their files, by namespace.

@@ -32,14 +32,17 @@ from .wishes import Wish, Wishes
 
 log = logging.getLogger(__name__)
 
-BACK_OFF_S = (0.5, 30.0)
-"""Seconds between attempts to connect: the first wait, doubled each time, and the longest."""
+BACK_OFF_S = (0.5, 300.0)
+"""Seconds between attempts to connect: the first wait, doubled each time, and the longest. Whoever needs the server
+before that asks for an attempt."""
+STALE_S = 2.0
+"""Seconds after a failed attempt in which a program that names the server does not start another one."""
 STEADY_S = 30.0
 """Seconds a connection must have stood for the next wait to be the first again."""
 REFRESH_S = 0.25
 """Seconds between two listings, however often a server says that its tools have changed."""
 RECONNECT_S = 10.0
-"""Seconds a call waits for a connection that is being made."""
+"""Seconds a call, or a program, waits for a connection that is made again."""
 STOP_S = 5.0
 """Seconds a connection may take to close; then it is cancelled."""
 LISTENS_SINCE = "2026-07-28"
@@ -101,11 +104,13 @@ class _Attempt:
 
     Args:
         scope: Cancels it at its time limit; None before it began.
+        is_cancelled: Whether it was ended for another one.
         needs_sign_in: Whether the server requires a sign-in that nobody has begun.
         stood_s: Seconds the connection stood that it led to.
     """
 
     scope: anyio.CancelScope | None = None
+    is_cancelled: bool = False
     needs_sign_in: bool = False
     stood_s: float = 0.0
 
@@ -113,6 +118,12 @@ class _Attempt:
         """Let it take as long as it likes."""
         if self.scope is not None:
             self.scope.deadline = float("inf")
+
+    def cancel(self) -> None:
+        """End it: another one follows."""
+        self.is_cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
 
     def note_sign_in_needed(self) -> None:
         self.needs_sign_in = True
@@ -164,6 +175,9 @@ class Connection:
         self._ready = asyncio.Event()
         self._settled_attempts, self._settled = 0, asyncio.Event()
         self._back_off_s = BACK_OFF_S[0]
+        self._failed_at = 0.0
+        self._retry_at: float | None = None
+        self._attempt: _Attempt | None = None
         self._task: asyncio.Task[None] | None = None
 
     # for everybody
@@ -172,6 +186,16 @@ class Connection:
     def state(self) -> State:
         """The state as people read it."""
         return SHOWN[self.phase]
+
+    @property
+    def retry_s(self) -> float | None:
+        """Seconds until the next attempt that follows by itself; None: none is planned."""
+        return None if self._retry_at is None else max(self._retry_at - time.monotonic(), 0)
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds an attempt may take until the tools are listed."""
+        return self._server.connect_timeout_s or self._around.settings.connect_timeout_s
 
     def start(self) -> None:
         """Begin to connect."""
@@ -189,8 +213,10 @@ class Connection:
         self._settle()
 
     def reconnect(self) -> None:
-        """Connect again, now."""
+        """Connect again, now. An attempt that is under way ends, unless a person is signing in."""
         self._wishes.put(Wish.CONNECT)
+        if self._attempt is not None and self.phase is Phase.CONNECTING:
+            self._attempt.cancel()
 
     def check_trust(self) -> None:
         """Connect if somebody has trusted the server since."""
@@ -214,6 +240,15 @@ class Connection:
         number = self.attempts if attempt is None else attempt
         while self._settled_attempts < number:
             await self._settled.wait()
+
+    async def try_once(self) -> None:
+        """Wait until it has been tried: for the first time, or again where the last attempt failed a while ago."""
+        if self.phase in (Phase.DOWN, Phase.STUCK) and time.monotonic() - self._failed_at > STALE_S:
+            self._wishes.put(Wish.HURRY)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECONNECT_S):
+                    await self.settled(self.attempts + 1)
+        await self.tried.wait()
 
     async def client_for(self, call: Call) -> Client:
         """The connection for a call; waits for it where it is being made. Raises ToolFailed."""
@@ -263,18 +298,18 @@ class Connection:
             # The attempt that follows fulfils all of them.
             self._wishes.drop(Wish.CONNECT, Wish.HURRY, Wish.LOST, Wish.LIST)
             self.attempts += 1
-            end = await self._attempt()
+            end = await self._try()
             if Wish.CLOSE in self._wishes:
                 return
-            if end.stood_s > STEADY_S:
+            if end.stood_s > STEADY_S or Wish.CONNECT in self._wishes:
                 self._back_off_s = BACK_OFF_S[0]
-            if end.stood_s and (Wish.CONNECT in self._wishes or Wish.HURRY in self._wishes):
-                self.error = None
+            if Wish.CONNECT in self._wishes or (end.stood_s and Wish.HURRY in self._wishes):
                 continue
-            self.error = end.error
+            self.error, self._failed_at = end.error, time.monotonic()
             self._become(end.phase)
             self._settle()
             await self._pause(end)
+            self._retry_at = None
 
     async def _pause(self, end: _End) -> None:
         """Wait until the next attempt is due, or somebody asks for it."""
@@ -287,16 +322,21 @@ class Connection:
             case Phase.DOWN:
                 least_s, most_s = BACK_OFF_S
                 delay_s, self._back_off_s = self._back_off_s, min(2 * self._back_off_s, most_s)
+                delay_s *= random.uniform(0.8, 1.2)
+                self._retry_at = time.monotonic() + delay_s
                 log.warning("upstream %s = %s; the next attempt in %.1f s", name, end.error, delay_s)
-                self._wishes.drop(Wish.CONNECT, Wish.HURRY)
+                self._wishes.drop(Wish.HURRY)
                 # Programs that call in a loop must not start the server in a loop.
-                if await self._wishes.take(Wish.CLOSE, within_s=least_s) is None:
-                    rest_s = delay_s * random.uniform(0.8, 1.2) - least_s
-                    await self._wishes.take(Wish.CLOSE, Wish.CONNECT, Wish.HURRY, within_s=max(rest_s, 0))
+                wish = await self._wishes.take(Wish.CLOSE, Wish.CONNECT, within_s=least_s)
+                if wish is None and delay_s > least_s:
+                    urgent = (Wish.CLOSE, Wish.CONNECT, Wish.HURRY)
+                    wish = await self._wishes.take(*urgent, within_s=delay_s - least_s)
+                if wish is Wish.CONNECT:
+                    self._back_off_s = least_s
                 return
         await self._wishes.take(Wish.CLOSE, Wish.CONNECT, Wish.HURRY)
 
-    async def _attempt(self) -> _End:
+    async def _try(self) -> _End:
         """Connect, and stay connected for as long as that lasts; returns how it ended."""
         if not self.is_trusted():
             return _End(
@@ -308,7 +348,7 @@ class Connection:
                 ),
             )
         self._become(Phase.CONNECTING)
-        attempt = _Attempt()
+        attempt = self._attempt = _Attempt()
         phase = Phase.DOWN
         try:
             await self._connect(attempt)
@@ -324,6 +364,7 @@ class Connection:
             phase = Phase.STUCK if is_unusable(raised) else Phase.DOWN
             error = self.transport.why_failed(raised)
         finally:
+            self._attempt = None
             if self.client is not None:
                 self._become(Phase.CONNECTING)
         if attempt.needs_sign_in:
@@ -332,7 +373,7 @@ class Connection:
 
     async def _connect(self, attempt: _Attempt) -> None:
         """Connect, and stay connected until somebody wishes otherwise, or the server ends."""
-        limit_s = self._limit_s
+        limit_s = self.limit_s
         callbacks = Callbacks(
             on_problem=self._note_problem,
             on_end=lambda: self._wishes.put(Wish.LOST),
@@ -352,12 +393,9 @@ class Connection:
                 log.info("upstream %s = ready, %d tools", self._server.name, tools)
                 await self._stay(client, attempt)
                 return
+        if attempt.is_cancelled:
+            raise errors.CannotConnect("the attempt to connect was ended for another one")
         raise TimeoutError(f"it has not listed its tools within {limit_s:g} s")
-
-    @property
-    def _limit_s(self) -> float:
-        """Seconds an attempt may take until the tools are listed."""
-        return self._server.connect_timeout_s or self._around.settings.connect_timeout_s
 
     def _wait_for_person(self, attempt: _Attempt) -> None:
         attempt.lift_limit()

@@ -128,7 +128,9 @@ class Listing:
             page = await client.list_tools(cursor=cursor, cache_mode="refresh")
             for number, tool in enumerate(page.tools):
                 if len(found) >= limit:
-                    self.note_problem(f"it has more than {len(found):,} tools (Pctx.max_tools); the others are left out")
+                    self.note_problem(
+                        f"it has more than {len(found):,} tools (Pctx.max_tools); the others are left out"
+                    )
                     break
                 size += self._read_tool(tool, found)
                 if size > most:
@@ -185,6 +187,14 @@ class Listing:
         self._around.fingerprints.approve(self._server.name, self._server.way.shown, self._fingerprints())
         self._compare()
 
+    def compare_again(self) -> None:
+        """Compare with what another process has approved meanwhile."""
+        if not self.has_listed or self._is_closed:
+            return
+        fingerprints, server = self._around.fingerprints, self._server
+        if fingerprints.compare(server.name, server.way.shown, self._fingerprints()) != self.compared:
+            self._compare()
+
     def allow_next(self) -> None:
         """Allow all tools for good, if a person has answered for all of them and the server has listed some."""
         allowed = self._around.allowed
@@ -206,6 +216,8 @@ class Listing:
         return hashlib.sha256(f"{digest(self._server)} {parts}".encode(errors="surrogatepass")).hexdigest()[:32]
 
     def _compare(self) -> None:
+        if self._is_closed:
+            return
         around = self._around
         self.mark = self._marked()
         self.compared = around.fingerprints.compare(self._server.name, self._server.way.shown, self._fingerprints())

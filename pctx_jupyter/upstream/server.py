@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -60,6 +62,8 @@ class UpstreamServer:
             self.listing.note_problem,
         )
         self._calls = Calls(server, self.connection, self.listing, self.redactor)
+        words = {re.escape(name) for name in (server.namespace, server.name)}
+        self._named = re.compile(rf"(?<![\w$])(?:{'|'.join(sorted(words))})(?![\w$])")
 
     @property
     def name(self) -> str:
@@ -97,6 +101,7 @@ class UpstreamServer:
             problems=[transport.line(problem, 1000) for problem in problems[:MOST_PROBLEMS]],
             server=transport.line(f"{info.name} {info.version}", 200) if info is not None else None,
             protocol=transport.line(client.protocol_version, 40) if client is not None else None,
+            retry_s=None if connection.retry_s is None else math.ceil(connection.retry_s),
             connections=connection.connections,
             version=listing.version,
             mark=listing.mark,
@@ -110,6 +115,17 @@ class UpstreamServer:
         """Disconnect for good, and take its tools out of the catalog."""
         self.listing.close()
         await self.connection.close()
+
+    async def try_once(self) -> None:
+        """Wait until it has been tried; try it again if it is down, and nobody knows its tools."""
+        if self.listing.has_listed:
+            await self.connection.tried.wait()
+        else:
+            await self.connection.try_once()
+
+    def is_named_in(self, code: str) -> bool:
+        """Whether a program names it."""
+        return self._named.search(code) is not None
 
     def configure(self, source: str | None, place: str, is_trusted: Callable[[], bool]) -> None:
         """Take note that another file names it now."""
@@ -184,5 +200,5 @@ class UpstreamServer:
     async def settled(self) -> None:
         """Wait until the attempt to connect that is under way has come to something; not longer than its limit."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.around.settings.connect_timeout_s):
+            async with asyncio.timeout(self.connection.limit_s):
                 await self.connection.settled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -52,6 +53,18 @@ async def test_a_program_calls_a_tool_and_every_step_is_told_in_order() -> None:
     assert (read(result.value), result.stdout, result.stderr) == (8, "before\n", "after\n")
     assert [type(event) for event in heard] == [Output, CallStarted, CallEnded, Output]
     assert not one.executions
+
+
+async def test_a_program_that_waits_for_its_tools_says_so_before_it_runs() -> None:
+    async def settle(code: str, on_wait: Callable[[str], None]) -> None:
+        on_wait(f"Waiting for {code}")
+
+    heard: list[Event] = []
+    sandbox = FakeSandbox(lambda job, serve, emit: emit(Output("stdout", "runs\n")))
+    one = session(sandbox)
+    one._settle = settle
+    await one.execute("it", emit=heard.append)
+    assert heard == [Output("stderr", "Waiting for it\n", "warn"), Output("stdout", "runs\n")]
 
 
 async def test_only_what_is_offered_can_be_called() -> None:

@@ -1,7 +1,8 @@
 """An MCP server for tests, with any manners: a process on stdin and stdout, written from the specification.
 
 ``python -I peer.py [MANNER] [FILE]``. FILE, if given, gets a line for whatever a test may want to know: ``start PID``,
-``cancelled ID``, ``ran TOOL``. Standard library only: it starts in no time, and imports nothing of what it tests.
+``cancelled ID``, ``ran TOOL``. Until a test makes a file beside FILE that ends in ``.go``, the manner ``sulks`` says
+nothing and ``later`` ends. Standard library only: it starts in no time, and imports nothing of what it tests.
 """
 
 from __future__ import annotations
@@ -235,6 +236,10 @@ def main() -> None:
         sys.exit(3)
     if MANNER == "groaning":
         sys.stderr.write(FORGED.replace("\n", "\r"))
+        sys.exit(3)
+    if MANNER in ("sulks", "later") and not (FILE is not None and Path(FILE).with_suffix(".go").exists()):
+        if MANNER == "sulks":
+            time.sleep(600)
         sys.exit(3)
     if MANNER == "mute":
         time.sleep(600)

@@ -254,6 +254,65 @@ async def test_a_program_waits_for_servers_it_names_and_for_no_others(open_world
         assert world.view("mine").state == "ready" and world.view("silent").state == "connecting"
 
 
+async def test_a_program_waits_as_long_as_its_server_may_take_and_is_told_so(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log, said = tmp_path / "log", list[str]()
+
+    def on_wait(line: str) -> None:
+        said.append(line)
+        log.with_suffix(".go").touch()
+        world.upstreams.reconnect("sulks")
+
+    async with open_world(peer("sulks", file=log, connect_timeout_s=99), peer("mute")) as world:
+        await world.until(lambda: len(pids(log)) == 1)
+        await world.upstreams.settle("await Sulks.echo({})", on_wait)
+        assert said == ["Waiting for the MCP server sulks: it is connecting (99 s at most)"]
+        assert await world.call("Sulks.echo", {"text": "x"}) == "x"
+
+
+async def test_a_program_does_not_wait_for_a_server_whose_name_is_part_of_another_word(open_world: OpenWorld) -> None:
+    async with open_world(peer("mute", name="time")) as world:
+        async with asyncio.timeout(PATIENCE_S / 2):
+            await world.upstreams.settle("setTimeout(() => DateTime.now(), $Time)")
+        assert world.view("time").state == "connecting"
+
+
+async def test_a_server_that_is_being_closed_is_gone_when_all_are_closed(open_world: OpenWorld, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("deaf", file=log)) as world:
+        await world.until_state("deaf")
+        removing = asyncio.create_task(world.upstreams.remove("deaf"))
+        await world.until(lambda: world.upstreams.listed().upstreams == [])
+        removing.cancel()
+    assert not is_alive(pids(log)[0])
+
+
+async def test_a_server_that_closes_slowly_keeps_no_other_from_being_opened(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("deaf", file=log)) as world:
+        await world.until_state("deaf")
+        world.write(peer())
+        await world.until(lambda: [view.name for view in world.upstreams.listed().upstreams] == ["good"])
+        assert is_alive(pids(log)[0])
+
+
+async def test_what_another_process_approves_is_offered_here(open_world: OpenWorld, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer(file=log)) as world:
+        await world.until_state("good")
+        log.with_suffix(".description").write_text("Says it louder.")
+        async with open_world(peer(file=log)) as other:
+            await other.until_state("good")
+            world.upstreams.reconnect("good")
+            await world.until(lambda: world.view("good").withheld == ["echo"])
+            other.upstreams.approve("good")
+        await world.until(lambda: world.view("good").withheld == [])
+        assert await world.call("Good.echo", {"text": "x"}) == "x"
+
+
 async def test_many_bad_servers_do_not_keep_the_good_ones_from_serving(open_world: OpenWorld) -> None:
     bad = [peer(manner, name=f"{manner}{n}") for manner in ("crash", "mute", "junk", "quits") for n in range(3)]
     async with open_world(*bad, *(peer(name=f"good{n}") for n in range(3)), max_message_bytes=1 << 20) as world:

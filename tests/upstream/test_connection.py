@@ -401,3 +401,68 @@ async def test_secrets_reach_the_server_and_nobody_else(
         assert world.view("deaf").error == "Cannot read ${env:NOPE}: this environment variable is not set"
         assert "canary" not in repr(world.upstreams.listed())
     assert "canary" not in caplog.text
+
+
+# connecting again
+
+
+async def test_reconnect_during_an_attempt_that_hangs_begins_another_one_at_once(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("sulks", file=log, connect_timeout_s=600)) as world:
+        await world.until(lambda: len(pids(log)) == 1)
+        log.with_suffix(".go").touch()
+        world.upstreams.reconnect("sulks")
+        assert (await world.until_state("sulks")).connections == 1
+        assert len(pids(log)) == 2 and not is_alive(pids(log)[0])
+
+
+async def test_reconnect_pressed_often_while_connecting_leaves_one_process(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("sulks", file=log, connect_timeout_s=600)) as world:
+        await world.until(lambda: len(pids(log)) == 1)
+        for _ in range(20):
+            world.upstreams.reconnect("sulks")
+            await asyncio.sleep(0)
+        log.with_suffix(".go").touch()
+        world.upstreams.reconnect("sulks")
+        await world.until_state("sulks")
+        assert await world.call("Sulks.echo", {"text": "x"}) == "x"
+        assert sum(map(is_alive, pids(log))) == 1
+
+
+async def test_a_server_that_always_fails_is_tried_less_and_less_and_at_once_when_somebody_asks(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("later", file=log)) as world:
+        await world.until(lambda: (world.view("later").retry_s or 0) >= 3)
+        view = world.view("later")
+        assert (view.state, view.error) == ("down", "it ended with status 3")
+        log.with_suffix(".go").touch()
+        world.upstreams.reconnect("later")
+        assert (await world.until_state("later")).retry_s is None
+
+
+async def test_a_program_that_names_a_server_that_is_down_has_it_tried(open_world: OpenWorld, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer("later", file=log)) as world:
+        await world.until(lambda: 0 < (world.view("later").retry_s or 9) <= 2 and len(pids(log)) >= 4)
+        log.with_suffix(".go").touch()
+        await world.upstreams.settle("await Later.echo({})")
+        assert await world.call("Later.echo", {"text": "x"}) == "x"
+
+
+async def test_a_configuration_that_cannot_be_used_is_not_tried_again_by_itself(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PCTX_TEST_HEADER", "\u20ac")
+    entry = {"name": "it", "url": "http://127.0.0.1:9/", "headers": {"X-Key": "${env:PCTX_TEST_HEADER}"}}
+    async with open_world(entry) as world:
+        await world.until_state("it", "down")
+        assert world.view("it").retry_s is None
+        world.upstreams.reconnect("it")
+        await world.until_state("it", "down")
