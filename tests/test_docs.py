@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pctx_jupyter import errors
+from pctx_jupyter.kernel import options
+from pctx_jupyter.program import cell
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.session import access
 from pctx_jupyter.settings import Limits, Settings
@@ -29,6 +31,13 @@ def settings_table() -> list[str]:
 def test_the_configuration_reference_lists_every_setting_as_it_is() -> None:
     page = (REFERENCE / "configuration.md").read_text().splitlines()
     assert [line for line in page if line.startswith("| `")] == settings_table()
+
+
+def test_the_reference_of_the_magic_has_its_options() -> None:
+    page = (REFERENCE / "magics.md").read_text()
+    assert f"```\n{options.CELL_USAGE}\n```" in page
+    shown = re.findall(r"^\| `(--?[^`]+)` \|", page.partition("## `%pctx`")[0], re.MULTILINE)
+    assert shown == [option.summary for option in cell.OPTIONS]
 
 
 def test_the_wire_reference_names_every_method_and_code() -> None:

@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from .. import errors
+from ..program.cell import OPTIONS
 from ..rpc import wire
 from ..tools.catalog import UNTYPED, Tool
 from . import options
@@ -41,14 +42,7 @@ SHARING: dict[str, Sharing | None] = {
 HELP = {
     "Programs": [
         ("%%pctx", "Run the cell as TypeScript; it may call the tools, and its last expression is its value."),
-        ("-o NAME", "Store the value in the notebook, as dicts, lists, text and numbers."),
-        ("-i NAME,…", "Pass values of the notebook in, as constants of the same names."),
-        ("--timeout S", "Stop it after S seconds."),
-        ("--tools Sales.*,…", "Let it call these tools only."),
-        ("--no-check", "Run it without a type check."),
-        ("--keep", "Keep its types, functions and constants for later programs; export before one keeps that one."),
-        ("--no-timeline", "Show no timeline."),
-        ("--quiet", "Show neither its value nor a timeline."),
+        *((option.summary, option.help) for option in OPTIONS),
     ],
     "Tools": [
         ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),

@@ -12,9 +12,9 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
-CELL_USAGE = (
-    "%%pctx [-o NAME] [-i NAME,…] [--timeout S] [--tools Sales.*,…] [--no-check] [--keep] [--no-timeline] [--quiet]"
-)
+from ..program.cell import OPTIONS
+
+CELL_USAGE = " ".join(["%%pctx", *(f"[{option.summary}]" for option in OPTIONS)])
 """The usage that messages and help show."""
 
 
@@ -206,16 +206,16 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
     return parser
 
 
+_VALUES: dict[str, dict[str, Any]] = {
+    "--output": {"type": _name},
+    "--input": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"},
+    "--timeout": {"type": _seconds},
+    "--tools": {"type": _patterns, "action": "append", "nargs": "+", "default": []},
+}
+"""How the values of options are read, by the last spelling; the other options take none."""
+
 _cell = _parser(
-    "%%pctx",
-    (("-o", "--output"), {"type": _name}),
-    (("-i", "--input"), {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"}),
-    (("-t", "--timeout"), {"type": _seconds}),
-    (("--tools",), {"type": _patterns, "action": "append", "nargs": "+", "default": []}),
-    (("--no-check",), {"action": "store_true"}),
-    (("--keep",), {"action": "store_true"}),
-    (("--no-timeline",), {"action": "store_true"}),
-    (("-q", "--quiet"), {"action": "store_true"}),
+    "%%pctx", *((one.names, _VALUES[one.names[-1]] if one.takes else {"action": "store_true"}) for one in OPTIONS)
 )
 _register = _parser(
     "%pctx register",

@@ -36,28 +36,42 @@ def index(text: str, offset: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of the magic line; `takes` is what follows it, or empty."""
+    """An option of the magic line.
+
+    Args:
+        names: Its spellings.
+        takes: What follows it; empty: nothing.
+        help: What it does.
+        shown: The spelling that a summary of all options has; empty: the first.
+    """
 
     names: tuple[str, ...]
     takes: str
     help: str
+    shown: str = ""
 
     @property
     def usage(self) -> str:
+        """All spellings, and what follows."""
         return f"{', '.join(self.names)} {self.takes}".rstrip()
+
+    @property
+    def summary(self) -> str:
+        """One spelling, and what follows."""
+        return f"{self.shown or self.names[0]} {self.takes}".rstrip()
 
 
 OPTIONS = (
     Option(("-o", "--output"), "NAME", "Store the value in the notebook."),
     Option(("-i", "--input"), "NAME,…", "Pass values of the notebook in, as constants of the same names."),
-    Option(("-t", "--timeout"), "S", "Stop the program after S seconds."),
+    Option(("-t", "--timeout"), "S", "Stop the program after S seconds.", "--timeout"),
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),
     Option(("--keep",), "", "Let later programs find its types, functions and constants."),
     Option(("--no-timeline",), "", "Do not show how the run went."),
-    Option(("-q", "--quiet"), "", "Show neither the value nor how the run went."),
+    Option(("-q", "--quiet"), "", "Show neither the value nor how the run went.", "--quiet"),
 )
-"""What a magic line may hold; a test compares it with what the magic takes."""
+"""What a magic line may hold. The magic's parser, usage and help, and the completion of its line, are made of these."""
 
 _INPUTS, _TOOLS, _NO_CHECK = "--input", "--tools", "--no-check"
 

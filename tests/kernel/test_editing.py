@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from pctx_jupyter.kernel import magics
 from pctx_jupyter.kernel.options import _cell
 from pctx_jupyter.kernel.output import display
+from pctx_jupyter.program import cell
 
 from .real_kernel import SOON, RealKernel
 
@@ -106,7 +107,7 @@ def test_the_magic_line_is_completed(editor: RealKernel, line: str, expected: li
 
 def test_every_option_is_offered(editor: RealKernel) -> None:
     taken = {name for action in _cell._actions for name in action.option_strings} - {"-h", "--help"}
-    assert set(names(editor, "%%pctx ")) == taken
+    assert set(names(editor, "%%pctx ")) == taken == {name for option in cell.OPTIONS for name in option.names}
 
 
 @pytest.mark.parametrize("source", ["%%pctx", "%%pctx\n", "\n%%pctx \n\n", "%%pctx\r\n"])
