@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
-
-from . import errors
 from ._version import __version__
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
@@ -23,9 +20,7 @@ from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
 from .session import access
-from .session.approvals import Answer
-from .session.execution import Execution, StoppedByHand
-from .session.local_tools import Guard, Here, LocalTools, admit
+from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
 from .session.registry import Registry
 from .session.remembered import Nothing
 from .session.upstreams import Upstreams
@@ -59,8 +54,6 @@ class Engine:
             on_close=lambda session: checker.forget(session.id),
             editor=checker,
             now=time.time,
-            stoppable=stoppable,
-            waits=LoopWaits(),
             read=checker.read,
         )
         self.format = Formatter(settings).format
@@ -79,12 +72,14 @@ class Engine:
         caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
+        unsent: Callable[[], int] = nothing_unsent,
         here: Here | None = None,
     ) -> LocalTools:
         """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
 
         With `as_agent`, it is let into the session of all agents in place of one of its own; with `here`, its
-        programs' calls reach it without a frame (`LocalTools`). `caller`, `guard` and `guard_code` say what it may do.
+        programs' calls reach it without a frame (`LocalTools`). `caller`, `guard` and `guard_code` say what it may do;
+        `unsent` returns the bytes that wait to be sent to it.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
@@ -99,6 +94,7 @@ class Engine:
             caller=caller,
             kernel_id=kernel_id,
             as_agent=as_agent,
+            unsent=unsent,
             here=here,
         )
         self._doors.add(door)
@@ -183,12 +179,12 @@ async def open_engine(
         sweeper = asyncio.create_task(_expire(engine.registry))
         registry = engine.registry
 
-        def tell(change: Change) -> None:
+        def on_change(change: Change) -> None:
             if change == "upstreams":
                 registry.make_way()
-            registry.watchers.tell(change)
+            registry.watchers.notify(change)
 
-        async with open_upstreams(settings, places or Places(), registry.upstreams, tell) as upstreams:
+        async with open_upstreams(settings, places or Places(), registry.upstreams, on_change) as upstreams:
             engine.upstreams = registry.servers = registry.approvals.remembered = upstreams
             try:
                 yield engine
@@ -211,67 +207,6 @@ def usual_places(root: str) -> Places:
     is_own = os.path.realpath(root) == os.path.realpath(jupyter_config_dir())
     data = os.path.join(jupyter_data_dir(), "pctx")  # noqa: PTH118
     return Places(upstreams=(here, own), in_question=() if is_own else (here,), data=data)
-
-
-class LoopWaiting:
-    """One wait for an answer; an `approvals.Waiting`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def answer(self, answer: Answer) -> None:
-        if not self._answered.done():
-            self._answered.set_result(answer)
-
-    async def wait(self) -> Answer | None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._answered
-        except TimeoutError:
-            return None
-
-
-class LoopWaits:
-    """How calls wait; an `approvals.Waits`."""
-
-    def begin(self, seconds: float) -> LoopWaiting:
-        return LoopWaiting(seconds)
-
-    async def within(self, seconds: float, work: Awaitable[Raw]) -> Raw:
-        timeout = asyncio.timeout(seconds)
-        try:
-            async with timeout:
-                return await work
-        except TimeoutError as error:
-            # One of the tool's own is no time limit of ours.
-            if timeout.expired():
-                raise
-            raise errors.ToolFailed(str(error), name="TimeoutError") from None
-
-
-@contextmanager
-def stoppable(execution: Execution) -> Iterator[None]:
-    """Let others stop what the current task does in this block, and that only; a `execution.Stoppable`."""
-    task = asyncio.current_task()
-    assert task is not None, "programs run in tasks"
-    stopped: list[str] = []
-
-    def stop(why: str) -> None:
-        if not stopped:
-            stopped.append(why)
-            task.cancel()
-
-    execution.stop = stop
-    try:
-        yield
-    except asyncio.CancelledError:
-        # Somebody may have cancelled the task as well: then that counts.
-        if not stopped or task.uncancel() > 0:
-            raise
-        raise StoppedByHand(stopped[0]) from None
-    finally:
-        execution.stop = None
 
 
 async def _expire(registry: Registry) -> None:

@@ -287,7 +287,7 @@ class ToolTimeout(Timeout, ToolError):
 
 
 class Busy(PctxError):
-    """No sandbox came free in time."""
+    """Too many programs wait, or the turn of this one did not come in time. ``data`` may have ``retry_after_s``."""
 
     code = -32004
     status = HTTPStatus.SERVICE_UNAVAILABLE

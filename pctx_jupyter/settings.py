@@ -65,12 +65,25 @@ class Settings:
     max_message_bytes: int = _setting(
         64 * MIB, "Bytes one message on a connection may have; a larger one fails its own request only."
     )
-    max_running: int = _setting(16, "Sandboxes that may run at the same time; further executions wait their turn.")
+    max_running: int = _setting(
+        16,
+        "Programs that may run at the same time; others wait for their turn. One of the places is kept for cells of "
+        "notebooks.",
+    )
+    max_running_per_session: int = _setting(
+        0,
+        "Programs of one session, or of one agent, that may run at the same time; 0: half of max_running, and no "
+        "fewer than 2.",
+        least=0,
+    )
+    max_queued_per_session: int = _setting(
+        100, "Programs of one session that may wait for their turn; one more is refused at once."
+    )
     warm_sandboxes: int = _setting(
         2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.", least=0
     )
     max_queue_s: float = _setting(
-        30.0, "Seconds an execution may wait for a free sandbox before it is refused as busy."
+        30.0, "Seconds a program may wait for its turn and for a sandbox before it is refused as busy."
     )
     max_tools: int = _setting(10_000, "Tools one session may register.")
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
@@ -125,7 +138,8 @@ class Settings:
     max_waiting_programs: int = _setting(
         16,
         "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
-        "processes. A call of one more program is denied at once.",
+        "processes. A call of one more program is denied at once. As many more may wait for their turn in busy "
+        "notebooks.",
     )
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
@@ -165,6 +179,11 @@ class Settings:
     )
     jitless: bool = _setting(False, "Run programs without just-in-time compilation: less attack surface, slower.")
     deno: str = _setting("", "Path of the Deno executable; empty: the one that came with the deno package.")
+
+    @property
+    def running_per_session(self) -> int:
+        """Programs of one session that may run at the same time, with the default worked out."""
+        return min(self.max_running, self.max_running_per_session or max(2, (self.max_running + 1) // 2))
 
     def limits_for(self, timeout_s: float | None) -> Limits:
         """The limits of one execution that asked for `timeout_s`; None asks for the default."""

@@ -16,7 +16,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ValidationError
 
 from ..session import questions
-from ..session.approvals import Answer, Question
+from ..session.approvals import ConsentReply, Question
 from .answers import Asking
 from .changes import Context
 from .runs import Asks, Repeats
@@ -55,7 +55,7 @@ def asks(context: Context, params: t.CallToolRequestParams) -> Asks:
     if not context.session.can_send_request:
         return None
 
-    async def ask(question: Question) -> Answer | None:
+    async def ask(question: Question) -> ConsentReply | None:
         try:
             # With the request's own id, for then it takes the stream that the client reads anyway.
             form = questions.text(question, MOST_ARGUMENTS)
@@ -78,11 +78,11 @@ def required(asking: Asking) -> t.InputRequiredResult:
     return t.InputRequiredResult(input_requests=requests, request_state=asking.handle)
 
 
-def _consent(result: object) -> Answer | None:
+def _consent(result: object) -> ConsentReply | None:
     """What a user has decided; None: nothing."""
     match result:
         case t.ElicitResult(action="accept", content={"allow": True}):
-            return Answer("allowed")
+            return ConsentReply("allowed")
         case t.ElicitResult(action="accept" | "decline"):
-            return Answer.denied("their MCP client")
+            return ConsentReply.denied("their MCP client")
     return None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .. import errors
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, Result
 from ..session import approvals
-from ..session.approvals import Answer as Consent
+from ..session.approvals import ConsentReply as Consent
 from ..session.approvals import Question
 from ..session.execution import Execution
 from ..session.session import Session

@@ -12,6 +12,7 @@ import mcp.types as t
 from mcp.shared.exceptions import MCPError
 
 from .._version import __version__
+from ..session.execution import CLIENT
 from ..session.watch import Change, Watchers
 from . import asking
 from .answers import Answer, Asking
@@ -84,6 +85,7 @@ class AgentServer:
             reports += 1
             await context.session.report_progress(reports, None, message)
 
+        CLIENT.set(_client(context))
         asks = asking.asks(context, params)
         answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
         return asking.required(answer) if isinstance(answer, Asking) else _result(answer)
@@ -103,6 +105,13 @@ class AgentServer:
         if before is not None:
             await asyncio.wait([before])
         await self.server.tell_changed()
+
+
+def _client(context: Context) -> str:
+    """Name the client of a request: by its session in the older era of the protocol, else by the name it gives."""
+    headers = getattr(context.request, "headers", None) or {}
+    info = context.session.client_params and context.session.client_params.client_info
+    return str(headers.get("mcp-session-id") or (info.name if info else ""))[:100]
 
 
 def _result(answer: Answer) -> t.CallToolResult:

@@ -23,8 +23,8 @@ import msgspec
 from traitlets import Bool, Unicode
 
 from ..session import questions
-from ..session.approvals import Answer, Question
 from ..session.approvals import Approvals as Waiting
+from ..session.approvals import ConsentReply, Question
 from ..session.watch import Watchers
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
@@ -108,7 +108,7 @@ class OwnDesk:
         return self._approvals.questions()
 
     async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        answer = Answer("allowed") if decision == "allow" else Answer.denied()
+        answer = ConsentReply("allowed") if decision == "allow" else ConsentReply.denied()
         return self._approvals.answer(id, answer, for_good=always)
 
 

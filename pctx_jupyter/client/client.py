@@ -211,10 +211,16 @@ class PctxClient:
         """The calls of this session's own tools that wait for a person's consent. They are not answered here."""
         return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).approvals
 
-    def note(self, asked: wire.ExecuteTool, note: str) -> None:
-        """Say what keeps a call of somebody else's program, or how far it has come; while the call is being served."""
+    def note(self, asked: wire.ExecuteTool, note: str, *, waits: bool = False) -> None:
+        """Say what keeps a call of a guest program, or how far it has come; while the call is being served.
+
+        Args:
+            asked: The call.
+            note: A few words.
+            waits: Whether the call waits for its turn. Then its program lets other programs run until the call ends.
+        """
         if self.ws is not None:
-            self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note))
+            self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note, waits))
 
     async def list_functions(self) -> list[dict[str, Any]]:
         """List the tools that a program of this session can call: name, description, schemas."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from IPython.core.error import UsageError
 
 from ..session import questions
-from ..session.approvals import Answer
+from ..session.approvals import ConsentReply
 from .bridge import Bridge
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ApprovalCommands:
                     self._leave = None
                 return "Calls that need consent are denied at once"
             case "allow" | "deny":
-                answer = Answer("allowed") if name == "allow" else Answer.denied()
+                answer = ConsentReply("allowed") if name == "allow" else ConsentReply.denied()
                 if not approvals.may_consent("terminal"):
                     raise UsageError("Cannot answer: consent is not given in the terminal here (Pctx.consent_by)")
                 if not approvals.answer(id, answer):

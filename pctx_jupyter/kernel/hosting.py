@@ -85,7 +85,7 @@ async def _turn(
     while not began.done():
         hindrance = guests.hindrance
         if hindrance is not None and hindrance != said:
-            client.note(asked, hindrance)
+            client.note(asked, hindrance, waits=True)
             said = hindrance
         await asyncio.wait([began], timeout=POLL_S)
         # Through another notebook, a program may wait for itself, which cannot be detected. Half the time limit, so

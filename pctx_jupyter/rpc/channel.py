@@ -47,11 +47,6 @@ STOP_S = 3.0
 """Seconds that requests being served may take to end once they are cancelled; then the channel closes anyway."""
 
 
-async def aside(work: Callable[[], T]) -> T:
-    """Do work that takes long on a thread, and let the loop go on. Cancelling abandons it; it is done all the same."""
-    return await asyncio.to_thread(work)
-
-
 class _Heard:
     """What the other end chose, for a log: made one short line when it is written, and only then."""
 
@@ -140,10 +135,6 @@ class Channel:
         if self._state != "closed":
             self._peer.notify(method, None if params is None else rpc.raw(params))
             self._flush()
-
-    def later(self, delay_s: float, act: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called in a while, unless the pipe is gone by then; returns the way to call it off."""
-        return asyncio.get_running_loop().call_later(delay_s, lambda: None if self.is_closed else act()).cancel
 
     async def serve(self, request: rpc.Request) -> Raw:
         """Serve a request of the other end, if that is in this loop, in the task in which it waits: without a frame.

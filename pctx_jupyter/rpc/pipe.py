@@ -69,6 +69,11 @@ class Pipe(asyncio.Protocol):
             found = self._transport.get_extra_info("socket")
         return found
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait to be written."""
+        return self._writer.waiting_bytes
+
     def send(self, frame: bytes) -> None:
         """Write one frame, without waiting; a frame for a pipe that is gone is dropped."""
         if self._transport is None or self._transport.is_closing():

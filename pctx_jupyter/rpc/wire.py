@@ -150,12 +150,16 @@ class WaitingCalls(msgspec.Struct):
     approvals: list[WaitingCall]
 
 
-class CallNote(msgspec.Struct):
-    """Parameters of ``call_note``, from who serves a tool: what keeps a call, or how far it has come."""
+class CallNote(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``call_note``, from the client that serves a tool: what keeps a call, or how far it has come.
+
+    `waits` says that the call waits for its turn: its program lets others run until the call ends.
+    """
 
     execution_id: str
     call: int
     note: str
+    waits: bool = False
 
 
 class AddUpstream(msgspec.Struct, omit_defaults=True):

@@ -1,13 +1,14 @@
 """Warm sandboxes, lent to one execution each.
 
-A pool lends; it does not share. Whatever happens to whoever borrowed a sandbox, it is killed afterwards and never used
-again; another one starts in the background.
+A pool lends; it does not share. A sandbox that was lent is killed afterwards, whatever happened to its program, and
+never used again; another one starts in the background. The scheduler decides which program is next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,7 @@ from ..rpc import jsonrpc as rpc
 from ..session.execution import Job, ServeCall
 from ..settings import Settings
 from . import executable
-from .places import Places, Seat
+from .scheduler import Scheduler, Seat
 from .spawner import Spawner, open_spawner
 from .supervisor import Supervisor
 from .worker import Worker, open_worker
@@ -33,6 +34,8 @@ OpenSpawner = Callable[[executable.Executable, Settings], Awaitable[Spawner]]
 
 REFILL_S = 0.02
 """Seconds between lending a sandbox and starting the next: at once, the start would compete with the run."""
+KEPT = 1
+"""Places that only programs of notebooks' cells may have: a person waits for those."""
 REST_S = 60.0
 """The longest rest after starts that failed in a row, in seconds; each doubles it, from `REFILL_S`."""
 
@@ -44,11 +47,16 @@ class Pool:
         self._settings = settings
         self._new_spawner = start
         self._loop = asyncio.get_running_loop()
-        self._places = Places(settings.max_running)
+        self._scheduler = Scheduler(
+            settings.max_running,
+            per_session=settings.running_per_session,
+            kept=KEPT,
+            most_held=settings.max_waiting_programs,
+            clock=self._loop.time,
+        )
         self._idle: deque[Worker] = deque()
         self._wanted: deque[asyncio.Future[Worker]] = deque()  # executions that found none idle; then none is
-        self._lent: dict[Worker, Seat] = {}
-        self._queued = 0
+        self._lent: set[Worker] = set()
         self._starts: set[asyncio.Task[None]] = set()
         self._most_starts = os.cpu_count() or 1
         self._deno: executable.Executable | None = None
@@ -70,7 +78,7 @@ class Pool:
             SandboxUnavailable: None can be started; the message names the cause and the cure.
             MessageTooLarge: Its inputs are too large.
         """
-        async with self._borrow() as (worker, seat):
+        async with self._borrow(job.session, is_interactive=job.is_interactive) as (worker, seat):
             job.hold.place = seat
             supervisor = Supervisor(worker, job, serve, emit, message_bytes=self._settings.max_message_bytes)
             return await supervisor.run()
@@ -86,37 +94,35 @@ class Pool:
             yield worker
 
     @asynccontextmanager
-    async def _borrow(self) -> AsyncIterator[tuple[Worker, Seat]]:
-        """Lend one sandbox, and the place of its program."""
-        worker = await self._queue()
-        seat = self._lent[worker] = Seat(self._places)
+    async def _borrow(self, session: str = "", *, is_interactive: bool = False) -> AsyncIterator[tuple[Worker, Seat]]:
+        """Wait for a place and for a sandbox, and lend both."""
+        seat = Seat(self._scheduler, session, is_interactive=is_interactive)
         try:
-            yield worker, seat
+            worker = await self._begin(seat)
+            self._lent.add(worker)
+            try:
+                yield worker, seat
+            finally:
+                worker.dismiss()
+                self._lent.discard(worker)
         finally:
-            worker.dismiss()
-            del self._lent[worker]
             seat.end()
 
     def status(self) -> dict[str, rpc.Json]:
         """How many sandboxes there are and in what state, what isolates them, and what is wrong (null: nothing).
 
-        Those that are `asking` wait for a person's consent, and are not among those that are `running`.
+        Programs that are `asking` wait for a person or for their turn in a notebook, and are not among those `running`.
         """
         return {
             "deno": self._deno.version if self._deno is not None else None,
             "layers": self._spawner.layers if self._spawner is not None else 0,
             "warm": len(self._idle),
             "starting": len(self._starts),
-            "running": self._running,
-            "asking": len(self._lent) - self._running,
-            "waiting": self._queued,
+            "running": self._scheduler.running,
+            "asking": self._scheduler.held,
+            "waiting": self._scheduler.waiting,
             "trouble": self._trouble,
         }
-
-    @property
-    def _running(self) -> int:
-        """How many programs have a place."""
-        return sum(seat.is_taken for seat in self._lent.values())
 
     async def close(self) -> None:
         """End every sandbox, those that run included, and wait until none is left."""
@@ -138,24 +144,35 @@ class Pool:
 
     # lending
 
-    async def _queue(self) -> Worker:
-        """Wait for a place among those that run, then for a sandbox; first come, first served."""
-        self._queued += 1
+    async def _begin(self, seat: Seat) -> Worker:
+        """Wait for a program's place, then for a sandbox.
+
+        Raises:
+            Busy: Both together took too long; says what was missing, and where the program stands.
+        """
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
-                await self._places.take()
-                try:
-                    return await self._take()
-                except BaseException:
-                    self._places.release()
-                    raise
+                await seat.take()
+                return await self._take()
         except TimeoutError:
-            raise errors.Busy(
-                f"Cannot start execution: no sandbox came free within {self._settings.max_queue_s:g} s, "
-                f"{self._running} are running (Pctx.max_running, Pctx.max_queue_s); try again later"
-            ) from None
-        finally:
-            self._queued -= 1
+            raise self._busy(seat) from None
+
+    def _busy(self, seat: Seat) -> errors.Busy:
+        waited_s, scheduler, session = self._settings.max_queue_s, self._scheduler, seat.ticket.session
+        if seat.is_taken:
+            trouble = f" ({self._trouble})" if self._trouble else ""
+            return errors.Busy(
+                f"Cannot start execution: no sandbox has started within {waited_s:g} s (Pctx.max_queue_s)"
+                f"{trouble}; try again later"
+            )
+        retry_s = math.ceil(scheduler.wait_s(session, seat.ahead))
+        return errors.Busy(
+            f"Cannot start execution: its turn has not come within {waited_s:g} s (Pctx.max_queue_s). It is number "
+            f"{seat.ahead + 1:,} of the waiting programs of this session, of which {scheduler.running_of(session)} are "
+            f"running, and {scheduler.running} in all (Pctx.max_running_per_session, Pctx.max_running); try again in "
+            f"about {retry_s:,} s",
+            data={"retry_after_s": retry_s},
+        )
 
     async def _take(self) -> Worker:
         if self._is_closed:

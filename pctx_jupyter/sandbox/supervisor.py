@@ -77,14 +77,12 @@ class Supervisor:
         """
         log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
         try:
-            async with asyncio.timeout(self._limits.timeout_s) as timeout:
-                self._job.hold.changed = _Clock(timeout).hold
+            async with self._job.hold.time_limit(self._limits.timeout_s):
                 self._begin()
                 return await self._outcome
         except TimeoutError:
             raise errors.ExecutionTimeout(self._limits.timeout_s) from None
         finally:
-            self._job.hold.changed = lambda is_held: None
             self._worker.dismiss()
             for timer in self._timers:
                 timer.cancel()
@@ -337,24 +335,6 @@ class Supervisor:
             self._limit(f"{used} (Pctx.max_memory_mb); work on less at once")
         elif not self._outcome.done():
             self._watcher = self._loop.call_later(WATCH_S, self._watch)
-
-
-class _Clock:
-    """The wall clock of a program, which can be held."""
-
-    def __init__(self, timeout: asyncio.Timeout) -> None:
-        self._timeout, self._left_s = timeout, 0.0
-
-    def hold(self, is_held: bool) -> None:
-        """Stop it, or let it go on."""
-        due, now = self._timeout.when(), asyncio.get_running_loop().time()
-        if self._timeout.expired():
-            return
-        if is_held and due is not None:
-            self._left_s = due - now
-            self._timeout.reschedule(None)
-        elif not is_held:
-            self._timeout.reschedule(now + self._left_s)
 
 
 __all__ = ["Supervisor"]

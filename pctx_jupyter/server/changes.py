@@ -16,7 +16,7 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..engine import Engine
-from ..session.approvals import Place
+from ..session.approvals import ConsentPlace
 from ..session.watch import Change
 from .base import PctxHandler
 
@@ -36,7 +36,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
     _engine: Engine
     _leave: Callable[[], None] | None = None
     _absent: Callable[[], None] | None = None
-    _place: Place = "jupyterlab"
+    _place: ConsentPlace = "jupyterlab"
     _may_answer = False
 
     ping_interval = 30

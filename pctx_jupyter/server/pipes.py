@@ -109,7 +109,10 @@ class KernelPipes:
             if self._tokens.owner(token) != kernel_id:
                 raise errors.Forbidden("Cannot serve: this kernel may no longer execute here")
 
-        return engine.open_door(pipe.send, guard=guard, caller=caller, kernel_id=kernel_id).channel
+        door = engine.open_door(
+            pipe.send, guard=guard, caller=caller, kernel_id=kernel_id, unsent=lambda: pipe.unsent_bytes
+        )
+        return door.channel
 
     def pipe(self, admission: _Admission) -> Pipe:
         """Make the server's end of one connection."""

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 BEYOND_BYTES = 8 << 20
 """Bytes beyond the largest size that a message may have to be refused by its id: all of it is read in the loop."""
 
+FRAME_COST = 1_000
+"""Bytes that a frame costs besides its text while it waits to be written: Tornado keeps a task and futures for it."""
+
 LARGE_BYTES = 1 << 20
 """Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
 
@@ -42,6 +45,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     _engine: Engine
     _channel: Channel | None = None
     _pulse: Pulse | None = None
+    _unsent = 0  # bytes of frames that wait to be written, with what each costs
     as_agent = False
     """Whether its client gets the agents' session in place of one of its own."""
 
@@ -74,6 +78,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             guard_code=self._guard_code,
             kernel_id=self.kernel_id,
             as_agent=self.as_agent,
+            unsent=lambda: self._unsent,
         )
         self._channel = door.channel
         self._channel.on_close(self._hang_up)
@@ -131,7 +136,17 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         except StreamBufferFullError:
             self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
             return
-        sent.add_done_callback(_forget)
+        cost = len(frame) + FRAME_COST
+        self._unsent += cost
+        sent.add_done_callback(lambda sent: self._written(sent, cost))
+        if self._unsent > self._engine.settings.max_message_bytes + UNREAD_BYTES:
+            self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
+
+    def _written(self, sent: asyncio.Future[None], cost: int) -> None:
+        """Count a frame that was written, or that was not because the client is gone: `on_close` acts on that."""
+        self._unsent -= cost
+        if not sent.cancelled():
+            sent.exception()
 
     def _beat(self) -> None:
         if self._pulse is not None:
@@ -167,9 +182,3 @@ class AgentsSocket(LocalToolsSocket):
 
     as_agent = True
     refusal = "a kernel is no agent and has local-tools: it would get past what other notebooks keep from it"
-
-
-def _forget(sent: asyncio.Future[None]) -> None:
-    """Drop the outcome of a write: `on_close` acts when the client is gone."""
-    if not sent.cancelled():
-        sent.exception()

@@ -20,10 +20,10 @@ from tornado import web
 from ..agents import clients as mcp_clients
 from ..errors import Failure
 from ..rpc import wire
-from ..session.approvals import Answer, Question
+from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
 from ..session.session import Session, Sharing
-from ..session.trace import State, Trace
+from ..session.trace import Trace, TraceState
 from ..tools import typegen
 from ..tools.catalog import AskedBy, Tool
 from .base import PctxHandler
@@ -78,7 +78,7 @@ class ExecutionState(msgspec.Struct):
     asked_by: AskedBy
     notebook: str | None
     kernel_id: str | None
-    state: State
+    state: TraceState
     started_at: float
     duration_s: float | None
     calls: int
@@ -305,9 +305,9 @@ class QuestionAnswer(_State):
         if edited is not None and not bytes(edited).lstrip().startswith((b"{", b"null")):
             raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot pass these arguments: they must be an object")
         if asked.decision == "deny":
-            answer = Answer.denied(where)
+            answer = ConsentReply.denied(where)
         else:
-            answer = Answer("allowed" if edited is None else "edited", edited)
+            answer = ConsentReply("allowed" if edited is None else "edited", edited)
         if not approvals.answer(id, answer, for_good=asked.always):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot answer: the call does not wait any more")
         self.send(Answered())

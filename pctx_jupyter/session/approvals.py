@@ -1,19 +1,20 @@
 """Approvals: which tool calls need somebody's consent, and the questions that wait for it.
 
 A policy is a list of rules, the first that fits counts. What it lets pass costs nothing: it is looked up once a
-program, not once a call. Who is asked, and how, is not known here; nor is how one waits (`Waits`).
+program, not once a call. Who is asked, and how, is not known here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Raw
@@ -29,12 +30,12 @@ Decision = Literal["allowed", "edited", "granted", "denied", "unanswered", "forb
 """The decision on a call that was not allowed by a rule. A person allowed it, with its own or other arguments, or had
 allowed the tool for good. Or a person denied it, no person answered, or the policy forbids it."""
 
-Place = Literal["jupyterlab", "terminal", "client"]
+ConsentPlace = Literal["jupyterlab", "terminal", "client"]
 """Where a person can be asked: JupyterLab; a terminal, by ``jupyter pctx approvals``; the agent's own client."""
 
-PLACES: tuple[Place, ...] = get_args(Place)
+PLACES: tuple[ConsentPlace, ...] = get_args(ConsentPlace)
 
-_IN: dict[Place, str] = {
+_IN: dict[ConsentPlace, str] = {
     "jupyterlab": "JupyterLab",
     "terminal": "the terminal (jupyter pctx approvals)",
     "client": "your client",
@@ -53,14 +54,14 @@ MOST_ARGUMENTS = 100_000
 MOST_DESCRIPTION = 1_000
 """Characters of a tool's description that are shown."""
 
-Kind = Literal["effects", "none", "unknown"]
+EffectsFilter = Literal["effects", "none", "unknown"]
 """What narrows a rule to tools that change something outside, that do not, or of which nobody has said it."""
 
-_KINDS: dict[bool | None, Kind] = {True: "effects", False: "none", None: "unknown"}
+_KINDS: dict[bool | None, EffectsFilter] = {True: "effects", False: "none", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One rule of a policy: ``ask agent Mail.* effects``.
 
     Args:
@@ -73,21 +74,22 @@ class Rule:
     then: Then
     by: str
     pattern: str
-    effects: Kind | None
+    effects: EffectsFilter | None
 
     @classmethod
-    def read(cls, text: str) -> Rule:
+    def read(cls, text: str) -> PolicyRule:
         """Read one; raises `errors.InvalidParams` with what is wrong."""
         match text.split():
             case [then, by, pattern, *more] if (
                 then in get_args(Then)
                 and by in ("*", *get_args(AskedBy))
-                and (not more or (len(more) == 1 and more[0] in get_args(Kind)))
+                and (not more or (len(more) == 1 and more[0] in get_args(EffectsFilter)))
             ):
                 return cls(then, by, pattern, more[0] if more else None)  # type: ignore[arg-type]  # as just seen
         raise errors.InvalidParams(
             f"Cannot read the rule {text[:100]!r}: it has to be allow, ask or deny; then agent, notebook, client, cell "
-            f"or *; then a pattern of tools, such as Mail.*; then nothing, or one of {', '.join(get_args(Kind))}"
+            "or *; then a pattern of tools, such as Mail.*; then nothing, or one of "
+            + ", ".join(get_args(EffectsFilter))
         )
 
     def fits(self, by: AskedBy, tool: Tool, names: Iterable[str]) -> bool:
@@ -101,14 +103,14 @@ class Policy:
     """What is to become of tool calls; without a rule that fits, they are allowed.
 
     Args:
-        rules: As `Rule.read` takes them.
+        rules: As `PolicyRule.read` takes them.
 
     Raises:
         InvalidParams: One cannot be read.
     """
 
     def __init__(self, rules: Iterable[str]) -> None:
-        self._rules = tuple(Rule.read(text) for text in rules)
+        self._rules = tuple(PolicyRule.read(text) for text in rules)
 
     def guarded(self, by: AskedBy, tools: Sequence[Tool]) -> dict[str, Then]:
         """The paths of those tools that are not simply allowed, and what is to become of calls of them.
@@ -130,7 +132,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ConsentReply:
     """What somebody decided.
 
     Args:
@@ -146,7 +148,7 @@ class Answer:
     was_asked: bool = True
 
     @classmethod
-    def denied(cls, where: str = "") -> Answer:
+    def denied(cls, where: str = "") -> ConsentReply:
         """Make the answer of a person who denies a call; `where` they did so is told to the program."""
         return cls("denied", why=f"a person denied it, in {where}" if where else "a person denied it")
 
@@ -154,26 +156,6 @@ class Answer:
     def is_allowed(self) -> bool:
         """Whether the call may go on."""
         return self.decision in ("allowed", "edited", "granted")
-
-
-class Waiting(Protocol):
-    """One wait for an answer."""
-
-    def answer(self, answer: Answer) -> None:
-        """End the wait; does nothing once it is over."""
-
-    def wait(self) -> Awaitable[Answer | None]:
-        """The answer; None when its time is up."""
-
-
-class Waits(Protocol):
-    """How one waits; who wires an engine knows."""
-
-    def begin(self, seconds: float) -> Waiting:
-        """Begin to wait for an answer, so many seconds at most."""
-
-    def within(self, seconds: float, work: Awaitable[Raw]) -> Awaitable[Raw]:
-        """Do some work; raises `TimeoutError` when it takes longer."""
 
 
 class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -203,7 +185,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     left_s: float = 0.0
     effects: bool | None = False
     lasts: Literal["session", "tool"] = "session"
-    places: list[Place] = msgspec.field(default_factory=list)
+    places: list[ConsentPlace] = msgspec.field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -212,7 +194,12 @@ class _Pending:
     grant: tuple[str, str]
     tool: Tool
     ends_at: float
-    waiting: Waiting
+    reply: asyncio.Future[ConsentReply]
+
+    def settle(self, reply: ConsentReply) -> None:
+        """End the wait; does nothing once it is over."""
+        if not self.reply.done():
+            self.reply.set_result(reply)
 
 
 @dataclass(slots=True)
@@ -228,7 +215,6 @@ class Approvals:
 
     Args:
         limit_s: Seconds after which a question is answered by no.
-        waits: How one waits.
         clock: Monotonic seconds.
         changed: Called when there is a question more, or one less.
         consent_by: The places that may give consent.
@@ -242,13 +228,12 @@ class Approvals:
     def __init__(
         self,
         limit_s: float,
-        waits: Waits,
         clock: Callable[[], float],
         changed: Callable[[], None],
         consent_by: Iterable[str] = PLACES,
         most: int = 16,
     ) -> None:
-        self.waits, self.is_served = waits, False
+        self.is_served = False
         self.remembered: Remembered = Nothing()
         self._limit_s, self._clock, self._changed, self._most = limit_s, clock, changed, most
         self._consent_by = frozenset(consent_by)
@@ -260,7 +245,7 @@ class Approvals:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def attend(self, place: Place = "jupyterlab") -> Callable[[], None]:
+    def attend(self, place: ConsentPlace = "jupyterlab") -> Callable[[], None]:
         """Somebody is there to be asked; returns the function to call when they leave."""
         attendance = self._attending[place]
         attendance.count += 1
@@ -284,11 +269,11 @@ class Approvals:
 
         return leave
 
-    def may_consent(self, place: Place) -> bool:
+    def may_consent(self, place: ConsentPlace) -> bool:
         """Whether consent may be given in this place."""
         return place in self._consent_by
 
-    def places(self, *, has_client: bool) -> list[Place]:
+    def places(self, *, has_client: bool) -> list[ConsentPlace]:
         """Where a person can be asked now.
 
         Args:
@@ -320,7 +305,7 @@ class Approvals:
         has_client: bool = False,
         hold: AbstractAsyncContextManager[None] | None = None,
         asked: Callable[[Question], None] = lambda question: None,
-    ) -> Answer:
+    ) -> ConsentReply:
         """Wait for somebody's answer; that nobody answers in time, or that nobody can be asked, is one, too.
 
         Args:
@@ -333,7 +318,7 @@ class Approvals:
         """
         grant = (of, question.tool)
         if self.is_granted(question.tool, question.asked_by, of, tool):
-            return Answer("granted")
+            return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
         question.places = self.places(has_client=has_client)
         if not question.places:
@@ -343,7 +328,7 @@ class Approvals:
                 f"it was not sent. It needs a person's consent, and {len(self._held):,} programs wait for theirs "
                 "already (Pctx.max_waiting_programs); try again when those are answered"
             )
-            return Answer("unanswered", why=why, was_asked=False)
+            return ConsentReply("unanswered", why=why, was_asked=False)
         self._held[question.execution] += 1
         try:
             async with hold or nullcontext():
@@ -355,23 +340,27 @@ class Approvals:
         if answer is not None:
             return answer
         why = f"nobody answered within {self._limit_s:g} s (Pctx.max_approval_s)"
-        return Answer("unanswered", why=f"it needs a person's consent, and {why}")
+        return ConsentReply("unanswered", why=f"it needs a person's consent, and {why}")
 
     async def _wait(
         self, question: Question, grant: tuple[str, str], tool: Tool, asked: Callable[[Question], None]
-    ) -> Answer | None:
+    ) -> ConsentReply | None:
         question.id, question.left_s = secrets.token_urlsafe(12), self._limit_s
-        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, self.waits.begin(self._limit_s))
+        reply: asyncio.Future[ConsentReply] = asyncio.get_running_loop().create_future()
+        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, reply)
         self._pending[question.id] = pending
         asked(question)
         self._changed()
         try:
-            return await pending.waiting.wait()
+            async with asyncio.timeout(self._limit_s):
+                return await reply
+        except TimeoutError:
+            return None
         finally:
             del self._pending[question.id]
             self._changed()
 
-    def nobody(self) -> Answer:
+    def nobody(self) -> ConsentReply:
         """The answer where nobody can be asked. It says what an agent can tell its user."""
         ways = []
         if self.is_served and "jupyterlab" in self._consent_by:
@@ -387,7 +376,7 @@ class Approvals:
             "it was not sent. It needs a person's consent, and nobody can be asked now. "
             f"Tell the user to {', to '.join(ways[:-1])}, or to {ways[-1]}; do not retry before they have"
         )
-        return Answer("unanswered", why=why, was_asked=False)
+        return ConsentReply("unanswered", why=why, was_asked=False)
 
     def of(self, execution: str) -> list[Question]:
         """The questions about calls of one execution, by its key, the oldest first."""
@@ -399,18 +388,18 @@ class Approvals:
         self.questions()  # fills in how long is left
         return [pending.question for pending in self._pending.values() if id(pending.tool.first) in wanted]
 
-    def withdraw(self, id: str, place: Place) -> None:
+    def withdraw(self, id: str, place: ConsentPlace) -> None:
         """Say that a question cannot be answered in this place after all; without another place, it is over."""
         pending = self._pending.get(id)
         if pending is None or place not in pending.question.places:
             return
         pending.question.places.remove(place)
         if not pending.question.places:
-            pending.waiting.answer(self.nobody())
+            pending.settle(self.nobody())
         self._changed()
 
-    def answer(self, id: str, answer: Answer, *, for_good: bool = False) -> bool:
-        """Answer a question; whether it was still there.
+    def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False) -> bool:
+        """ConsentReply a question; whether it was still there.
 
         Args:
             for_good: Allow this tool to the same askers from now on, those who wait among them.
@@ -423,8 +412,8 @@ class Approvals:
             for other in self._pending.values():
                 of, path = other.grant
                 if other is not pending and self.is_granted(path, other.question.asked_by, of, other.tool):
-                    other.waiting.answer(Answer("granted"))
-        pending.waiting.answer(answer)
+                    other.settle(ConsentReply("granted"))
+        pending.settle(answer)
         return True
 
     def _grant(self, pending: _Pending) -> None:
@@ -440,22 +429,6 @@ class Approvals:
             for (asker, path), tool in self._granted.items()
             if asker != of and path.partition(".")[0] != namespace
         }
-
-
-class NobodyWaits:
-    """A `Waits` where nobody can be asked: every question is over at once."""
-
-    def begin(self, seconds: float) -> NobodyWaits:
-        return self
-
-    def answer(self, answer: Answer) -> None:
-        """There is nothing to end."""
-
-    async def wait(self) -> Answer | None:
-        return None
-
-    async def within(self, seconds: float, work: Awaitable[Raw]) -> Raw:
-        return await work
 
 
 def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:

@@ -37,7 +37,7 @@ _OBJECT = re.compile(r"(?<!\.\.)\.\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _CellQuestion:
     """A cell, and what its program is checked against."""
 
     cell: Cell
@@ -75,7 +75,12 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
 
 
 async def hover(session: Session, asked: wire.Place) -> wire.Explained:
-    """Explain what is at an offset. Raises as `complete`."""
+    """Explain what is at an offset.
+
+    Raises:
+        InvalidParams: The source is too large, or the offset is not in it.
+        Busy, SandboxUnavailable: The type checker cannot answer; says why.
+    """
     question, offset = await _question(session, asked), _offset(asked)
     cell = question.cell
     if cell.is_in_line(offset):
@@ -95,7 +100,12 @@ async def hover(session: Session, asked: wire.Place) -> wire.Explained:
 
 
 async def signature(session: Session, asked: wire.Place) -> wire.ExplainedCall:
-    """Explain the call around an offset. Raises as `complete`."""
+    """Explain the call around an offset.
+
+    Raises:
+        InvalidParams: The source is too large, or the offset is not in it.
+        Busy, SandboxUnavailable: The type checker cannot answer; says why.
+    """
     question, offset = await _question(session, asked), _offset(asked)
     if question.cell.is_in_line(offset):
         return _NO_CALL
@@ -135,7 +145,7 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
         return min(begins[min(line, len(begins) - 1) - 1] + column - 1, end)
 
     found = []
-    for d in verdict.diagnostics:
+    for d in session.explained(verdict.diagnostics):
         start, stop = at(d.line, d.column), at(d.end_line, d.end_column)
         there = cell.code[cells.index(cell.code, start) : cells.index(cell.code, stop)]
         instead = d.instead and _in_place_of(there, d.instead)
@@ -167,7 +177,7 @@ async def declarations(session: Session) -> wire.Declared:
     return wire.Declared(await session.declare(session.scope.listed(), aliases=False))
 
 
-async def _question(session: Session, asked: wire.Written) -> _Question:
+async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
     _measure(asked.source, session.settings.max_program_bytes)
     cell = cells.read(asked.source)
     try:
@@ -176,7 +186,7 @@ async def _question(session: Session, asked: wire.Written) -> _Question:
         tools = list(session.scope)
     taken = globals_of(tools)
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
-    return _Question(cell, await session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
+    return _CellQuestion(cell, await session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
 
 
 def _measure(source: str, most_bytes: int) -> None:
@@ -213,7 +223,7 @@ def _is_usable(name: str) -> bool:
     return True
 
 
-def _documented(question: _Question, start: int) -> dict[str, Tool]:
+def _documented(question: _CellQuestion, start: int) -> dict[str, Tool]:
     """The tools among what may follow the name before an offset in the program."""
     if (found := _NAMESPACE.search(_before(question, start))) is None:
         return {}
@@ -221,7 +231,7 @@ def _documented(question: _Question, start: int) -> dict[str, Tool]:
     return {name: by_path[path] for name, path in globals_of(question.tools).get(found[1], {}).items()}
 
 
-def _before(question: _Question, offset: int) -> str:
+def _before(question: _CellQuestion, offset: int) -> str:
     code = question.job.code
     at = cells.index(code, offset)
     return code[max(0, at - 200) : at]

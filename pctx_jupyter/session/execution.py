@@ -5,8 +5,10 @@ Who checks the program, and which tools it may call, a session decides; how it i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,77 +23,14 @@ from ..rpc.wire import Thrown
 from ..settings import Limits
 from ..tools.catalog import AskedBy
 from .approvals import Then
-from .trace import Recorder, State, for_owner
+from .hold import Hold
+from .trace import Recorder, TraceState, for_owner
 
+CLIENT: ContextVar[str] = ContextVar("pctx client", default="")
+"""Which of the clients that share a session makes a request: each has its own share of the places and of the queue.
 
-class Place(Protocol):
-    """A program's place among those that run at the same time."""
-
-    def give_up(self) -> None:
-        """Let another program have it; does nothing without one."""
-
-    async def take(self) -> None:
-        """Wait for one again, before programs that have not begun; returns at once with one."""
-
-
-class Hold:
-    """What a program does without while a person is asked about its calls: its wall clock, and its place.
-
-    The clock stands still while any call waits for a person. The place is given up while every open call does, and
-    taken again before one of them, or a new one, goes on.
-
-    Attributes:
-        changed: Called with whether the clock is held, whenever that changes. The code that runs the program sets it.
-        place: The program's place; None: it needs none.
-    """
-
-    __slots__ = ("_calls", "_holders", "_waiting", "changed", "is_without_place", "place")
-
-    def __init__(self) -> None:
-        self._calls = self._waiting = self._holders = 0
-        self.is_without_place = False
-        self.changed: Callable[[bool], None] = lambda is_held: None
-        self.place: Place | None = None
-
-    def begin_call(self) -> None:
-        """The program has one more open call."""
-        self._calls += 1
-
-    def end_call(self) -> None:
-        """The program has one open call less."""
-        self._calls -= 1
-        self._settle()
-
-    @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """Have an open call wait for a person in the block; it leaves the block with a place for the program."""
-        self._holders += 1
-        if self._holders == 1:
-            self.changed(True)
-        try:
-            self._waiting += 1
-            try:
-                self._settle()
-                yield
-            finally:
-                self._waiting -= 1
-            await self.take_place()
-        finally:
-            self._holders -= 1
-            if self._holders == 0:
-                self.changed(False)
-
-    async def take_place(self) -> None:
-        """Wait until the program has a place."""
-        if self.place is not None:
-            await self.place.take()
-        self.is_without_place = False
-
-    def _settle(self) -> None:
-        if self._waiting and self._waiting == self._calls and not self.is_without_place:
-            self.is_without_place = True
-            if self.place is not None:
-                self.place.give_up()
+It is set where a client's request arrives, in the task that serves it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +45,10 @@ class Job:
         limits: What it may use.
         prelude: What earlier programs left for it.
         patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
-        hold: Stops `Limits.timeout_s`, and gives up the program's place, for a while.
-        places: Whether each call is to be served with the place of the program that makes it.
+        hold: Stops the program's clock, and gives up its place, while its calls wait.
+        places: Whether each call is to be served with the line of the program that makes it.
+        session: Whose program it is, for a fair share of the places.
+        is_interactive: Whether a person waits for it in a notebook.
     """
 
     execution_id: str
@@ -119,6 +60,8 @@ class Job:
     patient: frozenset[str] = frozenset()
     hold: Hold = field(default_factory=Hold)
     places: bool = False
+    session: str = ""
+    is_interactive: bool = False
 
 
 class ServeCall(Protocol):
@@ -134,7 +77,7 @@ class ServeCall(Protocol):
         """
 
 
-Run = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
+RunProgram = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
 """Runs one program and returns its value.
 
 Raises `ProgramThrew` or `ProgramStopped` when it failed, `errors.ExecutionTimeout`, `errors.Busy` or
@@ -162,16 +105,8 @@ class StoppedByHand(Exception):
     """The program was stopped by somebody who could; says by whom."""
 
 
-Stop = Callable[[str], None]
+StopExecution = Callable[[str], None]
 """Ends something that runs, soon; given why, for those who wait for it."""
-
-Stoppable = Callable[["Execution"], AbstractContextManager[None]]
-"""Gives an execution its `stop` while the block runs, which then ends with `StoppedByHand`."""
-
-
-def unstoppable(execution: Execution) -> AbstractContextManager[None]:
-    """A `Stoppable` that gives no way to stop it."""
-    return nullcontext()
 
 
 @dataclass(slots=True)
@@ -180,7 +115,8 @@ class Execution:
 
     Args:
         key: Names it among the executions of all sessions; tells nothing of its session.
-        stop: Ends it, while that can be done.
+        client: The fairness key: the session, or one of the clients that share it.
+        stop: Ends it, while that can be done (`stoppable`).
         guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
         is_unattended: Whether nobody has answered a question of it: then nobody is asked again.
         has_client: Whether the client that asked for it can ask its user about its calls.
@@ -199,25 +135,65 @@ class Execution:
     hold: Hold = field(default_factory=Hold)
     is_unattended: bool = False
     has_client: bool = False
-    stop: Stop | None = None
+    client: str = ""
+    stop: StopExecution | None = None
     calls: int = 0
     left: Kept | None = None
+    value: Raw | None = None
+    is_over: bool = False
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     _when_ended: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its program has had a place among those that run."""
+        return self.hold.place is not None
 
     @property
     def call_s(self) -> float:
         """Seconds one call may take."""
         return self.limits.max_call_s
 
-    def hear(self, event: Event) -> None:
-        """Keep what was printed, and what is left for later programs; pass every other event on."""
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Let others stop what the current task does in this block, and that only.
+
+        Raises:
+            StoppedByHand: Somebody called `stop`.
+        """
+        task = asyncio.current_task()
+        assert task is not None, "programs run in tasks"
+        reasons: list[str] = []
+
+        def stop(why: str) -> None:
+            if not reasons:
+                reasons.append(why)
+                task.cancel()
+
+        self.stop = stop
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Somebody may have cancelled the task as well: then that counts.
+            if not reasons or task.uncancel() > 0:
+                raise
+            raise StoppedByHand(reasons[0]) from None
+        finally:
+            self.stop = None
+
+    def publish(self, event: Event) -> None:
+        """Keep what was printed, and what is left for later programs; pass every other event on.
+
+        An event after the end, such as the end of a call that did not stop in time, is dropped.
+        """
+        if self.is_over:
+            return
         if isinstance(event, Kept):
             self.left = event
             return
         if isinstance(event, Output):
             self.printed[event.stream].append(event.text)
-        self.recorder.hear(event)
+        self.recorder.record(event)
         self.emit(event)
 
     def output(self) -> dict[str, str]:
@@ -233,11 +209,15 @@ class Execution:
         return Raw(msgspec.json.encode(for_owner(self.recorder.now(), calls)))
 
     def when_ended(self, act: Callable[[], None]) -> None:
-        """Have a function called once, when it is over."""
-        self._when_ended.append(act)
+        """Have a function called once, when it is over; at once if it is over already."""
+        if self.is_over:
+            act()
+        else:
+            self._when_ended.append(act)
 
-    def end(self, state: State, *, value: Raw | None = None, failure: Failure | None = None) -> None:
-        """It is over: say so to those who wait for that."""
+    def end(self, state: TraceState, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+        """Record the outcome, drop all later events, and call the functions that `when_ended` was given."""
+        self.is_over = True
         self.recorder.end(state, value=value, failure=failure)
         acts, self._when_ended = self._when_ended, []
         for act in acts:

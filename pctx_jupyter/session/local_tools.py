@@ -9,7 +9,9 @@ running programs are stopped.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,20 +20,23 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
-from ..program.result import CallEnded, CallStarted, Display, Emit, Event, Output
+from ..program.result import CallEnded, CallStarted, Display, Event, Output
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, wire
 from ..rpc.channel import Channel, Send
 from ..settings import Settings
 from ..tools.catalog import Asker, Call, Tool, described, detailed
 from . import access, assist
-from .execution import Execution
+from .execution import CLIENT, Execution
 from .registry import Registry
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
 
 log = logging.getLogger(__name__)
 
+
+MAX_UNSENT_BYTES = 4 << 20
+"""Bytes that may wait to be sent to a client before it gets no more events: a slow reader is never that far behind."""
 
 TRACE_S = 0.2
 """Seconds between two looks at a program that runs: as often as an eye can follow."""
@@ -50,6 +55,11 @@ async def admit() -> None:
     """A `Guard` for a client whose rights cannot change."""
 
 
+def nothing_unsent() -> int:
+    """Return the bytes that wait to be sent on a channel that never waits."""
+    return 0
+
+
 class LocalTools:
     """One client's door to the engine.
 
@@ -63,6 +73,7 @@ class LocalTools:
             token with `kernel_id`, else a user.
         kernel_id: The kernel that the client is; None: it is none, or nobody knows.
         as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
+        unsent: Returns the bytes that wait to be sent to the client.
         here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
             a frame, which would take a fifth of the time that a short call takes.
 
@@ -80,9 +91,11 @@ class LocalTools:
         caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
+        unsent: Callable[[], int] = nothing_unsent,
         here: Here | None = None,
     ) -> None:
-        self._registry, self._settings = registry, settings
+        self._registry, self._settings, self._unsent = registry, settings, unsent
+        self._client = secrets.token_urlsafe(8) if as_agent else ""
         self._guard, self._guard_code, self._here = guard, guard_code, here
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
@@ -90,7 +103,7 @@ class LocalTools:
         self.channel = Channel(
             send,
             serve=self._serve,
-            hear=self._hear,
+            hear=self._receive,
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
         )
@@ -195,10 +208,10 @@ class LocalTools:
             known = _tool_error(error.data)
             raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
 
-    # programs of others that call this client's tools
+    # guest programs, which call this client's tools
 
     async def _serve_guest(self, call: Call) -> Raw:
-        """Have the client run one of its tools for somebody else's program, of which it is told."""
+        """Have the client run one of its tools for a guest program, and notify it of that program."""
         asker = call.asker
         assert asker is not None, "a session names itself in its calls"
         guest = self._guests.get(asker.key)
@@ -208,7 +221,7 @@ class LocalTools:
         guest.numbers.add(call.number)
         guest.under_way[call.number] = call
         if is_first:
-            self._tell_of_guest(asker, "began", guest)
+            self._notify_of_guest(asker, "began", guest)
             asker.when_ended(lambda: self._forget_guest(asker))
         asked = wire.ExecuteTool(
             call.tool.registered_path,
@@ -225,14 +238,14 @@ class LocalTools:
 
     def _forget_guest(self, asker: Asker) -> None:
         if (guest := self._guests.pop(asker.key, None)) is not None:
-            self._tell_of_guest(asker, "ended", guest)
+            self._notify_of_guest(asker, "ended", guest)
 
-    def _tell_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
+    def _notify_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
         trace = asker.trace_for_owner(guest.numbers)
         heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, trace)
         self.channel.notify(wire.GUEST, heard)
 
-    def _hear(self, heard: rpc.Notification) -> None:
+    def _receive(self, heard: rpc.Notification) -> None:
         if heard.method != wire.CALL_NOTE or self._caller not in access.METHODS[wire.CALL_NOTE].callers:
             return
         try:
@@ -243,15 +256,13 @@ class LocalTools:
         guest = self._guests.get(noted.execution_id)
         if guest is not None and (call := guest.under_way.get(noted.call)) is not None:
             call.note(noted.note)
+            if noted.waits:
+                call.waits()
 
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
-        execution_id = asked.execution_id
-        emit: Emit = lambda event: None  # noqa: E731  # what nobody hears
-        if asked.events and execution_id is not None:
-            emit = self._teller(execution_id, asked.calls, asked.nonfinite)
-        following: _Following | None = None
-        if asked.trace and execution_id is not None and self.session.settings.timeline:
-            following = _Following(self.channel, execution_id, emit)
+        if self._client:
+            CLIENT.set(self._client)
+        feed = _Feed(self.channel, self._unsent, asked, traces=self.session.settings.timeline)
         try:
             result = await self.session.execute(
                 asked.code,
@@ -259,14 +270,13 @@ class LocalTools:
                 typecheck=asked.typecheck,
                 tools=asked.tools,
                 inputs=asked.inputs if asked.nonfinite else _taken(asked.inputs),
-                execution_id=execution_id,
+                execution_id=asked.execution_id,
                 keep=asked.keep,
-                emit=emit if following is None else following.hear,
-                began=(lambda execution: None) if following is None else following.begin,
+                emit=feed.send,
+                began=feed.begin,
             )
         finally:
-            if following is not None:
-                following.end()
+            feed.end()
         return wire.Executed(
             result.value if asked.nonfinite else nonfinite.plain(result.value),
             result.stdout,
@@ -278,28 +288,6 @@ class LocalTools:
             kept=list(result.kept),
             unkept=dict(result.unkept),
         )
-
-    def _teller(self, execution_id: str, calls: bool, takes_nonfinite: bool) -> Callable[[Event], None]:
-        """Make the function that tells the client of one execution's events, in order."""
-
-        def tell(event: Event) -> None:
-            match event:
-                case Output(stream, text, level):
-                    self.channel.notify(wire.OUTPUT, wire.OutputHeard(execution_id, stream, text, level))
-                case Display(data, metadata, display_id, update, is_value):
-                    data = data if takes_nonfinite else nonfinite.plain_members(data)
-                    shown = wire.DisplayHeard(execution_id, data, metadata or UNSET, display_id, update, is_value)
-                    self.channel.notify(wire.DISPLAY, shown)
-                case CallStarted(call, tool, at_s, size) if calls:
-                    started = wire.EventHeard(execution_id, "call_started", call, tool, at_s, argument_bytes=size)
-                    self.channel.notify(wire.EVENT, started)
-                case CallEnded(call, tool, at_s, size, error) if calls:
-                    ended = wire.EventHeard(
-                        execution_id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
-                    )
-                    self.channel.notify(wire.EVENT, ended)
-
-        return tell
 
     def _details(self, path: str) -> rpc.Json:
         return detailed(self.session.scope.find(path).tool)
@@ -318,39 +306,90 @@ def _taken(inputs: Mapping[str, Raw]) -> dict[str, Raw]:
 
 @dataclass(slots=True)
 class _Guest:
-    """An execution of somebody else that has called this client's tools: those calls by number, and which go on."""
+    """A guest program that has called this client's tools: the numbers of those calls, and the calls under way."""
 
     numbers: set[int] = field(default_factory=set)
     under_way: dict[int, Call] = field(default_factory=dict)
 
 
-class _Following:
-    """Tells a client how an execution goes: its trace, now and then while it calls tools, and once it is over."""
+class _Feed:
+    """Sends one execution's events and traces to the client that asked for them.
 
-    def __init__(self, channel: Channel, execution_id: str, emit: Emit) -> None:
-        self._channel, self._id, self._emit = channel, execution_id, emit
+    A client that does not read gets no more of them once `MAX_UNSENT_BYTES` wait to be sent. It gets a note in their
+    place when it reads again, and the result has all of the output anyway.
+
+    Args:
+        channel: Reaches the client.
+        unsent: Returns the bytes that wait to be sent to it.
+        asked: The request, which says what the client wants.
+        traces: Whether traces are sent to clients that want them.
+    """
+
+    def __init__(self, channel: Channel, unsent: Callable[[], int], asked: wire.Execute, *, traces: bool) -> None:
+        self._channel, self._unsent = channel, unsent
+        self._id = asked.execution_id or ""
+        has_id = asked.execution_id is not None
+        self._wants_events, self._wants_traces = asked.events and has_id, asked.trace and has_id and traces
+        self._wants_calls, self._takes_nonfinite = asked.calls, asked.nonfinite
         self._execution: Execution | None = None
-        self._is_of_interest = False
-        self._call_off: Callable[[], None] | None = None
+        self._has_calls = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._dropped = 0
 
     def begin(self, execution: Execution) -> None:
+        """Follow an execution from now on."""
         self._execution = execution
 
-    def hear(self, event: Event) -> None:
-        self._emit(event)
-        self._is_of_interest = self._is_of_interest or isinstance(event, CallStarted)
-        if self._is_of_interest and self._call_off is None:
-            self._call_off = self._channel.later(TRACE_S, self._tell)
+    def send(self, event: Event) -> None:
+        """Send an event, and soon a trace if it is a call."""
+        if self._wants_events and self._has_room():
+            self._notify(event)
+        self._has_calls = self._has_calls or isinstance(event, CallStarted)
+        if self._wants_traces and self._has_calls and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TRACE_S, self._send_trace)
 
     def end(self) -> None:
-        if self._call_off is not None:
-            self._call_off()
-        if self._is_of_interest:
-            self._tell()
+        """Send the last trace, and the note about what was dropped."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._dropped:
+            self._note_dropped()
+        if self._wants_traces and self._has_calls:
+            self._send_trace(is_last=True)
 
-    def _tell(self) -> None:
-        self._call_off = None
-        if self._execution is not None:
+    def _has_room(self) -> bool:
+        if self._unsent() > MAX_UNSENT_BYTES:
+            self._dropped += 1
+            return False
+        if self._dropped:
+            self._note_dropped()
+        return True
+
+    def _note_dropped(self) -> None:
+        text = f"… {self._dropped:,} pieces of output were not sent, because this client did not read; see the result\n"
+        self._dropped = 0
+        self._channel.notify(wire.OUTPUT, wire.OutputHeard(self._id, "stderr", text, "warn"))
+
+    def _notify(self, event: Event) -> None:
+        match event:
+            case Output(stream, text, level):
+                self._channel.notify(wire.OUTPUT, wire.OutputHeard(self._id, stream, text, level))
+            case Display(data, metadata, display_id, update, is_value):
+                data = data if self._takes_nonfinite else nonfinite.plain_members(data)
+                shown = wire.DisplayHeard(self._id, data, metadata or UNSET, display_id, update, is_value)
+                self._channel.notify(wire.DISPLAY, shown)
+            case CallStarted(call, tool, at_s, size) if self._wants_calls:
+                started = wire.EventHeard(self._id, "call_started", call, tool, at_s, argument_bytes=size)
+                self._channel.notify(wire.EVENT, started)
+            case CallEnded(call, tool, at_s, size, error) if self._wants_calls:
+                ended = wire.EventHeard(
+                    self._id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
+                )
+                self._channel.notify(wire.EVENT, ended)
+
+    def _send_trace(self, *, is_last: bool = False) -> None:
+        self._timer = None
+        if self._execution is not None and (is_last or self._unsent() <= MAX_UNSENT_BYTES):
             self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
 
 

@@ -19,8 +19,7 @@ from ..settings import Settings
 from ..tools import names
 from ..tools.catalog import AskedBy, Call, Catalog
 from ..tools.scope import Changes, Layer
-from .approvals import Waits
-from .execution import Execution, Run, Stoppable, unstoppable
+from .execution import Execution, RunProgram
 from .session import Clock, Session, Sharing, journal_of
 from .upstreams import Upstreams
 
@@ -41,8 +40,6 @@ class Registry:
         run, settings, clock, check, editor, read: As each `Session` gets them.
         on_close: Hears of each session that is closed, once.
         now: Seconds since 1970.
-        stoppable: Lets others stop the sessions' programs.
-        waits: How a call waits for somebody's consent; None: nobody can be asked.
 
     Attributes:
         history: The latest executions of all sessions.
@@ -54,18 +51,16 @@ class Registry:
 
     def __init__(
         self,
-        run: Run,
+        run: RunProgram,
         settings: Settings,
         clock: Clock,
         check: Check | None = None,
         on_close: Callable[[Session], None] = lambda session: None,
         editor: Editor | None = None,
         now: Clock = lambda: 0.0,
-        stoppable: Stoppable = unstoppable,
-        waits: Waits | None = None,
         read: Read | None = None,
     ) -> None:
-        self._stoppable, self._read = stoppable, read
+        self._read = read
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
@@ -75,7 +70,7 @@ class Registry:
         self._agents: Session | None = None
         self._changes = Changes()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
-        self._journal = journal_of(settings, clock, now, waits)
+        self._journal = journal_of(settings, clock, now)
         self.history, self.watchers = self._journal.history, self._journal.watchers
         self.approvals = self._journal.approvals
         self.servers: Upstreams | None = None
@@ -95,7 +90,7 @@ class Registry:
         if kernel_id is not None:
             session.name = self._names.get(kernel_id)
             session.sharing = self.sharing_of(kernel_id)
-        self.watchers.tell("sessions")
+        self.watchers.notify("sessions")
         return session
 
     def agents(self) -> Session:
@@ -134,7 +129,7 @@ class Registry:
         for session in self:
             if session.kernel_id == kernel_id:
                 session.name = known
-        self.watchers.tell("sessions")
+        self.watchers.notify("sessions")
         return known
 
     def make_way(self) -> None:
@@ -147,7 +142,7 @@ class Registry:
         self._sharing.pop(kernel_id, None)
         self._wanted.pop(kernel_id, None)
         if self._names.pop(kernel_id, None) is not None:
-            self.watchers.tell("sessions")
+            self.watchers.notify("sessions")
 
     def share(self, session: Session, to: Sharing) -> None:
         """Say who else may see a session's tools; for a kernel, its next connections included."""
@@ -162,7 +157,7 @@ class Registry:
         for session in self:
             if session.kernel_id == kernel_id:
                 session.share(to)
-        self.watchers.tell("sessions")
+        self.watchers.notify("sessions")
 
     def name_of(self, kernel_id: str) -> str | None:
         """The namespace of a kernel's tools for others, if it has one."""
@@ -198,7 +193,7 @@ class Registry:
             self._changes.count()
             self._on_close(session)
             self.approvals.forget(session.name, session.kernel_id or session.id)
-            self.watchers.tell("sessions")
+            self.watchers.notify("sessions")
             log.info("session %s = closed", session.id[:8])
 
     def expire(self) -> list[Session]:
@@ -222,9 +217,29 @@ class Registry:
             asked_by=asked_by,
             shared=self._shared_with,
             journal=self._journal,
-            stoppable=self._stoppable,
             settle=self._settle,
             read=self._read,
+            explain=self.explain,
+        )
+
+    def explain(self, namespace: str) -> str | None:
+        """Say why a namespace is missing, in words that follow a colon; None: it is not known, or not missing."""
+        kernel_id = next((id for id, name in self._names.items() if name == namespace), None)
+        if kernel_id is not None:
+            if self.of_kernel(kernel_id) is not None:
+                return None
+            return (
+                "it is a notebook whose kernel does not answer; if the kernel was restarted, load the tools again "
+                "(%load_ext pctx_jupyter)"
+            )
+        known = [] if self.servers is None else self.servers.listed().upstreams
+        server = next((one for one in known if one.namespace == namespace), None)
+        if server is None or (server.state == "ready" and not server.withheld):
+            return None
+        if server.state == "ready":
+            return f"{len(server.withheld):,} tools of the MCP server {server.name} are withheld; approve them"
+        return f"it is the MCP server {server.name}, which is {server.state}" + (
+            f" ({server.error})" if server.error else ""
         )
 
     async def _settle(self, code: str, on_wait: Callable[[str], None]) -> None:

@@ -1,17 +1,20 @@
 """Sessions: a catalog of tools each, executions, limits. No connection, no process, no clock of its own.
 
-A session is handed what it needs as plain functions: who runs a program, who serves a tool, who hears the events. So
+A session is handed what it needs as plain functions: one runs a program, one serves a tool, one receives the events. So
 two lambdas test it, and any pipe carries it. Identical names and ids in different sessions never meet.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, TypedDict, TypeVar, Unpack
 
 from msgspec import Raw
 
@@ -20,30 +23,20 @@ from ..errors import Failure
 from ..program import check as checks
 from ..program import diagnostics, kept
 from ..program import inputs as input_types
-from ..program.check import Check, Checked, CheckJob, Read, Unchecked, Verdict
+from ..program.check import Check, Checked, CheckJob, Diagnostic, Read, Unchecked, Verdict
 from ..program.editor import Editor
-from ..program.kept import Survey
-from ..program.program import Outline, Program, clean, glance, prepare
+from ..program.kept import Prelude, Survey
+from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Kept, Output, Result, TypesChecked
-from ..rpc.channel import aside
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
 from ..tools.catalog import AskedBy, Catalog, Serve, Tool, globals_of
 from ..tools.scope import Changes, Layer, Scope, Shared
-from .approvals import Approvals, NobodyWaits, Policy, Then, Waits
-from .execution import (
-    Execution,
-    Job,
-    ProgramStopped,
-    ProgramThrew,
-    Run,
-    Stoppable,
-    StoppedByHand,
-    unstoppable,
-)
+from .approvals import Approvals, Policy, Then
+from .execution import CLIENT, Execution, Job, ProgramStopped, ProgramThrew, RunProgram, StoppedByHand
 from .tool_calls import ToolCalls
-from .trace import MOST_CODE, History, Recorder, State, Trace
+from .trace import MOST_CODE, History, Recorder, Trace, TraceState
 from .watch import Watchers
 
 log = logging.getLogger(__name__)
@@ -51,7 +44,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Clock = Callable[[], float]
-"""Tells seconds."""
+"""Returns seconds."""
 
 FEW = 50
 """Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
@@ -62,7 +55,7 @@ Sharing = Literal["nobody", "agents", "everyone"]
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where the executions of all sessions are written down, and who is told of changes.
+    """Where the executions of all sessions are recorded, and what is notified of changes.
 
     Args:
         now: Seconds since 1970.
@@ -74,21 +67,67 @@ class Journal:
     approvals: Approvals
 
 
-def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0, waits: Waits | None = None) -> Journal:
-    """A new one, with questions that `waits` waits for; None: nobody is asked."""
+def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Journal:
+    """Make a new one."""
     watchers = Watchers()
     asking = Approvals(
         settings.max_approval_s,
-        waits or NobodyWaits(),
         clock,
-        lambda: watchers.tell("approvals"),
+        lambda: watchers.notify("approvals"),
         settings.consent_by,
         settings.max_waiting_programs,
     )
     return Journal(History(settings.max_history), now, watchers, asking)
 
 
-class _Told(Generic[T]):
+class ProgramOptions(TypedDict, total=False):
+    """What a request to run a program may say besides the program."""
+
+    timeout_s: float | None
+    """Seconds of wall clock it may take; None: the default."""
+    typecheck: bool | None
+    """Whether its types are checked first; None: as the settings say."""
+    tools: list[str] | None
+    """Patterns of the tools it may call (``Sales.*``); None: all of the session."""
+    inputs: Mapping[str, Raw] | None
+    """Constants it finds, JSON by name."""
+    execution_id: str | None
+    """The client's name for this execution; None: one is made."""
+    keep: bool | None
+    """Whether later programs find what it has at its top level; None: they find what it exports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A request to run a program, checked.
+
+    Args:
+        offered: The tools it may call.
+        namespaces: The objects it finds: global → property → tool path.
+        prelude: What earlier programs left for it.
+    """
+
+    code: str
+    inputs: Mapping[str, Raw]
+    offered: list[Tool]
+    namespaces: Mapping[str, Mapping[str, str]]
+    prelude: tuple[Prelude, ...]
+    keep: bool | None
+    typecheck: bool | None
+    timeout_s: float | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a program that ended well: its value, what it may leave for later ones, what the check found."""
+
+    value: Raw
+    survey: Survey | None
+    checked: Verdict | None
+
+
+class _Counted(Generic[T]):
     """An attribute of a session on which depends what others are offered: each change of it is counted."""
 
     def __set_name__(self, owner: type[Session], name: str) -> None:
@@ -111,30 +150,30 @@ class Session:
         run: Runs a program.
         settings: Limits and sizes.
         clock: Monotonic seconds.
-        check: Checks a program's types; None: nobody does.
-        editor: Knows what editors ask; None: nobody does.
+        check: Checks a program's types; None: they are not checked.
+        editor: Answers what editors ask; None: such requests are refused.
         kernel_id: The kernel whose session it is; None: no kernel's, or its client has not said so.
         asked_by: Whose programs run in it.
         shared: What others offer to it, besides its own tools.
         changes: Counts what changes that.
         journal: Where its executions are written down.
-        stoppable: Lets others stop its programs.
         settle: Waits for tools that a program names and that are about to come; calls its second argument with a line
             for people when that takes a while.
-        read: Outlines a program whose types are not checked; None: nobody does, and a glance at it has to do.
+        read: Outlines a program whose types are not checked; None: a glance at it has to do.
+        explain: Says why a namespace is missing, in words that follow a colon; None: nothing is known of it.
     """
 
-    name = _Told[str | None]()
+    name = _Counted[str | None]()
     """The namespace under which others see its tools: its notebook's name."""
-    sharing = _Told[Sharing]()
+    sharing = _Counted[Sharing]()
     """Who else may see its tools."""
-    serve_others = _Told[Serve | None]()
+    serve_others = _Counted[Serve | None]()
     """Runs a call of one of its tools by another session's program."""
 
     def __init__(
         self,
         id: str,
-        run: Run,
+        run: RunProgram,
         settings: Settings,
         clock: Clock,
         check: Check | None = None,
@@ -145,11 +184,11 @@ class Session:
         asked_by: AskedBy = "client",
         shared: Callable[[Session], Iterable[Layer]] = lambda session: (),
         journal: Journal | None = None,
-        stoppable: Stoppable = unstoppable,
         settle: Callable[[str, Callable[[str], None]], Awaitable[None]] | None = None,
         read: Read | None = None,
+        explain: Callable[[str], str | None] = lambda namespace: None,
     ) -> None:
-        self._settle, self._read = settle, read
+        self._settle, self._read, self._explain = settle, read, explain
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.changes = changes
         self.name, self.sharing, self.serve_others = None, "agents", None
@@ -166,7 +205,7 @@ class Session:
         """Whether a connection keeps it open; then it does not expire."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
-        self._stoppable = stoppable
+        self._in_hand: Counter[str] = Counter()  # programs that run or wait, by client
         self._journal = journal or journal_of(settings, clock)
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
@@ -178,6 +217,7 @@ class Session:
             Policy(settings.policy),
             self._journal.approvals,
             clock,
+            explain,
         )
 
     @property
@@ -209,44 +249,34 @@ class Session:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
         self.used_at = self._clock()
         self.catalog.add(tool, serve, replace=replace)
-        self._journal.watchers.tell("tools")
+        self._journal.watchers.notify("tools")
         log.info("session %s = offers %s", self.id[:8], tool.path)
 
     def unregister(self, path: str) -> None:
         """Withdraw a tool by either of its names; raises what `Catalog.remove` raises."""
         self.catalog.remove(path)
-        self._journal.watchers.tell("tools")
+        self._journal.watchers.notify("tools")
 
     def share(self, sharing: Sharing) -> None:
         """Say who else may see its tools."""
         self.sharing = sharing
-        self._journal.watchers.tell("tools")
+        self._journal.watchers.notify("tools")
 
     async def execute(
         self,
         code: str,
         *,
-        timeout_s: float | None = None,
-        typecheck: bool | None = None,
-        tools: list[str] | None = None,
-        inputs: Mapping[str, Raw] | None = None,
-        execution_id: str | None = None,
-        keep: bool | None = None,
         emit: Emit = lambda event: None,
         began: Callable[[Execution], None] = lambda execution: None,
+        **options: Unpack[ProgramOptions],
     ) -> Result:
         """Run one program and return its result.
 
         Args:
             code: TypeScript or JavaScript, as the user wrote it.
-            timeout_s: Wall clock it may take; None: the default.
-            typecheck: Whether its types are checked first; None: as the settings say.
-            tools: Patterns of the tools it may call (``Sales.*``); None: all of the session.
-            inputs: Constants it finds, JSON by name.
-            execution_id: The caller's name for this execution; None: one is made.
-            keep: Whether later programs find what it has at its top level; None: they find what it exports.
-            emit: Hears its events as they happen, all of them before this returns.
-            began: Is given the execution before its first event, to follow or to stop it.
+            emit: Receives its events as they happen, all of them before this returns.
+            began: Receives the execution before its first event, to follow or to stop it.
+            options: See `ProgramOptions`.
 
         Raises:
             ExecutionFailed: The program failed; `LimitExceeded` when it was stopped at a limit, `TypesWrong` when its
@@ -254,13 +284,66 @@ class Session:
             ExecutionTimeout: It ran too long.
             ExecutionStopped: Somebody else stopped it.
             InvalidParams, ToolNotFound: The request is wrong; nothing ran.
-            Busy, SandboxUnavailable: It could not start.
+            Busy: Too many of this client's programs wait already, or it waited too long for its turn.
+            SandboxUnavailable: It could not start.
         """
-        inputs = inputs or {}
-        if self._settle is not None:
-            await self._settle(code, lambda line: emit(Output("stderr", f"{line}\n", "warn")))
-        self._validate(code, timeout_s, inputs, execution_id)
-        offered = self.scope.matching(tools)
+        client = f"{self.id}/{CLIENT.get()}"
+        self._admit(client)
+        with self._counted(client):
+            if self._settle is not None:
+                await self._settle(code, lambda line: emit(Output("stderr", f"{line}\n", "warn")))
+            asked = self._read_request(code, options)
+            execution = self._begin(asked, emit, client)
+            with self._recorded(execution):
+                began(execution)
+                with execution.stoppable():
+                    outcome = await self._run_program(asked, execution)
+                execution.value = outcome.value
+        names_kept, unkept = self._keep(outcome, execution.left)
+        return Result(
+            execution.id,
+            outcome.value,
+            **execution.output(),
+            duration_s=self._clock() - execution.started_at,
+            unchecked=outcome.checked.reason if isinstance(outcome.checked, Unchecked) else None,
+            kept=tuple(names_kept),
+            unkept=unkept,
+        )
+
+    def _admit(self, client: str) -> None:
+        """Refuse a program at once when too many of its client's programs wait already.
+
+        This comes before all other work on the program: a flood costs the other sessions as little as possible.
+        """
+        mine, most = self._in_hand[client], self._settings.max_queued_per_session + self._settings.running_per_session
+        if mine < most:
+            return
+        running = sum(1 for one in self.executions.values() if one.client == client and one.has_begun)
+        raise errors.Busy(
+            f"Cannot start execution: {running:,} of this session's programs are running and {mine - running:,} wait, "
+            f"as many as may (Pctx.max_queued_per_session is {self._settings.max_queued_per_session:,}); "
+            "try again when some of them have ended"
+        )
+
+    @contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        self._in_hand[client] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[client] -= 1
+            if not self._in_hand[client]:
+                del self._in_hand[client]
+
+    def _read_request(self, code: str, options: ProgramOptions) -> _Request:
+        """Check a request, and look up what its program may call.
+
+        Raises:
+            InvalidParams, ToolNotFound: The request is wrong.
+        """
+        inputs = options.get("inputs") or {}
+        self._validate(code, options.get("timeout_s"), inputs, options.get("execution_id"))
+        offered = self.scope.matching(options.get("tools"))
         namespaces = globals_of(offered)
         if hidden := namespaces.keys() & inputs.keys():
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
@@ -270,49 +353,62 @@ class Session:
                 f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
                 f"%pctx forget {name}"
             )
-        keep = False if self.asked_by == "agent" else keep  # agents are many, and share a session
-        execution = self._begin(code, timeout_s, offered, execution_id, emit)
-        prelude = self.kept.preludes()
-        guarded = execution.guarded = self._calls.guarded()
-        patient = self.scope.patient
-        if guarded:
-            patient |= guarded.keys()  # a person may take longer than a call
-        program, survey = Program(code, code), None
+        return _Request(
+            code=code,
+            inputs=inputs,
+            offered=offered,
+            namespaces=namespaces,
+            prelude=self.kept.preludes(),
+            # Agents are many, and share a session.
+            keep=False if self.asked_by == "agent" else options.get("keep"),
+            typecheck=options.get("typecheck"),
+            timeout_s=options.get("timeout_s"),
+            id=options.get("execution_id") or secrets.token_urlsafe(16),
+        )
+
+    def _begin(self, asked: _Request, emit: Emit, client: str) -> Execution:
+        key = f"{self._public_id}.{asked.id}"
+        started_at = self._clock()
+        trace = Trace(
+            id=key,
+            code=asked.code[:MOST_CODE],
+            code_cut=len(asked.code) > MOST_CODE,
+            asked_by=self.asked_by,
+            notebook=self.name,
+            kernel_id=self.kernel_id,
+            state="running",
+            started_at=self._journal.now(),
+        )
+        recorder = Recorder(
+            trace, lambda: self._clock() - started_at, lambda: self._journal.watchers.notify("executions")
+        )
+        self._journal.history.add(key, recorder)
+        return Execution(
+            id=asked.id,
+            key=key,
+            code=asked.code,
+            asked_by=self.asked_by,
+            limits=self._settings.limits_for(asked.timeout_s),
+            offered=frozenset(tool.path for tool in asked.offered),
+            emit=emit,
+            started_at=started_at,
+            recorder=recorder,
+            guarded=self._calls.guarded(),
+            client=client,
+        )
+
+    @contextmanager
+    def _recorded(self, execution: Execution) -> Iterator[None]:
+        """Keep an execution among those that run during the block, then record its end.
+
+        What ends a program becomes the error of its request, with what the program printed.
+        """
         self.executions[execution.id] = execution
-        state: State = "stopped"
-        value: Raw | None = None
+        state: TraceState = "stopped"
         failed: Failure | None = None
         try:
-            began(execution)
-            with self._stoppable(execution):
-                text = clean(code)
-                may_keep = keep if kept.may_keep(text, keep) else False
-                checked = await self._check_types(execution, text, offered, inputs, typecheck, may_keep)
-                outline = await self._outline(text, checked)
-                program = prepare(text, outline)
-                survey = kept.survey(text, keep, namespaces.keys(), outline)
-                if survey is not None:
-                    program = program.keeping(survey.constants)
-                job = Job(
-                    execution.id,
-                    program,
-                    namespaces,
-                    inputs,
-                    execution.limits,
-                    prelude,
-                    patient,
-                    execution.hold,
-                    places=self.asked_by == "agent" or "ask" in guarded.values(),
-                )
-
-                def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
-                    return self._calls.serve(execution, program, path, arguments, stack)
-
-                value = await self._run(job, serve, execution.hear)
+            yield
             state = "ok"
-        except ProgramThrew as error:
-            state, failed = "failed", diagnostics.failure(error.thrown, program)
-            raise errors.ExecutionFailed(failed, **execution.output()) from None
         except ProgramStopped as error:
             failed = Failure(error.name, error.message)
             raise errors.LimitExceeded(failed, **execution.output()) from None
@@ -329,52 +425,61 @@ class Session:
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
-            execution.end(state, value=value, failure=failed)
-        names_kept, unkept = ([], {}) if survey is None else self._keep(survey, execution.left, checked)
-        return Result(
+            execution.end(state, value=execution.value, failure=failed)
+
+    async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:
+        """Check a program, run it, and return what came of it."""
+        code = clean(asked.code)
+        may_keep = asked.keep if kept.may_keep(code, asked.keep) else False
+        checked = await self._check_types(execution, asked, code, may_keep)
+        outline = await self._outline(code, checked)
+        program = prepare(code, outline)
+        survey = kept.survey(code, asked.keep, asked.namespaces.keys(), outline)
+        if survey is not None:
+            program = program.keeping(survey.constants)
+        job = Job(
             execution.id,
-            value,
-            **execution.output(),
-            duration_s=self._clock() - execution.started_at,
-            unchecked=checked.reason if isinstance(checked, Unchecked) else None,
-            kept=tuple(names_kept),
-            unkept=unkept,
+            program,
+            asked.namespaces,
+            asked.inputs,
+            execution.limits,
+            asked.prelude,
+            self.scope.patient | execution.guarded.keys(),  # a person may take longer than a call
+            execution.hold,
+            places=self.asked_by == "agent" or "ask" in execution.guarded.values(),
+            session=execution.client,
+            is_interactive=self.asked_by == "cell",
         )
 
-    def _begin(
-        self, code: str, timeout_s: float | None, offered: list[Tool], execution_id: str | None, emit: Emit
-    ) -> Execution:
-        id = execution_id or secrets.token_urlsafe(16)
-        key = f"{self._public_id}.{id}"
-        started_at = self._clock()
-        trace = Trace(
-            id=key,
-            code=code[:MOST_CODE],
-            code_cut=len(code) > MOST_CODE,
-            asked_by=self.asked_by,
-            notebook=self.name,
-            kernel_id=self.kernel_id,
-            state="running",
-            started_at=self._journal.now(),
-        )
-        recorder = Recorder(
-            trace, lambda: self._clock() - started_at, lambda: self._journal.watchers.tell("executions")
-        )
-        self._journal.history.add(key, recorder)
-        return Execution(
-            id=id,
-            key=key,
-            code=code,
-            asked_by=self.asked_by,
-            limits=self._settings.limits_for(timeout_s),
-            offered=frozenset(tool.path for tool in offered),
-            emit=emit,
-            started_at=started_at,
-            recorder=recorder,
+        def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
+            return self._calls.serve(execution, program, path, arguments, stack)
+
+        try:
+            value = await self._run(job, serve, execution.publish)
+        except ProgramThrew as error:
+            failure = self._explained(diagnostics.failure(error.thrown, program))
+            raise errors.ExecutionFailed(failure, **execution.output()) from None
+        return _Outcome(value, survey, checked)
+
+    def _explained(self, failure: Failure) -> Failure:
+        """Say of a name that is not defined why its namespace is missing, where that is known."""
+        why = None if failure.missing is None else self._explain(failure.missing)
+        return failure if why is None else replace(failure, message=f"{failure.missing} is not defined: {why}")
+
+    def explained(self, found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """Say in diagnostics of names that do not exist why their namespaces are missing, where that is known."""
+        return tuple(
+            replace(one, message=f"Cannot find name '{one.missing}': {why}", instead=None)
+            if one.missing is not None and (why := self._explain(one.missing)) is not None
+            else one
+            for one in found
         )
 
-    def _keep(self, survey: Survey, left: Kept | None, checked: Verdict | None) -> tuple[list[str], dict[str, str]]:
+    def _keep(self, outcome: _Outcome, left: Kept | None) -> tuple[list[str], dict[str, str]]:
         """Keep what a program has left; returns the names, and why others are not kept."""
+        survey, checked = outcome.survey, outcome.checked
+        if survey is None:
+            return [], {}
         left = left or Kept({}, {})
         values = {name: left.values[name] for name in survey.constants if name in left.values}
         declarations = checked.kept if isinstance(checked, Checked) else None
@@ -386,10 +491,10 @@ class Session:
         return names_kept, {**survey.refused, **unkept}
 
     async def declare(self, tools: list[Tool], *, aliases: bool = True) -> str:
-        """Declare tools in TypeScript; see `typegen.declarations`. Many take long at first, and are written aside."""
+        """Declare tools in TypeScript (`typegen.declarations`); the first time, many of them on a thread."""
         text = typegen.written(tools, aliases=aliases)
         if text is None and len(tools) > FEW:
-            return await aside(lambda: typegen.declarations(tools, aliases=aliases))
+            return await asyncio.to_thread(typegen.declarations, tools, aliases=aliases)
         return typegen.declarations(tools, aliases=aliases) if text is None else text
 
     async def check_job(
@@ -447,29 +552,22 @@ class Session:
                 f"knows, cannot be asked ({error.message}); end each statement with ; or try again"
             ) from None
 
-    async def _check_types(
-        self,
-        execution: Execution,
-        code: str,
-        offered: list[Tool],
-        inputs: Mapping[str, Raw],
-        typecheck: bool | None,
-        keep: bool | None,
-    ) -> Verdict | None:
+    async def _check_types(self, execution: Execution, asked: _Request, code: str, keep: bool | None) -> Verdict | None:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
-        if self._check is None or not (self._settings.typecheck if typecheck is None else typecheck):
+        if self._check is None or not (self._settings.typecheck if asked.typecheck is None else asked.typecheck):
             return None
         since = self._clock()
-        job = await self.check_job(code, offered, inputs, keep)
+        job = await self.check_job(code, asked.offered, asked.inputs, keep)
         verdict = await self._check(job)
         took_s = self._clock() - since
         if isinstance(verdict, Unchecked):
-            execution.hear(TypesChecked("unchecked", took_s, verdict.reason))
-        elif (failure := checks.failure(verdict, code)) is not None:
-            execution.hear(TypesChecked("failed", took_s, failure.message))
+            execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
+            return verdict
+        verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics))
+        if (failure := checks.failure(verdict, code)) is not None:
+            execution.publish(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)
-        else:
-            execution.hear(TypesChecked("passed", took_s, None))
+        execution.publish(TypesChecked("passed", took_s, None))
         return verdict
 
     def _validate(

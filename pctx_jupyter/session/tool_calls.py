@@ -1,11 +1,12 @@
 """The tool calls of one session's programs: who serves one, whether somebody has to consent, and what is told of it.
 
-A call counts only for a tool offered to its execution, and is looked up each time. How a tool is served, and how
-one waits for a person, it is handed; it knows neither sandboxes nor connections.
+A call counts only for a tool offered to its execution, and is looked up each time. How a tool is served, it is handed;
+it knows neither sandboxes nor connections.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec import Raw
@@ -15,7 +16,7 @@ from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
 from ..rpc import nonfinite
-from ..tools.catalog import AskedBy, Call, Tool
+from ..tools.catalog import AskedBy, Call, Offer, Tool
 from ..tools.scope import Scope
 from . import approvals as consent
 from .approvals import Approvals, Decision, Policy, Question, Then
@@ -32,9 +33,10 @@ class ToolCalls:
         asked_by: Whose programs they are.
         of: To whom a person grants a tool for good: every session's programs of one notebook, or all agents.
         notebook: Tells the name under which others see the notebook that runs them.
-        policy: Whose calls of which tools need consent.
+        policy: Which calls need consent.
         approvals: Asks people.
         clock: Monotonic seconds.
+        explain: Says why the tools of a namespace are missing, in words that follow a colon; None: nothing is known.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class ToolCalls:
         policy: Policy,
         approvals: Approvals,
         clock: Callable[[], float],
+        explain: Callable[[str], str | None] = lambda namespace: None,
     ) -> None:
+        self._explain = explain
         self._scope, self._asker, self._of, self._notebook = scope, asked_by, of, notebook
         self._policy, self._approvals, self._clock = policy, approvals, clock
         self._guarded: tuple[int, dict[str, Then]] = -1, {}
@@ -74,46 +78,60 @@ class ToolCalls:
             stack: Where the program calls, as its sandbox says; "": it does not.
 
         Raises:
-            ToolNotFound: It is not offered to this execution.
+            ToolNotFound: It is not offered to this execution, or is offered no longer.
             ToolFailed: It is denied, or fails.
             ToolTimeout: It takes too long.
         """
         if path not in execution.offered:
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
-        offer = self._scope.find(path)
+        offer = self._find(path)
         execution.calls += 1
-        number = execution.calls
-        execution.hold.begin_call()
+        number, hold = execution.calls, execution.hold
+        hold.begin_call()
         since = execution.started_at
 
         def note(text: str) -> None:
-            execution.hear(CallNoted(number, path, self._clock() - since, text))
+            execution.publish(CallNoted(number, path, self._clock() - since, text))
 
         size = 0 if arguments is None else memoryview(arguments).nbytes
         line = diagnostics.line_of_call(stack, program) if stack else None
-        execution.hear(CallStarted(number, path, self._clock() - since, size, preview(arguments), line))
+        execution.publish(CallStarted(number, path, self._clock() - since, size, preview(arguments), line))
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
             then = self.guarded().get(path)  # looked up again: the name may belong to another tool now
             if then is not None:
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
-            if execution.hold.is_without_place:  # other calls of this program wait for a person
-                await execution.hold.take_place()
-            work = offer.serve(Call(execution.id, offer.tool, arguments, number, execution, note))
+            if hold.is_without_place:  # other calls of this program wait
+                await hold.take_place()
+            call = Call(execution.id, offer.tool, arguments, number, execution, note, lambda: hold.begin_turn(number))
+            work = offer.serve(call)
             if path not in execution.guarded or offer.is_patient:
                 result = await work
             else:
-                result = await self._in_time(work, path, execution.call_s)
+                result = await _in_time(work, path, execution.call_s)
+            if hold.is_without_place:
+                await hold.end_turn(number)
             failed = None
             return result
         except errors.PctxError as error:
             failed = error.message
+            if hold.is_without_place:
+                await hold.end_turn(number)
             raise
         finally:
-            execution.hold.end_call()
+            hold.end_call(number)
             size = 0 if result is None else memoryview(result).nbytes
-            execution.hear(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+            execution.publish(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+
+    def _find(self, path: str) -> Offer:
+        """Look a tool up; raises `ToolNotFound`, which says why the tool's owner does not offer it now."""
+        try:
+            return self._scope.find(path)
+        except errors.ToolNotFound:
+            if (why := self._explain(path.partition(".")[0])) is None:
+                raise
+            raise errors.ToolNotFound(f"Cannot call {path[:200]}: {why}") from None
 
     def _asked_by(self, path: str) -> AskedBy:
         """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
@@ -131,7 +149,7 @@ class ToolCalls:
 
         def decided(decision: Decision, edited: Raw | None = None) -> None:
             at_s = self._clock() - execution.started_at
-            execution.hear(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
+            execution.publish(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
 
         if then == "deny":
             decided("forbidden")
@@ -164,7 +182,7 @@ class ToolCalls:
 
         def asked(question: Question) -> None:
             at_s = self._clock() - execution.started_at
-            execution.hear(CallNoted(number, path, at_s, consent.waits_in(question)))
+            execution.publish(CallNoted(number, path, at_s, consent.waits_in(question)))
 
         answer = await self._approvals.ask(
             question, self._of, tool, has_client=execution.has_client, hold=execution.hold.waiting(), asked=asked
@@ -173,16 +191,21 @@ class ToolCalls:
         decided(answer.decision, answer.arguments)
         if not answer.is_allowed:
             raise consent.refusal(path, answer.why + (self._way_out(tool) if answer.decision == "unanswered" else ""))
-        if self._scope.find(path).tool is not tool:
+        if self._find(path).tool is not tool:
             raise consent.refusal(path, "it has changed while a person was asked; call it again")
         return arguments if answer.arguments is None else nonfinite.taken(answer.arguments)
 
     def _way_out(self, tool: Tool) -> str:
         return way_out(tool, can_last=self._approvals.remembered.has(tool))
 
-    async def _in_time(self, work: Awaitable[Raw], path: str, seconds: float) -> Raw:
-        """Hold a call to its time, where whoever runs the program cannot: it had to wait for consent first."""
-        try:
-            return await self._approvals.waits.within(seconds, work)
-        except TimeoutError:
+
+async def _in_time(work: Awaitable[Raw], path: str, seconds: float) -> Raw:
+    """Hold a call to its time, where the code that runs the program cannot: it had to wait for consent first."""
+    timeout = asyncio.timeout(seconds)
+    try:
+        async with timeout:
+            return await work
+    except TimeoutError as error:
+        if timeout.expired():
             raise errors.ToolTimeout(path, seconds) from None
+        raise errors.ToolFailed(str(error), name="TimeoutError") from None  # it is the tool's own

@@ -35,7 +35,7 @@ MOST_CONSOLE = 20_000
 WITHHELD = "(not for this notebook)"
 """Stands in the place of a message that is nobody's but its own notebook's."""
 
-State = Literal["running", "ok", "failed", "stopped"]
+TraceState = Literal["running", "ok", "failed", "stopped"]
 """``stopped``: somebody or a limit ended it before it was done."""
 
 
@@ -58,7 +58,7 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     decision: str | None = None
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class ConsoleLine(msgspec.Struct, omit_defaults=True):
     """One piece of console output; `level` as in `result.Output`."""
 
     at_s: float
@@ -98,11 +98,11 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     asked_by: AskedBy
     notebook: str | None = None
     kernel_id: str | None = None
-    state: State
+    state: TraceState
     started_at: float
     duration_s: float | None = None
     check: CheckRecord | None = None
-    console: list[Line] = []
+    console: list[ConsoleLine] = []
     console_cut: bool = False
     calls: list[CallRecord] = []
     calls_in_all: int = 0
@@ -128,9 +128,11 @@ class Recorder:
         self._open: dict[int, CallRecord] = {}
         self._previews_left, self._console_left = MOST_PREVIEWS, MOST_CONSOLE
 
-    def hear(self, event: Event) -> None:
-        """Take an event in."""
+    def record(self, event: Event) -> None:
+        """Add an event to the trace. A trace that has ended no longer changes: such an event is dropped."""
         trace = self.trace
+        if trace.state != "running":
+            return
         match event:
             case Output(stream, text, level):
                 self._print(stream, text, level)
@@ -140,15 +142,14 @@ class Recorder:
                 trace.calls_in_all += 1
                 if len(trace.calls) < MOST_CALLS:
                     trace.calls.append(record)
-            case CallEnded(call, _, at_s, size, error, result):
-                record = self._open.pop(call)
-                record.ended_s, record.result_bytes, record.note = round(at_s, 6), size, None
-                record.result = self._preview(result)
+            case CallEnded(call, _, at_s, size, error, result) if (ended := self._open.pop(call, None)) is not None:
+                ended.ended_s, ended.result_bytes, ended.note = round(at_s, 6), size, None
+                ended.result = self._preview(result)
                 if error is not None:
-                    record.error = self._preview(error[:500]) or error[:40]
+                    ended.error = self._preview(error[:500]) or error[:40]
                     trace.failed_calls += 1
                     if call > MOST_CALLS and len(trace.calls) < 2 * MOST_CALLS:
-                        trace.calls.append(record)
+                        trace.calls.append(ended)
             case CallNoted(call, _, _, note):
                 if (noted := self._open.get(call)) is not None:
                     noted.note = note[:200]
@@ -161,9 +162,11 @@ class Recorder:
                 trace.check = CheckRecord(outcome, round(duration_s, 6), message and message[:2000])
         self._changed()
 
-    def end(self, state: State, *, value: Raw | None = None, failure: Failure | None = None) -> None:
-        """Take note of how it ended."""
+    def end(self, state: TraceState, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+        """Record how it ended; does nothing the second time."""
         trace = self.trace
+        if trace.state != "running":
+            return
         trace.state, trace.duration_s = state, round(self._elapsed(), 6)
         for record in self._open.values():
             record.ended_s = trace.duration_s
@@ -198,7 +201,7 @@ class Recorder:
         kept = text[: self._console_left]
         self._console_left -= len(kept)
         trace.console_cut |= len(kept) < len(text)
-        trace.console.append(Line(round(self._elapsed(), 6), stream, kept, level))
+        trace.console.append(ConsoleLine(round(self._elapsed(), 6), stream, kept, level))
 
 
 def for_owner(trace: Trace, calls: Collection[int]) -> Trace:

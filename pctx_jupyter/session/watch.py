@@ -17,24 +17,24 @@ waits for somebody's consent."""
 
 
 class Watchers:
-    """Those who watch one engine."""
+    """The listeners of one engine."""
 
     def __init__(self) -> None:
-        self._hear: dict[object, Callable[[Change], None]] = {}
+        self._listeners: dict[object, Callable[[Change], None]] = {}
 
     def __len__(self) -> int:
-        return len(self._hear)
+        return len(self._listeners)
 
-    def add(self, hear: Callable[[Change], None]) -> Callable[[], None]:
-        """Have a function told of every change, which must not wait; returns the way to end that."""
+    def add(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call a function on every change; it must not block. Returns the function that ends this."""
         key = object()
-        self._hear[key] = hear
-        return lambda: self._hear.pop(key, None) and None
+        self._listeners[key] = listener
+        return lambda: self._listeners.pop(key, None) and None
 
-    def tell(self, change: Change) -> None:
-        """Tell all of them; one who fails keeps nobody else from hearing it."""
-        for hear in list(self._hear.values()):
+    def notify(self, change: Change) -> None:
+        """Call every listener; when one fails, the others are called all the same."""
+        for listener in list(self._listeners.values()):
             try:
-                hear(change)
+                listener(change)
             except Exception:
-                log.exception("watch = failed to tell of %s", change)
+                log.exception("watch = a listener failed on %s", change)

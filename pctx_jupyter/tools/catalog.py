@@ -123,6 +123,10 @@ def ignore_note(note: str) -> None:
     """Hear a note, and do nothing."""
 
 
+def ignore_wait() -> None:
+    """Take note that a call waits for its turn, and do nothing."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """One call of a tool by an execution.
 
@@ -133,6 +137,7 @@ class Call(msgspec.Struct, frozen=True):
         number: Counts the execution's calls.
         asker: The execution itself, for those who serve more than one session.
         note: Hears in a few words what keeps the call, or how far it has come; it never waits.
+        waits: Called when the call has to wait for its turn: its program lets others run until the call ends.
     """
 
     execution_id: str
@@ -141,10 +146,11 @@ class Call(msgspec.Struct, frozen=True):
     number: int = 0
     asker: Asker | None = None
     note: Callable[[str], None] = ignore_note
+    waits: Callable[[], None] = ignore_wait
 
     def of(self, tool: Tool) -> Call:
         """The same call, of a tool known by another name where it is served."""
-        return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note)
+        return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note, self.waits)
 
 
 Serve = Callable[[Call], Awaitable[Raw]]

@@ -16,7 +16,6 @@ from IPython.core.error import UsageError
 from msgspec import Raw
 
 from pctx_jupyter.client.client import PctxClient
-from pctx_jupyter.engine import LoopWaits
 from pctx_jupyter.kernel.approvals import ApprovalCommands
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.home import Home, open_home
@@ -102,7 +101,7 @@ class Server:
     @asynccontextmanager
     async def _home(self) -> AsyncIterator[Home]:
         settings = Settings(policy=("ask agent *",))
-        registry = Registry(FakeSandbox(self._act), settings, time.monotonic, waits=LoopWaits())
+        registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return crossed(

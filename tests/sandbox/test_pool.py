@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.sandbox.executable import Executable
 from pctx_jupyter.sandbox.pool import Pool, open_pool
-from pctx_jupyter.sandbox.spawner import Direct, Launcher
+from pctx_jupyter.sandbox.spawner import Direct, Spawner
 from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
@@ -270,8 +271,8 @@ async def test_a_sandbox_stopped_while_it_waits_is_not_lent() -> None:
 
 
 async def test_a_launcher_that_is_stopped_is_replaced_and_its_programs_are_told() -> None:
-    async def open_impatient(deno: Executable, settings: Settings) -> Launcher:
-        return await Launcher.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
+    async def open_impatient(deno: Executable, settings: Settings) -> Spawner:
+        return await Spawner.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
 
     host = Host()
     async with pool_of(open_impatient, warm_sandboxes=0) as pool:
@@ -350,11 +351,45 @@ async def test_executions_wait_for_a_place_and_are_refused_when_none_comes_free(
         host = Host()
         running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
         await soon(host.hung.wait())
-        with pytest.raises(errors.Busy, match=r"within 0.05 s, 1 are running \(Pctx.max_running, Pctx.max_queue_s\)"):
+        told = r"within 0.05 s .* number 1 of the waiting .* 1 are running, and 1 in all .* try again in about \d+ s"
+        with pytest.raises(errors.Busy, match=told) as busy:
             await run(pool, "1")
+        assert isinstance(busy.value.data, dict) and busy.value.data["retry_after_s"] == 1
         running.cancel()
         await asyncio.wait([running])
         assert pool.status()["waiting"] == 0
+
+
+async def test_a_program_that_no_sandbox_starts_for_is_not_told_that_others_run() -> None:
+    async def never(deno: Executable, settings: Settings) -> Spawner:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with pool_of(never, warm_sandboxes=0, max_queue_s=0.05) as pool:
+        with pytest.raises(errors.Busy, match=r"no sandbox has started within 0.05 s \(Pctx.max_queue_s\); try again"):
+            await run(pool, "1")
+        assert (pool.status()["running"], pool.status()["waiting"]) == (0, 0)
+
+
+async def test_a_session_that_queues_many_programs_does_not_keep_another_from_running() -> None:
+    async with pool_of(max_running=4, max_queue_s=4 * SOON) as pool:
+        greedy = [Host() for _ in range(8)]
+        queued = [
+            asyncio.ensure_future(pool.run(replace(job("await Test.hang()"), session="greedy"), host.serve, print))
+            for host in greedy
+        ]
+        await soon(greedy[1].hung.wait())
+        assert (pool.status()["running"], pool.status()["waiting"]) == (2, 6)
+        others = [
+            replace(job("1 + 1"), session="other"),
+            replace(job("1 + 2"), session="notebook", is_interactive=True),
+        ]
+        async with asyncio.timeout(2 * SOON):
+            values = await asyncio.gather(*(pool.run(other, Host().serve, print) for other in others))
+        assert [bytes(value) for value in values] == [b"2", b"3"]
+        for one in queued:
+            one.cancel()
+        await asyncio.wait(queued)
 
 
 async def test_those_who_wait_are_served_in_the_order_they_came() -> None:

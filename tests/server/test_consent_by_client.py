@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.running import RunningEngine
-from pctx_jupyter.session.approvals import Answer, Approvals
+from pctx_jupyter.session.approvals import Approvals, ConsentReply
 from pctx_jupyter.session.registry import Registry
 
 from .conftest import Headers
@@ -166,7 +166,7 @@ async def test_a_user_who_dismisses_the_question_leaves_it_to_others_and_without
         asked = asyncio.create_task(client.call_tool("execute", {"code": CODE}))
         while not (waiting := desk.approvals.questions()) or waiting[0].places != ["jupyterlab"]:
             await asyncio.sleep(0.01)
-        desk.approvals.answer(waiting[0].id, Answer("allowed"))
+        desk.approvals.answer(waiting[0].id, ConsentReply("allowed"))
         assert text(await asked) == '"removed"'
 
 
@@ -190,7 +190,7 @@ async def test_what_waits_is_said_while_it_waits(agent: Connect, desk: Desk) -> 
         asked = asyncio.create_task(client.call_tool("execute", {"code": CODE}, progress_callback=hear))
         while not any("waits for a person's consent to call Sales.removeAll, in JupyterLab; 1" in one for one in heard):
             await asyncio.sleep(0.01)
-        desk.approvals.answer(desk.approvals.questions()[0].id, Answer("allowed"))
+        desk.approvals.answer(desk.approvals.questions()[0].id, ConsentReply("allowed"))
         assert text(await asked) == '"removed"'
 
 
@@ -213,7 +213,7 @@ async def test_the_first_answer_counts_and_in_the_older_era_the_clients_question
         await shown.wait()
         (question,) = desk.approvals.questions()
         assert question.places == ["jupyterlab", "client"]
-        assert desk.approvals.answer(question.id, Answer("allowed"))
+        assert desk.approvals.answer(question.id, ConsentReply("allowed"))
         assert text(await asked) == '"removed"'
         await gone.wait()
 
@@ -263,7 +263,7 @@ class TestWaiting:
             handle = said.rpartition('wait_execution({"handle": "')[2].rpartition('"})')[0]
             again = text(await client.call_tool("wait_execution", {"handle": handle}))
             assert "It waits for a person's consent to call Sales.removeAll" in again
-            desk.approvals.answer(desk.approvals.questions()[0].id, Answer("allowed"))
+            desk.approvals.answer(desk.approvals.questions()[0].id, ConsentReply("allowed"))
             assert text(await client.call_tool("wait_execution", {"handle": handle})) == '"removed"'
 
     async def test_a_question_is_asked_again_by_the_request_that_waits_for_the_program(

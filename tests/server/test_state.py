@@ -266,8 +266,8 @@ async def test_many_changes_are_few_frames_and_the_last_one_is_told(watch: Any, 
     async with watch() as it:
         await (await it.ping())  # it is open at the other end, too
         for _ in range(10_000):
-            watchers.tell("executions")
-        watchers.tell("tools")
+            watchers.notify("executions")
+        watchers.notify("tools")
         async with asyncio.timeout(SOON):
             frames = [json.loads(await it.recv())["change"] for _ in range(3)]
         assert sorted(frames) == ["executions", "executions", "tools"]
@@ -279,12 +279,12 @@ async def test_who_leaves_is_forgotten(watch: Any, running: RunningEngine) -> No
     async with watch() as it:
         await (await it.ping())
         assert len(watchers) == before + 1
-        watchers.tell("tools")
-        watchers.tell("tools")
+        watchers.notify("tools")
+        watchers.notify("tools")
     async with asyncio.timeout(SOON):
         while len(watchers) > before:
             await asyncio.sleep(0)
-    watchers.tell("tools")
+    watchers.notify("tools")
 
 
 # who may

@@ -10,10 +10,18 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.engine import LoopWaits
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.session.approvals import ABSENCE_S, Answer, Place, Policy, Question, Rule, part_around, waiting
+from pctx_jupyter.session.approvals import (
+    ABSENCE_S,
+    ConsentPlace,
+    ConsentReply,
+    Policy,
+    PolicyRule,
+    Question,
+    part_around,
+    waiting,
+)
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
@@ -80,7 +88,7 @@ def test_a_rule_holds_for_a_tool_by_each_name_that_a_program_may_use(name: str) 
 )
 def test_a_rule_that_cannot_be_read_is_refused_with_how_it_has_to_be(text: str) -> None:
     with pytest.raises(errors.InvalidParams, match="allow, ask or deny"):
-        Rule.read(text)
+        PolicyRule.read(text)
 
 
 # calls that wait
@@ -110,7 +118,7 @@ class Desk:
 
     def __init__(self, sandbox: FakeSandbox, **settings: Any) -> None:
         self.clock = FakeClock()
-        self.registry = Registry(sandbox, Settings(**settings), self.clock, waits=LoopWaits())
+        self.registry = Registry(sandbox, Settings(**settings), self.clock)
         self.asked: list[Question] = []
         self.answers: Callable[[Question], None] = lambda question: None
         self.leave = self.registry.approvals.attend()
@@ -129,7 +137,7 @@ class Desk:
 
     def say(self, decision: Any, arguments: Raw | None = None, *, for_good: bool = False) -> None:
         """Answer every question so."""
-        given = Answer(decision, arguments, "a person denied it" if decision == "denied" else "")
+        given = ConsentReply(decision, arguments, "a person denied it" if decision == "denied" else "")
 
         def give(question: Question) -> None:
             self.registry.approvals.answer(question.id, given, for_good=for_good)
@@ -276,7 +284,7 @@ async def test_a_front_end_that_has_just_left_may_come_back_and_answer() -> None
     ],
 )
 async def test_only_places_that_may_give_consent_count_as_there(
-    consent_by: tuple[str, ...], attends: Place, named: str
+    consent_by: tuple[str, ...], attends: ConsentPlace, named: str
 ) -> None:
     desk = Desk(calling(("Sales.send", b"1")), consent_by=consent_by)
     no_wait(desk)
@@ -315,7 +323,7 @@ async def test_whoever_comes_while_a_call_waits_can_answer_it() -> None:
     assert desk.asked[0].places == ["jupyterlab"]
     desk.registry.approvals.attend("terminal")
     assert desk.asked[0].places == ["jupyterlab", "terminal"]
-    desk.registry.approvals.answer(desk.asked[0].id, Answer("allowed"))
+    desk.registry.approvals.answer(desk.asked[0].id, ConsentReply("allowed"))
     assert await run == [1]
 
 
@@ -344,7 +352,7 @@ async def test_programs_beyond_those_that_may_wait_are_denied_at_once_and_progra
     refused = (await desk.run())[0]
     assert "it was not sent" in refused and "Pctx.max_waiting_programs" in refused
     for question in desk.registry.approvals.questions():
-        desk.registry.approvals.answer(question.id, Answer("allowed"))
+        desk.registry.approvals.answer(question.id, ConsentReply("allowed"))
     assert await first == [1, 2]
     desk.say("allowed")
     assert await desk.run() == [1, 2]
@@ -361,7 +369,7 @@ async def test_a_tool_that_changes_while_somebody_is_asked_is_not_called() -> No
 
     def replace(question: Question) -> None:
         desk.notebook.register(Tool("Notebook", "send", "another", effects=True), answer, replace=True)
-        desk.registry.approvals.answer(question.id, Answer("allowed"))
+        desk.registry.approvals.answer(question.id, ConsentReply("allowed"))
 
     desk.answers = replace
     assert "has changed" in (await desk.run())[0]
@@ -376,21 +384,37 @@ async def test_a_call_that_is_withdrawn_waits_no_more() -> None:
     with pytest.raises(asyncio.CancelledError):
         await run
     assert len(desk.registry.approvals) == 0
-    assert not desk.registry.approvals.answer(desk.asked[0].id, Answer("allowed"))
+    assert not desk.registry.approvals.answer(desk.asked[0].id, ConsentReply("allowed"))
 
 
 async def test_the_wall_clock_stands_still_while_somebody_is_asked() -> None:
-    held: list[bool] = []
+    stopped: list[bool] = []
 
     async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
-        job.hold.changed = held.append
-        await asyncio.gather(serve("Sales.send", Raw(b"1")), serve("Sales.send", Raw(b"2")))
+        async with job.hold.time_limit(SOON):
+            desk.registry.watchers.add(lambda change: stopped.append(job.hold.is_clock_stopped))
+            await asyncio.gather(serve("Sales.send", Raw(b"1")), serve("Sales.send", Raw(b"2")))
+            stopped.append(job.hold.is_clock_stopped)
         return None
 
     desk = Desk(FakeSandbox(act))
     desk.say("allowed")
     await desk.run()
-    assert held[0] is True and held[-1] is False
+    assert True in stopped and stopped[-1] is False
+
+
+async def test_time_that_a_person_takes_does_not_count_towards_a_programs_time_limit() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        async with job.hold.time_limit(0.2):
+            return read(await serve("Sales.send", Raw(b"1")))
+
+    desk = Desk(FakeSandbox(act))
+
+    def later(question: Question) -> None:
+        asyncio.get_running_loop().call_later(0.5, desk.registry.approvals.answer, question.id, ConsentReply("allowed"))
+
+    desk.answers = later
+    assert await desk.run() == 1
 
 
 async def test_the_users_own_cells_are_asked_for_when_the_policy_says_so_and_then_held_to_a_calls_time() -> None:

@@ -13,7 +13,7 @@ from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel, Serve, crossed, refuse_all
 from pctx_jupyter.session.execution import Job, ServeCall
-from pctx_jupyter.session.local_tools import LocalTools
+from pctx_jupyter.session.local_tools import MAX_UNSENT_BYTES, LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
 
@@ -25,13 +25,13 @@ SETTINGS = Settings(max_message_bytes=100_000)
 class Client:
     """A client's end of a door, and what it heard."""
 
-    def __init__(self, registry: Registry, serve: Serve = refuse_all, *, as_agent: bool = False) -> None:
+    def __init__(self, registry: Registry, serve: Serve = refuse_all, **more: Any) -> None:
         self.heard: list[tuple[str, Any]] = []
         self.channel, _ = crossed(
             lambda send: Channel(
                 send, serve=serve, hear=self._hear, name="client", max_bytes=SETTINGS.max_message_bytes
             ),
-            lambda send: LocalTools(registry, SETTINGS, send, as_agent=as_agent).channel,
+            lambda send: LocalTools(registry, SETTINGS, send, **more).channel,
         )
 
     def _hear(self, notification: rpc.Notification) -> None:
@@ -40,6 +40,20 @@ class Client:
     async def ask(self, method: str, **params: Any) -> Any:
         async with asyncio.timeout(SOON):
             return read(await self.channel.call(method, params))
+
+
+class Place:
+    """A program's place, which it gives up and takes again."""
+
+    is_taken = True
+
+    def give_up(self, *, always: bool) -> bool:
+        assert not always, "a wait for a turn is bounded here"
+        self.is_taken = False
+        return True
+
+    async def take(self) -> None:
+        self.is_taken = True
 
 
 async def call_tool(job: Job, serve: ServeCall, emit: Emit) -> object:
@@ -110,6 +124,63 @@ async def test_who_asks_for_no_calls_hears_the_output_alone() -> None:
     await client.ask("register_tool", namespace="math", name="double")
     await client.ask("execute", code="…", inputs={"n": 21}, events=True, calls=False, execution_id="mine")
     assert [(m, p["execution_id"], p.get("text")) for m, p in client.heard[1:]] == [("output", "mine", "hello\n")]
+
+
+async def test_a_client_that_does_not_read_misses_events_and_is_told_how_many() -> None:
+    unsent = [MAX_UNSENT_BYTES]
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        emit(Output("stdout", "one\n"))
+        unsent[0] += 1
+        emit(Output("stdout", "two\n"))
+        emit(Display(Raw(b"{}")))
+        unsent[0] = 0
+        emit(Output("stdout", "three\n"))
+        unsent[0] = MAX_UNSENT_BYTES + 1
+        emit(Output("stdout", "four\n"))
+        return None
+
+    client = Client(registry(FakeSandbox(act)), unsent=lambda: unsent[0])
+    ran = await client.ask("execute", code="1", events=True, execution_id="mine")
+    said = [params["text"] for method, params in client.heard if method == "output"]
+    assert (said[0], said[2]) == ("one\n", "three\n") and len(said) == 4
+    assert said[1].startswith("… 2 pieces of output were not sent") and said[3].startswith("… 1 pieces")
+    assert ran["stdout"] == "one\ntwo\nthree\nfour\n"
+
+
+async def test_a_guest_program_whose_call_waits_for_its_turn_has_no_place_until_the_call_ends() -> None:
+    place, called, answered = Place(), asyncio.Event(), asyncio.Event()
+    seen: list[bool] = []
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        job.hold.place = place
+        value = await serve("Sales.load", None)
+        seen.append(place.is_taken)
+        return read(value)
+
+    async def serve(request: rpc.Request) -> object:
+        asked = read(request.params)
+        note = {"execution_id": asked["execution_id"], "call": asked["call"], "note": "waits: a cell is running"}
+        client.channel.notify("call_note", note)
+        seen.append(place.is_taken)
+        client.channel.notify("call_note", {**note, "waits": True})
+        client.channel.notify("call_note", {**note, "waits": True})
+        called.set()
+        await answered.wait()
+        return 7
+
+    sessions = registry(FakeSandbox(act))
+    client = Client(sessions, serve, kernel_id="k")
+    sessions.name_kernel("k", "sales")
+    await client.ask("register_tool", namespace="notebook", name="load")
+    running = asyncio.ensure_future(sessions.agents().execute("1"))
+    async with asyncio.timeout(SOON):
+        await called.wait()
+        await asyncio.sleep(0)
+        assert seen == [True] and not place.is_taken
+        answered.set()
+        assert read((await running).value) == 7
+    assert seen == [True, True]
 
 
 async def test_the_error_of_a_tool_keeps_its_name_and_token() -> None:

@@ -16,7 +16,7 @@ from pctx_jupyter.program.program import Outline
 from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Kept, Output, TypesChecked
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
+from pctx_jupyter.session.execution import CLIENT, Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
@@ -360,6 +360,113 @@ async def test_an_execution_id_in_use_is_refused() -> None:
         await one.execute("1", execution_id="mine")
     release.set()
     assert (await first).execution_id == "mine"
+
+
+async def test_a_program_more_than_may_wait_is_refused_at_once_and_nothing_is_done_for_it() -> None:
+    release, checked = asyncio.Event(), []
+
+    async def check(job: CheckJob) -> Verdict:
+        checked.append(job)
+        await release.wait()
+        return Checked()
+
+    settings = Settings(max_running=2, max_queued_per_session=3)
+    registry = Registry(FakeSandbox(lambda *_: 1), settings, FakeClock(), check)
+    greedy, other = registry.open(), registry.open()
+    queued = [asyncio.ensure_future(greedy.execute("1")) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(
+        errors.Busy, match=r"0 of this session's .* running and 5 wait.*max_queued_per_session is 3\); try"
+    ):
+        await greedy.execute("1")
+    assert len(checked) == 5
+    release.set()
+    assert (await other.execute("1")).value == Raw(b"1")
+    await asyncio.gather(*queued)
+    assert (await greedy.execute("1")).value == Raw(b"1")
+
+
+async def test_each_agent_that_shares_the_session_of_all_agents_has_its_own_queue_and_share() -> None:
+    release = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        await release.wait()
+        return 1
+
+    sandbox = FakeSandbox(act)
+    agents = Registry(sandbox, Settings(max_running=1, max_queued_per_session=1), FakeClock()).agents()
+
+    async def execute(client: str) -> None:
+        CLIENT.set(client)
+        await agents.execute("1")
+
+    running = [asyncio.create_task(execute(client)) for client in ("one", "one", "other")]
+    await asyncio.sleep(0)
+    with pytest.raises(errors.Busy, match="2"):
+        await asyncio.create_task(execute("one"))
+    release.set()
+    await asyncio.gather(*running)
+    assert len({job.session for job in sandbox.jobs}) == 2
+    assert not any(job.is_interactive for job in sandbox.jobs)
+
+
+async def test_a_cell_is_interactive_and_other_programs_are_not() -> None:
+    sandbox = FakeSandbox()
+    registry = Registry(sandbox, Settings(), FakeClock())
+    for session in (registry.open("k1"), registry.open(), registry.agents()):
+        await session.execute("1")
+    assert [job.is_interactive for job in sandbox.jobs] == [True, False, False]
+
+
+def absent_notebook(sandbox: FakeSandbox, check: Check | None = None) -> Registry:
+    """A registry that knows a notebook, ``Report``, whose kernel is gone."""
+    registry = Registry(sandbox, Settings(), FakeClock(), check)
+    registry.name_kernel("k1", "report")
+    return registry
+
+
+async def test_a_name_of_a_notebook_whose_kernel_is_gone_is_explained_by_the_type_check() -> None:
+    async def check(job: CheckJob) -> Verdict:
+        wrong = [
+            Diagnostic(f"Cannot find name '{name}'. Did you mean 'Repost'?", 2304, "error", 1, 1, 1, 7, None, name)
+            for name in ("Other", "Report")
+        ]
+        return Checked(diagnostics=tuple(wrong))
+
+    registry = absent_notebook(FakeSandbox(), check)
+    with pytest.raises(errors.TypesWrong) as failed:
+        await registry.agents().execute("Other.b(); await Report.load()")
+    first, second = failed.value.failure.message.split("\n")
+    assert first == "Cannot find name 'Other'. Did you mean 'Repost'?"
+    assert "'Report': it is a notebook whose kernel does not answer" in second and "Repost" not in second
+
+
+async def test_a_name_of_a_notebook_whose_kernel_is_gone_is_explained_when_a_program_runs_unchecked() -> None:
+    def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        raise ProgramThrew(wire.Thrown(name="ReferenceError", message="Report is not defined"))
+
+    registry = absent_notebook(FakeSandbox(act))
+    with pytest.raises(errors.ExecutionFailed, match=r"Report is not defined: .* kernel does not answer.*%load_ext"):
+        await registry.agents().execute("await Report.load()")
+    registry.open("k1")
+    with pytest.raises(errors.ExecutionFailed, match=r"Report is not defined$"):
+        await registry.agents().execute("await Report.load()")
+
+
+async def test_a_call_of_a_tool_whose_kernel_went_away_during_the_program_says_so() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        registry.close(notebook)
+        return await serve("Report.load", None)
+
+    async def load(call: Call) -> Raw:
+        raise AssertionError
+
+    registry = absent_notebook(FakeSandbox(act))
+    notebook = registry.open("k1")
+    notebook.serve_others = load
+    notebook.register(Tool("Notebook", "load"), load)
+    with pytest.raises(errors.ToolNotFound, match=r"Cannot call Report.load: it is a notebook whose kernel does not"):
+        await registry.agents().execute("await Report.load()")
 
 
 async def test_an_idle_session_expires_and_an_attached_or_busy_one_does_not() -> None:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.errors import Failure
-from pctx_jupyter.program.result import CallEnded, CallNoted, CallStarted, Emit, Output, TypesChecked
+from pctx_jupyter.program.result import (
+    CallDecided,
+    CallEnded,
+    CallNoted,
+    CallStarted,
+    Emit,
+    Event,
+    Output,
+    TypesChecked,
+)
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import trace as traces
-from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.session.execution import Execution, Job, ProgramStopped, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.trace import History, Recorder, Trace
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 
-from ..fakes import FakeClock, FakeSandbox
+from ..fakes import FakeClock, FakeSandbox, read
 
 
 def recorder(clock: FakeClock | None = None) -> Recorder:
@@ -29,33 +40,33 @@ def recorder(clock: FakeClock | None = None) -> Recorder:
 
 def test_a_call_under_way_has_no_end_and_then_has_one() -> None:
     one = recorder()
-    one.hear(CallStarted(1, "A.b", 0.1, 9, '{"n":1}'))
-    one.hear(CallNoted(1, "A.b", 0.2, "waits"))
+    one.record(CallStarted(1, "A.b", 0.1, 9, '{"n":1}'))
+    one.record(CallNoted(1, "A.b", 0.2, "waits"))
     [call] = one.trace.calls
     assert (call.ended_s, call.note, call.arguments) == (None, "waits", '{"n":1}')
-    one.hear(CallEnded(1, "A.b", 0.3, 2, None, "42"))
+    one.record(CallEnded(1, "A.b", 0.3, 2, None, "42"))
     assert (call.ended_s, call.note, call.result, call.error) == (0.3, None, "42", None)
 
 
 def test_the_console_keeps_its_levels() -> None:
     one = recorder()
-    one.hear(Output("stderr", "careful", "warn"))
-    one.hear(Output("stderr", "wrong"))
+    one.record(Output("stderr", "careful", "warn"))
+    one.record(Output("stderr", "wrong"))
     assert [(line.text, line.level) for line in one.trace.console] == [("careful", "warn"), ("wrong", None)]
 
 
 def test_a_call_that_failed_keeps_its_error_and_is_counted() -> None:
     one = recorder()
-    one.hear(CallStarted(1, "A.b", 0.1, 0))
-    one.hear(CallEnded(1, "A.b", 0.3, 0, "no such city"))
+    one.record(CallStarted(1, "A.b", 0.1, 0))
+    one.record(CallEnded(1, "A.b", 0.3, 0, "no such city"))
     assert (one.trace.calls[0].error, one.trace.failed_calls) == ("no such city", 1)
 
 
 def test_of_very_many_calls_the_first_and_the_failed_are_kept() -> None:
     one = recorder()
     for call in range(1, 5001):
-        one.hear(CallStarted(call, "A.b", 0.1, 0))
-        one.hear(CallEnded(call, "A.b", 0.2, 0, "bad" if call == 4000 else None))
+        one.record(CallStarted(call, "A.b", 0.1, 0))
+        one.record(CallEnded(call, "A.b", 0.2, 0, "bad" if call == 4000 else None))
     calls = one.trace.calls
     assert (one.trace.calls_in_all, len(calls), calls[-1].call) == (5000, traces.MOST_CALLS + 1, 4000)
 
@@ -63,10 +74,10 @@ def test_of_very_many_calls_the_first_and_the_failed_are_kept() -> None:
 def test_a_trace_of_anything_stays_small() -> None:
     one = recorder()
     for call in range(1, 5001):
-        one.hear(CallStarted(call, "A.b" * 20, 0.1, 0, "x" * 500))
-        one.hear(Output("stdout", "y" * 1000))
-        one.hear(CallEnded(call, "A.b" * 20, 0.2, 0, "z" * 100_000 if call % 5 == 0 else None, "x" * 500))
-    one.hear(TypesChecked("failed", 0.1, "w" * 100_000))
+        one.record(CallStarted(call, "A.b" * 20, 0.1, 0, "x" * 500))
+        one.record(Output("stdout", "y" * 1000))
+        one.record(CallEnded(call, "A.b" * 20, 0.2, 0, "z" * 100_000 if call % 5 == 0 else None, "x" * 500))
+    one.record(TypesChecked("failed", 0.1, "w" * 100_000))
     one.end("failed", value=rpc.raw("v" * 1_000_000), failure=Failure("Error", "m" * 1_000_000))
     assert one.trace.console_cut
     assert len(bytes(one.json())) < 300_000
@@ -75,7 +86,7 @@ def test_a_trace_of_anything_stays_small() -> None:
 def test_what_is_open_at_the_end_ends_with_it() -> None:
     clock = FakeClock()
     one = recorder(clock)
-    one.hear(CallStarted(1, "A.b", 0.0, 0))
+    one.record(CallStarted(1, "A.b", 0.0, 0))
     clock.now += 2
     one.end("stopped")
     assert (one.trace.calls[0].ended_s, one.trace.duration_s, one.trace.state) == (2, 2, "stopped")
@@ -94,6 +105,65 @@ def test_history_forgets_the_oldest_but_none_that_runs() -> None:
         trace.state = "ok"
     history.add("d", recorder())
     assert [history.get(id) is not None for id in ("a", "b", "c", "d")] == [False, False, True, True]
+
+
+def test_a_trace_that_has_ended_does_not_change() -> None:
+    one = recorder()
+    one.record(CallStarted(1, "A.b", 0.1, 0))
+    one.end("stopped")
+    before = msgspec.json.encode(one.trace)
+    late = [
+        CallEnded(1, "A.b", 0.5, 2, None, "42"),
+        CallEnded(2, "A.b", 0.5, 2, "no"),
+        CallStarted(3, "A.b", 0.5, 0),
+        CallNoted(1, "A.b", 0.5, "waits"),
+        CallDecided(1, "A.b", 0.5, "allowed"),
+        Output("stdout", "late"),
+        TypesChecked("passed", 0.5, None),
+    ]
+    for event in late:
+        one.record(event)
+    one.end("ok", value=Raw(b"1"))
+    assert msgspec.json.encode(one.trace) == before
+
+
+async def test_a_call_that_outlives_its_program_ends_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    release = asyncio.Event()
+    events: list[Event] = []
+    calls: list[asyncio.Task[Raw]] = []
+
+    async def stubborn(call: Call) -> Raw:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                call.note("does not stop")
+        return rpc.raw(1)
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        calls.append(asyncio.ensure_future(serve("Math.one", None)))
+        await asyncio.sleep(0)
+        return 1
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock())
+    session = registry.open()
+    session.register(Tool("math", "one"), stubborn)
+    await session.execute("1", emit=events.append)
+    seen, [trace] = len(events), list(registry.history)
+    calls[0].cancel()
+    await asyncio.sleep(0)
+    release.set()
+    assert read(await calls[0]) == 1
+    assert len(events) == seen and trace.calls[0].result == "" and trace.calls[0].note is None
+    assert not caplog.records
+
+
+async def test_a_function_that_asks_for_the_end_of_a_program_that_is_over_is_called_at_once() -> None:
+    ran: list[Execution] = []
+    ended: list[str] = []
+    await Registry(FakeSandbox(), Settings(), FakeClock()).open().execute("1", began=ran.append)
+    ran[0].when_ended(lambda: ended.append("ended"))
+    assert ended == ["ended"]
 
 
 async def test_a_session_writes_down_what_its_programs_did() -> None:
@@ -156,9 +226,9 @@ def guest(asked_by: traces.AskedBy, *tools: str) -> Trace:
     one = recorder()
     one.trace.asked_by = asked_by
     for call, tool in enumerate(tools, 1):
-        one.hear(CallStarted(call, tool, 0.1, 9, f'"to {tool}"'))
-        one.hear(CallEnded(call, tool, 0.2, 9, None, f'"from {tool}"'))
-    one.hear(Output("stdout", "printed"))
+        one.record(CallStarted(call, tool, 0.1, 9, f'"to {tool}"'))
+        one.record(CallEnded(call, tool, 0.2, 9, None, f'"from {tool}"'))
+    one.record(Output("stdout", "printed"))
     one.end("failed", value=Raw(b'"returned"'), failure=Failure("thrown", "thrown"))
     return one.trace
 

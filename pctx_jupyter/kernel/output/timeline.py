@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ...session.trace import MIME, CallRecord, Line, Trace
+from ...session.trace import MIME, CallRecord, ConsoleLine, Trace
 from .display import Bundle, clean, size
 from .markup import Markup, escape, page, tag, visible
 
@@ -52,7 +52,7 @@ def bundle(trace: Trace) -> Bundle:
 
 def fitted(trace: Trace) -> Trace:
     """The trace as a notebook's file keeps it: without the code, which the cell has, and cut to `MOST_JSON` bytes."""
-    lines = [Line(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
+    lines = [ConsoleLine(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
     trace = msgspec.structs.replace(
         trace, code="", code_cut=False, console=lines, console_cut=trace.console_cut or len(lines) < len(trace.console)
     )
