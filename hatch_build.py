@@ -2,6 +2,7 @@
 
 - ``pctx_jupyter/sandbox/runtime/vendor/``: the TypeScript compiler, fetched by npm, as the user has it configured,
   after the lock file in ``pctx_jupyter/sandbox/typescript/``.
+- ``pctx_jupyter/sandbox/runtime/runner.js``: the script of a sandbox, joined from the modules in ``runner/`` beside it.
 - ``pctx_jupyter/labextension/``: the JupyterLab extension, built of ``labextension/`` with what its
   ``yarn.lock`` names.
 
@@ -75,10 +76,24 @@ def make() -> None:
     Raises:
         RuntimeError: It cannot be made; says why.
     """
+    join_runner()
     if not is_vendored():
         vendor()
     if not is_lab_built():
         build_lab()
+
+
+# The script of a sandbox
+
+
+def join_runner() -> None:
+    """Join the script of a sandbox, as the package itself does in a checkout."""
+    # By path: the package cannot be imported before its dependencies are there.
+    spec = importlib.util.spec_from_file_location("runner", ROOT / "pctx_jupyter" / "sandbox" / "runner.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ensure_joined()
 
 
 # The TypeScript compiler

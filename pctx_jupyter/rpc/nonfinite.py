@@ -9,7 +9,7 @@ the texts ``"#NaN"``, ``"#Infinity"`` and ``"#-Infinity"`` stand for the numbers
 A value that would be read as marked though it is not is marked, too, so every value comes back as it was. Code that
 passes payloads on does not read them. Code that gives a payload to a party without this mark calls `plain` or
 `readable`. Code that receives a payload from such a party calls `taken`. The sandbox has the same rules
-(``runtime/runner.js``).
+(``runtime/runner/numbers.js``).
 
 Knows nothing of schemas, tools or wires.
 """

@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 from ..settings import MIB, Limits
+from . import runner
 
-RUNTIME = Path(__file__).resolve().parent / "runtime"
-RUNNER = str(RUNTIME / "runner.js")
+RUNTIME = runner.RUNTIME
+RUNNER = str(runner.JOINED)
 BOOT = str(RUNTIME / "boot.js")
-"""Evaluates the runner's text: as a module, Deno would parse and analyse it before V8 does.
+"""Evaluates the runner's text. As a module, Deno would parse and analyse it before V8 does.
 
-That took 4 of a start's 35 ms of CPU time; the first comment of any module takes 2, so boot.js has none. It evaluates
-strict code, as a module's is, under a name by which stacks know its frames. It does not await it: when boot.js is
-through, Deno dispatches an event, which has to be before a program can have broken events.
+That took 4 of a start's 35 ms of CPU time. The first comment of any module takes 2 ms, so boot.js has none. It does not
+await the runner: when boot.js ends, Deno dispatches an event, which has to happen before a program can have broken
+events.
 """
 IMPORT_MAP = str(RUNTIME / "import_map.json")
 
@@ -43,7 +44,11 @@ the time. Memory is taken when it is used; an idle sandbox occupies no more.
 
 
 def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
-    """The command line of one sandbox. No permission is granted, so no partial grant can be bypassed."""
+    """The command line of one sandbox. No permission is granted, so no partial grant can be bypassed.
+
+    The script that it names is there when this returns: in a checkout, it is joined again if its modules have changed.
+    """
+    runner.ensure_joined()
     return [
         deno,
         "run",  # not `eval`, which grants everything

@@ -969,7 +969,7 @@ def test_import_map_names_every_node_module_of_this_deno() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["fmt", "--check"], ["lint", "boot.js", "runner.js"], ["check", "boot.js", "runner.js"]]
+    "command", [["fmt", "--check"], ["lint", "boot.js", "runner/"], ["check", "boot.js", "runner/main.js"]]
 )
 def test_harness_is_formatted_linted_and_typed(command: list[str]) -> None:
     done = subprocess.run(

@@ -1,0 +1,134 @@
+// @ts-check
+/**
+ * Tool calls under way: sent as requests, settled by the host's answers. It does not know which tools there are.
+ */
+
+import {
+  defineProperty,
+  ErrorC,
+  hasOwn,
+  isArray,
+  mapDelete,
+  mapGet,
+  mapSet,
+  PromiseC,
+  set,
+  stringify,
+  toWellFormed,
+  TypeErrorC,
+  uncurry,
+  weakGet,
+  weakSet,
+} from "./captured.js";
+import { send } from "./lines.js";
+import { textOf, tokens } from "./errors.js";
+import { unmarked } from "./numbers.js";
+import { encode } from "./encode.js";
+import { progressed } from "./timers.js";
+import { warnOfRounding } from "./rounding.js";
+
+/** Calls the host has not answered yet, by id. */
+export const pending = new Map();
+/** The same by the promises that programs have. */
+const entries = new WeakMap();
+let lastId = 0;
+/** The latest that the host was told of: a call may fail on the way, as where the stack is full. */
+export let lastSent = 0;
+
+/** The latest call that was answered. */
+export let lastAnswered = 0;
+
+/** Whether a call sends the stack of its caller, which takes as long as a short call does. */
+let places = false;
+
+/** @param {boolean} isOn whether the calls of this run send the stack of their caller */
+export const showPlaces = (isOn) => {
+  places = isOn;
+};
+
+/**
+ * Ask the host to run a tool.
+ *
+ * @param {string} name canonical path: `Math.add`
+ * @param {unknown} args any value; undefined for none
+ * @returns {Promise<unknown>} rejected when the call fails, or its arguments cannot be written
+ */
+export function call(name, args) {
+  let params = '{"name":' + stringify(toWellFormed(name));
+  if (args !== undefined) {
+    try {
+      params += ',"arguments":' + encode(args, "arguments");
+    } catch (fault) {
+      // A new one, because that one's frames are all of this file.
+      const { message, cause } = /** @type {TypeError} */ (fault);
+      const error = new TypeErrorC("Cannot call " + name + ": " + message);
+      if (cause !== undefined) set(error, "cause", cause);
+      return new PromiseC((_, reject) => reject(error));
+    }
+  }
+  const id = ++lastId;
+  // The Error is made where the program called, so that its stack says where; what went wrong is put in when known.
+  const error = new ErrorC();
+  /** @type {any} */
+  const entry = { resolve: undefined, reject: undefined, error, name, isSent: false, isRaced: false };
+  const answer = new PromiseC((resolve, reject) => {
+    entry.resolve = resolve;
+    entry.reject = reject;
+  });
+  mapSet(pending, id, entry);
+  weakSet(entries, answer, entry);
+  if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
+  send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
+  lastSent = id;
+  entry.isSent = true; // It is not where the stack was full on the way.
+  return answer;
+}
+
+/**
+ * Say in the Error of a call why it failed. Its `stack` must stay V8's own: Deno replaces an Error without frames when
+ * it leaves a module, and with it would go the token.
+ *
+ * @param {Error} error
+ * @param {any} reason the error of JSON-RPC
+ */
+function failed(error, reason) {
+  set(error, "message", hasOwn(reason, "message") ? reason.message : "");
+  const data = hasOwn(reason, "data") ? reason.data : null;
+  if (typeof data !== "object" || data === null) return error;
+  if (hasOwn(data, "name") && typeof data.name === "string") set(error, "name", data.name);
+  if (hasOwn(data, "token") && typeof data.token === "string") weakSet(tokens, error, data.token);
+  return error;
+}
+
+/** @param {any} message an answer to one of our calls @param {string} line it */
+export function settle(message, line) {
+  const call = mapGet(pending, message.id);
+  if (call === undefined) return;
+  mapDelete(pending, message.id);
+  lastAnswered = message.id;
+  if (hasOwn(message, "error")) call.reject(failed(call.error, message.error));
+  else {
+    const value = unmarked(message.result);
+    warnOfRounding(line, value, ["result"], "The result of " + call.name + ": value", "Return it as text: str(\u2026)");
+    call.resolve(value);
+  }
+  progressed();
+}
+
+// Who races calls does not want to wait for the others.
+for (const name of ["race", "any"]) {
+  const native = uncurry(/** @type {any} */ (Promise)[name]);
+  const value = {
+    /** @this {any} @param {any} promises */
+    [name](promises) {
+      if (isArray(promises)) {
+        for (let i = 0; i < promises.length; i++) {
+          const item = promises[i], entry = typeof item === "object" ? weakGet(entries, item) : undefined;
+          if (entry !== undefined) entry.isRaced = true;
+        }
+      }
+      return native(this, promises);
+    },
+  }[name];
+  defineProperty(Promise, name, { value, configurable: true, writable: true });
+}

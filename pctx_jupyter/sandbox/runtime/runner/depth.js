@@ -1,0 +1,78 @@
+// @ts-check
+/**
+ * How deep a JSON text nests, and how deep it may.
+ */
+
+import { charCodeAt, Int8ArrayC } from "./captured.js";
+import { CHUNK, encodePart, outBytes, outPairs } from "./lines.js";
+
+/** Levels; Python's JSON readers give up at about 1,000, less the depth of the stack they are called on. */
+export const MAX_DEPTH = 500;
+/** A depth from which the next sixteen bytes cannot lead beyond `MAX_DEPTH`. */
+const SAFE_DEPTH = MAX_DEPTH - 16;
+
+/** By two bytes of UTF-8, read as one number: how many levels they open, less those they close. */
+const levels = new Int8ArrayC(1 << 16);
+for (let second = 0; second < 256; second++) {
+  for (let i = 0; i < 4; i++) {
+    const bracket = charCodeAt("[{]}", i), step = i < 2 ? 1 : -1;
+    levels[second << 8 | bracket] += step;
+    levels[bracket << 8 | second] += step;
+  }
+}
+
+/**
+ * Count levels from the out buffer. Sixteen bytes at a time, in blocks: a function that is called often is compiled
+ * sooner than one that loops long, and most values are the first that their sandbox writes.
+ *
+ * @param {number} from in pairs of bytes; a multiple of 8
+ * @param {number} to
+ * @param {number} depth so far
+ * @returns {number} depth at the end, or where it was too much
+ */
+function countLevels(from, to, depth) {
+  const pairs = outPairs, by = levels;
+  for (let i = from; i < to && depth <= SAFE_DEPTH; i += 8) {
+    depth += by[pairs[i]] + by[pairs[i + 1]] + by[pairs[i + 2]] + by[pairs[i + 3]] +
+      by[pairs[i + 4]] + by[pairs[i + 5]] + by[pairs[i + 6]] + by[pairs[i + 7]];
+  }
+  return depth;
+}
+
+/**
+ * Whether a JSON text nests beyond `MAX_DEPTH`.
+ *
+ * The first look takes brackets inside texts for structure; only where that seems too deep is a second, exact one
+ * needed. (Texts with hundreds of closing brackets can hide depth from it; then the host's own reader refuses.)
+ *
+ * @param {string} text JSON
+ */
+export function isTooDeep(text) {
+  if (text.length <= 2 * MAX_DEPTH) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length;) {
+    const { read, written } = encodePart(text, at, CHUNK);
+    for (let i = written; (i & 15) !== 0; i++) outBytes[i] = 0;
+    const end = written + 1 >> 1;
+    for (let from = 0; from < end; from += 512) {
+      depth = countLevels(from, from + 512 < end ? from + 512 : end, depth);
+      if (depth > SAFE_DEPTH) return isTooDeepOutsideTexts(text);
+    }
+    at += read;
+  }
+  return false;
+}
+
+/** @param {string} text JSON */
+function isTooDeepOutsideTexts(text) {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = charCodeAt(text, i);
+    if (unit === 0x22) {
+      for (i++; charCodeAt(text, i) !== 0x22; i++) if (charCodeAt(text, i) === 0x5c) i++;
+    } else if (unit === 0x5b || unit === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (unit === 0x5d || unit === 0x7d) depth--;
+  }
+  return false;
+}

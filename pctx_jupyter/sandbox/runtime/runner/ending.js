@@ -1,0 +1,125 @@
+// @ts-check
+/**
+ * The end of a run: waits for what the program has begun and not awaited, and warns of what is cut off.
+ */
+
+import {
+  clearInterval,
+  clearTimeout,
+  create,
+  keys,
+  mapDelete,
+  mapEach,
+  mapSize,
+  now,
+  PromiseC,
+  set,
+  setTimeout,
+} from "./captured.js";
+import { encode } from "./encode.js";
+import { print } from "./output.js";
+import { onProgress, timers } from "./timers.js";
+import { lastAnswered, pending } from "./calls.js";
+
+/** Milliseconds without an answer after which a program that has its value no longer waits for calls nobody awaits. */
+const LINGER_MS = 10_000;
+/** Milliseconds a program that has its value waits for its timers. */
+const GRACE_MS = 1_000;
+/** The part of its time after which a program that has its value waits for nothing more. */
+const PATIENCE = 0.9;
+/** Tools that a warning lists. */
+const MAX_LISTED = 5;
+/** Steps that functions nobody awaits may take before they call, or after an answer. */
+const MANY_STEPS = 40;
+
+/** Tools and how often each is called, of the calls that have no answer and are missed. */
+function unanswered() {
+  const counts = create(null);
+  let calls = 0, listed = "";
+  mapEach(pending, (/** @type {any} */ { name, isSent, isRaced }) => {
+    if (isRaced || !isSent) return;
+    calls++;
+    counts[name] = (counts[name] ?? 0) + 1;
+  });
+  const names = keys(counts);
+  for (let i = 0; i < names.length && i < MAX_LISTED; i++) {
+    listed += (i === 0 ? "" : ", ") + names[i] + (counts[names[i]] > 1 ? " (" + counts[names[i]] + " times)" : "");
+  }
+  return { calls, listed: names.length > MAX_LISTED ? listed + ", \u2026" : listed };
+}
+
+/** @param {number} count @param {string} noun */
+const counted = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
+
+/**
+ * Wait for what a program has begun and not awaited, as Deno does at its end; but not for what never ends.
+ *
+ * Calls are waited for while they are answered, timers for a moment. What is then cut off is said.
+ *
+ * @param {unknown} value what cannot be written fails at once
+ * @param {any} params
+ * @param {number} began
+ */
+export async function finish(value, params, began) {
+  let intervals = 0, timeouts = 0, isTold = false;
+  const linger = params.linger_ms ?? LINGER_MS, grace = now() + GRACE_MS;
+  const latest = params.timeout_s === undefined ? Infinity : began + params.timeout_s * 1000 * PATIENCE;
+  let due = now() + linger, left = Infinity;
+  for (;;) {
+    // What an answer lets go on may call again.
+    for (let i = 0; i < MANY_STEPS; i++) await undefined;
+    const { calls, listed } = unanswered();
+    if (calls > 0 && !isTold) {
+      isTold = true;
+      encode(value, "value");
+      print(
+        "Warning: " + counted(calls, "tool call") + " not awaited: " + listed + ". The program waits for " +
+          (calls === 1 ? "it" : "them") + ", but a value computed before may lack what " +
+          (calls === 1 ? "it does" : "they do") +
+          ". forEach does not await async functions: use for (const x of xs), " +
+          "or await Promise.all(xs.map(async (x) => \u2026))\n",
+        2,
+      );
+    }
+    let soonest = Infinity;
+    mapEach(timers, (/** @type {any} */ timer, /** @type {any} */ id) => {
+      if (timer.isRepeated) {
+        intervals++;
+        mapDelete(timers, id);
+        clearInterval(id);
+      } else if (timer.due < soonest) soonest = timer.due;
+    });
+    const time = now();
+    if (lastAnswered !== left) {
+      left = lastAnswered;
+      due = time + linger;
+    }
+    const until = calls > 0 ? due < latest ? due : latest : soonest <= grace && soonest < latest ? grace : 0;
+    if (time >= until) {
+      timeouts = mapSize(timers);
+      if (calls + intervals + timeouts > 0) tellCut(calls, listed, intervals, timeouts);
+      return;
+    }
+    let id = 0;
+    const waiting = new PromiseC((resolve) => {
+      onProgress(/** @type {any} */ (resolve));
+      id = setTimeout(resolve, until - time);
+    });
+    set(waiting, "constructor", PromiseC);
+    await waiting;
+    clearTimeout(id);
+  }
+}
+
+/** @param {number} calls @param {string} listed @param {number} intervals @param {number} timeouts */
+function tellCut(calls, listed, intervals, timeouts) {
+  let text = calls > 0 ? counted(calls, "tool call") + " (" + listed + ")" : "";
+  if (intervals > 0) text += (text === "" ? "" : ", ") + counted(intervals, "setInterval");
+  if (timeouts > 0) text += (text === "" ? "" : ", ") + counted(timeouts, "setTimeout");
+  print(
+    "Warning: cut off at the end of the program: " + text + ". " +
+      (calls > 0 ? "Await what the program needs" : "clearInterval and clearTimeout end timers that are not needed") +
+      "\n",
+    2,
+  );
+}

@@ -1,0 +1,169 @@
+// @ts-check
+/**
+ * The runner of one sandbox: runs one program and speaks JSON-RPC 2.0, one message a line, on stdin and stdout.
+ *
+ * The runner does not know who serves a tool, how long a program may run or what it may see. The host decides that, and
+ * trusts nothing that the sandbox sends.
+ *
+ *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
+ *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, timeout_s?,
+ *                                                      linger_ms?, prelude?, places?}}  once
+ *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
+ *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
+ *     <  {"method":"later"}                               no answer within a millisecond: the program goes on
+ *     >  {"method":"output","params":{"stream":"stdout","text":"...\n","level"?}}
+ *     >  {"method":"display","params":{"data":{type: content},"metadata"?,"display_id"?,"update"?,"is_value"?}}
+ *     >  {"method":"unhandled","params":{"name","message","stack"}}
+ *     >  {"method":"kept","params":{"values":{name: value},"refused":{name: why}}}       if `entry` asks for it
+ *     >  {"id":1,"result":...}    or    {"id":1,"error":{"code":-32002,"message","data":{"name","message","stack","token"?,
+ *                                                                                        "phase"}}}
+ */
+
+import {
+  ArrayBufferC,
+  BlobC,
+  copyInto,
+  createObjectURL,
+  decode,
+  decoder,
+  exit,
+  findByte,
+  hasOwn,
+  mapSize,
+  now,
+  parse,
+  PromiseC,
+  read,
+  readSync,
+  set,
+  stringify,
+  Uint8ArrayC,
+} from "./captured.js";
+import { CHUNK, notify, send } from "./lines.js";
+import { errorJSON, headline, nameModule, tokenOf } from "./errors.js";
+import { encode } from "./encode.js";
+import { limitOutput } from "./output.js";
+import { lastSent, pending, settle, showPlaces } from "./calls.js";
+import { install } from "./tools.js";
+import { finish } from "./ending.js";
+import { displayValue, limitDisplays } from "./display.js";
+import { capture, revive } from "./kept.js";
+import { remaining } from "./globals.js";
+
+/** Code of a program that failed. */
+const EXECUTION_FAILED = -32002;
+/** Answers in a row that are awaited with the process at a stand, before timers and lost rejections have their turn. */
+const MAX_STANDSTILLS = 16;
+/** Steps a program may take between an answer and its next call: each `async` function on the way out takes some. */
+const STEPS = 20;
+
+/** @param {any} module @param {{run: string | null, value: string | null}} entry */
+function valueOf(module, entry) {
+  if (entry.run !== null && typeof module[entry.run] === "function") return module[entry.run]();
+  if (entry.value === null && typeof module.run === "function") return module.run();
+  if (hasOwn(module, "default")) return typeof module.default === "function" ? module.default() : module.default;
+  return entry.value === null ? undefined : module[entry.value];
+}
+
+/** @param {unknown} id @param {any} params @param {string} line the message */
+async function run(id, params, line) {
+  const head = '{"jsonrpc":"2.0","id":' + stringify(id), began = now();
+  let phase = "import", answer;
+  try {
+    limitOutput(params.output_bytes);
+    limitDisplays(params.display_bytes);
+    showPlaces(params.places === true);
+    install(params.namespaces, params.inputs, line);
+    const prelude = params.prelude;
+    if (prelude !== undefined) { for (let i = 0; i < prelude.length; i++) await revive(prelude[i]); }
+    const url = createObjectURL(new BlobC([params.code], { type: "application/typescript" }));
+    nameModule(url, "program.ts");
+    const module = await import(url);
+    phase = "run";
+    const value = await valueOf(module, params.entry);
+    await finish(value, params, began);
+    phase = "result";
+    const result = encode(value, "value");
+    await displayValue(value);
+    answer = head + ',"result":' + result + "}";
+    if (params.entry.kept) notify("kept", capture(module[params.entry.kept]()));
+  } catch (error) {
+    const token = tokenOf(error);
+    const more = (token === undefined ? "" : ',"token":' + stringify(token)) + ',"phase":"' + phase + '"';
+    answer = head + ',"error":{"code":' + EXECUTION_FAILED + ',"message":' + stringify(headline(error)) +
+      ',"data":' + errorJSON(error, more) + "}}";
+  }
+  send(answer);
+}
+
+let started = false;
+
+/** @param {string} line */
+function receive(line) {
+  const message = parse(line);
+  if (hasOwn(message, "method")) {
+    // Anything else is of a later version, and not for us.
+    if (message.method === "run" && !started) {
+      started = true;
+      run(message.id, message.params, line);
+    }
+  } else if (hasOwn(message, "id")) settle(message, line);
+}
+
+/**
+ * Read lines until the host is gone. A line is searched once and moved once for each doubling, however long it is.
+ *
+ * A program that makes one call and then waits is waited for at a standstill: that saves Deno's way through its event
+ * loop and a thread of its own, a quarter of the time a short call takes. The host ends it soon, by the answer or by
+ * `later`.
+ */
+async function serve() {
+  let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0, standstills = 0;
+  for (;;) {
+    // `await` of what is no promise lets the program go on, and asks nothing that it may have changed.
+    const before = lastSent;
+    if (before > 0) { for (let i = 0; i < STEPS && lastSent === before; i++) await undefined; }
+    standstills = lastSent !== before && mapSize(pending) === 1 && standstills < MAX_STANDSTILLS ? standstills + 1 : 0;
+    if (end === room) {
+      const rest = new Uint8ArrayC(buffer, begin, end - begin);
+      if (end - begin > room >> 1) room *= 2;
+      buffer = new ArrayBufferC(room);
+      copyInto(new Uint8ArrayC(buffer), rest);
+      end -= begin;
+      begin = 0;
+    }
+    // No more than a pipe gives: Deno's `read` takes time for all the room it is offered.
+    const place = new Uint8ArrayC(buffer, end, room - end < CHUNK ? room - end : CHUNK);
+    let count;
+    if (standstills > 0) count = readSync(place);
+    else {
+      const reading = read(place);
+      // `await` asks a promise for its constructor, and the program may have changed what it inherits.
+      set(reading, "constructor", PromiseC);
+      count = await reading;
+    }
+    if (count === null) exit(0);
+    const bytes = new Uint8ArrayC(buffer, 0, end + count);
+    for (let i = findByte(bytes, 0x0a, end); i >= 0; i = findByte(bytes, 0x0a, begin)) {
+      receive(decode(decoder, new Uint8ArrayC(buffer, begin, i - begin)));
+      begin = i + 1;
+    }
+    end += count;
+    if (begin === end) begin = end = 0;
+  }
+}
+
+/**
+ * Do once what every program needs done: Deno's reader of TypeScript, the way to a module and the functions here are
+ * loaded and compiled when first used, and that would be in the program's way. Nothing of a program is there yet:
+ * reading begins when this is done.
+ */
+async function rehearse() {
+  await import(createObjectURL(new BlobC(["export const n: number = await 1;"], { type: "application/typescript" })));
+  encode(parse(decode(decoder, new Uint8ArrayC([0x5b, 0x5d]))), "");
+  await finish(undefined, {}, 0);
+}
+await rehearse();
+notify("ready", '{"left":' + stringify(remaining) + "}");
+// Reading fails when a program has broken what Deno itself is made of; a silent end is better than a long silence.
+serve().then(undefined, () => exit(70));
