@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -61,16 +63,21 @@ BARE_VALUE = "bare Deno, its line decoded in Python"
 
 
 class Bare:
-    """Deno processes without a harness, a protocol or limits."""
+    """Deno processes without our script, a protocol or limits.
+
+    Attributes:
+        sandbox: The command of a sandbox.
+        command: The same, with another script.
+    """
 
     def __init__(self, script: Path) -> None:
-        ours = flags.command(os.path.realpath(find_deno_bin()), Limits())
-        self._command = [*ours[:-1], str(script)]
+        self.sandbox = flags.command(os.path.realpath(find_deno_bin()), Limits())
+        self.command = [*self.sandbox[:-1], str(script)]
 
     async def start(self) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, env=flags.ENVIRONMENT, limit=1 << 26
+            *self.command, stdin=pipe, stdout=pipe, env=flags.ENVIRONMENT, limit=1 << 26
         )
         assert process.stdout is not None
         await process.stdout.readline()
@@ -198,6 +205,11 @@ async def rows() -> list[Row]:
             work = f"engine: a value of {megabytes} MB, small values"
             found.append(Row(work, ours, baseline, baseline, BARE_VALUE))
 
+        starts = [(start_cpu_ms(bare.sandbox), start_cpu_ms(bare.command)) for _ in range(30)]
+        ours, baseline = (median(took) for took in zip(*starts, strict=True))
+        work = "engine: start of a sandbox, CPU time"
+        found.append(Row(work, ours, 1.25 * baseline, baseline, "starting bare Deno"))
+
         rates = [(await rate(session, 40), await bare_rate(bare, 40)) for _ in range(5)]
         found.append(
             Row(
@@ -211,6 +223,21 @@ async def rows() -> list[Row]:
             )
         )
     return found
+
+
+def start_cpu_ms(command: list[str]) -> float:
+    """Milliseconds of processor time from the start of a process to its end, which comes right after its first line."""
+    pipe = subprocess.PIPE
+    # Not as a context manager: that would reap the process, and take its times.
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=flags.ENVIRONMENT, cwd="/")
+    assert process.stdin is not None and process.stdout is not None
+    process.stdout.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdin.close()
+    process.stdout.close()
+    return 1000 * (usage.ru_utime + usage.ru_stime)
 
 
 async def rate(session: Session, total: int) -> float:

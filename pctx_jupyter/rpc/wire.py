@@ -48,6 +48,7 @@ TRACE = "trace"
 GUEST = "guest"
 
 # host → sandbox
+REHEARSE = "rehearse"
 RUN = "run"
 LATER = "later"
 

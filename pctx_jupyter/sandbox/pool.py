@@ -207,6 +207,7 @@ class Pool:
         if self._is_closed:
             worker.kill()
         else:
+            worker.rehearse()
             self._idle.append(worker)
 
     # stocking

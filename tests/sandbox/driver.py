@@ -116,9 +116,13 @@ def converse(
     serve: Callable[[str, Any], dict[str, Any]] = answer,
     command: Sequence[str] = COMMAND,
     outline: Outline | None = None,
+    before: Sequence[Mapping[str, Any]] = (),
     **more: Any,
 ) -> Conversation:
     """Run one program in a process of its own, until it answers or ends.
+
+    Args:
+        before: Messages that are sent before the program.
 
     Raises:
         AssertionError: It ended, or was stopped as hanging, without an answer.
@@ -126,6 +130,8 @@ def converse(
     heard = Conversation(prepare(code, outline))
     with sandbox(command) as process:
         assert process.stdout is not None
+        for message in before:
+            write(process, message)
         write(process, request(heard.program, namespaces, inputs, output_bytes, **more))
         for line in process.stdout:
             message = json.loads(line)

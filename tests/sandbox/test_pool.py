@@ -523,6 +523,28 @@ async def test_without_the_launcher_programs_run_in_one_layer() -> None:
         assert psutil.Process().children() == sandboxes()
 
 
+REHEARSED = r"""
+[ $1 = --version ] && { echo 'deno 2.9.8'; exit; }
+echo '{"jsonrpc":"2.0","method":"ready","params":{"left":[]}}'
+rehearsed=false
+read -r line
+case $line in *'"rehearse"'*) rehearsed=true; read -r line;; esac
+echo '{"jsonrpc":"2.0","id":1,"result":'$rehearsed'}'
+cat
+"""
+"""A sandbox whose programs have the value `true` if it was asked to rehearse before they came."""
+
+
+@pytest.mark.parametrize(("warm", "rehearsed"), [(1, True), (0, False)])
+async def test_a_sandbox_rehearses_while_it_waits_and_not_while_a_program_waits_for_it(
+    warm: int, rehearsed: bool, tmp_path: Path
+) -> None:
+    deno = fake_deno(tmp_path / "deno", REHEARSED)
+    async with pool_of(open_direct, deno=deno, warm_sandboxes=warm) as pool:
+        await until(lambda: idle(pool, warm))
+        assert await run(pool, "1") is rehearsed
+
+
 async def test_pools_open_side_by_side() -> None:
     async def one(n: int) -> Any:
         async with open_pool(Settings(warm_sandboxes=0)) as pool:

@@ -942,6 +942,29 @@ def test_displays_hold_though_the_program_has_replaced_what_they_are_made_of() -
     assert said.value == 1
 
 
+# ── Rehearsals ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rehearsal_sends_nothing_and_leaves_nothing_to_a_program() -> None:
+    code = "[Object.keys(globalThis).length, await Notebook.echo(1)]"
+    rehearsal = {"jsonrpc": "2.0", "method": "rehearse"}
+    alone = converse(code)
+    assert converse(code, before=[rehearsal]).said == alone.said
+    assert converse(code, before=[rehearsal, rehearsal]).said == alone.said
+
+
+def test_a_rehearsal_that_comes_after_the_program_is_ignored() -> None:
+    rehearsal = {"jsonrpc": "2.0", "method": "rehearse"}
+    with sandbox() as process:
+        assert process.stdout is not None
+        write(process, request(prepare("[await Notebook.echo(1), Object.keys(globalThis).length]")))
+        write(process, rehearsal)
+        assert [json.loads(next(process.stdout)).get("method") for _ in range(2)] == ["ready", "call"]
+        write(process, rehearsal)
+        write(process, {"jsonrpc": "2.0", "id": 1, "result": 7})
+        assert json.loads(next(process.stdout))["result"][0] == 7
+
+
 # ── The files themselves ────────────────────────────────────────────────────────────────────────────────────────────
 
 

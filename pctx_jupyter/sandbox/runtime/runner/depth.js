@@ -13,11 +13,15 @@ const SAFE_DEPTH = MAX_DEPTH - 16;
 
 /** By two bytes of UTF-8, read as one number: how many levels they open, less those they close. */
 const levels = new Int8ArrayC(1 << 16);
-for (let second = 0; second < 256; second++) {
-  for (let i = 0; i < 4; i++) {
-    const bracket = charCodeAt("[{]}", i), step = i < 2 ? 1 : -1;
-    levels[second << 8 | bracket] += step;
-    levels[bracket << 8 | second] += step;
+{
+  /** @type {[number, number][]} */
+  const brackets = [[0x5b, 1], [0x7b, 1], [0x5d, -1], [0x7d, -1]];
+  // By native functions: a loop over all pairs takes 0.8 ms of a start.
+  for (const [first, step] of brackets) levels[first] = step;
+  for (let filled = 256; filled < levels.length; filled *= 2) levels.copyWithin(filled, 0, filled);
+  for (const [second, step] of brackets) {
+    levels.fill(step, second << 8, (second + 1) << 8);
+    for (const [first, more] of brackets) levels[second << 8 | first] += more;
   }
 }
 
