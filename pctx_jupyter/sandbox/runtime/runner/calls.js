@@ -27,15 +27,15 @@ import { encode } from "./encode.js";
 import { progressed } from "./timers.js";
 import { warnOfRounding } from "./rounding.js";
 
-/** Calls the host has not answered yet, by id. */
+/** Calls that the host has not answered yet, by id. */
 export const pending = new Map();
-/** The same by the promises that programs have. */
+/** The same, by the promises that the program has. */
 const entries = new WeakMap();
 let lastId = 0;
-/** The latest that the host was told of: a call may fail on the way, as where the stack is full. */
+/** The id of the latest call that was sent. A call may fail before it is sent, for example where the stack is full. */
 export let lastSent = 0;
 
-/** The latest call that was answered. */
+/** The id of the latest call that was answered. */
 export let lastAnswered = 0;
 
 /** Whether a call sends the stack of its caller, which takes as long as a short call does. */
@@ -59,7 +59,7 @@ export function call(name, args) {
     try {
       params += ',"arguments":' + encode(args, "arguments");
     } catch (fault) {
-      // A new one, because that one's frames are all of this file.
+      // A new error, since all frames of the caught one are in the runner.
       const { message, cause } = /** @type {TypeError} */ (fault);
       const error = new TypeErrorC("Cannot call " + name + ": " + message);
       if (cause !== undefined) set(error, "cause", cause);
@@ -67,7 +67,7 @@ export function call(name, args) {
     }
   }
   const id = ++lastId;
-  // The Error is made where the program called, so that its stack says where; what went wrong is put in when known.
+  // The Error is made here, so that its stack names the place of the call. Its message is set when the call fails.
   const error = new ErrorC();
   /** @type {any} */
   const entry = { resolve: undefined, reject: undefined, error, name, isSent: false, isRaced: false };
@@ -80,13 +80,13 @@ export function call(name, args) {
   if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
   lastSent = id;
-  entry.isSent = true; // It is not where the stack was full on the way.
+  entry.isSent = true; // Not reached where the stack is full.
   return answer;
 }
 
 /**
- * Say in the Error of a call why it failed. Its `stack` must stay V8's own: Deno replaces an Error without frames when
- * it leaves a module, and with it would go the token.
+ * Set the message and name of a failed call's Error. Its `stack` must stay as V8 made it: Deno replaces an Error without
+ * frames when it leaves a module, and the token would be lost.
  *
  * @param {Error} error
  * @param {any} reason the error of JSON-RPC
@@ -100,7 +100,7 @@ function failed(error, reason) {
   return error;
 }
 
-/** @param {any} message an answer to one of our calls @param {string} line it */
+/** @param {any} message the answer to a call @param {string} line the message as text */
 export function settle(message, line) {
   const call = mapGet(pending, message.id);
   if (call === undefined) return;
@@ -115,7 +115,7 @@ export function settle(message, line) {
   progressed();
 }
 
-// Who races calls does not want to wait for the others.
+// A program that races calls does not wait for those that lose.
 for (const name of ["race", "any"]) {
   const native = uncurry(/** @type {any} */ (Promise)[name]);
   const value = {

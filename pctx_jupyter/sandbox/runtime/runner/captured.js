@@ -92,7 +92,8 @@ export const eventError = getter(ErrorEvent.prototype, "error");
 
 export const [$iterator, $asyncIterator, $toStringTag] = [Symbol.iterator, Symbol.asyncIterator, Symbol.toStringTag];
 /**
- * A function of Deno's that loads a module when it is first looked up, which takes milliseconds: looked up when called.
+ * Capture one of Deno's functions without looking it up before its first call: Deno then loads a module, which takes
+ * milliseconds.
  *
  * @param {string} name
  */

@@ -11,7 +11,7 @@ export const MAX_DEPTH = 500;
 /** A depth from which the next sixteen bytes cannot lead beyond `MAX_DEPTH`. */
 const SAFE_DEPTH = MAX_DEPTH - 16;
 
-/** By two bytes of UTF-8, read as one number: how many levels they open, less those they close. */
+/** How many levels two bytes of UTF-8, read as one number, open, less the levels they close. */
 const levels = new Int8ArrayC(1 << 16);
 {
   /** @type {[number, number][]} */
@@ -26,8 +26,8 @@ const levels = new Int8ArrayC(1 << 16);
 }
 
 /**
- * Count levels from the out buffer. Sixteen bytes at a time, in blocks: a function that is called often is compiled
- * sooner than one that loops long, and most values are the first that their sandbox writes.
+ * Count levels in the out buffer, sixteen bytes at a time. The caller passes blocks: V8 compiles a function that is
+ * called often sooner than one that loops long, and most values are the first that their sandbox writes.
  *
  * @param {number} from in pairs of bytes; a multiple of 8
  * @param {number} to
@@ -46,8 +46,8 @@ function countLevels(from, to, depth) {
 /**
  * Whether a JSON text nests beyond `MAX_DEPTH`.
  *
- * The first look takes brackets inside texts for structure; only where that seems too deep is a second, exact one
- * needed. (Texts with hundreds of closing brackets can hide depth from it; then the host's own reader refuses.)
+ * The first count includes brackets inside texts. An exact one follows only where the first is too high. (Texts with
+ * hundreds of closing brackets can make the first too low. Then the host's own parser refuses the line.)
  *
  * @param {string} text JSON
  */

@@ -46,7 +46,7 @@ const $display = Symbol.for("Jupyter.display");
 const VALUE_TYPE = "application/vnd.pctx.value+json";
 const VEGA = /^https:\/\/vega\.github\.io\/schema\/(vega|vega-lite)\/v(\d)/;
 
-/** What our tagged templates have made, as text: so that one can stand in another. */
+/** The text of what tagged templates have made, so that one can be inserted into another. */
 const texts = new WeakMap();
 
 /** @param {any} bundle */
@@ -121,7 +121,7 @@ function image(data) {
 }
 
 /**
- * What something looks like, if it has a look of its own: it says so by a method, or is a chart, a picture, an element.
+ * The look of a value that has one of its own: one with the display method, a chart, an image or an element.
  *
  * @param {any} value
  * @returns {any} a bundle, or a promise of one; undefined: it has none
@@ -184,7 +184,7 @@ function show(bundle, more, isValue = false) {
       const written = encode(imageType(content) === undefined ? content : toBase64(content), type, type === VALUE_TYPE);
       data += (data === "" ? "" : ",") + stringify(toWellFormed(type)) + ":" + written;
     } catch (error) {
-      if (type !== VALUE_TYPE) throw error; // A cycle, for instance: then it is shown as text.
+      if (type !== VALUE_TYPE) throw error; // A cycle, for example. Its text is shown.
     }
   }
   const params = '{"data":{' + data + "}" + more + "}";

@@ -51,7 +51,7 @@ export function encode(value, root, marks = true) {
   encoding.isOn = true;
   try {
     text = stringify(value);
-    // So is written what has no JSON form and is not known to have none.
+    // Objects that have no JSON form, and whose kind is not known, are written like this.
     if (text !== undefined && indexOf(text, "{}") >= 0) fault = search(value, root);
     if (marks && text !== undefined && fault === undefined) ({ text, isMarked: marked } = rewritten(value, text));
   } catch (error) {
@@ -67,7 +67,7 @@ export function encode(value, root, marks = true) {
 }
 
 /**
- * Replace the escapes of surrogates: `JSON.stringify` writes them for lone ones only, pairs it writes as they are.
+ * Replace the escapes of surrogates, which `JSON.stringify` writes for lone surrogates only.
  *
  * @param {string} text JSON
  */

@@ -21,18 +21,18 @@ import { print } from "./output.js";
 import { onProgress, timers } from "./timers.js";
 import { lastAnswered, pending } from "./calls.js";
 
-/** Milliseconds without an answer after which a program that has its value no longer waits for calls nobody awaits. */
+/** Milliseconds without an answer after which a program that has its value stops waiting for calls it did not await. */
 const LINGER_MS = 10_000;
 /** Milliseconds a program that has its value waits for its timers. */
 const GRACE_MS = 1_000;
-/** The part of its time after which a program that has its value waits for nothing more. */
+/** The part of its time limit after which a program that has its value stops waiting. */
 const PATIENCE = 0.9;
 /** Tools that a warning lists. */
 const MAX_LISTED = 5;
-/** Steps that functions nobody awaits may take before they call, or after an answer. */
+/** Microtasks that functions which are not awaited may take before they call, or after an answer. */
 const MANY_STEPS = 40;
 
-/** Tools and how often each is called, of the calls that have no answer and are missed. */
+/** The calls that have no answer and were not raced: how many, and their tools. */
 function unanswered() {
   const counts = create(null);
   let calls = 0, listed = "";
@@ -52,25 +52,25 @@ function unanswered() {
 const counted = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
 
 /**
- * Wait for what a program has begun and not awaited, as Deno does at its end; but not for what never ends.
+ * Wait for what a program has begun and not awaited, as Deno does at its end, but not for what never ends.
  *
- * Calls are waited for while they are answered, timers for a moment. What is then cut off is said.
+ * It waits for calls while the host answers them, and for timers up to `GRACE_MS`. A warning lists what is cut off.
  *
- * @param {unknown} value what cannot be written fails at once
+ * @param {unknown} value of the program: if it has no JSON form, the run fails without waiting
  * @param {any} params
  * @param {number} began
  */
 export async function finish(value, params, began) {
-  let intervals = 0, timeouts = 0, isTold = false;
+  let intervals = 0, timeouts = 0, hasWarned = false;
   const linger = params.linger_ms ?? LINGER_MS, grace = now() + GRACE_MS;
   const latest = params.timeout_s === undefined ? Infinity : began + params.timeout_s * 1000 * PATIENCE;
   let due = now() + linger, left = Infinity;
   for (;;) {
-    // What an answer lets go on may call again.
+    // A function that goes on after an answer may call again.
     for (let i = 0; i < MANY_STEPS; i++) await undefined;
     const { calls, listed } = unanswered();
-    if (calls > 0 && !isTold) {
-      isTold = true;
+    if (calls > 0 && !hasWarned) {
+      hasWarned = true;
       encode(value, "value");
       print(
         "Warning: " + counted(calls, "tool call") + " not awaited: " + listed + ". The program waits for " +
@@ -97,7 +97,7 @@ export async function finish(value, params, began) {
     const until = calls > 0 ? due < latest ? due : latest : soonest <= grace && soonest < latest ? grace : 0;
     if (time >= until) {
       timeouts = mapSize(timers);
-      if (calls + intervals + timeouts > 0) tellCut(calls, listed, intervals, timeouts);
+      if (calls + intervals + timeouts > 0) warnOfCut(calls, listed, intervals, timeouts);
       return;
     }
     let id = 0;
@@ -112,7 +112,7 @@ export async function finish(value, params, began) {
 }
 
 /** @param {number} calls @param {string} listed @param {number} intervals @param {number} timeouts */
-function tellCut(calls, listed, intervals, timeouts) {
+function warnOfCut(calls, listed, intervals, timeouts) {
   let text = calls > 0 ? counted(calls, "tool call") + " (" + listed + ")" : "";
   if (intervals > 0) text += (text === "" ? "" : ", ") + counted(intervals, "setInterval");
   if (timeouts > 0) text += (text === "" ? "" : ", ") + counted(timeouts, "setTimeout");

@@ -20,7 +20,7 @@ import {
 
 /** UTF-16 units of an error's name, message and stack that leave the sandbox. */
 const MAX_TEXT = 8000;
-/** Causes of an error that are told with it, and errors of an AggregateError. */
+/** Causes of an error that its message lists, and errors of an AggregateError. */
 const MAX_CAUSES = 5;
 
 /** The modules that this sandbox has imported, the latest first. @type {{url: string, name: string, above: any} | undefined} */
@@ -50,8 +50,7 @@ function replaceAll(text, url, name) {
 const tidy = (text) => rename(toWellFormed(text.length > MAX_TEXT ? slice(text, 0, MAX_TEXT) + "\u2026" : text));
 
 /**
- * What `error.stack` is made of: no frame of this file or of Deno's, so that neither programs nor their readers see
- * paths of the host.
+ * Write `error.stack` without the frames of the runner and of Deno, which would show paths of the host.
  *
  * @param {unknown} error
  * @param {any} sites
@@ -73,7 +72,7 @@ function prepareStackTrace(error, sites) {
 defineProperty(Error, "prepareStackTrace", { value: prepareStackTrace, configurable: true, writable: true });
 
 /**
- * Read a property of a stranger's value.
+ * Read a property of a value that may do anything when it is read.
  *
  * @param {any} value
  * @param {string} name
@@ -89,7 +88,7 @@ export function textOf(value, name) {
 }
 
 /**
- * Say in texts what was thrown, whatever it is; anything can be.
+ * Describe a thrown value, which may be of any kind, as text.
  *
  * @param {unknown} thrown
  * @returns {{name: string, message: string, stack: string}}
@@ -115,7 +114,7 @@ export function headline(thrown) {
 }
 
 /**
- * What an error says, and what it says of its causes.
+ * The message of an error, with the messages of its causes.
  *
  * @param {unknown} thrown
  */
@@ -137,7 +136,7 @@ function messageWithCauses(thrown) {
   return tidy(message);
 }
 
-/** Tokens of failed tool calls, by the Error each became: the host knows by them what really happened. */
+/** Tokens of failed tool calls, by their Errors. A token lets the host find what really happened. */
 export const tokens = new WeakMap();
 
 /**

@@ -93,8 +93,8 @@ function refuse(self, why, cause) {
 export const taught = new WeakMap();
 
 /**
- * Teach `JSON.stringify` one more kind of value, for our own use only: values without such a kind then cost nothing
- * more than the native call.
+ * Give one kind of value a JSON form, while `encode` is at work. Values of other kinds cost no more than the native
+ * `JSON.stringify`.
  *
  * @param {object} prototype
  * @param {string} kind what to call such a value
@@ -104,7 +104,6 @@ function teach(prototype, kind, convert) {
   const toJSON = {
     /** @this {any} */
     toJSON() {
-      "use strict";
       if (!encoding.isOn) return this;
       try {
         return convert(this);
@@ -122,7 +121,7 @@ function teach(prototype, kind, convert) {
 }
 
 /**
- * Have a kind of object refused that has no JSON form, unless a class of the program's own extends it by properties.
+ * Refuse a kind of object that has no JSON form, except where a class of the program extends it with properties.
  *
  * @param {object} prototype
  * @param {string} kind

@@ -24,7 +24,7 @@ import { unmarked } from "./numbers.js";
 import { encode } from "./encode.js";
 
 /**
- * Define what was kept of an earlier program. What the program declares itself hides it.
+ * Define the constants that were kept from an earlier program. A declaration of the program hides one of that name.
  *
  * @param {{name: string, names: string[], code: string, values: Record<string, unknown>}} cell
  */
@@ -39,7 +39,7 @@ export async function revive(cell) {
     delete G.__pctx_kept;
     for (let i = 0; i < cell.names.length; i++) {
       const name = cell.names[i];
-      // An input of that name hides it.
+      // An input of that name hides it, too.
       if (!hasOwn(G, name) || isConfigurable(name)) {
         defineProperty(G, name, /** @type {any} */ ({ __proto__: null, value: module[name], configurable: true }));
       }

@@ -5,7 +5,7 @@
 
 import { ArrayBufferC, charCodeAt, encodeInto, encoder, slice, Uint16ArrayC, Uint8ArrayC, write } from "./captured.js";
 
-/** Bytes written at once: what a pipe holds. */
+/** Bytes that are written at once: as many as a pipe holds. */
 export const CHUNK = 1 << 16;
 
 const outBuffer = new ArrayBufferC(CHUNK);

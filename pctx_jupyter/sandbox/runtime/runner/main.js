@@ -53,9 +53,9 @@ import { remaining } from "./globals.js";
 
 /** Code of a program that failed. */
 const EXECUTION_FAILED = -32002;
-/** Answers in a row that are awaited with the process at a stand, before timers and lost rejections have their turn. */
-const MAX_STANDSTILLS = 16;
-/** Steps a program may take between an answer and its next call: each `async` function on the way out takes some. */
+/** Answers in a row for which the process blocks, before timers and unhandled rejections have their turn. */
+const MAX_BLOCKED = 16;
+/** Microtasks a program may take between an answer and its next call: each `async` function that returns takes some. */
 const STEPS = 20;
 
 /** @param {any} module @param {{run: string | null, value: string | null}} entry */
@@ -125,19 +125,18 @@ function receive(line) {
 }
 
 /**
- * Read lines until the host is gone. A line is searched once and moved once for each doubling, however long it is.
+ * Read lines until the host is gone. Each byte is searched once, and a line is moved once for each doubling of the room.
  *
- * A program that makes one call and then waits is waited for at a standstill: that saves Deno's way through its event
- * loop and a thread of its own, a quarter of the time a short call takes. The host ends it soon, by the answer or by
- * `later`.
+ * While a program waits for a single call, reading blocks the process. That saves the way through Deno's event loop and
+ * one of its threads, a quarter of the time a short call takes. The host ends it soon, by the answer or by `later`.
  */
 async function serve() {
-  let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0, standstills = 0;
+  let room = CHUNK, buffer = new ArrayBufferC(room), begin = 0, end = 0, blocked = 0;
   for (;;) {
-    // `await` of what is no promise lets the program go on, and asks nothing that it may have changed.
+    // `await undefined` lets the program go on, and uses nothing that it may have changed.
     const before = lastSent;
     if (before > 0) { for (let i = 0; i < STEPS && lastSent === before; i++) await undefined; }
-    standstills = lastSent !== before && mapSize(pending) === 1 && standstills < MAX_STANDSTILLS ? standstills + 1 : 0;
+    blocked = lastSent !== before && mapSize(pending) === 1 && blocked < MAX_BLOCKED ? blocked + 1 : 0;
     if (end === room) {
       const rest = new Uint8ArrayC(buffer, begin, end - begin);
       if (end - begin > room >> 1) room *= 2;
@@ -146,13 +145,13 @@ async function serve() {
       end -= begin;
       begin = 0;
     }
-    // No more than a pipe gives: Deno's `read` takes time for all the room it is offered.
+    // As much as a pipe holds: the time of Deno's `read` grows with the room that it gets.
     const place = new Uint8ArrayC(buffer, end, room - end < CHUNK ? room - end : CHUNK);
     let count;
-    if (standstills > 0) count = readSync(place);
+    if (blocked > 0) count = readSync(place);
     else {
       const reading = read(place);
-      // `await` asks a promise for its constructor, and the program may have changed what it inherits.
+      // `await` reads the constructor of a promise, and the program may have changed what promises inherit.
       set(reading, "constructor", PromiseC);
       count = await reading;
     }

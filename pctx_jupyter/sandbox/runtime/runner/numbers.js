@@ -35,11 +35,11 @@ export const MARK = '{"' + NONFINITE + '":';
 const HASH = 0x23;
 /** @type {Record<string, number>} */
 const NUMBERS = /** @type {any} */ ({ __proto__: null, "#NaN": NaN, "#Infinity": Infinity, "#-Infinity": -Infinity });
-/** What `escaped` has met: such a number, and an integer of which `JSON.stringify` writes other digits. */
+/** Whether `escaped` has found such a number, and whether an integer of which `JSON.stringify` writes other digits. */
 let metNonfinite = false, metLarge = false;
 
 /**
- * Write such numbers as texts, and all texts that begin like those with one sign more: a replacer.
+ * Replace such numbers by texts, and add a `#` to every text that begins with one: a replacer of `JSON.stringify`.
  *
  * @param {string} name @param {unknown} value
  * @returns {unknown}
@@ -55,15 +55,15 @@ function escaped(name, value) {
   return value > 0 ? "#Infinity" : value < 0 ? "#-Infinity" : "#NaN";
 }
 
-/** From here on, not every integer is a number. */
+/** From here on, several integers are the same number. */
 export const LARGE = 2 ** 53;
 
 /** Whether a number is an integer beyond 2**53 that is written without an exponent. @param {number} value */
 const isLarge = (value) => !isSafeInteger(value) && isInteger(value) && value < 1e21 && value > -1e21;
 
 /**
- * Write an integer beyond 2**53 with all its digits: a replacer. `JSON.stringify` puts zeros in the place of those that
- * JavaScript does not need to tell it from others, and in Python it would be another integer.
+ * Write an integer beyond 2**53 with all its digits: a replacer of `JSON.stringify`, which writes zeros for the digits
+ * that distinguish no two numbers of JavaScript. Python would read another integer.
  *
  * @param {string} _ @param {unknown} value
  */

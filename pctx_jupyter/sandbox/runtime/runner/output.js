@@ -48,8 +48,11 @@ export function print(text, level) {
     budget = -1;
   }
   if (text !== "") {
-    const told = level === 0 ? ',"level":"debug"' : level === 2 ? ',"level":"warn"' : "";
-    notify("output", '{"stream":' + (level > 1 ? '"stderr"' : '"stdout"') + ',"text":' + stringify(text) + told + "}");
+    const severity = level === 0 ? ',"level":"debug"' : level === 2 ? ',"level":"warn"' : "";
+    notify(
+      "output",
+      '{"stream":' + (level > 1 ? '"stderr"' : '"stdout"') + ',"text":' + stringify(text) + severity + "}",
+    );
   }
 }
 

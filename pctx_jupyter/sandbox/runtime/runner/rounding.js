@@ -10,22 +10,22 @@ import { print } from "./output.js";
 
 /** An integer of JSON that may have more digits than a number of JavaScript; also within a text. */
 const LONG = /[[:,]-?[0-9]{16,}[,\]}]/;
-/** Looks for such an integer, where one may be, that a run takes at most. */
-const MOST_LOOKS = 3;
-let looks = 0;
+/** Searches for such an integer in one run: each parses a message once more. */
+const MAX_SEARCHES = 3;
+let searches = 0;
 
 /**
- * Say on stderr, once, which integer of what the host has sent is rounded here.
+ * Warn on stderr, once, which integer in a message of the host is rounded here.
  *
  * @param {string} line the message
- * @param {any} value what of it the program gets
- * @param {readonly string[]} root the way there from the message
- * @param {string} what how the warning calls it
- * @param {string} exact the way out
+ * @param {any} value the part of it that the program gets
+ * @param {readonly string[]} root the path from the message to that part
+ * @param {string} what what the warning calls it
+ * @param {string} exact how to pass the integer without rounding
  */
 export function warnOfRounding(line, value, root, what, exact) {
-  if (looks >= MOST_LOOKS || !holdsLarge(value) || regExpExec(LONG, line) === null) return;
-  looks++;
+  if (searches >= MAX_SEARCHES || !holdsLarge(value) || regExpExec(LONG, line) === null) return;
+  searches++;
   /** @type {{holder: any, key: string, source: string, value: number} | undefined} */
   let found;
   let message = /** @type {any} */ (parse)(
@@ -45,9 +45,9 @@ export function warnOfRounding(line, value, root, what, exact) {
   if (isMarked(message)) message = message[NONFINITE];
   if (found === undefined) return;
   const { holder, key, source } = found;
-  const path = typeof message === "number" ? "" : wayTo(holder, message, "");
+  const path = typeof message === "number" ? "" : pathTo(holder, message, "");
   if (path === undefined) return;
-  looks = MOST_LOOKS;
+  searches = MAX_SEARCHES;
   const at = path + (typeof message === "number" ? "" : isArray(holder) ? "[" + key + "]" : property(key));
   print(
     what + at + " is " + (source.length > 60 ? slice(source, 0, 60) + "\u2026" : source) +
@@ -62,14 +62,14 @@ export function warnOfRounding(line, value, root, what, exact) {
  * @param {any} holder @param {any} value @param {string} path
  * @returns {string | undefined}
  */
-function wayTo(holder, value, path) {
+function pathTo(holder, value, path) {
   if (value === holder) return path;
   if (typeof value !== "object" || value === null) return undefined;
   const isList = isArray(value), names = keys(value);
   for (let i = 0; i < names.length; i++) {
     const item = value[names[i]];
     if (typeof item !== "object" || item === null) continue;
-    const found = wayTo(holder, item, path + (isList ? "[" + names[i] + "]" : property(names[i])));
+    const found = pathTo(holder, item, path + (isList ? "[" + names[i] + "]" : property(names[i])));
     if (found !== undefined) return found;
   }
   return undefined;

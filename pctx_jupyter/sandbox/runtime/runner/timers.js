@@ -17,7 +17,7 @@ import {
   setTimeout,
 } from "./captured.js";
 
-/** What is to come of timers, by id. @type {Map<number, {due: number, isRepeated: boolean}>} */
+/** Timers that have not run yet, by id. @type {Map<number, {due: number, isRepeated: boolean}>} */
 export const timers = new Map();
 
 /** Ends the wait of `finish`, which then checks again what is left. */
