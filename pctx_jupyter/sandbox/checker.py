@@ -445,12 +445,12 @@ class Checker:
 
 
 class _Ears:
-    """Hears the process for its channel."""
+    """Passes what the process sends to its channel."""
 
     def __init__(self, worker: Worker, channel: Channel) -> None:
         self._worker, self._channel = worker, channel
 
-    def hear(self, line: bytes) -> None:
+    def receive(self, line: bytes) -> None:
         self._channel.feed(line)
 
     def overflow(self, start: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Runs one program in one sandbox and holds it to its limits. It believes nothing that the sandbox says.
+"""Runs one program in one sandbox and holds it to its limits. It trusts nothing that the sandbox sends.
 
-What a sandbox says counts for this execution alone: a call is a call of a tool offered to it, looked up by whoever
-serves; its answer counts once and ends the conversation. This module uses a `Peer` and not a `Channel`, because it
-checks each line before it reads the next: lines after the answer, and calls beyond the limit, are never read.
+What a sandbox sends counts for this execution alone. A call can only reach a tool offered to this execution, which
+`serve` looks up. The first answer ends the conversation. It uses a `Peer` and not a `Channel`, because each line has to
+be checked before the next is read: a line after the answer is dropped, and a call beyond the limit is not read.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Supervisor:
         worker: A warm one, which is killed at the end.
         job: The program, and what it may use.
         serve: Serves its tool calls.
-        emit: Hears what it prints.
+        emit: Receives what it prints.
         message_bytes: The largest message that may be sent to it.
     """
 
@@ -116,9 +116,9 @@ class Supervisor:
         if self._worker.resident:
             self._watcher = self._loop.call_later(WATCH_S, self._watch)
 
-    # what the worker says
+    # what the worker sends
 
-    def hear(self, line: bytes) -> None:
+    def receive(self, line: bytes) -> None:
         try:
             line.decode()  # payloads are passed on unread: someone has to make sure that they are text
             for message in self._peer.receive(line):

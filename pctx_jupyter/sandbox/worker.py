@@ -1,7 +1,7 @@
 """One sandbox: a Deno process, and the lines that pass between it and us.
 
-It knows lines and how long they may be; it refuses to know what they mean once the process has said it is ready. The
-process is a stranger: it may say anything, at any speed, and stop listening or living at any moment.
+It knows lines and how long they may be; it refuses to know what they mean once the process has reported that it is
+ready. The process is not trusted: it may send anything, at any speed, and stop reading or end at any moment.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _REHEARSE = rpc.encode(rpc.Notification(wire.REHEARSE, None))
 
 
 class Listener(Protocol):
-    """Who has a worker's attention. None of these waits."""
+    """Receives what a worker's process sends. None of these methods waits."""
 
-    def hear(self, line: bytes) -> None:
-        """One line arrived, without its end."""
+    def receive(self, line: bytes) -> None:
+        """Receive one line, without its end."""
 
     def overflow(self, start: bytes) -> None:
-        """A line is longer than any may be; this is how it begins. No more will be heard."""
+        """A line is longer than any may be; `start` is its beginning. No other method is called after this."""
 
     def end(self) -> None:
         """The pipe is closed: the process is gone, or about to go."""
@@ -61,7 +61,7 @@ class Worker(asyncio.Protocol):
         self._line_bytes = payload_bytes + ENVELOPE
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
-        self._lines: deque[bytes] = deque()  # whole ones nobody has heard yet
+        self._lines: deque[bytes] = deque()  # complete lines that no listener has received yet
         self._reader = Lines(self._line_bytes)
         self._paused = False
         self._writer = LineWriter()
@@ -84,16 +84,16 @@ class Worker(asyncio.Protocol):
         return 0 if self._transport is None else self._writer.waiting_bytes + self._transport.get_write_buffer_size()
 
     def complaint(self) -> str:
-        """What it said last on its stderr, before it was killed; empty if nothing."""
+        """The last line of its stderr, before it was killed; empty if there is none."""
         return self._process.complaint()
 
     def listen(self, listener: Listener | None) -> None:
-        """Have its lines heard by this listener from now on; by nobody: they are dropped."""
+        """Pass its lines to this listener from now on; None: keep them for the next listener."""
         self._listener = listener
         self._deliver()
 
     def send(self, message: bytes) -> None:
-        """Write one message; said to nobody when the process is gone. Never waits."""
+        """Write one message; it is dropped when the process is gone. Never waits."""
         if self._transport is None or self._transport.is_closing():
             return
         self._writer.write(message)
@@ -101,7 +101,7 @@ class Worker(asyncio.Protocol):
     def rehearse(self) -> None:
         """Have the process load what every program needs, while no program is there.
 
-        It saves a program 1.3 ms, and takes 2.3 ms of CPU time: too much for a process whose program is waiting already.
+        It saves a program 1.3 ms, and takes 2.3 ms: too much while a program waits for the process.
         """
         self.send(_REHEARSE)
 
@@ -121,7 +121,7 @@ class Worker(asyncio.Protocol):
             self._deliver()
 
     def dismiss(self) -> None:
-        """Hear nothing more, and end the process in the loop's next turn.
+        """Receive nothing more, and end the process in the loop's next turn.
 
         Killing it takes 0.3 to 1 ms, a fifth of a short program's time: the answer leaves first.
         """
@@ -129,7 +129,7 @@ class Worker(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(self.kill)
 
     def kill(self) -> None:
-        """End the process at once, and forget what it said. It is reaped in the background."""
+        """End the process at once, and drop the lines that it sent. It is reaped in the background."""
         self._listener = None
         self._lines.clear()
         self._reader.clear()
@@ -138,7 +138,7 @@ class Worker(asyncio.Protocol):
             self._transport.abort()
         self._process.discard()
 
-    # what asyncio says
+    # called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -166,7 +166,7 @@ class Worker(asyncio.Protocol):
             if len(line) > self._line_bytes:
                 self._overflow(line[:200])
             else:
-                self._listener.hear(line)
+                self._listener.receive(line)
 
     def _overflow(self, start: bytes) -> None:
         listener, self._listener = self._listener, None
@@ -178,18 +178,22 @@ class Worker(asyncio.Protocol):
 
 
 class _Greeting:
-    """Waits for the first line of a sandbox: that it is ready, and that nothing forbidden is left in it."""
+    """Waits for the first line of a sandbox, which reports that it is ready.
+
+    Attributes:
+        left: Globals that it could not remove.
+    """
 
     def __init__(self) -> None:
-        self.heard: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self.left: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
 
-    def hear(self, line: bytes) -> None:
-        if self.heard.done():
+    def receive(self, line: bytes) -> None:
+        if self.left.done():
             return
         try:
             match rpc.decode(line):
                 case rpc.Notification(wire.READY, Raw() as params):
-                    self.heard.set_result(msgspec.json.decode(params, type=wire.Ready).left)
+                    self.left.set_result(msgspec.json.decode(params, type=wire.Ready).left)
                     return
         except (errors.ProtocolError, msgspec.DecodeError, UnicodeDecodeError):
             pass
@@ -202,8 +206,8 @@ class _Greeting:
         self._fail("it ended before it was ready")
 
     def _fail(self, why: str) -> None:
-        if not self.heard.done():
-            self.heard.set_exception(errors.SandboxUnavailable(f"Cannot start a sandbox: {why}"))
+        if not self.left.done():
+            self.left.set_exception(errors.SandboxUnavailable(f"Cannot start a sandbox: {why}"))
 
 
 async def open_worker(process: Process, limits: Limits) -> Worker:
@@ -218,7 +222,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
     try:
         await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=process.pipe)
         async with asyncio.timeout(READY_S):
-            left = await greeting.heard
+            left = await greeting.left
         if left:
             raise errors.SandboxUnavailable(
                 f"Cannot start a sandbox: this version of Deno keeps {', '.join(left)[:200]}; use a known one"

@@ -25,23 +25,23 @@ class Ear:
         self.lines: list[bytes] = []
         self.overflowed: bytes | None = None
         self.ended = asyncio.Event()
-        self.heard = asyncio.Event()
+        self.received = asyncio.Event()
 
-    def hear(self, line: bytes) -> None:
+    def receive(self, line: bytes) -> None:
         self.lines.append(line)
-        self.heard.set()
+        self.received.set()
 
     def overflow(self, start: bytes) -> None:
         self.overflowed = start
-        self.heard.set()
+        self.received.set()
 
     def end(self) -> None:
         self.ended.set()
 
     async def lines_until(self, count: int) -> list[bytes]:
         while len(self.lines) < count:
-            self.heard.clear()
-            await soon(self.heard.wait())
+            self.received.clear()
+            await soon(self.received.wait())
         return self.lines
 
 
@@ -98,10 +98,10 @@ async def test_a_line_beyond_the_limit_ends_the_conversation_before_it_is_held_w
     worker = await stranger.worker(Limits(max_result_bytes=1000))
     worker.listen(ear)
     await stranger.say(b"fine\n" + b"x" * (ENVELOPE + 1001))
-    await soon(ear.heard.wait())
+    await soon(ear.received.wait())
     while ear.overflowed is None:
-        ear.heard.clear()
-        await soon(ear.heard.wait())
+        ear.received.clear()
+        await soon(ear.received.wait())
     assert (ear.lines, ear.overflowed) == ([b"fine"], b"x" * 200)
     worker.kill()
     stranger.close()

@@ -144,7 +144,7 @@ async def test_displays_of_a_sandbox_that_does_not_count_are_dropped_by_us() -> 
     line = b'{"jsonrpc":"2.0","method":"display","params":{"data":{"text/plain":"' + b"x" * 80 + b'"}}}'
     async with judging(Limits(max_display_bytes=1000)) as (supervisor, host):
         for _ in range(100):
-            supervisor.hear(line)
+            supervisor.receive(line)
     assert len([event for event in host.events if isinstance(event, Display)]) == 3
 
 
@@ -152,7 +152,7 @@ async def test_output_of_a_sandbox_that_does_not_count_is_cut_by_us() -> None:
     line = b'{"jsonrpc":"2.0","method":"output","params":{"stream":"stdout","text":"' + b"x" * 99 + b'\\n"}}'
     async with judging(Limits(max_output_bytes=1000)) as (supervisor, host):
         for _ in range(100):
-            supervisor.hear(line)
+            supervisor.receive(line)
     printed = host.printed()
     assert printed.count("output cut after 1000 bytes") == 1
     assert len(printed) < 1200
@@ -272,7 +272,7 @@ async def test_a_line_against_the_protocol_ends_the_execution(line: bytes | list
         running = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(0)
         for one in [line] if isinstance(line, bytes) else line:
-            supervisor.hear(one)
+            supervisor.receive(one)
         with pytest.raises(ProgramStopped, match="broke the protocol"):
             await soon(running)
         assert not host.events
@@ -282,12 +282,12 @@ async def test_forged_answers_and_calls_can_do_no_more_than_the_program_may() ->
     async with judging() as (supervisor, host):
         running = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(0)
-        supervisor.hear(b'{"jsonrpc":"2.0","id":2,"result":"for another request"}')
-        supervisor.hear(b'{"jsonrpc":"2.0","id":"1","result":"for one with a text of that look"}')
-        supervisor.hear(b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"for none"}}')
-        supervisor.hear(b'{"jsonrpc":"2.0","id":"mine","method":"call","params":{"name":"Other.tool"}}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":2,"result":"for another request"}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":"1","result":"for one with a text of that look"}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"for none"}}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":"mine","method":"call","params":{"name":"Other.tool"}}')
         await until(lambda: host.called == ["Other.tool"])  # whoever serves knows what is offered
         assert not running.done()
-        supervisor.hear(b'{"jsonrpc":"2.0","id":1,"result":"first"}')
-        supervisor.hear(b'{"jsonrpc":"2.0","id":1,"result":"second"}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"first"}')
+        supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"second"}')
         assert bytes(await soon(running)) == b'"first"'
