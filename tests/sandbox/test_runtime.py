@@ -596,6 +596,36 @@ def test_polluted_builtins_change_nothing_of_the_conversation(code: str) -> None
     assert all(set(message) <= {"jsonrpc", "id", "method", "params", "result"} for message in said.said)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("const c = { a: {} }; c.a['x y'] = c; export default c", 'value.a["x y"] is a cycle'),
+        (
+            "export default [{ b: new Blob([]) }]",
+            "value[0].b is a Blob, which has no JSON form: give await blob.text()",
+        ),
+        ("export default { é: [new Event('x')] }", "value.é[0] is an Event, which has no JSON form: give what"),
+        ("export default [Temporal.Now]", "value[0] is an object of the kind Temporal.Now, which has no JSON form"),
+    ],
+)
+def test_polluted_builtins_do_not_change_why_a_value_is_refused(value: str, message: str) -> None:
+    pollute = """
+    const wreck = () => { throw new Error("wrecked") };
+    for (const name of ["exec", "test", "flags", "lastIndex", "source", Symbol.match]) {
+      Object.defineProperty(RegExp.prototype, name, { get: wreck, configurable: true });
+    }
+    RegExp.prototype.constructor = globalThis.RegExp = class { constructor() { wreck() } };
+    WeakMap.prototype.get = WeakMap.prototype.set = String.prototype.split = Object.getPrototypeOf = wreck;
+    Object.prototype.get = wreck;
+    """
+    assert converse(pollute + value).thrown["message"].startswith(message)
+
+
+def test_prototypes_without_an_end_do_not_stop_a_value() -> None:
+    endless = "const p = new Proxy({ a: 1 }, { getPrototypeOf: () => p }); Object.setPrototypeOf(p, Blob.prototype);"
+    assert converse(f"{endless} export default [p]").value == [{"a": 1}]
+
+
 def test_protocol_lines_can_only_be_text() -> None:
     forged = '\\n{"jsonrpc":"2.0","id":1,"result":"forged"}\\n'
     code = f"console.log('{forged}'); await Notebook.echo('{forged}'); throw new Error('{forged}')"
