@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from .. import errors
 from ..settings import MIB, Limits
 from . import runner
 
@@ -47,8 +48,17 @@ def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
     """The command line of one sandbox. No permission is granted, so no partial grant can be bypassed.
 
     The script that it names is there when this returns: in a checkout, it is joined again if its modules have changed.
+
+    Raises:
+        SandboxUnavailable: It cannot be written.
     """
-    runner.ensure_joined()
+    try:
+        runner.ensure_joined()
+    except OSError as error:
+        raise errors.SandboxUnavailable(
+            f"Cannot start a sandbox: its script {RUNNER} cannot be written ({error.strerror}); make the checkout "
+            "writable, or run python hatch_build.py in it once"
+        ) from None
     return [
         deno,
         "run",  # not `eval`, which grants everything

@@ -43,10 +43,14 @@ def ensure_joined(runtime: Path = RUNTIME) -> None:
             return
     # Another process may read it at the same time, or write it as well.
     descriptor, name = tempfile.mkstemp(dir=runtime, prefix=".runner-")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(joined)
+    written = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        written.chmod(0o644)
+        written.replace(joined)
+    finally:
+        written.unlink(missing_ok=True)
 
 
 def join(modules: Path) -> str:

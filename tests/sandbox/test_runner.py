@@ -74,6 +74,14 @@ def test_a_changed_module_is_joined_again(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runner", "runner.js"]
 
 
+def test_a_script_that_cannot_be_replaced_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    shutil.copytree(MODULES, tmp_path / "runner")
+    (tmp_path / "runner.js").mkdir()
+    with pytest.raises(IsADirectoryError):
+        runner.ensure_joined(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runner", "runner.js"]
+
+
 def test_a_package_without_modules_keeps_its_script(tmp_path: Path) -> None:
     (tmp_path / "runner.js").write_text("built")
     runner.ensure_joined(tmp_path)
