@@ -20,6 +20,7 @@ from .. import errors
 from ..program.result import Emit
 from ..rpc import jsonrpc as rpc
 from ..session.execution import Job, ServeCall
+from ..session.hold import Hold
 from ..settings import Settings
 from . import executable
 from .scheduler import Scheduler, Seat
@@ -78,8 +79,8 @@ class Pool:
             SandboxUnavailable: None can be started; the message names the cause and the cure.
             MessageTooLarge: Its inputs are too large.
         """
-        async with self._borrow(job.session, is_interactive=job.is_interactive) as (worker, seat):
-            job.hold.place = seat
+        seat = Seat(self._scheduler, job.session, is_interactive=job.is_interactive)
+        async with self._lend(seat, job.hold) as worker:
             supervisor = Supervisor(worker, job, serve, emit, message_bytes=self._settings.max_message_bytes)
             return await supervisor.run()
 
@@ -90,18 +91,17 @@ class Pool:
         Raises:
             Busy, SandboxUnavailable: There is none to lend.
         """
-        async with self._borrow() as (worker, _):
+        async with self._lend(Seat(self._scheduler), Hold()) as worker:
             yield worker
 
     @asynccontextmanager
-    async def _borrow(self, session: str = "", *, is_interactive: bool = False) -> AsyncIterator[tuple[Worker, Seat]]:
-        """Wait for a place and for a sandbox, and lend both."""
-        seat = Seat(self._scheduler, session, is_interactive=is_interactive)
+    async def _lend(self, seat: Seat, hold: Hold) -> AsyncIterator[Worker]:
+        """Wait for a program's place, which its hold gets, and for a sandbox to lend for the block."""
         try:
-            worker = await self._begin(seat)
+            worker = await self._begin(seat, hold)
             self._lent.add(worker)
             try:
-                yield worker, seat
+                yield worker
             finally:
                 worker.dismiss()
                 self._lent.discard(worker)
@@ -144,7 +144,7 @@ class Pool:
 
     # lending
 
-    async def _begin(self, seat: Seat) -> Worker:
+    async def _begin(self, seat: Seat, hold: Hold) -> Worker:
         """Wait for a program's place, then for a sandbox.
 
         Raises:
@@ -153,6 +153,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
                 await seat.take()
+                hold.place = seat
                 return await self._take()
         except TimeoutError:
             raise self._busy(seat) from None

@@ -315,14 +315,18 @@ class Session:
 
         This comes before all other work on the program: a flood costs the other sessions as little as possible.
         """
-        mine, most = self._in_hand[client], self._settings.max_queued_per_session + self._settings.running_per_session
-        if mine < most:
+        mine, run, wait = (
+            self._in_hand[client],
+            self._settings.running_per_session,
+            self._settings.max_queued_per_session,
+        )
+        if mine < run + wait:
             return
         running = sum(1 for one in self.executions.values() if one.client == client and one.has_begun)
         raise errors.Busy(
-            f"Cannot start execution: {running:,} of this session's programs are running and {mine - running:,} wait, "
-            f"as many as may (Pctx.max_queued_per_session is {self._settings.max_queued_per_session:,}); "
-            "try again when some of them have ended"
+            f"Cannot start execution: {mine:,} of this session's programs have not ended, and {running:,} of them are "
+            f"running; {run:,} may run and {wait:,} may wait (Pctx.max_running_per_session, "
+            "Pctx.max_queued_per_session); try again when some of them have ended"
         )
 
     @contextmanager

@@ -100,8 +100,8 @@ async def test_the_limit_does_not_count_while_a_call_waits_and_what_keeps_it_is_
     busy = Host(later, "waits: a cell of the notebook is running")
     outcome = await call(busy, load, engine=engine)
     assert isinstance(outcome, Raw) and read(outcome) == 5
-    assert [(note.execution_id, note.call, note.note) for note in engine.heard] == [
-        ("e1", 3, "waits: a cell of the notebook is running")
+    assert [(note.execution_id, note.call, note.note, note.waits) for note in engine.heard] == [
+        ("e1", 3, "waits: a cell of the notebook is running", True)
     ]
     assert busy.withdrawn == []
 
