@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from .client import PctxClient
+from .client.raw import RawClient
 from .engine import open_engine
 from .rpc.channel import Channel, Hear, Serve
 from .session.approvals import Approvals
@@ -24,7 +25,19 @@ from .settings import Places, Settings
 
 
 @asynccontextmanager
-async def open_client(
+async def open_client(settings: Settings | None = None, *, places: Places | None = None) -> AsyncIterator[PctxClient]:
+    """Open an engine and a client of it; both are closed on the way out.
+
+    Args:
+        settings: Limits and switches of the engine; None: the defaults.
+        places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
+    """
+    async with open_raw_client(settings, places=places) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_raw_client(
     settings: Settings | None = None,
     *,
     places: Places | None = None,
@@ -32,12 +45,12 @@ async def open_client(
     when_settled: bool = False,
     on_wait: Callable[[str], None] | None = None,
     asked: Callable[[Approvals, Watchers], AbstractAsyncContextManager[None]] | None = None,
-) -> AsyncIterator[PctxClient]:
-    """Open an engine and a client of it; both are closed on the way out.
+) -> AsyncIterator[RawClient]:
+    """Open an engine and a client of it that takes raw JSON; both are closed on the way out. Not public.
 
     Args:
         settings: Limits and switches of the engine; None: the defaults.
-        places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
+        places: Where its files are; None: it has none.
         as_agent: Whether its programs run as agents' do; then it offers no tools of its own.
         when_settled: Whether to wait until each MCP server was tried; a program waits for those it names in any case.
         on_wait: Called with a line for people for each server that takes a while.
@@ -52,7 +65,7 @@ async def open_client(
 
         registry = engine.registry
         asking = asked(registry.approvals, registry.watchers) if asked is not None else nullcontext()
-        async with asking, PctxClient(connect=connect, reconnect=False) as client:
+        async with asking, RawClient(connect=connect, reconnect=False) as client:
             yield client
 
 

@@ -108,7 +108,9 @@ class Settings:
     mcp_kept_s: float = _setting(600.0, "Seconds the answer of such a program is kept after its end.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
     ping_s: float = _setting(
-        5.0, "Seconds between pings on a client's connection; it is closed when two are not answered."
+        5.0,
+        "Seconds between pings on a client's connection while an answer is owed; it is closed when two are not "
+        "answered.",
     )
     layers: int = _setting(
         1,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum, Float, HasTraits, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Configurable
@@ -101,7 +101,19 @@ def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
     return trait.tag(config=True, least=setting.metadata["least"], most=setting.metadata["most"])
 
 
-class Pctx(Configurable):
+if TYPE_CHECKING:
+
+    class _Fields(Limits, Settings):  # type: ignore[misc]  # never made: it is there for its attributes
+        """What a type checker and an editor see of the traits: the fields that they are made from."""
+
+    class _Traits(Configurable, _Fields):
+        """A configurable with those attributes."""
+
+else:
+    _Traits = Configurable
+
+
+class Pctx(_Traits):
     """Limits and switches of pctx: of the server extension, and of an engine embedded in a kernel."""
 
     # A class body's own names, filled in before traitlets reads them.

@@ -16,12 +16,12 @@ from .command import say
 from .servers import Server
 
 if TYPE_CHECKING:
-    from ..client import PctxClient
+    from ..client.raw import RawClient
 
 
 def open_client(
     server: Server | None, settings: Settings, *, when_settled: bool = False, asks: bool = False
-) -> AbstractAsyncContextManager[PctxClient]:
+) -> AbstractAsyncContextManager[RawClient]:
     """Open a client of a server's engine, or of one opened here for as long as the client is.
 
     Args:
@@ -34,15 +34,15 @@ def open_client(
         CannotConnect: The server does not let it in, or is not there.
     """
     if server is not None:
-        from ..client import PctxClient
+        from ..client.raw import RawClient
 
-        return PctxClient(server.socket, headers=server.headers, reconnect=False)
+        return RawClient(server.socket, headers=server.headers, reconnect=False)
 
     from .. import embedded
     from ..engine import usual_places
     from . import approvals
 
-    return embedded.open_client(
+    return embedded.open_raw_client(
         replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes)),  # one program needs one sandbox
         places=usual_places(str(Path.cwd())),
         as_agent=True,

@@ -23,12 +23,12 @@ from .command import Exit, Stop, say
 from .servers import ServerCommand
 
 if TYPE_CHECKING:
-    from ..client import PctxClient
+    from ..client.raw import RawClient
 
 STDIN = "-"
 """Stands for the standard input in place of a file."""
 
-Home = AbstractAsyncContextManager["PctxClient"]
+Home = AbstractAsyncContextManager["RawClient"]
 
 
 class HomeCommand(ServerCommand):

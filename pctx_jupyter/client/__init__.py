@@ -8,26 +8,32 @@
 
     async with PctxClient("ws://localhost:8888/local-tools", headers={"Authorization": "token …"}) as client:
         await client.register_tool("math", "double", lambda args: 2 * args["n"])
-        result = await client.execute_code("await Math.double({ n: 21 })")
-        assert result["value"] == 42
+        result = await client.run("await Math.double({ n: 21 })")
+        assert result.value == 42
 """
 
 from __future__ import annotations
 
-from ..errors import ConnectionLost as ConnectionError  # noqa: A004 - its name in the original client
-from ..errors import ExecutionError, PctxError, ToolError
-from .client import Callback, Connector, PctxClient
+from ..errors import ConnectionLost, ExecutionError, PctxError, ToolError
+from .client import Connector, PctxClient
 from .http import McpClient
+from .offers import Callback
+from .types import CallEvent, DisplayEvent, Result
 from .unified import PctxUnifiedClient
 
+ConnectionError = ConnectionLost  # its name in the original client; not below: `import *` must not replace Python's own
+
 __all__ = [
+    "CallEvent",
     "Callback",
-    "ConnectionError",
+    "ConnectionLost",
     "Connector",
+    "DisplayEvent",
     "ExecutionError",
     "McpClient",
     "PctxClient",
     "PctxError",
     "PctxUnifiedClient",
+    "Result",
     "ToolError",
 ]

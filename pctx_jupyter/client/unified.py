@@ -19,8 +19,9 @@ from .. import errors
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite
 from ..tools import names
-from .client import Callback, PctxClient, payload_of
+from .client import PctxClient
 from .http import McpClient, authorization
+from .offers import Callback, payload_of
 
 CallTool = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """Calls a tool by its full name."""

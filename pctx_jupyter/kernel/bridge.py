@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .guests import Guests  # it knows IPython, and this module does not
 
 if TYPE_CHECKING:
-    from ..client.client import Heard
+    from ..client.client import ExecutionNotice
 
 log = logging.getLogger(__name__)
 
@@ -351,7 +351,10 @@ class _Life:
                 await self.do(_nothing, self._tools)
 
     async def _opened(self) -> Home:
-        return await asyncio.shield(asyncio.wrap_future(self.home))  # a caller that is cancelled does not close it
+        try:
+            return await asyncio.shield(asyncio.wrap_future(self.home))  # a caller that is cancelled does not close it
+        except Exception as error:  # the same for all who wait
+            raise errors.fresh(error) from None
 
     async def _opened_instead(self, of: Home) -> Home:
         """Leave a home that cannot be reached, unless it has been left already; returns the next one."""
@@ -462,8 +465,8 @@ def _closed() -> errors.PctxError:
     return errors.Cancelled("Cannot finish execution: the extension was unloaded; %load_ext pctx_jupyter loads it")
 
 
-def _on_event(running: Running, event: Heard) -> None:
-    match event:
+def _on_event(running: Running, notice: ExecutionNotice) -> None:
+    match notice:
         case wire.OutputHeard(_, stream, text, level):
             running.cell.post(Output(stream, text, level))
         case wire.DisplayHeard(_, data, metadata, display_id, update, is_value):

@@ -1,6 +1,6 @@
 """Where this kernel's programs run: on the Jupyter server that started it if that has our extension, otherwise here.
 
-In both cases it is one `PctxClient` in front of one engine, with the same messages. This module does not know threads
+In both cases it is one client in front of one engine, with the same messages. This module does not know threads
 and cells. Heavy modules are imported only when a home is opened, on the bridge's thread.
 """
 
@@ -21,7 +21,7 @@ from ..rpc.jsonrpc import Json
 from ..settings import Settings
 
 if TYPE_CHECKING:
-    from ..client.client import PctxClient
+    from ..client.raw import RawClient
     from ..rpc.channel import Channel, Hear, Serve
     from ..session.approvals import Approvals
 
@@ -43,7 +43,7 @@ class Home:
             elsewhere.
     """
 
-    client: PctxClient
+    client: RawClient
     kind: str
     why: str
     url: str | None = None
@@ -90,7 +90,7 @@ def _refused(error: errors.PctxError) -> str | None:
 @asynccontextmanager
 async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[Home]:
     from ..client import pipe, socket
-    from ..client.client import PctxClient
+    from ..client.raw import RawClient
 
     token, path = environment.get(TOKEN, ""), environment.get(PIPE, "")
     shown = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
@@ -104,13 +104,13 @@ async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[
                 log.info("home = takes the WebSocket: %s", error)
         return await socket.connect(address, {TOKEN_HEADER: token}, serve, hear, most)
 
-    async with PctxClient(address, connect=connect) as client:
+    async with RawClient(address, connect=connect) as client:
         yield Home(client, "Jupyter server", "it started this kernel and has pctx-jupyter enabled", shown)
 
 
 @asynccontextmanager
 async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> AsyncIterator[Home]:
-    from ..client.client import PctxClient
+    from ..client.raw import RawClient
     from ..engine import open_engine, usual_places
 
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
@@ -118,7 +118,7 @@ async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear, gives_up=True)
 
-        async with PctxClient(connect=connect, reconnect=False) as client:
+        async with RawClient(connect=connect, reconnect=False) as client:
             yield Home(
                 client,
                 "embedded",

@@ -19,7 +19,7 @@ from .functions.tool import PythonTool
 from .mainthread import GuestCall
 
 if TYPE_CHECKING:
-    from ..client.client import PctxClient
+    from ..client.raw import RawClient
     from .guests import Guests
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ POLL_S = 0.5
 
 async def host(
     guests: Guests | None,
-    client: PctxClient,
+    client: RawClient,
     tool: PythonTool,
     asked: wire.ExecuteTool,
     call: Callable[[], Raw | Awaitable[Raw]],
@@ -73,7 +73,7 @@ async def host(
 
 async def _turn(
     guests: Guests,
-    client: PctxClient,
+    client: RawClient,
     tool: PythonTool,
     asked: wire.ExecuteTool,
     began: asyncio.Future[None],

@@ -16,7 +16,7 @@ from . import options
 from .bridge import Bridge
 
 if TYPE_CHECKING:
-    from ..client.client import PctxClient
+    from ..client import PctxClient
     from .output.display import Shown
 
 ANSWER_S = 60.0

@@ -7,7 +7,9 @@ that is slow.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
@@ -16,9 +18,12 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..engine import Engine
+from ..rpc.pulse import Pulse
 from ..session.approvals import ConsentPlace
 from ..session.watch import Change
 from .base import PctxHandler
+
+log = logging.getLogger(__name__)
 
 FRAMES_PER_S = 4
 """Frames about one kind of change a second: as often as a list that is read may change."""
@@ -38,9 +43,11 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
     _absent: Callable[[], None] | None = None
     _place: ConsentPlace = "jupyterlab"
     _may_answer = False
+    _pulse: Pulse | None = None
 
-    ping_interval = 30
-    ping_timeout = 30
+    # Tornado would ping an idle panel, too. A proxy takes that for activity, and a hub never culls the server.
+    ping_interval = 0
+    ping_timeout = 0
     max_message_size = 1 << 10
 
     @ws_authenticated
@@ -63,18 +70,41 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         self._leave = registry.watchers.add(self._hear)
         if self._may_answer:
             self._absent = registry.approvals.attend(self._place)
+        self._pulse = Pulse(
+            self._engine.settings.ping_s,
+            ping=self._ping,
+            is_needed=lambda: self._may_answer and len(registry.approvals) > 0,  # a person is asked: are they there?
+            on_silence=self._drop,
+        )
+        self._pulse.start()
 
     def on_message(self, message: str | bytes) -> None:
         """Nothing is asked here."""
 
+    def on_pong(self, data: bytes) -> None:
+        """Take note of a sign of life."""
+        if self._pulse is not None:
+            self._pulse.beat()
+
     def on_close(self) -> None:
         """Listen no more."""
+        if self._pulse is not None:
+            self._pulse.stop()
         if self._leave is not None:
             self._leave()
             if self._absent is not None:
                 self._absent()
             for timer in self._timers.values():
                 timer.cancel()
+
+    def _ping(self) -> None:
+        with suppress(WebSocketClosedError):
+            self.ping()
+
+    def _drop(self, why: str) -> None:
+        log.info("changes = dropped: %s", why)
+        if self.ws_connection is not None and self.ws_connection.stream is not None:
+            self.ws_connection.stream.close()
 
     def _hear(self, change: Change) -> None:
         if change in self._timers:

@@ -45,7 +45,10 @@ class RunningEngine:
         if self._opened is None or (self._opened.done() and not _has_result(self._opened)):
             self._opened = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._run(self._opened), name="pctx engine")
-        return await asyncio.shield(self._opened)
+        try:
+            return await asyncio.shield(self._opened)
+        except Exception as error:  # the same for all who wait
+            raise errors.fresh(error) from None
 
     async def stop(self) -> None:
         """Close the engine, and every connection with it; it is not opened again."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pctx_jupyter.client import PctxClient
+from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.settings import Settings
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 URL, TOKEN = "PCTX_TEST_URL", "PCTX_TEST_TOKEN"
 
-Connect = Callable[..., AbstractAsyncContextManager[PctxClient]]
+Connect = Callable[..., AbstractAsyncContextManager[RawClient]]
 
 
 @pytest.fixture
@@ -44,20 +44,20 @@ def connect(request: pytest.FixtureRequest) -> Connect:
     url, headers = request.getfixturevalue("server")
 
     @asynccontextmanager
-    async def remote(**options: Any) -> AsyncIterator[PctxClient]:
-        async with PctxClient(url, headers=headers, **options) as client:
+    async def remote(**options: Any) -> AsyncIterator[RawClient]:
+        async with RawClient(url, headers=headers, **options) as client:
             yield client
 
     return remote
 
 
 @asynccontextmanager
-async def embedded(**options: Any) -> AsyncIterator[PctxClient]:
+async def embedded(**options: Any) -> AsyncIterator[RawClient]:
     """A client of an engine in this loop."""
     async with open_engine(Settings(warm_sandboxes=1)) as engine:
 
         async def cross(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear)
 
-        async with PctxClient(connect=cross, **options) as client:
+        async with RawClient(connect=cross, **options) as client:
             yield client

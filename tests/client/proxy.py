@@ -23,8 +23,11 @@ class Proxy:
         self._own_port = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._refusal: bytes | None = None
+        self._is_holding = False
         self.accepted = 0
         """How many connections were made to it."""
+        self.passed_bytes = 0
+        """Bytes that it has passed on, in either direction: what a hub's proxy takes for activity."""
 
     @property
     def url(self) -> str:
@@ -48,6 +51,10 @@ class Proxy:
             self.cut()
             await self._server.wait_closed()
 
+    def hold(self) -> None:
+        """Pass nothing on any more, and keep the connections."""
+        self._is_holding = True
+
     def refuse(self, status: str | None) -> None:
         """Answer new connections with an HTTP status, such as ``403 Forbidden``; None: no more."""
         self._refusal = None if status is None else f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
@@ -65,8 +72,8 @@ class Proxy:
             self._open.add(far_writer)
             try:
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(_pump(reader, far_writer))
-                    both.create_task(_pump(far_reader, writer))
+                    both.create_task(self._pump(reader, far_writer))
+                    both.create_task(self._pump(far_reader, writer))
             finally:
                 self._open.discard(far_writer)
                 far_writer.close()
@@ -74,14 +81,16 @@ class Proxy:
             self._open.discard(writer)
             writer.close()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError):
-        writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                self.passed_bytes += len(data)
+                if self._is_holding:
+                    continue
+                writer.write(data)
+                await writer.drain()
+        with suppress(OSError):
+            writer.close()
 
 
 @asynccontextmanager

@@ -312,3 +312,21 @@ async def test_a_tool_whose_error_holds_half_a_character_fails_its_call(connect:
         await client.register_tool("a", "fail", fail)
         with pytest.raises(errors.ExecutionFailed, match="ValueError: half \ufffd"):
             await client.execute_code("await a.fail()", typecheck=False)
+
+
+async def test_a_run_gives_a_typed_result_and_typed_events(connect: Connect) -> None:
+    heard: list[object] = []
+    async with connect() as client:
+        await client.register_tool("a", "b", lambda _: None)
+        result = await client.run(
+            "export const two = 2;\nconsole.log('hi');\nawait a.b();\n[two]",
+            on_event=heard.append,
+        )
+        same = await client.execute_code("two")
+    assert (result.value, result.stdout, result.stderr, result.kept) == ([2], "hi\n", "", ("two",))
+    assert result.execution_id and result.duration_s > 0 and result.unchecked is None
+    began, ended = heard
+    assert isinstance(began, public.CallEvent) and isinstance(ended, public.CallEvent)
+    assert (began.type, began.tool, began.call, began.result_bytes) == ("call_started", "A.b", 1, None)
+    assert (ended.type, ended.result_bytes, ended.error) == ("call_ended", 4, None)
+    assert same["value"] == 2 and same["success"] is True and same["kept"] == []

@@ -15,7 +15,7 @@ import pytest
 from IPython.core.error import UsageError
 from msgspec import Raw
 
-from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.kernel.approvals import ApprovalCommands
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.home import Home, open_home
@@ -109,7 +109,7 @@ class Server:
                 lambda send: LocalTools(registry, settings, send, kernel_id="k1").channel,
             )[0]
 
-        async with PctxClient(connect=connect, reconnect=False) as client:
+        async with RawClient(connect=connect, reconnect=False) as client:
             await client.register_tool("Notebook", "send", send)
             registry.name_kernel("k1", "sales")
             registry.approvals.attend()

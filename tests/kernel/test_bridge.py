@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pctx_jupyter import errors
-from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.kernel.bridge import Bridge, Running
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.home import Home
@@ -79,7 +79,7 @@ class Kernel:
                 lambda send: LocalTools(registry, settings, send).channel,
             )[0]
 
-        async with PctxClient(connect=connect, reconnect=False) as client:
+        async with RawClient(connect=connect, reconnect=False) as client:
             yield Home(client, "embedded", "a test opened it")
 
     async def _act(self, job: Job, serve: ServeCall, emit: Emit) -> Any:

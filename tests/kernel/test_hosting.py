@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET, Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.hosting import host
 from pctx_jupyter.kernel.mainthread import GuestCall
@@ -74,7 +74,7 @@ async def call(
     def run() -> Raw | Awaitable[Raw]:
         raise AssertionError("nobody runs it")
 
-    async with asyncio.timeout(SOON), PctxClient(connect=(engine or Engine()).connect, reconnect=False) as client:
+    async with asyncio.timeout(SOON), RawClient(connect=(engine or Engine()).connect, reconnect=False) as client:
         return await host(host_, client, tool, asked, run, lambda: is_waiting)  # type: ignore[arg-type]  # a fake
 
 

@@ -1,0 +1,78 @@
+"""What a client offers: its callbacks as tools that take and return payloads. It knows no connection."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET, Raw
+
+from .. import errors
+from ..rpc import jsonrpc as rpc
+from ..rpc import nonfinite, wire
+
+Callback = Callable[[dict[str, Any]], Any]
+"""A tool: takes its arguments as one dict, and returns a value that has a JSON form, or an awaitable of one."""
+
+ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
+"""A tool that takes and returns raw JSON; raises `errors.ToolFailed` with the name and token that the program sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool as it was registered.
+
+    Args:
+        asked: The registration.
+        serve: Serves its calls.
+        callback: What the program that offers it has passed.
+    """
+
+    asked: wire.RegisterTool
+    serve: ServeTool
+    callback: Callable[..., Any]
+
+    @property
+    def path(self) -> str:
+        """Its full name as registered."""
+        return f"{self.asked.namespace}.{self.asked.name}"
+
+
+def serving(callback: Callback) -> ServeTool:
+    """Make a tool of raw JSON out of a callback."""
+
+    async def serve(asked: wire.ExecuteTool) -> Raw:
+        arguments = {} if asked.arguments is UNSET else value_of(asked.arguments)
+        if not isinstance(arguments, dict):
+            raise errors.InvalidParams(f"Cannot call {asked.name}: its arguments must be one object")
+        try:
+            result = callback(arguments)
+            if inspect.isawaitable(result):
+                result = await result
+        except errors.ToolFailed:
+            raise
+        except Exception as error:
+            raise errors.ToolFailed(str(error), name=type(error).__name__) from error
+        try:
+            return payload_of(result)
+        except errors.NotJson as error:
+            raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
+
+    return serve
+
+
+def payload_of(value: object) -> Raw:
+    """Write a value as a payload, with NaN and the infinities.
+
+    Raises:
+        NotJson: It has no JSON form, or is nested too deeply.
+    """
+    payload = rpc.check_value(rpc.raw(value))
+    return nonfinite.encode(value) if b"null" in bytes(payload) else nonfinite.taken(payload)
+
+
+def value_of(payload: Raw) -> Any:
+    """Read a payload, with NaN and the infinities; raises `InvalidParams`."""
+    return nonfinite.decode(payload) if nonfinite.is_marked(payload) else rpc.decode_value(payload)

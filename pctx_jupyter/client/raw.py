@@ -1,0 +1,63 @@
+"""The client as a kernel and the commands use it: payloads stay raw JSON, in the structs of the wire. Not public."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..rpc import jsonrpc as rpc
+from ..rpc import wire
+from .client import ExecutionNotice, PctxClient
+from .offers import Offer, ServeTool
+
+
+class RawClient(PctxClient):
+    """A `PctxClient` that also takes and returns raw JSON."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.on_guest: Callable[[wire.GuestHeard], None] = lambda notice: None
+        """Called when a guest program begins to call this client's tools, and when it has ended; never waits."""
+
+    async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
+        """Offer a tool that takes and returns raw JSON.
+
+        Raises:
+            ToolExists: There is one of that name, and `asked.replace` is false.
+            InvalidParams: The name cannot be used.
+        """
+        await self._register(Offer(asked, serve, serve))
+
+    def note(self, asked: wire.ExecuteTool, note: str, *, waits: bool = False) -> None:
+        """Say what delays a call of a guest program, or how far it has come, while the call is being served.
+
+        Args:
+            asked: The call.
+            note: A few words.
+            waits: Whether the call waits for its turn. Then its program lets other programs run until the call ends.
+        """
+        if self.ws is not None:
+            self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note, waits))
+
+    async def execute(
+        self, asked: wire.Execute, *, hear: Callable[[ExecutionNotice], None] | None = None
+    ) -> wire.Executed:
+        """Run one program; its value stays raw JSON.
+
+        Args:
+            asked: What to run.
+            hear: Receives its output and displays, and its calls unless `asked.calls` is false, in order and before
+                this returns; never waits.
+
+        Raises:
+            ExecutionError: It failed (`errors.ExecutionFailed`) or ran too long (`errors.ExecutionTimeout`).
+            ConnectionLost: The connection was lost while it ran.
+            PctxError: It was not run; the message says why.
+        """
+        return await self._execute(asked, hear)
+
+    def _receive(self, notification: rpc.Notification) -> None:
+        if notification.method == wire.GUEST:
+            self.on_guest(wire.read(notification.params, wire.GuestHeard, notification.method))
+        else:
+            super()._receive(notification)
