@@ -47,8 +47,8 @@ NEW = 4
 """New programs that have to run after a fault."""
 LEFT_S = 2.0
 """Seconds after the server's end at which its processes and sockets are counted."""
-STRIKE_S = 0.3
-"""Seconds from the requests to the signal, at most."""
+STRIKE_S = (0.05, 0.6)
+"""Seconds from the requests to the signal, at least and at most."""
 
 CONFIGURATION = """
 c.Pctx.policy = []
@@ -80,7 +80,7 @@ async def main(url, token):
 asyncio.run(main(*sys.argv[1:]))
 """
 
-REST = "await new Promise((done) => setTimeout(done, 400));"
+REST = "await new Promise((done) => setTimeout(done, 600));"
 """Keeps a program running until the signal has come."""
 
 FROM_CLIENT = (
@@ -307,7 +307,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def strike(world: Stage, part: str, number: signal.Signals, chance: random.Random) -> list[psutil.Process]:
     """Send a signal to one process of this part, in a moment; returns it."""
-    await asyncio.sleep(chance.uniform(0, STRIKE_S))
+    await asyncio.sleep(chance.uniform(*STRIKE_S))
     for _ in range(100):
         if found := world.find(part):
             break
