@@ -123,6 +123,7 @@ class OpenUpstreams:
         self._open: dict[str, UpstreamServer] = {}  # by namespace
         self._closing: set[asyncio.Task[None]] = set()
         self._added: dict[str, config.ServerConfig] = {}  # by hand, for as long as this runs; by namespace
+        self._left_out: dict[str, config.ServerConfig] = {}  # removed, but still in a file; by namespace
         self._lock, self._adding = asyncio.Lock(), asyncio.Lock()
         self._has_refreshed = asyncio.Event()
         self._redactors: list[Redactor] = []
@@ -157,6 +158,7 @@ class OpenUpstreams:
             return await self._add(server, entry, persist=persist)
 
     async def _add(self, server: config.ServerConfig, entry: dict[str, Json], *, persist: bool) -> View:
+        self._left_out.pop(server.namespace, None)
         await self._refresh()
         # What is wanted counts, and not what is open: to open takes its time.
         if (taken := self._wanted().get(server.namespace)) is not None:
@@ -178,7 +180,13 @@ class OpenUpstreams:
     async def remove(self, name: str) -> None:
         upstream = self._find(name)
         if self._added.pop(upstream.server.namespace, None) is None:
-            await asyncio.to_thread(self._unwrite, upstream)
+            try:
+                await asyncio.to_thread(self._unwrite, upstream)
+            except errors.PctxError as error:
+                # The file keeps it, perhaps on a full disk. Whoever removes a server wants it gone in any case.
+                self._left_out[upstream.server.namespace] = upstream.server
+                await self._adjust()
+                raise type(error)(f"{error.message}; {upstream.name} is disconnected until the next start") from None
             await self._refresh()
         await self._adjust()
         upstream.around.fingerprints.forget(upstream.name, upstream.server.way.shown)
@@ -370,7 +378,12 @@ class OpenUpstreams:
         One that nobody trusts takes no name from another.
         """
         wanted: dict[str, tuple[config.ServerConfig, _File | None]] = {}
-        named = [(server, file) for file in self._files for server in file.parsed.servers]
+        named = [
+            (server, file)
+            for file in self._files
+            for server in file.parsed.servers
+            if self._left_out.get(server.namespace) != server
+        ]
         is_trusted = [self._trusting(server, file)() for server, file in named]
         for counts in (True, False):
             for one, trusted in zip(named, is_trusted, strict=True):

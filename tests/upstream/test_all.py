@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -67,6 +68,25 @@ async def test_what_is_added_for_now_is_written_nowhere_and_what_is_kept_is_ther
         assert [view.name for view in world.upstreams.listed().upstreams] == ["kept"]
     async with open_world() as world:
         await world.until_state("kept")
+
+
+async def test_a_server_is_disconnected_though_its_file_cannot_be_written(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_world(peer(file=log), peer(name="other")) as world:
+        await world.until_state("good")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file can grow, as on a full disk
+        try:
+            with pytest.raises(errors.PctxError, match=r"Cannot write .*; good is disconnected until the next start"):
+                await world.upstreams.remove("good")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert [view.name for view in world.upstreams.listed().upstreams] == ["other"]
+        assert not is_alive(pids(log)[0]) and len(json.loads(world.file.read_text())["servers"]) == 2
+        world.write(peer(file=log, env={"A": "b"}), peer(name="other"))  # somebody has changed it since
+        await world.until_state("good")
 
 
 async def test_of_two_who_add_one_name_at_once_one_is_told(open_world: OpenWorld) -> None:
