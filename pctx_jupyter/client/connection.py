@@ -265,6 +265,9 @@ class Connection:
                 if error.http_status is not None:
                     # The server answered, and refused. Without an answer, requests wait for the next attempt.
                     attempt.fail(error)
+            except errors.PctxError as error:  # such as a connection that was lost again while tools were offered
+                attempt.trouble = error.message
+                log.info("= cannot connect again: %s", error.message)
             except Exception as error:
                 attempt.trouble = str(error) or type(error).__name__
                 log.warning("= cannot connect again", exc_info=True)

@@ -6,11 +6,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from websockets.asyncio.server import serve
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from tests.fakes import SOON
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from tests.fakes import ROOMY, SOON
 
 from .proxy import proxied
 from .test_client import busy
@@ -162,3 +166,34 @@ async def test_a_server_that_says_something_else_is_no_server_of_ours(server: Se
         port = other.sockets[0].getsockname()[1]
         with pytest.raises(errors.CannotConnect, match="not pctx"):
             await PctxClient(f"ws://localhost:{port}/").connect()
+
+
+async def test_a_connection_lost_while_tools_are_offered_again_is_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ends: list[Channel] = []
+
+    async def connect(serve: Serve, hear: Hear) -> Channel:
+        async def answer(request: rpc.Request) -> Raw:
+            if len(ends) == 2:  # the first attempt to come back
+                ends[-1].close()
+            return Raw(b'{"success": true}')
+
+        near, far = crossed(
+            lambda send: Channel(send, serve=serve, hear=hear, name="near", max_bytes=ROOMY),
+            lambda send: Channel(send, serve=answer, name="far", max_bytes=ROOMY),
+        )
+        ends.append(far)
+        asyncio.get_running_loop().call_soon(far.notify, wire.SESSION_CREATED, {"session_id": str(len(ends))})
+        return near
+
+    caplog.set_level("INFO", "pctx_jupyter.client.connection")
+    async with PctxClient(connect=connect) as client:
+        await client.register_tool("a", "b", lambda _: "b")
+        back = asyncio.Event()
+        client.on_reconnect = back.set
+        ends[0].close()
+        async with asyncio.timeout(2 * SOON):
+            await back.wait()
+    assert len(ends) == 3 and "cannot connect again" in caplog.text
+    assert [record for record in caplog.records if record.exc_info] == []
