@@ -194,6 +194,7 @@ def test_a_call_waits_while_a_cell_runs_and_says_so(
         until(lambda: sales.kernel.client.get_iopub_msg(timeout=SOON)["msg_type"] == "execute_input")
         running = agent.begin("await SalesReport.load({ n: 6 })")
         until(lambda: "waits: a cell of the notebook is running" in json.dumps(executions(server)))
+        until(lambda: server.ask("GET", "pctx/api/status")["sandbox"]["asking"] == 1)  # others have its place
         assert not running.done()
         gate.touch()
         assert running.result(SOON) == 12
@@ -205,6 +206,22 @@ def test_a_call_waits_while_a_cell_runs_and_says_so(
 def executions(server: ServerProcess) -> list[Any]:
     listed = server.ask("GET", "pctx/api/executions")["executions"]
     return [server.ask("GET", f"pctx/api/executions/{one['id']}") for one in listed[:2]]
+
+
+def test_a_program_that_names_a_notebook_whose_kernel_is_stopped_reads_that_it_does_not_answer() -> None:
+    with server_process("--Pctx.warm_sandboxes=1", "--Pctx.ping_s=0.5") as server:
+        agent = Agent(server.url, server.headers)
+        for notebook in opened(server, "report.ipynb"):
+            until(lambda: "Report.load" in agent.tools())
+            notebook.process.send_signal(signal.SIGSTOP)
+            try:
+                until(lambda: "Report.load" not in agent.tools())
+                with pytest.raises(errors.PctxError, match=r"'Report': it is a notebook whose kernel does not answer"):
+                    agent.run("await Report.load({ n: 1 })")
+            finally:
+                notebook.process.send_signal(signal.SIGCONT)
+            until(lambda: "Report.load" in agent.tools())
+            assert agent.run("await Report.load({ n: 2 })") == 4
 
 
 def test_a_call_that_is_withdrawn_before_its_turn_never_runs(sales: Notebook, agent: Agent, tmp_path: Path) -> None:
