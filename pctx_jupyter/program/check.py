@@ -124,13 +124,19 @@ Raises `errors.Busy` when it cannot be read; the message says why.
 """
 
 
-def failure(checked: Checked, code: str) -> Failure | None:
-    """Say why a checked program does not run: the first error with its frame, then the others; None: it may run."""
+def failure(
+    checked: Checked, code: str, advise: Callable[[Diagnostic], str] = lambda found: found.message
+) -> Failure | None:
+    """Say why a checked program does not run: the first error with its frame, then the others; None: it may run.
+
+    Args:
+        advise: Returns the message of a diagnostic, with what to write instead.
+    """
     wrong = [d for d in checked.diagnostics if d.severity == "error"]
     if not wrong:
         return None
     first, *others = wrong
-    message = first.message + "".join(f"\nline {d.line}, column {d.column}: {d.message}" for d in others)
+    message = advise(first) + "".join(f"\nline {d.line}, column {d.column}: {advise(d)}" for d in others)
     if checked.has_more:
         message += "\n… and more"
     return Failure(

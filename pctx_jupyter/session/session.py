@@ -33,6 +33,7 @@ from ..settings import Settings
 from ..tools import names, typegen
 from ..tools.catalog import AskedBy, Catalog, Serve, Tool, globals_of
 from ..tools.scope import Changes, Layer, Scope, Shared
+from .advice import advice
 from .approvals import Approvals, Policy, Then
 from .execution import CLIENT, Execution, Job, ProgramStopped, ProgramThrew, RunProgram, StoppedByHand
 from .tool_calls import ToolCalls
@@ -568,7 +569,7 @@ class Session:
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
             return verdict
         verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics))
-        if (failure := checks.failure(verdict, code)) is not None:
+        if (failure := checks.failure(verdict, code, advice(code, offered))) is not None:
             execution.publish(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)
         execution.publish(TypesChecked("passed", took_s, None))

@@ -1,0 +1,71 @@
+"""What to write in place of mistakes that programs which call tools often have. Text to text.
+
+A type checker says what is wrong. These sentences say what is right, where that is known from the program's tools.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from .check import Diagnostic
+
+MAX_ARGUMENTS = 4
+"""Arguments of a tool that a hint writes out."""
+
+Parameters = Callable[[str], "Sequence[str] | None"]
+"""The names of a tool's arguments, given what the program calls; None: no tool is called that. Required ones first."""
+
+Types = Callable[[], Mapping[str, str]]
+"""The full names of the types that tools declare, by their last part: ``Day`` → ``MarketData.Day``."""
+
+_NOT_DEFINED = frozenset({2304, 2552})
+_WRONG_TYPE = frozenset({2322, 2345, 2820})
+_WRONG_COUNT = frozenset({2554, 2555, 2556})
+_LITERALS = re.compile(r"""Type 'string(?:\[\])?' is not assignable to type '[^'\n]*?("[^"\n']*")""")
+_CALL = re.compile(r"([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)\s*\(([^()]*)$")
+_GUESS = re.compile(r" Did you mean '[^']*'\?$")
+_NOT_AN_OBJECT = re.compile(
+    r"(?:Argument of type|Type) '(?:string|number|boolean|\"[^']*\"|-?[\d.]+|true|false|[\w.]+\[\])'"
+)
+
+
+def advised(found: Diagnostic, code: str, parameters: Parameters, types: Types) -> str:
+    """The message of a diagnostic, with what to write instead where that is known.
+
+    Args:
+        found: The diagnostic.
+        code: The program.
+        parameters: Knows the arguments of its tools.
+        types: Knows the types of its tools.
+    """
+    message = found.message
+    if found.code in _NOT_DEFINED and found.missing and (full := types().get(found.missing)) is not None:
+        return f"{_GUESS.sub('', message)} Did you mean '{full}'?"
+    if (call := _positional(found, code, parameters)) is not None:
+        return f"{message} A tool takes one object: {call}"
+    if found.code in _WRONG_TYPE and (literal := _LITERALS.search(message)) is not None:
+        return (
+            f"{message}\nA text that is stored first is any string; "
+            f"write as const where it is made, as in {literal[1]} as const"
+        )
+    return message
+
+
+def _positional(found: Diagnostic, code: str, parameters: Parameters) -> str | None:
+    """How a tool is called, if the diagnostic is about arguments that are no object."""
+    if found.code not in _WRONG_COUNT and not (found.code == 2345 and _NOT_AN_OBJECT.match(found.message)):
+        return None
+    lines = code.split("\n")
+    if not 1 <= found.line <= len(lines):
+        return None
+    before = lines[found.line - 1].encode("utf-16-le")[: 2 * (found.column - 1)].decode("utf-16-le", "ignore")
+    call = _CALL.search(before)
+    if call is None:
+        return None
+    path = re.sub(r"\s", "", call[1])
+    names = parameters(path)
+    if names is None:
+        return None
+    shown = [f"{name}: …" for name in names[:MAX_ARGUMENTS]] + ["…"] * (len(names) > MAX_ARGUMENTS)
+    return f"{path}({{ {', '.join(shown)} }})" if shown else f"{path}()"

@@ -1,0 +1,76 @@
+"""What a message of the type checker says to write instead. Diagnostics by hand, in the compiler's words; tools real."""
+
+from __future__ import annotations
+
+import pytest
+
+from pctx_jupyter.program.check import Diagnostic
+from pctx_jupyter.session.advice import advice
+from pctx_jupyter.tools.catalog import Tool
+
+DAY = {"title": "Day", "type": "object", "properties": {"date": {"type": "string"}}, "required": ["date"]}
+TOOLS = [
+    Tool(
+        "market_data",
+        "days",
+        "",
+        {
+            "type": "object",
+            "properties": {"limit": {"type": "integer"}, "city": {"type": "string"}},
+            "required": ["city"],
+        },
+        {"type": "array", "items": {"$ref": "#/$defs/Day"}, "$defs": {"Day": DAY}},
+    ),
+    Tool("market_data", "ping", "", {"type": "object", "properties": {}}),
+]
+
+
+def said(code: str, number: int, message: str, at: str, missing: str | None = None) -> str:
+    """The message about the place in the code at which a text begins."""
+    before = code[: code.index(at)]
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    found = Diagnostic(message, number, "error", line, column, line, column + 1, missing=missing)
+    return advice(code, TOOLS)(found)
+
+
+def test_a_type_of_a_tool_is_named_in_full() -> None:
+    message = "Cannot find name 'Day'. Did you mean 'MarketData.days'?"
+    assert said("let d: Day;", 2304, message, "Day", "Day") == "Cannot find name 'Day'. Did you mean 'MarketData.Day'?"
+
+
+def test_a_name_that_no_tool_declares_keeps_its_message() -> None:
+    assert said("let d: Dya;", 2304, "Cannot find name 'Dya'.", "Dya", "Dya") == "Cannot find name 'Dya'."
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "message", "at"),
+    [
+        ('await MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
+        ('\n  await market_data.days("x")', 2345, "Argument of type 'string' is not assignable to", '"x"'),
+        ('"ü"; MarketData.days(["x"])', 2345, "Argument of type 'string[]' is not assignable to", '["x"]'),
+    ],
+)
+def test_positional_arguments_are_shown_as_an_object(code: str, number: int, message: str, at: str) -> None:
+    path = "market_data.days" if "market_data" in code else "MarketData.days"
+    assert said(code, number, message, at) == f"{message} A tool takes one object: {path}({{ city: …, limit: … }})"
+
+
+def test_a_tool_without_arguments_is_shown_without() -> None:
+    said_of_it = said("MarketData.ping(1)", 2554, "Expected 0 arguments, but got 1.", "1)")
+    assert said_of_it.endswith("A tool takes one object: MarketData.ping()")
+
+
+@pytest.mark.parametrize(("code", "at"), [('Math.max("a")', '"a"'), ("f(1, 2)", "2"), ("x.y(g(1), 2)", "2")])
+def test_calls_of_other_functions_keep_their_message(code: str, at: str) -> None:
+    message = "Argument of type 'string' is not assignable to parameter of type 'number'."
+    assert said(code, 2345, message, at) == message
+
+
+def test_a_text_in_place_of_a_literal_is_to_be_written_as_const() -> None:
+    message = "Type 'string' is not assignable to type '\"open\" | \"shut\" | undefined'."
+    assert said('let k = "open"; f(k)', 2322, message, "k)").endswith('as in "open" as const')
+
+
+def test_a_text_in_place_of_a_number_is_not() -> None:
+    message = "Type 'string' is not assignable to type 'number'."
+    assert said("let k: number = 'a'", 2322, message, "k") == message
