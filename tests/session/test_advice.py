@@ -1,4 +1,4 @@
-"""What a message of the type checker says to write instead. Diagnostics by hand, in the compiler's words; tools real."""
+"""What the type checker's messages say to write instead. Diagnostics in the compiler's words; tools are real."""
 
 from __future__ import annotations
 
