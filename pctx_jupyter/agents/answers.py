@@ -41,7 +41,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentAnswer:
     """What a function has to say to a model."""
 
     text: str
@@ -64,7 +64,7 @@ class Asking:
 
 def ended(
     result: Result, console: str, shown: Sequence[Display], most: int, code: str = "", calls: Calls | None = None
-) -> Answer:
+) -> AgentAnswer:
     """A program that ended well.
 
     Args:
@@ -97,10 +97,10 @@ def ended(
     else:
         printed = excerpt.of_text(printed, room // CONSOLE_SHARE)
         text = f"console:\n{printed}\nresult:\n{excerpt.of_value(payload, value, room - len(printed))}"
-    return Answer(note + text, tuple(images.kept))
+    return AgentAnswer(note + text, tuple(images.kept))
 
 
-def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None = None) -> Answer:
+def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None = None) -> AgentAnswer:
     """A program that did not end well, or was not begun.
 
     Its first line says whether it ran and what its calls did: what has taken effect must not be done again.
@@ -117,7 +117,7 @@ def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None
     printed = console.rstrip("\n")
     if printed:
         text += "\n\nconsole:\n" + excerpt.of_text(printed, most // CONSOLE_SHARE)
-    return Answer(text, is_error=True)
+    return AgentAnswer(text, is_error=True)
 
 
 def _how_far(error: errors.PctxError, calls: Calls) -> str:
@@ -138,7 +138,7 @@ class Stopped(errors.ExecutionError):
     """The client has stopped its program."""
 
 
-def running(handle: str, seconds: float, calls: int, console: str, most: int, waits: str = "") -> Answer:
+def running(handle: str, seconds: float, calls: int, console: str, most: int, waits: str = "") -> AgentAnswer:
     """A program that goes on.
 
     Args:
@@ -148,7 +148,7 @@ def running(handle: str, seconds: float, calls: int, console: str, most: int, wa
     collect = f'wait_execution({{"handle": "{handle}"}})'
     text = f"Still running after {seconds:.0f} s, {calls:,} calls made.{waits} Collect it: {collect}."
     printed = console.rstrip("\n")
-    return Answer(text + (f"\nconsole:\n{excerpt.of_text(printed, most)}" if printed else ""))
+    return AgentAnswer(text + (f"\nconsole:\n{excerpt.of_text(printed, most)}" if printed else ""))
 
 
 class _Images:

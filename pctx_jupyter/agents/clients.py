@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServerAddress:
     """Where a server's MCP endpoint is, and what lets in.
 
     Args:
@@ -42,14 +42,14 @@ class Endpoint:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-def _claude_code(there: Endpoint) -> str:
+def _claude_code(there: ServerAddress) -> str:
     words = ["claude", "mcp", "add", "--transport", "http", there.name, there.url]
     for name, value in there.headers.items():
         words += ["--header", f"{name}: {value}"]
     return shlex.join(words)
 
 
-def _claude(there: Endpoint) -> str:
+def _claude(there: ServerAddress) -> str:
     """Claude Desktop starts a program: ours, on its own machine, which passes everything on to the server.
 
     It finds a server on that machine, and its token, by itself at each start.
@@ -66,15 +66,15 @@ def _claude(there: Endpoint) -> str:
     return _json({"mcpServers": {there.name: program}})
 
 
-def _cursor(there: Endpoint) -> str:
+def _cursor(there: ServerAddress) -> str:
     return _json({"mcpServers": {there.name: {"url": there.url, "headers": there.headers}}})
 
 
-def _vscode(there: Endpoint) -> str:
+def _vscode(there: ServerAddress) -> str:
     return _json({"servers": {there.name: {"type": "http", "url": there.url, "headers": there.headers}}})
 
 
-def _jupyter_ai(there: Endpoint) -> str:
+def _jupyter_ai(there: ServerAddress) -> str:
     headers = [{"name": name, "value": value} for name, value in there.headers.items()]
     return _json({"mcp_servers": [{"type": "http", "name": there.name, "url": there.url, "headers": headers}]})
 
@@ -89,7 +89,7 @@ class Client:
 
     title: str
     place: str
-    write: Callable[[Endpoint], str]
+    write: Callable[[ServerAddress], str]
 
 
 CLIENTS = {

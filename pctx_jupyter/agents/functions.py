@@ -19,7 +19,7 @@ from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..settings import Settings
 from . import listing
-from .answers import Answer, Asking
+from .answers import AgentAnswer, Asking
 from .listing import Detail
 from .runs import Asks, Repeats, Report, Runs
 from .search import Search
@@ -103,7 +103,7 @@ class Functions:
         self.session, self._settings = session, settings
         self.runs = Runs(settings.mcp_kept_s)
         self._search = Search(session.scope)
-        self._functions: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[Answer | Asking]]] = {
+        self._functions: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[AgentAnswer | Asking]]] = {
             "list_functions": self._list,
             "search_functions": self._find,
             "get_function_details": self._details,
@@ -159,7 +159,9 @@ class Functions:
         """Whether there is such a function."""
         return name in self._functions
 
-    async def call(self, name: str, arguments: dict[str, Any], report: Report, asks: Asks = None) -> Answer | Asking:
+    async def call(
+        self, name: str, arguments: dict[str, Any], report: Report, asks: Asks = None
+    ) -> AgentAnswer | Asking:
         """Call one. What goes wrong is an answer, for a model to read; cancelling it stops its program.
 
         Args:
@@ -170,16 +172,16 @@ class Functions:
         try:
             return await self._functions[name](arguments, report, asks)
         except errors.PctxError as error:
-            return Answer(error.message, is_error=True)
+            return AgentAnswer(error.message, is_error=True)
         except Exception:
             log.exception("mcp = failed to serve %s", name)
-            return Answer("Internal error", is_error=True)
+            return AgentAnswer("Internal error", is_error=True)
 
     async def close(self) -> None:
         """Stop every program."""
         await self.runs.close()
 
-    async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
+    async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _List, "list_functions")
         tools = self.session.scope.listed()
         if asked.namespace is not None:
@@ -191,20 +193,20 @@ class Functions:
                 )
             tools = chosen
         most, guarded = self._settings.max_mcp_characters, self.session.guarded
-        return Answer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
+        return AgentAnswer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
 
-    async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
+    async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _Search, "search_functions")
         tools = await self._search.find(asked.query, asked.k)
         in_all = len(self.session.scope.listed())
-        return Answer(listing.found(tools, asked.query, in_all, self.session.guarded))
+        return AgentAnswer(listing.found(tools, asked.query, in_all, self.session.guarded))
 
-    async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer:
+    async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _Details, "get_function_details")
         most, guarded = self._settings.max_mcp_characters, self.session.guarded
-        return Answer(listing.details(self.session.scope, asked.functions, most=most, guarded=guarded))
+        return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guarded=guarded))
 
-    async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
+    async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
         asked = _read(arguments, _Execute, "execute")
         if isinstance(asks, Repeats) and asks.handle is not None:
             run = self.runs.get(asks.handle)
@@ -228,7 +230,7 @@ class Functions:
             raise
         return Asking(run.handle, questions) if questions else await run.answer()
 
-    async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> Answer | Asking:
+    async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
         asked = _read(arguments, _Wait, "wait_execution")
         run = self.runs.get(asked.handle)
         if asked.stop:

@@ -16,7 +16,7 @@ from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
 from ..session.session import Session
 from ..tools.catalog import described, detailed
-from .answers import Answer
+from .answers import AgentAnswer
 from .functions import Definition, Functions, check_timeout
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class _Asked(msgspec.Struct):
     functions: list[str]
 
 
-class _Execute(msgspec.Struct):
+class _PlainExecute(msgspec.Struct):
     code: str
     timeout_s: float | None = None
 
@@ -104,7 +104,7 @@ class Plain:
             if not self._functions.has(call.name):
                 raise errors.InvalidParams(f"Unknown tool: {call.name[:100]}")
             answer = await self._functions.call(call.name, call.arguments or {}, _ignore)
-            assert isinstance(answer, Answer), "such a client cannot ask its user"
+            assert isinstance(answer, AgentAnswer), "such a client cannot ask its user"
             return _content(answer.text, is_error=answer.is_error)
         try:
             value = await self._call(call.name, msgspec.json.encode(call.arguments or {}))
@@ -120,7 +120,7 @@ class Plain:
                 return {"functions": [*functions, *(described(tool) for tool in session.scope.listed())]}
             case "get_function_details":
                 return {path: self._details(path) for path in _read(arguments, _Asked).functions}
-        return await _executed(session, _read(arguments, _Execute))
+        return await _executed(session, _read(arguments, _PlainExecute))
 
     def _details(self, path: str) -> Json:
         known = {known.name: known for known in self._built_in()}
@@ -132,7 +132,7 @@ class Plain:
         return [known for known in self._functions.definitions() if known.name in BUILT_IN]
 
 
-async def _executed(session: Session, asked: _Execute) -> dict[str, object]:
+async def _executed(session: Session, asked: _PlainExecute) -> dict[str, object]:
     check_timeout(asked.timeout_s, session.settings)
     try:
         result = await session.execute(asked.code, timeout_s=asked.timeout_s)

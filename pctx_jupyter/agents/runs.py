@@ -21,7 +21,7 @@ from ..session.approvals import Question
 from ..session.execution import Execution
 from ..session.session import Session
 from . import answers
-from .answers import Answer
+from .answers import AgentAnswer
 from .calls import Calls
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ FEW_BYTES = 100_000
 Report = Callable[[str], Awaitable[None]]
 """Tells the client how it goes."""
 
-Ask = Callable[[Question], Awaitable[Consent | None]]
+AskClient = Callable[[Question], Awaitable[Consent | None]]
 """Has a client ask its user, while its request is open; None: it cannot, or they did not decide."""
 
 
@@ -63,11 +63,11 @@ class Repeats:
     decided: Mapping[str, Consent | None] = field(default_factory=dict)
 
 
-Asks = Ask | Repeats | None
+Asks = AskClient | Repeats | None
 """How a client can ask its user; None: it cannot."""
 
 
-class Run:
+class AgentRun:
     """One program, from its start to its answer.
 
     Args:
@@ -99,7 +99,7 @@ class Run:
         self._shown: list[Display] = []
         self._began_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._execute(session, code, timeout_s), name=f"pctx run {self.handle[:6]}")
-        self._task.add_done_callback(lambda task: self._tell())
+        self._task.add_done_callback(lambda task: self._wake())
 
     @property
     def is_over(self) -> bool:
@@ -152,7 +152,7 @@ class Run:
         questions = self._questions()
         return approvals.waiting(questions) if questions else ""
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> AgentAnswer:
         """What there is to say now; what was printed is said once."""
         console = "".join(self._console[self._seen :])
         if not self.is_over:
@@ -202,7 +202,7 @@ class Run:
     def _for_client(self) -> tuple[Question, ...]:
         return tuple(question for question in self._questions() if "client" in question.places)
 
-    def _have_asked(self, questions: Sequence[Question], ask: Ask) -> None:
+    def _have_asked(self, questions: Sequence[Question], ask: AskClient) -> None:
         """Have the client ask about these, and about nothing else."""
         wanted = {question.id: question for question in questions}
         for id in [id for id in self._asking if id not in wanted]:
@@ -219,7 +219,7 @@ class Run:
         if asking:
             await asyncio.wait(asking, timeout=BEAT_S)
 
-    async def _ask(self, question: Question, ask: Ask) -> None:
+    async def _ask(self, question: Question, ask: AskClient) -> None:
         try:
             consent = await ask(question)
         except Exception:
@@ -247,11 +247,11 @@ class Run:
             case CallStarted(_, tool, arguments=arguments):
                 self._note(f"{tool}({arguments[:100]})")
             case CallNoted(_, _, _, note) if note.startswith(approvals.WAITS):
-                self._tell()  # a report says so as long as it holds
+                self._wake()  # a report says so as long as it holds
             case CallNoted(_, tool, _, note):
                 self._note(f"{tool}: {note}")
             case CallDecided():
-                self._tell()
+                self._wake()
             case CallEnded(_, tool, _, _, str(error)):
                 self._note(f"{tool} failed: {error[:200]}")
 
@@ -263,9 +263,9 @@ class Run:
     def _note(self, text: str) -> None:
         if len(self._news) < MOST_PENDING:
             self._news.append(text[:REPORT])
-        self._tell()
+        self._wake()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
 
     async def _something_new(self, timeout_s: float) -> None:
@@ -298,8 +298,8 @@ class Runs:
 
     def __init__(self, kept_s: float) -> None:
         self._kept_s = kept_s
-        self._known: OrderedDict[str, Run] = OrderedDict()
-        self._going: set[Run] = set()
+        self._known: OrderedDict[str, AgentRun] = OrderedDict()
+        self._going: set[AgentRun] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
@@ -308,14 +308,14 @@ class Runs:
 
     def start(
         self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
-    ) -> Run:
-        """Begin a program; see `Run`."""
-        run = Run(session, code, timeout_s, most, has_client=has_client)
+    ) -> AgentRun:
+        """Begin a program; see `AgentRun`."""
+        run = AgentRun(session, code, timeout_s, most, has_client=has_client)
         self._going.add(run)
         run.when_over(lambda: self._going.discard(run))
         return run
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: AgentRun) -> None:
         """Let a run be collected later, by its handle.
 
         Raises:
@@ -333,7 +333,7 @@ class Runs:
         self._known[run.handle] = run
         run.when_over(lambda: self._expire_later(run.handle))
 
-    def get(self, handle: str) -> Run:
+    def get(self, handle: str) -> AgentRun:
         """The run of this handle.
 
         Raises:

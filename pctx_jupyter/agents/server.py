@@ -15,7 +15,7 @@ from .._version import __version__
 from ..session.execution import CLIENT
 from ..session.watch import Change, Watchers
 from . import asking
-from .answers import Answer, Asking
+from .answers import AgentAnswer, Asking
 from .changes import AnnouncingServer, Context
 from .functions import INSTRUCTIONS, Functions
 
@@ -37,7 +37,7 @@ class AgentServer:
     def __init__(self, functions: Functions, watchers: Watchers) -> None:
         self._functions = functions
         self._timer: asyncio.TimerHandle | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._version = functions.session.scope.version
         self.server = AnnouncingServer(
             "pctx",
@@ -48,16 +48,16 @@ class AgentServer:
             on_call_tool=self._call_tool,
             get_tool_input_schema=lambda name: None,  # no argument of ours is mirrored in a header
         )
-        self._unwatch: Callable[[], None] = watchers.add(self._hear)
+        self._unwatch: Callable[[], None] = watchers.add(self._on_change)
 
     async def close(self) -> None:
         """Stop every program and end every stream."""
         self._unwatch()
         if self._timer is not None:
             self._timer.cancel()
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.wait([self._telling])
+        if self._announcing is not None:
+            self._announcing.cancel()
+            await asyncio.wait([self._announcing])
         await self._functions.close()
         self.server.close()
 
@@ -90,18 +90,18 @@ class AgentServer:
         answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
         return asking.required(answer) if isinstance(answer, Asking) else _result(answer)
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if change in ("tools", "sessions", "upstreams") and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(CHANGE_S, self._look)
+            self._timer = asyncio.get_running_loop().call_later(CHANGE_S, self._announce_changes)
 
-    def _look(self) -> None:
+    def _announce_changes(self) -> None:
         self._timer = None
         version = self._functions.session.scope.version
         if version != self._version:
             self._version = version
-            self._telling = asyncio.create_task(self._tell(self._telling), name="pctx mcp list changed")
+            self._announcing = asyncio.create_task(self._announce(self._announcing), name="pctx mcp list changed")
 
-    async def _tell(self, before: asyncio.Task[None] | None) -> None:
+    async def _announce(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         await self.server.tell_changed()
@@ -114,7 +114,7 @@ def _client(context: Context) -> str:
     return str(headers.get("mcp-session-id") or (info.name if info else ""))[:100]
 
 
-def _result(answer: Answer) -> t.CallToolResult:
+def _result(answer: AgentAnswer) -> t.CallToolResult:
     content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
     content += [t.ImageContent(data=image.data, mime_type=image.mime_type) for image in answer.images]
     return t.CallToolResult(content=content, is_error=answer.is_error)

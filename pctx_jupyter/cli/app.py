@@ -16,13 +16,19 @@ class PctxCommand(Command):
     flags: dict[str, Any] = {}
     aliases: dict[str, Any] = {}
     subcommands = {
-        "run": (f"{_HERE}.programs.Run", "Run a program; print its console lines and its value."),
-        "check": (f"{_HERE}.programs.Check", "Check the types of programs without running them."),
-        "types": (f"{_HERE}.programs.Types", "Print the TypeScript declarations of every tool."),
+        "run": (f"{_HERE}.programs.RunCommand", "Run a program; print its console lines and its value."),
+        "check": (f"{_HERE}.programs.CheckCommand", "Check the types of programs without running them."),
+        "types": (f"{_HERE}.programs.TypesCommand", "Print the TypeScript declarations of every tool."),
         "start": (f"{_HERE}.start.Start", "Start a Jupyter server for pctx alone, without a browser."),
-        "client-config": (f"{_HERE}.clients.ClientConfig", "Print what an MCP client needs to reach a running server."),
-        "approvals": (f"{_HERE}.approvals.Approvals", "List and answer the calls that wait for a person's consent."),
-        "mcp": (f"{_HERE}.mcp.Mcp", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
+        "client-config": (
+            f"{_HERE}.clients.ClientConfigCommand",
+            "Print what an MCP client needs to reach a running server.",
+        ),
+        "approvals": (
+            f"{_HERE}.approvals.ApprovalsCommand",
+            "List and answer the calls that wait for a person's consent.",
+        ),
+        "mcp": (f"{_HERE}.mcp.McpCommand", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
         "doctor": (f"{_HERE}.doctor.Doctor", "Say what is installed, found and reachable; and cures."),
     }
     examples = (

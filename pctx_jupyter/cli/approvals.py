@@ -37,7 +37,7 @@ class _Questions(msgspec.Struct):
     approvals: list[Question]
 
 
-class Approvals(ServerCommand):
+class ApprovalsCommand(ServerCommand):
     """``jupyter pctx approvals``."""
 
     description = """
@@ -53,10 +53,10 @@ class Approvals(ServerCommand):
     deny = Unicode("", config=True, help="Deny the call with this id.")
     watch = Bool(False, config=True, help="Wait for calls until interrupted.")
 
-    aliases = {**ServerCommand.aliases, "allow": "Approvals.allow", "deny": "Approvals.deny"}
+    aliases = {**ServerCommand.aliases, "allow": "ApprovalsCommand.allow", "deny": "ApprovalsCommand.deny"}
     flags: dict[str, Any] = {
         **ServerCommand.flags,
-        "watch": ({"Approvals": {"watch": True}}, "Wait for calls until interrupted."),
+        "watch": ({"ApprovalsCommand": {"watch": True}}, "Wait for calls until interrupted."),
     }
 
     def main(self) -> int:
@@ -173,10 +173,10 @@ class _Lines:
             while piece := os.read(file, 4096):
                 *lines, begun = (begun + piece).split(b"\n")
                 for line in lines:
-                    self._tell(line.decode(errors="replace").strip().lower())
-            self._tell(None)
+                    self._put(line.decode(errors="replace").strip().lower())
+            self._put(None)
 
-    def _tell(self, line: str | None) -> None:
+    def _put(self, line: str | None) -> None:
         self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
     def forget(self) -> None:
@@ -236,7 +236,7 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
     done: set[str] = set()
     async with changes.listen(desk.server.url, desk.server.headers, "terminal") as heard:
         changed = asyncio.Event()
-        listening = asyncio.create_task(_hear(heard, changed))
+        listening = asyncio.create_task(_watch(heard, changed))
         try:
             if watch:
                 say(f"Waiting for calls on {desk.server.url}; Ctrl-C ends it")
@@ -261,8 +261,8 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
             listening.cancel()
 
 
-async def _hear(heard: AsyncIterator[str], changed: asyncio.Event) -> None:
-    async for change in heard:
+async def _watch(changes: AsyncIterator[str], changed: asyncio.Event) -> None:
+    async for change in changes:
         if change == "approvals":
             changed.set()
 

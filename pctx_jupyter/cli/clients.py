@@ -14,12 +14,12 @@ from contextlib import suppress
 
 from traitlets import Unicode
 
-from ..agents.clients import CLIENTS, Endpoint
+from ..agents.clients import CLIENTS, ServerAddress
 from .command import Exit, Stop, say
 from .servers import Server, ServerCommand
 
 
-def endpoint(server: Server, name: str) -> Endpoint:
+def endpoint(server: Server, name: str) -> ServerAddress:
     """The endpoint of a server; raises `Stop` when no MCP client can get in."""
     if server.has_password and not server.token:
         raise Stop(
@@ -27,7 +27,7 @@ def endpoint(server: Server, name: str) -> Endpoint:
             f"Cannot configure a client: {server.url} lets in by a password only, and MCP clients cannot log in; "
             "start it with a token as well (--IdentityProvider.token=…)",
         )
-    return Endpoint(name, server.url, server.token, is_local=server.is_here)
+    return ServerAddress(name, server.url, server.token, is_local=server.is_here)
 
 
 def write_for_owner(text: str, token: str) -> None:
@@ -42,7 +42,7 @@ def write_for_owner(text: str, token: str) -> None:
     sys.stdout.write(text)
 
 
-class ClientConfig(ServerCommand):
+class ClientConfigCommand(ServerCommand):
     """``jupyter pctx client-config``."""
 
     description = f"""
@@ -54,7 +54,7 @@ class ClientConfig(ServerCommand):
 
     server_name = Unicode("pctx", config=True, help="The name that the client knows the server by.")
 
-    aliases = {**ServerCommand.aliases, "name": "ClientConfig.server_name"}
+    aliases = {**ServerCommand.aliases, "name": "ClientConfigCommand.server_name"}
 
     def main(self) -> int:
         """Print it."""

@@ -14,7 +14,7 @@ from .servers import Server, ServerCommand, running
 _HERE = "pctx_jupyter.cli"
 
 
-class Mcp(Command):
+class McpCommand(Command):
     """``jupyter pctx mcp``."""
 
     description = "Serve MCP clients over stdin and stdout; say which MCP servers programs may call."
@@ -29,7 +29,7 @@ class Mcp(Command):
         "ask": (f"{_HERE}.upstreams.Ask", "Ask again before tools are called that were allowed for good."),
         "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
         "sign-in": (f"{_HERE}.upstreams.SignInTo", "Sign in to one of its servers."),
-        "serve": (f"{_HERE}.mcp.Serve", "Serve an MCP client over stdin and stdout."),
+        "serve": (f"{_HERE}.mcp.ServeCommand", "Serve an MCP client over stdin and stdout."),
     }
 
     def main(self) -> int:
@@ -37,7 +37,7 @@ class Mcp(Command):
         return self.show_commands()
 
 
-class Serve(ServerCommand):
+class ServeCommand(ServerCommand):
     """``jupyter pctx mcp serve``."""
 
     description = """
@@ -53,14 +53,14 @@ class Serve(ServerCommand):
 
     flags: dict[str, Any] = {
         **ServerCommand.flags,
-        "embedded": ({"Serve": {"embedded": True}}, "Use an engine of its own, whether a server runs or not."),
-        "server": ({"Serve": {"server": True}}, "Use the server that runs here, and no engine of its own."),
-        "stdio": ({"Serve": {"stdio": True}}, "Over stdin and stdout: the one way there is."),
+        "embedded": ({"ServeCommand": {"embedded": True}}, "Use an engine of its own, whether a server runs or not."),
+        "server": ({"ServeCommand": {"server": True}}, "Use the server that runs here, and no engine of its own."),
+        "stdio": ({"ServeCommand": {"stdio": True}}, "Over stdin and stdout: the one way there is."),
     }
     server = Bool(False, config=True, help="Use the server that runs here, and no engine of its own.")
 
     def main(self) -> int:
-        """Serve."""
+        """ServeCommand."""
         if self.embedded and (self.server or self.port or self.url):
             raise Stop(Exit.USAGE, "Cannot serve: --embedded uses no server; leave it out, or --port and --url")
         there = self._server()

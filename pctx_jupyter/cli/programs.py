@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 """Stands for the standard input in place of a file."""
 
-Home = AbstractAsyncContextManager["RawClient"]
+ClientContext = AbstractAsyncContextManager["RawClient"]
 
 
 class HomeCommand(ServerCommand):
@@ -44,7 +44,7 @@ class HomeCommand(ServerCommand):
         ),
     }
 
-    def home(self, *, when_settled: bool = False, asks: bool = False) -> Home:
+    def home(self, *, when_settled: bool = False, asks: bool = False) -> ClientContext:
         """Where programs are run or checked; raises `Stop` when the server that is meant is not there.
 
         Args:
@@ -57,7 +57,7 @@ class HomeCommand(ServerCommand):
         )
 
 
-class Run(HomeCommand):
+class RunCommand(HomeCommand):
     """``jupyter pctx run``."""
 
     description = """
@@ -79,13 +79,13 @@ class Run(HomeCommand):
 
     aliases = {
         **HomeCommand.aliases,
-        "timeout": "Run.timeout",
-        "input": "Run.inputs",
-        "tools": "Run.tools",
+        "timeout": "RunCommand.timeout",
+        "input": "RunCommand.inputs",
+        "tools": "RunCommand.tools",
     }
     flags = {
         **HomeCommand.flags,
-        "no-check": ({"Run": {"check": False}}, "Run it without a type check."),
+        "no-check": ({"RunCommand": {"check": False}}, "Run it without a type check."),
     }
 
     def main(self) -> int:
@@ -106,32 +106,32 @@ class Run(HomeCommand):
         return asyncio.run(run(self.home(asks=is_person), asked))
 
 
-async def _stream(home: Home, asked: wire.Execute) -> int:
+async def _stream(home: ClientContext, asked: wire.Execute) -> int:
     """Print what a program prints as it prints it, then its value."""
     running = asyncio.current_task()
     assert running is not None
     closed: list[BrokenPipeError] = []
     shown: list[wire.DisplayHeard] = []
 
-    def hear(heard: object) -> None:
+    def on_event(event: object) -> None:
         if closed:
             return
         try:
-            match heard:
+            match event:
                 case wire.OutputHeard(stream="stderr"):
-                    terminal.write(sys.stderr, heard.text)
+                    terminal.write(sys.stderr, event.text)
                 case wire.OutputHeard():
-                    terminal.write(sys.stdout, heard.text)
+                    terminal.write(sys.stdout, event.text)
                 case wire.DisplayHeard():
-                    shown.append(heard)
-                    terminal.write(sys.stdout, _in_words(msgspec.json.decode(heard.data)) + "\n")
+                    shown.append(event)
+                    terminal.write(sys.stdout, _in_words(msgspec.json.decode(event.data)) + "\n")
         except BrokenPipeError as error:
             closed.append(error)  # nobody reads on: there is no reason to run on
             running.cancel()
 
     async with home as client:
         try:
-            executed = await client.execute(asked, hear=hear)
+            executed = await client.execute(asked, hear=on_event)
         except asyncio.CancelledError:
             if closed:
                 raise closed[0] from None
@@ -147,17 +147,17 @@ async def _stream(home: Home, asked: wire.Execute) -> int:
     return Exit.OK
 
 
-async def _report(home: Home, asked: wire.Execute) -> int:
+async def _report(home: ClientContext, asked: wire.Execute) -> int:
     """Print one JSON object: what came of a program and all that it printed."""
     displays: list[Raw] = []
 
-    def hear(heard: object) -> None:
-        if isinstance(heard, wire.DisplayHeard):
-            displays.append(nonfinite.plain_members(heard.data))
+    def on_event(event: object) -> None:
+        if isinstance(event, wire.DisplayHeard):
+            displays.append(nonfinite.plain_members(event.data))
 
     async with home as client:
         try:
-            executed = await client.execute(asked, hear=hear)
+            executed = await client.execute(asked, hear=on_event)
         except errors.ExecutionError as error:
             failure: dict[str, Any] = {"name": type(error).__name__, "message": error.message}
             if isinstance(error, errors.ExecutionFailed):
@@ -178,7 +178,7 @@ def _in_words(data: dict[str, Any]) -> str:
     return f"[{', '.join(data)}]"
 
 
-class Check(HomeCommand):
+class CheckCommand(HomeCommand):
     """``jupyter pctx check``."""
 
     description = """
@@ -189,7 +189,7 @@ class Check(HomeCommand):
     examples = "jupyter pctx check *.ts --input limit"
 
     inputs = List(Unicode(), config=True, help="The name of a constant that they find. Repeatable.")
-    aliases = {**HomeCommand.aliases, "input": "Check.inputs"}
+    aliases = {**HomeCommand.aliases, "input": "CheckCommand.inputs"}
 
     def main(self) -> int:
         """Check them."""
@@ -211,7 +211,7 @@ class Check(HomeCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
+class LocatedProblem:
     """One thing that is wrong with a program; line and column are 1-based, in UTF-16 units, as is length."""
 
     file: str
@@ -227,7 +227,7 @@ class Diagnostic:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}\n\n{frame}\n"
 
 
-async def _check(home: Home, sources: dict[str, str], inputs: list[str]) -> list[Diagnostic]:
+async def _check(home: ClientContext, sources: dict[str, str], inputs: list[str]) -> list[LocatedProblem]:
     async with home as client:
         return [
             _placed(file, source, one)
@@ -236,22 +236,22 @@ async def _check(home: Home, sources: dict[str, str], inputs: list[str]) -> list
         ]
 
 
-def _placed(file: str, source: str, found: wire.Underlined) -> Diagnostic:
+def _placed(file: str, source: str, found: wire.Underlined) -> LocatedProblem:
     before = _utf16(source)[: 2 * found.start].decode("utf-16-le", "surrogatepass")
     line = before.count("\n") + 1
     column = len(_utf16(before[before.rfind("\n") + 1 :])) // 2 + 1
-    return Diagnostic(file, found.severity, line, column, max(1, found.end - found.start), found.message)
+    return LocatedProblem(file, found.severity, line, column, max(1, found.end - found.start), found.message)
 
 
 def _utf16(text: str) -> bytes:
     return text.encode("utf-16-le", "surrogatepass")
 
 
-def _errors(found: list[Diagnostic]) -> int:
+def _errors(found: list[LocatedProblem]) -> int:
     return sum(one.severity == "error" for one in found)
 
 
-class Types(HomeCommand):
+class TypesCommand(HomeCommand):
     """``jupyter pctx types``."""
 
     description = """
@@ -264,7 +264,7 @@ class Types(HomeCommand):
         asyncio.run(self._print(self.home(when_settled=True)))
         return Exit.OK
 
-    async def _print(self, home: Home) -> None:
+    async def _print(self, home: ClientContext) -> None:
         async with home as client:
             if self.json:
                 _print({"functions": await client.list_functions()})

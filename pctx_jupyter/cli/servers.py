@@ -63,7 +63,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ServerHealth:
     """How a server does: the version of pctx there, or what is wrong and the way out."""
 
     version: str = ""
@@ -81,19 +81,19 @@ open_url = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedir
 """Asks a server directly: no proxy, and no other address, gets the token."""
 
 
-def health(server: Server) -> Health:
+def health(server: Server) -> ServerHealth:
     """Ask a server how its pctx does."""
     request = urllib.request.Request(f"{server.url}pctx/health", headers=server.headers)
     try:
         with open_url(request, timeout=ANSWER_S) as answer:
-            return Health(version=str(json.load(answer)["version"]))
+            return ServerHealth(version=str(json.load(answer)["version"]))
     except urllib.error.HTTPError as error:
-        return Health(trouble=_refusal(error.code))
+        return ServerHealth(trouble=_refusal(error.code))
     except OSError as error:
         reason = getattr(error, "reason", error)
-        return Health(trouble=f"it cannot be reached ({reason})")
+        return ServerHealth(trouble=f"it cannot be reached ({reason})")
     except (ValueError, KeyError, TypeError):
-        return Health(trouble="what answers there is no pctx")
+        return ServerHealth(trouble="what answers there is no pctx")
 
 
 def _refusal(status: int) -> str:

@@ -14,12 +14,19 @@ from ..session.registry import Registry
 from ..traits import Pctx
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
 from .changes import ChangesSocket
-from .editing import Complete, Declarations, Diagnostics, Format, Hover, Signature
+from .editing import (
+    CompleteHandler,
+    DeclarationsHandler,
+    DiagnosticsHandler,
+    FormatHandler,
+    HoverHandler,
+    SignatureHandler,
+)
 from .kernels import KernelManager, KernelTokens
-from .mcp import DOOR, Mcp
+from .mcp import DOOR, McpHandler
 from .naming import NotebookNames, SessionManager
 from .pipes import KernelPipes
-from .rest import Health, Status
+from .rest import HealthHandler, StatusHandler
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
 from .state import (
@@ -54,16 +61,16 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "local-tools": LocalToolsSocket,
     "pctx/local-tools": LocalToolsSocket,
     "pctx/agents": AgentsSocket,
-    "mcp": Mcp,
-    "pctx/mcp": Mcp,
-    "pctx/health": Health,
-    "pctx/api/status": Status,
-    "pctx/api/complete": Complete,
-    "pctx/api/hover": Hover,
-    "pctx/api/signature": Signature,
-    "pctx/api/diagnostics": Diagnostics,
-    "pctx/api/format": Format,
-    "pctx/api/declarations": Declarations,
+    "mcp": McpHandler,
+    "pctx/mcp": McpHandler,
+    "pctx/health": HealthHandler,
+    "pctx/api/status": StatusHandler,
+    "pctx/api/complete": CompleteHandler,
+    "pctx/api/hover": HoverHandler,
+    "pctx/api/signature": SignatureHandler,
+    "pctx/api/diagnostics": DiagnosticsHandler,
+    "pctx/api/format": FormatHandler,
+    "pctx/api/declarations": DeclarationsHandler,
     "pctx/api/kernels": KernelList,
     "pctx/api/kernels/{kernel_id}": Kernel,
     "pctx/api/kernels/{kernel_id}/sharing": KernelSharing,
@@ -100,7 +107,7 @@ def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
             if mcp_path in ("", "pctx/mcp"):
                 continue
             pattern = re.escape(mcp_path)
-        if handler is Mcp:
+        if handler is McpHandler:
             pattern += "/?"  # as clients write it
         made.append((f"/{pattern}", handler, {"path": path}))
     return made

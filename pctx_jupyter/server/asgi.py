@@ -14,9 +14,9 @@ from tornado import iostream, web
 from .. import foreign
 from ..rpc.pipe import UNREAD_BYTES
 
-Message = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
 Application = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+    [AsgiMessage, Callable[[], Awaitable[AsgiMessage]], Callable[[AsgiMessage], Awaitable[None]]], Awaitable[None]
 ]
 
 CREDENTIALS = frozenset({"authorization", "cookie", "x-pctx-token"})
@@ -58,7 +58,7 @@ class _Exchange:
         self._is_read = False
         self.is_started = False
 
-    async def receive(self) -> Message:
+    async def receive(self) -> AsgiMessage:
         """The body, at once and whole; after that, the end of the exchange."""
         if not self._is_read:
             self._is_read = True
@@ -71,7 +71,7 @@ class _Exchange:
                 end.cancel()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         """Pass on a part of the response; to nobody, when the client is gone."""
         if self.gone.is_set() or self._is_answered.is_set():
             return
@@ -83,7 +83,7 @@ class _Exchange:
         except (iostream.StreamClosedError, iostream.StreamBufferFullError):
             self.gone.set()
 
-    async def _start(self, message: Message) -> None:
+    async def _start(self, message: AsgiMessage) -> None:
         handler = self._handler
         self.is_started = True
         handler.set_status(message["status"])
@@ -107,7 +107,7 @@ class _Exchange:
         await web.RequestHandler.finish(handler)  # not Jupyter's, which would say another content type
 
 
-def _scope(request: Any) -> Message:
+def _scope(request: Any) -> AsgiMessage:
     host, _, port = (request.host or "localhost").rpartition(":")
     return {
         "type": "http",

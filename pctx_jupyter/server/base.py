@@ -56,7 +56,7 @@ HIDDEN = "***"
 
 log = logging.getLogger(__name__)
 
-Body = TypeVar("Body", bound=msgspec.Struct)
+RequestBody = TypeVar("RequestBody", bound=msgspec.Struct)
 
 
 class PctxHandler(JupyterHandler):
@@ -135,7 +135,7 @@ class PctxHandler(JupyterHandler):
                 f"this starts a command or reads a secret, and needs the right to execute {CODE}",
             )
 
-    def read_body(self, kind: type[Body]) -> Body | None:
+    def read_body(self, kind: type[RequestBody]) -> RequestBody | None:
         """The body; None when it is not of this kind, which has been answered then."""
         try:
             return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])

@@ -67,7 +67,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds told of lately
         self._waiting: set[Change] = set()  # those of them that have changed again since
         registry = self._engine.registry
-        self._leave = registry.watchers.add(self._hear)
+        self._leave = registry.watchers.add(self._on_change)
         if self._may_answer:
             self._absent = registry.approvals.attend(self._place)
         self._pulse = Pulse(
@@ -106,13 +106,13 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         if self.ws_connection is not None and self.ws_connection.stream is not None:
             self.ws_connection.stream.close()
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if change in self._timers:
             self._waiting.add(change)
         else:
-            self._tell(change)
+            self._send(change)
 
-    def _tell(self, change: Change) -> None:
+    def _send(self, change: Change) -> None:
         """Tell it now, and then not for a while."""
         self._waiting.discard(change)
         self._timers[change] = asyncio.get_running_loop().call_later(1 / FRAMES_PER_S, self._rest, change)
@@ -124,4 +124,4 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
     def _rest(self, change: Change) -> None:
         del self._timers[change]
         if change in self._waiting:
-            self._tell(change)
+            self._send(change)

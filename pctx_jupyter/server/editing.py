@@ -46,10 +46,10 @@ class AskedOfPlace(wire.Place, omit_defaults=True):
 
 
 Asked = TypeVar("Asked", AskedOfCell, AskedOfPlace)
-Body = TypeVar("Body", AskedOfCell, AskedOfPlace, AskedOfText)
+CellBody = TypeVar("CellBody", AskedOfCell, AskedOfPlace, AskedOfText)
 
 
-class _Question(PctxHandler):
+class _EditorHandler(PctxHandler):
     """A question about one session."""
 
     async def find(self, kernel_id: str | None, session_id: str | None) -> Session:
@@ -92,7 +92,7 @@ class _Question(PctxHandler):
         asked = self.read_text(kind)
         return await help(await self.find(asked.kernel_id, asked.session_id), asked)
 
-    def read_text(self, kind: type[Body]) -> Body:
+    def read_text(self, kind: type[CellBody]) -> CellBody:
         """The body, unless it is too large or something else: then `errors.InvalidParams`."""
         limit = ESCAPED * self.settings[RUNNING].settings.max_program_bytes + OVERHEAD_BYTES
         if (size := len(self.request.body)) > limit:
@@ -102,7 +102,7 @@ class _Question(PctxHandler):
         return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
 
 
-class Complete(_Question):
+class CompleteHandler(_EditorHandler):
     """``POST pctx/api/complete``."""
 
     @web.authenticated
@@ -110,7 +110,7 @@ class Complete(_Question):
         await self.ask(AskedOfPlace, assist.complete)
 
 
-class Hover(_Question):
+class HoverHandler(_EditorHandler):
     """``POST pctx/api/hover``."""
 
     @web.authenticated
@@ -118,7 +118,7 @@ class Hover(_Question):
         await self.ask(AskedOfPlace, assist.hover)
 
 
-class Signature(_Question):
+class SignatureHandler(_EditorHandler):
     """``POST pctx/api/signature``."""
 
     @web.authenticated
@@ -126,7 +126,7 @@ class Signature(_Question):
         await self.ask(AskedOfPlace, assist.signature)
 
 
-class Diagnostics(_Question):
+class DiagnosticsHandler(_EditorHandler):
     """``POST pctx/api/diagnostics``."""
 
     @web.authenticated
@@ -134,7 +134,7 @@ class Diagnostics(_Question):
         await self.ask(AskedOfCell, assist.diagnostics)
 
 
-class Format(_Question):
+class FormatHandler(_EditorHandler):
     """``POST pctx/api/format``: about a text alone, so whose it is does not matter."""
 
     @web.authenticated
@@ -147,7 +147,7 @@ class Format(_Question):
         return await assist.format(engine.format, asked.source, engine.settings.max_program_bytes)
 
 
-class Declarations(_Question):
+class DeclarationsHandler(_EditorHandler):
     """``GET pctx/api/declarations?kernel_id=…``."""
 
     @web.authenticated

@@ -25,7 +25,7 @@ NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <tok
 KERNEL = "A kernel's own token opens no agent's door: notebooks share with agents what they keep from each other"
 
 
-class Mcp(AsgiHandler, PctxHandler):
+class McpHandler(AsgiHandler, PctxHandler):
     """``mcp`` and ``pctx/mcp``."""
 
     refusal = KERNEL

@@ -39,7 +39,7 @@ class EngineStatus(msgspec.Struct):
     upstreams: dict[str, Any]
 
 
-class Health(PctxHandler):
+class HealthHandler(PctxHandler):
     """``GET pctx/health``: ``{status, version}``."""
 
     @web.authenticated
@@ -47,7 +47,7 @@ class Health(PctxHandler):
         self.send(HealthReport("ok", __version__))
 
 
-class Status(PctxHandler):
+class StatusHandler(PctxHandler):
     """``GET pctx/api/status``: sandboxes, sessions, trouble."""
 
     @web.authenticated

@@ -326,7 +326,7 @@ class ClientConfigList(PctxHandler):
         address = urlsplit(f"{self.request.protocol}://{self.request.host}{self.base_url}")
         own_port = self.serverapp.port if self.serverapp is not None else None
         is_local = address.hostname in LOOPBACK and address.port == own_port  # not that of a proxy
-        there = mcp_clients.Endpoint("pctx", address.geturl(), token, is_local=is_local)
+        there = mcp_clients.ServerAddress("pctx", address.geturl(), token, is_local=is_local)
         wanted = self.get_query_argument("client", None)
         if wanted is not None and wanted not in mcp_clients.CLIENTS:
             known = ", ".join(mcp_clients.CLIENTS)

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.agents import runs as module
-from pctx_jupyter.agents.answers import Answer
+from pctx_jupyter.agents.answers import AgentAnswer
 from pctx_jupyter.agents.functions import Functions
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
@@ -58,7 +58,7 @@ class Client:
         self.heard.append(message)
         self.has_heard.set()
 
-    async def call(self, name: str, **arguments: Any) -> Answer:
+    async def call(self, name: str, **arguments: Any) -> AgentAnswer:
         async with asyncio.timeout(SOON):
             return await self.functions.call(name, arguments, self.report)
 
@@ -72,7 +72,7 @@ async def test_a_model_finds_reads_and_calls() -> None:
     assert "loadOrders(args?: any): Promise<any>" in (await client.call("list_functions")).text
     assert (await client.call("search_functions", query="order")).text == "Sales.loadOrders(args?) – Loads all orders"
     assert "declare namespace Sales" in (await client.call("get_function_details", functions=["Sales.*"])).text
-    assert await client.call("execute", code="await Sales.loadOrders()") == Answer("1")
+    assert await client.call("execute", code="await Sales.loadOrders()") == AgentAnswer("1")
 
 
 async def test_a_namespace_can_be_listed_alone() -> None:
@@ -111,12 +111,12 @@ async def test_what_was_printed_comes_before_the_result() -> None:
         return 3
 
     answer = await Client(agents(act)).call("execute", code="3")
-    assert answer == Answer("console:\none\ntwo\nresult:\n3")
+    assert answer == AgentAnswer("console:\none\ntwo\nresult:\n3")
 
 
 async def test_a_program_without_a_value_answers_what_it_printed() -> None:
     answer = await Client(agents(lambda job, serve, emit: emit(Output("stdout", "hello\n")))).call("execute", code="")
-    assert answer == Answer("hello")
+    assert answer == AgentAnswer("hello")
 
 
 async def test_a_program_that_fails_says_why_and_what_it_printed() -> None:
@@ -125,7 +125,7 @@ async def test_a_program_that_fails_says_why_and_what_it_printed() -> None:
         raise ProgramStopped("LimitExceeded", "Too much")
 
     answer = await Client(agents(act)).call("execute", code="")
-    assert answer == Answer(
+    assert answer == AgentAnswer(
         "Program stopped, 0 calls made.\nLimitExceeded: Too much\n\nconsole:\nso far", is_error=True
     )
 
@@ -257,7 +257,7 @@ async def test_an_error_of_ours_is_no_news_for_a_model() -> None:
         raise RuntimeError("secret of the host")
 
     answer = await Client(agents(act)).call("execute", code="")
-    assert answer == Answer("Internal error", is_error=True)
+    assert answer == AgentAnswer("Internal error", is_error=True)
 
 
 async def test_images_are_taken_out_of_a_value() -> None:
@@ -356,15 +356,15 @@ async def test_a_long_program_is_collected_by_its_handle() -> None:
     assert again.text.startswith("Still running") and "first" not in again.text
     go_on.set()
     await client.functions.runs.get(handle).over()
-    assert await client.call("wait_execution", handle=handle) == Answer("console:\nsecond\nresult:\n7")
-    assert await client.call("wait_execution", handle=handle) == Answer("console:\nsecond\nresult:\n7")
+    assert await client.call("wait_execution", handle=handle) == AgentAnswer("console:\nsecond\nresult:\n7")
+    assert await client.call("wait_execution", handle=handle) == AgentAnswer("console:\nsecond\nresult:\n7")
 
 
 async def test_a_program_that_goes_on_can_be_stopped() -> None:
     client = Client(agents(lambda *_: asyncio.Event().wait(), mcp_wait_s=0.01))
     handle = (await client.call("execute", code="")).text.split('"')[3]
     answer = await client.call("wait_execution", handle=handle, stop=True)
-    assert answer == Answer("Program stopped, 0 calls made.\nThe program was stopped", is_error=True)
+    assert answer == AgentAnswer("Program stopped, 0 calls made.\nThe program was stopped", is_error=True)
 
 
 async def test_one_who_withdraws_stops_its_program() -> None:
@@ -402,7 +402,7 @@ async def test_one_who_withdraws_from_waiting_leaves_the_program_alone() -> None
         await waiting
     go_on.set()
     await client.functions.runs.get(handle).over()
-    assert await client.call("wait_execution", handle=handle) == Answer("1")
+    assert await client.call("wait_execution", handle=handle) == AgentAnswer("1")
 
 
 async def test_what_is_not_collected_expires() -> None:

@@ -23,7 +23,7 @@ from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server import editing, state
 from pctx_jupyter.server.app import PctxApp
 from pctx_jupyter.server.kernels import KernelTokens
-from pctx_jupyter.server.mcp import Mcp
+from pctx_jupyter.server.mcp import McpHandler
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.session import trace
 
@@ -359,7 +359,7 @@ def test_every_route_is_written_down_with_its_methods(jp_serverapp: Any) -> None
         }
         for route, handler, *_ in app.handlers
         # MCP has a specification of its own.
-        if "/pctx" in route and not issubclass(handler, WebSocketHandler | Mcp) and "static" not in route
+        if "/pctx" in route and not issubclass(handler, WebSocketHandler | McpHandler) and "static" not in route
     }
     assert {path: set(found) - {"description"} for path, found in SPECIFICATION["paths"].items()} == routes
 
