@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from .. import errors
+from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
 from ..rpc import wire
 from ..tools.catalog import UNTYPED, Tool
@@ -108,7 +108,7 @@ class Commands:
         command = self._commands.get(name or "help")
         if command is None:
             raise UsageError(
-                f"%pctx has no command {name!r}{close_to(name, self._commands)}; it has {', '.join(self._commands)}"
+                f"%pctx has no command {name!r}{did_you_mean(name, self._commands)}; it has {', '.join(self._commands)}"
             )
         try:
             return command(rest.strip())
@@ -165,7 +165,7 @@ class Commands:
     def _share(self, line: str) -> None:
         if line not in SHARING:
             raise UsageError(
-                f"%pctx share has no {line!r}{close_to(line, SHARING)}\nUsage: %pctx share [on|agents|off]"
+                f"%pctx share has no {line!r}{did_you_mean(line, SHARING)}\nUsage: %pctx share [on|agents|off]"
             )
         to = SHARING[line]
         try:
@@ -235,7 +235,7 @@ class Commands:
         first, *rest = name.split(".")
         names = vars(builtins) | self._shell.user_ns
         if first not in names:
-            hint = close_to(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))
+            hint = did_you_mean(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))
             raise UsageError(f"Cannot register {name}: the notebook has no such name{hint}")
         found = names[first]
         for part in rest:
@@ -265,7 +265,7 @@ class Commands:
         short = [one for one in known if name in (one.name, one.tool.tool_name)]
         if len(short) == 1:
             return short[0]
-        hint = close_to(name, (one.path for one in short or known))
+        hint = did_you_mean(name, (one.path for one in short or known))
         raise UsageError(f"Cannot {action} {name}: no such tool here{hint}; %pctx tools lists them")
 
 
@@ -313,9 +313,3 @@ def _words(line: str, usage: str) -> list[str]:
     if not (words := line.replace(",", " ").split()):
         raise UsageError(f"A name is missing\nUsage: {usage}")
     return words
-
-
-def close_to(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean …?)``, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""

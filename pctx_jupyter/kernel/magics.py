@@ -24,10 +24,11 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from msgspec import Raw
 
 from .. import errors, foreign
+from ..nearest import did_you_mean
 from ..rpc import wire
 from ..rpc.jsonrpc import NULL
 from .bridge import Bridge, Running
-from .commands import Commands, close_to
+from .commands import Commands
 from .editing import Editing
 from .functions import tool as python_tools
 from .guests import Guests
@@ -125,7 +126,7 @@ class PctxMagics(Magics):
 
         names = self._shell.user_ns
         if name not in names:
-            hint = close_to(name, (key for key in names if not key.startswith("_")))
+            hint = did_you_mean(name, (key for key in names if not key.startswith("_")))
             raise UsageError(f"Cannot pass in {name}: the notebook has no such name{hint}")
         try:
             return values.to_json(names[name], name)

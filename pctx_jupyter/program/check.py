@@ -10,12 +10,12 @@ import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from ..errors import Failure
+from ..nearest import nearest
 from .diagnostics import REPLACED, code_frame, hint_for_name
 from .program import Outline
 
@@ -320,8 +320,8 @@ def _closest(wanted: str, names: Sequence[str]) -> str | None:
     folded: dict[str, str] = {}
     for name in names:
         folded.setdefault(_folded(name), name)
-    close = get_close_matches(_folded(wanted[:100]), folded, n=1, cutoff=0.7)
-    return folded[close[0]] if close else None
+    close = nearest(_folded(wanted), folded, likeness=0.7)
+    return None if close is None else folded[close]
 
 
 def _folded(name: str) -> str:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
 
 from .. import errors
+from ..nearest import nearest
 from ..rpc.jsonrpc import Json
 from . import names
 
@@ -296,8 +297,8 @@ def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> 
         offers: The canonical names of the tools there are.
         paths: Those by the names they were registered with.
     """
-    close = get_close_matches(path, [*offers, *paths][:2000], n=1, cutoff=0.6)
-    hint = f" (did you mean {paths.get(close[0], close[0])}?)" if close else ""
+    close = nearest(path, chain(offers, paths))
+    hint = f" (did you mean {paths.get(close, close)}?)" if close is not None else ""
     return errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
 
 

@@ -267,7 +267,7 @@ def nested(levels: int) -> object:
     return value
 
 
-@pytest.mark.parametrize("levels", [501, 980, 100_000])
+@pytest.mark.parametrize("levels", [501, 980, 20_000])
 async def test_a_value_nested_too_deeply_fails_its_request_at_once(connect: Connect, levels: int) -> None:
     async with connect() as client, asyncio.timeout(SOON):
         with pytest.raises(errors.NotJson, match="nested deeper than 500 levels"):

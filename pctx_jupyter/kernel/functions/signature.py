@@ -8,7 +8,6 @@ moment to load. It does not know where tools are registered or on which thread t
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import keyword
@@ -37,6 +36,7 @@ from pydantic_core import (
 )
 
 from ... import errors
+from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
@@ -166,8 +166,7 @@ class FunctionSignature:
         there = self._aliases
         if not there:
             return f"takes no argument, got arguments{values.path_step(key)}"
-        close = difflib.get_close_matches(key, there, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        hint = did_you_mean(key, there)
         return f"no parameter {values.path_step(key).removeprefix('.')}{hint}; it takes {', '.join(there)}"
 
     def returned(self, value: object, name: str) -> Raw:
