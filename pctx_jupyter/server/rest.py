@@ -44,7 +44,7 @@ class HealthHandler(PctxHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        self.send(HealthReport("ok", __version__))
+        self.finish(msgspec.to_builtins(HealthReport("ok", __version__)))
 
 
 class StatusHandler(PctxHandler):
@@ -53,4 +53,4 @@ class StatusHandler(PctxHandler):
     @web.authenticated
     async def get(self) -> None:
         engine = await self.open_engine()
-        self.send(msgspec.convert(engine.status(), EngineStatus))
+        self.finish(msgspec.to_builtins(msgspec.convert(engine.status(), EngineStatus)))
