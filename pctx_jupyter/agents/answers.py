@@ -1,6 +1,6 @@
-"""What an agent is told of a program: its value, what it printed, what went wrong, and its images apart.
+"""Answers to agents about a program: its value, what it printed, what went wrong, and its images apart.
 
-Each thing is said once, in text: a model reads either text or structured content, depending on its client, and pays
+Each fact appears once, in text: a model reads either text or structured content, depending on its client, and pays
 for both when both are sent. An image is a value `{"type": "image", "mimeType": …, "data": base64}`, wherever it stands.
 """
 
@@ -42,7 +42,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswer:
-    """What a function has to say to a model."""
+    """What a function returns to a model."""
 
     text: str
     images: tuple[Image, ...] = ()
@@ -51,7 +51,7 @@ class AgentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What a function has to ask the client's user before it can answer.
+    """Questions for the client's user, which a function needs answered first.
 
     Args:
         handle: Of the program; the client returns it when it repeats its request.
@@ -178,7 +178,7 @@ class _Images:
             if isinstance(data.get(mime_type), str):
                 return self._take("".join(data[mime_type].split()), mime_type)
         if display.is_value:
-            return ""  # what it looks like tells no more than the value does
+            return ""  # its look adds nothing to the value
         text = data.get("text/plain") or data.get("text/markdown")
         return text if isinstance(text, str) else f"[displayed: {', '.join(list(data)[:5])[:200]}]"
 

@@ -1,4 +1,4 @@
-"""How agents come in: one set of functions, behind the SDK's server or the original's plain requests.
+"""The entry for agents: one set of functions, behind the SDK's MCP server or the original's plain requests.
 
 The SDK is loaded with the first client that needs it: it costs most of a second and 30 MB.
 """

@@ -157,7 +157,7 @@ def _content(text: str, *, is_error: bool) -> dict[str, Json]:
 
 
 async def _ignore(message: str) -> None:
-    """A plain client hears nothing before its answer."""
+    """Drop a report: a plain client receives nothing before its answer."""
 
 
 def _read(body: bytes | msgspec.Raw, kind: type[Any]) -> Any:

@@ -1,7 +1,7 @@
-"""Programs that agents have asked for: followed while somebody waits, found again by a handle when nobody did.
+"""Programs that agents run: followed while a request waits for them, and found again by a handle later.
 
-A run outlives the request that began it only once its handle was given away. Handles cannot be guessed, expire, and are
-bounded in number; whatever runs is stopped when the server stops.
+A program outlives the request that began it only once its handle was returned. Handles cannot be guessed, expire, and
+are bounded in number. Every program is stopped when the server stops.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .calls import Calls
 log = logging.getLogger(__name__)
 
 BEAT_S = 4.0
-"""Seconds after which something is said, whether there is news or not: clients give up on the silent."""
+"""Seconds between two reports at the most: clients give up on a server that is silent."""
 PAUSE_S = 0.2
 """Seconds between two reports, so that a thousand lines are not a thousand messages."""
 MOST = 100
@@ -44,10 +44,10 @@ FEW_BYTES = 100_000
 """Bytes of a value that are cut in the event loop; a larger one is cut on a thread."""
 
 Report = Callable[[str], Awaitable[None]]
-"""Tells the client how it goes."""
+"""Sends the client a report of progress."""
 
 AskClient = Callable[[Question], Awaitable[Consent | None]]
-"""Has a client ask its user, while its request is open; None: it cannot, or they did not decide."""
+"""Has a client ask its user while its request is open. Returns None where it cannot ask, or they did not decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,15 @@ class AgentRun:
         return self._task.done()
 
     def stop(self) -> None:
-        """Have it end soon."""
+        """Cancel it; it ends soon."""
         self._task.cancel()
 
     async def over(self) -> None:
-        """Wait until it is."""
+        """Wait until it has ended."""
         await asyncio.wait([self._task])
 
     def when_over(self, act: Callable[[], None]) -> None:
-        """Have a function called once it is over."""
+        """Call a function once it has ended."""
         self._task.add_done_callback(lambda task: act())
 
     async def follow(self, report: Report, wait_s: float, asks: Asks = None) -> tuple[Question, ...]:
@@ -153,7 +153,7 @@ class AgentRun:
         return approvals.waiting(questions) if questions else ""
 
     async def answer(self) -> AgentAnswer:
-        """What there is to say now; what was printed is said once."""
+        """Return the answer as of now. What was printed is in one answer only."""
         console = "".join(self._console[self._seen :])
         if not self.is_over:
             self._seen = len(self._console)
@@ -234,7 +234,7 @@ class AgentRun:
             self._decided.add(id)
             self._approvals.answer(id, consent)
 
-    # what it says
+    # reports
 
     def _take_in(self, event: Event) -> None:
         self._calls.add(event)

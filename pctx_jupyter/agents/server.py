@@ -1,6 +1,7 @@
-"""Our functions as an MCP server: a request in, an answer out, in both eras of the protocol. No HTTP, no pipe.
+"""The functions for agents as an MCP server, in both eras of the protocol. No HTTP, no pipe.
 
-The SDK validates nothing of a call and leaks what a handler raises: so here everything is caught and checked.
+The SDK validates no call, and sends what a handler raises to the client. So arguments are checked and errors caught
+here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .changes import AnnouncingServer, Context
 from .functions import INSTRUCTIONS, Functions
 
 CHANGE_S = 0.5
-"""Seconds in which changes of the tools are told as one: a notebook defines many at once."""
+"""Seconds in which changes of the tools are announced as one: a notebook defines many at once."""
 
 
 class AgentServer:
@@ -28,7 +29,7 @@ class AgentServer:
 
     Args:
         functions: What it offers.
-        watchers: Tell of changes of the tools.
+        watchers: Notify of changes of the tools.
 
     Attributes:
         server: The SDK's object, for any transport.

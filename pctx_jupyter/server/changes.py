@@ -1,7 +1,7 @@
 """Notifies watchers of changes over a WebSocket: one word a frame. They fetch the new state themselves.
 
-Words are gathered: of each kind `FRAMES_PER_S` leave at most, however much happens; so nothing piles up for a reader
-that is slow.
+At most `FRAMES_PER_S` frames of each kind are sent a second, however much changes, so nothing queues up for a slow
+reader.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         await super().get(*args, **kwargs)
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Begin to listen."""
-        self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds told of lately
+        """Begin to send changes."""
+        self._timers: dict[Change, asyncio.TimerHandle] = {}  # kinds sent lately
         self._waiting: set[Change] = set()  # those of them that have changed again since
         registry = self._engine.registry
         self._leave = registry.watchers.add(self._on_change)
@@ -79,7 +79,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         self._pulse.start()
 
     def on_message(self, message: str | bytes) -> None:
-        """Nothing is asked here."""
+        """Ignore what the client sends."""
 
     def on_pong(self, data: bytes) -> None:
         """Take note of a sign of life."""
@@ -87,7 +87,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
             self._pulse.beat()
 
     def on_close(self) -> None:
-        """Listen no more."""
+        """Stop sending changes."""
         if self._pulse is not None:
             self._pulse.stop()
         if self._leave is not None:
@@ -113,7 +113,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
             self._send(change)
 
     def _send(self, change: Change) -> None:
-        """Tell it now, and then not for a while."""
+        """Send it now, and the next one of its kind only after a while."""
         self._waiting.discard(change)
         self._timers[change] = asyncio.get_running_loop().call_later(1 / FRAMES_PER_S, self._rest, change)
         try:

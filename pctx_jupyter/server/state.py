@@ -1,7 +1,7 @@
-"""What goes on, over plain HTTP: the kernels and their tools, and the latest executions, for JupyterLab's panel.
+"""The state of the engine over plain HTTP, for JupyterLab's panel: kernels, their tools, and the latest executions.
 
-Users of the server see all of it; a kernel's own token opens nothing here. ``openapi.yaml`` says the rest. What has
-changed since, `changes` tells.
+Users of the server see all of it; a kernel's own token opens nothing here. ``openapi.yaml`` specifies the routes.
+`changes` notifies of changes.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def start_of(handler: PctxHandler) -> int:
 
 
 def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: int | None = None) -> KernelState:
-    """How a kernel does, with its tools from number `start` on; one that is not connected has none."""
+    """Return a kernel's state, with its tools from number `start` on; one that is not connected has none."""
     session = registry.of_kernel(kernel_id)
     return KernelState(
         kernel_id,
