@@ -130,11 +130,11 @@ def _how_far(error: errors.PctxError, calls: Calls) -> str:
 
 
 def _was_stopped(error: errors.PctxError) -> bool:
-    kinds = (errors.ExecutionTimeout, errors.ExecutionStopped, errors.LimitExceeded, Stopped)
+    kinds = (errors.ExecutionTimeout, errors.ExecutionStopped, errors.LimitExceeded, StoppedByClient)
     return isinstance(error, kinds)
 
 
-class Stopped(errors.ExecutionError):
+class StoppedByClient(errors.ExecutionError):
     """The client has stopped its program."""
 
 

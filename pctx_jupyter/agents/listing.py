@@ -33,7 +33,7 @@ SUMMARY = 110
 _INDENTATION = re.compile(r"^ +", re.MULTILINE)
 """A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
 
-Line = Callable[[Tool], str]
+ToolLine = Callable[[Tool], str]
 
 
 def functions(tools: Iterable[Tool], detail: Detail, *, most: int, guarded: Guarded | None = None) -> str:
@@ -172,7 +172,7 @@ def _spaces(tools: Iterable[Tool]) -> Mapping[str, list[Tool]]:
     return dict(sorted(spaces.items()))
 
 
-def _by_line(spaces: Mapping[str, list[Tool]], line: Line, guarded: Guarded) -> str:
+def _by_line(spaces: Mapping[str, list[Tool]], line: ToolLine, guarded: Guarded) -> str:
     lines = []
     for name, tools in spaces.items():
         shared = consent.mark_of_all(tools, guarded)

@@ -160,7 +160,7 @@ class AgentRun:
             seconds = asyncio.get_running_loop().time() - self._began_at
             return answers.running(self.handle, seconds, self._calls.made, console, self._most, self.waits)
         if self._task.cancelled():
-            return answers.failed(answers.Stopped("The program was stopped"), console, self._most, self._calls)
+            return answers.failed(answers.StoppedByClient("The program was stopped"), console, self._most, self._calls)
         outcome = self._task.result()
         if isinstance(outcome, errors.PctxError):
             return answers.failed(outcome, console, self._most, self._calls)

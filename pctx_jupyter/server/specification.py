@@ -73,10 +73,10 @@ HEAD = """\
 """
 """Begins ``wire.ts``."""
 
-Schema = dict[str, Any]
+FieldSchema = dict[str, Any]
 
 
-def schemas() -> dict[str, Schema]:
+def schemas() -> dict[str, FieldSchema]:
     """The schema of each struct by name, sorted, with its docstring as its description."""
     _, found = msgspec.json.schema_components([*BODIES, *ANSWERS], ref_template="#/components/schemas/{name}")
     return {name: _for_people(found[name]) for name in sorted(found)}
@@ -120,7 +120,7 @@ def typescript(document: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _field(name: str, schema: Schema, owner: Schema, is_lean: bool) -> str:
+def _field(name: str, schema: FieldSchema, owner: FieldSchema, is_lean: bool) -> str:
     is_required = name in owner.get("required", [])
     shown = _type(schema)
     if is_lean and schema.get("default", ...) is None:
@@ -128,7 +128,7 @@ def _field(name: str, schema: Schema, owner: Schema, is_lean: bool) -> str:
     return f"{_comment(schema.get('description', ''), '  ')}  {name}{'' if is_required else '?'}: {shown};\n"
 
 
-def _type(schema: Schema) -> str:
+def _type(schema: FieldSchema) -> str:
     match schema:
         case {"$ref": reference}:
             return str(reference).rpartition("/")[2]
