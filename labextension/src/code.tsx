@@ -1,13 +1,13 @@
-/** Draws a text as it is written, which keys can scroll. */
+/** Draws preformatted text that can be scrolled with keys. */
 
 import React from 'react';
 
-interface Props {
-  /** What it is, for those who do not see it. */
+interface CodeProps {
+  /** The name of the text, for screen readers. */
   label: string;
 }
 
-export function Code({ label, children }: React.PropsWithChildren<Props>): React.ReactElement {
+export function Code({ label, children }: React.PropsWithChildren<CodeProps>): React.ReactElement {
   return (
     <pre className="pctx-Code" role="group" tabIndex={0} aria-label={label}>
       {children}

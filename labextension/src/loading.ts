@@ -1,4 +1,4 @@
-/** Something that is not there at once. */
+/** A value that is loaded later. */
 export type Loading<T> = { status: 'pending' } | { status: 'ready'; value: T } | { status: 'failed'; error: Error };
 
 export const PENDING = { status: 'pending' } as const;

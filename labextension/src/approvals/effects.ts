@@ -1,8 +1,8 @@
-/** Says whether a tool changes something outside. */
+/** Texts on whether a tool changes something outside. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-/** A sentence; empty for a tool that changes nothing. `null`: nobody knows. */
+/** A sentence about a tool's effects; empty if it has none. `null`: they are unknown. */
 export function effectsText(effects: boolean | null, trans: TranslationBundle): string {
   if (effects === null) {
     return trans.__('It does not say whether it changes something.');
@@ -10,7 +10,7 @@ export function effectsText(effects: boolean | null, trans: TranslationBundle): 
   return effects ? trans.__('It changes something outside.') : '';
 }
 
-/** The same in a word or two, beside the name of the tool. */
+/** A short label about a tool's effects, shown beside its name. */
 export function effectsMark(effects: boolean | null, trans: TranslationBundle): string {
   if (effects === null) {
     return trans.__('effects unknown');

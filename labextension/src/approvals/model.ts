@@ -1,5 +1,5 @@
 /**
- * What somebody has written about the calls that wait for consent: their arguments, as they may be edited.
+ * The arguments of calls that wait for consent, as the user has edited them.
  *
  * It never touches the DOM. Arguments stay texts, because their numbers may be larger than JavaScript's.
  */
@@ -17,7 +17,7 @@ export class Drafts {
     return this.#changed;
   }
 
-  /** Forget what was written about calls that wait no more. */
+  /** Drop the edits of calls that no longer wait. */
   keep(questions: readonly Question[]): void {
     const ids = new Set(questions.map(question => question.id));
     this.#texts = new Map([...this.#texts].filter(([id]) => ids.has(id)));
@@ -32,7 +32,7 @@ export class Drafts {
     this.#changed.emit();
   }
 
-  /** The arguments to pass; null: the program's own. `undefined`: what is written is no object in JSON. */
+  /** The arguments to pass; null: the program's own; `undefined`: the edited text is not a JSON object. */
   edited(question: Question): string | null | undefined {
     const text = this.text(question);
     if (question.is_cut || text === shown(question)) {
@@ -56,12 +56,12 @@ export function linesOf(question: Question): { number: number; text: string; isC
 }
 
 /**
- * The arguments as they are shown: laid out, and with characters that hide or turn others as escapes, which are the
- * same JSON.
+ * The arguments as text to show: formatted, and with escapes for characters that hide or reverse others. It is the same
+ * JSON.
  */
 export function shown(question: Question): string {
   const text = question.arguments;
-  // Laying out reads numbers, and would change those that are large or have many digits.
+  // Formatting parses numbers, and would change large ones and those with many digits.
   if (question.is_cut || /\d{16}|\d[eE]|-0/.test(text)) {
     return whole(text);
   }

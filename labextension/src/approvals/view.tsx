@@ -9,10 +9,10 @@ import { inert, inertLine, whole } from '../inert';
 import { effectsText } from './effects';
 import { type Drafts, linesOf } from './model';
 
-/** What somebody may decide. */
+/** Called with a person's decision. */
 export type Decide = (question: Question, decision: 'allow' | 'deny', always?: boolean) => void;
 
-interface Props {
+interface QuestionProps {
   question: Question;
   drafts: Drafts;
   decide: Decide;
@@ -34,7 +34,7 @@ function alwaysText(question: Question, trans: TranslationBundle): string {
     : trans.__('Without asking again, until the kernel of its notebook, or the server, ends');
 }
 
-export function QuestionDetail({ question, drafts, decide, trans }: Props): React.ReactElement {
+export function QuestionDetail({ question, drafts, decide, trans }: QuestionProps): React.ReactElement {
   const edited = drafts.edited(question);
   const isWrong = edited === undefined;
   const lines = linesOf(question);

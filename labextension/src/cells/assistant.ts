@@ -1,19 +1,19 @@
 /**
- * Asks the server about cells on behalf of editors, and keeps calm when it has no answer.
+ * Sends the requests of editors about cells to the server.
  *
- * Of completion, help and signatures only the newest question counts: an older one is withdrawn. Checks wait for one
- * another. A kernel that does not know pctx, and a server that does not, or is away, are left alone for a while, which
- * doubles each time. Knows nothing of editors.
+ * Of completion, help and signatures only the latest request counts: an older one is cancelled. Checks run one after
+ * another. If a kernel or a server does not have pctx, or the server cannot be reached, requests stop for a while. This time
+ * doubles with each failure. This module does not know editors.
  */
 
 import type { CellPlace, Completed, Explained, ExplainedCall, Underlined } from '../api';
 import { ApiError } from '../api';
 
-/** What came of a question: an answer; none yet, but soon perhaps; or none, and nobody who will know. */
-export type Answer<T> = { status: 'known'; value: T } | { status: 'later' } | { status: 'unknown' };
+/** The outcome of a request: an answer; not yet, but perhaps soon; or no answer. */
+export type EditorReply<T> = { status: 'known'; value: T } | { status: 'later' } | { status: 'unknown' };
 
-/** The questions; `api.ts` has them. */
-export interface Questions {
+/** The requests, as `api.ts` has them. */
+export interface EditorRequests {
   readonly complete: (place: CellPlace, signal?: AbortSignal) => Promise<Completed>;
   readonly hover: (place: CellPlace, signal?: AbortSignal) => Promise<Explained>;
   readonly signature: (place: CellPlace, signal?: AbortSignal) => Promise<ExplainedCall>;
@@ -25,31 +25,31 @@ const LONGEST_REST_MS = 60_000;
 const SERVER = '';
 
 export class Assistant {
-  readonly #ask: Questions;
+  readonly #ask: EditorRequests;
   readonly #now: () => number;
-  /** By kernel, or `SERVER` for all of them. */
+  /** The pauses of requests, by kernel, or `SERVER` for all kernels. */
   readonly #rests = new Map<string, { until: number; next: number }>();
   readonly #newest = new Map<string, AbortController>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(ask: Questions, now: () => number = () => performance.now()) {
+  constructor(ask: EditorRequests, now: () => number = () => performance.now()) {
     this.#ask = ask;
     this.#now = now;
   }
 
-  complete(place: CellPlace): Promise<Answer<Completed>> {
+  complete(place: CellPlace): Promise<EditorReply<Completed>> {
     return this.#newestOf('complete', place, this.#ask.complete);
   }
 
-  hover(place: CellPlace): Promise<Answer<Explained>> {
+  hover(place: CellPlace): Promise<EditorReply<Explained>> {
     return this.#newestOf('hover', place, this.#ask.hover);
   }
 
-  signature(place: CellPlace): Promise<Answer<ExplainedCall>> {
+  signature(place: CellPlace): Promise<EditorReply<ExplainedCall>> {
     return this.#newestOf('signature', place, this.#ask.signature);
   }
 
-  diagnostics(source: string, kernelId: string, signal: AbortSignal): Promise<Answer<Underlined[]>> {
+  diagnostics(source: string, kernelId: string, signal: AbortSignal): Promise<EditorReply<Underlined[]>> {
     const done = this.#turn.then(() =>
       this.#send(kernelId, signal, () => this.#ask.diagnostics(source, kernelId, signal))
     );
@@ -57,13 +57,13 @@ export class Assistant {
     return done;
   }
 
-  /** Whether questions about this kernel's cells are asked at all just now. */
+  /** Whether requests about this kernel's cells are sent now. */
   isUseful(kernelId: string): boolean {
     const now = this.#now();
     return [SERVER, kernelId].every(key => (this.#rests.get(key)?.until ?? 0) <= now);
   }
 
-  /** Something happened that may have changed who knows what: ask again. */
+  /** Something may have changed: end the pause of requests. */
   wake(kernelId: string | null): void {
     this.#rests.delete(SERVER);
     if (kernelId !== null) {
@@ -75,14 +75,14 @@ export class Assistant {
     kind: string,
     place: CellPlace,
     ask: (place: CellPlace, signal: AbortSignal) => Promise<T>
-  ): Promise<Answer<T>> {
+  ): Promise<EditorReply<T>> {
     this.#newest.get(kind)?.abort();
     const controller = new AbortController();
     this.#newest.set(kind, controller);
     return this.#send(place.kernel_id, controller.signal, () => ask(place, controller.signal));
   }
 
-  async #send<T>(kernelId: string, signal: AbortSignal, ask: () => Promise<T>): Promise<Answer<T>> {
+  async #send<T>(kernelId: string, signal: AbortSignal, ask: () => Promise<T>): Promise<EditorReply<T>> {
     const isWithdrawn = (): boolean => signal.aborted;
     if (isWithdrawn() || !this.isUseful(kernelId)) {
       return { status: 'unknown' };

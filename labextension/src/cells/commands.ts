@@ -1,4 +1,4 @@
-/** Commands for the cell that is being edited: lay it out, go to the next problem, do what it suggests. */
+/** Commands for the cell that is being edited: format it, go to the next problem, apply a correction. */
 
 import type { EditorView } from '@codemirror/view';
 import { Notification } from '@jupyterlab/apputils';
@@ -78,7 +78,7 @@ export function addCommands(
   });
 }
 
-/** Lay out one cell, unless it is written in meanwhile. */
+/** Format one cell, unless its text changes meanwhile. */
 async function layOut(
   model: CodeEditor.IModel,
   editor: CodeEditor.IEditor | null,

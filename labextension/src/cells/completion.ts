@@ -1,4 +1,4 @@
-/** Completion in `%%pctx` cells: what the server knows, in JupyterLab's own list. */
+/** Completion in `%%pctx` cells: the server's answers, in JupyterLab's own list. */
 
 import { syntaxTree } from '@codemirror/language';
 import type { Extension } from '@codemirror/state';
@@ -20,13 +20,13 @@ import type { CellSettings } from './settings';
 
 const NOTHING: CompletionHandler.ICompletionItemsReply = { start: 0, end: 0, items: [] };
 
-/** Milliseconds between a keystroke and its list: what the list does with the keystroke comes first. */
+/** Milliseconds between a keystroke and the list, so that an open list handles the keystroke first. */
 const AFTER_KEYSTROKE_MS = 30;
 
 /** Milliseconds that JupyterLab waits for an answer, unless its users have set another time. */
 const PATIENCE_MS = 1_000;
 
-/** Offers what the server knows. */
+/** Provides the server's completions. */
 export class PctxCompletions implements ICompletionProvider {
   readonly identifier = 'pctx-jupyter:completions';
   /** Above the kernel's (550) and the words of the cell (500). */
@@ -39,7 +39,7 @@ export class PctxCompletions implements ICompletionProvider {
   #askedAgain = '';
 
   /**
-   * @param invoke - Has JupyterLab ask for the list of a notebook or a console.
+   * @param invoke - Makes JupyterLab request the list of a notebook or a console.
    */
   constructor(
     assistant: Assistant,
@@ -72,7 +72,7 @@ export class PctxCompletions implements ICompletionProvider {
     const isAsAsked = standing(context.editor, source, offset);
     const asked = this.#now();
     const answer = await this.#assistant.complete({ source, offset, kernel_id: kernelId, inputs });
-    // JupyterLab before 4.6 would show the list of a text that is gone, and meanwhile ask for no other one.
+    // JupyterLab before 4.6 would show the list of an old text, and meanwhile request no other one.
     if (answer.status !== 'known' || !isAsAsked()) {
       return NOTHING;
     }
@@ -90,18 +90,17 @@ export class PctxCompletions implements ICompletionProvider {
     };
   }
 
-  /** Only asked where JupyterLab itself completes as one types. */
+  /** Called only if JupyterLab itself completes while the user types. */
   shouldShowContinuousHint(isVisible: boolean, changed: { sourceChange?: { insert?: string }[] }): boolean {
     const typed = changed.sourceChange?.map(part => part.insert ?? '').join('') ?? '';
     return !isVisible && !this.#settings.completeWhileTyping && /^[\w$.]$/.test(typed);
   }
 
   /**
-   * Keep others' names out of programs, while there are ours.
+   * Exclude other providers in programs, if we have completions.
    *
-   * Python's names and the words of a cell are no TypeScript, and a kernel that is busy would keep the list waiting for
-   * a second: JupyterLab shows it when the last one has answered. In the magic line the kernel may help if it is idle: it
-   * knows its variables.
+   * Python's names and the words of a cell are not TypeScript. A busy kernel would delay the list by a second, because
+   * JupyterLab shows it after the last answer. In the magic line, an idle kernel may answer: it knows its variables.
    */
   keepAlone(others: Iterable<ICompletionProvider>): void {
     for (const other of others) {
@@ -114,7 +113,7 @@ export class PctxCompletions implements ICompletionProvider {
     }
   }
 
-  /** Once for a place: JupyterLab no longer waits for this answer, and the type checker has started by now. */
+  /** Request the list again, once per place: JupyterLab no longer waits for this answer, and the type checker has started. */
   #askAgain(context: ICompletionContext, place: string, isAsAsked: () => boolean): void {
     if (this.#askedAgain !== place) {
       this.#askedAgain = place;
@@ -137,7 +136,7 @@ export class PctxCompletions implements ICompletionProvider {
   }
 }
 
-/** Tells, later, whether an editor still has the text, the cursor at that place, and the focus if it had it. */
+/** Returns a function that checks whether an editor still has the same text, cursor and focus. */
 function standing(editor: CodeEditor.IEditor | null | undefined, source: string, offset: number): () => boolean {
   const hadFocus = editor?.hasFocus();
   return () =>
@@ -150,13 +149,13 @@ function standing(editor: CodeEditor.IEditor | null | undefined, source: string,
 
 const silenced = new WeakSet<ICompletionProvider>();
 
-/** Tells of the providers that there are; older JupyterLabs keep them to themselves. */
+/** Find the registered providers, which older versions of JupyterLab do not expose. */
 export function providersOf(manager: ICompletionProviderManager): Iterable<ICompletionProvider> {
   const { getProviders } = manager as { getProviders?: () => Map<string, ICompletionProvider> };
   return getProviders?.call(manager).values() ?? [];
 }
 
-/** Asks for the list as one types. */
+/** Requests the list while the user types. */
 export function completeWhileTyping(
   manager: ICompletionProviderManager,
   owners: Owners,
@@ -173,7 +172,7 @@ export function completeWhileTyping(
     update(update: ViewUpdate): void {
       const isTyped =
         update.docChanged && update.transactions.some(transaction => transaction.isUserEvent('input.type'));
-      // Whoever accepts a completion, or goes elsewhere, wants no list there; what others write sets no selection.
+      // No list after a completion is accepted or the cursor moves. Text of other users does not set the selection.
       if (isTyped || update.selectionSet) {
         window.clearTimeout(this.#timer);
       }
@@ -194,7 +193,7 @@ export function completeWhileTyping(
   return ViewPlugin.fromClass(WhileTyping);
 }
 
-/** Whether what was typed before the cursor may go on: a name or a dot, in code; a dash or a name, in the magic line. */
+/** Whether the text before the cursor can be completed: a name or a dot in code, a dash or a name in the magic line. */
 export function isBeforeCompletion({ state }: EditorView): boolean {
   const { main } = state.selection;
   if (!main.empty) {

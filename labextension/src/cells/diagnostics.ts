@@ -1,8 +1,8 @@
 /**
- * Underlines what is wrong with a program while it is written, and offers what was probably meant.
+ * Underlines problems of a program while it is edited, and offers corrections.
  *
- * Only cells that are on the screen are looked at: when they come there, when their text rests, and when something ran
- * in their notebook, which may have brought new tools.
+ * Only cells that are on the screen are checked: when they appear, when the user stops typing, and when a cell ran in their
+ * notebook, which may have defined new tools.
  */
 
 import { linter, nextDiagnostic, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
@@ -16,9 +16,9 @@ import type { Assistant } from './assistant';
 import { kernelOf, type Owner, type Owners } from './owners';
 import type { CellSettings } from './settings';
 
-/** Milliseconds that a text has to rest. */
+/** Milliseconds after the last change of a text until it is checked. */
 const REST_MS = 250;
-/** Milliseconds until the next try where the type checker, or the kernel's connection, is not there yet. */
+/** Milliseconds until the next try if the type checker, or the kernel's connection, is not ready yet. */
 const RETRY_MS = 1_000;
 const MOST_TRIES = 6;
 
@@ -32,10 +32,10 @@ export function squiggles(
     readonly #view: EditorView;
     readonly #screen: IntersectionObserver;
     #isOnScreen = false;
-    /** Whether what is underlined is not known to be right. */
+    /** Whether the underlined problems may be out of date. */
     #isStale = true;
     #timer = 0;
-    /** Tries that are left where the type checker starts, or the kernel may just be connecting. */
+    /** Tries that are left while the type checker starts, or the kernel connects. */
     #tries = MOST_TRIES;
     #mayConnect = false;
     #question = new AbortController();
@@ -47,7 +47,7 @@ export function squiggles(
         this.#schedule(0);
       });
       this.#screen.observe(view.dom);
-      owners.changed.connect(this.#hear, this);
+      owners.changed.connect(this.#onOwnerChanged, this);
       settings.changed.connect(this.#again, this);
     }
 
@@ -63,11 +63,11 @@ export function squiggles(
       this.#screen.disconnect();
       this.#question.abort();
       window.clearTimeout(this.#timer);
-      owners.changed.disconnect(this.#hear, this);
+      owners.changed.disconnect(this.#onOwnerChanged, this);
       settings.changed.disconnect(this.#again, this);
     }
 
-    #hear(_: Owners, owner: Owner): void {
+    #onOwnerChanged(_: Owners, owner: Owner): void {
       if (owner.node.contains(this.#view.dom)) {
         this.#again();
       }
@@ -147,16 +147,16 @@ export function squiggles(
       return diagnostic;
     }
   }
-  // Without a source of its own: it holds and draws what is found here, and goes when the cell is Python again.
+  // A linter without a source: it keeps and draws the problems found here, and is removed when the cell is Python again.
   return [linter(null), ViewPlugin.fromClass(Squiggles)];
 }
 
-/** Put the cursor to the next problem; false: there is none. */
+/** Move the cursor to the next problem; false: there is none. */
 export function goToNextProblem(view: EditorView): boolean {
   return nextDiagnostic(view);
 }
 
-/** Do what the problem at the cursor, or the one nearest to it, suggests; false: there is nothing to do. */
+/** Apply the correction of the problem at the cursor, or of the nearest one; false: there is none. */
 export function fixProblem(view: EditorView): boolean {
   const { head } = view.state.selection.main;
   const fixes: { distance: number; apply: () => void }[] = [];

@@ -1,4 +1,4 @@
-/** Draws what is known of a name or a call. Everything is text: what tools say of themselves is never HTML. */
+/** Draws the explanation of a name or a call. All of it is text: descriptions of tools are never HTML. */
 
 import type { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 
@@ -24,7 +24,7 @@ export function typescriptIn(languages: IEditorLanguageRegistry): Colour {
   };
 }
 
-/** Characters of one text; more is nothing to read in passing. */
+/** Characters of one text: a tooltip is no place for more. */
 const LONGEST = 4_000;
 
 /** A signature and its description. */

@@ -1,4 +1,4 @@
-/** Shows what is known of the name under the mouse. */
+/** Shows the type and the description of the name under the mouse. */
 
 import type { Extension } from '@codemirror/state';
 import { hoverTooltip } from '@codemirror/view';

@@ -1,4 +1,4 @@
-/** Editing of `%%pctx` cells, in notebooks and consoles: the plugin, which puts its parts together. */
+/** The plugin for editing `%%pctx` cells in notebooks and consoles; it connects the parts of this folder. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
@@ -54,7 +54,7 @@ const cells: JupyterFrontEndPlugin<void> = {
       assistant.wake(kernelOf(owner));
     });
 
-    // What a cell's editor does comes with its language, and goes with it: Python cells have nothing of it.
+    // An editor gets these extensions with the language of its cell, so Python cells do not have them.
     addLanguage(languages, [
       hover(assistant, owners, typescriptIn(languages)),
       signatures(assistant, owners, settings),
@@ -83,7 +83,7 @@ const cells: JupyterFrontEndPlugin<void> = {
       keepAlone();
     }
 
-    // The first such cell would else have to wait for the two grammars.
+    // Otherwise the first such cell would wait for the two grammars.
     void app.restored.then(() => languages.getLanguage(PCTX_MIME));
 
     addCommands(app.commands, notebooks, consoles, trans);

@@ -1,8 +1,8 @@
 /**
  * The language of a `%%pctx` cell: Python in the magic line, TypeScript below it.
  *
- * Both come from JupyterLab's own registry, so that nothing is bundled and colours are those of all other cells. What
- * follows the language under the cursor (comments, indentation, brackets, folding) follows by itself.
+ * Both come from JupyterLab's own registry, so nothing is bundled, and colours are those of all other cells. Comments,
+ * indentation, brackets and folding follow the language under the cursor without further code.
  */
 
 import { LanguageSupport, LRLanguage } from '@codemirror/language';
@@ -12,10 +12,10 @@ import { parseMixed } from '@lezer/common';
 
 import { HEAD, programStart } from './magic';
 
-/** A MIME type of our own, by which JupyterLab's editors find the language. */
+/** The MIME type by which JupyterLab's editors find the language. */
 export const PCTX_MIME = 'text/x-pctx';
 
-/** Make it known to a registry, with what editors of it do; it is loaded when the first cell needs it. */
+/** Register the language, with the extensions of its editors; it is loaded when the first cell needs it. */
 export function addLanguage(registry: IEditorLanguageRegistry, extensions: Extension): void {
   registry.addLanguage({
     name: 'pctx',
@@ -37,7 +37,7 @@ async function load(registry: IEditorLanguageRegistry, name: string): Promise<La
   return support;
 }
 
-/** Lay TypeScript over all but the first line of Python. */
+/** Parse all but the first line as TypeScript, within Python. */
 export function mixed(python: LanguageSupport, typescript: LanguageSupport): LanguageSupport {
   const parser = typescript.language.parser;
   const wrap = parseMixed((node, input) => {

@@ -1,4 +1,4 @@
-/** How a laid out text takes the place of the one before: as few characters as possible change, and the cursor stays. */
+/** Replaces a text by its formatted form: as few characters as possible change, and the cursor stays. */
 
 /** What to replace, so that `before` becomes `after`; null: nothing. */
 export function difference(before: string, after: string): { from: number; to: number; insert: string } | null {
@@ -17,7 +17,7 @@ export function difference(before: string, after: string): { from: number; to: n
   return { from, to: before.length - tail, insert: after.slice(from, after.length - tail) };
 }
 
-/** Where the cursor goes: as many letters and digits are before it as before; and it touches one if it did. */
+/** The new place of the cursor: the same number of letters and digits are before it, and it touches one if it did. */
 export function samePlace(before: string, offset: number, after: string): number {
   const head = before.slice(0, offset);
   const passed = head.match(SOLID)?.length ?? 0;
@@ -26,6 +26,6 @@ export function samePlace(before: string, offset: number, after: string): number
   return SOLID_END.test(head) ? behind : (places[passed] ?? after.length);
 }
 
-/** What formatting neither adds nor takes away; it does with spaces, commas, semicolons, quotes and brackets. */
+/** Characters that formatting never adds or removes, unlike spaces, commas, semicolons, quotes and brackets. */
 const SOLID = /[\p{L}\p{N}_$]/gu;
 const SOLID_END = /[\p{L}\p{N}_$]$/u;

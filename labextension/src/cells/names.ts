@@ -1,4 +1,4 @@
-/** Names of a notebook's values, guessed from the text of its Python cells: a kernel that is busy cannot be asked. */
+/** Names of a notebook's values, guessed from the text of its Python cells, because a busy kernel does not answer. */
 
 import type { Widget } from '@lumino/widgets';
 
@@ -34,7 +34,7 @@ interface WithCells {
   content: { model: { cells: Iterable<{ type: string; sharedModel: { getSource(): string } }> } | null };
 }
 
-/** Those of the notebook that a widget shows; none, where it shows something else. */
+/** The names of the notebook that a widget shows; none if it shows something else. */
 export function namesIn(widget: Widget): string[] {
   const cells = (widget as Partial<WithCells>).content?.model?.cells;
   return cells

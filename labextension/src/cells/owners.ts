@@ -1,8 +1,8 @@
 /**
- * Whose an editor is: the notebook or console that it is in, and the kernel that runs there.
+ * Finds the owner of an editor: the notebook or console that it is in, and the kernel that runs there.
  *
- * Knows JupyterLab's trackers; nothing of what is asked about a cell. It is found by where the editor is on the page, so
- * two views of one notebook are two owners, and an editor that is not shown has none.
+ * This module knows JupyterLab's trackers, not the requests about cells. An owner is found by the editor's place in the page.
+ * So two views of one notebook are two owners, and an editor that is not shown has none.
  */
 
 import type { ISessionContext } from '@jupyterlab/apputils';
@@ -17,7 +17,7 @@ export interface Owner extends Widget {
   readonly sessionContext: ISessionContext;
 }
 
-/** Whose kernel it is, if it runs. */
+/** The id of an owner's kernel, if one runs. */
 export function kernelOf(owner: Owner): string | null {
   return owner.sessionContext.session?.kernel?.id ?? null;
 }
@@ -45,12 +45,12 @@ export class Owners {
     }
   }
 
-  /** Says in which one something ran, or the kernel changed: what its cells may call is perhaps something else now. */
+  /** Emits the owner in which a cell ran or the kernel changed: its tools may have changed. */
   get changed(): ISignal<this, Owner> {
     return this.#changed;
   }
 
-  /** The one that a node is in. */
+  /** The owner that a node is in. */
   of(node: Node): Owner | null {
     for (const tracker of this.#trackers) {
       const found = tracker.find(owner => owner.node.contains(node));
@@ -61,7 +61,7 @@ export class Owners {
     return null;
   }
 
-  /** Its signals go with its session, when it is closed. */
+  /** Follow an owner; the signals end with its session. */
   #follow(owner: Owner): void {
     const tell = (): void => {
       this.#changed.emit(owner);

@@ -1,4 +1,4 @@
-/** The user's wishes for `%%pctx` cells: `schema/cells.json`. Until they are known, and without a registry, its defaults. */
+/** The user's settings for `%%pctx` cells (`schema/cells.json`); defaults until they are loaded. */
 
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { Signal, type ISignal } from '@lumino/signaling';
@@ -8,9 +8,9 @@ export const SETTINGS_ID = 'pctx-jupyter:cells';
 export class CellSettings {
   /** Which problems are underlined. */
   diagnostics: 'off' | 'errors' | 'all' = 'all';
-  /** Whether names are offered as one types, and not only on Tab. */
+  /** Whether names are offered while the user types, and not only on Tab. */
   completeWhileTyping = true;
-  /** Whether a tool's parameters are shown as one types a call. */
+  /** Whether a tool's parameters are shown while the user types a call. */
   showParameters = true;
 
   readonly #changed = new Signal<this, void>(this);
@@ -19,7 +19,7 @@ export class CellSettings {
     return this.#changed;
   }
 
-  /** Follow what the user chooses. */
+  /** Follow changes of the settings. */
   async follow(registry: ISettingRegistry): Promise<void> {
     const settings = await registry.load(SETTINGS_ID);
     const read = (): void => {

@@ -12,12 +12,12 @@ import type { CellSettings } from './settings';
 
 const AFTER_KEYSTROKE_MS = 60;
 
-interface Shown {
+interface ShownCall {
   call: ExplainedCall;
   at: number;
 }
 
-const show = StateEffect.define<Shown | null>();
+const show = StateEffect.define<ShownCall | null>();
 
 const shown = StateField.define<Tooltip | null>({
   create: () => null,
@@ -25,7 +25,11 @@ const shown = StateField.define<Tooltip | null>({
     for (const effect of transaction.effects) {
       if (effect.is(show)) {
         return (
-          effect.value && { pos: effect.value.at, above: true, create: () => ({ dom: draw(effect.value as Shown) }) }
+          effect.value && {
+            pos: effect.value.at,
+            above: true,
+            create: () => ({ dom: draw(effect.value as ShownCall) })
+          }
         );
       }
     }
@@ -35,7 +39,7 @@ const shown = StateField.define<Tooltip | null>({
 });
 
 export function signatures(assistant: Assistant, owners: Owners, settings: CellSettings): Extension {
-  class Signatures implements PluginValue {
+  class SignaturePlugin implements PluginValue {
     readonly #view: EditorView;
     #timer = 0;
     #asked = 0;
@@ -85,11 +89,11 @@ export function signatures(assistant: Assistant, owners: Owners, settings: CellS
       }
     }
   }
-  return [shown, ViewPlugin.fromClass(Signatures)];
+  return [shown, ViewPlugin.fromClass(SignaturePlugin)];
 }
 
-/** The current signature, its current parameter marked. */
-function draw({ call }: Shown): HTMLElement {
+/** Draw the current signature with its current parameter marked. */
+function draw({ call }: ShownCall): HTMLElement {
   const dom = document.createElement('div');
   dom.className = 'pctx-Signature';
   const current = call.signatures[Math.min(call.signature, call.signatures.length - 1)];

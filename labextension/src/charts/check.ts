@@ -1,9 +1,9 @@
 /**
- * What of a Vega-Lite chart may be drawn: `pctx_jupyter/kernel/output/charts.py` explains the check and `charts.json` is the
- * list, the same file in both places. Data in, data out. A test gives both the same charts and holds them equal.
+ * Checks Vega-Lite charts: `pctx_jupyter/kernel/output/charts.py` explains the check, and `charts.json` is the list, the same
+ * file in both places. Pure functions. A test compares both implementations on the same charts.
  */
 
-import { INHERITED, length, NotInGrammar, rewritten, start, type Rule, type Vocabulary } from './formula';
+import { INHERITED, length, NotInGrammar, rewritten, start, type ArgumentRule, type Vocabulary } from './formula';
 import list from './charts.json';
 
 const LITE = /^application\/vnd\.vegalite\.v[0-9]+\+json$/;
@@ -39,22 +39,22 @@ const SIGNAL = new Set(['signal', 'expr']);
 const PARAMETER = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 
 /** A chart is not drawn; the message says which member refused it, and why. */
-export class Refused extends Error {
+export class ChartRefused extends Error {
   constructor(path: string, reason: string) {
     super(path ? `its "${path}" ${reason}` : reason);
   }
 }
 
-type Json = Record<string, unknown>;
+type JsonObject = Record<string, unknown>;
 
 /** One alternative of what a member may hold: a kind or a word, in so many lists. */
-interface Type {
+interface MemberType {
   name: string;
   lists: number;
   word: string | null;
 }
 
-interface Kind {
+interface MemberKind {
   number?: [number, number];
   text?: RegExp;
   words?: Set<string>;
@@ -69,7 +69,7 @@ interface Kind {
 }
 
 /** A kind as the list has it. */
-interface Listed {
+interface ListedKind {
   number?: [number, number];
   text?: string;
   words?: string;
@@ -84,21 +84,21 @@ interface Listed {
   drawn?: number;
 }
 
-/** Rebuild a chart from what the list allows; throws `Refused`. */
-export function clean(type: string, spec: unknown): Json {
+/** Rebuild a chart from what the list allows; throws `ChartRefused`. */
+export function clean(type: string, spec: unknown): JsonObject {
   if (!LITE.test(type)) {
-    throw new Refused('', 'only Vega-Lite is drawn, and this is Vega; write the chart in Vega-Lite');
+    throw new ChartRefused('', 'only Vega-Lite is drawn, and this is Vega; write the chart in Vega-Lite');
   }
   if (!isObject(spec)) {
-    throw new Refused('', 'it is no object');
+    throw new ChartRefused('', 'it is no object');
   }
   // Options for the renderer. They would override ours.
   const kept = Object.fromEntries(Object.entries(spec).filter(([name]) => name !== 'usermeta'));
-  return new Check(new Set(parameters(kept))).checked(kept, list.root, '', 0) as Json;
+  return new ChartCheck(new Set(parameters(kept))).checked(kept, list.root, '', 0) as JsonObject;
 }
 
-/** The rows that stand in a chart: those of its first data that are rows, or none. */
-export function rows(spec: unknown): Json[] {
+/** The rows in a chart's own data: the first data that are rows, or none. */
+export function rows(spec: unknown): JsonObject[] {
   const pending: [unknown, number][] = [[spec, 0]];
   for (let found = pending.shift(); found; found = pending.shift()) {
     const [part, depth] = found;
@@ -126,20 +126,20 @@ export function rows(spec: unknown): Json[] {
   return [];
 }
 
-// The list, made ready to be used
+// The list, prepared for the check
 
-const LISTED = new Map(Object.entries(list.kinds as unknown as Record<string, Listed>));
+const LISTED = new Map(Object.entries(list.kinds as unknown as Record<string, ListedKind>));
 const KINDS = new Map([...LISTED].map(([name, listed]) => [name, kind(listed)]));
 const NESTED = list.nested.split(' ');
 const FIRST = new Set(list.first.split(' '));
 const FUNCTIONS = new Map(
-  Object.entries(list.functions).flatMap(([rule, names]) => names.split(' ').map(name => [name, rule as Rule]))
+  Object.entries(list.functions).flatMap(([rule, names]) => names.split(' ').map(name => [name, rule as ArgumentRule]))
 );
 const CONSTANTS = new Set(list.constants.split(' '));
 const RESERVED = new Set([...list.reserved.split(' '), ...CONSTANTS, ...INHERITED]);
-const EXPANDED = new Map<string, Type[]>();
+const EXPANDED = new Map<string, MemberType[]>();
 
-function kind(listed: Listed): Kind {
+function kind(listed: ListedKind): MemberKind {
   const bases = words(listed.like).map(name => LISTED.get(name) ?? {});
   return {
     number: listed.number,
@@ -156,7 +156,7 @@ function kind(listed: Listed): Kind {
   };
 }
 
-function* members(listed: Listed): Iterable<[string, string]> {
+function* members(listed: ListedKind): Iterable<[string, string]> {
   for (const base of words(listed.like)) {
     yield* members(LISTED.get(base) ?? {});
   }
@@ -165,7 +165,7 @@ function* members(listed: Listed): Iterable<[string, string]> {
   }
 }
 
-function* factors(listed: Listed): Iterable<[string, number | 'lists']> {
+function* factors(listed: ListedKind): Iterable<[string, number | 'lists']> {
   for (const base of words(listed.like)) {
     yield* factors(LISTED.get(base) ?? {});
   }
@@ -177,7 +177,7 @@ function words(text: string | undefined): string[] {
 }
 
 /** The alternatives of a type, those that are types by another name replaced. */
-function expanded(type: string): Type[] {
+function expanded(type: string): MemberType[] {
   let found = EXPANDED.get(type);
   if (!found) {
     found = type.split('|').flatMap(part => {
@@ -198,7 +198,7 @@ function expanded(type: string): Type[] {
 
 const NONE = Symbol('no alternative fits');
 
-class Check {
+class ChartCheck {
   readonly #vocabulary: Vocabulary;
   #parts = 0;
   #factor = 1;
@@ -216,13 +216,13 @@ class Check {
     return this.#one(value, expanded(type), path, depth);
   }
 
-  #one(value: unknown, alternatives: Type[], path: string, depth: number): unknown {
+  #one(value: unknown, alternatives: MemberType[], path: string, depth: number): unknown {
     this.#parts += 1;
     if (this.#parts > MOST_PARTS) {
-      throw new Refused(path, 'is beyond the 100,000 parts that a chart may have');
+      throw new ChartRefused(path, 'is beyond the 100,000 parts that a chart may have');
     }
     if (depth > MOST_DEPTH) {
-      throw new Refused(path, `is nested deeper than ${MOST_DEPTH} levels`);
+      throw new ChartRefused(path, `is nested deeper than ${MOST_DEPTH} levels`);
     }
     for (const one of alternatives) {
       if (one.lists > 0) {
@@ -240,10 +240,10 @@ class Check {
         }
       }
     }
-    throw new Refused(path, 'holds what a chart may not hold there');
+    throw new ChartRefused(path, 'holds what a chart may not hold there');
   }
 
-  #list(value: unknown[], one: Type, path: string, depth: number): unknown[] {
+  #list(value: unknown[], one: MemberType, path: string, depth: number): unknown[] {
     const inner = { ...one, lists: one.lists - 1 };
     const other = inner.lists === 0 ? KINDS.get(one.name)?.any : undefined;
     const alternatives = other === undefined ? [inner] : expanded(other);
@@ -278,9 +278,9 @@ class Check {
     return NONE;
   }
 
-  #object(value: Json, kind: Kind, members: Map<string, string>, path: string, depth: number): Json {
+  #object(value: JsonObject, kind: MemberKind, members: Map<string, string>, path: string, depth: number): JsonObject {
     const before = this.#factor;
-    const made: Json = {};
+    const made: JsonObject = {};
     const entries = Object.entries(value);
     const ordered = [...entries.filter(([name]) => FIRST.has(name)), ...entries.filter(([name]) => !FIRST.has(name))];
     for (const [name, member] of ordered) {
@@ -288,7 +288,7 @@ class Check {
       const type = members.get(name);
       if (type === undefined) {
         const more = ['url', 'href'].includes(name) ? ' and would lead elsewhere; put the data into the chart' : '';
-        throw new Refused(cut(inside), `is not among the members that a chart may have${more}`);
+        throw new ChartRefused(cut(inside), `is not among the members that a chart may have${more}`);
       }
       made[name] = this.checked(member, type, inside, depth + 1);
       this.#multiply(kind.factor.get(name) ?? 1, member, inside);
@@ -302,10 +302,10 @@ class Check {
     return made;
   }
 
-  #map(value: Json, type: string, path: string, depth: number): Json {
+  #map(value: JsonObject, type: string, path: string, depth: number): JsonObject {
     for (const name of Object.keys(value)) {
       if (INHERITED.has(name) || SIGNAL.has(name) || length(name) > MOST_TEXT) {
-        throw new Refused(cut(`${path}.${name}`), 'is a name that a chart may not choose');
+        throw new ChartRefused(cut(`${path}.${name}`), 'is a name that a chart may not choose');
       }
     }
     const checked = ([name, member]: [string, unknown]): [string, unknown] => [
@@ -350,7 +350,7 @@ class Check {
       return rewritten(value, this.#vocabulary);
     } catch (error) {
       if (error instanceof NotInGrammar) {
-        throw new Refused(path, `is an expression that a chart may not have: ${error.message}`);
+        throw new ChartRefused(path, `is an expression that a chart may not have: ${error.message}`);
       }
       throw error;
     }
@@ -363,12 +363,12 @@ class Check {
     }
     this.#factor *= factor;
     if (this.#factor > MOST_FACTOR) {
-      throw new Refused(path, 'would multiply what is drawn by more than 10,000');
+      throw new ChartRefused(path, 'would multiply what is drawn by more than 10,000');
     }
   }
 }
 
-function isObject(value: unknown): value is Json {
+function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -387,21 +387,21 @@ function isInherited(path: string): boolean {
     .some(part => INHERITED.has(part));
 }
 
-function isGeometry(value: Json): boolean {
+function isGeometry(value: JsonObject): boolean {
   return typeof value.type === 'string' && GEOMETRY.has(value.type) && !Object.keys(value).some(n => SIGNAL.has(n));
 }
 
-function checkSpan(value: Json, most: number, path: string): void {
+function checkSpan(value: JsonObject, most: number, path: string): void {
   const { start = 0, stop = 0, step = 1 } = value as { start?: number; stop?: number; step?: number };
   if (step === 0 || (stop - start) / step > most) {
-    throw new Refused(path, `has more than ${most.toLocaleString('en')} steps`);
+    throw new ChartRefused(path, `has more than ${most.toLocaleString('en')} steps`);
   }
 }
 
-/** Copy data, without names that JavaScript would not take for names. */
+/** Copy data, without names that have a special meaning in JavaScript. */
 function data(value: unknown, path: string, depth: number): unknown {
   if (depth > MOST_DEPTH) {
-    throw new Refused(path, `is nested deeper than ${MOST_DEPTH} levels`);
+    throw new ChartRefused(path, `is nested deeper than ${MOST_DEPTH} levels`);
   }
   if (Array.isArray(value)) {
     return value.map(item => data(item, path, depth + 1));
@@ -414,7 +414,7 @@ function data(value: unknown, path: string, depth: number): unknown {
 }
 
 /** Names of the parameters of a chart and of the views in it. */
-function* parameters(spec: Json): Iterable<string> {
+function* parameters(spec: JsonObject): Iterable<string> {
   const pending: unknown[] = [spec];
   while (pending.length > 0) {
     const view = pending.pop();

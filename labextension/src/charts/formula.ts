@@ -1,14 +1,14 @@
 /**
- * Vega's expressions, read by a small grammar and written again: `pctx_jupyter/kernel/output/formulas.py` explains it, and a
- * test holds the two equal. Text in, text out; nothing here evaluates anything.
+ * Parses Vega's expressions with a small grammar and writes them again: `pctx_jupyter/kernel/output/formulas.py` explains it.
+ * A test compares both implementations. Nothing here evaluates an expression.
  */
 
 /** What a function's arguments must be: anything, a format that is written out, a length that is, or texts. */
-export type Rule = 'plain' | 'format' | 'length' | 'text';
+export type ArgumentRule = 'plain' | 'format' | 'length' | 'text';
 
 /** The names that an expression may use; `parameters` are the chart's own, whose members may be read. */
 export interface Vocabulary {
-  functions: ReadonlyMap<string, Rule>;
+  functions: ReadonlyMap<string, ArgumentRule>;
   constants: ReadonlySet<string>;
   parameters: ReadonlySet<string>;
   format: RegExp;
@@ -71,18 +71,18 @@ const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const INDEX = /^(?:0|[1-9][0-9]{0,8})$/;
 const LENGTH = /^[0-9]{1,3}$/;
 
-/** An expression is not in the grammar; the message says what of it. */
+/** An expression is not in the grammar; the message names the part. */
 export class NotInGrammar extends Error {}
 
 /** Read an expression and write it again from what was read; throws `NotInGrammar`. */
 export function rewritten(source: string, vocabulary: Vocabulary): string {
-  const reader = new Reader(source, vocabulary);
+  const reader = new FormulaReader(source, vocabulary);
   const found = reader.condition();
   reader.end();
   return found.text;
 }
 
-/** Write a text as a literal of ASCII alone. */
+/** Write a text as a literal with ASCII characters only. */
 function quoted(text: string): string {
   return JSON.stringify(text).replace(/[\u007f-\uffff]/g, one =>
     one === '\u007f' ? one : `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`
@@ -90,21 +90,21 @@ function quoted(text: string): string {
 }
 
 /** A part of an expression, as it is written; `path` may be followed by names, what is `joined` needs brackets. */
-interface Part {
+interface FormulaPart {
   text: string;
   kind: 'path' | 'string' | 'number' | 'whole' | 'joined';
   value?: string;
 }
 
-type Kind = (typeof TOKENS)[number][0] | 'end';
+type TokenKind = (typeof TOKENS)[number][0] | 'end';
 
-class Reader {
+class FormulaReader {
   readonly #source: string;
   readonly #vocabulary: Vocabulary;
   #at = 0;
   #count = 0;
   #depth = 0;
-  #kind: Kind = 'end';
+  #kind: TokenKind = 'end';
   #text = '';
 
   constructor(source: string, vocabulary: Vocabulary) {
@@ -116,7 +116,7 @@ class Reader {
     this.#advance();
   }
 
-  condition(): Part {
+  condition(): FormulaPart {
     this.#enter();
     let found = this.#joined(0);
     if (this.#take('?')) {
@@ -135,7 +135,7 @@ class Reader {
     }
   }
 
-  #joined(level: number): Part {
+  #joined(level: number): FormulaPart {
     const operators = LEVELS[level];
     if (!operators) {
       return this.#unary();
@@ -149,19 +149,19 @@ class Reader {
     return left;
   }
 
-  #unary(): Part {
+  #unary(): FormulaPart {
     if (this.#kind !== 'operator' || !['+', '-', '!', '~'].includes(this.#text)) {
       return this.#postfix();
     }
     this.#enter();
     const operator = this.#text;
     this.#advance();
-    const found: Part = { text: `${operator}${inner(this.#unary())}`, kind: 'joined' };
+    const found: FormulaPart = { text: `${operator}${inner(this.#unary())}`, kind: 'joined' };
     this.#depth -= 1;
     return found;
   }
 
-  #postfix(): Part {
+  #postfix(): FormulaPart {
     let found = this.#primary();
     for (;;) {
       if (this.#take('.')) {
@@ -186,7 +186,7 @@ class Reader {
     }
   }
 
-  #primary(): Part {
+  #primary(): FormulaPart {
     const [kind, text] = this.#next();
     if (kind === 'number') {
       return { text, kind: 'number' };
@@ -217,7 +217,7 @@ class Reader {
     throw new NotInGrammar(kind === 'end' ? 'it ends too early' : `${shown(text)} is not expected there`);
   }
 
-  #call(name: string): Part {
+  #call(name: string): FormulaPart {
     const rule = this.#vocabulary.functions.get(name);
     if (rule === undefined) {
       throw new NotInGrammar(`${shown(name)} is not among the functions that it may call`);
@@ -245,8 +245,8 @@ class Reader {
     return { text: `${name}(${list.map(part => part.text).join(', ')})`, kind: 'whole' };
   }
 
-  #list(end: string): Part[] {
-    const found: Part[] = [];
+  #list(end: string): FormulaPart[] {
+    const found: FormulaPart[] = [];
     if (this.#take(end)) {
       return found;
     }
@@ -266,8 +266,8 @@ class Reader {
     }
   }
 
-  #next(): [Kind, string] {
-    const found: [Kind, string] = [this.#kind, this.#text];
+  #next(): [TokenKind, string] {
+    const found: [TokenKind, string] = [this.#kind, this.#text];
     this.#advance();
     return found;
   }
@@ -310,7 +310,7 @@ class Reader {
   }
 }
 
-function member(base: Part, name: string): Part {
+function member(base: FormulaPart, name: string): FormulaPart {
   if (base.kind !== 'path') {
     throw new NotInGrammar('only datum and parameters have members');
   }
@@ -320,7 +320,7 @@ function member(base: Part, name: string): Part {
   return { text: PLAIN_NAME.test(name) ? `${inner(base)}.${name}` : `${inner(base)}[${quoted(name)}]`, kind: 'path' };
 }
 
-function inner(part: Part): string {
+function inner(part: FormulaPart): string {
   return part.kind === 'joined' ? `(${part.text})` : part.text;
 }
 

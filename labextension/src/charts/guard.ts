@@ -1,8 +1,8 @@
 /**
- * Puts the check of charts before whatever draws them: JupyterLab draws charts of notebooks that nobody trusts as well.
+ * Runs the check of charts before any renderer draws them, because JupyterLab also draws charts of untrusted notebooks.
  *
- * A chart that the user's own code made in a trusted notebook is drawn as it is: such code could run script anyway.
- * Knows how JupyterLab finds who draws a MIME type; refuses to know how a chart is drawn.
+ * A chart that the user's own code made in a trusted notebook is drawn without a check: such code could run script anyway.
+ * This module knows how JupyterLab finds the renderer of a MIME type. It does not know how a chart is drawn.
  */
 
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
@@ -10,9 +10,9 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { inert, inertLine } from '../inert';
-import { CHART, clean, EMBED_OPTIONS, Refused, rows } from './check';
+import { CHART, clean, EMBED_OPTIONS, ChartRefused, rows } from './check';
 
-/** Rows and columns of the table that stands for a chart. */
+/** Rows and columns of the table that is shown instead of a chart. */
 const MOST_ROWS = 20;
 const MOST_COLUMNS = 30;
 
@@ -48,7 +48,7 @@ function guarded(usual: IRenderMime.IRendererFactory, trans: TranslationBundle):
       try {
         chart = clean(type, model.data[type]);
       } catch (error) {
-        if (!(error instanceof Refused)) {
+        if (!(error instanceof ChartRefused)) {
           throw error;
         }
         const line = trans.__('This chart is not drawn: %1.', error.message);
@@ -71,11 +71,11 @@ function checked(model: IRenderMime.IMimeModel, type: string, chart: Record<stri
     metadata: { ...model.metadata, [type]: { embed_options: EMBED_OPTIONS } },
     setData: options => {
       // A canvas without width or height, or beyond what a browser can hold, has an empty picture. JupyterLab takes
-      // that for none, draws the chart again, and never stops.
+      // that for a missing picture, draws the chart again, and never stops.
       if (options.data?.['image/png'] === '') {
         return;
       }
-      // A picture of the chart is added to the output; the chart in it stays as it came.
+      // A picture of the chart is added to the output; the chart in the output does not change.
       const data = options.data && { ...options.data, [type]: model.data[type] };
       model.setData({ ...options, data });
     }

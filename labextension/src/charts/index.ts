@@ -1,4 +1,4 @@
-/** Charts: they are checked before anything draws them, in notebooks that the user does not trust. */
+/** The plugin that checks charts before they are drawn, in notebooks that the user does not trust. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';

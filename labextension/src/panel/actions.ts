@@ -16,6 +16,6 @@ export interface ServerActions {
 
 /** What can be done about a tool. */
 export interface ToolActions extends ServerActions {
-  /** Write a call of it; `kernel` is whose it is, null: an MCP server's, which all programs may call. */
+  /** Insert a call of it; `kernel` is its owner; null: it is an MCP server's, and all programs may call it. */
   insertCall: (tool: ToolState, kernel: KernelState | null) => void;
 }

@@ -1,4 +1,4 @@
-/** What is written into a notebook: calls of tools, and programs as cells. Pure. */
+/** Makes text for a notebook: calls of tools, and programs as cells. Pure functions. */
 
 import type { KernelState, ToolState } from '../api';
 
@@ -8,7 +8,7 @@ export interface Insertion {
   readonly cursor: number;
 }
 
-/** The name by which a notebook's programs call a tool; null: they may not. Without an owner it is an MCP server's. */
+/** The name by which a notebook's programs call a tool; null: they may not. A tool without an owner is an MCP server's. */
 export function nameFor(tool: ToolState, owner: KernelState | null, kernelId: string | null): string | null {
   if (owner === null || owner.kernel_id === kernelId) {
     return tool.path;
@@ -31,7 +31,7 @@ export function callOf(name: string, tool: ToolState): Insertion {
 export function cellOf(code: string): string {
   let end = code.length;
   while (code[end - 1] === '\n') {
-    end--; // a pattern would look at each run of empty lines once for each of them
+    end--; // a regular expression would take quadratic time for many empty lines
   }
   return `%%pctx\n${code.slice(0, end)}`;
 }

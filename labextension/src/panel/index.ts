@@ -1,4 +1,4 @@
-/** The panel, its status, launcher and commands: the plugins. */
+/** The plugins for the panel, its status bar item, launcher card and commands. */
 
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import {
@@ -19,7 +19,7 @@ import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab
 import * as api from '../api';
 import { pctxIcon } from '../icon';
 import { Drafts } from '../approvals/model';
-import { Notices } from '../approvals/notices';
+import { ApprovalNotices } from '../approvals/notices';
 import { inert, inertLine } from '../inert';
 import { callOf, cellOf, nameFor } from './calls';
 import { PanelModel } from './model';
@@ -67,7 +67,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     for (const command of Object.values(CommandIDs)) {
       palette?.addItem({ command, category: 'pctx' });
     }
-    // The launcher's own word: another one would be another category.
+    // The launcher's own translation: a different text would be a different category.
     const other = (translator ?? nullTranslator).load('jupyterlab').__('Other');
     launcher?.add({ command: CommandIDs.newNotebook, category: other, rank: 0 });
     const status = new StatusWidget(model, () => void app.commands.execute(CommandIDs.showPanel), trans);
@@ -79,7 +79,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       activeStateChanged: model.changed
     });
 
-    const notices = new Notices(trans, {
+    const notices = new ApprovalNotices(trans, {
       review: question => {
         void app.commands.execute(CommandIDs.showPanel).then(() => {
           model.choose(`question ${question.id}`);
@@ -91,11 +91,11 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     model.questionsChanged.connect((_, questions) => {
       drafts.keep(questions);
-      notices.hear(questions);
+      notices.update(questions);
     });
     const progress = new Progress(trans, actions.stop);
     model.runsChanged.connect((_, runs) => {
-      progress.hear(runs);
+      progress.update(runs);
     });
     void settings?.load(ID).then(loaded => {
       const read = (): void => {
@@ -117,7 +117,7 @@ const panel: JupyterFrontEndPlugin<void> = {
 };
 
 function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker, trans: TranslationBundle): Actions {
-  /** Do what may fail, and say so. */
+  /** Run an action, and show its error if it fails. */
   const attempt = (title: string, work: () => Promise<void>): void => {
     work().catch((error: unknown) => showErrorMessage(title, error instanceof Error ? inert(error.message, 2000) : ''));
   };
@@ -217,7 +217,7 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
           defaultButton: 0
         });
         if (sure.button.accept) {
-          // The click on the button lets us open it.
+          // The browser allows it because of the click on the button.
           window.open(url, '_blank', 'noopener,noreferrer');
         }
       });
@@ -265,7 +265,7 @@ function addCommands(
   trans: TranslationBundle
 ): void {
   const { commands } = app;
-  // Never '%%' in a message that is translated: it loses one.
+  // No '%%' in a translated message: it would become '%'.
   const magic = '%%pctx';
   commands.addCommand(CommandIDs.insertCell, {
     label: trans.__('Insert %1 Cell', magic),

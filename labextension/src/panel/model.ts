@@ -1,8 +1,8 @@
 /**
- * What the panel and the status bar know: kernels and their tools, runs, what is searched, chosen and in sight.
+ * The state of the panel and the status bar: kernels and their tools, runs, the search, the chosen row and the visible rows.
  *
- * It asks for what has changed when the server says so, never by the clock, and only for what somebody looks at. It
- * never touches the DOM.
+ * It requests data when the server reports a change, never by the clock, and only data that is shown. It never touches the
+ * DOM.
  */
 
 import { type ISignal, Signal } from '@lumino/signaling';
@@ -11,34 +11,44 @@ import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
-import { type Known, type Place, type Row, inSight, offsetsOf, placesOf, rowsOf, serverKey, wordsOf } from './rows';
+import {
+  type PanelData,
+  type RowPosition,
+  type PanelRow,
+  inSight,
+  offsetsOf,
+  placesOf,
+  rowsOf,
+  serverKey,
+  wordsOf
+} from './rows';
 
-/** What the model asks of the server: `api.ts`, or what a test puts in its place. */
+/** The requests of the model: `api.ts`, or a replacement in tests. */
 export type Source = Pick<
   typeof api,
   'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch' | 'approvals' | 'upstreams' | 'upstream'
 >;
 
-/** `absent`: the server has no pctx; `lost`: it does not answer, and is asked again. */
+/** `absent`: the server has no pctx; `lost`: it does not answer, and is retried. */
 export type Connection = 'pending' | 'ready' | 'absent' | 'lost';
 
-/** Milliseconds before a lost server is asked again: the first time, and at most. */
+/** Milliseconds before a lost server is retried: the first time, and at most. */
 const RETRY_MS = [1_000, 30_000] as const;
 
-/** Waits; a test passes its own. */
+/** Runs a function later; tests pass their own. */
 export type Later = (act: () => void, milliseconds: number) => void;
 
 export class PanelModel {
   connection: Connection = 'pending';
   status: api.EngineStatus | null = null;
-  /** What is known of the run that is chosen. */
+  /** The trace of the chosen run. */
   trace: Loading<api.Trace> | null = null;
-  /** How it went, and what of that is unfolded; stays while the run goes on. */
+  /** The timeline of the chosen run; it keeps its unfolded rows while the run continues. */
   timeline: TimelineModel | null = null;
   query = '';
   /** The chosen row, by its key. */
   chosen: string | null = null;
-  /** What of the list should be in sight, from and to, in pixels; whoever has seen to it takes it. */
+  /** The part of the list to scroll into view, from and to, in pixels; the view resets it afterwards. */
   wanted: readonly [number, number] | null = null;
 
   readonly #source: Source;
@@ -46,7 +56,7 @@ export class PanelModel {
   readonly #changed = new Signal<this, void>(this);
   readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
   readonly #questions = new Signal<this, readonly api.Question[]>(this);
-  #known: Known = {
+  #known: PanelData = {
     kernels: undefined,
     tools: new Map(),
     servers: undefined,
@@ -57,9 +67,9 @@ export class PanelModel {
   #versions = new Map<string, string>();
   #offeredVersions = new Map<string, number>();
   #toggled = new Set<string>();
-  #rows: Row[] | null = null;
+  #rows: PanelRow[] | null = null;
   #offsets: Float64Array | null = null;
-  #places: readonly Place[] | null = null;
+  #places: readonly RowPosition[] | null = null;
   #top = 0;
   #height = 0;
   #isShown = false;
@@ -72,17 +82,17 @@ export class PanelModel {
     this.#later = later;
   }
 
-  /** The calls that wait for consent have been asked for again. */
+  /** Emitted when the calls that wait for consent were requested again. */
   get questionsChanged(): ISignal<this, readonly api.Question[]> {
     return this.#questions;
   }
 
-  /** Something that is shown has changed. */
+  /** Emitted when something that is shown has changed. */
   get changed(): ISignal<this, void> {
     return this.#changed;
   }
 
-  /** The runs have been asked for again. */
+  /** Emitted when the runs were requested again. */
   get runsChanged(): ISignal<this, readonly api.ExecutionState[]> {
     return this.#runs;
   }
@@ -104,14 +114,14 @@ export class PanelModel {
     void this.#connect();
   }
 
-  /** Ask a server again that had no pctx, or was lost. */
+  /** Retry a server that had no pctx, or was lost. */
   retry(): void {
     if (this.connection !== 'ready') {
       void this.#connect();
     }
   }
 
-  /** Whether somebody looks: tools are only then asked for. */
+  /** Set whether the panel is visible: tools are requested only then. */
   show(isShown: boolean): void {
     this.#isShown = isShown;
     if (isShown && this.connection === 'ready') {
@@ -140,7 +150,7 @@ export class PanelModel {
     }
   }
 
-  get rows(): readonly Row[] {
+  get rows(): readonly PanelRow[] {
     if (this.#rows === null) {
       this.#rows = rowsOf(this.#known, this.query, this.#toggled);
       this.#offsets = null;
@@ -149,26 +159,26 @@ export class PanelModel {
     return this.#rows;
   }
 
-  /** Where each row stands among those beside it. */
-  get places(): readonly Place[] {
-    const rows = this.rows; // which forgets places of other rows
+  /** The position of each row among the rows with the same parent. */
+  get places(): readonly RowPosition[] {
+    const rows = this.rows; // this resets the positions of other rows
     this.#places ??= placesOf(rows);
     return this.#places;
   }
 
-  /** Where each row begins, in pixels. */
+  /** The top of each row, in pixels. */
   get offsets(): Float64Array {
-    const rows = this.rows; // which forgets offsets of other rows
+    const rows = this.rows; // this resets the offsets of other rows
     this.#offsets ??= offsetsOf(rows);
     return this.#offsets;
   }
 
-  /** The first row to draw, and the first not to. */
+  /** The first row to draw, and the first row after the last one to draw. */
   get sight(): [number, number] {
     return inSight(this.offsets, this.#top, this.#height);
   }
 
-  get chosenRow(): Row | undefined {
+  get chosenRow(): PanelRow | undefined {
     return this.rows.find(row => row.key === this.chosen);
   }
 
@@ -187,7 +197,7 @@ export class PanelModel {
     }
   }
 
-  /** Choose the row so many further down, or up; when none is chosen, the first one, or the last for `Infinity`. */
+  /** Move the choice down or up by a number of rows; without a choice, choose the first row, or the last for `Infinity`. */
   move(by: number): void {
     const at = this.rows.findIndex(row => row.key === this.chosen);
     const to = at < 0 && by < Infinity ? 0 : Math.min(this.rows.length - 1, Math.max(0, at + by));
@@ -197,7 +207,7 @@ export class PanelModel {
     }
   }
 
-  /** Open or close what is chosen; where there is nothing to close, choose what it belongs to. */
+  /** Open or close the chosen row; if it cannot be closed, choose its parent. */
   fold(open: boolean): void {
     const row = this.chosenRow;
     if (!row) {
@@ -225,7 +235,7 @@ export class PanelModel {
     }
   }
 
-  /** Open what is closed, or close it. */
+  /** Open a closed row, or close an open one. */
   toggle(key: string): void {
     if (!this.#toggled.delete(key)) {
       this.#toggled.add(key);
@@ -235,7 +245,7 @@ export class PanelModel {
     this.#ask('offered', () => this.#askForOffered());
   }
 
-  /** A kernel is known to be otherwise now: somebody has just changed it. */
+  /** Replace a kernel's data after the user has changed it. */
   replace(kernel: api.KernelState): void {
     this.#know({ kernels: this.kernels.map(old => (old.kernel_id === kernel.kernel_id ? kernel : old)) });
   }
@@ -259,14 +269,14 @@ export class PanelModel {
       {
         opened: () => {
           this.#failures = 0;
-          this.#offeredVersions.clear(); // it may be another server, that counts from the beginning
+          this.#offeredVersions.clear(); // it may be another server, whose versions start again
           this.#become('ready');
           (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
-            this.#hear(change);
+            this.#onChange(change);
           });
         },
         changed: change => {
-          this.#hear(change);
+          this.#onChange(change);
         },
         ended: () => {
           this.#lose();
@@ -290,7 +300,7 @@ export class PanelModel {
     this.#changed.emit();
   }
 
-  #hear(change: api.Change): void {
+  #onChange(change: api.Change): void {
     switch (change) {
       case 'tools':
       case 'sessions':
@@ -328,7 +338,7 @@ export class PanelModel {
     }
   }
 
-  /** Ask once; asked for meanwhile, once more after that. */
+  /** Send one request at a time; if it is requested again meanwhile, repeat it once afterwards. */
   #ask(what: string, work: () => Promise<void>): void {
     if (this.#busy.has(what)) {
       this.#busy.set(what, true);
@@ -338,7 +348,7 @@ export class PanelModel {
     const signal = this.#signal;
     work()
       .catch(() => {
-        // The socket says when the server is gone; everything is requested again when it is back.
+        // The socket reports when the server is gone; everything is requested again when it is back.
       })
       .finally(() => {
         const again = this.#busy.get(what) ?? false;
@@ -366,7 +376,7 @@ export class PanelModel {
       while (tools.length < count) {
         const part = await this.#source.kernel(id, tools.length);
         if (!part.tools?.length) {
-          break; // there are fewer by now; the next change will say so
+          break; // there are fewer tools now; the next change reports it
         }
         tools.push(...part.tools);
       }
@@ -380,7 +390,7 @@ export class PanelModel {
     }
   }
 
-  /** Ask for the tools of the servers that are open; where something is searched, of all. */
+  /** Request the tools of the servers that are open; during a search, of all servers. */
   async #askForOffered(): Promise<void> {
     if (!this.#isShown || this.connection !== 'ready') {
       return;
@@ -395,7 +405,7 @@ export class PanelModel {
       while (tools.length < count) {
         const part = await this.#source.upstream(name, tools.length);
         if (part.version !== version || part.tools.length === 0) {
-          break; // they are others by now; the next change will say so
+          break; // the tools have changed; the next change reports it
         }
         tools.push(...part.tools);
       }
@@ -427,7 +437,7 @@ export class PanelModel {
     }
   }
 
-  /** Begin a timeline for what is chosen now. */
+  /** Begin a timeline for the chosen run. */
   #unroll(isRun: boolean): void {
     this.timeline?.dispose();
     this.timeline = isRun ? new TimelineModel() : null;
@@ -436,13 +446,13 @@ export class PanelModel {
     });
   }
 
-  #know(news: Partial<Known>): void {
+  #know(news: Partial<PanelData>): void {
     this.#known = { ...this.#known, ...news };
     this.#rows = null;
     this.#changed.emit();
   }
 
-  /** Have the chosen row scrolled into sight. */
+  /** Scroll the chosen row into view. */
   #reveal(): void {
     const at = this.rows.findIndex(row => row.key === this.chosen);
     if (at >= 0) {

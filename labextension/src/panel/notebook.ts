@@ -1,4 +1,4 @@
-/** The notebook in front: where calls and programs are put. */
+/** Inserts calls and programs into the current notebook. */
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICodeCellModel } from '@jupyterlab/cells';
@@ -7,7 +7,7 @@ import { type INotebookTracker, NotebookActions, type NotebookPanel } from '@jup
 import { isPctx } from '../cells/magic';
 import { type Insertion, cellOf } from './calls';
 
-/** The notebook that is in front of all others, if one is. */
+/** The current notebook, if there is one. */
 export function current(tracker: INotebookTracker): NotebookPanel | null {
   const panel = tracker.currentWidget;
   return panel && !panel.isDisposed ? panel : null;
@@ -18,7 +18,7 @@ export function kernelId(panel: NotebookPanel | null): string | null {
   return panel?.sessionContext.session?.kernel?.id ?? null;
 }
 
-/** Put a text where the cursor is, if that is in a program; else into a new `%%pctx` cell. */
+/** Insert a text at the cursor if that is in a program, otherwise into a new `%%pctx` cell. */
 export async function insert(panel: NotebookPanel, insertion: Insertion): Promise<void> {
   const notebook = panel.content;
   const cell = notebook.activeCell;
@@ -38,7 +38,7 @@ export async function insert(panel: NotebookPanel, insertion: Insertion): Promis
   place(editor, at + text.length - insertion.text.length + insertion.cursor);
 }
 
-/** Put a new cell below the current one, or into it when it is empty; the cursor goes to an offset in it. */
+/** Insert a cell below the current one, or fill the current one if it is empty; the cursor goes to an offset in it. */
 export async function insertCell(panel: NotebookPanel, source: string, cursor: number = source.length): Promise<void> {
   const notebook = panel.content;
   const isEmpty =
@@ -52,7 +52,7 @@ export async function insertCell(panel: NotebookPanel, source: string, cursor: n
   }
   cell.model.sharedModel.setSource(source);
   notebook.mode = 'edit';
-  await cell.ready; // the editor is made lazily
+  await cell.ready; // the editor is created lazily
   if (cell.editor) {
     place(cell.editor, cursor);
   }
@@ -72,7 +72,7 @@ export async function open(app: JupyterFrontEnd, tracker: INotebookTracker, cwd:
   await app.commands.execute('docmanager:open', { path: file.path, factory: 'Notebook', kernel: { name } });
   const panel = tracker.find(widget => widget.context.path === file.path);
   if (!panel) {
-    return; // Notebook 7 opens it in a page of its own
+    return; // Notebook 7 opens it in another page
   }
   await panel.context.ready;
   await insertCell(panel, '%load_ext pctx_jupyter');

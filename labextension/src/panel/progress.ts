@@ -1,44 +1,42 @@
-/** Tells of runs that take long, and of what became of them, where nobody else does: agents' and clients'. */
+/** Shows notifications for long runs of agents and clients, and for their outcome. Cells show their runs themselves. */
 
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ExecutionState } from '../api';
 import { inertLine } from '../inert';
+import type { Notifier } from '../notifier';
 import { duration } from './words';
 
 /** Characters of a title in a notification. */
 const MOST_TITLE = 80;
 
-/** What is told, apart from how: `Notification`, or what a test puts in its place. */
-export type Teller = Pick<typeof Notification, 'emit' | 'update' | 'dismiss'>;
-
 export class Progress {
-  /** Seconds after which a run is long; 0: none ever is. */
+  /** Seconds after which a run is long; 0: no notifications. */
   afterS = 0;
 
   readonly #trans: TranslationBundle;
   readonly #stop: (run: ExecutionState) => void;
-  readonly #teller: Teller;
+  readonly #notifier: Notifier;
   readonly #now: () => number;
   readonly #waiting = new Map<string, ReturnType<typeof setTimeout>>();
-  readonly #told = new Map<string, string>();
+  readonly #shown = new Map<string, string>();
   #latest = new Map<string, ExecutionState>();
 
   constructor(
     trans: TranslationBundle,
     stop: (run: ExecutionState) => void,
-    teller: Teller = Notification,
+    notifier: Notifier = Notification,
     now: () => number = () => Date.now() / 1000
   ) {
     this.#trans = trans;
     this.#stop = stop;
-    this.#teller = teller;
+    this.#notifier = notifier;
     this.#now = now;
   }
 
-  /** Take in how the runs do. */
-  hear(runs: readonly ExecutionState[]): void {
+  /** Show the state of the runs. */
+  update(runs: readonly ExecutionState[]): void {
     this.#latest = new Map(runs.map(run => [run.id, run]));
     for (const run of runs) {
       const isOthers = run.asked_by === 'agent' || run.asked_by === 'client';
@@ -47,7 +45,7 @@ export class Progress {
         isOthers &&
         this.afterS > 0 &&
         !this.#waiting.has(run.id) &&
-        !this.#told.has(run.id)
+        !this.#shown.has(run.id)
       ) {
         const wait = Math.max(0, run.started_at + this.afterS - this.#now());
         this.#waiting.set(
@@ -58,7 +56,7 @@ export class Progress {
         );
       }
     }
-    for (const id of [...this.#waiting.keys(), ...this.#told.keys()]) {
+    for (const id of [...this.#waiting.keys(), ...this.#shown.keys()]) {
       const run = this.#latest.get(id);
       if (run?.state !== 'running') {
         this.#end(id, run);
@@ -66,7 +64,7 @@ export class Progress {
     }
   }
 
-  /** Tell of nothing any more. */
+  /** Show nothing more. */
   dispose(): void {
     this.#waiting.forEach(timer => {
       clearTimeout(timer);
@@ -89,19 +87,19 @@ export class Progress {
         }
       }
     ];
-    this.#told.set(id, this.#teller.emit(message, 'in-progress', { autoClose: false, actions }));
+    this.#shown.set(id, this.#notifier.emit(message, 'in-progress', { autoClose: false, actions }));
   }
 
   #end(id: string, run: ExecutionState | undefined): void {
     clearTimeout(this.#waiting.get(id));
     this.#waiting.delete(id);
-    const told = this.#told.get(id);
-    this.#told.delete(id);
-    if (told === undefined) {
+    const notification = this.#shown.get(id);
+    this.#shown.delete(id);
+    if (notification === undefined) {
       return;
     }
     if (!run) {
-      this.#teller.dismiss(told);
+      this.#notifier.dismiss(notification);
       return;
     }
     const title = inertLine(run.title, MOST_TITLE);
@@ -109,6 +107,12 @@ export class Progress {
     const message = isOk
       ? this.#trans.__('Done in %1: %2', duration(run.duration_s ?? 0), title)
       : this.#trans.__('Not done: %1 (%2)', title, inertLine(run.error ?? run.state, MOST_TITLE));
-    this.#teller.update({ id: told, message, type: isOk ? 'success' : 'error', autoClose: 5000, actions: [] });
+    this.#notifier.update({
+      id: notification,
+      message,
+      type: isOk ? 'success' : 'error',
+      autoClose: 5000,
+      actions: []
+    });
   }
 }

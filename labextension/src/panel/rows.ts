@@ -1,7 +1,7 @@
 /**
- * What the panel lists, as rows of known heights: from what is known and what is searched for to what is seen.
+ * Makes the rows of the panel, with known heights, from its data and the search.
  *
- * Pure. Thousands of rows are cheap, as only those in sight are ever drawn (`inSight`).
+ * Pure functions. Thousands of rows are cheap, because only visible rows are drawn (`inSight`).
  */
 
 import type { ChangedTool, ExecutionState, KernelState, Question, ToolState, Upstream, UpstreamTool } from '../api';
@@ -15,12 +15,12 @@ export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconne
 export type Novelty = 'new' | 'changed' | null;
 
 interface Base {
-  /** Unique among all rows, the same for the same thing. */
+  /** Unique among all rows, and stable for the same thing. */
   readonly key: string;
   readonly level: 1 | 2 | 3;
 }
 
-export type Row = Base &
+export type PanelRow = Base &
   (
     | { readonly kind: 'section'; readonly section: Section; readonly count: number; readonly isOpen: boolean }
     | { readonly kind: 'kernel'; readonly kernel: KernelState; readonly isOpen: boolean }
@@ -44,8 +44,8 @@ export type Row = Base &
     | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section }
   );
 
-/** Pixels; the style sheet has the same. */
-export const HEIGHTS: Record<Row['kind'], number> = {
+/** Heights in pixels; the style sheet has the same values. */
+export const HEIGHTS: Record<PanelRow['kind'], number> = {
   section: 28,
   kernel: 28,
   tool: 42,
@@ -57,8 +57,8 @@ export const HEIGHTS: Record<Row['kind'], number> = {
   empty: 28
 };
 
-/** What is known. `undefined`: nobody has answered yet, or of servers nobody is asked. */
-export interface Known {
+/** The data of the panel. `undefined`: there is no answer yet, or servers are not requested. */
+export interface PanelData {
   readonly kernels: readonly KernelState[] | undefined;
   /** By a kernel's id. */
   readonly tools: ReadonlyMap<string, readonly ToolState[]>;
@@ -74,8 +74,8 @@ export function serverKey(name: string): string {
   return `server ${name}`;
 }
 
-/** An id for `aria-activedescendant`; keys may hold anything, halves of pairs too, which cannot be encoded. */
-export function idOf(row: Pick<Row, 'key'>): string {
+/** An id for `aria-activedescendant`. Keys may contain unpaired surrogates, which cannot be encoded. */
+export function idOf(row: Pick<PanelRow, 'key'>): string {
   return `pctx-${encodeURIComponent(row.key.replace(/[\ud800-\udfff]/gu, '\ufffd'))}`;
 }
 
@@ -87,14 +87,14 @@ export function wordsOf(query: string): string[] {
 /**
  * The rows of all sections.
  *
- * @param query Words that each thing must have, or belong to what has them.
- * @param toggled Keys of what is not as it is at first: servers are closed then, all else is open.
+ * @param query Words that each thing, or its parent, must contain.
+ * @param toggled Keys of rows that differ from their initial state: servers begin closed, all other rows open.
  */
-export function rowsOf(known: Known, query: string, toggled: ReadonlySet<string>): Row[] {
+export function rowsOf(known: PanelData, query: string, toggled: ReadonlySet<string>): PanelRow[] {
   const words = wordsOf(query);
-  const rows: Row[] = [];
+  const rows: PanelRow[] = [];
   if (known.questions.length > 0) {
-    // Whatever is searched: somebody waits.
+    // Shown for every search, because a program waits.
     add(rows, 'questions', known.questions, toggled, [], questions =>
       questions.map(question => ({ kind: 'question', key: `question ${question.id}`, level: 2, question }))
     );
@@ -111,25 +111,25 @@ export function rowsOf(known: Known, query: string, toggled: ReadonlySet<string>
   return rows;
 }
 
-/** Which one a row is, of how many of its level that belong to the same row; from 1. */
-export interface Place {
+/** The number of a row, from 1, among the rows with the same parent, and their count. */
+export interface RowPosition {
   readonly number: number;
   readonly of: number;
 }
 
-/** The place of each row: those in sight do not say how many there are. */
-export function placesOf(rows: readonly Row[]): Place[] {
+/** The position of each row, for screen readers: the page contains visible rows only. */
+export function placesOf(rows: readonly PanelRow[]): RowPosition[] {
   const groups: { size: number }[] = [];
   const found = rows.map(({ level }) => {
-    groups.length = Math.min(groups.length, level); // what was further in has ended
+    groups.length = Math.min(groups.length, level); // deeper levels have ended
     const group = (groups[level - 1] ??= { size: 0 });
     return { number: ++group.size, group };
   });
   return found.map(({ number, group }) => ({ number, of: group.size }));
 }
 
-/** Where each row begins, in pixels; one more than there are rows, the last being the height of all. */
-export function offsetsOf(rows: readonly Row[]): Float64Array {
+/** The top of each row, in pixels, and as the last element the height of all rows. */
+export function offsetsOf(rows: readonly PanelRow[]): Float64Array {
   const offsets = new Float64Array(rows.length + 1);
   rows.forEach((row, index) => {
     offsets[index + 1] = (offsets[index] ?? 0) + HEIGHTS[row.kind];
@@ -137,7 +137,7 @@ export function offsetsOf(rows: readonly Row[]): Float64Array {
   return offsets;
 }
 
-/** The first row in sight, and the first one that is no more, with some more on both sides. */
+/** The first visible row, and the first row after the visible ones, with a margin on both sides. */
 export function inSight(offsets: Float64Array, top: number, height: number, more = 200): [number, number] {
   const count = offsets.length - 1;
   const first = Math.max(0, firstBeyond(offsets, top - more) - 1);
@@ -159,12 +159,12 @@ function firstBeyond(offsets: Float64Array, position: number): number {
 }
 
 function add<T>(
-  rows: Row[],
+  rows: PanelRow[],
   section: Section,
   known: readonly T[] | undefined,
   toggled: ReadonlySet<string>,
   words: string[],
-  rowsOf: (known: readonly T[]) => Row[]
+  rowsOf: (known: readonly T[]) => PanelRow[]
 ): void {
   const key = `section ${section}`;
   const isOpen = !toggled.has(key);
@@ -174,7 +174,7 @@ function add<T>(
   }
   const found = known === undefined ? [] : rowsOf(known);
   if (found.length > 0) {
-    // No spread: there may be more of them than arguments are allowed.
+    // No spread: there may be more rows than a call may have arguments.
     found.forEach(row => rows.push(row));
     return;
   }
@@ -187,8 +187,8 @@ function notebooks(
   tools: ReadonlyMap<string, readonly ToolState[]>,
   words: string[],
   toggled: ReadonlySet<string>
-): Row[] {
-  const rows: Row[] = [];
+): PanelRow[] {
+  const rows: PanelRow[] = [];
   for (const kernel of kernels) {
     const isWhole = has(words, kernel.name ?? '', kernel.path ?? '');
     const known = tools.get(kernel.kernel_id);
@@ -218,8 +218,8 @@ function servers(
   offered: ReadonlyMap<string, readonly UpstreamTool[]>,
   words: string[],
   toggled: ReadonlySet<string>
-): Row[] {
-  const rows: Row[] = [];
+): PanelRow[] {
+  const rows: PanelRow[] = [];
   for (const server of list) {
     const isWhole = has(words, server.name, server.namespace, server.error ?? '');
     const known = offered.get(server.name);
@@ -236,7 +236,7 @@ function servers(
     }
     const changes = new Map(server.changed?.map(change => [change.name, change]));
     const fresh = new Set(server.new);
-    // First those that wait for somebody.
+    // First the tools that wait for an approval.
     withheld.forEach(name =>
       rows.push({ kind: 'withheld', key: `withheld ${key} ${name}`, level: 3, server, name, change: changes.get(name) })
     );
@@ -257,7 +257,7 @@ function servers(
 
 const texts = new WeakMap<ToolState, string>();
 
-/** What is searched of a tool; kept, as each key that is pressed asks for thousands. */
+/** The text of a tool that is searched; cached, because each keystroke searches thousands of tools. */
 function textOf(tool: ToolState): string {
   let text = texts.get(tool);
   if (text === undefined) {

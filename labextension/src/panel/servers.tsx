@@ -1,4 +1,4 @@
-/** Draws an MCP server whose tools programs may call, and reads how one is to be reached. */
+/** Draws the details of an MCP server, and parses the URL or command of a new one. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
@@ -9,7 +9,7 @@ import { inert, inertLine } from '../inert';
 import type { ToolActions } from './actions';
 import { Approve, Change } from './tools';
 
-/** Read what somebody typed: a URL, or a command with its arguments. */
+/** Parse what the user typed: a URL, or a command with its arguments. */
 export function entryOf(name: string, where: string): UpstreamEntry {
   const text = where.trim();
   if (/^https?:\/\//i.test(text)) {
@@ -19,7 +19,7 @@ export function entryOf(name: string, where: string): UpstreamEntry {
   return { name, command: words[0] ?? '', args: words.slice(1) };
 }
 
-/** A name to begin with: the last word of a command that is no option, or the host of a URL. */
+/** Suggest a name: the last word of a command that is not an option, or the host of a URL. */
 export function nameOf(where: string): string {
   const entry = entryOf('', where);
   const known =
@@ -37,15 +37,15 @@ function commandName(entry: { command: string; args: string[] }): string {
   );
 }
 
-/** What a person reads before a browser opens the page of a sign-in. */
+/** The question that a person sees before a browser opens the page of a sign-in. */
 export interface SignInQuestion {
-  /** The page, as the browser itself reads its address. */
+  /** The page's address, as the browser parses it. */
   url: string;
   title: string;
   body: string;
 }
 
-/** Make the question from what the engine says of a sign-in; throws where no browser must be sent. */
+/** Make the question for a sign-in; throws if its page must not be opened. */
 export function questionOf(server: Upstream, page: SignIn, trans: TranslationBundle): SignInQuestion {
   const url = new URL(page.url);
   if (!/^https?:$/.test(url.protocol) || url.username || url.password) {
@@ -74,13 +74,13 @@ export function stateText(server: Upstream, trans: TranslationBundle): string {
   }
 }
 
-interface Props {
+interface ServerProps {
   server: Upstream;
   actions: ToolActions;
   trans: TranslationBundle;
 }
 
-export function ServerDetail({ server, actions, trans }: Props): React.ReactElement {
+export function ServerDetail({ server, actions, trans }: ServerProps): React.ReactElement {
   const changed = server.changed ?? [];
   const allowed = server.allowed ?? [];
   return (

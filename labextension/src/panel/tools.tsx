@@ -1,4 +1,4 @@
-/** Draws the tool that is chosen: a notebook's, or one of an MCP server, which may have changed since it was approved. */
+/** Draws the chosen tool: a notebook's, or an MCP server's, which may have changed since it was approved. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
@@ -9,12 +9,12 @@ import { inert, inertLine } from '../inert';
 import { effectsText } from '../approvals/effects';
 import type { ToolActions } from './actions';
 
-interface Props {
+interface ToolProps {
   actions: ToolActions;
   trans: TranslationBundle;
 }
 
-export function ToolDetail(props: Props & { tool: ToolState; kernel: KernelState }): React.ReactElement {
+export function ToolDetail(props: ToolProps & { tool: ToolState; kernel: KernelState }): React.ReactElement {
   const { tool, kernel, actions, trans } = props;
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
@@ -35,7 +35,7 @@ export function ToolDetail(props: Props & { tool: ToolState; kernel: KernelState
   );
 }
 
-interface OfServer extends Props {
+interface OfServer extends ToolProps {
   server: Upstream;
   change: ChangedTool | undefined;
 }
@@ -97,7 +97,7 @@ export function WithheldDetail(props: OfServer & { name: string }): React.ReactE
   );
 }
 
-/** What was approved, and what is there now. */
+/** The approved description and the present one. */
 export function Change({ change, trans }: { change: ChangedTool; trans: TranslationBundle }): React.ReactElement {
   return (
     <>
@@ -112,8 +112,8 @@ export function Change({ change, trans }: { change: ChangedTool; trans: Translat
   );
 }
 
-/** Approves all tools of a server: one alone cannot be. */
-export function Approve({ server, actions, trans }: Props & { server: Upstream }): React.ReactElement {
+/** A button that approves all tools of a server: one tool alone cannot be approved. */
+export function Approve({ server, actions, trans }: ToolProps & { server: Upstream }): React.ReactElement {
   const isChanged = (server.changed ?? []).length > 0;
   return (
     <button
@@ -128,7 +128,7 @@ export function Approve({ server, actions, trans }: Props & { server: Upstream }
   );
 }
 
-/** What differs, in words. */
+/** Text for what differs. */
 export function differenceName(part: string, trans: TranslationBundle): string {
   switch (part) {
     case 'description':

@@ -1,4 +1,4 @@
-/** Draws the panel: a tree of what there is, and below it what is chosen. It holds no state, and asks for nothing. */
+/** Draws the panel: a tree, and the details of the chosen row below it. It holds no state, and sends no requests. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
@@ -15,10 +15,10 @@ import type { PanelModel } from './model';
 import { ServerDetail, stateText } from './servers';
 import type { ToolActions } from './actions';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
-import { type Emptiness, HEIGHTS, type Novelty, type Row, type Section, idOf } from './rows';
+import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type Section, idOf } from './rows';
 import { duration, size, time } from './words';
 
-/** What can be done from here. */
+/** The actions of the panel. */
 export interface Actions extends ToolActions {
   insertRun: (trace: Trace) => void;
   stop: (run: ExecutionState) => void;
@@ -28,7 +28,7 @@ export interface Actions extends ToolActions {
   decide: Decide;
 }
 
-interface Props {
+interface PanelProps {
   model: PanelModel;
   drafts: Drafts;
   actions: Actions;
@@ -36,10 +36,10 @@ interface Props {
 }
 
 const SHARING: readonly Sharing[] = ['nobody', 'agents', 'everyone'];
-/** Characters of a program, or of what it gave, that are drawn. */
+/** Characters of a program, or of its result, that are drawn. */
 const MOST_SHOWN = 20_000;
 
-export function Panel({ model, drafts, actions, trans }: Props): React.ReactElement {
+export function Panel({ model, drafts, actions, trans }: PanelProps): React.ReactElement {
   if (model.connection === 'absent') {
     return (
       <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and restart it.')}>
@@ -104,7 +104,7 @@ function Message({ text, children }: React.PropsWithChildren<{ text: string }>):
   );
 }
 
-function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElement {
+function Tree({ model, actions, trans }: Omit<PanelProps, 'drafts'>): React.ReactElement {
   const { rows, offsets, places } = model;
   const [first, end] = model.sight;
   const chosen = model.chosenRow;
@@ -118,7 +118,7 @@ function Tree({ model, actions, trans }: Omit<Props, 'drafts'>): React.ReactElem
       aria-activedescendant={chosen && drawn.includes(chosen) ? idOf(chosen) : undefined}
       ref={node => {
         if (node && model.wanted !== null) {
-          // By what is true now: the model hears late of scrolling, and of the room that the details have taken.
+          // By the present layout: the model learns later of scrolling, and of the height of the details.
           const [from, to] = model.wanted;
           node.scrollTop = Math.min(from, Math.max(node.scrollTop, to - node.clientHeight));
           model.wanted = null;
@@ -205,8 +205,8 @@ function steer(key: string, model: PanelModel, actions: Actions): boolean {
   }
 }
 
-/** What Enter and a double click do. */
-function act(row: Row, actions: Actions): void {
+/** The action of Enter and of a double click. */
+function act(row: PanelRow, actions: Actions): void {
   if (row.kind === 'tool') {
     actions.insertCall(row.tool, row.kernel);
   } else if (row.kind === 'offered') {
@@ -214,7 +214,7 @@ function act(row: Row, actions: Actions): void {
   }
 }
 
-function Content({ row, trans }: { row: Row; trans: TranslationBundle }): React.ReactElement {
+function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): React.ReactElement {
   switch (row.kind) {
     case 'section':
       return (
@@ -331,7 +331,7 @@ function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
   );
 }
 
-function Detail({ model, drafts, actions, trans }: Props): React.ReactElement | null {
+function Detail({ model, drafts, actions, trans }: PanelProps): React.ReactElement | null {
   const row = model.chosenRow;
   switch (row?.kind) {
     case 'kernel':

@@ -60,7 +60,7 @@ export class PanelWidget extends ReactWidget {
     this.#measure();
   }
 
-  /** More than the list may show is harmless, and its own height changes with what is chosen. */
+  /** The height of the whole panel: it is an upper bound of the list's height, which changes with the chosen row. */
   #measure(): void {
     const tree = this.node.querySelector('.pctx-Tree');
     this.#model.scroll(tree?.scrollTop ?? 0, this.node.clientHeight);

@@ -1,4 +1,4 @@
-/** Results of programs: the plugins. What draws them is listed in `mime.ts`. */
+/** The plugins for results of programs. `mime.ts` lists the renderers. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { INotebookTracker } from '@jupyterlab/notebook';

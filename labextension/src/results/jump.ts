@@ -1,8 +1,8 @@
 /**
- * The way from an error to the line of the cell that it is about: its place, where the error names it, is a link.
+ * Makes the place that an error names a link to that line of the cell.
  *
- * The error stays the text that the kernel sent, here and in every other front end. Knows notebooks and how errors are
- * shown in them; refuses to know why a program failed.
+ * The text of the error stays as the kernel sent it, here and in every other front end. This module knows notebooks and how
+ * they show errors. It does not know why a program failed.
  */
 
 import type { CodeEditor } from '@jupyterlab/codeeditor';
@@ -15,21 +15,21 @@ import { Widget } from '@lumino/widgets';
 
 import { isPctx, programStart } from '../cells/magic';
 
-/** How JupyterLab shows errors, and what it keeps of them beside the text. */
+/** The MIME types with which JupyterLab shows errors, and keeps their parts. */
 const SHOWN = 'application/vnd.jupyter.stderr';
 const ERROR = 'application/vnd.jupyter.error';
 /** The exception of a cell whose program failed: `pctx_jupyter/kernel/output/failure.py`. */
 const OURS = 'ProgramFailed';
-/** The place, on a line of its own; what follows the message in `pctx_jupyter/kernel/output/display.py`. */
+/** The place, on a line of its own, as `pctx_jupyter/kernel/output/display.py` writes it after the message. */
 const PLACE = /^ {2}(at line (\d{1,9}), column (\d{1,9}))$/m;
 
 /** A place in a cell's program: 1-based, columns in UTF-16 units. */
-export interface Place {
+export interface ProgramPlace {
   line: number;
   column: number;
 }
 
-/** Have the errors of programs lead to their lines, in every notebook. */
+/** Link the errors of programs to their lines, in every notebook. */
 export function linkPlaces(
   rendermime: IRenderMimeRegistry,
   notebooks: INotebookTracker,
@@ -44,7 +44,7 @@ export function linkPlaces(
     const render = renderer.renderModel.bind(renderer);
     let isOurs = false;
     const link = (): void => {
-      // Only a notebook's cell can be gone to: a console's has been sent, and an output on its own has none.
+      // Only a notebook has a cell to go to: a console's cell has been sent, and a separate output has none.
       if (isOurs && renderer.node.closest('.jp-Notebook')) {
         linkPlace(renderer.node, trans, place => {
           jump(notebooks, renderer.node, place);
@@ -56,7 +56,7 @@ export function linkPlaces(
       await render(model);
       link();
     };
-    // Cells that are not on the screen are rendered before they have a place in their notebook.
+    // Cells that are not on the screen are rendered before they are attached to their notebook.
     MessageLoop.installMessageHook(renderer, (_, message) => {
       if (message.type === Widget.Msg.AfterAttach.type) {
         link();
@@ -68,8 +68,8 @@ export function linkPlaces(
   rendermime.addFactory({ ...usual, mimeTypes: [SHOWN], createRenderer }, rendermime.getRank(SHOWN));
 }
 
-/** Where in an error's text its place is, and which. */
-export function findPlace(text: string): (Place & { from: number; to: number }) | null {
+/** Find the place that an error's text names, and where in the text it is named. */
+export function findPlace(text: string): (ProgramPlace & { from: number; to: number }) | null {
   const found = PLACE.exec(text);
   if (!found) {
     return null;
@@ -79,8 +79,8 @@ export function findPlace(text: string): (Place & { from: number; to: number }) 
   return { from: to - named.length, to, line: Number(line), column: Number(column) };
 }
 
-/** Where a place of a cell's program is in the cell: 0-based, and in it even if the cell has changed since. */
-export function placeIn(source: string, { line, column }: Place): CodeEditor.IPosition {
+/** Convert a place of a program to a 0-based position in its cell, limited to the cell's present text. */
+export function placeIn(source: string, { line, column }: ProgramPlace): CodeEditor.IPosition {
   const before = source.slice(0, programStart(source)).split('\n').length - 1;
   const lines = source.split('\n');
   const at = Math.min(before + line - 1, lines.length - 1);
@@ -91,8 +91,8 @@ function isFailure(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'ename' in error && error.ename === OURS;
 }
 
-/** Make a link of the first place that is named; does nothing where there is one already. */
-function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: Place) => void): void {
+/** Make a link of the first place that is named; does nothing if there is a link already. */
+function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: ProgramPlace) => void): void {
   if (node.querySelector('.pctx-Place')) {
     return;
   }
@@ -113,28 +113,28 @@ function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: 
   }
 }
 
-/** A link. No button: its text would be missing where the error is copied. No anchor: it has no address to open. */
+/** Make a link. It is not a button, whose text is not copied, and not an anchor, which needs an address. */
 function placeLink(title: string, follow: () => void): HTMLElement {
   const link = document.createElement('span');
   link.className = 'pctx-Place';
   link.tabIndex = 0;
   link.title = title;
   link.setAttribute('role', 'link');
-  link.dataset.lmSuppressShortcuts = 'true'; // Enter is the link's here: the notebook would edit its active cell
+  link.dataset.lmSuppressShortcuts = 'true'; // Enter follows the link; otherwise the notebook would edit its active cell
   link.addEventListener('click', event => {
     event.preventDefault();
     follow();
   });
   link.addEventListener('keydown', event => {
     if (event.key === 'Enter') {
-      event.preventDefault(); // or it would be typed where the cursor goes
+      event.preventDefault(); // otherwise a line end would be typed at the new cursor
       follow();
     }
   });
   return link;
 }
 
-function jump(notebooks: INotebookTracker, output: HTMLElement, place: Place): void {
+function jump(notebooks: INotebookTracker, output: HTMLElement, place: ProgramPlace): void {
   const notebook = notebooks.find(panel => panel.node.contains(output))?.content;
   const index = notebook?.widgets.findIndex(cell => cell.node.contains(output)) ?? -1;
   const cell = notebook?.widgets[index];

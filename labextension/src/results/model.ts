@@ -1,28 +1,28 @@
 /**
- * What a timeline shows now: a run, and what of it the reader has unfolded. It outlives each drawing of the run, so that a
- * run that goes on does not close what was opened. Never touches the DOM.
+ * The state of a timeline: a run, and the rows that the reader has unfolded. It is kept while the run is drawn again, so rows
+ * stay unfolded while a run continues. Never touches the DOM.
  */
 
 import { VDomModel } from '@jupyterlab/ui-components';
 
-import { callsOf, read, type Row, type Run } from './trace';
+import { callsOf, read, type TimelineRow, type TracedRun } from './trace';
 
-/** Rows up to which a timeline is unfolded by itself. */
+/** Timelines with more rows begin folded. */
 export const FEW = 8;
 
 export class TimelineModel extends VDomModel {
   #json: unknown = null;
-  #run: Run | null = null;
+  #run: TracedRun | null = null;
   #open = new Set<number>();
   #current = 0;
   #isFolded: boolean | null = null;
 
-  /** The run; null: what there is is no trace. */
-  get run(): Run | null {
+  /** The run; null: the data is not a trace. */
+  get run(): TracedRun | null {
     return this.#run;
   }
 
-  /** Take the trace as it is now. */
+  /** Set the present trace. */
   set json(json: unknown) {
     this.#json = json;
     this.#run = read(json);
@@ -34,7 +34,7 @@ export class TimelineModel extends VDomModel {
     return JSON.stringify(this.#json, null, 2);
   }
 
-  /** Whether the rows are out of sight; until somebody says so, many are. */
+  /** Whether the rows are folded; at first, many rows are. */
   get isFolded(): boolean {
     return this.#isFolded ?? (this.#run !== null && callsOf(this.#run).length > FEW);
   }
@@ -44,12 +44,12 @@ export class TimelineModel extends VDomModel {
     this.stateChanged.emit();
   }
 
-  isOpen(row: Row): boolean {
+  isOpen(row: TimelineRow): boolean {
     return this.#open.has(row.id);
   }
 
   /** Show the details of a row, or hide them. */
-  toggle(row: Row): void {
+  toggle(row: TimelineRow): void {
     if (!this.#open.delete(row.id)) {
       this.#open.add(row.id);
     }
@@ -57,12 +57,12 @@ export class TimelineModel extends VDomModel {
     this.stateChanged.emit();
   }
 
-  /** The one row that the Tab key reaches; arrows lead to the others. */
+  /** The row that the Tab key reaches; arrow keys lead to the others. */
   get current(): number {
     return Math.min(this.#current, Math.max(0, this.#rows.length - 1));
   }
 
-  /** Make another row current, by the key that leads there; returns whether that key does. */
+  /** Make another row current, by a key; returns whether the key is one that moves. */
   move(key: string): boolean {
     const last = this.#rows.length - 1;
     const to = { ArrowDown: this.current + 1, ArrowUp: this.current - 1, Home: 0, End: last }[key];
@@ -74,7 +74,7 @@ export class TimelineModel extends VDomModel {
     return true;
   }
 
-  get #rows(): Row[] {
+  get #rows(): TimelineRow[] {
     return this.#run?.rows ?? [];
   }
 }

@@ -1,4 +1,4 @@
-/** Joins timelines and tables to JupyterLab: our MIME types in an output become widgets, drawn again when they change. */
+/** Renders our MIME types in outputs as widgets: timelines and tables, drawn again when they change. */
 
 import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -74,7 +74,7 @@ export const timeline: IRenderMime.IExtension = {
   id: 'pctx-jupyter:timeline',
   description: 'How the run of a program went.',
   rendererFactory: {
-    safe: true, // also in notebooks nobody vouches for: it draws text
+    safe: true, // also in notebooks that are not trusted: it draws text only
     mimeTypes: [MIME],
     createRenderer: options => new TimelineRenderer(options.translator ?? nullTranslator)
   },

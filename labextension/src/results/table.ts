@@ -1,17 +1,17 @@
-/** Rows that can be sorted: what they are, and in which order they are now. Never touches the DOM. */
+/** The rows of a sortable table, and their present order. Never touches the DOM. */
 
 import { VDomModel } from '@jupyterlab/ui-components';
 
 /** See `pctx_jupyter/kernel/output/sortable.py`. */
 export const MIME = 'application/vnd.pctx.table+json';
 
-/** A value without parts; the text of one with parts; or nothing: the row has none. */
-export type Cell =
+/** A plain value; the JSON text of an array or object; or none, if the row has no such column. */
+export type TableCell =
   { kind: 'value'; value: string | number | boolean | null } | { kind: 'json'; text: string } | { kind: 'none' };
 
 export interface Rows {
   columns: string[];
-  rows: Cell[][];
+  rows: TableCell[][];
   /** All rows, those left out among them. */
   total: number;
 }
@@ -23,12 +23,12 @@ export interface Order {
 
 /** Rows that are drawn at most; our own tables have fewer. */
 const MOST = 5000;
-/** Cells that are drawn at most: a page with some hundred thousand of them does not answer for a while. */
+/** Cells that are drawn at most: a page with some hundred thousand cells is blocked for a while. */
 const MOST_CELLS = 25_000;
 /** Characters of a text that are kept: ordering compares all of them. */
 const MOST_TEXT = 1000;
 
-/** Read rows; null: there are none. A notebook's file brings them, so nothing about their shape is believed. */
+/** Read rows; null: they are not valid. They come from a notebook's file, so their shape is checked. */
 export function read(json: unknown): Rows | null {
   const given = (json ?? {}) as { columns?: unknown; rows?: unknown; total?: unknown };
   if (!Array.isArray(given.columns) || !Array.isArray(given.rows)) {
@@ -43,7 +43,7 @@ export function read(json: unknown): Rows | null {
   return { columns, rows, total: Math.max(total, rows.length) };
 }
 
-function cell(value: unknown): Cell {
+function cell(value: unknown): TableCell {
   if (value === null || ['string', 'number', 'boolean'].includes(typeof value)) {
     const plain = value as string | number | boolean | null;
     return { kind: 'value', value: typeof plain === 'string' ? plain.slice(0, MOST_TEXT) : plain };
@@ -54,8 +54,8 @@ function cell(value: unknown): Cell {
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
-/** Order two cells: numbers, then truth values, then texts; what is null or missing comes last either way. */
-export function compare(a: Cell, b: Cell, isDown: boolean): number {
+/** Compare two cells: numbers, then booleans, then texts. Null and missing values come last in both directions. */
+export function compare(a: TableCell, b: TableCell, isDown: boolean): number {
   const [first, second] = [rank(a), rank(b)];
   if (first === 3 || second === 3) {
     return first - second;
@@ -71,16 +71,16 @@ export function compare(a: Cell, b: Cell, isDown: boolean): number {
   return isDown ? -found : found;
 }
 
-function plain(one: Cell): string | number | boolean | null {
+function plain(one: TableCell): string | number | boolean | null {
   return one.kind === 'value' ? one.value : one.kind === 'json' ? one.text : null;
 }
 
-function rank(one: Cell): number {
+function rank(one: TableCell): number {
   const value = plain(one);
   return value === null ? 3 : typeof value === 'number' ? 0 : typeof value === 'boolean' ? 1 : 2;
 }
 
-/** Whether a column holds numbers, and nothing else but gaps. */
+/** Whether a column has numbers, and nothing else except null and missing values. */
 export function isNumeric(rows: Rows, column: number): boolean {
   const ranks = rows.rows.map(row => rank(row[column] ?? { kind: 'none' })).filter(found => found !== 3);
   return ranks.length > 0 && ranks.every(found => found === 0);
@@ -100,12 +100,12 @@ export class TableModel extends VDomModel {
     this.stateChanged.emit();
   }
 
-  /** By which column they are sorted; null: they are as they came. */
+  /** The column by which the rows are sorted; null: they are in their original order. */
   get order(): Order | null {
     return this.#order;
   }
 
-  /** Sort by a column: upwards, then downwards, then as they came. */
+  /** Sort by a column: ascending, then descending, then in the original order. */
   sort(column: number): void {
     const { order } = this;
     this.#order = order?.column !== column ? { column, isDown: false } : order.isDown ? null : { column, isDown: true };
@@ -113,11 +113,11 @@ export class TableModel extends VDomModel {
   }
 
   /** The rows as they are to be shown, each with its number. */
-  get sorted(): { number: number; cells: Cell[] }[] {
+  get sorted(): { number: number; cells: TableCell[] }[] {
     const numbered = (this.#rows?.rows ?? []).map((cells, number) => ({ number, cells }));
     const { order } = this;
     if (order) {
-      const none: Cell = { kind: 'none' };
+      const none: TableCell = { kind: 'none' };
       numbered.sort((a, b) => compare(a.cells[order.column] ?? none, b.cells[order.column] ?? none, order.isDown));
     }
     return numbered;

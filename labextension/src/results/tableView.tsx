@@ -1,10 +1,10 @@
-/** Draws rows that can be sorted. All of their text is a stranger's, and shown as text. */
+/** Draws a sortable table. All of its text is untrusted, and shown as text. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import { inert, inertLine } from '../inert';
-import { isNumeric, type Cell, type TableModel } from './table';
+import { isNumeric, type TableCell, type TableModel } from './table';
 
 export function Table({ model, trans }: { model: TableModel; trans: TranslationBundle }): React.ReactElement {
   const { rows, order } = model;
@@ -64,7 +64,7 @@ export function Table({ model, trans }: { model: TableModel; trans: TranslationB
   );
 }
 
-function CellText({ cell }: { cell: Cell }): React.ReactElement {
+function CellText({ cell }: { cell: TableCell }): React.ReactElement {
   if (cell.kind === 'value' && cell.value !== null) {
     return <>{inert(String(cell.value), 300)}</>;
   }

@@ -1,4 +1,4 @@
-/** Draws the timeline of a run. All of its text is a stranger's, and shown as text. */
+/** Draws the timeline of a run. All of its text is untrusted, and shown as text. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
@@ -12,19 +12,19 @@ import {
   share,
   size,
   ticks,
-  type Failure,
-  type Line,
-  type Row,
-  type Run
+  type RunFailure,
+  type ConsoleLine,
+  type TimelineRow,
+  type TracedRun
 } from './trace';
 
-interface Props {
+interface TimelineProps {
   model: TimelineModel;
   trans: TranslationBundle;
   copy: (text: string) => void;
 }
 
-export function Timeline({ model, trans, copy }: Props): React.ReactElement {
+export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElement {
   const run = model.run;
   if (run === null) {
     return <div className="pctx-Timeline-quiet">{trans.__('This is no timeline.')}</div>;
@@ -62,8 +62,8 @@ export function Timeline({ model, trans, copy }: Props): React.ReactElement {
   );
 }
 
-/** Its calls and console, where head and error are shown already. */
-export function Calls({ model, trans }: Pick<Props, 'model' | 'trans'>): React.ReactElement | null {
+/** Draws only the calls and the console, for views that show the head and the error themselves. */
+export function Calls({ model, trans }: Pick<TimelineProps, 'model' | 'trans'>): React.ReactElement | null {
   const { run } = model;
   if (run === null || (run.rows.length === 0 && run.lines.length === 0)) {
     return null;
@@ -76,11 +76,11 @@ export function Calls({ model, trans }: Pick<Props, 'model' | 'trans'>): React.R
   );
 }
 
-function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React.ReactElement {
+function Headline({ run, trans }: { run: TracedRun; trans: TranslationBundle }): React.ReactElement {
   const most = concurrency(run);
   const count = run.callsInAll;
   const states = { running: trans.__('running …'), stopped: trans.__('stopped'), failed: trans.__('failed'), ok: '' };
-  // No object: a file may have the name of what each object inherits.
+  // A map and not an object: a file may contain the name of an inherited member.
   const askers = new Map([
     ['agent', trans.__('asked by an agent')],
     ['notebook', trans.__('asked by another notebook')]
@@ -103,7 +103,15 @@ function Headline({ run, trans }: { run: Run; trans: TranslationBundle }): React
   );
 }
 
-function Rows({ run, model, trans }: { run: Run; model: TimelineModel; trans: TranslationBundle }): React.ReactElement {
+function Rows({
+  run,
+  model,
+  trans
+}: {
+  run: TracedRun;
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
   const left = run.callsInAll - callsOf(run).length;
   const onKeyDown = (event: React.KeyboardEvent<HTMLElement>) => {
     if (model.move(event.key)) {
@@ -132,15 +140,15 @@ function Rows({ run, model, trans }: { run: Run; model: TimelineModel; trans: Tr
   );
 }
 
-interface RowProps {
-  run: Run;
-  row: Row;
+interface TimelineRowProps {
+  run: TracedRun;
+  row: TimelineRow;
   model: TimelineModel;
   isCurrent: boolean;
   trans: TranslationBundle;
 }
 
-function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactElement {
+function RowLine({ run, row, model, isCurrent, trans }: TimelineRowProps): React.ReactElement {
   const name = nameOf(row, trans);
   const took = row.isUnderWay ? '…' : duration(row.endedS - row.beganS);
   const said = saidOf(row, trans);
@@ -151,7 +159,7 @@ function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactEl
     <button
       type="button"
       className={`pctx-Timeline-row pctx-is-${kind}`}
-      data-lm-suppress-shortcuts="true" // arrows are the list's here: in a notebook they would lead to other cells
+      data-lm-suppress-shortcuts="true" // arrow keys move in the list; otherwise the notebook would select other cells
       aria-expanded={model.isOpen(row)}
       aria-label={[name, took, said, states[kind]].filter(part => part !== '').join(', ')}
       tabIndex={isCurrent ? 0 : -1}
@@ -173,7 +181,7 @@ function RowLine({ run, row, model, isCurrent, trans }: RowProps): React.ReactEl
   );
 }
 
-function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.ReactElement {
+function Details({ row, trans }: { row: TimelineRow; trans: TranslationBundle }): React.ReactElement {
   const names = { arguments: trans.__('Arguments'), result: trans.__('Result') };
   const told = row.error ?? (row.id === 0 ? row.note : '');
   return (
@@ -209,10 +217,10 @@ function Details({ row, trans }: { row: Row; trans: TranslationBundle }): React.
   );
 }
 
-/** The part of a run after which there is no room for a time, where there is little. */
+/** The share of a run after which a narrow timeline has no room for the text of a tick. */
 const LATE = 0.75;
 
-function Scale({ run }: { run: Run }): React.ReactElement {
+function Scale({ run }: { run: TracedRun }): React.ReactElement {
   return (
     <div className="pctx-Timeline-scale" aria-hidden="true">
       <span className="pctx-Timeline-track">
@@ -230,7 +238,7 @@ function Scale({ run }: { run: Run }): React.ReactElement {
   );
 }
 
-function Console({ run, trans }: { run: Run; trans: TranslationBundle }): React.ReactElement {
+function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): React.ReactElement {
   const levels = { debug: trans.__('debug'), log: '', warn: trans.__('warning'), error: trans.__('error') };
   const count = run.lines.length;
   return (
@@ -252,13 +260,13 @@ function Console({ run, trans }: { run: Run; trans: TranslationBundle }): React.
         </span>
       </summary>
       {run.lines.map((line, index) => (
-        <ConsoleLine key={index} line={line} level={levels[line.level]} />
+        <ConsoleRow key={index} line={line} level={levels[line.level]} />
       ))}
     </details>
   );
 }
 
-function ConsoleLine({ line, level }: { line: Line; level: string }): React.ReactElement {
+function ConsoleRow({ line, level }: { line: ConsoleLine; level: string }): React.ReactElement {
   return (
     <div className={`pctx-Timeline-line pctx-is-${line.level}`}>
       <span className="pctx-Timeline-quiet">{duration(line.atS)}</span>
@@ -269,7 +277,7 @@ function ConsoleLine({ line, level }: { line: Line; level: string }): React.Reac
 }
 
 /** The error in a line: its place, and the code around it, are in the output of the error itself, below. */
-function FailureLine({ failure }: { failure: Failure }): React.ReactElement {
+function FailureLine({ failure }: { failure: RunFailure }): React.ReactElement {
   const said = [failure.name, failure.message].filter(part => part !== '').join(': ');
   return (
     <div className="pctx-Timeline-failure">
@@ -278,17 +286,17 @@ function FailureLine({ failure }: { failure: Failure }): React.ReactElement {
   );
 }
 
-function nameOf(row: Row, trans: TranslationBundle): string {
+function nameOf(row: TimelineRow, trans: TranslationBundle): string {
   return row.id === 0 ? trans.__('type check') : inertLine(row.name, 200);
 }
 
-/** Who decided what about the call, and what keeps it, or kept it to the end. */
-function saidOf(row: Row, trans: TranslationBundle): string {
+/** The decision on a call, and what delays it or delayed it to the end. */
+function saidOf(row: TimelineRow, trans: TranslationBundle): string {
   const note = row.id === 0 ? '' : inertLine(row.note, 200);
   return [decisionText(row.decision, trans), note].filter(part => part !== '').join(' · ');
 }
 
-/** A decision of `approvals.py`, in words. */
+/** The text for a decision of `approvals.py`. */
 function decisionText(decision: string, trans: TranslationBundle): string {
   switch (decision) {
     case 'allowed':
@@ -316,7 +324,7 @@ function isCut(shown: string, bytes: number): boolean {
   return new TextEncoder().encode(shown).length < bytes;
 }
 
-/** JSON with room in it, where it is whole. */
+/** Format JSON that is complete. */
 function pretty(text: string): string {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);

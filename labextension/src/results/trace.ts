@@ -1,65 +1,65 @@
 /**
- * What a trace says, ready to be drawn. A notebook's file brings it, so nothing about its shape is believed.
+ * Reads a trace into a form that can be drawn. A trace comes from a notebook's file, so its shape is checked.
  *
- * Its fields are those of `pctx_jupyter/session/trace.py`. Knows no DOM, and no words: what is said of it, the view says.
+ * Its fields are those of `pctx_jupyter/session/trace.py`. It knows no DOM, and has no texts: the view has them.
  */
 
 export const MIME = 'application/vnd.pctx.trace+json';
 
-export type State = 'running' | 'ok' | 'failed' | 'stopped';
-export type Level = 'debug' | 'log' | 'warn' | 'error';
+export type RunState = 'running' | 'ok' | 'failed' | 'stopped';
+export type ConsoleLevel = 'debug' | 'log' | 'warn' | 'error';
 
 /** One tool call, or the type check before the run. */
-export interface Row {
+export interface TimelineRow {
   /** The call's number; 0: the type check. */
   id: number;
   name: string;
   /** Seconds after the run began. */
   beganS: number;
-  /** While it is under way: how far the trace reaches. */
+  /** For a call that is under way: the end of the trace. */
   endedS: number;
   isUnderWay: boolean;
-  /** What keeps it while it is under way, or kept it until the run ended; of the check: what it found. */
+  /** What delays the call, or delayed it until the run ended; for the type check, its finding. */
   note: string;
-  /** Who decided what about the call; empty where nobody had to. */
+  /** The decision on the call; empty if it needed no consent. */
   decision: string;
   error: string | null;
-  parts: Part[];
+  parts: CallPayload[];
 }
 
-/** Arguments or a result: the beginning of its JSON, and how much there was. */
-export interface Part {
+/** Arguments or a result: the beginning of its JSON, and its whole size. */
+export interface CallPayload {
   name: 'arguments' | 'result';
   text: string;
   bytes: number;
 }
 
-export interface Line {
+export interface ConsoleLine {
   atS: number;
-  level: Level;
+  level: ConsoleLevel;
   text: string;
 }
 
 /** Why a program failed. */
-export interface Failure {
+export interface RunFailure {
   name: string;
   message: string;
 }
 
 /** One run. */
-export interface Run {
-  state: State;
-  /** Who asked for it: a cell, an agent, another notebook. */
+export interface TracedRun {
+  state: RunState;
+  /** The caller: a cell, an agent, another notebook. */
   askedBy: string;
   /** Seconds it took, or has taken so far. */
   durationS: number;
-  rows: Row[];
-  lines: Line[];
+  rows: TimelineRow[];
+  lines: ConsoleLine[];
   areLinesCut: boolean;
   /** All calls, those left out of `rows` among them. */
   callsInAll: number;
   failedCalls: number;
-  failure: Failure | null;
+  failure: RunFailure | null;
 }
 
 const STATES: readonly string[] = ['running', 'ok', 'failed', 'stopped'];
@@ -67,8 +67,8 @@ const LEVELS: readonly string[] = ['debug', 'log', 'warn', 'error'];
 /** Rows and lines that are drawn at most; our own traces have fewer. */
 const MOST = 1000;
 
-/** Read a trace; null: it is none. */
-export function read(json: unknown): Run | null {
+/** Read a trace; null: it is not valid. */
+export function read(json: unknown): TracedRun | null {
   if (!isRecord(json) || !STATES.includes(text(json.state))) {
     return null;
   }
@@ -81,7 +81,7 @@ export function read(json: unknown): Run | null {
     rows.unshift(checkOf(check));
   }
   return {
-    state: text(json.state) as State,
+    state: text(json.state) as RunState,
     askedBy: text(json.asked_by),
     durationS,
     rows,
@@ -94,12 +94,12 @@ export function read(json: unknown): Run | null {
 }
 
 /** The calls among the rows. */
-export function callsOf(run: Run): Row[] {
+export function callsOf(run: TracedRun): TimelineRow[] {
   return run.rows.filter(row => row.id !== 0);
 }
 
 /** How many calls were under way at the same time, at most. */
-export function concurrency(run: Run): number {
+export function concurrency(run: TracedRun): number {
   const moments = callsOf(run).flatMap(row => [
     { at: row.beganS, change: 1 },
     ...(row.isUnderWay ? [] : [{ at: row.endedS, change: -1 }])
@@ -115,7 +115,7 @@ export function concurrency(run: Run): number {
 }
 
 /** Where a moment is on the timeline: from 0 to 1. */
-export function share(run: Run, atS: number): number {
+export function share(run: TracedRun, atS: number): number {
   return run.durationS > 0 ? Math.min(1, Math.max(0, atS / run.durationS)) : 0;
 }
 
@@ -143,9 +143,9 @@ export function size(bytes: number): string {
   return bytes === 1 ? '1 byte' : `${bytes} bytes`;
 }
 
-/** Times below the bars: some four round ones. */
-export function ticks(run: Run): number[] {
-  // Below a microsecond there is nothing to tell apart, and a step may be no number greater than zero.
+/** Round times below the bars: about four. */
+export function ticks(run: TracedRun): number[] {
+  // Below a microsecond, calls cannot be distinguished, and the step would not be greater than zero.
   if (!(run.durationS > 1e-6)) {
     return [];
   }
@@ -159,10 +159,10 @@ export function ticks(run: Run): number[] {
   return found;
 }
 
-function rowOf(call: Record<string, unknown>, nowS: number): Row {
+function rowOf(call: Record<string, unknown>, nowS: number): TimelineRow {
   const isUnderWay = typeof call.ended_s !== 'number';
   const beganS = seconds(call.started_s);
-  const parts: Part[] = [
+  const parts: CallPayload[] = [
     { name: 'arguments', text: text(call.arguments), bytes: seconds(call.argument_bytes) },
     { name: 'result', text: text(call.result), bytes: seconds(call.result_bytes) }
   ];
@@ -179,7 +179,7 @@ function rowOf(call: Record<string, unknown>, nowS: number): Row {
   };
 }
 
-function checkOf(check: Record<string, unknown>): Row {
+function checkOf(check: Record<string, unknown>): TimelineRow {
   return {
     id: 0,
     name: '',
@@ -193,17 +193,17 @@ function checkOf(check: Record<string, unknown>): Row {
   };
 }
 
-function lineOf(line: Record<string, unknown>): Line {
+function lineOf(line: Record<string, unknown>): ConsoleLine {
   const level = text(line.level);
-  const usual: Level = line.stream === 'stderr' ? 'error' : 'log';
+  const usual: ConsoleLevel = line.stream === 'stderr' ? 'error' : 'log';
   return {
     atS: seconds(line.at_s),
-    level: LEVELS.includes(level) ? (level as Level) : usual,
+    level: LEVELS.includes(level) ? (level as ConsoleLevel) : usual,
     text: text(line.text)
   };
 }
 
-function failureOf(error: Record<string, unknown>): Failure {
+function failureOf(error: Record<string, unknown>): RunFailure {
   return { name: text(error.name), message: text(error.message) };
 }
 
@@ -219,7 +219,7 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** A number that is neither negative nor endless. */
+/** Read a number that is neither negative nor infinite. */
 function seconds(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
 }

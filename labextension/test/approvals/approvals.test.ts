@@ -6,7 +6,8 @@ import { nullTranslator } from '@jupyterlab/translation';
 import type { Question } from '../../src/api';
 import { effectsMark, effectsText } from '../../src/approvals/effects';
 import { Drafts, linesOf, shown } from '../../src/approvals/model';
-import { MOST, Notices, type Teller } from '../../src/approvals/notices';
+import { MOST, ApprovalNotices } from '../../src/approvals/notices';
+import type { Notifier } from '../../src/notifier';
 import { entryOf, nameOf } from '../../src/panel/servers';
 
 const question = (args: string, more: Partial<Question> = {}): Question => ({
@@ -70,17 +71,21 @@ test('numbers that would change when they are laid out are shown as they are', (
 
 test('each call that waits is told of once, a few at a time, and no more once it is answered', () => {
   const told: string[] = [];
-  const teller = {
+  const notifier = {
     emit: (message: string) => (told.push(message), message),
     dismiss: (id: string) => told.push(`gone: ${id}`)
-  } as unknown as Teller;
-  const notices = new Notices(nullTranslator.load(''), { review: () => undefined, deny: () => undefined }, teller);
+  } as unknown as Notifier;
+  const notices = new ApprovalNotices(
+    nullTranslator.load(''),
+    { review: () => undefined, deny: () => undefined },
+    notifier
+  );
   const many = [1, 2, 3, 4].map(number => question(`{"n":${number}}`, { id: String(number) }));
-  notices.hear(many);
-  notices.hear(many);
+  notices.update(many);
+  notices.update(many);
   assert.equal(told.length, MOST);
   assert.equal(told[0], 'An agent asks to call Mail.send with {"n":1}');
-  notices.hear(many.slice(1));
+  notices.update(many.slice(1));
   assert.equal(told.at(-2), `gone: ${told[0] ?? ''}`);
   assert.equal(told.at(-1), 'An agent asks to call Mail.send with {"n":4}');
 });

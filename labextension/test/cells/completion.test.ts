@@ -7,12 +7,12 @@ import { EditorView } from '@codemirror/view';
 import type { ICompletionContext, ICompletionProviderManager } from '@jupyterlab/completer';
 
 import type { Completed } from '../../src/api';
-import type { Answer, Assistant } from '../../src/cells/assistant';
+import type { EditorReply, Assistant } from '../../src/cells/assistant';
 import { completeWhileTyping, PctxCompletions } from '../../src/cells/completion';
 import type { Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
 
-const FOUND: Answer<Completed> = {
+const FOUND: EditorReply<Completed> = {
   status: 'known',
   value: { start: 16, end: 16, items: [{ label: 'load', insertText: 'load', type: 'function', documentation: '' }] }
 };
@@ -27,8 +27,8 @@ function ask(source: string) {
     getOffsetAt: (offset: number) => offset,
     model: { sharedModel: { getSource: () => cell.source } }
   };
-  let answer: (found: Answer<Completed>) => void = () => undefined;
-  const complete = () => new Promise<Answer<Completed>>(resolve => (answer = resolve));
+  let answer: (found: EditorReply<Completed>) => void = () => undefined;
+  const complete = () => new Promise<EditorReply<Completed>>(resolve => (answer = resolve));
   const assistant = { complete } as unknown as Assistant;
   const invoked: string[] = [];
   const clock = { now: 0 };
@@ -48,7 +48,7 @@ function ask(source: string) {
     again: () => {
       reply = fetch();
     },
-    answerWith: async (found: Answer<Completed>, afterMs = 0) => {
+    answerWith: async (found: EditorReply<Completed>, afterMs = 0) => {
       clock.now += afterMs;
       answer(found);
       return (await reply).items.map(item => item.label);

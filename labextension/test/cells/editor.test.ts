@@ -8,7 +8,7 @@ import { EditorView } from '@codemirror/view';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Underlined } from '../../src/api';
-import type { Answer, Assistant } from '../../src/cells/assistant';
+import type { EditorReply, Assistant } from '../../src/cells/assistant';
 import { fixProblem, squiggles } from '../../src/cells/diagnostics';
 import type { Owner, Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
@@ -46,7 +46,7 @@ function open(source: string, found: Underlined[]): { view: EditorView; heard: H
   const owners = { changed: heard, of: () => owner } as unknown as Owners;
   let isLooked: () => void = () => undefined;
   const looked = new Promise<void>(resolve => (isLooked = resolve));
-  const diagnostics = (): Promise<Answer<Underlined[]>> => {
+  const diagnostics = (): Promise<EditorReply<Underlined[]>> => {
     setTimeout(isLooked, 0);
     return Promise.resolve({ status: 'known', value: found });
   };

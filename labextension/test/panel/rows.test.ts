@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
-import { HEIGHTS, type Known, idOf, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
+import { HEIGHTS, type PanelData, idOf, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
   kernel_id: id,
@@ -37,7 +37,7 @@ const run = (id: string, title: string): ExecutionState => ({
   error: null
 });
 
-const nothing: Known = {
+const nothing: PanelData = {
   kernels: undefined,
   tools: new Map(),
   servers: undefined,
@@ -45,18 +45,18 @@ const nothing: Known = {
   runs: undefined,
   questions: []
 };
-const shape = (known: Known, query = '', toggled: string[] = []): string[] =>
+const shape = (known: PanelData, query = '', toggled: string[] = []): string[] =>
   rowsOf(known, query, new Set(toggled)).map(row =>
     row.kind === 'empty' ? `${row.of}: ${row.why}` : row.kind === 'section' ? row.section : row.key
   );
 
 test('what nobody has answered yet is being loaded, and what is not there is said to be so', () => {
   assert.deepEqual(shape(nothing), ['notebooks', 'notebooks: loading', 'runs', 'runs: loading']);
-  const empty: Known = { ...nothing, kernels: [], servers: [], runs: [] };
+  const empty: PanelData = { ...nothing, kernels: [], servers: [], runs: [] };
   assert.deepEqual(shape(empty), ['notebooks', 'notebooks: none', 'servers', 'servers: none', 'runs', 'runs: none']);
 });
 
-const known: Known = {
+const known: PanelData = {
   ...nothing,
   kernels: [kernel('a', 2), kernel('b', 1), kernel('c', 0), kernel('d', 0, { connected: false })],
   tools: new Map([
@@ -122,7 +122,7 @@ test('a server is closed at first, and below it are its tools, or why there are 
     server('down', { state: 'down', error: 'no such file' }),
     server('bare', { tools: 0 })
   ];
-  const all: Known = { ...nothing, servers, offered: new Map([['x', [offered('one'), offered('two')]]]) };
+  const all: PanelData = { ...nothing, servers, offered: new Map([['x', [offered('one'), offered('two')]]]) };
   const list = (query: string, toggled: string[]): string[] => {
     const rows = shape(all, query, toggled);
     return rows.slice(rows.indexOf('servers') + 1, rows.indexOf('runs'));
@@ -153,7 +153,7 @@ test('of a server’s tools those withheld come first, and what is new or change
   });
   const changed = [change('the_gone'), change('the_one')];
   const servers = [server('x', { changed, withheld: ['the_gone'], new: ['the_two'] })];
-  const all: Known = {
+  const all: PanelData = {
     ...nothing,
     servers,
     offered: new Map([['x', [offered('one'), offered('two'), offered('old')]]])

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import type { ExecutionState, KernelState, ToolState } from '../../src/api';
 import { inert, inertLine, whole } from '../../src/inert';
 import { callOf, cellOf, nameFor } from '../../src/panel/calls';
-import { Progress, type Teller } from '../../src/panel/progress';
+import type { Notifier } from '../../src/notifier';
+import { Progress } from '../../src/panel/progress';
 import { duration, size } from '../../src/panel/words';
 import { nullTranslator } from '@jupyterlab/translation';
 
@@ -59,29 +60,29 @@ test('numbers are short', () => {
 test('a long run of an agent is told of, until it ends; short ones and cells are not', t => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const told: string[] = [];
-  const teller = {
+  const notifier = {
     emit: (message: string) => (told.push(message), 'id'),
     update: ({ message }: { message: string }) => (told.push(message), true),
     dismiss: () => told.push('dismissed')
-  } as unknown as Teller;
+  } as unknown as Notifier;
   const progress = new Progress(
     nullTranslator.load(''),
     () => undefined,
-    teller,
+    notifier,
     () => 100
   );
   const run = (id: string, more: Partial<ExecutionState>): ExecutionState => ({
     ...({ id, title: id, asked_by: 'agent', state: 'running', started_at: 98, duration_s: null } as ExecutionState),
     ...more
   });
-  progress.hear([run('off', {})]);
+  progress.update([run('off', {})]);
   progress.afterS = 10;
-  progress.hear([run('a', {}), run('b', {}), run('cell', { asked_by: 'cell' })]);
-  progress.hear([run('a', {}), run('b', { state: 'ok' }), run('cell', { asked_by: 'cell' })]);
+  progress.update([run('a', {}), run('b', {}), run('cell', { asked_by: 'cell' })]);
+  progress.update([run('a', {}), run('b', { state: 'ok' }), run('cell', { asked_by: 'cell' })]);
   t.mock.timers.tick(7_900);
   assert.deepEqual(told, []);
   t.mock.timers.tick(200);
   assert.deepEqual(told, ['Running: a']);
-  progress.hear([run('a', { state: 'ok', duration_s: 12 })]);
+  progress.update([run('a', { state: 'ok', duration_s: 12 })]);
   assert.deepEqual(told, ['Running: a', 'Done in 12.0 s: a']);
 });
