@@ -282,7 +282,7 @@ class Pool:
         self._later(rest)
 
     def _ended(self, worker: Worker) -> None:
-        """A sandbox has ended; see to it if that was nobody's wish."""
+        """Handle the end of a sandbox that was still idle."""
         if worker in self._idle:
             self._idle.remove(worker)
             worker.kill()

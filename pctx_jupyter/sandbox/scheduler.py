@@ -118,7 +118,7 @@ class Scheduler:
 
     @property
     def free(self) -> int:
-        """Places that nobody has."""
+        """Places that no program has."""
         return self._places - self.running
 
     def enter(self, session: str, granted: Callable[[], None], *, is_interactive: bool = False) -> Ticket:
@@ -132,7 +132,7 @@ class Scheduler:
 
         Args:
             ticket: The program's.
-            always: Whether to do so even if many programs are held; whoever asks then bounds their number.
+            always: Whether to do so even if many programs are held; the caller then bounds their number.
 
         Returns:
             Whether it is held now.
@@ -254,7 +254,7 @@ class Seat:
         self._scheduler = scheduler
         self._granted = asyncio.Event()
         self._takers = 0
-        self._is_used = False  # whether somebody has taken the place since it was granted
+        self._is_used = False  # whether a caller of `take` has returned since the place was granted
         self.ahead = 0
         """How many programs of the same session were before it when it last stopped waiting in vain."""
         self.ticket = scheduler.enter(session, self._granted.set, is_interactive=is_interactive)

@@ -1,4 +1,4 @@
-"""Approvals: which tool calls need somebody's consent, and the questions that wait for it.
+"""Approvals: which tool calls need a person's consent, and the questions that wait for it.
 
 A policy is a list of rules, the first that fits counts. What it lets pass costs nothing: it is looked up once a
 program, not once a call. Who is asked, and how, is not known here.
@@ -55,7 +55,7 @@ MOST_DESCRIPTION = 1_000
 """Characters of a tool's description that are shown."""
 
 EffectsFilter = Literal["effects", "none", "unknown"]
-"""What narrows a rule to tools that change something outside, that do not, or of which nobody has said it."""
+"""What narrows a rule to tools that change something outside, that do not, or of which it is unknown."""
 
 _KINDS: dict[bool | None, EffectsFilter] = {True: "effects", False: "none", None: "unknown"}
 
@@ -133,12 +133,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ConsentReply:
-    """What somebody decided.
+    """What a person, or their absence, decided.
 
     Args:
         decision: In a word.
         arguments: To be passed in place of the program's; None: those are.
-        why: Why it is not allowed, for the one who calls.
+        why: Why it is not allowed, for the program that calls.
         was_asked: Whether a person could have answered.
     """
 
@@ -149,7 +149,7 @@ class ConsentReply:
 
     @classmethod
     def denied(cls, where: str = "") -> ConsentReply:
-        """Make the answer of a person who denies a call; `where` they did so is told to the program."""
+        """Make the answer of a person who denies a call; the program reads `where` they did so."""
         return cls("denied", why=f"a person denied it, in {where}" if where else "a person denied it")
 
     @property
@@ -159,7 +159,7 @@ class ConsentReply:
 
 
 class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A call that waits for somebody's consent.
+    """A call that waits for a person's consent.
 
     `execution` is the id of its trace, `line` the 1-based line of its program that calls, as its sandbox says. `code`
     is the program, or the part around that line where `code_cut`; it begins with line `first_line`. `arguments` are
@@ -246,7 +246,7 @@ class Approvals:
         return len(self._pending)
 
     def attend(self, place: ConsentPlace = "jupyterlab") -> Callable[[], None]:
-        """Somebody is there to be asked; returns the function to call when they leave."""
+        """Count a person who can be asked; returns the function to call when they leave."""
         attendance = self._attending[place]
         attendance.count += 1
         if place in self._consent_by:
@@ -293,7 +293,7 @@ class Approvals:
         return [pending.question for pending in self._pending.values()]
 
     def is_granted(self, path: str, by: AskedBy, of: str, tool: Tool) -> bool:
-        """Whether somebody has consented to such calls for good; the arguments are those of `ask`."""
+        """Whether a person has consented to such calls for good; the arguments are those of `ask`."""
         return self._granted.get((of, path)) is tool or self.remembered.allows(tool, by)
 
     async def ask(
@@ -306,11 +306,11 @@ class Approvals:
         hold: AbstractAsyncContextManager[None] | None = None,
         asked: Callable[[Question], None] = lambda question: None,
     ) -> ConsentReply:
-        """Wait for somebody's answer; that nobody answers in time, or that nobody can be asked, is one, too.
+        """Wait for a person's answer. When none comes in time, or no person can be asked, a reply says so.
 
         Args:
             question: Its `id`, `left_s` and `places` are filled in here.
-            of: With the tool, what is granted when somebody allows it for good: whose programs' calls it is.
+            of: With the tool, what is granted when a person allows it for good: the programs whose calls it covers.
             tool: The very tool: one that takes its place has its name, and not what was granted.
             has_client: Whether the program's own client can be asked.
             hold: Entered while a person is asked, and not where that is needless.

@@ -160,7 +160,7 @@ async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted
 
     Raises:
         InvalidParams: The source is too large.
-        Busy, SandboxUnavailable: Nobody can do it now; says why.
+        Busy, SandboxUnavailable: It cannot be done now; says why.
     """
     _measure(source, most_bytes)
     cell = cells.read(source)

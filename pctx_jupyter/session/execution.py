@@ -44,7 +44,8 @@ class Job:
         inputs: Constants given to the program, as JSON.
         limits: What it may use.
         prelude: What earlier programs left for it.
-        patient: Paths of the tools whose calls are not held to `Limits.call_s` here: whoever serves them does that.
+        patient: Paths of the tools whose calls are not held to `Limits.max_call_s` here: the code that serves them
+            limits their time.
         hold: Stops the program's clock, and gives up its place, while its calls wait.
         places: Whether each call is to be served with the line of the program that makes it.
         session: Whose program it is, for a fair share of the places.
@@ -102,7 +103,7 @@ class ProgramStopped(Exception):
 
 
 class StoppedByHand(Exception):
-    """The program was stopped by somebody who could; says by whom."""
+    """A person or another client stopped the program; the message says who."""
 
 
 StopExecution = Callable[[str], None]
@@ -114,11 +115,11 @@ class Execution:
     """One run of one program, while it runs.
 
     Args:
-        key: Names it among the executions of all sessions; tells nothing of its session.
+        key: Names it among the executions of all sessions; reveals nothing of its session.
         client: The fairness key: the session, or one of the clients that share it.
         stop: Ends it, while that can be done (`stoppable`).
         guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
-        is_unattended: Whether nobody has answered a question of it: then nobody is asked again.
+        is_unattended: Whether a question about one of its calls went unanswered; then no more are asked.
         has_client: Whether the client that asked for it can ask its user about its calls.
     """
 

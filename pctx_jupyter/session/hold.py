@@ -109,7 +109,7 @@ class Hold:
             self._start_clock()
 
     def begin_turn(self, number: int) -> None:
-        """An open call waits for its turn at whoever serves it, from now until it ends.
+        """An open call waits for its turn in a busy notebook, from now until it ends.
 
         Args:
             number: The call's.

@@ -71,13 +71,13 @@ class LocalTools:
         guard_code: Asked before a request that runs code outside of a sandbox (`access.Code`).
         caller: Who the client is, as `access` knows callers. None: an agent with `as_agent`, a kernel that proved its
             token with `kernel_id`, else a user.
-        kernel_id: The kernel that the client is; None: it is none, or nobody knows.
+        kernel_id: The kernel that the client is; None: it is none, or that is unknown.
         as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
         unsent: Returns the bytes that wait to be sent to the client.
         here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
             a frame, which would take a fifth of the time that a short call takes.
 
-    The first frame it sends is ``session_created``. Whoever owns the pipe feeds `channel`, and closes it.
+    The first frame it sends is ``session_created``. The owner of the pipe feeds `channel`, and closes it.
     """
 
     def __init__(

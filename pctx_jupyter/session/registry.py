@@ -38,13 +38,13 @@ class Registry:
 
     Args:
         run, settings, clock, check, editor, read: As each `Session` gets them.
-        on_close: Hears of each session that is closed, once.
+        on_close: Receives each session that is closed, once.
         now: Seconds since 1970.
 
     Attributes:
         history: The latest executions of all sessions.
-        watchers: Those who are told of changes.
-        approvals: The calls that wait for somebody's consent.
+        watchers: The listeners that are notified of changes.
+        approvals: The calls that wait for a person's consent.
         upstreams: The tools of all upstream servers, each server a namespace.
         servers: Those servers; None where there can be none.
     """
@@ -197,7 +197,7 @@ class Registry:
             log.info("session %s = closed", session.id[:8])
 
     def expire(self) -> list[Session]:
-        """Close the sessions that nobody is connected to, nothing runs in, and nobody used for `session_idle_s`."""
+        """Close the sessions without a connection or a program that were not used for `session_idle_s`."""
         since = self._clock() - self._settings.session_idle_s
         idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= since]
         for session in idle:

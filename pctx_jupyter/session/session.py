@@ -233,7 +233,7 @@ class Session:
 
     @property
     def approvals(self) -> Approvals:
-        """The calls that wait for somebody's consent, of all sessions."""
+        """The calls of all sessions that wait for a person's consent."""
         return self._journal.approvals
 
     @property
@@ -243,7 +243,7 @@ class Session:
 
     @property
     def check(self) -> Check | None:
-        """Checks a program's types; None: nobody does."""
+        """Checks a program's types; None: they are not checked."""
         return self._check
 
     def register(self, tool: Tool, serve: Serve, *, replace: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The tool calls of one session's programs: who serves one, whether somebody has to consent, and what is told of it.
+"""The tool calls of one session's programs: what serves one, whether a person has to consent, and which events follow.
 
 A call counts only for a tool offered to its execution, and is looked up each time. How a tool is served, it is handed;
 it knows neither sandboxes nor connections.
@@ -32,7 +32,7 @@ class ToolCalls:
         scope: What they may call.
         asked_by: Whose programs they are.
         of: To whom a person grants a tool for good: every session's programs of one notebook, or all agents.
-        notebook: Tells the name under which others see the notebook that runs them.
+        notebook: Returns the name under which others see the notebook that runs them.
         policy: Which calls need consent.
         approvals: Asks people.
         clock: Monotonic seconds.
@@ -71,7 +71,7 @@ class ToolCalls:
         """Serve one call.
 
         Args:
-            execution: Whose it is; hears how it goes.
+            execution: The one that calls; the events of the call are published to it.
             program: What runs there.
             path: The tool's.
             arguments: JSON.

@@ -1,6 +1,6 @@
 """The trace of one execution: what it ran, what it called and what came of it, small enough to keep and to show.
 
-Built from the very events that everybody else hears. A trace is data: how it is drawn, where it is stored and who may
+Built from the events that every listener receives. A trace is data: how it is drawn, where it is stored and who may
 see it is decided elsewhere. Its JSON has the mime type `MIME`; times are seconds after `Trace.started_at`.
 """
 
@@ -33,10 +33,10 @@ MOST_CONSOLE = 20_000
 """Characters of console output that are kept."""
 
 WITHHELD = "(not for this notebook)"
-"""Stands in the place of a message that is nobody's but its own notebook's."""
+"""Replaces a message that only its own notebook may see."""
 
 TraceState = Literal["running", "ok", "failed", "stopped"]
-"""``stopped``: somebody or a limit ended it before it was done."""
+"""``stopped``: a person, a client or a limit ended it early."""
 
 
 class CallRecord(msgspec.Struct, omit_defaults=True):
@@ -68,7 +68,7 @@ class ConsoleLine(msgspec.Struct, omit_defaults=True):
 
 
 class CheckRecord(msgspec.Struct, omit_defaults=True):
-    """The type check before the run; `message` says what is wrong, or why nobody knows."""
+    """The type check before the run; `message` says what is wrong, or why that is unknown."""
 
     outcome: Literal["passed", "failed", "unchecked"]
     duration_s: float
@@ -118,7 +118,7 @@ class Recorder:
 
     Args:
         trace: As it is when the execution begins.
-        elapsed: Tells the seconds since then.
+        elapsed: Returns the seconds since then.
         changed: Called after every change; it never waits.
     """
 

@@ -12,8 +12,8 @@ from typing import Literal
 log = logging.getLogger(__name__)
 
 Change = Literal["tools", "sessions", "executions", "upstreams", "approvals"]
-"""What has changed: the tools somebody may call, the sessions or their names, an execution, an upstream's state, what
-waits for somebody's consent."""
+"""What has changed: the tools that programs may call, the sessions or their names, an execution, an upstream's state,
+the calls that wait for a person's consent."""
 
 
 class Watchers:
