@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs bench faults soak report-libraries clean
+.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -25,7 +25,7 @@ test: $(VENV)/test.installed      ## everything that is tested
 
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/rpc tests/tools tests/program tests/session tests/test_layers.py tests/test_docs.py tests/test_errors.py
+	$(BIN)/python -m pytest -q tests/rpc tests/tools tests/program tests/session tests/test_layers.py tests/test_docs.py tests/test_errors.py tests/test_words.py tests/test_names.py
 
 coverage: $(VENV)/test.installed  ## print the branch coverage of the core by its own tests; there is no limit
 	$(BIN)/python -m pytest -q --cov --cov-report=term tests/rpc tests/tools tests/program tests/session
@@ -46,6 +46,12 @@ types: $(VENV)/test.installed
 
 docs: $(VENV)/docs.installed      ## the documentation as a site in build/site; a broken link or docstring fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: $(VENV)/test.installed  ## take the pictures of the documentation again
+	PCTX_PICTURES=docs/images $(BIN)/python -m pytest -q tests/browser/test_pictures.py
+
+pythons: $(VENV)/test.installed   ## the tests of the core on every other supported Python of this machine
+	$(BIN)/python -m tests.pythons
 
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks

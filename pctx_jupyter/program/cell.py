@@ -67,9 +67,9 @@ OPTIONS = (
     Option(("-t", "--timeout"), "S", "Stop the program after S seconds.", "--timeout"),
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),
-    Option(("--keep",), "", "Let later programs find its types, functions and constants."),
-    Option(("--no-timeline",), "", "Do not show how the run went."),
-    Option(("-q", "--quiet"), "", "Show neither the value nor how the run went.", "--quiet"),
+    Option(("--keep",), "", "Keep its types, functions and constants for later programs."),
+    Option(("--no-timeline",), "", "Show no timeline."),
+    Option(("-q", "--quiet"), "", "Show neither the value nor a timeline.", "--quiet"),
 )
 """What a magic line may hold. The magic's parser, usage and help, and the completion of its line, are made of these."""
 

@@ -80,7 +80,7 @@ def declare(inputs: Mapping[str, Raw]) -> str:
 def type_of(value: Raw) -> str:
     """The TypeScript type of one JSON value; ``any`` when it is none that can be read."""
     try:
-        found = _look(memoryview(nonfinite.typed(value)), 0)
+        found = _type_at(memoryview(nonfinite.typed(value)), 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "any"
     for depth in range(DEEPEST, 0, -1):
@@ -92,7 +92,7 @@ def type_of(value: Raw) -> str:
 # ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _look(data: memoryview, depth: int) -> _Type:
+def _type_at(data: memoryview, depth: int) -> _Type:
     """The type of one value; a large one is taken apart without building what it holds."""
     size = len(data)
     kind = bytes(data[:100]).lstrip(_SPACE)[:1]
@@ -111,7 +111,7 @@ def _look(data: memoryview, depth: int) -> _Type:
             members = msgspec.json.decode(data, type=dict[str, Raw])
             if _is_map(members):
                 return _Type(fields={}, rest=_ANY)
-            return _Type(fields={name: (_look(memoryview(raw), depth + 1), True) for name, raw in members.items()})
+            return _Type(fields={name: (_type_at(memoryview(raw), depth + 1), True) for name, raw in members.items()})
     return _ANY
 
 
@@ -124,7 +124,7 @@ def _look_at_list(data: memoryview, depth: int) -> _Type:
     while len(sample) > 1 and sum(map(len, sample)) > EXACT_BYTES:
         sample = sample[::2]
     if len(sample) == 1 and len(sample[0]) > EXACT_BYTES:
-        return _look(sample[0], depth + 1) if len(elements) == 1 else _ANY
+        return _type_at(sample[0], depth + 1) if len(elements) == 1 else _ANY
     return _merge([msgspec.json.decode(element) for element in sample], 0, _ANY)
 
 

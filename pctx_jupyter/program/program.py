@@ -246,7 +246,7 @@ def glance(code: str) -> Glance:
             if (value := _value(node, data)) is not None:
                 found["last"] = value.start_byte, value.end_byte
         else:
-            _look(node, found, is_exported=False)
+            _collect(node, found, is_exported=False)
     calls_run = b"run" in data and any(_calls_run(node, data) for node in root.named_children)
     outline = Outline(
         run=found.get("run", False),
@@ -405,7 +405,7 @@ _TEXTS = {
 _VALUES = {"arrow_function", "class", "function_expression", "generator_function"}
 
 
-def _look(node: Node, found: dict[str, Any], *, is_exported: bool) -> None:
+def _collect(node: Node, found: dict[str, Any], *, is_exported: bool) -> None:
     declared: list[str] = []
     match node.type:
         case "export_statement":
@@ -448,7 +448,7 @@ def _look_at_export(node: Node, found: dict[str, Any]) -> None:
                 if node.child_by_field_name("source") is None:
                     found["exports"][_text(exported)] = _text(name)
         else:
-            _look(child, found, is_exported=not is_default)
+            _collect(child, found, is_exported=not is_default)
 
 
 def _keep_text(node: Node, declared: list[str], found: dict[str, Any]) -> None:

@@ -85,14 +85,14 @@ export function squiggles(
       window.clearTimeout(this.#timer);
       if (this.#isStale && this.#isOnScreen) {
         this.#timer = window.setTimeout(() => {
-          this.#look().catch((error: unknown) => {
+          this.#check().catch((error: unknown) => {
             console.error('pctx: cannot check a cell', error);
           });
         }, delayMs);
       }
     }
 
-    async #look(): Promise<void> {
+    async #check(): Promise<void> {
       const { doc } = this.#view.state;
       const owner = owners.of(this.#view.dom);
       const kernelId = owner && kernelOf(owner);
