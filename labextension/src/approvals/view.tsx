@@ -68,7 +68,7 @@ export function QuestionDetail({ question, drafts, decide, trans }: QuestionProp
       </label>
       {isWrong && (
         <p className="pctx-Detail-error" role="status">
-          {trans.__('This is no object in JSON.')}
+          {trans.__('This is not a JSON object.')}
         </p>
       )}
       <div className="pctx-Detail-buttons">

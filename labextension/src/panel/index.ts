@@ -124,7 +124,7 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
   const notebook = (): ReturnType<typeof current> => {
     const found = current(tracker);
     if (!found) {
-      Notification.info(trans.__('Open a notebook first: it would be inserted there.'), { autoClose: 5000 });
+      Notification.info(trans.__('Open a notebook first, to insert it there.'), { autoClose: 5000 });
     }
     return found;
   };
@@ -194,7 +194,9 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
         const name = inertLine(server.name);
         const sure = await showDialog({
           title: trans.__('Allow all tools of %1?', name),
-          body: trans.__('Agents call them without asking, those that change something, too, until a tool changes.'),
+          body: trans.__(
+            'Agents can call all of them without asking, including those that change something, until a tool changes.'
+          ),
           buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Allow') })]
         });
         if (sure.button.accept) {
@@ -245,7 +247,7 @@ async function copyConfig(trans: TranslationBundle): Promise<void> {
   const clients = await api.clientConfigs();
   const chosen = await InputDialog.getItem({
     title: trans.__('Connect an MCP client'),
-    label: trans.__('What is copied holds this server’s token.'),
+    label: trans.__('The copied text contains this server’s token.'),
     items: clients.map(client => client.title),
     okLabel: trans.__('Copy')
   });
@@ -254,7 +256,7 @@ async function copyConfig(trans: TranslationBundle): Promise<void> {
     return;
   }
   Clipboard.copyToSystem(client.text);
-  Notification.success(trans.__('%1: %2. It is copied.', client.title, client.place), { autoClose: 8000 });
+  Notification.success(trans.__('%1: %2. Copied to the clipboard.', client.title, client.place), { autoClose: 8000 });
 }
 
 function addCommands(

@@ -49,11 +49,11 @@ export interface SignInQuestion {
 export function questionOf(server: Upstream, page: SignIn, trans: TranslationBundle): SignInQuestion {
   const url = new URL(page.url);
   if (!/^https?:$/.test(url.protocol) || url.username || url.password) {
-    throw new Error(trans.__('The page to sign in at has no address of the web: %1', inertLine(page.url, 100)));
+    throw new Error(trans.__('The sign-in page is not a web address: %1', inertLine(page.url, 100)));
   }
   const name = inertLine(server.name);
   const body = trans.__('%1 (%2) asks you to. Its page opens in a new tab.', name, inertLine(server.where));
-  const answer = page.gets_code ? ` ${trans.__('What it answers is given to %1.', inertLine(page.gets_code))}` : '';
+  const answer = page.gets_code ? ` ${trans.__('The result is sent to %1.', inertLine(page.gets_code))}` : '';
   return { url: url.href, title: trans.__('Sign in at %1?', inertLine(url.host)), body: body + answer };
 }
 
@@ -91,7 +91,7 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
       <p className="pctx-Detail-quiet">
         {stateText(server, trans)} · {trans.__('in programs: %1', inertLine(server.namespace))}
       </p>
-      <Code label={trans.__('How it is reached')}>{inert(server.where, 1000)}</Code>
+      <Code label={trans.__('Address')}>{inert(server.where, 1000)}</Code>
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
       {allowed.length > 0 && (
         <p className="pctx-Detail-quiet">

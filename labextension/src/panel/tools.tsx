@@ -21,7 +21,7 @@ export function ToolDetail(props: ToolProps & { tool: ToolState; kernel: KernelS
       <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {tool.shared_as === null
-          ? trans.__('Nobody else sees it.')
+          ? trans.__('Only its own notebook can call it.')
           : trans.__('For others: %1', inertLine(tool.shared_as))}
         {` ${effectsText(tool.effects, trans)}`.trimEnd()}
       </p>
@@ -118,7 +118,7 @@ export function Approve({ server, actions, trans }: ToolProps & { server: Upstre
   return (
     <button
       className="jp-mod-styled"
-      title={trans.__('Take all tools of %1 as they are now', inertLine(server.name))}
+      title={trans.__('Approve all tools of %1 as they are now', inertLine(server.name))}
       onClick={() => {
         actions.tellServer(server, 'approve');
       }}
@@ -138,7 +138,7 @@ export function differenceName(part: string, trans: TranslationBundle): string {
     case 'output schema':
       return trans.__('result');
     case 'annotations':
-      return trans.__('what it says of its effects');
+      return trans.__('its declared effects');
     default:
       return inertLine(part, 100);
   }
@@ -150,7 +150,7 @@ function Signature({ tool, trans }: { tool: ToolState; trans: TranslationBundle 
       <h3>
         <bdi>{inertLine(tool.path)}</bdi>
       </h3>
-      <Code label={trans.__('How it is called')}>{inert(tool.signature)}</Code>
+      <Code label={trans.__('Signature')}>{inert(tool.signature)}</Code>
       {tool.description && (
         <p dir="auto" className="pctx-Detail-text">
           {inert(tool.description, 2000)}

@@ -44,7 +44,7 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
     return (
       <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and restart it.')}>
         <button className="jp-mod-styled" onClick={actions.retry}>
-          {trans.__('Look again')}
+          {trans.__('Retry')}
         </button>
       </Message>
     );
@@ -86,7 +86,7 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
       </div>
       {model.connection === 'lost' && (
         <div className="pctx-Panel-note" role="status">
-          {trans.__('The server does not answer. It is asked again now and then.')}
+          {trans.__('The server does not answer. Retrying…')}
         </div>
       )}
       <Tree model={model} actions={actions} trans={trans} />

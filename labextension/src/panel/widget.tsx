@@ -121,7 +121,7 @@ export class StatusWidget extends ReactWidget {
     return [
       this.#trans.__('pctx %1', status.version),
       this.#trans._n('%1 tool', '%1 tools', status.tools),
-      this.#trans.__('%1 sandboxes warm, %2 at work', Number(warm ?? 0), Number(running ?? 0))
+      this.#trans.__('%1 sandboxes ready, %2 running', Number(warm ?? 0), Number(running ?? 0))
     ].join('\n');
   }
 }

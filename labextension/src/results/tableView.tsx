@@ -9,7 +9,7 @@ import { isNumeric, type TableCell, type TableModel } from './table';
 export function Table({ model, trans }: { model: TableModel; trans: TranslationBundle }): React.ReactElement {
   const { rows, order } = model;
   if (rows === null) {
-    return <div className="pctx-Table-quiet">{trans.__('This is no table.')}</div>;
+    return <div className="pctx-Table-quiet">{trans.__('This is not a table.')}</div>;
   }
   const numeric = rows.columns.map((_, column) => (isNumeric(rows, column) ? 'pctx-is-number' : ''));
   const left = rows.total - rows.rows.length;

@@ -27,10 +27,10 @@ interface TimelineProps {
 export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElement {
   const run = model.run;
   if (run === null) {
-    return <div className="pctx-Timeline-quiet">{trans.__('This is no timeline.')}</div>;
+    return <div className="pctx-Timeline-quiet">{trans.__('This is not a timeline.')}</div>;
   }
   return (
-    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('How the run went')}>
+    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('Timeline of the run')}>
       <div className="pctx-Timeline-head">
         <button
           type="button"
@@ -69,7 +69,7 @@ export function Calls({ model, trans }: Pick<TimelineProps, 'model' | 'trans'>):
     return null;
   }
   return (
-    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('How the run went')}>
+    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('Timeline of the run')}>
       {run.rows.length > 0 && <Rows run={run} model={model} trans={trans} />}
       {run.lines.length > 0 && <Console run={run} trans={trans} />}
     </div>
@@ -82,8 +82,8 @@ function Headline({ run, trans }: { run: TracedRun; trans: TranslationBundle }):
   const states = { running: trans.__('running …'), stopped: trans.__('stopped'), failed: trans.__('failed'), ok: '' };
   // A map and not an object: a file may contain the name of an inherited member.
   const askers = new Map([
-    ['agent', trans.__('asked by an agent')],
-    ['notebook', trans.__('asked by another notebook')]
+    ['agent', trans.__('requested by an agent')],
+    ['notebook', trans.__('requested by another notebook')]
   ]);
   return (
     <>
@@ -210,7 +210,7 @@ function Details({ row, trans }: { row: TimelineRow; trans: TranslationBundle })
       )}
       {row.parts.length === 0 && told === '' && (
         <div className="pctx-Timeline-quiet">
-          {row.id === 0 ? trans.__('The types are right.') : trans.__('No more is kept of this call.')}
+          {row.id === 0 ? trans.__('No type errors.') : trans.__('No details of this call are kept.')}
         </div>
       )}
     </div>
@@ -246,8 +246,8 @@ function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): 
       <summary data-lm-suppress-shortcuts="true">
         {trans.__('Console')}
         <span className="pctx-Timeline-quiet">
-          {trans._n('%1 piece', '%1 pieces', count, count)}
-          {run.areLinesCut ? ` ${trans.__('of more')}` : ''}
+          {trans._n('%1 message', '%1 messages', count, count)}
+          {run.areLinesCut ? ` ${trans.__('and more')}` : ''}
         </span>
         <span className="pctx-Timeline-track" aria-hidden="true">
           {run.lines.map((line, index) => (
