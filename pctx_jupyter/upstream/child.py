@@ -22,7 +22,7 @@ from pathlib import Path
 import anyio
 import msgspec
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 
 from .. import errors, foreign, processes
 
@@ -34,6 +34,8 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPD
 """Environment variables a server gets of ours; the others, tokens among them, are not for it."""
 
 CHUNK = 1 << 16
+LONG = 1 << 16
+"""Bytes of a line that the faster reader reads: it keeps the loop that all share a fifth of the time."""
 SIGNALLED = 128
 """What is added to the number of the signal that ended a process, for its status."""
 TAIL = 4000
@@ -106,10 +108,10 @@ class Child:
 
     def _message(self, line: bytes) -> SessionMessage | None:
         if line[:1] == b"{":
-            with suppress(ValueError):
-                return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-            with suppress(ValueError, RecursionError):  # nested deeper than the SDK reads
-                return SessionMessage(jsonrpc_message_adapter.validate_python(msgspec.json.decode(line), by_name=False))
+            # The second reader also reads what is nested deeper than the SDK reads.
+            for read in (_decode, _validate) if len(line) > LONG else (_validate, _decode):
+                with suppress(ValueError, RecursionError):
+                    return SessionMessage(read(line))
             return self._unreadable(line[:256] + line[-256:], "its answer cannot be read")
         self.junk += bool(line.strip())
         return None
@@ -158,6 +160,14 @@ class Child:
         with anyio.move_on_after(patience_s):
             while self._process.returncode is None:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
+
+
+def _validate(line: bytes) -> JSONRPCMessage:
+    return jsonrpc_message_adapter.validate_json(line, by_name=False)
+
+
+def _decode(line: bytes) -> JSONRPCMessage:
+    return jsonrpc_message_adapter.validate_python(msgspec.json.decode(line), by_name=False)
 
 
 def _find(command: str, path: str | None) -> str | None:

@@ -243,11 +243,14 @@ class Connection:
 
     async def try_once(self) -> None:
         """Wait until it has been tried: for the first time, or again where the last attempt failed a while ago."""
-        if self.phase in (Phase.DOWN, Phase.STUCK) and time.monotonic() - self._failed_at > STALE_S:
-            self._wishes.put(Wish.HURRY)
+        if self.tried.is_set():
+            attempt = self.attempts
+            if self.phase in (Phase.DOWN, Phase.STUCK) and time.monotonic() - self._failed_at > STALE_S:
+                self._wishes.put(Wish.HURRY)
+                attempt += 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(RECONNECT_S):
-                    await self.settled(self.attempts + 1)
+                    await self.settled(attempt)
         await self.tried.wait()
 
     async def client_for(self, call: Call) -> Client:

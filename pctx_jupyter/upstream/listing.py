@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import msgspec
 from mcp import Client
-from mcp_types import Tool as McpTool
-from mcp_types import ToolAnnotations
 from msgspec import Raw
 
 from .. import errors
 from ..tools import names
 from ..tools.catalog import Call, Tool
+from . import mending
 from .config import ServerConfig
 from .fingerprints import Comparison, Fingerprint
 from .secrets import Redactor
@@ -33,8 +33,16 @@ MOST_PAGES = 1000
 """Pages of one listing; a server that sends more of them most likely never ends."""
 TOOL_BYTES = 1 << 20
 """Bytes one tool's description and schemas may have."""
-TURN = 100
-"""Tools read in one turn of the event loop, which all share."""
+TURN = 25
+"""Tools read, or offered, in one turn of the event loop, which all share."""
+HINTS = {
+    "title": "title",
+    "readOnlyHint": "read_only_hint",
+    "destructiveHint": "destructive_hint",
+    "idempotentHint": "idempotent_hint",
+    "openWorldHint": "open_world_hint",
+}
+"""The annotations that count, and their names in fingerprints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Listing:
         self._listing_problems: list[str] = []
         self._offering_problems: list[str] = []
         self._is_closed = False
+        self._offering = object()
         self.mark = self._marked()
 
     @property
@@ -126,7 +135,7 @@ class Listing:
         size = 0
         for _ in range(MOST_PAGES):
             page = await client.list_tools(cursor=cursor, cache_mode="refresh")
-            for number, tool in enumerate(page.tools):
+            for number, tool in enumerate(mending.listed(page)):
                 if len(found) >= limit:
                     self.note_problem(
                         f"it has more than {len(found):,} tools (Pctx.max_tools); the others are left out"
@@ -144,25 +153,33 @@ class Listing:
                 break
             seen.add(cursor)
         self.found, self.has_listed = found, True
-        self._compare()
+        # Thousands of hashes, and a file of some megabytes: not in the loop that all share.
+        self._take(await asyncio.to_thread(self._compared_now))
+        for _ in self._offer():
+            await asyncio.sleep(0)
+        self._note_compared()
         return len(self.offered)
 
-    def _read_tool(self, tool: McpTool, found: dict[str, Found]) -> int:
-        """Add a tool to those found if it can be used; returns the bytes it takes."""
-        hints = tool.annotations
+    def _read_tool(self, tool: dict[str, Any], found: dict[str, Found]) -> int:
+        """Add a tool to those found if it can be used; returns the bytes it takes.
+
+        Args:
+            tool: As `mending` leaves it.
+        """
+        name, hints = tool["name"], tool.get("annotations")
         parts = {
-            "input schema": tool.input_schema,
-            "output schema": tool.output_schema,
-            "annotations": None if hints is None else hints.model_dump(mode="json", exclude_none=True),
+            "input schema": tool["inputSchema"],
+            "output schema": tool.get("outputSchema"),
+            "annotations": None if hints is None else {HINTS[hint]: value for hint, value in hints.items()},
         }
-        description = tool.description or tool.title or ""
+        description = tool.get("description") or tool.get("title") or ""
         written = msgspec.json.encode(parts)
         size = len(description) + len(written)
         if size > TOOL_BYTES:
-            self.note_problem(f"the tool {tool.name[:80]!r} was left out: it has more than {TOOL_BYTES:,} bytes")
+            self.note_problem(f"the tool {name[:80]!r} was left out: it has more than {TOOL_BYTES:,} bytes")
             return 0
         try:
-            names.tool_name(tool.name)
+            names.tool_name(name)
         except errors.InvalidParams as error:
             self.note_problem(error.message)
             return 0
@@ -171,13 +188,13 @@ class Listing:
             parts = msgspec.json.decode(cleaned)
         ours = Tool(
             self._server.name,
-            tool.name,
+            name,
             description,
             parts["input schema"],
             parts["output schema"],
             effects=_effects(hints),
         )
-        found[tool.name] = Found(ours, Fingerprint.of(description, parts))
+        found[name] = Found(ours, Fingerprint.of(description, parts))
         return size
 
     # comparing and offering
@@ -216,52 +233,71 @@ class Listing:
         return hashlib.sha256(f"{digest(self._server)} {parts}".encode(errors="surrogatepass")).hexdigest()[:32]
 
     def _compare(self) -> None:
-        if self._is_closed:
-            return
-        around = self._around
-        self.mark = self._marked()
-        self.compared = around.fingerprints.compare(self._server.name, self._server.way.shown, self._fingerprints())
+        """Compare the tools with those that were approved, and offer those that may be called."""
+        self._take(self._compared_now())
+        for _ in self._offer():
+            pass
+        self._note_compared()
+
+    def _compared_now(self) -> tuple[str, Comparison]:
+        """The mark of the tools, and how they differ from those approved; consents to what differs end. Any thread."""
+        around, fingerprints = self._around, self._fingerprints()
+        mark = self._marked()
+        compared = around.fingerprints.compare(self._server.name, self._server.way.shown, fingerprints)
+        around.allowed.keep(self.place, self._server, fingerprints)
+        return mark, compared
+
+    def _take(self, compared: tuple[str, Comparison]) -> None:
+        """Take over what a comparison has found."""
+        self.mark, self.compared = compared
         changed = [tool.name for tool in self.compared.changed]
-        self.withheld = tuple(changed) if around.settings.changed_tools == "withhold" else ()
+        self.withheld = tuple(changed) if self._around.settings.changed_tools == "withhold" else ()
         for name in changed:
             log.warning("upstream %s = the tool %.80r has changed since it was approved", self._server.name, name)
-        around.allowed.keep(self.place, self._server, self._fingerprints())
-        offered = {name: found.tool for name, found in self.found.items() if name not in self.withheld}
-        for name in changed:
-            # Nobody has approved what it says now, and that it has no effects may be new.
-            if name in offered and offered[name].effects is False:
-                offered[name] = replace(offered[name], effects=None)
-        self._offer(offered)
-        self.allow_next()
-        around.on_change("upstreams")
 
-    def _offer(self, tools: dict[str, Tool]) -> None:
-        """Put these tools into the catalog in place of those that were there; what is the same stays."""
+    def _note_compared(self) -> None:
+        if not self._is_closed:
+            self.allow_next()
+            self._around.on_change("upstreams")
+
+    def _offer(self) -> Iterator[None]:
+        """Put the tools that may be called into the catalog in place of those that were there; what is the same stays.
+
+        It yields now and then, for the loop to do other things. When it goes on after another call of it has begun, it
+        leaves the rest to that one.
+        """
+        self._offering = turn = object()
         if self._is_closed:
             return
+        tools = {name: found.tool for name, found in self.found.items() if name not in self.withheld}
+        for changed in self.compared.changed:
+            # Nobody has approved what it says now, and that it has no effects may be new.
+            if changed.name in tools and tools[changed.name].effects is False:
+                tools[changed.name] = replace(tools[changed.name], effects=None)
         catalog, is_patient = self._around.catalog, self._server.call_timeout_s is not None
         gone = [tool for name, tool in self.offered.items() if tools.get(name) != tool]
         for tool in gone:
             catalog.remove(tool.path)
             del self.offered[tool.registered_name]
-        added = 0
         self._offering_problems = []
-        for name, tool in tools.items():
-            if name in self.offered:
-                continue
+        new = [name for name in tools if name not in self.offered]
+        for number, name in enumerate(new):
+            if number % TURN == TURN - 1:
+                yield
+                if self._is_closed or self._offering is not turn:
+                    return
             try:
-                catalog.add(tool, partial(self._call, name), is_patient=is_patient)
+                catalog.add(tools[name], partial(self._call, name), is_patient=is_patient)
             except errors.PctxError as error:
                 self._offering_problems.append(error.message)
             else:
-                self.offered[name] = tool
-                added += 1
-        if gone or added:
+                self.offered[name] = tools[name]
+        if gone or new:
             self.version = catalog.version
             self._around.on_change("tools")
 
 
-def _effects(hints: ToolAnnotations | None) -> bool | None:
+def _effects(hints: dict[str, Any] | None) -> bool | None:
     """Whether a tool changes something outside, as its server says; None: the server leaves that open.
 
     A tool may be destructive unless it says otherwise, as the protocol has it. Where hints contradict one another, the
@@ -269,6 +305,7 @@ def _effects(hints: ToolAnnotations | None) -> bool | None:
     """
     if hints is None:
         return None
-    if hints.destructive_hint is True:
+    destructive = hints.get("destructiveHint")
+    if destructive is True:
         return True
-    return False if hints.read_only_hint is True or hints.destructive_hint is False else None
+    return False if hints.get("readOnlyHint") is True or destructive is False else None

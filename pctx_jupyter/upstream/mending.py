@@ -6,12 +6,13 @@ JSON out, and a sentence for each thing that was left out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCResponse
+from mcp_types import JSONRPCResponse, ListToolsResult
 
 DEEPEST = 100
 """Levels of a schema; the SDK gives up soon after."""
@@ -19,6 +20,12 @@ HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 OF_EFFECTS = ("readOnlyHint", "destructiveHint")
 """The hints that say together whether a tool changes something."""
 _DESTRUCTIVE = ("destructiveHint", True)
+LISTED = "pctx/tools"
+"""Where a mended list of tools lies in a result's ``_meta``: the SDK passes that on without a look at each tool."""
+HEADER = "x-mcp-header"
+"""Marks a parameter that the SDK sends as a header; so it has to know the tool."""
+TURN = 50
+"""Tools mended in one turn of the event loop."""
 
 
 def mend(result: dict[str, Any]) -> list[str]:
@@ -31,6 +38,53 @@ def mend(result: dict[str, Any]) -> list[str]:
     if "structuredContent" in result and not isinstance(result.get("content"), list):
         result["content"] = []
     return []
+
+
+async def mend_in_turns(result: dict[str, Any]) -> list[str]:
+    """Mend a result in place, a long list of tools in several turns of the event loop; returns what was left out.
+
+    The tools are put where `listed` finds them. The SDK would validate all of them in one turn, and that takes long for
+    thousands.
+    """
+    tools = result.get("tools")
+    if not isinstance(tools, list):
+        return mend(result)
+    mended: list[dict[str, Any]] = []
+    problems: list[str] = []
+    has_headers = False
+    for number, tool in enumerate(tools):
+        if (one := _tool(tool, problems)) is not None:
+            mended.append(one)
+            has_headers = has_headers or _mentions(one["inputSchema"], HEADER)
+        if number % TURN == TURN - 1:
+            await asyncio.sleep(0)
+    meta = result.get("_meta")
+    others = {key: value for key, value in meta.items() if key != LISTED} if isinstance(meta, dict) else {}
+    result["tools"] = mended if has_headers else []
+    result["_meta"] = others if has_headers else {**others, LISTED: mended}
+    return problems
+
+
+def listed(page: ListToolsResult) -> list[dict[str, Any]]:
+    """The tools of a page that `mend_in_turns` has mended."""
+    found: list[dict[str, Any]] | None = (page.meta or {}).get(LISTED)
+    if found is not None:
+        return found
+    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in page.tools]
+
+
+def _mentions(schema: object, word: str) -> bool:
+    """Whether an object in a value has a key."""
+    left = [schema]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            if word in one:
+                return True
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return False
 
 
 def _tool(tool: Any, problems: list[str]) -> dict[str, Any] | None:
@@ -108,7 +162,7 @@ class MendedStream:
             self._on_end()
             raise
         if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
-            for problem in mend(item.message.result):
+            for problem in await mend_in_turns(item.message.result):
                 self._on_problem(problem)
         return item
 
