@@ -69,6 +69,7 @@ export interface Changed {
 /**
  * A tool that is not what it was when it was approved: its description then and now, each cut to a
  * page. `what` names what differs: `description`, `input schema`, `output schema`, `annotations`.
+ * `differences` says it word for word, a line for each place, for all of them but the description.
  */
 export interface ChangedTool {
   name: string;
@@ -76,9 +77,11 @@ export interface ChangedTool {
   /** The description that was approved. */
   was: string;
   now: string;
+  /** What else differs, word for word: a line for each place. */
+  differences?: string[];
 }
 
-/** The type check before the run; `message` says what is wrong, or why nobody knows. */
+/** The type check before the run; `message` says what is wrong, or why that is unknown. */
 export interface CheckRecord {
   outcome: 'failed' | 'passed' | 'unchecked';
   duration_s: number;
@@ -113,6 +116,14 @@ export interface CompletionItem {
   type: string;
   /** May be empty. */
   documentation: string;
+}
+
+/** One piece of console output; `level` as in `result.Output`. */
+export interface ConsoleLine {
+  at_s: number;
+  stream: 'stderr' | 'stdout';
+  text: string;
+  level?: 'debug' | 'warn';
 }
 
 /**
@@ -261,14 +272,6 @@ export interface Kernels {
   kernels: KernelState[];
 }
 
-/** One piece of console output; `level` as in `result.Output`. */
-export interface Line {
-  at_s: number;
-  stream: 'stderr' | 'stdout';
-  text: string;
-  level?: 'debug' | 'warn';
-}
-
 /** All upstreams, by name; `problems` are those of the files that configure them. */
 export interface Listed {
   upstreams: Upstream[];
@@ -277,7 +280,7 @@ export interface Listed {
 }
 
 /**
- * A call that waits for somebody's consent. `execution` is the id of its trace, `line` the 1-based
+ * A call that waits for a person's consent. `execution` is the id of its trace, `line` the 1-based
  * line of its program that calls, as its sandbox says. `code` is the program, or the part around that
  * line where `code_cut`; it begins with line `first_line`. `arguments` are their JSON, the beginning
  * of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is denied.
@@ -380,7 +383,7 @@ export interface Trace {
   started_at: number;
   duration_s?: number;
   check?: CheckRecord;
-  console?: Line[];
+  console?: ConsoleLine[];
   console_cut?: boolean;
   calls?: CallRecord[];
   calls_in_all?: number;
@@ -413,8 +416,9 @@ export interface Underlined {
  * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that a person has
  * allowed for good. `problems` says what else is not as it should be, `error` why it is not ready,
  * `retry_s` in how many seconds the next attempt to connect follows by itself (null: none is planned).
- * `version` changes with the tools that can be called; `mark` with anything that is approved or
- * trusted: who says yes passes on the one they have looked at.
+ * `log` holds the last lines that it wrote to stderr or sent as log messages. `version` changes with
+ * the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes
+ * on the one they have looked at.
  */
 export interface Upstream {
   name: string;
@@ -442,6 +446,8 @@ export interface Upstream {
   protocol?: string | null;
   /** Seconds until the next attempt to connect; null: none is planned. */
   retry_s?: number | null;
+  /** The last lines that it wrote to stderr, or sent as log messages. */
+  log?: string[];
   connections?: number;
   /** Changes with the tools that can be called. */
   version?: number;

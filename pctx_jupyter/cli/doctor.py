@@ -21,6 +21,7 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 
 from .. import errors
 from .._version import __version__
+from ..session.upstreams import withheld_in_words
 from ..settings import Settings
 from . import terminal
 from .command import Command, Exit, Stop, say
@@ -155,7 +156,10 @@ def _upstreams(known: Listed) -> Iterator[Finding]:
     """How the MCP servers do that programs may call."""
     for server in known.upstreams:
         about = f"MCP server {server.name}"
-        if server.state == "ready":
+        if server.withheld:
+            says = f"{server.tools} tools; {withheld_in_words(server)} ({server.where})"
+            yield Finding(about, "note", says)
+        elif server.state == "ready":
             yield Finding(about, "ok", f"{server.tools} tools ({server.where})")
         elif server.state == "untrusted":
             yield Finding(about, "note", f"untrusted: {server.error} ({server.where})")

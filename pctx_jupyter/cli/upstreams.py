@@ -22,11 +22,13 @@ from traitlets import Bool, Float, List, Unicode
 
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
-from ..session.upstreams import SignIn, Upstream
+from ..session.upstreams import SignIn, Upstream, approve_command, state_in_words, withheld_in_words
 from ..settings import Places
 from ..upstream import config, files, store
 from ..upstream.allowed import FILE as ALLOWED_FILE
 from ..upstream.allowed import Allowed
+from ..upstream.fingerprints import FILE as TOOLS_FILE
+from ..upstream.fingerprints import Fingerprints
 from ..upstream.secrets import SecretText
 from ..upstream.trust import FILE as TRUST_FILE
 from ..upstream.trust import Trust, place_of
@@ -35,6 +37,9 @@ from .command import Command, Exit, Stop, say
 
 if TYPE_CHECKING:
     from ..engine import Engine
+
+FEW_LINES = 10
+"""Lines of a server's log that a test shows where the server is not ready."""
 
 FILE = "pctx.json"
 """What the file is called, where none is named."""
@@ -70,6 +75,13 @@ class FileCommand(Command):
         _ = known.mark
         self.check(known)
         return known
+
+    def changed(self, server: config.ServerConfig) -> list[str]:
+        """The tools of a server that had changed since they were approved when any engine last listed them."""
+        from ..engine import usual_places
+
+        known = Fingerprints(str(Path(usual_places("").data, TOOLS_FILE)))
+        return known.changed(server.name, server.way.shown)
 
     def check(self, known: Allowed) -> None:
         """Raise `Stop` where the file of what is allowed cannot be read or written."""
@@ -255,6 +267,7 @@ class ListServers(FileCommand):
                     "transport": one.way.transport,
                     "where": one.way.shown,
                     "trusted": one not in untrusted,
+                    "changed": self.changed(one),
                 }
                 for one in parsed.servers
             ]
@@ -266,6 +279,10 @@ class ListServers(FileCommand):
         else:
             say(f"{self.path} names no server")
         if not self.json:
+            for one in parsed.servers:
+                if changed := self.changed(one):
+                    tools = "1 tool" if len(changed) == 1 else f"{len(changed):,} tools"
+                    say(terminal.harmless(f"{one.name}: {tools} changed since approved: {approve_command(one.name)}"))
             if untrusted:
                 names = ", ".join(one.name for one in untrusted)
                 say(f"Untrusted, so a server that serves this folder does not start them: {names}")
@@ -459,6 +476,78 @@ class Test(ConnectCommand):
             ]
 
 
+class Approve(ConnectCommand):
+    """``jupyter pctx mcp approve``."""
+
+    description = """
+        Take the tools of a server as they are now: jupyter pctx mcp approve NAME. A tool whose description or schemas
+        have changed since it was approved is withheld from programs until then.
+
+        Connects to the server, and prints word for word what has changed. Servers that run here offer the tools
+        within seconds. Ends with 3 when the server cannot be asked.
+        """
+    examples = "jupyter pctx mcp approve wiki"
+
+    def main(self) -> int:
+        """Approve them."""
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, "Cannot approve: jupyter pctx mcp approve NAME")
+        (server,), _ = self.chosen(self.extra_args, "approve")
+        self.demand_trust("approve", [server])
+        before, after = asyncio.run(self._approve(server))
+        if self.json:
+            sys.stdout.write(msgspec.json.encode({"server": after, "changed": before.changed}).decode() + "\n")
+        elif before.state != "ready":
+            say(terminal.harmless(f"Cannot approve {before.name}: it is {state_in_words(before)}"))
+        else:
+            for line in changes_in_words(before):
+                sys.stdout.write(terminal.harmless(f"{line}\n"))
+            number = len(before.changed) + len(before.new)
+            say(
+                f"Approved {before.name}: {number:,} tools had changed or were new" if number else "Nothing had changed"
+            )
+        return Exit.OK if before.state == "ready" else Exit.UNREACHABLE
+
+    async def _approve(self, server: config.ServerConfig) -> tuple[Upstream, Upstream]:
+        async with self.engine() as engine:
+            assert engine.upstreams is not None  # while it is open
+            before, _ = engine.upstreams.offered(server.name)
+            if before.state != "ready":
+                return before, before
+            return before, engine.upstreams.approve(server.name, before.mark)
+
+
+class Log(ConnectCommand):
+    """``jupyter pctx mcp log``."""
+
+    description = """
+        Connect to a server and print the last lines that it wrote to stderr, or sent as log messages:
+        jupyter pctx mcp log NAME. Ends with 3 when it is not ready.
+        """
+    examples = "jupyter pctx mcp log wiki"
+
+    def main(self) -> int:
+        """Print them."""
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, "Cannot print a log: jupyter pctx mcp log NAME")
+        (server,), _ = self.chosen(self.extra_args, "print the log of")
+        self.demand_trust("start", [server])
+        view = asyncio.run(self._look_at(server))
+        if self.json:
+            sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
+        else:
+            for line in view.log:
+                sys.stdout.write(terminal.harmless(f"{line}\n"))
+            say(terminal.harmless(f"{view.name} ({view.where}): {state_in_words(view)}"))
+        return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
+
+    async def _look_at(self, server: config.ServerConfig) -> Upstream:
+        async with self.engine() as engine:
+            assert engine.upstreams is not None  # while it is open
+            view, _ = engine.upstreams.offered(server.name)
+            return view
+
+
 class SignInTo(ConnectCommand):
     """``jupyter pctx mcp sign-in``."""
 
@@ -543,11 +632,28 @@ class Tested(msgspec.Struct):
     tools: list[_Tool]
 
 
+def changes_in_words(server: Upstream) -> list[str]:
+    """Say word for word what has changed in a server's tools since they were approved: lines for a terminal."""
+    lines = []
+    for tool in server.changed:
+        lines.append(f"  {tool.name} has changed: {', '.join(tool.what)}")
+        if "description" in tool.what:
+            lines += [f"    was: {visible.line(tool.was, 1000)}", f"    now: {visible.line(tool.now, 1000)}"]
+        lines += [f"    {difference}" for difference in tool.differences]
+    return lines
+
+
 def _said(tested: Tested) -> str:
     """The server in a line, and its tools below."""
     server = tested.server
-    why = f": {server.error}" if server.error else f", {len(tested.tools)} tools"
-    lines = [f"{server.name} ({server.where}): {server.state}{why}", *server.problems]
+    state = state_in_words(server)
+    if server.state == "ready":
+        withheld = f"; {withheld_in_words(server)}" if server.withheld else ""
+        state = f"ready, {len(tested.tools)} tools{withheld}"
+    lines = [f"{server.name} ({server.where}): {state}", *server.problems]
+    lines += changes_in_words(server)
+    if server.state != "ready" and server.log:
+        lines += ["  It wrote:", *(f"    {line}" for line in server.log[-FEW_LINES:])]
     for tool in tested.tools:
         summary = tool.description.strip().partition("\n")[0]
         lines.append(f"  {tool.name}" + (f"  {summary[:100]}" if summary else ""))

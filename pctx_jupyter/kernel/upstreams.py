@@ -159,16 +159,13 @@ def _line(one: upstreams.Upstream) -> str:
 
 def _state(one: upstreams.Upstream) -> str:
     """The state of a server, in one line."""
-    parts = [one.state, f"{one.tools} tools as {one.namespace}" if one.tools else "", one.error or ""]
+    parts = [upstreams.state_in_words(one, "%pctx")]
     if one.changed:
         names = ", ".join(f"{tool.name} ({', '.join(tool.what)})" for tool in one.changed)
-        what = "withheld until approved" if one.withheld else "flagged"
-        parts.append(f"changed since they were approved, {what}: {names}")
+        parts.append(f"changed since they were approved: {names}")
     if one.new:
         parts.append(f"new since then: {', '.join(one.new)}")
     if one.allowed:
         few = len(one.allowed) <= FEW
         parts.append(f"allowed for good: {', '.join(one.allowed) if few else f'{len(one.allowed):,} tools'}")
-    if one.state == "needs sign-in":
-        parts.append(f"%pctx mcp sign-in {one.name}")
     return "; ".join(part for part in [*parts, *one.problems] if part)

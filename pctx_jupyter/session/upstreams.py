@@ -5,6 +5,7 @@ How one is reached is the business of the folder `mcp`; here are the words that 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -13,21 +14,26 @@ import msgspec
 from ..rpc.jsonrpc import Json
 from ..tools.catalog import Tool
 
+MINUTE_S = 60
+"""Seconds from which on a duration is said in minutes."""
+
 State = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
-"""``connecting``: for the first time, or again; ``down``: the last attempt failed, and another one follows;
+"""``connecting``: for the first time, or again; ``down``: the last attempt failed;
 ``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
 
 
 class ChangedTool(msgspec.Struct):
     """A tool that is not what it was when it was approved: its description then and now, each cut to a page.
 
-    `what` names what differs: ``description``, ``input schema``, ``output schema``, ``annotations``.
+    `what` names what differs: ``description``, ``input schema``, ``output schema``, ``annotations``. `differences` says
+    it word for word, a line for each place, for all of them but the description.
     """
 
     name: str
     what: list[str]
     was: str
     now: str
+    differences: list[str] = []
 
 
 class Upstream(msgspec.Struct, kw_only=True):
@@ -36,10 +42,10 @@ class Upstream(msgspec.Struct, kw_only=True):
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
     from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that a person has
-    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready, `retry_s`
-    in how many seconds the next attempt to connect follows by itself (null: none is planned). `version` changes
-    with the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes on the one
-    they have looked at.
+    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready, `retry_s` in how
+    many seconds the next attempt to connect follows by itself (null: none is planned). `log` holds the last lines that
+    it wrote to stderr or sent as log messages. `version` changes with the tools that can be called; `mark` with
+    anything that is approved or trusted: who says yes passes on the one they have looked at.
     """
 
     name: str
@@ -58,9 +64,66 @@ class Upstream(msgspec.Struct, kw_only=True):
     server: str | None = None
     protocol: str | None = None
     retry_s: int | None = None
+    log: list[str] = []
     connections: int = 0
     version: int = 0
     mark: str = ""
+
+
+TERMINAL = "jupyter pctx"
+"""How commands begin that a person gives in a terminal; in a notebook, they begin with ``%pctx``."""
+
+
+def approve_command(name: str, program: str = TERMINAL) -> str:
+    """The command that approves a server's tools as they are now."""
+    return f"{program} mcp approve {shlex.quote(name)}"
+
+
+def state_in_words(server: Upstream, program: str = TERMINAL) -> str:
+    """Say what state a server is in, for people and models: what is the case, why, and the way out.
+
+    Args:
+        program: How the commands begin that are the way out.
+    """
+    name = shlex.quote(server.name)
+    match server.state:
+        case "ready":
+            tools = "1 tool" if server.tools == 1 else f"{server.tools:,} tools"
+            said = f"ready; {tools} as {server.namespace}" if server.tools else "ready"
+        case "connecting":
+            said = f"connecting; before that: {server.error}" if server.error else "connecting"
+        case "needs sign-in":
+            said = f"needs sign-in: {program} mcp sign-in {name}"
+        case "untrusted":
+            said = f"untrusted: {server.source or 'a file'} names it; {program} mcp trust {name}"
+        case "down":
+            said = f"down: {server.error}" if server.error else "down"
+            if server.retry_s is not None:
+                said += f" (the next attempt is in {_duration(server.retry_s)})"
+    if server.withheld:
+        said += f"; {withheld_in_words(server, program)}"
+    return said
+
+
+def withheld_in_words(server: Upstream, program: str = TERMINAL) -> str:
+    """Say how many of a server's tools are withheld because they have changed, and the way out."""
+    number = len(server.withheld)
+    tools = "1 tool" if number == 1 else f"{number:,} tools"
+    return f"{tools} withheld, changed since approved: {approve_command(server.name, program)}"
+
+
+def missing_in_words(server: Upstream, program: str = TERMINAL) -> str:
+    """Say why a program does not find a server's tools."""
+    if server.state == "untrusted":
+        said = f"{server.name} is in {server.source} and not trusted"
+        return f"{said}: {program} mcp trust {shlex.quote(server.name)}"
+    if server.state == "ready":
+        return f"{server.namespace} is the MCP server {server.name}: {state_in_words(server, program)}"
+    return f"{server.namespace} is an MCP server that is {state_in_words(server, program)}"
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds} s" if seconds < MINUTE_S else f"{round(seconds / MINUTE_S)} min"
 
 
 class Listed(msgspec.Struct):
@@ -174,6 +237,13 @@ class Upstreams(Protocol):
 
     async def signed_in(self, name: str) -> Upstream:
         """Wait until the sign-in to a server that is under way has led to a connection, or failed."""
+
+    def why_missing(self, name: str) -> str | None:
+        """Say why a program cannot use what it calls by this name; None where it is no server, or all of it is there.
+
+        Args:
+            name: A server's namespace, ``Qdrant``, or the path of one of its tools, ``Qdrant.findPoints``.
+        """
 
     async def settle(self, code: str, on_wait: Callable[[str], None] | None = None) -> None:
         """Wait until those that a program names have been tried, each for as long as it may take to connect.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import errors
 from ..rpc.jsonrpc import Json
-from ..session.upstreams import Listed, SignIn
+from ..session.upstreams import Listed, SignIn, missing_in_words
 from ..session.upstreams import Upstream as View
 from ..session.watch import Change
 from ..settings import Places, Settings
@@ -26,6 +26,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool
 from . import config, files, store
 from .allowed import FILE as ALLOWED_FILE
 from .allowed import Allowed
+from .fingerprints import FILE as TOOLS_FILE
 from .fingerprints import Fingerprints
 from .secrets import RedactingFilter, Redactor
 from .trust import FILE as TRUST_FILE
@@ -139,6 +140,16 @@ class OpenUpstreams:
 
     def namespaces(self) -> set[str]:
         return set(self._wanted())
+
+    def why_missing(self, name: str) -> str | None:
+        namespace, _, tool = name.partition(".")
+        for upstream in self._open.values():
+            if upstream.server.namespace == namespace:
+                view = upstream.view()
+                withheld = {names.tool_name(one) for one in view.withheld}
+                is_there = view.state == "ready" and (tool not in withheld if tool else not withheld)
+                return None if is_there else missing_in_words(view)
+        return None
 
     def offered(self, name: str) -> tuple[View, list[Tool]]:
         upstream = self._find(name)
@@ -424,7 +435,7 @@ class OpenUpstreams:
             data = self._data and Path(self._data)
             in_keychain = self._settings.sign_ins == "keychain"
             kept = signin.SignInStore(str(data / "sign-ins.json") if data else "", in_keychain=in_keychain)
-            fingerprints = Fingerprints(str(data / "tools.json") if data else "")
+            fingerprints = Fingerprints(str(data / TOOLS_FILE) if data else "")
             shared = import_module(f"{__package__}.shared")
             self._around = shared.Surroundings(
                 self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(kept), self._tell

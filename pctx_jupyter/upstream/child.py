@@ -8,6 +8,7 @@ none of this.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import errno
 import logging
 import os
@@ -15,7 +16,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -52,18 +53,43 @@ Streams = tuple[
 ]
 
 
+_ERROR = re.compile(r"(?:Uncaught )?[\w.$]*(?:Error|Exception|Exit)\b[^:]*: *\S.*")
+"""A line with which most runtimes name an error: ``ValueError: …``, ``Error [ERR_X]: …``."""
+_TROUBLE = re.compile(
+    r"\b(?:cannot|could not|denied|err!|error|fail(?:ed|ure)?|fatal|invalid|missing|no such|not found|panic(?:ked)?|"
+    r"refused|unable|unknown|usage)\b",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(
+    r"complete log of this run|^npm (?:error|ERR!) code |^Node\.js v|^\s+at |^\s*\^+\s*$", re.IGNORECASE
+)
+"""Lines around an error that do not say what it is."""
+
+
+def telling_line(text: str) -> str:
+    """The line of a process's stderr that says what went wrong; "" where there is none.
+
+    The last line that names an error counts, then the last one that speaks of trouble, then the last with a word in it.
+    """
+    lines = [line.strip() for line in text.splitlines() if not _NOISE.search(line)]
+    for is_telling in (_ERROR.match, _TROUBLE.search, re.compile(r"\w\w").search):
+        if found := next((line for line in reversed(lines) if is_telling(line)), None):
+            return found
+    return ""
+
+
 class Child:
     """One such process.
 
     Attributes:
         junk: Lines it wrote to stdout that were no messages.
-        complaint: The end of what it wrote to stderr.
+        stderr: The end of what it wrote to stderr.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, limit: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, limit: int, on_line: Callable[[str], None]) -> None:
         self.junk = 0
-        self.complaint = ""
-        self._process, self._limit = process, limit
+        self.stderr = ""
+        self._process, self._limit, self._on_line = process, limit, on_line
         self._is_being_ended = self._has_hung_up = False
 
     def ended(self) -> str | None:
@@ -74,14 +100,23 @@ class Child:
         if status > SIGNALLED:  # as the guard has it, and shells
             status = SIGNALLED - status
         words = f"it ended with status {status}" if status >= 0 else f"it was ended by signal {-status}"
-        last = next((line.strip() for line in reversed(self.complaint.splitlines()) if line.strip()), "")
+        _, _, whole = self.stderr.partition("\n")  # of the first line, the beginning may be gone
+        last = telling_line(whole if len(self.stderr) == TAIL else self.stderr)
         return f"{words}: {last}" if last else words  # cut once it is clean: half a secret would not be found
 
     async def read_stderr(self) -> None:
-        """Keep the end of what it complains about."""
+        """Keep the end of what it writes to stderr, and pass each line on."""
         assert self._process.stderr is not None
+        decoder, line = codecs.getincrementaldecoder("utf-8")("replace"), ""
         while chunk := await self._process.stderr.read(CHUNK):
-            self.complaint = (self.complaint + chunk.decode(errors="replace"))[-TAIL:]
+            text = decoder.decode(chunk)
+            self.stderr = (self.stderr + text)[-TAIL:]
+            *lines, line = (line + text).split("\n")
+            for one in lines:
+                self._on_line(one)
+            line = line[:TAIL]  # the rest of a line without end is not shown
+        if line:
+            self._on_line(line)
 
     async def read(self, into: anyio.abc.ObjectSendStream[SessionMessage | Exception]) -> None:
         """Pass on every message it writes, until it ends."""
@@ -180,7 +215,11 @@ def _find(command: str, path: str | None) -> str | None:
 
 @asynccontextmanager
 async def open_child(
-    command: list[str], environment: Mapping[str, str], folder: str | None, limit: int
+    command: list[str],
+    environment: Mapping[str, str],
+    folder: str | None,
+    limit: int,
+    on_line: Callable[[str], None],
 ) -> AsyncIterator[tuple[Child, Streams]]:
     """Start a server, and end it on the way out.
 
@@ -189,6 +228,7 @@ async def open_child(
         environment: Its variables, besides those that all inherit.
         folder: Where it starts; None: where we are.
         limit: Bytes one line of it may have.
+        on_line: Takes each line that it writes to stderr.
 
     Raises:
         CannotConnect: It cannot be started.
@@ -221,7 +261,7 @@ async def open_child(
         why = processes.shortage(OSError(errno.EAGAIN, str(error)))
         raise errors.CannotConnect(f"{command[0]} does not start: {why}") from None
     # No await before the try: a cancellation here would leak the process.
-    child = Child(process, limit)
+    child = Child(process, limit, on_line)
     try:
         incoming, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)

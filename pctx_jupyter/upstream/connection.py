@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
 import logging
 import random
 import shlex
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 import anyio
 from mcp import Client, MCPError
-from mcp_types import METHOD_NOT_FOUND, Implementation, ToolListChangedNotification
+from mcp_types import METHOD_NOT_FOUND, Implementation, LoggingMessageNotification, ToolListChangedNotification
 
 from .. import errors
 from .._version import __version__
@@ -440,6 +441,9 @@ class Connection:
     async def _on_message(self, message: object) -> None:
         if isinstance(message, ToolListChangedNotification):
             self._wishes.put(Wish.LIST)
+        elif isinstance(message, LoggingMessageNotification):
+            said = message.params.data
+            self.transport.note(said if isinstance(said, str) else json.dumps(said, default=str))
 
     async def _listen(self, client: Client) -> None:
         """Ask for news as long as the connection stands, and again when the stream ends."""

@@ -9,7 +9,7 @@ until it is approved.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -18,32 +18,56 @@ from ..rpc.jsonrpc import Json
 from ..session.upstreams import ChangedTool
 from ..tools import names
 from . import store
+from .significance import differences, significant
+
+FILE = "tools.json"
+"""What is approved, in the folder for what has to be remembered."""
 
 PAGE = 2000
-"""Characters of a description that are kept, and shown."""
+"""Characters of a description, or of another part, that are kept and shown."""
+
+NOTHING = hashlib.sha256(b"null").hexdigest()[:32]
+"""The hash of a part that a tool does not have."""
 
 
-class Fingerprint(msgspec.Struct, frozen=True):
-    """One tool as it was; hashes by part."""
+class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One tool as it was.
+
+    Args:
+        parts: Hashes of what counts, by part.
+        description: Its first page.
+        texts: The other parts as JSON, where they are not longer than a page.
+    """
 
     parts: dict[str, str]
     description: str
+    texts: dict[str, str] = {}
 
     @classmethod
     def of(cls, description: str, parts: Mapping[str, Json]) -> Fingerprint:
-        hashes = {"description": description, **parts}
-        return cls({name: _hash(part) for name, part in hashes.items()}, description[:PAGE])
+        counts = {name: significant(part) if name.endswith("schema") else part for name, part in parts.items()}
+        written = {name: msgspec.json.encode(part, order="sorted") for name, part in counts.items()}
+        texts = {name: text.decode() for name, text in written.items() if text != b"null" and len(text) <= PAGE}
+        return cls(
+            {"description": _hash(description), **{n: _digest(t) for n, t in written.items()}},
+            description[:PAGE],
+            texts,
+        )
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def _hash(part: Json) -> str:
-    return hashlib.sha256(msgspec.json.encode(part, order="sorted")).hexdigest()[:32]
+    return _digest(msgspec.json.encode(part, order="sorted"))
 
 
-class ApprovedTools(msgspec.Struct):
-    """The tools of one server, as they were approved; `where` is the hash of its command or URL."""
+class ApprovedTools(msgspec.Struct, omit_defaults=True):
+    """The tools of one server as they were approved; `changed` names those that differed at the last comparison."""
 
-    where: str
     tools: dict[str, Fingerprint]
+    changed: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +124,55 @@ class Fingerprints:
             if was is not None and was.parts != now.parts:
                 what = [part for part in now.parts if was.parts.get(part) != now.parts[part]]
                 what += [part for part in was.parts if part not in now.parts]
-                changed.append(ChangedTool(name, what, was.description, now.description))
+                changed.append(ChangedTool(name, what, was.description, now.description, _differences(what, was, now)))
+        if sorted(tool.name for tool in changed) != known.changed:
+            self._note_changed(server, where, [tool.name for tool in changed])
         return Comparison(frozenset(new), tuple(changed))
+
+    def changed(self, server: str, where: str) -> list[str]:
+        """The tools that had changed when any process compared them last, by name."""
+        known = self._known(server, where)
+        return [] if known is None else known.changed
+
+    def _note_changed(self, server: str, where: str, changed: list[str]) -> None:
+        def change(known: ApprovedTools | None) -> ApprovedTools | None:
+            if known is not None:
+                known.changed = sorted(changed)
+            return known
+
+        self._store.change(_key(server, _hash(where)), change)
 
     def approve(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> None:
         """Take the tools of a server as they are now; those it had before and lacks now stay known."""
         place, now = _hash(where), dict(tools)
-        older = self._store.get(server)  # an entry as earlier versions wrote it
-        before = older.tools if older is not None and older.where == place else {}
 
         def change(known: ApprovedTools | None) -> ApprovedTools:
-            return ApprovedTools(place, {**(before if known is None else known.tools), **now})
+            return ApprovedTools({**({} if known is None else known.tools), **now})
 
         self._store.change(_key(server, place), change)
 
     def forget(self, server: str, where: str) -> None:
         """Forget a server."""
-        place = _hash(where)
-        for key in (_key(server, place), server):
-            if (known := self._store.get(key)) is not None and known.where == place:
-                self._store.change(key, lambda _: None)
+        if self._known(server, where) is not None:
+            self._store.change(_key(server, _hash(where)), lambda _: None)
 
     def _known(self, server: str, where: str) -> ApprovedTools | None:
-        place = _hash(where)
-        for key in (_key(server, place), server):
-            if (known := self._store.get(key)) is not None and known.where == place:
-                return known
-        return None
+        return self._store.get(_key(server, _hash(where)))
+
+
+def _differences(what: Iterable[str], was: Fingerprint, now: Fingerprint) -> list[str]:
+    """Say word for word what differs; the descriptions are shown whole elsewhere."""
+    found: list[str] = []
+    for part in what:
+        if part == "description":
+            continue
+        if any(text.parts.get(part, NOTHING) != NOTHING and part not in text.texts for text in (was, now)):
+            found.append(f"{part}: too long to be compared word by word")
+        else:
+            old, new = (msgspec.json.decode(text.texts.get(part, "null")) for text in (was, now))
+            found += differences(part, old, new)
+    return found
 
 
 def _key(server: str, place: str) -> str:
-    """The key of a server; earlier versions had its name alone, and so lost one of two servers of one name."""
     return f"{place} {server}"

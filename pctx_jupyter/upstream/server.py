@@ -101,6 +101,7 @@ class UpstreamServer:
             problems=[transport.line(problem, 1000) for problem in problems[:MOST_PROBLEMS]],
             server=transport.line(f"{info.name} {info.version}", 200) if info is not None else None,
             protocol=transport.line(client.protocol_version, 40) if client is not None else None,
+            log=transport.log(),
             retry_s=None if connection.retry_s is None else math.ceil(connection.retry_s),
             connections=connection.connections,
             version=listing.version,

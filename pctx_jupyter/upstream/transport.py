@@ -6,6 +6,7 @@ of tools.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ from .mending import MendedStream
 from .outbound import Outbound
 from .secrets import Redactor, SecretText, is_secret
 from .shared import Surroundings
+
+LOG_LINES = 20
+"""Lines kept of what a server writes to stderr and sends as log messages."""
+LOG_LINE = 500
+"""Characters kept of one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Transport:
 
     def __init__(self, server: ServerConfig, around: Surroundings, redactor: Redactor) -> None:
         self.child: Child | None = None
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._server, self._around, self._redactor = server, around, redactor
         self._status: int | None = None  # of the last HTTP response
         most = around.settings.max_message_bytes
@@ -80,7 +87,9 @@ class Transport:
             config.check_variable(name, value, self._server.name)
         words = [way.command, *way.arguments]
         limit = self._around.settings.max_message_bytes
-        self.child, streams = await stack.enter_async_context(open_child(words, environment, way.folder, limit))
+        self.child, streams = await stack.enter_async_context(
+            open_child(words, environment, way.folder, limit, self.note)
+        )
         return streams
 
     async def _open_http(self, way: Address, stack: AsyncExitStack, callbacks: Callbacks) -> tuple[Any, Any]:
@@ -137,6 +146,15 @@ class Transport:
                 secret += [resolved[name], resolved[name].removeprefix("Bearer ")]
         self._redactor.learn(secret)
         return resolved
+
+    def note(self, text: str) -> None:
+        """Keep a log message of the server; old ones give way."""
+        # Cut far behind what is shown: half a secret would not be found.
+        self._log.extend(line[: 8 * LOG_LINE] for line in text.splitlines()[-LOG_LINES:])
+
+    def log(self) -> list[str]:
+        """The last lines that the server wrote to stderr, or sent as log messages, for people."""
+        return [line for text in self._log if (line := self.line(text, LOG_LINE))]
 
     def line(self, text: str, longest: int) -> str:
         """A text that may hold a server's words, for people: one harmless line without secrets."""

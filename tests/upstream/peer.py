@@ -241,6 +241,11 @@ def main() -> None:
         if MANNER == "sulks":
             time.sleep(600)
         sys.exit(3)
+    if MANNER == "node":
+        sys.stderr.write(
+            f"loader:1\n  throw err;\n  ^\n\nError: Cannot find {os.environ.get('API_KEY', 'it')}\n    at x\n}}\n"
+        )
+        sys.exit(1)
     if MANNER == "mute":
         time.sleep(600)
     if MANNER == "junk":

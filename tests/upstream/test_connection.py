@@ -480,3 +480,16 @@ async def test_a_configuration_that_cannot_be_used_is_not_tried_again_by_itself(
         assert world.view("it").retry_s is None
         world.upstreams.reconnect("it")
         await world.until_state("it", "down")
+
+
+async def test_why_a_server_did_not_start_is_the_line_that_says_it_and_its_last_lines_are_kept_without_secrets(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PCTX_TEST_SECRET", "s3cr3t-canary")
+    async with open_world(peer("node", env={"API_KEY": "${env:PCTX_TEST_SECRET}"})) as world:
+        view = await world.until_state("node", "down")
+        assert view.error == "it ended with status 1: Error: Cannot find ***"
+        assert view.log[:2] == ["loader:1", "throw err;"] and view.log[-3:] == ["Error: Cannot find ***", "at x", "}"]
+        missing = world.upstreams.why_missing("Node.echo") or ""
+        assert missing.startswith("Node is an MCP server that is down: it ended with status 1: Error: Cannot find ***")
+        assert world.upstreams.why_missing("Nothing.echo") is None

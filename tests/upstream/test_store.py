@@ -138,18 +138,6 @@ def test_two_servers_of_one_name_in_two_folders_both_stay_approved(tmp_path: Pat
         assert Fingerprints(path).compare("calc", where, {"add": changed}).changed[0].name == "add"
 
 
-def test_an_entry_of_an_earlier_version_is_read_and_forgotten(tmp_path: Path) -> None:
-    path = tmp_path / "tools.json"
-    tool, changed = Fingerprint.of("Adds.", {}), Fingerprint.of("Sends it all away.", {})
-    Fingerprints(str(path)).compare("calc", "here", {"add": tool})
-    ((key, value),) = json.loads(path.read_text()).items()
-    assert key.endswith(" calc")
-    path.write_text(json.dumps({"calc": value}))
-    assert Fingerprints(str(path)).compare("calc", "here", {"add": changed}).changed[0].name == "add"
-    Fingerprints(str(path)).forget("calc", "here")
-    assert json.loads(path.read_text()) == {}
-
-
 def test_keys_and_values_that_this_version_does_not_know_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "numbers.json"
     path.write_text('{"later": {"of": "another version"}, "one": [1]}')

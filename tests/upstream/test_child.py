@@ -1,0 +1,63 @@
+"""Which line of a process's stderr says why it ended. Nothing but text."""
+
+from __future__ import annotations
+
+import pytest
+
+from pctx_jupyter.upstream.child import telling_line
+
+NODE = """node:internal/modules/cjs/loader:1228
+  throw err;
+  ^
+
+Error: Cannot find module '/srv/index.js'
+    at Module._resolveFilename (node:internal/modules/cjs/loader:1225:15)
+    at node:internal/main/run_main_module:36:49 {
+  code: 'MODULE_NOT_FOUND',
+  requireStack: []
+}
+
+Node.js v22.19.0
+"""
+CODE = """file:///srv/index.js:3
+TypeError [ERR_INVALID_ARG_TYPE]: The "path" argument must be of type string
+    at ok (file:///srv/index.js:3:9) {
+  code: 'ERR_INVALID_ARG_TYPE'
+}
+"""
+NPM = """npm error code E404
+npm error 404 Not Found - GET https://registry.example/nope - Not found
+npm error A complete log of this run can be found in: /home/me/.npm/_logs/1.log
+"""
+PYTHON = """Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+KeyError: 'TOKEN'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "a.py", line 3, in <module>
+ValueError: set TOKEN
+"""
+RUST = """thread 'main' panicked at src/main.rs:4:5:
+note: run with `RUST_BACKTRACE=1` to display a backtrace
+"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "line"),
+    [
+        (NODE, "Error: Cannot find module '/srv/index.js'"),
+        (CODE, 'TypeError [ERR_INVALID_ARG_TYPE]: The "path" argument must be of type string'),
+        (NPM, "npm error 404 Not Found - GET https://registry.example/nope - Not found"),
+        (PYTHON, "ValueError: set TOKEN"),
+        (RUST, "thread 'main' panicked at src/main.rs:4:5:"),
+        ("usage: serve [-h] DIR\nserve: error: the following arguments are required: DIR\n", None),
+        ("Starting\nno licence for you\n}\n", "no licence for you"),
+        ("Error: Missing option '--db'.\nServer stopped\n", "Error: Missing option '--db'."),
+        ("}\n\n  ]\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_line_that_says_the_error_is_found_among_its_surroundings(stderr: str, line: str | None) -> None:
+    assert telling_line(stderr) == (stderr.splitlines()[-1] if line is None else line)
