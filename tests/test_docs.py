@@ -61,7 +61,7 @@ def test_the_wire_reference_names_every_method_and_code() -> None:
 
 
 EDITING: list[type[msgspec.Struct]] = [
-    wire.Place,
+    wire.Position,
     wire.Written,
     wire.Completed,
     wire.CompletionItem,

@@ -10,7 +10,7 @@ from .. import errors
 from ..errors import Failure
 
 
-class _Details(msgspec.Struct):
+class _ErrorData(msgspec.Struct):
     """``data`` of an execution's error."""
 
     name: str = ""
@@ -32,9 +32,9 @@ def execution_error(error: errors.PctxError) -> errors.PctxError:
     An error that is neither stays as it is; one of a server that gives no details keeps its message.
     """
     try:
-        told = msgspec.convert(error.data or {}, _Details)
+        told = msgspec.convert(error.data or {}, _ErrorData)
     except msgspec.ValidationError:
-        told = _Details()
+        told = _ErrorData()
     printed = {"stdout": told.stdout, "stderr": told.stderr}
     match error.code:
         case errors.ExecutionTimeout.code if told.seconds is not None:

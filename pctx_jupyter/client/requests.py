@@ -131,7 +131,7 @@ class EditorRequests(Requests):
             InvalidParams: The source is too large, or the offset is not in it.
             Busy, SandboxUnavailable: The engine's type checker cannot answer now, or not at all.
         """
-        return await self._ask(wire.COMPLETE, wire.Place(source, list(inputs), offset=offset), Completed)
+        return await self._ask(wire.COMPLETE, wire.Position(source, list(inputs), offset=offset), Completed)
 
     async def hover(self, source: str, offset: int, inputs: Iterable[str] = ()) -> Explained:
         """Explain what is at an offset in a program, or in a cell.
@@ -145,7 +145,7 @@ class EditorRequests(Requests):
             InvalidParams: The source is too large, or the offset is not in it.
             Busy, SandboxUnavailable: The engine's type checker cannot answer now, or not at all.
         """
-        return await self._ask(wire.HOVER, wire.Place(source, list(inputs), offset=offset), Explained)
+        return await self._ask(wire.HOVER, wire.Position(source, list(inputs), offset=offset), Explained)
 
     async def signature(self, source: str, offset: int, inputs: Iterable[str] = ()) -> ExplainedCall:
         """Explain the call around an offset in a program, or in a cell.
@@ -159,7 +159,7 @@ class EditorRequests(Requests):
             InvalidParams: The source is too large, or the offset is not in it.
             Busy, SandboxUnavailable: The engine's type checker cannot answer now, or not at all.
         """
-        return await self._ask(wire.SIGNATURE, wire.Place(source, list(inputs), offset=offset), ExplainedCall)
+        return await self._ask(wire.SIGNATURE, wire.Position(source, list(inputs), offset=offset), ExplainedCall)
 
     async def diagnostics(self, source: str, inputs: Iterable[str] = ()) -> Diagnosed:
         """Check a program's types without running it.

@@ -23,7 +23,7 @@ from .client import PctxClient
 from .http import McpClient, authorization
 from .offers import Callback, payload_of
 
-CallTool = Callable[[str, dict[str, Any]], Awaitable[Any]]
+CallByPath = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """Calls a tool by its full name."""
 
 
@@ -33,7 +33,7 @@ class Namespace:
     One positional argument is the arguments object itself if it is a dict, and its ``value`` otherwise.
     """
 
-    def __init__(self, name: str, call: CallTool) -> None:
+    def __init__(self, name: str, call: CallByPath) -> None:
         self._name, self._call = name, call
         self._tools: set[str] = set()
 

@@ -164,7 +164,15 @@ class Bridge:
         return _outcome(running.cell), running
 
     def block_for(self, asked: wire.Execute, draw: Draw | None = None) -> tuple[wire.Executed | Exception, Running]:
-        """Run a program while the cell waits, like `wait_for`, but block this thread."""
+        """Run a program while this thread blocks, and return its outcome.
+
+        Args:
+            asked: The program.
+            draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
+
+        Raises:
+            KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
+        """
         running, start, stop = self._prepare(asked, draw)
         running.cell.block(start, stop)
         return _outcome(running.cell), running

@@ -31,7 +31,7 @@ Serve = Callable[[rpc.Request], Awaitable[object]]
 """Serves one request: returns its result (JSON, a Struct or a Raw) or raises a PctxError."""
 
 Hear = Callable[[rpc.Notification], None]
-"""Hears one notification; never waits."""
+"""Receives one notification; never waits."""
 
 
 async def refuse_all(request: rpc.Request) -> object:
@@ -40,14 +40,14 @@ async def refuse_all(request: rpc.Request) -> object:
 
 
 def ignore(notification: rpc.Notification) -> None:
-    """A `Hear` for an end that listens to nothing."""
+    """A `Hear` for an end that drops notifications."""
 
 
 STOP_S = 3.0
 """Seconds that requests being served may take to end once they are cancelled; then the channel closes anyway."""
 
 
-class _Heard:
+class _LogText:
     """What the other end chose, for a log: made one short line when it is written, and only then."""
 
     __slots__ = ("_value",)
@@ -73,7 +73,7 @@ class Channel:
     Args:
         send: Writes a frame to the pipe.
         serve: Answers the other end's requests, each in a task of its own.
-        hear: Hears the other end's notifications, in the order in which they came.
+        hear: Receives the other end's notifications, in the order in which they came.
         name: Begins every log line.
         max_bytes: The largest frame that passes, either way.
 
@@ -105,7 +105,7 @@ class Channel:
         return bool(self._awaited or self._serving)
 
     async def call(self, method: str, params: object = None) -> Raw:
-        """Ask the other end and wait for its answer.
+        """Send a request and wait for its answer.
 
         Cancelling the call withdraws the request at the other end; so a limit is ``asyncio.timeout`` around it.
 
@@ -131,7 +131,7 @@ class Channel:
             del self._awaited[id]
 
     def notify(self, method: str, params: object = None) -> None:
-        """Tell the other end something; said to nobody when the pipe is gone."""
+        """Send a notification; it is dropped when the pipe is gone."""
         if self._state != "closed":
             self._peer.notify(method, None if params is None else rpc.raw(params))
             self._flush()
@@ -167,12 +167,12 @@ class Channel:
                     self._begin(message)
                 case rpc.Notification():
                     self._hear(message)
-                case rpc.Answer(id, result):
+                case rpc.Response(id, result):
                     self._settle(id, result)
                 case rpc.Refusal(id) if id is not None:
                     self._settle(id, message.error())
                 case Withdrawn(id):
-                    log.debug("%s < withdrew #%s", self.name, _Heard(id))
+                    log.debug("%s < withdrew #%s", self.name, _LogText(id))
                     if (served := self._serving.pop(id, None)) and served.task is not None:
                         served.task.cancel()
         self._flush()
@@ -247,12 +247,12 @@ class Channel:
 
     async def _answer(self, served: _Served) -> None:
         request = served.request
-        log.debug("%s < %s #%s", self.name, _Heard(request.method), _Heard(request.id))
+        log.debug("%s < %s #%s", self.name, _LogText(request.method), _LogText(request.id))
         outcome: Raw | errors.PctxError
         try:
             outcome = await self._result(request)
         except errors.PctxError as error:
-            log.debug("%s > error %d #%s", self.name, error.code, _Heard(request.id))
+            log.debug("%s > error %d #%s", self.name, error.code, _LogText(request.id))
             outcome = error
         except asyncio.CancelledError:
             outcome = _stopping()
@@ -264,7 +264,7 @@ class Channel:
         except errors.PctxError:
             raise
         except Exception:
-            log.exception("%s = failed to serve %s", self.name, _Heard(request.method))
+            log.exception("%s = failed to serve %s", self.name, _LogText(request.method))
             raise errors.PctxError("Internal error") from None
 
     def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:

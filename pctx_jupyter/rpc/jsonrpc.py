@@ -36,7 +36,7 @@ ENVELOPE_DEPTH = 16
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Asks the other end for something; owed exactly one answer or refusal."""
+    """A request: it gets exactly one response or refusal."""
 
     id: Id
     method: str
@@ -44,13 +44,13 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """Tells the other end something; never answered."""
+    """A message without a response."""
 
     method: str
     params: Raw | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """The result of the request with this id."""
 
     id: Id
@@ -71,7 +71,7 @@ class Refusal(msgspec.Struct, frozen=True):
         return errors.Received.error(self.code, self.message, data)
 
 
-Message: TypeAlias = Request | Notification | Answer | Refusal
+Message: TypeAlias = Request | Notification | Response | Refusal
 
 
 class _Error(msgspec.Struct):
@@ -121,7 +121,7 @@ def decode(frame: bytes | str) -> Message:
         params = read.params if isinstance(read.params, Raw) else None
         return Notification(method, params) if read.id is UNSET else Request(_checked(read.id), method, params)
     if method is UNSET and isinstance(result, Raw) and not isinstance(fault, _Error):
-        return Answer(_checked(read.id), result)
+        return Response(_checked(read.id), result)
     if method is UNSET and result is UNSET and isinstance(fault, _Error):
         data = fault.data if isinstance(fault.data, Raw) else None
         return Refusal(_legal(read.id), fault.code, fault.message, data)
@@ -264,7 +264,7 @@ def encode(message: Message) -> bytes:
             out = _Out("2.0", id=id, method=method, params=UNSET if params is None else params)
         case Notification(method, params):
             out = _Out("2.0", method=method, params=UNSET if params is None else params)
-        case Answer(id, result):
+        case Response(id, result):
             out = _Out("2.0", id=id, result=result)
         case Refusal(id, code, text, data):
             out = _Out("2.0", id=id, error=_Error(code, well_formed(text), UNSET if data is None else data))

@@ -9,8 +9,8 @@ WHOLE = 1 << 16
 """Bytes up to which a line is copied to leave in one piece."""
 
 
-class Output(Protocol):
-    """Where lines go, such as a transport: it takes all at once, but not gladly."""
+class ByteSink(Protocol):
+    """Where lines go, such as a transport. It takes any amount at once, but copies what it cannot write."""
 
     def write(self, data: bytes, /) -> None:
         """Take bytes."""
@@ -70,7 +70,7 @@ class LineWriter:
     __slots__ = ("_is_full", "_waiting", "output", "waiting_bytes")
 
     def __init__(self) -> None:
-        self.output: Output | None = None
+        self.output: ByteSink | None = None
         self.waiting_bytes = 0
         self._waiting: deque[bytes] = deque()
         self._is_full = False

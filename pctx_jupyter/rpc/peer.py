@@ -7,7 +7,7 @@ Whoever owns a pipe feeds what arrives to `Peer.receive` and writes what `Peer.o
     for frame in peer.outgoing():
         pipe.write(frame)
 
-The peer believes nothing: an answer counts once and only for a request of its own; a request id may not be reused while
+The peer trusts nothing: an answer counts once and only for a request of its own; a request id may not be reused while
 it is owed an answer; a withdrawn request is never answered. What breaks the protocol it refuses by itself.
 """
 
@@ -33,12 +33,12 @@ UNREAD = (errors.ParseError.code, errors.InvalidRequest.code)
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """The other end no longer wants the answer to its request."""
+    """The other end has cancelled its request; the answer would be dropped."""
 
     id: rpc.Id
 
 
-Heard: TypeAlias = rpc.Request | rpc.Notification | rpc.Answer | rpc.Refusal | Withdrawn
+Incoming: TypeAlias = rpc.Request | rpc.Notification | rpc.Response | rpc.Refusal | Withdrawn
 
 
 class _Cancel(msgspec.Struct):
@@ -64,10 +64,10 @@ class Peer:
         frames, self._outgoing = self._outgoing, []
         return frames
 
-    # what this end says
+    # what it sends
 
     def call(self, method: str, params: Raw | None = None) -> int:
-        """Ask; returns the id under which the answer will come.
+        """Send a request; returns the id under which the answer will come.
 
         Raises:
             MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
@@ -80,7 +80,7 @@ class Peer:
         return id
 
     def notify(self, method: str, params: Raw | None = None) -> None:
-        """Tell the other end something.
+        """Send a notification.
 
         Raises:
             MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
@@ -88,7 +88,7 @@ class Peer:
         self._outgoing.append(self._checked(rpc.encode(rpc.Notification(method, params))))
 
     def withdraw(self, id: rpc.Id) -> None:
-        """Stop awaiting an answer and tell the other end; does nothing if it has come."""
+        """Stop awaiting an answer and cancel its request at the other end; does nothing if it has come."""
         if id in self._awaited:
             self._awaited.discard(id)
             self.notify(CANCEL, rpc.raw({"id": id}))
@@ -97,7 +97,7 @@ class Peer:
         """Answer a request that is still owed one; what the other end could not read becomes a refusal."""
         if id in self._owed:
             try:
-                frame = self._checked(rpc.encode(rpc.Answer(id, result)))
+                frame = self._checked(rpc.encode(rpc.Response(id, result)))
             except errors.ProtocolError as error:
                 self.refuse(id, error)
                 return
@@ -110,9 +110,9 @@ class Peer:
             self._owed.discard(id)
             self._refuse(id, error)
 
-    # what it hears
+    # what it receives
 
-    def receive(self, frame: bytes | str) -> tuple[Heard, ...]:
+    def receive(self, frame: bytes | str) -> tuple[Incoming, ...]:
         """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself."""
         if len(frame) > self._max_bytes:
             return self._too_large(frame)
@@ -120,9 +120,9 @@ class Peer:
             message = rpc.decode(frame)
         except errors.UnreadableMessage as error:
             return self._cannot_take(error.id, error.kind, error)
-        return self._heard(message)
+        return self._accept(message)
 
-    def _heard(self, message: rpc.Message) -> tuple[Heard, ...]:
+    def _accept(self, message: rpc.Message) -> tuple[Incoming, ...]:
         match message:
             case rpc.Request(id):
                 if id in self._owed:
@@ -130,7 +130,7 @@ class Peer:
                 else:
                     self._owed.add(id)
                     return (message,)
-            case rpc.Answer(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
+            case rpc.Response(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
                 self._awaited.discard(id)
                 return (message,)
             case rpc.Refusal(None, code) if code in UNREAD and len(self._awaited) == 1:
@@ -140,7 +140,7 @@ class Peer:
                 return (rpc.Refusal(id, code, message.message, message.data),)
             case rpc.Refusal(None):
                 log.warning("= the other end could not read a message: %s", visible.line(message.message, 200))
-            case rpc.Answer(id) | rpc.Refusal(id):
+            case rpc.Response(id) | rpc.Refusal(id):
                 log.debug("= ignored an answer to %r: nobody waits for it", id)
             case rpc.Notification(method, params) if method == CANCEL:
                 return self._cancel(params)
@@ -148,7 +148,7 @@ class Peer:
                 return (message,)
         return ()
 
-    def _cancel(self, params: Raw | None) -> tuple[Heard, ...]:
+    def _cancel(self, params: Raw | None) -> tuple[Incoming, ...]:
         try:
             id = msgspec.json.decode(params or b"{}", type=_Cancel).id
         except msgspec.DecodeError:
@@ -158,14 +158,14 @@ class Peer:
         self._owed.discard(id)
         return (Withdrawn(id),)
 
-    def _too_large(self, frame: bytes | str) -> tuple[Heard, ...]:
+    def _too_large(self, frame: bytes | str) -> tuple[Incoming, ...]:
         found = rpc.identify(frame)
         return self._cannot_take(found.id, found.kind, errors.MessageTooLarge(len(frame), self._max_bytes))
 
-    def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Heard, ...]:
+    def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Incoming, ...]:
         """Have an unreadable frame fail what it belongs to: a request of the other end, or one of this end's own."""
         if kind == "answer" and type(id) is int and id in self._awaited:
-            return self._heard(rpc.Refusal(id, error.code, error.message))
+            return self._accept(rpc.Refusal(id, error.code, error.message))
         if kind == "notification":
             log.warning("= dropped a notification: %s", visible.line(error.message, 200))
         else:

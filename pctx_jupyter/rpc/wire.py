@@ -226,7 +226,7 @@ class Written(msgspec.Struct, omit_defaults=True):
     inputs: list[str] = []
 
 
-class Place(Written, omit_defaults=True, kw_only=True):
+class Position(Written, omit_defaults=True, kw_only=True):
     """Parameters of ``complete``, ``hover`` and ``signature``: an offset in `source`, in UTF-16 units."""
 
     offset: int
@@ -427,7 +427,7 @@ class Ready(msgspec.Struct):
     left: list[str]
 
 
-class Prelude(msgspec.Struct):
+class RunPrelude(msgspec.Struct):
     """What was kept of one earlier program: the names its module exports, its text and its constants."""
 
     name: str
@@ -443,7 +443,7 @@ class KeptHeard(msgspec.Struct):
     refused: dict[str, str]
 
 
-class Run(msgspec.Struct, omit_defaults=True):
+class RunProgram(msgspec.Struct, omit_defaults=True):
     """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are.
 
     `timeout_s` is what the program may take in all: near its end, what nobody awaits is not waited for.
@@ -456,7 +456,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     output_bytes: int
     display_bytes: int
     timeout_s: float
-    prelude: list[Prelude] = []
+    prelude: list[RunPrelude] = []
     places: bool = False
 
 
@@ -496,7 +496,7 @@ class Thrown(msgspec.Struct):
     phase: Literal["import", "run", "result"] = "run"
 
 
-class ToolError(msgspec.Struct, omit_defaults=True):
+class ToolErrorData(msgspec.Struct, omit_defaults=True):
     """``data`` of a failed ``execute_tool``: the exception's type, and its owner's key for it."""
 
     name: str = "ToolError"

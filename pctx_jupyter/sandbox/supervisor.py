@@ -97,7 +97,7 @@ class Supervisor:
         self._peer.call(
             wire.RUN,
             rpc.raw(
-                wire.Run(
+                wire.RunProgram(
                     code=self._job.program.text,
                     entry=self._job.program.entry,
                     namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
@@ -105,7 +105,7 @@ class Supervisor:
                     output_bytes=self._limits.max_output_bytes,
                     display_bytes=self._limits.max_display_bytes,
                     timeout_s=self._limits.timeout_s,
-                    prelude=[wire.Prelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
+                    prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                     places=self._job.places,
                 )
             ),
@@ -136,7 +136,7 @@ class Supervisor:
         # Its exit status says why; that is on its way.
         self._timers.append(self._loop.call_later(STATUS_S, self._end, None))
 
-    def _act(self, message: rpc.Request | rpc.Notification | rpc.Answer | rpc.Refusal | Withdrawn) -> None:
+    def _act(self, message: rpc.Request | rpc.Notification | rpc.Response | rpc.Refusal | Withdrawn) -> None:
         match message:
             case rpc.Request(id, wire.CALL, params):
                 self._call(id, wire.read(params, wire.CallTool, wire.CALL))
@@ -151,7 +151,7 @@ class Supervisor:
             case rpc.Notification(wire.KEPT, params):
                 kept = wire.read(params, wire.KeptHeard, wire.KEPT)
                 self._emit(Kept(kept.values, kept.refused))
-            case rpc.Answer(_, result):
+            case rpc.Response(_, result):
                 self._return(result)
             case rpc.Refusal(_, _, text, data):
                 thrown = wire.read(data, wire.Thrown, wire.RUN)

@@ -38,7 +38,7 @@ class AskedOfText(msgspec.Struct):
     source: str
 
 
-class AskedOfPlace(wire.Place, omit_defaults=True):
+class AskedOfPlace(wire.Position, omit_defaults=True):
     """Body of ``complete``, ``hover`` and ``signature``."""
 
     kernel_id: str | None = None

@@ -45,7 +45,7 @@ class _CellQuestion:
     tools: list[Tool]
 
 
-async def complete(session: Session, asked: wire.Place) -> wire.Completed:
+async def complete(session: Session, asked: wire.Position) -> wire.Completed:
     """Complete what is before an offset: a name of the program, or an option of the magic line.
 
     Raises:
@@ -74,7 +74,7 @@ async def complete(session: Session, asked: wire.Place) -> wire.Completed:
     return wire.Completed(start, start + found.length, items)
 
 
-async def hover(session: Session, asked: wire.Place) -> wire.Explained:
+async def hover(session: Session, asked: wire.Position) -> wire.Explained:
     """Explain what is at an offset.
 
     Raises:
@@ -99,7 +99,7 @@ async def hover(session: Session, asked: wire.Place) -> wire.Explained:
     return wire.Explained(text, found.docs, start, start + found.length)
 
 
-async def signature(session: Session, asked: wire.Place) -> wire.ExplainedCall:
+async def signature(session: Session, asked: wire.Position) -> wire.ExplainedCall:
     """Explain the call around an offset.
 
     Raises:
@@ -202,7 +202,7 @@ def _in_place_of(there: str, instead: str) -> str | None:
     return f"{quote}{instead}{quote}" if names.is_identifier(there[len(quote) : len(there) - len(quote)]) else None
 
 
-def _offset(asked: wire.Place) -> int:
+def _offset(asked: wire.Position) -> int:
     end = units(asked.source)
     if not 0 <= asked.offset <= end:
         raise errors.InvalidParams(f"Cannot look at offset {asked.offset}: the source ends at {end} (in UTF-16 units)")

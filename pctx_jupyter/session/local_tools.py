@@ -141,11 +141,11 @@ class LocalTools:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)
                 return {path: self._details(path) for path in wanted.functions}
             case wire.COMPLETE:
-                return await assist.complete(self.session, wire.read(params, wire.Place, method))
+                return await assist.complete(self.session, wire.read(params, wire.Position, method))
             case wire.HOVER:
-                return await assist.hover(self.session, wire.read(params, wire.Place, method))
+                return await assist.hover(self.session, wire.read(params, wire.Position, method))
             case wire.SIGNATURE:
-                return await assist.signature(self.session, wire.read(params, wire.Place, method))
+                return await assist.signature(self.session, wire.read(params, wire.Position, method))
             case wire.DIAGNOSTICS:
                 return await assist.diagnostics(self.session, wire.read(params, wire.Written, method))
             case wire.DECLARATIONS:
@@ -397,8 +397,8 @@ def _caller(kernel_id: str | None) -> access.Caller:
     return access.Caller.USER if kernel_id is None else access.Caller.KERNEL
 
 
-def _tool_error(data: rpc.Json) -> wire.ToolError:
+def _tool_error(data: rpc.Json) -> wire.ToolErrorData:
     try:
-        return msgspec.convert(data or {}, wire.ToolError)
+        return msgspec.convert(data or {}, wire.ToolErrorData)
     except msgspec.ValidationError:
-        return wire.ToolError()
+        return wire.ToolErrorData()

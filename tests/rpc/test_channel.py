@@ -75,7 +75,7 @@ async def test_an_answer_that_arrives_in_the_turn_of_a_cancellation_settles_noth
     call = asyncio.ensure_future(left.call("x"))
     await asyncio.sleep(0)
     call.cancel()
-    left.feed(rpc.encode(rpc.Answer(1, rpc.NULL)))
+    left.feed(rpc.encode(rpc.Response(1, rpc.NULL)))
     with pytest.raises(asyncio.CancelledError):
         await call
 
@@ -184,7 +184,7 @@ async def test_an_id_may_be_used_again_once_withdrawn_and_gets_the_answer_of_its
     await soon(gate.cancelled.wait())
     await asyncio.sleep(0)
     await soon(right.stop())
-    assert [rpc.decode(frame) for frame in sent] == [rpc.Answer(7, rpc.raw("quick"))]
+    assert [rpc.decode(frame) for frame in sent] == [rpc.Response(7, rpc.raw("quick"))]
 
 
 async def test_an_end_that_stops_tells_those_whose_requests_just_came() -> None:

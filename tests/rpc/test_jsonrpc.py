@@ -21,8 +21,8 @@ from pctx_jupyter.rpc import jsonrpc as rpc
         rpc.Request(-(2**70), "x"),
         rpc.Request("", "x", Raw(b"[1,2]")),
         rpc.Notification("output", Raw(b'{"text":"\\u2028"}')),
-        rpc.Answer(7, Raw(b"null")),
-        rpc.Answer("7", Raw(b'{"deep":[[[]]]}')),
+        rpc.Response(7, Raw(b"null")),
+        rpc.Response("7", Raw(b'{"deep":[[[]]]}')),
         rpc.Refusal(7, -32000, "no", Raw(b'{"a":1}')),
         rpc.Refusal(None, -32700, "not JSON"),
     ],
@@ -89,12 +89,12 @@ def test_json_that_is_no_message_is_refused_under_its_own_id(frame: bytes, id: i
 
 def test_a_payload_is_spliced_as_it_came() -> None:
     payload = Raw(b'{"b": 1,  "a": [1.0, 1e2]}')
-    assert payload_of(rpc.encode(rpc.Answer(1, payload))) == bytes(payload)
+    assert payload_of(rpc.encode(rpc.Response(1, payload))) == bytes(payload)
 
 
 def payload_of(frame: bytes) -> bytes:
     read = rpc.decode(frame)
-    assert isinstance(read, rpc.Answer)
+    assert isinstance(read, rpc.Response)
     return bytes(read.result)
 
 

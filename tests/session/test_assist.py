@@ -65,7 +65,7 @@ HEAD = "\n%%pctx -i orders --tools Sales.*\r\n"
 
 async def test_offsets_are_those_of_the_cell() -> None:
     editor = FakeEditor(Completions(6, 2, [Completion("loadOrders", "function"), Completion("odd-name", "property")]))
-    found = await assist.complete(session(editor), wire.Place(HEAD + "Sales.lo", offset=len(HEAD) + 8))
+    found = await assist.complete(session(editor), wire.Position(HEAD + "Sales.lo", offset=len(HEAD) + 8))
     ((job, offset),) = editor.asked
     assert (job.code, offset) == ("Sales.lo", 8)
     assert (found.start, found.end) == (len(HEAD) + 6, len(HEAD) + 8)
@@ -76,11 +76,11 @@ async def test_offsets_are_those_of_the_cell() -> None:
 async def test_the_options_of_the_magic_line_count() -> None:
     editor = FakeEditor(Completions(0, 0, []))
     opened = session(editor)
-    await assist.complete(opened, wire.Place(HEAD, ["mine", "Sales", "class", "a b"], offset=len(HEAD)))
+    await assist.complete(opened, wire.Position(HEAD, ["mine", "Sales", "class", "a b"], offset=len(HEAD)))
     job = editor.asked[0][0]
     assert job.tools == ["Sales.loadOrders"]
     assert "orders" in job.globals and "mine" in job.globals and "class" not in job.globals and "a b" not in job.globals
-    await assist.complete(opened, wire.Place("%%pctx --tools Sal,\n", offset=20))
+    await assist.complete(opened, wire.Position("%%pctx --tools Sal,\n", offset=20))
     assert len(editor.asked[1][0].tools) == 2
 
 
@@ -89,15 +89,15 @@ async def test_a_constant_is_what_it_was_for_the_last_program() -> None:
     opened = session(editor)
     await opened.execute("orders", inputs={"orders": Raw(b'[{"number": 1}]')})
     editor.answer = Completions(0, 0, [])
-    await assist.complete(opened, wire.Place("%%pctx -i orders\n", offset=17))
-    await assist.complete(opened, wire.Place("%%pctx -i others\n", offset=17))
+    await assist.complete(opened, wire.Position("%%pctx -i orders\n", offset=17))
+    await assist.complete(opened, wire.Position("%%pctx -i others\n", offset=17))
     ran, same, other = (job.globals for job, _ in editor.asked)
     assert ran == same and "number" in same and "any" in other
 
 
 async def test_an_overtaken_request_has_an_empty_answer() -> None:
     opened = session(FakeEditor(errors.Cancelled("Cancelled: the session has sent a newer request since")))
-    place = wire.Place("x", offset=1)
+    place = wire.Position("x", offset=1)
     assert (await assist.complete(opened, place)).items == []
     assert (await assist.hover(opened, place)).text is None
     assert (await assist.signature(opened, place)).signatures == []
@@ -107,7 +107,7 @@ async def test_a_busy_checker_says_so() -> None:
     opened = session(FakeEditor(errors.Busy("The type checker is still starting; try again")))
     for ask in (assist.complete, assist.hover, assist.signature):
         with pytest.raises(errors.Busy, match="still starting"):
-            await ask(opened, wire.Place("x", offset=1))
+            await ask(opened, wire.Position("x", offset=1))
     with pytest.raises(errors.Busy, match="It took too long"):
         await assist.diagnostics(session(FakeEditor(Unchecked("It took too long"))), wire.Written("x"))
 
@@ -115,7 +115,7 @@ async def test_a_busy_checker_says_so() -> None:
 async def test_an_engine_without_a_type_checker_says_so() -> None:
     opened = Registry(FakeSandbox(), Settings(), FakeClock()).open()
     with pytest.raises(errors.SandboxUnavailable, match="no type checker"):
-        await assist.complete(opened, wire.Place("x", offset=1))
+        await assist.complete(opened, wire.Position("x", offset=1))
     assert (await assist.diagnostics(opened, wire.Written("x"))).diagnostics == []
 
 
@@ -143,7 +143,7 @@ async def test_nothing_is_wrong_where_nothing_is_checked(source: str) -> None:
 @pytest.mark.parametrize("offset", [-1, 3])
 async def test_an_offset_outside_of_the_source_is_refused(offset: int) -> None:
     with pytest.raises(errors.InvalidParams, match="ends at 2"):
-        await assist.hover(session(FakeEditor()), wire.Place("\U0001f600", offset=offset))
+        await assist.hover(session(FakeEditor()), wire.Position("\U0001f600", offset=offset))
 
 
 async def test_a_source_that_is_too_large_is_refused() -> None:

@@ -253,7 +253,7 @@ class Owner:
             asked = wire.read(message.params, wire.ExecuteTool, message.method)
             note = wire.CallNote(asked.execution_id, asked.call, "waits: a cell runs")
             self.door.channel.feed(rpc.encode(rpc.Notification(wire.CALL_NOTE, rpc.raw(note))))
-            self.door.channel.feed(rpc.encode(rpc.Answer(message.id, rpc.raw(7))))
+            self.door.channel.feed(rpc.encode(rpc.Response(message.id, rpc.raw(7))))
         elif isinstance(message, rpc.Notification):
             self.heard.append(message)
 
