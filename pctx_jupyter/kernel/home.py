@@ -111,7 +111,14 @@ async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[
 @asynccontextmanager
 async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> AsyncIterator[Home]:
     from ..client.raw import RawClient
-    from ..engine import open_engine, usual_places
+
+    try:
+        from ..engine import open_engine, usual_places
+    except ModuleNotFoundError as error:
+        raise errors.SandboxUnavailable(
+            f"Cannot run programs here: {why}, and this environment has the kernel's part of pctx-jupyter only (no "
+            f"{error.name}); pip install pctx-jupyter adds the rest"
+        ) from None
 
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
 
