@@ -96,8 +96,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                 await asyncio.sleep(POLL_S)
 
 
-def shortage(error: OSError) -> str:
-    """Say why the system refused something: what is short, whose limit it is, and what to do about it."""
+def shortage(error: OSError, otherwise: str = "try again") -> str:
+    """Say why the system refused something: what is short, whose limit it is, and what to do about it.
+
+    Args:
+        error: What the system said.
+        otherwise: What to do when nothing is short; empty: nothing.
+    """
     match error.errno:
         case errno.EMFILE:
             return (
@@ -117,8 +122,9 @@ def shortage(error: OSError) -> str:
         case errno.ENOSPC | errno.EDQUOT:
             return "the disk is full; delete files"
         case errno.EROFS:
-            return "the file system is read-only"
-    return f"{error.strerror or type(error).__name__}; try again"
+            return "the file system is read-only; write elsewhere"
+    why = error.strerror or type(error).__name__
+    return f"{why}; {otherwise}" if otherwise else why
 
 
 def _limit(name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from jupyter_core.paths import jupyter_config_path, jupyter_path
+from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_data_dir, jupyter_path
 
-from .. import errors
+from .. import errors, processes
 from .._version import __version__
 from ..session.upstreams import withheld_in_words
 from ..settings import Settings
@@ -40,7 +40,20 @@ LABEXTENSION = "pctx-jupyter"
 KERNEL_S = 20.0
 """Seconds a kernel's Python may take to import us."""
 
-State = Literal["ok", "note", "wrong"]
+Severity = Literal["ok", "note", "wrong"]
+
+DESCRIPTORS = 4
+"""Files that one running sandbox keeps open in its host: its pipe, its stderr, its process, and one for its client."""
+OWN_DESCRIPTORS = 64
+"""Files that a server, or a kernel, has open besides: libraries, listeners, connections."""
+THREADS = 12
+"""Processes and threads that one sandbox is: Deno, and its workers."""
+OWN_THREADS = 64
+"""Processes and threads that a server and its kernels are."""
+SOCKET_BYTES = 107
+"""Bytes that the path of a Unix socket can have."""
+SOCKET = "/pctx-xxxxxxxx/kernels"
+"""What follows the temporary folder in the path of the kernels' socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +62,13 @@ class Finding:
 
     Args:
         about: What was looked at.
-        state: ``wrong`` if something does not work, ``note`` if it may be meant so.
+        state: ``wrong`` if something does not work, ``note`` if it may be intended.
         says: What is the case.
         cure: What to do, where something is to be done.
     """
 
     about: str
-    state: State
+    state: Severity
     says: str
     cure: str = ""
 
@@ -69,8 +82,8 @@ class Doctor(Command):
     examples = "jupyter pctx doctor"
 
     def main(self) -> int:
-        """Look and tell."""
-        found = list(self._look())
+        """Check everything, and print what was found."""
+        found = list(self._findings())
         is_well = all(one.state != "wrong" for one in found)
         if self.json:
             sys.stdout.write(msgspec.json.encode({"ok": is_well, "findings": found}).decode() + "\n")
@@ -78,7 +91,7 @@ class Doctor(Command):
             sys.stdout.write(_shown(found) + "\n")
         return Exit.OK if is_well else Exit.UNREACHABLE
 
-    def _look(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[Finding]:
         yield from _python()
         try:
             settings = self.settings()
@@ -86,6 +99,8 @@ class Doctor(Command):
             yield Finding("Configuration", "wrong", stop.message, "correct it; jupyter --paths says where it may be")
         else:
             yield from asyncio.run(_engine(settings))
+            yield from _limits(settings)
+        yield from _folders()
         yield _server_extension()
         yield _lab_extension()
         yield from _kernels()
@@ -213,7 +228,7 @@ def _kernels() -> Iterator[Finding]:
     """Whether the Python of each kernel has us; a kernel may have another Python than the server."""
     for name, python in _pythons().items():
         about = f"Kernel {name}"
-        version = __version__ if python == sys.executable else _ask(python)
+        version = __version__ if python == sys.executable else _version_in(python)
         if version == __version__:
             yield Finding(about, "ok", f"has pctx ({python})")
         elif version:
@@ -238,21 +253,77 @@ def _pythons() -> dict[str, str]:
     return found
 
 
-def _ask(python: str) -> str:
-    """The version of pctx that a Python imports; empty: none."""
+def _version_in(python: str) -> str:
+    """Return the version of pctx that a Python imports; empty if it has none."""
     program = "import pctx_jupyter; print(pctx_jupyter.__version__)"
+    # Not in the current folder: `-c` would import from there.
+    running = processes.run(python, "-c", program, within_s=KERNEL_S, folder=os.sep)
     try:
-        done = subprocess.run(
-            [python, "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=KERNEL_S,
-            cwd=tempfile.gettempdir(),  # `-c` would import from the folder we are in
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = asyncio.run(running)
+    except (OSError, ValueError):  # a TimeoutError is an OSError
         return ""
-    return done.stdout.strip()[:40] if done.returncode == 0 else ""
+    return done.stdout.decode(errors="replace").strip()[:40] if done.status == 0 else ""
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    """Whether this account may have as many files, processes and threads as the sandboxes need."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    needs = (
+        ("Open files", resource.RLIMIT_NOFILE, "ulimit -n", DESCRIPTORS, OWN_DESCRIPTORS),
+        ("Processes", resource.RLIMIT_NPROC, "ulimit -u", THREADS, OWN_THREADS),
+    )
+    for about, which, command, each, own in needs:
+        _, most = resource.getrlimit(which)  # a server raises its soft limit
+        needed = own + each * settings.sandboxes
+        if most == resource.RLIM_INFINITY or most >= needed:
+            shown = "no limit" if most == resource.RLIM_INFINITY else f"{most:,} at most"
+            yield Finding(about, "ok", f"{shown} ({command}); {settings.sandboxes} sandboxes need about {needed:,}")
+        else:
+            says = f"{most:,} at most ({command} -H); {settings.sandboxes} sandboxes at a time need about {needed:,}"
+            room = max(1, (most - own) // each)
+            yield Finding(about, "note", says, f"raise the limit, or set c.Pctx.sandboxes = {room}")
+
+
+def _folders() -> Iterator[Finding]:
+    """Whether files can be written where they have to be."""
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        yield Finding("Temporary folder", "wrong", "none can be written", "set TMPDIR to a folder that can be written")
+    else:
+        if why := _unwritable(Path(temporary)):
+            yield Finding("Temporary folder", "wrong", f"{temporary}: {why}", "or set TMPDIR to another folder")
+        elif len(os.fsencode(temporary)) + len(SOCKET) > SOCKET_BYTES:
+            says = f"{temporary} is too long for the kernels' Unix socket; kernels use the slower WebSocket"
+            yield Finding("Temporary folder", "note", says, "set TMPDIR to a shorter path")
+        else:
+            yield Finding("Temporary folder", "ok", temporary)
+    for about, folder, kept in (
+        ("Data folder", jupyter_data_dir(), "trust, approvals and sign-ins are lost when the server ends"),
+        ("Configuration folder", jupyter_config_dir(), "MCP servers that are added are lost when the server ends"),
+    ):
+        if why := _unwritable(Path(folder)):
+            yield Finding(
+                about, "note", f"{folder}: {why}; {kept}", "make it writable, or choose another: jupyter --paths"
+            )
+        else:
+            yield Finding(about, "ok", folder)
+
+
+def _unwritable(folder: Path) -> str:
+    """Say why no file can be written in a folder, which need not exist yet; empty if one can."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        return processes.shortage(error, otherwise="")
+    return ""
 
 
 def _servers() -> Iterator[Finding]:

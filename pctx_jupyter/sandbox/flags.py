@@ -111,6 +111,10 @@ def restrict(pid: int, limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NOFILE, 64, 64),
     ):
+        # A process without privileges cannot raise a hard limit, so one that is lower already stays.
+        _, most = resource.prlimit(pid, what)
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)
         resource.prlimit(pid, what, (soft, hard))
 
 

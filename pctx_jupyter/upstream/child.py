@@ -256,7 +256,8 @@ async def open_child(
             limit=CHUNK,
         )
     except OSError as error:
-        raise errors.CannotConnect(f"{command[0]} does not start: {processes.shortage(error)}") from None
+        why = processes.shortage(error, otherwise="")
+        raise errors.CannotConnect(f"{command[0]} does not start: {why}") from None
     except RuntimeError as error:  # asyncio waits for it in a thread, and there can be no more threads
         why = processes.shortage(OSError(errno.EAGAIN, str(error)))
         raise errors.CannotConnect(f"{command[0]} does not start: {why}") from None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ..server.process import ServerProcess
-from .conftest import Pctx
+from .conftest import PATIENCE_S, Pctx, command, folders
 
 WELL = "--Pctx.max_check_s=20"
 """A busy machine is no trouble."""
@@ -67,3 +72,29 @@ def test_an_mcp_server_that_does_not_start_is_a_finding(pctx: Pctx, tmp_path: Pa
 def test_a_wrong_configuration_is_a_finding(pctx: Pctx) -> None:
     done = pctx("doctor", "--Pctx.layers=7", "--json")
     assert done.returncode == 3 and "at most 2" in findings(done.stdout)["Configuration"]["says"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
+def test_a_limit_that_is_too_low_and_folders_that_cannot_be_used_are_findings(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    lowered = ["/bin/sh", "-c", 'ulimit -n 40; exec "$0" "$@"', *command("doctor", WELL, "--json")]
+    odd = {"TMPDIR": str(long), "JUPYTER_DATA_DIR": "/proc/none"}
+    environment = os.environ | folders(tmp_path) | odd
+    done = subprocess.run(lowered, capture_output=True, cwd=tmp_path, env=environment, timeout=PATIENCE_S, check=False)
+    found = findings(done.stdout.decode())
+    assert found["Programs"]["says"].endswith("6 * 7 is 42")  # it works, with less
+    assert found["Open files"]["state"] == "note" and "40 at most (ulimit -n -H)" in found["Open files"]["says"]
+    assert found["Open files"]["cure"] == "raise the limit, or set c.Pctx.sandboxes = 1"
+    assert found["Temporary folder"]["state"] == "note" and "WebSocket" in found["Temporary folder"]["says"]
+    assert found["Data folder"]["state"] == "note" and "/proc/none" in found["Data folder"]["says"]
+    assert found["Processes"]["state"] in ("ok", "note") and found["Configuration folder"]["state"] == "ok"
+
+
+def test_without_a_folder_for_temporary_files_the_doctor_says_so(tmp_path: Path) -> None:
+    limited = ["/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *command("doctor", WELL, "--json")]
+    environment = os.environ | folders(tmp_path)
+    done = subprocess.run(limited, capture_output=True, cwd=tmp_path, env=environment, timeout=PATIENCE_S, check=False)
+    found = findings(done.stdout.decode())
+    assert done.returncode == 3 and found["Programs"]["state"] == "ok"
+    assert found["Temporary folder"]["state"] == "wrong" and "TMPDIR" in found["Temporary folder"]["cure"]
