@@ -82,6 +82,8 @@ class KernelPipes:
             self._server = await loop.create_unix_server(lambda: _Admission(self).pipe, path)
         except (OSError, NotImplementedError) as error:
             log.warning("pipes = none, kernels take the WebSocket: %s", error)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
             return
         self._tokens.pipe = path
         self._cleaner = _start_cleaner(folder)

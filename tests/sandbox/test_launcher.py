@@ -216,6 +216,21 @@ async def test_a_launcher_that_is_stopped_fails_a_start_in_time_and_is_killed() 
     await spawner.close()
 
 
+@pytest.mark.parametrize("message", [b"started x y", b"started 1", b"refused 1", b"ended one two", b"hello"])
+async def test_a_launcher_that_sends_nonsense_is_killed_and_fails_the_starts(message: bytes) -> None:
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with its, subprocess.Popen(["/bin/sleep", "60"], stderr=subprocess.PIPE) as helper:  # noqa: ASYNC220
+        spawner = Launcher(helper, ours, start_s=60)
+        starting = asyncio.ensure_future(spawner.start())
+        await asyncio.sleep(0)
+        its.send(b"ended 7 0")  # of a sandbox that was refused for want of descriptors: nobody waits for it
+        its.send(message)
+        with pytest.raises(errors.SandboxUnavailable, match="launcher has ended"):
+            await soon(starting)
+        assert not spawner.is_alive and helper.returncode is not None
+
+
 async def test_a_launcher_that_is_stopped_is_closed_in_time() -> None:
     spawner = await open_launcher()
     process = await spawner.start()
