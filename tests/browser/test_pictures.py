@@ -164,27 +164,27 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
 
     notebook.run(1)  # the first program waits for the type checker to start
     notebook.run(1)
-    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 tool calls")
-    expect(cells[1].locator("table")).to_be_visible()
+    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 tool calls", timeout=PATIENCE_MS)
+    expect(cells[1].locator("table")).to_be_visible(timeout=PATIENCE_MS)
     camera.take("cell", *halves(cells[1]))
 
     notebook.run(2)
-    expect(cells[2]).to_contain_text('"fulfilled"')
+    expect(cells[2]).to_contain_text('"fulfilled"', timeout=PATIENCE_MS)
     calls = cells[2].locator(".pctx-Timeline")
     calls.locator(".pctx-Timeline-row").nth(2).click()
-    expect(calls.locator(".pctx-Timeline-details")).to_contain_text("there are no orders from ES")
+    expect(calls.locator(".pctx-Timeline-details")).to_contain_text("there are no orders from ES", timeout=PATIENCE_MS)
     calls.locator("summary").click()
     camera.take("timeline", calls)
 
     notebook.run(3)
-    expect(cells[3].locator("canvas, svg.marks")).to_be_visible()
+    expect(cells[3].locator("canvas, svg.marks")).to_be_visible(timeout=PATIENCE_MS)
     camera.take("chart", *halves(cells[3]))
 
     notebook.edit(4)
     expect(problems(notebook, 4)).to_have_text("amont", timeout=PATIENCE_MS)
     problems(notebook, 4).hover()
     lint = page.locator(".cm-tooltip-lint")
-    expect(lint).to_contain_text("amount")
+    expect(lint).to_contain_text("amount", timeout=PATIENCE_MS)
     camera.take("problem", inputs(cells[4]), lint)
     page.mouse.move(1200, 20)
 
@@ -199,15 +199,15 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     widen(page, panel)
     tool = tool_row(panel, notebook, "Notebook.exchangeRate")
     tool.click(timeout=PATIENCE_MS)
-    expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("Promise<number>")
-    expect(run_row(panel, "const markets")).to_be_visible()
+    expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("Promise<number>", timeout=PATIENCE_MS)
+    expect(run_row(panel, "const markets")).to_be_visible(timeout=PATIENCE_MS)
     camera.take("panel", panel)
 
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(agent, lab, AGENTS)
         page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
         question = page.get_by_role("region", name="Call that waits for consent")
-        expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"))
+        expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"), timeout=PATIENCE_MS)
         camera.take("approval", question)
         question.get_by_role("button", name="Allow once").click()
         assert run.result(timeout=60) == 1
