@@ -429,7 +429,7 @@ def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
     dialog = page.locator(".jp-Dialog")
     dialog.locator("select").select_option("Cursor")
     dialog.get_by_role("button", name="Copy").click()
-    expect(page.locator(".Toastify__toast")).to_contain_text("It is copied")
+    expect(page.locator(".Toastify__toast")).to_contain_text("Copied to the clipboard")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert f"{lab.url}pctx/mcp" in copied and lab.token in copied
 
