@@ -359,7 +359,7 @@ class TrustServers(FileCommand):
         return Exit.OK
 
 
-class Ask(FileCommand):
+class AskAgainCommand(FileCommand):
     """``jupyter pctx mcp ask``."""
 
     description = """

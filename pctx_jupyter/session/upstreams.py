@@ -1,6 +1,7 @@
-"""Upstreams: the MCP servers that programs may call, as everybody sees them, and what may be asked of them.
+"""Upstreams: the MCP servers that programs may call, their state, and what clients can ask of them.
 
-How one is reached is the business of the folder `mcp`; here are the words that it, the wire and the REST API share.
+The room `upstream` connects to them. This module has the types that it, the wire and the REST API share, and says a
+server's state in words.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..tools.catalog import Tool
 MINUTE_S = 60
 """Seconds from which on a duration is said in minutes."""
 
-State = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
+UpstreamState = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
 """``connecting``: for the first time, or again; ``down``: the last attempt failed;
 ``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
 
@@ -52,7 +53,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     namespace: str
     transport: Literal["stdio", "http", "sse"]
     where: str
-    state: State
+    state: UpstreamState
     source: str | None = None
     error: str | None = None
     tools: int = 0
@@ -253,4 +254,4 @@ class Upstreams(Protocol):
         """
 
 
-__all__ = ["ChangedTool", "Listed", "SignIn", "State", "Upstream", "Upstreams"]
+__all__ = ["ChangedTool", "Listed", "SignIn", "Upstream", "UpstreamState", "Upstreams"]

@@ -56,7 +56,7 @@ NO_FILE = "none"
 LIBRARIES = ("httpx2", "mcp.client.auth.oauth2", "mcp.client.streamable_http", "mcp.client.sse", "client")
 """Loggers of others that may write what is secret here: URLs, bodies, headers."""
 
-Tell = Callable[[Change], None]
+OnChange = Callable[[Change], None]
 
 
 @dataclass(slots=True)
@@ -105,11 +105,11 @@ class OpenUpstreams:
         settings: How long things may take, and what changed tools become.
         places: Where the files are.
         catalog: Where the tools go.
-        tell: Hears what has changed.
+        on_change: Called with what has changed.
     """
 
-    def __init__(self, settings: Settings, places: Places, catalog: Catalog, tell: Tell) -> None:
-        self._settings, self._catalog, self._tell = settings, catalog, tell
+    def __init__(self, settings: Settings, places: Places, catalog: Catalog, on_change: OnChange) -> None:
+        self._settings, self._catalog, self._on_change = settings, catalog, on_change
         self._data = places.data
         named = settings.upstreams not in ("", NO_FILE)
         self._files = [_File(path, must_exist=named) for path in _paths(settings, places)]
@@ -313,7 +313,7 @@ class OpenUpstreams:
         mark, self._trusted_mark = self._trusted_mark, self._trust.mark
         if any(changed) or mark != self._trusted_mark:
             await self._adjust()
-            self._tell("upstreams")
+            self._on_change("upstreams")
         self._allowed.retry()
         have_approvals_changed = False
         if self._around is not None:
@@ -332,7 +332,7 @@ class OpenUpstreams:
         if mark != self._allowed_mark:
             for upstream in self._open.values():
                 upstream.listing.allow_next()
-            self._tell("upstreams")
+            self._on_change("upstreams")
 
     async def _adjust(self) -> None:
         """Open and close what the files, and those who added servers, want open."""
@@ -352,7 +352,7 @@ class OpenUpstreams:
                     self._allowed.forget(upstream.place, upstream.name)
             opened = wanted.keys() - self._open.keys()
             if closing or opened:
-                self._tell("upstreams")  # their names are taken from now on
+                self._on_change("upstreams")  # their names are taken from now on
             # Those that take the place of one that is closing come last: the others must not wait for it.
             for namespace in sorted(wanted, key=lambda namespace: namespace in stopping):
                 server, file = wanted[namespace]
@@ -366,7 +366,7 @@ class OpenUpstreams:
                 self._open[namespace] = upstream
                 upstream.start()
             if closing or opened:
-                self._tell("upstreams")
+                self._on_change("upstreams")
             if stopping:
                 await asyncio.wait(stopping.values())
 
@@ -415,7 +415,7 @@ class OpenUpstreams:
         ]
 
     def _trusting(self, server: config.ServerConfig, file: _File | None) -> Callable[[], bool]:
-        """Tells whether somebody trusts a server."""
+        """Return the function that says whether somebody trusts a server."""
         if file is None or file.path not in self._in_question:
             return lambda: True
         return lambda: self._trust.holds(file.path, server)
@@ -438,7 +438,7 @@ class OpenUpstreams:
             fingerprints = Fingerprints(str(data / TOOLS_FILE) if data else "")
             shared = import_module(f"{__package__}.shared")
             self._around = shared.Surroundings(
-                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(kept), self._tell
+                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(kept), self._on_change
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
@@ -504,10 +504,10 @@ def _paths(settings: Settings, places: Places) -> list[str]:
 
 @asynccontextmanager
 async def open_upstreams(
-    settings: Settings, places: Places, catalog: Catalog, tell: Tell
+    settings: Settings, places: Places, catalog: Catalog, on_change: OnChange
 ) -> AsyncIterator[OpenUpstreams]:
     """Begin to connect to all upstreams; disconnect from them on the way out. Opening waits for none of them."""
-    upstreams = OpenUpstreams(settings, places, catalog, tell)
+    upstreams = OpenUpstreams(settings, places, catalog, on_change)
     runner = asyncio.create_task(upstreams.run(), name="upstreams")
     try:
         yield upstreams

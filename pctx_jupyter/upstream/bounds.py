@@ -17,7 +17,7 @@ class TooLarge(httpx2.StreamError):
     """A body is beyond the limit. Of this kind, so that the SDK fails the one request it answers."""
 
 
-class _Bounded(httpx2.AsyncByteStream):
+class _BoundedBody(httpx2.AsyncByteStream):
     """A response's body, decompressed; fails beyond so many bytes."""
 
     def __init__(self, response: httpx2.Response, limit: int, too_large: str) -> None:
@@ -52,7 +52,7 @@ def bounding(limit: int, too_large: str) -> Callable[[httpx2.Response], Awaitabl
     async def bound(response: httpx2.Response) -> None:
         if _is_stream_of_events(response):
             return
-        response.stream = _Bounded(response, limit, too_large)
+        response.stream = _BoundedBody(response, limit, too_large)
         for name in ("content-encoding", "content-length"):
             response.headers.pop(name, None)
 

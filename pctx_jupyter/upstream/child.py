@@ -191,7 +191,7 @@ class Child:
         foreign.close_transport(process)
 
     async def _gone(self, patience_s: float) -> None:
-        """Wait until it is; not by its wait(), which also waits for whoever else holds its pipes."""
+        """Wait until it is; not by its wait(), which also waits for other processes that hold its pipes."""
         with anyio.move_on_after(patience_s):
             while self._process.returncode is None:  # noqa: ASYNC110
                 await anyio.sleep(0.01)

@@ -24,7 +24,7 @@ from mcp_types import METHOD_NOT_FOUND, Implementation, LoggingMessageNotificati
 
 from .. import errors
 from .._version import __version__
-from ..session.upstreams import State
+from ..session.upstreams import UpstreamState
 from ..tools.catalog import Call
 from .config import ServerConfig
 from .shared import Surroundings
@@ -34,8 +34,8 @@ from .wishes import Wish, Wishes
 log = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.5, 300.0)
-"""Seconds between attempts to connect: the first wait, doubled each time, and the longest. Whoever needs the server
-before that asks for an attempt."""
+"""Seconds between attempts to connect: the first wait, doubled each time, and the longest. A call or
+a person that needs the server before that asks for an attempt."""
 STALE_S = 2.0
 """Seconds after a failed attempt in which a program that names the server does not start another one."""
 STEADY_S = 30.0
@@ -71,7 +71,7 @@ class Phase(enum.Enum):
     """Closed for good."""
 
 
-SHOWN: dict[Phase, State] = {
+SHOWN: dict[Phase, UpstreamState] = {
     Phase.CONNECTING: "connecting",
     Phase.SIGNING_IN: "needs sign-in",
     Phase.READY: "ready",
@@ -184,7 +184,7 @@ class Connection:
     # for everybody
 
     @property
-    def state(self) -> State:
+    def state(self) -> UpstreamState:
         """The state as people read it."""
         return SHOWN[self.phase]
 

@@ -31,7 +31,7 @@ def children() -> "list[int]":
 
 
 def end_all() -> None:
-    """Kill until nobody is left; whoever loses its parent by that becomes ours."""
+    """Kill until no process is left; a process that loses its parent by that becomes a child of this one."""
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         try:

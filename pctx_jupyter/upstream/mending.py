@@ -138,11 +138,11 @@ def _is_deep(value: object) -> bool:
 class MendedStream:
     """The messages of a connection, mended; tells when there are no more.
 
-    The SDK gives whoever opened a connection no other sign that the server is gone.
+    The SDK reports the end of a server in no other way.
 
     Args:
         inner: The messages as they come.
-        on_problem: Hears what was left out.
+        on_problem: Called with a sentence for each thing that was left out.
         on_end: Called once there are no more.
     """
 

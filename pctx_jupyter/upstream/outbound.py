@@ -67,7 +67,7 @@ class Outbound(httpx2.AsyncBaseTransport):
         self._trusted: ssl.SSLContext | None = None
 
     async def judge(self, url: httpx2.URL) -> None:
-        """Judge a URL that another program will open, such as a person's browser; raises `Refused`."""
+        """Judge a URL that another program will open, such as a person's browser; raises `AddressRefused`."""
         await self._know_own()
         self._boundary.check(url)
         with suppress(OSError):

@@ -64,7 +64,7 @@ _WORDS = {
 }
 
 
-class Refused(errors.PctxError):
+class AddressRefused(errors.PctxError):
     """An upstream led to an address that it may not lead to; nothing was sent there."""
 
 
@@ -111,19 +111,19 @@ class Boundary:
         return self.is_own(url) and (url.scheme, port_of(url)) == (self.url.scheme, port_of(self.url))
 
     def check(self, url: httpx2.URL) -> None:
-        """Judge a URL by its text; raises `Refused`. What its host resolves to is judged by `chosen`."""
+        """Judge a URL by its text; raises `AddressRefused`. What its host resolves to is judged by `chosen`."""
         if self.is_own_origin(url):
             return
         where = shown(url)
         if url.scheme not in PORTS or not url.host:
-            raise Refused(f"it leads to {where}, and only http and https are fetched; nothing was sent there")
+            raise AddressRefused(f"it leads to {where}, and only http and https are fetched; nothing was sent there")
         if url.userinfo:
-            raise Refused(f"it leads to {where} with a name or password in the address; nothing was sent there")
+            raise AddressRefused(f"it leads to {where} with a name or password in the address; nothing was sent there")
         is_loopback = _is_loopback(host_of(url))
         if url.scheme == "http":
             is_beside = self.is_own(url) or (is_loopback and self.own is Reach.LOOPBACK)
             if not is_beside or self.url.scheme != "http":
-                raise Refused(
+                raise AddressRefused(
                     f"it leads to {where}, which is not https{'' if is_beside else ' and not on its own host'}; "
                     "nothing was sent there"
                 )
@@ -131,7 +131,7 @@ class Boundary:
             self._demand(where, Reach.LOOPBACK)
 
     def chosen(self, url: httpx2.URL, addresses: Iterable[str]) -> list[str]:
-        """Those of a host's addresses that may be connected to; raises `Refused` when there is none.
+        """Those of a host's addresses that may be connected to; raises `AddressRefused` when there is none.
 
         The upstream's own host is where it is when it is first resolved. A name that leads elsewhere later may not
         lead nearer to this machine.
@@ -149,7 +149,7 @@ class Boundary:
         found = [address for address, reach in reaches.items() if reach is own or reach > max(own, Reach.LOOPBACK)]
         if not found:
             now = max(reaches.values())
-            raise Refused(f"{shown(url)} was {own.shown} and is {now.shown} now; nothing was sent there")
+            raise AddressRefused(f"{shown(url)} was {own.shown} and is {now.shown} now; nothing was sent there")
         return found
 
     @property
@@ -160,7 +160,7 @@ class Boundary:
     def _demand(self, where: str, reach: Reach) -> None:
         if reach < self._least:
             itself = f", and it is itself {self.own.shown}" if self.own is not None else ""
-            raise Refused(f"it leads to {where}, {reach.shown}{itself}; nothing was sent there")
+            raise AddressRefused(f"it leads to {where}, {reach.shown}{itself}; nothing was sent there")
 
 
 def host_of(url: httpx2.URL) -> str:

@@ -3,7 +3,7 @@
 Nothing is looked up, nobody is registered anywhere, and no browser is sent anywhere, before a person asks for it: until
 then an upstream that wants a sign-in says so, and waits. Which addresses an upstream may name for its sign-in, `reach`
 decides. The SDK speaks the protocol; here is where its tokens live, where the person
-is sent, and how the answer finds its way back: with the URL the browser ended up at, whoever brings it.
+is sent, and how the answer comes back: as the URL at which the browser ended, from any caller.
 """
 
 from __future__ import annotations
@@ -201,11 +201,11 @@ class SignIns:
         Args:
             name, url: The server.
             boundary: What may be fetched for it.
-            judge: Raises `Refused` when a person must not be sent to a URL.
+            judge: Raises `AddressRefused` when a person must not be sent to a URL.
             oauth: What its configuration says of it.
             asks: Called when the server wants a sign-in, and nobody has begun one.
             waits: Called when one has begun, and a person is at it.
-            learn: Hears what must not be said to anybody else.
+            learn: Called with what must be kept secret.
         """
         attempt = self._attempts.get(name)
         if attempt is not None and attempt.answer.done():
@@ -431,9 +431,11 @@ class _Auth(OAuthClientProvider):
         try:
             url = httpx2.URL(named)
         except httpx2.InvalidURL:
-            raise reach.Refused("it names no address at which it describes itself; nothing was sent there") from None
+            raise reach.AddressRefused(
+                "it names no address at which it describes itself; nothing was sent there"
+            ) from None
         if url.scheme != "https" and not self._boundary.is_own_origin(url):
-            raise reach.Refused(
+            raise reach.AddressRefused(
                 f"it says that {reach.shown(url)} describes it, which is neither https nor itself; "
                 "nothing was sent there"
             )
@@ -454,12 +456,12 @@ class _Auth(OAuthClientProvider):
         self._waits()
 
     async def _judged(self, text: str) -> httpx2.URL:
-        """A URL that a sign-in leads to; raises `Refused`."""
+        """A URL that a sign-in leads to; raises `AddressRefused`."""
         try:
             check_url(text)  # a browser would run javascript:
             url = httpx2.URL(text)
         except (errors.InvalidParams, httpx2.InvalidURL):
-            raise reach.Refused("its sign-in leads to what is no address of the web") from None
+            raise reach.AddressRefused("its sign-in leads to what is no address of the web") from None
         await self._judge(url)
         return url
 

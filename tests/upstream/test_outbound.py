@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from pctx_jupyter.upstream.outbound import Outbound, resolve
-from pctx_jupyter.upstream.reach import Boundary, Refused
+from pctx_jupyter.upstream.reach import AddressRefused, Boundary
 
 from .http_peer import Stranger, free_port, serving
 
@@ -39,7 +39,7 @@ async def test_an_upstream_on_the_internet_reaches_nothing_on_this_machine(host:
         return ["8.8.8.8"] if asked == "wiki.example" else ["::1"] if asked == "::1" else ["127.0.0.1"]
 
     async with serving(canary, port), client("http://wiki.example/mcp", names) as http:
-        with pytest.raises(Refused, match="nothing was sent there"):
+        with pytest.raises(AddressRefused, match="nothing was sent there"):
             await http.get(f"{scheme}://{host}:{port}/about")
     assert canary.asked == []
 
@@ -68,7 +68,7 @@ async def test_an_upstream_whose_name_moves_to_this_machine_is_not_followed() ->
     async with serving(canary, port), client("http://wiki.example/mcp", names, timeout=0.1) as http:
         with pytest.raises((httpx2.ConnectError, httpx2.ConnectTimeout)):
             await http.get(url)  # nobody is there, so that the name is looked up again
-        with pytest.raises(Refused, match="was on the internet and is on this machine now"):
+        with pytest.raises(AddressRefused, match="was on the internet and is on this machine now"):
             await http.get(url)
     assert canary.asked == []
 
@@ -91,7 +91,7 @@ async def test_addresses_are_looked_up_again_after_a_while_and_judged_again() ->
         await http.get(own)
         assert len(answers) == 1
         clock[0] = 130
-        with pytest.raises(Refused, match="was on this machine and is at a link-local or reserved address now"):
+        with pytest.raises(AddressRefused, match="was on this machine and is at a link-local or reserved address now"):
             await http.get(own)
     assert len(server.asked) == 3
 
@@ -106,7 +106,7 @@ async def test_each_redirect_is_judged_again() -> None:
         http.follow_redirects = True
         assert (await http.get(f"{own}/own")).status_code == 200
         for path in ("/near", "/far"):
-            with pytest.raises(Refused, match="nothing was sent there"):
+            with pytest.raises(AddressRefused, match="nothing was sent there"):
                 await http.get(own + path)
 
 
@@ -143,7 +143,7 @@ async def test_the_proxy_of_the_environment_is_used_and_what_it_would_reach_is_j
         await http.get("http://wiki.example/about")
         assert proxy.headers[0]["host"] == "wiki.example"
         for url in ("https://inner.example/", "https://localhost/", "http://login.example/"):
-            with pytest.raises(Refused):
+            with pytest.raises(AddressRefused):
                 await http.get(url)
         with pytest.raises(httpx2.ProxyError):  # it lets nobody through, but it is asked
             await http.get("https://login.example/")

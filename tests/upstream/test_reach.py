@@ -7,7 +7,7 @@ import ipaddress
 import httpx2
 import pytest
 
-from pctx_jupyter.upstream.reach import Boundary, Reach, Refused, reach_of, shown
+from pctx_jupyter.upstream.reach import AddressRefused, Boundary, Reach, reach_of, shown
 
 PLACES = {
     Reach.NOWHERE: [
@@ -108,7 +108,7 @@ def test_what_is_encrypted_or_beside_the_upstream_may_be_named(own: tuple[str, s
     ],
 )
 def test_what_is_plain_elsewhere_or_says_that_it_is_this_machine_is_refused(own: tuple[str, ...], url: str) -> None:
-    with pytest.raises(Refused, match=r"it leads to .*; nothing was sent there"):
+    with pytest.raises(AddressRefused, match=r"it leads to .*; nothing was sent there"):
         boundary(*own).check(httpx2.URL(url))
 
 
@@ -142,7 +142,7 @@ def test_a_name_leads_no_nearer_to_this_machine_than_the_upstream_is(
     if is_fetched:
         assert judge.chosen(named, [address]) == [address]
         return
-    with pytest.raises(Refused, match=r"^it leads to https://login\.example, "):
+    with pytest.raises(AddressRefused, match=r"^it leads to https://login\.example, "):
         judge.chosen(named, [address])
 
 
@@ -161,7 +161,7 @@ def test_an_upstream_that_resolves_to_two_networks_is_taken_to_be_in_the_farther
 @pytest.mark.parametrize("now", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"])
 def test_an_upstream_whose_name_leads_nearer_than_at_first_is_refused(now: str) -> None:
     url = httpx2.URL("http://wiki.example:8080/token")
-    with pytest.raises(Refused, match=r"wiki\.example:8080 was on the internet and is .* now"):
+    with pytest.raises(AddressRefused, match=r"wiki\.example:8080 was on the internet and is .* now"):
         boundary("http://wiki.example/mcp", "8.8.8.8").chosen(url, [now])
 
 
