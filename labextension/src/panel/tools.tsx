@@ -108,6 +108,12 @@ export function Change({ change, trans }: { change: ChangedTool; trans: Translat
       <Code label={trans.__('Its description was')}>{inert(change.was)}</Code>
       <span className="pctx-Row-quiet">{trans.__('Its description is')}</span>
       <Code label={trans.__('Its description is')}>{inert(change.now)}</Code>
+      {change.differences !== undefined && change.differences.length > 0 && (
+        <>
+          <span className="pctx-Row-quiet">{trans.__('What else has changed')}</span>
+          <Code label={trans.__('What else has changed')}>{inert(change.differences.join('\n'))}</Code>
+        </>
+      )}
     </>
   );
 }
