@@ -6,7 +6,9 @@ theirs. Imports traitlets and nothing else.
 
 from __future__ import annotations
 
+import logging
 import math
+from copy import deepcopy
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,9 @@ RENAMED = {
     for name in (_LIMITS | _SETTINGS)
     if name.startswith("max_") and name != "max_timeout_s"
 } | {"sandboxes": "max_running"}
-"""What limits were called before their names said so: setting one is an error that says the new name."""
+"""Old names of limits. A configuration may use one; a warning names the new one."""
+
+log = logging.getLogger(__name__)
 
 
 class _BoundedNumber:
@@ -122,8 +126,12 @@ class Pctx(_Traits):
     def __init__(self, **kwargs: Any) -> None:
         parent = kwargs.get("parent")
         config = kwargs.get("config") or (parent.config if parent is not None else {})
-        for name in sorted(RENAMED.keys() & config.get("Pctx", {}).keys()):
-            raise TraitError(f"Cannot set Pctx.{name}: it is called {RENAMED[name]}; write c.Pctx.{RENAMED[name]}")
+        if old := sorted(RENAMED.keys() & config.get("Pctx", {}).keys()):
+            config = kwargs["config"] = deepcopy(config)
+            for name in old:
+                log.warning("Pctx.%s is now called %s: write c.Pctx.%s", name, RENAMED[name], RENAMED[name])
+                value = config["Pctx"].pop(name)
+                config["Pctx"].setdefault(RENAMED[name], value)
         super().__init__(**kwargs)
 
     def settings(self) -> Settings:

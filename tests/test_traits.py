@@ -60,9 +60,15 @@ def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object, expe
 @pytest.mark.parametrize(
     ("old", "new"), [("tools", "max_tools"), ("sandboxes", "max_running"), ("call_s", "max_call_s")]
 )
-def test_a_limit_set_by_its_old_name_is_refused_with_its_new_one(old: str, new: str) -> None:
-    with pytest.raises(TraitError, match=rf"Pctx\.{old}: .* c\.Pctx\.{new}$"):
-        configured(**{old: 3})
+def test_a_limit_set_by_its_old_name_is_set_with_a_warning(
+    old: str, new: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert getattr(configured(**{old: 3}), new) == 3
+    assert f"Pctx.{old} is now called {new}" in caplog.text
+
+
+def test_a_new_name_counts_before_an_old_one() -> None:
+    assert configured(tools=3, max_tools=4).max_tools == 4
 
 
 def test_old_names_stand_for_no_other_setting() -> None:

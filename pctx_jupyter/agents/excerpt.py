@@ -1,7 +1,7 @@
 """Large values and long texts, cut so that a model still sees their structure. Pure: a value in, a short text out.
 
-A value that does not fit is its shape (how many rows, the types and ranges of their fields), then JSON of its parts:
-head and tail of each list, head and tail of each text. Small parts stay whole, and what is left of the room is divided
+A value that does not fit becomes a description of its shape: how many rows, and the types and ranges of their fields.
+JSON of its parts follows: head and tail of each list, head and tail of each text. Small parts stay whole, and what is left of the room is divided
 evenly among the large ones.
 """
 

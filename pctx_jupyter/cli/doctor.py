@@ -277,14 +277,14 @@ def _limits(settings: Settings) -> Iterator[Finding]:
     )
     for about, which, command, each, own in needs:
         _, most = resource.getrlimit(which)  # a server raises its soft limit
-        needed = own + each * settings.sandboxes
+        needed = own + each * settings.max_running
         if most == resource.RLIM_INFINITY or most >= needed:
             shown = "no limit" if most == resource.RLIM_INFINITY else f"{most:,} at most"
-            yield Finding(about, "ok", f"{shown} ({command}); {settings.sandboxes} sandboxes need about {needed:,}")
+            yield Finding(about, "ok", f"{shown} ({command}); {settings.max_running} sandboxes need about {needed:,}")
         else:
-            says = f"{most:,} at most ({command} -H); {settings.sandboxes} sandboxes at a time need about {needed:,}"
+            says = f"{most:,} at most ({command} -H); {settings.max_running} sandboxes at a time need about {needed:,}"
             room = max(1, (most - own) // each)
-            yield Finding(about, "note", says, f"raise the limit, or set c.Pctx.sandboxes = {room}")
+            yield Finding(about, "note", says, f"raise the limit, or set c.Pctx.max_running = {room}")
 
 
 def _folders() -> Iterator[Finding]:

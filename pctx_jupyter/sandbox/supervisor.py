@@ -2,7 +2,7 @@
 
 What a sandbox sends counts for this execution alone. A call can only reach a tool offered to this execution, which
 `serve` looks up. The first answer ends the conversation. It uses a `Peer` and not a `Channel`, because each line has to
-be checked before the next is read: a line after the answer is dropped, and a call beyond the limit is not read.
+be checked before the next is read. A line after the answer is dropped, and a call beyond the limit is not read.
 """
 
 from __future__ import annotations

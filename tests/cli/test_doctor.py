@@ -85,7 +85,7 @@ def test_a_limit_that_is_too_low_and_folders_that_cannot_be_used_are_findings(tm
     found = findings(done.stdout.decode())
     assert found["Programs"]["says"].endswith("6 * 7 is 42")  # it works, with less
     assert found["Open files"]["state"] == "note" and "40 at most (ulimit -n -H)" in found["Open files"]["says"]
-    assert found["Open files"]["cure"] == "raise the limit, or set c.Pctx.sandboxes = 1"
+    assert found["Open files"]["cure"] == "raise the limit, or set c.Pctx.max_running = 1"
     assert found["Temporary folder"]["state"] == "note" and "WebSocket" in found["Temporary folder"]["says"]
     assert found["Data folder"]["state"] == "note" and "/proc/none" in found["Data folder"]["says"]
     assert found["Processes"]["state"] in ("ok", "note") and found["Configuration folder"]["state"] == "ok"
