@@ -33,7 +33,8 @@ from tests.server.process import ServerProcess
 
 DOORS = ("websocket", "pipe", "mcp")
 
-CALLS_A_PROGRAM = 10
+CALLS_A_PROGRAM = 50
+"""Calls that one program makes, at most; a twentieth of all, where that is less."""
 AT_ONCE = 4
 """Programs at the same time."""
 LIMIT_S = 120.0
@@ -147,12 +148,12 @@ async def run(
     execute: Callable[[str], Awaitable[Any]], counter: Counter, calls: int, tally: Tally, *, call: str
 ) -> None:
     """Make so many calls, some programs at a time, and note what came of them."""
-    places = asyncio.Semaphore(AT_ONCE)
+    places, each = asyncio.Semaphore(AT_ONCE), min(CALLS_A_PROGRAM, calls // 20)
 
     async def program(first: int) -> None:
-        numbers = range(first, first + CALLS_A_PROGRAM)
+        numbers = range(first, first + each)
         code = f"const all = []; for (let n = {first}; n < {numbers.stop}; n++) all.push({call}); all"
-        tally.calls += CALLS_A_PROGRAM
+        tally.calls += each
         async with places:
             try:
                 async with asyncio.timeout(LIMIT_S):
@@ -161,14 +162,14 @@ async def run(
                 tally.lost.append(f"the program of {first} has not ended")
                 return
             except (errors.PctxError, httpx2.HTTPError):
-                tally.failed += CALLS_A_PROGRAM
+                tally.failed += each
                 return
-        tally.done += CALLS_A_PROGRAM
+        tally.done += each
         if value != list(numbers):
             tally.crossed.append(f"the program of {first} returned {value}")
         tally.lost += [f"{n} returned and did not run" for n in numbers if n not in counter.ran]
 
-    await asyncio.gather(*(program(first) for first in range(0, calls, CALLS_A_PROGRAM)))
+    await asyncio.gather(*(program(first) for first in range(0, calls, each)))
     tally.doubled += [f"{n} ran {times} times" for n, times in counter.ran.items() if times > 1]
 
 

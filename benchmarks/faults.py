@@ -45,6 +45,8 @@ RECOVER_S = 30.0
 """Seconds after which a server counts as not recovered."""
 NEW = 4
 """New programs that have to run after a fault."""
+STOPPED_S = 15.0
+"""Seconds for which a server is stopped: a client's pings notice it after 10."""
 LEFT_S = 2.0
 """Seconds after the server's end at which its processes and sockets are counted."""
 STRIKE_S = (0.05, 0.6)
@@ -328,7 +330,7 @@ async def round_(world: Stage, part: str, number: signal.Signals, chance: random
         struck = await strike(world, part, number, chance)
     if part == "server" and number == signal.SIGSTOP:
         # A stopped server can answer nobody: the requests of a client end when its pings do, those over MCP later.
-        await asyncio.wait(requests, timeout=RECOVER_S)
+        await asyncio.wait(requests, timeout=STOPPED_S)
         struck[0].resume()
     await asyncio.wait(requests)
     for one in requests:
