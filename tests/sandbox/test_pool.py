@@ -270,7 +270,7 @@ async def test_a_sandbox_stopped_while_it_waits_is_not_lent() -> None:
         await until(lambda: not victim.is_running())
 
 
-async def test_a_launcher_that_is_stopped_is_replaced_and_its_programs_are_told() -> None:
+async def test_a_launcher_that_is_stopped_is_replaced_and_its_programs_fail() -> None:
     async def open_impatient(deno: Executable, settings: Settings) -> Spawner:
         return await Spawner.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
 
