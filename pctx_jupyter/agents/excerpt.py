@@ -1,8 +1,8 @@
 """Large values and long texts, cut so that a model still sees their structure. Pure: a value in, a short text out.
 
 A value that does not fit becomes a description of its shape: how many rows, and the types and ranges of their fields.
-JSON of its parts follows: head and tail of each list, head and tail of each text. Small parts stay whole, and what is left of the room is divided
-evenly among the large ones.
+JSON of its parts follows: head and tail of each list, head and tail of each text. Small parts stay whole, and what is
+left of the room is divided evenly among the large ones.
 """
 
 from __future__ import annotations

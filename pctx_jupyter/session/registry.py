@@ -222,9 +222,14 @@ class Registry:
             explain=self.explain,
         )
 
-    def explain(self, namespace: str) -> str | None:
-        """Say why a namespace is missing, in words that follow a colon; None: it is not known, or not missing."""
-        kernel_id = next((id for id, name in self._names.items() if name == namespace), None)
+    def explain(self, name: str) -> str | None:
+        """Say why a program cannot use what it calls by this name; None: that is not known, or it can.
+
+        Args:
+            name: A namespace, or the path of a tool.
+        """
+        namespace = name.partition(".")[0]
+        kernel_id = next((id for id, one in self._names.items() if one == namespace), None)
         if kernel_id is not None:
             if self.of_kernel(kernel_id) is not None:
                 return None
@@ -232,15 +237,7 @@ class Registry:
                 "it is a notebook whose kernel does not answer; if the kernel was restarted, load the tools again "
                 "(%load_ext pctx_jupyter)"
             )
-        known = [] if self.servers is None else self.servers.listed().upstreams
-        server = next((one for one in known if one.namespace == namespace), None)
-        if server is None or (server.state == "ready" and not server.withheld):
-            return None
-        if server.state == "ready":
-            return f"{len(server.withheld):,} tools of the MCP server {server.name} are withheld; approve them"
-        return f"it is the MCP server {server.name}, which is {server.state}" + (
-            f" ({server.error})" if server.error else ""
-        )
+        return None if self.servers is None else self.servers.why_missing(name)
 
     async def _settle(self, code: str, on_wait: Callable[[str], None]) -> None:
         if self.servers is not None:

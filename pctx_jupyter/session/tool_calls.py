@@ -129,7 +129,7 @@ class ToolCalls:
         try:
             return self._scope.find(path)
         except errors.ToolNotFound:
-            if (why := self._explain(path.partition(".")[0])) is None:
+            if (why := self._explain(path)) is None:
                 raise
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: {why}") from None
 

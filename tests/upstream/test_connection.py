@@ -335,7 +335,7 @@ async def test_while_ten_thousand_tools_come_no_turn_of_the_loop_reads_many_of_t
 
 
 async def test_more_tools_than_are_allowed_are_left_out(open_world: OpenWorld) -> None:
-    async with open_world(peer("many", name="m"), tools=1500) as world:
+    async with open_world(peer("many", name="m"), max_tools=1500) as world:
         view = await world.until_state("m")
         assert view.tools == 1500 and "more than 1,500 tools" in view.problems[0]
 

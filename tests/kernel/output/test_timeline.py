@@ -9,7 +9,7 @@ import pytest
 from pctx_jupyter.kernel.output import timeline
 from pctx_jupyter.kernel.output.display import Bundle
 from pctx_jupyter.kernel.output.markup import STYLE
-from pctx_jupyter.session.trace import MIME, MOST_CALLS, CallRecord, CheckRecord, ErrorRecord, Line, Trace
+from pctx_jupyter.session.trace import MIME, MOST_CALLS, CallRecord, CheckRecord, ConsoleLine, ErrorRecord, Trace
 
 from .test_display import ALLOWED_ATTRIBUTES, ALLOWED_TAGS, HOSTILE, Seen
 
@@ -79,7 +79,9 @@ def test_how_a_run_ended_is_said(state: str, told: str) -> None:
 
 def test_the_type_check_and_the_console_have_lines_of_their_own() -> None:
     shown = trace(
-        call(1, 0, 1), check=CheckRecord("passed", 0.5), console=[Line(1.0, "stdout", "a"), Line(1.5, "stderr", "b")]
+        call(1, 0, 1),
+        check=CheckRecord("passed", 0.5),
+        console=[ConsoleLine(1.0, "stdout", "a"), ConsoleLine(1.5, "stderr", "b")],
     )
     found = seen(timeline.bundle(shown))
     assert "type check" in found.text
@@ -92,7 +94,7 @@ def test_hostile_text_is_text_in_a_timeline(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()  # JSON brings nothing else
     one = call(1, 0, 1, text, arguments=text, result=text, error=text, note=text, argument_bytes=3, result_bytes=3)
     error = ErrorRecord(text, text, frame=text)
-    bundle = timeline.bundle(trace(one, console=[Line(0, "stdout", text)], error=error, state="failed"))
+    bundle = timeline.bundle(trace(one, console=[ConsoleLine(0, "stdout", text)], error=error, state="failed"))
     html = seen(bundle)
     assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ufeff") & set(html.text)
     assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028") & set(bundle["text/plain"])
@@ -103,7 +105,7 @@ def test_a_notebook_keeps_no_code_and_a_bounded_timeline() -> None:
         call(n, n / 1000, n / 1000 + 1, "\U0001f600" * 100, arguments="\x00é" * 250, result="x" * 500, error="<" * 500)
         for n in range(2 * MOST_CALLS)
     ]
-    lines = [Line(n / 100, "stdout", "é" * 1000) for n in range(200)]
+    lines = [ConsoleLine(n / 100, "stdout", "é" * 1000) for n in range(200)]
     bundle = timeline.bundle(trace(*calls, console=lines, calls_in_all=5000))
     written = json.dumps(bundle[MIME])
     assert "secret code" not in written
