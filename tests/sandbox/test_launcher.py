@@ -190,9 +190,11 @@ async def test_a_start_fails_and_the_next_works_when_the_host_has_no_descriptor_
 async def test_a_launcher_without_free_descriptors_refuses_a_start_and_lives_on(free: int) -> None:
     spawner = await open_launcher()
     kept = await spawner.start()
+    assert json.loads(await said(kept))["method"] == "ready"
+    await until(lambda: launcher().status() == psutil.STATUS_SLEEPING)  # it has closed what it was sent
     with descriptors(launcher().pid, free), pytest.raises(errors.SandboxUnavailable, match="files open"):
         await soon(spawner.start())
-    assert json.loads(await said(kept))["method"] == "ready"
+    assert not kept.ended.done()
     kept.discard()
     process = await soon(spawner.start())
     process.discard()
