@@ -23,7 +23,7 @@ from ..rpc.channel import Channel
 
 log = logging.getLogger(__name__)
 
-BACK_OFF_S = (0.1, 4.0)
+BACK_OFF_S = (0.1, 2.0)
 """Seconds between attempts to connect again: the first wait, doubled each time, and the longest."""
 
 NOT_CONNECTED = "Cannot ask: not connected; connect first"
