@@ -323,10 +323,10 @@ def check_frame(frame: bytes) -> None:
             raise errors.NotJson("Cannot send message: a text holds half a character (a lone surrogate)") from None
 
 
-LEVELS_AT_ONCE = 8
-"""Levels that are taken off brackets from the inside, all at once each; ordinary values have no more."""
+BRACKETS_AT_ONCE = 256
+"""Brackets that are counted together: cheap to count, and few enough that most groups cannot reach the limit."""
 
-_BRACKETS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_BRACKETS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: a level more, and a level less
 _OTHERS = bytes(set(range(256)) - set(b'[{]}"'))
 
 
@@ -351,11 +351,15 @@ def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
     # Only brackets and quotes count. Without pairs of quotes, those left are around texts with brackets in them.
     outside = text.translate(None, _OTHERS).replace(b'""', b"").split(b'"')[::2]
     brackets = b"".join(outside).translate(_BRACKETS)
-    for _ in range(LEVELS_AT_ONCE):
-        brackets = brackets.replace(b"\x01\xff", b"")
-        most -= 1
-    # What is left is +1 for each level that opens and -1 for each that closes.
-    return len(brackets) > 2 * most and max(accumulate(memoryview(brackets).cast("b"))) > most
+    level = 0
+    for start in range(0, len(brackets), BRACKETS_AT_ONCE):
+        group = brackets[start : start + BRACKETS_AT_ONCE]
+        opened = group.count(1)
+        # The levels within a group are computed only if it opens enough of them.
+        if level + opened > most and level + max(accumulate(memoryview(group).cast("b"))) > most:
+            return True
+        level += 2 * opened - len(group)
+    return False
 
 
 def decode_value(payload: Raw) -> Json:

@@ -170,12 +170,18 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, st.integers(0, 40), st.integers(rpc.LEVELS_AT_ONCE, 60))
+@given(VALUES, st.integers(0, 40), st.integers(1, 60))
 def test_nesting_is_counted_as_a_parser_counts_it(value: object, more: int, most: int) -> None:
     for level in range(more):
         value = [value] if level % 3 else {"a]": value}
     text = json.dumps(value)
     assert rpc.is_too_deep(text, most) == rpc.is_too_deep(text.encode(), most) == (levels(value) > most)
+
+
+@pytest.mark.parametrize("depth", [1, 100, 255, 256, 257, 499])
+def test_nesting_is_counted_across_many_brackets(depth: int) -> None:
+    text = "[" + f"{'[' * depth}{']' * depth}," * 20 + "0]"
+    assert rpc.is_too_deep(text, depth) and not rpc.is_too_deep(text, depth + 1)
 
 
 def levels(value: object) -> int:
