@@ -5,9 +5,9 @@ Their texts are written for models: short, since every conversation pays for the
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -16,10 +16,14 @@ from msgspec import Meta
 
 from .. import errors
 from ..rpc.jsonrpc import Json
+from ..session.approvals import Then
 from ..session.session import Session
 from ..settings import Settings
+from ..tools.catalog import Tool
+from ..tools.scope import WHOLE
 from . import listing
 from .answers import AgentAnswer, Asking
+from .consent import Guarded
 from .listing import Detail
 from .runs import Asks, Repeats, Report, Runs
 from .search import Search
@@ -183,28 +187,36 @@ class Functions:
 
     async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _List, "list_functions")
-        tools = self.session.scope.listed()
-        if asked.namespace is not None:
-            chosen = [t for t in tools if asked.namespace in (t.namespace_name, t.registered_namespace)]
-            if not chosen:
-                there = ", ".join(sorted({tool.namespace_name for tool in tools})[:50]) or "none"
+        scope = self.session.scope
+        if asked.namespace is None:
+            await scope.prepare()
+            tools = scope.listed()
+        else:
+            chosen = scope.namespace(asked.namespace)
+            tools = [] if chosen is None else list(chosen.listed)
+            if chosen is None or asked.namespace != chosen.name:
+                tools = [tool for tool in tools if tool.registered_namespace == asked.namespace]
+            if not tools:
+                there = ", ".join(sorted(scope.namespaces())[:50]) or "none"
                 raise errors.InvalidParams(
                     f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
                 )
-            tools = chosen
-        most, guarded = self._settings.max_mcp_characters, self.session.guarded
+        most = self._settings.max_mcp_characters
+        guarded = await self._guarded(tools, most)
         return AgentAnswer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _Search, "search_functions")
         tools = await self._search.find(asked.query, asked.k)
         in_all = len(self.session.scope.listed())
-        return AgentAnswer(listing.found(tools, asked.query, in_all, self.session.guarded))
+        return AgentAnswer(listing.found(tools, asked.query, in_all, self.session.guarded(tools)))
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _Details, "get_function_details")
-        most, guarded = self._settings.max_mcp_characters, self.session.guarded
-        return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guarded=guarded))
+        if any("*" in path for path in asked.functions):
+            await self.session.scope.prepare()
+        most, guard = self._settings.max_mcp_characters, self.session.guarded
+        return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
         asked = _read(arguments, _Execute, "execute")
@@ -241,14 +253,25 @@ class Functions:
         questions = await run.follow(report, self._settings.mcp_wait_s, asks)
         return Asking(run.handle, questions) if questions else await run.answer()
 
+    async def _guarded(self, tools: Sequence[Tool], most: int) -> Guarded:
+        """Return what is done with calls of the tools that a list names; other tasks run in between."""
+        guarded: dict[str, Then] = {}
+        if len(tools) * listing.SHORTEST_NAME > most:  # such a list has only numbers of tools
+            return guarded
+        for at in range(0, len(tools), WHOLE):
+            if at:
+                await asyncio.sleep(0)
+            guarded |= self.session.guarded(tools[at : at + WHOLE])
+        return guarded
+
     def _namespaces(self) -> str:
-        sizes = Counter(tool.namespace_name for tool in self.session.scope.listed())
-        if not sizes:
+        found = sorted(self.session.scope.namespaces())
+        if not found:
             return "; there are none now."
         text = ""
-        for at, name in enumerate(sorted(sizes)):
+        for at, name in enumerate(found):
             if len(text) + len(name) > NAMESPACES:
-                return f", namespaces: {text}… {len(sizes) - at:,} more."
+                return f", namespaces: {text}… {len(found) - at:,} more."
             text += name + ", "
         return f", namespaces: {text.removesuffix(', ')}."
 

@@ -25,6 +25,10 @@ TYPED_SHARE = 4
 """Types may take this part of the budget (a quarter): they are worth it where they save asking for details."""
 SHORTEST = 8
 """Characters that a tool has in a list with arguments, at the least."""
+SHORTEST_NAME = 3
+"""Characters that a tool has in a list of names, at the least: one, a comma and a space."""
+SHORTEST_DECLARATION = 20
+"""Characters that a tool's declaration has, at the least."""
 ARGUMENTS = 12
 """Names of arguments shown of one tool."""
 SUMMARY = 110
@@ -113,20 +117,25 @@ def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | Non
     return f"Nothing matches {asked!r} among {_counted(in_all, 'function')}; try other words, or list_functions."
 
 
-def details(scope: Scope, paths: Sequence[str], *, most: int, guarded: Guarded | None = None) -> str:
+def details(
+    scope: Scope, paths: Sequence[str], *, most: int, guard: Callable[[Sequence[Tool]], Guarded] = lambda tools: {}
+) -> str:
     """Declare tools in full, with the types they need; says of those there are not which might be meant.
 
     Args:
         paths: Their names, or patterns such as ``Github.*``.
         most: Characters; those that do not fit are named at the end.
-        guarded: The tools whose calls need consent, or are denied: their comments say so.
+        guard: Returns which of these tools' calls need consent, or are denied: their comments say so.
     """
     tools, unknown = _look_up(scope, paths)
-    tools = [consent.declared(tool, guarded or {}) for tool in tools]
+    may_fit, too_many = tools[: most // SHORTEST_DECLARATION], tools[most // SHORTEST_DECLARATION :]
+    guarded = guard(may_fit)
+    tools = [consent.declared(tool, guarded) for tool in may_fit]
     left_out: list[Tool] = []
     text = typegen.declarations(tools, aliases=False) if len(tools) <= TYPED else None
     if text is None or len(text) > most:
         tools, left_out = _fitting(tools, most)
+        left_out += too_many
         text = typegen.declarations(tools, aliases=False)
     lines = [_INDENTATION.sub(" ", text.rstrip("\n"))] if text else []
     if left_out and not tools:
@@ -139,13 +148,12 @@ def details(scope: Scope, paths: Sequence[str], *, most: int, guarded: Guarded |
 
 
 def _look_up(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
-    listed = {tool.path for tool in scope.listed()}
     chosen: dict[str, Tool] = {}
     unknown = []
     for path in paths:
         try:
             if "*" in path:
-                tools = [tool for tool in scope.matching([path]) if tool.path in listed]
+                tools = [tool for tool in scope.matching([path]) if scope.is_listed(tool)]
             else:
                 tools = [scope.find(path).tool]
         except errors.ToolNotFound as error:

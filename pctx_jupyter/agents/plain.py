@@ -117,6 +117,7 @@ class Plain:
         match name:
             case "list_functions":
                 functions = [_described(known) for known in self._built_in()]
+                await session.scope.prepare()
                 return {"functions": [*functions, *(described(tool) for tool in session.scope.listed())]}
             case "get_function_details":
                 return {path: self._details(path) for path in _read(arguments, _Asked).functions}

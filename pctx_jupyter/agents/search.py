@@ -42,6 +42,7 @@ class Search:
     async def find(self, query: str, most: int) -> list[Tool]:
         """The tools that fit best, the best first; none that has no word of the query."""
         async with self._lock:  # those who ask meanwhile wait for the same index
+            await self._scope.prepare()
             version = self._scope.version
             if self._index is None or version != self._version:
                 self._index = await asyncio.to_thread(Index, self._scope.listed())

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -25,6 +26,8 @@ LONGEST_TYPE = 100
 """Characters of a type within a message."""
 MOST_SPACES = 20
 """Namespaces that a message lists."""
+MOST_COMPARED = 2_000
+"""Tools, and namespaces, among which one like a wrong name is looked for."""
 MOST_NAMES = 8
 """Names a message lists where none of them looks like the one that was meant."""
 
@@ -39,18 +42,28 @@ class CheckJob:
     Args:
         session: Whose it is: what was declared stays known under this name until it changes.
         code: The program as its author wrote it (`Program.code`): positions are those of this text.
-        declarations: Of its tools, with aliases, as `typegen.declarations` writes them.
+        declarations: Of its tools, as `typegen` writes them: one text, or several that do not depend on each other.
         globals: Declarations of everything else it finds: its inputs, what it keeps from earlier programs.
-        tools: The full names of its tools, ``Sales.loadOrders``, for suggestions.
+        tools: The full names of its tools, ``Sales.loadOrders``, for suggestions; only the first ones are read.
         keep: What of its top level is declared for later programs: True: all; None: what it exports; False: nothing.
+        whole: Declarations of all tools of its namespaces: a program that seems wrong is checked against these as well.
+            Empty: `declarations` has them all.
+        namespaces: Names of further namespaces, for suggestions.
     """
 
     session: str
     code: str
-    declarations: str = ""
+    declarations: str | tuple[str, ...] = ""
     globals: str = ""
-    tools: Sequence[str] = ()
+    tools: Iterable[str] = ()
     keep: bool | None = False
+    whole: tuple[str, ...] = ()
+    namespaces: Sequence[str] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The declarations, as several texts."""
+        return (self.declarations,) if isinstance(self.declarations, str) else self.declarations
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +199,18 @@ class Findings(msgspec.Struct):
     outline: Outline | None = None
 
 
-def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
+def checked(findings: Findings, tools: Iterable[str] = (), namespaces: Iterable[str] = ()) -> Checked:
     """Turn findings into diagnostics.
 
     Args:
-        findings: What TypeScript said.
-        tools: The full names of the program's tools.
+        findings: What TypeScript found.
+        tools: The full names of the program's tools; only the first ones are read, and only for an error.
+        namespaces: The names of further namespaces.
     """
-    listed = list(tools)
+    if not findings.found:
+        return Checked((), findings.more, findings.kept, findings.outline)
+    listed = list(islice(tools, MOST_COMPARED))
+    spaces = sorted({*islice(namespaces, MOST_COMPARED), *(path.rpartition(".")[0] for path in listed)})
     return Checked(
         tuple(
             Diagnostic(
@@ -208,7 +225,7 @@ def checked(findings: Findings, tools: Iterable[str] = ()) -> Checked:
                 f.wanted if f.code in _UNDEFINED and f.wanted else None,
             )
             for f in findings.found
-            for message in [_message(f, listed)]
+            for message in [_message(f, listed, spaces)]
         ),
         findings.more,
         findings.kept,
@@ -232,7 +249,7 @@ _ABSENT = frozenset(
 """Further names people reach for that a sandbox does not have."""
 
 
-def _message(found: Found, tools: list[str]) -> str:
+def _message(found: Found, tools: list[str], spaces: list[str]) -> str:
     if found.module is not None:
         text = f"Cannot import {found.module!r}: {_ONLY_TOOLS}"
     elif found.awaits:
@@ -255,7 +272,7 @@ def _message(found: Found, tools: list[str]) -> str:
     else:
         text = _shortened(found.message)
         if found.wanted and "Did you mean" not in text:
-            text += _hint(found, tools)
+            text += _hint(found, tools, spaces)
     return _plain(text)[:LONGEST]
 
 
@@ -295,24 +312,21 @@ def _shortened(message: str) -> str:
     return re.sub(rf"'([^'\n]{{{LONGEST_TYPE + 20},}})'", cut, message)
 
 
-def _hint(found: Found, tools: list[str]) -> str:
-    """What may have been meant, or what there is."""
+def _hint(found: Found, tools: list[str], spaces: list[str]) -> str:
+    """Say what may have been meant, or what there is."""
     if found.names:
         if close := _closest(found.wanted, found.names):
             return f" Did you mean '{close}'?"
         shown = sorted(found.names)[:MOST_NAMES]
         return f" There is: {', '.join(shown)}{', …' if len(found.names) > len(shown) else ''}."
-    by_name: dict[str, str] = {}
-    for path in tools:
-        namespace, _, name = path.rpartition(".")
-        by_name.setdefault(name, path)
-        by_name.setdefault(namespace, namespace)
-    if close := _closest(found.wanted, list(by_name)[:2000]):
+    by_name = {path.rpartition(".")[2]: path for path in reversed(tools)}
+    by_name |= {name: name for name in spaces if name not in by_name}
+    if close := _closest(found.wanted, list(by_name)):
         return f" Did you mean '{by_name[close]}'?"
-    # A name that begins like a namespace most likely should be one.
-    spaces = sorted({path.rpartition(".")[0] for path in tools}) if found.wanted[:1].isupper() else []
     listed = ", ".join(spaces[:MOST_SPACES]) + (", …" if len(spaces) > MOST_SPACES else "")
-    return f" Namespaces of tools: {listed}." if found.code == 2304 and spaces else ""
+    # A name that begins like a namespace most likely should be one.
+    is_like_a_namespace = found.code == 2304 and found.wanted[:1].isupper()
+    return f" Namespaces of tools: {listed}." if is_like_a_namespace and spaces else ""
 
 
 def _closest(wanted: str, names: Sequence[str]) -> str | None:

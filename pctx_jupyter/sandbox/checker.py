@@ -1,19 +1,20 @@
-"""The type checker: one resident process that knows TypeScript, asked by all sessions, replaced when it takes too long.
+"""The type checker: answers all sessions' requests with resident TypeScript compilers, so that none harms another.
 
-It knows how to keep that process, whose turn it is and how long an answer may take; it refuses to know what
-TypeScript is, and what its findings mean (`check` does). The process is as locked in as any sandbox.
+It knows whose turn it is and what a compiler has been sent; it refuses to know how a compiler's process is kept
+(`compiler` does), what TypeScript is, and what its findings mean (`program.check` does).
 
-One request is served at a time, and each session has at most one waiting for its turn, so that nobody's many requests
-delay anybody's one. A request waits `check_s` at most, then is served for `check_s` at most: then the process is killed
-and the next started. Whatever goes wrong, a check has an answer: `Unchecked`, with the reason.
+One compiler serves all, one request at a time, and each session has at most one request waiting for its turn. A request
+waits `check_s` at most, then is served for `check_s` at most: then the process is killed and the next started. When a
+session's request takes longer than `SLICE_S` while others wait, that session goes on with the process it has, and the
+others get another one; for a while, its requests are served apart. Whatever goes wrong, a check has a verdict:
+`Unchecked`, with the reason.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-import os
-import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,103 +25,84 @@ import msgspec
 
 from .. import errors
 from ..program import check as checks
-from ..program.check import Checked, CheckJob, Findings, Unchecked, Verdict
+from ..program.check import CheckJob, Findings, Unchecked, Verdict
 from ..program.editor import Completions, Hover, Signatures
 from ..program.program import Outline
 from ..rpc import jsonrpc as rpc
 from ..rpc.channel import Channel
-from ..settings import MIB, Limits, Settings
-from . import executable, flags
-from .spawner import Direct, Launcher, Spawner
-from .worker import Worker, open_worker
+from ..settings import Settings
+from .compiler import Compiler, NotServed, Starter
 
 log = logging.getLogger(__name__)
 
 CHECK_S = 3.0
 """Seconds one request may be served; the wait before it has the same limit."""
-HEAP_MB = 512
-NURSERY_MB = 8
-"""Megabytes of new objects between two small collections; V8's own 16 cost 50 MB of memory and gain nothing."""
-RESIDENT_BYTES = 400 * MIB
-"""Memory beyond which the process is replaced; it has 190 MB with 200 tools, more with more sessions."""
-MESSAGE_BYTES = 64 * MIB
+SLICE_S = 1.0
+"""Seconds after which a request no longer keeps other sessions waiting, or a third of its limit if that is less. A
+check takes 10 ms, the first with thousands of tools half a second."""
+APART_S = 60.0
+"""Seconds for which the requests of a session that kept others waiting are served apart."""
+APART = 2
+"""Compilers for such sessions, at most."""
 SESSIONS = 8
-"""Sessions whose declarations it keeps in mind: 10 MB each with 200 tools, 50 ms to send them again."""
-START_S = 30.0
-"""Seconds the process may take from its start to its first answer; it takes 0.7 on a quiet machine."""
-STATUS_S = 1.0
-"""Seconds we wait for the exit status of a process that closed its pipe."""
-NO_MEMORY = (-5, -6)
-"""Exit statuses of V8, and of the allocator, that got no memory."""
+"""Sessions whose declarations a compiler keeps in memory: 10 MB each with 200 tools, 50 ms to send them again."""
 IDLE_S = 900.0
 """Seconds without a request after which the process is ended, until the next."""
-REST_S = 60.0
-"""The longest rest after starts that failed in a row."""
 OUTLINED = 1_000_000
 """Characters of programs whose outlines are remembered."""
 REFUSED = 256
 """Programs remembered for having taken too long."""
+NAMED = 1_024
+"""Declarations of namespaces whose hashes are remembered."""
 
-WARM_UP = """
-interface Row { id: string; tags?: string[]; amount: number | null }
-const rows: Row[] = JSON.parse("[]");
-const seen = new Map<string, number>();
-for (const { id, amount } of rows) seen.set(id, (seen.get(id) ?? 0) + (amount ?? 0));
-const [first] = await Promise.all(rows.map(async (row) => ({ ...row, size: row.tags?.length ?? 0 })));
-const names = [...seen].filter(([, n]) => n > 1).map(([id]) => id.toUpperCase()).sort((a, b) => a.localeCompare(b));
-try { console.log(`${names.join(", ")}: ${first?.size}`); } catch (error) { console.error(error.message); }
-({ total: rows.reduce((sum, row) => sum + (row.amount ?? 0), 0), names, keys: Object.entries(rows[0] ?? {}) })
-"""
-"""What a program is like: the first check of its kind takes several times as long as the second."""
-
-_SERVICE = flags.RUNTIME / "ts_service.js"
-_FILES = [flags.RUNTIME / "globals.d.ts", *(flags.RUNTIME / "vendor" / n for n in ("typescript.min.json", "libs.json"))]
-
-Answer = TypeVar("Answer")
-
-
-class _NotServed(Exception):
-    """A request was not served; `reason` is a sentence that says why, and `is_lasting` whether it will be so again."""
-
-    def __init__(self, reason: str, *, is_lasting: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.is_lasting = reason, is_lasting
+Reply = TypeVar("Reply")
 
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """What is remembered of one session. `key` is its name in the process: ours, not a stranger's."""
+    """What is remembered of one session.
+
+    Attributes:
+        key: Its name in the compiler: ours, not a stranger's.
+        turn: Held by its request that waits for a compiler or is served.
+        channel: Leads to the compiler that knows its declarations.
+        files, globals: What that compiler knows.
+        newest: The number of its newest request, by method.
+        apart: The compiler that serves it apart from others.
+        apart_until: Until when, by the loop's clock.
+    """
 
     key: str
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    told_by: Channel | None = None
-    declarations: str = ""
+    channel: Channel | None = None
+    files: tuple[str, ...] = ()
     globals: str = ""
     newest: dict[str, int] = field(default_factory=dict)
+    apart: Compiler | None = None
+    apart_until: float = 0.0
 
 
 class Checker:
     """Checks programs and serves editors. Made by `open_checker`; all of it belongs to one event loop."""
 
     def __init__(self, settings: Settings, check_s: float) -> None:
-        self._settings, self._check_s = settings, check_s
-        self._limits = replace(settings.limits, max_heap_mb=HEAP_MB, max_memory_mb=3 * HEAP_MB, max_cpu_s=10**9)
+        self._check_s, self._slice_s = check_s, min(SLICE_S, check_s / 3)
         self._loop = asyncio.get_running_loop()
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._keys = 0
-        self._turn = asyncio.Lock()
+        self._starter = Starter(settings)
+        self._main = Compiler(self._starter, check_s)
+        self._apart: list[Compiler] = []
+        self._ended_starts = 0  # of compilers that are no more
         self._refused: OrderedDict[tuple[int, int, int], str] = OrderedDict()
         self._outlines: OrderedDict[str, Outline | None] = OrderedDict()
         self._outlined = 0  # characters of their programs
-        self._spawner: Spawner | None = None
-        self._worker: Worker | None = None
-        self._channel: Channel | None = None
-        self._starting: asyncio.Task[None] | None = None
+        self._names: OrderedDict[str, str] = OrderedDict()  # of declarations
         self._serving: set[asyncio.Task[msgspec.Raw]] = set()
+        self._served_on_main: _Session | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._requests = self._starts = self._failures = 0
-        self._rests_until = 0.0
-        self._trouble: str | None = None
+        self._parting: asyncio.TimerHandle | None = None
+        self._requests = 0
         self._is_closed = False
 
     # what it does
@@ -132,19 +114,21 @@ class Checker:
             return Unchecked(reason)
         try:
             findings = await self._ask(job, "check", Findings)
-        except _NotServed as error:
+            if findings.found and job.whole:
+                findings = await self._ask(replace(job, declarations=job.whole), "check", Findings)
+        except NotServed as error:
             if error.is_lasting:
                 self._refused[key] = error.reason
                 if len(self._refused) > REFUSED:
                     self._refused.popitem(last=False)
             return Unchecked(error.reason)
-        checked = checks.checked(findings, job.tools)
+        checked = checks.checked(findings, job.tools, job.namespaces)
         if checked.outline is None:
             return checked
         return replace(checked, outline=checked.outline.from_utf16(job.code))
 
     async def read(self, session: str, code: str) -> Outline | None:
-        """Say what a program has at its top level, without a check: a `check.Read`.
+        """Outline a program's top level without a check: a `check.Read`.
 
         Raises:
             Busy: It could not be read; the message says why.
@@ -154,7 +138,7 @@ class Checker:
             return self._outlines[code]
         try:
             found: list[Outline] = await self._ask(CheckJob(session, code), "read", list[Outline])
-        except _NotServed as error:
+        except NotServed as error:
             raise errors.Busy(error.reason) from None
         outline = found[0].from_utf16(code) if found else None
         if code not in self._outlines:  # the same program may have been read for another caller meanwhile
@@ -164,14 +148,6 @@ class Checker:
             oldest, _ = self._outlines.popitem(last=False)
             self._outlined -= len(oldest)
         return outline
-
-    async def verify(self, declarations: str) -> Checked:
-        """Say what is wrong with declarations themselves.
-
-        Raises:
-            Busy: They could not be looked at; the message says why.
-        """
-        return checks.checked(await self._edit(CheckJob("", "", declarations), "verify", Findings, None))
 
     async def complete(self, job: CheckJob, offset: int) -> Completions:
         """Complete the name before an offset in `job.code`, in UTF-16 units.
@@ -193,69 +169,67 @@ class Checker:
         return found[0] if found else None
 
     def warm(self) -> None:
-        """Start the process in the background, unless it has been."""
-        if self._channel is not None or self._starting is not None or self._is_closed:
-            return
-        if self._loop.time() >= self._rests_until:
-            self._starting = self._loop.create_task(self._start())
+        """Start the compiler in the background, unless it has been started."""
+        if not self._is_closed:
+            self._main.warm()
+            self._rest()
 
     def forget(self, session: str) -> None:
         """Let go of what is known of a session that has ended."""
-        if (known := self._sessions.pop(session, None)) is not None and known.told_by is not None:
-            known.told_by.notify("forget", {"session": known.key})
+        if (known := self._sessions.pop(session, None)) is not None and known.channel is not None:
+            known.channel.notify("forget", {"session": known.key})
 
     def status(self) -> dict[str, rpc.Json]:
-        """Whether it is ready, what it has done, and what is wrong (null: nothing)."""
+        """Return whether it is ready, what it has done, and what is wrong (null: nothing)."""
+        compilers = [self._main, *self._apart]
         return {
-            "ready": self._channel is not None,
+            "ready": self._main.channel is not None,
             "requests": self._requests,
-            "starts": self._starts,
-            "memory_bytes": flags.resident(self._worker.pid) if self._worker is not None else 0,
-            "trouble": self._trouble,
+            "starts": self._ended_starts + sum(one.starts for one in compilers),
+            "memory_bytes": sum(one.memory for one in compilers),
+            "trouble": self._main.trouble,
         }
 
     async def close(self) -> None:
-        """End the process, and wait until it is gone."""
+        """End the processes, and wait until they are gone."""
         self._is_closed = True
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait([self._starting])
-        if self._idle is not None:
-            self._idle.cancel()
-        self._end()
+        for timer in (self._idle, self._parting):
+            if timer is not None:
+                timer.cancel()
+        for compiler in [self._main, *self._apart]:
+            await compiler.close()
         if self._serving:
             await asyncio.wait(self._serving)
-        if self._spawner is not None:
-            await self._spawner.close()
+        await self._starter.close()
 
     # asking
 
-    async def _edit(self, job: CheckJob, method: str, answer: type[Answer], offset: int | None) -> Answer:
+    async def _edit(self, job: CheckJob, method: str, reply: type[Reply], offset: int) -> Reply:
         try:
-            return await self._ask(job, method, answer, offset)
-        except _NotServed as error:
+            return await self._ask(job, method, reply, offset)
+        except NotServed as error:
             raise errors.Busy(f"{error.reason}; try again") from None
 
-    async def _ask(self, job: CheckJob, method: str, answer: type[Answer], offset: int | None = None) -> Answer:
+    async def _ask(self, job: CheckJob, method: str, reply: type[Reply], offset: int | None = None) -> Reply:
         """Have one request served.
 
         Raises:
             Cancelled: It was about a place in the text, and the session has asked about another since.
-            _NotServed: It could not be served.
+            NotServed: It could not be served.
         """
         self._requests += 1
         session = self._know(job.session)
         number = session.newest[method] = self._requests
-        channel = await self._wait(session)
+        compiler, channel = await self._wait(session)
         if offset is not None and session.newest[method] != number:
-            self._release(session)
+            self._release(session, compiler)
             raise errors.Cancelled("Cancelled: the session has sent a newer request since")
-        task = self._loop.create_task(self._serve(channel, session, job, method, offset))
+        task = self._loop.create_task(self._serve(compiler, channel, session, job, method, offset))
         self._serving.add(task)
-        task.add_done_callback(self._served)
-        # Whoever asked may leave; until the process has answered, it is nobody else's turn.
+        task.add_done_callback(self._forget_task)
+        # The caller may leave; until the process has answered, nobody else has a turn.
         raw = await asyncio.shield(task)
-        return msgspec.json.decode(raw, type=answer)
+        return msgspec.json.decode(raw, type=reply)
 
     def _know(self, name: str) -> _Session:
         if (session := self._sessions.get(name)) is None:
@@ -267,220 +241,169 @@ class Checker:
                 self.forget(oldest)
         return session
 
-    async def _wait(self, session: _Session) -> Channel:
-        """Wait for the process, and for this session's turn; the caller must `_release` both turns.
+    async def _wait(self, session: _Session) -> tuple[Compiler, Channel]:
+        """Wait for a compiler, and for this session's turn there; the caller must `_release` both turns.
 
-        The start of the process has a limit of its own, `START_S`, so the first program on a slow machine is checked.
+        The start of a process has a limit of its own, so the first program on a slow machine is checked.
         """
-        await self._ready()
+        compiler = self._compiler_for(session)
+        await compiler.ready()
+        left = self._check_s
+        since = self._loop.time()
         try:
-            async with asyncio.timeout(self._check_s):
+            async with asyncio.timeout(left):
                 await session.turn.acquire()
-                try:
-                    await self._turn.acquire()
-                    try:
-                        return await self._ready()
-                    except BaseException:
-                        self._turn.release()
-                        raise
-                except BaseException:
-                    session.turn.release()
-                    raise
         except TimeoutError:
-            what = "is still starting" if self._channel is None else "has other programs to check"
-            raise _NotServed(f"The type checker {what}, after {self._check_s:g} s (Pctx.max_check_s)") from None
+            raise self._too_busy() from None
+        left -= self._loop.time() - since
+        try:
+            while True:
+                compiler = self._compiler_for(session)
+                await compiler.ready()
+                since = self._loop.time()
+                self._loop.call_soon(self._make_way)  # once this one waits
+                try:
+                    async with asyncio.timeout(max(left, 0)):
+                        has_turn = await compiler.turn()
+                except TimeoutError:
+                    raise self._too_busy() from None
+                left -= self._loop.time() - since
+                if has_turn and compiler.channel is not None:
+                    return compiler, compiler.channel
+                if has_turn:
+                    compiler.release()
+        except BaseException:
+            session.turn.release()
+            raise
 
-    def _release(self, session: _Session) -> None:
-        self._turn.release()
+    def _too_busy(self) -> NotServed:
+        return NotServed(f"The type checker has other programs to check, after {self._check_s:g} s (Pctx.max_check_s)")
+
+    def _release(self, session: _Session, compiler: Compiler) -> None:
+        compiler.release()
         session.turn.release()
 
     async def _serve(
-        self, channel: Channel, session: _Session, job: CheckJob, method: str, offset: int | None
+        self, compiler: Compiler, channel: Channel, session: _Session, job: CheckJob, method: str, offset: int | None
     ) -> msgspec.Raw:
-        # A little less than we wait: a process that stops by itself need not be replaced.
-        budget_ms = self._check_s * 900
-        params: dict[str, rpc.Json] = {"session": session.key, "budget_ms": budget_ms}
-        if method == "verify":
-            params["declarations"] = rpc.well_formed(job.declarations)
-        elif method == "read":
-            params["code"] = rpc.well_formed(job.code)
-        else:
-            params |= {"code": rpc.well_formed(job.code), **self._news(channel, session, job)}
+        params: dict[str, rpc.Json] = {"session": session.key, "code": rpc.well_formed(job.code)}
+        if method != "read":
+            params |= self._news(channel, session, job)
         if offset is not None:
             params["offset"] = offset
         if job.keep is not False and method == "check":
             params["keep"] = job.keep
-        worker = self._worker
-        too_long = f"The type checker needed more than {self._check_s:g} s (Pctx.max_check_s)"
+        alarm: asyncio.TimerHandle | None = None
+        if compiler is self._main:
+            self._served_on_main = session
+            alarm = self._loop.call_later(self._slice_s, self._make_way)
+        since = self._loop.time()
         try:
-            async with asyncio.timeout(self._check_s):
-                return await channel.call(method, params)
-        except TimeoutError:
-            log.info("type checker = replaced: %s took more than %g s", method, self._check_s)
-            self._end()
-            self.warm()
-            raise _NotServed(too_long, is_lasting=True) from None
-        except errors.Timeout:
-            raise _NotServed(too_long, is_lasting=True) from None
-        except errors.ConnectionLost:
-            too_large = worker is not None and await _status(worker) in NO_MEMORY
-            why = "The type checker ran out of memory" if too_large else "The type checker ended"
-            raise _NotServed(why, is_lasting=too_large) from None
-        except errors.PctxError as error:
-            log.info("type checker = failed to %s: %s", method, error.message)
-            why = "The type checker failed; the program may be nested too deeply, or too large"
-            raise _NotServed(why, is_lasting=True) from None
+            return await compiler.ask(channel, method, params)
         finally:
-            self._release(session)
-            self._tidy()
+            if alarm is not None:
+                alarm.cancel()
+            if self._served_on_main is session:
+                self._served_on_main = None
+            elif self._loop.time() - since > self._slice_s:
+                session.apart_until = self._loop.time() + APART_S
+            self._release(session, compiler)
+            compiler.replace_if_large()
+            self._rest()
 
     def _news(self, channel: Channel, session: _Session, job: CheckJob) -> dict[str, rpc.Json]:
-        """The declarations that the process does not have."""
-        is_new = session.told_by is not channel
+        """Return the declarations that the compiler does not have."""
+        is_new = session.channel is not channel
+        if is_new and session.channel is not None:
+            session.channel.notify("forget", {"session": session.key})
         news: dict[str, rpc.Json] = {}
-        if is_new or session.declarations != job.declarations:
-            news["declarations"] = rpc.well_formed(job.declarations)
+        texts = {self._name(text): text for text in job.texts if text}
+        files = tuple(texts)
+        if is_new or session.files != files:
+            known = () if is_new else session.files
+            news["files"] = list(files)
+            news["texts"] = {name: rpc.well_formed(text) for name, text in texts.items() if name not in known}
         if is_new or session.globals != job.globals:
             news["globals"] = rpc.well_formed(job.globals)
-        session.told_by, session.declarations, session.globals = channel, job.declarations, job.globals
+        session.channel, session.files, session.globals = channel, files, job.globals
         return news
 
-    def _served(self, task: asyncio.Task[msgspec.Raw]) -> None:
+    def _name(self, text: str) -> str:
+        """Name a text by its content: a compiler that knows a name knows the text."""
+        if (name := self._names.get(text)) is None:
+            name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+            self._names[text] = name
+            if len(self._names) > NAMED:
+                self._names.popitem(last=False)
+        return name
+
+    def _forget_task(self, task: asyncio.Task[msgspec.Raw]) -> None:
         self._serving.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever asked may be gone
+            task.exception()  # the caller may be gone
 
-    # its process
+    # who is served where
 
-    async def _ready(self) -> Channel:
-        """Wait until there is a process; asks for one if there is none."""
-        if self._channel is None:
-            self.warm()
-            if self._starting is not None:
-                await asyncio.wait([self._starting])
-        if self._channel is None:
-            raise _NotServed(self._trouble or "The type checker is being stopped")
-        return self._channel
+    def _compiler_for(self, session: _Session) -> Compiler:
+        if session.apart is not None and session.apart_until > self._loop.time() and session.apart in self._apart:
+            return session.apart
+        session.apart = None
+        return self._main
 
-    async def _start(self) -> None:
-        try:
-            await self._open()
-        except errors.SandboxUnavailable as error:
-            self._fail(error.message.replace("start a sandbox", "start the type checker"))
-        except Exception:
-            log.exception("type checker = failed to start")
-            self._fail("Cannot start the type checker: internal error; see the log")
-        finally:
-            self._starting = None
+    def _make_way(self) -> None:
+        """Give the others another compiler when one session's request takes too long and they wait."""
+        compiler, session = self._main, self._served_on_main
+        begun_at = compiler.begun_at
+        if begun_at is None or session is None or not compiler.has_waiting or self._is_closed:
+            return
+        if self._loop.time() - begun_at < self._slice_s:
+            return
+        if len(self._apart) >= APART:
+            idle = next((one for one in self._apart if one.is_idle), None)
+            if idle is None:
+                why = f"The type checker needed more than {self._slice_s:g} s, and other programs waited"
+                compiler.give_up(why)
+                return
+            self._part_with(idle)
+        log.info("type checker = a request takes long and others wait: they get another process")
+        self._apart.append(compiler)
+        session.apart, session.apart_until = compiler, self._loop.time() + APART_S
+        self._main, self._served_on_main = Compiler(self._starter, self._check_s), None
+        self._main.warm()
+        compiler.disperse()
+        if self._parting is None:
+            self._parting = self._loop.call_later(APART_S, self._part)
 
-    def _fail(self, why: str) -> None:
-        """Take note of a failure: say a new cause once, and rest, longer each time, before trying again."""
-        if why != self._trouble:
-            log.error("type checker = %s", why)
-        self._trouble = why
-        self._rests_until = self._loop.time() + min(0.5 * 2**self._failures, REST_S)
-        self._failures = min(self._failures + 1, 20)
+    def _part_with(self, compiler: Compiler) -> None:
+        self._apart.remove(compiler)
+        self._ended_starts += compiler.starts
+        compiler.end()
+        compiler.disperse()
 
-    async def _open(self) -> None:
-        if missing := [file.name for file in [_SERVICE, *_FILES] if not file.is_file()]:
-            raise errors.SandboxUnavailable(
-                f"Cannot start a sandbox: {missing[0]} is not part of this installation; install the package again "
-                "(in a checkout: python hatch_build.py)"
-            )
-        self._starts += 1
-        if self._spawner is None or not self._spawner.is_alive:
-            self._spawner = None
-            deno = await executable.find(self._settings.deno)
-            self._spawner = await _open_spawner(deno.path, self._limits)
-        process = await self._spawner.start()
-        worker = await open_worker(process, self._limits)
-        channel = Channel(worker.send, name="type checker", max_bytes=MESSAGE_BYTES)
-        worker.listen(_Ears(worker, channel))
-        try:
-            async with asyncio.timeout(START_S):
-                await channel.call("check", {"session": "warm", "code": WARM_UP})
-        except (TimeoutError, errors.PctxError) as error:
-            worker.kill()
-            why = getattr(error, "message", f"it is not ready after {START_S:g} s")
-            raise errors.SandboxUnavailable(f"Cannot start a sandbox: {why}") from None
-        except BaseException:
-            worker.kill()
-            raise
-        self._worker, self._channel = worker, channel
-        self._trouble, self._failures = None, 0
-        channel.on_close(lambda: self._lost(channel))
-        self._rest()
-
-    def _lost(self, channel: Channel) -> None:
-        """Take note that a process is gone; unless we ended it, the next request starts another."""
-        if self._channel is channel:
-            self._worker = self._channel = None
-
-    def _end(self) -> None:
-        """End the process, if there is one; its requests fail at once."""
-        worker, channel = self._worker, self._channel
-        self._worker = self._channel = None
-        if worker is not None and channel is not None:
-            worker.kill()
-            channel.close()
-
-    def _tidy(self) -> None:
-        """After a request: replace a process that has grown too large; end it when it has nothing to do for long."""
-        if self._worker is not None and not self._turn.locked() and flags.resident(self._worker.pid) > RESIDENT_BYTES:
-            log.info("type checker = replaced: it had grown beyond %d MB", RESIDENT_BYTES // MIB)
-            self._end()
-            self.warm()
-        self._rest()
+    def _part(self) -> None:
+        """End the compilers that serve nobody apart any more."""
+        now = self._loop.time()
+        serving = {session.apart for session in self._sessions.values() if session.apart_until > now}
+        for compiler in list(self._apart):
+            if compiler.is_idle and compiler not in serving:
+                self._part_with(compiler)
+        self._parting = self._loop.call_later(APART_S, self._part) if self._apart else None
 
     def _rest(self) -> None:
+        """Plan the end of a process that has nothing to do for long."""
         if self._idle is not None:
             self._idle.cancel()
-        if self._is_closed:
-            return
-        self._idle = self._loop.call_later(IDLE_S, self._sleep)
+        if not self._is_closed:
+            self._idle = self._loop.call_later(IDLE_S, self._sleep)
 
     def _sleep(self) -> None:
-        if not self._turn.locked():
-            self._end()
-
-
-class _Ears:
-    """Passes what the process sends to its channel."""
-
-    def __init__(self, worker: Worker, channel: Channel) -> None:
-        self._worker, self._channel = worker, channel
-
-    def receive(self, line: bytes) -> None:
-        self._channel.feed(line)
-
-    def overflow(self, start: bytes) -> None:
-        self._worker.kill()
-        self._channel.close()
-
-    def end(self) -> None:
-        self._worker.kill()
-        self._channel.close()
-
-
-async def _status(worker: Worker) -> int | None:
-    """How a process ended whose pipe is closed."""
-    await asyncio.wait([worker.ended], timeout=STATUS_S)
-    return worker.ended.result() if worker.ended.done() else None
-
-
-async def _open_spawner(deno: str, limits: Limits) -> Spawner:
-    """Open what starts the process: as for any sandbox, but for another script and a larger heap."""
-    *arguments, _ = flags.command(deno, limits)
-    nursery = f",--max-semi-space-size={NURSERY_MB}"
-    command = [a + nursery if a.startswith("--v8-flags=") else a for a in arguments] + [str(_SERVICE)]
-    if sys.platform == "linux" and hasattr(os, "pidfd_open"):
-        return await Launcher.open(command, flags.readable(deno) + [str(file) for file in [_SERVICE, *_FILES]])
-    return Direct(command, limits)
+        if self._main.is_idle:
+            self._main.end()
 
 
 @asynccontextmanager
 async def open_checker(settings: Settings, *, check_s: float = CHECK_S) -> AsyncIterator[Checker]:
-    """Open the type checker; on the way out its process is ended.
+    """Open the type checker; on the way out its processes are ended.
 
     Nothing starts before `Checker.warm` or the first request. Never fails for want of Deno or the compiler: then each
     check says what is missing, and so does `Checker.status`.

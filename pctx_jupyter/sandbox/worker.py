@@ -210,7 +210,7 @@ class _Greeting:
             self.left.set_exception(errors.SandboxUnavailable(f"Cannot start a sandbox: {why}"))
 
 
-async def open_worker(process: Process, limits: Limits) -> Worker:
+async def open_worker(process: Process, limits: Limits, *, ready_s: float = READY_S) -> Worker:
     """Wait until a process that was started is ready, and put it under its limits.
 
     Raises:
@@ -221,7 +221,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
     worker.listen(greeting)
     try:
         await asyncio.get_running_loop().create_unix_connection(lambda: worker, sock=process.pipe)
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(ready_s):
             left = await greeting.left
         if left:
             raise errors.SandboxUnavailable(
@@ -233,7 +233,7 @@ async def open_worker(process: Process, limits: Limits) -> Worker:
         worker.kill()
         match error:
             case TimeoutError():
-                why = f"Cannot start a sandbox: it is not ready after {READY_S:g} s"
+                why = f"Cannot start a sandbox: it is not ready after {ready_s:g} s"
             case ProcessLookupError() | ConnectionError():
                 why = "Cannot start a sandbox: it ended before it was ready"
             case OSError():

@@ -19,7 +19,8 @@ from ..program.editor import Editor, Format, Unformattable
 from ..program.program import with_parentheses
 from ..rpc import wire
 from ..tools import names, typegen
-from ..tools.catalog import Tool, globals_of
+from ..tools.catalog import Tool
+from ..tools.scope import Offering
 from .session import Session
 
 MOST_ITEMS = 200
@@ -42,7 +43,7 @@ class _CellQuestion:
 
     cell: Cell
     job: CheckJob
-    tools: list[Tool]
+    offered: Offering
 
 
 async def complete(session: Session, asked: wire.Position) -> wire.Completed:
@@ -55,6 +56,7 @@ async def complete(session: Session, asked: wire.Position) -> wire.Completed:
     question, offset = await _question(session, asked), _offset(asked)
     cell = question.cell
     if cell.is_in_line(offset):
+        await session.scope.prepare()
         start, fitting = cells.complete(cell, offset, asked.inputs, (tool.path for tool in session.scope.listed()))
         items = [wire.CompletionItem(text, text, "option", help) for text, help in fitting[:MOST_ITEMS]]
         return wire.Completed(start, offset, items)
@@ -174,6 +176,7 @@ async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted
 
 async def declarations(session: Session) -> wire.Declared:
     """Declare the session's tools, as models and people read them."""
+    await session.scope.prepare()
     return wire.Declared(await session.declare(session.scope.listed(), aliases=False))
 
 
@@ -181,12 +184,13 @@ async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
     _measure(asked.source, session.settings.max_program_bytes)
     cell = cells.read(asked.source)
     try:
-        tools = session.scope.matching(cell.tools)
+        offered = await session.offering(cell.code, cell.tools)
     except errors.ToolNotFound:  # half-typed
-        tools = list(session.scope)
-    taken = globals_of(tools)
+        offered = await session.offering(cell.code)
+    taken = offered.taken
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
-    return _CellQuestion(cell, await session.check_job(cell.code, tools, inputs[: cells.MOST_INPUTS]), tools)
+    job = await session.check_job(cell.code, offered, inputs[: cells.MOST_INPUTS], is_editor=True)
+    return _CellQuestion(cell, job, offered)
 
 
 def _measure(source: str, most_bytes: int) -> None:
@@ -227,8 +231,8 @@ def _documented(question: _CellQuestion, start: int) -> dict[str, Tool]:
     """The tools among what may follow the name before an offset in the program."""
     if (found := _NAMESPACE.search(_before(question, start))) is None:
         return {}
-    by_path = {tool.path: tool for tool in question.tools}
-    return {name: by_path[path] for name, path in globals_of(question.tools).get(found[1], {}).items()}
+    by_path = {tool.path: tool for tool in question.offered.tools}
+    return {name: by_path[path] for name, path in question.offered.globals.get(found[1], {}).items()}
 
 
 def _before(question: _CellQuestion, offset: int) -> str:

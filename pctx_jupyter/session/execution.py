@@ -119,6 +119,7 @@ class Execution:
         client: The fairness key: the session, or one of the clients that share it.
         stop: Ends it, while that can be done (`stoppable`).
         guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
+        revision: The `Scope.revision` of which that was true.
         is_unattended: Whether a question about one of its calls went unanswered; then no more are asked.
         has_client: Whether the client that asked for it can ask its user about its calls.
     """
@@ -133,6 +134,7 @@ class Execution:
     started_at: float
     recorder: Recorder
     guarded: Mapping[str, Then] = field(default_factory=dict)
+    revision: int = -1
     hold: Hold = field(default_factory=Hold)
     is_unattended: bool = False
     has_client: bool = False

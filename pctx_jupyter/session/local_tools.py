@@ -136,6 +136,7 @@ class LocalTools:
             case wire.FORGET:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.LIST_FUNCTIONS:
+                await self.session.scope.prepare()
                 return {"functions": [described(tool) for tool in self.session.scope.listed()]}
             case wire.GET_FUNCTION_DETAILS:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)

@@ -31,8 +31,8 @@ from ..program.result import Emit, Kept, Output, Result, TypesChecked
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
-from ..tools.catalog import AskedBy, Catalog, Serve, Tool, globals_of
-from ..tools.scope import Changes, Layer, Scope, Shared
+from ..tools.catalog import AskedBy, Catalog, Serve, Tool
+from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
 from .execution import CLIENT, Execution, Job, ProgramStopped, ProgramThrew, RunProgram, StoppedByHand
@@ -104,14 +104,12 @@ class _Request:
 
     Args:
         offered: The tools it may call.
-        namespaces: The objects it finds: global → property → tool path.
         prelude: What earlier programs left for it.
     """
 
     code: str
     inputs: Mapping[str, Raw]
-    offered: list[Tool]
-    namespaces: Mapping[str, Mapping[str, str]]
+    offered: Offering
     prelude: tuple[Prelude, ...]
     keep: bool | None
     typecheck: bool | None
@@ -198,7 +196,7 @@ class Session:
         own = Layer(self.catalog)
         self.scope = Scope(lambda: (own, *shared(self)), changes)
         """What its programs may call."""
-        self.shared = Shared(self.catalog)
+        self.shared = SharedTools(self.catalog)
         self.kept = kept.Kept(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
@@ -236,10 +234,9 @@ class Session:
         """The calls of all sessions that wait for a person's consent."""
         return self._journal.approvals
 
-    @property
-    def guarded(self) -> Mapping[str, Then]:
-        """The tools whose calls by its programs need consent, or are denied, by path; see `ToolCalls.guarded`."""
-        return self._calls.guarded()
+    def guarded(self, tools: Iterable[Tool]) -> Mapping[str, Then]:
+        """Return what is done with calls of these tools by its programs, by path; see `ToolCalls.guard`."""
+        return self._calls.guard(tools)
 
     @property
     def check(self) -> Check | None:
@@ -293,7 +290,7 @@ class Session:
         with self._counted(client):
             if self._settle is not None:
                 await self._settle(code, lambda line: emit(Output("stderr", f"{line}\n", "warn")))
-            asked = self._read_request(code, options)
+            asked = await self._read_request(code, options)
             execution = self._begin(asked, emit, client)
             with self._recorded(execution):
                 began(execution)
@@ -340,7 +337,7 @@ class Session:
             if not self._in_hand[client]:
                 del self._in_hand[client]
 
-    def _read_request(self, code: str, options: ProgramOptions) -> _Request:
+    async def _read_request(self, code: str, options: ProgramOptions) -> _Request:
         """Check a request, and look up what its program may call.
 
         Raises:
@@ -348,11 +345,11 @@ class Session:
         """
         inputs = options.get("inputs") or {}
         self._validate(code, options.get("timeout_s"), inputs, options.get("execution_id"))
-        offered = self.scope.matching(options.get("tools"))
-        namespaces = globals_of(offered)
-        if hidden := namespaces.keys() & inputs.keys():
+        offered = await self.offering(code, options.get("tools"))
+        self._check_id(options.get("execution_id"))  # the same one may have begun meanwhile
+        if hidden := inputs.keys() & offered.taken:
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
-        if hidden := namespaces.keys() & self.kept.names:
+        if hidden := self.kept.names & offered.taken:
             name = min(hidden)
             raise errors.InvalidParams(
                 f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
@@ -362,7 +359,6 @@ class Session:
             code=code,
             inputs=inputs,
             offered=offered,
-            namespaces=namespaces,
             prelude=self.kept.preludes(),
             # Agents are many, and share a session.
             keep=False if self.asked_by == "agent" else options.get("keep"),
@@ -394,11 +390,12 @@ class Session:
             code=asked.code,
             asked_by=self.asked_by,
             limits=self._settings.limits_for(asked.timeout_s),
-            offered=frozenset(tool.path for tool in asked.offered),
+            offered=asked.offered.paths,
             emit=emit,
             started_at=started_at,
             recorder=recorder,
-            guarded=self._calls.guarded(),
+            guarded=self._calls.guarded(asked.offered),
+            revision=asked.offered.revision,
             client=client,
         )
 
@@ -439,17 +436,17 @@ class Session:
         checked = await self._check_types(execution, asked, code, may_keep)
         outline = await self._outline(code, checked)
         program = prepare(code, outline)
-        survey = kept.survey(code, asked.keep, asked.namespaces.keys(), outline)
+        survey = kept.survey(code, asked.keep, asked.offered.taken, outline)
         if survey is not None:
             program = program.keeping(survey.constants)
         job = Job(
             execution.id,
             program,
-            asked.namespaces,
+            asked.offered.globals,
             asked.inputs,
             execution.limits,
             asked.prelude,
-            self.scope.patient | execution.guarded.keys(),  # a person may take longer than a call
+            asked.offered.patient | execution.guarded.keys(),  # a person may take longer than a call
             execution.hold,
             places=self.asked_by == "agent" or "ask" in execution.guarded.values(),
             session=execution.client,
@@ -502,24 +499,30 @@ class Session:
             return await asyncio.to_thread(typegen.declarations, tools, aliases=aliases)
         return typegen.declarations(tools, aliases=aliases) if text is None else text
 
+    async def offering(self, code: str, patterns: list[str] | None = None) -> Offering:
+        """Choose the tools that a program of this session may call; see `Scope.offering`."""
+        return await self.scope.offering(
+            patterns, code, self.kept.declarations(), *(prelude.code for prelude in self.kept.preludes())
+        )
+
     async def check_job(
         self,
         code: str,
-        offered: list[Tool],
+        offered: Offering,
         inputs: Mapping[str, Raw] | Iterable[str],
         keep: bool | None = False,
+        *,
+        is_editor: bool = False,
     ) -> CheckJob:
-        """What a program of this session is checked against; an editor's questions are answered by the same.
+        """Return what a program of this session is checked against; an editor's questions are answered by the same.
 
         Args:
             code: The program, without a magic line.
             offered: The tools it may call.
             inputs: The constants it finds; by their names alone, they are what they were for the last program.
             keep: See `CheckJob.keep`.
+            is_editor: Whether tools have to be declared that the program does not name yet.
         """
-        # The notebook's own name says what `Notebook` does: it is declared where it is used.
-        if self.name is not None and self.name not in code:
-            offered = [tool for tool in offered if tool.namespace_name != self.name]
         if isinstance(inputs, Mapping):
             declared = input_types.declare(inputs)
             self._declared = frozenset(inputs), declared
@@ -529,14 +532,28 @@ class Session:
             is_known = inputs == self._declared[0]
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
         globals = declared + self.kept.declarations(inputs)
+        tools = await self._declare_for(code, offered)
+        unnamed = offered.unnamed()
         return CheckJob(
             session=self.id,
             code=code,
-            declarations=await self.declare(offered),
-            globals=globals,
-            tools=[tool.path for tool in offered],
+            declarations=(tools.whole or tools.needed) if is_editor else tools.needed,
+            whole=() if is_editor else tools.whole,
+            globals=globals + typegen.stubs(unnamed),
+            tools=offered,
+            namespaces=unnamed,
             keep=keep,
         )
+
+    async def _declare_for(self, code: str, offered: Offering) -> typegen.Declared:
+        """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
+        tools, words, names = offered.named, offered.words, offered.unnamed()
+        # The notebook's own name says what `Notebook` does: it is declared where it is used.
+        if self.name is not None and self.name not in code:
+            tools = [tool for tool in tools if tool.namespace_name != self.name]
+        if len(tools) > FEW and not typegen.is_ready(tools):
+            return await asyncio.to_thread(typegen.for_program, tools, words, names)
+        return typegen.for_program(tools, words, names)
 
     async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
         """Say what a program has at its top level; None: it has a syntax error.
@@ -569,7 +586,7 @@ class Session:
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
             return verdict
         verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics))
-        if (failure := checks.failure(verdict, code, advice(code, asked.offered))) is not None:
+        if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools))) is not None:
             execution.publish(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)
         execution.publish(TypesChecked("passed", took_s, None))
@@ -587,5 +604,8 @@ class Session:
             raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")
         for name in inputs:
             names.check_input_name(name)
+        self._check_id(execution_id)
+
+    def _check_id(self, execution_id: str | None) -> None:
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")

@@ -7,7 +7,7 @@ it knows neither sandboxes nor connections.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from msgspec import Raw
 
@@ -17,7 +17,7 @@ from ..program.program import Program
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
 from ..rpc import nonfinite
 from ..tools.catalog import AskedBy, Call, Offer, Tool
-from ..tools.scope import Scope
+from ..tools.scope import Offering, Scope
 from . import approvals as consent
 from .approvals import Approvals, Decision, Policy, Question, Then
 from .execution import Execution
@@ -53,17 +53,32 @@ class ToolCalls:
         self._explain = explain
         self._scope, self._asker, self._of, self._notebook = scope, asked_by, of, notebook
         self._policy, self._approvals, self._clock = policy, approvals, clock
-        self._guarded: tuple[int, dict[str, Then]] = -1, {}
+        self._guarded: tuple[int, frozenset[str], dict[str, Then]] = -1, frozenset(), {}
 
-    def guarded(self) -> dict[str, Then]:
-        """What is to become of calls that are not simply let pass, by tool; quick when nothing has changed."""
-        if self._guarded[0] != self._scope.revision:
-            guarded: dict[str, Then] = {}
-            for by in ("cell", "notebook") if self._asker == "cell" else (self._asker,):
-                tools = [tool for tool in self._scope if self._asked_by(tool.path) == by]
-                guarded |= self._policy.guarded(by, tools)
-            self._guarded = self._scope.revision, guarded
-        return self._guarded[1]
+    def guarded(self, offered: Offering) -> dict[str, Then]:
+        """Return what is done with calls that are not simply let pass, by tool; quick when nothing has changed."""
+        revision, paths, guarded = self._guarded
+        if revision != offered.revision or paths != offered.paths:
+            guarded = self.guard(offered.tools)
+            self._guarded = offered.revision, offered.paths, guarded
+        return guarded
+
+    def guard(self, tools: Iterable[Tool]) -> dict[str, Then]:
+        """Return what is done with calls of these tools that are not simply let pass, by any path of theirs."""
+        guarded: dict[str, Then] = {}
+        asked: dict[AskedBy, dict[str, Tool]] = {}
+        for tool in tools:
+            by = self._asked_by(tool.path)
+            asked.setdefault(by, {}).update((one.path, one) for one in self._scope.names_of(tool))
+        for by, named in asked.items():
+            guarded |= self._policy.guarded(by, list(named.values()))
+        return guarded
+
+    def _guard_of(self, execution: Execution, tool: Tool) -> Then | None:
+        """Return what is done with a call of a tool, now: the name may belong to another tool than at the start."""
+        if execution.revision == self._scope.revision:
+            return execution.guarded.get(tool.path)
+        return self.guard([tool]).get(tool.path)
 
     async def serve(
         self, execution: Execution, program: Program, path: str, arguments: Raw | None, stack: str = ""
@@ -99,7 +114,7 @@ class ToolCalls:
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
-            then = self.guarded().get(path)  # looked up again: the name may belong to another tool now
+            then = self._guard_of(execution, offer.tool)
             if then is not None:
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
             if hold.is_without_place:  # other calls of this program wait
@@ -135,7 +150,7 @@ class ToolCalls:
 
     def _asked_by(self, path: str) -> AskedBy:
         """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
-        return "notebook" if self._asker == "cell" and path in self._scope.foreign else self._asker
+        return "notebook" if self._asker == "cell" and self._scope.is_foreign(path) else self._asker
 
     async def _consent(
         self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int

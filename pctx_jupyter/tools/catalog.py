@@ -7,6 +7,7 @@ reached, nor what its schemas mean.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -82,8 +83,11 @@ class Tool:
         return tuple(f"{namespace}.{name}" for namespace in namespaces for name in own)
 
     def renamed(self, namespace: str, name: str) -> Tool:
-        """The same tool under another name."""
-        return replace(self, registered_namespace=namespace, registered_name=name, other=self.first)
+        """Return the same tool under another name."""
+        other = replace(self, registered_namespace=namespace, registered_name=name, other=self.first)
+        if name == self.registered_name:
+            other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
+        return other
 
     @property
     def first(self) -> Tool:
@@ -121,7 +125,7 @@ class Asker(Protocol):
 
 
 def ignore_note(note: str) -> None:
-    """Hear a note, and do nothing."""
+    """Take a note, and do nothing."""
 
 
 def ignore_wait() -> None:
@@ -137,7 +141,7 @@ class Call(msgspec.Struct, frozen=True):
         arguments: JSON.
         number: Counts the execution's calls.
         asker: The execution itself, for those who serve more than one session.
-        note: Hears in a few words what keeps the call, or how far it has come; it never waits.
+        note: Receives in a few words what delays the call, or its progress; it never blocks.
         waits: Called when the call has to wait for its turn: its program lets others run until the call ends.
     """
 
@@ -170,11 +174,50 @@ class Offer:
     is_patient: bool = False
 
 
+class Space:
+    """The tools of one namespace, in the order in which they were registered.
+
+    Attributes:
+        name: The canonical name of the namespace.
+        offers: Its tools, by their canonical paths.
+        paths: Those paths, by the paths that the tools were registered with.
+        spellings: The names that the namespace was registered with, each with the number of its tools.
+        version: Grows with every change.
+    """
+
+    __slots__ = ("name", "offers", "paths", "spellings", "version")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.offers: dict[str, Offer] = {}
+        self.paths: dict[str, str] = {}
+        self.spellings: Counter[str] = Counter()
+        self.version = 0
+
+    def add(self, offer: Offer) -> None:
+        """Add a tool, or put it in place of the one with the same path."""
+        tool = offer.tool
+        if tool.path not in self.offers:
+            self.spellings[tool.registered_namespace] += 1
+        self.offers[tool.path] = offer
+        self.paths[tool.registered_path] = tool.path
+        self.version += 1
+
+    def remove(self, tool: Tool) -> None:
+        """Remove a tool that is in it."""
+        del self.offers[tool.path]
+        del self.paths[tool.registered_path]
+        self.spellings[tool.registered_namespace] -= 1
+        if not self.spellings[tool.registered_namespace]:
+            del self.spellings[tool.registered_namespace]
+        self.version += 1
+
+
 class Catalog:
     """The tools of one session.
 
     Args:
-        limit: The number of tools it takes.
+        limit: The maximum number of tools.
         changed: Called after every change.
     """
 
@@ -182,6 +225,7 @@ class Catalog:
         self._limit, self._changed = limit, changed
         self._offers: dict[str, Offer] = {}
         self._paths: dict[str, str] = {}
+        self._spaces: dict[str, Space] = {}
         self.version = 0
         """Grows with every change; two equal versions of one catalog hold the same tools."""
 
@@ -193,12 +237,17 @@ class Catalog:
         return (offer.tool for offer in self._offers.values())
 
     def offers(self) -> list[Offer]:
-        """The tools with those who serve them, in the order in which they were registered."""
+        """Return the tools with the functions that serve them, in the order in which they were registered."""
         return list(self._offers.values())
 
-    def has(self, tool: Tool) -> bool:
-        """Whether a tool of this name, in either spelling, is there."""
-        return tool.path in self._offers or self._meets(tool) is not None
+    def namespaces(self) -> Iterator[tuple[str, Collection[str]]]:
+        """Yield the canonical name of each namespace with the names it was registered with."""
+        for name, space in self._spaces.items():
+            yield name, space.spellings
+
+    def space(self, name: str) -> Space | None:
+        """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
+        return self._spaces.get(name)
 
     def add(self, tool: Tool, serve: Serve, *, replace: bool = False, is_patient: bool = False) -> None:
         """Offer a tool.
@@ -222,8 +271,9 @@ class Catalog:
             raise errors.InvalidParams(
                 f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit"
             )
-        self._offers[tool.path] = Offer(tool, serve, is_patient)
+        offer = self._offers[tool.path] = Offer(tool, serve, is_patient)
         self._paths[tool.registered_path] = tool.path
+        self._spaces.setdefault(tool.namespace_name, Space(tool.namespace_name)).add(offer)
         self._change()
 
     def _meets(self, tool: Tool) -> str | None:
@@ -243,13 +293,12 @@ class Catalog:
         tool = self.find(path).tool
         del self._offers[tool.path]
         del self._paths[tool.registered_path]
+        space = self._spaces[tool.namespace_name]
+        space.remove(tool)
+        if not space.offers:
+            del self._spaces[tool.namespace_name]
         self._change()
         return tool
-
-    def clear(self) -> None:
-        """Withdraw every tool; calls under way end normally."""
-        self._offers, self._paths = {}, {}
-        self._change()
 
     def find(self, path: str) -> Offer:
         """Look up a tool by either of its names.
@@ -303,25 +352,35 @@ def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> 
 
 
 def matching(tools: Iterable[Tool], patterns: list[str] | None) -> list[Tool]:
-    """The tools of which either name matches one of the patterns (``Sales.*``); None: all.
+    """Return the tools of which either path matches one of the patterns, such as ``Sales.*``; None: all.
 
     Raises:
-        ToolNotFound: A pattern matches none, which is more likely a slip than a wish.
+        ToolNotFound: A pattern matches no tool, which is most likely a mistake.
     """
     known = list(tools)
     if patterns is None:
         return known
     chosen: dict[str, Tool] = {}
     for pattern in patterns:
-        found = [t for t in known if fnmatchcase(t.path, pattern) or fnmatchcase(t.registered_path, pattern)]
+        found = {tool.path: tool for tool in known if is_match(tool, pattern)}
         if not found:
-            raise errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
-        chosen |= {t.path: t for t in found}
+            raise no_match(pattern)
+        chosen |= found
     return list(chosen.values())
 
 
-def globals_of(tools: list[Tool]) -> dict[str, dict[str, str]]:
-    """The objects a program finds: ``{"Math": {"addAll": "Math.addAll"}, "math": {"add_all": "Math.addAll"}}``.
+def is_match(tool: Tool, pattern: str) -> bool:
+    """Whether either path of a tool matches a pattern."""
+    return fnmatchcase(tool.path, pattern) or fnmatchcase(tool.registered_path, pattern)
+
+
+def no_match(pattern: str) -> errors.ToolNotFound:
+    """Make the error for a pattern that matches no tool."""
+    return errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
+
+
+def globals_of(tools: Iterable[Tool]) -> dict[str, dict[str, str]]:
+    """Return the objects a program finds: ``{"Math": {"addAll": "Math.addAll"}, "math": {"add_all": "Math.addAll"}}``.
 
     Both spellings of a namespace hold both spellings of each of its tools.
     """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import InvalidParams
@@ -24,6 +25,9 @@ def _set(words: str) -> frozenset[str]:
 
 LONGEST = 128
 """Characters of a registered name; longer ones are refused."""
+
+SPELLED = 4_096
+"""Names of namespaces whose spelling is kept; every tool of a namespace needs it."""
 
 UNAWAITABLE = frozenset({"then", "toJSON"})
 """Names a namespace must not have: ``await Sales`` would call ``then``, printing it ``toJSON``."""
@@ -186,6 +190,7 @@ _OF_ERRORS = _set("captureStackTrace isError prepareStackTrace stackTraceLimit")
 _OF_TYPED_ARRAYS = _set("BYTES_PER_ELEMENT from of")
 
 
+@lru_cache(SPELLED)
 def namespace_name(registered: str) -> str:
     """Spell a namespace in PascalCase: ``sales report`` is ``SalesReport``.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain, count
@@ -26,6 +27,10 @@ MOST_CHARACTERS = 64_000
 """Characters of one tool's arguments or result; a larger one loses its comments, then becomes ``any``."""
 SIGNATURE = 500
 """Characters a signature may have before what is nested deep in it becomes ``any``."""
+WHOLE = 500
+"""Tools up to which a namespace is declared as a whole; of a larger one, those that a program names."""
+KEPT_TOOLS = 20_000
+"""Tools whose declarations are kept, by namespace; they take about 1 kB each."""
 
 _EMPTY = {shapes.OBJECT.text, shapes.EMPTY.text}
 
@@ -81,16 +86,64 @@ def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
     Returns:
         A script for TypeScript 6, ending in a line end; "" for no tools. It declares, and does nothing when run.
 
-    Any thread may ask. The first time, it takes 0.2 ms a tool; `written` tells whether it was.
+    Any thread may ask. The first time, it takes 0.2 ms a tool; `written` says whether it was.
     """
     listed = tuple(tools)
     return _catalogs.get(_key(listed, aliases), lambda: (listed, _declarations(listed, aliases)))[1]
 
 
 def written(tools: Iterable[ToolLike], *, aliases: bool = True) -> str | None:
-    """The declarations of tools if they have been written before and are still at hand."""
+    """Return the declarations of tools if they have been written before and are still in memory."""
     known = _catalogs.peek(_key(tuple(tools), aliases))
     return known and known[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one program is checked against: a text for each namespace.
+
+    Args:
+        needed: Declares the tools that the program names, and more where there are few.
+        whole: Declares these namespaces as a whole; empty where `needed` does.
+    """
+
+    needed: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+
+
+def for_program(
+    tools: Iterable[ToolLike], words: AbstractSet[str] | None = None, namespaces: Collection[str] = ()
+) -> Declared:
+    """Declare tools for the check of one program, each namespace in a text of its own, in name order.
+
+    The text of a namespace depends on its own tools alone, so a change of one leaves the others as they are.
+
+    Args:
+        tools: With canonical names that are unique.
+        words: The names in the program; None: everything is declared, whatever it names.
+        namespaces: Canonical names of further namespaces that the program can reach.
+
+    Any thread may call it. The first time, it takes 0.2 ms a tool; see `is_ready`.
+    """
+    by_name = _by_namespace(tools)
+    everybody = by_name.keys() | set(namespaces)
+    needed, whole = [], []
+    for name, own in by_name.items():
+        space = _space(name, own)
+        whole.append(space.text(everybody))
+        needed.append(whole[-1] if words is None or len(own) <= WHOLE else space.text(everybody, words))
+    return Declared(tuple(needed), () if needed == whole else tuple(whole))
+
+
+def stubs(namespaces: Iterable[str]) -> str:
+    """Declare that namespaces are there, for a program that does not name them: an editor completes their names."""
+    found = [name for name in namespaces if name not in names.GLOBALS and names.is_bare(name)]
+    return "".join(f"declare const {name}: object;\n" for name in found)
+
+
+def is_ready(tools: Iterable[ToolLike]) -> bool:
+    """Whether the declarations of these tools have been written before and are still in memory."""
+    return all(_spaces.peek((name, *map(id, own))) is not None for name, own in _by_namespace(tools).items())
 
 
 def declaration(tool: ToolLike) -> str:
@@ -110,38 +163,72 @@ def signature(tool: ToolLike) -> str:
     return Parts("any", "any", {}, _parts(tool, "", docs=False).optional).signature(tool.tool_name)
 
 
-def parts(tool: ToolLike) -> Parts:
-    """The types of one tool's argument and result, and those they need."""
-    return _parts(tool, "")
+def _by_namespace(tools: Iterable[ToolLike]) -> dict[str, list[ToolLike]]:
+    """Sort tools by their namespaces and names."""
+    found: dict[str, list[ToolLike]] = {}
+    for tool in sorted(tools, key=lambda tool: tool.tool_name):
+        found.setdefault(tool.namespace_name, []).append(tool)
+    return {name: found[name] for name in sorted(found)}
 
 
 def _declarations(tools: tuple[ToolLike, ...], aliases: bool) -> str:
-    spaces: dict[str, list[ToolLike]] = {}
-    for tool in sorted(tools, key=lambda tool: tool.tool_name):
-        spaces.setdefault(tool.namespace_name, []).append(tool)
-    blocks = [_Space(name, spaces[name]) for name in sorted(spaces)]
-    lines = [line for block in blocks for line in block.lines()]
+    spaces = [_space(name, own) for name, own in _by_namespace(tools).items()]
+    lines = [line for space in spaces for line in space.lines(space.entries)]
     if aliases:
-        lines += [line for block in blocks for line in block.members_as_registered()]
-        lines += _spaces_as_registered(spaces)
+        everybody = {space.name for space in spaces}
+        lines += [line for space in spaces for line in space.members_as_registered(space.entries)]
+        lines += [line for space in spaces for line in space.as_registered(space.entries, everybody)]
     return "\n".join([*lines, ""]) if lines else ""
 
 
-class _Space:
-    """One namespace's block."""
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One tool of a namespace: its line, and the names of the types that the line needs."""
 
-    def __init__(self, name: str, tools: list[ToolLike]) -> None:
-        self.name, self.tools = name, tools
+    tool: ToolLike
+    text: str
+    types: frozenset[str]
+
+
+class _Space:
+    """The declarations of one namespace, whole or in part. Does not change once it is made."""
+
+    def __init__(self, name: str, tools: Sequence[ToolLike]) -> None:
+        self.name = name
         self.interface = _interface(name)
         self.types: dict[str, str] = {}
         # A canonical name has no underscore between letters: nobody else's namespace is called so.
         self.scope = f"{name}_Types" if name in names.GLOBALS else ""
+        self.entries = [self._entry(tool) for tool in tools]
+        self._own = {tool.tool_name for tool in tools}
+        self._whole: dict[frozenset[str], str] = {}
 
-    def lines(self) -> Iterator[str]:
+    def text(self, namespaces: AbstractSet[str], words: AbstractSet[str] | None = None) -> str:
+        """Write the namespace as a script with every spelling of its names.
+
+        Args:
+            namespaces: The canonical names of all namespaces: they hide another's spelling of the same name.
+            words: Of the tools, those with one of these names are declared; None: all.
+        """
+        hidden = frozenset(namespaces & {entry.tool.registered_namespace for entry in self.entries})
+        if words is None and hidden in self._whole:
+            return self._whole[hidden]
+        chosen = self.entries
+        if words is not None:
+            chosen = [e for e in chosen if e.tool.tool_name in words or e.tool.registered_name in words]
+            # The namespace is there, whatever is called.
+            chosen = chosen or self.entries[:1]
+        lines = [*self.lines(chosen), *self.members_as_registered(chosen), *self.as_registered(chosen, hidden)]
+        text = "\n".join([*lines, ""])
+        if words is None:
+            self._whole[hidden] = text
+        return text
+
+    def lines(self, entries: Sequence[_Entry]) -> Iterator[str]:
+        """Write the namespace itself, with some of its tools and the types they need."""
         functions: list[str] = []
         hidden: list[str] = []
-        for tool in self.tools:
-            text = self.signature(tool)
+        for tool, text in ((entry.tool, entry.text) for entry in entries):
             if self.interface:
                 functions.append(f"{_doc(tool)}{text};")
             elif tool.tool_name in names.RESERVED:
@@ -149,14 +236,15 @@ class _Space:
             else:
                 functions.append(f"{_doc(tool)}function {text};")
         opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
-        types = [self.types[name] for name in sorted(self.types)]
+        needed = self.types if len(entries) == len(self.entries) else {n for entry in entries for n in entry.types}
+        types = [self.types[name] for name in sorted(needed)]
         yield from _block(opening, functions if self.scope else functions + types)
         yield from _block(opening, hidden)
         if self.scope:
             yield from _block(f"declare namespace {self.scope}", types)
 
-    def signature(self, tool: ToolLike) -> str:
-        """One tool's line; its types join the others' unless one of the same name differs."""
+    def _entry(self, tool: ToolLike) -> _Entry:
+        """Write one tool's line; its types join the others' unless one of the same name differs."""
         for naming in _namings(tool):
             found = _parts(tool, self.scope and self.scope + ".", naming)
             if all(self.types.get(name, text) == text for name, text in found.types.items()):
@@ -164,13 +252,14 @@ class _Space:
                 break
         if self.interface:
             # new(…): … would be a constructor's signature.
-            return found.signature('"new"' if tool.tool_name == "new" else tool.tool_name)
-        return found.signature(_local(tool))
+            text = found.signature('"new"' if tool.tool_name == "new" else tool.tool_name)
+        else:
+            text = found.signature(_local(tool))
+        return _Entry(tool, text, frozenset(found.types))
 
-    def members_as_registered(self) -> Iterator[str]:
-        """The other spellings of this namespace's tools."""
-        own = {tool.tool_name for tool in self.tools}
-        others = [tool for tool in self.tools if tool.registered_name not in own | names.UNAWAITABLE]
+    def members_as_registered(self, entries: Sequence[_Entry]) -> Iterator[str]:
+        """Write the other spellings of tools."""
+        others = [e.tool for e in entries if e.tool.registered_name not in self._own | names.UNAWAITABLE]
         if self.interface:
             members = [
                 f"{inert.property_name(tool.registered_name)}: {self.interface}[{inert.string(tool.tool_name)}];"
@@ -184,17 +273,20 @@ class _Space:
             exports = [f"{_local(tool)} as {inert.property_name(tool.registered_name)}" for tool in others]
             yield from _block(f"declare namespace {self.name}", [*members, f"export {{ {', '.join(exports)} }};"])
 
+    def as_registered(self, entries: Sequence[_Entry], hidden: AbstractSet[str]) -> Iterator[str]:
+        """Write the other spellings of the namespace, each with the tools that were registered under it."""
+        found: dict[str, list[ToolLike]] = {}
+        for tool in (entry.tool for entry in entries):
+            alias = tool.registered_namespace
+            if alias != self.name and alias not in hidden and names.is_bare(alias):
+                found.setdefault(alias, []).append(tool)
+        for alias, tools in sorted(found.items()):
+            yield from _alias(alias, self.name, tools, whole=len(tools) == len(entries))
 
-def _spaces_as_registered(spaces: dict[str, list[ToolLike]]) -> Iterator[str]:
-    """The other spellings of the namespaces, each with the tools that were registered under it."""
-    registered: dict[str, dict[str, list[ToolLike]]] = {}
-    for name, tools in spaces.items():
-        for tool in tools:
-            if tool.registered_namespace not in spaces and names.is_bare(tool.registered_namespace):
-                registered.setdefault(tool.registered_namespace, {}).setdefault(name, []).append(tool)
-    for alias, found in sorted(registered.items()):
-        for name, tools in sorted(found.items()):
-            yield from _alias(alias, name, tools, whole=len(tools) == len(spaces[name]))
+
+def _space(name: str, tools: Sequence[ToolLike]) -> _Space:
+    # The entry holds the tools, so that no other gets the same id().
+    return _spaces.get((name, *map(id, tools)), lambda: _Space(name, tools))
 
 
 def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterator[str]:
@@ -289,24 +381,29 @@ def _key(tools: tuple[ToolLike, ...], aliases: bool) -> Hashable:
     return aliases, *map(id, tools)
 
 
-class _Kept(Generic[_Value]):
-    """The values asked for last. Any thread may ask; who asks for one that another thread is making waits for it."""
+class _Memory(Generic[_Value]):
+    """The values asked for last. Any thread may ask; a thread waits for a value that another one is making.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Args:
+        most: The weight of the values that are kept; the newest one is, whatever it weighs.
+        weigh: Returns the weight of a value.
+    """
+
+    def __init__(self, most: int, weigh: Callable[[_Value], int] = lambda value: 1) -> None:
+        self._most, self._weigh, self._weight = most, weigh, 0
         self._values: OrderedDict[Hashable, _Value] = OrderedDict()
         self._making: dict[Hashable, Future[_Value]] = {}
         self._lock = Lock()
 
     def peek(self, key: Hashable) -> _Value | None:
-        """The value if it is there."""
+        """Return the value if it is there."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
 
     def get(self, key: Hashable, make: Callable[[], _Value]) -> _Value:
-        """The value, made if it is not there; raises what `make` raises."""
+        """Return the value, made if it is not there; raises what `make` raises."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -325,11 +422,13 @@ class _Kept(Generic[_Value]):
         with self._lock:
             del self._making[key]
             self._values[key] = value
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
+            self._weight += self._weigh(value)
+            while self._weight > self._most and len(self._values) > 1:
+                self._weight -= self._weigh(self._values.popitem(last=False)[1])
         ours.set_result(value)
         return value
 
 
-_shapes: _Kept[Shape] = _Kept(4_096)
-_catalogs: _Kept[tuple[tuple[ToolLike, ...], str]] = _Kept(8)
+_shapes: _Memory[Shape] = _Memory(4_096)
+_spaces: _Memory[_Space] = _Memory(KEPT_TOOLS, lambda space: len(space.entries))
+_catalogs: _Memory[tuple[tuple[ToolLike, ...], str]] = _Memory(8)

@@ -18,13 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from pctx_jupyter import errors
 from pctx_jupyter.program.check import Checked, CheckJob, Unchecked
 from pctx_jupyter.sandbox import checker as module
+from pctx_jupyter.sandbox import compiler
 from pctx_jupyter.sandbox.checker import Checker, open_checker
+from pctx_jupyter.sandbox.spawner import Launcher
+from pctx_jupyter.sandbox.worker import Worker
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import names, typegen
 from pctx_jupyter.tools.catalog import Tool
 
 from .. import schemas
 from ..fakes import SOON
+from .declarations import Declarations
 
 T = TypeVar("T")
 
@@ -479,7 +483,7 @@ async def test_one_sessions_bombs_delay_another_no_longer_than_the_limit() -> No
 async def test_a_process_killed_from_outside_is_replaced() -> None:
     async with open_checker(Settings(), check_s=SOON) as checker:
         assert await checker.check(job("1")) == Checked()
-        os.kill(checker._worker.pid, signal.SIGKILL)  # type: ignore[union-attr]
+        os.kill(checker._main._worker.pid, signal.SIGKILL)  # type: ignore[union-attr]
         async with asyncio.timeout(4 * SOON):
             while await checker.check(job("1")) != Checked():
                 pass
@@ -499,7 +503,7 @@ async def test_nothing_is_left_when_it_is_closed() -> None:
     async with open_checker(Settings(), check_s=SOON) as checker:
         waiting = asyncio.create_task(checker.check(job("1")))
         assert await checker.check(job("2")) == Checked()
-        worker = checker._worker
+        worker = checker._main._worker
         assert worker is not None
         await waiting
         last = asyncio.create_task(checker.check(job("3" * 100_000)))
@@ -540,25 +544,147 @@ def test_declared_are_the_globals_a_sandbox_leaves() -> None:
     assert declared == set(allowed[1].split()) - ecmascript | {"CALLABLE_TOOLS", "Deno", "list_functions"}
 
 
-def test_wrong_declarations_are_found(held: Held) -> None:
-    found = held.wait(held.checker.verify("declare namespace A {\n  function b(): Missing;\n}"))
-    assert [(d.line, d.message) for d in found.diagnostics] == [(2, "Cannot find name 'Missing'.")]
-    assert held.wait(held.checker.verify(DECLARATIONS)) == Checked()
+@pytest.fixture(scope="module")
+def declared() -> Iterator[Declarations]:
+    compiler = Declarations()
+    yield compiler
+    compiler.close()
+
+
+def test_wrong_declarations_are_found(declared: Declarations) -> None:
+    found = declared.wrong("declare namespace A {\n  function b(): Missing;\n}")
+    assert found == ["2 Cannot find name 'Missing'."]
+    assert declared.wrong(DECLARATIONS) == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schemas.documents(), schemas.documents())
-def test_declarations_of_any_schema_compile(held: Held, given_schema: Any, returned: Any) -> None:
+def test_declarations_of_any_schema_compile(declared: Declarations, given_schema: Any, returned: Any) -> None:
     tools = [Tool("odd", "tool", "", given_schema, returned), Tool("Math", "odd", "", returned, given_schema)]
     text = typegen.declarations(tools)
-    assert held.wait(held.checker.verify(text)) == Checked(), text
+    assert declared.wrong(text) == [], text
 
 
 @pytest.mark.parametrize("name", sorted(names.GLOBALS))
-def test_a_namespace_may_have_the_name_of_any_global(held: Held, name: str) -> None:
+def test_a_namespace_may_have_the_name_of_any_global(held: Held, declared: Declarations, name: str) -> None:
     tool = Tool(name, "extra_tool", "", {"type": "object"}, {"type": "string"})
     text = typegen.declarations([tool])
-    assert held.wait(held.checker.verify(text)) == Checked(), text
+    assert declared.wrong(text) == [], text
     code = f"(await {tool.path}({{}})).length; (await {name}.{tool.tool_name}({{}})).length"
     verdict = held.wait(held.checker.check(CheckJob("globals", code, text)))
     assert verdict == Checked(), verdict
+
+
+# ── Several sessions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def bomb(number: int) -> str:
+    """A program that the compiler never finishes with, and that no other is the same as."""
+    return BOMB + f"// {number}"
+
+
+async def test_one_sessions_bomb_costs_no_other_session_its_check() -> None:
+    async with open_checker(Settings(), check_s=4) as checker:
+        assert await checker.check(job("1")) == Checked()
+        bombs = [asyncio.create_task(checker.check(job(bomb(n), session="bomber"))) for n in range(2)]
+        await asyncio.sleep(0)
+        others = await asyncio.gather(*(checker.check(job("1 + 1", session=f"s{n}")) for n in range(6)))
+        assert others == [Checked()] * 6
+        assert not all(one.done() for one in bombs), "the bombs were out of the others' way"
+        await asyncio.gather(*bombs)
+
+
+async def test_a_session_that_kept_others_waiting_is_served_apart_and_then_with_them_again() -> None:
+    async with open_checker(Settings(), check_s=4) as checker:
+        assert await checker.check(job("1")) == Checked()
+        bombing = asyncio.create_task(checker.check(job(bomb(1), session="bomber")))
+        await asyncio.sleep(0)
+        assert await checker.check(job("1", session="b")) == Checked()
+        await bombing
+        apart = checker._sessions["bomber"].apart
+        assert apart is not None and apart is not checker._main
+        assert await checker.check(job("1", session="bomber")) == Checked()
+        assert checker._sessions["bomber"].apart is apart
+        checker._sessions["bomber"].apart_until = 0
+        checker._part()
+        assert await checker.check(job("2", session="bomber")) == Checked()
+        assert checker._sessions["bomber"].apart is None and checker._apart == []
+
+
+async def test_three_sessions_bombs_at_once_leave_the_others_their_checks() -> None:
+    async with open_checker(Settings(), check_s=6) as checker:
+        assert await checker.check(job("1")) == Checked()
+        bombs = [asyncio.create_task(checker.check(job(bomb(n), session=f"bomber{n}"))) for n in range(3)]
+        await asyncio.sleep(0)
+        assert await checker.check(job("1", session="b")) == Checked()
+        await asyncio.gather(*bombs)
+        assert len(checker._apart) <= module.APART
+
+
+async def test_a_program_wrong_against_the_tools_it_names_is_checked_against_all() -> None:
+    tools = [Tool("sales", f"load_{at}", "", FILTER, ORDER) for at in range(typegen.WHOLE + 1)]
+    paths = [tool.path for tool in tools]
+
+    def asked(code: str) -> CheckJob:
+        declared = typegen.for_program(tools, set(re.split(r"\W+", code)))
+        return CheckJob("a", code, declared.needed, "", paths, whole=declared.whole)
+
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        assert await checker.check(asked("(await Sales.load3({status: 'open'})).total")) == Checked()
+        verdict = await checker.check(asked("await Sales.laod3({status: 'open'})"))
+        assert isinstance(verdict, Checked)
+        assert "Did you mean 'load3'?" in verdict.diagnostics[0].message
+        assert await checker.check(asked("const all: keyof typeof Sales = 'load77'")) == Checked()
+
+
+async def test_the_first_check_waits_as_long_as_a_slow_start_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_checker(Settings(), check_s=0.5) as checker:
+        start = checker._starter.start
+        may_start = asyncio.Event()
+
+        async def slowly() -> Worker:
+            await may_start.wait()
+            return await start()
+
+        monkeypatch.setattr(checker._starter, "start", slowly)
+        first = asyncio.create_task(checker.check(job("1 +")))
+        await asyncio.sleep(0.6)  # longer than a check may wait for its turn
+        may_start.set()
+        assert isinstance(await first, Checked)
+
+
+async def test_a_launcher_that_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "SPAWN_S", 0.5)
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        assert await checker.check(job("1")) == Checked()
+        launcher = checker._starter._spawner
+        if not isinstance(launcher, Launcher):
+            pytest.skip("no launcher on this system")
+        os.kill(launcher._helper.pid, signal.SIGSTOP)
+        checker._main.end()
+        assert await checker.check(job("2")) == Checked()
+        assert not launcher.is_alive
+
+
+async def test_namespaces_are_sent_once_and_forgotten_when_a_program_has_others() -> None:
+    sales, more = (Tool(name, "load", "", FILTER, ORDER) for name in ("sales", "more"))
+    both, one = typegen.for_program([sales, more]).needed, typegen.for_program([sales]).needed
+    sent: list[dict[str, Any]] = []
+    async with open_checker(Settings(), check_s=SOON) as checker:
+        assert await checker.check(CheckJob("a", "await Sales.load({status: 'open'})", one)) == Checked()
+        channel = checker._main.channel
+        assert channel is not None
+        call = channel.call
+
+        async def listen(method: str, params: Any) -> Any:
+            if params["session"] != "warm":
+                sent.append(params)
+            return await call(method, params)
+
+        channel.call = listen  # type: ignore[method-assign]
+        assert await checker.check(CheckJob("a", "await More.load({status: 'open'})", both)) == Checked()
+        assert await checker.check(CheckJob("a", "await more.load({status: 'paid'})", both)) == Checked()
+        gone = await checker.check(CheckJob("a", "await More.load({status: 'open'})", one))
+        assert isinstance(gone, Checked) and gone.diagnostics
+    assert [len(params.get("texts", ())) for params in sent] == [1, 0, 0]
+    assert [len(params["files"]) if "files" in params else None for params in sent] == [2, None, 1]

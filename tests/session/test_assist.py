@@ -78,10 +78,10 @@ async def test_the_options_of_the_magic_line_count() -> None:
     opened = session(editor)
     await assist.complete(opened, wire.Position(HEAD, ["mine", "Sales", "class", "a b"], offset=len(HEAD)))
     job = editor.asked[0][0]
-    assert job.tools == ["Sales.loadOrders"]
+    assert list(job.tools) == ["Sales.loadOrders"]
     assert "orders" in job.globals and "mine" in job.globals and "class" not in job.globals and "a b" not in job.globals
     await assist.complete(opened, wire.Position("%%pctx --tools Sal,\n", offset=20))
-    assert len(editor.asked[1][0].tools) == 2
+    assert len(list(editor.asked[1][0].tools)) == 2
 
 
 async def test_a_constant_is_what_it_was_for_the_last_program() -> None:

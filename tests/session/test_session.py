@@ -214,7 +214,8 @@ async def test_a_check_knows_the_offered_tools_and_no_others() -> None:
     await one.execute("1", tools=["Math.*"])
     (job,) = checker.jobs
     assert (job.session, job.code, list(job.tools)) == (one.id, "1", ["Math.double"])
-    assert "double" in job.declarations and "load" not in job.declarations
+    declared = "".join(job.declarations)
+    assert "double" in declared and "load" not in declared
 
 
 async def test_the_loop_goes_on_while_many_tools_are_declared() -> None:
@@ -223,7 +224,7 @@ async def test_the_loop_goes_on_while_many_tools_are_declared() -> None:
 
     async def check(job: CheckJob) -> Verdict:
         checked_at.append(turns)
-        assert job.declarations == typegen.declarations([replace(tool) for tool in tools])
+        assert job.whole == (typegen.declarations([replace(tool) for tool in tools]),)
         return Checked()
 
     async def turn() -> None:
@@ -237,8 +238,8 @@ async def test_the_loop_goes_on_while_many_tools_are_declared() -> None:
     for tool in tools:
         one.register(tool, double)
     turning = asyncio.create_task(turn())
-    await one.execute("1")
-    await one.execute("2")
+    await one.execute("Math.double()")
+    await one.execute("Math.double(2)")
     turning.cancel()
     first, second = checked_at
     assert 0 < first == second, "it turns while they are written, and what is written is at hand at once"

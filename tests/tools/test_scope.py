@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +19,7 @@ from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Catalog, Tool
-from pctx_jupyter.tools.scope import Changes, Layer, Scope
+from pctx_jupyter.tools.scope import WHOLE, Changes, Layer, Scope
 
 from ..fakes import FakeClock, FakeSandbox, read
 
@@ -235,7 +236,7 @@ async def test_a_notebooks_own_name_is_declared_only_where_it_is_written() -> No
     own = notebook(one, "k1", "sales", Tool("Notebook", "load"))
     await own.execute("Notebook.load()")
     await own.execute("Sales.load()")
-    assert ["Sales" in job.declarations for job in asked] == [False, True]
+    assert ["Sales" in "".join(job.declarations) for job in asked] == [False, True]
 
 
 class Owner:
@@ -360,3 +361,128 @@ def test_an_upstream_servers_new_tool_is_there_for_the_next_call() -> None:
     assert paths(session) == []
     one.upstreams.add(Tool("github", "search"), answer)
     assert paths(session) == ["Github.search"]
+
+
+def crowded(of: Registry, *more: Tool) -> Session:
+    """Three notebooks with more tools than any program is offered without naming their namespaces."""
+    tools = [Tool("Notebook", f"load_{number}") for number in range(WHOLE // 2)]
+    for name in ("alpha", "beta", "gamma"):
+        notebook(of, name, name, *tools, *more)
+    return of.agents()
+
+
+async def test_of_many_tools_a_program_is_offered_the_namespaces_it_names() -> None:
+    sandbox, asked = FakeSandbox(), list[CheckJob]()
+
+    async def check(job: CheckJob) -> Checked:
+        asked.append(job)
+        return Checked()
+
+    one = Registry(sandbox, Settings(), FakeClock(), check)
+    agents = crowded(one)
+    await agents.execute("1 + 1")
+    await agents.execute("await Beta.load1()")
+    assert [set(job.namespaces) for job in sandbox.jobs] == [set(), {"Beta"}]
+    assert asked[0].declarations == () and len(asked[1].declarations) == 1
+    assert [list(job.namespaces) for job in asked] == [["Alpha", "Beta", "Gamma"], ["Alpha", "Gamma"]]
+    assert "declare const Alpha: object;" in asked[1].globals  # an editor completes its name
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("Alpha.load1()", {"Alpha"}),
+        ("Gamma?.load1(); [Alpha]", {"Alpha", "Gamma"}),
+        ("B\\u0065ta.load1()", {"Beta"}),
+        ("B\\u{65}ta.load1()", {"Beta"}),
+        ("globalThis['Al' + 'pha'].load1()", {"Alpha", "Beta", "Gamma"}),
+        ("CALLABLE_TOOLS.execute(name)", {"Alpha", "Beta", "Gamma"}),
+        ("list_functions().length", {"Alpha", "Beta", "Gamma"}),
+        ("eval(text)", {"Alpha", "Beta", "Gamma"}),
+        ("[].map.constructor(text)()", {"Alpha", "Beta", "Gamma"}),
+        ("Alphabet.load1(); alpha; Beta2", set()),
+    ],
+)
+async def test_a_program_reaches_every_namespace_that_it_can_name(code: str, found: set[str]) -> None:
+    sandbox = FakeSandbox()
+    await crowded(registry(sandbox)).execute(code)
+    assert set(sandbox.jobs[0].namespaces) == found
+
+
+async def test_patterns_choose_among_many_tools_before_a_program_names_them() -> None:
+    sandbox = FakeSandbox()
+    agents = crowded(registry(sandbox))
+    await agents.execute("Alpha.load1(), Beta.load2()", tools=["Alpha.load1", "Alpha.load?", "*.load2"])
+    assert {name: len(tools) for name, tools in sandbox.jobs[0].namespaces.items()} == {"Alpha": 20, "Beta": 2}
+    with pytest.raises(errors.ToolNotFound, match="Delta"):
+        await agents.execute("1", tools=["Delta.*"])
+
+
+async def test_what_a_program_keeps_names_tools_for_later_programs() -> None:
+    sandbox = FakeSandbox()
+    one = registry(sandbox)
+    own = notebook(one, "k0", "own", *(Tool(name, f"load_{at}") for name in ("a", "b") for at in range(WHOLE)))
+    await own.execute("export function f() { return B.load1() }", keep=True)
+    await own.execute("f()")
+    assert [set(job.namespaces) for job in sandbox.jobs] == [{"B", "b"}, {"B", "b"}]
+
+
+async def test_a_name_that_a_namespace_has_is_taken_whether_a_program_names_it_or_not() -> None:
+    agents = crowded(registry())
+    with pytest.raises(errors.InvalidParams, match="Cannot pass in Alpha"):
+        await agents.execute("1", inputs={"Alpha": rpc.NULL})
+
+
+async def test_a_new_tool_leaves_the_other_namespaces_as_they_were() -> None:
+    one = registry()
+    agents = crowded(one)
+    await agents.scope.prepare()
+    before = {name: agents.scope.namespace(name) for name in ("Alpha", "Beta", "Gamma")}
+    first = before["Alpha"].tools[0] if before["Alpha"] else None
+    owner = next(iter(one))
+    owner.register(Tool("Notebook", "new"), answer)
+    await agents.execute("Alpha.new()")
+    after = {name: agents.scope.namespace(name) for name in before}
+    assert [after[name] is before[name] for name in before] == [False, True, True]
+    assert after["Alpha"] is not None and after["Alpha"].tools[0] is first  # texts are kept by identity
+
+
+async def test_other_tasks_run_while_all_namespaces_are_put_together() -> None:
+    agents, turns = crowded(registry()).scope, 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    await agents.prepare()
+    turning.cancel()
+    assert turns > 0
+    assert len(agents.listed()) == 3 * (WHOLE // 2)
+
+
+async def test_a_tool_that_comes_during_a_program_is_not_offered_to_it() -> None:
+    one = registry(sandbox := FakeSandbox(lambda job, serve, emit: late(job, serve)))
+
+    async def late(job: Job, serve: ServeCall) -> object:
+        next(iter(one)).register(Tool("Notebook", "late"), answer)
+        with pytest.raises(errors.ToolNotFound, match="not offered to this execution"):
+            await serve("Alpha.late", None)
+        return read(await serve("Alpha.load1", None))
+
+    await crowded(one).execute("Alpha.load1()")
+    assert len(sandbox.jobs) == 1
+
+
+async def test_a_rule_for_one_name_of_a_tool_holds_for_its_other_names() -> None:
+    settings = Settings(policy=("deny cell Sales.*",))
+    one = Registry(FakeSandbox(), settings, FakeClock())
+    own = notebook(one, "k1", "sales", Tool("Notebook", "load"))
+    names = own.scope.names_of(own.scope.find("Notebook.load").tool)
+    assert {tool.path for tool in names} == {"Notebook.load", "Sales.load"}
+    assert {tool.path for tool in own.scope.names_of(own.scope.find("Sales.load").tool)} == {
+        "Notebook.load",
+        "Sales.load",
+    }

@@ -1,6 +1,7 @@
 """Tools as TypeScript declarations. The tools are plain values; the parser that reads the declarations is real."""
 
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Barrier
@@ -107,13 +108,6 @@ def test_signature_is_short_whatever_the_schemas() -> None:
         signature = typegen.signature(Tool("sales", "load", None, schema, schema))
         assert signature.startswith("load(args?: ")
         assert len(signature) <= typegen.SIGNATURE
-
-
-def test_parts_are_what_a_description_of_one_tool_shows() -> None:
-    parts = typegen.parts(LOAD_ORDERS)
-    assert parts.output == "Order[]"
-    assert list(parts.types) == ["Order"]
-    assert parts.optional
 
 
 @pytest.mark.parametrize(
@@ -363,3 +357,34 @@ def test_any_tools_are_declared_without_error(tools: list[Tool]) -> None:
     for tool in usable.values():
         assert "\n" not in typegen.signature(tool)
         assert schemas.errors_in(typegen.declaration(tool)) == []
+
+
+def test_a_program_is_declared_each_namespace_in_a_text_that_depends_on_it_alone() -> None:
+    sales, other = Tool("sales", "load", "", None, None), Tool("other", "load", "", None, None)
+    both, one = typegen.for_program([sales, other]), typegen.for_program([sales])
+    assert one.needed[0] in both.needed and len(both.needed) == 2 and both.whole == ()
+    assert "".join(both.needed).count("declare const sales: typeof Sales;") == 1
+
+
+def test_of_a_large_namespace_the_tools_that_a_program_names_are_declared() -> None:
+    record, other = (
+        {"type": "object", "title": "Record", "properties": {"id": {"type": kind}, "all": {"items": {"$ref": "#"}}}}
+        for kind in ("string", "number")
+    )
+    tools = [Tool("sales", f"load_{at}", "", record, other if at else record) for at in range(typegen.WHOLE + 1)]
+    found = typegen.for_program(tools, {"Sales", "load7", "load_8"})
+    (needed,), (whole,) = found.needed, found.whole
+    assert re.findall(r"function (\w+)", needed) == ["load7", "load8"]
+    declared = set(re.findall(r"type (\w+) = ", needed))
+    assert declared and all(f"type {name} = " in whole for name in declared)  # under the same names as in the whole
+    assert len(re.findall(r"function (\w+)", whole)) == len(tools)
+    assert typegen.for_program(tools).needed == (whole,)
+
+
+def test_a_registered_namespace_that_is_anothers_canonical_name_means_that_one() -> None:
+    shouted, spelled = Tool("SALES", "load", "", None, None), Tool("s_a_l_e_s", "load", "", None, None)
+    assert (shouted.namespace_name, spelled.namespace_name) == ("Sales", "SALES")
+    text = "".join(typegen.for_program([shouted, spelled]).needed)
+    assert "declare const SALES" not in text
+    assert "declare const SALES" in "".join(typegen.for_program([shouted]).needed)
+    assert "declare const SALES" not in "".join(typegen.for_program([shouted], namespaces=["SALES"]).needed)

@@ -7,16 +7,16 @@
  * to people: the host decides. It has no permission and opens nothing; no import is resolved.
  *
  *     >  {"method":"ready","params":{"left":[],"typescript":"6.0.3"}}
- *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, declarations?, globals?, keep?}}
+ *     <  {"id":1,"method":"check","params":{session, code, budget_ms?, files?, texts?, globals?, keep?}}
  *     >  {"id":1,"result":{"found":[…],"more":false,"outline":{…},"kept":"…"}}    `kept`: declarations for later programs
  *     <  "read" with {code}: [outline], without a check; [] where there is a syntax error
  *     <  "complete", "hover" or "signature" with {…, offset}
  *     >  {start, length, items: [{name, kind}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
- *     <  "verify" with {declarations}: what is wrong with the declarations themselves
  *     <  {"method":"forget","params":{session}}
  *
- * `declarations` (of tools) and `globals` (of inputs) are scripts that declare; they stay until the next ones. `session`
- * is a name of the host's making: nobody's files are seen by another's. Offsets are UTF-16 units; lines and columns are
+ * `files` names the scripts that declare tools, `texts` has those of them that the session did not have before, and
+ * `globals` is a script that declares inputs; they stay until the next ones. A file's name stands for its text: whoever
+ * sends the same name sends the same text. `session` is a name that the host made: no session sees another's files. Offsets are UTF-16 units; lines and columns are
  * 1-based, and only a line feed ends a line, as the host counts.
  */
 
@@ -74,10 +74,10 @@ let versions = 0;
 
 /** A text as the compiler wants to have it: what changed since, it is never told. */
 class File {
-  /** @param {string} text */
-  constructor(text) {
+  /** @param {string} text @param {string} [version] */
+  constructor(text, version = String(++versions)) {
     this.text = text;
-    this.version = String(++versions);
+    this.version = version;
     this.snapshot = ts.ScriptSnapshot.fromString(text);
   }
 }
@@ -94,6 +94,9 @@ let deadline = Infinity;
 
 /** What a program's file is called when it is read as TypeScript, and as JavaScript; and among a session's files. */
 const TYPED = "/program.ts", PLAIN = "/program.js", PROGRAM = "program";
+
+/** Where the files are that declare tools. */
+const TOOLS = "/tools/";
 
 /** One session's files, and the services that know them: one reads a program as TypeScript, one as JavaScript. */
 class Session {
@@ -137,9 +140,17 @@ class Session {
     else if (this.files.get(name)?.text !== text) this.files.set(name, new File(text));
   }
 
+  /** @param {string[]} names @param {Record<string, string>} texts of those that are new */
+  declare(names, texts) {
+    const wanted = new Set(names.map((name) => TOOLS + name + ".d.ts"));
+    for (const name of this.files.keys()) if (name.startsWith(TOOLS) && !wanted.has(name)) this.files.delete(name);
+    // One version for all: the registry parses a text once, whichever sessions have it.
+    for (const [name, text] of Object.entries(texts)) this.files.set(TOOLS + name + ".d.ts", new File(text, "1"));
+  }
+
   /** @param {any} params */
-  update({ code, declarations, globals }) {
-    if (declarations !== undefined) this.set("/tools.d.ts", declarations);
+  update({ code, files, texts, globals }) {
+    if (files !== undefined) this.declare(files, texts);
     if (globals !== undefined) this.set("/inputs.d.ts", globals);
     if (this.files.get(PROGRAM)?.text !== code) this.files.set(PROGRAM, new File(code));
     return this.typed;
@@ -650,7 +661,7 @@ function promises(checker, source) {
   /** Whether a call is one of a tool, which makes JSON of its arguments. @param {any} call */
   const isToolCall = (call) => {
     const file = checker.getResolvedSignature(call)?.declaration?.getSourceFile().fileName;
-    return file === "/tools.d.ts" ||
+    return file?.startsWith(TOOLS) ||
       (file === "/globals.d.ts" && /\bCALLABLE_TOOLS\b/.test(call.expression.getText(source)));
   };
   const visit = (/** @type {any} */ node) => {
@@ -819,19 +830,6 @@ function alternatives(checker, node, code) {
 }
 const NAMELESS = new Set([2304, 2305, 2339, 2353, 2503, 2551, 2552, 2561, 2694, 2724]);
 
-/** What is wrong with declarations. @param {any} params */
-function verify({ declarations }) {
-  const session = new Session(), service = session.typed, name = "/tools.d.ts";
-  try {
-    session.set(name, declarations || " ");
-    const all = [...service.getSyntacticDiagnostics(name), ...service.getSemanticDiagnostics(name)];
-    const program = service.getProgram();
-    return answer(program, program.getSourceFile(name), all, MAX_FOUND);
-  } finally {
-    service.dispose();
-  }
-}
-
 // ── Editor services ─────────────────────────────────────────────────────────────────────────────────────────────
 
 /** @param {any} params */
@@ -897,7 +895,7 @@ function docs(item) {
 // ── Lines in, lines out ─────────────────────────────────────────────────────────────────────────────────────────
 
 /** @type {Record<string, (params: any) => unknown>} */
-const methods = { check, complete, hover, read, signature, verify };
+const methods = { check, complete, hover, read, signature };
 
 const encoder = new TextEncoder();
 
