@@ -26,7 +26,7 @@ from .worker import Worker, open_worker
 log = logging.getLogger(__name__)
 
 HEAP_MB = 512
-NURSERY_MB = 8
+NURSERY_MB = 4
 """Megabytes of new objects between two small collections; V8's own 16 cost 50 MB of memory and gain nothing."""
 RESIDENT_BYTES = 400 * MIB
 """Memory beyond which the process is replaced; it has 150 MB with 200 tools, more with more sessions."""
@@ -70,7 +70,7 @@ const names = [...seen].filter(([, n]) => n > 1).map(([id]) => id.toUpperCase())
 that a request that arrives meanwhile waits for one of them at most."""
 
 _SERVICE = flags.RUNTIME / "ts_service.js"
-_FILES = [flags.RUNTIME / "globals.d.ts", *(flags.RUNTIME / "vendor" / n for n in ("typescript.min.json", "libs.json"))]
+_FILES = [flags.RUNTIME / "globals.d.ts", *(flags.RUNTIME / "vendor" / n for n in ("typescript.min.txt", "libs.json"))]
 
 
 class NotServed(Exception):

@@ -4,7 +4,7 @@
 const runtime = new URL("../../pctx_jupyter/sandbox/runtime/", import.meta.url);
 const read = (name) => Deno.readTextFileSync(new URL(name, runtime));
 const loaded = { exports: {} };
-new Function("module", "exports", "require", "process", "__filename", "__dirname", JSON.parse(read("vendor/typescript.min.json")))(
+new Function("module", "exports", "require", "process", "__filename", "__dirname", read("vendor/typescript.min.txt"))(
   loaded,
   loaded.exports,
   undefined,

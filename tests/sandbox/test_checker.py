@@ -437,6 +437,17 @@ def test_hover_and_signature_explain_a_tool(held: Held) -> None:
     assert held.wait(held.checker.signature(job("  "), 1)) is None
 
 
+def test_hover_and_signature_explain_what_the_platform_has(held: Held) -> None:
+    code = "[1].map((n) => n)"
+    assert held.check(code) == []
+    found = held.wait(held.checker.hover(job(code), 5))
+    assert found is not None and "Calls a defined callback function" in found.docs
+    called = held.wait(held.checker.signature(job(code), 8))
+    assert called is not None and "callbackfn" in called.signatures[0].parameters[0].text
+    assert "A function that accepts up to three arguments" in called.signatures[0].parameters[0].docs
+    assert held.check(code) == [] and held.check("[1].mapp(1)") != []
+
+
 async def test_a_stale_completion_is_dropped() -> None:
     async with open_checker(Settings(), check_s=SOON) as checker:
         first, second = await asyncio.gather(
