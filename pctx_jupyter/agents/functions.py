@@ -31,7 +31,7 @@ from .search import Search
 log = logging.getLogger(__name__)
 
 INSTRUCTIONS = "Write one TypeScript program that makes all the calls, rather than many small ones."
-"""What a model is told of the server as a whole."""
+"""The description of the server as a whole, for models."""
 NAMESPACES = 200
 """Characters of namespaces in a description."""
 MOST_FOUND = 50
@@ -44,26 +44,26 @@ class _Arguments(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
-class _List(_Arguments):
+class _ListArguments(_Arguments):
     detail: Detail = "signatures"
     namespace: str | None = None
 
 
-class _Search(_Arguments):
+class _SearchArguments(_Arguments):
     query: str
     k: Annotated[int, Meta(ge=1, le=MOST_FOUND)] = 5
 
 
-class _Details(_Arguments):
+class _DetailsArguments(_Arguments):
     functions: Annotated[list[str], Meta(max_length=MOST_ASKED)]
 
 
-class _Execute(_Arguments):
+class _ExecuteArguments(_Arguments):
     code: str
     timeout_s: float | None = None
 
 
-class _Wait(_Arguments):
+class _WaitArguments(_Arguments):
     handle: str
     stop: bool = False
 
@@ -116,7 +116,7 @@ class Functions:
         }
 
     def definitions(self) -> list[Definition]:
-        """The functions with what models are told of them; it says which namespaces there are now."""
+        """Return the functions with their descriptions for models, which name the namespaces there are now."""
         settings, limits = self._settings, self._settings.limits
         default_s = min(limits.timeout_s, settings.max_timeout_s)
         return [
@@ -186,7 +186,7 @@ class Functions:
         await self.runs.close()
 
     async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
-        asked = _read(arguments, _List, "list_functions")
+        asked = _read(arguments, _ListArguments, "list_functions")
         scope = self.session.scope
         if asked.namespace is None:
             await scope.prepare()
@@ -206,20 +206,20 @@ class Functions:
         return AgentAnswer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
-        asked = _read(arguments, _Search, "search_functions")
+        asked = _read(arguments, _SearchArguments, "search_functions")
         tools = await self._search.find(asked.query, asked.k)
         in_all = len(self.session.scope.listed())
         return AgentAnswer(listing.found(tools, asked.query, in_all, self.session.guarded(tools)))
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
-        asked = _read(arguments, _Details, "get_function_details")
+        asked = _read(arguments, _DetailsArguments, "get_function_details")
         if any("*" in path for path in asked.functions):
             await self.session.scope.prepare()
         most, guard = self._settings.max_mcp_characters, self.session.guarded
         return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
-        asked = _read(arguments, _Execute, "execute")
+        asked = _read(arguments, _ExecuteArguments, "execute")
         if isinstance(asks, Repeats) and asks.handle is not None:
             run = self.runs.get(asks.handle)
             if run.code != asked.code:
@@ -243,7 +243,7 @@ class Functions:
         return Asking(run.handle, questions) if questions else await run.answer()
 
     async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
-        asked = _read(arguments, _Wait, "wait_execution")
+        asked = _read(arguments, _WaitArguments, "wait_execution")
         run = self.runs.get(asked.handle)
         if asked.stop:
             run.stop()

@@ -37,7 +37,7 @@ SUMMARY = 110
 _INDENTATION = re.compile(r"^ +", re.MULTILINE)
 """A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
 
-ToolLine = Callable[[Tool], str]
+WriteTool = Callable[[Tool], str]
 
 
 def functions(tools: Iterable[Tool], detail: Detail, *, most: int, guarded: Guarded | None = None) -> str:
@@ -120,7 +120,7 @@ def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | Non
 def details(
     scope: Scope, paths: Sequence[str], *, most: int, guard: Callable[[Sequence[Tool]], Guarded] = lambda tools: {}
 ) -> str:
-    """Declare tools in full, with the types they need; says of those there are not which might be meant.
+    """Declare tools in full, with the types they need; for a path without a tool, suggest the closest one.
 
     Args:
         paths: Their names, or patterns such as ``Github.*``.
@@ -180,7 +180,7 @@ def _spaces(tools: Iterable[Tool]) -> Mapping[str, list[Tool]]:
     return dict(sorted(spaces.items()))
 
 
-def _by_line(spaces: Mapping[str, list[Tool]], line: ToolLine, guarded: Guarded) -> str:
+def _by_line(spaces: Mapping[str, list[Tool]], line: WriteTool, guarded: Guarded) -> str:
     lines = []
     for name, tools in spaces.items():
         shared = consent.mark_of_all(tools, guarded)

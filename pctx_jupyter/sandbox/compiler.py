@@ -191,8 +191,8 @@ class Compiler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is served that anybody asked for, and nobody waits."""
-        return (not self._is_busy or self._is_warming) and not self.has_waiting
+        """Whether it serves no request, no request waits for it, and it is not being started for one."""
+        return (not self._is_busy or self._is_warming) and not self.has_waiting and self._starting is None
 
     @property
     def memory(self) -> int:
@@ -227,7 +227,7 @@ class Compiler:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether somebody waits for a turn."""
+        """Whether a request waits for its turn."""
         return any(not one.done() for one in self._queue)
 
     async def turn(self) -> bool:
@@ -349,7 +349,7 @@ class Compiler:
         self._warming = self._loop.create_task(self._warm_up(channel))
 
     async def _warm_up(self, channel: Channel) -> None:
-        """Check programs that nobody waits for, while the process has nothing else to do."""
+        """Check a few programs while the process has nothing else to do, so that its code is compiled."""
         for code in WARM_UP:
             while True:  # whoever waited for the start comes first
                 await asyncio.sleep(WARM_UP_S)

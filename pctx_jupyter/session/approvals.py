@@ -112,6 +112,10 @@ class Policy:
     def __init__(self, rules: Iterable[str]) -> None:
         self._rules = tuple(PolicyRule.read(text) for text in rules)
 
+    def allows_all(self, by: AskedBy) -> bool:
+        """Whether every call is simply allowed, whatever the tool."""
+        return all(rule.then == "allow" for rule in self._rules if rule.by in ("*", by))
+
     def guarded(self, by: AskedBy, tools: Sequence[Tool]) -> dict[str, Then]:
         """The paths of those tools that are not simply allowed, and what is to become of calls of them.
 

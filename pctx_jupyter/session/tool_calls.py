@@ -69,7 +69,8 @@ class ToolCalls:
         asked: dict[AskedBy, dict[str, Tool]] = {}
         for tool in tools:
             by = self._asked_by(tool.path)
-            asked.setdefault(by, {}).update((one.path, one) for one in self._scope.names_of(tool))
+            if not self._policy.allows_all(by):
+                asked.setdefault(by, {}).update((one.path, one) for one in self._scope.names_of(tool))
         for by, named in asked.items():
             guarded |= self._policy.guarded(by, list(named.values()))
         return guarded

@@ -18,7 +18,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from . import names
-from .catalog import Call, Catalog, Offer, Serve, Space, Tool, globals_of, is_match, no_match, no_such_tool
+from .catalog import Call, Catalog, Offer, ServeTool, Space, Tool, globals_of, is_match, no_match, no_such_tool
 
 WHOLE = 500
 """Tools up to which a program is offered all, and up to which a namespace is declared as a whole. To put together,
@@ -84,7 +84,7 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Namespace:
+class ScopeNamespace:
     """The tools of one namespace of a scope, as they were at one moment.
 
     Args:
@@ -125,7 +125,7 @@ class Offering:
     def __init__(
         self,
         scope: Scope,
-        namespaces: Sequence[Namespace],
+        namespaces: Sequence[ScopeNamespace],
         tools: list[Tool],
         words: AbstractSet[str] | None,
         *,
@@ -167,8 +167,8 @@ class Offering:
     @property
     def patient(self) -> frozenset[str]:
         """Paths of the tools whose servers limit the time of a call themselves."""
-        nobody: frozenset[str] = frozenset()
-        return nobody.union(*(namespace.patient for namespace in self.namespaces)) & self.paths
+        none: frozenset[str] = frozenset()
+        return none.union(*(namespace.patient for namespace in self.namespaces)) & self.paths
 
 
 class Scope:
@@ -184,11 +184,12 @@ class Scope:
         self._layers, self._changes = layers, changes
         self._seen = -1
         self._known: tuple[Layer, ...] = ()
+        self._own: list[Source] = []
         self._version: tuple[tuple[int, Hashable], ...] = ()
         self._having: dict[str, list[Layer]] = {}  # by canonical name
         self._spelled: dict[str, str] = {}  # canonical names by any spelling
-        self._namespaces: dict[str, Namespace] = {}  # those that were needed
-        self._current: dict[str, Namespace] = {}  # those that have been compared since the last change
+        self._namespaces: dict[str, ScopeNamespace] = {}  # those that were needed
+        self._current: dict[str, ScopeNamespace] = {}  # those that have been compared since the last change
         self._listed: list[Tool] | None = None
         self._revision = 0
 
@@ -241,7 +242,7 @@ class Scope:
         self._refresh()
         return [name for name, layers in self._having.items() if any(layer.is_listed for layer in layers)]
 
-    def namespace(self, name: str) -> Namespace | None:
+    def namespace(self, name: str) -> ScopeNamespace | None:
         """Return one namespace by either of its names; None: there is none."""
         self._refresh()
         canonical = name if name in self._having else self._spelled.get(name)
@@ -288,11 +289,11 @@ class Scope:
     def names_of(self, tool: Tool) -> list[Tool]:
         """Return a tool of this scope under each of the names it has here: itself, and itself under others."""
         found = {tool.path: tool}
-        for layer in self._known:
-            if not layer.is_foreign and isinstance(layer.catalog, View):
-                if (alias := layer.catalog.alias(tool.first)) is not None:
+        for catalog in self._own:
+            if isinstance(catalog, View):
+                if (alias := catalog.alias(tool.first)) is not None:
                     found.setdefault(alias.path, alias)
-            elif not layer.is_foreign and (space := layer.catalog.space(tool.first.namespace_name)) is not None:
+            elif (space := catalog.space(tool.first.namespace_name)) is not None:
                 offer = space.offers.get(tool.first.path)
                 if offer is not None and offer.tool is tool.first:
                     found.setdefault(offer.tool.path, offer.tool)
@@ -359,7 +360,7 @@ class Scope:
     def _matching(self, name: str, pattern: str) -> list[Tool]:
         return [tool for tool in self._tools(name) if is_match(tool, pattern)]
 
-    def _put_together(self, name: str) -> Namespace:
+    def _put_together(self, name: str) -> ScopeNamespace:
         """Return the namespace of a canonical name that is there."""
         if (current := self._current.get(name)) is not None:
             return current
@@ -384,7 +385,7 @@ class Scope:
                         listed.append(offer.tool)
         patient = frozenset(path for path, offer in offers.items() if offer.is_patient)
         shown = frozenset(tool.path for tool in listed)
-        made = Namespace(name, offers, paths, tuple(listed), shown, frozenset(foreign), patient, made_of)
+        made = ScopeNamespace(name, offers, paths, tuple(listed), shown, frozenset(foreign), patient, made_of)
         self._namespaces[name] = self._current[name] = made
         return made
 
@@ -405,6 +406,7 @@ class Scope:
             return
         # The layers are kept, so that no other catalog gets the id() of one that is compared.
         self._known, self._version, self._listed = layers, version, None
+        self._own = [layer.catalog for layer in layers if not layer.is_foreign]
         self._having, self._spelled, self._current = {}, {}, {}
         for layer in layers:
             for name, spellings in layer.catalog.namespaces():
@@ -425,7 +427,7 @@ class View:
         is_own: Whether it is for the session itself; otherwise it has only the tools that are to be shared.
     """
 
-    def __init__(self, catalog: Catalog, name: str, serve: Serve, *, is_own: bool) -> None:
+    def __init__(self, catalog: Catalog, name: str, serve: ServeTool, *, is_own: bool) -> None:
         self.name, self.serve = name, serve
         self._catalog, self._is_own = catalog, is_own
         self._space = Space(name)
@@ -526,7 +528,7 @@ class SharedTools:
         self._catalog = catalog
         self._views: dict[bool, View] = {}
 
-    def under(self, name: str, serve: Serve, *, is_own: bool) -> View:
+    def under(self, name: str, serve: ServeTool, *, is_own: bool) -> View:
         """Return the tools in the namespace `name`; those that are not to be shared only where `is_own`.
 
         Args:
@@ -565,8 +567,8 @@ def _dots(path: str) -> Iterator[int]:
         at = path.rfind(".", 0, at)
 
 
-def _passing_on(serve: Serve, tool: Tool) -> Serve:
-    """Serve calls of a tool that has another name elsewhere under its own."""
+def _passing_on(serve: ServeTool, tool: Tool) -> ServeTool:
+    """ServeTool calls of a tool that has another name elsewhere under its own."""
 
     def pass_on(call: Call) -> object:
         return serve(call.of(tool))
@@ -574,4 +576,4 @@ def _passing_on(serve: Serve, tool: Tool) -> Serve:
     return pass_on  # type: ignore[return-value]  # what it returns is awaited by whoever calls
 
 
-__all__ = ["Changes", "Layer", "Namespace", "Offering", "Scope", "SharedTools", "View"]
+__all__ = ["Changes", "Layer", "Offering", "Scope", "ScopeNamespace", "SharedTools", "View"]

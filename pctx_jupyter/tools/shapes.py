@@ -41,23 +41,29 @@ _LIKELY = (
 )
 
 
-class Type(NamedTuple):
+class TypeText(NamedTuple):
     """A type's text and what it is made of: 0 one piece, 1 an intersection, 2 a union of these members."""
 
     text: str
     rank: int = 0
-    members: tuple[Type, ...] = ()
+    members: tuple[TypeText, ...] = ()
 
 
 BYTES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "format": "uint8array"}
 """The schema of an array that is written as ``Uint8Array``: in JSON, it is an array of its numbers."""
 
-ANY, NEVER, NULL, STRING, NUMBER = Type("any"), Type("never"), Type("null"), Type("string"), Type("number")
+ANY, NEVER, NULL, STRING, NUMBER = (
+    TypeText("any"),
+    TypeText("never"),
+    TypeText("null"),
+    TypeText("string"),
+    TypeText("number"),
+)
 EMPTY, OBJECT, ARRAY, BOOLEAN = (
-    Type("Record<string, never>"),
-    Type("{ [key: string]: any }"),
-    Type("any[]"),
-    Type("boolean"),
+    TypeText("Record<string, never>"),
+    TypeText("{ [key: string]: any }"),
+    TypeText("any[]"),
+    TypeText("boolean"),
 )
 
 _PLAIN = {
@@ -197,7 +203,7 @@ class _Writer:
 
     # A schema
 
-    def of(self, schema: object, kinds: list[object] | None = None) -> Type:
+    def of(self, schema: object, kinds: list[object] | None = None) -> TypeText:
         """Write a schema; `kinds` are the types it has from the schema around it."""
         if not isinstance(schema, dict):
             return ANY if schema is True else NEVER if schema is False else _degraded("not a schema")
@@ -227,7 +233,7 @@ class _Writer:
         self.base = base
         return written
 
-    def likely(self, schema: Schema) -> Type:
+    def likely(self, schema: Schema) -> TypeText:
         """A type that nobody has declared: it is shown, and every value is assignable to it."""
         match schema.get("anyOf"):
             case [likely, {**rest}] if not rest:
@@ -236,10 +242,10 @@ class _Writer:
                 self.depth -= 1
                 if not _is_any(written):
                     self.types[LIKELY] = _LIKELY
-                    return Type(f"{self.scope}{LIKELY}<{written.text}>")
+                    return TypeText(f"{self.scope}{LIKELY}<{written.text}>")
         return ANY
 
-    def nested(self, schema: Schema, kinds: list[object] | None) -> Type:
+    def nested(self, schema: Schema, kinds: list[object] | None) -> TypeText:
         """A schema without combining keywords, as a union of its types."""
         self.depth += 1
         if kinds is None:
@@ -254,14 +260,14 @@ class _Writer:
         self.depth -= 1
         return written
 
-    def kind(self, kind: object, schema: Schema) -> Type:
+    def kind(self, kind: object, schema: Schema) -> TypeText:
         if kind == "object":
             return self.object_type(schema)
         if kind == "array":
             return self.array_type(schema)
         return (_PLAIN.get(kind) if isinstance(kind, str) else None) or _degraded(f"unknown type {kind!r:.40}")
 
-    def combined(self, schema: Schema, kinds: list[object] | None) -> Type:
+    def combined(self, schema: Schema, kinds: list[object] | None) -> TypeText:
         """A schema with combining keywords: all of them hold at once."""
         self.depth += 1
         excluded = schema.get("not")
@@ -283,7 +289,7 @@ class _Writer:
         self.depth -= 1
         return _union([written, NULL]) if schema.get("nullable") is True and written is not ANY else written
 
-    def conjuncts(self, schema: Schema, kinds: list[object] | None) -> list[Type]:
+    def conjuncts(self, schema: Schema, kinds: list[object] | None) -> list[TypeText]:
         """What ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, ``then`` and ``else`` say, where they say something."""
         refs = (schema.get(keyword) for keyword in ("$ref", "$dynamicRef", "$recursiveRef"))
         parts = [self.ref(ref) for ref in refs if isinstance(ref, str)]
@@ -296,7 +302,7 @@ class _Writer:
             parts.append(_union([self.of(schema["then"], kinds), self.of(schema["else"], kinds)]))
         return [part for part in parts if part is not ANY]
 
-    def alternatives(self, schema: Schema, some: list[object], kinds: list[object] | None) -> Type:
+    def alternatives(self, schema: Schema, some: list[object], kinds: list[object] | None) -> TypeText:
         if len(some) > MOST_MEMBERS:
             return self.many(some)
         match schema.get("discriminator"):
@@ -305,12 +311,12 @@ class _Writer:
                 return _union([self.marked(member, name, marks, kinds) for member in some])
         return _union([self.of(member, kinds) for member in some])
 
-    def many(self, some: list[object]) -> Type:
+    def many(self, some: list[object]) -> TypeText:
         """A long ``oneOf`` of constants is an enumeration."""
         constants = [member["const"] for member in some if isinstance(member, dict) and "const" in member]
         return _enumeration(constants, None) if len(constants) == len(some) else _degraded(f"{len(some)} alternatives")
 
-    def marked(self, member: object, name: str, marks: object, kinds: list[object] | None) -> Type:
+    def marked(self, member: object, name: str, marks: object, kinds: list[object] | None) -> TypeText:
         """An alternative that is known by a property, which is added when the alternative does not pin it."""
         written = self.of(member, kinds)
         match member:
@@ -325,11 +331,11 @@ class _Writer:
                 return written
         values = [value for value, to in marks.items() if to == ref] if isinstance(marks, dict) else []
         pinned = " | ".join(inert.literal(value) for value in values or [target.place])
-        return _intersection([Type(f"{{ {inert.property_name(name)}: {pinned} }}"), written])
+        return _intersection([TypeText(f"{{ {inert.property_name(name)}: {pinned} }}"), written])
 
     # References
 
-    def ref(self, ref: str) -> Type:
+    def ref(self, ref: str) -> TypeText:
         """Write a reference as the name of its target."""
         target = self.document.resolve(ref, self.base)
         if isinstance(target, Problem):
@@ -349,7 +355,7 @@ class _Writer:
         if self.circle and key in self.waiting:
             # Not behind a property: it may lead straight back to where we are, which only its text can tell.
             self.name_one(key, self.waiting.pop(key))
-        return Type(self.scope + self.names[key])
+        return TypeText(self.scope + self.names[key])
 
     def name_one(self, key: int, target: Target) -> None:
         """Write the named type of one target."""
@@ -373,7 +379,7 @@ class _Writer:
 
     # Objects and arrays
 
-    def behind(self, schema: object) -> Type:
+    def behind(self, schema: object) -> TypeText:
         """Write a property or an item: from there, a type may refer to itself."""
         if (simple := _simple(schema)) is not None:
             self.written += 1
@@ -383,14 +389,14 @@ class _Writer:
         self.circle = circle
         return written
 
-    def object_type(self, schema: Schema) -> Type:
+    def object_type(self, schema: Schema) -> TypeText:
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             properties = {}
         listed = schema.get("required")
         required = dict.fromkeys(filter(_is_string, listed)) if isinstance(listed, list) else {}
         lines: list[str] = []
-        values: list[Type] = []
+        values: list[TypeText] = []
         some_optional = False
         for name, value in properties.items():
             if len(values) >= MOST_PROPERTIES or not isinstance(name, str):
@@ -409,21 +415,21 @@ class _Writer:
         if not _INDEX_WORDS.isdisjoint(schema) or len(properties) > MOST_PROPERTIES:
             index = self.index(schema, values, len(properties), some_optional)
             if index[:1] == "{":
-                return Type(index)
+                return TypeText(index)
             lines += filter(None, [index])
         if not lines:
             return EMPTY if schema.get("additionalProperties") is False else OBJECT
         text = "\n".join(lines)
         if not self.docs or (len(text) <= WIDEST and text.count("\n") == len(lines) - 1):
-            return Type("{ " + text.replace("\n", " ")[:-1] + " }")
-        return Type("{\n  " + text.replace("\n", "\n  ") + "\n}")
+            return TypeText("{ " + text.replace("\n", " ")[:-1] + " }")
+        return TypeText("{\n  " + text.replace("\n", "\n  ") + "\n}")
 
-    def index(self, schema: Schema, values: list[Type], listed: int, some_optional: bool) -> str:
+    def index(self, schema: Schema, values: list[TypeText], listed: int, some_optional: bool) -> str:
         """The index signature, for properties that are not listed; "" for none.
 
         Where nothing but the allowed names is known, it is a whole type: ``{ [key in "a" | "b"]?: number }``.
         """
-        others: list[Type] = []
+        others: list[TypeText] = []
         match schema.get("patternProperties"):
             case dict() as patterns:
                 others += [self.behind(value) for value in list(patterns.values())[:MOST_MEMBERS]]
@@ -440,19 +446,19 @@ class _Writer:
             return ""
         # TypeScript wants every listed property to be one of the indexed type.
         if values:
-            others += values + ([Type("undefined")] if some_optional else [])
+            others += values + ([TypeText("undefined")] if some_optional else [])
         written = _union(others)
         return f"[key: string]: {written.text if len(written.text) <= 2 * WIDEST or not values else 'any'};"
 
-    def array_type(self, schema: Schema) -> Type:
+    def array_type(self, schema: Schema) -> TypeText:
         if schema == BYTES:
-            return Type("Uint8Array")
+            return TypeText("Uint8Array")
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:
             if items is False or items == []:
-                return Type("[]")
-            return Type(_grouped(self.behind(items)) + "[]") if items is not True and items != [] else ARRAY
+                return TypeText("[]")
+            return TypeText(_grouped(self.behind(items)) + "[]") if items is not True and items != [] else ARRAY
         if len(places) > MOST_MEMBERS:
             return _degraded(f"a tuple of {len(places):,}")
         rest = schema.get("additionalItems", True) if items is places else items
@@ -469,7 +475,7 @@ class _Writer:
         if rest is not False and most > len(places):
             label = "...rest: " if labels else "..."
             parts.append(label + _grouped(self.behind(rest)) + "[]")
-        return Type(f"[{', '.join(parts)}]")
+        return TypeText(f"[{', '.join(parts)}]")
 
     # Comments, and what may be left out
 
@@ -542,19 +548,19 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _degraded(why: str) -> Type:
-    return Type(f"any /* {inert.comment(why, 100)} */")
+def _degraded(why: str) -> TypeText:
+    return TypeText(f"any /* {inert.comment(why, 100)} */")
 
 
-def _is_any(type: Type) -> bool:
+def _is_any(type: TypeText) -> bool:
     return type.text == "any" or type.text.startswith("any /*")
 
 
-def _grouped(type: Type) -> str:
+def _grouped(type: TypeText) -> str:
     return f"({type.text})" if type.rank else type.text
 
 
-def _simple(schema: object) -> Type | None:
+def _simple(schema: object) -> TypeText | None:
     """The type of a schema that is nothing but a primitive."""
     if not isinstance(schema, dict):
         return None
@@ -562,9 +568,9 @@ def _simple(schema: object) -> Type | None:
     return _SIMPLE.get(kind) if isinstance(kind, str) and _COMBINING.isdisjoint(schema) else None
 
 
-def _union(members: Iterable[Type]) -> Type:
+def _union(members: Iterable[TypeText]) -> TypeText:
     """Either of these; null last."""
-    some: dict[str, Type] = {}
+    some: dict[str, TypeText] = {}
     for member in members:
         if _is_any(member):
             return member
@@ -574,13 +580,13 @@ def _union(members: Iterable[Type]) -> Type:
         return next(iter(some.values()), NEVER)
     if "null" in some:
         some["null"] = some.pop("null")
-    return Type(" | ".join(some), 2, tuple(some.values()))
+    return TypeText(" | ".join(some), 2, tuple(some.values()))
 
 
-def _intersection(parts: Iterable[Type]) -> Type:
+def _intersection(parts: Iterable[TypeText]) -> TypeText:
     """All of these."""
-    every: dict[str, Type] = {}
-    vague: Type | None = None
+    every: dict[str, TypeText] = {}
+    vague: TypeText | None = None
     for part in parts:
         if part.text == "never":
             return NEVER
@@ -590,7 +596,7 @@ def _intersection(parts: Iterable[Type]) -> Type:
             every.setdefault(part.text, part)
     if len(every) < 2:
         return next(iter(every.values()), vague or ANY)
-    return Type(" & ".join(f"({part.text})" if part.rank == 2 else part.text for part in every.values()), 1)
+    return TypeText(" & ".join(f"({part.text})" if part.rank == 2 else part.text for part in every.values()), 1)
 
 
 def _values(schema: object) -> list[object] | None:
@@ -610,16 +616,16 @@ def _without(values: list[object], excluded: object) -> list[object]:
     return [value for value in values if value not in gone]
 
 
-def _enumeration(values: list[object], kinds: list[object] | None) -> Type:
+def _enumeration(values: list[object], kinds: list[object] | None) -> TypeText:
     """A union of literals, of those values that are of one of the types."""
     if len(values) > MOST_VALUES:
         wide = _union(_PLAIN.get(_CLASSES.get(kind, ""), ANY) for kind in dict.fromkeys(map(type, values)))
-        return Type(f"{wide.text} /* one of {len(values):,} values */", wide.rank)
+        return TypeText(f"{wide.text} /* one of {len(values):,} values */", wide.rank)
     if kinds is None or kinds == ["string"]:
         texts = dict.fromkeys([inert.string(value) for value in values if isinstance(value, str) and len(value) < 99])
         if len(texts) == len(values) > 1:
-            return Type(" | ".join(texts), 2, tuple(map(Type, texts)))
-    return _union(Type(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
+            return TypeText(" | ".join(texts), 2, tuple(map(TypeText, texts)))
+    return _union(TypeText(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
 
 
 def _is_of(value: object, kinds: list[object]) -> bool:

@@ -99,7 +99,7 @@ def written(tools: Iterable[ToolLike], *, aliases: bool = True) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class ProgramDeclarations:
     """What one program is checked against: a text for each namespace.
 
     Args:
@@ -113,7 +113,7 @@ class Declared:
 
 def for_program(
     tools: Iterable[ToolLike], words: AbstractSet[str] | None = None, namespaces: Collection[str] = ()
-) -> Declared:
+) -> ProgramDeclarations:
     """Declare tools for the check of one program, each namespace in a text of its own, in name order.
 
     The text of a namespace depends on its own tools alone, so a change of one leaves the others as they are.
@@ -132,7 +132,7 @@ def for_program(
         space = _space(name, own)
         whole.append(space.text(everybody))
         needed.append(whole[-1] if words is None or len(own) <= WHOLE else space.text(everybody, words))
-    return Declared(tuple(needed), () if needed == whole else tuple(whole))
+    return ProgramDeclarations(tuple(needed), () if needed == whole else tuple(whole))
 
 
 def stubs(namespaces: Iterable[str]) -> str:

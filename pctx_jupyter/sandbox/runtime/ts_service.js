@@ -30,7 +30,7 @@ const MAX_FOUND = 10;
 const MAX_SYNTAX = 3;
 /** Completions an answer holds. */
 const MAX_ITEMS = 200;
-/** Names told where one does not exist. */
+/** Names that an answer lists where one does not exist. */
 const MAX_NAMES = 200;
 /** Levels into a program's value at which a promise is looked for. */
 const MAX_DEPTH = 3;
@@ -72,7 +72,7 @@ const PLAIN_OPTIONS = { ...OPTIONS, allowJs: true, checkJs: true, strictNullChec
 
 let versions = 0;
 
-/** A text as the compiler wants to have it: what changed since, it is never told. */
+/** A text as the compiler wants it; it is replaced as a whole, and no changes are described. */
 class File {
   /** @param {string} text @param {string} [version] */
   constructor(text, version = String(++versions)) {
