@@ -31,7 +31,7 @@ from ..program.result import Emit, Kept, Output, Result, TypesChecked
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
-from ..tools.catalog import AskedBy, Catalog, ServeTool, Tool
+from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
@@ -166,7 +166,7 @@ class Session:
     """The namespace under which others see its tools: its notebook's name."""
     sharing = _Counted[Sharing]()
     """Who else may see its tools."""
-    serve_others = _Counted[ServeTool | None]()
+    serve_others = _Counted[ToolHandler | None]()
     """Runs a call of one of its tools by another session's program."""
 
     def __init__(
@@ -243,7 +243,7 @@ class Session:
         """Checks a program's types; None: they are not checked."""
         return self._check
 
-    def register(self, tool: Tool, serve: ServeTool, *, replace: bool = False) -> None:
+    def register(self, tool: Tool, serve: ToolHandler, *, replace: bool = False) -> None:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
         self.used_at = self._clock()
         self.catalog.add(tool, serve, replace=replace)

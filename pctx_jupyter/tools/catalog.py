@@ -158,7 +158,7 @@ class Call(msgspec.Struct, frozen=True):
         return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note, self.waits)
 
 
-ServeTool = Callable[[Call], Awaitable[Raw]]
+ToolHandler = Callable[[Call], Awaitable[Raw]]
 """Runs one call and returns its result; raises `errors.ToolFailed` when the tool does."""
 
 
@@ -170,7 +170,7 @@ class Offer:
     """
 
     tool: Tool
-    serve: ServeTool
+    serve: ToolHandler
     is_patient: bool = False
 
 
@@ -249,7 +249,7 @@ class Catalog:
         """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
         return self._spaces.get(name)
 
-    def add(self, tool: Tool, serve: ServeTool, *, replace: bool = False, is_patient: bool = False) -> None:
+    def add(self, tool: Tool, serve: ToolHandler, *, replace: bool = False, is_patient: bool = False) -> None:
         """Offer a tool.
 
         Raises:

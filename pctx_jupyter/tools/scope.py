@@ -18,7 +18,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from . import names
-from .catalog import Call, Catalog, Offer, ServeTool, Space, Tool, globals_of, is_match, no_match, no_such_tool
+from .catalog import Call, Catalog, Offer, Space, Tool, ToolHandler, globals_of, is_match, no_match, no_such_tool
 
 WHOLE = 500
 """Tools up to which a program is offered all, and up to which a namespace is declared as a whole. To put together,
@@ -33,7 +33,7 @@ _BETWEEN_WORDS = re.compile(r"[\x00-#%-/:-@\[-^`{-\x7f\s]+")
 """What cannot be in a JavaScript identifier: ASCII other than letters, digits, ``_`` and ``$``; white space."""
 
 
-class Source(Protocol):
+class ToolSource(Protocol):
     """Where the tools of a layer come from: a `Catalog`, or a `View` of one."""
 
     @property
@@ -61,7 +61,7 @@ class Layer:
         is_foreign: Whether they are another notebook's.
     """
 
-    catalog: Source
+    catalog: ToolSource
     is_listed: bool = True
     is_foreign: bool = False
 
@@ -184,7 +184,7 @@ class Scope:
         self._layers, self._changes = layers, changes
         self._seen = -1
         self._known: tuple[Layer, ...] = ()
-        self._own: list[Source] = []
+        self._own: list[ToolSource] = []
         self._version: tuple[tuple[int, Hashable], ...] = ()
         self._having: dict[str, list[Layer]] = {}  # by canonical name
         self._spelled: dict[str, str] = {}  # canonical names by any spelling
@@ -427,7 +427,7 @@ class View:
         is_own: Whether it is for the session itself; otherwise it has only the tools that are to be shared.
     """
 
-    def __init__(self, catalog: Catalog, name: str, serve: ServeTool, *, is_own: bool) -> None:
+    def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool) -> None:
         self.name, self.serve = name, serve
         self._catalog, self._is_own = catalog, is_own
         self._space = Space(name)
@@ -528,7 +528,7 @@ class SharedTools:
         self._catalog = catalog
         self._views: dict[bool, View] = {}
 
-    def under(self, name: str, serve: ServeTool, *, is_own: bool) -> View:
+    def under(self, name: str, serve: ToolHandler, *, is_own: bool) -> View:
         """Return the tools in the namespace `name`; those that are not to be shared only where `is_own`.
 
         Args:
@@ -567,8 +567,8 @@ def _dots(path: str) -> Iterator[int]:
         at = path.rfind(".", 0, at)
 
 
-def _passing_on(serve: ServeTool, tool: Tool) -> ServeTool:
-    """ServeTool calls of a tool that has another name elsewhere under its own."""
+def _passing_on(serve: ToolHandler, tool: Tool) -> ToolHandler:
+    """Return what serves calls of a tool that has another name elsewhere: it passes them on under its own."""
 
     def pass_on(call: Call) -> object:
         return serve(call.of(tool))

@@ -22,7 +22,7 @@ from pctx_jupyter.rpc.wire import Thrown
 from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
-from pctx_jupyter.tools.catalog import Call, Serve, Tool
+from pctx_jupyter.tools.catalog import Call, Tool, ToolHandler
 
 from ..fakes import SOON, FakeClock, FakeSandbox
 
@@ -34,7 +34,7 @@ async def give_one(call: Call) -> Raw:
     return rpc.raw(1)
 
 
-def agents(act: Act | None = None, *tools: Tool, serve: Serve = give_one, **settings: Any) -> Functions:
+def agents(act: Act | None = None, *tools: Tool, serve: ToolHandler = give_one, **settings: Any) -> Functions:
     """The functions of a registry in which a notebook `sales` has tools."""
     chosen = Settings(**settings)
     registry = Registry(FakeSandbox(act), chosen, FakeClock())

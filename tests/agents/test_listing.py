@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from pctx_jupyter.agents import listing
+from pctx_jupyter.agents.consent import Guarded
 from pctx_jupyter.tools.catalog import Call, Catalog, Tool
 from pctx_jupyter.tools.scope import Changes, Layer, Scope
 
@@ -108,6 +111,18 @@ def test_details_take_patterns_and_registered_names_and_say_what_is_missing() ->
 def test_details_that_do_not_fit_are_named() -> None:
     text = listing.details(scope(*many(500)), ["Space0.*"], most=4_000)
     assert len(text) < 5_000 and "ask for these separately: Space0.tool" in text
+
+
+def test_the_policy_is_asked_only_about_declarations_that_may_fit() -> None:
+    asked: list[Tool] = []
+
+    def guard(tools: Sequence[Tool]) -> Guarded:
+        asked.extend(tools)
+        return {tool.path: "ask" for tool in tools}
+
+    text = listing.details(scope(*many(2_000)), ["*"], most=4_000, guard=guard)
+    assert "@consent" in text and "ask for these separately: Space0.tool" in text
+    assert 0 < len(asked) <= 200
 
 
 def test_types_that_are_too_long_are_given_in_short() -> None:

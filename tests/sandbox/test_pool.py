@@ -20,7 +20,7 @@ from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.sandbox.executable import Executable
 from pctx_jupyter.sandbox.pool import Pool, open_pool
-from pctx_jupyter.sandbox.spawner import Direct, Spawner
+from pctx_jupyter.sandbox.spawner import Direct, Launcher, Spawner
 from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
@@ -272,7 +272,7 @@ async def test_a_sandbox_stopped_while_it_waits_is_not_lent() -> None:
 
 async def test_a_launcher_that_is_stopped_is_replaced_and_its_programs_fail() -> None:
     async def open_impatient(deno: Executable, settings: Settings) -> Spawner:
-        return await Spawner.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
+        return await Launcher.open(flags.command(deno.path, settings.limits), flags.readable(deno.path), start_s=0.1)
 
     host = Host()
     async with pool_of(open_impatient, warm_sandboxes=0) as pool:

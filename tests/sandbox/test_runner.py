@@ -18,7 +18,7 @@ MODULES = RUNTIME / "runner"
 TOKENS = """
 const [compiler, modules, joined] = Deno.args.map((path) => Deno.realPathSync(path));
 const module = { exports: {} };
-new Function("module", JSON.parse(Deno.readTextFileSync(compiler)))(module);
+new Function("module", Deno.readTextFileSync(compiler))(module);
 const ts = module.exports;
 function tokens(path) {
   const file = ts.createSourceFile(path, Deno.readTextFileSync(path), ts.ScriptTarget.ESNext, true, ts.ScriptKind.JS);
@@ -43,7 +43,7 @@ def test_the_joined_script_has_the_tokens_of_every_module_and_no_others(tmp_path
     runner.ensure_joined()
     script = tmp_path / "tokens.js"
     script.write_text(TOKENS)
-    paths = [RUNTIME / "vendor" / "typescript.min.json", MODULES, runner.JOINED]
+    paths = [RUNTIME / "vendor" / "typescript.min.txt", MODULES, runner.JOINED]
     done = subprocess.run(
         [DENO, "run", "--no-config", "--allow-read", script, *paths], capture_output=True, timeout=4 * SOON, check=True
     )

@@ -22,8 +22,9 @@ from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools import typegen
 from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.tools.scope import WHOLE
 
-from ..fakes import FakeClock, FakeSandbox, read
+from ..fakes import SOON, FakeClock, FakeSandbox, read
 
 
 def session(sandbox: FakeSandbox, settings: Settings | None = None, check: Check | None = None) -> Session:
@@ -344,6 +345,24 @@ async def test_a_wrong_request_is_refused_and_nothing_runs(wrong: dict[str, obje
     with pytest.raises(errors.InvalidParams):
         await one.execute(**{"code": "1"} | wrong)  # type: ignore[arg-type]
     assert sandbox.jobs == []
+
+
+async def test_of_two_executions_with_one_id_one_is_refused_though_both_had_to_wait_for_their_tools() -> None:
+    release = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> None:
+        await release.wait()
+
+    one = session(FakeSandbox(act))
+    for at in range(2 * WHOLE):
+        one.register(Tool(f"space_{at % 4}", f"tool_{at}"), double)
+    code = "Space0.tool0; Space1.tool1; Space2.tool2; Space3.tool3"
+    both = [asyncio.ensure_future(one.execute(code, execution_id="mine")) for _ in range(2)]
+    (refused,), (running,) = await asyncio.wait(both, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(errors.InvalidParams, match="execution_id"):
+        refused.result()
+    release.set()
+    assert (await running).execution_id == "mine"
 
 
 async def test_an_execution_id_in_use_is_refused() -> None:
