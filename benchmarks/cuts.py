@@ -275,7 +275,7 @@ async def pipe_server(engine: Engine, path: str) -> AsyncIterator[None]:
         channel: list[Channel] = []
         greeted: list[bool] = []
 
-        def hear(line: bytes) -> None:
+        def receive(line: bytes) -> None:
             if greeted:
                 channel[0].feed(line)
             else:
@@ -284,10 +284,11 @@ async def pipe_server(engine: Engine, path: str) -> AsyncIterator[None]:
 
         end = Pipe(
             "pipe",
-            hear=hear,
+            receive=receive,
             lost=lambda: channel[0].close() if channel else None,
             max_bytes=engine.settings.max_message_bytes,
             ping_s=engine.settings.ping_s,
+            is_owed=lambda: bool(channel) and channel[0].is_owed,
         )
         return end
 

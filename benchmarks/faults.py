@@ -56,7 +56,7 @@ CONFIGURATION = """
 c.Pctx.policy = []
 c.Pctx.trust_folder = True
 c.Pctx.timeout_s = 8.0
-c.Pctx.call_s = 4.0
+c.Pctx.max_call_s = 4.0
 """
 
 NOTEBOOK = """

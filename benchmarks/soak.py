@@ -84,7 +84,7 @@ async def executions(total: int, warm_up: int = WARM_UP, seed: int = 1) -> tuple
     with tempfile.TemporaryDirectory() as folder:
         temporary, tempfile.tempdir = tempfile.tempdir, folder
         try:
-            async with open_engine(Settings(typecheck=False, warm_sandboxes=0, history=10)) as engine:
+            async with open_engine(Settings(typecheck=False, warm_sandboxes=0, max_history=10)) as engine:
                 session = engine.registry.open()
                 kill = {"next": False}
 

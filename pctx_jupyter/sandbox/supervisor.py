@@ -17,7 +17,7 @@ from .. import errors
 from ..program.result import Display, Emit, Kept, Level, Output, Stream
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
-from ..rpc.peer import Peer, Withdrawn
+from ..rpc.peer import UNREAD, Peer, Withdrawn
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
@@ -153,6 +153,8 @@ class Supervisor:
                 self._emit(Kept(kept.values, kept.refused))
             case rpc.Response(_, result):
                 self._return(result)
+            case rpc.Refusal(_, code, _, None) if code in UNREAD:  # the peer's own words for an answer it cannot read
+                self._breach()
             case rpc.Refusal(_, _, text, data):
                 thrown = wire.read(data, wire.Thrown, wire.RUN)
                 self._settle(ProgramThrew(thrown if data is not None else wire.Thrown(message=text)))

@@ -181,7 +181,7 @@ def test_many_programs_in_a_row_share_a_notice(sales: Notebook, agent: Agent) ->
     heard = sales.heard(last)
     shown = [text for text in texts(heard, "display_data") if "tool call" not in text]
     assert len(shown) == 6
-    assert "1 more programs" in shown[-1] and "3 more programs" in texts(heard, "update_display_data")[-1]
+    assert "1 more guest programs" in shown[-1] and "3 more guest programs" in texts(heard, "update_display_data")[-1]
 
 
 def test_a_call_waits_while_a_cell_runs_and_says_so(
@@ -215,6 +215,8 @@ def test_a_program_that_names_a_notebook_whose_kernel_is_stopped_reads_that_it_d
             until(lambda: "Report.load" in agent.tools())
             notebook.process.send_signal(signal.SIGSTOP)
             try:
+                with pytest.raises(errors.PctxError):  # an idle kernel is not pinged: a call finds out
+                    agent.run("await Report.load({ n: 1 })")
                 until(lambda: "Report.load" not in agent.tools())
                 with pytest.raises(errors.PctxError, match=r"'Report': it is a notebook whose kernel does not answer"):
                     agent.run("await Report.load({ n: 1 })")

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from pctx_jupyter.client.client import PctxClient
+from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool
@@ -222,13 +222,13 @@ class Trip:
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[PctxClient]:
+async def client() -> AsyncIterator[RawClient]:
     async with open_engine(Settings()) as engine:
 
         async def connect(serve: Serve, hear: Hear) -> Channel:
             return engine.connect(serve=serve, hear=hear)
 
-        async with PctxClient(connect=connect) as one:
+        async with RawClient(connect=connect) as one:
             yield one
 
 

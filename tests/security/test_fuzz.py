@@ -26,7 +26,7 @@ from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.rpc.lines import Lines
 from pctx_jupyter.rpc.peer import Peer
-from pctx_jupyter.session.trace import CallRecord, Line, Trace
+from pctx_jupyter.session.trace import CallRecord, ConsoleLine, Trace
 from pctx_jupyter.upstream import config
 from tests import schemas
 
@@ -207,7 +207,7 @@ def test_any_failure_and_any_timeline_is_shown_with_no_markup_of_its_own(name: s
         )
     ]
     trace = Trace(id="x", code=message, asked_by="cell", started_at=0.0, state="failed", duration_s=1.0, calls=calls)
-    trace = msgspec.structs.replace(trace, console=[Line(0.5, "stdout", message, None)])
+    trace = msgspec.structs.replace(trace, console=[ConsoleLine(0.5, "stdout", message, None)])
     assert set(Marked(timeline.bundle(trace)["text/html"]).tags) <= OWN
 
 
