@@ -65,7 +65,7 @@ class FileCommand(Command):
         text = _touch(self.path, lambda: files.read(str(self.path)))
         if text is None:
             raise Stop(Exit.USAGE, f"Cannot read {self.path}: there is no such file; jupyter pctx mcp init makes one")
-        return text, config.parse(text, str(self.path))
+        return text, config.parse(text, str(self.path), str(self.path))
 
     def allowed(self) -> Allowed:
         """Which tools of the servers of such files somebody has allowed for good; raises `Stop`."""

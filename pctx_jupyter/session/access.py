@@ -212,7 +212,7 @@ def runs_code(entry: Json) -> bool:
 
 def _has_reference(value: Json) -> bool:
     if isinstance(value, str):
-        return "${" in value
+        return "$" in value  # `$NAME` refers to a variable, too
     if isinstance(value, dict):
         return any(_has_reference(key) or _has_reference(one) for key, one in value.items())
     return isinstance(value, list) and any(map(_has_reference, value))

@@ -83,7 +83,7 @@ class _File:
         self.mark, self.is_read = mark, True
         try:
             text = files.read(self.path)
-            self.parsed = config.Parsed() if text is None else config.parse(text, self.shown)
+            self.parsed = config.Parsed() if text is None else config.parse(text, self.shown, self.path)
             self.problems = self.parsed.problems
             if text is None and self.must_exist:
                 self.problems = (f"Cannot read {self.shown}: there is no such file (Pctx.upstreams)",)

@@ -9,6 +9,8 @@ secret and connects to nothing. One entry that cannot be used does not lose the 
                                  {"name": "wiki", "url": "https://…", "auth": {"type": "bearer", "token": "${env:W}"}}]}
     {"mcpServers": {"time": {"command": "mcp-server-time"}, "wiki": {"url": "https://…", "headers": {…}}}}
     {"mcp_servers": [{"type": "http", "name": "wiki", "url": "https://…", "headers": [{"name": …, "value": …}]}]}
+
+The shapes of files are in `clients`; what a text may refer to is in `references`.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from .. import errors, visible
 from ..rpc.jsonrpc import Json
 from ..tools import names
+from . import clients, references
+from .addresses import check_written, shown_url
+from .references import Reference
 from .secrets import HIDDEN, SecretText, is_secret, without_references
 
 MOST_SERVERS = 200
@@ -45,7 +49,10 @@ class Unusable(errors.InvalidParams):
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """A server that is started, and spoken to over its stdin and stdout."""
+    """A server that is started, and spoken to over its stdin and stdout.
+
+    Command, arguments and folder are as they were written: they may refer to variables.
+    """
 
     command: str
     arguments: tuple[str, ...] = ()
@@ -88,9 +95,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The URL without what may be secret in it; its host in ASCII, so that no letter looks like another."""
-        parts = urlsplit(self.url.written)
-        host = ".".join(map(_ascii, parts.netloc.rpartition("@")[2].split(".")))
-        return parts._replace(netloc=host, query="", fragment="").geturl()
+        return shown_url(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +106,16 @@ class ServerConfig:
         name: Its tools' namespace, as it was written.
         call_timeout_s: Seconds one call may take; None: as for any tool.
         connect_timeout_s: Seconds until it must have listed its tools; None: as the settings say.
+        workspace: The folder that ``${workspaceFolder}`` is; "": the current one.
+        unread: Why it would not do here what it does in the client whose file names it; None: it would.
     """
 
     name: str
     way: CommandLine | Address
     call_timeout_s: float | None = None
     connect_timeout_s: float | None = None
+    workspace: str = ""
+    unread: str | None = None
 
     @property
     def namespace(self) -> str:
@@ -122,24 +131,26 @@ class Parsed:
     problems: tuple[str, ...] = ()
 
 
-def parse(text: bytes, shown: str) -> Parsed:
-    """Read a configuration in any of the three shapes.
+def parse(text: bytes, shown: str, path: str = "") -> Parsed:
+    """Read a configuration in any client's words.
 
     Args:
         text: The file's content.
         shown: The file's name, for messages.
+        path: The file, for ``${workspaceFolder}``; "": there is none.
 
     Raises:
         InvalidParams: It is no JSON object.
     """
-    read = _object(text, shown)
+    read, _ = clients.decoded(text, shown)
+    workspace = workspace_of(path) if path else ""
     servers: dict[str, ServerConfig] = {}
     problems = []
-    for place, entry in _entries(read):
+    for place, entry in clients.entries(read):
         try:
             if len(servers) >= MOST_SERVERS:
                 raise errors.InvalidParams(f"there are more than {MOST_SERVERS} servers")
-            server = server_of(entry)
+            server = server_of(entry, workspace)
             if server is None:
                 continue
             if (other := servers.setdefault(server.namespace, server)) is not server:
@@ -149,12 +160,23 @@ def parse(text: bytes, shown: str) -> Parsed:
     return Parsed(tuple(servers.values()), tuple(problems))
 
 
-def server_of(entry: Json) -> ServerConfig | None:
-    """Read one entry, in any client's words; None when it is switched off.
+def workspace_of(path: str) -> str:
+    """The folder that a file belongs to: the one it is in, or the one above a folder such as ``.vscode``."""
+    folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
+    return os.path.dirname(folder) if os.path.basename(folder).startswith(".") else folder  # noqa: PTH119, PTH120
+
+
+def server_of(entry: Json, workspace: str = "") -> ServerConfig | None:
+    """Read one entry; None when it is switched off.
+
+    Args:
+        entry: In our words, or with other clients' fields.
+        workspace: The folder that ``${workspaceFolder}`` is; "": the current one.
 
     Raises:
         InvalidParams: It cannot be used; says why.
     """
+    entry = clients.in_our_words(entry)
     if not isinstance(entry, dict):
         raise errors.InvalidParams("a server is an object, such as {name, url} or {name, command}")
     if entry.get("disabled") is True or entry.get("enabled") is False:
@@ -163,8 +185,9 @@ def server_of(entry: Json) -> ServerConfig | None:
     if not isinstance(name, str):
         raise errors.InvalidParams("name is missing")
     names.namespace_name(name)  # refuses what cannot be one
-    way = _address(entry) if "url" in entry or "serverUrl" in entry else _command(entry)
-    return ServerConfig(name, way, _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s"))
+    way = _address(entry) if "url" in entry else _command(entry)
+    call_s, connect_s = _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s")
+    return ServerConfig(name, way, call_s, connect_s, workspace, clients.unread(entry))
 
 
 def described(server: ServerConfig) -> list[str]:
@@ -176,6 +199,8 @@ def described(server: ServerConfig) -> list[str]:
     match way:
         case CommandLine(environment=given, folder=folder):
             kind, lines = "variable", [f"starts: {way.shown}", *([f"in: {folder}"] if folder is not None else [])]
+            written = [way.command, *way.arguments, folder or ""]
+            lines += [f"with: {one}" for one in dict.fromkeys(one for text in written for one in _references_in(text))]
         case Address(headers=given, oauth=oauth):
             kind, lines = "header", [f"connects to: {way.shown}"]
             lines += [f"with: {one}" for one in way.url.references]
@@ -187,67 +212,51 @@ def described(server: ServerConfig) -> list[str]:
 
 
 def with_entry(text: bytes | None, entry: Mapping[str, Json], shown: str) -> bytes:
-    """The file's content with one more server; all the rest of it stays."""
+    """The file's content with one more server; all the rest of it stays.
+
+    Raises:
+        InvalidParams: It has comments, which would be lost.
+    """
     new: dict[str, Json] = {"name": "pctx", "servers": []}
-    read = new if text is None else _object(text, shown)
-    if isinstance(listed := read.setdefault("servers", []), list):
+    read = new if text is None else _to_write(text, shown)
+    listed = read.setdefault("servers", [])
+    if isinstance(listed, list):
         listed.append(dict(entry))
+    elif isinstance(listed, dict):  # as an editor's mcp.json has it
+        listed[str(entry.get("name"))] = {key: value for key, value in entry.items() if key != "name"}
     return _written(read)
 
 
 def without_entry(text: bytes, name: str, shown: str) -> bytes | None:
-    """The file's content without a server; None when it does not name it."""
-    read = _object(text, shown)
-    for key in ("servers", "mcp_servers"):
-        listed = read.get(key)
-        if isinstance(listed, list):
-            left = [entry for entry in listed if not (isinstance(entry, dict) and entry.get("name") == name)]
-            if len(left) < len(listed):
-                read[key] = left
-                return _written(read)
-    named = read.get("mcpServers")
-    if isinstance(named, dict) and name in named:
-        del named[name]
-        return _written(read)
-    return None
+    """The file's content without a server; None when it does not name it.
+
+    Raises:
+        InvalidParams: It has comments, which would be lost.
+    """
+    read, is_strict = clients.decoded(text, shown)
+    if not clients.removed(read, name):
+        return None
+    if not is_strict:
+        _to_write(text, shown)
+    return _written(read)
+
+
+def _to_write(text: bytes, shown: str) -> dict[str, Json]:
+    read, is_strict = clients.decoded(text, shown)
+    if not is_strict:
+        raise errors.InvalidParams(f"Cannot change {shown}: its comments would be lost; change it in an editor")
+    return read
 
 
 def _written(read: dict[str, Json]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(read), indent=2) + b"\n"
 
 
-def _object(text: bytes, shown: str) -> dict[str, Json]:
-    try:
-        read = msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.InvalidParams(f"Cannot read {shown}: it is no JSON ({error})") from None
-    if not isinstance(read, dict):
-        raise errors.InvalidParams(f"Cannot read {shown}: it must be an object with servers or mcpServers")
-    return read
-
-
-def _entries(read: dict[str, Json]) -> Iterator[tuple[str, Json]]:
-    """Every entry with its place in the file."""
-    for key in ("servers", "mcp_servers"):
-        listed = read.get(key)
-        if isinstance(listed, list):
-            for index, entry in enumerate(listed):
-                yield f"{key}[{index}]", entry
-        elif isinstance(listed, dict):  # as an editor's mcp.json has it
-            yield from _named(key, listed)
-    named = read.get("mcpServers")
-    if isinstance(named, dict):
-        yield from _named("mcpServers", named)
-
-
-def _named(key: str, named: dict[str, Json]) -> Iterator[tuple[str, Json]]:
-    for name, entry in named.items():
-        yield f"{key}.{name[:60]}", {**entry, "name": name} if isinstance(entry, dict) else entry
-
-
 def _command(entry: dict[str, Json]) -> CommandLine:
     command, arguments = entry.get("command"), entry.get("args")
     if not isinstance(command, str) or not command.strip():
+        if entry.get("source") == "extension":
+            raise errors.InvalidParams("it is an extension of Zed, which only Zed can start; write its command or url")
         raise errors.InvalidParams("it needs a url or a command")
     words = [command]
     if arguments is None:
@@ -255,16 +264,19 @@ def _command(entry: dict[str, Json]) -> CommandLine:
             words = shlex.split(command)
         except ValueError as error:
             raise errors.InvalidParams(f"command cannot be read: {error}") from None
-    elif isinstance(arguments, list) and all(isinstance(one, str) for one in arguments):
-        words += map(str, arguments)
+    elif isinstance(arguments, list) and None not in (given := [_text(one) for one in arguments]):
+        words += map(str, given)
     else:
         raise errors.InvalidParams("args must be a list of texts")
     if any("\0" in word for word in words):
         raise errors.InvalidParams("command and args must not hold NUL")
-    if any(SecretText(word).has_reference for word in words):
-        raise errors.InvalidParams(
-            "command and args must not refer to secrets, for everybody on the machine can see them; use env"
-        )
+    for word in words:
+        for part in references.parts(word):
+            if isinstance(part, Reference) and part.is_secret:
+                raise errors.InvalidParams(
+                    f"command and args must not refer to secrets ({part.written}), for everybody on the machine can "
+                    "see them; use env"
+                )
     folder = entry.get("cwd")
     if folder is not None and (not isinstance(folder, str) or "\0" in folder):
         raise errors.InvalidParams("cwd must be a text without NUL")
@@ -275,13 +287,22 @@ def _command(entry: dict[str, Json]) -> CommandLine:
 
 
 def _address(entry: dict[str, Json]) -> Address:
-    url = entry.get("url", entry.get("serverUrl"))
+    url = entry.get("url")
     if not isinstance(url, str):
         raise errors.InvalidParams("url must be a text")
-    check_url(url)
+    check_written(url)
     kind = entry.get("type", entry.get("transport"))
-    if kind not in (None, "http", "https", "sse", "streamable-http", "streamableHttp", "streamable_http", "remote"):
-        raise errors.InvalidParams(f"type is {str(kind)[:40]!r}, and must be http or sse")
+    transport: Literal["http", "sse"] = "http"
+    match kind.lower().replace("-", "").replace("_", "") if isinstance(kind, str) else kind:
+        case None:
+            path = re.split(r"[?#]", url, maxsplit=1)[0]
+            transport = "sse" if path.rstrip("/").endswith("/sse") else "http"
+        case "sse":
+            transport = "sse"
+        case "http" | "https" | "streamablehttp" | "remote":
+            pass
+        case _:
+            raise errors.InvalidParams(f"type is {str(kind)[:40]!r}, and must be http or sse")
     given = _headers(entry) | _auth(entry.get("auth"))
     for name, value in given.items():
         header = f"the header {name[:40]!r} of {str(entry.get('name'))[:40]}"
@@ -294,47 +315,67 @@ def _address(entry: dict[str, Json]) -> Address:
     headers = {name: SecretText(value) for name, value in given.items()}
     has_credentials = any(name.lower() == "authorization" for name in headers)
     oauth = None if has_credentials else _oauth(entry.get("auth"))
-    return Address(SecretText(url), "sse" if kind == "sse" else "http", headers, oauth)
-
-
-def check_url(url: str) -> None:
-    """Refuse what is no HTTP address; raises InvalidParams."""
-    try:
-        parts = urlsplit(url)
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or any(character.isspace() or not character.isprintable() for character in url):
-        raise errors.InvalidParams("url is invalid: it must be a complete address, http://… or https://…")
-
-
-def check_resolved(url: str, written: str, server: str) -> str:
-    """The URL of a server once its secrets are read; raises `Unusable` if they make another address of it."""
-    try:
-        check_url(url)
-        now, before = urlsplit(url), urlsplit(written)
-        is_same = (now.scheme, now.hostname, now.port) == (before.scheme, before.hostname, before.port)
-    except (errors.InvalidParams, ValueError):
-        is_same = False
-    if not is_same:
-        raise Unusable(
-            f"the url of {server} is no address once its secrets are read: one of them holds a character that must be "
-            f"percent-encoded in a URL; correct what {_references(written)} refers to, then reconnect"
-        )
-    return url
+    return Address(SecretText(url), transport, headers, oauth)
 
 
 def check_sendable(server: ServerConfig) -> None:
-    """Refuse headers that cannot be sent, whatever their references hold, so that a person can correct them.
+    """Refuse what cannot be sent, whatever its references hold, so that a person can correct it.
 
-    In a file, one such header costs no server its place: it is listed, and down.
+    In a file, one such value costs no server its place: it is listed, and down.
 
     Raises:
-        Unusable: Names the server and the header, and shows nothing of the value.
+        Unusable: Names the server and the header or field, and shows nothing of the value.
     """
+    check_references(server)
     if isinstance(server.way, Address):
         for name, text in server.way.headers.items():
             check_header(name, without_references(text.written).strip(" \t"), server.name)
+
+
+def check_references(server: ServerConfig) -> None:
+    """Refuse references that stand for nothing here; raises `Unusable`, which says where, which, and what to write."""
+    if server.unread is not None:
+        raise Unusable(f"{server.name} cannot be used: {server.unread}")
+    for place, text in _texts_of(server.way):
+        if (why := references.trouble(text)) is not None:
+            raise Unusable(f"{place} of {server.name} cannot be used: {visible.line(why, 600)}")
+
+
+def _texts_of(way: CommandLine | Address) -> Iterator[tuple[str, str]]:
+    """Every text that may refer to something, with where it is."""
+    match way:
+        case CommandLine():
+            yield "the command", way.command
+            for number, word in enumerate(way.arguments, 1):
+                yield f"argument {number}", word
+            yield from ((f"the variable {name}", text.written) for name, text in way.environment.items())
+            if way.folder is not None:
+                yield "cwd", way.folder
+        case Address(oauth=oauth):
+            yield "the url", way.url.written
+            yield from ((f"the header {name}", text.written) for name, text in way.headers.items())
+            if oauth is not None:
+                secret = oauth.client_secret
+                texts = {
+                    "client_id": oauth.client_id,
+                    "client_secret": None if secret is None else secret.written,
+                    "scope": oauth.scope,
+                }
+                for name, written in texts.items():
+                    if written is not None:
+                        yield name, written
+
+
+def check_address(server: ServerConfig, leads_as_written: bool) -> None:
+    """Refuse a URL that its references make another address of; raises `Unusable`."""
+    assert isinstance(server.way, Address)
+    if not leads_as_written:
+        shown = visible.line(", ".join(server.way.url.references), 200) or "it"
+        raise Unusable(
+            f"the url of {server.name} is no address once its secrets are read: one of them holds a character that "
+            f"must be percent-encoded in a URL, or is no complete address; correct what {shown} refers to, then "
+            "reconnect"
+        )
 
 
 def check_header(name: str, value: str, server: str) -> None:
@@ -362,6 +403,25 @@ def check_variable(name: str, value: str, server: str) -> None:
     )
 
 
+def check_argument(number: int, value: str, server: str) -> None:
+    """Refuse a command or an argument that no process can have; raises `Unusable`, which never shows the value."""
+    if "\0" in value:
+        place = f"argument {number}" if number else "the command"
+        raise Unusable(
+            f"{place} of {server} cannot be passed: its value holds NUL; correct what it refers to, then reconnect"
+        )
+
+
+def at_home(value: str) -> str:
+    """A value with the home folder in place of a ``~`` at its beginning."""
+    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value  # noqa: PTH111
+
+
+def folder_of(server: ServerConfig, value: str) -> str:
+    """Where a server starts: an absolute folder; a relative one is below the workspace."""
+    return os.path.join(server.workspace or os.getcwd(), at_home(value))  # noqa: PTH109, PTH118
+
+
 def unsendable(value: str) -> str | None:
     """Why a header's value cannot be sent, without a character of it."""
     sendable = _SENDABLE.match(value)
@@ -372,29 +432,13 @@ def unsendable(value: str) -> str | None:
     return f"holds {kind} (character {at + 1})"
 
 
-def _references(written: str) -> str:
-    """What a text refers to, for messages."""
-    return visible.line(", ".join(SecretText(written).references), 200) or "it"
-
-
-def _ascii(label: str) -> str:
-    """A part of a host's name in ASCII, as the Internet has it, for people to read."""
-    return label if label.isascii() else f"xn--{label.lower().encode('punycode').decode('ascii')}"
+def _references_in(written: str) -> list[str]:
+    return SecretText(written).references
 
 
 def _headers(entry: dict[str, Json]) -> dict[str, str]:
     """The headers of other clients: an object, or a list of names and values."""
-    listed = entry.get("headers")
-    if not isinstance(listed, list):
-        return _texts(entry, "headers")
-    found = {}
-    for header in listed:
-        match header:
-            case {"name": str(name), "value": str(value)}:
-                found[name] = value
-            case _:
-                raise errors.InvalidParams("headers must be a list of {name, value}")
-    return found
+    return _texts(entry, "headers")
 
 
 def _auth(auth: Json) -> dict[str, str]:
@@ -426,9 +470,40 @@ def _texts(entry: dict[str, Json], key: str) -> dict[str, str]:
     given = entry.get(key)
     if given is None:
         return {}
-    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+    found: dict[str, str] = {}
+    if isinstance(given, list):
+        for one in given:
+            match one:
+                case {"name": str(name), "value": value} if (text := _text(value)) is not None:
+                    found[name] = text
+                case _ if key == "headers":
+                    raise errors.InvalidParams("headers must be a list of {name, value}")
+                case _:
+                    raise errors.InvalidParams(f"{key} must be an object of texts, or a list of {{name, value}}")
+        return found
+    if not isinstance(given, dict):
         raise errors.InvalidParams(f"{key} must be an object of texts")
-    return {name: str(value) for name, value in given.items()}
+    for name, value in given.items():
+        if value is None:
+            continue  # an editor's way to leave it out
+        if (text := _text(value)) is None:
+            raise errors.InvalidParams(f"{key} must be an object of texts, and {name[:60]} is none")
+        found[name] = text
+    return found
+
+
+def _text(value: Json) -> str | None:
+    """A text, number or boolean as JavaScript writes it; None for anything else."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < 1e21:
+            return str(int(value))
+        case int() | float():
+            return str(value)
+    return None
 
 
 def _seconds(entry: dict[str, Json], key: str) -> float | None:

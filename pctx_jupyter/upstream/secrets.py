@@ -1,4 +1,4 @@
-"""Secrets in a configuration: ``${env:NAME}``, ``${keychain:NAME}`` and ``${command:…}``, with or without text around.
+"""What a configuration refers to, such as ``${env:NAME}``: read late, and kept out of texts that leave.
 
 A `SecretText` is what somebody wrote; its value is read as late as possible, when a connection is made, and kept by
 nobody but that connection. A `Redactor` takes known values out of texts that leave. Nothing here is ever logged.
@@ -14,12 +14,15 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from .. import errors, processes, visible
+from . import references
+from .references import Reference
 
 COMMAND_S = 30.0
 """Seconds a ``${command:…}`` may take: some ask for a finger on a key."""
@@ -40,7 +43,10 @@ _URL_SAFE = str.maketrans("+/", "-_")
 _BYTES = "surrogateescape"
 """How Python writes bytes that are no text."""
 
-_REFERENCE = re.compile(r"\$\{(env|keychain|command):((?:[^{}]|\{[^{}]*\})+)\}")
+PUBLIC = ("HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "USERPROFILE")
+"""Variables that hold no secret. Every other one may, so its value is taken out of texts."""
+
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL", "COOKIE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,60 +65,98 @@ class SecretText:
     __str__ = __repr__
 
     @property
+    def parts(self) -> list[str | Reference]:
+        """What is written, and what it refers to, in order."""
+        return references.parts(self.written)
+
+    @property
     def has_reference(self) -> bool:
         """Whether it refers to something, and need not be secret itself."""
-        return _REFERENCE.search(self.written) is not None
+        return any(isinstance(part, Reference) for part in self.parts)
 
     @property
     def references(self) -> list[str]:
         """What it refers to, as it is written: ``${env:NAME}``."""
-        return [found[0] for found in _REFERENCE.finditer(self.written)]
+        return [part.written for part in self.parts if isinstance(part, Reference)]
 
-    async def resolve(self) -> tuple[str, list[str]]:
-        """Read it.
+    async def resolve(self, folder: str = "") -> tuple[str, list[str]]:
+        """Read what it refers to.
+
+        Args:
+            folder: What ``${workspaceFolder}`` is; "": the current folder.
 
         Returns:
-            The whole text, and the values of its references.
+            The whole text, and those values in it that may be secret.
 
         Raises:
             SecretUnavailable: One of them cannot be read; names the reference, and nothing of a value.
         """
-        text, values, at = "", [], 0
-        for found in _REFERENCE.finditer(self.written):
-            value = await _read(found[1], found[2])
-            values.append(value)
-            text += self.written[at : found.start()] + value
-            at = found.end()
-        return text + self.written[at:], values
+        text, secret = "", []
+        for value, hidden in await self.read(folder):
+            text += value
+            secret += hidden
+        return text, secret
+
+    async def read(self, folder: str = "") -> list[tuple[str, list[str]]]:
+        """Read each part; as `resolve`, with what may be secret in each."""
+        if (why := references.trouble(self.written)) is not None:
+            raise SecretUnavailable(f"Cannot use a value: {why}")
+        return [(part, []) if isinstance(part, str) else await _read(part, folder) for part in self.parts]
 
 
 def without_references(written: str) -> str:
     """What is written between references."""
-    return _REFERENCE.sub("", written)
+    return "".join(part for part in references.parts(written) if isinstance(part, str))
+
+
+def has_secret_name(name: str) -> bool:
+    """Whether a header or variable of this name is likely to hold a secret."""
+    return any(word in name.upper() for word in _SECRET_WORDS)
 
 
 def is_secret(name: str, text: SecretText) -> bool:
     """Whether the value of a header or variable that refers to nothing is likely to be secret itself."""
-    if not name:
-        return False  # the URL: what is secret in it refers to something, or cannot be told from the rest
-    return not text.has_reference and any(
-        word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSW", "AUTH", "CREDENTIAL", "COOKIE")
-    )
+    # The URL has no name: what is secret in it refers to something, or cannot be told from the rest.
+    return bool(name) and not text.has_reference and has_secret_name(name)
 
 
 class SecretUnavailable(errors.PctxError):
     """A secret cannot be read."""
 
 
-async def _read(kind: str, name: str) -> str:
-    match kind:
+async def _read(reference: Reference, folder: str) -> tuple[str, list[str]]:
+    """The value of a reference, and what may be secret in it."""
+    folder = folder or os.getcwd()  # noqa: PTH109
+    match reference.kind:
         case "env":
-            if (value := os.environ.get(name)) is None:
-                raise SecretUnavailable(f"Cannot read ${{env:{name}}}: this environment variable is not set")
-            return value
+            return await _from_environment(reference, folder)
+        case "folder":
+            return folder, []
+        case "folder name":
+            return os.path.basename(folder), []  # noqa: PTH119
+        case "home":
+            return str(Path.home()), []
+        case "separator":
+            return os.sep, []
         case "keychain":
-            return await asyncio.to_thread(_from_keychain, name)
-    return await _from_command(name)
+            value = await asyncio.to_thread(_from_keychain, reference.name)
+            return value, [value]
+    value = await _from_command(reference.name)
+    return value, [value]
+
+
+async def _from_environment(reference: Reference, folder: str) -> tuple[str, list[str]]:
+    name, default = reference.name, reference.default
+    value = os.environ.get(name)
+    if value is None and name == "CLAUDE_PROJECT_DIR":  # Claude Code sets it for what it starts
+        return folder, []
+    if value is None or (not value and default is not None):
+        if default is None:
+            raise SecretUnavailable(f"Cannot read {reference.written}: this environment variable is not set")
+        value, secret = await SecretText(default).resolve(folder)
+        # A default is in the file for all to read. Where its name says that it is secret, it is taken for one.
+        return value, [value] if has_secret_name(name) else secret
+    return value, [] if name in PUBLIC else [value]
 
 
 def _from_keychain(name: str) -> str:

@@ -34,7 +34,9 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 from .. import errors
 from ..session.upstreams import SignIn
 from . import reach, store
-from .config import OAuth, check_url, unsendable
+from .addresses import check_url
+from .config import OAuth, unsendable
+from .secrets import SecretText
 
 log = logging.getLogger(__name__)
 
@@ -336,8 +338,9 @@ class _Storage:
         if self.oauth.client_id is not None:
             secret = None if self.oauth.client_secret is None else (await self.oauth.client_secret.resolve())[0]
             self.learn([secret] if secret else [])
+            client_id, _ = await SecretText(self.oauth.client_id).resolve()
             return OAuthClientInformationFull(
-                client_id=self.oauth.client_id, client_secret=secret, redirect_uris=[AnyUrl(redirect_url)]
+                client_id=client_id, client_secret=secret, redirect_uris=[AnyUrl(redirect_url)]
             )
         client = _read(OAuthClientInformationFull, (await self.store.get(self.name, self.url)).client)
         if client is not None and self.attempt is not None:

@@ -20,12 +20,14 @@ from pydantic import ValidationError
 
 from .. import errors, visible
 from . import config, reach
+from .addresses import read_url
 from .bounds import TooLarge, bounding
 from .child import Child, open_child
 from .config import Address, CommandLine, ServerConfig
 from .mending import MendedStream
 from .outbound import Outbound
-from .secrets import Redactor, SecretText, is_secret
+from .references import Reference
+from .secrets import Redactor, SecretText, has_secret_name, is_secret
 from .shared import Surroundings
 
 LOG_LINES = 20
@@ -82,20 +84,30 @@ class Transport:
             yield MendedStream(read, callbacks.on_problem, callbacks.on_end), write
 
     async def _open_process(self, way: CommandLine, stack: AsyncExitStack) -> tuple[Any, Any]:
-        environment = await self._resolve(way.environment)
+        config.check_references(self._server)
+        written = {str(number): SecretText(word) for number, word in enumerate([way.command, *way.arguments])}
+        if way.folder is not None:
+            written["cwd"] = SecretText(way.folder)
+        resolved = await self._resolve({**{f"env {name}": text for name, text in way.environment.items()}, **written})
+        environment = {name: resolved[f"env {name}"] for name in way.environment}
+        environment |= {name: config.at_home(value) for name, value in environment.items() if not has_secret_name(name)}
         for name, value in environment.items():
             config.check_variable(name, value, self._server.name)
-        words = [way.command, *way.arguments]
+        words = [config.at_home(resolved[str(number)]) for number in range(1 + len(way.arguments))]
+        for number, word in enumerate(words):
+            config.check_argument(number, word, self._server.name)
+        folder = None if way.folder is None else config.folder_of(self._server, resolved["cwd"])
         limit = self._around.settings.max_message_bytes
-        self.child, streams = await stack.enter_async_context(
-            open_child(words, environment, way.folder, limit, self.note)
-        )
+        self.child, streams = await stack.enter_async_context(open_child(words, environment, folder, limit, self.note))
         return streams
 
     async def _open_http(self, way: Address, stack: AsyncExitStack, callbacks: Callbacks) -> tuple[Any, Any]:
         name = self._server.name
-        resolved = await self._resolve({**way.headers, "": way.url})
-        url = config.check_resolved(resolved.pop(""), way.url.written, name)
+        config.check_references(self._server)
+        resolved = await self._resolve(way.headers)
+        url, hidden, leads_as_written = await read_url(way.url, self._server.workspace)
+        self._redactor.learn_more(hidden)
+        config.check_address(self._server, leads_as_written)
         for header, value in resolved.items():
             config.check_header(header, value, name)
         try:
@@ -140,8 +152,10 @@ class Transport:
         resolved: dict[str, str] = {}
         secret: list[str] = []
         for name, text in texts.items():
-            resolved[name], values = await text.resolve()
+            resolved[name], values = await text.resolve(self._server.workspace)
             secret += values
+            if has_secret_name(name):  # a default for a secret is one, though all can read it in the file
+                secret += [part.default for part in text.parts if isinstance(part, Reference) and part.default]
             if is_secret(name, text):
                 secret += [resolved[name], resolved[name].removeprefix("Bearer ")]
         self._redactor.learn(secret)
@@ -197,8 +211,9 @@ class Transport:
         """What could not be reached: the server, or a host that its sign-in needs."""
         way = self._server.way
         with suppress(RuntimeError, httpx2.InvalidURL):  # of an error that names no request
-            if isinstance(way, Address) and error.request.url.host != httpx2.URL(way.url.written).host:
-                return reach.shown(error.request.url)
+            asked = error.request.url
+            if isinstance(way, Address) and (way.url.has_reference or asked.host != httpx2.URL(way.url.written).host):
+                return reach.shown(asked)
         return way.shown
 
 

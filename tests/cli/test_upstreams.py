@@ -84,7 +84,7 @@ def test_the_file_in_jupyters_configuration_is_used_where_there_is_none_here(pct
         (["mcp", "add", "x", "https://x.example/", "--env", "A=b"], "--env is for a command"),
         (["mcp", "add", "x", "--bearer", "t", "--", "run"], "--bearer and --header are sent to a URL"),
         (["mcp", "add", "x", "--env", "A", "--", "run"], "--env looks like NAME=VALUE"),
-        (["mcp", "add", "x", "--", "run", "${env:A}"], "secrets"),
+        (["mcp", "add", "x", "--", "run", "${keychain:A}"], "secrets"),
         (["mcp", "remove", "svn"], "it has git"),
         (["mcp", "list", "--file", "none.json"], "jupyter pctx mcp init makes one"),
         (["mcp", "list", "--file", "bad.json"], "no JSON"),

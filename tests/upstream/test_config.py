@@ -96,7 +96,7 @@ def test_one_entry_that_cannot_be_used_does_not_lose_the_others() -> None:
         ({"command": " "}, "needs a url or a command"),
         ({"command": "a 'b"}, "command cannot be read"),
         ({"command": "a", "args": "b"}, "args must be a list"),
-        ({"command": "a", "args": ["--key", "${env:KEY}"]}, "must not refer to secrets"),
+        ({"command": "a", "args": ["--key", "${keychain:KEY}"]}, "must not refer to secrets"),
         ({"command": "a", "args": ["b\0c"]}, "NUL"),
         ({"command": "a", "env": {"A=B": "c"}}, "no environment variable"),
         ({"command": "a", "env": ["A"]}, "env must be an object of texts"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keyring
 import pytest
@@ -41,13 +43,70 @@ async def test_references_are_read_and_mixed_with_text(monkeypatch: pytest.Monke
 
 
 async def test_text_without_references_is_itself() -> None:
-    assert await SecretText("a $b ${c} ${input:d}").resolve() == ("a $b ${c} ${input:d}", [])
+    for text in ("a $b $C", "$", "$5", "$secret", "{c}", "a~", "100%"):
+        assert await SecretText(text).resolve() == (text, [])
+    assert await SecretText("a $${b}").resolve() == ("a ${b}", [])
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "secret"),
+    [
+        ("${PCTX_A}", "value-a", ["value-a"]),
+        ("${env:PCTX_A}/x", "value-a/x", ["value-a"]),
+        ("$PCTX_A", "value-a", ["value-a"]),
+        ("$PCTX_A/x", "value-a/x", ["value-a"]),
+        ("Bearer $PCTX_A", "Bearer value-a", ["value-a"]),
+        ("${PCTX_A:-other}", "value-a", ["value-a"]),
+        ("${PCTX_NOT_SET:-other}", "other", []),
+        ("${PCTX_EMPTY:-other}", "other", []),
+        ("${PCTX_EMPTY}", "", [""]),
+        ("${env:PCTX_NOT_SET:-https://x.example/a?b}", "https://x.example/a?b", []),
+        ("${PCTX_NOT_SET:-${PCTX_A}}", "value-a", ["value-a"]),
+        ("${PCTX_NOT_SET:-}", "", []),
+        ("${PCTX_TOKEN_NOT_SET:-in-the-file}", "in-the-file", ["in-the-file"]),
+        ("${workspaceFolder}/data", "/w/space/data", []),
+        ("${workspaceFolderBasename}${pathSeparator}${/}", "space//", []),
+        ("${CLAUDE_PROJECT_DIR:-.}", "/w/space", []),
+        ("${userHome}", str(Path.home()), []),
+        ("${HOME}", "/home/somebody", []),
+    ],
+)
+async def test_variables_of_every_client_are_read(
+    monkeypatch: pytest.MonkeyPatch, written: str, value: str, secret: list[str]
+) -> None:
+    monkeypatch.setenv("PCTX_A", "value-a")
+    monkeypatch.setenv("PCTX_EMPTY", "")
+    if written == "${HOME}":
+        monkeypatch.setenv("HOME", "/home/somebody")
+    assert await SecretText(written).resolve("/w/space") == (value, secret)
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("${input:api-key}", "asked for in an editor, .* write ${env:NAME} or ${keychain:NAME}"),
+        ("${config:python.path}", "${config:python.path} stands for nothing known here"),
+        ("${workspaceFolder:other}", "stands for nothing known here"),
+        ("${file}${a b}", "${a b} stands for nothing known here"),
+        ("${env:}", "stands for nothing known here"),
+        ("${}", "stands for nothing known here"),
+        ("a ${never closed", "${never closed stands for nothing known here"),
+        ("${A:-${input:b}}", "${input:b} is asked for"),
+    ],
+)
+async def test_what_stands_for_nothing_is_never_sent(monkeypatch: pytest.MonkeyPatch, written: str, why: str) -> None:
+    monkeypatch.setenv("file", "x")
+    with pytest.raises(SecretUnavailable) as raised:
+        await SecretText(written).resolve()
+    assert re.search(".*".join(map(re.escape, why.split(" .* "))), raised.value.message)
 
 
 @pytest.mark.parametrize(
     ("written", "why"),
     [
         ("${env:PCTX_NOT_SET}", "this environment variable is not set"),
+        ("${PCTX_NOT_SET}", r"Cannot read \$\{PCTX_NOT_SET\}: this environment variable is not set"),
+        ("$PCTX_NOT_SET", r"Cannot read \$PCTX_NOT_SET: this environment variable is not set"),
         ("${keychain:other}", "there is no such entry; keyring set pctx other"),
         ("${command:exit 3}", "it ended with status 3"),
         ("${command:true}", "it wrote nothing"),
