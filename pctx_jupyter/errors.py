@@ -246,12 +246,17 @@ class ToolFailed(ToolError):
         message: What the tool's exception said.
         name: The exception's type, such as ``ValueError``.
         token: A key by which the tool's owner finds the exception again.
+        details: What the program reads as ``error.data``; None: nothing.
     """
 
-    def __init__(self, message: str, *, name: str = "ToolError", token: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, name: str = "ToolError", token: str | None = None, details: Json = None
+    ) -> None:
         data: dict[str, Json] = {"name": name}
         if token is not None:
             data["token"] = token
+        if details is not None:
+            data["data"] = details
         super().__init__(message, data=data)
         self.name, self.token = name, token
 

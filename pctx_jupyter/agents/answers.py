@@ -1,7 +1,8 @@
-"""Answers to agents about a program: its value, what it printed, what went wrong, and its images apart.
+"""Answers to agents about a program: its value, what it printed, what went wrong, and its images and sounds apart.
 
 Each fact appears once, in text: a model reads either text or structured content, depending on its client, and pays
 for both when both are sent. An image is a value `{"type": "image", "mimeType": …, "data": base64}`, wherever it stands.
+A sound has the type `audio`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ DEEPEST_IMAGE = 6
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image for the model to look at; `data` is base64."""
+    """An image for the model to look at, or a sound for it to listen to; `data` is base64."""
 
     data: str
     mime_type: str
@@ -77,7 +78,7 @@ def ended(
     payload, value, images = result.value, None, _Images()
     if memoryview(payload).nbytes <= excerpt.MOST_DECODED:
         value = nonfinite.decode(payload)
-        if b'"image"' in bytes(payload):
+        if b'"image"' in bytes(payload) or b'"audio"' in bytes(payload):
             without = images.taken_out(value, DEEPEST_IMAGE)
             if images.there_are:
                 value, payload = without, nonfinite.encode(without)
@@ -162,7 +163,9 @@ class _Images:
     def taken_out(self, value: Any, levels: int) -> Any:
         """The same value with a word in the place of each image."""
         match value:
-            case {"type": "image", "data": str(data), "mimeType": str(mime_type)} if mime_type.startswith("image/"):
+            case {"type": "image" | "audio" as kind, "data": str(data), "mimeType": str(mime_type)} if (
+                mime_type.startswith(f"{kind}/")
+            ):
                 self.there_are = True
                 return self._take(data, mime_type[:100])
             case list() if levels:
@@ -187,4 +190,4 @@ class _Images:
             return f"[{mime_type} of {len(data) * 3 // 4:,} bytes: too large, or one too many, to be shown]"
         self._room -= len(data)
         self.kept.append(Image(data, mime_type))
-        return f"[image {len(self.kept)}]"
+        return f"[{mime_type.partition('/')[0]} {len(self.kept)}]"

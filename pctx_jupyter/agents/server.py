@@ -117,5 +117,7 @@ def _client(context: Context) -> str:
 
 def _result(answer: AgentAnswer) -> t.CallToolResult:
     content: list[t.ContentBlock] = [t.TextContent(text=answer.text)]
-    content += [t.ImageContent(data=image.data, mime_type=image.mime_type) for image in answer.images]
+    for image in answer.images:
+        kind = t.AudioContent if image.mime_type.startswith("audio/") else t.ImageContent
+        content.append(kind(data=image.data, mime_type=image.mime_type))
     return t.CallToolResult(content=content, is_error=answer.is_error)

@@ -24,6 +24,7 @@ from pydantic import Discriminator, Tag, TypeAdapter
 from .. import errors
 from ..foreign import CLOSED, EVENT_TOO_LARGE, LOST, NEVER_RAN
 from ..rpc import nonfinite
+from ..rpc.jsonrpc import Json
 from ..tools.catalog import Call
 from . import values
 from .config import ServerConfig
@@ -80,7 +81,9 @@ class Calls:
             raise errors.ToolFailed(f"Cannot finish {call.tool.path}: it asks its user something, and there is nobody")
         if result.is_error:
             raise errors.ToolFailed(self._redactor.clean(values.error_of(result))[: values.MOST_ERROR])
-        return nonfinite.taken(Raw(self._redactor.clean_json(bytes(values.value_of(result)))))
+        return nonfinite.taken(
+            Raw(self._redactor.clean_json(bytes(values.value_of(result, has_text_lists=self._server.has_text_lists))))
+        )
 
     async def _send(self, name: str, arguments: dict[str, Any], call: Call) -> CallToolResult | InputRequiredResult:
         path, server, connection = call.tool.path, self._server.name, self._connection
@@ -89,9 +92,10 @@ class Calls:
             amount = f"{progress:g} of {total:g}" if total else f"{progress:g}"
             call.note(connection.transport.line(f"{message} ({amount})" if message else amount, 200))
 
-        request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
         for is_last in (False, True):
             client = await connection.client_for(call)
+            arguments = self._listing.filled(name, arguments)
+            request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
             if self._listing.differs(name, call.tool.first):
                 raise errors.ToolFailed(
                     f"Cannot call {path}: the tool has changed since the program called it; read what it does now, "
@@ -127,7 +131,16 @@ class Calls:
                 f"Cannot finish {path}: the connection to {self._server.name} was lost; it may or may not have run",
                 name="ConnectionLost",
             )
-        return errors.ToolFailed(self._redactor.clean(error.message)[: values.MOST_ERROR], name="McpError")
+        message = self._redactor.clean(error.message)[: values.MOST_ERROR]
+        return errors.ToolFailed(message, name="McpError", details=self._details(error.data))
+
+    def _details(self, data: Any) -> Json:
+        """What a JSON-RPC error has as `data`, for the program; None where it is too large or no JSON."""
+        try:
+            written = self._redactor.clean_json(msgspec.json.encode(data))
+            return msgspec.json.decode(written) if len(written) <= values.MOST_ERROR else None
+        except (TypeError, ValueError, RecursionError):
+            return None
 
 
 def _arguments(call: Call) -> dict[str, Any]:

@@ -107,6 +107,7 @@ class ServerConfig:
         call_timeout_s: Seconds one call may take; None: as for any tool.
         connect_timeout_s: Seconds until it must have listed its tools; None: as the settings say.
         workspace: The folder that ``${workspaceFolder}`` is; "": the current one.
+        has_text_lists: Whether several texts of one result are a list for programs; else they are joined.
         unread: Why it would not do here what it does in the client whose file names it; None: it would.
     """
 
@@ -116,6 +117,7 @@ class ServerConfig:
     connect_timeout_s: float | None = None
     workspace: str = ""
     unread: str | None = None
+    has_text_lists: bool = False
 
     @property
     def namespace(self) -> str:
@@ -187,7 +189,10 @@ def server_of(entry: Json, workspace: str = "") -> ServerConfig | None:
     names.namespace_name(name)  # refuses what cannot be one
     way = _address(entry) if "url" in entry else _command(entry)
     call_s, connect_s = _seconds(entry, "call_timeout_s"), _seconds(entry, "connect_timeout_s")
-    return ServerConfig(name, way, call_s, connect_s, workspace, clients.unread(entry))
+    texts = entry.get("texts")
+    if texts not in (None, "joined", "list"):
+        raise errors.InvalidParams('texts must be "joined" or "list"')
+    return ServerConfig(name, way, call_s, connect_s, workspace, clients.unread(entry), texts == "list")
 
 
 def described(server: ServerConfig) -> list[str]:

@@ -18,9 +18,10 @@ from mcp import Client
 from msgspec import Raw
 
 from .. import errors
+from ..rpc.jsonrpc import Json
 from ..tools import names
 from ..tools.catalog import Call, Tool
-from . import mending
+from . import defaults, mending
 from .config import ServerConfig
 from .fingerprints import Comparison, Fingerprint
 from .secrets import Redactor
@@ -51,6 +52,8 @@ class Found:
 
     tool: Tool
     fingerprint: Fingerprint
+    arguments: Json
+    """The schema of its arguments as the server has it."""
 
 
 class Listing:
@@ -118,6 +121,10 @@ class Listing:
     def differs(self, name: str, tool: Tool) -> bool:
         """Whether a tool is no longer what a program means to call."""
         return not self._is_closed and name in self.found and self.offered.get(name) != tool
+
+    def filled(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of a tool, with the defaults of those that its server requires."""
+        return defaults.filled(arguments, self.found[name].arguments) if name in self.found else arguments
 
     def fingerprint_of(self, tool: Tool) -> Fingerprint | None:
         """The fingerprint of a tool that can be called now; None for any other."""
@@ -190,11 +197,11 @@ class Listing:
             self._server.name,
             name,
             description,
-            parts["input schema"],
+            defaults.optional(parts["input schema"]),
             parts["output schema"],
             effects=_effects(hints),
         )
-        found[name] = Found(ours, Fingerprint.of(description, parts))
+        found[name] = Found(ours, Fingerprint.of(description, parts), tool["inputSchema"])
         return size
 
     # comparing and offering

@@ -1,19 +1,28 @@
 """What an MCP tool returns, as the JSON that a program gets.
 
-``structuredContent`` is the value. Without it: nothing is null, one text is that text, or the JSON in it; anything
-else is MCP's own content objects as they are: ``{type: "image", data, mimeType}``, ``{type: "resource", resource}``
-and so on, one alone, several as a list.
+``structuredContent`` is the value. If it is an object, and there is content beside it that it does not repeat, such as
+an image, a resource or a text with more to say, that content is its field ``$content``.
+
+Without ``structuredContent``: nothing is null, one text is that text, or the JSON in it, and several texts are joined
+by line breaks unless the server's entry has ``"texts": "list"``. Anything else is MCP's own content objects as they
+are: ``{type: "image", data, mimeType}``, ``{type: "resource", resource}`` and so on, one alone, several as a list.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import msgspec
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ContentBlock, TextContent
 from msgspec import Raw
 
 from ..rpc.jsonrpc import NULL
+
+CONTENT = "$content"
+"""The field for the content beside a structured value."""
 
 MOST_ERROR = 20_000
 """Characters of an error's text that reach the program, once secrets are taken out."""
@@ -22,17 +31,56 @@ _INEXACT = re.compile(r"\s*-?\d{16,}\s*")
 """A number alone that JavaScript cannot hold: an identifier, most likely, and better left as text."""
 
 
-def value_of(result: CallToolResult) -> Raw:
-    """The value of a call that did not fail."""
-    if result.structured_content is not None or "structured_content" in result.model_fields_set:
-        return Raw(msgspec.json.encode(result.structured_content))
+def value_of(result: CallToolResult, *, has_text_lists: bool = False) -> Raw:
+    """The value of a call that did not fail.
+
+    Args:
+        has_text_lists: Whether several texts are a list, and not one text.
+    """
+    structured = result.structured_content
+    if structured is not None or "structured_content" in result.model_fields_set:
+        if isinstance(structured, dict) and CONTENT not in structured and (beside := _beside(result, structured)):
+            structured = {**structured, CONTENT: _written(beside)}
+        return Raw(msgspec.json.encode(structured))
     match result.content:
         case []:
             return NULL
         case [TextContent(text=text)]:
             return _of_text(text)
-    contents = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in result.content]
+    texts = [one.text for one in result.content if isinstance(one, TextContent)]
+    if len(texts) == len(result.content):
+        return Raw(msgspec.json.encode(texts if has_text_lists else "\n".join(texts)))
+    contents = _written(result.content)
     return Raw(msgspec.json.encode(contents[0] if len(contents) == 1 else contents))
+
+
+def _beside(result: CallToolResult, structured: dict[str, Any]) -> list[ContentBlock]:
+    """The content that says more than the structured value, in order."""
+    said = [structured]
+    for value in structured.values():  # SDKs put a list or a text into one field, and each of its items into a text
+        said += [value, *(value if isinstance(value, list) else ())]
+    known = {_key(one) for one in [*said, {}, []]}
+    return [
+        one
+        for one in result.content
+        if not (isinstance(one, TextContent) and (not one.text.strip() or _keys_of(one.text) & known))
+    ]
+
+
+def _keys_of(text: str) -> set[bytes]:
+    """What a text may repeat: itself, and the JSON in it."""
+    keys = {_key(text)}
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        keys.add(_key(msgspec.json.decode(text)))
+    return keys
+
+
+def _key(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _written(contents: Sequence[ContentBlock]) -> list[dict[str, Any]]:
+    return [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in contents]
 
 
 def error_of(result: CallToolResult) -> str:

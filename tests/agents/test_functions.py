@@ -16,6 +16,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.agents import runs as module
 from pctx_jupyter.agents.answers import AgentAnswer
 from pctx_jupyter.agents.functions import Functions
+from pctx_jupyter.agents.server import _result
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.wire import Thrown
@@ -264,6 +265,13 @@ async def test_images_are_taken_out_of_a_value() -> None:
     answer = await Client(agents(lambda *_: {"plot": PIXEL, "n": 1})).call("execute", code="")
     assert answer.text == '{"plot":"[image 1]","n":1}'
     assert [(image.mime_type, image.data) for image in answer.images] == [("image/png", PIXEL["data"])]
+
+
+async def test_sounds_are_taken_out_of_a_value_as_sounds() -> None:
+    sound = {"type": "audio", "mimeType": "audio/wav", "data": "UklGRg=="}
+    answer = await Client(agents(lambda *_: {"a": 1, "$content": [sound, PIXEL]})).call("execute", code="")
+    assert answer.text == '{"a":1,"$content":["[audio 1]","[image 2]"]}'
+    assert [one.type for one in _result(answer).content] == ["text", "audio", "image"]
 
 
 async def test_too_large_an_image_is_described() -> None:

@@ -22,7 +22,7 @@ from pctx_jupyter.session.execution import Job
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
 
-TOOLS = ("echo", "fail", "hang", "big")
+TOOLS = ("echo", "fail", "refuse", "hang", "big")
 
 
 @dataclass(slots=True)
@@ -50,6 +50,8 @@ class Host:
                     return Raw(b"null") if arguments is None else arguments
                 case "Test.fail":
                     raise errors.ToolFailed("no luck", name="ValueError", token="e3")
+                case "Test.refuse":
+                    raise errors.ToolFailed("no such city", name="McpError", details={"field": ["city"], "name": "x"})
                 case "Test.big":
                     return Raw(b'"' + b"x" * (1 << 20) + b'"')
                 case "Test.hang":

@@ -75,6 +75,17 @@ async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token
         assert "Expression expected" in wrong.value.thrown.message
 
 
+async def test_a_program_reads_the_data_of_a_failed_call() -> None:
+    code = """
+        const error = await Test.refuse({}).catch((error) => error);
+        const other = await Test.fail({}).catch((error) => error);
+        [error instanceof Error, error.name, error.message, error.data, Object.keys(other).includes("data")]
+    """
+    async with pool_of() as pool:
+        value = await run(pool, code)
+    assert value == [True, "McpError", "no such city", {"field": ["city"], "name": "x"}, False]
+
+
 @pytest.mark.parametrize("last", ["f(null)", "try { f(null) } catch (error) { throw error.stack }"])
 async def test_an_error_thrown_under_a_condition_is_worded_as_any_other(last: str) -> None:
     # Deno looks at the source around such a throw, and for that at the bounds of its own stack.

@@ -153,7 +153,8 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
                 else {**text("{}"), "structuredContent": {"a": "no number"}}
             )
         case "content":
-            return {"content": json.loads(given)}
+            content = json.loads(given)
+            return content if isinstance(content, dict) else {"content": content}
         case "env":
             return text(os.environ.get(given, "not set"))
         case "slow":
@@ -219,6 +220,9 @@ def answer(message: dict[str, Any]) -> None:
         say(id=id, result=result)
     elif method == "tools/call" and refuses():
         say(id=id, error={"code": -32020, "message": "The headers do not match the tool"})
+    elif method == "tools/call" and params["name"] == "refuse":
+        data = {"field": "city", "got": [1, params.get("arguments")], "key": os.environ.get("API_KEY")}
+        say(id=id, error={"code": -32050, "message": "no such city", "data": data})
     elif method == "tools/call":
         result_or_none = call(id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
         if result_or_none is not None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from mcp_types import CallToolResult
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import nonfinite
-from pctx_jupyter.upstream.values import MOST_ERROR
+from pctx_jupyter.upstream.values import MOST_ERROR, value_of
 
 from .conftest import OpenWorld, World, peer
 
@@ -84,6 +85,80 @@ async def test_content_becomes_the_value_that_the_docs_promise(open_world: OpenW
     async with open_world(peer()) as world:
         await world.until_state("good")
         assert await world.call("Good.content", {"text": json.dumps(content)}) == value
+
+
+PNG = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
+LINK = {"type": "resource_link", "uri": "a://b", "name": "n"}
+
+
+def said(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("structured", "content", "beside"),
+    [
+        ({"a": 1}, [PNG, *said('{"a": 1}'), LINK], [PNG, LINK]),
+        ({"a": 1, "b": [2]}, said('{ "b": [2],\n "a": 1 }'), None),
+        ({"a": 1}, said("One a was found."), said("One a was found.")),
+        ({"result": ["x", "y", 3]}, said("x", "y", "3"), None),
+        ({"result": "x"}, said("x"), None),
+        ({"result": True}, said("true", ""), None),
+        ({"a": 1}, [], None),
+        ({"a": 1, "$content": "its own"}, [PNG], "its own"),
+    ],
+)
+async def test_content_beside_a_structured_value_is_kept(
+    open_world: OpenWorld, structured: Any, content: Any, beside: Any
+) -> None:
+    async with open_world(peer()) as world:
+        await world.until_state("good")
+        answer = {"structuredContent": structured, "content": content}
+        value = await world.call("Good.content", {"text": json.dumps(answer)})
+        assert value == structured | ({} if beside is None else {"$content": beside})
+
+
+async def test_a_structured_value_that_is_no_object_stays_what_it_is(open_world: OpenWorld) -> None:
+    result = CallToolResult.model_validate({"content": [PNG], "structuredContent": {}})
+    object.__setattr__(result, "structured_content", [1])
+    assert bytes(value_of(result)) == b"[1]"
+
+
+async def test_several_texts_are_joined_unless_the_entry_asks_for_a_list(open_world: OpenWorld) -> None:
+    content = json.dumps(said("one", "two"))
+    async with open_world(peer(), peer(name="apart", texts="list")) as world:
+        await world.until_state("good")
+        await world.until_state("apart")
+        assert await world.call("Good.content", {"text": content}) == "one\ntwo"
+        assert await world.call("Apart.content", {"text": content}) == ["one", "two"]
+        assert await world.call("Apart.content", {"text": json.dumps(said("one"))}) == "one"
+
+
+async def test_the_data_of_a_protocol_error_reaches_the_program_without_secrets(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PCTX_TEST_SECRET", "s3cr3t-canary")
+    (tmp_path / "log.tools").write_text('[{"name": "refuse", "inputSchema": {"type": "object"}}]')
+    async with open_world(peer("told", tmp_path / "log", env={"API_KEY": "$PCTX_TEST_SECRET"})) as world:
+        await world.until_state("told")
+        with pytest.raises(errors.ToolFailed, match="no such city") as refused:
+            await world.call("Told.refuse", {"a": 2})
+        data = {"field": "city", "got": [1, {"a": 2}], "key": "***"}
+        assert refused.value.data == {"name": "McpError", "data": data}
+
+
+async def test_an_argument_with_a_default_is_optional_and_the_server_gets_the_default(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
+    text = {"type": "string", "default": "by default"}
+    schema = {"type": "object", "properties": {"text": text, "n": {"type": "number"}}, "required": ["text", "n"]}
+    (tmp_path / "log.tools").write_text(json.dumps([{"name": "echo", "inputSchema": schema}]))
+    async with open_world(peer("told", tmp_path / "log")) as world:
+        await world.until_state("told")
+        assert await world.call("Told.echo", {"n": 1}) == "by default"
+        assert await world.call("Told.echo", {"n": 1, "text": "given"}) == "given"
+        known = world.catalog.find("Told.echo").tool.input_schema
+        assert isinstance(known, dict) and known["required"] == ["n"]
 
 
 async def test_structured_content_is_the_value_whatever_its_schema_says(open_world: OpenWorld) -> None:

@@ -85,7 +85,7 @@ export function call(name, args) {
 }
 
 /**
- * Set the message and name of a failed call's Error. Its `stack` must stay as V8 made it: Deno replaces an Error without
+ * Set the message, name and data of a failed call's Error. Its `stack` must stay as V8 made it: Deno replaces an Error without
  * frames when it leaves a module, and the token would be lost.
  *
  * @param {Error} error
@@ -96,6 +96,7 @@ function failed(error, reason) {
   const data = hasOwn(reason, "data") ? reason.data : null;
   if (typeof data !== "object" || data === null) return error;
   if (hasOwn(data, "name") && typeof data.name === "string") set(error, "name", data.name);
+  if (hasOwn(data, "data")) set(error, "data", data.data);
   if (hasOwn(data, "token") && typeof data.token === "string") weakSet(tokens, error, data.token);
   return error;
 }
