@@ -43,6 +43,7 @@ class Tool:
             effects only if they say so.
         nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
         other: The tool that this is another name of; None: of none.
+        spelled: Its canonical name where `names.tool_name` is another tool's; "": that one.
     """
 
     registered_namespace: str
@@ -54,6 +55,7 @@ class Tool:
     effects: bool | None = False
     nonfinite: bool = False
     other: Tool | None = field(default=None, compare=False, repr=False)
+    spelled: str = ""
 
     @cached_property
     def namespace_name(self) -> str:
@@ -63,7 +65,7 @@ class Tool:
     @cached_property
     def tool_name(self) -> str:
         """The canonical name within the namespace: camelCase."""
-        return names.tool_name(self.registered_name)
+        return self.spelled or names.tool_name(self.registered_name)
 
     @cached_property
     def path(self) -> str:
@@ -84,7 +86,8 @@ class Tool:
 
     def renamed(self, namespace: str, name: str) -> Tool:
         """Return the same tool under another name."""
-        other = replace(self, registered_namespace=namespace, registered_name=name, other=self.first)
+        spelled = self.spelled if name == self.registered_name else ""
+        other = replace(self, registered_namespace=namespace, registered_name=name, other=self.first, spelled=spelled)
         if name == self.registered_name:
             other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
         return other

@@ -11,8 +11,9 @@ Python's identifiers are a subset of ECMAScript's in every Unicode version, so w
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal
 
 from ..errors import InvalidParams
@@ -22,6 +23,8 @@ from ..visible import TURNING
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 LONGEST = 128
 """Characters of a registered name; longer ones are refused."""
@@ -228,6 +231,33 @@ def tool_name(registered: str) -> str:
     words = list(_words(registered))
     name = _identifier(registered, "".join([*map(str.lower, words[:1]), *map(_capitalized, words[1:])]))
     return name + "_" if name in UNAWAITABLE else name
+
+
+def distinct_tool_names(registered: Iterable[str], before: Mapping[str, str] = _NONE) -> dict[str, str]:
+    """Spell tools of one namespace so that no two are the same: ``get_user`` beside ``getUser`` is ``getUser2``.
+
+    A name that is spelled as it was registered stays. The others get numbers in the order of their registered names,
+    whatever the order in which they are listed. None is spelled as another one was registered.
+
+    Args:
+        registered: The names.
+        before: How some of them are spelled already; they keep that where they can.
+
+    Returns:
+        The spelling of each registered name.
+    """
+    listed = sorted(registered, key=lambda name: (name not in before, name))
+    spelled: dict[str, str] = {}
+    taken = set(listed)
+    for name in listed:
+        wanted = tool_name(name)
+        free, number = before.get(name, wanted), 1
+        while free != name and free in taken:
+            number += 1
+            free = f"{wanted}{number}"
+        taken.add(free)
+        spelled[name] = free
+    return spelled
 
 
 def type_name(hint: str) -> str:

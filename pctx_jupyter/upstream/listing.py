@@ -159,6 +159,7 @@ class Listing:
             if not cursor or cursor in seen or len(found) >= limit:
                 break
             seen.add(cursor)
+        _number_those_that_meet(found, {name: one.tool.tool_name for name, one in self.found.items()})
         self.found, self.has_listed = found, True
         # Thousands of hashes, and a file of some megabytes: not in the loop that all share.
         self._take(await asyncio.to_thread(self._compared_now))
@@ -302,6 +303,14 @@ class Listing:
         if gone or new:
             self.version = catalog.version
             self._around.on_change("tools")
+
+
+def _number_those_that_meet(found: dict[str, Found], before: dict[str, str]) -> None:
+    """Give tools whose names are one in TypeScript names of their own: ``getUser``, ``getUser2``."""
+    spelled = names.distinct_tool_names(found, before)
+    for name, one in found.items():
+        if spelled[name] != one.tool.tool_name:
+            found[name] = replace(one, tool=replace(one.tool, spelled=spelled[name]))
 
 
 def _effects(hints: dict[str, Any] | None) -> bool | None:

@@ -162,10 +162,12 @@ class UpstreamServer:
         named = None
         if tool is not None:
             known = self.around.allowed.names(self.place, self.server)
-            named = [name for name in known if tool in (name, names.tool_name(name))]
-        found = self.around.allowed.forget(self.place, self.name, named)
+            found = self.listing.found
+            spelled = {name: found[name].tool.tool_name if name in found else names.tool_name(name) for name in known}
+            named = [name for name in known if tool in (name, spelled[name])]
+        has_forgotten = self.around.allowed.forget(self.place, self.name, named)
         self.around.on_change("upstreams")
-        return found
+        return has_forgotten
 
     # signing in
 

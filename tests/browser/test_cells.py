@@ -306,6 +306,7 @@ def test_a_server_that_goes_and_comes_back_finds_all_as_it_was(page: Page, error
         notebook.run(0)
         expect(problems(notebook, 1)).to_have_count(1)
         first.stop(signal.SIGKILL)
+        read_what_jupyterlab_says(page)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "/pctx/api/comp" in request.url else None)
         notebook.edit(1, "\n")

@@ -199,3 +199,31 @@ def test_no_name_raises_anything_but_a_refusal(registered: str) -> None:
             spell(registered)
         except errors.InvalidParams as refused:
             assert refused.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("registered", "spelled"),
+    [
+        (["get_user", "get_order"], ["getUser", "getOrder"]),
+        (["get_user", "getUser"], ["getUser2", "getUser"]),
+        (["get_user", "get-user"], ["getUser2", "getUser"]),
+        (["get_user", "get-user", "getUser2"], ["getUser3", "getUser", "getUser2"]),
+        (["Echo", "echo", "ECHO"], ["echo3", "echo", "echo2"]),
+        (["then", "then_"], ["then_2", "then_"]),
+    ],
+)
+def test_names_that_meet_get_numbers_and_those_spelled_as_registered_stay(
+    registered: list[str], spelled: list[str]
+) -> None:
+    assert names.distinct_tool_names(registered) == dict(zip(registered, spelled, strict=True))
+    assert names.distinct_tool_names(registered[::-1]) == names.distinct_tool_names(registered)
+
+
+def test_names_that_were_given_before_are_kept_unless_one_is_registered_so() -> None:
+    before = names.distinct_tool_names(["get_user", "getuser"])
+    assert before == {"get_user": "getUser", "getuser": "getuser"}
+    assert names.distinct_tool_names(["get user", "get_user"], before) == {
+        "get_user": "getUser",
+        "get user": "getUser2",
+    }
+    assert names.distinct_tool_names(["getUser", "get_user"], before) == {"get_user": "getUser2", "getUser": "getUser"}

@@ -343,12 +343,11 @@ async def test_hostile_tools_are_left_out_by_name_and_the_good_ones_work(open_wo
         view = await world.until_state("hostile")
         paths = {tool.registered_name for tool in world.catalog}
         assert {"echo", "fail", "no_schema", "odd", "elsewhere", "__proto__", "then"} <= paths
-        assert not paths & {"array", "deep", "Echo", "a\nb", "x" * 200, "huge"}
+        assert not paths & {"array", "deep", "a\nb", "x" * 200, "huge"}
         said = "\n".join(view.problems)
         assert said.count("a tool without a name") == 3
         for part in (
             "'array' was left out",
-            "echo meets it",
             "control character",
             "nest deeper",
             "it has 200 characters",
@@ -356,6 +355,7 @@ async def test_hostile_tools_are_left_out_by_name_and_the_good_ones_work(open_wo
         ):
             assert part in said, part
         assert await world.call("Hostile.echo", {"text": "x"}) == "x"
+        assert await world.call("Hostile.echo2") == await world.call("hostile.Echo") == "called Echo"
         assert await world.call("Hostile.noSchema") == "called no_schema"
 
 
