@@ -350,9 +350,7 @@ def _texts_of(way: CommandLine | Address) -> Iterator[tuple[str, str]]:
     """Every text that may refer to something, with where it is."""
     match way:
         case CommandLine():
-            yield "the command", way.command
-            for number, word in enumerate(way.arguments, 1):
-                yield f"argument {number}", word
+            yield from ((argument(number), word) for number, word in enumerate([way.command, *way.arguments]))
             yield from ((f"the variable {name}", text.written) for name, text in way.environment.items())
             if way.folder is not None:
                 yield "cwd", way.folder
@@ -408,12 +406,17 @@ def check_variable(name: str, value: str, server: str) -> None:
     )
 
 
+def argument(number: int) -> str:
+    """What a word of a command line is called in messages, the command being the first."""
+    return f"argument {number}" if number else "the command"
+
+
 def check_argument(number: int, value: str, server: str) -> None:
     """Refuse a command or an argument that no process can have; raises `Unusable`, which never shows the value."""
     if "\0" in value:
-        place = f"argument {number}" if number else "the command"
         raise Unusable(
-            f"{place} of {server} cannot be passed: its value holds NUL; correct what it refers to, then reconnect"
+            f"{argument(number)} of {server} cannot be passed: its value holds NUL; correct what it refers to, then "
+            "reconnect"
         )
 
 

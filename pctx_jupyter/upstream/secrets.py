@@ -152,7 +152,10 @@ async def _from_environment(reference: Reference, folder: str) -> tuple[str, lis
         return folder, []
     if value is None or (not value and default is not None):
         if default is None:
-            raise SecretUnavailable(f"Cannot read {reference.written}: this environment variable is not set")
+            raise SecretUnavailable(
+                f"Cannot read {reference.written}: this environment variable is not set; set it where Jupyter is "
+                f"started, or give a default: ${{{name}:-…}}"
+            )
         value, secret = await SecretText(default).resolve(folder)
         # A default is in the file for all to read. Where its name says that it is secret, it is taken for one.
         return value, [value] if has_secret_name(name) else secret

@@ -7,8 +7,8 @@ of tools.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from .config import Address, CommandLine, ServerConfig
 from .mending import MendedStream
 from .outbound import Outbound
 from .references import Reference
-from .secrets import Redactor, SecretText, has_secret_name, is_secret
+from .secrets import Redactor, SecretText, SecretUnavailable, has_secret_name, is_secret
 from .shared import Surroundings
 
 LOG_LINES = 20
@@ -85,15 +85,17 @@ class Transport:
 
     async def _open_process(self, way: CommandLine, stack: AsyncExitStack) -> tuple[Any, Any]:
         config.check_references(self._server)
-        written = {str(number): SecretText(word) for number, word in enumerate([way.command, *way.arguments])}
+        written = [way.command, *way.arguments]
+        texts = {f"the variable {name}": text for name, text in way.environment.items()}
+        texts |= {config.argument(number): SecretText(word) for number, word in enumerate(written)}
         if way.folder is not None:
-            written["cwd"] = SecretText(way.folder)
-        resolved = await self._resolve({**{f"env {name}": text for name, text in way.environment.items()}, **written})
-        environment = {name: resolved[f"env {name}"] for name in way.environment}
+            texts["cwd"] = SecretText(way.folder)
+        resolved = await self._resolve(texts)
+        environment = {name: resolved[f"the variable {name}"] for name in way.environment}
         environment |= {name: config.at_home(value) for name, value in environment.items() if not has_secret_name(name)}
         for name, value in environment.items():
             config.check_variable(name, value, self._server.name)
-        words = [config.at_home(resolved[str(number)]) for number in range(1 + len(way.arguments))]
+        words = [config.at_home(resolved[config.argument(number)]) for number in range(len(written))]
         for number, word in enumerate(words):
             config.check_argument(number, word, self._server.name)
         folder = None if way.folder is None else config.folder_of(self._server, resolved["cwd"])
@@ -104,8 +106,10 @@ class Transport:
     async def _open_http(self, way: Address, stack: AsyncExitStack, callbacks: Callbacks) -> tuple[Any, Any]:
         name = self._server.name
         config.check_references(self._server)
-        resolved = await self._resolve(way.headers)
-        url, hidden, leads_as_written = await read_url(way.url, self._server.workspace)
+        texts = await self._resolve({f"the header {header}": text for header, text in way.headers.items()})
+        resolved = {header: texts[f"the header {header}"] for header in way.headers}
+        with self._naming("the url"):
+            url, hidden, leads_as_written = await read_url(way.url, self._server.workspace)
         self._redactor.learn_more(hidden)
         config.check_address(self._server, leads_as_written)
         for header, value in resolved.items():
@@ -148,11 +152,12 @@ class Transport:
         self._status = response.status_code
 
     async def _resolve(self, texts: Mapping[str, SecretText]) -> dict[str, str]:
-        """Read the secrets in some texts; from now on the redactor hides them."""
+        """Read the secrets in some texts, by where they stand; from now on the redactor hides them."""
         resolved: dict[str, str] = {}
         secret: list[str] = []
         for name, text in texts.items():
-            resolved[name], values = await text.resolve(self._server.workspace)
+            with self._naming(name):
+                resolved[name], values = await text.resolve(self._server.workspace)
             secret += values
             if has_secret_name(name):  # a default for a secret is one, though all can read it in the file
                 secret += [part.default for part in text.parts if isinstance(part, Reference) and part.default]
@@ -160,6 +165,14 @@ class Transport:
                 secret += [resolved[name], resolved[name].removeprefix("Bearer ")]
         self._redactor.learn(secret)
         return resolved
+
+    @contextmanager
+    def _naming(self, place: str) -> Iterator[None]:
+        """Have an error say where the reference stands that cannot be read."""
+        try:
+            yield
+        except SecretUnavailable as error:
+            raise SecretUnavailable(f"{error.message} (it is in {place} of {self._server.name})") from None
 
     def note(self, text: str) -> None:
         """Keep a log message of the server; old ones give way."""

@@ -487,7 +487,10 @@ async def test_secrets_reach_the_server_and_nobody_else(
         told = world.catalog.find("Talkative.whoami").tool
         assert told.description == "Signs in with ***." and "canary" not in repr(told)
         assert world.view("crash").error == "it ended with status 3: no licence for ***"
-        assert world.view("deaf").error == "Cannot read ${env:NOPE}: this environment variable is not set"
+        assert world.view("deaf").error == (
+            "Cannot read ${env:NOPE}: this environment variable is not set; set it where Jupyter is started, or give a "
+            "default: ${NOPE:-…} (it is in the variable API_KEY of deaf)"
+        )
         assert "canary" not in repr(world.upstreams.listed())
     assert "canary" not in caplog.text
 
