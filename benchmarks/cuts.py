@@ -26,7 +26,7 @@ import httpx2
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient, pipe
 from pctx_jupyter.engine import Engine, open_engine
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.rpc.pipe import Pipe
 from pctx_jupyter.settings import Settings
 from tests.server.process import ServerProcess
@@ -307,8 +307,8 @@ async def through_pipe(calls: int, seed: int, tally: Tally) -> None:
             network = BadNetwork(lambda: asyncio.open_unix_connection(far), random.Random(seed))
             server = await asyncio.start_unix_server(network.serve, near)
 
-            async def connect(serve: Serve, hear: Hear) -> Channel:
-                return await pipe.connect(near, "token", serve, hear, 64 << 20)
+            async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+                return await pipe.connect(near, "token", serve, on_notification, 64 << 20)
 
             async with PctxClient(connect=connect, patience_s=LIMIT_S) as client:
                 await client.register_tool("Here", "count", counter)

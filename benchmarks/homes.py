@@ -90,7 +90,7 @@ class Kernel:
         """Run one cell to its reply and its idle state; returns the text of what it printed and showed."""
         said: list[str] = []
 
-        def hear(message: dict[str, object]) -> None:
+        def on_message(message: dict[str, object]) -> None:
             content = message["content"]
             assert isinstance(content, dict)
             match message["msg_type"]:
@@ -99,7 +99,7 @@ class Kernel:
                 case "execute_result" | "display_data" if MIME not in content["data"]:  # no timelines
                     said.append(content["data"].get("text/plain", ""))
 
-        reply = await self._client.execute_interactive(code, timeout=60, output_hook=hear)
+        reply = await self._client.execute_interactive(code, timeout=60, output_hook=on_message)
         if reply["content"]["status"] != "ok":
             raise RuntimeError(f"{code!r} failed: {reply['content'].get('evalue')}")
         return "".join(said)

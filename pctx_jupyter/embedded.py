@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from .client import PctxClient
 from .client.raw import RawClient
 from .engine import open_engine
-from .rpc.channel import Channel, Hear, Serve
+from .rpc.channel import Channel, OnNotification, Serve
 from .session.approvals import Approvals
 from .session.upstreams import Upstreams
 from .session.watch import Watchers
@@ -60,8 +60,8 @@ async def open_raw_client(
         if when_settled and engine.upstreams is not None:
             await settle(engine.upstreams, on_wait)
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear, as_agent=as_agent)
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification, as_agent=as_agent)
 
         registry = engine.registry
         asking = asked(registry.approvals, registry.watchers) if asked is not None else nullcontext()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ._version import __version__
 from .rpc import jsonrpc as rpc
-from .rpc.channel import Channel, Hear, Send, Serve, crossed, ignore, refuse_all
+from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
@@ -102,7 +102,12 @@ class Engine:
         return door
 
     def connect(
-        self, *, serve: Serve = refuse_all, hear: Hear = ignore, as_agent: bool = False, gives_up: bool = False
+        self,
+        *,
+        serve: Serve = refuse_all,
+        on_notification: OnNotification = ignore,
+        as_agent: bool = False,
+        gives_up: bool = False,
     ) -> Channel:
         """Connect a client of the same loop, in memory; returns its end. Closing that ends its session.
 
@@ -111,7 +116,13 @@ class Engine:
         """
 
         def client(send: Send) -> Channel:
-            return Channel(send, serve=serve, hear=hear, name="embedded", max_bytes=self.settings.max_message_bytes)
+            return Channel(
+                send,
+                serve=serve,
+                on_notification=on_notification,
+                name="embedded",
+                max_bytes=self.settings.max_message_bytes,
+            )
 
         def server(send: Send) -> Channel:
             here = (lambda request: near.serve(request)) if gives_up else None

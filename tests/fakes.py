@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed, ignore, refuse_all
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed, ignore, refuse_all
 
 if TYPE_CHECKING:
     from pctx_jupyter.session.execution import Job, ServeCall
@@ -51,12 +51,16 @@ class FakeSandbox:
 
 
 def pair(
-    *, left: Serve = refuse_all, right: Serve = refuse_all, hear: Hear = ignore, max_bytes: int = ROOMY
+    *,
+    left: Serve = refuse_all,
+    right: Serve = refuse_all,
+    on_notification: OnNotification = ignore,
+    max_bytes: int = ROOMY,
 ) -> tuple[Channel, Channel]:
-    """Two channels joined in memory; `hear` listens on the right."""
+    """Two channels joined in memory; `on_notification` listens on the right."""
     return crossed(
         lambda send: Channel(send, serve=left, name="left", max_bytes=max_bytes),
-        lambda send: Channel(send, serve=right, hear=hear, name="right", max_bytes=max_bytes),
+        lambda send: Channel(send, serve=right, on_notification=on_notification, name="right", max_bytes=max_bytes),
     )
 
 

@@ -72,7 +72,7 @@ EDITING += [wire.ExplainedSignature, wire.ExplainedParameter, wire.Diagnosed, wi
 
 
 @pytest.mark.parametrize(
-    "kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputHeard, wire.DisplayHeard, *EDITING]
+    "kind", [wire.RegisterTool, wire.Execute, wire.Executed, wire.OutputNotice, wire.DisplayNotice, *EDITING]
 )
 def test_the_wire_reference_names_every_field(kind: type[msgspec.Struct]) -> None:
     page = (REFERENCE / "wire.md").read_text()

@@ -148,7 +148,7 @@ export async function clientConfigs(): Promise<ClientConfig[]> {
   return (await request<ClientConfigs>('api/client-config')).clients;
 }
 
-/** Who hears of changes; `ended` is called once, unless `signal` ended it. */
+/** Functions that are called on changes; `ended` is called once, unless `signal` ended the watch. */
 export interface Watcher {
   opened: () => void;
   changed: (change: Change) => void;

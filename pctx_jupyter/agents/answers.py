@@ -15,11 +15,11 @@ import msgspec
 
 from .. import errors
 from ..program.ending import ending
-from ..program.result import Display, Result
+from ..program.result import Display, ProgramResult
 from ..rpc import nonfinite
 from ..session.approvals import Question
 from . import excerpt
-from .calls import Calls
+from .calls import CallSummary
 
 IMAGE_BYTES = 700_000
 """Characters of base64 that the images of one answer may have: clients take messages below 1 MiB."""
@@ -64,7 +64,12 @@ class Asking:
 
 
 def ended(
-    result: Result, console: str, shown: Sequence[Display], most: int, code: str = "", calls: Calls | None = None
+    result: ProgramResult,
+    console: str,
+    shown: Sequence[Display],
+    most: int,
+    code: str = "",
+    calls: CallSummary | None = None,
 ) -> AgentAnswer:
     """A program that ended well.
 
@@ -101,7 +106,7 @@ def ended(
     return AgentAnswer(note + text, tuple(images.kept))
 
 
-def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None = None) -> AgentAnswer:
+def failed(error: errors.PctxError, console: str, most: int, calls: CallSummary | None = None) -> AgentAnswer:
     """A program that did not end well, or was not begun.
 
     Its first line says whether it ran and what its calls did: what has taken effect must not be done again.
@@ -121,7 +126,7 @@ def failed(error: errors.PctxError, console: str, most: int, calls: Calls | None
     return AgentAnswer(text, is_error=True)
 
 
-def _how_far(error: errors.PctxError, calls: Calls) -> str:
+def _how_far(error: errors.PctxError, calls: CallSummary) -> str:
     """Whether a program ran, and what its calls did."""
     if isinstance(error, errors.TypesWrong) or not (isinstance(error, errors.ExecutionError) or calls.made):
         # An error of ours says nothing about how far a program came.

@@ -35,7 +35,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class Calls:
+class CallSummary:
     """The calls of one program so far."""
 
     made: int = 0

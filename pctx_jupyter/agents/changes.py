@@ -1,4 +1,4 @@
-"""Tells the clients of an MCP server that its list of tools has changed, in the way of each era of the protocol."""
+"""Notifies the clients of an MCP server when its list of tools changes, in both eras of the protocol."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 log = logging.getLogger(__name__)
 
 MOST_LISTENERS = 1_000
-"""Sessions of the older era that are told; they do not say when they are over."""
-TELL_S = 5.0
-"""Seconds one of them may take to be told."""
+"""Sessions of the older era that are notified, at most. Clients do not report when a session ends."""
+NOTIFY_S = 5.0
+"""Seconds that the notification of one of these sessions may take."""
 
 Context = ServerRequestContext[Any, Any]
 
 
 class AnnouncingServer(Server[Any]):
-    """An MCP server that tells of changes. Its arguments are the SDK's."""
+    """An MCP server that notifies its clients of changes. Its arguments are the SDK's."""
 
     def __init__(self, name: str, **options: Any) -> None:
         self._bus = InMemorySubscriptionBus()
@@ -37,23 +37,23 @@ class AnnouncingServer(Server[Any]):
     def create_initialization_options(
         self, notification_options: NotificationOptions | None = None, *args: Any, **kwargs: Any
     ) -> InitializationOptions:
-        """Tells clients of the older era that the list may change; the newer one sees it by itself."""
-        told = notification_options or NotificationOptions(tools_changed=True)
-        return super().create_initialization_options(told, *args, **kwargs)
+        """Declare to clients of the older era that the list may change. Those of the newer era subscribe to changes."""
+        options = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(options, *args, **kwargs)
 
-    async def tell_changed(self) -> None:
-        """Tell every client."""
+    async def notify_tools_changed(self) -> None:
+        """Notify every client that the list of tools has changed."""
         await self._bus.publish(ToolsListChanged())
         for id, session in list(self._sessions.items()):
             try:
-                async with asyncio.timeout(TELL_S):
+                async with asyncio.timeout(NOTIFY_S):
                     await session.send_tool_list_changed()
             except Exception as error:
                 log.debug("mcp = a session is gone: %s", type(error).__name__)
                 self.forget(id)
 
     def forget(self, session_id: str) -> None:
-        """A session of the older era is over: nobody is there to be told."""
+        """Stop notifying a session of the older era: it has ended."""
         self._sessions.pop(session_id, None)
 
     def close(self) -> None:

@@ -127,7 +127,7 @@ def details(
         most: Characters; those that do not fit are named at the end.
         guard: Returns which of these tools' calls need consent, or are denied: their comments say so.
     """
-    tools, unknown = _look_up(scope, paths)
+    tools, unknown = _find(scope, paths)
     may_fit, too_many = tools[: most // SHORTEST_DECLARATION], tools[most // SHORTEST_DECLARATION :]
     guarded = guard(may_fit)
     tools = [consent.declared(tool, guarded) for tool in may_fit]
@@ -147,7 +147,7 @@ def details(
     return "\n".join([*lines, *(f"// {inert.comment(message, 400)}" for message in unknown)])
 
 
-def _look_up(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
+def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
     chosen: dict[str, Tool] = {}
     unknown = []
     for path in paths:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .. import errors
-from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, Result
+from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
 from ..session import approvals
 from ..session.approvals import ConsentReply as Consent
 from ..session.approvals import Question
@@ -22,7 +22,7 @@ from ..session.execution import Execution
 from ..session.session import Session
 from . import answers
 from .answers import AgentAnswer
-from .calls import Calls
+from .calls import CallSummary
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class AgentRun:
         self._seen = 0  # pieces of the console that are in an answer already
         self._news: list[str] = []
         self._changed = asyncio.Event()
-        self._calls = Calls()
+        self._calls = CallSummary()
         self._shown: list[Display] = []
         self._began_at = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._execute(session, code, timeout_s), name=f"pctx run {self.handle[:6]}")
@@ -168,7 +168,7 @@ class AgentRun:
             return answers.ended(outcome, console, self._shown, self._most, self.code, self._calls)
         return await asyncio.to_thread(answers.ended, outcome, console, self._shown, self._most, self.code, self._calls)
 
-    async def _execute(self, session: Session, code: str, timeout_s: float | None) -> Result | errors.PctxError:
+    async def _execute(self, session: Session, code: str, timeout_s: float | None) -> ProgramResult | errors.PctxError:
         try:
             return await session.execute(code, timeout_s=timeout_s, emit=self._take_in, began=self._begin)
         except errors.PctxError as error:

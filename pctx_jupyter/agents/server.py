@@ -105,7 +105,7 @@ class AgentServer:
     async def _announce(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        await self.server.tell_changed()
+        await self.server.notify_tools_changed()
 
 
 def _client(context: Context) -> str:

@@ -92,7 +92,7 @@ class _Bridge:
             try:
                 async with self._client() as client, client.listen(tools_list_changed=True) as changes:
                     async for _ in changes:
-                        await self.server.tell_changed()
+                        await self.server.notify_tools_changed()
             except Exception as error:
                 log.debug("mcp = cannot listen: %s", _cause(error))
             await asyncio.sleep(RETRY_S)

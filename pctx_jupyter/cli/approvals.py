@@ -234,9 +234,9 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
 
     lines = _Lines() if is_person else None
     done: set[str] = set()
-    async with changes.listen(desk.server.url, desk.server.headers, "terminal") as heard:
+    async with changes.listen(desk.server.url, desk.server.headers, "terminal") as listener:
         changed = asyncio.Event()
-        listening = asyncio.create_task(_watch(heard, changed))
+        listening = asyncio.create_task(_watch(listener, changed))
         try:
             if watch:
                 say(f"Waiting for calls on {desk.server.url}; Ctrl-C ends it")

@@ -111,18 +111,18 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
     running = asyncio.current_task()
     assert running is not None
     closed: list[BrokenPipeError] = []
-    shown: list[wire.DisplayHeard] = []
+    shown: list[wire.DisplayNotice] = []
 
     def on_event(event: object) -> None:
         if closed:
             return
         try:
             match event:
-                case wire.OutputHeard(stream="stderr"):
+                case wire.OutputNotice(stream="stderr"):
                     terminal.write(sys.stderr, event.text)
-                case wire.OutputHeard():
+                case wire.OutputNotice():
                     terminal.write(sys.stdout, event.text)
-                case wire.DisplayHeard():
+                case wire.DisplayNotice():
                     shown.append(event)
                     terminal.write(sys.stdout, _in_words(msgspec.json.decode(event.data)) + "\n")
         except BrokenPipeError as error:
@@ -131,7 +131,7 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
 
     async with home as client:
         try:
-            executed = await client.execute(asked, hear=on_event)
+            executed = await client.execute(asked, on_notice=on_event)
         except asyncio.CancelledError:
             if closed:
                 raise closed[0] from None
@@ -152,12 +152,12 @@ async def _report(home: ClientContext, asked: wire.Execute) -> int:
     displays: list[Raw] = []
 
     def on_event(event: object) -> None:
-        if isinstance(event, wire.DisplayHeard):
+        if isinstance(event, wire.DisplayNotice):
             displays.append(nonfinite.plain_members(event.data))
 
     async with home as client:
         try:
-            executed = await client.execute(asked, hear=on_event)
+            executed = await client.execute(asked, on_notice=on_event)
         except errors.ExecutionError as error:
             failure: dict[str, Any] = {"name": type(error).__name__, "message": error.message}
             if isinstance(error, errors.ExecutionFailed):

@@ -532,7 +532,7 @@ class Log(ConnectCommand):
             raise Stop(Exit.USAGE, "Cannot print a log: jupyter pctx mcp log NAME")
         (server,), _ = self.chosen(self.extra_args, "print the log of")
         self.demand_trust("start", [server])
-        view = asyncio.run(self._look_at(server))
+        view = asyncio.run(self._offered(server))
         if self.json:
             sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
         else:
@@ -541,7 +541,7 @@ class Log(ConnectCommand):
             say(terminal.harmless(f"{view.name} ({view.where}): {state_in_words(view)}"))
         return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
 
-    async def _look_at(self, server: config.ServerConfig) -> Upstream:
+    async def _offered(self, server: config.ServerConfig) -> Upstream:
         async with self.engine() as engine:
             assert engine.upstreams is not None  # while it is open
             view, _ = engine.upstreams.offered(server.name)

@@ -19,12 +19,12 @@ import msgspec
 from .. import errors
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
-from ..rpc.channel import Channel, Hear, Serve
+from ..rpc.channel import Channel, OnNotification, Serve
 from ..settings import Settings
 from . import socket
 from .connection import Connection, Opened
 from .failures import execution_error
-from .offers import Callback, Offer, payload_of, serving
+from .offers import Callback, Registration, payload_of, serving
 from .requests import EditorRequests, UpstreamRequests
 from .types import (
     CallEvent,
@@ -46,17 +46,17 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-ExecutionNotice: TypeAlias = wire.OutputHeard | wire.DisplayHeard | wire.EventHeard | wire.TraceHeard
+ExecutionNotice: TypeAlias = wire.OutputNotice | wire.DisplayNotice | wire.EventNotice | wire.TraceNotice
 """What an engine sends about a program while it runs."""
 
 NOTICES: dict[str, type[ExecutionNotice]] = {
-    wire.OUTPUT: wire.OutputHeard,
-    wire.DISPLAY: wire.DisplayHeard,
-    wire.EVENT: wire.EventHeard,
-    wire.TRACE: wire.TraceHeard,
+    wire.OUTPUT: wire.OutputNotice,
+    wire.DISPLAY: wire.DisplayNotice,
+    wire.EVENT: wire.EventNotice,
+    wire.TRACE: wire.TraceNotice,
 }
 
-Connector = Callable[[Serve, Hear], Awaitable[Channel]]
+Connector = Callable[[Serve, OnNotification], Awaitable[Channel]]
 """Opens a channel to an engine, given what serves its requests and what receives its notifications."""
 
 GREETING_S = 10.0
@@ -91,14 +91,14 @@ class PctxClient(EditorRequests, UpstreamRequests):
         self.url = url
         self.on_reconnect: Callable[[], None] = lambda: None
         """Called when a lost connection is open again, with all tools; never waits."""
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, Registration] = {}
         self._listeners: dict[str, Callable[[ExecutionNotice], None]] = {}
         self._connection = Connection(
             self._open, reconnect=reconnect, patience_s=patience_s, on_reconnect=lambda: self.on_reconnect()
         )
 
-        async def over_websocket(serve: Serve, hear: Hear) -> Channel:
-            return await socket.connect(url, headers or {}, serve, hear, max_message_bytes)
+        async def over_websocket(serve: Serve, on_notification: OnNotification) -> Channel:
+            return await socket.connect(url, headers or {}, serve, on_notification, max_message_bytes)
 
         self._connector = connect or over_websocket
 
@@ -181,7 +181,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
         asked = wire.RegisterTool(
             namespace, name, description, input_schema, output_schema, replace, share, effects, nonfinite=True
         )
-        await self._register(Offer(asked, serving(callback), callback))
+        await self._register(Registration(asked, serving(callback), callback))
 
     async def unregister_tool(self, namespace: str, name: str) -> None:
         """Withdraw a tool.
@@ -271,11 +271,11 @@ class PctxClient(EditorRequests, UpstreamRequests):
 
         def receive(notice: ExecutionNotice) -> None:
             match notice:
-                case wire.OutputHeard() if on_output is not None:
+                case wire.OutputNotice() if on_output is not None:
                     on_output(notice.stream, notice.text)
-                case wire.DisplayHeard() if on_display is not None:
+                case wire.DisplayNotice() if on_display is not None:
                     on_display(display_of(notice))
-                case wire.EventHeard() if on_event is not None:
+                case wire.EventNotice() if on_event is not None:
                     on_event(call_of(notice))
 
         asked = wire.Execute(
@@ -391,7 +391,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
 
     # what passes over it
 
-    async def _register(self, offer: Offer) -> None:
+    async def _register(self, offer: Registration) -> None:
         path = offer.path
         channel = await self._connection.channel()
         before = self._offers.get(path)
@@ -428,7 +428,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
             listener(notice)
 
 
-async def _offer_again(channel: Channel, offer: Offer) -> None:
+async def _offer_again(channel: Channel, offer: Registration) -> None:
     try:
         await channel.call(wire.REGISTER_TOOL, msgspec.structs.replace(offer.asked, replace=True))
     except errors.ConnectionLost:

@@ -32,16 +32,16 @@ def execution_error(error: errors.PctxError) -> errors.PctxError:
     An error that is neither stays as it is; one of a server that gives no details keeps its message.
     """
     try:
-        told = msgspec.convert(error.data or {}, _ErrorData)
+        data = msgspec.convert(error.data or {}, _ErrorData)
     except msgspec.ValidationError:
-        told = _ErrorData()
-    printed = {"stdout": told.stdout, "stderr": told.stderr}
+        data = _ErrorData()
+    printed = {"stdout": data.stdout, "stderr": data.stderr}
     match error.code:
-        case errors.ExecutionTimeout.code if told.seconds is not None:
-            return errors.ExecutionTimeout(told.seconds, **printed)
+        case errors.ExecutionTimeout.code if data.seconds is not None:
+            return errors.ExecutionTimeout(data.seconds, **printed)
         case errors.ExecutionFailed.code:
-            message = error.message if told.message is None else told.message
-            failure = Failure(told.name, message, told.line, told.column, told.frame, told.stack, told.token)
-            failure = replace(failure, missing=told.missing)
+            message = error.message if data.message is None else data.message
+            failure = Failure(data.name, message, data.line, data.column, data.frame, data.stack, data.token)
+            failure = replace(failure, missing=data.missing)
             return errors.ExecutionFailed(failure, **printed)
     return error

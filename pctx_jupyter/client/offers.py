@@ -21,7 +21,7 @@ ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Registration:
     """A tool as it was registered.
 
     Args:

@@ -11,7 +11,7 @@ import msgspec
 
 from .. import errors
 from ..rpc import wire
-from ..rpc.channel import Channel, Hear, Serve
+from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.pipe import Pipe
 
 PING_S = 5.0
@@ -24,7 +24,7 @@ OPEN_S = 10.0
 class PipeChannel(Channel):
     """A channel that owns the pipe it runs over: closing either closes both."""
 
-    def __init__(self, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
+    def __init__(self, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int) -> None:
         self.pipe = Pipe(
             name,
             receive=self.feed,
@@ -33,7 +33,7 @@ class PipeChannel(Channel):
             ping_s=PING_S,
             is_owed=lambda: self.is_owed,
         )
-        super().__init__(self.pipe.send, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
+        super().__init__(self.pipe.send, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes)
         self.on_close(self.pipe.close)
 
     async def closed(self) -> None:
@@ -47,18 +47,18 @@ class PipeChannel(Channel):
         )
 
 
-async def connect(path: str, token: str, serve: Serve, hear: Hear, max_bytes: int) -> PipeChannel:
+async def connect(path: str, token: str, serve: Serve, on_notification: OnNotification, max_bytes: int) -> PipeChannel:
     """Open the pipe that a server has told this kernel of.
 
     Args:
         path: Of its socket.
         token: This kernel's own.
-        serve, hear, max_bytes: As for `Channel`.
+        serve, on_notification, max_bytes: As for `Channel`.
 
     Raises:
         CannotConnect: There is no such socket here, nobody listens, or this kernel is not known there.
     """
-    channel = PipeChannel(serve=serve, hear=hear, name="the server's pipe", max_bytes=max_bytes)
+    channel = PipeChannel(serve=serve, on_notification=on_notification, name="the server's pipe", max_bytes=max_bytes)
     pipe, answered = channel.pipe, asyncio.Event()
 
     def greet(line: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from .client import ExecutionNotice, PctxClient
-from .offers import Offer, ServeTool
+from .offers import Registration, ServeTool
 
 
 class RawClient(PctxClient):
@@ -16,7 +16,7 @@ class RawClient(PctxClient):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.on_guest: Callable[[wire.GuestHeard], None] = lambda notice: None
+        self.on_guest: Callable[[wire.GuestNotice], None] = lambda notice: None
         """Called when a guest program begins to call this client's tools, and when it has ended; never waits."""
 
     async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
@@ -26,7 +26,7 @@ class RawClient(PctxClient):
             ToolExists: There is one of that name, and `asked.replace` is false.
             InvalidParams: The name cannot be used.
         """
-        await self._register(Offer(asked, serve, serve))
+        await self._register(Registration(asked, serve, serve))
 
     def note(self, asked: wire.ExecuteTool, note: str, *, waits: bool = False) -> None:
         """Say what delays a call of a guest program, or how far it has come, while the call is being served.
@@ -40,24 +40,24 @@ class RawClient(PctxClient):
             self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note, waits))
 
     async def execute(
-        self, asked: wire.Execute, *, hear: Callable[[ExecutionNotice], None] | None = None
+        self, asked: wire.Execute, *, on_notice: Callable[[ExecutionNotice], None] | None = None
     ) -> wire.Executed:
         """Run one program; its value stays raw JSON.
 
         Args:
             asked: What to run.
-            hear: Receives its output and displays, and its calls unless `asked.calls` is false, in order and before
-                this returns; never waits.
+            on_notice: Receives its output and displays, and its calls unless `asked.calls` is false: in order, and
+                before this returns. It never waits.
 
         Raises:
             ExecutionError: It failed (`errors.ExecutionFailed`) or ran too long (`errors.ExecutionTimeout`).
             ConnectionLost: The connection was lost while it ran.
             PctxError: It was not run; the message says why.
         """
-        return await self._execute(asked, hear)
+        return await self._execute(asked, on_notice)
 
     def _receive(self, notification: rpc.Notification) -> None:
         if notification.method == wire.GUEST:
-            self.on_guest(wire.read(notification.params, wire.GuestHeard, notification.method))
+            self.on_guest(wire.read(notification.params, wire.GuestNotice, notification.method))
         else:
             super()._receive(notification)

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .. import errors
-from ..rpc.channel import Channel, Hear, Serve
+from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.pulse import Pulse
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,13 @@ CLOSE_S = 2.0
 class Socket(Channel):
     """A channel that owns the WebSocket it runs over: closing either closes both."""
 
-    def __init__(self, connection: ClientConnection, *, serve: Serve, hear: Hear, name: str, max_bytes: int) -> None:
+    def __init__(
+        self, connection: ClientConnection, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int
+    ) -> None:
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: a ping
-        super().__init__(self._frames.put_nowait, serve=serve, hear=hear, name=name, max_bytes=max_bytes)
+        super().__init__(
+            self._frames.put_nowait, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes
+        )
         self._connection = connection
         self._carrier = asyncio.create_task(self._carry(), name=f"carry {name}")
         self.on_close(self._hang_up)
@@ -99,13 +103,15 @@ class Socket(Channel):
             self._pulse.beat()
 
 
-async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear, max_bytes: int) -> Socket:
+async def connect(
+    url: str, headers: Mapping[str, str], serve: Serve, on_notification: OnNotification, max_bytes: int
+) -> Socket:
     """Open a WebSocket and join a channel to it.
 
     Args:
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); its query is kept out of messages and logs.
         headers: Sent with the handshake.
-        serve, hear, max_bytes: As for `Channel`.
+        serve, on_notification, max_bytes: As for `Channel`.
 
     Raises:
         CannotConnect: Says what happened and the way out.
@@ -136,7 +142,7 @@ async def connect(url: str, headers: Mapping[str, str], serve: Serve, hear: Hear
             f"Cannot connect to {shown}: no WebSocket is served there; it looks like ws://localhost:8888/local-tools"
         ) from None
     _keep_alive(connection)
-    return Socket(connection, serve=serve, hear=hear, name=shown, max_bytes=max_bytes)
+    return Socket(connection, serve=serve, on_notification=on_notification, name=shown, max_bytes=max_bytes)
 
 
 def _keep_alive(connection: ClientConnection) -> None:

@@ -111,22 +111,22 @@ def result_of(executed: wire.Executed) -> Result:
     )
 
 
-def display_of(shown: wire.DisplayHeard) -> DisplayEvent:
+def display_of(shown: wire.DisplayNotice) -> DisplayEvent:
     """Make the public event of what the wire says."""
     metadata = {} if shown.metadata is UNSET else _members(shown.metadata)
     return DisplayEvent(_members(shown.data), metadata, shown.display_id, shown.update, shown.is_value)
 
 
-def call_of(told: wire.EventHeard) -> CallEvent:
+def call_of(notice: wire.EventNotice) -> CallEvent:
     """Make the public event of what the wire says."""
     return CallEvent(
-        told.type,
-        told.call,
-        told.tool,
-        told.at_s,
-        None if told.argument_bytes is UNSET else told.argument_bytes,
-        None if told.result_bytes is UNSET else told.result_bytes,
-        None if told.error is UNSET else told.error,
+        notice.type,
+        notice.call,
+        notice.tool,
+        notice.at_s,
+        None if notice.argument_bytes is UNSET else notice.argument_bytes,
+        None if notice.result_bytes is UNSET else notice.result_bytes,
+        None if notice.error is UNSET else notice.error,
     )
 
 

@@ -403,7 +403,7 @@ class _Life:
 
     async def _execute_at(self, home: Home, running: Running, asked: wire.Execute) -> wire.Executed:
         await self._offer(home)
-        return await home.client.execute(asked, hear=partial(_on_event, running))
+        return await home.client.execute(asked, on_notice=partial(_on_event, running))
 
     # tools
 
@@ -475,15 +475,15 @@ def _closed() -> errors.PctxError:
 
 def _on_event(running: Running, notice: ExecutionNotice) -> None:
     match notice:
-        case wire.OutputHeard(_, stream, text, level):
+        case wire.OutputNotice(_, stream, text, level):
             running.cell.post(Output(stream, text, level))
-        case wire.DisplayHeard(_, data, metadata, display_id, update, is_value):
+        case wire.DisplayNotice(_, data, metadata, display_id, update, is_value):
             shown = Display(data, None if metadata is UNSET else metadata, display_id, update, is_value)
             if is_value:
                 running.look = shown
             else:
                 running.cell.post(shown)
-        case wire.TraceHeard(_, trace) if running.draw is not None:
+        case wire.TraceNotice(_, trace) if running.draw is not None:
             running.draw(trace)
 
 

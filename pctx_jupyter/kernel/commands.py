@@ -196,7 +196,7 @@ class Commands:
             found = self._bridge.do(lambda home: home.client.list_functions(), OTHERS_S, with_tools=True)
         except (TimeoutError, errors.PctxError):
             return []
-        return [_tool_of(told) for told in found if told["name"] not in own]
+        return [_tool_of(entry) for entry in found if entry["name"] not in own]
 
     def _status(self, line: str) -> Shown:
         from .output import display
@@ -281,9 +281,9 @@ def _shared(shared: wire.Shared) -> str:
             return f"Shared with agents and other notebooks, as {shared.name}"
 
 
-def _tool_of(told: dict[str, Any]) -> Tool:
-    namespace, _, name = told["name"].partition(".")
-    return Tool(namespace, name, told["description"], told["input_schema"], told["output_schema"])
+def _tool_of(entry: dict[str, Any]) -> Tool:
+    namespace, _, name = entry["name"].partition(".")
+    return Tool(namespace, name, entry["description"], entry["input_schema"], entry["output_schema"])
 
 
 def _first_line(code: str) -> str:

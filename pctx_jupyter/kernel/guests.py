@@ -121,10 +121,10 @@ class Guests:
         call.is_withdrawn = True  # seen even while the loop is busy
         self._do(partial(_cancel, call))
 
-    def on_program(self, heard: wire.GuestHeard) -> None:
+    def on_program(self, notice: wire.GuestNotice) -> None:
         """Show that a guest program begins to call this notebook's tools, or has ended."""
         if self.is_ready:
-            self._do(partial(self.notices.update, heard))
+            self._do(partial(self.notices.update, notice))
 
     def _do(self, act: Callable[[], None]) -> None:
         """Schedule a function on the kernel's loop; functions run in the order in which they were scheduled."""

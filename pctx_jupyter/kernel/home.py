@@ -22,7 +22,7 @@ from ..settings import Settings
 
 if TYPE_CHECKING:
     from ..client.raw import RawClient
-    from ..rpc.channel import Channel, Hear, Serve
+    from ..rpc.channel import Channel, OnNotification, Serve
     from ..session.approvals import Approvals
 
 log = logging.getLogger(__name__)
@@ -96,13 +96,13 @@ async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[
     shown = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
     address, most = f"{shown}/pctx/local-tools", Settings().max_message_bytes
 
-    async def connect(serve: Serve, hear: Hear) -> Channel:
+    async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
         if path:
             try:
-                return await pipe.connect(path, token, serve, hear, most)
+                return await pipe.connect(path, token, serve, on_notification, most)
             except errors.CannotConnect as error:  # for example in a container, which has other files than the server
                 log.info("home = takes the WebSocket: %s", error)
-        return await socket.connect(address, {TOKEN_HEADER: token}, serve, hear, most)
+        return await socket.connect(address, {TOKEN_HEADER: token}, serve, on_notification, most)
 
     async with RawClient(address, connect=connect) as client:
         yield Home(client, "Jupyter server", "it started this kernel and has pctx-jupyter enabled", shown)
@@ -122,8 +122,8 @@ async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> 
 
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear, gives_up=True)
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification, gives_up=True)
 
         async with RawClient(connect=connect, reconnect=False) as client:
             yield Home(

@@ -165,7 +165,7 @@ def failure(
 # ── What the checking process says ──────────────────────────────────────────────────────────────────────────────────
 
 
-class Found(msgspec.Struct):
+class CheckerFinding(msgspec.Struct):
     """One finding, as ``ts_service.js`` sends it.
 
     Args:
@@ -193,7 +193,7 @@ class Found(msgspec.Struct):
 class Findings(msgspec.Struct):
     """All findings of one program, in the order of its text."""
 
-    found: list[Found]
+    found: list[CheckerFinding]
     more: bool
     kept: str | None = None
     outline: Outline | None = None
@@ -249,7 +249,7 @@ _ABSENT = frozenset(
 """Further names people reach for that a sandbox does not have."""
 
 
-def _message(found: Found, tools: list[str], spaces: list[str]) -> str:
+def _message(found: CheckerFinding, tools: list[str], spaces: list[str]) -> str:
     if found.module is not None:
         text = f"Cannot import {found.module!r}: {_ONLY_TOOLS}"
     elif found.awaits:
@@ -276,7 +276,7 @@ def _message(found: Found, tools: list[str], spaces: list[str]) -> str:
     return _plain(text)[:LONGEST]
 
 
-def _instead(found: Found, message: str) -> str | None:
+def _instead(found: CheckerFinding, message: str) -> str | None:
     """The name in place of the one that is not there: ours or TypeScript's guess, which only its message has."""
     if found.code in _UNDEFINED and found.wanted in REPLACED:
         return REPLACED[found.wanted]
@@ -284,7 +284,7 @@ def _instead(found: Found, message: str) -> str | None:
     return guess[1] if guess else None
 
 
-def _of_promise(found: Found) -> str:
+def _of_promise(found: CheckerFinding) -> str:
     if found.promised:
         path = found.promised.removeprefix(".")
         if path == "[]":
@@ -312,7 +312,7 @@ def _shortened(message: str) -> str:
     return re.sub(rf"'([^'\n]{{{LONGEST_TYPE + 20},}})'", cut, message)
 
 
-def _hint(found: Found, tools: list[str], spaces: list[str]) -> str:
+def _hint(found: CheckerFinding, tools: list[str], spaces: list[str]) -> str:
     """Say what may have been meant, or what there is."""
     if found.names:
         if close := _closest(found.wanted, found.names):

@@ -27,7 +27,7 @@ _SNIPPET = re.compile(r"\n +\|\n.*", re.DOTALL)
 """Deno's own picture of the code, which is that of the text the sandbox got."""
 
 
-class Place(NamedTuple):
+class CodePosition(NamedTuple):
     """Where in the user's code: 1-based, columns in UTF-16 units."""
 
     line: int
@@ -54,7 +54,7 @@ def failure(thrown: Thrown, program: Program) -> Failure:
             column = _unit(program.text, line, column, tab=2)
         elif name != "SyntaxError":
             column = _unit(program.text, line, column, tab=1)
-        place = Place(*program.position(line, column))
+        place = CodePosition(*program.position(line, column))
     frames = [line for line in thrown.stack.split("\n") if line.startswith("    at ")]
     if frames and (kept := _KEPT_PLACE.search(frames[0])):
         message += f" (thrown in line {kept[2]} of the cell that keeps {kept[1]})"
@@ -67,7 +67,7 @@ def failure(thrown: Thrown, program: Program) -> Failure:
         if _PLACE.search(line) or _KEPT_PLACE.search(line)
     )
     if place is None and (match := _PLACE.search(stack)):
-        place = Place(int(match[1]), int(match[2]))
+        place = CodePosition(int(match[1]), int(match[2]))
     if place is not None and name == "TypeError" and _reaches_into_deno(_before(program.code, place), message):
         message = f"Deno has nothing here but Deno.jupyter: {_ONLY_TOOLS}"
     line_of_code = program.code.split("\n")[place.line - 1] if place is not None else ""
@@ -117,7 +117,7 @@ def _unit(text: str, line: int, column: int, tab: int) -> int:
     return units + max(0, column - seen)
 
 
-def _before(code: str, place: Place) -> str:
+def _before(code: str, place: CodePosition) -> str:
     line = code.split("\n")[place.line - 1]
     return line[: _index(line, place.column)]
 
@@ -127,11 +127,11 @@ def _reaches_into_deno(before: str, message: str) -> bool:
     return re.search(r"\bDeno(\.\w+)*\.$", before) is not None or message.startswith("Deno.")
 
 
-def _quoted(code: str, specifier: str) -> Place | None:
+def _quoted(code: str, specifier: str) -> CodePosition | None:
     for quote in "'\"":
         if (at := code.find(quote + specifier + quote)) >= 0:
             begin = code.rfind("\n", 0, at) + 1
-            return Place(code.count("\n", 0, at) + 1, utf16(code[begin:at]) + 1)
+            return CodePosition(code.count("\n", 0, at) + 1, utf16(code[begin:at]) + 1)
     return None
 
 

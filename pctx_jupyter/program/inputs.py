@@ -104,7 +104,7 @@ def _type_at(data: memoryview, depth: int) -> _Type:
         case b'"':
             return _Type(("string",))
         case b"[" if size <= SAMPLED_BYTES and depth < DEEPEST:
-            return _Type(element=_look_at_list(data, depth))
+            return _Type(element=_element_type(data, depth))
         case b"[":
             return _Type(element=_ANY)
         case b"{" if size <= SAMPLED_BYTES and depth < DEEPEST:
@@ -115,7 +115,7 @@ def _type_at(data: memoryview, depth: int) -> _Type:
     return _ANY
 
 
-def _look_at_list(data: memoryview, depth: int) -> _Type:
+def _element_type(data: memoryview, depth: int) -> _Type:
     """The type of the elements of a long list."""
     elements = msgspec.json.decode(data, type=list[Raw])
     # At random, but every time the same: what recurs is not missed, and a declaration does not change by itself.

@@ -1,8 +1,8 @@
 """What later programs find of earlier ones: types, functions and constants of kept cells.
 
 A kept function, class or enum is kept as its text, a constant as the JSON value it had when its cell ended: nothing is
-computed and no tool is called again. `survey` says what of a program can be kept, `Kept` is what a session keeps. Texts
-keep the lines of the cell they are from, so that errors in them say where. Nothing here runs anything.
+computed and no tool is called again. `survey` finds what can be kept of a program. `KeptNames` is what a session keeps.
+Texts keep the lines of their cell, so that errors in them say where. Nothing here runs anything.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class _Cell:
         self.types.pop(name, None)
 
 
-class Kept:
+class KeptNames:
     """What one session keeps.
 
     Args:

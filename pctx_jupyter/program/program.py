@@ -123,7 +123,7 @@ class Program:
 
     @property
     def entry(self) -> dict[str, str | None]:
-        """The exports that matter, as the sandbox wants to hear of them."""
+        """The exports that matter, in the form that the sandbox takes."""
         entry = {"run": self.run, "value": self.value}
         return entry if self.kept is None else {**entry, "kept": self.kept}
 
@@ -409,7 +409,7 @@ def _collect(node: Node, found: dict[str, Any], *, is_exported: bool) -> None:
     declared: list[str] = []
     match node.type:
         case "export_statement":
-            _look_at_export(node, found)
+            _collect_exports(node, found)
         case kind if kind in _TEXTS:
             declared = _names_of(node.child_by_field_name("name"))
             found["values"] |= dict.fromkeys(declared)
@@ -430,7 +430,7 @@ def _collect(node: Node, found: dict[str, Any], *, is_exported: bool) -> None:
         found["exports"] |= {name: name for name in declared}
 
 
-def _look_at_export(node: Node, found: dict[str, Any]) -> None:
+def _collect_exports(node: Node, found: dict[str, Any]) -> None:
     is_default = any(child.type == "default" for child in node.children)
     if is_default:
         found["is_default"] = True

@@ -104,21 +104,21 @@ class Display(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ValuesKept:
     """What a program that ended well leaves: its constants as JSON, and why others cannot be kept, by name."""
 
     values: Mapping[str, Raw]
     refused: Mapping[str, str]
 
 
-Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | CallDecided | TypesChecked | Kept
+Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | CallDecided | TypesChecked | ValuesKept
 
 Emit = Callable[[Event], None]
 """Hears one event of an execution; never waits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ProgramResult:
     """A program that ended well.
 
     Args:

@@ -30,7 +30,7 @@ Send = Callable[[bytes], None]
 Serve = Callable[[rpc.Request], Awaitable[object]]
 """Serves one request: returns its result (JSON, a Struct or a Raw) or raises a PctxError."""
 
-Hear = Callable[[rpc.Notification], None]
+OnNotification = Callable[[rpc.Notification], None]
 """Receives one notification; never waits."""
 
 
@@ -40,7 +40,7 @@ async def refuse_all(request: rpc.Request) -> object:
 
 
 def ignore(notification: rpc.Notification) -> None:
-    """A `Hear` for an end that drops notifications."""
+    """An `OnNotification` for an end that drops notifications."""
 
 
 STOP_S = 3.0
@@ -73,7 +73,7 @@ class Channel:
     Args:
         send: Writes a frame to the pipe.
         serve: Answers the other end's requests, each in a task of its own.
-        hear: Receives the other end's notifications, in the order in which they came.
+        on_notification: Receives the other end's notifications, in the order in which they came.
         name: Begins every log line.
         max_bytes: The largest frame that passes, either way.
 
@@ -81,10 +81,16 @@ class Channel:
     """
 
     def __init__(
-        self, send: Send, *, serve: Serve = refuse_all, hear: Hear = ignore, name: str, max_bytes: int
+        self,
+        send: Send,
+        *,
+        serve: Serve = refuse_all,
+        on_notification: OnNotification = ignore,
+        name: str,
+        max_bytes: int,
     ) -> None:
         self.name = name
-        self._send, self._serve, self._hear = send, serve, hear
+        self._send, self._serve, self._on_notification = send, serve, on_notification
         self._peer = Peer(max_bytes=max_bytes)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
         self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
@@ -166,7 +172,7 @@ class Channel:
                 case rpc.Request():
                     self._begin(message)
                 case rpc.Notification():
-                    self._hear(message)
+                    self._on_notification(message)
                 case rpc.Response(id, result):
                     self._settle(id, result)
                 case rpc.Refusal(id) if id is not None:

@@ -368,14 +368,14 @@ class ExecuteTool(msgspec.Struct, omit_defaults=True):
     call_s: float = 0.0
 
 
-class TraceHeard(msgspec.Struct):
+class TraceNotice(msgspec.Struct):
     """Parameters of ``trace``: what is known so far of an execution that the client asked for (`trace.Trace`)."""
 
     execution_id: str
     trace: Raw
 
 
-class GuestHeard(msgspec.Struct):
+class GuestNotice(msgspec.Struct):
     """Parameters of ``guest``: somebody else's program has called a tool of this session, or has ended since.
 
     `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``.
@@ -388,7 +388,7 @@ class GuestHeard(msgspec.Struct):
     trace: Raw
 
 
-class OutputHeard(msgspec.Struct, omit_defaults=True):
+class OutputNotice(msgspec.Struct, omit_defaults=True):
     """Parameters of ``output``, from a server to the client that asked for the execution; see `result.Output`."""
 
     execution_id: str
@@ -397,7 +397,7 @@ class OutputHeard(msgspec.Struct, omit_defaults=True):
     level: Literal["debug", "warn"] | None = None
 
 
-class DisplayHeard(msgspec.Struct, omit_defaults=True):
+class DisplayNotice(msgspec.Struct, omit_defaults=True):
     """Parameters of ``display``: content by MIME type, as the program made it; see `result.Display`."""
 
     execution_id: str
@@ -408,7 +408,7 @@ class DisplayHeard(msgspec.Struct, omit_defaults=True):
     is_value: bool = False
 
 
-class EventHeard(msgspec.Struct, omit_defaults=True):
+class EventNotice(msgspec.Struct, omit_defaults=True):
     """Parameters of ``event``: one tool call's start or end, `at_s` seconds after the program's start."""
 
     execution_id: str
@@ -436,7 +436,7 @@ class RunPrelude(msgspec.Struct):
     values: dict[str, Raw]
 
 
-class KeptHeard(msgspec.Struct):
+class KeptNotice(msgspec.Struct):
     """A program ended, with these constants; `refused` says of others why they cannot be kept."""
 
     values: dict[str, Raw]

@@ -14,7 +14,7 @@ import math
 from msgspec import UNSET, Raw
 
 from .. import errors
-from ..program.result import Display, Emit, Kept, Level, Output, Stream
+from ..program.result import Display, Emit, Level, Output, Stream, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.peer import UNREAD, Peer, Withdrawn
@@ -149,8 +149,8 @@ class Supervisor:
                 thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
                 self._print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
             case rpc.Notification(wire.KEPT, params):
-                kept = wire.read(params, wire.KeptHeard, wire.KEPT)
-                self._emit(Kept(kept.values, kept.refused))
+                kept = wire.read(params, wire.KeptNotice, wire.KEPT)
+                self._emit(ValuesKept(kept.values, kept.refused))
             case rpc.Response(_, result):
                 self._return(result)
             case rpc.Refusal(_, code, _, None) if code in UNREAD:  # the peer's own words for an answer it cannot read

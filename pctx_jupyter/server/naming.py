@@ -41,7 +41,7 @@ class NotebookNames:
     """The names of the kernels of one server.
 
     Args:
-        sessions: Knows paths; from now on we hear of their changes.
+        sessions: Knows paths; changes of paths are followed from now on.
         registry: Keeps the names; returns None while there is nobody to be named.
         is_alive: Whether a kernel of this id runs.
     """

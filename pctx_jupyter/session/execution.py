@@ -18,7 +18,7 @@ from msgspec import Raw
 from ..errors import Failure
 from ..program.kept import Prelude
 from ..program.program import Program
-from ..program.result import Emit, Event, Kept, Output
+from ..program.result import Emit, Event, Output, ValuesKept
 from ..rpc.wire import Thrown
 from ..settings import Limits
 from ..tools.catalog import AskedBy
@@ -78,7 +78,7 @@ class ServeCall(Protocol):
         """
 
 
-RunProgram = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
+ProgramRunner = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
 """Runs one program and returns its value.
 
 Raises `ProgramThrew` or `ProgramStopped` when it failed, `errors.ExecutionTimeout`, `errors.Busy` or
@@ -141,7 +141,7 @@ class Execution:
     client: str = ""
     stop: StopExecution | None = None
     calls: int = 0
-    left: Kept | None = None
+    left: ValuesKept | None = None
     value: Raw | None = None
     is_over: bool = False
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
@@ -191,7 +191,7 @@ class Execution:
         """
         if self.is_over:
             return
-        if isinstance(event, Kept):
+        if isinstance(event, ValuesKept):
             self.left = event
             return
         if isinstance(event, Output):

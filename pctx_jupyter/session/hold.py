@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 
-class ProgramPlace(Protocol):
+class ProgramSlot(Protocol):
     """A program's place among those that run at the same time."""
 
     def give_up(self, *, always: bool) -> bool:
@@ -40,7 +40,7 @@ class Hold:
     __slots__ = ("_for_person", "_left_s", "_open", "_stopped", "_timeout", "_turns", "is_without_place", "place")
 
     def __init__(self) -> None:
-        self.place: ProgramPlace | None = None
+        self.place: ProgramSlot | None = None
         self.is_without_place = False
         self._open = 0
         self._for_person = 0
@@ -140,4 +140,4 @@ class Hold:
         self.is_without_place = self.place is None or self.place.give_up(always=self._for_person > 0)
 
 
-__all__ = ["Hold", "ProgramPlace"]
+__all__ = ["Hold", "ProgramSlot"]

@@ -103,7 +103,7 @@ class LocalTools:
         self.channel = Channel(
             send,
             serve=self._serve,
-            hear=self._receive,
+            on_notification=self._receive,
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
         )
@@ -243,14 +243,14 @@ class LocalTools:
 
     def _notify_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
         trace = asker.trace_for_owner(guest.numbers)
-        heard = wire.GuestHeard(asker.key, state, asker.asked_by, asker.code, trace)
-        self.channel.notify(wire.GUEST, heard)
+        notice = wire.GuestNotice(asker.key, state, asker.asked_by, asker.code, trace)
+        self.channel.notify(wire.GUEST, notice)
 
-    def _receive(self, heard: rpc.Notification) -> None:
-        if heard.method != wire.CALL_NOTE or self._caller not in access.METHODS[wire.CALL_NOTE].callers:
+    def _receive(self, notice: rpc.Notification) -> None:
+        if notice.method != wire.CALL_NOTE or self._caller not in access.METHODS[wire.CALL_NOTE].callers:
             return
         try:
-            noted = wire.read(heard.params, wire.CallNote, heard.method)
+            noted = wire.read(notice.params, wire.CallNote, notice.method)
         except errors.InvalidParams:
             log.debug("%s < a note that cannot be read", self.channel.name)
             return
@@ -369,21 +369,21 @@ class _Feed:
     def _note_dropped(self) -> None:
         text = f"… {self._dropped:,} pieces of output were not sent, because this client did not read; see the result\n"
         self._dropped = 0
-        self._channel.notify(wire.OUTPUT, wire.OutputHeard(self._id, "stderr", text, "warn"))
+        self._channel.notify(wire.OUTPUT, wire.OutputNotice(self._id, "stderr", text, "warn"))
 
     def _notify(self, event: Event) -> None:
         match event:
             case Output(stream, text, level):
-                self._channel.notify(wire.OUTPUT, wire.OutputHeard(self._id, stream, text, level))
+                self._channel.notify(wire.OUTPUT, wire.OutputNotice(self._id, stream, text, level))
             case Display(data, metadata, display_id, update, is_value):
                 data = data if self._takes_nonfinite else nonfinite.plain_members(data)
-                shown = wire.DisplayHeard(self._id, data, metadata or UNSET, display_id, update, is_value)
+                shown = wire.DisplayNotice(self._id, data, metadata or UNSET, display_id, update, is_value)
                 self._channel.notify(wire.DISPLAY, shown)
             case CallStarted(call, tool, at_s, size) if self._wants_calls:
-                started = wire.EventHeard(self._id, "call_started", call, tool, at_s, argument_bytes=size)
+                started = wire.EventNotice(self._id, "call_started", call, tool, at_s, argument_bytes=size)
                 self._channel.notify(wire.EVENT, started)
             case CallEnded(call, tool, at_s, size, error) if self._wants_calls:
-                ended = wire.EventHeard(
+                ended = wire.EventNotice(
                     self._id, "call_ended", call, tool, at_s, result_bytes=size, error=error or UNSET
                 )
                 self._channel.notify(wire.EVENT, ended)
@@ -391,7 +391,7 @@ class _Feed:
     def _send_trace(self, *, is_last: bool = False) -> None:
         self._timer = None
         if self._execution is not None and (is_last or self._unsent() <= MAX_UNSENT_BYTES):
-            self._channel.notify(wire.TRACE, wire.TraceHeard(self._id, self._execution.trace()))
+            self._channel.notify(wire.TRACE, wire.TraceNotice(self._id, self._execution.trace()))
 
 
 def _caller(kernel_id: str | None) -> access.Caller:

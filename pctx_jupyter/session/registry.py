@@ -19,7 +19,7 @@ from ..settings import Settings
 from ..tools import names
 from ..tools.catalog import AskedBy, Call, Catalog
 from ..tools.scope import Changes, Layer
-from .execution import Execution, RunProgram
+from .execution import Execution, ProgramRunner
 from .session import Clock, Session, Sharing, journal_of
 from .upstreams import Upstreams
 
@@ -51,7 +51,7 @@ class Registry:
 
     def __init__(
         self,
-        run: RunProgram,
+        run: ProgramRunner,
         settings: Settings,
         clock: Clock,
         check: Check | None = None,

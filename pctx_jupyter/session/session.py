@@ -27,7 +27,7 @@ from ..program.check import Check, Checked, CheckJob, Diagnostic, Read, Unchecke
 from ..program.editor import Editor
 from ..program.kept import Prelude, Survey
 from ..program.program import Outline, clean, glance, prepare
-from ..program.result import Emit, Kept, Output, Result, TypesChecked
+from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
@@ -35,7 +35,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
-from .execution import CLIENT, Execution, Job, ProgramStopped, ProgramThrew, RunProgram, StoppedByHand
+from .execution import CLIENT, Execution, Job, ProgramRunner, ProgramStopped, ProgramThrew, StoppedByHand
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, Trace, TraceState
 from .watch import Watchers
@@ -172,7 +172,7 @@ class Session:
     def __init__(
         self,
         id: str,
-        run: RunProgram,
+        run: ProgramRunner,
         settings: Settings,
         clock: Clock,
         check: Check | None = None,
@@ -197,7 +197,7 @@ class Session:
         self.scope = Scope(lambda: (own, *shared(self)), changes)
         """What its programs may call."""
         self.shared = SharedTools(self.catalog)
-        self.kept = kept.Kept(settings.max_kept, settings.max_kept_bytes)
+        self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
         self.is_attached = False
@@ -267,7 +267,7 @@ class Session:
         emit: Emit = lambda event: None,
         began: Callable[[Execution], None] = lambda execution: None,
         **options: Unpack[ProgramOptions],
-    ) -> Result:
+    ) -> ProgramResult:
         """Run one program and return its result.
 
         Args:
@@ -298,7 +298,7 @@ class Session:
                     outcome = await self._run_program(asked, execution)
                 execution.value = outcome.value
         names_kept, unkept = self._keep(outcome, execution.left)
-        return Result(
+        return ProgramResult(
             execution.id,
             outcome.value,
             **execution.output(),
@@ -477,12 +477,12 @@ class Session:
             for one in found
         )
 
-    def _keep(self, outcome: _Outcome, left: Kept | None) -> tuple[list[str], dict[str, str]]:
+    def _keep(self, outcome: _Outcome, left: ValuesKept | None) -> tuple[list[str], dict[str, str]]:
         """Keep what a program has left; returns the names, and why others are not kept."""
         survey, checked = outcome.survey, outcome.checked
         if survey is None:
             return [], {}
-        left = left or Kept({}, {})
+        left = left or ValuesKept({}, {})
         values = {name: left.values[name] for name in survey.constants if name in left.values}
         declarations = checked.kept if isinstance(checked, Checked) else None
         try:

@@ -28,7 +28,7 @@ from ..rpc.jsonrpc import Json
 from ..tools.catalog import Call
 from . import values
 from .config import ServerConfig
-from .connection import Connection
+from .connection import UpstreamConnection
 from .listing import Listing
 from .secrets import Redactor
 
@@ -45,7 +45,7 @@ RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
 )
 
 
-class Calls:
+class ToolCaller:
     """The calls of one server.
 
     Args:
@@ -54,7 +54,9 @@ class Calls:
         redactor: Takes secrets out of results.
     """
 
-    def __init__(self, server: ServerConfig, connection: Connection, listing: Listing, redactor: Redactor) -> None:
+    def __init__(
+        self, server: ServerConfig, connection: UpstreamConnection, listing: Listing, redactor: Redactor
+    ) -> None:
         self._server, self._connection, self._listing, self._redactor = server, connection, listing, redactor
 
     async def call(self, name: str, call: Call) -> Raw:

@@ -66,7 +66,7 @@ _NOISE = re.compile(
 """Lines around an error that do not say what it is."""
 
 
-def telling_line(text: str) -> str:
+def error_line(text: str) -> str:
     """The line of a process's stderr that says what went wrong; "" where there is none.
 
     The last line that names an error counts, then the last one that speaks of trouble, then the last with a word in it.
@@ -101,7 +101,7 @@ class Child:
             status = SIGNALLED - status
         words = f"it ended with status {status}" if status >= 0 else f"it was ended by signal {-status}"
         _, _, whole = self.stderr.partition("\n")  # of the first line, the beginning may be gone
-        last = telling_line(whole if len(self.stderr) == TAIL else self.stderr)
+        last = error_line(whole if len(self.stderr) == TAIL else self.stderr)
         return f"{words}: {last}" if last else words  # cut once it is clean: half a secret would not be found
 
     async def read_stderr(self) -> None:

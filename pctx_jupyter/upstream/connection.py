@@ -51,7 +51,7 @@ LISTENS_SINCE = "2026-07-28"
 
 
 class Phase(enum.Enum):
-    """The state of a connection. `Connection.client` is set in READY, and in no other phase."""
+    """The state of a connection. `UpstreamConnection.client` is set in READY, and in no other phase."""
 
     CONNECTING = "connecting"
     """An attempt to connect is under way, or about to begin."""
@@ -130,7 +130,7 @@ class _Attempt:
         self.needs_sign_in = True
 
 
-class Connection:
+class UpstreamConnection:
     """The connection to one server.
 
     Args:

@@ -47,7 +47,7 @@ HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ListedTool:
     """A tool as the server describes it now."""
 
     tool: Tool
@@ -85,7 +85,7 @@ class Listing:
         call: Callable[[str, Call], Awaitable[Raw]],
     ) -> None:
         self.place = place
-        self.found: dict[str, Found] = {}
+        self.found: dict[str, ListedTool] = {}
         self.has_listed = False
         self.offered: dict[str, Tool] = {}
         self.compared = Comparison()
@@ -136,7 +136,7 @@ class Listing:
     async def read(self, client: Client) -> int:
         """Read the list of tools, and offer those that may be called; returns how many those are."""
         self._listing_problems.clear()
-        found: dict[str, Found] = {}
+        found: dict[str, ListedTool] = {}
         cursor, seen = None, set()
         limit, most = self._around.settings.max_tools, self._around.settings.max_message_bytes
         size = 0
@@ -168,7 +168,7 @@ class Listing:
         self._note_compared()
         return len(self.offered)
 
-    def _read_tool(self, tool: dict[str, Any], found: dict[str, Found]) -> int:
+    def _read_tool(self, tool: dict[str, Any], found: dict[str, ListedTool]) -> int:
         """Add a tool to those found if it can be used; returns the bytes it takes.
 
         Args:
@@ -202,7 +202,7 @@ class Listing:
             parts["output schema"],
             effects=_effects(hints),
         )
-        found[name] = Found(ours, Fingerprint.of(description, parts), tool["inputSchema"])
+        found[name] = ListedTool(ours, Fingerprint.of(description, parts), tool["inputSchema"])
         return size
 
     # comparing and offering
@@ -305,7 +305,7 @@ class Listing:
             self._around.on_change("tools")
 
 
-def _number_those_that_meet(found: dict[str, Found], before: dict[str, str]) -> None:
+def _number_those_that_meet(found: dict[str, ListedTool], before: dict[str, str]) -> None:
     """Give tools whose names are one in TypeScript names of their own: ``getUser``, ``getUser2``."""
     spelled = names.distinct_tool_names(found, before)
     for name, one in found.items():

@@ -14,9 +14,9 @@ from ..session.upstreams import SignIn
 from ..session.upstreams import Upstream as View
 from ..tools import names
 from ..tools.catalog import AskedBy, Tool
-from .calls import Calls
+from .calls import ToolCaller
 from .config import Address, ServerConfig
-from .connection import Connection, Phase
+from .connection import Phase, UpstreamConnection
 from .listing import Listing
 from .secrets import Redactor
 from .shared import Surroundings
@@ -52,7 +52,7 @@ class UpstreamServer:
         self.server, self.around = server, around
         self.redactor = Redactor()
         self.listing = Listing(server, place, around, self.redactor, lambda name, call: self._calls.call(name, call))
-        self.connection = Connection(
+        self.connection = UpstreamConnection(
             server,
             source,
             around,
@@ -61,7 +61,7 @@ class UpstreamServer:
             self.listing.read,
             self.listing.note_problem,
         )
-        self._calls = Calls(server, self.connection, self.listing, self.redactor)
+        self._calls = ToolCaller(server, self.connection, self.listing, self.redactor)
         words = {re.escape(name) for name in (server.namespace, server.name)}
         self._named = re.compile(rf"(?<![\w$])(?:{'|'.join(sorted(words))})(?![\w$])")
 

@@ -71,7 +71,7 @@ class KeptSignIn(msgspec.Struct):
 
 
 class KeychainPlace:
-    """An entry in the operating system's keychain; a `store.Place`."""
+    """An entry in the operating system's keychain; a `store.StorePlace`."""
 
     shown = "the keychain"
 
@@ -106,7 +106,7 @@ class SignInStore:
     """
 
     def __init__(self, path: str, *, in_keychain: bool) -> None:
-        place: store.Place | None = None
+        place: store.StorePlace | None = None
         if in_keychain:
             place = KeychainPlace()
         elif path:

@@ -48,7 +48,7 @@ CURES = {
 T = TypeVar("T")
 
 
-class Place(Protocol):
+class StorePlace(Protocol):
     """Where the text of a store is kept."""
 
     shown: str
@@ -107,7 +107,7 @@ class Store(Generic[T]):
         unread: What follows when they cannot be read, to end that sentence with.
     """
 
-    def __init__(self, place: Place | None, lock: str, kind: type[T], *, what: str, unread: str) -> None:
+    def __init__(self, place: StorePlace | None, lock: str, kind: type[T], *, what: str, unread: str) -> None:
         self._place, self._lock_path, self._kind = place, lock, kind
         self._what, self._unread = what, unread
         self._guard = threading.RLock()
@@ -204,7 +204,7 @@ class Store(Generic[T]):
         if self._place is None:
             self._mark = object()
 
-    def _replace(self, place: Place, raw: dict[str, Raw]) -> None:
+    def _replace(self, place: StorePlace, raw: dict[str, Raw]) -> None:
         if self._condition is _Condition.UNREADABLE:
             raise OSError(errno.EACCES, "what is there cannot be read")
         if self._condition is _Condition.BROKEN:

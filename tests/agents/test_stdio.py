@@ -70,11 +70,11 @@ async def test_an_engine_of_its_own_serves_a_client_and_leaves_nothing(era: str)
         assert len((await client.list_tools()).tools) == 5
         messages: list[str | None] = []
 
-        async def hear(progress: float, total: float | None, message: str | None) -> None:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             messages.append(message)
 
         code = "console.log('hi'); await new Promise((go) => setTimeout(go, 300)); 1 + 1"
-        result = await client.call_tool("execute", {"code": code}, progress_callback=hear)
+        result = await client.call_tool("execute", {"code": code}, progress_callback=on_progress)
         assert text(result) == "console:\nhi\nresult:\n2" and "hi" in messages
     _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=5)
     assert alive == []
@@ -105,12 +105,12 @@ async def test_the_bridge_passes_on_progress_and_cancellation() -> None:
     with server_process() as server:
         heard = asyncio.Event()
 
-        async def hear(progress: float, total: float | None, message: str | None) -> None:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             heard.set()
 
         async with started(BRIDGE, f"{server.url}mcp", server.token) as client:
             code = "console.log('hi'); for (;;) await new Promise((go) => setTimeout(go, 10))"
-            asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=hear))
+            asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=on_progress))
             await heard.wait()
             assert b'"executions": 1' in await asyncio.to_thread(status, server)
             asked.cancel()

@@ -140,14 +140,14 @@ def _open_page(browser: Browser, errors: Errors) -> Iterator[Page]:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         stack.callback(context.close)
         page = context.new_page()
-        page.on("console", lambda message: _hear(errors, message))
+        page.on("console", lambda message: _on_console(errors, message))
         page.on("pageerror", lambda error: _add(errors, f"pageerror: {error.stack or error}"))
         yield page
         if not page.is_closed():
             page.goto("about:blank")  # what a front end says when its server goes is not the test's
 
 
-def _hear(errors: Errors, message: ConsoleMessage) -> None:
+def _on_console(errors: Errors, message: ConsoleMessage) -> None:
     if message.type == "error":
         _add(errors, f"{message.text} ({message.location.get('url', '')})")
 

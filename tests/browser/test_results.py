@@ -190,11 +190,11 @@ HOSTILE = [
 def test_nothing_that_is_shown_runs_or_loads_anything(page: Page, lab: FrontEnd) -> None:
     asked: list[str] = []
 
-    def hear(request: Request) -> None:
+    def on_request(request: Request) -> None:
         if "outside.example" in request.url:
             asked.append(request.url)
 
-    page.on("request", hear)
+    page.on("request", on_request)
     texts = json.dumps(HOSTILE).replace("HOST", "outside.example").replace("\\\\", "\\")
     opened = notebook(
         page,

@@ -14,7 +14,7 @@ from pctx_jupyter.engine import open_engine
 from pctx_jupyter.settings import Settings
 
 if TYPE_CHECKING:
-    from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+    from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 
 URL, TOKEN = "PCTX_TEST_URL", "PCTX_TEST_TOKEN"
 
@@ -56,8 +56,8 @@ async def embedded(**options: Any) -> AsyncIterator[RawClient]:
     """A client of an engine in this loop."""
     async with open_engine(Settings(warm_sandboxes=1)) as engine:
 
-        async def cross(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear)
+        async def cross(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification)
 
         async with RawClient(connect=cross, **options) as client:
             yield client

@@ -11,7 +11,7 @@ from pctx_jupyter.client import PctxClient
 from pctx_jupyter.client import connection as module
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from tests.fakes import ROOMY, SOON
 
 
@@ -26,7 +26,7 @@ class Engine:
         if may_open:
             self.may_open.set()
 
-    async def connect(self, serve: Serve, hear: Hear) -> Channel:
+    async def connect(self, serve: Serve, on_notification: OnNotification) -> Channel:
         self.attempts += 1
         self.asked.set()
         await self.may_open.wait()
@@ -37,7 +37,7 @@ class Engine:
             return {"forgotten": [], "success": True}
 
         near, far = crossed(
-            lambda send: Channel(send, serve=serve, hear=hear, name="near", max_bytes=ROOMY),
+            lambda send: Channel(send, serve=serve, on_notification=on_notification, name="near", max_bytes=ROOMY),
             lambda send: Channel(send, serve=forget, name="far", max_bytes=ROOMY),
         )
         far.notify(wire.SESSION_CREATED, wire.SessionCreated(f"session {self.attempts}"))

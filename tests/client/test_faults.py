@@ -13,7 +13,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from tests.fakes import ROOMY, SOON
 
 from .proxy import proxied
@@ -173,14 +173,14 @@ async def test_a_connection_lost_while_tools_are_offered_again_is_one_line_of_th
 ) -> None:
     ends: list[Channel] = []
 
-    async def connect(serve: Serve, hear: Hear) -> Channel:
+    async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
         async def answer(request: rpc.Request) -> Raw:
             if len(ends) == 2:  # the first attempt to come back
                 ends[-1].close()
             return Raw(b'{"success": true}')
 
         near, far = crossed(
-            lambda send: Channel(send, serve=serve, hear=hear, name="near", max_bytes=ROOMY),
+            lambda send: Channel(send, serve=serve, on_notification=on_notification, name="near", max_bytes=ROOMY),
             lambda send: Channel(send, serve=answer, name="far", max_bytes=ROOMY),
         )
         ends.append(far)

@@ -84,13 +84,15 @@ def test_an_agent_hears_what_its_call_waits_for(server: ServerProcess, notebook:
     begun, go_on = tmp_path / "begun", tmp_path / "go on"
     has_heard = threading.Event()
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         if message is not None and "SalesReport.loadOrders: waits: a cell" in message:
             has_heard.set()
 
     async def execute() -> t.CallToolResult:
         async with agent(server) as client:
-            return await client.call_tool("execute", {"code": "await SalesReport.loadOrders()"}, progress_callback=hear)
+            return await client.call_tool(
+                "execute", {"code": "await SalesReport.loadOrders()"}, progress_callback=on_progress
+            )
 
     cell = notebook.start(BUSY.format(begun=str(begun), go_on=str(go_on)))
     while not begun.exists():

@@ -172,11 +172,11 @@ def run(kernel: BlockingKernelClient, cell: str) -> str:
     """Run a cell; returns the text of what it printed and showed."""
     said: list[str] = []
 
-    def hear(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> None:
         content = message["content"]
         said.append(content.get("text", "") or content.get("data", {}).get("text/plain", ""))
 
-    reply = kernel.execute_interactive(cell, timeout=START_S, output_hook=hear)
+    reply = kernel.execute_interactive(cell, timeout=START_S, output_hook=on_message)
     assert reply["content"]["status"] == "ok", reply["content"]
     return "".join(said)
 

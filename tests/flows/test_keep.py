@@ -12,7 +12,7 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.client.client import PctxClient
 from pctx_jupyter.engine import open_engine
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.rpc.environment import TOKEN, URL
 from pctx_jupyter.settings import Settings
 
@@ -44,8 +44,8 @@ async def client() -> AsyncIterator[PctxClient]:
     """A client of an engine of its own."""
     async with open_engine(Settings()) as engine:
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear)
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification)
 
         async with PctxClient(connect=connect) as one:
             yield one

@@ -33,7 +33,7 @@ from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool
 from pctx_jupyter.kernel.functions.values import from_json
 from pctx_jupyter.rpc import nonfinite, wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.settings import Settings
 
 from ..alike import named
@@ -225,8 +225,8 @@ class Trip:
 async def client() -> AsyncIterator[RawClient]:
     async with open_engine(Settings()) as engine:
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear)
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification)
 
         async with RawClient(connect=connect) as one:
             yield one

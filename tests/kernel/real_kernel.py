@@ -80,7 +80,7 @@ class RealKernel:
         return self.client.execute(code, store_history=True)
 
     def end(self, id: str, *, when: tuple[str, Callable[[], None]] | None = None) -> Cell:
-        """Hear a cell out; what other cells say meanwhile goes to `elsewhere`."""
+        """Receive a cell's messages until it ends; those of other cells go to `elsewhere`."""
         cell = Cell()
         deadline = time.monotonic() + SOON
         while True:

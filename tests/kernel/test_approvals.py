@@ -19,7 +19,7 @@ from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.kernel.approvals import ApprovalCommands
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.home import Home, open_home
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from pctx_jupyter.session.approvals import Question
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
@@ -103,9 +103,15 @@ class Server:
         settings = Settings(policy=("ask agent *",))
         registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
             return crossed(
-                lambda send: Channel(send, serve=serve, hear=hear, name="kernel", max_bytes=settings.max_message_bytes),
+                lambda send: Channel(
+                    send,
+                    serve=serve,
+                    on_notification=on_notification,
+                    name="kernel",
+                    max_bytes=settings.max_message_bytes,
+                ),
                 lambda send: LocalTools(registry, settings, send, kernel_id="k1").channel,
             )[0]
 

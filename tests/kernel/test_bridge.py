@@ -25,7 +25,7 @@ from pctx_jupyter.kernel.mainthread import MAX_DEPTH
 from pctx_jupyter.program.result import Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
@@ -73,9 +73,15 @@ class Kernel:
         settings = Settings()
         registry = self.registry = Registry(FakeSandbox(self._act), settings, time.monotonic)
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
             return crossed(
-                lambda send: Channel(send, serve=serve, hear=hear, name="kernel", max_bytes=settings.max_message_bytes),
+                lambda send: Channel(
+                    send,
+                    serve=serve,
+                    on_notification=on_notification,
+                    name="kernel",
+                    max_bytes=settings.max_message_bytes,
+                ),
                 lambda send: LocalTools(registry, settings, send).channel,
             )[0]
 

@@ -16,7 +16,7 @@ from pctx_jupyter.kernel.hosting import host
 from pctx_jupyter.kernel.mainthread import GuestCall
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from tests.fakes import ROOMY, SOON, read
 
 
@@ -41,15 +41,15 @@ class Engine:
     def __init__(self) -> None:
         self.heard: list[wire.CallNote] = []
 
-    async def connect(self, serve: Serve, hear: Hear) -> Channel:
+    async def connect(self, serve: Serve, on_notification: OnNotification) -> Channel:
         near, far = crossed(
-            lambda send: Channel(send, serve=serve, hear=hear, name="kernel", max_bytes=ROOMY),
-            lambda send: Channel(send, hear=self._hear, name="engine", max_bytes=ROOMY),
+            lambda send: Channel(send, serve=serve, on_notification=on_notification, name="kernel", max_bytes=ROOMY),
+            lambda send: Channel(send, on_notification=self._receive, name="engine", max_bytes=ROOMY),
         )
         far.notify(wire.SESSION_CREATED, wire.SessionCreated("s"))
         return near
 
-    def _hear(self, heard: rpc.Notification) -> None:
+    def _receive(self, heard: rpc.Notification) -> None:
         assert heard.method == wire.CALL_NOTE
         self.heard.append(wire.read(heard.params, wire.CallNote, heard.method))
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from pctx_jupyter.program.check import LONGEST, Checked, Diagnostic, Findings, Found, checked, failure
+from pctx_jupyter.program.check import LONGEST, Checked, CheckerFinding, Diagnostic, Findings, checked, failure
 
 TOOLS = ["Sales.loadOrders", "Sales.countOrders", "Math.addAll"]
 
 
-def found(message: str, code: int, **more: object) -> Found:
-    return Found(message, code, 2, 5, 2, 9, **more)  # type: ignore[arg-type]
+def found(message: str, code: int, **more: object) -> CheckerFinding:
+    return CheckerFinding(message, code, 2, 5, 2, 9, **more)  # type: ignore[arg-type]
 
 
-def said(finding: Found) -> str:
+def said(finding: CheckerFinding) -> str:
     (diagnostic,) = checked(Findings([finding], False), TOOLS).diagnostics
     return diagnostic.message
 
@@ -90,7 +90,7 @@ def test_controls_of_terminals_and_of_direction_are_shown() -> None:
 
 
 def test_failure_shows_the_first_and_lists_the_others() -> None:
-    findings = Findings([found("One.", 2322), Found("Two.", 2345, 3, 1, 3, 2)], True)
+    findings = Findings([found("One.", 2322), CheckerFinding("Two.", 2345, 3, 1, 3, 2)], True)
     made = failure(checked(findings), "let a\nlet b: string = 5\nc")
     assert made is not None and (made.name, made.line, made.column) == ("TypeError", 2, 5)
     assert made.message == "One.\nline 3, column 1: Two.\n… and more"

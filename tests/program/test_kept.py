@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.program.kept import Kept, Survey, survey
+from pctx_jupyter.program.kept import KeptNames, Survey, survey
 
 CELL = """\
 interface Order { id: number }
@@ -23,8 +23,10 @@ def found(code: str, keep: bool | None = True) -> Survey:
     return what
 
 
-def kept(code: str, declarations: str | None = None, to: Kept | None = None, keep: bool | None = True) -> Kept:
-    to = to or Kept(100, 10_000)
+def kept(
+    code: str, declarations: str | None = None, to: KeptNames | None = None, keep: bool | None = True
+) -> KeptNames:
+    to = to or KeptNames(100, 10_000)
     what = found(code, keep)
     to.add(what, dict.fromkeys(what.constants, Raw(b"1")), declarations)
     return to
@@ -146,7 +148,7 @@ def test_names_are_forgotten_one_by_one_or_all_at_once() -> None:
 
 
 def test_what_is_too_much_is_refused_and_changes_nothing() -> None:
-    few = kept("const a = 1, b = 1", to=Kept(2, 100))
+    few = kept("const a = 1, b = 1", to=KeptNames(2, 100))
     kept("const b = 2", to=few)
     for code, setting in [("const c = 1", "Pctx.max_kept"), (f"const a = '{'x' * 100}'", "Pctx.max_kept_bytes")]:
         with pytest.raises(errors.InvalidParams, match=rf"\({setting}\).*%pctx forget"):
@@ -155,5 +157,5 @@ def test_what_is_too_much_is_refused_and_changes_nothing() -> None:
 
 
 def test_a_constant_without_a_value_is_not_kept() -> None:
-    all_kept = Kept(10, 1000)
+    all_kept = KeptNames(10, 1000)
     assert all_kept.add(found("const a = 1, b = new Map()"), {"a": Raw(b"1")}, None) == ["a"]

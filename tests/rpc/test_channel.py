@@ -131,7 +131,7 @@ async def test_notifications_are_heard_in_order_and_before_the_answer_that_follo
     async def serve(request: rpc.Request) -> object:
         return list(heard)
 
-    left, _ = pair(right=serve, hear=lambda n: heard.append(read(n.params)))
+    left, _ = pair(right=serve, on_notification=lambda n: heard.append(read(n.params)))
     for n in range(5):
         left.notify("n", n)
     assert read(await left.call("x")) == [0, 1, 2, 3, 4]

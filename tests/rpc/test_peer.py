@@ -18,7 +18,7 @@ def peer() -> Peer:
     return Peer(max_bytes=1000)
 
 
-def hear(peer: Peer, **message: Any) -> list[Any]:
+def receive(peer: Peer, **message: Any) -> list[Any]:
     return list(peer.receive(json.dumps({"jsonrpc": "2.0"} | message)))
 
 
@@ -28,7 +28,7 @@ def said(peer: Peer) -> list[dict[str, Any]]:
 
 def test_each_request_gets_one_answer_under_its_own_id(peer: Peer) -> None:
     for id in ("", "seven", 7, -1, 2**53 + 1):
-        assert [m.id for m in hear(peer, id=id, method="x")] == [id]
+        assert [m.id for m in receive(peer, id=id, method="x")] == [id]
         peer.answer(id, Raw(b"1"))
         peer.answer(id, Raw(b"2"))
         peer.refuse(id, errors.PctxError("late"))
@@ -36,8 +36,8 @@ def test_each_request_gets_one_answer_under_its_own_id(peer: Peer) -> None:
 
 
 def test_an_id_in_use_is_refused_and_the_first_request_keeps_its_answer(peer: Peer) -> None:
-    assert len(hear(peer, id=1, method="x")) == 1
-    assert hear(peer, id=1, method="x") == []
+    assert len(receive(peer, id=1, method="x")) == 1
+    assert receive(peer, id=1, method="x") == []
     (refusal,) = said(peer)
     assert (refusal["id"], refusal["error"]["code"]) == (None, -32600)
     peer.answer(1, Raw(b"1"))
@@ -46,21 +46,21 @@ def test_an_id_in_use_is_refused_and_the_first_request_keeps_its_answer(peer: Pe
 
 def test_an_answer_counts_once(peer: Peer) -> None:
     id = peer.call("x")
-    assert len(hear(peer, id=id, result=1)) == 1
-    assert hear(peer, id=id, result=2) == []
+    assert len(receive(peer, id=id, result=1)) == 1
+    assert receive(peer, id=id, result=2) == []
 
 
 @pytest.mark.parametrize("id", [99, "1", True, 1.0, None])
 def test_an_answer_to_what_was_not_asked_is_ignored(peer: Peer, id: object) -> None:
     assert peer.call("x") == 1
-    assert hear(peer, id=id, result="forged") == []
-    assert len(hear(peer, id=1, result="true")) == 1
-    assert hear(peer, id=1, result="again") == []
+    assert receive(peer, id=id, result="forged") == []
+    assert len(receive(peer, id=1, result="true")) == 1
+    assert receive(peer, id=1, result="again") == []
 
 
 def test_withdrawn_request_is_never_answered(peer: Peer) -> None:
-    hear(peer, id=5, method="x")
-    assert hear(peer, method="$/cancel", params={"id": 5}) == [Withdrawn(5)]
+    receive(peer, id=5, method="x")
+    assert receive(peer, method="$/cancel", params={"id": 5}) == [Withdrawn(5)]
     peer.answer(5, Raw(b"1"))
     peer.refuse(5, errors.PctxError("no"))
     assert said(peer) == []
@@ -68,8 +68,8 @@ def test_withdrawn_request_is_never_answered(peer: Peer) -> None:
 
 @pytest.mark.parametrize("params", [{"id": 99}, {"id": None}, {}, {"id": [1]}, [5], None])
 def test_withdrawing_what_was_not_asked_does_nothing(peer: Peer, params: object) -> None:
-    hear(peer, id=5, method="x")
-    assert hear(peer, method="$/cancel", params=params) == []
+    receive(peer, id=5, method="x")
+    assert receive(peer, method="$/cancel", params=params) == []
     peer.answer(5, Raw(b"1"))
     assert len(said(peer)) == 1
 
@@ -79,18 +79,18 @@ def test_a_call_we_withdraw_tells_the_other_end_and_ignores_its_answer(peer: Pee
     peer.withdraw(id)
     peer.withdraw(id)
     assert [m.get("method") for m in said(peer)] == ["x", "$/cancel"]
-    assert hear(peer, id=id, result=1) == []
+    assert receive(peer, id=id, result=1) == []
 
 
 def test_what_cannot_be_read_is_refused_and_the_conversation_goes_on(peer: Peer) -> None:
     for frame in ("nonsense", "[]", '{"jsonrpc":"2.0","id":3,"method":4}'):
         assert list(peer.receive(frame)) == []
     assert [(m["id"], m["error"]["code"]) for m in said(peer)] == [(None, -32700), (None, -32600), (3, -32600)]
-    assert len(hear(peer, id=4, method="x")) == 1
+    assert len(receive(peer, id=4, method="x")) == 1
 
 
 def test_a_request_too_large_fails_alone(peer: Peer) -> None:
-    assert hear(peer, id=1, method="x", params="a" * 1000) == []
+    assert receive(peer, id=1, method="x", params="a" * 1000) == []
     (refusal,) = said(peer)
     assert (refusal["id"], refusal["error"]["code"]) == (1, -32600)
     assert "1,000" in refusal["error"]["message"]
@@ -98,7 +98,7 @@ def test_a_request_too_large_fails_alone(peer: Peer) -> None:
 
 def test_an_answer_too_large_fails_its_call(peer: Peer) -> None:
     id = peer.call("x")
-    (heard,) = hear(peer, id=id, result="a" * 1000)
+    (heard,) = receive(peer, id=id, result="a" * 1000)
     assert isinstance(heard, rpc.Refusal)
     assert "limit" in heard.message
 
@@ -108,7 +108,7 @@ def test_a_message_of_ours_too_large_is_not_sent(peer: Peer) -> None:
         peer.call("x", rpc.raw("a" * 1000))
     with pytest.raises(errors.MessageTooLarge):
         peer.notify("x", rpc.raw("a" * 1000))
-    hear(peer, id=1, method="x")
+    receive(peer, id=1, method="x")
     peer.answer(1, rpc.raw("a" * 1000))
     assert [m["error"]["code"] for m in said(peer)] == [-32600]
 
@@ -120,7 +120,7 @@ def test_a_message_at_the_limit_passes() -> None:
 
 
 def test_a_refusal_too_large_is_cut(peer: Peer) -> None:
-    hear(peer, id=1, method="x")
+    receive(peer, id=1, method="x")
     peer.refuse(1, errors.PctxError("no", data={"stdout": "a" * 5000}))
     (refusal,) = said(peer)
     assert refusal["error"] == {"code": -32603, "message": "no"}
@@ -144,7 +144,7 @@ def test_an_unreadable_answer_fails_its_call_and_is_not_refused(result: str) -> 
     peer.outgoing()
     (failed,) = peer.receive(f'{{"jsonrpc":"2.0","id":{second},"result":{result}}}')
     assert isinstance(failed, rpc.Refusal) and failed.id == second and peer.outgoing() == []
-    assert len(hear(peer, id=first, result=1)) == 1
+    assert len(receive(peer, id=first, result=1)) == 1
 
 
 def test_an_unreadable_notification_is_dropped_and_fails_nothing(peer: Peer) -> None:
@@ -153,27 +153,27 @@ def test_an_unreadable_notification_is_dropped_and_fails_nothing(peer: Peer) -> 
 
 
 def unread(peer: Peer, code: int = -32700) -> list[Any]:
-    return hear(peer, id=None, error={"code": code, "message": "Cannot read message"})
+    return receive(peer, id=None, error={"code": code, "message": "Cannot read message"})
 
 
 def test_a_refusal_without_an_id_fails_the_only_request_without_an_answer(peer: Peer) -> None:
     answered, waiting = peer.call("x"), peer.call("x")
-    hear(peer, id=answered, result=1)
+    receive(peer, id=answered, result=1)
     (failed,) = unread(peer)
     assert isinstance(failed, rpc.Refusal) and failed.id == waiting
-    assert hear(peer, id=waiting, result=1) == []
+    assert receive(peer, id=waiting, result=1) == []
 
 
 def test_a_refusal_without_an_id_fails_none_of_several_requests(peer: Peer) -> None:
     ids = [peer.call("x"), peer.call("x")]
     assert unread(peer) == []
-    assert [len(hear(peer, id=id, result=1)) for id in ids] == [1, 1]
+    assert [len(receive(peer, id=id, result=1)) for id in ids] == [1, 1]
 
 
 def test_a_refusal_without_an_id_for_another_reason_fails_nothing(peer: Peer) -> None:
     id = peer.call("x")
     assert unread(peer, -32603) == []
-    assert len(hear(peer, id=id, result=1)) == 1
+    assert len(receive(peer, id=id, result=1)) == 1
 
 
 @pytest.mark.parametrize("payload", [DEEP.encode(), b'"\\uD800"'])
@@ -184,13 +184,13 @@ def test_what_the_other_end_could_not_read_is_not_sent(payload: bytes) -> None:
     with pytest.raises(errors.NotJson):
         peer.notify("x", Raw(payload))
     assert peer.outgoing() == []
-    hear(peer, id=1, method="x")
+    receive(peer, id=1, method="x")
     peer.answer(1, Raw(payload))
     assert [(m["id"], m["error"]["code"]) for m in said(peer)] == [(1, -32602)]
 
 
 def test_a_refusal_arrives_without_the_details_that_cannot_be_sent(peer: Peer) -> None:
     for id, data in enumerate(["\ud800", json.loads(DEEP)]):
-        hear(peer, id=id, method="x")
+        receive(peer, id=id, method="x")
         peer.refuse(id, errors.PctxError("no \ud800", data=data))
     assert [m["error"] for m in said(peer)] == [{"code": -32603, "message": "no \ufffd"}] * 2

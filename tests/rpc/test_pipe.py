@@ -11,10 +11,10 @@ from pctx_jupyter.rpc.pipe import Pipe
 from ..fakes import SOON
 
 
-async def joined(hear: Callable[[bytes], None]) -> tuple[Pipe, Pipe]:
-    """Two pipes; what the left one sends, `hear` takes."""
+async def joined(receive: Callable[[bytes], None]) -> tuple[Pipe, Pipe]:
+    """Two pipes; `receive` is called with each line that the left one sends."""
     ends = []
-    for end, take in zip(socket.socketpair(), (lambda line: None, hear), strict=True):
+    for end, take in zip(socket.socketpair(), (lambda line: None, receive), strict=True):
         pipe = Pipe("test", receive=take, lost=lambda: None, max_bytes=1 << 20, ping_s=60, is_owed=bool)
         await asyncio.get_running_loop().create_unix_connection(lambda pipe=pipe: pipe, sock=end)
         ends.append(pipe)

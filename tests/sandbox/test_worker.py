@@ -69,7 +69,7 @@ class Stranger:
     async def say(self, data: bytes) -> None:
         await soon(asyncio.get_running_loop().sock_sendall(self.pipe, data))
 
-    async def hear(self, size: int) -> bytes:
+    async def receive(self, size: int) -> bytes:
         heard = b""
         while len(heard) < size:
             heard += await soon(asyncio.get_running_loop().sock_recv(self.pipe, 1 << 16))
@@ -135,7 +135,7 @@ async def test_what_is_sent_arrives_in_order_and_each_message_is_one_line() -> N
     worker.send(b"last")
     assert worker.unread > 0
     expected = b'{"a": 1}\n' + b"x" * (1 << 20) + b"\nlast\n"
-    assert await stranger.hear(len(expected)) == expected
+    assert await stranger.receive(len(expected)) == expected
     assert worker.unread == 0
     worker.kill()
     stranger.close()

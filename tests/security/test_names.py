@@ -12,7 +12,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.client.client import Callback
 from pctx_jupyter.engine import open_engine
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.rpc.jsonrpc import Json
 from pctx_jupyter.settings import Settings
 
@@ -37,8 +37,8 @@ NAMES = [*(RESERVED + INHERITED).split(), *HOSTILE]
 async def a_client() -> AsyncIterator[PctxClient]:
     async with open_engine(Settings(warm_sandboxes=1)) as engine:
 
-        async def connect(serve: Serve, hear: Hear) -> Channel:
-            return engine.connect(serve=serve, hear=hear)
+        async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+            return engine.connect(serve=serve, on_notification=on_notification)
 
         async with PctxClient(connect=connect, reconnect=False) as client:
             yield client

@@ -473,7 +473,7 @@ async def connected(caller: Caller, world: World, url: str, pipes: KernelPipes) 
         async def ask_over_it(method: str, params: Any) -> int:
             answer = await it.ask(method, params)
             while "id" not in answer:
-                answer = await it.hear()
+                answer = await it.receive()
             return int(answer.get("error", {}).get("code", 0))
 
         yield ask_over_it

@@ -63,10 +63,10 @@ async def test_a_server_with_a_running_program_is_not_idle(
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b()"})
-        call = await it.hear()
+        call = await it.receive()
         assert extension.current_activity() == 1
         await it.say(id=call["id"], result=None)
-        await it.hear()
+        await it.receive()
         assert extension.current_activity() is None
 
 

@@ -46,7 +46,7 @@ def kernel_token(kernels: KernelTokens, monkeypatch: pytest.MonkeyPatch) -> Head
 
 async def removing(wire: Wire) -> Any:
     """The arguments that the kernel is asked to remove; it does."""
-    while (message := await wire.hear()).get("method") != "execute_tool":
+    while (message := await wire.receive()).get("method") != "execute_tool":
         pass
     await wire.say(id=message["id"], result="removed")
     return message["params"]["arguments"]

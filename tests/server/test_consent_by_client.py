@@ -75,7 +75,7 @@ class Desk:
     async def _serve(self, wire: Wire) -> None:
         """Do what is asked, and count it."""
         while True:
-            message = await wire.hear()
+            message = await wire.receive()
             if message.get("method") == "execute_tool":
                 self.removed += 1
                 await wire.say(id=message["id"], result="removed")
@@ -182,12 +182,12 @@ async def test_a_client_that_cannot_ask_is_denied_at_once_and_reads_what_to_tell
 async def test_what_waits_is_said_while_it_waits(agent: Connect, desk: Desk) -> None:
     heard: list[str] = []
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message or "")
 
     async with agent() as client:
         desk.approvals.attend()
-        asked = asyncio.create_task(client.call_tool("execute", {"code": CODE}, progress_callback=hear))
+        asked = asyncio.create_task(client.call_tool("execute", {"code": CODE}, progress_callback=on_progress))
         while not any("waits for a person's consent to call Sales.removeAll, in JupyterLab; 1" in one for one in heard):
             await asyncio.sleep(0.01)
         desk.approvals.answer(desk.approvals.questions()[0].id, ConsentReply("allowed"))

@@ -36,7 +36,7 @@ async def test_a_flood_of_programs_is_refused_at_once_and_delays_nobody_else(
             await greedy.say(
                 id=id, method="execute", params={"code": "await new Promise(() => setTimeout(() => 0, 1e6))"}
             )
-        refused = [await greedy.hear() for _ in range(FLOOD - 22)]
+        refused = [await greedy.receive() for _ in range(FLOOD - 22)]
         assert {one["error"]["code"] for one in refused} == {-32004}
         assert len(Counter(one["id"] for one in refused)) == FLOOD - 22
         assert all("22 of this session's programs have not ended" in one["error"]["message"] for one in refused)

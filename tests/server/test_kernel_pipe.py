@@ -60,7 +60,7 @@ class Bare:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def hear(self) -> Any:
+    async def receive(self) -> Any:
         """The next message; pings are none."""
         async with asyncio.timeout(SOON):
             while not (line := await self.reader.readline()).strip():
@@ -73,7 +73,7 @@ class Bare:
 
     async def ask(self, method: str, params: object = None) -> Any:
         await self.say(id=1, method=method, params=params)
-        return await self.hear()
+        return await self.receive()
 
     async def is_closed(self) -> bool:
         """Whether it is closed soon, with nothing said but pings."""
@@ -88,7 +88,7 @@ async def bare(path: str, first: bytes | None = None) -> AsyncIterator[Bare]:
         it = Bare(reader, writer)
         writer.write(json.dumps({"token": TOKEN}).encode() + b"\n" if first is None else first)
         if first is None:
-            assert (await it.hear())["method"] == "session_created"
+            assert (await it.receive())["method"] == "session_created"
         yield it
     finally:
         writer.close()
@@ -237,7 +237,7 @@ class TestSilence:
             for it in (quiet, silent):
                 assert "result" in await it.ask("register_tool", {"namespace": "a", "name": "b"})
                 it.writer.write(EXECUTE)
-                assert (await it.hear())["method"] == "execute_tool"
+                assert (await it.receive())["method"] == "execute_tool"
 
             async def answer_pings() -> None:
                 async for line in quiet.reader:
@@ -258,7 +258,7 @@ class TestSilence:
         async with bare(path) as silent, bare(path) as idle:
             assert "result" in await silent.ask("register_tool", {"namespace": "a", "name": "b"})
             silent.writer.write(EXECUTE)
-            assert (await silent.hear())["method"] == "execute_tool"
+            assert (await silent.receive())["method"] == "execute_tool"
             assert await silent.is_closed()
             assert "result" in await idle.ask("list_functions")  # the very next line: it was not pinged meanwhile
         await channel.call("list_functions")

@@ -49,12 +49,12 @@ async def test_a_program_calls_a_tool_of_the_connection_that_asked_for_it(wire: 
     async with wire() as it:
         await it.offer("math.add")
         await it.say(id=1, method="execute", params={"code": "const n = await math.add({ a: 1 }); n + 1"})
-        call = await it.hear()
+        call = await it.receive()
         assert call["method"] == "execute_tool"
         assert call["params"]["name"] == "math.add" and call["params"]["arguments"] == {"a": 1}
         assert await it.is_fine()  # the connection serves others meanwhile
         await it.say(id=call["id"], result=41)
-        answer = await it.hear()
+        answer = await it.receive()
         assert answer["id"] == 1 and answer["result"]["value"] == 42
 
 
@@ -65,10 +65,10 @@ async def test_a_failing_tool_is_an_error_the_program_can_catch(wire: Connect) -
         await it.say(
             id=1, method="execute", params={"code": f"export default async () => {{ {code.replace('[', 'return [')} }}"}
         )
-        call = await it.hear()
+        call = await it.receive()
         assert "arguments" not in call["params"]
         await it.say(id=call["id"], error={"code": -32002, "message": "no luck", "data": {"name": "ValueError"}})
-        assert (await it.hear())["result"]["value"] == ["ValueError", "no luck"]
+        assert (await it.receive())["result"]["value"] == ["ValueError", "no luck"]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ async def test_a_frame_that_is_no_message_is_refused_and_the_connection_kept(
 ) -> None:
     async with wire() as it:
         await it.send(frame)
-        answer = await it.hear()
+        answer = await it.receive()
         assert answer["error"]["code"] == code and answer["id"] == id
         assert await it.is_fine()
 
@@ -154,7 +154,7 @@ async def test_a_frame_that_is_no_message_is_refused_and_the_connection_kept(
 async def test_a_batch_of_ten_thousand_is_refused_whole(wire: Connect) -> None:
     async with wire() as it:
         await it.send(json.dumps([{"jsonrpc": "2.0", "id": n, "method": "list_functions"} for n in range(10_000)]))
-        assert (await it.hear())["error"]["code"] == -32600
+        assert (await it.receive())["error"]["code"] == -32600
         assert await it.is_fine()
 
 
@@ -169,7 +169,7 @@ async def test_a_legal_id_comes_back_as_it_was(wire: Connect, id: object) -> Non
 async def test_any_other_id_is_refused(wire: Connect, id: str) -> None:
     async with wire() as it:
         await it.send(f'{{"jsonrpc": "2.0", "id": {id}, "method": "list_functions"}}')
-        answer = await it.hear()
+        answer = await it.receive()
         assert answer["id"] is None and answer["error"]["code"] in (-32600, -32700)
         assert await it.is_fine()
 
@@ -178,10 +178,10 @@ async def test_an_id_may_not_be_used_twice_at_once(wire: Connect) -> None:
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b()"})
-        call = await it.hear()
+        call = await it.receive()
         assert (await it.ask("list_functions", id=1))["error"]["code"] == -32600
         await it.say(id=call["id"], result="done")
-        answer = await it.hear()
+        answer = await it.receive()
         assert answer["id"] == 1 and answer["result"]["value"] == "done"
 
 
@@ -189,16 +189,16 @@ async def test_answers_to_nothing_are_ignored(wire: Connect) -> None:
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b()"})
-        call = await it.hear()
+        call = await it.receive()
         for id in (call["id"] + 1, 999, -1, str(call["id"]), "", None, True, float(call["id"])):
             await it.say(id=id, result="forged")
             await it.say(id=id, error={"code": 1, "message": "forged"})
         # Those whose id is none (null, true, 1.0) are said to be no messages; the others nobody waits for.
-        heard = [await it.hear() for _ in range(4)]
+        heard = [await it.receive() for _ in range(4)]
         assert all(message["id"] is None and message["error"]["code"] == -32600 for message in heard)
         await it.say(id=call["id"], result="real")
         await it.say(id=call["id"], result="twice")
-        assert (await it.hear())["result"]["value"] == "real"
+        assert (await it.receive())["result"]["value"] == "real"
         assert await it.is_fine()
 
 
@@ -206,11 +206,11 @@ async def test_only_the_session_that_was_asked_can_answer(wire: Connect) -> None
     async with wire() as asked, wire() as other:
         await asked.offer("a.b")
         await asked.say(id=1, method="execute", params={"code": "await a.b()"})
-        call = await asked.hear()
+        call = await asked.receive()
         await other.say(id=call["id"], result="forged")
         assert await other.is_fine()
         await asked.say(id=call["id"], result="real")
-        assert (await asked.hear())["result"]["value"] == "real"
+        assert (await asked.receive())["result"]["value"] == "real"
 
 
 async def test_no_session_sees_anothers_tools(wire: Connect) -> None:
@@ -236,7 +236,7 @@ async def test_twenty_executions_with_colliding_ids_get_their_own_answers(wire: 
         async def serve(number: int, it: Wire) -> dict[int, Any]:
             answers: dict[int, Any] = {}
             while len(answers) < 5:
-                message = await it.hear()
+                message = await it.receive()
                 if message.get("method") == "execute_tool":
                     asked = message["params"]["arguments"]["id"]
                     await it.say(id=message["id"], result={"session": number, "id": asked})
@@ -254,7 +254,7 @@ async def test_output_and_events_come_in_order_before_the_answer(wire: Connect) 
         params = {"code": "console.log('one'); await a.b(); console.error('two')", "events": True, "execution_id": "e"}
         await it.say(id=1, method="execute", params=params)
         heard = []
-        while "result" not in (message := await it.hear()):
+        while "result" not in (message := await it.receive()):
             if message["method"] == "execute_tool":
                 await it.say(id=message["id"], result=None)
                 heard.append("call")
@@ -269,9 +269,9 @@ async def test_a_withdrawn_execution_stops_and_is_never_answered(wire: Connect, 
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b(); for (;;);"})
-        call = await it.hear()
+        call = await it.receive()
         await it.say(method="$/cancel", params={"id": 1})
-        withdrawn = await it.hear()  # its tool call is withdrawn in turn
+        withdrawn = await it.receive()  # its tool call is withdrawn in turn
         assert withdrawn["method"] == "$/cancel" and withdrawn["params"] == {"id": call["id"]}
         await it.say(id=call["id"], result="too late")
         assert await it.is_fine()
@@ -289,7 +289,7 @@ async def test_a_client_that_leaves_takes_its_tools_and_its_programs_along(
             for id in range(3):
                 await leaves.say(id=id, method="execute", params={"code": "await a.b()"})
             for _ in range(3):
-                assert (await leaves.hear())["method"] == "execute_tool"
+                assert (await leaves.receive())["method"] == "execute_tool"
             assert engine.status()["executions"] == 3 and engine.status()["tools"] == 1
         await eventually(lambda: engine.status()["executions"] == 0)
         assert engine.status()["tools"] == 0 and engine.status()["sessions"] == 1
@@ -301,7 +301,7 @@ async def test_a_client_cut_off_without_a_word_is_noticed_at_once(wire: Connect,
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b()"})
-        await it.hear()
+        await it.receive()
         it.connection.transport.abort()
         await eventually(lambda: engine.status()["executions"] == 0 and engine.status()["sessions"] == 0)
 

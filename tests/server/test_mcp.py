@@ -49,13 +49,15 @@ def agent(endpoint: str, jp_auth_header: Headers) -> Connect:
 
     @asynccontextmanager
     async def connect(era: str = "auto", path: str = "mcp", heard: list[Any] | None = None) -> AsyncIterator[Client]:
-        async def hear(message: Any) -> None:
+        async def on_message(message: Any) -> None:
             if heard is not None:
                 heard.append(message)
 
         async with (
             httpx2.AsyncClient(headers=jp_auth_header) as http,
-            Client(streamable_http_client(endpoint + path, http_client=http), mode=era, message_handler=hear) as client,
+            Client(
+                streamable_http_client(endpoint + path, http_client=http), mode=era, message_handler=on_message
+            ) as client,
         ):
             yield client
 
@@ -112,7 +114,7 @@ async def test_an_agent_calls_a_notebooks_function(
             client.call_tool("execute", {"code": "(await Sales.loadOrders()).map((n) => n + 1)"})
         )
         async with asyncio.timeout(LONG):
-            while (message := await notebook.hear())["method"] != "execute_tool":
+            while (message := await notebook.receive())["method"] != "execute_tool":
                 pass
             assert message["params"]["name"] == "Notebook.load_orders" and message["params"]["asked_by"] == "agent"
             await notebook.say(id=message["id"], result=[1, 2])
@@ -134,13 +136,13 @@ async def test_a_program_may_wait_as_most_people_write_it(agent: Connect) -> Non
 async def test_progress_is_heard_while_a_program_runs(agent: Connect, era: str) -> None:
     heard = asyncio.Event()
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         if message == "working":
             heard.set()
 
     async with agent(era) as client, asyncio.timeout(LONG):
         code = "console.log('working'); await new Promise<void>(() => {})"
-        asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=hear))
+        asked = asyncio.create_task(client.call_tool("execute", {"code": code}, progress_callback=on_progress))
         await heard.wait()
         asked.cancel()
 

@@ -23,7 +23,7 @@ FOR_EVER = {"code": "console.log('runs'); for (;;) await new Promise((go) => set
 async def occupy(server: ServerProcess, era: str, is_busy: asyncio.Event) -> None:
     """Run a program that does not end, and listen, until the server is gone."""
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         is_busy.set()
 
     with contextlib.suppress(Exception):  # however a client takes it that its server goes
@@ -33,7 +33,7 @@ async def occupy(server: ServerProcess, era: str, is_busy: asyncio.Event) -> Non
             client = await stack.enter_async_context(Client(transport, mode=era))
             if era != "legacy":
                 await stack.enter_async_context(client.listen(tools_list_changed=True))
-            await client.call_tool("execute", FOR_EVER, progress_callback=hear)
+            await client.call_tool("execute", FOR_EVER, progress_callback=on_progress)
 
 
 def ask_plainly(server: ServerProcess) -> Any:

@@ -44,7 +44,7 @@ async def test_a_message_up_to_the_limit_passes(wire: Connect, size: int) -> Non
         frame = sized(size)
         assert len(frame) == size
         await it.send(frame)
-        assert "result" in await it.hear()
+        assert "result" in await it.receive()
 
 
 @pytest.mark.parametrize("frame", [sized(LIMIT + 1), sized(4 * LIMIT), sized(LIMIT + 100, "\U0001f40d")])
@@ -52,7 +52,7 @@ async def test_a_larger_one_fails_that_request_only(wire: Connect, frame: str) -
     assert len(frame.encode()) > LIMIT
     async with wire() as it:
         await it.send(frame)
-        answer = await it.hear()
+        answer = await it.receive()
         assert answer["id"] == 1 and "Pctx.max_message_bytes" in answer["error"]["message"]
         assert await it.is_fine()
 
@@ -61,7 +61,7 @@ async def test_a_message_far_beyond_the_limit_closes_with_1009(wire: Connect) ->
     async with wire() as it:
         await it.send(sized(4 * LIMIT + (1 << 20) + 1))
         with pytest.raises(ConnectionClosed) as closed:
-            await it.hear()
+            await it.receive()
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
@@ -74,7 +74,7 @@ async def test_messages_are_served_in_their_order_whatever_their_size(wire: Conn
     async with wire() as it:
         await it.send(sized(LARGE_BYTES + 1, id=1))
         await it.send(sized(1_000, id=2))
-        assert [(await it.hear())["id"] for _ in range(2)] == [1, 2]
+        assert [(await it.receive())["id"] for _ in range(2)] == [1, 2]
 
 
 async def test_an_answer_beyond_the_limit_is_an_error_by_name(wire: Connect) -> None:
@@ -89,9 +89,9 @@ async def test_a_tool_result_beyond_the_limit_is_an_error_the_program_can_catch(
         await it.offer("a.b")
         code = "export default async () => { try { await a.b() } catch (e) { return e.message } }"
         await it.say(id=1, method="execute", params={"code": code})
-        call = await it.hear()
+        call = await it.receive()
         await it.say(id=call["id"], result="x" * LIMIT)
-        assert "Pctx.max_message_bytes" in (await it.hear())["result"]["value"]
+        assert "Pctx.max_message_bytes" in (await it.receive())["result"]["value"]
         assert await it.is_fine()
 
 
@@ -164,13 +164,13 @@ async def test_a_quiet_client_that_answers_pings_stays(wire: Connect, raw: Calla
     async with wire() as quiet:
         await quiet.offer("a.b")
         await quiet.say(id=1, method="execute", params={"code": "await a.b()"})
-        call = await quiet.hear()
+        call = await quiet.receive()
         silent: Raw = await raw()
         await silent.say(id=1, method="register_tool", params={"namespace": "a", "name": "b"})
         await silent.say(id=2, method="execute", params={"code": "await a.b()"})
         await silent.read_to_the_end()  # by then both clients have been pinged as often
         await quiet.say(id=call["id"], result=1)
-        assert (await quiet.hear())["result"]["value"] == 1
+        assert (await quiet.receive())["result"]["value"] == 1
 
 
 async def test_a_client_that_is_owed_nothing_and_owes_nothing_is_not_pinged(

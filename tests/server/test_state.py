@@ -191,11 +191,11 @@ async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: As
     async with wire() as it:
         await it.offer("a.b")
         await it.say(id=7, method="execute", params={"code": "await a.b(); for (;;);", "execution_id": "x"})
-        assert (await it.hear())["method"] == "execute_tool"
+        assert (await it.receive())["method"] == "execute_tool"
         (running,) = (await ask("executions"))[1]["executions"]
         assert running["state"] == "running"
         assert await ask(f"executions/{running['id']}/stop", "POST") == (200, {"stopped": True})
-        messages = [await it.hear(), await it.hear()]
+        messages = [await it.receive(), await it.receive()]
         answer = next(message for message in messages if message.get("id") == 7)
         assert answer["error"]["data"]["name"] == "Stopped" and "stopped it by hand" in answer["error"]["message"]
         assert (await ask("executions"))[1]["executions"][0]["state"] == "stopped"

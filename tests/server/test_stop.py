@@ -26,15 +26,15 @@ async def test_stopping_answers_what_is_under_way_and_closes_every_connection(
     async with wire() as one, wire() as other:
         await one.offer("a.b")
         await one.say(id=1, method="execute", params={"code": "await a.b()"})
-        await one.hear()
+        await one.receive()
         await other.say(id="x", method="execute", params={"code": "for (;;);"})
         assert await other.is_fine()
         async with asyncio.timeout(SOON):
             await running.stop()
-        heard = [await one.hear(), await one.hear()]
+        heard = [await one.receive(), await one.receive()]
         assert {"id": 1, "jsonrpc": "2.0"}.items() <= next(m for m in heard if "error" in m).items()
         assert next(m for m in heard if "error" in m)["error"]["code"] == -32800
-        answer = await other.hear()
+        answer = await other.receive()
         assert answer["id"] == "x" and answer["error"]["code"] == -32800
         await one.gone()
         await other.gone()

@@ -28,7 +28,7 @@ class Wire:
         """Send a message."""
         await self.send(json.dumps({"jsonrpc": "2.0", **message}))
 
-    async def hear(self) -> Any:
+    async def receive(self) -> Any:
         """The next message."""
         async with asyncio.timeout(SOON):
             return json.loads(await self.connection.recv())
@@ -36,7 +36,7 @@ class Wire:
     async def ask(self, method: str, params: object = None, *, id: object = 1) -> Any:
         """Send a request; returns the next message, which is its answer when nothing else is going on."""
         await self.say(id=id, method=method, params=params)
-        return await self.hear()
+        return await self.receive()
 
     async def offer(self, path: str, **more: Any) -> None:
         """Register a tool."""
@@ -56,10 +56,10 @@ class Wire:
 
 @asynccontextmanager
 async def open_wire(url: str, headers: Mapping[str, str], **options: Any) -> AsyncIterator[Wire]:
-    """Connect and hear the greeting."""
+    """Connect and receive the greeting."""
     async with connect(url, additional_headers=headers, proxy=None, compression=None, max_size=None, **options) as it:
         wire = Wire(it)
-        greeting = await wire.hear()
+        greeting = await wire.receive()
         assert greeting["method"] == "session_created" and greeting.keys() == {"jsonrpc", "method", "params"}
         wire.session_id = greeting["params"]["session_id"]
         yield wire

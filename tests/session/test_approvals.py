@@ -122,14 +122,14 @@ class Desk:
         self.asked: list[Question] = []
         self.answers: Callable[[Question], None] = lambda question: None
         self.leave = self.registry.approvals.attend()
-        self.registry.watchers.add(lambda change: self._look() if change == "approvals" else None)
+        self.registry.watchers.add(lambda change: self._on_change() if change == "approvals" else None)
         self.notebook = self.registry.open("k1")
         self.notebook.serve_others = answer
         self.registry.name_kernel("k1", "sales")
         for tool in (Tool("Notebook", "send", effects=True), Tool("Notebook", "read")):
             self.notebook.register(tool, answer)
 
-    def _look(self) -> None:
+    def _on_change(self) -> None:
         for question in self.registry.approvals.questions():
             if question not in self.asked:
                 self.asked.append(question)

@@ -14,7 +14,7 @@ from pctx_jupyter.client import PctxClient
 from pctx_jupyter.program.check import Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.program.editor import Completion, Completions, Hover, Parameter, Signature, Signatures
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.channel import Channel, Hear, Serve, crossed
+from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
 from pctx_jupyter.session import assist
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
@@ -156,9 +156,9 @@ async def test_a_client_asks_the_same() -> None:
     editor = FakeEditor()
     sessions = registry(editor)
 
-    async def connect(serve: Serve, hear: Hear) -> Channel:
+    async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
         return crossed(
-            lambda send: Channel(send, serve=serve, hear=hear, name="client", max_bytes=1 << 20),
+            lambda send: Channel(send, serve=serve, on_notification=on_notification, name="client", max_bytes=1 << 20),
             lambda send: LocalTools(sessions, Settings(), send, kernel_id="k1").channel,
         )[0]
 

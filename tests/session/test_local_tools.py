@@ -29,12 +29,12 @@ class Client:
         self.heard: list[tuple[str, Any]] = []
         self.channel, _ = crossed(
             lambda send: Channel(
-                send, serve=serve, hear=self._hear, name="client", max_bytes=SETTINGS.max_message_bytes
+                send, serve=serve, on_notification=self._receive, name="client", max_bytes=SETTINGS.max_message_bytes
             ),
             lambda send: LocalTools(registry, SETTINGS, send, **more).channel,
         )
 
-    def _hear(self, notification: rpc.Notification) -> None:
+    def _receive(self, notification: rpc.Notification) -> None:
         self.heard.append((notification.method, read(notification.params)))
 
     async def ask(self, method: str, **params: Any) -> Any:

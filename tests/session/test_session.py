@@ -13,7 +13,7 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.program.check import Check, Checked, CheckJob, Diagnostic, Unchecked, Verdict
 from pctx_jupyter.program.program import Outline
-from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Kept, Output, TypesChecked
+from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Output, TypesChecked, ValuesKept
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.session.execution import CLIENT, Job, ProgramStopped, ProgramThrew, ServeCall
@@ -273,7 +273,7 @@ async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> Non
 
     def act(job: Job, serve: ServeCall, emit: Emit) -> None:
         if job.program.kept is not None:
-            emit(Kept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has no JSON form"}))
+            emit(ValuesKept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has no JSON form"}))
 
     sandbox = FakeSandbox(act)
     one, heard = session(sandbox, check=check), list[Event]()

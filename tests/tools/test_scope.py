@@ -277,7 +277,7 @@ async def test_an_owner_is_told_of_somebody_elses_program_and_its_calls_say_whos
         ("Notebook.load", "agent", 1, 30.0),
         ("Notebook.load", "agent", 2, 30.0),
     ]
-    began, ended = [wire.read(params, wire.GuestHeard, "") for params in owner.said(wire.GUEST)]
+    began, ended = [wire.read(params, wire.GuestNotice, "") for params in owner.said(wire.GUEST)]
     assert (began.state, began.code, began.asked_by) == ("began", "the code", "agent")
     assert (ended.state, ended.execution_id) == ("ended", began.execution_id)
     assert read(ended.trace)["state"] == "ok"

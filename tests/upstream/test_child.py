@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pctx_jupyter.upstream.child import telling_line
+from pctx_jupyter.upstream.child import error_line
 
 NODE = """node:internal/modules/cjs/loader:1228
   throw err;
@@ -60,4 +60,4 @@ note: run with `RUST_BACKTRACE=1` to display a backtrace
     ],
 )
 def test_the_line_that_says_the_error_is_found_among_its_surroundings(stderr: str, line: str | None) -> None:
-    assert telling_line(stderr) == (stderr.splitlines()[-1] if line is None else line)
+    assert error_line(stderr) == (stderr.splitlines()[-1] if line is None else line)

@@ -13,7 +13,7 @@ import { ApiError } from '../api';
 export type EditorReply<T> = { status: 'known'; value: T } | { status: 'later' } | { status: 'unknown' };
 
 /** The requests, as `api.ts` has them. */
-export interface EditorRequests {
+export interface CellRequests {
   readonly complete: (place: CellPlace, signal?: AbortSignal) => Promise<Completed>;
   readonly hover: (place: CellPlace, signal?: AbortSignal) => Promise<Explained>;
   readonly signature: (place: CellPlace, signal?: AbortSignal) => Promise<ExplainedCall>;
@@ -25,14 +25,14 @@ const LONGEST_REST_MS = 60_000;
 const SERVER = '';
 
 export class Assistant {
-  readonly #ask: EditorRequests;
+  readonly #ask: CellRequests;
   readonly #now: () => number;
   /** The pauses of requests, by kernel, or `SERVER` for all kernels. */
   readonly #rests = new Map<string, { until: number; next: number }>();
   readonly #newest = new Map<string, AbortController>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(ask: EditorRequests, now: () => number = () => performance.now()) {
+  constructor(ask: CellRequests, now: () => number = () => performance.now()) {
     this.#ask = ask;
     this.#now = now;
   }

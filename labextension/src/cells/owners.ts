@@ -63,22 +63,22 @@ export class Owners {
 
   /** Follow an owner; the signals end with its session. */
   #follow(owner: Owner): void {
-    const tell = (): void => {
+    const emit = (): void => {
       this.#changed.emit(owner);
     };
-    const hear = (_: ISessionContext, message: KernelMessage.IMessage): void => {
+    const onMessage = (_: ISessionContext, message: KernelMessage.IMessage): void => {
       const { header, parent_header: parent } = message;
       const state = (message.content as { execution_state?: Kernel.Status }).execution_state;
       const isOfCell = 'msg_type' in parent && parent.msg_type === 'execute_request';
       if (header.msg_type === 'status' && state === 'idle' && isOfCell) {
-        tell();
+        emit();
       }
     };
-    owner.sessionContext.iopubMessage.connect(hear);
-    owner.sessionContext.kernelChanged.connect(tell);
+    owner.sessionContext.iopubMessage.connect(onMessage);
+    owner.sessionContext.kernelChanged.connect(emit);
     owner.sessionContext.statusChanged.connect((_, status) => {
       if (status === 'restarting' || status === 'autorestarting' || status === 'dead') {
-        tell();
+        emit();
       }
     });
   }

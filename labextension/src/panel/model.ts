@@ -30,7 +30,7 @@ export type Source = Pick<
 >;
 
 /** `absent`: the server has no pctx; `lost`: it does not answer, and is retried. */
-export type Connection = 'pending' | 'ready' | 'absent' | 'lost';
+export type PanelConnection = 'pending' | 'ready' | 'absent' | 'lost';
 
 /** Milliseconds before a lost server is retried: the first time, and at most. */
 const RETRY_MS = [1_000, 30_000] as const;
@@ -39,7 +39,7 @@ const RETRY_MS = [1_000, 30_000] as const;
 export type Later = (act: () => void, milliseconds: number) => void;
 
 export class PanelModel {
-  connection: Connection = 'pending';
+  connection: PanelConnection = 'pending';
   status: api.EngineStatus | null = null;
   /** The trace of the chosen run. */
   trace: Loading<api.Trace> | null = null;
@@ -295,7 +295,7 @@ export class PanelModel {
     this.#later(() => void this.#connect(), wait);
   }
 
-  #become(connection: Connection): void {
+  #become(connection: PanelConnection): void {
     this.connection = connection;
     this.#changed.emit();
   }

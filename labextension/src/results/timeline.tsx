@@ -13,7 +13,7 @@ import {
   size,
   ticks,
   type RunFailure,
-  type ConsoleLine,
+  type TimelineLine,
   type TimelineRow,
   type TracedRun
 } from './trace';
@@ -266,7 +266,7 @@ function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): 
   );
 }
 
-function ConsoleRow({ line, level }: { line: ConsoleLine; level: string }): React.ReactElement {
+function ConsoleRow({ line, level }: { line: TimelineLine; level: string }): React.ReactElement {
   return (
     <div className={`pctx-Timeline-line pctx-is-${line.level}`}>
       <span className="pctx-Timeline-quiet">{duration(line.atS)}</span>

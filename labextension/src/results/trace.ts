@@ -34,7 +34,7 @@ export interface CallPayload {
   bytes: number;
 }
 
-export interface ConsoleLine {
+export interface TimelineLine {
   atS: number;
   level: ConsoleLevel;
   text: string;
@@ -54,7 +54,7 @@ export interface TracedRun {
   /** Seconds it took, or has taken so far. */
   durationS: number;
   rows: TimelineRow[];
-  lines: ConsoleLine[];
+  lines: TimelineLine[];
   areLinesCut: boolean;
   /** All calls, those left out of `rows` among them. */
   callsInAll: number;
@@ -193,7 +193,7 @@ function checkOf(check: Record<string, unknown>): TimelineRow {
   };
 }
 
-function lineOf(line: Record<string, unknown>): ConsoleLine {
+function lineOf(line: Record<string, unknown>): TimelineLine {
   const level = text(line.level);
   const usual: ConsoleLevel = line.stream === 'stderr' ? 'error' : 'log';
   return {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ApiError, type Completed, type Underlined } from '../../src/api';
-import { Assistant, type EditorRequests } from '../../src/cells/assistant';
+import { Assistant, type CellRequests } from '../../src/cells/assistant';
 
 const PLACE = { source: '%%pctx\nx', offset: 8, kernel_id: 'k' };
 const EMPTY: Completed = { start: 8, end: 8, items: [] };
@@ -20,7 +20,7 @@ class Server {
       this.asked++;
       return this.answer() as Promise<T>;
     };
-    const questions: EditorRequests = { complete: say, hover: say, signature: say, diagnostics: say };
+    const questions: CellRequests = { complete: say, hover: say, signature: say, diagnostics: say };
     this.assistant = new Assistant(questions, () => this.now);
   }
 

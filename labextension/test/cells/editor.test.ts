@@ -13,8 +13,8 @@ import { fixProblem, squiggles } from '../../src/cells/diagnostics';
 import type { Owner, Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
 
-/** Counts who listens. */
-class Heard {
+/** Counts the slots that are connected. */
+class Slots {
   readonly slots = new Set<unknown>();
   connect(slot: unknown): void {
     this.slots.add(slot);
@@ -26,13 +26,13 @@ class Heard {
 
 class Screen {
   static shown = new Set<Screen>();
-  readonly #tell: (entries: { isIntersecting: boolean }[]) => void;
-  constructor(tell: (entries: { isIntersecting: boolean }[]) => void) {
-    this.#tell = tell;
+  readonly #report: (entries: { isIntersecting: boolean }[]) => void;
+  constructor(report: (entries: { isIntersecting: boolean }[]) => void) {
+    this.#report = report;
   }
   observe(): void {
     Screen.shown.add(this);
-    this.#tell([{ isIntersecting: true }]);
+    this.#report([{ isIntersecting: true }]);
   }
   disconnect(): void {
     Screen.shown.delete(this);
@@ -40,8 +40,8 @@ class Screen {
 }
 Object.assign(globalThis, { IntersectionObserver: Screen });
 
-function open(source: string, found: Underlined[]): { view: EditorView; heard: Heard; looked: Promise<void> } {
-  const heard = new Heard();
+function open(source: string, found: Underlined[]): { view: EditorView; heard: Slots; looked: Promise<void> } {
+  const heard = new Slots();
   const owner = { sessionContext: { session: { kernel: { id: 'k' } } } } as unknown as Owner;
   const owners = { changed: heard, of: () => owner } as unknown as Owners;
   let isLooked: () => void = () => undefined;

@@ -64,14 +64,14 @@ class Learnt:
             return core_schema.any_schema()
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(self.guess.type)
 
-        def looked_at(value: Any) -> Any:
+        def check(value: Any) -> Any:
             try:
                 adapter.validate_python(value)
             except pydantic.ValidationError as error:
                 self._warn(error.errors()[0]["msg"])
             return value
 
-        return core_schema.no_info_plain_validator_function(looked_at)
+        return core_schema.no_info_plain_validator_function(check)
 
     def _warn(self, said: str) -> None:
         text = f"{self.name}: {said}, says the function's docstring; the argument was passed as it is"

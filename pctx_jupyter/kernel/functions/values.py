@@ -103,12 +103,12 @@ def _written(value: Any) -> Raw:
     # msgspec writes null for NaN and the infinities, too. To look for one letter is quicker.
     may_be_nonfinite = b"u" in payload and b"null" in payload and nonfinite.may_occur(value, _msgpack)
     objects = payload.count(b"{") if b"{" in payload else 0
-    if (objects or may_be_nonfinite) and _look_through(value, objects, may_be_nonfinite):
+    if (objects or may_be_nonfinite) and _scan(value, objects, may_be_nonfinite):
         return nonfinite.marked(msgspec.to_builtins(value, enc_hook=_simplify, str_keys=True, builtin_types=(Raw,)))
     return nonfinite.taken(Raw(payload))
 
 
-def _look_through(value: Any, objects: int, is_asked: bool) -> bool:
+def _scan(value: Any, objects: int, is_asked: bool) -> bool:
     """Look through a value that msgspec has written, level by level: what is done for many parts at once is quick.
 
     Args:

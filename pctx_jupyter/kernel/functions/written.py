@@ -59,9 +59,9 @@ def signature(function: Any, plain: Any) -> inspect.Signature:
         pass
     stub = _stub(plain)
     if stub is not None:
-        told = inspect.signature(stub)
-        known = [one.replace(default=UNKNOWN) if one.default is ... else one for one in told.parameters.values()]
-        return told.replace(parameters=known)
+        signature = inspect.signature(stub)
+        known = [one.replace(default=UNKNOWN) if one.default is ... else one for one in signature.parameters.values()]
+        return signature.replace(parameters=known)
     return _of_docstring(function) or _of_docstring(plain) or _ANYTHING
 
 

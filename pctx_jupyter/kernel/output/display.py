@@ -137,13 +137,13 @@ def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
     return _bundle(text, *parts) if len(parts) > 1 or "table" in parts[0] else {"text/plain": text}
 
 
-def notice(head: str, told: Sequence[str], code: str | None = None) -> Bundle:
+def notice(head: str, lines: Sequence[str], code: str | None = None) -> Bundle:
     """Show an event that no cell caused: a headline, further lines below it, and a folded program."""
-    head, told = clean(head), [clean(line) for line in told if line]
+    head, lines = clean(head), [clean(line) for line in lines if line]
     return _bundle(
-        "\n".join([head, *(f"  {line}" for line in told)]),
+        "\n".join([head, *(f"  {line}" for line in lines)]),
         tag("div", escape(head, is_name=True), kind="head"),
-        *(tag("div", escape(line, is_name=True), kind="dim") for line in told),
+        *(tag("div", escape(line, is_name=True), kind="dim") for line in lines),
         *(
             [tag("details", tag("summary", escape("The program")), tag("pre", escape(shortened(code)), kind="code"))]
             if code is not None

@@ -106,19 +106,19 @@ class Notices:
         self._since_cell = 0
         self._in_one = []
 
-    def update(self, heard: wire.GuestHeard) -> None:
+    def update(self, notice: wire.GuestNotice) -> None:
         """Record that a guest program began to call this notebook's tools, or ended, and show it."""
-        trace = msgspec.json.decode(heard.trace, type=Trace)
-        if heard.state == "began":
+        trace = msgspec.json.decode(notice.trace, type=Trace)
+        if notice.state == "began":
             self._count += 1
-            run = GuestRun(self._count, heard.execution_id, heard.code, trace)
+            run = GuestRun(self._count, notice.execution_id, notice.code, trace)
             self._runs.append(run)
             self._since_cell += 1
             if self._since_cell > MOST_NOTICES:
                 self._in_one.append(run)
                 run.notice = self._in_one[0].notice
             self._show(run, is_new=self._since_cell <= MOST_NOTICES + 1)
-        elif (found := next((run for run in self._runs if run.id == heard.execution_id), None)) is not None:
+        elif (found := next((run for run in self._runs if run.id == notice.execution_id), None)) is not None:
             found.trace = trace
             self._show(found, is_new=False)
             if not self._is_shared(found):
@@ -144,8 +144,8 @@ def _notice(run: GuestRun) -> Bundle:
         f"{run.owner[:1].upper()}{run.owner[1:]} {'called' if is_over else 'calls'} this notebook's tools · {run.state}"
     )
     # When the program has ended, its timeline shows the calls.
-    told = ["" if is_over else run.called, f"%pctx insert {run.number} makes a cell of it"]
-    return display.notice(head, told, run.code)
+    lines = ["" if is_over else run.called, f"%pctx insert {run.number} makes a cell of it"]
+    return display.notice(head, lines, run.code)
 
 
 def _timeline(trace: Trace) -> Bundle:

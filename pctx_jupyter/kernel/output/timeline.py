@@ -207,7 +207,7 @@ def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
     ended_s = scale.end_s if call.ended_s is None else call.ended_s
     line = _line(call.tool, _bar(scale, call.started_s, ended_s, kind), _took(call))
     parts = [("arguments", call.arguments, call.argument_bytes), ("result", call.result, call.result_bytes)]
-    told = [
+    payloads = [
         tag(
             "div",
             tag("span", escape(f"{name} ({size(bytes_)}) "), kind="dim"),
@@ -218,11 +218,11 @@ def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
         if text and most
     ]
     if call.error is not None:
-        told.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind="wrong"), kind="told"))
+        payloads.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind="wrong"), kind="told"))
     said = [tag("span", escape(text), kind="said pctx-dim")] if (text := _said(call)) else []
-    if not told:
+    if not payloads:
         return tag("div", line, *said, kind="call")
-    return tag("details", tag("summary", line, *said), *told, kind="call")
+    return tag("details", tag("summary", line, *said), *payloads, kind="call")
 
 
 def _check(trace: Trace, scale: _Scale) -> list[Markup]:
@@ -243,18 +243,18 @@ def _console(trace: Trace, scale: _Scale) -> list[Markup]:
         for line in trace.console[:MOST_ROWS]
     ]
     count = len(trace.console)
-    told = f"{count}{'+' if trace.console_cut else ''} line{'s' if count != 1 else ''}"
-    return [tag("div", _line("console", tag("span", *marks, kind="track"), told), kind="call pctx-dim")]
+    text = f"{count}{'+' if trace.console_cut else ''} line{'s' if count != 1 else ''}"
+    return [tag("div", _line("console", tag("span", *marks, kind="track"), text), kind="call pctx-dim")]
 
 
-def _line(name: str, track: Markup, told: str) -> Markup:
+def _line(name: str, track: Markup, text: str) -> Markup:
     return tag(
         "span",
         tag("span", escape(name[:100], is_name=True), kind="tool"),
         Markup(" "),
         track,
         Markup(" "),
-        tag("span", escape(told), kind="took"),
+        tag("span", escape(text), kind="took"),
         kind="line",
     )
 
