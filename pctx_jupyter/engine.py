@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .agents.door import Door
 
 EXPIRY_S = 30.0
-"""Seconds between two looks at which sessions have expired; far below any sensible session_idle_s."""
+"""Seconds between two checks for expired sessions; far below any sensible session_idle_s."""
 
 
 class Engine:

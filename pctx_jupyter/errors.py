@@ -236,7 +236,7 @@ class LimitExceeded(ExecutionFailed):
 
 
 class ExecutionStopped(ExecutionFailed):
-    """The program was stopped by somebody else than the one who asked for it, and who has just waited for it."""
+    """The program was stopped by another person or client than the one that had it run."""
 
 
 class ToolFailed(ToolError):

@@ -24,8 +24,8 @@ class Finished:
 
     Args:
         status: Its exit status; negative: the signal that ended it.
-        stdout: What it wrote.
-        stderr: The same; empty where it was not read.
+        stdout: What it wrote to stdout.
+        stderr: What it wrote to stderr; empty if that was not read.
     """
 
     status: int

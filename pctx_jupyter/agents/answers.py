@@ -166,7 +166,7 @@ class _Images:
         self._room = IMAGE_BYTES
 
     def taken_out(self, value: Any, levels: int) -> Any:
-        """The same value with a word in the place of each image."""
+        """Return the value with a word in the place of each image."""
         match value:
             case {"type": "image" | "audio" as kind, "data": str(data), "mimeType": str(mime_type)} if (
                 mime_type.startswith(f"{kind}/")

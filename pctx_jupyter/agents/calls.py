@@ -79,7 +79,7 @@ class CallSummary:
 
     @property
     def under_way(self) -> str:
-        """Where the program was when it was stopped, as far as its calls tell that; a sentence, or nothing."""
+        """A sentence on where the program was when it was stopped; empty if its calls do not show that."""
         if self._cut_off:
             shown = ", ".join(dict.fromkeys(_at(call) for call in self._cut_off[:MAX_NAMED]))
             more = len(self._cut_off) - MAX_NAMED

@@ -9,7 +9,7 @@ from ..session.approvals import Then
 from ..tools.catalog import Tool
 
 Guarded = Mapping[str, Then]
-"""What becomes of calls that are not simply let pass, by the tool's path."""
+"""The action for calls that are not allowed at once, by the tool's path."""
 
 ASK, DENY = " @consent", " @denied"
 """The marks, as they follow a name in a list."""

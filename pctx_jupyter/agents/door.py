@@ -80,7 +80,7 @@ class Door:
         if self._is_closed:
             raise errors.Cancelled("Cannot serve: the engine is stopping")
         if self._server is None:
-            # On a thread, so that everybody else is served meanwhile.
+            # On a thread, so that other requests are served meanwhile.
             for module in ("server", "endpoint"):
                 await asyncio.to_thread(import_module, f"{__package__}.{module}")
             from .server import AgentServer

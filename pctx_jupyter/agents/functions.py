@@ -170,7 +170,7 @@ class Functions:
 
         Args:
             name: One that `has` knows.
-            report: Hears how a program goes on, at least every five seconds.
+            report: Receives the progress of the program, at least every five seconds.
             asks: How the client can ask its user for consent. Only one that `Repeats` is asked by the result.
         """
         try:
@@ -237,7 +237,7 @@ class Functions:
             questions = await run.follow(report, self._settings.mcp_wait_s, asks)
             if not run.is_over:
                 self.runs.keep(run)
-        except BaseException:  # withdrawn, or too many: nobody could collect it
+        except BaseException:  # cancelled, or too many: its answer cannot be collected
             run.stop()
             raise
         return Asking(run.handle, questions) if questions else await run.answer()

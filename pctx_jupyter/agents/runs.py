@@ -194,7 +194,7 @@ class AgentRun:
                     self._take(question.id, asks.decided[question.id])
 
     def _questions(self) -> list[Question]:
-        """Those about its calls that nobody has answered."""
+        """The questions about its calls that have no answer yet."""
         if self._execution is None:
             return []
         return [one for one in self._approvals.of(self._execution.key) if one.id not in self._decided]
@@ -309,7 +309,7 @@ class Runs:
     def start(
         self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
     ) -> AgentRun:
-        """Begin a program; see `AgentRun`."""
+        """Begin a program of an agent, and return its run. `AgentRun` describes the arguments."""
         run = AgentRun(session, code, timeout_s, most, has_client=has_client)
         self._going.add(run)
         run.when_over(lambda: self._going.discard(run))

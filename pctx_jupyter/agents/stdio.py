@@ -134,7 +134,7 @@ class _Bridge:
                 request = t.CallToolRequest(params=repeated)
                 return await client.session.send_request(request, RESULT, progress_callback=report)
 
-        # In a task of its own: a client of the older era has to tell the server that a request is cancelled, and could
+        # In a task of its own: a client of the older era has to notify the server of a cancelled request, and could
         # not within a scope that is cancelled itself.
         calling = asyncio.create_task(call(), name="pctx mcp call")
         try:
@@ -144,7 +144,7 @@ class _Bridge:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([calling], timeout=CONNECT_S)
             if calling.done() and not calling.cancelled():
-                calling.exception()  # nobody waits for it any more
+                calling.exception()  # nothing waits for it any more
             raise
         except Exception as error:
             raise self._refusal(error) from None

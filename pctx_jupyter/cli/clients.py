@@ -31,7 +31,7 @@ def endpoint(server: Server, name: str) -> ServerAddress:
 
 
 def write_for_owner(text: str, token: str) -> None:
-    """Write to standard output; where that is a file and the text holds the token, nobody else may read it."""
+    """Write to standard output; if that is a file and the text holds the token, only its owner may read it."""
     if token and token in text:
         with suppress(OSError, ValueError, AttributeError):  # no file at all, or not ours
             file = sys.stdout.fileno()

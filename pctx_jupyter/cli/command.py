@@ -143,7 +143,7 @@ class Command(JupyterApp):
             say("Interrupted")
             return Exit.INTERRUPTED
         except BrokenPipeError:
-            # Who read our output has enough; Python would complain when it flushes at its end.
+            # The reader of our output has closed it. Without this, Python reports an error when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Exit.OK
 
@@ -166,7 +166,7 @@ class _Loader(KVArgParseConfigLoader):
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; standard output is the command's answer alone, and comes before."""
+    """Write a message to stderr, after what stdout has so far. Stdout is for the command's result alone."""
     sys.stdout.flush()
     terminal.write(sys.stderr, f"{message}\n")
 

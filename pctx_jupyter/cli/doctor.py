@@ -1,6 +1,6 @@
-"""``doctor``: what is installed, found and reachable here; and the cure for what is not.
+"""``doctor``: what is installed, found and reachable here, and how to repair the rest.
 
-Each check looks at the thing itself: the sandbox runs a program, servers are asked, kernels' Pythons import us.
+Each check tries the thing itself: the sandbox runs a program, servers are asked, kernels' Pythons import us.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..session.upstreams import Listed
 
 PACKAGES = ("jupyter_server", "ipykernel", "ipython", "deno", "mcp", "jupyterlab", "notebook")
-"""What its version is told of; the last two are not needed."""
+"""Packages whose versions are shown; the last two are not needed."""
 
 LABEXTENSION = "pctx-jupyter"
 """The name of our extension for JupyterLab."""

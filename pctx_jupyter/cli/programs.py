@@ -126,7 +126,7 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
                     shown.append(event)
                     terminal.write(sys.stdout, _in_words(msgspec.json.decode(event.data)) + "\n")
         except BrokenPipeError as error:
-            closed.append(error)  # nobody reads on: there is no reason to run on
+            closed.append(error)  # the output is closed: there is no reason to run on
             running.cancel()
 
     async with home as client:

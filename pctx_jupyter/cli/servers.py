@@ -71,7 +71,7 @@ class ServerHealth:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A server of ours sends nobody elsewhere, and a token must not go along."""
+    """Refuse redirects: our servers send none, and a token must not follow one."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -133,7 +133,7 @@ def _read(file: Path) -> Server | None:
 
 def _is_alive(pid: int) -> bool:
     if os.name != "posix":
-        return True  # there, os.kill would end it; whoever asks for its health finds out
+        return True  # there, os.kill would end it; the request for its health shows whether it lives
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -68,7 +68,7 @@ class FileCommand(Command):
         return text, config.parse(text, str(self.path), str(self.path))
 
     def allowed(self) -> Allowed:
-        """Which tools of the servers of such files somebody has allowed for good; raises `Stop`."""
+        """The tools that are allowed for good, of the servers of such files. Raises `Stop`."""
         from ..engine import usual_places
 
         known = Allowed(str(Path(usual_places("").data, ALLOWED_FILE)))
@@ -102,7 +102,7 @@ class FileCommand(Command):
         return [known[name] for name in names] or list(parsed.servers), parsed.problems
 
     def trusted(self) -> Trust:
-        """Which servers of such files somebody trusts."""
+        """The trusted servers of such files."""
         from ..engine import usual_places
 
         return Trust(str(Path(usual_places("").data, TRUST_FILE)))
@@ -396,10 +396,10 @@ class ConnectCommand(FileCommand):
     }
 
     def demand_trust(self, verb: str, servers: Iterable[config.ServerConfig]) -> None:
-        """Ask about servers that came with a folder, and that nobody has trusted; a no leaves them untrusted.
+        """Ask about servers that came with a folder and are not trusted yet; a no leaves them untrusted.
 
         Raises:
-            Stop: Somebody would have to be asked, and there is nobody.
+            Stop: A person would have to be asked, and there is no terminal.
         """
         if not self.is_in_question:
             return
@@ -606,7 +606,7 @@ class SignInTo(ConnectCommand):
 
 
 def _lines() -> asyncio.Queue[str]:
-    """The lines of standard input as they come; nobody waits for its thread, which may wait for ever."""
+    """The lines of standard input as they come. Its thread may block for ever; nothing joins it."""
     loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def read() -> None:

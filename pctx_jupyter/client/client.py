@@ -1,7 +1,7 @@
 """The client: one session on a server or an embedded engine, its tools, its programs.
 
 It keeps what has to survive a lost connection (which tools it offers) and nothing else. When a connection is lost,
-calls in flight fail at once, because nobody knows whether they were done; nothing is asked twice. Calls that are made
+calls in flight fail at once, because it is unknown whether they were done; nothing is sent twice. Calls that are made
 while the connection is being opened wait for it.
 """
 

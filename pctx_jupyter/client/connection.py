@@ -1,6 +1,6 @@
 """A client's connection: opened when asked, opened again when it is lost, closed when asked. An explicit state machine.
 
-It knows neither tools nor programs: whoever makes it says how a channel is opened, and is told when one is.
+It knows neither tools nor programs. Its caller passes a function that opens a channel and one that is called with it.
 
 ::
 
@@ -72,13 +72,13 @@ class Connecting:
     callers: int = 0
 
     def fail(self, error: BaseException) -> None:
-        """Fail everybody who waits for it."""
+        """Fail all callers that wait for it."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
-            self.outcome.exception()  # seen, whether somebody waits or not
+            self.outcome.exception()  # retrieved, whether a caller waits or not
 
     def succeed(self, opened: Opened) -> None:
-        """Let everybody go on who waits for it."""
+        """Let all callers go on that wait for it."""
         if not self.outcome.done():
             self.outcome.set_result(opened)
 
@@ -162,14 +162,14 @@ class Connection:
         try:
             await attempt.wait()
         except asyncio.CancelledError:
-            if attempt.callers == 1 and not attempt.outcome.done():  # nobody else wants it
+            if attempt.callers == 1 and not attempt.outcome.done():  # no other caller waits for it
                 await self.disconnect()
             raise
         finally:
             attempt.callers -= 1
 
     async def disconnect(self) -> None:
-        """Close the connection, or give up making one. Whoever waits for it fails. Does nothing without one."""
+        """Close the connection, or stop connecting: callers that wait for it fail. Does nothing if there is none."""
         if isinstance(self._state, Idle):
             return
         if not isinstance(self._state, Closing):

@@ -76,7 +76,12 @@ class McpClient:
         return found
 
     async def get_function_details(self, functions: list[str]) -> dict[str, dict[str, Any]]:
-        """Describe functions by full name; raises `ToolError` for an unknown one, else as `list_functions`."""
+        """Describe functions by full name.
+
+        Raises:
+            ToolError: A function is unknown.
+            ConnectionLost: The server was not reached, refused, or did not answer in time.
+        """
         found: dict[str, dict[str, Any]] = await self._call("get_function_details", {"functions": functions})
         return found
 
@@ -88,11 +93,11 @@ class McpClient:
 
         Raises:
             ExecutionError: It failed; the message says how and where.
-            ConnectionLost: As `list_functions`; then it may have run or not.
+            ConnectionLost: The server was not reached, refused, or did not answer in time. The program may have run.
         """
         ended: dict[str, Any] = await self._call("execute", {"code": code})
         if not ended.get("success"):
-            said = str(ended.get("stderr") or ended.get("output") or "the program failed, and nobody said why")
+            said = str(ended.get("stderr") or ended.get("output") or "the program failed, without a message")
             error = errors.ExecutionError(said)
             error.stdout, error.stderr = str(ended.get("stdout") or ""), str(ended.get("stderr") or "")
             raise error

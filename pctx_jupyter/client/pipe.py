@@ -56,7 +56,7 @@ async def connect(path: str, token: str, serve: Serve, on_notification: OnNotifi
         serve, on_notification, max_bytes: As for `Channel`.
 
     Raises:
-        CannotConnect: There is no such socket here, nobody listens, or this kernel is not known there.
+        CannotConnect: There is no such socket here, no server listens, or the server does not know this kernel.
     """
     channel = PipeChannel(serve=serve, on_notification=on_notification, name="the server's pipe", max_bytes=max_bytes)
     pipe, answered = channel.pipe, asyncio.Event()
@@ -87,7 +87,7 @@ async def connect(path: str, token: str, serve: Serve, on_notification: OnNotifi
 
 
 def _check(folder: Path) -> None:
-    """Refuse a folder that others can enter: a server has gone, and somebody else took the name of its socket's."""
+    """Refuse a folder that other users can enter: one of them may have made it after the server ended."""
     try:
         found = folder.lstat()
     except OSError as error:

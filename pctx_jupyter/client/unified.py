@@ -165,7 +165,14 @@ class PctxUnifiedClient:
     # the endpoint
 
     async def list_functions(self) -> list[dict[str, Any]]:
-        """List what agents' programs can call; see `McpClient.list_functions`."""
+        """List the functions that agents' programs can call.
+
+        Returns:
+            ``{name, description, input_schema, output_schema}`` each.
+
+        Raises:
+            ConnectionLost: The server was not reached, refused, or did not answer in time.
+        """
         found = await self.mcp_client.list_functions()
         for function in found:
             namespace, dot, tool = function["name"].partition(".")
@@ -174,7 +181,12 @@ class PctxUnifiedClient:
         return found
 
     async def get_function_details(self, functions: list[str]) -> dict[str, dict[str, Any]]:
-        """Describe functions; see `McpClient.get_function_details`."""
+        """Describe functions by full name.
+
+        Raises:
+            ToolError: A function is unknown.
+            ConnectionLost: The server was not reached, refused, or did not answer in time.
+        """
         return await self.mcp_client.get_function_details(functions)
 
     async def execute(self, code: str, use_ws: bool = False) -> dict[str, Any]:
@@ -208,7 +220,7 @@ class PctxUnifiedClient:
         input_schema: rpc.Json = None,
         output_schema: rpc.Json = None,
     ) -> None:
-        """Offer a function to this client's own programs; see `PctxClient.register_tool`."""
+        """Offer a function to this client's own programs. The arguments are those of `PctxClient.register_tool`."""
         await self._socket().register_tool(namespace, name, callback, description, input_schema, output_schema)
         self._learn(namespace, name)
         canonical, _, tool = _canonical(f"{namespace}.{name}").partition(".")

@@ -17,7 +17,7 @@ from .. import foreign
 T = TypeVar("T")
 
 LEFT_S = 0.1
-"""Seconds that tasks which nobody awaits have for their own cleaning up, when the loop they run on is closed."""
+"""Seconds that tasks which are not awaited have to clean up, when the loop they run on is closed."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

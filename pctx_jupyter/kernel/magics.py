@@ -233,7 +233,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def _log_own_faults_only() -> None:
-    """Keep the log out of cells but for faults of ours: of everything else the cell that asked is told anyway."""
+    """Keep the log out of cells, except for faults of ours. A cell shows everything else that concerns it."""
     ours = logging.getLogger("pctx_jupyter")
     if not ours.handlers:
         handler = logging.StreamHandler()

@@ -128,7 +128,7 @@ class Cell:
 
 
 def read(source: str) -> Cell:
-    """Tell a cell's magic line from its program."""
+    """Separate a cell's magic line from its program."""
     head = _HEAD.match(source)
     if head is None:
         return Cell(source, None, 0, source, 0)

@@ -75,7 +75,7 @@ class Diagnostic:
         code: TypeScript's number for it.
         severity: An error keeps a program from running.
         line, column, end_line, end_column: 1-based, in `CheckJob.code`, columns in UTF-16 units; the end is excluded.
-        instead: The name that was probably meant in place of the one that stands there; None: nobody knows.
+        instead: The name that was probably meant in place of the one that stands there; None: unknown.
         missing: The name that stands there and is not defined anywhere; None: that is not the error.
     """
 
@@ -107,7 +107,7 @@ class Checked:
     Args:
         diagnostics: What is wrong with it.
         has_more: Whether there is more wrong with it than is listed.
-        kept: Declarations of its top level, to stand in an ambient namespace; None: nobody asked for them.
+        kept: Declarations of its top level, to stand in an ambient namespace; None: they were not asked for.
         outline: What it has at its top level; None: it has a syntax error.
     """
 

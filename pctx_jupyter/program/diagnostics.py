@@ -1,6 +1,6 @@
 """What a sandbox says of an exception → a failure in the user's lines, with the code around the place and a hint.
 
-Text to text: no I/O, no process. What a sandbox says is a stranger's text; it is searched, never trusted to make sense.
+Text to text: no I/O, no process. What a sandbox sends is untrusted text; it is searched, and may have any form.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def line_of_call(stack: str, program: Program) -> int | None:
     """The line of what the user wrote that makes a call; 1-based, None when unknown.
 
     Args:
-        stack: As its sandbox tells it; a program may make it tell anything.
+        stack: The stack that the sandbox sent. It is not trusted: a program can change it.
     """
     match = _PLACE.search(stack)
     return program.position(int(match[1]), int(match[2]))[0] if match else None

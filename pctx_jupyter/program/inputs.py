@@ -1,4 +1,4 @@
-"""What a program is told of its inputs: JSON values → TypeScript declarations of the same shape.
+"""Declarations of a program's inputs: JSON values → TypeScript declarations of the same shape.
 
 Values up to `EXACT_BYTES` are looked at whole, so that each fits its own type, and no other field is known of it:
 

@@ -30,7 +30,7 @@ class Survey:
     Args:
         code: The program.
         exposed: What later programs find: name there → name at the program's top level.
-        types: The same of types.
+        types: The types that later programs find: name there → name at the program's top level.
         pieces: All functions, classes and enums of its top level: the exposed ones may need the others.
         constants: Names whose values are to be captured when it ends: exposed ones, and those the pieces mention.
         refused: Why other exports are not kept, by name.

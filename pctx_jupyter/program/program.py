@@ -65,7 +65,7 @@ class Outline(msgspec.Struct, frozen=True):
     mentioned: frozenset[str] = frozenset()
 
     def from_utf16(self, code: str) -> Outline:
-        """The same outline of this code, where its own offsets count UTF-16 units."""
+        """Return the outline with offsets in characters of this code, from offsets in UTF-16 units."""
         if code.isascii() or max(code) <= "\uffff":
             return self
         return self._at(_indices(code.encode("utf-16-le"), self._offsets(), "utf-16-le", 2))
@@ -128,7 +128,7 @@ class Program:
         return entry if self.kept is None else {**entry, "kept": self.kept}
 
     def keeping(self, constants: Sequence[str]) -> Program:
-        """The same program, that also exports a function which returns these constants of its top level by name."""
+        """Return the program with one more export: a function that returns these top-level constants by name."""
         name = _fresh("__pctx_kept", self.code)
         return replace(
             self, text=f"{self.text}\nexport const {name} = () => ({{ {', '.join(constants)} }});", kept=name

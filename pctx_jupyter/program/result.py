@@ -22,7 +22,7 @@ Level = Literal["debug", "warn"]
 class Output(msgspec.Struct, frozen=True):
     """A program printed something; `text` ends with a newline if it printed one.
 
-    `level` tells debugging from other output on ``stdout``, and warnings from errors on ``stderr``.
+    `level` marks debugging output on ``stdout`` and warnings on ``stderr``.
     """
 
     stream: Stream
@@ -67,7 +67,7 @@ class CallNoted(msgspec.Struct, frozen=True):
 class CallDecided(msgspec.Struct, frozen=True):
     """Somebody, or the policy, decided about a call that was not simply let pass (`approvals.Decision`).
 
-    `arguments` is the beginning of those it now has, where somebody has changed them.
+    `arguments` is the beginning of those it now has, where a person has changed them.
     """
 
     call: int
@@ -78,7 +78,7 @@ class CallDecided(msgspec.Struct, frozen=True):
 
 
 class TypesChecked(msgspec.Struct, frozen=True):
-    """A program's types were checked, before it ran; `message` says what is wrong, or why nobody knows."""
+    """A program's types were checked, before it ran; `message` says what is wrong, or why that is unknown."""
 
     outcome: Literal["passed", "failed", "unchecked"]
     duration_s: float
@@ -86,7 +86,7 @@ class TypesChecked(msgspec.Struct, frozen=True):
 
 
 class Display(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A program showed something; all of it is a stranger's, and must be made safe by whoever shows it.
+    """A program displayed something. Its content is untrusted: the code that displays it sanitizes it.
 
     Args:
         data: A JSON object, content by MIME type. Images are base64 text; others are text, or JSON by their type.
@@ -114,7 +114,7 @@ class ValuesKept:
 Event: TypeAlias = Output | Display | CallStarted | CallEnded | CallNoted | CallDecided | TypesChecked | ValuesKept
 
 Emit = Callable[[Event], None]
-"""Hears one event of an execution; never waits."""
+"""Receives one event of an execution; never waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ProgramResult:
         value: Its value, as JSON.
         stdout, stderr: What it printed.
         duration_s: Seconds from the request to its answer.
-        unchecked: Why its types were not checked though they should have been; None: they were, or nobody asked.
+        unchecked: Why its types were not checked though they should have been; None: they were, or the check was off.
         kept: Names that later programs of the session find.
         unkept: Why others are not kept, by name.
     """

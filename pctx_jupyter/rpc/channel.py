@@ -77,7 +77,7 @@ class Channel:
         name: Begins every log line.
         max_bytes: The largest frame that passes, either way.
 
-    Whoever owns the pipe calls `feed` for every frame that arrives and `close` when the pipe is gone.
+    The owner of the pipe calls `feed` for every frame that arrives, and `close` when the pipe is gone.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Channel:
         self._peer = Peer(max_bytes=max_bytes)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
         self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
-        self._tasks: set[asyncio.Task[Any]] = set()  # of those, of what was withdrawn and has not ended, of neighbours
+        self._tasks: set[asyncio.Task[Any]] = set()  # of those, of cancelled requests not yet ended, of neighbours
         self._state: Literal["open", "stopping", "closed"] = "open"
         self._reason: errors.PctxError = errors.ConnectionLost(f"Connection lost: {name}")
         self._closed = asyncio.Event()
@@ -113,7 +113,7 @@ class Channel:
     async def call(self, method: str, params: object = None) -> Raw:
         """Send a request and wait for its answer.
 
-        Cancelling the call withdraws the request at the other end; so a limit is ``asyncio.timeout`` around it.
+        Cancelling the call cancels the request at the other end, so ``asyncio.timeout`` around it limits its time.
 
         Raises:
             PctxError: What the other end refused with, as the class of its code.
@@ -152,7 +152,7 @@ class Channel:
             PctxError: What the request is refused with.
         """
         task = asyncio.current_task()
-        assert task is not None, "whoever awaits this is a task"
+        assert task is not None, "this is awaited in a task"
         if self._state != "open":
             raise errors.fresh(self._reason) if self._state == "closed" else _stopping()
         self._tasks.add(task)
@@ -235,7 +235,7 @@ class Channel:
 
     def _settle(self, id: rpc.Id, outcome: Raw | errors.PctxError) -> None:
         answer = self._awaited.get(id)
-        # An answer may arrive in the turn in which the caller was cancelled: then nobody waits any more.
+        # An answer may arrive in the turn in which the caller was cancelled: then nothing waits for it any more.
         if answer is None or answer.done():
             return
         if isinstance(outcome, errors.PctxError):
@@ -279,7 +279,7 @@ class Channel:
             self._conclude(served, _stopping())  # cancelled before it began, it has not said so itself
 
     def _is_owed(self, served: _Served) -> bool:
-        """Whether it is still to be answered; if it was withdrawn, its id may be another request's by now."""
+        """Whether it is still to be answered. The id of a cancelled request may be in use for another one."""
         return self._serving.get(served.request.id) is served
 
     def _conclude(self, served: _Served, outcome: Raw | errors.PctxError) -> None:
@@ -338,6 +338,6 @@ def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -
     ends += left(to(1)), right(to(0))
     ends[0].on_close(ends[1].close)
     ends[1].on_close(ends[0].close)
-    # What they said while they were being made: whoever asked for them shall hold them first.
+    # What they sent while they were made is delivered later, when the caller has them.
     asyncio.get_running_loop().call_soon(deliver)
     return ends[0], ends[1]

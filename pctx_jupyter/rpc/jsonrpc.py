@@ -1,8 +1,8 @@
 """JSON-RPC 2.0 messages: bytes to typed messages and back. No pipe, no state, no methods.
 
-Payloads (``params``, ``result``, an error's ``data``) stay `msgspec.Raw`: validated JSON text that is decoded by
-whoever needs it, or spliced into the next message as it is. Not JSON here, as the standard says: NaN, Infinity, a lone
-surrogate escape, a byte order mark.
+Payloads (``params``, ``result``, an error's ``data``) stay `msgspec.Raw`: validated JSON text. It is decoded where it
+is needed, or copied into the next message. As in the standard, NaN, Infinity, a lone surrogate escape and a byte order
+mark are not JSON.
 
 Ids are strings and integers, echoed as they came; null, fractions, booleans and the rest are refused, and so are
 batches (MCP's rules, for one rule on every pipe).

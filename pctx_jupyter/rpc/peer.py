@@ -1,6 +1,6 @@
-"""One end of a conversation: ids, answers owed and awaited, withdrawal. No pipe, no waiting.
+"""One end of a conversation: ids, answers owed and awaited, cancellation. No pipe, no waiting.
 
-Whoever owns a pipe feeds what arrives to `Peer.receive` and writes what `Peer.outgoing` returns::
+The owner of a pipe passes what arrives to `Peer.receive` and writes what `Peer.outgoing` returns::
 
     for message in peer.receive(frame):
         act_on(message)
@@ -8,7 +8,7 @@ Whoever owns a pipe feeds what arrives to `Peer.receive` and writes what `Peer.o
         pipe.write(frame)
 
 The peer trusts nothing: an answer counts once and only for a request of its own; a request id may not be reused while
-it is owed an answer; a withdrawn request is never answered. What breaks the protocol it refuses by itself.
+it is owed an answer; a cancelled request is never answered. Messages that break the protocol are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from . import jsonrpc as rpc
 log = logging.getLogger(__name__)
 
 CANCEL = "$/cancel"
-"""The notification that withdraws a request: ``{"id": …}``."""
+"""The notification that cancels a request: ``{"id": …}``."""
 
 
 UNREAD = (errors.ParseError.code, errors.InvalidRequest.code)

@@ -176,7 +176,7 @@ class AddUpstream(msgspec.Struct, omit_defaults=True):
 class NamedUpstream(msgspec.Struct):
     """Parameters of ``remove_upstream``, ``reconnect_upstream``, ``approve_upstream`` and ``trust_upstream``.
 
-    `seen`, for the last two, is the `mark` of the server as somebody has looked at it: they fail if it has another now.
+    `seen`, for the last two, is the `mark` of the server that a person has reviewed: they fail if it has another now.
     """
 
     name: str
@@ -376,7 +376,7 @@ class TraceNotice(msgspec.Struct):
 
 
 class GuestNotice(msgspec.Struct):
-    """Parameters of ``guest``: somebody else's program has called a tool of this session, or has ended since.
+    """Parameters of ``guest``: a guest program has called a tool of this session, or has ended after that.
 
     `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``.
     """
@@ -389,7 +389,10 @@ class GuestNotice(msgspec.Struct):
 
 
 class OutputNotice(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``output``, from a server to the client that asked for the execution; see `result.Output`."""
+    """Parameters of ``output``, from a server to the client that asked for the execution.
+
+    `level` marks debugging output on ``stdout`` and warnings on ``stderr``.
+    """
 
     execution_id: str
     stream: Literal["stdout", "stderr"]
@@ -398,7 +401,10 @@ class OutputNotice(msgspec.Struct, omit_defaults=True):
 
 
 class DisplayNotice(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``display``: content by MIME type, as the program made it; see `result.Display`."""
+    """Parameters of ``display``: content by MIME type, as the program made it.
+
+    `update`: it replaces what was displayed under `display_id`; `is_value`: it displays the program's value.
+    """
 
     execution_id: str
     data: Raw
@@ -446,7 +452,7 @@ class KeptNotice(msgspec.Struct):
 class RunProgram(msgspec.Struct, omit_defaults=True):
     """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are.
 
-    `timeout_s` is what the program may take in all: near its end, what nobody awaits is not waited for.
+    `timeout_s` is what the program may take in all: near its end, calls that are not awaited are not waited for.
     """
 
     code: str
@@ -469,7 +475,7 @@ class CallTool(msgspec.Struct):
 
 
 class Printed(msgspec.Struct):
-    """A program printed something; see `result.Output`."""
+    """A program printed something; `level` marks debugging output on ``stdout`` and warnings on ``stderr``."""
 
     stream: Literal["stdout", "stderr"]
     text: str
@@ -477,7 +483,10 @@ class Printed(msgspec.Struct):
 
 
 class Displayed(msgspec.Struct):
-    """A program showed something; see `result.Display`."""
+    """A program displayed something: content by MIME type.
+
+    `update`: it replaces what was displayed under `display_id`; `is_value`: it displays the program's value.
+    """
 
     data: Raw
     metadata: Raw | UnsetType = UNSET
@@ -487,7 +496,7 @@ class Displayed(msgspec.Struct):
 
 
 class Thrown(msgspec.Struct):
-    """What a sandbox says of an exception; every field is a stranger's text."""
+    """What a sandbox says of an exception; every field is untrusted text."""
 
     name: str = "Error"
     message: str = ""

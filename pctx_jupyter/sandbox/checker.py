@@ -63,7 +63,7 @@ class _Session:
     """What is remembered of one session.
 
     Attributes:
-        key: Its name in the compiler: ours, not a stranger's.
+        key: Its name in the compiler: chosen here, not by a client.
         turn: Held by its request that waits for a compiler or is served.
         channel: Leads to the compiler that knows its declarations.
         files, globals: What that compiler knows.
@@ -227,7 +227,7 @@ class Checker:
         task = self._loop.create_task(self._serve(compiler, channel, session, job, method, offset))
         self._serving.add(task)
         task.add_done_callback(self._forget_task)
-        # The caller may leave; until the process has answered, nobody else has a turn.
+        # The caller may leave; until the process has answered, no other caller has a turn.
         raw = await asyncio.shield(task)
         return msgspec.json.decode(raw, type=reply)
 
@@ -381,7 +381,7 @@ class Checker:
         compiler.disperse()
 
     def _part(self) -> None:
-        """End the compilers that serve nobody apart any more."""
+        """End the compilers that no session has for itself any more."""
         now = self._loop.time()
         serving = {session.apart for session in self._sessions.values() if session.apart_until > now}
         for compiler in list(self._apart):

@@ -32,8 +32,8 @@ RESIDENT_BYTES = 400 * MIB
 """Memory beyond which the process is replaced; it has 150 MB with 200 tools, more with more sessions."""
 MESSAGE_BYTES = 64 * MIB
 START_S = 30.0
-"""Seconds the process may take from its start until it is ready; it takes 0.3 on a quiet machine. Whoever needs the
-process waits as long, so that the first program on a slow machine is checked too."""
+"""Seconds the process may take from its start until it is ready; it takes 0.3 on a quiet machine. A caller that
+needs the process waits as long, so that the first program on a slow machine is checked too."""
 SPAWN_S = 5.0
 """Seconds the launcher may take to start a process; it takes 5 ms. A launcher that takes longer is replaced."""
 STATUS_S = 1.0
@@ -245,7 +245,7 @@ class Compiler:
             raise
 
     def release(self) -> None:
-        """Pass the turn to whoever waits longest."""
+        """Pass the turn to the caller that has waited longest."""
         while self._queue:
             waiting = self._queue.popleft()
             if not waiting.done():
@@ -254,7 +254,7 @@ class Compiler:
         self._is_busy = False
 
     def disperse(self) -> None:
-        """Have everybody who waits look for another compiler."""
+        """End the wait of all callers, so that they choose another compiler."""
         for waiting in self._queue:
             if not waiting.done():
                 waiting.set_result(False)
@@ -351,7 +351,7 @@ class Compiler:
     async def _warm_up(self, channel: Channel) -> None:
         """Check a few programs while the process has nothing else to do, so that its code is compiled."""
         for code in WARM_UP:
-            while True:  # whoever waited for the start comes first
+            while True:  # callers that waited for the start come first
                 await asyncio.sleep(WARM_UP_S)
                 if self.is_idle:
                     break

@@ -80,7 +80,7 @@ def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
 def readable(deno: str) -> list[str]:
     """The paths that stay readable and executable under Landlock, for the process as a whole.
 
-    Never a path below /proc/self: rules hold what a path meant to whoever made them, and that is not the sandbox.
+    Never a path below /proc/self: a rule keeps what the path meant to the process that made it, not to the sandbox.
     """
     return [deno, BOOT, RUNNER, IMPORT_MAP, "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/dev/urandom"]
 
@@ -105,7 +105,7 @@ def restrict(pid: int, limits: Limits) -> None:
     memory = data + limits.max_memory_mb * MIB
     for what, soft, hard in (
         (resource.RLIMIT_DATA, memory, memory),
-        # The soft limit's own signal tells a spent budget from a kill.
+        # The soft limit has a signal of its own, which distinguishes a spent budget from a kill.
         (resource.RLIMIT_CPU, limits.max_cpu_s, limits.max_cpu_s + 1),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),

@@ -265,7 +265,11 @@ class Seat:
         return self.ticket.state is TicketState.RUNNING
 
     def give_up(self, *, always: bool = True) -> bool:
-        """Let another program have it, and return whether that was done; see `Scheduler.hold`."""
+        """Give the place to other programs, and return whether that was done.
+
+        Args:
+            always: Whether to do so even if many programs have given up their places.
+        """
         if not self._scheduler.hold(self.ticket, always=always):
             return False
         self._is_used = False
@@ -275,7 +279,7 @@ class Seat:
     async def take(self) -> None:
         """Wait for the place; several callers may wait, and get it together. Returns at once when the program is over.
 
-        The request is withdrawn when all who wait are cancelled.
+        The request is cancelled when all callers that wait are cancelled.
         """
         self._scheduler.resume(self.ticket)
         self._takers += 1

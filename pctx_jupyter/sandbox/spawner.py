@@ -67,7 +67,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 self._kill()
 
-    def complaint(self) -> str:
+    def error_line(self) -> str:
         """Why it ended, as its stderr says: one line; empty if it wrote nothing."""
         try:
             os.set_blocking(self.stderr, False)
@@ -378,7 +378,7 @@ class Launcher:
         for future in waiting:
             if not future.done():
                 future.set_exception(_lost(why))
-                future.exception()  # nobody may be waiting any more
+                future.exception()  # the caller may have gone
         for id in list(self._pidfds):
             self._kill(id)
             self._end(id, -signal.SIGKILL)

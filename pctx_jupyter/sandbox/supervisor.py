@@ -71,9 +71,14 @@ class Supervisor:
         self._is_stopped = False  # when it was last checked
 
     async def run(self) -> Raw:
-        """Run the program and return its value; see `session.Run` for what it raises.
+        """Run the program and return its value.
 
-        When this returns or raises, the sandbox is being killed, its tool calls have ended and nothing more is heard.
+        When this returns or raises, the sandbox is being killed, its tool calls have ended, and no event follows.
+
+        Raises:
+            ProgramThrew, ProgramStopped: The program failed.
+            ExecutionTimeout: It ran too long.
+            SandboxUnavailable: It could not end.
         """
         log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
         try:
@@ -90,7 +95,7 @@ class Supervisor:
                 if waking is not None:
                     waking.cancel()
             if not self._outcome.cancel() and not self._outcome.cancelled():
-                self._outcome.exception()  # it may have come when nobody waited any more
+                self._outcome.exception()  # it may have come when the caller had gone
             await self._end_calls()
 
     def _begin(self) -> None:
@@ -274,7 +279,7 @@ class Supervisor:
         metadata = None if shown.metadata is UNSET else shown.metadata
         sizes = [memoryview(part).nbytes for part in (shown.data, metadata) if part is not None]
         self._display_left -= DISPLAY_COST + sum(sizes)
-        # The sandbox counts as well, and tells the program: what is beyond comes from one that cheats.
+        # The sandbox counts as well, and raises an error in the program. What exceeds the limit here is forged.
         if self._display_left >= 0:
             id = shown.display_id and shown.display_id[:DISPLAY_COST]
             self._emit(Display(shown.data, metadata, id, shown.update, shown.is_value))
@@ -312,7 +317,7 @@ class Supervisor:
     def _end(self, status: int | None) -> None:
         limits = self._limits
         match status:
-            case -6 if "stack overflow" in self._worker.complaint():  # of the reader of TypeScript, not of the program
+            case -6 if "stack overflow" in self._worker.error_line():  # of the reader of TypeScript, not of the program
                 self._limit("it is nested too deeply to be read; use fewer brackets inside one another")
             case -5 | -6:  # V8's and the allocator's way to say that they got no memory
                 self._limit(
@@ -327,7 +332,7 @@ class Supervisor:
                 self._settle(ProgramStopped("SandboxEnded", message))
 
     def _watch(self) -> None:
-        # Twice in a row: whoever stops and continues a whole group of processes does not do it in one instant.
+        # Twice in a row: a group of processes is not stopped and continued in one instant.
         was_stopped, self._is_stopped = self._is_stopped, flags.is_stopped(self._worker.pid)
         if was_stopped and self._is_stopped:
             message = "Cannot finish execution: its sandbox was stopped from outside (SIGSTOP); run it again"

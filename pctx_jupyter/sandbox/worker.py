@@ -83,9 +83,9 @@ class Worker(asyncio.Protocol):
         """Bytes we wrote and it has not read, beyond what the pipe itself holds."""
         return 0 if self._transport is None else self._writer.waiting_bytes + self._transport.get_write_buffer_size()
 
-    def complaint(self) -> str:
+    def error_line(self) -> str:
         """The last line of its stderr, before it was killed; empty if there is none."""
-        return self._process.complaint()
+        return self._process.error_line()
 
     def listen(self, listener: Listener | None) -> None:
         """Pass its lines to this listener from now on; None: keep them for the next listener."""
@@ -229,7 +229,7 @@ async def open_worker(process: Process, limits: Limits, *, ready_s: float = READ
             )
         flags.restrict(process.pid, limits)
     except BaseException as error:
-        complaint = worker.complaint()
+        error_line = worker.error_line()
         worker.kill()
         match error:
             case TimeoutError():
@@ -242,7 +242,7 @@ async def open_worker(process: Process, limits: Limits, *, ready_s: float = READ
                 pass
             case _:
                 raise
-        raise errors.SandboxUnavailable(f"{why} ({complaint})" if complaint else why) from None
+        raise errors.SandboxUnavailable(f"{why} ({error_line})" if error_line else why) from None
     worker.resident = flags.resident(process.pid)
     worker.listen(None)
     return worker

@@ -11,7 +11,7 @@ from .._version import __version__
 from .base import RUNNING
 
 PORT = 8080
-"""Where it listens unless told otherwise: where pctx's own server does."""
+"""The port it listens at by default; the same as that of pctx's own server."""
 
 
 def run(argv: list[str], ws_port: int | None = None) -> None:
@@ -24,7 +24,7 @@ def run(argv: list[str], ws_port: int | None = None) -> None:
     Raises:
         OSError: The second port cannot be had.
     """
-    # Defaults, so that configuration and options may say otherwise; nobody is there to confirm that it shall stop.
+    # Defaults, which configuration and options override. There is no person to confirm that it shall stop.
     server = ServerApp.instance(port=PORT, open_browser=False, answer_yes=True)
     only_ours = "--ServerApp.jpserver_extensions=pctx_jupyter=True"
     server.initialize(argv=[only_ours, *argv], find_extensions=False)

@@ -155,7 +155,7 @@ class PctxApp(ExtensionApp):
         self.handlers.extend(rules(self._running.settings.mcp_path.strip("/")))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Open the engine before somebody asks, so that the first program finds a warm sandbox."""
+        """Open the engine before the first request, so that the first program finds a warm sandbox."""
         if self._pipes is not None:
             await self._pipes.open()
         await self._running.get()

@@ -35,7 +35,7 @@ class AsgiHandler(web.RequestHandler):
         """No ETag: what is answered is said once."""
 
     def on_connection_close(self) -> None:
-        """Tell the application that nobody listens any more."""
+        """Notify the application that the client has disconnected."""
         super().on_connection_close()
         if self._exchange is not None:
             self._exchange.gone.set()
@@ -72,7 +72,7 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: AsgiMessage) -> None:
-        """Pass on a part of the response; to nobody, when the client is gone."""
+        """Send a part of the response, unless the client has gone."""
         if self.gone.is_set() or self._is_answered.is_set():
             return
         try:

@@ -64,7 +64,7 @@ class PctxHandler(JupyterHandler):
 
     auth_resource = RESOURCE
     refusal = "a kernel's own token does not open this; sign in as a user of the server"
-    """What a kernel is told that may not come in."""
+    """The error message for a kernel that may not use this."""
     kernel_id: str | None = None
     """The kernel that asks, if one does by its own token."""
 
@@ -80,10 +80,10 @@ class PctxHandler(JupyterHandler):
         self.request.uri = self.request.path
         if "Referer" in self.request.headers:
             self.request.headers["Referer"] = _without_secrets(self.request.headers["Referer"])
-        self.current_user = None  # nobody, until `prepare` knows better
+        self.current_user = None  # none, until `prepare` has identified the caller
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
-        """Let in whom we know, from where we trust, for what they may do; everybody else gets a 403 here."""
+        """Refuse callers without authentication, trusted origin or permission, with a 403."""
         self.kernel_id = self._kernel()
         if self.kernel_id is None:
             await super().prepare()
@@ -119,9 +119,9 @@ class PctxHandler(JupyterHandler):
         return self._is_origin_trusted()
 
     async def may(self, action: str, resource: str = RESOURCE) -> bool:
-        """Whether the one who asks may do this, now.
+        """Whether the caller may do this, now.
 
-        A kernel may while the server has it: whoever started it could run any code in it anyway.
+        A kernel may as long as the server has it: the user who started it could run any code in it anyway.
         """
         if self.kernel_id is not None:
             return self._kernel() == self.kernel_id
@@ -228,7 +228,7 @@ class PctxHandler(JupyterHandler):
         return _ORIGIN.fullmatch(origin) is not None and origin.partition("://")[2] == host
 
     def _is_allowed(self, origin: str) -> bool:
-        """Whether the administrator allows it; an empty header names no origin, which nobody can allow."""
+        """Whether the administrator allows it; an empty header names no origin, and cannot be allowed."""
         origin = origin.lower().strip()
         if not origin:
             return False

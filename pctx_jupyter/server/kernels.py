@@ -32,7 +32,7 @@ class KernelTokens:
 
     Args:
         manager: Starts kernels; from now on with our variables in their environment.
-        url: Tells the server's address; it is final only once the server listens.
+        url: Returns the server's address, which is final only once the server listens.
 
     Attributes:
         pipe: The path of the server's Unix socket; empty while there is none.
@@ -49,7 +49,7 @@ class KernelTokens:
     def owner(self, token: str) -> str | None:
         """The id of the kernel with this token; None when there is none, or it is no more."""
         given, found = token.encode(), None
-        # Every token is compared, in constant time: how long it takes tells nothing about which was close.
+        # Every token is compared, in constant time: the time it takes does not depend on which was close.
         for kernel_id, known in self._tokens.items():
             if hmac.compare_digest(given, known.encode()):
                 found = kernel_id

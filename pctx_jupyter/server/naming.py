@@ -1,7 +1,7 @@
 """Gives each kernel's tools the name of its notebook, and keeps up when that is renamed.
 
-It knows what Jupyter's session manager knows: which path belongs to which kernel. What becomes of a name, and whether
-it is free, is the registry's business.
+It knows which path belongs to which kernel, from Jupyter's session manager. The registry decides how a path becomes a
+name, and whether the name is free.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class NotebookNames:
 
     Args:
         sessions: Knows paths; changes of paths are followed from now on.
-        registry: Keeps the names; returns None while there is nobody to be named.
+        registry: Keeps the names; returns None while there are no names to keep.
         is_alive: Whether a kernel of this id runs.
     """
 

@@ -1,7 +1,7 @@
 """A Unix socket for the kernels this server starts: the server's end of `pctx_jupyter.rpc.pipe`.
 
-It lies in a folder that only the server's account can enter, and opens nothing but a kernel's own session, to whoever
-says that kernel's token first. A kernel that cannot reach it, in a container perhaps, takes the WebSocket instead.
+It lies in a folder that only the server's account can enter. A client sends a kernel's token first, and can open that
+kernel's own session only. A kernel that cannot reach it, in a container perhaps, takes the WebSocket instead.
 
 A kernel on this socket may change MCP servers, because it runs in the server's account and could start them itself. A
 container may share the folder, so on Linux the server also compares the accounts and namespaces of the two processes.
@@ -52,7 +52,7 @@ CLEAN_S = 2.0
 """Seconds the cleaner may take to remove the folder; it takes 3 ms."""
 
 SWEEP_S = 60.0
-"""Seconds after which a folder whose socket nobody listens on is one that a killed server left."""
+"""Seconds after which a folder whose socket has no listener counts as left by a killed server."""
 
 
 class KernelPipes:
@@ -60,7 +60,7 @@ class KernelPipes:
 
     Args:
         running: The server's engine.
-        tokens: Know which kernel has which token, and tell kernels where to connect.
+        tokens: The tokens of kernels; passes the address of the pipe to kernels.
         names: Give a kernel the name of its notebook.
     """
 
@@ -131,7 +131,7 @@ class KernelPipes:
 
 
 class _Admission:
-    """One connection: its first line decides what becomes of it."""
+    """One connection until it is accepted or refused, by its first line."""
 
     def __init__(self, pipes: KernelPipes) -> None:
         self._pipes = pipes
@@ -229,7 +229,7 @@ def _end_cleaner(cleaner: subprocess.Popen[bytes]) -> None:
     cleaner.stdin.close()
     try:
         cleaner.wait(CLEAN_S)
-    except subprocess.TimeoutExpired:  # somebody has stopped it
+    except subprocess.TimeoutExpired:  # the process is stopped
         cleaner.kill()
         cleaner.wait()
 

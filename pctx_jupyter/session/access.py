@@ -45,7 +45,7 @@ class Code(Enum):
 
     NEVER = "never"
     BY_ENTRY = "by entry"
-    """It depends on the entry that is added: see `runs_code`."""
+    """It depends on the entry that is added; `runs_code` decides it."""
     ALWAYS = "always"
 
 
@@ -173,7 +173,7 @@ _METHODS = (
 )
 
 METHODS = {method.name: method for method in _METHODS}
-"""Each method that a client may use, by its name. ``$/cancel`` is none: it withdraws a caller's own request."""
+"""Each method that a client may use, by its name. ``$/cancel`` is none: it cancels a caller's own request."""
 
 
 def may_use(method: Method, caller: Caller, *, kernels_may_add_servers: bool) -> bool:

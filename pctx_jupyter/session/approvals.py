@@ -365,7 +365,7 @@ class Approvals:
             self._changed()
 
     def nobody(self) -> ConsentReply:
-        """The answer where nobody can be asked. It says what an agent can tell its user."""
+        """The answer where no person can be asked. It contains what an agent can report to its user."""
         ways = []
         if self.is_served and "jupyterlab" in self._consent_by:
             ways.append("open JupyterLab on this server")

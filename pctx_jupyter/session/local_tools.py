@@ -39,7 +39,7 @@ MAX_UNSENT_BYTES = 4 << 20
 """Bytes that may wait to be sent to a client before it gets no more events: a slow reader is never that far behind."""
 
 TRACE_S = 0.2
-"""Seconds between two looks at a program that runs: as often as an eye can follow."""
+"""Seconds between two traces of a program that runs: as often as an eye can follow."""
 
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""

@@ -66,7 +66,7 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
         self._wanted: dict[str, str] = {}  # what those names were made of
-        self._sharing: dict[str, Sharing] = {}  # likewise
+        self._sharing: dict[str, Sharing] = {}  # by kernel
         self._agents: Session | None = None
         self._changes = Changes()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)

@@ -22,7 +22,7 @@ class Remembered(Protocol):
         """Whether a consent to this tool can be kept."""
 
     def allows(self, tool: Tool, by: AskedBy) -> bool:
-        """Whether somebody has consented to such calls of this very tool, as it is now."""
+        """Whether a person has consented to such calls of this very tool, as it is now."""
 
     def allow(self, tool: Tool, by: AskedBy) -> None:
         """Keep a consent to a tool for which `has` is true."""

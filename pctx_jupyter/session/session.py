@@ -235,7 +235,7 @@ class Session:
         return self._journal.approvals
 
     def guarded(self, tools: Iterable[Tool]) -> Mapping[str, Then]:
-        """Return what is done with calls of these tools by its programs, by path; see `ToolCalls.guard`."""
+        """Return the action for calls of these tools by its programs, by path, where they are not allowed at once."""
         return self._calls.guard(tools)
 
     @property
@@ -500,7 +500,7 @@ class Session:
         return typegen.declarations(tools, aliases=aliases) if text is None else text
 
     async def offering(self, code: str, patterns: list[str] | None = None) -> Offering:
-        """Choose the tools that a program of this session may call; see `Scope.offering`."""
+        """Choose the tools that a program of this session may call, by its code and patterns of tool names."""
         return await self.scope.offering(
             patterns, code, self.kept.declarations(), *(prelude.code for prelude in self.kept.preludes())
         )

@@ -20,7 +20,7 @@ MINUTE_S = 60
 
 UpstreamState = Literal["connecting", "ready", "down", "needs sign-in", "untrusted"]
 """``connecting``: for the first time, or again; ``down``: the last attempt failed;
-``untrusted``: a file that came with the folder names it, and nobody has trusted that yet."""
+``untrusted``: a file that came with the folder names it, and it is not trusted yet."""
 
 
 class ChangedTool(msgspec.Struct):
@@ -188,7 +188,7 @@ class Upstreams(Protocol):
         """Take the tools of a server as they are now.
 
         Args:
-            seen: The `mark` of what somebody has looked at; None: whatever they are.
+            seen: The `mark` of what a person has reviewed; None: whatever they are.
 
         Raises:
             UpstreamNotFound: There is none of that name.
@@ -207,7 +207,7 @@ class Upstreams(Protocol):
         """
 
     def ask_again(self, name: str, tool: str | None = None) -> Upstream:
-        """Take back what somebody has allowed for good.
+        """Take back what a person has allowed for good.
 
         Args:
             tool: One tool of the server; None: all of them.
@@ -226,7 +226,7 @@ class Upstreams(Protocol):
 
         Raises:
             UpstreamNotFound: There is none of that name.
-            InvalidParams: It asks nobody to sign in.
+            InvalidParams: It does not require a sign-in.
         """
 
     async def finish_sign_in(self, url: str) -> Upstream:

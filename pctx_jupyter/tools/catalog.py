@@ -38,7 +38,7 @@ class Tool:
         description: What it does, for people and models.
         input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
         share: Whether others than the session it is registered in may ever see it.
-        effects: Whether it changes something outside, so that an agent's call may need somebody's consent: yes, no, or
+        effects: Whether it changes something outside, so that an agent's call may need a person's consent: yes, no, or
             None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
             effects only if they say so.
         nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
@@ -94,7 +94,7 @@ class Tool:
 
     @property
     def first(self) -> Tool:
-        """The same tool as it was registered: itself, or what it is another name of."""
+        """The tool as it was registered: itself, or the tool that it is another name of."""
         return self if self.other is None else self.other
 
 
@@ -157,7 +157,7 @@ class Call(msgspec.Struct, frozen=True):
     waits: Callable[[], None] = ignore_wait
 
     def of(self, tool: Tool) -> Call:
-        """The same call, of a tool known by another name where it is served."""
+        """Return the call with another tool: the name it has where it is served."""
         return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note, self.waits)
 
 
@@ -409,5 +409,5 @@ def described(tool: Tool) -> dict[str, Json]:
 
 
 def detailed(tool: Tool) -> dict[str, Json]:
-    """The same with name and namespace apart."""
+    """Describe a tool as JSON, with its name and its namespace apart."""
     return described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}

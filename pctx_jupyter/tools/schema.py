@@ -28,7 +28,7 @@ class Target:
     """What a reference points at.
 
     Args:
-        schema: The schema there; may be anything, as nobody has checked the document.
+        schema: The schema there; may be anything, as the document is not checked.
         base: The URI against which the references inside it are resolved.
         place: The last step of the way there that says something, such as ``Order``; "" at the root.
     """

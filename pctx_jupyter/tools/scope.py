@@ -573,7 +573,7 @@ def _passing_on(serve: ToolHandler, tool: Tool) -> ToolHandler:
     def pass_on(call: Call) -> object:
         return serve(call.of(tool))
 
-    return pass_on  # type: ignore[return-value]  # what it returns is awaited by whoever calls
+    return pass_on  # type: ignore[return-value]  # its caller awaits what it returns
 
 
 __all__ = ["Changes", "Layer", "Offering", "Scope", "ScopeNamespace", "SharedTools", "View"]

@@ -234,7 +234,7 @@ class _Writer:
         return written
 
     def likely(self, schema: Schema) -> TypeText:
-        """A type that nobody has declared: it is shown, and every value is assignable to it."""
+        """A type without a declaration: it is shown, and every value is assignable to it."""
         match schema.get("anyOf"):
             case [likely, {**rest}] if not rest:
                 self.depth += 1

@@ -3,7 +3,7 @@
 Text to text, the same tools always giving the same text, whatever their order. A namespace is a ``declare
 namespace``; one with the name of a JavaScript global adds to that global's interface instead, as ``declare
 namespace Math`` would not merge with it. Types that tools of a namespace share are written once; two different
-types of one name are told apart by the tool's name. `shapes` writes the types, `inert` what strangers wrote.
+types of one name are told apart by the tool's name. `shapes` writes the types, `inert` makes untrusted texts safe.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def for_program(
         words: The names in the program; None: everything is declared, whatever it names.
         namespaces: Canonical names of further namespaces that the program can reach.
 
-    Any thread may call it. The first time, it takes 0.2 ms a tool; see `is_ready`.
+    Any thread may call it. The first time, it takes 0.2 ms a tool; `is_ready` returns whether that is done.
     """
     by_name = _by_namespace(tools)
     everybody = by_name.keys() | set(namespaces)

@@ -97,7 +97,7 @@ class _File:
 
 
 class OpenUpstreams:
-    """The upstreams of one engine; see `pctx_jupyter.session.upstreams.Upstreams`. Made by `open_upstreams`.
+    """The upstreams of one engine: a `pctx_jupyter.session.upstreams.Upstreams`. `open_upstreams` makes it.
 
     It also keeps consents to their tools: a `pctx_jupyter.session.remembered.Remembered`.
 
@@ -131,7 +131,7 @@ class OpenUpstreams:
         self._log_filter = RedactingFilter(self._redactors)
         self._around: Surroundings | None = None
 
-    # what everybody may ask
+    # requests of all callers
 
     def listed(self) -> Listed:
         views = [upstream.view() for upstream in self._open.values()]
@@ -194,7 +194,7 @@ class OpenUpstreams:
             try:
                 await asyncio.to_thread(self._unwrite, upstream)
             except errors.PctxError as error:
-                # The file keeps it, perhaps on a full disk. Whoever removes a server wants it gone in any case.
+                # The file keeps it, perhaps on a full disk. A server that is removed must be gone in any case.
                 self._left_out[upstream.server.namespace] = upstream.server
                 await self._adjust()
                 raise type(error)(f"{error.message}; {upstream.name} is disconnected until the next start") from None
@@ -371,7 +371,7 @@ class OpenUpstreams:
                 await asyncio.wait(stopping.values())
 
     def _close(self, upstream: UpstreamServer) -> asyncio.Task[None]:
-        """Begin to close a server; `close` waits for it, whatever becomes of the one who asked for it here."""
+        """Begin to close a server; `close` waits for it, even if the caller here is cancelled."""
         upstream.listing.close()
         task = asyncio.create_task(upstream.stop(), name=f"upstream {upstream.name}, closing")
         self._closing.add(task)
@@ -386,7 +386,7 @@ class OpenUpstreams:
     def _wanted(self) -> dict[str, tuple[config.ServerConfig, _File | None]]:
         """The servers that the files name and that were added, with their files, by namespace.
 
-        One that nobody trusts takes no name from another.
+        An untrusted one takes no name from another.
         """
         wanted: dict[str, tuple[config.ServerConfig, _File | None]] = {}
         named = [
@@ -415,7 +415,7 @@ class OpenUpstreams:
         ]
 
     def _trusting(self, server: config.ServerConfig, file: _File | None) -> Callable[[], bool]:
-        """Return the function that says whether somebody trusts a server."""
+        """Return the function that decides whether a server is trusted."""
         if file is None or file.path not in self._in_question:
             return lambda: True
         return lambda: self._trust.holds(file.path, server)

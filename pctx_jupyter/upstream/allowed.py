@@ -1,4 +1,4 @@
-"""The tools of MCP servers that somebody has allowed for good, on this machine.
+"""The tools of MCP servers that a person has allowed for good, on this machine.
 
 A consent is for one tool of one server of one file. It ends when the tool's fingerprint changes, when the server is
 reached otherwise, and when the server is removed. It is also for one kind of caller, unless a person answered for a
@@ -82,7 +82,7 @@ class Allowed:
         return consent is not None and consent.tool == _hash(fingerprint) and not {by, ANYBODY}.isdisjoint(consent.by)
 
     def names(self, place: str, server: ServerConfig) -> list[str]:
-        """The tools of a server that are allowed to somebody."""
+        """The tools of a server that are allowed for good."""
         return sorted(self._of(place, server))
 
     def add(self, place: str, server: ServerConfig, tools: Mapping[str, Fingerprint], by: str = ANYBODY) -> None:
@@ -98,7 +98,7 @@ class Allowed:
         self._change(place, server, change)
 
     def add_next(self, place: str, server: ServerConfig) -> None:
-        """Allow the tools of a server, whatever it lists next: somebody trusts it before it is asked."""
+        """Allow all tools of a server, before it has listed them."""
 
         def change(known: Consents) -> None:
             known.next = True

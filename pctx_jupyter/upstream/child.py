@@ -44,7 +44,7 @@ TAIL = 4000
 HUNG_UP_S = 0.5
 """Seconds in which a server that has closed its stdout is expected to end by itself."""
 PATIENCE_S = (1.0, 1.5, 1.0)
-"""Seconds a server gets to end: once its stdin is closed, once it is told to, once it is killed."""
+"""Seconds a server gets to end: once its stdin is closed, once it is sent SIGTERM, once it is killed."""
 
 _ID = re.compile(rb'"id"\s*:\s*(\d{1,15})')
 
@@ -156,7 +156,7 @@ class Child:
         return self._unreadable(ends, f"its answer of {size:,} bytes is beyond {limit}")
 
     def _unreadable(self, ends: bytes, why: str) -> SessionMessage | None:
-        """Make a refusal of what seems to be an answer, so that nobody waits for it."""
+        """Make a refusal of what seems to be an answer, so that no caller waits for it."""
         self.junk += 1
         if (found := _ID.search(ends)) is None:
             return None
@@ -208,7 +208,7 @@ def _decode(line: bytes) -> JSONRPCMessage:
 def _find(command: str, path: str | None) -> str | None:
     """Look a command up on the path, then where the commands of our own Python packages are.
 
-    A Jupyter server is often started by its full path, from an environment that nobody has activated.
+    A Jupyter server is often started by its full path, from an environment that is not activated.
     """
     return shutil.which(command, path=path) or shutil.which(command, path=os.path.dirname(sys.executable))  # noqa: PTH120
 

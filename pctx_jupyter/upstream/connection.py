@@ -62,9 +62,9 @@ class Phase(enum.Enum):
     DOWN = "down"
     """The last attempt failed; another one follows by itself."""
     STUCK = "stuck"
-    """The last attempt failed because of the configuration; another one follows only when somebody asks for it."""
+    """The last attempt failed because of the configuration; another one follows only on request."""
     NEEDS_SIGN_IN = "needs sign-in"
-    """The server requires a sign-in, and nobody has begun one."""
+    """The server requires a sign-in, and none has begun."""
     UNTRUSTED = "untrusted"
     """Nobody has trusted the server yet; nothing is started, asked or read for it."""
     CLOSED = "closed"
@@ -89,7 +89,7 @@ class _End:
     """How an attempt ended.
 
     Args:
-        phase: What follows unless somebody asks for another attempt.
+        phase: What follows unless another attempt is requested.
         error: Why, for people.
         stood_s: Seconds the connection stood; 0: it never did.
     """
@@ -106,7 +106,7 @@ class _Attempt:
     Args:
         scope: Cancels it at its time limit; None before it began.
         is_cancelled: Whether it was ended for another one.
-        needs_sign_in: Whether the server requires a sign-in that nobody has begun.
+        needs_sign_in: Whether the server requires a sign-in that has not begun.
         stood_s: Seconds the connection stood that it led to.
     """
 
@@ -138,7 +138,7 @@ class UpstreamConnection:
         source: The file that names it, for people; None: it was added by hand.
         around: What all upstreams share.
         transport: Opens the streams.
-        is_trusted: Whether somebody trusts the server.
+        is_trusted: Whether a person trusts the server.
         read_listing: Reads the tools of a client: at the beginning of each connection, and when they change;
             returns how many can be called.
         note_problem: Takes a sentence about a part of a message that was left out.
@@ -181,7 +181,7 @@ class UpstreamConnection:
         self._attempt: _Attempt | None = None
         self._task: asyncio.Task[None] | None = None
 
-    # for everybody
+    # for all callers
 
     @property
     def state(self) -> UpstreamState:
@@ -220,7 +220,7 @@ class UpstreamConnection:
             self._attempt.cancel()
 
     def check_trust(self) -> None:
-        """Connect if somebody has trusted the server since."""
+        """Connect if the server has been trusted since."""
         if self.phase is Phase.UNTRUSTED and self.is_trusted():
             self.tried.clear()
             self.error = None
@@ -228,7 +228,7 @@ class UpstreamConnection:
             self.reconnect()
 
     def check_sign_in(self) -> None:
-        """Connect if the server requires a sign-in, another process may have made one, and nobody is about to here."""
+        """Connect if the server requires a sign-in that another process may have made, and none is under way here."""
         if self.phase is Phase.NEEDS_SIGN_IN:
             self.reconnect()
 
@@ -316,7 +316,7 @@ class UpstreamConnection:
             self._retry_at = None
 
     async def _pause(self, end: _End) -> None:
-        """Wait until the next attempt is due, or somebody asks for it."""
+        """Wait until the next attempt is due or requested."""
         name = self._server.name
         match end.phase:
             case Phase.UNTRUSTED:
@@ -376,7 +376,7 @@ class UpstreamConnection:
         return _End(phase, error, attempt.stood_s)
 
     async def _connect(self, attempt: _Attempt) -> None:
-        """Connect, and stay connected until somebody wishes otherwise, or the server ends."""
+        """Connect, and stay connected until a change is requested or the server ends."""
         limit_s = self.limit_s
         callbacks = Callbacks(
             on_problem=self._note_problem,

@@ -1,6 +1,6 @@
-"""What the tools of each server said of themselves when they were first seen, or last approved.
+"""Descriptions and schemas of the tools of each server, as hashes: when first seen, or last approved.
 
-A server may change a tool's description after somebody came to trust it, and speak to a model through it. So each
+A server may change a tool's description after a person has trusted it, and address a model through it. So each
 tool's description, schemas and annotations are kept as hashes, with a page of the description to compare. What a
 server offers when it is first seen is taken as it is; a tool added later is new; a tool that differs has changed
 until it is approved.

@@ -21,7 +21,7 @@ OF_EFFECTS = ("readOnlyHint", "destructiveHint")
 """The hints that say together whether a tool changes something."""
 _DESTRUCTIVE = ("destructiveHint", True)
 LISTED = "pctx/tools"
-"""Where a mended list of tools lies in a result's ``_meta``: the SDK passes that on without a look at each tool."""
+"""Where a mended list of tools lies in a result's ``_meta``: the SDK passes that on without validating each tool."""
 HEADER = "x-mcp-header"
 """Marks a parameter that the SDK sends as a header; so it has to know the tool."""
 TURN = 50
@@ -136,7 +136,7 @@ def _is_deep(value: object) -> bool:
 
 
 class MendedStream:
-    """The messages of a connection, mended; tells when there are no more.
+    """The messages of a connection, mended; reports when there are no more.
 
     The SDK reports the end of a server in no other way.
 

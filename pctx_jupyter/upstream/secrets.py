@@ -1,7 +1,7 @@
 """What a configuration refers to, such as ``${env:NAME}``: read late, and kept out of texts that leave.
 
-A `SecretText` is what somebody wrote; its value is read as late as possible, when a connection is made, and kept by
-nobody but that connection. A `Redactor` takes known values out of texts that leave. Nothing here is ever logged.
+A `SecretText` is what a person wrote; its value is read as late as possible, when a connection is made, and
+only that connection keeps it. A `Redactor` takes known values out of texts that leave. Nothing here is ever logged.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _from_keychain(name: str) -> str:
 async def _from_command(command: str) -> str:
     shown = f"${{command:{command[:60]}}}"
     try:
-        # Its stderr is not read: it may hold what nobody should see.
+        # Its stderr is not read: it may hold secrets.
         done = await processes.run("/bin/sh", "-c", command, within_s=COMMAND_S)
     except TimeoutError:
         raise SecretUnavailable(f"Cannot read {shown}: it did not end within {COMMAND_S:g} s") from None

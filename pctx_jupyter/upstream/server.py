@@ -33,7 +33,7 @@ class UpstreamServer:
         server: What to connect to, and how.
         source: The file that names it, for people; None: it was added by hand.
         around: What all upstreams share.
-        is_trusted: Whether somebody trusts it; until then nothing is started, asked or read for it.
+        is_trusted: Whether a person trusts it; until then nothing is started, asked or read for it.
         place: The file that names it, as `trust.place_of` returns it; "": none.
 
     Attributes:
@@ -118,7 +118,7 @@ class UpstreamServer:
         await self.connection.close()
 
     async def try_once(self) -> None:
-        """Wait until it has been tried; try it again if it is down, and nobody knows its tools."""
+        """Wait until it has been tried; try it again if it is down and its tools are unknown."""
         if self.listing.has_listed:
             await self.connection.tried.wait()
         else:

@@ -1,9 +1,9 @@
 """Signing in to upstreams (OAuth 2.1: authorization code with PKCE), and what is kept of it.
 
-Nothing is looked up, nobody is registered anywhere, and no browser is sent anywhere, before a person asks for it: until
-then an upstream that wants a sign-in says so, and waits. Which addresses an upstream may name for its sign-in, `reach`
-decides. The SDK speaks the protocol; here is where its tokens live, where the person
-is sent, and how the answer comes back: as the URL at which the browser ended, from any caller.
+Before a person asks for a sign-in, no metadata is requested, no client is registered, and no browser is opened. Until
+then an upstream that requires a sign-in has that state, and waits. `reach` decides which addresses an upstream may name
+for its sign-in. The SDK implements the protocol. This module stores its tokens, chooses the page for the person, and
+takes the answer: the URL at which the browser ended, from any caller.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PERSON_S = 600.0
 """Seconds a person has to sign in."""
 
 NOWHERE = "http://127.0.0.1/callback"
-"""Stands for where the browser is sent to while nobody has asked to sign in."""
+"""Stands for where the browser is sent to while no sign-in is requested."""
 
 PAGE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
@@ -205,7 +205,7 @@ class SignIns:
             boundary: What may be fetched for it.
             judge: Raises `AddressRefused` when a person must not be sent to a URL.
             oauth: What its configuration says of it.
-            asks: Called when the server wants a sign-in, and nobody has begun one.
+            asks: Called when the server requires a sign-in, and none has begun.
             waits: Called when one has begun, and a person is at it.
             learn: Called with what must be kept secret.
         """
@@ -273,7 +273,7 @@ class SignIns:
         if "error" in query:
             why = query.get("error_description", query["error"])[:200]
             answer.set_exception(NeedsSignIn())
-            answer.exception()  # nobody may be waiting any more
+            answer.exception()  # the caller may have gone
             raise errors.InvalidParams(f"Cannot sign in to {found}: it says {why!r}")
         if "code" not in query:
             raise errors.InvalidParams(f"Cannot sign in to {found}: the answer holds no code")

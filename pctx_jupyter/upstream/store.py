@@ -61,7 +61,7 @@ class StorePlace(Protocol):
         """Replace the text. Raises OSError."""
 
     def mark(self) -> object:
-        """Changes when the text does; None where nobody can know without reading it."""
+        """Changes when the text does; None where that is unknown without reading it."""
 
     def set_aside(self) -> None:
         """Keep a text that cannot be read out of the way of the next one. Raises OSError."""

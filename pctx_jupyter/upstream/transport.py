@@ -43,7 +43,7 @@ class Callbacks:
     Args:
         on_problem: A sentence about a part of a message that was left out.
         on_end: The server sends nothing more.
-        on_sign_in_needed: The server requires a sign-in, and nobody has begun one.
+        on_sign_in_needed: The server requires a sign-in, and none has begun.
         on_sign_in_page: A person is signing in; the connection waits for them.
     """
 

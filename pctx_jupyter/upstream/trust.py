@@ -2,7 +2,7 @@
 
 Such a file may have come with the folder, from anywhere. To start what it names is to run its author's program, and
 to send secrets where they say. So a server counts only once a person has trusted it: exactly as that file has it and in
-that file, since a relative path means something else in another. What the program then is, nobody looks at.
+that file, since a relative path means something else in another. The content of the program is not checked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Trust:
 
     @property
     def mark(self) -> object:
-        """Changes when somebody has come to trust something."""
+        """Changes when a server becomes trusted."""
         return self._store.mark
 
     @property

@@ -48,7 +48,7 @@ class Wishes:
             within_s: Seconds to wait at most; None: without a limit.
 
         Returns:
-            The wish; None: nobody made one in that time.
+            The wish; None: there was none in that time.
         """
         try:
             async with asyncio.timeout(within_s):

@@ -35,7 +35,7 @@ async def said(process: Process) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
         part = await soon(asyncio.get_running_loop().sock_recv(process.pipe, 1 << 16))
-        assert part, process.complaint()
+        assert part, process.error_line()
         line += part
     return line
 
@@ -266,7 +266,7 @@ async def test_a_command_that_does_not_start_ends_at_once_and_says_why() -> None
     spawner = await open_launcher("/nonexistent/deno")
     process = await spawner.start()
     assert await soon(process.ended) == 127
-    assert "No such file" in process.complaint()
+    assert "No such file" in process.error_line()
     process.discard()
     await spawner.close()
 

@@ -422,5 +422,5 @@ def _parameters(spec: Any) -> Iterator[str]:
 
 
 def _cut(path: str) -> str:
-    """A path that ends in a stranger's name, short."""
+    """A path that ends in an untrusted name, short."""
     return path if len(path) <= 200 else f"{path[:200]}…"

@@ -43,7 +43,7 @@ _ELEMENTS = frozenset(
 )
 _TEXT_ONLY = frozenset({"title", "desc", "style"})
 _TRANSPARENT = frozenset({"a"})
-"""Elements that go, while what is in them stays: a link in a drawing is seen by nobody before it is clicked."""
+"""Elements that go, while what is in them stays: the target of a link in a drawing is not visible before the click."""
 
 _STYLES = frozenset(
     """
