@@ -54,13 +54,13 @@ def response_header(handler: Any, name: str) -> str:
 
 
 def send_as_it_is(handler: Any) -> None:
-    """Have a Tornado handler send its body without transforms such as compression."""
+    """Make a Tornado handler send its body without transforms such as compression."""
     assert hasattr(handler, "_transforms"), "a handler of Tornado has transforms"
     handler._transforms = []
 
 
 def limit_unread(connection: Any, max_bytes: int) -> None:
-    """Have a connection of Tornado refuse to take more once so many bytes wait to be read by its other end.
+    """Make a connection of Tornado refuse more data when so many bytes wait to be read by its other end.
 
     Tornado then raises `StreamBufferFullError`. It sets this limit itself when it accepts a connection, the same for
     all. A connection that is gone has no stream.
@@ -90,7 +90,7 @@ def has_user(handler: Any) -> bool:
 
 
 def show_instead(error: BaseException, lines: list[str]) -> None:
-    """Have IPython show these lines where it would show the traceback of an exception."""
+    """Make IPython show these lines in place of the traceback of an exception."""
     error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]  # a hook that IPython looks for
 
 

@@ -97,7 +97,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def shortage(error: OSError, otherwise: str = "try again") -> str:
-    """Say why the system refused something: what is short, whose limit it is, and what to do about it.
+    """Describe why the system refused something: what is short, whose limit it is, and what to do about it.
 
     Args:
         error: What the system said.

@@ -236,11 +236,11 @@ export interface ExplainedSignature {
   parameters: ExplainedParameter[];
 }
 
-/** Answer of `format`: the cell as it should look; None, and a sentence, where that cannot be told. */
+/** Answer of `format`: the cell as it should look; None, and a sentence, where that is unknown. */
 export interface Formatted {
   /** The cell as it should look. */
   source: string | null;
-  /** Why it cannot be told, when `source` is null. */
+  /** Why it is unknown, when `source` is null. */
   message: string;
 }
 
@@ -308,7 +308,7 @@ export interface Question {
   places?: ('client' | 'jupyterlab' | 'terminal')[];
 }
 
-/** The calls that wait for somebody's consent, the oldest first. */
+/** The calls that wait for a person's consent, the oldest first. */
 export interface Questions {
   approvals: Question[];
 }

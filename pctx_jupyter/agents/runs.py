@@ -203,7 +203,7 @@ class AgentRun:
         return tuple(question for question in self._questions() if "client" in question.places)
 
     def _have_asked(self, questions: Sequence[Question], ask: AskClient) -> None:
-        """Have the client ask about these, and about nothing else."""
+        """Make the client ask its user these questions, and cancel those that it asks besides."""
         wanted = {question.id: question for question in questions}
         for id in [id for id in self._asking if id not in wanted]:
             self._asking.pop(id).cancel()
@@ -212,7 +212,7 @@ class AgentRun:
                 self._asking[id] = asyncio.create_task(self._ask(question, ask), name="pctx mcp consent")
 
     async def _ask_no_more(self) -> None:
-        """Take the questions back from the client, before its request is answered: later it could not be told."""
+        """Cancel the questions to the client before its request is answered: afterwards, no message can reach it."""
         asking, self._asking = list(self._asking.values()), {}
         for task in asking:
             task.cancel()

@@ -38,7 +38,7 @@ class PctxCommand(Command):
     )
 
     def main(self) -> int:
-        """Say what there is to ask for."""
+        """List the subcommands."""
         return self.show_commands()
 
 

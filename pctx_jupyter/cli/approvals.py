@@ -200,7 +200,7 @@ class _Lines:
 
 @asynccontextmanager
 async def asked_here(approvals: Waiting, changes: Watchers) -> AsyncIterator[None]:
-    """Have the person at this terminal asked about the calls of an engine of this process, in the block."""
+    """While in the block, ask the person at this terminal about the calls of an engine of this process."""
     changed = asyncio.Event()
     leave, unwatch = approvals.attend("terminal"), changes.add(lambda change: changed.set())
     asking = asyncio.create_task(_ask_here(OwnDesk(approvals), changed), name="pctx terminal")

@@ -71,7 +71,7 @@ class Command(JupyterApp):
         raise NotImplementedError
 
     def show_commands(self) -> int:
-        """Say which subcommands there are, for want of one; raises `Stop` for one that there is not."""
+        """List the subcommands, when none is given. Raises `Stop` for an unknown one."""
         if self.extra_args:
             known = ", ".join(self.subcommands)
             raise Stop(Exit.USAGE, f"There is no command {self.extra_args[0]!r} here; there are {known}")
@@ -148,7 +148,7 @@ class Command(JupyterApp):
             return Exit.OK
 
     def _log_ours(self) -> None:
-        """Say what happens inside with ``--debug``; otherwise a command says itself what came of it."""
+        """Show the log with ``--debug``. Otherwise a command prints only its own messages."""
         ours = logging.getLogger("pctx_jupyter")
         if self.log_level == logging.DEBUG:
             ours.parent = cast("logging.Logger", self.log)

@@ -314,7 +314,7 @@ def _folders() -> Iterator[Finding]:
 
 
 def _unwritable(folder: Path) -> str:
-    """Say why no file can be written in a folder, which need not exist yet; empty if one can."""
+    """Return why no file can be written in a folder, which need not exist yet; empty if one can."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

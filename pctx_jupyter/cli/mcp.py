@@ -35,7 +35,7 @@ class McpCommand(Command):
     }
 
     def main(self) -> int:
-        """Say what there is to ask for."""
+        """List the subcommands."""
         return self.show_commands()
 
 

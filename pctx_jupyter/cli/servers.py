@@ -82,7 +82,7 @@ open_url = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedir
 
 
 def health(server: Server) -> ServerHealth:
-    """Ask a server how its pctx does."""
+    """Request the health of a server's pctx."""
     request = urllib.request.Request(f"{server.url}pctx/health", headers=server.headers)
     try:
         with open_url(request, timeout=ANSWER_S) as answer:

@@ -597,7 +597,7 @@ class SignInTo(ConnectCommand):
             return await ended
 
     def _show(self, server: config.ServerConfig, page: SignIn) -> None:
-        """Say where the browser is to go: the host first, since a page's address can be long and misleading."""
+        """Print the address for the browser: the host first, since a page's address can be long and misleading."""
         if self.json:
             sys.stdout.write(msgspec.json.encode(page).decode() + "\n")
             sys.stdout.flush()
@@ -633,7 +633,7 @@ class Tested(msgspec.Struct):
 
 
 def changes_in_words(server: Upstream) -> list[str]:
-    """Say word for word what has changed in a server's tools since they were approved: lines for a terminal."""
+    """Describe word for word what has changed in a server's tools since they were approved: lines for a terminal."""
     lines = []
     for tool in server.changed:
         lines.append(f"  {tool.name} has changed: {', '.join(tool.what)}")

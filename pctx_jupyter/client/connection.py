@@ -78,7 +78,7 @@ class Connecting:
             self.outcome.exception()  # retrieved, whether a caller waits or not
 
     def succeed(self, opened: Opened) -> None:
-        """Let all callers go on that wait for it."""
+        """Resume all callers that wait for it."""
         if not self.outcome.done():
             self.outcome.set_result(opened)
 

@@ -29,7 +29,7 @@ class RawClient(PctxClient):
         await self._register(Registration(asked, serve, serve))
 
     def note(self, asked: wire.ExecuteTool, note: str, *, waits: bool = False) -> None:
-        """Say what delays a call of a guest program, or how far it has come, while the call is being served.
+        """Report what delays a call of a guest program, or its progress, while the call is being served.
 
         Args:
             asked: The call.

@@ -140,7 +140,7 @@ Raises `errors.Busy` when it cannot be read; the message says why.
 def failure(
     checked: Checked, code: str, advise: Callable[[Diagnostic], str] = lambda found: found.message
 ) -> Failure | None:
-    """Say why a checked program does not run: the first error with its frame, then the others; None: it may run.
+    """Return why a checked program does not run: the first error with its frame, then the others; None: it may run.
 
     Args:
         advise: Returns the message of a diagnostic, with what to write instead.
@@ -313,7 +313,7 @@ def _shortened(message: str) -> str:
 
 
 def _hint(found: CheckerFinding, tools: list[str], spaces: list[str]) -> str:
-    """Say what may have been meant, or what there is."""
+    """Suggest names that may have been meant, or list those that exist."""
     if found.names:
         if close := _closest(found.wanted, found.names):
             return f" Did you mean '{close}'?"

@@ -35,7 +35,7 @@ class CodePosition(NamedTuple):
 
 
 def failure(thrown: Thrown, program: Program) -> Failure:
-    """Say what went wrong in terms of what the user wrote.
+    """Describe a failure in terms of the code that the user wrote.
 
     Args:
         thrown: The sandbox's account of the exception.
@@ -194,7 +194,7 @@ _OF_PYTHON = {
 
 
 def hint_for_name(name: str, *, sets: bool = False) -> str | None:
-    """Say what to write for a name that is not defined; None: nothing is known of it.
+    """Return what to write for a name that is not defined; None: nothing is known of it.
 
     Args:
         name: The name.

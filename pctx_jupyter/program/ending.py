@@ -41,7 +41,7 @@ class Ending:
     value_line: int | None
 
     def warning(self) -> str:
-        """Say in one line that the value is missing, or an earlier one, and how to give it."""
+        """Return one line: the value is missing, or is an earlier one, and how to return it."""
         way_out = f"end it with {self.names}" if self.names.isidentifier() else "end it with the value itself"
         if self.value_line is None:
             return f"Warning: no result: the program ends with {self.kind}, not with an expression; {way_out}"

@@ -47,7 +47,7 @@ class Survey:
 def survey(
     code: str, keep: bool | None, namespaces: Collection[str] = (), outline: Outline | None = None
 ) -> Survey | None:
-    """Say what of a program is to be kept: what it exports, else, if asked to, its whole top level.
+    """Find what is to be kept of a program: what it exports, else, if asked to, its whole top level.
 
     Args:
         code: `Program.code`.

@@ -203,7 +203,7 @@ class Channel:
             self._run(act)
 
     def on_close(self, act: Callable[[], None]) -> None:
-        """Have a function called once: when the pipe is gone, or at once if it is."""
+        """Call a function once: when the pipe is gone, or at once if it is."""
         if self._state == "closed":
             self._run(act)
         else:

@@ -93,7 +93,7 @@ class LineWriter:
         self._write()
 
     def flush(self) -> None:
-        """Have the output take all, as nothing more will come."""
+        """Write all that is left to the output, as nothing more will come."""
         rest = b"".join(self._waiting)
         self.clear()
         if rest and self.output is not None:

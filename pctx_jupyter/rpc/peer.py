@@ -163,7 +163,7 @@ class Peer:
         return self._cannot_take(found.id, found.kind, errors.MessageTooLarge(len(frame), self._max_bytes))
 
     def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Incoming, ...]:
-        """Have an unreadable frame fail what it belongs to: a request of the other end, or one of this end's own."""
+        """Fail what an unreadable frame belongs to: a request of the other end, or one of this end's own."""
         if kind == "answer" and type(id) is int and id in self._awaited:
             return self._accept(rpc.Refusal(id, error.code, error.message))
         if kind == "notification":

@@ -83,7 +83,7 @@ class Pipe(asyncio.Protocol):
             self._drop(f"it left {self._unread_bytes:,} bytes and more unread")
 
     def close(self) -> None:
-        """Let what was sent leave, and close."""
+        """Write out what was sent, then close."""
         if self._transport is not None and not self._transport.is_closing():
             self._writer.flush()
             self._transport.close()

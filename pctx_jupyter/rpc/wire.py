@@ -305,7 +305,7 @@ class Diagnosed(msgspec.Struct):
 
 
 class Formatted(msgspec.Struct):
-    """Answer of ``format``: the cell as it should look; None, and a sentence, where that cannot be told."""
+    """Answer of ``format``: the cell as it should look; None, and a sentence, where that is unknown."""
 
     source: str | None
     message: str

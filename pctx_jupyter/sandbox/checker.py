@@ -175,7 +175,7 @@ class Checker:
             self._rest()
 
     def forget(self, session: str) -> None:
-        """Let go of what is known of a session that has ended."""
+        """Forget a session that has ended."""
         if (known := self._sessions.pop(session, None)) is not None and known.channel is not None:
             known.channel.notify("forget", {"session": known.key})
 
@@ -211,7 +211,7 @@ class Checker:
             raise errors.Busy(f"{error.reason}; try again") from None
 
     async def _ask(self, job: CheckJob, method: str, reply: type[Reply], offset: int | None = None) -> Reply:
-        """Have one request served.
+        """Serve one request in a compiler.
 
         Raises:
             Cancelled: It was about a place in the text, and the session has asked about another since.

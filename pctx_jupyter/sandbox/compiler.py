@@ -263,7 +263,7 @@ class Compiler:
     # requests
 
     async def ask(self, channel: Channel, method: str, params: dict[str, rpc.Json]) -> msgspec.Raw:
-        """Have one request served by a process; the caller has the turn.
+        """Send one request to the process and return its answer; the caller has the turn.
 
         Raises:
             NotServed: It takes too long, or the process fails; a process that is stuck is replaced.

@@ -77,7 +77,7 @@ class Formatter:
 
 
 def _reason(said: str) -> str:
-    """Say why, of what Deno says: ``error: SyntaxError: Expression expected``, a picture, and where it is."""
+    """Find the reason in what Deno printed: ``error: SyntaxError: Expression expected``, a picture, and where it is."""
     if not said.startswith("error: "):
         return "this program is beyond the formatter"
     message = _PICTURE.sub("", said.removeprefix("error: ")).split("\n")[0].removeprefix("SyntaxError: ")

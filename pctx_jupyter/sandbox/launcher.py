@@ -41,7 +41,7 @@ def fail(what: str) -> OSError:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies."""
+    """Make the operating system kill this process when its parent dies."""
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         raise fail("PR_SET_PDEATHSIG")
     if os.getppid() != parent:  # it died before that line

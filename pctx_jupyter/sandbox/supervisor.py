@@ -232,7 +232,7 @@ class Supervisor:
             self._alarm = self._loop.call_at(soonest, self._ring)
 
     def _lose_patience(self) -> None:
-        """Let a program go on whose sandbox stands still until its latest call is answered, if that takes longer."""
+        """Resume a program whose sandbox stands still until its latest call is answered, if that takes longer."""
         self._patience = None
         if not self._calls:
             return

@@ -99,7 +99,7 @@ class Worker(asyncio.Protocol):
         self._writer.write(message)
 
     def rehearse(self) -> None:
-        """Have the process load what every program needs, while no program is there.
+        """Make the process load what every program needs, while no program is there.
 
         It saves a program 1.3 ms, and takes 2.3 ms: too much while a program waits for the process.
         """

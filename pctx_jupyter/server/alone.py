@@ -38,7 +38,7 @@ def run(argv: list[str], ws_port: int | None = None) -> None:
 
 
 def _listen(server: ServerApp, port: int) -> HTTPServer:
-    """Have a second listener for the server's application, with its certificate."""
+    """Open a second port for the server's application, with its certificate."""
     first = server.http_server
     second = HTTPServer(
         server.web_app,
@@ -52,7 +52,7 @@ def _listen(server: ServerApp, port: int) -> HTTPServer:
 
 
 def _greet(server: ServerApp, ws_port: int | None) -> None:
-    """Say where it is and what to do next; it listens by now."""
+    """Print the address and the next steps; the server listens by now."""
     base = server.connection_url
     settings = server.web_app.settings[RUNNING].settings
     socket = base.replace("http", "ws", 1)

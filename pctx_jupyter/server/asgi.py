@@ -41,7 +41,7 @@ class AsgiHandler(web.RequestHandler):
             self._exchange.gone.set()
 
     async def run_asgi(self, application: Application) -> None:
-        """Have an application answer this request."""
+        """Answer this request with an application."""
         exchange = self._exchange = _Exchange(self)
         await application(_scope(self.request), exchange.receive, exchange.send)
         if not exchange.is_started and not exchange.gone.is_set():

@@ -173,7 +173,7 @@ class ClientConfigs(msgspec.Struct):
 
 
 class Questions(msgspec.Struct):
-    """The calls that wait for somebody's consent, the oldest first."""
+    """The calls that wait for a person's consent, the oldest first."""
 
     approvals: list[Question]
 
@@ -280,7 +280,7 @@ class ExecutionStop(_State):
 
 
 class QuestionList(_State):
-    """``GET pctx/api/approvals``: the calls that wait for somebody's consent."""
+    """``GET pctx/api/approvals``: the calls that wait for a person's consent."""
 
     @web.authenticated
     async def get(self) -> None:

@@ -393,7 +393,7 @@ class Approvals:
         return [pending.question for pending in self._pending.values() if id(pending.tool.first) in wanted]
 
     def withdraw(self, id: str, place: ConsentPlace) -> None:
-        """Say that a question cannot be answered in this place after all; without another place, it is over."""
+        """Record that a question cannot be answered in this place after all; without another place, it is over."""
         pending = self._pending.get(id)
         if pending is None or place not in pending.question.places:
             return

@@ -125,7 +125,7 @@ async def signature(session: Session, asked: wire.Position) -> wire.ExplainedCal
 
 
 async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
-    """Say what is wrong with a program's types; nothing where they are not checked before it runs.
+    """Return what is wrong with a program's types; nothing where they are not checked before it runs.
 
     Raises:
         InvalidParams: The source is too large.

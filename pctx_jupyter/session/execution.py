@@ -212,7 +212,7 @@ class Execution:
         return Raw(msgspec.json.encode(for_owner(self.recorder.now(), calls)))
 
     def when_ended(self, act: Callable[[], None]) -> None:
-        """Have a function called once, when it is over; at once if it is over already."""
+        """Call a function once, when it is over; at once if it is over already."""
         if self.is_over:
             act()
         else:

@@ -185,7 +185,7 @@ class LocalTools:
         return wire.Success()
 
     async def _call_client(self, call: Call) -> Raw:
-        """Have the client run one of its tools, for a program of its own."""
+        """Call a tool of the client, for a program of its own."""
         asked = wire.ExecuteTool(call.tool.registered_path, _arguments(call), call.execution_id)
         return await self._ask_client(call, asked, self._here)
 
@@ -212,7 +212,7 @@ class LocalTools:
     # guest programs, which call this client's tools
 
     async def _serve_guest(self, call: Call) -> Raw:
-        """Have the client run one of its tools for a guest program, and notify it of that program."""
+        """Call a tool of the client for a guest program, and notify the client of that program."""
         asker = call.asker
         assert asker is not None, "a session names itself in its calls"
         guest = self._guests.get(asker.key)

@@ -145,14 +145,14 @@ class Registry:
             self.watchers.notify("sessions")
 
     def share(self, session: Session, to: Sharing) -> None:
-        """Say who else may see a session's tools; for a kernel, its next connections included."""
+        """Set who else may see a session's tools; for a kernel, its next connections included."""
         if session.kernel_id is None:
             session.share(to)
         else:
             self.share_kernel(session.kernel_id, to)
 
     def share_kernel(self, kernel_id: str, to: Sharing) -> None:
-        """Say who else may see a kernel's tools, whether it is connected or not."""
+        """Set who else may see a kernel's tools, whether it is connected or not."""
         self._sharing[kernel_id] = to
         for session in self:
             if session.kernel_id == kernel_id:
@@ -223,7 +223,7 @@ class Registry:
         )
 
     def explain(self, name: str) -> str | None:
-        """Say why a program cannot use what it calls by this name; None: that is not known, or it can.
+        """Return why a program cannot use what it calls by this name; None: that is not known, or it can.
 
         Args:
             name: A namespace, or the path of a tool.

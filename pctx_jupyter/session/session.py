@@ -256,7 +256,7 @@ class Session:
         self._journal.watchers.notify("tools")
 
     def share(self, sharing: Sharing) -> None:
-        """Say who else may see its tools."""
+        """Set who else may see its tools."""
         self.sharing = sharing
         self._journal.watchers.notify("tools")
 
@@ -464,7 +464,7 @@ class Session:
         return _Outcome(value, survey, checked)
 
     def _explained(self, failure: Failure) -> Failure:
-        """Say of a name that is not defined why its namespace is missing, where that is known."""
+        """Return why the namespace of an undefined name is missing, where that is known."""
         why = None if failure.missing is None else self._explain(failure.missing)
         return failure if why is None else replace(failure, message=f"{failure.missing} is not defined: {why}")
 

@@ -706,7 +706,7 @@ class _Compact(GenerateJsonSchema):
 
 
 def _explained(found: list[ErrorDetails], data: object, name: str) -> str:
-    """Say which parts of the data are wrong: ``arguments.status: expected string, got 5``."""
+    """Describe which parts of the data are wrong: ``arguments.status: expected string, got 5``."""
     wrong: dict[str, list[str]] = {}
     got: dict[str, object] = {}
     for one in found:

@@ -296,7 +296,7 @@ def _duration(value: Any) -> dt.timedelta | str:
 
 
 def _model(serializer: Any, model: Any) -> Any:
-    """Have pydantic write a model; field by field where it cannot, or would lose something."""
+    """Write a model with pydantic; field by field where it cannot, or would lose something."""
     try:
         payload = serializer.to_json(model, by_alias=True)
     except Exception:  # a field of a type that pydantic was told to let pass: ours to convert, or to name

@@ -35,7 +35,7 @@ class ProgramFailed(Exception):
 
 
 def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
-    """Say how a program gets a name that it does not have, where the notebook has it.
+    """Return the error, with a hint if the program lacks a name that the notebook has.
 
     Args:
         error: What came back in place of a result.
@@ -57,7 +57,7 @@ def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
 
 
 def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
-    """Have an interrupt shown with the frames of the tool that it met, if any, and none of ours."""
+    """Make IPython show an interrupt with the frames of the interrupted tool, if any, and none of pctx."""
     lines = ["KeyboardInterrupt: the program was stopped"]
     if has_user_frames(interrupt):
         lines += ["", *traceback_of_user_frames(interrupt).split("\n")]
