@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["env", "keychain", "command", "folder", "folder name", "home", "separator", "input", "unknown"]
+ReferenceKind = Literal["env", "keychain", "command", "folder", "folder name", "home", "separator", "input", "unknown"]
 
 KNOWN = (
     "${NAME}, ${NAME:-default}, ${env:NAME}, ${keychain:NAME}, ${command:…}, ${workspaceFolder}, "
@@ -18,7 +18,7 @@ KNOWN = (
 )
 """What a text may refer to, for messages."""
 
-_PLACES: dict[str, Kind] = {
+_PLACES: dict[str, ReferenceKind] = {
     "workspaceFolder": "folder",
     "workspaceFolderBasename": "folder name",
     "userHome": "home",
@@ -46,7 +46,7 @@ class Reference:
         written: As the configuration has it.
     """
 
-    kind: Kind
+    kind: ReferenceKind
     name: str
     default: str | None
     written: str
