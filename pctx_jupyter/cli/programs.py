@@ -15,6 +15,7 @@ from msgspec import Raw
 from traitlets import Bool, Float, List, Unicode
 
 from .. import errors
+from ..program.cell import index, units
 from ..program.diagnostics import code_frame
 from ..rpc import nonfinite, wire
 from ..tools.names import check_input_name
@@ -237,14 +238,10 @@ async def _check(home: ClientContext, sources: dict[str, str], inputs: list[str]
 
 
 def _placed(file: str, source: str, found: wire.Underlined) -> LocatedProblem:
-    before = _utf16(source)[: 2 * found.start].decode("utf-16-le", "surrogatepass")
+    before = source[: index(source, found.start)]
     line = before.count("\n") + 1
-    column = len(_utf16(before[before.rfind("\n") + 1 :])) // 2 + 1
+    column = units(before[before.rfind("\n") + 1 :]) + 1
     return LocatedProblem(file, found.severity, line, column, max(1, found.end - found.start), found.message)
-
-
-def _utf16(text: str) -> bytes:
-    return text.encode("utf-16-le", "surrogatepass")
 
 
 def _errors(found: list[LocatedProblem]) -> int:

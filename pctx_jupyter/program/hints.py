@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from .cell import index
 from .check import Diagnostic
 
 MAX_ARGUMENTS = 4
@@ -59,8 +60,8 @@ def _positional(found: Diagnostic, code: str, parameters: Parameters) -> str | N
     lines = code.split("\n")
     if not 1 <= found.line <= len(lines):
         return None
-    before = lines[found.line - 1].encode("utf-16-le")[: 2 * (found.column - 1)].decode("utf-16-le", "ignore")
-    call = _CALL.search(before)
+    line = lines[found.line - 1]
+    call = _CALL.search(line[: index(line, found.column - 1)])
     if call is None:
         return None
     path = re.sub(r"\s", "", call[1])
