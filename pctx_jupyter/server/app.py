@@ -174,6 +174,8 @@ class PctxApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""
+        if RUNNING not in self.settings:  # its configuration could not be read: nothing was made
+            return
         if self._pipes is not None:
             await self._pipes.close()
         await self._running.stop()

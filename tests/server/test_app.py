@@ -47,6 +47,12 @@ def test_the_help_shows_every_trait(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"--Pctx.{name}=" in shown and trait.help.split()[0] in shown
 
 
+async def test_an_extension_whose_configuration_cannot_be_read_stops_without_an_error_of_its_own() -> None:
+    extension = PctxApp()
+    await extension.stop_extension()
+    assert not extension.settings
+
+
 async def test_health_and_status_are_json(jp_fetch: Any, extension: PctxApp, jp_serverapp: Any) -> None:
     await jp_serverapp._post_start()  # what a server of its own does once it listens
     health = await jp_fetch("pctx", "health")
