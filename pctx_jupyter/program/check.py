@@ -17,6 +17,7 @@ import msgspec
 
 from ..errors import Failure
 from ..nearest import nearest
+from .cell import index
 from .diagnostics import REPLACED, code_frame, hint_for_name
 from .program import Outline
 
@@ -135,6 +136,23 @@ Read = Callable[[str, str], Awaitable[Outline | None]]
 
 Raises `errors.Busy` when it cannot be read; the message says why.
 """
+
+
+NO_MEMBER = frozenset({2339, 2551})
+"""TypeScript's numbers for a property that does not exist, without and with a name that was probably meant."""
+
+_MEMBER_OF = re.compile(r"([\w$]+)\s*\.\s*$")
+
+
+def missing_member(found: Diagnostic, code: str) -> str | None:
+    """Return the path of a namespace's member that does not exist, ``Mail.send``; None: that is not the error."""
+    lines = code.split("\n")
+    if found.code not in NO_MEMBER or not 1 <= found.line <= len(lines):
+        return None
+    line = lines[found.line - 1]
+    start, end = index(line, found.column - 1), index(line, found.end_column - 1)
+    before = _MEMBER_OF.search(line[:start])
+    return None if before is None or found.line != found.end_line else f"{before[1]}.{line[start:end]}"
 
 
 def failure(

@@ -147,7 +147,7 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
         return min(begins[min(line, len(begins) - 1) - 1] + column - 1, end)
 
     found = []
-    for d in session.explained(verdict.diagnostics):
+    for d in session.explained(verdict.diagnostics, cell.code):
         start, stop = at(d.line, d.column), at(d.end_line, d.end_column)
         there = cell.code[cells.index(cell.code, start) : cells.index(cell.code, stop)]
         instead = d.instead and _in_place_of(there, d.instead)

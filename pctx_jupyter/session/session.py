@@ -468,14 +468,20 @@ class Session:
         why = None if failure.missing is None else self._explain(failure.missing)
         return failure if why is None else replace(failure, message=f"{failure.missing} is not defined: {why}")
 
-    def explained(self, found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-        """Say in diagnostics of names that do not exist why their namespaces are missing, where that is known."""
-        return tuple(
-            replace(one, message=f"Cannot find name '{one.missing}': {why}", instead=None)
-            if one.missing is not None and (why := self._explain(one.missing)) is not None
-            else one
-            for one in found
-        )
+    def explained(self, found: Sequence[Diagnostic], code: str) -> tuple[Diagnostic, ...]:
+        """Say in diagnostics of what does not exist why it is missing, where that is known: a namespace, or a tool.
+
+        Args:
+            code: The program that was checked.
+        """
+
+        def explain(one: Diagnostic) -> Diagnostic:
+            path = one.missing or checks.missing_member(one, code)
+            if path is None or (why := self._explain(path)) is None:
+                return one
+            return replace(one, message=f"Cannot find name '{path}': {why}", instead=None)
+
+        return tuple(map(explain, found))
 
     def _keep(self, outcome: _Outcome, left: ValuesKept | None) -> tuple[list[str], dict[str, str]]:
         """Keep what a program has left; returns the names, and why others are not kept."""
@@ -585,7 +591,7 @@ class Session:
         if isinstance(verdict, Unchecked):
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
             return verdict
-        verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics))
+        verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics, code))
         if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools))) is not None:
             execution.publish(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from msgspec import Raw
@@ -457,6 +458,17 @@ async def test_a_name_of_a_notebook_whose_kernel_is_gone_is_explained_by_the_typ
     first, second = failed.value.failure.message.split("\n")
     assert first == "Cannot find name 'Other'. Did you mean 'Repost'?"
     assert "'Report': it is a notebook whose kernel does not answer" in second and "Repost" not in second
+
+
+async def test_a_tool_that_is_withheld_is_explained_by_the_type_check() -> None:
+    async def check(job: CheckJob) -> Verdict:
+        message = "Property 'read' does not exist on type 'typeof Files'."
+        return Checked(diagnostics=(Diagnostic(message, 2339, "error", 2, 13, 2, 17, None, None),))
+
+    registry = absent_notebook(FakeSandbox(), check)
+    registry.servers = Mock(**{"why_missing.side_effect": {"Files.read": "it is withheld"}.get, "settle": AsyncMock()})
+    with pytest.raises(errors.TypesWrong, match=r"Cannot find name 'Files\.read': it is withheld"):
+        await registry.agents().execute("1\nawait Files.read()")
 
 
 async def test_a_name_of_a_notebook_whose_kernel_is_gone_is_explained_when_a_program_runs_unchecked() -> None:
