@@ -11,7 +11,6 @@ import asyncio
 import enum
 import json
 import logging
-import random
 import shlex
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +23,7 @@ from mcp_types import METHOD_NOT_FOUND, Implementation, LoggingMessageNotificati
 
 from .. import errors
 from .._version import __version__
+from ..rpc.backoff import BackOff
 from ..session.upstreams import UpstreamState
 from ..tools.catalog import Call
 from .config import ServerConfig
@@ -175,7 +175,7 @@ class UpstreamConnection:
         self._wishes = Wishes()
         self._ready = asyncio.Event()
         self._settled_attempts, self._settled = 0, asyncio.Event()
-        self._back_off_s = BACK_OFF_S[0]
+        self._back_off = BackOff(*BACK_OFF_S)
         self._failed_at = 0.0
         self._retry_at: float | None = None
         self._attempt: _Attempt | None = None
@@ -306,7 +306,7 @@ class UpstreamConnection:
             if Wish.CLOSE in self._wishes:
                 return
             if end.stood_s > STEADY_S or Wish.CONNECT in self._wishes:
-                self._back_off_s = BACK_OFF_S[0]
+                self._back_off.reset()
             if Wish.CONNECT in self._wishes or (end.stood_s and Wish.HURRY in self._wishes):
                 continue
             self.error, self._failed_at = end.error, time.monotonic()
@@ -324,9 +324,8 @@ class UpstreamConnection:
             case Phase.STUCK:
                 log.warning("upstream %s = %s", name, end.error)
             case Phase.DOWN:
-                least_s, most_s = BACK_OFF_S
-                delay_s, self._back_off_s = self._back_off_s, min(2 * self._back_off_s, most_s)
-                delay_s *= random.uniform(0.8, 1.2)
+                least_s, _ = BACK_OFF_S
+                delay_s = self._back_off.next_s()
                 self._retry_at = time.monotonic() + delay_s
                 log.warning("upstream %s = %s; the next attempt in %.1f s", name, end.error, delay_s)
                 self._wishes.drop(Wish.HURRY)
@@ -336,7 +335,7 @@ class UpstreamConnection:
                     urgent = (Wish.CLOSE, Wish.CONNECT, Wish.HURRY)
                     wish = await self._wishes.take(*urgent, within_s=delay_s - least_s)
                 if wish is Wish.CONNECT:
-                    self._back_off_s = least_s
+                    self._back_off.reset()
                 return
         await self._wishes.take(Wish.CLOSE, Wish.CONNECT, Wish.HURRY)
 
