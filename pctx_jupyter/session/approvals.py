@@ -349,7 +349,8 @@ class Approvals:
     async def _wait(
         self, question: Question, grant: tuple[str, str], tool: Tool, asked: Callable[[Question], None]
     ) -> ConsentReply | None:
-        question.id, question.left_s = secrets.token_urlsafe(12), self._limit_s
+        # Hexadecimal: a person gives it to `--allow`, where a leading "-" would be read as another option.
+        question.id, question.left_s = secrets.token_hex(8), self._limit_s
         reply: asyncio.Future[ConsentReply] = asyncio.get_running_loop().create_future()
         pending = _Pending(question, grant, tool, self._clock() + self._limit_s, reply)
         self._pending[question.id] = pending

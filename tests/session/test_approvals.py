@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import string
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -166,6 +167,7 @@ async def test_a_call_goes_on_when_somebody_consents() -> None:
     assert (question.effects, question.lasts) == (True, "session")
     assert question.code == "await Sales.send({})" and question.execution == next(iter(desk.registry.history)).id
     assert (question.code_cut, question.first_line) == (False, 1)
+    assert set(question.id) <= set(string.hexdigits), "a command line would read a leading - as an option"
     assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
 
 
