@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
 
-BASE = {"_version", "errors", "foreign", "nearest", "processes", "settings", "visible"}
+BASE = {"_version", "errors", "foreign", "futures", "nearest", "processes", "settings", "visible"}
 """Modules that every room may use; they use none of them."""
 CORE = BASE | {"rpc", "tools", "program", "session"}
 """What the rooms for the outside worlds know."""
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
     "foreign": set(),
+    "futures": {"errors"},
     "nearest": set(),
     "processes": set(),
     "settings": set(),

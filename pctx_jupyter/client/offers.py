@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET, Raw
 
-from .. import errors
+from .. import errors, futures
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, wire
 
@@ -49,8 +48,8 @@ def serving(callback: Callback) -> ServeTool:
             raise errors.InvalidParams(f"Cannot call {asked.name}: its arguments must be one object")
         try:
             result = callback(arguments)
-            if inspect.isawaitable(result):
-                result = await result
+            while (pending := futures.pending(result)) is not None:
+                result = await pending
         except errors.ToolFailed:
             raise
         except Exception as error:

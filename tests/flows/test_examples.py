@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [
     "README.md",
     "docs/howto/tools.md",
+    "docs/howto/cluster.md",
     "docs/howto/data.md",
     "docs/reference/values.md",
     "docs/howto/output.md",

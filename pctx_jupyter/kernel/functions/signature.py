@@ -35,7 +35,7 @@ from pydantic_core import (
     SchemaValidator,
 )
 
-from ... import errors
+from ... import errors, futures
 from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
@@ -487,6 +487,7 @@ class _SignatureReader:
             annotation = self._standard.get("return", Any)
             if annotation is Any and "return" in self._overloads:
                 annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
+        annotation = futures.awaited_type(self._resolved(annotation))
         why = ""
         for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
             said = self._said(annotation, sayer)

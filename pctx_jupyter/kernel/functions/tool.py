@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from msgspec import Raw
 
-from ... import errors, foreign
+from ... import errors, foreign, futures
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
@@ -38,6 +38,11 @@ __all__ = [
 
 NAMESPACE = "Notebook"
 """The namespace of tools that name none."""
+
+AWAITED_IN_VAIN = (
+    "the future of a synchronous Client of Dask cannot be awaited; return it without await, or make the client with "
+    "Client(asynchronous=True)"
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +65,7 @@ class PythonTool:
         effects: Whether it changes something outside; None: no.
         own_description: The description that was given in place of the docstring's; None: none was.
         code: The function's code when its signature was read.
+        run_on: What runs its calls; None: the thread that calls it.
     """
 
     namespace: str
@@ -74,6 +80,7 @@ class PythonTool:
     effects: Effects | None = None
     own_description: str | None = field(default=None, repr=False)
     code: object = field(default=None, repr=False)
+    run_on: futures.Executor | None = field(default=None, repr=False)
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -111,6 +118,7 @@ def tool(
     description: str | None = None,
     share: bool = True,
     effects: Effects | None = None,
+    run_on: futures.Executor | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -123,6 +131,7 @@ def tool(
     description: str | None = None,
     share: bool = True,
     effects: Effects | None = None,
+    run_on: futures.Executor | None = None,
 ) -> F | Callable[[F], F]:
     """Offer a function to TypeScript programs; the function itself does not change.
 
@@ -139,13 +148,22 @@ def tool(
         effects: Whether it changes something outside of the notebook, such as a database. If so, a person is asked
             before an agent's program calls it, unless the server's policy has another rule. "unknown" is for a
             function that passes calls on; a person is asked as well. None: no.
+        run_on: Where calls run: a client of Dask, or an executor of ``concurrent.futures``. Each call submits the
+            function, and the kernel is free meanwhile. None: in the kernel. A tool may also return a future.
 
     Raises:
         InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
             of the reasons: it is ``any``.
         ToolExists: Another tool has the same name in TypeScript.
     """
-    given = {"name": name, "namespace": namespace, "description": description, "share": share, "effects": effects}
+    given = {
+        "name": name,
+        "namespace": namespace,
+        "description": description,
+        "share": share,
+        "effects": effects,
+        "run_on": run_on,
+    }
     if function is None:
         return functools.partial(_decorated, given)
     return _decorated(given, function)
@@ -164,6 +182,7 @@ def define(
     description: str | None = None,
     share: bool = True,
     effects: Effects | None = None,
+    run_on: futures.Executor | None = None,
 ) -> PythonTool:
     """Make a tool of a function, and keep it for programs; `tool` describes the arguments."""
     if effects not in (None, "unknown") and not isinstance(effects, bool):
@@ -171,7 +190,10 @@ def define(
             f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
         )
     try:
-        made = replace(_python_tool(function, name, namespace, description), share=share, effects=effects)
+        made = _python_tool(function, name, namespace, description)
+        if run_on is not None and (reason := futures.why_not(run_on, made.is_async)) is not None:
+            raise errors.InvalidParams(f"Cannot register {made.name}: {reason}")
+        made = replace(made, share=share, effects=effects, run_on=run_on)
         declared = made.tool
         demand_free_name(declared)
         there = _here.get(declared.path)
@@ -202,7 +224,7 @@ def _read_again(known: PythonTool, code: object) -> PythonTool:
     try:
         function = _reloaded(known.function)
         fresh = _python_tool(function, known.name, known.namespace, known.own_description)
-        return replace(fresh, share=known.share, effects=known.effects, code=code)
+        return replace(fresh, share=known.share, effects=known.effects, code=code, run_on=known.run_on)
     except errors.PctxError:
         return replace(known, code=code)
 
@@ -252,7 +274,7 @@ def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
             null is no argument.
 
     Returns:
-        JSON of the result, or what to await for it if the function is async.
+        JSON of the result, or what to await for it if the function is async, returns a future or runs elsewhere.
 
     Raises:
         InvalidParams: An argument is unknown, missing or wrong; names the path to it.
@@ -262,14 +284,26 @@ def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
     """
     name = tool.tool.tool_name
     positional, named = tool.signature.bind(arguments, name)
-    result = tool.function(*positional, **named)
-    if inspect.isawaitable(result):
-        return _awaited(tool, result, name)
+    if tool.run_on is None:
+        result = tool.function(*positional, **named)
+    else:
+        result = futures.submit(tool.run_on, tool.function, positional, named)
+    if (pending := futures.pending(result)) is not None:
+        return _awaited(tool, pending, name)
     return tool.signature.returned(result, name)
 
 
-async def _awaited(tool: PythonTool, result: Awaitable[Any], name: str) -> Raw:
-    return tool.signature.returned(await result, name)
+async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str) -> Raw:
+    result: object = None
+    while pending is not None:
+        try:
+            result = await pending
+        except AttributeError as error:
+            if futures.was_awaited_in_vain(error):
+                raise TypeError(f"{name}: {AWAITED_IN_VAIN}") from error
+            raise
+        pending = futures.pending(result)  # an async function may return a future
+    return tool.signature.returned(result, name)
 
 
 def _python_tool(

@@ -50,7 +50,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from ... import errors
+from ... import errors, futures
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import MAX_DEPTH, well_formed
 from . import tables
@@ -358,6 +358,8 @@ def _schemas(kind: Any) -> Iterator[dict[str, Any]]:
 
 def _why_not(value: object) -> str:
     kind = type(value)
+    if futures.unready(value):
+        return f"{kind.__module__}.{kind.__qualname__} is not JSON; return it by itself, or put its result here"
     if inspect.isroutine(value):
         return "function is not JSON; pass what it returns"
     if inspect.isclass(value):

@@ -1,0 +1,196 @@
+"""What a tool returned before its value is there: futures of executors, of Dask and of Ray, and how to wait for them.
+
+It knows the futures of other libraries; it imports none of these libraries, for a value of theirs exists only where
+the user has imported them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, get_args, get_origin
+
+from . import errors
+
+
+class Executor(Protocol):
+    """What runs functions elsewhere: an executor of ``concurrent.futures``, or a client of Dask."""
+
+    def submit(self, function: Callable[..., Any], /) -> Any:
+        """Start a function and return its future."""
+        ...
+
+
+def submit(
+    executor: Executor, function: Callable[..., Any], positional: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    """Start one call of a function on an executor, and return its future.
+
+    The arguments are bound to the function first, so that none of them is taken for an option of ``submit``.
+    """
+    bound = functools.partial(function, *positional, **named)
+    if _is_dask_client(executor):
+        return executor.submit(bound, pure=False)  # type: ignore[call-arg]  # Dask runs equal calls once otherwise
+    return executor.submit(bound)
+
+
+def why_not(executor: object, is_async: bool) -> str | None:
+    """Say why a tool cannot run on an executor; None: it can."""
+    if inspect.isclass(executor) or not callable(getattr(executor, "submit", None)):
+        return (
+            f"run_on is {executor!r:.50}, and has to have submit(function): a client of Dask, or an executor of "
+            "concurrent.futures"
+        )
+    if is_async:
+        return "an async function runs in the kernel; leave out run_on, or leave out async"
+    return None
+
+
+def pending(value: object) -> Awaitable[Any] | None:
+    """Return what to await for the value that a tool's result stands for; None: the result is the value.
+
+    Whoever awaits it and is cancelled cancels the work, as far as its library can.
+    """
+    if isinstance(value, concurrent.futures.Future):
+        return _of_executor(value)
+    if is_dask_future(value):
+        return _of_dask_future(value)
+    if is_dask_collection(value):
+        return _of_dask_collection(value)
+    if _is_ray_ref(value):
+        return _of_ray_ref(value)
+    return value if inspect.isawaitable(value) else None
+
+
+def awaited_type(annotation: Any) -> Any:
+    """Return the type of what a return annotation stands for: ``int`` for ``Future[int]`` and ``Awaitable[int]``."""
+    origin = get_origin(annotation)
+    if inspect.isclass(origin) and issubclass(origin, (Awaitable, concurrent.futures.Future)):
+        return get_args(annotation)[-1]
+    if inspect.isclass(annotation) and issubclass(annotation, (Awaitable, concurrent.futures.Future)):
+        return Any
+    return annotation
+
+
+def was_awaited_in_vain(error: AttributeError) -> bool:
+    """Whether an error says that a future of a synchronous client of Dask was awaited.
+
+    Such a future waits for its value, blocks the loop meanwhile, and then awaits the value.
+    """
+    if error.name != "__await__" or (traceback := error.__traceback__) is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_globals.get("__name__") == "distributed.client"
+
+
+def unready(value: object) -> bool:
+    """Whether a value is a future of one of the libraries, or a collection of Dask."""
+    if isinstance(value, concurrent.futures.Future):
+        return True
+    return is_dask_future(value) or is_dask_collection(value) or _is_ray_ref(value)
+
+
+def is_dask_future(value: object) -> bool:
+    """Whether a value is a future of ``distributed``."""
+    distributed = sys.modules.get("distributed.client")
+    return distributed is not None and isinstance(value, distributed.Future)
+
+
+def is_dask_collection(value: object) -> bool:
+    """Whether a value is computed by Dask when it is asked for: a ``Delayed``, or a frame, array or bag of Dask."""
+    dask = sys.modules.get("dask.base")
+    return dask is not None and not inspect.isclass(value) and bool(dask.is_dask_collection(value))
+
+
+def _is_dask_client(executor: object) -> bool:
+    distributed = sys.modules.get("distributed.client")
+    return distributed is not None and isinstance(executor, distributed.Client)
+
+
+def _is_ray_ref(value: object) -> bool:
+    ray = sys.modules.get("ray")
+    return isinstance(value, getattr(ray, "ObjectRef", ()))
+
+
+async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
+    # Not asyncio.wrap_future: a future that somebody else cancels would end the tool as if its program had.
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle() -> None:
+        if not done.done():
+            done.set_result(None)
+
+    def wake(_: object) -> None:
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(settle)
+
+    future.add_done_callback(wake)
+    try:
+        await done
+    except BaseException:
+        future.cancel()
+        raise
+    try:
+        return future.result(0)
+    except concurrent.futures.CancelledError:
+        raise errors.ToolFailed("its future was cancelled", name="CancelledError") from None
+
+
+async def _of_dask_future(future: Any) -> Any:
+    client = future.client
+    if client.asynchronous:
+        work: Awaitable[Any] = client.gather(future)
+        if client.loop.asyncio_loop is not asyncio.get_running_loop():
+            work = _elsewhere(client, work)
+    else:
+        work = _elsewhere(client, client.gather(future, asynchronous=True))
+    try:
+        return await work
+    except concurrent.futures.CancelledError as error:  # which Dask's own derives from
+        raise errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError") from None
+    except asyncio.CancelledError:
+        _elsewhere(client, client.cancel([future], asynchronous=True))
+        raise
+
+
+def _elsewhere(client: Any, work: Awaitable[Any]) -> Awaitable[Any]:
+    """Await something of a client's in the client's own loop."""
+
+    async def awaited() -> Any:
+        return await work
+
+    return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(awaited(), client.loop.asyncio_loop))
+
+
+async def _of_dask_collection(collection: Any) -> Any:
+    client = _dask_client()
+    if client is None:
+        return await asyncio.to_thread(collection.compute)
+    return await _of_dask_future(client.compute(collection))
+
+
+def _dask_client() -> Any:
+    """The client of Dask that this process uses; None: there is none, and Dask computes in threads."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return None
+
+
+async def _of_ray_ref(ref: Any) -> Any:
+    future: concurrent.futures.Future[Any] = ref.future()
+    try:
+        return await _of_executor(future)
+    except asyncio.CancelledError:
+        sys.modules["ray"].cancel(ref)
+        raise

@@ -1,0 +1,287 @@
+"""Tools whose value is computed elsewhere: executors, Dask and what annotations say of them. The cluster is real."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import dask
+import distributed
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter import errors, futures
+from pctx_jupyter.client.offers import serving
+from pctx_jupyter.kernel.functions import tool as tools
+from pctx_jupyter.kernel.functions.tool import PythonTool, tool
+from pctx_jupyter.rpc import wire
+
+LONG_S = 30
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[distributed.Client]:
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def no_tools_before() -> Iterator[None]:
+    yield
+    for one in tools.defined():
+        tools.forget(one.path)
+
+
+def made(function: Callable[..., Any], **given: Any) -> PythonTool:
+    return tools.define(function, **{"name": "one", **given})
+
+
+async def result_of(one: PythonTool, arguments: bytes = b"{}") -> bytes:
+    made = tools.call(one, Raw(arguments))
+    assert isinstance(made, Awaitable)
+    return bytes(await made)
+
+
+def double(n: int) -> int:
+    return 2 * n
+
+
+def fail() -> int:
+    raise LookupError("nothing there")
+
+
+# A cluster in this process finds a module's functions by name, so what they share is of the module.
+BARRIER = threading.Barrier(4, timeout=LONG_S)
+RELEASE = threading.Event()
+RAN: list[int] = []
+
+
+def meet() -> bool:
+    return BARRIER.wait() >= 0
+
+
+def hold() -> bool:
+    return RELEASE.wait(LONG_S)
+
+
+def note() -> None:
+    RAN.append(1)
+
+
+def pure_of(pure: int, key: str, workers: list[int]) -> str:
+    return f"{pure} {key} {workers}"
+
+
+async def test_a_tool_may_return_the_future_of_an_executor() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        assert await result_of(made(lambda: executor.submit(double, 4))) == b"8"
+        with pytest.raises(LookupError, match="nothing there"):
+            await result_of(made(lambda: executor.submit(fail)))
+
+
+async def test_a_tool_may_return_a_future_of_dask_with_the_usual_synchronous_client(
+    cluster: distributed.Client,
+) -> None:
+    assert await result_of(made(lambda: cluster.submit(double, 4))) == b"8"
+    with pytest.raises(LookupError, match="nothing there"):
+        await result_of(made(lambda: cluster.submit(fail)))
+
+
+async def test_a_tool_may_return_a_future_of_an_asynchronous_client(cluster: distributed.Client) -> None:
+    async with distributed.Client(cluster.scheduler.address, asynchronous=True, set_as_default=False) as client:
+        assert await result_of(made(lambda: client.submit(double, 5))) == b"10"
+
+
+async def test_an_async_tool_may_return_a_future(cluster: distributed.Client) -> None:
+    async def later() -> Any:
+        await asyncio.sleep(0)
+        return cluster.submit(double, 6)
+
+    assert await result_of(made(later)) == b"12"
+
+
+async def test_to_await_the_future_of_a_synchronous_client_is_refused_with_the_way_out(
+    cluster: distributed.Client,
+) -> None:
+    async def later() -> Any:
+        return await cluster.submit(double, 6)
+
+    with pytest.raises(TypeError, match="return it without await"):
+        await result_of(made(later))
+
+
+async def test_another_missing_attribute_stays_as_it_is() -> None:
+    async def later() -> Any:
+        return await 5  # type: ignore[misc]
+
+    async def wrong() -> Any:
+        return (5).__await__  # type: ignore[attr-defined]
+
+    with pytest.raises(TypeError, match="can't be used in 'await'"):
+        await result_of(made(later))
+    with pytest.raises(AttributeError, match="no attribute '__await__'"):
+        await result_of(made(wrong))
+
+
+@pytest.mark.parametrize("has_client", [True, False])
+async def test_what_dask_computes_lazily_is_computed(cluster: distributed.Client, has_client: bool) -> None:
+    one = made(lambda: dask.delayed(double)(7))
+    if has_client:
+        with cluster.as_current():
+            assert await result_of(one) == b"14"
+    else:
+        assert await result_of(one) == b"14"
+
+
+async def test_calls_of_a_tool_that_runs_on_a_cluster_overlap(cluster: distributed.Client) -> None:
+    # Each waits for the others: one after the other, none would end.
+    one = made(meet, run_on=cluster)
+    assert await asyncio.gather(*(result_of(one) for _ in range(4))) == [b"true"] * 4
+
+
+@pytest.mark.parametrize("where", ["dask", "threads"])
+async def test_where_a_tool_runs_changes_neither_its_types_nor_its_arguments(
+    cluster: distributed.Client, where: str
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        one = made(pure_of, run_on=cluster if where == "dask" else threads)
+        assert one.output_schema == {"type": "string"}
+        assert list(one.input_schema["properties"]) == ["pure", "key", "workers"]  # type: ignore[call-overload, index]
+        assert await result_of(one, b'{"pure":1,"key":"k","workers":[2]}') == b'"1 k [2]"'
+        with pytest.raises(errors.InvalidParams, match="expected integer"):
+            tools.call(one, Raw(b'{"pure":"x","key":"k","workers":[2]}'))
+
+
+async def test_equal_calls_on_a_cluster_each_run(cluster: distributed.Client) -> None:
+    RAN.clear()
+    one = made(note, run_on=cluster)
+    await result_of(one)
+    await result_of(one)
+    assert len(RAN) == 2
+
+
+async def test_who_stops_waiting_cancels_the_work(cluster: distributed.Client) -> None:
+    RELEASE.clear()
+    with ThreadPoolExecutor(1) as executor:
+        busy = executor.submit(hold)
+        queued = executor.submit(double, 1)
+        waiting = asyncio.ensure_future(result_of(made(lambda: queued)))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert queued.cancelled()
+        RELEASE.set()
+        assert busy.result(LONG_S)
+
+    RELEASE.clear()
+    held = cluster.submit(hold, pure=False)
+    waiting = asyncio.ensure_future(result_of(made(lambda: held)))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    until = time.monotonic() + LONG_S
+    while held.status != "cancelled":
+        assert time.monotonic() < until
+        await asyncio.sleep(0.01)
+    RELEASE.set()
+
+
+async def test_a_future_that_somebody_else_cancels_is_an_error_of_its_tool(cluster: distributed.Client) -> None:
+    never: concurrent.futures.Future[int] = concurrent.futures.Future()
+    waiting = asyncio.ensure_future(result_of(made(lambda: never)))
+    await asyncio.sleep(0.01)
+    assert never.cancel()
+    with pytest.raises(errors.ToolFailed, match="its future was cancelled"):
+        await waiting
+
+    RELEASE.clear()
+    held = cluster.submit(hold, pure=False)
+    waiting = asyncio.ensure_future(result_of(made(lambda: held)))
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(held.cancel)
+    with pytest.raises(errors.ToolFailed, match="its future was cancelled"):
+        await waiting
+    RELEASE.set()
+
+
+async def promised() -> concurrent.futures.Future[int]:
+    raise NotImplementedError
+
+
+def awaited() -> Awaitable[list[int]]:
+    raise NotImplementedError
+
+
+def of_dask() -> distributed.Future:
+    raise NotImplementedError
+
+
+def lost() -> concurrent.futures.Future:  # type: ignore[type-arg]
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("function", "schema"),
+    [
+        (promised, {"type": "integer"}),
+        (awaited, {"type": "array", "items": {"type": "integer"}}),
+        (of_dask, None),
+        (lost, None),
+    ],
+)
+def test_what_a_future_stands_for_is_the_declared_type(function: Any, schema: object) -> None:
+    assert made(function).output_schema == schema
+
+
+async def test_a_value_of_another_type_than_the_future_promised_is_refused() -> None:
+    def wrong() -> concurrent.futures.Future[int]:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future.set_result("x")
+        return future
+
+    with pytest.raises(errors.ToolFailed, match="change the tool's return annotation"):
+        await result_of(made(wrong))
+
+
+@pytest.mark.parametrize("executor", [5, ThreadPoolExecutor, "cluster"])
+def test_what_cannot_run_functions_is_refused(executor: Any) -> None:
+    with pytest.raises(errors.InvalidParams, match="has to have submit"):
+        tool(run_on=executor)(double)
+
+
+def test_an_async_function_runs_in_the_kernel_alone() -> None:
+    async def later() -> None: ...
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(errors.InvalidParams, match="leave out run_on"):
+        tool(run_on=executor)(later)
+
+
+@pytest.mark.parametrize("kind", ["executor", "delayed", "dask"])
+def test_a_future_inside_a_value_is_refused_with_the_way_out(cluster: distributed.Client, kind: str) -> None:
+    future: Any = {
+        "executor": concurrent.futures.Future,
+        "delayed": lambda: dask.delayed(double)(1),
+        "dask": lambda: cluster.submit(double, 1),
+    }[kind]()
+    with pytest.raises(errors.NotJson, match=r"result.rows\[0\].* is not JSON; return it by itself"):
+        tools.call(made(lambda: {"rows": [future]}), None)
+
+
+async def test_a_callback_of_a_client_may_return_a_future() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        serve = serving(lambda arguments: executor.submit(double, arguments["n"]))
+        assert bytes(await serve(wire.ExecuteTool("Ns.double", Raw(b'{"n":4}')))) == b"8"
+
+
+def test_plain_values_are_not_waited_for() -> None:
+    assert [futures.pending(one) for one in (None, 1, "x", [1], {"a": 1}, object(), int)] == [None] * 7
