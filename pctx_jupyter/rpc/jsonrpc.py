@@ -114,27 +114,28 @@ def decode(frame: bytes | str) -> Message:
         raise _too_deep(frame) from None
     if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
         raise _too_deep(frame)
-    if read.jsonrpc != "2.0":
-        raise errors.InvalidRequest('Cannot read message: "jsonrpc" must be "2.0"', id=_legal(read.id))
     method, result, fault = read.method, read.result, read.error
+    kind: Kind | None = "answer" if method is UNSET and (result is not UNSET or isinstance(fault, _Error)) else None
+    if read.jsonrpc != "2.0":
+        raise errors.InvalidRequest('Cannot read message: "jsonrpc" must be "2.0"', id=_legal(read.id), kind=kind)
     if isinstance(method, str) and result is UNSET and fault is UNSET:
         params = read.params if isinstance(read.params, Raw) else None
-        return Notification(method, params) if read.id is UNSET else Request(_checked(read.id), method, params)
+        return Notification(method, params) if read.id is UNSET else Request(_checked(read.id, kind), method, params)
     if method is UNSET and isinstance(result, Raw) and not isinstance(fault, _Error):
-        return Response(_checked(read.id), result)
+        return Response(_checked(read.id, kind), result)
     if method is UNSET and result is UNSET and isinstance(fault, _Error):
         data = fault.data if isinstance(fault.data, Raw) else None
         return Refusal(_legal(read.id), fault.code, fault.message, data)
-    raise errors.InvalidRequest("Cannot read message: neither a request nor an answer", id=_legal(read.id))
+    raise errors.InvalidRequest("Cannot read message: neither a request nor an answer", id=_legal(read.id), kind=kind)
 
 
 def _legal(id: object) -> Id | None:
     return id if isinstance(id, int | str) and not isinstance(id, bool) else None
 
 
-def _checked(id: object) -> Id:
+def _checked(id: object, kind: Kind | None) -> Id:
     if (legal := _legal(id)) is None:
-        raise errors.InvalidRequest("Cannot read message: its id must be a string or an integer")
+        raise errors.InvalidRequest("Cannot read message: its id must be a string or an integer", kind=kind)
     return legal
 
 

@@ -133,11 +133,8 @@ class Peer:
             case rpc.Response(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
                 self._awaited.discard(id)
                 return (message,)
-            case rpc.Refusal(None, code) if code in UNREAD and len(self._awaited) == 1:
-                # The other end could not read something of ours, and only one request has no answer yet.
-                (id,) = self._awaited
-                self._awaited.discard(id)
-                return (rpc.Refusal(id, code, message.message, message.data),)
+            case rpc.Refusal(None, code) if code in UNREAD and self._awaited:
+                return self._fail_open(message)
             case rpc.Refusal(None):
                 log.warning("= the other end could not read a message: %s", visible.line(message.message, 200))
             case rpc.Response(id) | rpc.Refusal(id):
@@ -147,6 +144,25 @@ class Peer:
             case rpc.Notification():
                 return (message,)
         return ()
+
+    def _fail_open(self, refusal: rpc.Refusal) -> tuple[rpc.Refusal, ...]:
+        """Fail the requests to which a refusal without an id may belong: all that have no answer yet.
+
+        One of them will never be answered, and nothing shows which. The others are cancelled, because nothing waits for
+        their answers.
+        """
+        ids = sorted(self._awaited, key=str)
+        self._awaited.clear()
+        if len(ids) == 1:
+            return (rpc.Refusal(ids[0], refusal.code, refusal.message, refusal.data),)
+        text = (
+            f"Cannot finish the request: the other end could not read one of {len(ids)} open requests and did not say "
+            f"which, so all of them were cancelled, and each may have been served; repeat them one at a time "
+            f"({visible.line(refusal.message, 200)})"
+        )
+        for id in ids:
+            self.notify(CANCEL, rpc.raw({"id": id}))
+        return tuple(rpc.Refusal(id, refusal.code, text) for id in ids)
 
     def _cancel(self, params: Raw | None) -> tuple[Incoming, ...]:
         try:
@@ -164,7 +180,11 @@ class Peer:
 
     def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Incoming, ...]:
         """Fail what an unreadable frame belongs to: a request of the other end, or one of this end's own."""
-        if kind == "answer" and type(id) is int and id in self._awaited:
+        if kind == "answer":
+            # A refusal of it under its id would fail a request of the other end that happens to have the same id.
+            if id is None and isinstance(error, errors.InvalidRequest):
+                log.warning("= ignored an answer: %s", visible.line(error.message, 200))
+                return ()
             return self._accept(rpc.Refusal(id, error.code, error.message))
         if kind == "notification":
             log.warning("= dropped a notification: %s", visible.line(error.message, 200))

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from pctx_jupyter import errors
@@ -164,10 +166,67 @@ def test_a_refusal_without_an_id_fails_the_only_request_without_an_answer(peer: 
     assert receive(peer, id=waiting, result=1) == []
 
 
-def test_a_refusal_without_an_id_fails_none_of_several_requests(peer: Peer) -> None:
-    ids = [peer.call("x"), peer.call("x")]
+def test_a_refusal_without_an_id_fails_all_requests_to_which_it_may_belong_and_cancels_them(peer: Peer) -> None:
+    answered, *waiting = [peer.call("x") for _ in range(4)]
+    receive(peer, id=answered, result=1)
+    peer.outgoing()
+    failed = unread(peer)
+    assert [one.id for one in failed] == waiting
+    assert all("did not say which" in one.message for one in failed)
+    assert [(m["method"], m["params"]["id"]) for m in said(peer)] == [("$/cancel", id) for id in waiting]
+    assert [receive(peer, id=id, result=1) for id in waiting] == [[], [], []]
     assert unread(peer) == []
-    assert [len(receive(peer, id=id, result=1)) for id in ids] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"jsonrpc": "1.0", "result": 1},
+        {"result": 1, "error": {"code": -32603, "message": "both"}},
+        {"jsonrpc": "1.0", "error": {"code": -32603, "message": "old"}},
+    ],
+)
+def test_an_answer_that_breaks_the_protocol_fails_its_call_and_no_other(peer: Peer, answer: dict[str, Any]) -> None:
+    first, second = peer.call("x"), peer.call("x")
+    peer.outgoing()
+    (failed,) = receive(peer, id=second, **answer)
+    assert isinstance(failed, rpc.Refusal) and failed.id == second and peer.outgoing() == []
+    assert len(receive(peer, id=first, result=1)) == 1
+
+
+@pytest.mark.parametrize("result", [DEEP, '"\\ud800"', "nonsense"])
+def test_an_unreadable_answer_to_nothing_is_dropped_and_refuses_no_request_with_the_same_id(result: str) -> None:
+    peer = Peer(max_bytes=1 << 16)
+    assert peer.receive(f'{{"jsonrpc":"2.0","id":1,"result":{result}}}') == ()
+    assert peer.outgoing() == []
+
+
+def test_an_unreadable_answer_that_hides_its_id_fails_what_it_may_belong_to() -> None:
+    peer = Peer(max_bytes=1 << 16)
+    id = peer.call("x")
+    padding = '"' + "x" * (1 << 16) + '"'
+    (failed,) = peer.receive(f'{{"jsonrpc":"2.0","result":{padding},"id":{id},"more":{padding}}}')
+    assert isinstance(failed, rpc.Refusal) and failed.id == id
+
+
+@given(
+    open_before=st.integers(0, 5),
+    steps=st.lists(st.one_of(st.just("call"), st.just("unread"), st.integers(0, 12)), max_size=30),
+)
+def test_whatever_is_refused_without_an_id_no_request_waits_for_ever_and_each_ends_once(
+    open_before: int, steps: list[int | str]
+) -> None:
+    peer = Peer(max_bytes=1000)
+    ids = [peer.call("x") for _ in range(open_before)]
+    ended: list[rpc.Id | None] = []
+    for step in [*steps, "unread"]:
+        if step == "call":
+            ids.append(peer.call("x"))
+        elif step == "unread":
+            ended += [one.id for one in unread(peer)]
+        else:
+            ended += [one.id for one in receive(peer, id=step, result=1)]
+    assert sorted(map(str, ended)) == sorted(map(str, ids))
 
 
 def test_a_refusal_without_an_id_for_another_reason_fails_nothing(peer: Peer) -> None:
