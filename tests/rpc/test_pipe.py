@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from pctx_jupyter.rpc.pipe import Pipe
+from pctx_jupyter.rpc.pipe import BURST, Pipe
 
 from ..fakes import SOON
 
@@ -42,3 +42,38 @@ async def test_a_line_break_between_two_tokens_is_no_end_of_a_frame() -> None:
     async with asyncio.timeout(SOON):
         await right.gone
     assert heard == [b'{"a": 1}']
+
+
+async def test_of_what_arrives_at_once_a_turn_of_the_loop_takes_a_burst_so_that_others_have_their_turns() -> None:
+    by_turn: list[int] = [0]
+    done = asyncio.Event()
+
+    def receive(line: bytes) -> None:
+        by_turn[-1] += 1
+        if line == b"last":
+            done.set()
+
+    def turn() -> None:
+        by_turn.append(0)
+        if not done.is_set():
+            asyncio.get_running_loop().call_soon(turn)
+
+    left, right = await joined(receive)
+    left.close()
+    await right.gone
+    turn()
+    right.data_received(b"frame\n" * 1_000 + b"last\n")
+    async with asyncio.timeout(SOON):
+        await done.wait()
+    assert max(by_turn) <= BURST and sum(by_turn) == 1_001
+
+
+async def test_what_arrived_before_the_end_of_a_pipe_is_taken_before_its_owner_is_told() -> None:
+    heard: list[bytes] = []
+    left, right = await joined(heard.append)
+    right.data_received(b"frame\n" * 1_000)
+    left.close()
+    right.close()
+    async with asyncio.timeout(SOON):
+        await right.gone
+    assert len(heard) == 1_000
