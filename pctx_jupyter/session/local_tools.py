@@ -44,6 +44,9 @@ TRACE_S = 0.2
 TOOL_BYTES = 1 << 20
 """Bytes one tool's registration may have: its schemas are read whole, in a turn of the loop that all share."""
 
+ANSWER_S = 1.0
+"""Seconds beyond a call's time limit in which a kernel has to report that the limit is reached."""
+
 Guard = Callable[[], Awaitable[None]]
 """Asked before a request; raises `errors.Forbidden` when its client may not, or no longer, be served."""
 
@@ -220,7 +223,6 @@ class LocalTools:
         if guest is None:
             guest = self._guests[asker.key] = _Guest()
         guest.numbers.add(call.number)
-        guest.under_way[call.number] = call
         if is_first:
             self._notify_of_guest(asker, "began", guest)
             asker.when_ended(lambda: self._forget_guest(asker))
@@ -232,8 +234,21 @@ class LocalTools:
             call=call.number,
             call_s=asker.call_s,
         )
+        # The kernel limits the time of a call, because the call may have to wait for its turn. A kernel that is stopped
+        # does neither that nor report that the call waits.
+        timeout = asyncio.timeout(asker.call_s + ANSWER_S if asker.call_s else None)
+        guest.under_way[call.number] = _GuestCall(call, timeout)
         try:
-            return await self._ask_client(call, asked)
+            async with timeout:
+                return await self._ask_client(call, asked)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise errors.ToolFailed(
+                f"Cannot finish {call.tool.path}: its kernel did not answer within {asker.call_s:g} s and may be "
+                "stopped; the call may or may not have run",
+                name="TimeoutError",
+            ) from None
         finally:
             guest.under_way.pop(call.number, None)
 
@@ -255,10 +270,12 @@ class LocalTools:
             log.debug("%s < a note that cannot be read", self.channel.name)
             return
         guest = self._guests.get(noted.execution_id)
-        if guest is not None and (call := guest.under_way.get(noted.call)) is not None:
-            call.note(noted.note)
+        if guest is not None and (found := guest.under_way.get(noted.call)) is not None:
+            found.call.note(noted.note)
             if noted.waits:
-                call.waits()
+                found.call.waits()
+                if not found.timeout.expired():
+                    found.timeout.reschedule(None)
 
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
         if self._client:
@@ -305,12 +322,20 @@ def _taken(inputs: Mapping[str, Raw]) -> dict[str, Raw]:
     return {name: nonfinite.taken(value) for name, value in inputs.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class _GuestCall:
+    """A call of a guest program, and the time in which the kernel has to answer or report that the call waits."""
+
+    call: Call
+    timeout: asyncio.Timeout
+
+
 @dataclass(slots=True)
 class _Guest:
     """A guest program that has called this client's tools: the numbers of those calls, and the calls under way."""
 
     numbers: set[int] = field(default_factory=set)
-    under_way: dict[int, Call] = field(default_factory=dict)
+    under_way: dict[int, _GuestCall] = field(default_factory=dict)
 
 
 class _Feed:

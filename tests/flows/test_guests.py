@@ -226,6 +226,20 @@ def test_a_program_that_names_a_notebook_whose_kernel_is_stopped_reads_that_it_d
             assert agent.run("await Report.load({ n: 2 })") == 4
 
 
+def test_a_call_of_a_stopped_kernel_ends_at_the_time_limit_of_a_call_and_not_of_the_program() -> None:
+    with server_process("--Pctx.max_call_s=1", "--Pctx.ping_s=600") as server:
+        agent = Agent(server.url, server.headers)
+        for notebook in opened(server, "report.ipynb"):
+            until(lambda: "Report.load" in agent.tools())
+            notebook.process.send_signal(signal.SIGSTOP)
+            try:
+                caught = agent.run("await Report.load({ n: 1 }).catch((e) => e.message)", timeout_s=600)
+                assert "its kernel did not answer within 1 s" in caught
+            finally:
+                notebook.process.send_signal(signal.SIGCONT)
+            assert agent.run("await Report.load({ n: 2 })") == 4
+
+
 def test_a_call_that_is_withdrawn_before_its_turn_never_runs(sales: Notebook, agent: Agent, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     busy = sales.kernel.start(f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)")
