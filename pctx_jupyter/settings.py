@@ -86,6 +86,9 @@ class Settings:
         30.0, "Seconds a program may wait for its turn and for a sandbox before it is refused as busy."
     )
     max_tools: int = _setting(10_000, "Tools one session may register.")
+    max_tools_bytes: int = _setting(
+        32 * MIB, "Bytes of names, descriptions and schemas that the tools of one session may have together."
+    )
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
     max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
     timeline: bool = _setting(True, "Show a timeline under a cell whose program called tools; a cell may override it.")

@@ -43,6 +43,10 @@ def ignore(notification: rpc.Notification) -> None:
     """An `OnNotification` for an end that drops notifications."""
 
 
+MOST_SERVED = 4_096
+"""Requests of the other end that may wait for their answers at the same time. All programs that run at once can have
+1,024 calls open; more than that is a flood, and each request holds a task and its parameters."""
+
 STOP_S = 3.0
 """Seconds that requests being served may take to end once they are cancelled; then the channel closes anyway."""
 
@@ -169,6 +173,8 @@ class Channel:
             match message:
                 case rpc.Request(id) if self._state == "stopping":
                     self._peer.refuse(id, _stopping())
+                case rpc.Request(id) if len(self._serving) >= MOST_SERVED:
+                    self._peer.refuse(id, _too_many())
                 case rpc.Request():
                     self._begin(message)
                 case rpc.Notification():
@@ -303,6 +309,12 @@ class Channel:
 
 def _stopping() -> errors.PctxError:
     return errors.Cancelled("Cancelled: this end is stopping")
+
+
+def _too_many() -> errors.PctxError:
+    return errors.Busy(
+        f"Cannot serve: {MOST_SERVED:,} requests of this connection have no answer yet; wait for some of them"
+    )
 
 
 def crossed(left: Callable[[Send], Channel], right: Callable[[Send], Channel]) -> tuple[Channel, Channel]:

@@ -124,12 +124,13 @@ class LocalTools:
             await self._guard_code()
         match method:
             case wire.REGISTER_TOOL:
-                if params is not None and memoryview(params).nbytes > TOOL_BYTES:
+                size = 0 if params is None else memoryview(params).nbytes
+                if size > TOOL_BYTES:
                     raise errors.InvalidParams(
                         "Cannot register tool: its names, description and schemas have more than "
                         f"{TOOL_BYTES:,} bytes; describe less"
                     )
-                return self._register(wire.read(params, wire.RegisterTool, method))
+                return self._register(wire.read(params, wire.RegisterTool, method), size)
             case wire.UNREGISTER_TOOL:
                 gone = wire.read(params, wire.UnregisterTool, method)
                 self.session.unregister(f"{gone.namespace}.{gone.name}")
@@ -168,7 +169,7 @@ class LocalTools:
             return await serve_upstreams(self._registry.servers, method, params, self._guard_code)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
 
-    def _register(self, asked: wire.RegisterTool) -> wire.Success:
+    def _register(self, asked: wire.RegisterTool, size: int) -> wire.Success:
         for name, schema in (("input_schema", asked.input_schema), ("output_schema", asked.output_schema)):
             if not isinstance(schema, dict | bool | None):
                 raise errors.InvalidParams(
@@ -184,7 +185,7 @@ class LocalTools:
             effects=None if asked.effects == "unknown" else asked.effects is True,
             nonfinite=asked.nonfinite,
         )
-        self.session.register(tool, self._call_client, replace=asked.replace)
+        self.session.register(tool, self._call_client, replace=asked.replace, size=size)
         return wire.Success()
 
     async def _call_client(self, call: Call) -> Raw:

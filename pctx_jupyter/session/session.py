@@ -191,7 +191,7 @@ class Session:
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.changes = changes
         self.name, self.sharing, self.serve_others = None, "agents", None
-        self.catalog = Catalog(limit=settings.max_tools, changed=changes.count)
+        self.catalog = Catalog(limit=settings.max_tools, max_bytes=settings.max_tools_bytes, changed=changes.count)
         """Its own tools."""
         own = Layer(self.catalog)
         self.scope = Scope(lambda: (own, *shared(self)), changes)
@@ -243,10 +243,10 @@ class Session:
         """Checks a program's types; None: they are not checked."""
         return self._check
 
-    def register(self, tool: Tool, serve: ToolHandler, *, replace: bool = False) -> None:
+    def register(self, tool: Tool, serve: ToolHandler, *, replace: bool = False, size: int = 0) -> None:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
         self.used_at = self._clock()
-        self.catalog.add(tool, serve, replace=replace)
+        self.catalog.add(tool, serve, replace=replace, size=size)
         self._journal.watchers.notify("tools")
         log.info("session %s = offers %s", self.id[:8], tool.path)
 

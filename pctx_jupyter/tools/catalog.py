@@ -7,6 +7,7 @@ reached, nor what its schemas mean.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -170,11 +171,13 @@ class Offer:
     """A tool and who serves it.
 
     `is_patient`: the function that serves it counts the time of a call itself, because a call may have to wait first.
+    `size`: bytes of its names, description and schemas; 0: they are not counted.
     """
 
     tool: Tool
     serve: ToolHandler
     is_patient: bool = False
+    size: int = 0
 
 
 class Space:
@@ -221,11 +224,19 @@ class Catalog:
 
     Args:
         limit: The maximum number of tools.
+        max_bytes: The maximum of the tools' sizes together.
         changed: Called after every change.
     """
 
-    def __init__(self, *, limit: int = 10_000, changed: Callable[[], None] = lambda: None) -> None:
-        self._limit, self._changed = limit, changed
+    def __init__(
+        self,
+        *,
+        limit: int = 10_000,
+        max_bytes: float = math.inf,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._limit, self._max_bytes, self._changed = limit, max_bytes, changed
+        self._bytes = 0
         self._offers: dict[str, Offer] = {}
         self._paths: dict[str, str] = {}
         self._spaces: dict[str, Space] = {}
@@ -252,8 +263,16 @@ class Catalog:
         """Return the tools of one namespace by its canonical name; None: there is no such namespace."""
         return self._spaces.get(name)
 
-    def add(self, tool: Tool, serve: ToolHandler, *, replace: bool = False, is_patient: bool = False) -> None:
+    def add(
+        self, tool: Tool, serve: ToolHandler, *, replace: bool = False, is_patient: bool = False, size: int = 0
+    ) -> None:
         """Offer a tool.
+
+        Args:
+            tool: The tool.
+            serve: Runs its calls.
+            replace: Whether it may take the place of the tool with the same name.
+            is_patient, size: As in `Offer`.
 
         Raises:
             ToolExists: It is there already and `replace` is false, or another spelling of its name is.
@@ -272,9 +291,17 @@ class Catalog:
             )
         if there is None and len(self._offers) >= self._limit:
             raise errors.InvalidParams(
-                f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit"
+                f"Cannot register tool {tool.registered_path}: the session has {self._limit} tools, its limit "
+                "(Pctx.max_tools); unregister some"
             )
-        offer = self._offers[tool.path] = Offer(tool, serve, is_patient)
+        total = self._bytes + size - (0 if there is None else there.size)
+        if total > self._max_bytes:
+            raise errors.InvalidParams(
+                f"Cannot register tool {tool.registered_path}: the session's tools would have {total:,} bytes of "
+                f"descriptions and schemas, and the limit is {self._max_bytes:,} (Pctx.max_tools_bytes); describe less"
+            )
+        self._bytes = total
+        offer = self._offers[tool.path] = Offer(tool, serve, is_patient, size)
         self._paths[tool.registered_path] = tool.path
         self._spaces.setdefault(tool.namespace_name, Space(tool.namespace_name)).add(offer)
         self._change()
@@ -293,7 +320,9 @@ class Catalog:
         Raises:
             ToolNotFound: There is none of that name.
         """
-        tool = self.find(path).tool
+        offer = self.find(path)
+        tool = offer.tool
+        self._bytes -= offer.size
         del self._offers[tool.path]
         del self._paths[tool.registered_path]
         space = self._spaces[tool.namespace_name]

@@ -56,6 +56,19 @@ async def test_a_hundred_calls_at_once_get_their_own_answers() -> None:
     assert [read(a) for a in answers] == [{"method": f"m{n}", "params": n} for n in range(100)]
 
 
+async def test_of_a_flood_of_requests_those_beyond_a_limit_are_refused_and_the_others_are_served() -> None:
+    gate = Gate()
+    left, _ = pair(right=gate)
+    calls = [asyncio.ensure_future(left.call("x")) for _ in range(channel.MOST_SERVED + 3)]
+    await soon(gate.asked.wait())
+    for late in calls[-3:]:
+        with pytest.raises(errors.Busy, match="wait for some of them"):
+            await soon(late)
+    gate.open.set()
+    assert {read(one) for one in await asyncio.gather(*calls[:-3])} == {"open"}
+    assert read(await left.call("x")) == "open"
+
+
 async def test_cancelling_a_call_withdraws_it_at_the_other_end() -> None:
     gate = Gate()
     left, right = pair(right=gate)

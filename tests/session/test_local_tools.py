@@ -92,6 +92,23 @@ async def test_a_program_calls_a_tool_of_the_connection_that_runs_it() -> None:
     assert [method for method, _ in client.heard] == ["session_created"]
 
 
+async def test_a_flood_of_registrations_by_one_client_leaves_what_a_session_may_have() -> None:
+    sessions = Registry(FakeSandbox(), Settings(max_tools=50, max_tools_bytes=100_000), FakeClock())
+    client = Client(sessions)
+    refused: list[str] = []
+    for n in range(10_000):
+        try:
+            await client.channel.call("register_tool", {"namespace": f"n{n % 10}", "name": f"t{n}"})
+        except errors.InvalidParams as error:
+            refused.append(error.message)
+    (session,) = sessions
+    assert len(session.catalog) == 50 and len(refused) == 9_950 and "Pctx.max_tools" in refused[-1]
+    await client.ask("unregister_tool", namespace="n0", name="t0")
+    large = {"description": "x" * 99_000}
+    with pytest.raises(errors.InvalidParams, match=r"Pctx\.max_tools_bytes"):
+        await client.ask("register_tool", namespace="n", name="large", **large)
+
+
 async def test_events_are_told_to_the_client_that_asked_for_them() -> None:
     client = Client(registry(FakeSandbox(call_tool)), serve=doubled)
     await client.ask("register_tool", namespace="math", name="double")

@@ -108,6 +108,19 @@ def test_a_full_catalog_refuses_one_more_and_still_replaces() -> None:
     tools.add(Tool("A", "b"), never, replace=True)
 
 
+def test_tools_that_are_too_large_together_are_refused_and_smaller_ones_make_room() -> None:
+    tools = Catalog(max_bytes=100)
+    tools.add(Tool("A", "a"), never, size=60)
+    tools.add(Tool("A", "b"), never, size=40)
+    with pytest.raises(errors.InvalidParams, match=r"Pctx\.max_tools_bytes"):
+        tools.add(Tool("A", "c"), never, size=1)
+    tools.add(Tool("A", "a"), never, size=50, replace=True)
+    tools.add(Tool("A", "c"), never, size=10)
+    tools.remove("A.b")
+    tools.add(Tool("A", "d"), never, size=40)
+    assert len(tools) == 3
+
+
 def test_patterns_choose_tools_by_either_spelling() -> None:
     tools = catalog("sales.load", "sales.save_all", "other.load")
     assert [t.path for t in matching(tools, ["Sales.*"])] == ["Sales.load", "Sales.saveAll"]
