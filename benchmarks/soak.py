@@ -15,19 +15,20 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 from msgspec import Raw
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
@@ -35,20 +36,21 @@ from pctx_jupyter.engine import open_engine
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 from tests.server.process import ServerProcess, server_process
-from tests.upstream.conftest import peer
+
+from .hostile import ACTS
 
 KILLED = 0.1
 """The part of executions whose sandbox is killed."""
 AT_ONCE = 8
-WARM_UP = 300
-"""Executions before the first count: by then histories are full and caches warm."""
+WARM_UP = 1_000
+"""Executions before the first count: by then histories are full, caches warm, and the allocator has its arenas."""
 SETTLE_S = 30.0
 """Seconds that processes have to end in."""
 SAME = 4
 """Counts in a row that have to be the same: the system reports the end of a process a moment after it."""
 IDLE_S = 20.0
 """Seconds over which the processor time of idle sessions is measured."""
-HOSTILE_S = 15.0
+HOSTILE_S = 30.0
 """Seconds for which a hostile client is watched, at most."""
 PROBE_S = 0.02
 """Seconds between two probes of a server's health."""
@@ -98,21 +100,26 @@ async def executions(total: int, warm_up: int = WARM_UP, seed: int = 1) -> tuple
                     return Raw(b"1")
 
                 session.register(Tool("Soak", "call"), tool)
-                places = asyncio.Semaphore(AT_ONCE)
 
                 async def one() -> None:
-                    async with places:
-                        kill["next"] = kill["next"] or chance.random() < KILLED
-                        try:
-                            result = await session.execute("await Soak.call() + await Soak.call()")
-                        except (errors.ExecutionError, errors.SandboxUnavailable):
-                            ends["killed"] += 1
-                        else:
-                            assert bytes(result.value) == b"2", "a call returned what belongs to another"
-                            ends["returned"] += 1
+                    kill["next"] = kill["next"] or chance.random() < KILLED
+                    try:
+                        result = await session.execute("await Soak.call() + await Soak.call()")
+                    except (errors.ExecutionError, errors.SandboxUnavailable):
+                        ends["killed"] += 1
+                    else:
+                        assert bytes(result.value) == b"2", "a call returned what belongs to another"
+                        ends["returned"] += 1
 
                 async def some(number: int) -> Held:
-                    await asyncio.gather(*(one() for _ in range(number)))
+                    left = iter(range(number))
+
+                    async def worker() -> None:
+                        for _ in left:
+                            await one()
+
+                    # A task for each of so many would be what grows.
+                    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
                     kill["next"] = False
                     deadline, same = time.monotonic() + SETTLE_S, 0
                     while same < SAME and time.monotonic() < deadline:
@@ -144,7 +151,12 @@ async def sessions(number: int) -> tuple[float, float]:
         async def one() -> Any:
             async with places:
                 return await connect(
-                    url, additional_headers=server.headers, proxy=None, compression=None, open_timeout=60
+                    url,
+                    additional_headers=server.headers,
+                    proxy=None,
+                    compression=None,
+                    open_timeout=60,
+                    ping_interval=None,
                 )
 
         clients = await asyncio.gather(*(one() for _ in range(number)))
@@ -160,126 +172,60 @@ async def sessions(number: int) -> tuple[float, float]:
 # hostile clients
 
 
-class Hostile:
-    """A client without manners: sends frames, and reads what comes only to count it."""
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """What others notice while one client does something.
 
-    def __init__(self, server: ServerProcess, connection: Any) -> None:
-        self.server, self.connection = server, connection
-        self.answers = 0
-        self._last = 0
+    Attributes:
+        p99_ms, max_ms: How long the answers to a health probe took.
+        turn_ms: Processor time of the longest turn of the server's loop.
+        others_ms: The longest that another client's `1+1` took.
+        failed: How many of those failed.
+        refusal: What the hostile client was told.
+        grown_mb: Megabytes by which the server has grown.
+    """
 
-    async def send(self, method: str, params: object) -> None:
-        self._last += 1
-        await self.raw(json.dumps({"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}))
-
-    async def raw(self, frame: str) -> None:
-        await self.connection.send(frame, text=True)
-
-    async def read(self) -> None:
-        async for _ in self.connection:
-            self.answers += 1
-
-
-async def quiet(client: Hostile) -> None:
-    await asyncio.sleep(3)
+    p99_ms: float
+    max_ms: float
+    turn_ms: float
+    others_ms: float
+    failed: int
+    refusal: str
+    grown_mb: float
 
 
-async def floods_programs(client: Hostile) -> None:
-    for _ in range(10_000):
-        await client.send("execute_code", {"code": "1 + 1"})
+@contextmanager
+def measured_server() -> Iterator[ServerProcess]:
+    """A server that measures the turns of its loop."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), before]))
+    try:
+        with server_process("--ServerApp.jpserver_extensions=benchmarks.turns=True") as server:
+            yield server
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
-async def registers_tools(client: Hostile) -> None:
-    for n in range(100_000):
-        await client.send("register_tool", {"namespace": f"n{n % 100}", "name": f"t{n}"})
+async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
+    """Have one client do something in a process of its own; returns what others notice.
 
-
-async def sends_a_schema(client: Hostile) -> None:
-    properties = {f"p{n}": {"type": "string", "description": "x" * 180} for n in range(100_000)}
-    schema = {"type": "object", "properties": properties}
-    await client.send("register_tool", {"namespace": "big", "name": "schema", "input_schema": schema})
-
-
-async def nests(client: Hostile) -> None:
-    for _ in range(20):
-        await client.raw('{"jsonrpc":"2.0","id":1,"method":"x","params":' + "[" * 100_000 + "]" * 100_000 + "}")
-
-
-async def sends_large_frames(client: Hostile) -> None:
-    for megabytes in (60, 60, 120):
-        with suppress(ConnectionClosed):
-            await client.send("execute_code", {"code": "x" * (megabytes << 20)})
-
-
-async def bombs_the_checker(client: Hostile) -> None:
-    bomb = "type A<N extends number, T extends unknown[] = []> = T['length'] extends N ? T : A<N, [...T, N]>;\n"
-    for n in range(20):
-        union = " | ".join(f"'{n}x{i}'" for i in range(60))
-        code = f"{bomb} type B = {union}; type C = `${{B}}${{B}}${{B}}`; const x: C = 1 as any; const y: A<900> = x; y"
-        await client.send("execute_code", {"code": code})
-
-
-async def never_reads(client: Hostile) -> None:
-    client.connection.transport.pause_reading()
-    code = "const line = 'x'.repeat(100_000); for (let i = 0; i < 500; i++) console.log(line)"
-    await client.send("execute_code", {"code": code, "limits": {"output_bytes": 60_000_000}})
-    await client.send("execute_code", {"code": code})
-
-
-async def brings_an_upstream(client: Hostile) -> None:
-    body = json.dumps({"server": peer("many"), "persist": False}).encode()
-    request = urllib.request.Request(f"{client.server.url}pctx/api/upstreams", data=body, headers=client.server.headers)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    await asyncio.to_thread(direct.open, request)
-    await asyncio.sleep(5)
-
-
-HOSTILE: dict[str, Callable[[Hostile], Awaitable[None]]] = {
-    "nothing: the quiet baseline": quiet,
-    "queues 10,000 programs": floods_programs,
-    "registers 100,000 tools": registers_tools,
-    "sends a schema of 20 MB": sends_a_schema,
-    "sends JSON that is 100,000 deep": nests,
-    "sends frames of 60 and 120 MB": sends_large_frames,
-    "sends type-checker bombs": bombs_the_checker,
-    "never reads while a program prints": never_reads,
-    "brings a server with 10,000 tools": brings_an_upstream,
-}
-
-
-@asynccontextmanager
-async def hostile(server: ServerProcess) -> AsyncIterator[Hostile]:
-    url = f"{server.url.replace('http', 'ws', 1)}local-tools"
-    async with connect(
-        url, additional_headers=server.headers, proxy=None, compression=None, max_size=None, write_limit=1 << 20
-    ) as it:
-        client = Hostile(server, it)
-        reader = asyncio.create_task(client.read())
-        try:
-            yield client
-        finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError, ConnectionClosed):
-                await reader
-            it.transport.abort()
-
-
-async def lag(server: ServerProcess, act: Callable[[Hostile], Awaitable[None]], within_s: float) -> dict[str, float]:
-    """Have one client do something; returns what others notice, in milliseconds.
-
-    A probe asks for the server's health all the time, from a thread: `p99` and `max` are how long it takes. `others` is
-    the longest that another client's `1+1` took, and `failed` how many of those failed.
+    A probe asks for the server's health all the time, from a thread.
     """
     probes: list[float] = []
     others: list[float] = []
     failed, is_over = 0, asyncio.Event()
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{server.url}pctx/health", headers=server.headers)
+    process = psutil.Process(server.process.pid)
+
+    def get(path: str) -> Any:
+        with direct.open(urllib.request.Request(f"{server.url}{path}", headers=server.headers), timeout=60) as answer:
+            return json.load(answer)
 
     def probe() -> float:
         start = time.perf_counter()
-        with direct.open(request, timeout=60) as answer:
-            answer.read()
+        get("pctx/health")
         return 1000 * (time.perf_counter() - start)
 
     async def probing() -> None:
@@ -302,23 +248,54 @@ async def lag(server: ServerProcess, act: Callable[[Hostile], Awaitable[None]], 
     url = f"{server.url.replace('http', 'ws', 1)}local-tools"
     async with PctxClient(url, headers=server.headers) as client:
         await client.execute_code("1+1")
+        before = process.memory_info().rss
+        await asyncio.to_thread(get, "bench/turns")
+        one = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.hostile", act, server.url, server.token),
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+        )
         tasks = [asyncio.create_task(probing()), asyncio.create_task(executing(client))]
-        async with hostile(server) as one:
-            with suppress(TimeoutError, ConnectionClosed):
-                async with asyncio.timeout(within_s):
-                    await act(one)
-                    await asyncio.sleep(min(2.0, within_s / 2))
+        refusal = b""
+        try:
+            async with asyncio.timeout(within_s):
+                refusal, _ = await one.communicate()
+        except TimeoutError:
+            one.kill()
+            await one.communicate()
+        grown = process.memory_info().rss - before
         is_over.set()
         await asyncio.wait(tasks)
         for task in tasks:
             task.result()
+        turn_ms = (await asyncio.to_thread(get, "bench/turns"))["longest_ms"]
     probes.sort()
-    return {
-        "p99": probes[int(0.99 * (len(probes) - 1))],
-        "max": probes[-1],
-        "others": max(others),
-        "failed": failed,
-    }
+    return Noticed(
+        p99_ms=probes[int(0.99 * (len(probes) - 1))],
+        max_ms=probes[-1],
+        turn_ms=turn_ms,
+        others_ms=max(others),
+        failed=failed,
+        refusal=refusal.decode().strip(),
+        grown_mb=grown / 1e6,
+    )
+
+
+HEAD = (
+    f"{'what one client does':<40} {'health p99':>10} {'max, ms':>8} {'turn':>6} {'others':>7} {'failed':>6} {'MB':>6}"
+)
+
+
+async def hostile_clients(acts: Iterable[str] = tuple(ACTS)) -> None:
+    """Print what each act of a hostile client costs others."""
+    print(HEAD)
+    for act in acts:
+        with measured_server() as server:
+            found = await lag(server, act, HOSTILE_S)
+        figures = (
+            f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.turn_ms:6.0f} {found.others_ms:7.0f} {found.failed:6}"
+        )
+        print(f"{act:<40} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
 
 
 async def main(total: int = 10_000, idle: int = 5_000) -> None:
@@ -332,12 +309,7 @@ async def main(total: int = 10_000, idle: int = 5_000) -> None:
     )
     memory, cpu = await sessions(idle)
     print(f"{idle:,} idle sessions: {memory:.1f} kB each (goal: ≤ 40), {cpu:.1f} % of a core (goal: ≤ 2)", flush=True)
-    print(f"{'what one client does':<40} {'health p99':>10} {'max, ms':>9} {'others 1+1':>11} {'failed':>7}")
-    for name, act in HOSTILE.items():
-        with server_process() as server:
-            found = await lag(server, act, HOSTILE_S)
-        figures = f"{found['p99']:10.0f} {found['max']:9.0f} {found['others']:11.0f} {found['failed']:7.0f}"
-        print(f"{name:<40} {figures}", flush=True)
+    await hostile_clients()
 
 
 if __name__ == "__main__":

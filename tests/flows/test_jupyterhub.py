@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -20,8 +21,9 @@ from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
+from websockets.asyncio.client import connect
 
-from pctx_jupyter.client import McpClient
+from pctx_jupyter.client import McpClient, PctxClient
 from tests import node
 
 pytest.importorskip("jupyterhub")
@@ -52,6 +54,29 @@ c.JupyterHub.load_roles = [
     {{"name": "tests", "services": ["tests"], "scopes": ["admin:users", "admin:servers", "tokens", "access:servers"]}}
 ]
 """
+
+CULLING = """
+c.JupyterHub.last_activity_interval = 1
+c.JupyterHub.activity_resolution = 1
+c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "1"}}
+c.Spawner.args.append("--Pctx.ping_s=0.5")
+c.JupyterHub.services.append(
+    {{
+        "name": "culler",
+        "command": [{python!r}, "-m", "jupyterhub_idle_culler", "--timeout={idle_s}", "--cull-every=1"],
+    }}
+)
+c.JupyterHub.load_roles.append(
+    {{
+        "name": "culler",
+        "services": ["culler"],
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+    }}
+)
+"""
+
+IDLE_S = 15
+"""Seconds without activity after which the culler ends a server: kernels and clients connect within that time."""
 
 ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterlab", "jupyter_lsp", "notebook_shim")]
 
@@ -112,8 +137,13 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running_hub(folder: Path) -> Iterator[Hub]:
-    """A hub on free ports, below a prefix, and its proxy; all that it started ends with it."""
+def running_hub(folder: Path, more: str = "") -> Iterator[Hub]:
+    """A hub on free ports, below a prefix, and its proxy; all that it started ends with it.
+
+    Args:
+        folder: Where its files are.
+        more: Added to its configuration.
+    """
     port, hub_port, proxy_port = _free_ports(3)
     token = secrets.token_hex(16)
     proxy = [node.node(), node.script("configurable-http-proxy", "bin/configurable-http-proxy")]
@@ -129,6 +159,7 @@ def running_hub(folder: Path) -> Iterator[Hub]:
             alone=ALONE,
             token=token,
         )
+        + more
     )
     with (folder / "hub.log").open("wb") as log:
         process = subprocess.Popen(
@@ -217,3 +248,30 @@ async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_ge
             assert claude["args"][-2:] == ["--url", f"{hub.url}user/ana/"]
             for token in (claude["env"]["JUPYTER_TOKEN"], cursor["headers"]["Authorization"].removeprefix("Bearer ")):
                 assert hub.ask("GET", "user/ana/pctx/health", token=token)["status"] == "ok"
+
+
+@pytest.mark.timeout(8 * START_S)
+async def test_the_culler_ends_a_server_whose_kernel_panel_and_client_only_wait_and_none_with_a_program_that_runs(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("jupyterhub_idle_culler")
+    with running_hub(tmp_path, CULLING.format(python=sys.executable, idle_s=IDLE_S)) as hub:
+        ana = hub.user("ana")
+        hub.start_server("ana")
+        address = f"{hub.url.replace('http', 'ws', 1)}user/ana/"
+        headers = {"Authorization": f"token {ana}"}
+
+        def server() -> Any:
+            return hub.ask("GET", "hub/api/users/ana")["servers"].get("")
+
+        with open_notebook(hub, "ana", ana, "report.ipynb") as kernel:
+            run(kernel, TOOL)
+            panel = connect(f"{address}pctx/api/changes", additional_headers=headers, proxy=None, ping_interval=None)
+            async with panel as changes, PctxClient(f"{address}local-tools", headers=headers) as client:
+                program = f"await new Promise((done) => setTimeout(done, {1000 * (IDLE_S + 5)})); 42"
+                assert (await client.execute_code(program))["value"] == 42
+                assert server()["ready"]
+                assert client.ws is not None and not client.ws.is_closed
+                await asyncio.to_thread(hub.wait_until, lambda: server() is None)
+                async with asyncio.timeout(STOP_S):
+                    await changes.wait_closed()
