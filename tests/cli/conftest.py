@@ -36,10 +36,16 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pctx_jupyter", *arguments]
 
 
-def call(home: Path, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder and wait for its end."""
+def call(
+    home: Path,
+    *arguments: str,
+    stdin: str = "",
+    wrap: Callable[..., list[str]] = lambda *words: list(words),
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder and wait for its end; `wrap` makes the command line of one that runs it."""
     return subprocess.run(
-        command(*arguments),
+        wrap(*command(*arguments)),
         input=stdin,
         capture_output=True,
         text=True,
