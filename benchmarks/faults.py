@@ -300,7 +300,10 @@ async def stage() -> AsyncIterator[Stage]:
                 yield found
                 await found.close()
             finally:
-                await asyncio.to_thread(found.server.stop)
+                try:
+                    await asyncio.to_thread(found.server.stop)
+                except subprocess.TimeoutExpired:
+                    sys.stderr.write("the server did not stop in time, and was killed\n")
         finally:
             os.environ.pop("TMPDIR")
             if temporary is not None:

@@ -25,6 +25,8 @@ from tests.upstream.conftest import peer
 
 END_S = 2.0
 """Seconds for which it stays connected after its act."""
+REFUSED_S = 5.0
+"""Seconds for which it waits for the refusal of a large frame."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -154,7 +156,10 @@ async def sends_large_frames(client: Hostile) -> None:
             reader = asyncio.create_task(other.read())
             with suppress(ConnectionClosed):
                 await other.send("execute", {"code": "x" * (megabytes << 20)})
-                await asyncio.sleep(1)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REFUSED_S):
+                        while not other.refusal and not reader.done():
+                            await asyncio.sleep(0.05)
             reader.cancel()
             client.refusal = client.refusal or other.refusal
 
