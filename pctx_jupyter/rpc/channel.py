@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from .. import errors, visible
 from . import jsonrpc as rpc
-from .peer import Peer, Withdrawn
+from .peer import OURS, Dialect, Peer, Withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class Channel:
         on_notification: Receives the other end's notifications, in the order in which they came.
         name: Begins every log line.
         max_bytes: The largest frame that passes, either way.
+        dialect: What is peculiar to the other end.
 
     The owner of the pipe calls `feed` for every frame that arrives, and `close` when the pipe is gone.
     """
@@ -92,10 +93,11 @@ class Channel:
         on_notification: OnNotification = ignore,
         name: str,
         max_bytes: int,
+        dialect: Dialect = OURS,
     ) -> None:
         self.name = name
         self._send, self._serve, self._on_notification = send, serve, on_notification
-        self._peer = Peer(max_bytes=max_bytes)
+        self._peer = Peer(max_bytes=max_bytes, dialect=dialect)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
         self._serving: dict[rpc.Id, _Served] = {}  # what is owed an answer
         self._tasks: set[asyncio.Task[Any]] = set()  # of those, of cancelled requests not yet ended, of neighbours

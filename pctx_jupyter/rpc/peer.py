@@ -14,6 +14,7 @@ it is owed an answer; a cancelled request is never answered. Messages that break
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -45,15 +46,45 @@ class _Cancel(msgspec.Struct):
     id: int | str
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the ends that a peer can talk to. The default is this project's own protocol.
+
+    Args:
+        prefix: Begins the ids of requests to the other end, which are texts then; empty: they are integers. A simple
+            client looks an id up among its own requests before it looks at `method`, so ids must not meet.
+        max_sent_bytes: The largest frame that the other end reads; None: as large as those that this end reads.
+        cancels: Whether the other end knows the notification ``$/cancel``.
+    """
+
+    prefix: str = ""
+    max_sent_bytes: int | None = None
+    cancels: bool = True
+
+    def refusal(self, id: rpc.Id | None, error: errors.PctxError) -> rpc.Refusal:
+        """Return an error as the other end can read it."""
+        return rpc.Refusal(id, error.code, error.message, None if error.data is None else rpc.raw(error.data))
+
+
+OURS = Dialect()
+"""This project's own protocol, with integers as ids: a sandbox, and a client that calls a server."""
+
+SERVERS = Dialect(prefix="pctx:")
+"""The same, as a server speaks it to clients: no client begins its ids with this prefix."""
+
+
 class Peer:
     """One end of a JSON-RPC conversation.
 
     Args:
         max_bytes: The largest frame that passes, either way. A larger one fails its own request only.
+        dialect: What is peculiar to the other end.
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, *, max_bytes: int, dialect: Dialect = OURS) -> None:
+        self._max_bytes, self._dialect = max_bytes, dialect
+        self._max_sent_bytes = max_bytes if dialect.max_sent_bytes is None else dialect.max_sent_bytes
+        self._prefix, self._id_type = dialect.prefix, str if dialect.prefix else int
         self._last_id = 0
         self._awaited: set[rpc.Id] = set()
         self._owed: set[rpc.Id] = set()
@@ -66,15 +97,16 @@ class Peer:
 
     # what it sends
 
-    def call(self, method: str, params: Raw | None = None) -> int:
+    def call(self, method: str, params: Raw | None = None) -> rpc.Id:
         """Send a request; returns the id under which the answer will come.
 
         Raises:
             MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
         """
-        id = self._last_id + 1
+        number = self._last_id + 1
+        id: rpc.Id = f"{self._prefix}{number}" if self._prefix else number
         frame = self._checked(rpc.encode(rpc.Request(id, method, params)))
-        self._last_id = id
+        self._last_id = number
         self._awaited.add(id)
         self._outgoing.append(frame)
         return id
@@ -91,7 +123,8 @@ class Peer:
         """Stop awaiting an answer and cancel its request at the other end; does nothing if it has come."""
         if id in self._awaited:
             self._awaited.discard(id)
-            self.notify(CANCEL, rpc.raw({"id": id}))
+            if self._dialect.cancels:
+                self.notify(CANCEL, rpc.raw({"id": id}))
 
     def answer(self, id: rpc.Id, result: Raw) -> None:
         """Answer a request that is still owed one; what the other end could not read becomes a refusal."""
@@ -130,7 +163,7 @@ class Peer:
                 else:
                     self._owed.add(id)
                     return (message,)
-            case rpc.Response(id) | rpc.Refusal(id) if id in self._awaited and type(id) is int:
+            case rpc.Response(id) | rpc.Refusal(id) if id in self._awaited and type(id) is self._id_type:
                 self._awaited.discard(id)
                 return (message,)
             case rpc.Refusal(None, code) if code in UNREAD and self._awaited:
@@ -160,8 +193,9 @@ class Peer:
             f"which, so all of them were cancelled, and each may have been served; repeat them one at a time "
             f"({visible.line(refusal.message, 200)})"
         )
-        for id in ids:
-            self.notify(CANCEL, rpc.raw({"id": id}))
+        if self._dialect.cancels:
+            for id in ids:
+                self.notify(CANCEL, rpc.raw({"id": id}))
         return tuple(rpc.Refusal(id, refusal.code, text) for id in ids)
 
     def _cancel(self, params: Raw | None) -> tuple[Incoming, ...]:
@@ -194,15 +228,15 @@ class Peer:
 
     def _refuse(self, id: rpc.Id | None, error: errors.PctxError) -> None:
         try:
-            data = None if error.data is None else rpc.raw(error.data)
-            frame = self._checked(rpc.encode(rpc.Refusal(id, error.code, error.message, data)))
+            frame = self._checked(rpc.encode(self._dialect.refusal(id, error)))
         except errors.ProtocolError:  # a refusal has to arrive, even if not all of it can
-            frame = rpc.encode(rpc.Refusal(id, error.code, error.message[:2000]))
+            short = errors.Remote(error.code, error.message[:2000])
+            frame = rpc.encode(self._dialect.refusal(id, short))
         self._outgoing.append(frame)
 
     def _checked(self, frame: bytes) -> bytes:
         """Return a frame that the other end can read."""
-        if len(frame) > self._max_bytes:
-            raise errors.MessageTooLarge(len(frame), self._max_bytes)
+        if len(frame) > self._max_sent_bytes:
+            raise errors.MessageTooLarge(len(frame), self._max_sent_bytes)
         rpc.check_frame(frame)
         return frame

@@ -24,6 +24,7 @@ from ..program.result import CallEnded, CallStarted, Display, Event, Output
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, wire
 from ..rpc.channel import Channel, Send
+from ..rpc.peer import SERVERS
 from ..settings import Settings
 from ..tools.catalog import Asker, Call, Tool, described, detailed
 from . import access, assist
@@ -109,6 +110,7 @@ class LocalTools:
             on_notification=self._receive,
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
+            dialect=SERVERS,
         )
         if not as_agent:
             self.session.is_attached = True

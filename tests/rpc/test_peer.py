@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.rpc.peer import Peer, Withdrawn
+from pctx_jupyter.rpc.peer import SERVERS, Dialect, Peer, Withdrawn
 
 
 @pytest.fixture
@@ -253,3 +253,31 @@ def test_a_refusal_arrives_without_the_details_that_cannot_be_sent(peer: Peer) -
         receive(peer, id=id, method="x")
         peer.refuse(id, errors.PctxError("no \ud800", data=data))
     assert [m["error"] for m in said(peer)] == [{"code": -32603, "message": "no \ufffd"}] * 2
+
+
+def test_requests_of_a_server_have_texts_as_ids_and_only_those_are_answered() -> None:
+    peer = Peer(max_bytes=1000, dialect=SERVERS)
+    assert [peer.call("x"), peer.call("x")] == ["pctx:1", "pctx:2"]
+    assert [message["id"] for message in said(peer)] == ["pctx:1", "pctx:2"]
+    for id in (1, 2, "1", "pctx:3", "PCTX:1"):
+        assert receive(peer, id=id, result="forged") == []
+    assert len(receive(peer, id="pctx:2", result=1)) == 1
+    peer.withdraw("pctx:1")
+    assert said(peer) == [{"jsonrpc": "2.0", "method": "$/cancel", "params": {"id": "pctx:1"}}]
+
+
+def test_an_answer_that_cannot_be_read_fails_the_request_of_a_server_that_it_belongs_to() -> None:
+    peer = Peer(max_bytes=1000, dialect=SERVERS)
+    id = peer.call("x")
+    (failed,) = peer.receive(json.dumps({"jsonrpc": "2.0", "id": id, "result": "x" * 1000}))
+    assert isinstance(failed, rpc.Refusal) and failed.id == id and "1,000" in failed.message
+    assert said(peer)[1:] == []
+
+
+def test_an_end_without_cancellation_is_sent_none_and_nothing_larger_than_it_reads() -> None:
+    peer = Peer(max_bytes=1000, dialect=Dialect(prefix="p", cancels=False, max_sent_bytes=100))
+    peer.withdraw(peer.call("x"))
+    assert [message["method"] for message in said(peer)] == ["x"]
+    with pytest.raises(errors.MessageTooLarge, match="the limit is 100"):
+        peer.call("x", Raw(b'"%s"' % (b"x" * 100)))
+    assert len(receive(peer, id=1, method="x", params=["x" * 500])) == 1

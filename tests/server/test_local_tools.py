@@ -190,7 +190,7 @@ async def test_answers_to_nothing_are_ignored(wire: Connect) -> None:
         await it.offer("a.b")
         await it.say(id=1, method="execute", params={"code": "await a.b()"})
         call = await it.receive()
-        for id in (call["id"] + 1, 999, -1, str(call["id"]), "", None, True, float(call["id"])):
+        for id in (f"{call['id']}0", 1, 999, -1, "1", "pctx:", "", None, True, 1.0):
             await it.say(id=id, result="forged")
             await it.say(id=id, error={"code": 1, "message": "forged"})
         # Those whose id is none (null, true, 1.0) are said to be no messages; the others nobody waits for.
@@ -200,6 +200,25 @@ async def test_answers_to_nothing_are_ignored(wire: Connect) -> None:
         await it.say(id=call["id"], result="twice")
         assert (await it.receive())["result"]["value"] == "real"
         assert await it.is_fine()
+
+
+async def test_a_request_of_the_server_never_has_the_id_of_a_request_of_the_client(wire: Connect) -> None:
+    async with wire() as it:
+        await it.offer("a.b")
+        asked: list[Any] = [*range(1, 11), *map(str, range(1, 11))]
+        for id in asked:
+            await it.say(id=id, method="execute", params={"code": "await a.b()"})
+        answers, calls = {}, []
+        while len(answers) < len(asked):
+            message = await it.receive()
+            if "method" in message:
+                calls.append(message["id"])
+                await it.say(id=message["id"], result="done")
+            else:
+                answers[repr(message["id"])] = message["result"]["value"]
+        assert answers == {repr(id): "done" for id in asked}
+        assert len(set(calls)) == len(asked) and not set(calls) & set(asked)
+        assert all(isinstance(id, str) for id in calls)
 
 
 async def test_only_the_session_that_was_asked_can_answer(wire: Connect) -> None:
