@@ -92,10 +92,12 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   } catch {
     throw new ApiError('The server answers with something else than JSON', response.status, false);
   }
-  if (!response.ok) {
+  const refused = (answer as { refused?: unknown } | null)?.refused;
+  if (!response.ok || typeof refused === 'number') {
     const message = (answer as { message?: unknown } | null)?.message;
     const isOurs = typeof message === 'string';
-    throw new ApiError(isOurs ? message : response.statusText, response.status, isOurs);
+    const status = typeof refused === 'number' ? refused : response.status;
+    throw new ApiError(isOurs ? message : response.statusText, status, isOurs);
   }
   return answer as T;
 }
@@ -182,29 +184,29 @@ export function watch(watcher: Watcher, signal: AbortSignal): void {
   };
 }
 
-// What editors ask
+// What editors ask. Their requests are quiet: the answer that there is no help now is no error to the browser's console.
 
 /** A place in a cell of a kernel's notebook. Offsets are UTF-16 units, as JavaScript and editors count. */
 export type CellPlace = AskedOfPlace & { kernel_id: string };
 
 /** Complete what is before a place: a name of the program, or an option of the magic line. */
 export function complete(place: CellPlace, signal?: AbortSignal): Promise<Completed> {
-  return request('api/complete', { body: place, signal });
+  return request('api/complete?quiet=1', { body: place, signal });
 }
 
 /** Explain what is at a place. */
 export function hover(place: CellPlace, signal?: AbortSignal): Promise<Explained> {
-  return request('api/hover', { body: place, signal });
+  return request('api/hover?quiet=1', { body: place, signal });
 }
 
 /** Explain the call around a place. */
 export function signature(place: CellPlace, signal?: AbortSignal): Promise<ExplainedCall> {
-  return request('api/signature', { body: place, signal });
+  return request('api/signature?quiet=1', { body: place, signal });
 }
 
 /** Say what is wrong with a cell's program, without running it. */
 export function diagnostics(source: string, kernel_id: string, signal?: AbortSignal): Promise<Underlined[]> {
-  return request<Diagnosed>('api/diagnostics', { body: { source, kernel_id }, signal }).then(
+  return request<Diagnosed>('api/diagnostics?quiet=1', { body: { source, kernel_id }, signal }).then(
     answer => answer.diagnostics
   );
 }

@@ -25,6 +25,10 @@ OVERHEAD_BYTES = 1 << 16
 """Bytes of a body beyond its source."""
 
 
+EXPECTED = (errors.SessionNotFound, errors.Busy, errors.SandboxUnavailable)
+"""What keeps an editor from help for a while: the kernel has not loaded pctx, or the type checker is not ready."""
+
+
 class AskedOfCell(wire.Written, omit_defaults=True):
     """Body of ``diagnostics``."""
 
@@ -43,6 +47,13 @@ class AskedOfPlace(wire.Position, omit_defaults=True):
 
     kernel_id: str | None = None
     session_id: str | None = None
+
+
+class NoHelp(msgspec.Struct):
+    """The answer to a quiet request that cannot be answered now, and may be sent again later."""
+
+    refused: int
+    message: str
 
 
 Asked = TypeVar("Asked", AskedOfCell, AskedOfPlace)
@@ -75,12 +86,18 @@ class _EditorHandler(PctxHandler):
         return session
 
     async def answer(self, work: Awaitable[object]) -> None:
-        """Finish with what comes of the work, as JSON, or with its error."""
+        """Finish with what comes of the work, as JSON, or with its error.
+
+        An editor sends requests as its user types, and a kernel that has not loaded pctx is no error to it. Its page
+        and this server log each status from 400 on. So a request with ``?quiet=1`` gets such a refusal as an answer.
+        """
         try:
             found = await work
         except errors.PctxError as error:
-            self.refuse(error)
-            return
+            if not self.get_query_argument("quiet", "") or not isinstance(error, EXPECTED):
+                self.refuse(error)
+                return
+            found = NoHelp(int(error.status), error.message)
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode(found))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,8 +20,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from . import chromium
 from .front_end import ROOT, FrontEnd, front_end
 
-NOT_KNOWN = re.compile(r"status of 404 .*/pctx/api/(complete|diagnostics|hover|signature)\b")
-"""What a browser logs when an editor asks about a kernel that has not loaded pctx: an answer like others."""
 FOREIGN_ERRORS = (
     "reading 'schema'",  # Notebook 7, of its own settings
     "reading 'last_modified'",  # Notebook 7.2, of a checkpoint that is not there
@@ -153,5 +150,5 @@ def _on_console(errors: Errors, message: ConsoleMessage) -> None:
 
 
 def _add(errors: Errors, text: str) -> None:
-    if not NOT_KNOWN.search(text) and not any(foreign in text for foreign in FOREIGN_ERRORS):
+    if not any(foreign in text for foreign in FOREIGN_ERRORS):
         errors.append(text)

@@ -273,6 +273,19 @@ async def test_a_busy_type_checker_is_a_503(kernel: Wire, api: Api, running: Run
         assert status == 503 and "try again" in answer["message"]
 
 
+async def test_what_an_editor_expects_is_an_answer_and_no_error_when_its_request_is_quiet(
+    kernel: Wire, api: Api, running: RunningEngine
+) -> None:
+    for name in POSTS:
+        status, answer = await api.post(f"{name}?quiet=1", source="x", offset=1, kernel_id="nobody")
+        assert (status, answer["refused"]) == (200, 404) and "%load_ext" in answer["message"]
+    session = (await running.get()).registry.of_kernel("k1")
+    assert session is not None
+    session.editor = BusyEditor()
+    assert (await api.post("hover?quiet=1", source="x", offset=1, kernel_id="k1"))[1]["refused"] == 503
+    assert (await api.post("hover?quiet=1", source="x", offset="1", kernel_id="k1"))[0] == 400
+
+
 async def test_only_the_last_of_many_requests_has_to_be_answered(kernel: Wire, api: Api) -> None:
     source = "Sales.loadOrders"
     asked = [api.post("complete", source=source[:end], offset=end, kernel_id="k1") for end in range(7, 12)]
