@@ -103,6 +103,11 @@ class Settings:
     max_mcp_characters: int = _setting(
         16_000, "Characters of text one answer to an agent may have; what is longer is cut, with a note.", least=1_000
     )
+    max_listing_tokens: int = _setting(
+        2_000,
+        "Tokens, estimated as characters / 4, up to which an agent's list of functions has their full declarations.",
+        least=0,
+    )
     mcp_wait_s: float = _setting(
         40.0,
         "Seconds an agent waits for a program; then it gets a handle to collect its result, as most clients give up "

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 INSTRUCTIONS = "Write one TypeScript program that makes all the calls, rather than many small ones."
 """The description of the server as a whole, for models."""
-NAMESPACES = 200
+NAMESPACES = 120
 """Characters of namespaces in a description."""
 MOST_FOUND = 50
 """Tools that one search may return."""
@@ -203,7 +203,10 @@ class Functions:
                 )
         most = self._settings.max_mcp_characters
         guarded = await self._guarded(tools, most)
-        return AgentAnswer(listing.functions(tools, asked.detail, most=most, guarded=guarded))
+        first_tokens = self._settings.max_listing_tokens
+        return AgentAnswer(
+            listing.functions(tools, asked.detail, most=most, guarded=guarded, first_tokens=first_tokens)
+        )
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _SearchArguments, "search_functions")
@@ -213,7 +216,7 @@ class Functions:
 
     async def _details(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _DetailsArguments, "get_function_details")
-        if any("*" in path for path in asked.functions):
+        if any("*" in path or "." not in path for path in asked.functions):
             await self.session.scope.prepare()
         most, guard = self._settings.max_mcp_characters, self.session.guarded
         return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))

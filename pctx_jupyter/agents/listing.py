@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from .. import errors
@@ -19,10 +21,12 @@ from .consent import Guarded
 
 Detail = Literal["names", "signatures", "descriptions"]
 
-TYPED = 60
-"""Tools whose types are tried in a list; more of them would never fit."""
-TYPED_SHARE = 4
-"""Types may take this part of the budget (a quarter): they are worth it where they save asking for details."""
+TYPED = 150
+"""Tools whose types are tried in a list; more of them seldom fit, and to write one takes 0.2 ms the first time."""
+TOKEN = 4
+"""Characters of a token, about, in declarations and in English."""
+FIRST_TOKENS = 2_000
+"""Tokens of declarations that a list may have, by default: as many save a request for details."""
 SHORTEST = 8
 """Characters that a tool has in a list with arguments, at the least."""
 SHORTEST_NAME = 3
@@ -31,8 +35,17 @@ SHORTEST_DECLARATION = 20
 """Characters that a tool's declaration has, at the least."""
 ARGUMENTS = 12
 """Names of arguments shown of one tool."""
-SUMMARY = 110
-"""Characters of a description in a list."""
+SUMMARIES = (1_000, 400, 200, 110)
+"""Characters of a description in a list: the most that fit."""
+DESCRIBED_SHARE = 2
+"""Descriptions longer than the shortest may take this part of the budget of a list (a half)."""
+FOUND = 300
+"""Characters of descriptions in the answer to a search, of all functions but the first together."""
+
+SAME_NAME = 10
+"""Functions of one name that an answer names."""
+
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 _INDENTATION = re.compile(r"^ +", re.MULTILINE)
 """A model reads braces, and pays for every level of indentation: a ninth of all that types cost."""
@@ -40,13 +53,21 @@ _INDENTATION = re.compile(r"^ +", re.MULTILINE)
 WriteTool = Callable[[Tool], str]
 
 
-def functions(tools: Iterable[Tool], detail: Detail, *, most: int, guarded: Guarded | None = None) -> str:
+def functions(
+    tools: Iterable[Tool],
+    detail: Detail,
+    *,
+    most: int,
+    guarded: Guarded | None = None,
+    first_tokens: int = FIRST_TOKENS,
+) -> str:
     """List tools, by namespace.
 
     Args:
-        detail: The richest form wanted; ``signatures`` have types where there are few tools.
+        detail: The richest form wanted; ``signatures`` are full declarations where there are few tools.
         most: Characters; a poorer form is taken when a list has more, and says so.
         guarded: The tools whose calls need consent, or are denied: they are marked.
+        first_tokens: Tokens, about, that full declarations may have.
     """
     guarded = guarded or {}
     spaces = _spaces(tools)
@@ -59,15 +80,16 @@ def functions(tools: Iterable[Tool], detail: Detail, *, most: int, guarded: Guar
     head = f"{_counted(len(known), 'function')} in {_counted(len(spaces), 'namespace')}. "
     head += consent.legend(known, guarded)
     if detail == "signatures" and len(known) <= TYPED:
-        text = head + "Call as Namespace.name(args).\n" + _by_line(spaces, typegen.signature, guarded)
-        if len(text) <= most // TYPED_SHARE:
-            return text
+        room = min(most, TOKEN * first_tokens) - len(head)
+        if (text := _declared(known, guarded, room)) is not None:
+            return f"{head.rstrip()}\n{text}"
     call = "Call as Namespace.name({…}); ? marks what may be left out.\n"
     may_fit = len(known) * SHORTEST <= most  # no form is written for ten thousand tools to be thrown away
     if detail == "descriptions" and may_fit:
-        text = head + call + _by_line(spaces, described, guarded)
-        if len(text) <= most:
-            return text
+        for longest in SUMMARIES:
+            text = head + call + _by_line(spaces, partial(described, longest=longest), guarded)
+            if len(text) <= (most if longest == SUMMARIES[-1] else most // DESCRIBED_SHARE):
+                return text
     if detail != "names" and may_fit:
         text = head + call + _by_line(spaces, brief, guarded)
         if len(text) <= most:
@@ -95,23 +117,57 @@ def brief(tool: Tool) -> str:
     return f"{tool.tool_name}({{{shown}}})"
 
 
-def described(tool: Tool) -> str:
-    """One tool by its arguments and the first sentence about it."""
-    about = summary(tool.description)
+def described(tool: Tool, longest: int = SUMMARIES[-1]) -> str:
+    """One tool by its arguments and its description, which is cut at so many characters."""
+    about = summary(tool.description, longest)
     return f"{brief(tool)} – {about}" if about else brief(tool)
 
 
-def summary(description: str) -> str:
-    """The first sentence of a description, on one line."""
-    line = next((line for line in description[:2_000].splitlines() if line.strip()), "")
-    return inert.comment(line.split(". ")[0].strip().rstrip("."), SUMMARY)
+def summary(description: str, longest: int = SUMMARIES[-1]) -> str:
+    """A description on one line: as many of its sentences as fit into so many characters.
+
+    The format of a value and its range often come in the second sentence.
+    """
+    line = " ".join(description[: 2 * longest + 200].split())
+    if len(line) > longest:
+        ends = [end.start() for end in _SENTENCE_END.finditer(line, 0, longest + 1)]
+        line = line[: ends[-1]] if ends else (line[: longest + 1].rpartition(" ")[0] or line[:longest]) + "…"
+    return inert.comment(line, longest + 1).rstrip(".")
+
+
+def _declared(tools: Sequence[Tool], guarded: Guarded, room: int) -> str | None:
+    """Declare tools in full, without comments if these take too much room; None: that is still too much.
+
+    Either way, each type that a function names is there.
+    """
+    if len(tools) * SHORTEST_DECLARATION > room:
+        return None
+    shared = {name: mark for name, of in _spaces(tools).items() if (mark := consent.mark_of_all(of, guarded))}
+    note = "".join(f"// {name}{mark}\n" for name, mark in shared.items())
+    for docs in (True, False):
+        of = tools if docs else [replace(tool, description="") for tool in tools]
+        of = [tool if tool.namespace_name in shared else consent.declared(tool, guarded) for tool in of]
+        text = typegen.declarations(of, aliases=False, docs=docs)
+        if not docs:
+            note = f"// Without descriptions, which get_function_details has.\n{note}"
+            marked = [tool for tool in tools if tool.path in guarded and tool.namespace_name not in shared]
+            note += "".join(f"// {tool.path}{consent.mark(tool, guarded)}\n" for tool in marked)
+        text = note + _INDENTATION.sub(" ", text.rstrip("\n"))
+        if len(text) <= room:
+            return text
+    return None
 
 
 def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | None = None) -> str:
     """What a search has found, the best first; tools whose calls need consent, or are denied, are marked."""
     guarded = guarded or {}
     if tools:
-        lines = [f"{tool.namespace_name}.{described(tool)}{consent.mark(tool, guarded)}" for tool in tools]
+        # What is found first is most likely what is wanted.
+        longest = [SUMMARIES[1], *[FOUND // len(tools)] * (len(tools) - 1)]
+        lines = [
+            f"{tool.namespace_name}.{described(tool, most)}{consent.mark(tool, guarded)}"
+            for tool, most in zip(tools, longest, strict=True)
+        ]
         return "\n".join([*lines, legend.rstrip()] if (legend := consent.legend(tools, guarded)) else lines)
     asked = inert.comment(query, 100)
     return f"Nothing matches {asked!r} among {_counted(in_all, 'function')}; try other words, or list_functions."
@@ -154,6 +210,8 @@ def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
         try:
             if "*" in path:
                 tools = [tool for tool in scope.matching([path]) if scope.is_listed(tool)]
+            elif "." not in path:
+                tools = _by_bare_name(scope, path)
             else:
                 tools = [scope.find(path).tool]
         except errors.ToolNotFound as error:
@@ -161,6 +219,22 @@ def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
         else:
             chosen |= {tool.path: tool for tool in tools}
     return list(chosen.values()), unknown
+
+
+def _by_bare_name(scope: Scope, name: str) -> list[Tool]:
+    """The tool of a name without a namespace, or the tools of the namespace that has this name.
+
+    Raises:
+        ToolNotFound: There is none, or tools of several namespaces have that name.
+    """
+    namespace = scope.namespace(name)
+    if namespace is not None and namespace.listed:
+        return list(namespace.listed)
+    tools = [tool for tool in scope.listed() if name in (tool.tool_name, tool.registered_name)]
+    if len(tools) > 1:
+        shown = ", ".join(tool.path for tool in tools[:SAME_NAME]) + (", …" if len(tools) > SAME_NAME else "")
+        raise errors.ToolNotFound(f"Several functions are called {name[:100]}: {shown}")
+    return tools or [scope.find(name).tool]
 
 
 def _fitting(tools: list[Tool], most: int) -> tuple[list[Tool], list[Tool]]:

@@ -1,4 +1,6 @@
-"""Finds tools by what a model is looking for: BM25 over names, descriptions and arguments.
+"""Finds tools by what a model is looking for: exact names first, then BM25.
+
+BM25 is over names, descriptions, and the fields of arguments and results with their descriptions.
 
 The index is built off the loop for the first search, and kept until the tools change.
 """
@@ -11,7 +13,9 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
+from itertools import chain, islice
 
+from ..rpc.jsonrpc import Json
 from ..tools.catalog import Tool
 from ..tools.scope import Scope
 
@@ -21,13 +25,34 @@ LENGTH_WEIGHT = 0.75
 """BM25's b: how much less a word counts in a long description, from 0 to 1. The usual value."""
 NAME_WEIGHT = 3
 """How many words of a description one word of a tool's name is worth."""
+FIELD_WEIGHT = 0.5
+"""How many words of a description one word about a field is worth."""
+FLOOR = 0.4
+"""A tool with less than this part of the best tool's score is noise."""
 MOST_WORDS = 400
-"""Words of one tool that are read."""
+"""Words of one tool that are read, and as many about its fields."""
+MOST_EXACT = 50
+"""Tools that one query may name."""
+DEEPEST = 8
+"""Levels of a schema that are read."""
 LONGEST_QUERY = 1_000
 """Characters of a query that are read."""
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?!s(?![a-z]))[a-z])")  # IDs is one word
+
+
+_NAMED = re.compile(r"[^\s,;:()\[\]{}\"'`]+")
+"""What may be a tool's name in a query."""
+_LIKE_NAME = re.compile(r"[a-z0-9][A-Z]|[_.\d]")
+"""What a word of a query has that is a name, and not a word of a sentence."""
+
+_COMMON = (
+    "a about all an and any are as at be by can do does for from get give have how i in into is it me my of on or our "
+    "please some that the their them there these this to us want what when where which who will with you your"
+)
+COMMON = frozenset(_COMMON.split())
+"""Words that say nothing about a tool; they are left out of a query that has others."""
 
 
 class Search:
@@ -40,7 +65,10 @@ class Search:
         self._lock = asyncio.Lock()
 
     async def find(self, query: str, most: int) -> list[Tool]:
-        """The tools that fit best, the best first; none that has no word of the query."""
+        """The tools that fit best, the best first; none that has no word of the query.
+
+        Tools that the query names come before all others, in its order; all of them are there, whatever `most` is.
+        """
         async with self._lock:  # those who ask meanwhile wait for the same index
             await self._scope.prepare()
             version = self._scope.version
@@ -61,13 +89,24 @@ class Index:
 
     def __init__(self, tools: list[Tool]) -> None:
         self._tools = tools
-        counted = [Counter(_words_of(tool)) for tool in tools]
-        lengths = [found.total() for found in counted]
+        self._named: dict[str, list[int]] = defaultdict(list)
+        for number, tool in enumerate(tools):
+            for name in {tool.path, tool.registered_path, tool.tool_name, tool.registered_name}:
+                self._named[name.lower()].append(number)
+        counted: list[dict[str, float]] = []
+        lengths = []
+        for tool in tools:
+            found = Counter(_words_of(tool))
+            lengths.append(found.total())
+            weights: dict[str, float] = defaultdict(float, found)
+            for word, times in Counter(_words_about_fields(tool)).items():
+                weights[word] += FIELD_WEIGHT * times
+            counted.append(weights)
         mean = (sum(lengths) / len(lengths) if lengths else 0) or 1
         having: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for number, (found, length) in enumerate(zip(counted, lengths, strict=True)):
+        for number, (weights, length) in enumerate(zip(counted, lengths, strict=True)):
             damping = SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * length / mean)
-            for word, count in found.items():
+            for word, count in weights.items():
                 having[word].append((number, count / (count + damping)))
         self._having = {
             word: [(number, weight * _rarity(len(tools), len(found))) for number, weight in found]
@@ -76,12 +115,42 @@ class Index:
 
     def find(self, query: str, most: int) -> list[Tool]:
         """Return the tools that fit best, the best first; tools that fit equally well stay in their order."""
-        scores: dict[int, float] = defaultdict(float)
-        for word in dict.fromkeys(words(query[:LONGEST_QUERY])):
+        query = query[:LONGEST_QUERY]
+        exact = self._exact(query)
+        sums: dict[int, float] = defaultdict(float)
+        matches: Counter[int] = Counter()
+        wanted = dict.fromkeys(words(query))
+        for word in [word for word in wanted if word not in COMMON] or wanted:
             for number, weight in self._having.get(word, ()):
-                scores[number] += weight
-        best = heapq.nsmallest(most, scores.items(), key=lambda score: (-score[1], score[0]))
-        return [self._tools[number] for number, _ in best]
+                sums[number] += weight
+                matches[number] += 1
+        # A tool that has all words of the query is more likely meant than one that has a rare one of them often.
+        scores = {number: score * matches[number] for number, score in sums.items()}
+        least = FLOOR * max(scores.values(), default=0)
+        others = [(number, score) for number, score in scores.items() if score >= least and number not in exact]
+        # Whoever names tools wants these: what else has one of their words is noise.
+        room = 0 if exact and not self._has_more(query) else max(most - len(exact), 0)
+        best = heapq.nsmallest(room, others, key=lambda score: (-score[1], score[0]))
+        return [self._tools[number] for number in (*exact, *(number for number, _ in best))]
+
+    def _exact(self, query: str) -> dict[int, None]:
+        """The tools that a query names, in its order."""
+        found: dict[int, None] = {}
+        for name in self._names(query):
+            found |= dict.fromkeys(self._named.get(name, ()))
+        return dict.fromkeys(list(found)[:MOST_EXACT])
+
+    def _names(self, query: str) -> list[str]:
+        """What may be names of tools in a query; words of a sentence only where there is nothing else."""
+        texts = [text.strip(".") for text in _NAMED.findall(query)]
+        if all(text.lower() in self._named for text in texts):
+            return [text.lower() for text in texts]
+        return [text.lower() for text in texts if _LIKE_NAME.search(text)]
+
+    def _has_more(self, query: str) -> bool:
+        """Whether a query has something besides names of tools."""
+        texts = [text.strip(".").lower() for text in _NAMED.findall(query)]
+        return any(text not in self._named and text not in COMMON for text in texts)
 
 
 def _rarity(tools: int, having: int) -> float:
@@ -102,12 +171,31 @@ def words(text: str) -> Iterator[str]:
 def _words_of(tool: Tool) -> Iterator[str]:
     name = [*words(tool.namespace_name), *words(tool.tool_name)]
     yield from name * NAME_WEIGHT
-    schema = tool.input_schema
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    text = tool.description[:4_000]
-    if isinstance(properties, dict):
-        text += " " + " ".join(list(properties)[:100])
-    for number, word in enumerate(words(text)):
-        if number >= MOST_WORDS:
-            return
-        yield word
+    yield from islice(words(tool.description[:4_000]), MOST_WORDS)
+
+
+def _words_about_fields(tool: Tool) -> Iterator[str]:
+    """The words of the fields of a tool's arguments and result: of their names, descriptions and fixed values."""
+    texts = chain(_about_fields(tool.input_schema, DEEPEST), _about_fields(tool.output_schema, DEEPEST))
+    yield from islice(chain.from_iterable(map(words, islice(texts, MOST_WORDS))), 2 * MOST_WORDS)
+
+
+def _about_fields(schema: Json, levels: int) -> Iterator[str]:
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _about_fields(one, levels)
+    if not isinstance(schema, dict) or not levels:
+        return
+    for key, value in schema.items():
+        match key, value:
+            case (("description" | "title"), str(text)):
+                yield text[:1_000]
+            case "enum", list(values):
+                yield from (value for value in values[:20] if isinstance(value, str))
+            case (("properties" | "$defs" | "definitions" | "patternProperties"), dict(members)):
+                for name, member in members.items():
+                    if key == "properties":
+                        yield name[:100]
+                    yield from _about_fields(member, levels - 1)
+            case (("items" | "prefixItems" | "anyOf" | "oneOf" | "allOf" | "additionalProperties"), _):
+                yield from _about_fields(value, levels - 1)

@@ -20,6 +20,12 @@ Parameters = Callable[[str], "Sequence[str] | None"]
 Types = Callable[[], Mapping[str, str]]
 """The full names of the types that tools declare, by their last part: ``Day`` → ``MarketData.Day``."""
 
+PathsByName = Callable[[str], "Sequence[str]"]
+"""The paths of the tools that have a name, which is without its namespace."""
+
+MAX_PATHS = 3
+"""PathsByName of one name that a hint names; of more, it names none."""
+
 _NOT_DEFINED = frozenset({2304, 2552})
 _WRONG_TYPE = frozenset({2322, 2345, 2820})
 _WRONG_COUNT = frozenset({2554, 2555, 2556})
@@ -31,7 +37,9 @@ _NOT_AN_OBJECT = re.compile(
 )
 
 
-def advised(found: Diagnostic, code: str, parameters: Parameters, types: Types) -> str:
+def advised(
+    found: Diagnostic, code: str, parameters: Parameters, types: Types, functions: PathsByName = lambda name: ()
+) -> str:
     """The message of a diagnostic, with what to write instead where that is known.
 
     Args:
@@ -39,8 +47,12 @@ def advised(found: Diagnostic, code: str, parameters: Parameters, types: Types) 
         code: The program.
         parameters: Knows the arguments of its tools.
         types: Knows the types of its tools.
+        functions: Knows its tools by their names.
     """
     message = found.message
+    if found.code in _NOT_DEFINED and found.missing and 0 < len(paths := functions(found.missing)) <= MAX_PATHS:
+        meant = " or ".join(f"'{path}'" for path in paths)
+        return f"{_GUESS.sub('', message)} Did you mean {meant}?"
     if found.code in _NOT_DEFINED and found.missing and (full := types().get(found.missing)) is not None:
         return f"{_GUESS.sub('', message)} Did you mean '{full}'?"
     if (call := _positional(found, code, parameters)) is not None:

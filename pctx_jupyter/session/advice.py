@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from ..program import hints
 from ..program.check import Diagnostic
@@ -13,15 +14,19 @@ from ..tools.catalog import Tool
 MAX_TOOLS = 300
 """Tools whose types are looked through for one name: writing a declaration takes a part of a millisecond."""
 
+MAX_PATHS = 20_000
+"""Tools among which those of one name are looked for."""
+
 _TYPE = re.compile(r"^\s*(?:export )?(?:type|interface) (\w+)", re.MULTILINE)
 
 
-def advice(code: str, tools: Sequence[Tool]) -> Callable[[Diagnostic], str]:
+def advice(code: str, tools: Sequence[Tool], paths: Iterable[str] = ()) -> Callable[[Diagnostic], str]:
     """Return what adds to a diagnostic's message what to write instead.
 
     Args:
         code: The program.
         tools: The tools it may call.
+        paths: The canonical paths of all tools that programs of its session may call.
     """
 
     def parameters(path: str) -> Sequence[str] | None:
@@ -43,4 +48,8 @@ def advice(code: str, tools: Sequence[Tool]) -> Callable[[Diagnostic], str]:
                 found.setdefault(name, f"{tool.namespace_name}.{name}")
         return found
 
-    return lambda diagnostic: hints.advised(diagnostic, code, parameters, types)
+    def functions(name: str) -> Sequence[str]:
+        spelled = {tool.path for tool in tools if name == tool.registered_name}
+        return sorted(spelled.union(path for path in islice(paths, MAX_PATHS) if path.rpartition(".")[2] == name))
+
+    return lambda diagnostic: hints.advised(diagnostic, code, parameters, types, functions)

@@ -592,7 +592,7 @@ class Session:
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
             return verdict
         verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics, code))
-        if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools))) is not None:
+        if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools, asked.offered))) is not None:
             execution.publish(TypesChecked("failed", took_s, failure.message))
             raise errors.TypesWrong(failure)
         execution.publish(TypesChecked("passed", took_s, None))

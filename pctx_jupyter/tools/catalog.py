@@ -8,12 +8,12 @@ reached, nor what its schemas mean.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import chain
 from typing import Literal, Protocol
 
 import msgspec
@@ -26,6 +26,11 @@ from . import names
 
 LEARNT = "x-learnt"
 """The keyword of a schema whose type was learnt and may be wrong; its value says from what, such as a docstring."""
+LONGEST_PATH = 300
+"""Characters of a path that are compared with others."""
+_WORDS = re.compile(r"\d+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_][^\W\d_A-Z]*")
+"""The words of a name in either spelling."""
+
 UNTYPED = "x-untyped"
 """The keyword of an arguments' schema that says, by name, why parts of a signature are ``any``."""
 
@@ -378,9 +383,45 @@ def no_such_tool(path: str, offers: Iterable[str], paths: Mapping[str, str]) -> 
         offers: The canonical names of the tools there are.
         paths: Those by the names they were registered with.
     """
-    close = nearest(path, chain(offers, paths))
-    hint = f" (did you mean {paths.get(close, close)}?)" if close is not None else ""
+    close = _meant(path, dict.fromkeys(offers) | dict(paths))
+    hint = f" (did you mean {close}?)" if close is not None else ""
     return errors.ToolNotFound(f"Cannot call {path[:200]}: no such tool in this session{hint}")
+
+
+def _meant(path: str, known: Mapping[str, str | None]) -> str | None:
+    """Return the canonical path of the tool that a path most likely means; None: no tool, or several.
+
+    A wrong suggestion is worse than none: an agent calls it. So each word has to be like the word in its place, and
+    begin with the same letter: ``encode`` is not ``decode``, nor is ``createIssue`` ``closeIssue``.
+
+    Args:
+        path: What was asked for.
+        known: The paths of tools, each with the canonical path if it is another.
+    """
+    namespace, _, name = path[:LONGEST_PATH].rpartition(".")
+    candidates = {one: to or one for one, to in known.items() if _is_like(name, one.rpartition(".")[2])}
+    if namespace:
+        candidates = {one: to for one, to in candidates.items() if _is_like(namespace, one.rpartition(".")[0])}
+        close = nearest(path, candidates, likeness=0)
+        return None if close is None else candidates[close]
+    meant = set(candidates.values())
+    return meant.pop() if len(meant) == 1 else None
+
+
+def _is_like(wanted: str, known: str) -> bool:
+    """Whether one name is another with a slip of the pen, or in another spelling."""
+    ours, theirs = _WORDS.findall(wanted), _WORDS.findall(known)
+    if len(ours) != len(theirs):
+        ours, theirs = ["".join(ours)], ["".join(theirs)]
+        likeness = 0.85
+    else:
+        likeness = 0.7
+    for one, other in zip(map(str.lower, ours), map(str.lower, theirs), strict=True):
+        if one == other:
+            continue
+        if one[:1] != other[:1] or one.isdigit() or nearest(one, [other], likeness=likeness) is None:
+            return False
+    return True
 
 
 def matching(tools: Iterable[Tool], patterns: list[str] | None) -> list[Tool]:

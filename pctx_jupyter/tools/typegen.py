@@ -75,13 +75,14 @@ class Parts:
         return f"{name}(args{'?' if self.optional else ''}: {self.input}): Promise<{self.output}>"
 
 
-def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
+def declarations(tools: Iterable[ToolLike], *, aliases: bool = True, docs: bool = True) -> str:
     """Write the declarations of all tools, one block a namespace, in name order.
 
     Args:
         tools: With canonical names that are unique.
         aliases: Also declare the registered spellings, which programs may use: for a type check. What people
             and models read does without.
+        docs: Also write descriptions as comments.
 
     Returns:
         A script for TypeScript 6, ending in a line end; "" for no tools. It declares, and does nothing when run.
@@ -89,7 +90,7 @@ def declarations(tools: Iterable[ToolLike], *, aliases: bool = True) -> str:
     Any thread may ask. The first time, it takes 0.2 ms a tool; `written` says whether it was.
     """
     listed = tuple(tools)
-    return _catalogs.get(_key(listed, aliases), lambda: (listed, _declarations(listed, aliases)))[1]
+    return _catalogs.get(_key(listed, aliases, docs), lambda: (listed, _declarations(listed, aliases, docs)))[1]
 
 
 def written(tools: Iterable[ToolLike], *, aliases: bool = True) -> str | None:
@@ -171,8 +172,8 @@ def _by_namespace(tools: Iterable[ToolLike]) -> dict[str, list[ToolLike]]:
     return {name: found[name] for name in sorted(found)}
 
 
-def _declarations(tools: tuple[ToolLike, ...], aliases: bool) -> str:
-    spaces = [_space(name, own) for name, own in _by_namespace(tools).items()]
+def _declarations(tools: tuple[ToolLike, ...], aliases: bool, docs: bool) -> str:
+    spaces = [_space(name, own, docs) for name, own in _by_namespace(tools).items()]
     lines = [line for space in spaces for line in space.lines(space.entries)]
     if aliases:
         everybody = {space.name for space in spaces}
@@ -193,8 +194,8 @@ class _Entry:
 class _Space:
     """The declarations of one namespace, whole or in part. Does not change once it is made."""
 
-    def __init__(self, name: str, tools: Sequence[ToolLike]) -> None:
-        self.name = name
+    def __init__(self, name: str, tools: Sequence[ToolLike], docs: bool = True) -> None:
+        self.name, self.docs = name, docs
         self.interface = _interface(name)
         self.types: dict[str, str] = {}
         # A canonical name has no underscore between letters: nobody else's namespace is called so.
@@ -229,12 +230,13 @@ class _Space:
         functions: list[str] = []
         hidden: list[str] = []
         for tool, text in ((entry.tool, entry.text) for entry in entries):
+            doc = _doc(tool) if self.docs else ""
             if self.interface:
-                functions.append(f"{_doc(tool)}{text};")
+                functions.append(f"{doc}{text};")
             elif tool.tool_name in names.RESERVED:
-                hidden.append(f"{_doc(tool)}function {text};\nexport {{ {_local(tool)} as {tool.tool_name} }};")
+                hidden.append(f"{doc}function {text};\nexport {{ {_local(tool)} as {tool.tool_name} }};")
             else:
-                functions.append(f"{_doc(tool)}function {text};")
+                functions.append(f"{doc}function {text};")
         opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
         needed = self.types if len(entries) == len(self.entries) else {n for entry in entries for n in entry.types}
         types = [self.types[name] for name in sorted(needed)]
@@ -246,7 +248,7 @@ class _Space:
     def _entry(self, tool: ToolLike) -> _Entry:
         """Write one tool's line; its types join the others' unless one of the same name differs."""
         for naming in _namings(tool):
-            found = _parts(tool, self.scope and self.scope + ".", naming)
+            found = _parts(tool, self.scope and self.scope + ".", naming, self.docs)
             if all(self.types.get(name, text) == text for name, text in found.types.items()):
                 self.types |= found.types
                 break
@@ -284,9 +286,10 @@ class _Space:
             yield from _alias(alias, self.name, tools, whole=len(tools) == len(entries))
 
 
-def _space(name: str, tools: Sequence[ToolLike]) -> _Space:
+def _space(name: str, tools: Sequence[ToolLike], docs: bool = True) -> _Space:
     # The entry holds the tools, so that no other gets the same id().
-    return _spaces.get((name, *map(id, tools)), lambda: _Space(name, tools))
+    key: Hashable = (name, *map(id, tools)) if docs else (name, None, *map(id, tools))
+    return _spaces.get(key, lambda: _Space(name, tools, docs))
 
 
 def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterator[str]:
@@ -376,9 +379,9 @@ def _shape(schema: object, root: str, naming: str, scope: str, docs: bool, deepe
     return _shapes.get((hashlib.blake2b(text).digest(), root, naming, scope, docs, deepest), write)
 
 
-def _key(tools: tuple[ToolLike, ...], aliases: bool) -> Hashable:
+def _key(tools: tuple[ToolLike, ...], aliases: bool, docs: bool = True) -> Hashable:
     # Identity will do, as tools do not change; the entry holds them, so that no other gets the same id().
-    return aliases, *map(id, tools)
+    return aliases, docs, *map(id, tools)
 
 
 class _Memory(Generic[_Value]):

@@ -76,6 +76,12 @@ async def test_a_model_finds_reads_and_calls() -> None:
     assert await client.call("execute", code="await Sales.loadOrders()") == AgentAnswer("1")
 
 
+async def test_how_long_the_first_list_may_be_is_a_setting() -> None:
+    tool = Tool("Notebook", "load_orders", "Loads all orders.")
+    text = (await Client(agents(None, tool, max_listing_tokens=0)).call("list_functions")).text
+    assert text.endswith("Sales\nloadOrders(args?)")
+
+
 async def test_a_namespace_can_be_listed_alone() -> None:
     client = Client(agents(None, Tool("Notebook", "load_orders")))
     assert "loadOrders" in (await client.call("list_functions", namespace="Sales")).text
@@ -231,7 +237,10 @@ async def test_tools_that_need_consent_are_marked_wherever_they_are_read() -> No
     for detail in ("names", "signatures", "descriptions"):
         text = (await client.call("list_functions", detail=detail)).text
         assert "@consent: a person is asked before the call." in text, detail
-        assert text.count("@consent") == 2 and re.search(r"sendReport[^\n]* @consent$", text), detail
+        marked = (
+            r"@consent[^\n]*\n \*/\n function sendReport" if detail == "signatures" else r"sendReport[^\n]* @consent$"
+        )
+        assert text.count("@consent") == 2 and re.search(marked, text), detail
     found = (await client.call("search_functions", query="report")).text
     assert "@consent\n@consent: a person is asked" in found
     declared = (await client.call("get_function_details", functions=["Sales.*"])).text
@@ -241,7 +250,7 @@ async def test_tools_that_need_consent_are_marked_wherever_they_are_read() -> No
 async def test_a_namespace_whose_tools_all_need_consent_is_marked_once() -> None:
     client = Client(agents(None, REPORT, Tool("Notebook", "pay", effects=True)))
     text = (await client.call("list_functions")).text
-    assert "Sales @consent\n" in text and text.count("@consent") == 2
+    assert "// Sales @consent\n" in text and text.count("@consent") == 2
 
 
 async def test_the_limits_are_stated_and_all_descriptions_are_short() -> None:

@@ -37,13 +37,47 @@ def scope(*tools: Tool) -> Scope:
     return Scope(lambda: [Layer(catalog)], Changes())
 
 
-def test_few_tools_are_listed_with_their_types() -> None:
+def test_few_tools_are_listed_with_their_whole_declarations() -> None:
     assert listing.functions([SEARCH, NOW], "signatures", most=4_000) == (
-        "2 functions in 2 namespaces. Call as Namespace.name(args).\n"
-        "Clock\nnow(args?: {}): Promise<string>\n"
-        "Github\n"
-        'searchIssue(args: { labels?: any[]; query: string; "the limit"?: number }): Promise<{ id: string }[]>'
+        "2 functions in 2 namespaces.\n"
+        "declare namespace Clock {\n function now(args?: {}): Promise<string>;\n}\n"
+        "declare namespace Github {\n /**\n * Finds issues. Newest first.\n * More.\n */\n"
+        ' function searchIssue(args: { labels?: any[]; query: string; "the limit"?: number }):'
+        " Promise<{ id: string }[]>;\n}"
     )
+
+
+DAY = {
+    "type": "array",
+    "items": {"$ref": "#/$defs/Day"},
+    "$defs": {
+        "Day": {
+            "type": "object",
+            "properties": {"precipitation": {"type": "number", "description": "Rain of the day. From 0 to 55.9 mm."}},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("first_tokens", [60, 80, 2_000])
+def test_a_list_never_names_a_type_that_it_does_not_define(first_tokens: int) -> None:
+    tool = Tool("market_data", "weather_month", "The weather of a month. " + "Long. " * 20, QUERY, DAY)
+    text = listing.functions([tool], "signatures", most=16_000, first_tokens=first_tokens)
+    assert ("Day" in text) == ("type Day = {" in text) == (first_tokens > 60)
+    assert ("Without descriptions" in text) == (first_tokens == 80)
+    assert ("55.9 mm" in text) == (first_tokens == 2_000)
+
+
+def test_a_list_without_descriptions_still_marks_what_needs_consent() -> None:
+    tools = [Tool("a", "b", "x" * 900), Tool("a", "c", "x" * 900)]
+    text = listing.functions(tools, "signatures", most=16_000, guarded={"A.b": "ask"}, first_tokens=100)
+    assert "Without descriptions" in text and "// A.b @consent" in text and "A.c @consent" not in text
+
+
+@pytest.mark.parametrize("number", [1, 5_000])
+def test_the_first_list_is_bounded_and_a_single_function_is_declared(number: int) -> None:
+    text = listing.functions(many(number), "signatures", most=16_000)
+    assert len(text) <= 16_000 and ("declare namespace" in text) == (number == 1)
 
 
 def test_many_tools_are_listed_with_the_names_of_their_arguments() -> None:
@@ -51,9 +85,22 @@ def test_many_tools_are_listed_with_the_names_of_their_arguments() -> None:
     assert 'tool7({query, labels?, "the limit"?})\n' in text and "Promise" not in text
 
 
-def test_descriptions_are_their_first_sentence() -> None:
+def test_descriptions_are_whole_where_there_is_room() -> None:
     text = listing.functions([SEARCH, NOW], "descriptions", most=4_000)
-    assert text.endswith('Clock\nnow()\nGithub\nsearchIssue({query, labels?, "the limit"?}) – Finds issues')
+    call = 'searchIssue({query, labels?, "the limit"?})'
+    assert text.endswith(f"Clock\nnow()\nGithub\n{call} – Finds issues. Newest first. More")
+
+
+def test_descriptions_are_cut_between_sentences_to_fit_into_a_list() -> None:
+    tools = [Tool("a", f"b_{at}", "The first. The second. " + "And more words. " * 30) for at in range(60)]
+    line = listing.functions(tools, "descriptions", most=16_000).splitlines()[2]
+    assert line.startswith("b0(args?) – The first. The second. And more words") and line.endswith("words")
+    assert 60 < len(line) < 200
+
+
+def test_a_description_without_sentences_is_cut_between_words() -> None:
+    assert listing.summary("words " * 100, 20) == "words words words…"
+    assert listing.summary("x" * 100, 20) == "x" * 20 + "…"
 
 
 def test_names_are_one_line_a_namespace() -> None:
@@ -106,6 +153,16 @@ def test_details_take_patterns_and_registered_names_and_say_what_is_missing() ->
     text = listing.details(scope(SEARCH, NOW), ["Git*", "clock.now", "Github.searchIssues", "Nope.*"], most=4_000)
     assert "searchIssue(" in text and "now(" in text
     assert "did you mean Github.searchIssue?" in text and "Nope.*" in text
+
+
+def test_details_find_a_bare_name_that_is_unambiguous_and_a_namespace() -> None:
+    tools = scope(SEARCH, NOW, Tool("jira", "search_issue"))
+    for bare in ("now", "Clock"):
+        assert "declare namespace Clock {" in listing.details(tools, [bare], most=4_000)
+    assert "declare namespace Github {" in listing.details(scope(SEARCH), ["search_issue"], most=4_000)
+    text = listing.details(tools, ["searchIssue", "nowhere"], most=4_000)
+    assert "Several functions are called searchIssue: Github.searchIssue, Jira.searchIssue" in text
+    assert "nowhere: no such tool" in text and "did you mean" not in text
 
 
 def test_details_that_do_not_fit_are_named() -> None:

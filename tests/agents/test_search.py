@@ -57,6 +57,59 @@ async def test_only_tools_with_a_word_of_the_query_are_found() -> None:
     assert await one.find("", 10) == [] and await one.find("\x00*/ 🎉" * 10_000, 10) == []
 
 
+WEATHER = Tool(
+    "market_data",
+    "weather_month",
+    "The weather of a month.",
+    {"type": "object", "properties": {"place": {"type": "string", "description": "A city or a harbour."}}},
+    {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Day"},
+        "$defs": {"Day": {"properties": {"precipitation": {"type": "number", "description": "Rain in mm."}}}},
+    },
+)
+
+
+@pytest.mark.parametrize("query", ["rain", "precipitation", "harbours", "how much rain is there in a month"])
+async def test_fields_of_arguments_and_results_are_known(query: str) -> None:
+    found = await search(catalog(*TOOLS, WEATHER)).find(query, 5)
+    assert [tool.path for tool in found] == ["MarketData.weatherMonth"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Mail.sendMessage, github.search_issues",
+        "sendMessage searchIssues",
+        "`send_message` and Github.searchIssues",
+        "SENDMESSAGE searchissues",
+    ],
+)
+async def test_tools_that_are_named_come_first_and_all_of_them_whatever_number_is_asked_for(query: str) -> None:
+    found = await search(catalog(*TOOLS, WEATHER)).find(query, 1)
+    assert [tool.path for tool in found] == ["Mail.sendMessage", "Github.searchIssues"]
+
+
+async def test_a_name_among_other_words_comes_first_and_the_others_follow() -> None:
+    found = await search(catalog(*TOOLS, WEATHER)).find("weatherMonth or a forecast", 5)
+    assert [tool.path for tool in found] == ["MarketData.weatherMonth", "Weather.getForecastUrl"]
+
+
+async def test_a_word_of_a_sentence_is_no_name() -> None:
+    tools = catalog(*TOOLS, Tool("text", "find", "Looks through a text."))
+    assert (await search(tools).find("find issues of a repository", 3))[0].path == "Github.searchIssues"
+
+
+async def test_what_fits_much_worse_than_the_best_is_left_out() -> None:
+    others = [Tool("files", f"read_{number}", "Reads one file of a branch.") for number in range(9)]
+    found = await search(catalog(*TOOLS, *others)).find("create a pull request for a branch", 5)
+    assert [tool.path for tool in found] == ["Github.createPullRequest"]
+
+
+async def test_words_that_say_nothing_find_nothing_beside_others() -> None:
+    assert await search(catalog(*TOOLS)).find("launch a rocket to the moon", 5) == []
+
+
 async def test_a_rare_word_counts_for_more_than_a_frequent_one() -> None:
     tools = [Tool("files", f"read_{number}", "Reads a file.") for number in range(20)]
     found = await search(catalog(*tools, Tool("files", "archive", "Packs into an archive."))).find("file archive", 3)

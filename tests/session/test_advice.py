@@ -74,3 +74,15 @@ def test_a_text_in_place_of_a_literal_is_to_be_written_as_const() -> None:
 def test_a_text_in_place_of_a_number_is_not() -> None:
     message = "Type 'string' is not assignable to type 'number'."
     assert said("let k: number = 'a'", 2322, message, "k") == message
+
+
+def test_a_bare_name_of_a_function_is_named_in_full_though_the_compiler_guesses_another() -> None:
+    message = "Cannot find name 'days'. Did you mean 'day'?"
+    assert said("days({})", 2552, message, "days", "days") == "Cannot find name 'days'. Did you mean 'MarketData.days'?"
+
+
+@pytest.mark.parametrize(("number", "hint"), [(2, " Did you mean 'A0.now' or 'A1.now'?"), (9, "")])
+def test_a_bare_name_of_a_few_functions_names_them_and_of_many_none(number: int, hint: str) -> None:
+    found = Diagnostic("Cannot find name 'now'.", 2304, "error", 1, 1, 1, 4, missing="now")
+    known = [f"A{at}.now" for at in range(number)]
+    assert advice("now()", [], known)(found) == f"Cannot find name 'now'.{hint}"

@@ -33,6 +33,29 @@ def test_a_tool_not_there_is_refused_with_the_closest_name() -> None:
         catalog("math_tools.add_all").find("MathTools.addAl")
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("github.serch_issue", "Github.searchIssue"),
+        ("GitHub.SearchIssues", "Github.searchIssue"),
+        ("searchIssue", "Github.searchIssue"),
+        ("Github.deleteIssue", None),
+        ("Github.createIssues", None),
+        ("Github.decodeUrl", None),
+        ("Github.pageV1", None),
+        ("Slack.searchIssue", None),
+        ("now", None),
+    ],
+)
+def test_a_suggestion_is_right_or_there_is_none(asked: str, meant: str | None) -> None:
+    tools = catalog(
+        "github.search_issue", "github.close_issue", "github.encode_url", "github.page_v2", "a.now", "b.now"
+    )
+    with pytest.raises(errors.ToolNotFound) as raised:
+        tools.find(asked)
+    assert str(raised.value).partition("did you mean ")[2].removesuffix("?)") == (meant or "")
+
+
 def test_a_second_registration_needs_to_say_replace() -> None:
     tools = catalog("Sales.load")
     with pytest.raises(errors.ToolExists, match="replace"):
