@@ -10,7 +10,8 @@
     │   ├── MessageTooLarge        -32600  413   beyond the configured size
     │   ├── MethodNotFound         -32601  404
     │   └── InvalidParams          -32602  400
-    │       └── NotJson            -32602  400   a Python value that has no JSON form
+    │       ├── NotJson            -32602  400   a Python value that has no JSON form
+    │       └── ArgumentsRefused   -32602  422   arguments that a person edited do not fit the tool's schema
     ├── ToolError                  -32002  422   any of a tool
     │   ├── ToolExists             -32000  409
     │   ├── ToolNotFound           -32001  404
@@ -186,6 +187,12 @@ class InvalidParams(ProtocolError):
 
 class NotJson(InvalidParams):
     """A Python value that has no JSON form; the message names the path inside the value."""
+
+
+class ArgumentsRefused(InvalidParams):
+    """Arguments that a person edited do not fit the tool's schema; the message names each field."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class ToolError(PctxError):

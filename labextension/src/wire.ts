@@ -18,6 +18,15 @@ export interface Answered {
   answered?: boolean;
 }
 
+/**
+ * One argument that does not fit: `field` is its place, such as `to` or `orders[0].id`; empty: all of
+ * them.
+ */
+export interface ArgumentProblem {
+  field: string;
+  message: string;
+}
+
 /** Body of `diagnostics`. */
 export interface AskedOfCell {
   /** A cell, or a program alone. The options in its `%%pctx` line count. */
@@ -88,6 +97,11 @@ export interface CheckRecord {
   message?: string;
 }
 
+/** The arguments that do not fit the tool's schema; none: they can be passed. */
+export interface CheckedArguments {
+  problems: ArgumentProblem[];
+}
+
 /** What to paste where, so that an MCP client reaches this server; `text` holds the server's token. */
 export interface ClientConfig {
   client: string;
@@ -148,6 +162,11 @@ export interface Diagnosed {
   diagnostics: Underlined[];
 }
 
+/** Body of a check: arguments that a person wants to pass in place of the program's. */
+export interface EditedArguments {
+  arguments: unknown;
+}
+
 /**
  * The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
  * `executions` counts those that run now.
@@ -179,7 +198,7 @@ export interface ErrorRecord {
 
 /**
  * One execution, in few words. `title` is its first line of code, `error` the beginning of what went
- * wrong.
+ * wrong, `agent` the name that an agent's client gives itself.
  */
 export interface ExecutionState {
   id: string;
@@ -193,6 +212,7 @@ export interface ExecutionState {
   calls: number;
   failed_calls: number;
   error: string | null;
+  agent?: string;
 }
 
 /** The latest executions, the last one first. */
@@ -286,7 +306,9 @@ export interface Listed {
  * of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is denied.
  * `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how
  * long a consent for good lasts: `session` until the kernel of its notebook, or the server, ends;
- * `tool` until the tool changes. `places` says where a person can answer it.
+ * `tool` until the tool changes. `places` says where a person can answer it. `agent` is the name that
+ * the agent's client gives itself. `input_schema` is the tool's, for a form; it is left out where the
+ * tool has none, or a large one.
  */
 export interface Question {
   id: string;
@@ -306,11 +328,19 @@ export interface Question {
   effects?: boolean | null;
   lasts?: 'session' | 'tool';
   places?: ('client' | 'jupyterlab' | 'terminal')[];
+  agent?: string;
+  input_schema?: unknown;
 }
 
 /** The calls that wait for a person's consent, the oldest first. */
 export interface Questions {
   approvals: Question[];
+}
+
+/** Why an answer is refused whose arguments do not fit the tool's schema: the call waits as before. */
+export interface RefusedArguments {
+  message: string;
+  problems: ArgumentProblem[];
 }
 
 /**
@@ -369,9 +399,9 @@ export interface ToolState {
 
 /**
  * What is known of one execution. `notebook` is the name under which others see the notebook that ran
- * it, `kernel_id` that notebook's kernel. `started_at` is in seconds since 1970. `calls_in_all` and
- * `failed_calls` count what `calls` may leave out; of code that is `code_cut`, only the beginning is
- * there.
+ * it, `kernel_id` that notebook's kernel. `agent` is the name that an agent's client gives itself.
+ * `started_at` is in seconds since 1970. `calls_in_all` and `failed_calls` count what `calls` may
+ * leave out; of code that is `code_cut`, only the beginning is there.
  */
 export interface Trace {
   id: string;
@@ -392,6 +422,7 @@ export interface Trace {
   result_bytes?: number;
   error?: ErrorRecord;
   code_cut?: boolean;
+  agent?: string;
 }
 
 /**

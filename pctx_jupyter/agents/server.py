@@ -13,7 +13,7 @@ import mcp.types as t
 from mcp.shared.exceptions import MCPError
 
 from .._version import __version__
-from ..session.execution import CLIENT
+from ..session.execution import AGENT, CLIENT
 from ..session.watch import Change, Watchers
 from . import asking
 from .answers import AgentAnswer, Asking
@@ -22,6 +22,10 @@ from .functions import INSTRUCTIONS, Functions
 
 CHANGE_S = 0.5
 """Seconds in which changes of the tools are announced as one: a notebook defines many at once."""
+
+
+MOST_NAME = 60
+"""Characters of the name that a client gives itself."""
 
 
 class AgentServer:
@@ -87,6 +91,7 @@ class AgentServer:
             await context.session.report_progress(reports, None, message)
 
         CLIENT.set(_client(context))
+        AGENT.set(_name(context))
         asks = asking.asks(context, params)
         answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
         return asking.required(answer) if isinstance(answer, Asking) else _result(answer)
@@ -113,6 +118,12 @@ def _client(context: Context) -> str:
     headers = getattr(context.request, "headers", None) or {}
     info = context.session.client_params and context.session.client_params.client_info
     return str(headers.get("mcp-session-id") or (info.name if info else ""))[:100]
+
+
+def _name(context: Context) -> str:
+    """Return the name that the client of a request gives itself, for people; "": it gives none."""
+    info = context.session.client_params and context.session.client_params.client_info
+    return str((info.title or info.name) if info else "").strip()[:MOST_NAME]
 
 
 def _result(answer: AgentAnswer) -> t.CallToolResult:

@@ -30,6 +30,7 @@ from .rest import HealthHandler, StatusHandler
 from .running import RunningEngine
 from .socket import AgentsSocket, LocalToolsSocket
 from .state import (
+    ArgumentsCheck,
     ClientConfigList,
     ExecutionList,
     ExecutionStop,
@@ -88,6 +89,7 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "pctx/oauth/callback": SignInCallback,
     "pctx/api/approvals": QuestionList,
     "pctx/api/approvals/{id}": QuestionAnswer,
+    "pctx/api/approvals/{id}/check": ArgumentsCheck,
     "pctx/api/changes": ChangesSocket,
 }
 """Who serves each path of `access.ROUTES`."""

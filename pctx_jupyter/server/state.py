@@ -17,6 +17,7 @@ from jupyter_core.utils import ensure_async
 from msgspec import UNSET, Raw, UnsetType
 from tornado import web
 
+from .. import errors
 from ..agents import clients as mcp_clients
 from ..errors import Failure
 from ..rpc import wire
@@ -25,8 +26,10 @@ from ..session.registry import Registry
 from ..session.session import Session, Sharing
 from ..session.trace import Trace, TraceState
 from ..tools import typegen
+from ..tools.arguments import ArgumentProblem
 from ..tools.catalog import AskedBy, Tool
 from .base import PctxHandler
+from .rest import ErrorBody
 
 MOST_TITLE = 120
 """Characters of an execution's title, and of its error in a list."""
@@ -34,6 +37,8 @@ MOST_TOOLS = 500
 """Tools in one answer: writing their signatures takes a turn of the loop that all share."""
 MOST_DESCRIPTION = 1_000
 """Characters of a tool's description in a list."""
+NO_QUESTION = "Cannot answer: the call does not wait any more"
+"""The error for a question that has an answer, or whose time is up."""
 
 
 class ToolState(msgspec.Struct):
@@ -71,7 +76,11 @@ class Kernels(msgspec.Struct):
 
 
 class ExecutionState(msgspec.Struct):
-    """One execution, in few words. `title` is its first line of code, `error` the beginning of what went wrong."""
+    """One execution, in few words.
+
+    `title` is its first line of code, `error` the beginning of what went wrong, `agent` the name that an agent's client
+    gives itself.
+    """
 
     id: str
     title: str
@@ -84,6 +93,7 @@ class ExecutionState(msgspec.Struct):
     calls: int
     failed_calls: int
     error: str | None
+    agent: str = ""
 
 
 class Executions(msgspec.Struct):
@@ -154,6 +164,7 @@ def execution_of(trace: Trace) -> ExecutionState:
         trace.calls_in_all,
         trace.failed_calls,
         error and error.partition("\n")[0][:MOST_TITLE],
+        trace.agent,
     )
 
 
@@ -189,6 +200,24 @@ class Decided(msgspec.Struct, omit_defaults=True):
     arguments: Raw | UnsetType = UNSET
     always: bool = False
     by: Literal["jupyterlab", "terminal"] = "jupyterlab"
+
+
+class EditedArguments(msgspec.Struct):
+    """Body of a check: arguments that a person wants to pass in place of the program's."""
+
+    arguments: Raw
+
+
+class CheckedArguments(msgspec.Struct):
+    """The arguments that do not fit the tool's schema; none: they can be passed."""
+
+    problems: list[ArgumentProblem]
+
+
+class RefusedArguments(ErrorBody):
+    """Why an answer is refused whose arguments do not fit the tool's schema: the call waits as before."""
+
+    problems: list[ArgumentProblem]
 
 
 class Answered(msgspec.Struct):
@@ -308,9 +337,30 @@ class QuestionAnswer(_State):
             answer = ConsentReply.denied(where)
         else:
             answer = ConsentReply("allowed" if edited is None else "edited", edited)
-        if not approvals.answer(id, answer, for_good=asked.always):
-            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot answer: the call does not wait any more")
+        try:
+            was_there = approvals.answer(id, answer, for_good=asked.always)
+        except errors.ArgumentsRefused as error:
+            self.set_status(error.status)
+            self.send(RefusedArguments(error.message, approvals.problems(id, edited or Raw(b"{}")) or []))
+            return
+        if not was_there:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, NO_QUESTION)
         self.send(Answered())
+
+
+class ArgumentsCheck(_State):
+    """``POST pctx/api/approvals/{id}/check``: say whether a person may pass other arguments, and what is wrong."""
+
+    @web.authenticated
+    async def post(self, id: str) -> None:
+        approvals = (await self.registry()).approvals
+        asked = self.read_body(EditedArguments)
+        if asked is None:
+            return
+        found = approvals.problems(id, asked.arguments)
+        if found is None:
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, NO_QUESTION)
+        self.send(CheckedArguments(found))
 
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}

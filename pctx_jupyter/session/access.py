@@ -98,6 +98,7 @@ _ROUTES = (
     Route("POST", "pctx/api/executions/{id}/stop", "execute"),
     Route("GET", "pctx/api/approvals", "read"),
     Route("POST", "pctx/api/approvals/{id}", "execute"),
+    Route("POST", "pctx/api/approvals/{id}/check", "execute"),
     Route("GET", "pctx/api/client-config", "execute", code=Code.ALWAYS),  # it shows the server's token
     Route("GET", "pctx/api/upstreams", "read"),
     Route("POST", "pctx/api/upstreams", "execute", code=Code.BY_ENTRY),

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw
 
 from .. import errors
+from ..tools.arguments import ArgumentProblem, problems
 from ..tools.catalog import AskedBy, Tool
 from .remembered import Nothing, Remembered
 
@@ -53,6 +54,12 @@ MOST_ARGUMENTS = 100_000
 
 MOST_DESCRIPTION = 1_000
 """Characters of a tool's description that are shown."""
+
+MOST_SCHEMA = 20_000
+"""Bytes of an input schema that is shown with a question: a larger one makes no form that a person would fill in."""
+
+MOST_NAMED = 5
+"""Arguments that the message of a refusal names."""
 
 EffectsFilter = Literal["effects", "none", "unknown"]
 """What narrows a rule to tools that change something outside, that do not, or of which it is unknown."""
@@ -170,7 +177,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
     denied. `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how long a
     consent for good lasts: `session` until the kernel of its notebook, or the server, ends; `tool` until the tool
-    changes. `places` says where a person can answer it.
+    changes. `places` says where a person can answer it. `agent` is the name that the agent's client gives itself.
+    `input_schema` is the tool's, for a form; it is left out where the tool has none, or a large one.
     """
 
     id: str
@@ -190,6 +198,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     effects: bool | None = False
     lasts: Literal["session", "tool"] = "session"
     places: list[ConsentPlace] = msgspec.field(default_factory=list)
+    agent: str = ""
+    input_schema: Raw | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -404,14 +414,19 @@ class Approvals:
         self._changed()
 
     def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False) -> bool:
-        """ConsentReply a question; whether it was still there.
+        """Answer a question; returns whether it was still there.
 
         Args:
             for_good: Allow this tool to the same askers from now on, those who wait among them.
+
+        Raises:
+            ArgumentsRefused: The arguments were edited, and do not fit the tool's schema. The question stays.
         """
         pending = self._pending.get(id)
         if pending is None:
             return False
+        if answer.is_allowed and answer.arguments is not None:
+            self._check(pending, answer.arguments)
         if answer.is_allowed and for_good:
             self._grant(pending)
             for other in self._pending.values():
@@ -420,6 +435,17 @@ class Approvals:
                     other.settle(ConsentReply("granted"))
         pending.settle(answer)
         return True
+
+    def problems(self, id: str, arguments: Raw) -> list[ArgumentProblem] | None:
+        """What is wrong with the arguments that a person may pass in place of a program's; None: no such call waits."""
+        pending = self._pending.get(id)
+        return None if pending is None else _problems(pending, arguments)
+
+    def _check(self, pending: _Pending, arguments: Raw) -> None:
+        if found := _problems(pending, arguments):
+            said = "; ".join(one.text() for one in found[:MOST_NAMED])
+            more = "" if len(found) <= MOST_NAMED else f"; and {len(found) - MOST_NAMED} more"
+            raise errors.ArgumentsRefused(f"Cannot call {pending.question.tool} with these arguments: {said}{more}")
 
     def _grant(self, pending: _Pending) -> None:
         if self.remembered.has(pending.tool):
@@ -434,6 +460,11 @@ class Approvals:
             for (asker, path), tool in self._granted.items()
             if asker != of and path.partition(".")[0] != namespace
         }
+
+
+def _problems(pending: _Pending, arguments: Raw) -> list[ArgumentProblem]:
+    passed = None if pending.question.is_cut else Raw(pending.question.arguments.encode() or b"{}")
+    return problems(pending.tool.input_schema, arguments, passed)
 
 
 def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:

@@ -32,6 +32,9 @@ CLIENT: ContextVar[str] = ContextVar("pctx client", default="")
 It is set where a client's request arrives, in the task that serves it.
 """
 
+AGENT: ContextVar[str] = ContextVar("pctx agent", default="")
+"""The name that the client of an agent's request gives itself, such as ``Claude Code``; set like `CLIENT`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -122,6 +125,7 @@ class Execution:
         revision: The `Scope.revision` of which that was true.
         is_unattended: Whether a question about one of its calls went unanswered; then no more are asked.
         has_client: Whether the client that asked for it can ask its user about its calls.
+        agent: The name that an agent's client gives itself.
     """
 
     id: str
@@ -139,6 +143,7 @@ class Execution:
     is_unattended: bool = False
     has_client: bool = False
     client: str = ""
+    agent: str = ""
     stop: StopExecution | None = None
     calls: int = 0
     left: ValuesKept | None = None

@@ -47,7 +47,8 @@ def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
         question: The call.
         most_arguments: Characters of its arguments that are shown.
     """
-    lines = [f"{_WHO[question.asked_by]} asks for consent to call {seen(question.tool)}."]
+    who = f'The agent "{seen(question.agent)}"' if question.agent else _WHO[question.asked_by]
+    lines = [f"{who} asks for consent to call {seen(question.tool)}."]
     if question.notebook is not None and question.asked_by in ("cell", "notebook"):
         lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
     if question.description.strip():

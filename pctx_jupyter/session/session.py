@@ -35,7 +35,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
-from .execution import CLIENT, Execution, Job, ProgramRunner, ProgramStopped, ProgramThrew, StoppedByHand
+from .execution import AGENT, CLIENT, Execution, Job, ProgramRunner, ProgramStopped, ProgramThrew, StoppedByHand
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, Trace, TraceState
 from .watch import Watchers
@@ -379,6 +379,7 @@ class Session:
             kernel_id=self.kernel_id,
             state="running",
             started_at=self._journal.now(),
+            agent=AGENT.get() if self.asked_by == "agent" else "",
         )
         recorder = Recorder(
             trace, lambda: self._clock() - started_at, lambda: self._journal.watchers.notify("executions")
@@ -397,6 +398,7 @@ class Session:
             guarded=self._calls.guarded(asked.offered),
             revision=asked.offered.revision,
             client=client,
+            agent=trace.agent,
         )
 
     @contextmanager

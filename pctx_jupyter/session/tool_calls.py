@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+import msgspec
 from msgspec import Raw
 
 from .. import errors
@@ -194,6 +195,8 @@ class ToolCalls:
             argument_bytes=size,
             is_cut=size > consent.MOST_ARGUMENTS,
             effects=tool.effects,
+            agent=execution.agent,
+            input_schema=_shown_schema(tool),
         )
 
         def asked(question: Question) -> None:
@@ -213,6 +216,14 @@ class ToolCalls:
 
     def _way_out(self, tool: Tool) -> str:
         return way_out(tool, can_last=self._approvals.remembered.has(tool))
+
+
+def _shown_schema(tool: Tool) -> Raw | None:
+    """A tool's input schema, as a question has it."""
+    if tool.input_schema is None:
+        return None
+    schema = msgspec.json.encode(tool.input_schema)
+    return Raw(schema) if len(schema) <= consent.MOST_SCHEMA else None
 
 
 async def _in_time(work: Awaitable[Raw], path: str, seconds: float) -> Raw:

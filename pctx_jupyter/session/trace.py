@@ -89,8 +89,8 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What is known of one execution.
 
     `notebook` is the name under which others see the notebook that ran it, `kernel_id` that notebook's kernel.
-    `started_at` is in seconds since 1970. `calls_in_all` and `failed_calls` count what `calls` may leave out; of code
-    that is `code_cut`, only the beginning is there.
+    `agent` is the name that an agent's client gives itself. `started_at` is in seconds since 1970. `calls_in_all` and
+    `failed_calls` count what `calls` may leave out; of code that is `code_cut`, only the beginning is there.
     """
 
     id: str
@@ -111,6 +111,7 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     result_bytes: int = 0
     error: ErrorRecord | None = None
     code_cut: bool = False
+    agent: str = ""
 
 
 class Recorder:

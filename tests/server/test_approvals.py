@@ -100,6 +100,42 @@ async def test_a_denied_call_fails_in_the_program(
             assert read((await run).value) == "Denied: Cannot call Sales.removeAll: a person denied it, in JupyterLab"
 
 
+NAMES = {
+    "type": "object",
+    "properties": {"names": {"type": "array", "items": {"type": "string"}}},
+    "required": ["names"],
+}
+
+
+async def test_arguments_that_do_not_fit_are_refused_and_the_call_waits_as_before(
+    url: str, kernel_token: Headers, ask: Ask, watch: Any, running: RunningEngine
+) -> None:
+    registry = (await running.get()).registry
+    async with open_wire(url + "pctx/local-tools", kernel_token) as kernel, watch() as changes:
+        await kernel.offer("notebook.remove_all", effects=True, input_schema=NAMES)
+        registry.name_kernel("k1", "sales")
+        run = asyncio.create_task(registry.agents().execute(CODE))
+        await heard(changes, "approvals")
+        (question,) = (await ask("approvals"))[1]["approvals"]
+        assert question["input_schema"] == NAMES
+        path = f"approvals/{question['id']}"
+        for arguments, field in (({"names": [1]}, "names[0]"), ({}, "names"), (None, "names")):
+            for always in (False, True):
+                wrong: Json = {"decision": "allow", "arguments": arguments, "always": always}
+                status, said = await ask(path, "POST", wrong)
+                assert status == 422 and [one["field"] for one in said["problems"]] == [field]
+                assert f"Cannot call Sales.removeAll with these arguments: {field}: " in said["message"]
+            assert (await ask(f"{path}/check", "POST", {"arguments": arguments}))[1] == {"problems": said["problems"]}
+        assert [one["id"] for one in (await ask("approvals"))[1]["approvals"]] == [question["id"]]
+        assert (await ask(f"{path}/check", "POST", {"arguments": {"names": []}}))[1] == {"problems": []}
+        assert (await ask("approvals/guessed/check", "POST", {"arguments": {}}))[0] == 404
+        assert (await ask(f"{path}/check", "POST", {"arguments": {}}, kernel_token))[0] == 403
+        assert (await ask(path, "POST", {"decision": "allow", "arguments": {"names": ["b"]}}))[0] == 200
+        assert await removing(kernel) == {"names": ["b"]}
+        async with asyncio.timeout(SOON):
+            assert read((await run).value) == "removed"
+
+
 class TestHolding:
     """How long somebody takes is no time of the program."""
 

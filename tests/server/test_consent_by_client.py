@@ -29,6 +29,8 @@ let said = "";
 try { said = await Sales.removeAll({ names: ["a"] }) as string } catch (error) { said = `${error}` }
 said"""
 
+NAMED = t.Implementation(name="shop-agent", title="Shop Agent", version="1")
+
 ClientsUser = Callable[[t.ElicitRequestFormParams], Any]
 
 
@@ -109,6 +111,7 @@ def agent(url: str, jp_auth_header: Headers, era: str, desk: Desk) -> Connect:
             Client(
                 streamable_http_client(endpoint, http_client=http),
                 mode=era,
+                client_info=NAMED,
                 elicitation_callback=None if user is None else ask,
             ) as client,
         ):
@@ -138,6 +141,8 @@ async def test_a_client_that_can_ask_its_user_gives_consent(agent: Connect, desk
     assert "> 3 | try { said = await Sales.removeAll" in form.message
     assert form.requested_schema["properties"]["allow"]["default"] is False
     assert desk.removed == 1
+    assert form.message.startswith(f'The agent "{NAMED.title}" asks'), "a person reads the client's own name"
+    assert next(iter(desk.registry.history)).agent == NAMED.title
 
 
 @pytest.mark.parametrize(
