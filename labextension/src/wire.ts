@@ -198,7 +198,8 @@ export interface ErrorRecord {
 
 /**
  * One execution, in few words. `title` is its first line of code, `error` the beginning of what went
- * wrong, `agent` the name that an agent's client gives itself.
+ * wrong, `agent` the name that an agent's client gives itself. `refused` is the decision that ended
+ * it: `denied`, `unanswered` or `forbidden`; null: none did.
  */
 export interface ExecutionState {
   id: string;
@@ -213,6 +214,7 @@ export interface ExecutionState {
   failed_calls: number;
   error: string | null;
   agent?: string;
+  refused?: string | null;
 }
 
 /** The latest executions, the last one first. */
@@ -297,6 +299,27 @@ export interface Listed {
   upstreams: Upstream[];
   /** What is wrong with the files that name servers. */
   problems: string[];
+}
+
+/**
+ * A tool that a person has allowed for good: its calls do not wait. `asked_by` says whose programs may
+ * call it (`*`: anybody's), `notebook` which notebook's, where it is one notebook alone. `since` is in
+ * seconds since 1970; 0: unknown. `lasts` as in a question. `server` is the MCP server that offers the
+ * tool.
+ */
+export interface Permission {
+  id: string;
+  tool: string;
+  asked_by: string[];
+  since?: number;
+  lasts?: 'session' | 'tool';
+  server?: string;
+  notebook?: string;
+}
+
+/** The tools that people have allowed for good, the oldest permission first. */
+export interface Permissions {
+  permissions: Permission[];
 }
 
 /**

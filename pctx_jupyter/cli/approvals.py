@@ -25,6 +25,7 @@ from traitlets import Bool, Unicode
 from ..session import questions
 from ..session.approvals import Approvals as Waiting
 from ..session.approvals import ConsentReply, Question
+from ..session.remembered import Permission
 from ..session.watch import Watchers
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
@@ -37,6 +38,10 @@ class _Questions(msgspec.Struct):
     approvals: list[Question]
 
 
+class _Permissions(msgspec.Struct):
+    permissions: list[Permission]
+
+
 class ApprovalsCommand(ServerCommand):
     """``jupyter pctx approvals``."""
 
@@ -45,15 +50,20 @@ class ApprovalsCommand(ServerCommand):
 
         In a terminal it shows each call with its arguments and the part of its program, and asks. With --watch it goes
         on until it is interrupted, and calls wait for it; without --watch it ends when no call is left. --allow and
-        --deny answer one call by its id.
+        --deny answer one call by its id. The tools that are allowed without asking are listed, too; --revoke takes one
+        of those permissions back.
         """
     examples = "jupyter pctx approvals --watch\njupyter pctx approvals --json\njupyter pctx approvals --deny ID"
 
     allow = Unicode("", config=True, help="Allow the call with this id, once.")
     deny = Unicode("", config=True, help="Deny the call with this id.")
+    revoke = Unicode("", config=True, help="Take the permission with this id back.")
     watch = Bool(False, config=True, help="Wait for calls until interrupted.")
 
-    aliases = {**ServerCommand.aliases, "allow": "ApprovalsCommand.allow", "deny": "ApprovalsCommand.deny"}
+    aliases = {
+        **ServerCommand.aliases,
+        **{name: f"ApprovalsCommand.{name}" for name in ("allow", "deny", "revoke")},
+    }
     flags: dict[str, Any] = {
         **ServerCommand.flags,
         "watch": ({"ApprovalsCommand": {"watch": True}}, "Wait for calls until interrupted."),
@@ -61,9 +71,11 @@ class ApprovalsCommand(ServerCommand):
 
     def main(self) -> int:
         """List, answer or watch."""
-        if self.extra_args or (self.allow and self.deny) or ((self.allow or self.deny) and self.watch):
+        if self.extra_args or sum(map(bool, (self.allow, self.deny, self.revoke, self.watch))) > 1:
             raise Stop(
-                Exit.USAGE, "Cannot answer: jupyter pctx approvals, with at most one of --allow ID, --deny ID, --watch"
+                Exit.USAGE,
+                "Cannot answer: jupyter pctx approvals, with at most one of --allow ID, --deny ID, --revoke ID, "
+                "--watch",
             )
         desk = ServerDesk(self.chosen())
         if id := self.allow or self.deny:
@@ -71,16 +83,23 @@ class ApprovalsCommand(ServerCommand):
                 raise Stop(Exit.USAGE, f"Cannot answer {id[:100]}: no such call waits")
             say("Allowed" if self.allow else "Denied")
             return Exit.OK
+        if self.revoke:
+            if not asyncio.run(desk.revoke(self.revoke)):
+                raise Stop(Exit.USAGE, f"Cannot revoke {self.revoke[:100]}: no tool has that permission")
+            say("Revoked: the next call of this tool waits for a person")
+            return Exit.OK
         is_person = sys.stdin.isatty() and not self.json
         if self.watch or is_person:
             return asyncio.run(_attend(desk, is_person=is_person, watch=self.watch, as_json=self.json))
-        waiting = asyncio.run(desk.questions())
+        waiting, allowed = asyncio.run(desk.questions()), asyncio.run(desk.permissions())
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"approvals": waiting}).decode() + "\n")
+            sys.stdout.write(msgspec.json.encode({"approvals": waiting, "permissions": allowed}).decode() + "\n")
         for question in [] if self.json else waiting:
             _show(question)
         if not (waiting or self.json):
             say("No call waits for consent")
+        if allowed and not self.json:
+            _show_permissions(allowed)
         return Exit.OK
 
 
@@ -128,18 +147,32 @@ class ServerDesk:
         except msgspec.MsgspecError:
             raise Stop(Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: it is no pctx") from None
 
+    async def permissions(self) -> list[Permission]:
+        """Return the tools that are allowed without asking."""
+        try:
+            answer = await asyncio.to_thread(self._ask, "", of="permissions")
+            return msgspec.json.decode(answer, type=_Permissions).permissions
+        except msgspec.MsgspecError:
+            raise Stop(Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: it is no pctx") from None
+
+    async def revoke(self, id: str) -> bool:
+        """Take a permission back; returns whether there was one."""
+        path = f"/{quote(id, safe='')}"
+        return await asyncio.to_thread(self._ask, path, of="permissions", method="DELETE") is not None
+
     async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
         body = json.dumps({"decision": decision, "always": always, "by": "terminal"}).encode()
         return await asyncio.to_thread(self._ask, f"/{quote(id, safe='')}", body) is not None
 
-    def _ask(self, path: str, body: bytes | None = None) -> Any:
-        """The body of an answer; None when what is asked for is not there."""
-        request = urllib.request.Request(f"{self.server.url}pctx/api/approvals{path}", body, self.server.headers)
+    def _ask(self, path: str, body: bytes | None = None, *, of: str = "approvals", method: str | None = None) -> Any:
+        """The body of an answer; None when what is to be changed is not there."""
+        url = f"{self.server.url}pctx/api/{of}{path}"
+        request = urllib.request.Request(url, body, self.server.headers, method=method)
         try:
             with open_url(request, timeout=ANSWER_S) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            if body is not None and error.code == HTTPStatus.NOT_FOUND:
+            if (body is not None or method is not None) and error.code == HTTPStatus.NOT_FOUND:
                 return None
             raise Stop(Exit.UNREACHABLE, f"Cannot ask {self.server.url}: {_why(error)}") from None
         except OSError as error:
@@ -155,6 +188,12 @@ def _why(error: urllib.error.HTTPError) -> str:
 
 def _show(question: Question) -> None:
     sys.stdout.write(f"{questions.text(question)}\n--allow {question.id} or --deny {question.id}\n\n")
+    sys.stdout.flush()
+
+
+def _show_permissions(permissions: list[Permission]) -> None:
+    lines = [f"{questions.permission(one.tool, one.asked_by, one.since)}: --revoke {one.id}\n" for one in permissions]
+    sys.stdout.write("".join(["Allowed without asking:\n", *lines]))
     sys.stdout.flush()
 
 

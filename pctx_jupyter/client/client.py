@@ -27,6 +27,7 @@ from .failures import execution_error
 from .offers import Callback, Registration, payload_of, serving
 from .requests import EditorRequests, UpstreamRequests
 from .types import (
+    AllowedTool,
     CallEvent,
     DisplayEvent,
     Result,
@@ -206,6 +207,18 @@ class PctxClient(EditorRequests, UpstreamRequests):
     async def list_approvals(self) -> list[WaitingCall]:
         """List the calls of this session's own tools that wait for a person's consent. They cannot be answered here."""
         return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).approvals
+
+    async def list_permissions(self) -> list[AllowedTool]:
+        """List this session's own tools that a person has allowed for good: their calls do not wait."""
+        return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).permissions
+
+    async def revoke_permission(self, id: str) -> None:
+        """Take a permission for one of this session's own tools back: its next call waits for a person.
+
+        Raises:
+            InvalidParams: No tool of this session has a permission of this id.
+        """
+        await self._ask(wire.REVOKE_PERMISSION, wire.Revoke(id), wire.Success)
 
     async def list_functions(self) -> list[dict[str, Any]]:
         """List the tools that a program of this session can call: name, description, schemas."""

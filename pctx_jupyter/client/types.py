@@ -10,11 +10,12 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from ..rpc import wire
-from ..rpc.wire import Completed, Diagnosed, Explained, ExplainedCall, Shared, WaitingCall
+from ..rpc.wire import AllowedTool, Completed, Diagnosed, Explained, ExplainedCall, Shared, WaitingCall
 from ..session.upstreams import Listed, SignIn, Upstream
 from .offers import value_of
 
 __all__ = [
+    "AllowedTool",
     "CallEvent",
     "Completed",
     "Diagnosed",

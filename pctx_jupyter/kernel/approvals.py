@@ -6,7 +6,7 @@ can, because the engine belongs to the kernel anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -16,14 +16,21 @@ from ..session.approvals import ConsentReply
 from .bridge import Bridge
 
 if TYPE_CHECKING:
+    from ..rpc.wire import AllowedTool
     from ..session.approvals import Approvals
+    from ..session.remembered import Permission
     from .home import Home
 
 ANSWER_S = 30.0
 """Seconds the engine may take."""
-USAGE = "%pctx approvals [on | off | allow ID | deny ID]"
+USAGE = "%pctx approvals [on | off | allow ID | deny ID | revoke ID]"
+COMMANDS = {("", False), ("on", False), ("off", False), ("allow", True), ("deny", True), ("revoke", True)}
+"""The first word of a line, and whether an id follows it."""
 ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
 """The places where calls on a server are answered."""
+
+
+REVOKED = "Revoked: the next call of this tool waits for a person"
 
 
 class ApprovalCommands:
@@ -40,17 +47,21 @@ class ApprovalCommands:
     def run(self, line: str) -> None:
         """Run the command in a line; an empty line lists the calls. Raises UsageError if there is no such command."""
         name, _, id = line.strip().partition(" ")
-        if (name, bool(id)) not in {("", False), ("on", False), ("off", False), ("allow", True), ("deny", True)}:
+        if (name, bool(id)) not in COMMANDS:
             raise UsageError(f"%pctx approvals cannot do that\nUsage: {USAGE}")
 
         async def do(home: Home) -> str:
             if home.approvals is not None:
                 return self._done(home.approvals, name, id.strip())
+            if name == "revoke":
+                await home.client.revoke_permission(id.strip())
+                return REVOKED
             if name:
                 raise UsageError(f"Cannot answer here: a notebook does not answer for its user; answer in {ELSEWHERE}")
             waiting = await home.client.list_approvals()
             lines = [f"{one.tool}, called by {one.asked_by}: {one.left_s:.0f} s left" for one in waiting]
-            return "\n".join([*lines, f"Answer in {ELSEWHERE}"]) if lines else "No call of this notebook's tools waits"
+            lines = [*lines, f"Answer in {ELSEWHERE}"] if lines else ["No call of this notebook's tools waits"]
+            return "\n".join([*lines, *_allowed(await home.client.list_permissions())])
 
         print(self._bridge.do(do, ANSWER_S))  # noqa: T201  # a magic's output
 
@@ -72,8 +83,22 @@ class ApprovalCommands:
                 if not approvals.answer(id, answer):
                     raise UsageError(f"Cannot answer {id[:100]!r}: no such call waits")
                 return {"allow": "Allowed", "deny": "Denied"}[name]
+            case "revoke":
+                if not approvals.revoke(id):
+                    raise UsageError(f"Cannot revoke {id[:100]!r}: no tool has that permission")
+                return REVOKED
         shown = [
             f"{questions.text(one)}\n%pctx approvals allow {one.id}\n%pctx approvals deny {one.id}"
             for one in approvals.questions()
         ]
-        return "\n\n".join(shown) or "No call waits for consent"
+        allowed = [*approvals.permissions(), *approvals.remembered.permissions()]
+        return "\n\n".join([*(shown or ["No call waits for consent"]), *filter(None, ["\n".join(_allowed(allowed))])])
+
+
+def _allowed(permissions: Sequence[Permission | AllowedTool]) -> list[str]:
+    """The tools that are allowed without asking, a line for each, with the command that takes it back."""
+    lines = [
+        f"{questions.permission(one.tool, one.asked_by, one.since)}: %pctx approvals revoke {one.id}"
+        for one in permissions
+    ]
+    return ["Allowed without asking:", *lines] if lines else []

@@ -28,6 +28,7 @@ DECLARATIONS = "declarations"
 SHARE = "share"
 CALL_NOTE = "call_note"
 LIST_APPROVALS = "list_approvals"
+REVOKE_PERMISSION = "revoke_permission"
 LIST_UPSTREAMS = "list_upstreams"
 ADD_UPSTREAM = "add_upstream"
 REMOVE_UPSTREAM = "remove_upstream"
@@ -145,10 +146,26 @@ class WaitingCall(msgspec.Struct):
     left_s: float
 
 
+class AllowedTool(msgspec.Struct):
+    """A tool that a person has allowed for good: whose programs may call it, and since when (seconds since 1970)."""
+
+    id: str
+    tool: str
+    asked_by: list[str]
+    since: float
+
+
 class WaitingCalls(msgspec.Struct):
-    """Result of ``list_approvals``: the calls of this session's own tools that wait for a person's consent."""
+    """Result of ``list_approvals``: calls of this session's own tools that wait, and own tools that are allowed."""
 
     approvals: list[WaitingCall]
+    permissions: list[AllowedTool] = []
+
+
+class Revoke(msgspec.Struct):
+    """Params of ``revoke_permission``: the id of a permission for one of the session's own tools."""
+
+    id: str
 
 
 class CallNote(msgspec.Struct, omit_defaults=True):

@@ -38,6 +38,8 @@ from .state import (
     Kernel,
     KernelList,
     KernelSharing,
+    OnePermission,
+    PermissionList,
     QuestionAnswer,
     QuestionList,
 )
@@ -90,6 +92,8 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "pctx/api/approvals": QuestionList,
     "pctx/api/approvals/{id}": QuestionAnswer,
     "pctx/api/approvals/{id}/check": ArgumentsCheck,
+    "pctx/api/permissions": PermissionList,
+    "pctx/api/permissions/{id}": OnePermission,
     "pctx/api/changes": ChangesSocket,
 }
 """Who serves each path of `access.ROUTES`."""

@@ -50,6 +50,7 @@ ANSWERS: list[type[msgspec.Struct]] = [
     state.ClientConfigs,
     state.Executions,
     state.Kernels,
+    state.Permissions,
     state.Questions,
     state.RefusedArguments,
     state.Stopped,

@@ -23,8 +23,9 @@ from ..errors import Failure
 from ..rpc import wire
 from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
+from ..session.remembered import Permission
 from ..session.session import Session, Sharing
-from ..session.trace import Trace, TraceState
+from ..session.trace import Trace, TraceState, refused_call
 from ..tools import typegen
 from ..tools.arguments import ArgumentProblem
 from ..tools.catalog import AskedBy, Tool
@@ -79,7 +80,7 @@ class ExecutionState(msgspec.Struct):
     """One execution, in few words.
 
     `title` is its first line of code, `error` the beginning of what went wrong, `agent` the name that an agent's client
-    gives itself.
+    gives itself. `refused` is the decision that ended it: ``denied``, ``unanswered`` or ``forbidden``; null: none did.
     """
 
     id: str
@@ -94,6 +95,7 @@ class ExecutionState(msgspec.Struct):
     failed_calls: int
     error: str | None
     agent: str = ""
+    refused: str | None = None
 
 
 class Executions(msgspec.Struct):
@@ -165,6 +167,7 @@ def execution_of(trace: Trace) -> ExecutionState:
         trace.failed_calls,
         error and error.partition("\n")[0][:MOST_TITLE],
         trace.agent,
+        refused.decision if (refused := refused_call(trace)) is not None else None,
     )
 
 
@@ -218,6 +221,12 @@ class RefusedArguments(ErrorBody):
     """Why an answer is refused whose arguments do not fit the tool's schema: the call waits as before."""
 
     problems: list[ArgumentProblem]
+
+
+class Permissions(msgspec.Struct):
+    """The tools that people have allowed for good, the oldest permission first."""
+
+    permissions: list[Permission]
 
 
 class Answered(msgspec.Struct):
@@ -361,6 +370,24 @@ class ArgumentsCheck(_State):
         if found is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, NO_QUESTION)
         self.send(CheckedArguments(found))
+
+
+class PermissionList(_State):
+    """``GET pctx/api/permissions``: the tools that people have allowed for good."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        self.send(Permissions((await self.registry()).permissions()))
+
+
+class OnePermission(_State):
+    """``DELETE pctx/api/permissions/{id}``: take one back."""
+
+    @web.authenticated
+    async def delete(self, id: str) -> None:
+        if not (await self.registry()).approvals.revoke(id):
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot revoke this permission: there is none of this id")
+        self.send(wire.Success())
 
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}

@@ -99,6 +99,8 @@ _ROUTES = (
     Route("GET", "pctx/api/approvals", "read"),
     Route("POST", "pctx/api/approvals/{id}", "execute"),
     Route("POST", "pctx/api/approvals/{id}/check", "execute"),
+    Route("GET", "pctx/api/permissions", "read"),
+    Route("DELETE", "pctx/api/permissions/{id}", "execute"),
     Route("GET", "pctx/api/client-config", "execute", code=Code.ALWAYS),  # it shows the server's token
     Route("GET", "pctx/api/upstreams", "read"),
     Route("POST", "pctx/api/upstreams", "execute", code=Code.BY_ENTRY),
@@ -161,6 +163,7 @@ _METHODS = (
     Method(wire.DECLARATIONS, "declare tools", _EVERYBODY),
     Method(wire.SHARE, "share tools", _WITH_A_SESSION),
     Method(wire.LIST_APPROVALS, "list calls that wait for consent", _WITH_A_SESSION),
+    Method(wire.REVOKE_PERMISSION, "revoke a permission", _WITH_A_SESSION),
     Method(wire.CALL_NOTE, "note a call", _WITH_A_SESSION),
     Method(wire.LIST_UPSTREAMS, "list MCP servers", _EVERYBODY),
     _changes_servers(wire.ADD_UPSTREAM, "add an MCP server", Code.BY_ENTRY),

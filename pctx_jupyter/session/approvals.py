@@ -17,12 +17,13 @@ from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
 from ..tools.arguments import ArgumentProblem, problems
 from ..tools.catalog import AskedBy, Tool
-from .remembered import Nothing, Remembered
+from .remembered import Nothing, Permission, Remembered
+from .trace import DENIED
 
 Then = Literal["allow", "ask", "deny"]
 """What a rule says of a call."""
@@ -199,7 +200,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     lasts: Literal["session", "tool"] = "session"
     places: list[ConsentPlace] = msgspec.field(default_factory=list)
     agent: str = ""
-    input_schema: Raw | None = None
+    input_schema: Raw | UnsetType = UNSET
 
 
 @dataclass(slots=True, eq=False)
@@ -214,6 +215,20 @@ class _Pending:
         """End the wait; does nothing once it is over."""
         if not self.reply.done():
             self.reply.set_result(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What a person has allowed for good: a tool, for as long as it is this very tool."""
+
+    id: str
+    tool: Tool
+    question: Question
+    since: float
+
+
+Holds = Callable[[str, str, Tool], bool]
+"""Whether the programs of an asker still find this very tool by a path."""
 
 
 @dataclass(slots=True)
@@ -233,6 +248,7 @@ class Approvals:
         changed: Called when there is a question more, or one less.
         consent_by: The places that may give consent.
         most: Programs that may wait for consent at the same time.
+        now: Seconds since 1970.
 
     Attributes:
         is_served: Whether front ends can connect to the engine; a server says so.
@@ -246,13 +262,15 @@ class Approvals:
         changed: Callable[[], None],
         consent_by: Iterable[str] = PLACES,
         most: int = 16,
+        now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.is_served = False
         self.remembered: Remembered = Nothing()
         self._limit_s, self._clock, self._changed, self._most = limit_s, clock, changed, most
         self._consent_by = frozenset(consent_by)
+        self._now = now
         self._pending: dict[str, _Pending] = {}
-        self._granted: dict[tuple[str, str], Tool] = {}
+        self._granted: dict[tuple[str, str], _Grant] = {}
         self._attending = {place: _Attendance() for place in PLACES}
         self._held: Counter[str] = Counter()  # programs with calls that wait, or have an answer and no place yet
 
@@ -308,7 +326,8 @@ class Approvals:
 
     def is_granted(self, path: str, by: AskedBy, of: str, tool: Tool) -> bool:
         """Whether a person has consented to such calls for good; the arguments are those of `ask`."""
-        return self._granted.get((of, path)) is tool or self.remembered.allows(tool, by)
+        grant = self._granted.get((of, path))
+        return (grant is not None and grant.tool is tool) or self.remembered.allows(tool, by)
 
     async def ask(
         self,
@@ -451,15 +470,47 @@ class Approvals:
         if self.remembered.has(pending.tool):
             self.remembered.allow(pending.tool, pending.question.asked_by)
         else:
-            self._granted[pending.grant] = pending.tool
+            self._granted[pending.grant] = _Grant(secrets.token_hex(8), pending.tool, pending.question, self._now())
+        self._changed()
+
+    def permissions(self, holds: Holds = lambda of, path, tool: True) -> list[Permission]:
+        """Return what people have allowed for good and is not `remembered`, the oldest first.
+
+        Args:
+            holds: Says whether a tool that was granted is still there: if not, its permission has ended.
+        """
+        return [
+            Permission(
+                id=grant.id,
+                tool=path,
+                asked_by=[grant.question.asked_by],
+                since=grant.since,
+                notebook=grant.question.notebook,
+            )
+            for (of, path), grant in self._granted.items()
+            if holds(of, path, grant.tool)
+        ]
+
+    def revoke(self, id: str) -> bool:
+        """Take a permission back; returns whether there was one. The next call of the tool waits for a person."""
+        found = next((key for key, grant in self._granted.items() if grant.id == id), None)
+        if found is not None:
+            del self._granted[found]
+        elif not self.remembered.revoke(id):
+            return False
+        self._changed()
+        return True
 
     def forget(self, namespace: str | None, of: str | None) -> None:
         """Take back what was granted for the tools of a namespace, and to an asker: they are no more."""
+        before = len(self._granted)
         self._granted = {
-            (asker, path): tool
-            for (asker, path), tool in self._granted.items()
+            (asker, path): grant
+            for (asker, path), grant in self._granted.items()
             if asker != of and path.partition(".")[0] != namespace
         }
+        if len(self._granted) < before:
+            self._changed()
 
 
 def _problems(pending: _Pending, arguments: Raw) -> list[ArgumentProblem]:
@@ -504,7 +555,7 @@ def waiting(questions: Sequence[Question]) -> str:
 
 def refusal(tool: str, why: str) -> errors.ToolFailed:
     """The error of a call that was not consented to."""
-    return errors.ToolFailed(f"Cannot call {tool}: {why}", name="Denied")
+    return errors.ToolFailed(f"Cannot call {tool}: {why}", name=DENIED)
 
 
 def forbidden(by: AskedBy) -> str:

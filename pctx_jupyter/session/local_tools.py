@@ -165,8 +165,18 @@ class LocalTools:
                 waiting = self._registry.approvals.about(self.session.catalog)
                 # No ids: the places where a person may answer show them.
                 return wire.WaitingCalls(
-                    [wire.WaitingCall(one.tool, one.asked_by, list(one.places), one.left_s) for one in waiting]
+                    [wire.WaitingCall(one.tool, one.asked_by, list(one.places), one.left_s) for one in waiting],
+                    [
+                        wire.AllowedTool(one.id, one.tool, one.asked_by, one.since)
+                        for one in self._registry.permissions(self.session)
+                    ],
                 )
+            case wire.REVOKE_PERMISSION:
+                id = wire.read(params, wire.Revoke, method).id
+                if id not in {one.id for one in self._registry.permissions(self.session)}:
+                    raise errors.InvalidParams(f"Cannot revoke {id[:100]}: no tool of this session has that permission")
+                self._registry.approvals.revoke(id)
+                return wire.Success()
         if method in UPSTREAM_METHODS:
             return await serve_upstreams(self._registry.servers, method, params, self._guard_code)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")

@@ -7,6 +7,8 @@ or could not be seen is spelled out, and each line of a program has its number, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from datetime import datetime
 
 from .. import visible
 from .approvals import Question
@@ -58,6 +60,16 @@ def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
     lines += [_arguments(question, most_arguments), *_code(question)]
     lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
     return "\n".join(lines)
+
+
+_CALLERS = {"agent": "agents", "cell": "cells", "client": "clients", "notebook": "other notebooks", "*": "everybody"}
+
+
+def permission(tool: str, asked_by: Iterable[str], since: float) -> str:
+    """Say in one line which tool is allowed for good, to whom, and since when (seconds since 1970; 0: unknown)."""
+    who = " and ".join(_CALLERS.get(one, seen(one)) for one in asked_by)
+    when = f", since {datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M}" if since else ""
+    return f"{seen(tool)} for {who}{when}"
 
 
 def _arguments(question: Question, most: int) -> str:

@@ -17,9 +17,10 @@ from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..settings import Settings
 from ..tools import names
-from ..tools.catalog import AskedBy, Call, Catalog
+from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer
 from .execution import Execution, ProgramRunner
+from .remembered import Permission
 from .session import Clock, Session, Sharing, journal_of
 from .upstreams import Upstreams
 
@@ -186,6 +187,31 @@ class Registry:
         """What runs now, in whichever session."""
         everyone = [*self, *([self._agents] if self._agents is not None else [])]
         return [execution for session in everyone for execution in session.executions.values()]
+
+    def permissions(self, owner: Session | None = None) -> list[Permission]:
+        """Return what people have allowed for good, without what has ended because its tool is gone or has changed.
+
+        Args:
+            owner: Whose own tools they are about; None: all tools.
+        """
+        if owner is None:
+            return [*self.approvals.permissions(self._still_finds), *self.approvals.remembered.permissions()]
+        own = {id(tool) for tool in owner.catalog}
+        return self.approvals.permissions(lambda of, path, tool: id(tool.first) in own)
+
+    def _still_finds(self, asker: str, path: str, tool: Tool) -> bool:
+        """Whether the programs of an asker find this very tool by a path."""
+        if asker == "agent":
+            sessions = [self._agents] if self._agents is not None else []
+        else:
+            sessions = [session for session in self if asker in (session.kernel_id, session.id)]
+        for session in sessions:
+            try:
+                if session.scope.find(path).tool is tool:
+                    return True
+            except errors.ToolNotFound:
+                continue
+        return False
 
     def close(self, session: Session) -> None:
         """Forget a session and its tools; does nothing the second time."""

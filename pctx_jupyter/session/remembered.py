@@ -7,7 +7,9 @@ This module does not know where they are kept.
 from __future__ import annotations
 
 import shlex
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from ..tools.catalog import AskedBy, Tool
 
@@ -15,8 +17,31 @@ OLD_RULE = 'c.Pctx.policy = ["ask agent * effects"]'
 """The configuration that asks only about tools that say of themselves that they have effects."""
 
 
+class Permission(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A tool that a person has allowed for good: its calls do not wait.
+
+    `asked_by` says whose programs may call it (``*``: anybody's), `notebook` which notebook's, where it is one notebook
+    alone. `since` is in seconds since 1970; 0: unknown. `lasts` as in a question. `server` is the MCP server that
+    offers the tool.
+    """
+
+    id: str
+    tool: str
+    asked_by: list[str]
+    since: float = 0.0
+    lasts: Literal["session", "tool"] = "session"
+    server: str | None = None
+    notebook: str | None = None
+
+
 class Remembered(Protocol):
     """The consents that are kept."""
+
+    def permissions(self) -> list[Permission]:
+        """Return all of them, as a person may read and take them back."""
+
+    def revoke(self, id: str) -> bool:
+        """Take one back, by the `id` of its `Permission`; returns whether there was one."""
 
     def has(self, tool: Tool) -> bool:
         """Whether a consent to this tool can be kept."""
@@ -30,6 +55,12 @@ class Remembered(Protocol):
 
 class Nothing:
     """A `Remembered` where nothing can be kept."""
+
+    def permissions(self) -> list[Permission]:
+        return []
+
+    def revoke(self, id: str) -> bool:
+        return False
 
     def has(self, tool: Tool) -> bool:
         return False

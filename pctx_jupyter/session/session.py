@@ -77,6 +77,7 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Jo
         lambda: watchers.notify("approvals"),
         settings.consent_by,
         settings.max_waiting_programs,
+        now,
     )
     return Journal(History(settings.max_history), now, watchers, asking)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
 from ..program import diagnostics
@@ -218,12 +218,12 @@ class ToolCalls:
         return way_out(tool, can_last=self._approvals.remembered.has(tool))
 
 
-def _shown_schema(tool: Tool) -> Raw | None:
+def _shown_schema(tool: Tool) -> Raw | UnsetType:
     """A tool's input schema, as a question has it."""
     if tool.input_schema is None:
-        return None
+        return UNSET
     schema = msgspec.json.encode(tool.input_schema)
-    return Raw(schema) if len(schema) <= consent.MOST_SCHEMA else None
+    return Raw(schema) if len(schema) <= consent.MOST_SCHEMA else UNSET
 
 
 async def _in_time(work: Awaitable[Raw], path: str, seconds: float) -> Raw:

@@ -35,6 +35,16 @@ MOST_CONSOLE = 20_000
 WITHHELD = "(not for this notebook)"
 """Replaces a message that only its own notebook may see."""
 
+DENIED = "Denied"
+"""The name of the error that a program gets for a call that was not consented to."""
+
+REFUSALS = {
+    "denied": "a person denied it",
+    "unanswered": "nobody answered",
+    "forbidden": "the policy denies it",
+}
+"""What people read for a decision against a call (`approvals.Decision`). These texts are never withheld."""
+
 TraceState = Literal["running", "ok", "failed", "stopped"]
 """``stopped``: a person, a client or a limit ended it early."""
 
@@ -219,12 +229,22 @@ def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
     if trace.asked_by == "agent" and trace.calls_in_all == len(calls):
         return msgspec.structs.replace(trace, calls=records)
     error = trace.error and msgspec.structs.replace(trace.error, name="Error", message=WITHHELD)
+    if error is not None and (refused := refused_call(trace)) is not None:
+        # Made of what the host has decided, not of the program's error, whose text may hold anything.
+        error = ErrorRecord(DENIED, f"Cannot call {refused.tool}: {REFUSALS[str(refused.decision)]}", error.line)
     return msgspec.structs.replace(trace, calls=records, console=[], console_cut=False, result="", error=error)
 
 
 def _outline(record: CallRecord) -> CallRecord:
-    error = None if record.error is None else WITHHELD
+    error = None if record.error is None else REFUSALS.get(record.decision or "", WITHHELD)
     return msgspec.structs.replace(record, arguments="", result="", error=error, note=None)
+
+
+def refused_call(trace: Trace) -> CallRecord | None:
+    """The call whose denial ended a program; None: it did not end so."""
+    if trace.state != "failed" or trace.error is None or trace.error.name != DENIED:
+        return None
+    return next((one for one in reversed(trace.calls) if one.decision in REFUSALS and one.error is not None), None)
 
 
 def preview(payload: Raw | None, most: int = 500) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import errors
 from ..rpc.jsonrpc import Json
+from ..session.remembered import Permission
 from ..session.upstreams import Listed, SignIn, missing_in_words
 from ..session.upstreams import Upstream as View
 from ..session.watch import Change
@@ -247,6 +248,12 @@ class OpenUpstreams:
         return upstream.view()
 
     # consents to their tools
+
+    def permissions(self) -> list[Permission]:
+        return [one for upstream in self._open.values() for one in upstream.permissions()]
+
+    def revoke(self, id: str) -> bool:
+        return any(upstream.revoke(id) for upstream in self._open.values())
 
     def has(self, tool: Tool) -> bool:
         return self._offering(tool) is not None

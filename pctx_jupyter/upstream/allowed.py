@@ -8,6 +8,7 @@ whole server. What a program may call is not decided here.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -25,10 +26,14 @@ ANYBODY = "*"
 
 
 class Consent(msgspec.Struct):
-    """One tool: `tool` is the hash of its fingerprint, `by` whose programs may call it."""
+    """One tool: `tool` is the hash of its fingerprint, `by` whose programs may call it.
+
+    `since` is when a person allowed it first, in seconds since 1970; 0: unknown.
+    """
 
     tool: str
     by: list[str]
+    since: float = 0.0
 
 
 class Consents(msgspec.Struct, omit_defaults=True):
@@ -81,6 +86,10 @@ class Allowed:
         consent = self._of(place, server).get(name)
         return consent is not None and consent.tool == _hash(fingerprint) and not {by, ANYBODY}.isdisjoint(consent.by)
 
+    def consents(self, place: str, server: ServerConfig) -> Mapping[str, Consent]:
+        """Return the consents to the tools of a server, by the tools' names."""
+        return self._of(place, server)
+
     def names(self, place: str, server: ServerConfig) -> list[str]:
         """The tools of a server that are allowed for good."""
         return sorted(self._of(place, server))
@@ -92,8 +101,8 @@ class Allowed:
             known.next = known.next and by != ANYBODY
             for name, fingerprint in tools.items():
                 was, now = known.tools.get(name), _hash(fingerprint)
-                before = was.by if was is not None and was.tool == now else []
-                known.tools[name] = Consent(now, sorted({*before, by}))
+                kept = was if was is not None and was.tool == now else Consent(now, [], time.time())
+                known.tools[name] = Consent(now, sorted({*kept.by, by}), kept.since)
 
         self._change(place, server, change)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from .. import errors, visible
+from ..session.remembered import Permission
 from ..session.upstreams import SignIn
 from ..session.upstreams import Upstream as View
 from ..tools import names
@@ -153,6 +157,39 @@ class UpstreamServer:
         self.around.allowed.add_next(self.place, self.server)
         self.listing.allow_next()
 
+    def permissions(self) -> list[Permission]:
+        """Return what a person has allowed for good."""
+        known = self.around.allowed.consents(self.place, self.server)
+        return [
+            Permission(
+                id=self._permission_id(name),
+                tool=f"{self.server.namespace}.{self._spelled(name)}",
+                asked_by=list(consent.by),
+                since=consent.since,
+                lasts="tool",
+                server=self.name,
+            )
+            for name, consent in known.items()
+        ]
+
+    def revoke(self, id: str) -> bool:
+        """Take one of those back; returns whether there was one."""
+        known = self.around.allowed.names(self.place, self.server)
+        named = [name for name in known if self._permission_id(name) == id]
+        has_forgotten = bool(named) and self.around.allowed.forget(self.place, self.name, named)
+        if has_forgotten:
+            self.around.on_change("upstreams")
+        return has_forgotten
+
+    def _permission_id(self, name: str) -> str:
+        """Name the consent to a tool; two files may name the same server."""
+        return hashlib.sha256(msgspec.json.encode([self.place, self.name, name])).hexdigest()[:16]
+
+    def _spelled(self, name: str) -> str:
+        """How programs call a tool, by the name that the server gives it."""
+        found = self.listing.found
+        return found[name].tool.tool_name if name in found else names.tool_name(name)
+
     def ask_again(self, tool: str | None = None) -> bool:
         """Take back what was allowed for good; returns whether there was anything.
 
@@ -162,9 +199,7 @@ class UpstreamServer:
         named = None
         if tool is not None:
             known = self.around.allowed.names(self.place, self.server)
-            found = self.listing.found
-            spelled = {name: found[name].tool.tool_name if name in found else names.tool_name(name) for name in known}
-            named = [name for name in known if tool in (name, spelled[name])]
+            named = [name for name in known if tool in (name, self._spelled(name))]
         has_forgotten = self.around.allowed.forget(self.place, self.name, named)
         self.around.on_change("upstreams")
         return has_forgotten

@@ -162,6 +162,29 @@ def test_a_script_lists_and_answers_and_the_terminals_question_disappears(
         assert again.returncode == 2 and "no such call waits" in again.stderr
 
 
+def test_what_is_always_allowed_is_listed_and_revoked(asking: ServerProcess, terminal: Terminal) -> None:
+    agent = Agent(asking)
+    terminal.until("[s]kip? ")
+    terminal.type("w\n")
+    terminal.until("Type yes: ")
+    terminal.type("yes\n")
+    terminal.until("Allowed")
+    agent.end()
+    listed = call(asking.folder, "approvals").stdout
+    assert "Allowed without asking:\nGood.echo for agents, since " in listed
+    (permission,) = json.loads(call(asking.folder, "approvals", "--json").stdout)["permissions"]
+    assert permission["id"] in listed
+    assert call(asking.folder, "approvals", "--revoke", permission["id"]).returncode == 0
+    assert json.loads(call(asking.folder, "approvals", "--json").stdout)["permissions"] == []
+    again = call(asking.folder, "approvals", "--revoke", permission["id"])
+    assert again.returncode == 2 and "no tool has that permission" in again.stderr
+    agent = Agent(asking)
+    terminal.until("[s]kip? ")
+    terminal.type("d\n")
+    terminal.until("Denied")
+    assert "denied" in agent.end()
+
+
 def test_a_program_that_runs_in_a_terminal_asks_there(tmp_path: Path) -> None:
     (tmp_path / "servers.json").write_text(json.dumps({"name": "pctx", "servers": [peer()]}))
     (tmp_path / "program.ts").write_text(CODE)
@@ -186,7 +209,12 @@ def test_a_list_without_calls_says_so(asking: ServerProcess) -> None:
 
 
 def test_a_wrong_command_line_is_refused(pctx: Pctx, tmp_path: Path) -> None:
-    for options in (("--allow", "1", "--deny", "2"), ("more",), ("--watch", "--allow", "1")):
+    for options in (
+        ("--allow", "1", "--deny", "2"),
+        ("more",),
+        ("--watch", "--allow", "1"),
+        ("--revoke", "1", "--allow", "1"),
+    ):
         done = pctx("approvals", *options)
         assert done.returncode == 2 and "Cannot answer" in done.stderr
     assert pctx("approvals").returncode == 3

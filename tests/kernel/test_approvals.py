@@ -20,7 +20,7 @@ from pctx_jupyter.kernel.approvals import ApprovalCommands
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.home import Home, open_home
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed
-from pctx_jupyter.session.approvals import Question
+from pctx_jupyter.session.approvals import ConsentReply, Question
 from pctx_jupyter.session.local_tools import LocalTools
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
@@ -86,7 +86,7 @@ def test_an_engine_of_the_kernels_own_is_answered_in_the_notebook(
     assert "it was not sent" in bridge.do(execute, LONG)
 
 
-@pytest.mark.parametrize("line", ["allow", "deny", "more", "on now", "off 1"])
+@pytest.mark.parametrize("line", ["allow", "deny", "more", "on now", "off 1", "revoke"])
 def test_a_wrong_line_is_refused_with_the_usage(bridge: Bridge, line: str) -> None:
     with pytest.raises(UsageError, match="Usage: %pctx approvals"):
         ApprovalCommands(bridge).run(line)
@@ -119,6 +119,7 @@ class Server:
             await client.register_tool("Notebook", "send", send)
             registry.name_kernel("k1", "sales")
             registry.approvals.attend()
+            self.registry = registry
             asking = asyncio.create_task(registry.agents().execute("await Sales.send()"))
             while not len(registry.approvals):
                 await asyncio.sleep(0)
@@ -144,5 +145,22 @@ def test_on_a_server_a_notebook_lists_the_calls_of_its_tools_and_answers_none(
         for line in ("on", "allow 1", "deny 1"):
             with pytest.raises(UsageError, match="does not answer for its user"):
                 commands.run(line)
+
+        async def allow(home: Home) -> None:
+            (question,) = server.registry.approvals.questions()
+            server.registry.approvals.answer(question.id, ConsentReply("allowed"), for_good=True)
+
+        server.bridge.do(allow, LONG)
+        capsys.readouterr()
+        commands.run("")
+        shown = capsys.readouterr().out
+        assert "Allowed without asking:\nSales.send for agents: %pctx approvals revoke " in shown
+        id = shown.split()[-1]
+        commands.run(f"revoke {id}")
+        assert "Revoked" in capsys.readouterr().out
+        commands.run("")
+        assert "Allowed without asking" not in capsys.readouterr().out
+        with pytest.raises(Exception, match="no tool of this session has that permission"):
+            commands.run(f"revoke {id}")
     finally:
         server.bridge.close()

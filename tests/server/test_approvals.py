@@ -202,6 +202,21 @@ class TestUpstreams:
         await unasked()
         (shown,) = (await ask("upstreams"))[1]["upstreams"]
         assert shown["allowed"] == ["delete_everything"]
+        (permission,) = (await ask("permissions"))[1]["permissions"]
+        assert (permission["tool"], permission["server"]) == ("Files.deleteEverything", "files")
+        assert permission["lasts"] == "tool"
+        assert permission["asked_by"] == ["agent"] and permission["since"] > 0
+        path = f"permissions/{permission['id']}"
+        Whim.denied = {"execute"}
+        assert (await ask(path, "DELETE"))[0] == 403
+        Whim.denied = set()
+        assert (await ask(path, "DELETE", headers=kernel_token))[0] == 403
+        assert (await ask(path, "DELETE"))[0] == 200
+        assert (await ask(path, "DELETE"))[0] == 404
+        assert (await ask("permissions"))[1] == {"permissions": []}
+        before()
+        await asked({"decision": "allow", "always": True})
+        await unasked()
         assert (await ask("upstreams/files/allowed?tool=other", "DELETE"))[0] == 400
         assert (await ask("upstreams/nobody/allowed", "DELETE"))[0] == 404
         Whim.denied = {"execute"}

@@ -216,6 +216,37 @@ async def test_arguments_are_those_that_somebody_has_changed_them_to() -> None:
     assert (call.decision, call.arguments) == ("edited", '{"to":"me"}')
 
 
+async def test_a_permission_is_listed_until_it_is_revoked_and_then_the_tool_is_asked_for_again() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("allowed", for_good=True)
+    await desk.run()
+    (permission,) = desk.registry.permissions()
+    assert (permission.tool, permission.asked_by, permission.lasts) == ("Sales.send", ["agent"], "session")
+    assert desk.registry.permissions(desk.notebook) == [permission]
+    assert desk.registry.permissions(desk.registry.open("k2")) == []
+    await desk.run()
+    assert len(desk.asked) == 1
+    changes: list[str] = []
+    desk.registry.watchers.add(changes.append)
+    assert desk.registry.approvals.revoke(permission.id) and changes == ["approvals"]
+    assert not desk.registry.approvals.revoke(permission.id)
+    assert desk.registry.permissions() == []
+    await desk.run()
+    assert len(desk.asked) == 2
+
+
+async def test_a_permission_is_not_listed_once_its_tool_is_another_or_gone() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("allowed", for_good=True)
+    await desk.run()
+    desk.notebook.register(Tool("Notebook", "send", description="another", effects=True), answer, replace=True)
+    assert desk.registry.permissions() == []
+    await desk.run()
+    assert len(desk.asked) == 2 and len(desk.registry.permissions()) == 1
+    desk.registry.close(desk.notebook)
+    assert desk.registry.permissions() == []
+
+
 async def test_what_is_granted_for_good_is_asked_once_until_the_kernel_ends() -> None:
     desk = Desk(calling(("Sales.send", b"1"), ("Sales.send", b"2")))
     desk.say("allowed", for_good=True)

@@ -23,6 +23,7 @@ from pctx_jupyter.program.result import (
 )
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session import trace as traces
+from pctx_jupyter.session.approvals import Decision
 from pctx_jupyter.session.execution import Execution, Job, ProgramStopped, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.trace import History, Recorder, Trace
@@ -249,3 +250,28 @@ def test_an_agents_program_that_calls_one_notebook_alone_is_told_to_it_whole() -
     trace = guest("agent", "Mine.a")
     assert traces.for_owner(trace, {1}) == trace
     assert traces.for_owner(guest("cell", "Mine.a"), {1}).console == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [("denied", "a person denied it"), ("unanswered", "nobody answered"), ("forbidden", "the policy denies it")],
+)
+def test_the_owner_reads_that_a_call_was_denied_and_nothing_that_the_program_says(
+    decision: Decision, said: str
+) -> None:
+    for message in (f"Cannot call Other.b: {said}", "a secret of another notebook"):
+        one = recorder()
+        one.trace.asked_by = "cell"
+        one.record(CallStarted(1, "Other.b", 0.1, 9, '"secret"'))
+        one.record(CallDecided(1, "Other.b", 0.2, decision))
+        one.record(CallEnded(1, "Other.b", 0.2, 9, "secret", ""))
+        one.end("failed", failure=Failure("Denied", message, 3))
+        told = traces.for_owner(one.trace, set())
+        assert told.error == traces.ErrorRecord("Denied", f"Cannot call Other.b: {said}", 3)
+        assert [call.error for call in told.calls] == [said]
+        assert b"secret" not in msgspec.json.encode(told)
+        refused = traces.refused_call(one.trace)
+        assert refused is not None and refused.decision == decision
+    one = recorder()
+    one.end("failed", failure=Failure("Denied", "a secret of another notebook"))
+    assert traces.for_owner(one.trace, set()).error == traces.ErrorRecord("Error", traces.WITHHELD)
