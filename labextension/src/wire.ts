@@ -468,11 +468,11 @@ export interface Underlined {
  * the query; `source` the file that configures it, null when it was added for as long as the engine
  * runs. `new` are tools it did not have when it was approved, `changed` those that differ from then:
  * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that a person has
- * allowed for good. `problems` says what else is not as it should be, `error` why it is not ready,
- * `retry_s` in how many seconds the next attempt to connect follows by itself (null: none is planned).
- * `log` holds the last lines that it wrote to stderr or sent as log messages. `version` changes with
- * the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes
- * on the one they have looked at.
+ * allowed for good. `functions` are those for its resources and prompts. `problems` says what else is
+ * not as it should be, `error` why it is not ready, `retry_s` in how many seconds the next attempt to
+ * connect follows by itself (null: none is planned). `log` holds the last lines that it wrote to
+ * stderr or sent as log messages. `version` changes with the tools that can be called; `mark` with
+ * anything that is approved or trusted: who says yes passes on the one they have looked at.
  */
 export interface Upstream {
   name: string;
@@ -487,6 +487,7 @@ export interface Upstream {
   /** Why it is not ready. */
   error?: string | null;
   tools?: number;
+  functions?: string[];
   /** Tools it did not have when it was approved. */
   new?: string[];
   changed?: ChangedTool[];

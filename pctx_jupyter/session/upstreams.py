@@ -43,10 +43,11 @@ class Upstream(msgspec.Struct, kw_only=True):
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
     from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that a person has
-    allowed for good. `problems` says what else is not as it should be, `error` why it is not ready, `retry_s` in how
-    many seconds the next attempt to connect follows by itself (null: none is planned). `log` holds the last lines that
-    it wrote to stderr or sent as log messages. `version` changes with the tools that can be called; `mark` with
-    anything that is approved or trusted: who says yes passes on the one they have looked at.
+    allowed for good. `functions` are those for its resources and prompts. `problems` says what else is not as it should
+    be, `error` why it is not ready, `retry_s` in how many seconds the next attempt to connect follows by itself (null:
+    none is planned). `log` holds the last lines that it wrote to stderr or sent as log messages. `version` changes with
+    the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes on the one they
+    have looked at.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     source: str | None = None
     error: str | None = None
     tools: int = 0
+    functions: list[str] = []
     new: list[str] = []
     changed: list[ChangedTool] = []
     withheld: list[str] = []
@@ -91,6 +93,11 @@ def state_in_words(server: Upstream, program: str = TERMINAL) -> str:
         case "ready":
             tools = "1 tool" if server.tools == 1 else f"{server.tools:,} tools"
             said = f"ready; {tools} as {server.namespace}" if server.tools else "ready"
+            if server.functions:
+                words = {"Resource": "resources", "Prompt": "prompts"}
+                kinds = [kind for word, kind in words.items() if any(word in name for name in server.functions)]
+                had = " and ".join(kinds)
+                said += f", and its {had}" if server.tools else f"; {had} as {server.namespace}"
         case "connecting":
             said = f"connecting; before that: {server.error}" if server.error else "connecting"
         case "needs sign-in":

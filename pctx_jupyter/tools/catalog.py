@@ -50,6 +50,7 @@ class Tool:
         nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
         other: The tool that this is another name of; None: of none.
         spelled: Its canonical name where `names.tool_name` is another tool's; "": that one.
+        about: What its namespace is for, in the words of the MCP server that has it; the namespace's comment.
     """
 
     registered_namespace: str
@@ -62,6 +63,7 @@ class Tool:
     nonfinite: bool = False
     other: Tool | None = field(default=None, compare=False, repr=False)
     spelled: str = ""
+    about: str = field(default="", compare=False, repr=False)
 
     @cached_property
     def namespace_name(self) -> str:
@@ -133,6 +135,45 @@ class Asker(Protocol):
         """What the owner of these calls, by number, may know of it so far, as JSON (`trace.for_owner`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an MCP server asks a person while it serves a call. All of it is the server's text.
+
+    Args:
+        server: The server's name.
+        message: What it asks.
+        schema: JSON Schema of an object with plain fields, to be filled in; None: the person is to open `url`.
+        url: A page for the person to open. Nothing opens it by itself.
+        others: Paths of other tools whose calls the question may be about as well: the server does not say which.
+    """
+
+    server: str
+    message: str
+    schema: dict[str, Json] | None
+    url: str | None = None
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FormReply:
+    """What a person, or their absence, answered.
+
+    Args:
+        action: As the protocol has it; ``cancel`` where nobody decided.
+        content: The fields; for ``accept`` and a form only.
+        why: Why nobody decided, for the program that calls; "": a person did not want to.
+    """
+
+    action: Literal["accept", "decline", "cancel"]
+    content: dict[str, Json] | None = None
+    why: str = ""
+
+
+async def ask_nobody(form: Form) -> FormReply:
+    """Answer a form where there is no person to ask."""
+    return FormReply("cancel", why="nobody can be asked here")
+
+
 def ignore_note(note: str) -> None:
     """Take a note, and do nothing."""
 
@@ -152,6 +193,7 @@ class Call(msgspec.Struct, frozen=True):
         asker: The execution itself, for those who serve more than one session.
         note: Receives in a few words what delays the call, or its progress; it never blocks.
         waits: Called when the call has to wait for its turn: its program lets others run until the call ends.
+        ask: Asks a person what the MCP server that serves the call wants to know.
     """
 
     execution_id: str
@@ -161,10 +203,11 @@ class Call(msgspec.Struct, frozen=True):
     asker: Asker | None = None
     note: Callable[[str], None] = ignore_note
     waits: Callable[[], None] = ignore_wait
+    ask: Callable[[Form], Awaitable[FormReply]] = ask_nobody
 
     def of(self, tool: Tool) -> Call:
         """Return the call with another tool: the name it has where it is served."""
-        return Call(self.execution_id, tool, self.arguments, self.number, self.asker, self.note, self.waits)
+        return msgspec.structs.replace(self, tool=tool)
 
 
 ToolHandler = Callable[[Call], Awaitable[Raw]]

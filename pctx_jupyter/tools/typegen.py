@@ -29,6 +29,10 @@ SIGNATURE = 500
 """Characters a signature may have before what is nested deep in it becomes ``any``."""
 WHOLE = 500
 """Tools up to which a namespace is declared as a whole; of a larger one, those that a program names."""
+DESCRIPTION = 4_000
+"""Characters of a tool's description that are declared."""
+ABOUT = 2_000
+"""Characters of the text about a namespace that are declared: it stands in each of its declarations."""
 KEPT_TOOLS = 20_000
 """Tools whose declarations are kept, by namespace; they take about 1 kB each."""
 
@@ -198,6 +202,7 @@ class _Space:
         self.name, self.docs = name, docs
         self.interface = _interface(name)
         self.types: dict[str, str] = {}
+        self.about = next((text for tool in tools if (text := _comment(getattr(tool, "about", ""), ABOUT))), "")
         # A canonical name has no underscore between letters: nobody else's namespace is called so.
         self.scope = f"{name}_Types" if name in names.GLOBALS else ""
         self.entries = [self._entry(tool) for tool in tools]
@@ -240,6 +245,8 @@ class _Space:
         opening = f"interface {self.interface}" if self.interface else f"declare namespace {self.name}"
         needed = self.types if len(entries) == len(self.entries) else {n for entry in entries for n in entry.types}
         types = [self.types[name] for name in sorted(needed)]
+        if self.about and functions:
+            opening = self.about + opening
         yield from _block(opening, functions if self.scope else functions + types)
         yield from _block(opening, hidden)
         if self.scope:
@@ -334,7 +341,11 @@ def _block(opening: str, members: list[str]) -> Iterator[str]:
 
 def _doc(tool: ToolLike) -> str:
     """A tool's description as a comment of one line or several."""
-    lines = [inert.comment(line, 2_000) for line in (tool.description or "")[:4_000].strip().splitlines()]
+    return _comment(tool.description or "", DESCRIPTION)
+
+
+def _comment(text: str, longest: int) -> str:
+    lines = [inert.comment(line, 2_000) for line in text[:longest].strip().splitlines()]
     if len(lines) < 2:
         return f"/** {lines[0]} */\n" if lines and lines[0] else ""
     return "/**\n" + "".join(f" * {line}".rstrip() + "\n" for line in lines) + " */\n"

@@ -154,7 +154,8 @@ class OpenUpstreams:
 
     def offered(self, name: str) -> tuple[View, list[Tool]]:
         upstream = self._find(name)
-        return upstream.view(), list(upstream.listing.offered.values())
+        listing = upstream.listing
+        return upstream.view(), [*listing.offered.values(), *(one.tool for one in listing.functions)]
 
     async def add(self, entry: Json, *, persist: bool) -> View:
         try:

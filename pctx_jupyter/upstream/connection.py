@@ -16,10 +16,17 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from mcp import Client, MCPError
-from mcp_types import METHOD_NOT_FOUND, Implementation, LoggingMessageNotification, ToolListChangedNotification
+from mcp_types import (
+    METHOD_NOT_FOUND,
+    Implementation,
+    LoggingMessageNotification,
+    PromptListChangedNotification,
+    ToolListChangedNotification,
+)
 
 from .. import errors
 from .._version import __version__
@@ -27,6 +34,7 @@ from ..rpc.backoff import BackOff
 from ..session.upstreams import UpstreamState
 from ..tools.catalog import Call
 from .config import ServerConfig
+from .elicitation import Asking
 from .shared import Surroundings
 from .transport import Callbacks, Transport, is_unusable
 from .wishes import Wish, Wishes
@@ -142,6 +150,7 @@ class UpstreamConnection:
         read_listing: Reads the tools of a client: at the beginning of each connection, and when they change;
             returns how many can be called.
         note_problem: Takes a sentence about a part of a message that was left out.
+        asking: Answers what the server asks its user.
 
     Attributes:
         phase: The state.
@@ -161,6 +170,7 @@ class UpstreamConnection:
         is_trusted: Callable[[], bool],
         read_listing: Callable[[Client], Awaitable[int]],
         note_problem: Callable[[str], None],
+        asking: Asking,
     ) -> None:
         self.is_trusted, self.source = is_trusted, source
         self.transport = transport
@@ -171,7 +181,7 @@ class UpstreamConnection:
         self.tried = asyncio.Event()
         self.attempts = 0
         self._server, self._around = server, around
-        self._read_listing, self._note_problem = read_listing, note_problem
+        self._read_listing, self._note_problem, self._asking = read_listing, note_problem, asking
         self._wishes = Wishes()
         self._ready = asyncio.Event()
         self._settled_attempts, self._settled = 0, asyncio.Event()
@@ -388,6 +398,7 @@ class UpstreamConnection:
             async with Client(
                 self.transport.open(callbacks),
                 message_handler=self._on_message,
+                elicitation_callback=self._asking.on_request,
                 cache=None,
                 client_info=Implementation(name="pctx-jupyter", version=__version__),
             ) as client:
@@ -408,10 +419,12 @@ class UpstreamConnection:
     async def _stay(self, client: Client, attempt: _Attempt) -> None:
         """Serve wishes for as long as the connection stands."""
         since = time.monotonic()
-        can = client.server_capabilities.tools
+        can = client.server_capabilities
+        tools = can.tools is not None and can.tools.list_changed is True
+        prompts = can.prompts is not None and can.prompts.list_changed is True
         async with anyio.create_task_group() as tasks:
-            if client.protocol_version >= LISTENS_SINCE and can is not None and can.list_changed:
-                tasks.start_soon(self._listen, client)
+            if client.protocol_version >= LISTENS_SINCE and (tools or prompts):
+                tasks.start_soon(partial(self._listen, client, tools=tools, prompts=prompts))
             self.error = None
             self.connections += 1
             self._become(Phase.READY, client)
@@ -438,18 +451,19 @@ class UpstreamConnection:
                 return
 
     async def _on_message(self, message: object) -> None:
-        if isinstance(message, ToolListChangedNotification):
+        # Resources are listed when a program asks for them, so a change of theirs needs nothing here.
+        if isinstance(message, ToolListChangedNotification | PromptListChangedNotification):
             self._wishes.put(Wish.LIST)
         elif isinstance(message, LoggingMessageNotification):
             said = message.params.data
             self.transport.note(said if isinstance(said, str) else json.dumps(said, default=str))
 
-    async def _listen(self, client: Client) -> None:
+    async def _listen(self, client: Client, *, tools: bool, prompts: bool) -> None:
         """Ask for news as long as the connection stands, and again when the stream ends."""
         delay_s = 1.0
         while True:
             try:
-                async with client.listen(tools_list_changed=True) as news:
+                async with client.listen(tools_list_changed=tools, prompts_list_changed=prompts) as news:
                     delay_s = 1.0
                     async for _ in news:
                         self._wishes.put(Wish.LIST)

@@ -64,18 +64,23 @@ def _hash(part: Json) -> str:
 
 
 class ApprovedTools(msgspec.Struct, omit_defaults=True):
-    """The tools of one server as they were approved; `changed` names those that differed at the last comparison."""
+    """The tools of one server as they were approved; `changed` names those that differed at the last comparison.
+
+    `instructions` is what the server said about all of them; None: it was not kept yet.
+    """
 
     tools: dict[str, Fingerprint]
     changed: list[str] = []
+    instructions: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the tools of a server differ from those that were approved, by name."""
+    """How the tools of a server differ from those that were approved, by name; and its instructions, if they do."""
 
     new: frozenset[str] = frozenset()
     changed: tuple[ChangedTool, ...] = ()
+    instructions: ChangedTool | None = None
 
 
 class Fingerprints:
@@ -106,15 +111,20 @@ class Fingerprints:
         """Write what could not be written before."""
         self._store.retry()
 
-    def compare(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> Comparison:
+    def compare(
+        self, server: str, where: str, tools: Mapping[str, Fingerprint], instructions: Fingerprint | None = None
+    ) -> Comparison:
         """Compare the tools of a server with those approved; a server not seen before is approved as it is.
 
-        A tool that programs call by the name of one that was approved is that one, however the server spells it now.
+        So are instructions where none are known, from a time in which they were not kept. A tool that programs call by
+        the name of one that was approved is that one, however the server spells it now.
         """
         known = self._known(server, where)
         if known is None:
-            self.approve(server, where, tools)
+            self.approve(server, where, tools, instructions)
             return Comparison()
+        if known.instructions is None and instructions is not None:
+            self._keep_instructions(server, where, instructions)
         changed, new = [], tools.keys() - known.tools.keys()
         spelled = {names.tool_name(name): was for name, was in known.tools.items()} if new else {}
         for name, now in tools.items():
@@ -127,7 +137,15 @@ class Fingerprints:
                 changed.append(ChangedTool(name, what, was.description, now.description, _differences(what, was, now)))
         if sorted(tool.name for tool in changed) != known.changed:
             self._note_changed(server, where, [tool.name for tool in changed])
-        return Comparison(frozenset(new), tuple(changed))
+        return Comparison(frozenset(new), tuple(changed), _changed_instructions(known.instructions, instructions))
+
+    def _keep_instructions(self, server: str, where: str, instructions: Fingerprint) -> None:
+        def change(known: ApprovedTools | None) -> ApprovedTools | None:
+            if known is not None and known.instructions is None:
+                known.instructions = instructions
+            return known
+
+        self._store.change(_key(server, _hash(where)), change)
 
     def changed(self, server: str, where: str) -> list[str]:
         """The tools that had changed when any process compared them last, by name."""
@@ -142,12 +160,15 @@ class Fingerprints:
 
         self._store.change(_key(server, _hash(where)), change)
 
-    def approve(self, server: str, where: str, tools: Mapping[str, Fingerprint]) -> None:
-        """Take the tools of a server as they are now; those it had before and lacks now stay known."""
+    def approve(
+        self, server: str, where: str, tools: Mapping[str, Fingerprint], instructions: Fingerprint | None = None
+    ) -> None:
+        """Take the tools and instructions of a server as they are now; tools it had before and lacks now stay known."""
         place, now = _hash(where), dict(tools)
 
         def change(known: ApprovedTools | None) -> ApprovedTools:
-            return ApprovedTools({**({} if known is None else known.tools), **now})
+            before = ApprovedTools({}) if known is None else known
+            return ApprovedTools({**before.tools, **now}, instructions=instructions or before.instructions)
 
         self._store.change(_key(server, place), change)
 
@@ -158,6 +179,16 @@ class Fingerprints:
 
     def _known(self, server: str, where: str) -> ApprovedTools | None:
         return self._store.get(_key(server, _hash(where)))
+
+
+INSTRUCTIONS = "(instructions)"
+"""What instructions are called where changed tools are listed."""
+
+
+def _changed_instructions(was: Fingerprint | None, now: Fingerprint | None) -> ChangedTool | None:
+    if was is None or now is None or was.parts == now.parts:
+        return None
+    return ChangedTool(INSTRUCTIONS, ["instructions"], was.description, now.description)
 
 
 def _differences(what: Iterable[str], was: Fingerprint, now: Fingerprint) -> list[str]:

@@ -14,15 +14,16 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from mcp import Client
+from mcp import Client, MCPError
 from msgspec import Raw
 
 from .. import errors
 from ..rpc.jsonrpc import Json
 from ..tools import names
 from ..tools.catalog import Call, Tool
-from . import defaults, mending
+from . import defaults, features, mending, reading
 from .config import ServerConfig
+from .features import Feature
 from .fingerprints import Comparison, Fingerprint
 from .secrets import Redactor
 from .shared import Surroundings
@@ -34,6 +35,8 @@ MOST_PAGES = 1000
 """Pages of one listing; a server that sends more of them most likely never ends."""
 TOOL_BYTES = 1 << 20
 """Bytes one tool's description and schemas may have."""
+MOST_INSTRUCTIONS = 4_000
+"""Characters of a server's instructions that are kept, as of a tool's description."""
 TURN = 25
 """Tools read, or offered, in one turn of the event loop, which all share."""
 HINTS = {
@@ -65,11 +68,13 @@ class Listing:
         around: What all upstreams share.
         redactor: Takes secrets out of what the server says.
         call: Calls one tool, by the name that the server has for it.
+        use: Calls one of the functions for resources and prompts.
 
     Attributes:
         found: What the server listed last, by the server's own names.
         has_listed: Whether it has listed anything yet.
         offered: The tools that programs can call, by the server's own names.
+        functions: The functions for its resources and prompts that programs can call.
         compared: How they differ from those that were approved.
         withheld: Names of tools that programs cannot call until they are approved.
         version: Changes with the tools that can be called.
@@ -83,15 +88,20 @@ class Listing:
         around: Surroundings,
         redactor: Redactor,
         call: Callable[[str, Call], Awaitable[Raw]],
+        use: Callable[[Feature, Call], Awaitable[Raw]],
     ) -> None:
         self.place = place
         self.found: dict[str, ListedTool] = {}
         self.has_listed = False
         self.offered: dict[str, Tool] = {}
+        self.functions: list[Feature] = []
         self.compared = Comparison()
         self.withheld: tuple[str, ...] = ()
         self.version = 0
         self._server, self._around, self._redactor, self._call = server, around, redactor, call
+        self._use = use
+        self._features: list[Feature] = []
+        self._instructions = ""
         self._listing_problems: list[str] = []
         self._offering_problems: list[str] = []
         self._is_closed = False
@@ -110,13 +120,16 @@ class Listing:
     def close(self) -> None:
         """Take all tools out of the catalog, for good."""
         self._is_closed = True
-        for tool in self.offered.values():
+        for tool in [*self.offered.values(), *(one.tool for one in self.functions)]:
             self._around.catalog.remove(tool.path)
-        self.offered = {}
+        self.offered, self.functions = {}, []
 
     def has(self, tool: Tool) -> bool:
         """Whether this very tool can be called now."""
-        return self.offered.get(tool.registered_name) is tool
+        return self.offered.get(tool.registered_name) is tool or self._function(tool) is not None
+
+    def _function(self, tool: Tool) -> Feature | None:
+        return next((one for one in self.functions if one.tool is tool), None)
 
     def differs(self, name: str, tool: Tool) -> bool:
         """Whether a tool is no longer what a program means to call."""
@@ -128,14 +141,42 @@ class Listing:
 
     def fingerprint_of(self, tool: Tool) -> Fingerprint | None:
         """The fingerprint of a tool that can be called now; None for any other."""
+        if (function := self._function(tool)) is not None:
+            return function.fingerprint
         name = tool.registered_name
         return self.found[name].fingerprint if self.has(tool) and name in self.found else None
 
     # reading
 
     async def read(self, client: Client) -> int:
-        """Read the list of tools, and offer those that may be called; returns how many those are."""
+        """Read what the server lists, and offer what may be called; returns how many of its tools those are."""
         self._listing_problems.clear()
+        found = await self._read_tools(client) if client.server_capabilities.tools is not None else {}
+        _number_those_that_meet(found, {name: one.tool.tool_name for name, one in self.found.items()})
+        self._features = features.of(self._server.name, client.server_capabilities, await self._read_prompts(client))
+        self._instructions = self._redactor.clean((client.instructions or "")[: 2 * MOST_INSTRUCTIONS])
+        self._instructions = self._instructions[:MOST_INSTRUCTIONS]
+        self.found, self.has_listed = found, True
+        # Thousands of hashes, and a file of some megabytes: not in the loop that all share.
+        self._take(await asyncio.to_thread(self._compared_now))
+        for _ in self._offer():
+            await asyncio.sleep(0)
+        self._note_compared()
+        return len(self.offered)
+
+    async def _read_prompts(self, client: Client) -> list[features.Prompt]:
+        """The prompts as far as they matter for types; none where the server does not list them."""
+        if client.server_capabilities.prompts is None:
+            return []
+        most = self._around.settings.max_message_bytes
+        try:
+            listed = await reading.read_list(client, reading.PROMPTS, features.MOST_TYPED + 1, most)
+        except (MCPError, ValueError, reading.TooMany) as error:
+            self.note_problem(f"its prompts were left out: it does not list them: {error}")
+            return []
+        return [features.prompt_of(one) for one in listed]
+
+    async def _read_tools(self, client: Client) -> dict[str, ListedTool]:
         found: dict[str, ListedTool] = {}
         cursor, seen = None, set()
         limit, most = self._around.settings.max_tools, self._around.settings.max_message_bytes
@@ -159,14 +200,7 @@ class Listing:
             if not cursor or cursor in seen or len(found) >= limit:
                 break
             seen.add(cursor)
-        _number_those_that_meet(found, {name: one.tool.tool_name for name, one in self.found.items()})
-        self.found, self.has_listed = found, True
-        # Thousands of hashes, and a file of some megabytes: not in the loop that all share.
-        self._take(await asyncio.to_thread(self._compared_now))
-        for _ in self._offer():
-            await asyncio.sleep(0)
-        self._note_compared()
-        return len(self.offered)
+        return found
 
     def _read_tool(self, tool: dict[str, Any], found: dict[str, ListedTool]) -> int:
         """Add a tool to those found if it can be used; returns the bytes it takes.
@@ -209,7 +243,8 @@ class Listing:
 
     def approve(self) -> None:
         """Take the tools as they are now."""
-        self._around.fingerprints.approve(self._server.name, self._server.way.shown, self._fingerprints())
+        server = self._server
+        self._around.fingerprints.approve(server.name, server.way.shown, self._fingerprints(), self._said())
         self._compare()
 
     def compare_again(self) -> None:
@@ -217,7 +252,7 @@ class Listing:
         if not self.has_listed or self._is_closed:
             return
         fingerprints, server = self._around.fingerprints, self._server
-        if fingerprints.compare(server.name, server.way.shown, self._fingerprints()) != self.compared:
+        if fingerprints.compare(server.name, server.way.shown, self._fingerprints(), self._said()) != self.compared:
             self._compare()
 
     def allow_next(self) -> None:
@@ -229,15 +264,21 @@ class Listing:
         allowed.add(
             self.place,
             self._server,
-            {name: self.found[name].fingerprint for name in self.offered if name not in changed},
+            {name: self.found[name].fingerprint for name in self.offered if name not in changed}
+            | {one.tool.registered_name: one.fingerprint for one in self.functions},
         )
         self._around.on_change("upstreams")
 
     def _fingerprints(self) -> dict[str, Fingerprint]:
         return {name: found.fingerprint for name, found in self.found.items()}
 
+    def _said(self) -> Fingerprint:
+        return Fingerprint.of(self._instructions, {})
+
     def _marked(self) -> str:
         parts = sorted((name, *sorted(found.fingerprint.parts.items())) for name, found in self.found.items())
+        if self._instructions:
+            parts.append(("", *sorted(self._said().parts.items())))
         return hashlib.sha256(f"{digest(self._server)} {parts}".encode(errors="surrogatepass")).hexdigest()[:32]
 
     def _compare(self) -> None:
@@ -251,7 +292,8 @@ class Listing:
         """The mark of the tools, and how they differ from those approved; consents to what differs end. Any thread."""
         around, fingerprints = self._around, self._fingerprints()
         mark = self._marked()
-        compared = around.fingerprints.compare(self._server.name, self._server.way.shown, fingerprints)
+        where = self._server.way.shown
+        compared = around.fingerprints.compare(self._server.name, where, fingerprints, self._said())
         around.allowed.keep(self.place, self._server, fingerprints)
         return mark, compared
 
@@ -262,6 +304,14 @@ class Listing:
         self.withheld = tuple(changed) if self._around.settings.changed_tools == "withhold" else ()
         for name in changed:
             log.warning("upstream %s = the tool %.80r has changed since it was approved", self._server.name, name)
+        if self.compared.instructions is not None:
+            log.warning("upstream %s = its instructions have changed since they were approved", self._server.name)
+
+    @property
+    def _about(self) -> str:
+        """The instructions that models are shown: not those that have changed, until somebody has approved them."""
+        is_withheld = self.compared.instructions is not None and self._around.settings.changed_tools == "withhold"
+        return "" if is_withheld else self._instructions
 
     def _note_compared(self) -> None:
         if not self._is_closed:
@@ -277,13 +327,24 @@ class Listing:
         self._offering = turn = object()
         if self._is_closed:
             return
-        tools = {name: found.tool for name, found in self.found.items() if name not in self.withheld}
+        about = self._about
+        tools = {
+            name: replace(found.tool, about=about) if about else found.tool
+            for name, found in self.found.items()
+            if name not in self.withheld
+        }
         for changed in self.compared.changed:
             # Nobody has approved what it says now, and that it has no effects may be new.
             if changed.name in tools and tools[changed.name].effects is False:
                 tools[changed.name] = replace(tools[changed.name], effects=None)
-        catalog, is_patient = self._around.catalog, self._server.call_timeout_s is not None
-        gone = [tool for name, tool in self.offered.items() if tools.get(name) != tool]
+        catalog = self._around.catalog
+        functions = self._functions(about)
+        gone = [tool for name, tool in self.offered.items() if not _is_same(tools.get(name), tool)]
+        kept = [one for one in self.functions if any(_is_same(other.tool, one.tool) for other in functions)]
+        ended = [one for one in self.functions if one not in kept]
+        for one in ended:
+            catalog.remove(one.tool.path)
+        self.functions = kept
         for tool in gone:
             catalog.remove(tool.path)
             del self.offered[tool.registered_name]
@@ -295,14 +356,33 @@ class Listing:
                 if self._is_closed or self._offering is not turn:
                     return
             try:
-                catalog.add(tools[name], partial(self._call, name), is_patient=is_patient)
+                # A call may wait for a person whom its server asks something; so `calls` counts its time.
+                catalog.add(tools[name], partial(self._call, name), is_patient=True)
             except errors.PctxError as error:
                 self._offering_problems.append(error.message)
             else:
                 self.offered[name] = tools[name]
-        if gone or new:
+        added = [one for one in functions if not any(_is_same(other.tool, one.tool) for other in kept)]
+        for one in added:
+            try:
+                catalog.add(one.tool, partial(self._use, one), is_patient=True)
+            except errors.PctxError as error:
+                self._offering_problems.append(error.message)
+            else:
+                self.functions = [*self.functions, one]
+        if gone or new or ended or added:
             self.version = catalog.version
             self._around.on_change("tools")
+
+    def _functions(self, about: str) -> list[Feature]:
+        """The functions for resources and prompts, under names that none of the server's tools has."""
+        taken = {*self.found, *(found.tool.tool_name for found in self.found.values())}
+        found = features.named(self._features, taken)
+        return [Feature(one.name, replace(one.tool, about=about)) for one in found]
+
+
+def _is_same(now: Tool | None, was: Tool) -> bool:
+    return now == was and now.about == was.about
 
 
 def _number_those_that_meet(found: dict[str, ListedTool], before: dict[str, str]) -> None:

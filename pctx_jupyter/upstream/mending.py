@@ -20,6 +20,10 @@ HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 OF_EFFECTS = ("readOnlyHint", "destructiveHint")
 """The hints that say together whether a tool changes something."""
 _DESTRUCTIVE = ("destructiveHint", True)
+ENTRIES = ("resources", "resourceTemplates", "prompts", "contents")
+"""Lists of other results. The SDK would refuse all of a list for one entry, so each entry is looked at alone."""
+UNREAD = "pctx/entries"
+"""Where such a list lies in a result's ``_meta``, as the server sent it."""
 LISTED = "pctx/tools"
 """Where a mended list of tools lies in a result's ``_meta``: the SDK passes that on without validating each tool."""
 HEADER = "x-mcp-header"
@@ -48,6 +52,7 @@ async def mend_in_turns(result: dict[str, Any]) -> list[str]:
     """
     tools = result.get("tools")
     if not isinstance(tools, list):
+        _set_entries_aside(result)
         return mend(result)
     mended: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -63,6 +68,20 @@ async def mend_in_turns(result: dict[str, Any]) -> list[str]:
     result["tools"] = mended if has_headers else []
     result["_meta"] = others if has_headers else {**others, LISTED: mended}
     return problems
+
+
+def _set_entries_aside(result: dict[str, Any]) -> None:
+    """Put the lists of a result where `entries` finds them, and empty ones in their places."""
+    found = {name: result[name] for name in ENTRIES if isinstance(result.get(name), list)}
+    if found and "content" not in result:
+        meta = result.get("_meta")
+        result |= {**{name: [] for name in found}, "_meta": {**(meta if isinstance(meta, dict) else {}), UNREAD: found}}
+
+
+def entries(result: dict[str, Any], name: str) -> list[Any]:
+    """One of the lists of a result, as the server sent it."""
+    found = (result.get("_meta") or {}).get(UNREAD, {}).get(name, result.get(name))
+    return found if isinstance(found, list) else []
 
 
 def listed(page: ListToolsResult) -> list[dict[str, Any]]:

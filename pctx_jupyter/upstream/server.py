@@ -21,6 +21,7 @@ from ..tools.catalog import AskedBy, Tool
 from .calls import ToolCaller
 from .config import Address, ServerConfig
 from .connection import Phase, UpstreamConnection
+from .elicitation import Asking
 from .listing import Listing
 from .secrets import Redactor
 from .shared import Surroundings
@@ -55,7 +56,15 @@ class UpstreamServer:
     ) -> None:
         self.server, self.around = server, around
         self.redactor = Redactor()
-        self.listing = Listing(server, place, around, self.redactor, lambda name, call: self._calls.call(name, call))
+        self.listing = Listing(
+            server,
+            place,
+            around,
+            self.redactor,
+            lambda name, call: self._calls.call(name, call),
+            lambda feature, call: self._calls.use(feature, call),
+        )
+        asking = Asking(server.name, self.redactor)
         self.connection = UpstreamConnection(
             server,
             source,
@@ -64,8 +73,10 @@ class UpstreamServer:
             is_trusted,
             self.listing.read,
             self.listing.note_problem,
+            asking,
         )
-        self._calls = ToolCaller(server, self.connection, self.listing, self.redactor)
+        most = around.settings.max_message_bytes
+        self._calls = ToolCaller(server, self.connection, self.listing, self.redactor, asking, most)
         words = {re.escape(name) for name in (server.namespace, server.name)}
         self._named = re.compile(rf"(?<![\w$])(?:{'|'.join(sorted(words))})(?![\w$])")
 
@@ -98,8 +109,9 @@ class UpstreamServer:
             source=connection.source,
             error=connection.error,
             tools=len(listing.offered),
+            functions=sorted(one.tool.tool_name for one in listing.functions),
             new=sorted(listing.compared.new),
-            changed=list(listing.compared.changed),
+            changed=[*listing.compared.changed, *([said] if (said := listing.compared.instructions) else [])],
             withheld=sorted(listing.withheld),
             allowed=allowed.names(self.place, self.server),
             problems=[transport.line(problem, 1000) for problem in problems[:MOST_PROBLEMS]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session.upstreams import Upstream
 from pctx_jupyter.session.watch import Change
 from pctx_jupyter.settings import Places, Settings
-from pctx_jupyter.tools.catalog import Call, Catalog
+from pctx_jupyter.tools.catalog import Call, Catalog, Form, FormReply, ask_nobody
 from pctx_jupyter.upstream.all import OpenUpstreams, open_upstreams
 from tests.fakes import read
 
@@ -65,12 +65,14 @@ class World:
         await self.until(holds)
         return self.view(name)
 
-    async def call(self, path: str, arguments: Any = None) -> Any:
-        """Call a tool, as a program does."""
+    async def call(
+        self, path: str, arguments: Any = None, ask: Callable[[Form], Awaitable[FormReply]] = ask_nobody
+    ) -> Any:
+        """Call a tool, as a program does; `ask` is the person whom its server may ask something."""
         offer = self.catalog.find(path)
         given = None if arguments is None else rpc.raw(arguments)
         async with asyncio.timeout(PATIENCE_S):
-            return read(await offer.serve(Call("x", offer.tool, given, note=self.notes.append)))
+            return read(await offer.serve(Call("x", offer.tool, given, note=self.notes.append, ask=ask)))
 
     async def raw(self, path: str, arguments: Raw | None) -> Raw:
         offer = self.catalog.find(path)

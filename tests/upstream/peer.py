@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ NUMBER = {"type": "object", "properties": {"n": {"type": "number"}}}
 
 lock = threading.Lock()
 cancelled: dict[Any, threading.Event] = {}
+asked: dict[str, queue.Queue[dict[str, Any]]] = {}
 
 
 def note(line: str) -> None:
@@ -96,6 +98,11 @@ def tools() -> list[Any]:
     if MANNER == "talkative":
         key = os.environ["API_KEY"]
         return [tool("whoami", {"type": "object", "properties": {"key": {"default": key}}}, f"Signs in with {key}.")]
+    if MANNER == "asks":
+        return [tool(name, {"type": "object"}) for name in ("ask", "ask_later", "sampled", "slow", "pid")]
+    if MANNER == "library":
+        linked = tool("linked", None, "Gives a link.", annotations={"readOnlyHint": True})
+        return [linked, tool("news"), *library()["tools"]]
     if MANNER == "many":
         return [tool(f"tool_{n}", TEXT, "One of many.") for n in range(10_000)]
     if MANNER == "hostile":
@@ -127,6 +134,43 @@ def tools() -> list[Any]:
     return good
 
 
+def library() -> dict[str, Any]:
+    """What the manner ``library`` has beside tools: the defaults, and what a test has written beside FILE."""
+    beside = None if FILE is None else Path(FILE).with_suffix(".library")
+    told = json.loads(beside.read_text()) if beside is not None and beside.exists() else {}
+    shelf = [{"uri": "book://one", "name": "One", "mimeType": "text/plain", "size": 3, "icons": 7}, {"name": "no uri"}]
+    templates = [{"uriTemplate": "book://{shelf}/{+path}{?q*}", "name": "Any"}, {"uriTemplate": 5}]
+    prompts = [
+        {"name": "review", "description": "Ask for a review.", "arguments": [{"name": "code", "required": True}]},
+        {"name": "greet"},
+    ]
+    return {"resources": shelf, "resourceTemplates": templates, "prompts": prompts, "tools": [], **told}
+
+
+def page(id: Any, name: str, params: dict[str, Any], size: int = 1000) -> None:
+    """Answer with a page of one of the lists of the library."""
+    known, start = library()[name], int(params.get("cursor") or 0)
+    more = {"nextCursor": str(start + size)} if start + size < len(known) else {}
+    say(id=id, result={name: known[start : start + size], **more})
+
+
+def read_resource(id: Any, uri: str) -> None:
+    note(f"read {uri}")
+    match uri:
+        case "book://one":
+            say(id=id, result={"contents": [{"uri": uri, "mimeType": "text/plain", "text": "Once."}]})
+        case "book://bytes":
+            blobs = [{"uri": uri, "mimeType": kind, "blob": "AAEC"} for kind in ("image/png", "audio/wav", "a/b")]
+            say(id=id, result={"contents": [*blobs, {"blob": "AA=="}, 5, {"uri": uri}]})
+        case "book://secret":
+            say(id=id, result={"contents": [{"uri": uri, "text": f"key {os.environ.get('API_KEY')}"}]})
+        case "book://slow":
+            stopped = cancelled.setdefault(id, threading.Event()).wait(30)
+            note(f"cancelled {uri}" if stopped else f"done {uri}")
+        case _:
+            say(id=id, error={"code": -32002, "message": f"no such book: {uri}"})
+
+
 def nested(depth: int) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(depth):
@@ -136,6 +180,19 @@ def nested(depth: int) -> dict[str, Any]:
 
 def text(value: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": value}]}
+
+
+def ask(**params: Any) -> dict[str, Any]:
+    """Ask the client's user something, and wait for the answer."""
+    with lock:
+        number = f"ask {len(asked)}"
+        inbox: queue.Queue[dict[str, Any]] = queue.Queue()
+        asked[number] = inbox
+    note(number)
+    say(id=number, method="elicitation/create", params=params)
+    answer = inbox.get()
+    note(f"answered {json.dumps(answer)}")
+    return answer
 
 
 def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any] | None:
@@ -188,6 +245,28 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
             return text(str(child.pid))
         case "pid":
             return text(str(os.getpid()))
+        case "ask":
+            said = ask(**arguments)
+            return {**text(json.dumps(said)), "isError": said.get("action") == "cancel"}
+        case "sampled":
+            said = {"messages": [], "maxTokens": 5}
+            with lock:
+                asked["sample"] = queue.Queue()
+            say(id="sample", method="sampling/createMessage", params=said)
+            return text(json.dumps(asked["sample"].get()))
+        case "ask_later":
+            threading.Timer(
+                0.1, lambda: ask(mode="form", message="Late?", requestedSchema={"type": "object", "properties": {}})
+            ).start()
+            return text("later")
+        case "linked":
+            return {
+                "content": [{"type": "resource_link", "uri": "book://one", "name": "One", "mimeType": "text/plain"}]
+            }
+        case "news":
+            say(method="notifications/resources/list_changed")
+            say(method="notifications/prompts/list_changed")
+            return text("told")
         case "storm":
             for _ in range(int(n)):
                 say(method="notifications/tools/list_changed")
@@ -206,18 +285,35 @@ def answer(message: dict[str, Any]) -> None:
     if method == "initialize" and MANNER == "forger":
         say(id=id, error={"code": -32000, "message": FORGED})
     elif method == "initialize":
-        capabilities = {"tools": {"listChanged": True}}
+        capabilities: dict[str, Any] = {"tools": {"listChanged": True}}
+        more: dict[str, Any] = {}
+        if MANNER == "library":
+            capabilities |= {"resources": {}, "prompts": {"listChanged": True}}
+            more["instructions"] = library().get("instructions", "Books.\n*/ globalThis.pwned = 1; /* Read \u202eone.")
+            if library().get("toolless"):
+                del capabilities["tools"]
         info = {"name": "peer", "version": "1"}
-        say(id=id, result={"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info})
+        result = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info, **more}
+        say(id=id, result=result)
         if MANNER == "quits":
             os._exit(5)
     elif method == "tools/list":
         note("list")
         known, start, size = tools(), int(params.get("cursor") or 0), 1000
-        result: dict[str, Any] = {"tools": known[start : start + size]}
+        result = {"tools": known[start : start + size]}
         if start + size < len(known) or MANNER == "endless":
             result["nextCursor"] = str(start + size) if MANNER != "endless" else "0"
         say(id=id, result=result)
+    elif MANNER == "library" and method in ("resources/list", "resources/templates/list", "prompts/list"):
+        names = {"resources/list": "resources", "prompts/list": "prompts"}
+        page(id, names.get(method, "resourceTemplates"), params)
+    elif MANNER == "library" and method == "resources/read":
+        threading.Thread(target=read_resource, args=[id, params["uri"]], daemon=True).start()
+    elif MANNER == "library" and method == "prompts/get":
+        said = f"{params['name']}: {json.dumps(params.get('arguments'))}"
+        content = {"type": "resource", "resource": {"uri": "book://one", "blob": "AAEC", "mimeType": "image/png"}}
+        messages = [{"role": "user", "content": {"type": "text", "text": said}}, {"role": "user", "content": content}]
+        say(id=id, result={"description": "As asked.", "messages": messages})
     elif method == "tools/call" and refuses():
         say(id=id, error={"code": -32020, "message": "The headers do not match the tool"})
     elif method == "tools/call" and params["name"] == "refuse":
@@ -262,6 +358,10 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for line in sys.stdin:
         message = json.loads(line)
+        if "method" not in message:
+            if message.get("id") in asked:
+                asked[message["id"]].put(message.get("result") or message)
+            continue
         if message.get("method") == "tools/call":
             threading.Thread(target=answer, args=[message], daemon=True).start()
         else:
