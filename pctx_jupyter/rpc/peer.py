@@ -214,11 +214,9 @@ class Peer:
 
     def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Incoming, ...]:
         """Fail what an unreadable frame belongs to: a request of the other end, or one of this end's own."""
-        if kind == "answer":
+        is_awaited = type(id) is self._id_type and id in self._awaited
+        if kind == "answer" and (is_awaited or not isinstance(error, errors.InvalidRequest)):
             # A refusal of it under its id would fail a request of the other end that happens to have the same id.
-            if id is None and isinstance(error, errors.InvalidRequest):
-                log.warning("= ignored an answer: %s", visible.line(error.message, 200))
-                return ()
             return self._accept(rpc.Refusal(id, error.code, error.message))
         if kind == "notification":
             log.warning("= dropped a notification: %s", visible.line(error.message, 200))

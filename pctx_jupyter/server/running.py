@@ -10,9 +10,27 @@ import logging
 
 from .. import errors
 from ..engine import Engine, open_engine
+from ..rpc.pipe import BURST
 from ..settings import Places, Settings
 
 log = logging.getLogger(__name__)
+
+
+class TurnBudget:
+    """Counts the messages that all connections together take in one turn of the loop."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def take(self) -> bool:
+        """Count one message, and return whether this turn may take another."""
+        if self._taken == 0:
+            asyncio.get_running_loop().call_soon(self._begin)
+        self._taken += 1
+        return self._taken < BURST
+
+    def _begin(self) -> None:
+        self._taken = 0
 
 
 class RunningEngine:
@@ -21,10 +39,14 @@ class RunningEngine:
     Args:
         settings: Its limits and switches.
         places: Where its files are.
+
+    Attributes:
+        turn: The messages that clients' WebSockets may deliver in this turn of the loop.
     """
 
     def __init__(self, settings: Settings, places: Places) -> None:
         self.settings, self._places = settings, places
+        self.turn = TurnBudget()
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Engine] | None = None
         self._stop = asyncio.Event()

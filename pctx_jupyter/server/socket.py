@@ -17,10 +17,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from .. import errors, foreign
 from ..engine import Engine
 from ..rpc.channel import Channel
-from ..rpc.pipe import BURST, UNREAD_BYTES
+from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
 from .base import CODE, NAMES, RUNNING, PctxHandler
 from .naming import NotebookNames
+from .running import RunningEngine
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,6 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     _channel: Channel | None = None
     _pulse: Pulse | None = None
     _unsent = 0  # bytes of frames that wait to be written, with what each costs
-    _in_turn = 0  # messages taken in this turn of the loop
     as_agent = False
     """Whether its client gets the agents' session in place of one of its own."""
 
@@ -92,17 +92,12 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         if len(message) >= LARGE_BYTES:
             return self._feed_later(message)
         self._feed(message)
-        if self._in_turn == 0:
-            asyncio.get_running_loop().call_soon(self._begin_turn)
-        self._in_turn += 1
-        return asyncio.sleep(0) if self._in_turn >= BURST else None
+        running: RunningEngine = self.settings[RUNNING]
+        return None if running.turn.take() else asyncio.sleep(0)
 
     async def _feed_later(self, message: str | bytes) -> None:
         await asyncio.sleep(0)
         self._feed(message)
-
-    def _begin_turn(self) -> None:
-        self._in_turn = 0
 
     def _feed(self, message: str | bytes) -> None:
         if self._channel is not None:
