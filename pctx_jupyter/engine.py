@@ -10,9 +10,11 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import errors
 from ._version import __version__
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
@@ -20,13 +22,16 @@ from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
 from .session import access
+from .session.code_mode.sessions import CodeModeSessions
 from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
-from .session.registry import Registry
+from .session.registry import UPSTREAM_TOOLS, Registry
 from .session.remembered import Nothing
+from .session.session import Session
 from .session.upstreams import Upstreams
 from .session.watch import Change
 from .settings import Places, Settings
-from .upstream.all import open_upstreams
+from .tools.catalog import Catalog
+from .upstream.all import NO_FILE, open_upstreams
 
 if TYPE_CHECKING:
     from .agents.door import Door
@@ -51,7 +56,7 @@ class Engine:
             settings,
             time.monotonic,
             checker.check,
-            on_close=lambda session: checker.forget(session.id),
+            on_close=self._session_closed,
             editor=checker,
             now=time.time,
             read=checker.read,
@@ -62,6 +67,9 @@ class Engine:
         self._pool, self._checker = pool, checker
         self._doors: set[LocalTools] = set()
         self._mcp: Door | None = None
+        self._code_mode: CodeModeSessions | None = None
+        self._own_servers: dict[str, AbstractAsyncContextManager[Upstreams]] = {}  # by the id of the session
+        self._closing: set[asyncio.Task[object]] = set()
 
     def open_door(
         self,
@@ -141,6 +149,45 @@ class Engine:
             self._mcp = Door(self.registry, self.settings)
         return self._mcp
 
+    def code_mode(self, key: bytes) -> CodeModeSessions:
+        """The sessions of clients of the session API.
+
+        Args:
+            key: Signs the ids of sessions; it counts when this is first called.
+        """
+        if self._code_mode is None:
+            if self.settings.typecheck:
+                self._checker.warm()
+            self._code_mode = CodeModeSessions(self.registry, self.settings, key)
+        return self._code_mode
+
+    async def servers_of(self, session: Session) -> Upstreams:
+        """Return the MCP servers that a session alone may call; there are none at first.
+
+        Raises:
+            SessionNotFound: The session is closed.
+        """
+        if session.servers is None:
+            if self.registry.get(session.id) is not session:
+                raise errors.SessionNotFound("Cannot add MCP servers: the session is over; open another one")
+            tools = Catalog(limit=UPSTREAM_TOOLS, changed=self.registry.note_change)
+            settings = replace(self.settings, upstreams=NO_FILE)
+            opening = open_upstreams(settings, Places(), tools, self.registry.watchers.notify)
+            self._own_servers[session.id] = opening
+            self.registry.give_servers(session, await opening.__aenter__(), tools)
+        assert session.servers is not None
+        return session.servers.upstreams
+
+    def _session_closed(self, session: Session) -> None:
+        """Free what is kept for a session that is closed."""
+        self._checker.forget(session.id)
+        if self._code_mode is not None:
+            self._code_mode.forget(session)
+        if (servers := self._own_servers.pop(session.id, None)) is not None:
+            closing: asyncio.Task[object] = asyncio.ensure_future(servers.__aexit__(None, None, None))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
     def status(self) -> dict[str, rpc.Json]:
         """How it does, for people and health checks: version, sandboxes, layers of isolation, sessions, trouble."""
         return {
@@ -166,8 +213,15 @@ class Engine:
         """Answer what is being served with "stopping", then close every door."""
         for door in list(self._doors):
             await door.channel.stop()
+        if self._code_mode is not None:
+            await self._code_mode.stop()
         if self._mcp is not None:
             await self._mcp.close()
+        for session in self.registry:
+            if session.servers is not None:
+                self.registry.close(session)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
 
 @asynccontextmanager

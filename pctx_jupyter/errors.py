@@ -290,11 +290,9 @@ class ExecutionTimeout(Timeout, ExecutionError):
 class ToolTimeout(Timeout, ToolError):
     """One tool call took longer than it was allowed to."""
 
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__(
-            f"Tool {path} timed out after {seconds:g} s; raise Pctx.max_call_s if it needs longer",
-            data={"name": "TimeoutError"},
-        )
+    def __init__(self, path: str, seconds: float, message: str | None = None) -> None:
+        said = f"Tool {path} timed out after {seconds:g} s; raise Pctx.max_call_s if it needs longer"
+        super().__init__(message or said, data={"name": "TimeoutError"})
         self.path, self.seconds = path, seconds
 
 

@@ -115,6 +115,14 @@ class Settings:
     )
     mcp_kept_s: float = _setting(600.0, "Seconds the answer of such a program is kept after its end.")
     session_idle_s: float = _setting(3600.0, "Seconds a session without a connection is kept after its last use.")
+    max_api_sessions: int = _setting(
+        1_000,
+        "Sessions that clients of the session API (pctx-client) may have open; one more closes the one that was idle "
+        "for the longest time. Each kernel has as many of its own.",
+    )
+    api_session_idle_s: float = _setting(
+        86_400.0, "Seconds such a session is kept after its last use: its client does not keep it alive."
+    )
     ping_s: float = _setting(
         5.0,
         "Seconds between pings on a client's connection while an answer is owed; it is closed when two are not "

@@ -19,6 +19,16 @@ export interface Answered {
 }
 
 /**
+ * Every error of the session API. The HTTP reason phrase has the message too, because clients show
+ * only that.
+ */
+export interface ApiError {
+  code: 'execution' | 'internal' | 'invalid_session';
+  message: string;
+  details: string | null;
+}
+
+/**
  * One argument that does not fit: `field` is its place, such as `to` or `orders[0].id`; empty: all of
  * them.
  */
@@ -50,6 +60,18 @@ export interface AskedOfPlace {
 export interface AskedOfText {
   /** A cell, or a program alone. */
   source: string;
+}
+
+/** Body of `execute-bash`. */
+export interface BashCommand {
+  command: string;
+}
+
+/** What a command of `execute-bash` printed, and its exit code. */
+export interface BashResult {
+  exit_code: number;
+  stdout: string;
+  stderr: string;
 }
 
 /**
@@ -155,6 +177,19 @@ export interface Decided {
 /** Result of `declarations`: TypeScript that declares the session's tools. */
 export interface Declared {
   declarations: string;
+}
+
+/**
+ * One function with its types. `input_type` is empty where it takes no arguments; `types` declares the
+ * others.
+ */
+export interface DetailedFunction {
+  namespace: string;
+  name: string;
+  description: string | null;
+  input_type: string;
+  output_type: string;
+  types: string;
 }
 
 /** Result of `diagnostics`, in the order of the text. */
@@ -266,6 +301,23 @@ export interface Formatted {
   message: string;
 }
 
+/** The functions that were asked for, as far as they exist. */
+export interface FunctionDetails {
+  functions: DetailedFunction[];
+  code: string;
+}
+
+/** What the programs of a session can call; `code` declares it in TypeScript. */
+export interface FunctionList {
+  functions: ListedFunction[];
+  code: string;
+}
+
+/** Body of `functions/details`: names such as `Sales.loadOrders`. */
+export interface FunctionsWanted {
+  functions: string[];
+}
+
 /** That pctx is there, and which version. */
 export interface HealthReport {
   status: 'ok';
@@ -299,6 +351,13 @@ export interface Listed {
   upstreams: Upstream[];
   /** What is wrong with the files that name servers. */
   problems: string[];
+}
+
+/** One function, under the names that programs call it by. */
+export interface ListedFunction {
+  namespace: string;
+  name: string;
+  description: string | null;
 }
 
 /**
@@ -366,6 +425,25 @@ export interface RefusedArguments {
   problems: ArgumentProblem[];
 }
 
+/** Body of `register/servers`: entries as in `pctx.json`. */
+export interface RegisterServers {
+  servers: array;
+}
+
+/** Body of `register/tools`: all of the tools are registered, or none. */
+export interface RegisterTools {
+  tools: RegisteredTool[];
+}
+
+/** One tool of `register/tools`. Without schemas, or with an empty one, its values are `any`. */
+export interface RegisteredTool {
+  name: string;
+  namespace?: string | null;
+  description?: string | null;
+  input_schema?: unknown;
+  output_schema?: unknown;
+}
+
 /**
  * Body of `approve` and `trust`: the `mark` of the server as a person has looked at it. With `tools`,
  * `trust` also allows all tools of the server for good.
@@ -375,6 +453,23 @@ export interface Seen {
   seen?: string | null;
   /** With `trust`: allow all of its tools for good, too, those it has or lists once it is connected. */
   tools?: boolean;
+}
+
+/** How many MCP servers can be called now, and which cannot; `errors` says why, by name. */
+export interface ServersRegistered {
+  registered: number;
+  failed: string[];
+  errors: Record<string, unknown>;
+}
+
+/** A session that is closed, now or before. */
+export interface SessionClosed {
+  success?: boolean;
+}
+
+/** A new session. */
+export interface SessionOpened {
+  session_id: string;
 }
 
 /** Parameters of `share`: who else may see the session's tools; `everyone`: agents and other notebooks. */
@@ -418,6 +513,11 @@ export interface ToolState {
   description: string;
   /** Whether it changes something outside; null: that is unknown. */
   effects: boolean | null;
+}
+
+/** How many tools were registered. */
+export interface ToolsRegistered {
+  registered: number;
 }
 
 /**

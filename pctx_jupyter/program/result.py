@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw
+
+if TYPE_CHECKING:
+    from .check import Diagnostic
 
 Stream = Literal["stdout", "stderr"]
 
@@ -78,11 +81,18 @@ class CallDecided(msgspec.Struct, frozen=True):
 
 
 class TypesChecked(msgspec.Struct, frozen=True):
-    """A program's types were checked, before it ran; `message` says what is wrong, or why that is unknown."""
+    """A program's types were checked, before it ran; `message` says what is wrong, or why that is unknown.
+
+    Args:
+        at_s: Seconds after the start of the execution at which the check ended.
+        diagnostics: What is wrong, one by one.
+    """
 
     outcome: Literal["passed", "failed", "unchecked"]
     duration_s: float
     message: str | None
+    at_s: float = 0.0
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 class Display(msgspec.Struct, frozen=True, omit_defaults=True):

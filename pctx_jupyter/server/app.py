@@ -28,6 +28,16 @@ from .naming import NotebookNames, SessionManager
 from .pipes import KernelPipes
 from .rest import HealthHandler, StatusHandler
 from .running import RunningEngine
+from .sessions.routes import (
+    ExecuteBash,
+    FunctionLists,
+    FunctionsDetails,
+    ServersRegister,
+    SessionClose,
+    SessionCreate,
+    ToolsRegister,
+)
+from .sessions.socket import CodeModeSocket
 from .socket import AgentsSocket, LocalToolsSocket
 from .state import (
     ArgumentsCheck,
@@ -89,6 +99,14 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "pctx/api/upstreams/{name}/allowed": UpstreamAllowed,
     "pctx/api/upstreams/{name}/sign-in": UpstreamSignIn,
     "pctx/oauth/callback": SignInCallback,
+    "pctx/code-mode/session/create": SessionCreate,
+    "pctx/code-mode/session/close": SessionClose,
+    "pctx/code-mode/functions/list": FunctionLists,
+    "pctx/code-mode/functions/details": FunctionsDetails,
+    "pctx/code-mode/execute-bash": ExecuteBash,
+    "pctx/register/tools": ToolsRegister,
+    "pctx/register/servers": ServersRegister,
+    "pctx/ws": CodeModeSocket,
     "pctx/api/approvals": QuestionList,
     "pctx/api/approvals/{id}": QuestionAnswer,
     "pctx/api/approvals/{id}/check": ArgumentsCheck,
@@ -115,6 +133,8 @@ def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
             pattern = re.escape(mcp_path)
         if handler is McpHandler:
             pattern += "/?"  # as clients write it
+        if handler is CodeModeSocket:
+            pattern = pattern.replace("/ws", "//?ws")  # clients put a slash behind the address that they are given
         made.append((f"/{pattern}", handler, {"path": path}))
     return made
 

@@ -63,16 +63,33 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     async def get(self, *args: str, **kwargs: str) -> None:
         """Shake hands with a client that may execute."""
         self._engine = await self.open_engine()
+        if await self.admit_client():
+            await super().get(*args, **kwargs)
+
+    async def admit_client(self) -> bool:
+        """Do what comes before a client is admitted; returns False if it was refused and answered."""
         names: NotebookNames | None = self.settings[NAMES]
         if self.kernel_id is not None and names is not None:
             await names.name(self.kernel_id)
-        await super().get(*args, **kwargs)
+        return True
+
+    @property
+    def ping_s(self) -> float:
+        """Seconds between pings."""
+        return self._engine.settings.ping_s
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Open the session; its first frame leaves at once."""
         self.set_nodelay(True)
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
+        self._channel = self.open_channel()
+        self._channel.on_close(self._hang_up)
+        self._pulse = Pulse(self.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)
+        self._pulse.start()
+
+    def open_channel(self) -> Channel:
+        """Open the server's end of the conversation with this client."""
         door = self._engine.open_door(
             self._send,
             guard=self._guard,
@@ -81,10 +98,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             as_agent=self.as_agent,
             unsent=lambda: self._unsent,
         )
-        self._channel = door.channel
-        self._channel.on_close(self._hang_up)
-        self._pulse = Pulse(settings.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)
-        self._pulse.start()
+        return door.channel
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Hand a frame to the channel; Tornado reads the next one when that is done."""

@@ -18,6 +18,7 @@ import yaml
 
 from ..rpc import wire
 from ..session import trace, upstreams
+from ..session.code_mode import messages
 from . import changes, editing, rest, state
 from . import upstreams as routes
 
@@ -31,6 +32,10 @@ BODIES: list[type[msgspec.Struct]] = [
     editing.AskedOfCell,
     editing.AskedOfPlace,
     editing.AskedOfText,
+    messages.BashCommand,
+    messages.FunctionsWanted,
+    messages.RegisterServers,
+    messages.RegisterTools,
     routes.Seen,
     routes.SignInBody,
     state.Decided,
@@ -41,6 +46,14 @@ BODIES: list[type[msgspec.Struct]] = [
 """What requests carry."""
 ANSWERS: list[type[msgspec.Struct]] = [
     changes.Changed,
+    messages.ApiError,
+    messages.BashResult,
+    messages.FunctionDetails,
+    messages.FunctionList,
+    messages.ServersRegistered,
+    messages.SessionClosed,
+    messages.SessionOpened,
+    messages.ToolsRegistered,
     rest.EngineStatus,
     rest.ErrorBody,
     rest.HealthReport,

@@ -111,6 +111,14 @@ _ROUTES = (
     Route("POST", "pctx/api/upstreams/{name}/trust", "execute", code=Code.ALWAYS),
     Route("DELETE", "pctx/api/upstreams/{name}/allowed", "execute"),
     Route("POST", "pctx/api/upstreams/{name}/sign-in", "execute"),
+    Route("POST", "pctx/code-mode/session/create", "execute", kernel=True),
+    Route("POST", "pctx/code-mode/session/close", "execute", kernel=True),
+    Route("POST", "pctx/code-mode/functions/list", "execute", kernel=True),
+    Route("POST", "pctx/code-mode/functions/details", "execute", kernel=True),
+    Route("POST", "pctx/code-mode/execute-bash", "execute", kernel=True),
+    Route("POST", "pctx/register/tools", "execute", kernel=True),
+    Route("POST", "pctx/register/servers", "execute", code=Code.BY_ENTRY),  # it may read secrets of the account
+    _socket("pctx/ws", "execute", kernel=True),
     Route("GET", "pctx/oauth/callback", "execute", is_for_any_origin=True),
 )
 

@@ -15,13 +15,14 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from ..errors import Failure
+from ..errors import Failure, ToolTimeout
 from ..program.kept import Prelude
 from ..program.program import Program
 from ..program.result import Emit, Event, Output, ValuesKept
 from ..rpc.wire import Thrown
 from ..settings import Limits
-from ..tools.catalog import AskedBy
+from ..tools import names
+from ..tools.catalog import AskedBy, Tool
 from .approvals import Then
 from .hold import Hold
 from .trace import Recorder, TraceState, for_owner
@@ -109,6 +110,63 @@ class StoppedByHand(Exception):
     """A person or another client stopped the program; the message says who."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallTimes:
+    """The time that one call of a tool may take, where the request to run a program says so.
+
+    Args:
+        default_s: Seconds, for the tools that are not in `by_tool`; None: as without a `CallTimes`.
+        by_tool: Seconds by the id of a tool, ``namespace__name`` as it was registered. A tool of the default namespace
+            also has its name alone as its id. Ids of no tool are ignored.
+    """
+
+    default_s: float | None = None
+    by_tool: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, tool: Tool) -> float | None:
+        """Return the seconds that a call of a tool may take; None: the request does not say so."""
+        found = self.by_tool.get(id_of(tool))
+        if found is None and tool.first.namespace_name == names.DEFAULT_NAMESPACE:
+            found = self.by_tool.get(tool.first.registered_name)
+        return self.default_s if found is None else found
+
+    @staticmethod
+    def timeout(tool: Tool, seconds: float) -> ToolTimeout:
+        """Return the error of a call that took longer than that."""
+        message = f"Tool `{id_of(tool)}` timed out after {seconds:g}s; raise its time limit if it needs longer"
+        return ToolTimeout(tool.path, seconds, message)
+
+
+def id_of(tool: Tool) -> str:
+    """Return the id that a tool has in `CallTimes`: ``namespace__name``, as it was registered."""
+    return f"{tool.first.registered_namespace}__{tool.first.registered_name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMade:
+    """One call of a tool that has ended, whole: events and traces have only the beginning of its payloads.
+
+    Args:
+        number: Counts the execution's calls.
+        arguments: JSON, as the tool received them; None: none.
+        result: JSON; None: it has failed.
+        error: Why it failed; None: it has not.
+        started_s, ended_s: Seconds after the start of the execution.
+    """
+
+    number: int
+    tool: Tool
+    arguments: Raw | None
+    result: Raw | None
+    error: str | None
+    started_s: float
+    ended_s: float
+
+
+Observe = Callable[[CallMade], None]
+"""Receives each call of one execution when it has ended. Never blocks."""
+
+
 StopExecution = Callable[[str], None]
 """Ends something that runs, soon; given why, for those who wait for it."""
 
@@ -126,6 +184,8 @@ class Execution:
         is_unattended: Whether a question about one of its calls went unanswered; then no more are asked.
         has_client: Whether the client that asked for it can ask its user about its calls.
         agent: The name that an agent's client gives itself.
+        call_times: The time that calls of tools may take; None: as `limits` says.
+        observe: Receives its calls when they have ended.
     """
 
     id: str
@@ -144,6 +204,8 @@ class Execution:
     has_client: bool = False
     client: str = ""
     agent: str = ""
+    call_times: CallTimes | None = None
+    observe: Observe | None = None
     stop: StopExecution | None = None
     calls: int = 0
     left: ValuesKept | None = None

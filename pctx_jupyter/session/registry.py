@@ -21,7 +21,7 @@ from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer
 from .execution import Execution, ProgramRunner
 from .remembered import Permission
-from .session import Clock, Session, Sharing, journal_of
+from .session import Clock, Session, SessionServers, Sharing, journal_of
 from .upstreams import Upstreams
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,19 @@ class Registry:
             session.sharing = self.sharing_of(kernel_id)
         self.watchers.notify("sessions")
         return session
+
+    def give_servers(self, session: Session, upstreams: Upstreams, tools: Catalog) -> None:
+        """Let a session's programs, and no others, call the tools of further MCP servers.
+
+        Args:
+            tools: What those servers offer.
+        """
+        session.servers = SessionServers(upstreams, tools)
+        self._changes.count()
+
+    def note_change(self) -> None:
+        """Take note that tools have changed in a catalog that was not made here."""
+        self._changes.count()
 
     def agents(self) -> Session:
         """The session in which agents' programs run: it has no tools of its own, keeps nothing, and never closes."""
@@ -223,9 +236,9 @@ class Registry:
             log.info("session %s = closed", session.id[:8])
 
     def expire(self) -> list[Session]:
-        """Close the sessions without a connection or a program that were not used for `session_idle_s`."""
-        since = self._clock() - self._settings.session_idle_s
-        idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= since]
+        """Close the sessions without a connection or a program that were not used for their `idle_s`."""
+        now = self._clock()
+        idle = [s for s in self if not s.is_attached and not s.executions and s.used_at <= now - s.idle_s]
         for session in idle:
             self.close(session)
         return idle
@@ -282,6 +295,8 @@ class Registry:
                 if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
                     shared = owner.shared.under(owner.name, owner.serve_others, is_own=False)
                     yield Layer(shared, is_foreign=True)
+        if asker.servers is not None:
+            yield Layer(asker.servers.tools)
         yield self._upstream_layer
 
 

@@ -35,9 +35,21 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
-from .execution import AGENT, CLIENT, Execution, Job, ProgramRunner, ProgramStopped, ProgramThrew, StoppedByHand
+from .execution import (
+    AGENT,
+    CLIENT,
+    CallTimes,
+    Execution,
+    Job,
+    Observe,
+    ProgramRunner,
+    ProgramStopped,
+    ProgramThrew,
+    StoppedByHand,
+)
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, Trace, TraceState
+from .upstreams import Upstreams
 from .watch import Watchers
 
 log = logging.getLogger(__name__)
@@ -82,6 +94,14 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Jo
     return Journal(History(settings.max_history), now, watchers, asking)
 
 
+@dataclass(frozen=True, slots=True)
+class SessionServers:
+    """The MCP servers that one session alone may call, and their tools."""
+
+    upstreams: Upstreams
+    tools: Catalog
+
+
 class ProgramOptions(TypedDict, total=False):
     """What a request to run a program may say besides the program."""
 
@@ -97,6 +117,10 @@ class ProgramOptions(TypedDict, total=False):
     """The client's name for this execution; None: one is made."""
     keep: bool | None
     """Whether later programs find what it has at its top level; None: they find what it exports."""
+    call_times: CallTimes | None
+    """The time that calls of its tools may take; None: as the settings say."""
+    observe: Observe | None
+    """Receives its calls when they have ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +140,8 @@ class _Request:
     typecheck: bool | None
     timeout_s: float | None
     id: str
+    call_times: CallTimes | None
+    observe: Observe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +214,7 @@ class Session:
         read: Read | None = None,
         explain: Callable[[str], str | None] = lambda namespace: None,
     ) -> None:
-        self._settle, self._read, self._explain = settle, read, explain
+        self._settle, self._read, self._explain_shared = settle, read, explain
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
         self.changes = changes
         self.name, self.sharing, self.serve_others = None, "agents", None
@@ -201,8 +227,12 @@ class Session:
         self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
+        self.servers: SessionServers | None = None
+        """MCP servers of its own; None: it has none. `Registry.give_servers` sets it."""
         self.is_attached = False
         """Whether a connection keeps it open; then it does not expire."""
+        self.idle_s = settings.session_idle_s
+        """Seconds after its last use at which it expires."""
         self.used_at = clock()
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._in_hand: Counter[str] = Counter()  # programs that run or wait, by client
@@ -217,7 +247,7 @@ class Session:
             Policy(settings.policy),
             self._journal.approvals,
             clock,
-            explain,
+            self._explain,
         )
 
     @property
@@ -248,13 +278,21 @@ class Session:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
         self.used_at = self._clock()
         self.catalog.add(tool, serve, replace=replace, size=size)
-        self._journal.watchers.notify("tools")
+        self.tools_changed()
         log.info("session %s = offers %s", self.id[:8], tool.path)
 
     def unregister(self, path: str) -> None:
         """Withdraw a tool by either of its names; raises what `Catalog.remove` raises."""
         self.catalog.remove(path)
+        self.tools_changed()
+
+    def tools_changed(self) -> None:
+        """Notify listeners that the catalog has changed."""
         self._journal.watchers.notify("tools")
+
+    def touch(self) -> None:
+        """Count the session as used now."""
+        self.used_at = self._clock()
 
     def share(self, sharing: Sharing) -> None:
         """Set who else may see its tools."""
@@ -291,6 +329,8 @@ class Session:
         with self._counted(client):
             if self._settle is not None:
                 await self._settle(code, lambda line: emit(Output("stderr", f"{line}\n", "warn")))
+            if self.servers is not None:
+                await self.servers.upstreams.settle(code)
             asked = await self._read_request(code, options)
             execution = self._begin(asked, emit, client)
             with self._recorded(execution):
@@ -366,6 +406,8 @@ class Session:
             typecheck=options.get("typecheck"),
             timeout_s=options.get("timeout_s"),
             id=options.get("execution_id") or secrets.token_urlsafe(16),
+            call_times=options.get("call_times"),
+            observe=options.get("observe"),
         )
 
     def _begin(self, asked: _Request, emit: Emit, client: str) -> Execution:
@@ -400,6 +442,8 @@ class Session:
             revision=asked.offered.revision,
             client=client,
             agent=trace.agent,
+            call_times=asked.call_times,
+            observe=asked.observe,
         )
 
     @contextmanager
@@ -449,7 +493,8 @@ class Session:
             asked.inputs,
             execution.limits,
             asked.prelude,
-            asked.offered.patient | execution.guarded.keys(),  # a person may take longer than a call
+            # A person may take longer than a call; and what a request says of single tools, the sandbox does not know.
+            asked.offered.patient | execution.guarded.keys() if asked.call_times is None else asked.offered.paths,
             execution.hold,
             places=self.asked_by == "agent" or "ask" in execution.guarded.values(),
             session=execution.client,
@@ -465,6 +510,11 @@ class Session:
             failure = self._explained(diagnostics.failure(error.thrown, program))
             raise errors.ExecutionFailed(failure, **execution.output()) from None
         return _Outcome(value, survey, checked)
+
+    def _explain(self, name: str) -> str | None:
+        """Say why a namespace, or a tool, is missing, in words that follow a colon; None: nothing is known of it."""
+        why = None if self.servers is None else self.servers.upstreams.why_missing(name)
+        return self._explain_shared(name) if why is None else why
 
     def _explained(self, failure: Failure) -> Failure:
         """Return why the namespace of an undefined name is missing, where that is known."""
@@ -590,15 +640,15 @@ class Session:
         since = self._clock()
         job = await self.check_job(code, asked.offered, asked.inputs, keep)
         verdict = await self._check(job)
-        took_s = self._clock() - since
+        took_s, at_s = self._clock() - since, self._clock() - execution.started_at
         if isinstance(verdict, Unchecked):
-            execution.publish(TypesChecked("unchecked", took_s, verdict.reason))
+            execution.publish(TypesChecked("unchecked", took_s, verdict.reason, at_s))
             return verdict
         verdict = replace(verdict, diagnostics=self.explained(verdict.diagnostics, code))
         if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools, asked.offered))) is not None:
-            execution.publish(TypesChecked("failed", took_s, failure.message))
+            execution.publish(TypesChecked("failed", took_s, failure.message, at_s, verdict.diagnostics))
             raise errors.TypesWrong(failure)
-        execution.publish(TypesChecked("passed", took_s, None))
+        execution.publish(TypesChecked("passed", took_s, None, at_s))
         return verdict
 
     def _validate(

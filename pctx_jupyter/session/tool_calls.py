@@ -21,7 +21,7 @@ from ..tools.catalog import AskedBy, Call, Offer, Tool
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
 from .approvals import Approvals, Decision, Policy, Question, Then
-from .execution import Execution
+from .execution import CallMade, Execution
 from .remembered import way_out
 from .trace import MOST_CODE, preview
 
@@ -112,7 +112,8 @@ class ToolCalls:
 
         size = 0 if arguments is None else memoryview(arguments).nbytes
         line = diagnostics.line_of_call(stack, program) if stack else None
-        execution.publish(CallStarted(number, path, self._clock() - since, size, preview(arguments), line))
+        started_s = self._clock() - since
+        execution.publish(CallStarted(number, path, started_s, size, preview(arguments), line))
         result: Raw | None = None
         failed: str | None = "cancelled"
         try:
@@ -123,10 +124,8 @@ class ToolCalls:
                 await hold.take_place()
             call = Call(execution.id, offer.tool, arguments, number, execution, note, lambda: hold.begin_turn(number))
             work = offer.serve(call)
-            if path not in execution.guarded or offer.is_patient:
-                result = await work
-            else:
-                result = await _in_time(work, path, execution.call_s)
+            too_long = self._too_long(execution, offer)
+            result = await (work if too_long is None else _in_time(work, too_long))
             if hold.is_without_place:
                 await hold.end_turn(number)
             failed = None
@@ -139,7 +138,31 @@ class ToolCalls:
         finally:
             hold.end_call(number)
             size = 0 if result is None else memoryview(result).nbytes
-            execution.publish(CallEnded(number, path, self._clock() - since, size, failed, preview(result)))
+            ended_s = self._clock() - since
+            execution.publish(CallEnded(number, path, ended_s, size, failed, preview(result)))
+            if execution.observe is not None and not execution.is_over:
+                execution.observe(
+                    CallMade(
+                        number=number,
+                        tool=offer.tool,
+                        arguments=arguments,
+                        result=result,
+                        error=failed,
+                        started_s=started_s,
+                        ended_s=ended_s,
+                    )
+                )
+
+    def _too_long(self, execution: Execution, offer: Offer) -> errors.ToolTimeout | None:
+        """Return the error of a call that takes too long; None: its time is limited elsewhere."""
+        times = execution.call_times
+        if times is not None and (seconds := times.of(offer.tool)) is not None:
+            return times.timeout(offer.tool, seconds)
+        if offer.is_patient:
+            return None
+        if times is not None:
+            return times.timeout(offer.tool, execution.call_s)
+        return errors.ToolTimeout(offer.tool.path, execution.call_s) if offer.tool.path in execution.guarded else None
 
     def _find(self, path: str) -> Offer:
         """Look a tool up; raises `ToolNotFound`, which says why the tool's owner does not offer it now."""
@@ -226,13 +249,17 @@ def _shown_schema(tool: Tool) -> Raw | UnsetType:
     return Raw(schema) if len(schema) <= consent.MOST_SCHEMA else UNSET
 
 
-async def _in_time(work: Awaitable[Raw], path: str, seconds: float) -> Raw:
-    """Hold a call to its time, where the code that runs the program cannot: it had to wait for consent first."""
-    timeout = asyncio.timeout(seconds)
+async def _in_time(work: Awaitable[Raw], too_long: errors.ToolTimeout) -> Raw:
+    """Hold a call to its time, where the code that runs the program does not: consent or `CallTimes` come into it.
+
+    Args:
+        too_long: Says how long it may take, and is raised when it takes longer.
+    """
+    timeout = asyncio.timeout(too_long.seconds)
     try:
         async with timeout:
             return await work
     except TimeoutError as error:
         if timeout.expired():
-            raise errors.ToolTimeout(path, seconds) from None
+            raise too_long from None
         raise errors.ToolFailed(str(error), name="TimeoutError") from None  # it is the tool's own

@@ -32,6 +32,9 @@ LONGEST = 128
 SPELLED = 4_096
 """Names of namespaces whose spelling is kept; every tool of a namespace needs it."""
 
+DEFAULT_NAMESPACE = "Tools"
+"""The namespace of tools that are registered without one."""
+
 UNAWAITABLE = frozenset({"then", "toJSON"})
 """Names a namespace must not have: ``await Sales`` would call ``then``, printing it ``toJSON``."""
 

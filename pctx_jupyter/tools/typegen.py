@@ -168,6 +168,11 @@ def signature(tool: ToolLike) -> str:
     return Parts("any", "any", {}, _parts(tool, "", docs=False).optional).signature(tool.tool_name)
 
 
+def parts(tool: ToolLike) -> Parts:
+    """Write one tool's types apart, for those who put them together in their own way."""
+    return _parts(tool, "")
+
+
 def _by_namespace(tools: Iterable[ToolLike]) -> dict[str, list[ToolLike]]:
     """Sort tools by their namespaces and names."""
     found: dict[str, list[ToolLike]] = {}

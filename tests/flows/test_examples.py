@@ -86,13 +86,14 @@ def test_the_client_example_of_the_readme_works(kernel: RealKernel) -> None:
     assert "42" in cell.text()
 
 
-def test_programs_written_for_other_clients_run_as_the_page_says(kernel: RealKernel) -> None:
+@pytest.mark.parametrize("page", ["docs/howto/migrate.md", "docs/howto/pctx-client.md"])
+def test_programs_written_for_other_clients_run_as_the_page_says(page: str, kernel: RealKernel) -> None:
     kernel.run("%reset -f")
     with server_process() as server:
-        for example in examples("docs/howto/migrate.md"):
+        for example in examples(page):
             there, socket = (server.url.replace("http", scheme, 1).removesuffix("/") for scheme in ("http", "ws"))
             code = example.code.replace("http://localhost:8080", there).replace("ws://localhost:8080", socket)
-            code = code.replace('"…"', repr(server.token))
+            code = code.replace('"…"', repr(server.token)).replace("token …", f"token {server.token}")
             cell = kernel.run(code)
             assert cell.error is None, f"{code}\n{cell.traceback}"
             assert cell.text().strip() == example.output, code

@@ -192,10 +192,18 @@ BODIES: dict[tuple[str, str], Any] = {
 }
 """What is sent along, where something is; else an empty object."""
 
+OF_A_SESSION = (
+    *(f"code-mode/{path}" for path in ("session/close", "functions/list", "functions/details", "execute-bash")),
+    *("register/tools", "register/servers"),
+)
+"""Routes below ``pctx/`` that take the id of a session, which no request of this table has."""
+
 DONE = {
     ("pctx/api/upstreams", "POST"): 201,
     ("pctx/oauth/callback", "GET"): 400,  # no sign-in is under way
     **{(path, method): 400 for path in ("mcp", "pctx/mcp") for method in ("GET", "DELETE")},  # no such session
+    **{(f"pctx/{path}", "POST"): 404 for path in OF_A_SESSION},  # no session is named
+    ("pctx/ws", "GET"): 404,
     # That is enough: the type checker takes long to start.
     **{(f"pctx/api/{asked}", "POST"): 400 for asked in ("complete", "hover", "signature", "diagnostics")},
 }

@@ -1,0 +1,1 @@
+"""The routes of the session API, and its WebSocket."""
