@@ -290,6 +290,10 @@ class Session:
         """Notify listeners that the catalog has changed."""
         self._journal.watchers.notify("tools")
 
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return self._journal.now()
+
     def touch(self) -> None:
         """Count the session as used now."""
         self.used_at = self._clock()

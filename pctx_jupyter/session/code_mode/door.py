@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Mapping
 
 import msgspec
@@ -104,7 +103,7 @@ class CodeModeDoor:
 
     async def _execute(self, asked: messages.ExecuteTypescript) -> messages.TypescriptResult:
         session, id = self._session.session, secrets.token_urlsafe(16)
-        maker = TraceMaker(asked.code, time.time, self._is_own)
+        maker = TraceMaker(asked.code, session.now, self._is_own)
         running: list[Execution] = []
         output: Raw | None = None
         failed: str | None = None

@@ -154,7 +154,7 @@ class ExecuteToolArgs(msgspec.Struct):
 class ToolOutput(msgspec.Struct):
     """Result of ``execute_tool``."""
 
-    output: Raw = Raw(b"null")
+    output: Raw
 
 
 class SystemTime(msgspec.Struct):
