@@ -427,7 +427,7 @@ export interface RefusedArguments {
 
 /** Body of `register/servers`: entries as in `pctx.json`. */
 export interface RegisterServers {
-  servers: array;
+  servers: unknown[];
 }
 
 /** Body of `register/tools`: all of the tools are registered, or none. */

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
+from .jsonrpc import Json
 
 # client → server
 REGISTER_TOOL = "register_tool"
@@ -466,9 +467,20 @@ class KeptNotice(msgspec.Struct):
     refused: dict[str, str]
 
 
+class ProgramFunction(msgspec.Struct):
+    """One function, as ``list_functions()`` shows it to a program; `namespace` is empty for what is built in."""
+
+    name: str
+    namespace: str
+    description: str
+    input_schema: Json
+    output_schema: Json
+
+
 class RunProgram(msgspec.Struct, omit_defaults=True):
     """One program for a sandbox. `namespaces`: global → property → tool path; `places`: calls say where they are.
 
+    `functions` is what ``list_functions()`` returns; it is empty for a program that does not name that function.
     `timeout_s` is what the program may take in all: near its end, calls that are not awaited are not waited for.
     """
 
@@ -481,6 +493,7 @@ class RunProgram(msgspec.Struct, omit_defaults=True):
     timeout_s: float
     prelude: list[RunPrelude] = []
     places: bool = False
+    functions: list[ProgramFunction] = []
 
 
 class CallTool(msgspec.Struct):

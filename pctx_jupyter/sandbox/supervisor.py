@@ -112,6 +112,7 @@ class Supervisor:
                     timeout_s=self._limits.timeout_s,
                     prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
                     places=self._job.places,
+                    functions=list(self._job.functions),
                 )
             ),
         )

@@ -159,6 +159,8 @@ def _type(schema: FieldSchema) -> str:
         case {"type": "array", "items": items}:
             of = _type(items)
             return f"({of})[]" if " " in of else f"{of}[]"
+        case {"type": "array"}:
+            return "unknown[]"
         case {"type": "object"}:
             return "Record<string, unknown>"
         case {"type": kind}:

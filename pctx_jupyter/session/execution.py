@@ -6,7 +6,7 @@ Who checks the program, and which tools it may call, a session decides; how it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from ..errors import Failure, ToolTimeout
 from ..program.kept import Prelude
 from ..program.program import Program
 from ..program.result import Emit, Event, Output, ValuesKept
-from ..rpc.wire import Thrown
+from ..rpc.wire import ProgramFunction, Thrown
 from ..settings import Limits
 from ..tools import names
 from ..tools.catalog import AskedBy, Tool
@@ -54,6 +54,7 @@ class Job:
         places: Whether each call is to be served with the line of the program that makes it.
         session: Whose program it is, for a fair share of the places.
         is_interactive: Whether a person waits for it in a notebook.
+        functions: What ``list_functions()`` returns; empty for a program that does not name it.
     """
 
     execution_id: str
@@ -67,6 +68,7 @@ class Job:
     places: bool = False
     session: str = ""
     is_interactive: bool = False
+    functions: Sequence[ProgramFunction] = ()
 
 
 class ServeCall(Protocol):

@@ -35,6 +35,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
+from .built_in import LISTS, program_functions
 from .execution import (
     AGENT,
     CLIENT,
@@ -503,6 +504,9 @@ class Session:
             places=self.asked_by == "agent" or "ask" in execution.guarded.values(),
             session=execution.client,
             is_interactive=self.asked_by == "cell",
+            functions=program_functions(asked.offered.tools, self.scope.is_listed)
+            if any(LISTS.search(text) for text in (code, *(prelude.code for prelude in asked.prelude)))
+            else (),
         )
 
         def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:

@@ -129,7 +129,7 @@ async def hurried() -> AsyncIterator[Checker]:
         "try { await Sales.delete() } catch (e) { console.error(e.message) }",
         "{a: 1}",
         "label: for (;;) { break label }",
-        "await CALLABLE_TOOLS.execute('sales.load_orders', {}); list_functions()[0].length",
+        "await CALLABLE_TOOLS.execute('sales.load_orders', {}); list_functions()[0].name.length",
         "await Promise.all([Sales.loadOrders({status: 'open'}), Math.add({a: 1})])",
         "enum Colour { Red } class A { constructor(private b: number) {} }\nconst c = { d: 1 } satisfies object; c",
         "new Map([[1, 2]]).getOrInsertComputed; Object.groupBy([1], String); Promise.try(() => 1)",

@@ -265,8 +265,18 @@ def test_tools_can_be_called_by_name_and_listed() -> None:
     spaces = {"Math": {"add": "Math.add"}, "math": {"add": "Math.add"}, "Z": {"a": "Z.a"}}
     code = "[await CALLABLE_TOOLS.execute('Q.any', 1), CALLABLE_TOOLS.list(), list_functions()]"
     said = converse(code, namespaces=spaces)
-    assert said.value == [1, ["Math.add", "Z.a"], ["Math.add", "Z.a"]]
+    listed = [{"name": "add", "namespace": "Math"}, {"name": "a", "namespace": "Z"}]
+    assert said.value == [1, ["Math.add", "Z.a"], [one | {"description": ""} for one in listed]]
     assert said.params("call") == [{"name": "Q.any", "arguments": 1}]
+
+
+def test_functions_are_listed_as_the_host_describes_them_and_are_names_as_texts() -> None:
+    known = [
+        {"name": "execute", "namespace": "", "description": "Runs.", "input_schema": None, "output_schema": None},
+        {"name": "add", "namespace": "Math", "description": "Adds.", "input_schema": {}, "output_schema": None},
+    ]
+    code = "const f = list_functions(); f[0].name = 'changed'; [list_functions(), `${list_functions()}`]"
+    assert converse(code, functions=known).value == [known, "execute,Math.add"]
 
 
 def test_tools_and_inputs_cannot_be_replaced_but_shadowed() -> None:

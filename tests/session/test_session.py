@@ -17,7 +17,7 @@ from pctx_jupyter.program.program import Outline
 from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Output, TypesChecked, ValuesKept
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.session.execution import CLIENT, Job, ProgramStopped, ProgramThrew, ServeCall
+from pctx_jupyter.session.execution import CLIENT, CallMade, CallTimes, Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
@@ -517,3 +517,52 @@ def test_session_ids_are_unguessable() -> None:
     ids = {registry.open().id for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(id) >= 22 for id in ids)
+
+
+@pytest.mark.parametrize("code", ["list_functions()", "globalThis['list_' + 'functions']()", "eval('1')"])
+async def test_a_program_that_can_list_functions_is_sent_their_descriptions(code: str) -> None:
+    sandbox = FakeSandbox()
+    registry = Registry(sandbox, Settings(typecheck=False), FakeClock())
+    session = registry.open()
+    schema = {"type": "object"}
+    session.register(Tool("math", "add_all", "Adds.", schema), double)
+    await session.execute(code)
+    await session.execute("1")
+    first, second = sandbox.jobs
+    listed = [(one.namespace, one.name, one.description) for one in first.functions]
+    assert [name for namespace, name, _ in listed if not namespace] == [
+        "list_functions",
+        "get_function_details",
+        "execute",
+    ]
+    assert listed[-1] == ("Math", "addAll", "Adds.") and first.functions[-1].input_schema == schema
+    assert second.functions == ()
+
+
+async def test_calls_are_observed_whole_and_limited_as_the_request_says() -> None:
+    async def call(job: Job, serve: ServeCall, emit: Emit) -> object:
+        await serve("Math.double", Raw(b'{"text":"%s"}' % (b"x" * 1_000)))
+        try:
+            await serve("Math.wait", None)
+        except errors.ToolTimeout as error:
+            return error.message
+        return "no limit"
+
+    async def echo(made: Call) -> Raw:
+        assert made.arguments is not None
+        return made.arguments
+
+    async def wait(made: Call) -> Raw:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    session = Registry(FakeSandbox(call), Settings(typecheck=False), FakeClock()).open()
+    session.register(Tool("math", "double"), echo)
+    session.register(Tool("math", "wait"), wait)
+    seen: list[CallMade] = []
+    times = CallTimes(600.0, {"math__wait": 0.01, "nothing": 1.0})
+    result = await session.execute("1", call_times=times, observe=seen.append)
+    assert bytes(result.value) == b'"Tool `math__wait` timed out after 0.01s; raise its time limit if it needs longer"'
+    first, second = seen
+    assert first.arguments == first.result and len(bytes(first.result or b"")) > 1_000 and first.error is None
+    assert second.result is None and "math__wait" in (second.error or "")

@@ -12,8 +12,16 @@ declare const CALLABLE_TOOLS: {
   /** The full names of the tools this program may call. */
   list(): string[];
 };
-/** The full names of the tools this program may call. */
-declare function list_functions(): string[];
+/** The tools that this program may call, and the functions that are built in, whose namespace is empty. */
+declare function list_functions(): {
+  name: string;
+  namespace: string;
+  description: string;
+  input_schema?: any;
+  output_schema?: any;
+  /** Returns the full name: `Sales.loadOrders`. */
+  toString(): string;
+}[];
 
 // ── Console ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -55,6 +55,7 @@ export const createObjectURL = URL.createObjectURL;
 
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const indexOf = uncurry(String.prototype.indexOf);
+export const lastIndexOf = uncurry(String.prototype.lastIndexOf);
 export const slice = uncurry(String.prototype.slice);
 export const toWellFormed = uncurry(/** @type {any} */ (String.prototype).toWellFormed);
 export const regExpExec = uncurry(RegExp.prototype.exec);

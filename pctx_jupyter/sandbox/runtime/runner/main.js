@@ -8,7 +8,7 @@
  *     >  {"method":"ready","params":{"left":[]}}          globals that could not be removed; must be empty
  *     <  {"method":"rehearse"}                            no program waits: load what every program needs
  *     <  {"id":1,"method":"run","params":{code, entry, namespaces, inputs, output_bytes, display_bytes, timeout_s?,
- *                                                      linger_ms?, prelude?, places?}}  once
+ *                                                      linger_ms?, prelude?, places?, functions?}}  once
  *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
  *     <  {"method":"later"}                               no answer within a millisecond: the program goes on
@@ -74,7 +74,7 @@ async function run(id, params, line) {
     limitOutput(params.output_bytes);
     limitDisplays(params.display_bytes);
     showPlaces(params.places === true);
-    install(params.namespaces, params.inputs, line);
+    install(params.namespaces, params.inputs, params.functions, line);
     const prelude = params.prelude;
     if (prelude !== undefined) { for (let i = 0; i < prelude.length; i++) await revive(prelude[i]); }
     const url = createObjectURL(new BlobC([params.code], { type: "application/typescript" }));

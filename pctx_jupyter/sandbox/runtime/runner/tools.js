@@ -3,7 +3,18 @@
  * The globals of one run: its tools, its inputs, and the two ways to call a tool by its name.
  */
 
-import { create, defineProperty, freeze, G, hasOwn, keys, ownKeys, TypeErrorC } from "./captured.js";
+import {
+  create,
+  defineProperty,
+  freeze,
+  G,
+  hasOwn,
+  keys,
+  lastIndexOf,
+  ownKeys,
+  slice,
+  TypeErrorC,
+} from "./captured.js";
 import { REFUSED } from "./forms.js";
 import { unmarked } from "./numbers.js";
 import { warnOfRounding } from "./rounding.js";
@@ -14,9 +25,10 @@ import { call } from "./calls.js";
  *
  * @param {Record<string, Record<string, string>>} namespaces global name → property → canonical path
  * @param {Record<string, unknown>} inputs
+ * @param {Array<Record<string, unknown>> | undefined} functions what `list_functions` returns; undefined: names alone
  * @param {string} line the message
  */
-export function install(namespaces, inputs, line) {
+export function install(namespaces, inputs, functions, line) {
   const paths = create(null);
   // Every spelling of a full name, with its canonical path.
   const spelled = create(null);
@@ -48,7 +60,39 @@ export function install(namespaces, inputs, line) {
     warnOfRounding(line, value, ["params", "inputs", name], name, "Pass it as text: str(\u2026)");
   }
   if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
-  if (!hasOwn(G, "list_functions")) define(G, "list_functions", list, "");
+  if (!hasOwn(G, "list_functions")) {
+    define(G, "list_functions", () => describedFunctions(functions ?? namesAlone(list())), "");
+  }
+}
+
+/**
+ * The functions of full names, about which nothing else is known.
+ *
+ * @param {string[]} paths
+ */
+function namesAlone(paths) {
+  const found = [];
+  for (let i = 0; i < paths.length; i++) {
+    const dot = lastIndexOf(paths[i], ".");
+    found[i] = { name: slice(paths[i], dot + 1), namespace: slice(paths[i], 0, dot), description: "" };
+  }
+  return found;
+}
+
+/**
+ * Copies of descriptions of functions. As a text, each is the full name of its function.
+ *
+ * @param {Array<Record<string, unknown>>} functions
+ */
+function describedFunctions(functions) {
+  const found = [];
+  for (let i = 0; i < functions.length; i++) {
+    const { name, namespace, description, input_schema, output_schema } = functions[i];
+    const one = { name, namespace, description, input_schema, output_schema };
+    const path = namespace === "" ? name : namespace + "." + name;
+    found[i] = defineProperty(one, "toString", { value: () => path, enumerable: false });
+  }
+  return found;
 }
 
 /** @param {object} target @param {string} name @param {unknown} value @param {string} what for the error */
