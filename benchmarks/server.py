@@ -1,16 +1,26 @@
-"""A program through the WebSocket of a real server, against the engine alone."""
+"""A program through the WebSockets of a real server, against the engine alone; and what idle sessions weigh."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
+import tracemalloc
+from collections.abc import Awaitable, Callable
+
+from websockets.asyncio.client import connect
 
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.session.code_mode.messages import EXECUTE_TYPESCRIPT, SESSION_HEADER
 from pctx_jupyter.settings import Settings
 
 from .engine import until_warm
-from .homes import running_server
+from .homes import Server, running_server
 from .measure import Row, time_ms
+
+IDLE = 1_000
+"""Idle sessions that are weighed."""
 
 
 async def rows() -> list[Row]:
@@ -33,4 +43,40 @@ async def rows() -> list[Row]:
             await asyncio.sleep(0.02)
 
         through = await time_ms(lambda: client.execute_code("1+1", typecheck=False), rest=refilled)
-    return [Row("through the WebSocket, warm: 1+1", through, 2 * alone, alone, "engine alone")]
+        checked = await time_ms(lambda: client.execute_code("1+1"), rest=refilled)
+        session_api = await through_session_api(server, refilled)
+    return [
+        Row("through the WebSocket, warm: 1+1", through, 2 * alone, alone, "engine alone"),
+        Row("through the session API, warm, checked: 1+1", session_api, 1.3 * checked, checked, "local-tools"),
+        Row(f"{IDLE:,} idle sessions of the session API: each", await idle_session_kb(), 10, unit="kB"),
+    ]
+
+
+async def through_session_api(server: Server, rest: Callable[[], Awaitable[None]]) -> float:
+    """The median milliseconds of `1+1` by ``execute_typescript``, on a connection that is open already."""
+    session = (await asyncio.to_thread(server.ask, "/pctx/code-mode/session/create", b""))["session_id"]
+    headers = {**server.headers, SESSION_HEADER: session}
+    async with connect(f"ws://127.0.0.1:{server.port}/pctx/ws", additional_headers=headers, proxy=None) as socket:
+        frame = json.dumps({"jsonrpc": "2.0", "id": "1", "method": EXECUTE_TYPESCRIPT, "params": {"code": "1+1"}})
+
+        async def run() -> None:
+            await socket.send(frame)
+            assert json.loads(await socket.recv())["result"]["output"] == 2
+
+        return await time_ms(run, rest=rest)
+
+
+async def idle_session_kb() -> float:
+    """Kilobytes of Python objects that one idle session takes, of many without tools."""
+    async with open_engine(Settings(typecheck=False, max_api_sessions=2 * IDLE)) as engine:
+        sessions = engine.code_mode(b"key")
+        for _ in range(10):
+            sessions.open()
+        gc.collect()
+        tracemalloc.start()
+        for _ in range(IDLE):
+            sessions.open()
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return taken / IDLE / 1000
