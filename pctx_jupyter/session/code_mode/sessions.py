@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 MOST_CONNECTIONS = 64
 """Connections that one session may have at the same time; a client has one for each program that runs."""
 
-SESSION_BYTES = 16 << 20
-"""Bytes of JSON that the tools of one session may take."""
-
 OWNER_BYTES = 64 << 20
 """Bytes of JSON that the tools of all sessions of one owner may take; idle sessions are closed to make room."""
 
@@ -93,8 +90,8 @@ class CodeModeSession:
         registered: list[Tool] = []
         try:
             for one in tools:
-                tool = _tool(one)
-                self.session.catalog.add(tool, partial(self._call, one.namespace or ""))
+                tool, size = _tool(one), _size(one)
+                self.session.catalog.add(tool, partial(self._call, one.namespace or ""), size=size)
                 registered.append(tool)
         except errors.PctxError:
             for tool in registered:
@@ -199,14 +196,6 @@ class CodeModeSessions:
             Busy: The tools of this owner's sessions in use take too much memory.
         """
         found = self.get(id, owner)
-        if found.size + size > SESSION_BYTES:
-            raise errors.InvalidParams(
-                f"Cannot register tools: all of this session's would take more than {SESSION_BYTES:,} bytes; "
-                "describe less"
-            )
-        if size > TOOL_BYTES:
-            for tool in tools:
-                _demand_size(tool)
         while True:
             others = [one for one in self._open.values() if one.owner == owner and one is not found]
             if found.size + size + sum(one.size for one in others) <= OWNER_BYTES:
@@ -279,12 +268,15 @@ def _tool(asked: messages.RegisteredTool) -> Tool:
     )
 
 
-def _demand_size(tool: messages.RegisteredTool) -> None:
-    if len(msgspec.json.encode(tool)) > TOOL_BYTES:
+def _size(tool: messages.RegisteredTool) -> int:
+    """Return the bytes of JSON that a tool takes; refuse one that is too large."""
+    size = len(msgspec.json.encode(tool))
+    if size > TOOL_BYTES:
         raise errors.InvalidParams(
             f"Cannot register tool {tool.name[:100]}: its names, description and schemas have more than "
             f"{TOOL_BYTES:,} bytes; describe less"
         )
+    return size
 
 
 def _details(tool: Tool) -> messages.DetailedFunction:
