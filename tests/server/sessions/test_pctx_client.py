@@ -4,10 +4,12 @@
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -349,3 +351,21 @@ async def test_a_server_that_stops_answers_the_programs_that_run(pctx: Make, run
         await running.stop()
         out = await program
     assert not out.success and out.stdout == "so far" and "stops" in out.stderr
+
+
+async def test_mcp_servers_of_the_client_are_called_and_traced(pctx: Make) -> None:
+    peer = Path(__file__).parents[2] / "upstream" / "peer.py"
+    servers = [
+        {"name": "my_peer", "command": sys.executable, "args": [str(peer)]},
+        {"name": "nobody", "url": "http://127.0.0.1:9/mcp", "auth": {"type": "bearer", "token": "secret"}},
+    ]
+    async with pctx(add_numbers, servers=servers) as client:
+        functions = (await client.list_functions()).functions
+        name = next(one.name for one in functions if one.namespace == "MyPeer")
+        out = await client.execute_typescript(
+            f"try {{ await (MyPeer as any).{name}({{}}) }} catch {{}} await TestMath.addNumbers({{ a: 1, b: 2 }})"
+        )
+    assert out.success and out.output == 3, out.stderr
+    _, of_server, own = out.trace.events
+    assert (of_server.type, own.type) == ("mcp_tool_call", "callback_invocation")
+    assert (of_server.server, of_server.args) == ("my_peer", {})

@@ -365,3 +365,20 @@ async def test_a_servers_process_ends_with_its_session(post: Post, running: Any)
 )
 def test_a_reason_phrase_is_one_short_line_of_ascii(message: str, phrase: str) -> None:
     assert reason_phrase(message) == phrase
+
+
+async def test_a_client_that_never_reads_is_dropped_and_others_notice_nothing(
+    post: Post, open_socket: Open, running: Any
+) -> None:
+    greedy, other = await create(post), await create(post)
+    await post("register/tools", {"tools": [TOOL]}, greedy)
+    async with open_socket(greedy) as deaf, open_socket(other) as wire:
+        deaf.connection.transport.pause_reading()
+        code = "const text = 'x'.repeat(8e6); await Promise.all(Array.from({length: 40}, () => Math.addAll({ text })))"
+        await deaf.say(id=1, method="execute_typescript", params={"code": code, "tool_timeout_secs": 600})
+        assert (await run(wire, "1 + 1"))["output"] == 2
+        async with asyncio.timeout(30):
+            while running.engine.registry.executions():
+                await asyncio.sleep(0.01)
+        assert (await run(wire, "1 + 2"))["output"] == 3
+        deaf.connection.transport.abort()
