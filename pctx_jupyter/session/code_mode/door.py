@@ -28,8 +28,9 @@ from .sessions import MOST_CONNECTIONS, CodeModeSession
 from .trace import TraceMaker
 
 LEAST_CALL_S = 1.0
+"""Seconds that a request gives to a call of a tool at least."""
 MOST_CALL_S = 600.0
-"""Seconds that a request may give to a call of a tool: the original's bounds."""
+"""Seconds that a request gives to a call of a tool at most; both bounds are the original's."""
 
 NOT_FOUND = -32002
 """The code by which clients know that something does not exist."""

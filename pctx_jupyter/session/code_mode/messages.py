@@ -11,8 +11,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from ...rpc.jsonrpc import Json
-
 SESSION_HEADER = "x-code-mode-session"
 """The HTTP header with the id of the session."""
 
@@ -243,7 +241,3 @@ class TypescriptResult(msgspec.Struct):
     stderr: str
     output: Raw | None
     trace: TypescriptTrace
-
-
-Details = dict[str, Json]
-"""The `data` of an error: an object, or nothing at all."""
