@@ -8,8 +8,10 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type {
+  ArgumentProblem,
   AskedOfPlace,
   Changed,
+  CheckedArguments,
   ClientConfig,
   ClientConfigs,
   Completed,
@@ -23,6 +25,8 @@ import type {
   Kernels,
   KernelState,
   Listed,
+  Permission,
+  Permissions,
   Question,
   Questions,
   SignIn,
@@ -39,12 +43,15 @@ export class ApiError extends Error {
   readonly status: number;
   /** Whether it was pctx that said so; else the server has no such extension, or something stands between. */
   readonly isOurs: boolean;
+  /** The arguments that the server refuses, each with the reason. */
+  readonly problems: readonly ArgumentProblem[];
 
-  constructor(message: string, status: number, isOurs: boolean) {
+  constructor(message: string, status: number, isOurs: boolean, problems: readonly ArgumentProblem[] = []) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     this.isOurs = isOurs;
+    this.problems = problems;
   }
 }
 
@@ -92,12 +99,15 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
   } catch {
     throw new ApiError('The server answers with something else than JSON', response.status, false);
   }
-  const refused = (answer as { refused?: unknown } | null)?.refused;
+  const { refused, message, problems } = (answer ?? {}) as {
+    refused?: unknown;
+    message?: unknown;
+    problems?: ArgumentProblem[];
+  };
   if (!response.ok || typeof refused === 'number') {
-    const message = (answer as { message?: unknown } | null)?.message;
     const isOurs = typeof message === 'string';
     const status = typeof refused === 'number' ? refused : response.status;
-    throw new ApiError(isOurs ? message : response.statusText, status, isOurs);
+    throw new ApiError(isOurs ? message : response.statusText, status, isOurs, isOurs ? problems : []);
   }
   return answer as T;
 }
@@ -237,6 +247,22 @@ export async function answer(
   const edited = args === null ? '' : `,"arguments":${args}`;
   const json = `{"decision":"${decision}","always":${String(always)}${edited}}`;
   await request(`api/approvals/${encodeURIComponent(id)}`, { method: 'POST', json });
+}
+
+/** What is wrong with arguments that a person wants to pass in place of a program's; `args` is JSON. */
+export async function checkArguments(id: string, args: string): Promise<ArgumentProblem[]> {
+  const path = `api/approvals/${encodeURIComponent(id)}/check`;
+  return (await request<CheckedArguments>(path, { method: 'POST', json: `{"arguments":${args}}` })).problems;
+}
+
+/** The tools that people have allowed for good. */
+export async function permissions(): Promise<Permission[]> {
+  return (await request<Permissions>('api/permissions')).permissions;
+}
+
+/** Take a permission back: the next call of its tool waits for a person. */
+export async function revoke(id: string): Promise<void> {
+  await request(`api/permissions/${encodeURIComponent(id)}`, { method: 'DELETE' });
 }
 
 export async function upstreams(): Promise<Upstream[]> {

@@ -154,15 +154,59 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
         expect(detail).to_contain_text("Removes orders for good.")
         expect(detail.locator("mark")).to_have_text("await Consent.removeOrders({ ids })")
         arguments = detail.get_by_label("Its arguments, which you may change")
+        expect(arguments).to_be_focused()
+        expect(detail.get_by_role("timer")).to_contain_text("left, then denied")
+        expect(page.locator(".pctx-Status")).to_contain_text("1 waits for you")
         arguments.fill('{"ids": [2')
         expect(detail.get_by_role("button", name="Allow once")).to_be_disabled()
+        arguments.fill('{"ids": ["two"]}')
+        expect(detail.get_by_role("status")).to_contain_text("ids[0] must be integer, not string", timeout=PATIENCE_MS)
+        expect(detail.get_by_role("button", name="Allow as changed")).to_be_disabled()
         arguments.fill('{"ids": [2]}')
-        detail.get_by_role("button", name="Allow as changed").click()
+        expect(detail.get_by_role("button", name="Allow as changed")).to_be_enabled()
+        page.keyboard.press("Control+Enter")
         assert run.result(timeout=60) == "removed [2]"
-    expect(notice).to_have_count(0)
-    expect(detail).to_have_count(0)
+        expect(notice).to_have_count(0)
+        expect(detail).to_have_count(0)
+        page.keyboard.type(" and on")  # the focus is back in the cell
+        assert notebook.source(1) == "typed on and on"
     run_row(show(page), "const ids").click()
     expect(page.get_by_role("region", name="Chosen run")).to_contain_text("allowed as changed")
+
+
+def test_always_allowed_is_listed_and_revoked_and_a_denial_says_who_denied(page: Page, lab: FrontEnd) -> None:
+    notebook = NotebookPage(page, lab, lab.write("always.ipynb", REMOVE, ""))
+    notebook.run(0)
+    panel = show(page)
+    code = "await Always.removeOrders({ ids: [1] })"
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(agent, lab, code)
+        question = panel.get_by_role("region", name="Call that waits for consent")
+        question.get_by_role("button", name="Always allow").click(timeout=PATIENCE_MS)
+        assert run.result(timeout=60) == "removed [1]"
+        row = panel.locator(".pctx-mod-permission")
+        expect(row).to_contain_text("Always.removeOrders", timeout=PATIENCE_MS)
+        row.click()
+        panel.get_by_role("button", name="Revoke").click()
+        expect(row).to_have_count(0, timeout=PATIENCE_MS)
+        run = threads.submit(agent, lab, f"{code}.catch(() => 'no').then(() => {{ throw new Error('x') }})")
+        notice = page.locator(".Toastify__toast").filter(has_text="Always.removeOrders")
+        notice.get_by_role("button", name="Deny").click(timeout=PATIENCE_MS)
+        assert run.exception(timeout=60) is not None
+        run = threads.submit(agent, lab, code)
+        notice.get_by_role("button", name="Deny").click(timeout=PATIENCE_MS)
+        assert "a person denied it" in str(run.exception(timeout=60))
+    expect(run_row(panel, code).first.get_by_label("denied by you")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_panel_takes_the_focus_and_escape_gives_it_back(page: Page, lab: FrontEnd) -> None:
+    notebook = NotebookPage(page, lab, lab.write("focus.ipynb", "a = 1", ""))
+    notebook.edit(1)
+    page.keyboard.press("Control+Alt+u")
+    expect(page.locator("#pctx-panel").get_by_role("tree")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.type("b = 2")
+    assert notebook.source(1) == "b = 2"
 
 
 def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
@@ -198,6 +242,14 @@ def server_row(panel: Locator, name: str) -> Locator:
     return panel.locator(f'[id="pctx-server%20{name}"]')
 
 
+def unfold(row: Locator) -> None:
+    """Open a row that is folded; a click beside the triangle only chooses it."""
+    row.click()
+    expect(row).to_have_attribute("aria-expanded", "false")
+    row.locator(".pctx-Twisty").click()
+    expect(row).to_have_attribute("aria-expanded", "true")
+
+
 def offered_row(panel: Locator, name: str, path: str) -> Locator:
     """The row of a tool of an MCP server."""
     return panel.locator(f'[id="pctx-tool%20server%20{name}%20{path}"]')
@@ -211,7 +263,7 @@ def test_a_servers_tools_are_listed_inserted_and_approved(page: Page, lab: Front
         server, echo = server_row(panel, "parrot"), offered_row(panel, "parrot", "Parrot.echo")
         expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
         expect(echo).to_have_count(0)
-        server.click()
+        unfold(server)
         echo.click(timeout=PATIENCE_MS)
         detail = panel.get_by_role("region", name="Chosen tool")
         expect(detail).to_contain_text("echo(args?: { text?: string }): Promise<any>")
@@ -237,7 +289,7 @@ def test_a_silent_tool_of_a_server_is_allowed_for_good_and_asked_for_again(page:
         panel = show(page)
         server, pid = server_row(panel, "silent"), offered_row(panel, "silent", "Silent.pid")
         expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
-        server.click()
+        unfold(server)
         expect(pid).to_contain_text("effects unknown", timeout=PATIENCE_MS)
         for how in ("Always allow", "Allow once"):
             run = threads.submit(agent, lab, "await Silent.pid()")

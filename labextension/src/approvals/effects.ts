@@ -1,6 +1,17 @@
-/** Texts on whether a tool changes something outside. */
+/** Texts on who calls a tool, and on whether the tool changes something outside. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Question } from '../api';
+import { inertLine } from '../inert';
+
+/** Who asks: an agent by the name that its client gives itself. */
+export function askerOf(question: Pick<Question, 'asked_by' | 'agent'>, trans: TranslationBundle): string {
+  if (question.asked_by !== 'agent') {
+    return trans.__('A program');
+  }
+  return question.agent ? inertLine(question.agent, 40) : trans.__('An agent');
+}
 
 /** A sentence about a tool's effects; empty if it has none. `null`: they are unknown. */
 export function effectsText(effects: boolean | null, trans: TranslationBundle): string {

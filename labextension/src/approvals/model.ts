@@ -1,34 +1,72 @@
 /**
- * The arguments of calls that wait for consent, as the user has edited them.
+ * The arguments of calls that wait for consent, as the user has edited them, and what is wrong with them.
  *
- * It never touches the DOM. Arguments stay texts, because their numbers may be larger than JavaScript's.
+ * It never touches the DOM. Arguments stay texts, because their numbers may be larger than JavaScript's. The server checks
+ * them against the tool's schema: there is one set of rules.
  */
 
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import type { Question } from '../api';
+import type { ArgumentProblem, Question } from '../api';
 import { whole } from '../inert';
+
+/** Asks the server what is wrong with arguments, which are JSON. */
+export type CheckArguments = (id: string, args: string) => Promise<readonly ArgumentProblem[]>;
+
+/** Milliseconds after the last keystroke until arguments are checked. */
+const REST_MS = 200;
+
+interface Draft {
+  text: string;
+  /** What the server found; null: the text has changed since. */
+  problems: readonly ArgumentProblem[] | null;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
 
 export class Drafts {
   readonly #changed = new Signal<this, void>(this);
-  #texts = new Map<string, string>();
+  readonly #check: CheckArguments;
+  readonly #drafts = new Map<string, Draft>();
+  readonly deadlines = new Deadlines();
+
+  constructor(check: CheckArguments = () => Promise.resolve([])) {
+    this.#check = check;
+  }
 
   get changed(): ISignal<this, void> {
     return this.#changed;
   }
 
-  /** Drop the edits of calls that no longer wait. */
+  /** Take the calls that wait now; drop the edits of those that no longer do. */
   keep(questions: readonly Question[]): void {
+    this.deadlines.keep(questions);
     const ids = new Set(questions.map(question => question.id));
-    this.#texts = new Map([...this.#texts].filter(([id]) => ids.has(id)));
+    for (const [id, draft] of this.#drafts) {
+      if (!ids.has(id)) {
+        clearTimeout(draft.timer);
+        this.#drafts.delete(id);
+      }
+    }
+    this.#changed.emit();
+  }
+
+  /** Time has passed. */
+  tick(): void {
+    this.#changed.emit();
   }
 
   text(question: Question): string {
-    return this.#texts.get(question.id) ?? shown(question);
+    return this.#drafts.get(question.id)?.text ?? shown(question);
   }
 
   write(question: Question, text: string): void {
-    this.#texts.set(question.id, text);
+    clearTimeout(this.#drafts.get(question.id)?.timer);
+    const draft: Draft = { text, problems: null, timer: undefined };
+    this.#drafts.set(question.id, draft);
+    const edited = this.edited(question);
+    if (typeof edited === 'string') {
+      draft.timer = setTimeout(() => void this.#ask(question.id, draft, edited), REST_MS);
+    }
     this.#changed.emit();
   }
 
@@ -38,12 +76,55 @@ export class Drafts {
     if (question.is_cut || text === shown(question)) {
       return null;
     }
-    try {
-      const value: unknown = JSON.parse(text);
-      return typeof value === 'object' && value !== null && !Array.isArray(value) ? text : undefined;
-    } catch {
-      return undefined;
+    return jsonError(text) === null ? text : undefined;
+  }
+
+  /** What is wrong with the edited arguments, as far as it is known. */
+  problems(question: Question): readonly ArgumentProblem[] {
+    const draft = this.#drafts.get(question.id);
+    if (!draft || this.edited(question) === null) {
+      return [];
     }
+    const error = jsonError(draft.text);
+    return error === null ? (draft.problems ?? []) : [{ field: '', message: error }];
+  }
+
+  /** Whether the call can be allowed with the arguments as they are edited. */
+  canAllow(question: Question): boolean {
+    return this.problems(question).length === 0;
+  }
+
+  /** Take note that the server has refused the edited arguments. */
+  refuse(question: Question, problems: readonly ArgumentProblem[]): void {
+    const draft = this.#drafts.get(question.id);
+    if (draft) {
+      draft.problems = problems;
+      this.#changed.emit();
+    }
+  }
+
+  async #ask(id: string, draft: Draft, args: string): Promise<void> {
+    let problems: readonly ArgumentProblem[];
+    try {
+      problems = await this.#check(id, args);
+    } catch {
+      return; // the server checks them again when the call is allowed
+    }
+    if (this.#drafts.get(id) === draft) {
+      draft.problems = problems;
+      this.#changed.emit();
+    }
+  }
+}
+
+/** Why a text is no JSON object; null: it is one. */
+function jsonError(text: string): string | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? null : 'not a JSON object';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
@@ -70,4 +151,50 @@ export function shown(question: Question): string {
   } catch {
     return whole(text);
   }
+}
+
+/** When calls are denied: `left_s` of a question counts from the moment of the server's answer. */
+export class Deadlines {
+  readonly #ends = new Map<string, number>();
+  readonly #begun = new Map<string, number>();
+  readonly #now: () => number;
+
+  /** @param now Seconds, from any beginning. */
+  constructor(now: () => number = () => performance.now() / 1000) {
+    this.#now = now;
+  }
+
+  keep(questions: readonly Question[]): void {
+    const ids = new Set(questions.map(question => question.id));
+    for (const id of this.#ends.keys()) {
+      if (!ids.has(id)) {
+        this.#ends.delete(id);
+        this.#begun.delete(id);
+      }
+    }
+    for (const question of questions) {
+      if (question.left_s !== undefined) {
+        this.#ends.set(question.id, this.#now() + question.left_s);
+        if (!this.#begun.has(question.id)) {
+          this.#begun.set(question.id, question.left_s);
+        }
+      }
+    }
+  }
+
+  /** Whole seconds until the call is denied; null: that is not known. */
+  left(id: string): number | null {
+    const end = this.#ends.get(id);
+    return end === undefined ? null : Math.max(0, Math.ceil(end - this.#now()));
+  }
+
+  /** The part of the time that is left, from 1 to 0. */
+  part(id: string): number {
+    return Math.min(1, (this.left(id) ?? 0) / (this.#begun.get(id) || 1));
+  }
+}
+
+/** Minutes and seconds: `1:42`. */
+export function clock(seconds: number): string {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }

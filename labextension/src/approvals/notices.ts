@@ -1,36 +1,54 @@
-/** Shows a notification for each call that waits for consent, until it is answered. The keyboard focus does not move. */
+/**
+ * Shows a notification for each call that waits for consent, until it is answered. The keyboard focus does not move.
+ *
+ * A call can be allowed in its notification only if the notification shows all of its arguments.
+ */
 
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Question } from '../api';
-import { inertLine } from '../inert';
+import { inertLine, whole } from '../inert';
 import type { Notifier } from '../notifier';
+import { askerOf } from './effects';
+import { Deadlines, clock } from './model';
 
 /** Notifications at the same time. */
 export const MOST = 3;
-const MOST_ARGUMENTS = 120;
+/** Characters of a notification: JupyterLab cuts what is longer. */
+const MOST_MESSAGE = 140;
+const MOST_ARGUMENTS = 60;
+/** Seconds between two updates of the time that is left: a screen reader reads each of them. */
+const STEP_S = 10;
 
 /** What can be done from a notification. */
 export interface Reactions {
   review: (question: Question) => void;
+  allow: (question: Question) => void;
   deny: (question: Question) => void;
 }
 
+interface Shown {
+  notification: string;
+  message: string;
+  question: Question;
+}
+
 export class ApprovalNotices {
-  readonly #shown = new Map<string, string>();
+  readonly #shown = new Map<string, Shown>();
 
   constructor(
     private readonly trans: TranslationBundle,
     private readonly reactions: Reactions,
-    private readonly notifier: Notifier = Notification
+    private readonly notifier: Notifier = Notification,
+    private readonly deadlines: Deadlines = new Deadlines()
   ) {}
 
   /** Show the calls that wait now. */
   update(questions: readonly Question[]): void {
     const first = questions.slice(0, MOST);
     const waiting = new Set(first.map(question => question.id));
-    for (const [id, notification] of this.#shown) {
+    for (const [id, { notification }] of this.#shown) {
       if (!waiting.has(id)) {
         this.notifier.dismiss(notification);
         this.#shown.delete(id);
@@ -38,37 +56,79 @@ export class ApprovalNotices {
     }
     for (const question of first) {
       if (!this.#shown.has(question.id)) {
-        this.#shown.set(question.id, this.#show(question));
+        const message = this.#message(question);
+        const options = { autoClose: false as const, actions: this.#actions(question) };
+        const notification = this.notifier.emit(message, 'warning', options);
+        this.#shown.set(question.id, { notification, message, question });
       }
     }
   }
 
-  #show(question: Question): string {
-    const tool = inertLine(question.tool, 100);
+  /** Show how much time is left now. */
+  tick(): void {
+    for (const shown of this.#shown.values()) {
+      const message = this.#message(shown.question);
+      if (message !== shown.message) {
+        shown.message = message;
+        this.notifier.update({
+          id: shown.notification,
+          message,
+          type: 'warning',
+          autoClose: false,
+          actions: this.#actions(shown.question)
+        });
+      }
+    }
+  }
+
+  #message(question: Question): string {
     const given = inertLine(question.arguments, MOST_ARGUMENTS);
-    const asks =
-      question.asked_by === 'agent'
-        ? this.trans.__('An agent asks to call %1 with %2', tool, given)
-        : this.trans.__('A program asks to call %1 with %2', tool, given);
-    return this.notifier.emit(asks, 'warning', {
-      autoClose: false,
-      actions: [
-        {
-          label: this.trans.__('Review'),
-          displayType: 'accent',
-          callback: event => {
-            event.preventDefault(); // the notification stays until the call is answered
-            this.reactions.review(question);
-          }
-        },
-        {
-          label: this.trans.__('Deny'),
-          displayType: 'warn',
-          callback: () => {
-            this.reactions.deny(question);
-          }
-        }
-      ]
-    });
+    const asks = this.#asks(question, given);
+    const left = this.deadlines.left(question.id);
+    if (left === null) {
+      return asks;
+    }
+    return this.trans.__('%1 · %2 left', asks, clock(left > STEP_S ? Math.ceil(left / STEP_S) * STEP_S : STEP_S));
+  }
+
+  #asks(question: Question, given: string): string {
+    return this.trans.__(
+      '%1 asks to call %2 with %3',
+      askerOf(question, this.trans),
+      inertLine(question.tool, 60),
+      given
+    );
+  }
+
+  /** Whether the notification shows everything that the call passes. */
+  #isWhole(question: Question): boolean {
+    const given = whole(question.arguments).replace(/\s+/g, ' ').trim();
+    return !question.is_cut && given.length <= MOST_ARGUMENTS && this.#message(question).length <= MOST_MESSAGE;
+  }
+
+  #actions(question: Question): Notification.IAction[] {
+    const review: Notification.IAction = {
+      label: this.trans.__('Review'),
+      displayType: 'accent',
+      callback: event => {
+        event.preventDefault(); // the notification stays until the call is answered
+        this.reactions.review(question);
+      }
+    };
+    const allow: Notification.IAction = {
+      label: this.trans.__('Allow once'),
+      displayType: 'default',
+      callback: () => {
+        this.reactions.allow(question);
+      }
+    };
+    const deny: Notification.IAction = {
+      label: this.trans.__('Deny'),
+      displayType: 'warn',
+      callback: () => {
+        this.reactions.deny(question);
+      }
+    };
+    return this.#isWhole(question) ? [review, allow, deny] : [review, deny];
   }
 }

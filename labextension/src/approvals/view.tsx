@@ -6,8 +6,8 @@ import React from 'react';
 import type { Question } from '../api';
 import { Code } from '../code';
 import { inert, inertLine, whole } from '../inert';
-import { effectsText } from './effects';
-import { type Drafts, linesOf } from './model';
+import { askerOf, effectsText } from './effects';
+import { type Drafts, clock, linesOf } from './model';
 
 /** Called with a person's decision. */
 export type Decide = (question: Question, decision: 'allow' | 'deny', always?: boolean) => void;
@@ -17,6 +17,8 @@ interface QuestionProps {
   drafts: Drafts;
   decide: Decide;
   trans: TranslationBundle;
+  /** How many calls wait besides. */
+  more: number;
 }
 
 /** Scroll the line that calls into sight, when it is first drawn. */
@@ -34,16 +36,39 @@ function alwaysText(question: Question, trans: TranslationBundle): string {
     : trans.__('Without asking again, until the kernel of its notebook, or the server, ends');
 }
 
-export function QuestionDetail({ question, drafts, decide, trans }: QuestionProps): React.ReactElement {
+export function QuestionDetail({ question, drafts, decide, trans, more }: QuestionProps): React.ReactElement {
   const edited = drafts.edited(question);
-  const isWrong = edited === undefined;
+  const problems = drafts.problems(question);
+  const isWrong = !drafts.canAllow(question);
   const lines = linesOf(question);
+  const left = drafts.deadlines.left(question.id);
   return (
-    <section className="pctx-Detail pctx-mod-question" aria-label={trans.__('Call that waits for consent')}>
+    <section
+      className="pctx-Detail pctx-mod-question"
+      aria-label={trans.__('Call that waits for consent')}
+      tabIndex={-1}
+      onKeyDown={event => {
+        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+          event.preventDefault();
+          event.stopPropagation(); // the notebook would run a cell
+          if (!isWrong) {
+            decide(question, 'allow');
+          }
+        }
+      }}
+    >
       <h3>
-        {question.asked_by === 'agent' ? trans.__('An agent asks to call') : trans.__('A program asks to call')}{' '}
-        <bdi>{inertLine(question.tool)}</bdi>
+        <bdi>{askerOf(question, trans)}</bdi> {trans.__('asks to call')} <bdi>{inertLine(question.tool)}</bdi>
       </h3>
+      {left !== null && (
+        <p className="pctx-Left" role="timer">
+          <span className="pctx-Left-bar" aria-hidden="true">
+            <span style={{ width: `${Math.round(drafts.deadlines.part(question.id) * 100)}%` }} />
+          </span>
+          {trans.__('%1 left, then denied', clock(left))}
+          {more > 0 && ` · ${trans._n('%1 more waits', '%1 more wait', more)}`}
+        </p>
+      )}
       {question.description && (
         <p dir="auto" className="pctx-Detail-text">
           {inert(question.description, 1000)}
@@ -60,6 +85,7 @@ export function QuestionDetail({ question, drafts, decide, trans }: QuestionProp
           spellCheck={false}
           readOnly={question.is_cut}
           aria-invalid={isWrong}
+          aria-describedby={isWrong ? 'pctx-problems' : undefined}
           value={drafts.text(question)}
           onChange={event => {
             drafts.write(question, event.target.value);
@@ -67,14 +93,26 @@ export function QuestionDetail({ question, drafts, decide, trans }: QuestionProp
         />
       </label>
       {isWrong && (
-        <p className="pctx-Detail-error" role="status">
-          {trans.__('This is not a JSON object.')}
-        </p>
+        <ul id="pctx-problems" className="pctx-Detail-error pctx-Problems" role="status">
+          {problems.map((problem, index) => (
+            <li key={index}>
+              {edited === undefined ? (
+                trans.__('Not valid JSON: %1', inertLine(problem.message, 200))
+              ) : (
+                <>
+                  {problem.field && <bdi className="pctx-mod-code">{inertLine(problem.field, 200)}</bdi>}{' '}
+                  {inertLine(problem.message, 300)}
+                </>
+              )}
+            </li>
+          ))}
+        </ul>
       )}
       <div className="pctx-Detail-buttons">
         <button
           className="jp-mod-styled jp-mod-accept"
           disabled={isWrong}
+          title={trans.__('Ctrl Enter')}
           onClick={() => {
             decide(question, 'allow');
           }}

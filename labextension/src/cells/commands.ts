@@ -1,6 +1,6 @@
 /** Commands for the cell that is being edited: format it, go to the next problem, apply a correction. */
 
-import type { EditorView } from '@codemirror/view';
+import { EditorView } from '@codemirror/view';
 import { Notification } from '@jupyterlab/apputils';
 import type { ICodeCellModel, Cell } from '@jupyterlab/cells';
 import type { CodeEditor } from '@jupyterlab/codeeditor';
@@ -14,11 +14,13 @@ import { ApiError, format } from '../api';
 import { fixProblem, goToNextProblem } from './diagnostics';
 import { difference, samePlace } from './layout';
 import { isPctx } from './magic';
+import { closePopups } from './popups';
 
 export const FORMAT_CELL = 'pctx:format-cell';
 export const FORMAT_NOTEBOOK = 'pctx:format-notebook';
 export const NEXT_PROBLEM = 'pctx:next-problem';
 export const FIX_PROBLEM = 'pctx:fix-problem';
+export const CLOSE_POPUPS = 'pctx:close-popups';
 
 export function addCommands(
   commands: CommandRegistry,
@@ -70,6 +72,17 @@ export function addCommands(
     label: trans.__('Go to Next Problem in %1 Cell', magic),
     isEnabled,
     execute: inEditor(goToNextProblem)
+  });
+  commands.addCommand(CLOSE_POPUPS, {
+    label: trans.__('Close Popups of %1 Cell', magic),
+    isEnabled,
+    execute: () => {
+      const editor = document.activeElement?.closest<HTMLElement>('.cm-editor');
+      const view = editor && EditorView.findFromDOM(editor);
+      if (view) {
+        closePopups(view);
+      }
+    }
   });
   commands.addCommand(FIX_PROBLEM, {
     label: trans.__('Fix Problem in %1 Cell', magic),

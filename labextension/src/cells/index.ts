@@ -18,6 +18,7 @@ import { typescriptIn } from './explanation';
 import { hover } from './hover';
 import { addLanguage, PCTX_MIME } from './language';
 import { kernelOf, Owners } from './owners';
+import { popups } from './popups';
 import { CellSettings, SETTINGS_ID } from './settings';
 import { signatures } from './signature';
 import { follow, mayBePctx } from './tagging';
@@ -59,6 +60,7 @@ const cells: JupyterFrontEndPlugin<void> = {
       hover(assistant, owners, typescriptIn(languages)),
       signatures(assistant, owners, settings),
       squiggles(assistant, owners, settings, trans),
+      popups(),
       completions ? completeWhileTyping(completions, owners, settings) : []
     ]);
     extensions.addExtension({

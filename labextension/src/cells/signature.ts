@@ -1,6 +1,6 @@
 /** Shows a call's parameters while it is typed: after `(` or `,`, until the cursor leaves the call. */
 
-import { StateEffect, StateField, type Extension } from '@codemirror/state';
+import { type EditorState, StateEffect, StateField, type Extension } from '@codemirror/state';
 import { EditorView, showTooltip, ViewPlugin, type PluginValue, type Tooltip, type ViewUpdate } from '@codemirror/view';
 
 import type { ExplainedCall } from '../api';
@@ -38,6 +38,13 @@ const shown = StateField.define<Tooltip | null>({
   provide: field => showTooltip.from(field)
 });
 
+/** Closes the popup. */
+export const hideSignature = show.of(null);
+
+export function isSignatureShown(state: EditorState): boolean {
+  return (state.field(shown, false) ?? null) !== null;
+}
+
 export function signatures(assistant: Assistant, owners: Owners, settings: CellSettings): Extension {
   class SignaturePlugin implements PluginValue {
     readonly #view: EditorView;
@@ -49,6 +56,11 @@ export function signatures(assistant: Assistant, owners: Owners, settings: CellS
     }
 
     update(update: ViewUpdate): void {
+      if (update.transactions.some(({ effects }) => effects.includes(hideSignature))) {
+        this.#asked++; // an answer that is under way would show it again
+        window.clearTimeout(this.#timer);
+        return;
+      }
       if (!update.docChanged && !update.selectionSet && !update.focusChanged) {
         return;
       }
@@ -82,7 +94,8 @@ export function signatures(assistant: Assistant, owners: Owners, settings: CellS
       let call: ExplainedCall | null = null;
       if (kernelId !== null && view.hasFocus && isPctx(source) && !isInLine(source, offset)) {
         const answer = await assistant.signature({ source, offset, kernel_id: kernelId });
-        call = answer.status === 'known' && answer.value.signatures.length > 0 ? answer.value : null;
+        const isKnown = answer.status === 'known' && answer.value.signatures.length > 0;
+        call = isKnown && this.#view.hasFocus ? answer.value : null;
       }
       if (asked === this.#asked && view.state.doc === doc && (call !== null || view.state.field(shown) !== null)) {
         view.dispatch({ effects: show.of(call && { call, at: offset }) });

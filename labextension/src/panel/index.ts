@@ -57,8 +57,8 @@ const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const model = new PanelModel(api);
-    const drafts = new Drafts();
-    const actions = actionsOf(model, drafts, tracker, trans);
+    const drafts = new Drafts(api.checkArguments);
+    const actions = actionsOf(app, model, drafts, tracker, trans);
     const widget = new PanelWidget(model, drafts, actions, trans);
     app.shell.add(widget, 'left', { rank: 600, type: 'pctx' });
     restorer?.add(widget, widget.id);
@@ -79,24 +79,47 @@ const panel: JupyterFrontEndPlugin<void> = {
       activeStateChanged: model.changed
     });
 
-    const notices = new ApprovalNotices(trans, {
-      review: question => {
-        void app.commands.execute(CommandIDs.showPanel).then(() => {
-          model.choose(`question ${question.id}`);
-        });
+    const reactions = {
+      review: (question: api.Question) => {
+        model.choose(`question ${question.id}`);
+        void app.commands.execute(CommandIDs.showPanel);
       },
-      deny: question => {
+      allow: (question: api.Question) => {
+        actions.decide(question, 'allow');
+      },
+      deny: (question: api.Question) => {
         actions.decide(question, 'deny');
       }
-    });
+    };
+    const notices = new ApprovalNotices(trans, reactions, Notification, drafts.deadlines);
+    const progress = new Progress(trans, actions.stop);
+    const showProgress = (): void => {
+      progress.update(model.runs, new Set(model.questions.map(question => question.execution)));
+    };
+    let ticking: number | undefined;
     model.questionsChanged.connect((_, questions) => {
+      const wasAnswered = widget.answering !== null && !questions.some(question => question.id === widget.answering);
       drafts.keep(questions);
       notices.update(questions);
+      showProgress();
+      if (wasAnswered) {
+        widget.answering = null;
+        if (questions.length > 0) {
+          widget.takeFocus();
+        } else {
+          widget.giveFocus();
+        }
+      }
+      window.clearInterval(ticking);
+      if (questions.length > 0) {
+        ticking = window.setInterval(() => {
+          drafts.tick();
+          notices.tick();
+        }, 1000);
+      }
     });
-    const progress = new Progress(trans, actions.stop);
-    model.runsChanged.connect((_, runs) => {
-      progress.update(runs);
-    });
+    model.runsChanged.connect(showProgress);
+    followFront(model, tracker);
     void settings?.load(ID).then(loaded => {
       const read = (): void => {
         progress.afterS = Number(loaded.get('notifyAfter').composite ?? 0);
@@ -116,7 +139,13 @@ const panel: JupyterFrontEndPlugin<void> = {
   }
 };
 
-function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker, trans: TranslationBundle): Actions {
+function actionsOf(
+  app: JupyterFrontEnd,
+  model: PanelModel,
+  drafts: Drafts,
+  tracker: INotebookTracker,
+  trans: TranslationBundle
+): Actions {
   /** Run an action, and show its error if it fails. */
   const attempt = (title: string, work: () => Promise<void>): void => {
     work().catch((error: unknown) => showErrorMessage(title, error instanceof Error ? inert(error.message, 2000) : ''));
@@ -165,7 +194,25 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
     decide: (question, decision, always) => {
       const edited = decision === 'allow' ? drafts.edited(question) : null;
       if (edited !== undefined) {
-        attempt(trans.__('Cannot answer'), () => api.answer(question.id, decision, edited, always));
+        attempt(trans.__('Cannot answer'), async () => {
+          try {
+            await api.answer(question.id, decision, edited, always);
+          } catch (error) {
+            if (!(error instanceof api.ApiError) || error.problems.length === 0) {
+              throw error;
+            }
+            drafts.refuse(question, error.problems); // the call still waits
+          }
+        });
+      }
+    },
+    revoke: permission => {
+      attempt(trans.__('Cannot revoke the permission'), () => api.revoke(permission.id));
+    },
+    leave: () => {
+      const there = current(tracker);
+      if (there) {
+        app.shell.activateById(there.id);
       }
     },
     addServer: () => {
@@ -225,6 +272,18 @@ function actionsOf(model: PanelModel, drafts: Drafts, tracker: INotebookTracker,
       });
     }
   };
+}
+
+/** Tell the model which notebook is in front, and its kernel. */
+function followFront(model: PanelModel, tracker: INotebookTracker): void {
+  const follow = (): void => {
+    model.follow(kernelId(current(tracker)));
+  };
+  tracker.currentChanged.connect(follow);
+  tracker.widgetAdded.connect((_, panel) => {
+    panel.sessionContext.kernelChanged.connect(follow);
+  });
+  follow();
 }
 
 async function addServer(trans: TranslationBundle): Promise<void> {

@@ -26,7 +26,16 @@ import {
 /** The requests of the model: `api.ts`, or a replacement in tests. */
 export type Source = Pick<
   typeof api,
-  'kernels' | 'kernel' | 'executions' | 'trace' | 'status' | 'watch' | 'approvals' | 'upstreams' | 'upstream'
+  | 'kernels'
+  | 'kernel'
+  | 'executions'
+  | 'trace'
+  | 'status'
+  | 'watch'
+  | 'approvals'
+  | 'permissions'
+  | 'upstreams'
+  | 'upstream'
 >;
 
 /** `absent`: the server has no pctx; `lost`: it does not answer, and is retried. */
@@ -62,7 +71,9 @@ export class PanelModel {
     servers: undefined,
     offered: new Map(),
     runs: undefined,
-    questions: []
+    questions: [],
+    permissions: [],
+    front: null
   };
   #versions = new Map<string, string>();
   #offeredVersions = new Map<string, number>();
@@ -73,6 +84,8 @@ export class PanelModel {
   #top = 0;
   #height = 0;
   #isShown = false;
+  /** What was chosen before a question was. */
+  #before: string | null = null;
   #signal: AbortSignal | null = null;
   #failures = 0;
   #busy = new Map<string, boolean>();
@@ -101,6 +114,10 @@ export class PanelModel {
     return this.#known.runs ?? [];
   }
 
+  get questions(): readonly api.Question[] {
+    return this.#known.questions;
+  }
+
   get kernels(): readonly api.KernelState[] {
     return this.#known.kernels ?? [];
   }
@@ -127,6 +144,13 @@ export class PanelModel {
     if (isShown && this.connection === 'ready') {
       this.#ask('tools', () => this.#askForTools());
       this.#ask('offered', () => this.#askForOffered());
+    }
+  }
+
+  /** Set the kernel of the notebook in front: it is listed first. */
+  follow(kernelId: string | null): void {
+    if (kernelId !== this.#known.front) {
+      this.#know({ front: kernelId });
     }
   }
 
@@ -186,6 +210,9 @@ export class PanelModel {
     if (key === this.chosen) {
       return;
     }
+    if (!this.chosen?.startsWith('question ')) {
+      this.#before = this.chosen;
+    }
     this.chosen = key;
     const row = this.chosenRow;
     this.trace = row?.kind === 'run' ? PENDING : null;
@@ -243,6 +270,14 @@ export class PanelModel {
     this.#rows = null;
     this.#changed.emit();
     this.#ask('offered', () => this.#askForOffered());
+  }
+
+  /** Scroll the chosen row into view again, after the list has changed its height. */
+  reveal(): void {
+    if (this.chosen !== null) {
+      this.#reveal();
+      this.#changed.emit();
+    }
   }
 
   /** Replace a kernel's data after the user has changed it. */
@@ -309,6 +344,7 @@ export class PanelModel {
           this.#ask('tools', () => this.#askForTools());
           await this.#askForStatus();
         });
+        this.#askForPermissions();
         break;
       case 'executions':
         this.#ask('executions', async () => {
@@ -326,10 +362,13 @@ export class PanelModel {
         this.#ask('approvals', async () => {
           const questions = await this.#source.approvals();
           this.#know({ questions });
+          this.#chooseNext();
           this.#questions.emit(questions);
         });
+        this.#askForPermissions();
         break;
       case 'upstreams':
+        this.#askForPermissions();
         this.#ask('upstreams', async () => {
           this.#know({ servers: await this.#source.upstreams() });
           this.#ask('offered', () => this.#askForOffered());
@@ -357,6 +396,27 @@ export class PanelModel {
           this.#ask(what, work);
         }
       });
+  }
+
+  #askForPermissions(): void {
+    this.#ask('permissions', async () => {
+      this.#know({ permissions: await this.#source.permissions() });
+    });
+  }
+
+  /** Choose the next question after the chosen one was answered; without one, choose what was chosen before. */
+  #chooseNext(): void {
+    const isGone = this.chosen?.startsWith('question ') && this.chosenRow === undefined;
+    const [next] = this.#known.questions;
+    if (next && (isGone || this.chosen === null)) {
+      this.choose(`question ${next.id}`);
+    } else if (isGone) {
+      const before = this.#before;
+      this.chosen = null;
+      if (before !== null && this.rows.some(row => row.key === before)) {
+        this.choose(before);
+      }
+    }
   }
 
   async #askForStatus(): Promise<void> {

@@ -35,14 +35,28 @@ export class Progress {
     this.#now = now;
   }
 
-  /** Show the state of the runs. */
-  update(runs: readonly ExecutionState[]): void {
+  /**
+   * Show the state of the runs.
+   *
+   * @param asking - The ids of runs that wait for a person: the question has a notification of its own.
+   */
+  update(runs: readonly ExecutionState[], asking: ReadonlySet<string> = new Set()): void {
+    for (const id of asking) {
+      const notification = this.#shown.get(id);
+      if (notification !== undefined) {
+        this.#notifier.dismiss(notification);
+      }
+      clearTimeout(this.#waiting.get(id));
+      this.#shown.delete(id);
+      this.#waiting.delete(id);
+    }
     this.#latest = new Map(runs.map(run => [run.id, run]));
     for (const run of runs) {
       const isOthers = run.asked_by === 'agent' || run.asked_by === 'client';
       if (
         run.state === 'running' &&
         isOthers &&
+        !asking.has(run.id) &&
         this.afterS > 0 &&
         !this.#waiting.has(run.id) &&
         !this.#shown.has(run.id)

@@ -4,9 +4,18 @@
  * Pure functions. Thousands of rows are cheap, because only visible rows are drawn (`inSight`).
  */
 
-import type { ChangedTool, ExecutionState, KernelState, Question, ToolState, Upstream, UpstreamTool } from '../api';
+import type {
+  ChangedTool,
+  ExecutionState,
+  KernelState,
+  Permission,
+  Question,
+  ToolState,
+  Upstream,
+  UpstreamTool
+} from '../api';
 
-export type Section = 'questions' | 'notebooks' | 'servers' | 'runs';
+export type Section = 'questions' | 'permissions' | 'notebooks' | 'servers' | 'runs';
 
 /** Why a section, a notebook, or a server is empty. */
 export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected';
@@ -23,9 +32,16 @@ interface Base {
 export type PanelRow = Base &
   (
     | { readonly kind: 'section'; readonly section: Section; readonly count: number; readonly isOpen: boolean }
-    | { readonly kind: 'kernel'; readonly kernel: KernelState; readonly isOpen: boolean }
+    | {
+        readonly kind: 'kernel';
+        readonly kernel: KernelState;
+        /** Whether it is the kernel of the notebook in front. */
+        readonly isFront: boolean;
+        readonly isOpen: boolean;
+      }
     | { readonly kind: 'tool'; readonly kernel: KernelState; readonly tool: ToolState }
     | { readonly kind: 'question'; readonly question: Question }
+    | { readonly kind: 'permission'; readonly permission: Permission }
     | { readonly kind: 'server'; readonly server: Upstream; readonly isOpen: boolean }
     | {
         readonly kind: 'offered';
@@ -50,6 +66,7 @@ export const HEIGHTS: Record<PanelRow['kind'], number> = {
   kernel: 28,
   tool: 42,
   question: 42,
+  permission: 42,
   server: 42,
   offered: 42,
   withheld: 42,
@@ -66,6 +83,9 @@ export interface PanelData {
   readonly offered: ReadonlyMap<string, readonly UpstreamTool[]>;
   readonly servers: readonly Upstream[] | undefined;
   readonly questions: readonly Question[];
+  readonly permissions: readonly Permission[];
+  /** The kernel of the notebook in front; null: there is none. */
+  readonly front: string | null;
   readonly runs: readonly ExecutionState[] | undefined;
 }
 
@@ -88,7 +108,8 @@ export function wordsOf(query: string): string[] {
  * The rows of all sections.
  *
  * @param query Words that each thing, or its parent, must contain.
- * @param toggled Keys of rows that differ from their initial state: servers begin closed, all other rows open.
+ * @param toggled Keys of rows that differ from their initial state. Servers begin closed, and so do other notebooks than
+ *   the one in front; all other rows begin open.
  */
 export function rowsOf(known: PanelData, query: string, toggled: ReadonlySet<string>): PanelRow[] {
   const words = wordsOf(query);
@@ -99,7 +120,16 @@ export function rowsOf(known: PanelData, query: string, toggled: ReadonlySet<str
       questions.map(question => ({ kind: 'question', key: `question ${question.id}`, level: 2, question }))
     );
   }
-  add(rows, 'notebooks', known.kernels, toggled, words, kernels => notebooks(kernels, known.tools, words, toggled));
+  if (known.permissions.length > 0) {
+    add(rows, 'permissions', known.permissions, toggled, words, permissions =>
+      permissions
+        .filter(one => has(words, one.tool, one.server ?? '', one.notebook ?? ''))
+        .map(permission => ({ kind: 'permission', key: `permission ${permission.id}`, level: 2, permission }))
+    );
+  }
+  add(rows, 'notebooks', known.kernels, toggled, words, kernels =>
+    notebooks(kernels, known.tools, known.front, words, toggled)
+  );
   if (known.servers !== undefined) {
     add(rows, 'servers', known.servers, toggled, words, list => servers(list, known.offered, words, toggled));
   }
@@ -185,11 +215,16 @@ function add<T>(
 function notebooks(
   kernels: readonly KernelState[],
   tools: ReadonlyMap<string, readonly ToolState[]>,
+  front: string | null,
   words: string[],
   toggled: ReadonlySet<string>
 ): PanelRow[] {
   const rows: PanelRow[] = [];
-  for (const kernel of kernels) {
+  const isThere = kernels.some(kernel => kernel.kernel_id === front);
+  // The notebook in front first; the others keep their order.
+  const sorted = [...kernels].sort((one, other) => Number(other.kernel_id === front) - Number(one.kernel_id === front));
+  for (const kernel of sorted) {
+    const isFront = kernel.kernel_id === front;
     const isWhole = has(words, kernel.name ?? '', kernel.path ?? '');
     const known = tools.get(kernel.kernel_id);
     const found = isWhole ? known : known?.filter(tool => has(words, textOf(tool)));
@@ -197,8 +232,8 @@ function notebooks(
       continue;
     }
     const key = `kernel ${kernel.kernel_id}`;
-    const isOpen = words.length > 0 || !toggled.has(key);
-    rows.push({ kind: 'kernel', key, level: 2, kernel, isOpen });
+    const isOpen = words.length > 0 || toggled.has(key) === (isThere && !isFront);
+    rows.push({ kind: 'kernel', key, level: 2, kernel, isFront, isOpen });
     if (!isOpen) {
       continue;
     }

@@ -3,10 +3,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { ExecutionState, KernelState, Sharing, Trace } from '../api';
+import type { ExecutionState, KernelState, Permission, Sharing, Trace } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
-import { effectsMark } from '../approvals/effects';
+import { askerOf, effectsMark } from '../approvals/effects';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
@@ -26,6 +26,9 @@ export interface Actions extends ToolActions {
   copyConfig: () => void;
   retry: () => void;
   decide: Decide;
+  revoke: (permission: Permission) => void;
+  /** Go back to the notebook. */
+  leave: () => void;
 }
 
 interface PanelProps {
@@ -109,6 +112,20 @@ function Tree({ model, actions, trans }: Omit<PanelProps, 'drafts'>): React.Reac
   const [first, end] = model.sight;
   const chosen = model.chosenRow;
   const drawn = rows.slice(first, end);
+  const tree = React.useRef<HTMLDivElement | null>(null);
+  React.useEffect(() => {
+    if (!tree.current) {
+      return;
+    }
+    // Details that arrive late take height from the list: what is chosen stays in sight.
+    const observer = new ResizeObserver(() => {
+      model.reveal();
+    });
+    observer.observe(tree.current);
+    return () => {
+      observer.disconnect();
+    };
+  }, [model]);
   return (
     <div
       className="pctx-Tree"
@@ -117,6 +134,7 @@ function Tree({ model, actions, trans }: Omit<PanelProps, 'drafts'>): React.Reac
       aria-label={trans.__('Tools and runs')}
       aria-activedescendant={chosen && drawn.includes(chosen) ? idOf(chosen) : undefined}
       ref={node => {
+        tree.current = node;
         if (node && model.wanted !== null) {
           // By the present layout: the model learns later of scrolling, and of the height of the details.
           const [from, to] = model.wanted;
@@ -147,14 +165,18 @@ function Tree({ model, actions, trans }: Omit<PanelProps, 'drafts'>): React.Reac
             aria-expanded={'isOpen' in row ? row.isOpen : undefined}
             className={`pctx-Row pctx-mod-${row.kind} pctx-mod-level${row.level}`}
             style={{ top: offsets[first + index], height: HEIGHTS[row.kind] }}
-            onClick={() => {
+            onClick={event => {
               model.choose(row.key);
-              if ('isOpen' in row) {
+              if ('isOpen' in row && (event.target as HTMLElement).closest('.pctx-Twisty')) {
                 model.toggle(row.key);
               }
             }}
-            onDoubleClick={() => {
-              act(row, actions);
+            onDoubleClick={event => {
+              if (!('isOpen' in row)) {
+                act(row, actions);
+              } else if (!(event.target as HTMLElement).closest('.pctx-Twisty')) {
+                model.toggle(row.key);
+              }
             }}
           >
             <Content row={row} trans={trans} />
@@ -231,6 +253,7 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
           <span className="pctx-Row-title" title={row.kernel.path ? inertLine(row.kernel.path) : undefined}>
             <bdi>{inertLine(row.kernel.name ?? row.kernel.path ?? trans.__('A kernel'))}</bdi>
           </span>
+          {row.isFront && <span className="pctx-Row-mark">{trans.__('this notebook')}</span>}
           <span className="pctx-Row-quiet">{shareName(row.kernel.sharing, trans)}</span>
           <span className="pctx-Row-count">{row.kernel.tool_count}</span>
         </>
@@ -291,8 +314,18 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
         <>
           <div className="pctx-Row-line">
             <bdi className="pctx-Row-title">{inertLine(row.question.tool)}</bdi>
+            <bdi className="pctx-Row-quiet">{askerOf(row.question, trans)}</bdi>
           </div>
           <bdi className="pctx-Row-quiet pctx-Row-line">{inertLine(row.question.arguments)}</bdi>
+        </>
+      );
+    case 'permission':
+      return (
+        <>
+          <div className="pctx-Row-line">
+            <bdi className="pctx-Row-title">{inertLine(row.permission.tool)}</bdi>
+          </div>
+          <span className="pctx-Row-quiet pctx-Row-line">{permissionText(row.permission, trans)}</span>
         </>
       );
     case 'run':
@@ -300,9 +333,9 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
         <>
           <div className="pctx-Row-line">
             <span
-              className={`pctx-State pctx-mod-${row.run.state}`}
+              className={`pctx-State pctx-mod-${row.run.refused ? 'stopped' : row.run.state}`}
               role="img"
-              aria-label={stateName(row.run.state, trans)}
+              aria-label={endName(row.run, trans)}
             />
             <bdi className="pctx-Row-title pctx-mod-code">{inertLine(row.run.title)}</bdi>
           </div>
@@ -311,6 +344,7 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
               askerName(row.run, trans),
               time(row.run.started_at),
               row.run.duration_s === null ? stateName('running', trans) : duration(row.run.duration_s),
+              row.run.refused ? endName(row.run, trans) : '',
               row.run.calls > 0 ? trans._n('%1 call', '%1 calls', row.run.calls) : ''
             ]
               .filter(Boolean)
@@ -339,7 +373,17 @@ function Detail({ model, drafts, actions, trans }: PanelProps): React.ReactEleme
     case 'tool':
       return <ToolDetail tool={row.tool} kernel={row.kernel} actions={actions} trans={trans} />;
     case 'question':
-      return <QuestionDetail question={row.question} drafts={drafts} decide={actions.decide} trans={trans} />;
+      return (
+        <QuestionDetail
+          question={row.question}
+          drafts={drafts}
+          decide={actions.decide}
+          trans={trans}
+          more={model.questions.length - 1}
+        />
+      );
+    case 'permission':
+      return <PermissionDetail permission={row.permission} actions={actions} trans={trans} />;
     case 'offered':
       return <OfferedDetail tool={row.tool} server={row.server} change={row.change} actions={actions} trans={trans} />;
     case 'withheld':
@@ -384,6 +428,37 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
   );
 }
 
+function PermissionDetail(props: {
+  permission: Permission;
+  actions: Actions;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { permission, actions, trans } = props;
+  return (
+    <section className="pctx-Detail" aria-label={trans.__('Chosen permission')}>
+      <h3>
+        <bdi>{inertLine(permission.tool)}</bdi>
+      </h3>
+      <p className="pctx-Detail-quiet">{permissionText(permission, trans)}</p>
+      <p className="pctx-Detail-quiet">
+        {permission.lasts === 'tool'
+          ? trans.__('It is called without asking, also after a restart, until the tool changes.')
+          : trans.__('It is called without asking, until the kernel of its notebook, or the server, ends.')}
+      </p>
+      <div className="pctx-Detail-buttons">
+        <button
+          className="jp-mod-styled jp-mod-warn"
+          onClick={() => {
+            actions.revoke(permission);
+          }}
+        >
+          {trans.__('Revoke')}
+        </button>
+      </div>
+    </section>
+  );
+}
+
 function RunDetail(props: {
   run: ExecutionState;
   model: PanelModel;
@@ -395,7 +470,7 @@ function RunDetail(props: {
   return (
     <section className="pctx-Detail" aria-label={trans.__('Chosen run')}>
       <h3>
-        {askerName(run, trans)} · {stateName(run.state, trans)}
+        {askerName(run, trans)} · {endName(run, trans)}
       </h3>
       <div className="pctx-Detail-buttons">
         {loading?.status === 'ready' && (
@@ -466,6 +541,8 @@ function sectionName(section: Section, trans: TranslationBundle): string {
   switch (section) {
     case 'questions':
       return trans.__('Wait for your consent');
+    case 'permissions':
+      return trans.__('Allowed without asking');
     case 'notebooks':
       return trans.__('Notebooks');
     case 'servers':
@@ -526,11 +603,45 @@ export function stateName(state: ExecutionState['state'], trans: TranslationBund
   }
 }
 
+/** How a run ended; a decision of a person says more than its state. */
+export function endName(run: ExecutionState, trans: TranslationBundle): string {
+  switch (run.refused) {
+    case 'denied':
+      return trans.__('denied by you');
+    case 'unanswered':
+      return trans.__('not answered');
+    case 'forbidden':
+      return trans.__('denied by the policy');
+    default:
+      return stateName(run.state, trans);
+  }
+}
+
+/** Whose programs may call a tool without asking, and since when. */
+export function permissionText(permission: Permission, trans: TranslationBundle): string {
+  const callers = permission.asked_by.map(by => {
+    switch (by) {
+      case 'agent':
+        return trans.__('agents');
+      case 'cell':
+        return trans.__('cells');
+      case 'client':
+        return trans.__('clients');
+      case 'notebook':
+        return trans.__('other notebooks');
+      default:
+        return trans.__('everybody');
+    }
+  });
+  const since = permission.since ? trans.__('since %1', new Date(permission.since * 1000).toLocaleString()) : '';
+  return [callers.join(', '), since].filter(Boolean).join(' · ');
+}
+
 export function askerName(run: ExecutionState, trans: TranslationBundle): string {
   const notebook = run.notebook && inertLine(run.notebook);
   switch (run.asked_by) {
     case 'agent':
-      return trans.__('Agent');
+      return run.agent ? inertLine(run.agent, 40) : trans.__('Agent');
     case 'cell':
     case 'notebook':
       return notebook ?? trans.__('Notebook');

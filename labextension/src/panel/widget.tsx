@@ -17,6 +17,16 @@ export class PanelWidget extends ReactWidget {
   readonly #drafts: Drafts;
   readonly #actions: Actions;
   readonly #trans: TranslationBundle;
+  readonly #listener = (event: KeyboardEvent): void => {
+    this.#onKeyDown(event);
+  };
+  readonly #focusListener = (event: FocusEvent): void => {
+    this.#onFocus(event);
+  };
+  /** The question that has the focus: after its answer, the focus goes on. */
+  answering: string | null = null;
+  /** What had the focus before the panel. */
+  #before: HTMLElement | null = null;
 
   constructor(model: PanelModel, drafts: Drafts, actions: Actions, trans: TranslationBundle) {
     super();
@@ -42,6 +52,69 @@ export class PanelWidget extends ReactWidget {
         )}
       </UseSignal>
     );
+  }
+
+  /** Take the keyboard focus: into the chosen question, or the list. */
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    this.takeFocus();
+  }
+
+  /** Move the focus into the chosen question, or the list; the panel may not be drawn yet. */
+  takeFocus(tries = 5): void {
+    const before = document.activeElement;
+    if (before instanceof HTMLElement && !this.node.contains(before)) {
+      this.#before = before;
+    }
+    const isQuestion = this.#model.chosenRow?.kind === 'question';
+    const question = this.node.querySelector<HTMLElement>('.pctx-mod-question.pctx-Detail');
+    const target = isQuestion
+      ? (question?.querySelector<HTMLElement>('textarea:not([readonly])') ?? question)
+      : this.node.querySelector<HTMLElement>('.pctx-Tree');
+    if (target) {
+      target.focus();
+    } else if (tries > 0) {
+      requestAnimationFrame(() => {
+        this.takeFocus(tries - 1);
+      });
+    }
+  }
+
+  /** Give the focus back to the element that had it, or to the notebook. */
+  giveFocus(): void {
+    const before = this.#before;
+    this.#before = null;
+    this.#actions.leave();
+    if (before?.isConnected) {
+      before.focus();
+    }
+  }
+
+  #onFocus({ target }: FocusEvent): void {
+    const row = this.#model.chosenRow;
+    const isIn = target instanceof Element && this.node.contains(target) && target.closest('.pctx-Detail') !== null;
+    this.answering = isIn && row?.kind === 'question' ? row.question.id : null;
+  }
+
+  #onKeyDown(event: KeyboardEvent): void {
+    const isSearch = event.target instanceof HTMLInputElement && event.target.value !== '';
+    if (event.key === 'Escape' && !event.defaultPrevented && !isSearch) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.giveFocus();
+    }
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this.node.addEventListener('keydown', this.#listener);
+    document.addEventListener('focusin', this.#focusListener);
+  }
+
+  protected override onBeforeDetach(message: Message): void {
+    this.node.removeEventListener('keydown', this.#listener);
+    document.removeEventListener('focusin', this.#focusListener);
+    super.onBeforeDetach(message);
   }
 
   protected override onAfterShow(message: Message): void {
@@ -107,6 +180,10 @@ export class StatusWidget extends ReactWidget {
     const { connection } = this.#model;
     if (connection === 'lost') {
       return this.#trans.__('pctx: no answer');
+    }
+    const waiting = this.#model.questions.length;
+    if (waiting > 0) {
+      return this.#trans._n('pctx: %1 waits for you', 'pctx: %1 wait for you', waiting);
     }
     const running = this.#model.runs.filter(run => run.state === 'running').length;
     return running > 0 ? this.#trans._n('pctx: %1 running', 'pctx: %1 running', running) : 'pctx';

@@ -306,7 +306,7 @@ function decisionText(decision: string, trans: TranslationBundle): string {
     case 'granted':
       return trans.__('always allowed');
     case 'denied':
-      return trans.__('denied');
+      return trans.__('denied by you');
     case 'unanswered':
       return trans.__('not answered');
     case 'forbidden':

@@ -5,7 +5,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Question } from '../../src/api';
 import { effectsMark, effectsText } from '../../src/approvals/effects';
-import { Drafts, linesOf, shown } from '../../src/approvals/model';
+import { Deadlines, Drafts, clock, linesOf, shown } from '../../src/approvals/model';
 import { MOST, ApprovalNotices } from '../../src/approvals/notices';
 import type { Notifier } from '../../src/notifier';
 import { entryOf, nameOf } from '../../src/panel/servers';
@@ -77,7 +77,7 @@ test('each call that waits is told of once, a few at a time, and no more once it
   } as unknown as Notifier;
   const notices = new ApprovalNotices(
     nullTranslator.load(''),
-    { review: () => undefined, deny: () => undefined },
+    { review: () => undefined, allow: () => undefined, deny: () => undefined },
     notifier
   );
   const many = [1, 2, 3, 4].map(number => question(`{"n":${number}}`, { id: String(number) }));
@@ -113,4 +113,91 @@ test('a tool whose effects nobody knows is told apart from one that has none', (
     [true, false, null].map(effects => effectsMark(effects, trans)),
     ['effects', '', 'effects unknown']
   );
+});
+
+test('edited arguments are checked by the server once the keyboard rests, and a refused answer names its fields', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const asked: string[] = [];
+  const drafts = new Drafts((id, args) => {
+    asked.push(`${id} ${args}`);
+    return Promise.resolve(args.includes('"x"') ? [{ field: 'a', message: 'must be integer, not string' }] : []);
+  });
+  const one = question('{"a":1}');
+  drafts.write(one, '{"a": "');
+  assert.equal(drafts.canAllow(one), false, 'not JSON');
+  drafts.write(one, '{"a": "x"}');
+  t.mock.timers.tick(1000);
+  await Promise.resolve();
+  assert.deepEqual(asked, ['q {"a": "x"}'], 'what is no JSON is not sent');
+  assert.deepEqual(drafts.problems(one), [{ field: 'a', message: 'must be integer, not string' }]);
+  assert.equal(drafts.canAllow(one), false);
+  drafts.write(one, '{"a": 2}');
+  assert.equal(drafts.canAllow(one), true, 'what is wrong with an old text is no longer shown');
+  drafts.refuse(one, [{ field: 'b', message: 'is missing' }]);
+  assert.deepEqual([drafts.canAllow(one), drafts.problems(one)[0]?.field], [false, 'b']);
+  drafts.write(one, shown(one));
+  assert.equal(drafts.canAllow(one), true, 'the program’s own arguments are not checked');
+});
+
+test('an answer about a text that has changed since is dropped', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const answers: ((problems: { field: string; message: string }[]) => void)[] = [];
+  const drafts = new Drafts(() => new Promise(resolve => answers.push(resolve)));
+  const one = question('{"a":1}');
+  drafts.write(one, '{"a": "x"}');
+  t.mock.timers.tick(1000);
+  drafts.write(one, '{"a": 3}');
+  answers[0]?.([{ field: 'a', message: 'must be integer, not string' }]);
+  await Promise.resolve();
+  assert.equal(drafts.canAllow(one), true);
+});
+
+test('the time that is left counts from the last answer of the server', () => {
+  let now = 100;
+  const deadlines = new Deadlines(() => now);
+  deadlines.keep([question('{}', { left_s: 120 })]);
+  now = 118.2;
+  assert.deepEqual(
+    [deadlines.left('q'), clock(deadlines.left('q') ?? 0), deadlines.left('other')],
+    [102, '1:42', null]
+  );
+  assert.ok(Math.abs(deadlines.part('q') - 0.85) < 0.01);
+  now = 900;
+  assert.equal(deadlines.left('q'), 0);
+});
+
+test('a call is allowed in its notification only where all of its arguments are there to be read', () => {
+  const shownActions: string[][] = [];
+  const messages: string[] = [];
+  const notifier = {
+    emit: (message: string, _: string, options: { actions: { label: string }[] }) => {
+      messages.push(message);
+      shownActions.push(options.actions.map(action => action.label));
+      return String(messages.length);
+    },
+    update: ({ message }: { message: string }) => messages.push(message),
+    dismiss: () => undefined
+  } as unknown as Notifier;
+  let now = 0;
+  const deadlines = new Deadlines(() => now);
+  const reactions = { review: () => undefined, allow: () => undefined, deny: () => undefined };
+  const notices = new ApprovalNotices(nullTranslator.load(''), reactions, notifier, deadlines);
+  const waiting = [
+    question('{"n":1}', { id: 'short', agent: 'Claude Code', left_s: 120 }),
+    question(JSON.stringify({ text: 'x'.repeat(200) }), { id: 'long', left_s: 120 }),
+    question('{"n":1}', { id: 'cut', is_cut: true, left_s: 120 })
+  ];
+  deadlines.keep(waiting);
+  notices.update(waiting);
+  assert.deepEqual(shownActions, [
+    ['Review', 'Allow once', 'Deny'],
+    ['Review', 'Deny'],
+    ['Review', 'Deny']
+  ]);
+  assert.equal(messages[0], 'Claude Code asks to call Mail.send with {"n":1} · 2:00 left');
+  notices.tick();
+  assert.equal(messages.length, 3, 'nothing has changed');
+  now = 25;
+  notices.tick();
+  assert.equal(messages[3], 'Claude Code asks to call Mail.send with {"n":1} · 1:40 left');
 });

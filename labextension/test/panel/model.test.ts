@@ -6,6 +6,7 @@ import {
   ApiError,
   type ExecutionState,
   type KernelState,
+  type Question,
   type Trace,
   type Upstream,
   type Watcher
@@ -18,6 +19,7 @@ class Server {
   kernelList: KernelState[] = [];
   servers: Upstream[] = [];
   runs: ExecutionState[] = [];
+  questions: Question[] = [];
   asked: string[] = [];
   watcher: Watcher | null = null;
   refusal: Error | null = null;
@@ -48,7 +50,8 @@ class Server {
         checker: {},
         upstreams: {}
       }),
-    approvals: () => this.#answer('approvals', []),
+    approvals: () => this.#answer('approvals', this.questions),
+    permissions: () => this.#answer('permissions', []),
     upstreams: () => this.#answer('upstreams', this.servers),
     upstream: (name, start) => {
       const server = this.servers.find(one => one.name === name);
@@ -383,4 +386,34 @@ test('what is chosen by a key is brought into sight', async () => {
   assert.deepEqual(model.wanted, [model.offsets[at], model.offsets[at + 1]]);
   const [first, end] = model.sight;
   assert.ok(end - first < 30);
+});
+
+test('after an answer the next call that waits is chosen, and after the last one what was chosen before', async () => {
+  const server = new Server();
+  server.runs = [{ id: 'r' } as ExecutionState];
+  const { model } = await following(server);
+  server.watcher?.opened();
+  await settled();
+  model.choose('run r');
+  const waiting = (...ids: string[]): Question[] => ids.map(id => ({ id, tool: 'A.b', arguments: '{}' }) as Question);
+  const told = async (...ids: string[]): Promise<string | null> => {
+    server.questions = waiting(...ids);
+    server.watcher?.changed('approvals');
+    await settled();
+    return model.chosen;
+  };
+  assert.equal(await told('a', 'b'), 'run r', 'it takes nothing from under the reader');
+  model.choose('question a');
+  assert.equal(await told('b', 'c'), 'question b');
+  assert.equal(await told('c'), 'question c');
+  assert.equal(await told(), 'run r');
+});
+
+test('a call that waits is chosen by itself where nothing else is', async () => {
+  const server = new Server();
+  server.questions = [{ id: 'a', tool: 'A.b', arguments: '{}' } as Question];
+  const { model } = await following(server);
+  server.watcher?.opened();
+  await settled();
+  assert.equal(model.chosen, 'question a');
 });

@@ -43,7 +43,9 @@ const nothing: PanelData = {
   servers: undefined,
   offered: new Map(),
   runs: undefined,
-  questions: []
+  questions: [],
+  permissions: [],
+  front: null
 };
 const shape = (known: PanelData, query = '', toggled: string[] = []): string[] =>
   rowsOf(known, query, new Set(toggled)).map(row =>
@@ -194,4 +196,28 @@ test('of thousands of rows those in sight are found, with some around them', () 
 test('every row has an id, whatever its name is', () => {
   assert.equal(idOf({ key: 'tool a b' }), 'pctx-tool%20a%20b');
   assert.equal(idOf({ key: 'x\ud800"><img>' }), 'pctx-x%EF%BF%BD%22%3E%3Cimg%3E');
+});
+
+test('the notebook in front comes first and is open; the others are folded, and found by a search', () => {
+  const kernels = [kernel('a', 1), kernel('b', 1), kernel('c', 1)];
+  const tools = new Map(kernels.map(({ kernel_id }) => [kernel_id, [tool('load')]]));
+  const several: PanelData = { ...nothing, kernels, tools, front: 'b' };
+  const keys = (data: PanelData, query = '', toggled: string[] = []): string[] =>
+    shape(data, query, toggled).filter(key => !key.startsWith('runs'));
+  assert.deepEqual(keys(several), ['notebooks', 'kernel b', 'tool b Notebook.load', 'kernel a', 'kernel c']);
+  assert.deepEqual(keys(several, '', ['kernel b', 'kernel c']), [
+    'notebooks',
+    'kernel b',
+    'kernel a',
+    'kernel c',
+    'tool c Notebook.load'
+  ]);
+  assert.equal(keys(several, 'load').filter(key => key.startsWith('tool')).length, 3);
+  assert.equal(keys({ ...several, front: 'gone' }).filter(key => key.startsWith('tool')).length, 3);
+});
+
+test('what is allowed without asking is a section, which is there when something is', () => {
+  const permissions = [{ id: 'p', tool: 'Mail.send', asked_by: ['agent'] }];
+  assert.deepEqual(shape({ ...nothing, permissions }).slice(0, 2), ['permissions', 'permission p']);
+  assert.ok(!shape(nothing).includes('permissions'));
 });

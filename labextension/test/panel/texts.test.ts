@@ -86,3 +86,29 @@ test('a long run of an agent is told of, until it ends; short ones and cells are
   progress.update([run('a', { state: 'ok', duration_s: 12 })]);
   assert.deepEqual(told, ['Running: a', 'Done in 12.0 s: a']);
 });
+
+test('a run that waits for a person has no notification besides its question', t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const told: string[] = [];
+  const notifier = {
+    emit: (message: string) => (told.push(message), 'id'),
+    update: ({ message }: { message: string }) => (told.push(message), true),
+    dismiss: () => told.push('dismissed')
+  } as unknown as Notifier;
+  const progress = new Progress(
+    nullTranslator.load(''),
+    () => undefined,
+    notifier,
+    () => 100
+  );
+  progress.afterS = 1;
+  const run = { id: 'a', title: 'a', asked_by: 'agent', state: 'running', started_at: 90 } as ExecutionState;
+  progress.update([run], new Set(['a']));
+  t.mock.timers.tick(5_000);
+  assert.deepEqual(told, []);
+  progress.update([run]);
+  t.mock.timers.tick(1);
+  assert.deepEqual(told, ['Running: a']);
+  progress.update([run], new Set(['a']));
+  assert.deepEqual(told, ['Running: a', 'dismissed']);
+});
