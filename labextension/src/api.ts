@@ -274,8 +274,8 @@ export function upstream(name: string, start: number): Promise<UpstreamTools> {
   return request<UpstreamTools>(`api/upstreams/${encodeURIComponent(name)}?start=${start}`);
 }
 
-/** How to reach a server that is added. */
-export type UpstreamEntry = { name: string; url: string } | { name: string; command: string; args: string[] };
+/** How to reach a server that is added: an entry as in `pctx.json`, or in another client's words. */
+export type UpstreamEntry = { name: string } & Record<string, unknown>;
 
 /** Add a server; `persist`: for later, too. */
 export function addUpstream(server: UpstreamEntry, persist: boolean): Promise<Upstream> {

@@ -23,10 +23,12 @@ import { ApprovalNotices } from '../approvals/notices';
 import { inert, inertLine } from '../inert';
 import { callOf, cellOf, nameFor } from './calls';
 import { PanelModel } from './model';
+import { serverKey } from './rows';
 import { current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import type { Actions } from './view';
-import { entryOf, nameOf, questionOf } from './servers';
+import { askForServers } from './dialog';
+import { questionOf } from './servers';
 import { PanelWidget, StatusWidget } from './widget';
 
 export namespace CommandIDs {
@@ -216,7 +218,14 @@ function actionsOf(
       }
     },
     addServer: () => {
-      attempt(trans.__('Cannot add the server'), () => addServer(trans));
+      attempt(trans.__('Cannot add the server'), () =>
+        askForServers(async ({ entries, persist }) => {
+          for (const entry of entries) {
+            await api.addUpstream(entry, persist);
+            model.choose(serverKey(entry.name));
+          }
+        }, trans)
+      );
     },
     removeServer: server => {
       attempt(trans.__('Cannot remove the server'), async () => {
@@ -284,22 +293,6 @@ function followFront(model: PanelModel, tracker: INotebookTracker): void {
     panel.sessionContext.kernelChanged.connect(follow);
   });
   follow();
-}
-
-async function addServer(trans: TranslationBundle): Promise<void> {
-  const title = trans.__('Add an MCP server');
-  const where = await InputDialog.getText({
-    title,
-    label: trans.__('Its URL, or the command that starts it'),
-    placeholder: 'https://…, uvx mcp-server-time'
-  });
-  if (!where.button.accept || !where.value?.trim()) {
-    return;
-  }
-  const name = await InputDialog.getText({ title, label: trans.__('Its name'), text: nameOf(where.value) });
-  if (name.button.accept && name.value?.trim()) {
-    await api.addUpstream(entryOf(name.value.trim(), where.value), true);
-  }
 }
 
 async function copyConfig(trans: TranslationBundle): Promise<void> {

@@ -18,7 +18,7 @@ import type {
 export type Section = 'questions' | 'permissions' | 'notebooks' | 'servers' | 'runs';
 
 /** Why a section, a notebook, or a server is empty. */
-export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected';
+export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected' | 'untrusted';
 
 /** How a server's tool differs from what was approved, if it does. */
 export type Novelty = 'new' | 'changed' | null;
@@ -283,7 +283,8 @@ function servers(
     if (!found?.length && withheld.length === 0) {
       const isThere = server.state === 'ready' && !server.tools;
       const isAway = server.state === 'down' || server.state === 'needs sign-in';
-      const why = isAway ? 'disconnected' : isThere ? 'no-tools' : 'loading';
+      const isUntrusted = server.state === 'untrusted';
+      const why = isUntrusted ? 'untrusted' : isAway ? 'disconnected' : isThere ? 'no-tools' : 'loading';
       rows.push({ kind: 'empty', key: `${key} empty`, level: 3, why, of: 'servers' });
     }
   }

@@ -1,41 +1,13 @@
-/** Draws the details of an MCP server, and parses the URL or command of a new one. */
+/** Draws the details of an MCP server, and its state in words and as a colour. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { SignIn, Upstream, UpstreamEntry } from '../api';
+import type { SignIn, Upstream } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import type { ToolActions } from './actions';
 import { Approve, Change } from './tools';
-
-/** Parse what the user typed: a URL, or a command with its arguments. */
-export function entryOf(name: string, where: string): UpstreamEntry {
-  const text = where.trim();
-  if (/^https?:\/\//i.test(text)) {
-    return { name, url: text };
-  }
-  const words = [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(word => word[1] ?? word[2] ?? word[3] ?? '');
-  return { name, command: words[0] ?? '', args: words.slice(1) };
-}
-
-/** Suggest a name: the last word of a command that is not an option, or the host of a URL. */
-export function nameOf(where: string): string {
-  const entry = entryOf('', where);
-  const known =
-    'url' in entry ? (/^https?:\/\/([^/:?#]+)/i.exec(entry.url)?.[1]?.split('.').at(-2) ?? '') : commandName(entry);
-  return known.replace(/[^\p{L}\p{N}]+/gu, '_').replace(/^_+|_+$/g, '') || 'server';
-}
-
-function commandName(entry: { command: string; args: string[] }): string {
-  const words = [entry.command, ...entry.args].filter(word => !word.startsWith('-'));
-  return (
-    (words.at(words.length > 1 ? 1 : 0) ?? '')
-      .split('/')
-      .at(-1)
-      ?.replace(/^mcp[-_]server[-_]/, '') ?? ''
-  );
-}
 
 /** The question that a person sees before a browser opens the page of a sign-in. */
 export interface SignInQuestion {
@@ -74,6 +46,36 @@ export function stateText(server: Upstream, trans: TranslationBundle): string {
   }
 }
 
+/** The colour of a server's state, as a class of `pctx-State`. */
+export function stateClass(server: Upstream): 'ok' | 'running' | 'stopped' | 'failed' {
+  switch (server.state) {
+    case 'ready':
+      return server.withheld?.length ? 'stopped' : 'ok';
+    case 'connecting':
+      return 'running';
+    case 'needs sign-in':
+    case 'untrusted':
+      return 'stopped';
+    case 'down':
+      return 'failed';
+  }
+}
+
+/** A server's state in a word or two. */
+export function stateWord(server: Upstream, trans: TranslationBundle): string {
+  switch (server.state) {
+    case 'ready':
+      return server.withheld?.length ? trans.__('needs you') : trans.__('ready');
+    case 'connecting':
+      return trans.__('connecting');
+    case 'needs sign-in':
+    case 'untrusted':
+      return trans.__('needs you');
+    case 'down':
+      return trans.__('failed');
+  }
+}
+
 interface ServerProps {
   server: Upstream;
   actions: ToolActions;
@@ -91,6 +93,14 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
       <p className="pctx-Detail-quiet">
         {stateText(server, trans)} · {trans.__('in programs: %1', inertLine(server.namespace))}
       </p>
+      {server.state === 'untrusted' && (
+        <p className="pctx-Detail-warning">
+          {trans.__(
+            'A file of this folder names this server: %1. A command would be started with your rights.',
+            inertLine(server.source ?? trans.__('unknown'))
+          )}
+        </p>
+      )}
       <Code label={trans.__('Address')}>{inert(server.where, 1000)}</Code>
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
       {allowed.length > 0 && (
@@ -139,12 +149,14 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
             }}
           />
         )}
-        <Button
-          text={trans.__('Reconnect')}
-          act={() => {
-            actions.tellServer(server, 'reconnect');
-          }}
-        />
+        {(server.state === 'ready' || server.state === 'down') && (
+          <Button
+            text={server.state === 'down' ? trans.__('Try again') : trans.__('Reconnect')}
+            act={() => {
+              actions.tellServer(server, 'reconnect');
+            }}
+          />
+        )}
         <Button
           text={trans.__('Remove')}
           act={() => {
@@ -152,6 +164,9 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
           }}
         />
       </div>
+      {(server.log ?? []).length > 0 && server.state === 'down' && (
+        <Code label={trans.__('The last lines that it wrote')}>{inert((server.log ?? []).join('\n'), 4000)}</Code>
+      )}
       {changed.map(tool => (
         <details key={tool.name}>
           <summary>

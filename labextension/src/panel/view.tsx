@@ -12,7 +12,7 @@ import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
 import { Calls } from '../results/timeline';
 import type { PanelModel } from './model';
-import { ServerDetail, stateText } from './servers';
+import { ServerDetail, stateClass, stateText, stateWord } from './servers';
 import type { ToolActions } from './actions';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
 import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type Section, idOf } from './rows';
@@ -276,6 +276,11 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
         <>
           <div className="pctx-Row-line">
             <Twisty isOpen={row.isOpen} />
+            <span
+              className={`pctx-State pctx-mod-${stateClass(row.server)}`}
+              role="img"
+              aria-label={stateWord(row.server, trans)}
+            />
             <bdi className="pctx-Row-title">{inertLine(row.server.name)}</bdi>
           </div>
           <bdi className="pctx-Row-quiet pctx-Row-line">{stateText(row.server, trans)}</bdi>
@@ -562,6 +567,8 @@ function emptyText(why: Emptiness, of: Section, trans: TranslationBundle): strin
       return trans.__('No tools yet');
     case 'disconnected':
       return trans.__('Not connected');
+    case 'untrusted':
+      return trans.__('Not started: choose the server to trust it');
     case 'none':
       return of === 'notebooks'
         ? trans.__('No notebook has loaded pctx')

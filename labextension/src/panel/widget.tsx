@@ -12,6 +12,9 @@ import type { Drafts } from '../approvals/model';
 import type { PanelModel } from './model';
 import { type Actions, Panel } from './view';
 
+/** The documents of JupyterLab and of Notebook. */
+const MAIN_AREA = '.jp-MainAreaWidget, .jp-Document, .jp-NotebookPanel';
+
 export class PanelWidget extends ReactWidget {
   readonly #model: PanelModel;
   readonly #drafts: Drafts;
@@ -25,7 +28,7 @@ export class PanelWidget extends ReactWidget {
   };
   /** The question that has the focus: after its answer, the focus goes on. */
   answering: string | null = null;
-  /** What had the focus before the panel. */
+  /** What had the focus in a document last: an editor gets edit mode back with it. */
   #before: HTMLElement | null = null;
 
   constructor(model: PanelModel, drafts: Drafts, actions: Actions, trans: TranslationBundle) {
@@ -62,10 +65,6 @@ export class PanelWidget extends ReactWidget {
 
   /** Move the focus into the chosen question, or the list; the panel may not be drawn yet. */
   takeFocus(tries = 5): void {
-    const before = document.activeElement;
-    if (before instanceof HTMLElement && !this.node.contains(before)) {
-      this.#before = before;
-    }
     const isQuestion = this.#model.chosenRow?.kind === 'question';
     const question = this.node.querySelector<HTMLElement>('.pctx-mod-question.pctx-Detail');
     const target = isQuestion
@@ -83,7 +82,6 @@ export class PanelWidget extends ReactWidget {
   /** Give the focus back to the element that had it, or to the notebook. */
   giveFocus(): void {
     const before = this.#before;
-    this.#before = null;
     this.#actions.leave();
     if (before?.isConnected) {
       before.focus();
@@ -94,6 +92,10 @@ export class PanelWidget extends ReactWidget {
     const row = this.#model.chosenRow;
     const isIn = target instanceof Element && this.node.contains(target) && target.closest('.pctx-Detail') !== null;
     this.answering = isIn && row?.kind === 'question' ? row.question.id : null;
+    // Not a notification, in which a person has just pressed a button: it is gone soon.
+    if (target instanceof HTMLElement && target.closest(MAIN_AREA) !== null) {
+      this.#before = target;
+    }
   }
 
   #onKeyDown(event: KeyboardEvent): void {

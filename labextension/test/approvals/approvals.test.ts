@@ -8,7 +8,6 @@ import { effectsMark, effectsText } from '../../src/approvals/effects';
 import { Deadlines, Drafts, clock, linesOf, shown } from '../../src/approvals/model';
 import { MOST, ApprovalNotices } from '../../src/approvals/notices';
 import type { Notifier } from '../../src/notifier';
-import { entryOf, nameOf } from '../../src/panel/servers';
 
 const question = (args: string, more: Partial<Question> = {}): Question => ({
   id: 'q',
@@ -88,19 +87,6 @@ test('each call that waits is told of once, a few at a time, and no more once it
   notices.update(many.slice(1));
   assert.equal(told.at(-2), `gone: ${told[0] ?? ''}`);
   assert.equal(told.at(-1), 'An agent asks to call Mail.send with {"n":4}');
-});
-
-test('a server is a URL, or a command with quoted words', () => {
-  assert.deepEqual(entryOf('a', ' https://x.example/mcp '), { name: 'a', url: 'https://x.example/mcp' });
-  assert.deepEqual(entryOf('a', `npx -y server "my folder" 'b c'`), {
-    name: 'a',
-    command: 'npx',
-    args: ['-y', 'server', 'my folder', 'b c']
-  });
-  assert.deepEqual(
-    ['https://mcp.example.com/x', 'uvx mcp-server-time', '/usr/bin/thing', 'npx -y @scope/files'].map(nameOf),
-    ['example', 'time', 'thing', 'files']
-  );
 });
 
 test('a tool whose effects nobody knows is told apart from one that has none', () => {

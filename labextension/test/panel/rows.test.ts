@@ -221,3 +221,12 @@ test('what is allowed without asking is a section, which is there when something
   assert.deepEqual(shape({ ...nothing, permissions }).slice(0, 2), ['permissions', 'permission p']);
   assert.ok(!shape(nothing).includes('permissions'));
 });
+
+test('a server that is not trusted yet does not load for ever', () => {
+  const server = { name: 'x', namespace: 'X', state: 'untrusted', tools: 0 } as unknown as Upstream;
+  const rows = rowsOf({ ...nothing, servers: [server] }, '', new Set(['server x']));
+  assert.deepEqual(
+    rows.flatMap(row => (row.kind === 'empty' && row.of === 'servers' ? [row.why] : [])),
+    ['untrusted']
+  );
+});
