@@ -75,7 +75,7 @@ def _found(schema: dict[str, Json], arguments: Raw | None) -> list[ArgumentProbl
     made: dict[ArgumentProblem, None] = {}
     try:
         for error in _validator(schema).iter_errors(value):
-            made.update(dict.fromkeys(_told(error)))
+            made.update(dict.fromkeys(_explained(error)))
             if len(made) >= MOST_PROBLEMS:
                 break
     except Exception:  # a stranger's schema: not even its keywords need to have the right types
@@ -153,7 +153,7 @@ def _if_few(check: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _told(error: Any) -> Iterator[ArgumentProblem]:
+def _explained(error: Any) -> Iterator[ArgumentProblem]:
     """Say what is wrong in plain words: one sentence for each argument."""
     at = _place(error.absolute_path)
     wanted = error.validator_value

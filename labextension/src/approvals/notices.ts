@@ -28,14 +28,14 @@ export interface Reactions {
   deny: (question: Question) => void;
 }
 
-interface Shown {
+interface OpenNotice {
   notification: string;
   message: string;
   question: Question;
 }
 
 export class ApprovalNotices {
-  readonly #shown = new Map<string, Shown>();
+  readonly #shown = new Map<string, OpenNotice>();
 
   constructor(
     private readonly trans: TranslationBundle,
