@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.upstream.conftest import peer
 
 from .front_end import PATIENCE_MS, ROOT, FrontEnd, NotebookPage
-from .test_panel import agent, run_row, server_row, show, tool_row, upstream
+from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -120,7 +120,7 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         calls = notebook.cells.nth(1).locator(".pctx-Timeline")
         calls.locator(".pctx-Timeline-row").filter(has_text="Notebook.fail").click()
         calls.locator("summary").click()
-        server_row(panel, "parrot").click()
+        unfold(server_row(panel, "parrot"))
         withheld = panel.locator(".pctx-mod-withheld")
         expect(withheld).to_be_visible(timeout=PATIENCE_MS)
         eyes = Eyes(page)

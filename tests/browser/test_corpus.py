@@ -22,7 +22,7 @@ from tests.upstream.conftest import peer
 
 from .conftest import Errors
 from .front_end import ALL_CELLS, PATIENCE_MS, FrontEnd, NotebookPage
-from .test_panel import agent, run_row, server_row, show, tool_row, upstream
+from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -247,7 +247,7 @@ def test_nothing_that_the_panel_lists_does_anything(page: Page, lab: FrontEnd, t
         for row in chosen.locator(".pctx-Timeline-row").all():
             row.click()
         watch.check(EVERYWHERE)
-        server_row(panel, "parrot").click()
+        unfold(server_row(panel, "parrot"))
         expect(panel.get_by_role("region", name="Chosen server")).to_contain_text("peer.py")
         watch.check(EVERYWHERE)
         panel.locator('[id="pctx-tool%20server%20parrot%20Parrot.echo"]').click(timeout=PATIENCE_MS)

@@ -93,20 +93,22 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
         />
       </label>
       {isWrong && (
-        <ul id="pctx-problems" className="pctx-Detail-error pctx-Problems" role="status">
-          {problems.map((problem, index) => (
-            <li key={index}>
-              {edited === undefined ? (
-                trans.__('Not valid JSON: %1', inertLine(problem.message, 200))
-              ) : (
-                <>
-                  {problem.field && <bdi className="pctx-mod-code">{inertLine(problem.field, 200)}</bdi>}{' '}
-                  {inertLine(problem.message, 300)}
-                </>
-              )}
-            </li>
-          ))}
-        </ul>
+        <div id="pctx-problems" className="pctx-Detail-error" role="status">
+          <ul className="pctx-Problems">
+            {problems.map((problem, index) => (
+              <li key={index}>
+                {edited === undefined ? (
+                  trans.__('Not valid JSON: %1', inertLine(problem.message, 200))
+                ) : (
+                  <>
+                    {problem.field && <bdi className="pctx-mod-code">{inertLine(problem.field, 200)}</bdi>}{' '}
+                    {inertLine(problem.message, 300)}
+                  </>
+                )}
+              </li>
+            ))}
+          </ul>
+        </div>
       )}
       <div className="pctx-Detail-buttons">
         <button
