@@ -170,6 +170,30 @@ def test_a_calls_parameters_are_shown_while_it_is_typed(notebook: NotebookPage) 
     expect(shown).to_have_count(0)
 
 
+def test_escape_closes_a_popup_and_stays_in_the_editor(notebook: NotebookPage) -> None:
+    page = notebook.page
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrders")
+    page.keyboard.type("(")
+    shown = page.locator(".pctx-Signature")
+    expect(shown.locator("b")).to_contain_text("status")
+    count = notebook.cells.count()
+    page.keyboard.press("Escape")
+    expect(shown).to_have_count(0)
+    page.keyboard.type("abdd")  # commands of a notebook: insert cells, delete one
+    assert notebook.source(1).startswith("%%pctx\nawait Notebook.loadOrders(abdd")
+    expect(notebook.cells).to_have_count(count)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator(".jp-Notebook.jp-mod-editMode")).to_have_count(0)
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrders({ status: 1 });")
+    expect(problems(notebook, 1).first).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("F8")
+    bubble = page.locator(".cm-tooltip .cm-diagnostic")
+    expect(bubble).to_be_visible()
+    notebook.editor(0).click()
+    expect(bubble).to_have_count(0)
+
+
 def test_problems_are_underlined_and_fixed(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx\nconst all = await Notebook.loadOrder({ status: 'paid' });\nall.map(o => o.amont)")
     expect(problems(notebook, 1)).to_have_text(["loadOrder"])
