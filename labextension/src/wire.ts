@@ -37,6 +37,22 @@ export interface ArgumentProblem {
   message: string;
 }
 
+/**
+ * What an MCP server asks a person while it serves a call. All of it is the server's text. `schema` is
+ * a JSON Schema of an object with plain fields, to be filled in; without it, the person is asked to
+ * open `url`, which nothing opens by itself. `secrets` names fields that seem to ask for secrets,
+ * which the protocol forbids: the server gets what is typed. `others` are tools whose calls the
+ * question may be about as well.
+ */
+export interface AskedForm {
+  server: string;
+  message: string;
+  schema?: Record<string, unknown>;
+  url?: string;
+  secrets?: string[];
+  others?: string[];
+}
+
 /** Body of `diagnostics`. */
 export interface AskedOfCell {
   /** A cell, or a program alone. The options in its `%%pctx` line count. */
@@ -163,12 +179,13 @@ export interface ConsoleLine {
 }
 
 /**
- * Body of an answer. `arguments` are passed in place of the program's own; `always` allows this tool
- * to the same askers, for as long as `lasts` of the question says. `by` says where a person has
- * answered.
+ * Body of an answer. `arguments` are passed in place of the program's own; of a question with a
+ * `form`, they are the answer to it. `cancel` leaves the question undecided, and the call does not go
+ * on. `always` allows this tool to the same askers, for as long as `lasts` of the question says. `by`
+ * says where a person has answered.
  */
 export interface Decided {
-  decision: 'allow' | 'deny';
+  decision: 'allow' | 'cancel' | 'deny';
   arguments?: unknown;
   always?: boolean;
   by?: 'jupyterlab' | 'terminal';
@@ -382,7 +399,9 @@ export interface Permissions {
 }
 
 /**
- * A call that waits for a person's consent. `execution` is the id of its trace, `line` the 1-based
+ * A call that waits for a person's consent, or for an answer to what its MCP server asks. Where `form`
+ * is there, the call has begun, and its server asks: `arguments` are a draft of the answer, to allow
+ * is to send it, and to deny is to decline. `execution` is the id of its trace, `line` the 1-based
  * line of its program that calls, as its sandbox says. `code` is the program, or the part around that
  * line where `code_cut`; it begins with line `first_line`. `arguments` are their JSON, the beginning
  * of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is denied.
@@ -412,6 +431,7 @@ export interface Question {
   places?: ('client' | 'jupyterlab' | 'terminal')[];
   agent?: string;
   input_schema?: unknown;
+  form?: AskedForm;
 }
 
 /** The calls that wait for a person's consent, the oldest first. */

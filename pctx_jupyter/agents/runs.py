@@ -56,11 +56,12 @@ class Repeats:
 
     Args:
         handle: Of the program that it returns to; None: this is its first request.
-        decided: What its user decided, by the question's id; None: they did not, or it cannot ask.
+        decided: Returns what its user decided on a question, by the question's id; None: they did not, or it cannot
+            ask.
     """
 
     handle: str | None = None
-    decided: Mapping[str, Consent | None] = field(default_factory=dict)
+    decided: Mapping[str, Callable[[Question], Consent | None]] = field(default_factory=dict)
 
 
 Asks = AskClient | Repeats | None
@@ -191,7 +192,7 @@ class AgentRun:
         if isinstance(asks, Repeats):
             for question in self._for_client():
                 if question.id in asks.decided:
-                    self._take(question.id, asks.decided[question.id])
+                    self._take(question.id, asks.decided[question.id](question))
 
     def _questions(self) -> list[Question]:
         """The questions about its calls that have no answer yet."""
@@ -231,8 +232,13 @@ class AgentRun:
         if consent is None:
             self._approvals.withdraw(id, "client")
         else:
-            self._decided.add(id)
-            self._approvals.answer(id, consent)
+            try:
+                self._approvals.answer(id, consent)
+            except errors.InvalidParams as error:
+                log.info("mcp = the answer of a client's user does not fit the form: %s", error.message)
+                self._approvals.withdraw(id, "client")
+            else:
+                self._decided.add(id)
 
     # reports
 
@@ -246,7 +252,7 @@ class AgentRun:
                 self._show(event)
             case CallStarted(_, tool, arguments=arguments):
                 self._note(f"{tool}({arguments[:100]})")
-            case CallNoted(_, _, _, note) if note.startswith(approvals.WAITS):
+            case CallNoted(_, _, _, note) if note.startswith((approvals.WAITS, approvals.WAITS_FOR_ANSWER)):
                 self._wake()  # a report says so as long as it holds
             case CallNoted(_, tool, _, note):
                 self._note(f"{tool}: {note}")

@@ -9,28 +9,35 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Protocol, TextIO
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Raw
 from traitlets import Bool, Unicode
 
-from ..session import questions
+from .. import errors
+from ..rpc.jsonrpc import Json
+from ..session import forms, questions
 from ..session.approvals import Approvals as Waiting
-from ..session.approvals import ConsentReply, Question
+from ..session.approvals import AskedForm, ConsentReply, Question
 from ..session.remembered import Permission
 from ..session.watch import Watchers
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
 
 OVER = "It was answered elsewhere, or its time is up\n"
+SAID = {"allow": "Allowed", "deny": "Denied", "cancel": "Dismissed"}
+"""What a person reads after each decision."""
+FORM_PROMPT = "[a]nswer, [d]ecline, [c]ancel, [s]kip? "
 PROMPT = "[a]llow once, [d]eny, al[w]ays allow this tool, [s]kip? "
 
 
@@ -46,23 +53,25 @@ class ApprovalsCommand(ServerCommand):
     """``jupyter pctx approvals``."""
 
     description = """
-        List the calls that wait for a person's consent on a running server, and answer them.
+        List the calls that wait for a person's consent on a running server, and what MCP servers ask; answer them.
 
         In a terminal it shows each call with its arguments and the part of its program, and asks. With --watch it goes
-        on until it is interrupted, and calls wait for it; without --watch it ends when no call is left. --allow and
-        --deny answer one call by its id. The tools that are allowed without asking are listed, too; --revoke takes one
-        of those permissions back.
+        on until it is interrupted, and calls wait for it; without --watch it ends when no call is left. --allow, --deny
+        and --cancel answer one by its id; --arguments has the answer to what an MCP server asks. The
+        tools that are allowed without asking are listed, too; --revoke takes one of those permissions back.
         """
     examples = "jupyter pctx approvals --watch\njupyter pctx approvals --json\njupyter pctx approvals --deny ID"
 
     allow = Unicode("", config=True, help="Allow the call with this id, once.")
     deny = Unicode("", config=True, help="Deny the call with this id.")
     revoke = Unicode("", config=True, help="Take the permission with this id back.")
+    cancel = Unicode("", config=True, help="Leave the question with this id undecided.")
+    arguments = Unicode("", config=True, help="JSON, with --allow: the answer to a form, or other arguments.")
     watch = Bool(False, config=True, help="Wait for calls until interrupted.")
 
     aliases = {
         **ServerCommand.aliases,
-        **{name: f"ApprovalsCommand.{name}" for name in ("allow", "deny", "revoke")},
+        **{name: f"ApprovalsCommand.{name}" for name in ("allow", "deny", "cancel", "arguments", "revoke")},
     }
     flags: dict[str, Any] = {
         **ServerCommand.flags,
@@ -71,17 +80,23 @@ class ApprovalsCommand(ServerCommand):
 
     def main(self) -> int:
         """List, answer or watch."""
-        if self.extra_args or sum(map(bool, (self.allow, self.deny, self.revoke, self.watch))) > 1:
+        answers = [(name, id) for name in SAID if (id := getattr(self, name))]
+        if self.extra_args or len(answers) + self.watch + bool(self.revoke) > 1:
             raise Stop(
                 Exit.USAGE,
-                "Cannot answer: jupyter pctx approvals, with at most one of --allow ID, --deny ID, --revoke ID, "
-                "--watch",
+                "Cannot answer: jupyter pctx approvals, with at most one of --allow ID, --deny ID, --cancel ID, "
+                "--revoke ID, --watch",
             )
+        arguments = self._arguments()
         desk = ServerDesk(self.chosen())
-        if id := self.allow or self.deny:
-            if not asyncio.run(desk.answer(id, "allow" if self.allow else "deny")):
+        for decision, id in answers:
+            try:
+                is_there = asyncio.run(desk.answer(id, decision, arguments=arguments))
+            except errors.InvalidParams as error:
+                raise Stop(Exit.USAGE, error.message) from None
+            if not is_there:
                 raise Stop(Exit.USAGE, f"Cannot answer {id[:100]}: no such call waits")
-            say("Allowed" if self.allow else "Denied")
+            say(SAID[decision])
             return Exit.OK
         if self.revoke:
             if not asyncio.run(desk.revoke(self.revoke)):
@@ -102,6 +117,18 @@ class ApprovalsCommand(ServerCommand):
             _show_permissions(allowed)
         return Exit.OK
 
+    def _arguments(self) -> Json:
+        """What --arguments has; None: nothing."""
+        if not self.arguments:
+            return None
+        try:
+            read = json.loads(self.arguments)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict) or not self.allow:
+            raise Stop(Exit.USAGE, "Cannot pass --arguments: it must be a JSON object, with --allow ID")
+        return read
+
 
 class Desk(Protocol):
     """Where questions wait."""
@@ -109,8 +136,12 @@ class Desk(Protocol):
     async def questions(self) -> list[Question]:
         """Those that wait, the oldest first."""
 
-    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        """Answer a question; whether it was still there."""
+    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+        """Answer a question; whether it was still there.
+
+        Args:
+            arguments: In place of the program's, or the answer to a form; None: none.
+        """
 
 
 class OwnDesk:
@@ -126,8 +157,16 @@ class OwnDesk:
     async def questions(self) -> list[Question]:
         return self._approvals.questions()
 
-    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        answer = ConsentReply("allowed") if decision == "allow" else ConsentReply.denied()
+    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+        match decision:
+            case "allow" if arguments is not None:
+                answer = ConsentReply("edited", Raw(msgspec.json.encode(arguments)))
+            case "allow":
+                answer = ConsentReply("allowed")
+            case "deny":
+                answer = ConsentReply.denied()
+            case _:
+                answer = ConsentReply.dismissed()
         return self._approvals.answer(id, answer, for_good=always)
 
 
@@ -160,8 +199,11 @@ class ServerDesk:
         path = f"/{quote(id, safe='')}"
         return await asyncio.to_thread(self._ask, path, of="permissions", method="DELETE") is not None
 
-    async def answer(self, id: str, decision: str, *, always: bool = False) -> bool:
-        body = json.dumps({"decision": decision, "always": always, "by": "terminal"}).encode()
+    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+        said: dict[str, Json] = {"decision": decision, "always": always, "by": "terminal"}
+        if arguments is not None:
+            said["arguments"] = arguments
+        body = json.dumps(said).encode()
         return await asyncio.to_thread(self._ask, f"/{quote(id, safe='')}", body) is not None
 
     def _ask(self, path: str, body: bytes | None = None, *, of: str = "approvals", method: str | None = None) -> Any:
@@ -174,6 +216,8 @@ class ServerDesk:
         except urllib.error.HTTPError as error:
             if (body is not None or method is not None) and error.code == HTTPStatus.NOT_FOUND:
                 return None
+            if body is not None and error.code in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise errors.InvalidParams(_why(error)) from None
             raise Stop(Exit.UNREACHABLE, f"Cannot ask {self.server.url}: {_why(error)}") from None
         except OSError as error:
             raise Stop(Exit.UNREACHABLE, f"Cannot reach {self.server.url}: {getattr(error, 'reason', error)}") from None
@@ -187,7 +231,11 @@ def _why(error: urllib.error.HTTPError) -> str:
 
 
 def _show(question: Question) -> None:
-    sys.stdout.write(f"{questions.text(question)}\n--allow {question.id} or --deny {question.id}\n\n")
+    ways = f"--allow {question.id} or --deny {question.id}"
+    if question.form is not None:
+        draft = f" --arguments {shlex.quote(questions.seen(question.arguments))}" if question.form.schema else ""
+        ways = f"--allow {question.id}{draft}, --deny {question.id} or --cancel {question.id}"
+    sys.stdout.write(f"{questions.text(question)}\n{ways}\n\n")
     sys.stdout.flush()
 
 
@@ -212,7 +260,7 @@ class _Lines:
             while piece := os.read(file, 4096):
                 *lines, begun = (begun + piece).split(b"\n")
                 for line in lines:
-                    self._put(line.decode(errors="replace").strip().lower())
+                    self._put(line.decode(errors="replace").strip())
             self._put(None)
 
     def _put(self, line: str | None) -> None:
@@ -264,7 +312,7 @@ async def _ask_here(desk: OwnDesk, changed: asyncio.Event) -> None:
         done.add(question.id)
         lines = lines or _Lines()
         if not await _ask(desk, question, lines, changed, sys.stderr):
-            await desk.answer(question.id, "deny")
+            await desk.answer(question.id, "deny" if question.form is None else "cancel")
 
 
 async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bool) -> int:
@@ -321,24 +369,94 @@ async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.E
         out.write(text)
         out.flush()
 
-    async def answered(decision: str, *, always: bool = False) -> bool:
-        was_there = await desk.answer(question.id, decision, always=always)
-        show(("Allowed\n" if decision == "allow" else "Denied\n") if was_there else OVER)
+    async def answered(decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+        try:
+            was_there = await desk.answer(question.id, decision, always=always, arguments=arguments)
+        except errors.InvalidParams as error:
+            show(f"{error.message}\n")
+            return False
+        show(f"{SAID[decision]}\n" if was_there else OVER)
         return True
 
-    show(f"\n{questions.text(question)}\n")
-    lines.forget()  # it was typed before anybody could see what it would answer
-    always = False
-    while True:
-        show("Allow this tool always? Type yes: " if always else PROMPT)
+    async def typed_line() -> str | None:
+        """What the person types; raises `_Over` when the question is over before."""
         typed = asyncio.ensure_future(lines.next())
         try:
             if not await _typed_before_it_is_over(desk, question, typed, changed):
-                show(f"\n{OVER}")
-                return True
+                raise _Over
+            return typed.result()
         finally:
             typed.cancel()
-        match typed.result():
+
+    show(f"\n{questions.text(question)}\n")
+    lines.forget()  # it was typed before anybody could see what it would answer
+    try:
+        if question.form is not None:
+            return await _fill_in(question.form, typed_line, show, answered)
+        return await _decide(typed_line, show, answered)
+    except _Over:
+        show(f"\n{OVER}")
+        return True
+
+
+class _Over(Exception):
+    """A question is over before it is answered here."""
+
+
+TypedLine = Callable[[], Awaitable[str | None]]
+"""Waits for a line that a person types; None: there are no more."""
+Show = Callable[[str], None]
+
+
+class Answer(Protocol):
+    """Answers a question; False: the answer is refused, and the question still waits."""
+
+    def __call__(self, decision: str, *, always: bool = False, arguments: Json = None) -> Awaitable[bool]: ...
+
+
+async def _fill_in(form: AskedForm, typed_line: TypedLine, show: Show, answered: Answer) -> bool:
+    """Have a person fill in the form of an MCP server; False when they have left."""
+    while True:
+        show(FORM_PROMPT)
+        match await typed_line():
+            case None:
+                return False
+            case "d" | "D" | "decline":
+                return await answered("deny")
+            case "c" | "C" | "cancel":
+                return await answered("cancel")
+            case "s" | "S" | "skip":
+                return True
+            case "a" | "A" | "answer":
+                pass
+            case _:
+                continue
+        filled: dict[str, Json] = {}
+        for field in forms.fields(form.schema or {}):
+            while True:
+                show(f"{questions.seen(field.name)}: ")
+                text = await typed_line()
+                if text is None:
+                    return False
+                try:
+                    value = forms.typed(field, text)
+                except errors.InvalidParams as error:
+                    show(f"{questions.seen(error.message)}\n")
+                    continue
+                break
+            if value is not None:
+                filled[field.name] = value
+        if await answered("allow", arguments=None if form.schema is None else filled):
+            return True
+
+
+async def _decide(typed_line: TypedLine, show: Show, answered: Answer) -> bool:
+    """Have a person consent to a call, or deny it; False when they have left."""
+    always = False
+    while True:
+        show("Allow this tool always? Type yes: " if always else PROMPT)
+        text = await typed_line()
+        match text if text is None else text.lower():
             case None:
                 return False
             case "yes" if always:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
+from msgspec import Raw
 
+from .. import errors
 from ..session import questions
-from ..session.approvals import ConsentReply
+from ..session.approvals import ConsentReply, Question
 from .bridge import Bridge
 
 if TYPE_CHECKING:
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
 
 ANSWER_S = 30.0
 """Seconds the engine may take."""
-USAGE = "%pctx approvals [on | off | allow ID | deny ID | revoke ID]"
-COMMANDS = {("", False), ("on", False), ("off", False), ("allow", True), ("deny", True), ("revoke", True)}
+USAGE = "%pctx approvals [on | off | allow ID [JSON] | deny ID | cancel ID | revoke ID]"
+COMMANDS = {("", False), ("on", False), ("off", False)} | {
+    ("allow", True),
+    ("deny", True),
+    ("cancel", True),
+    ("revoke", True),
+}
 """The first word of a line, and whether an id follows it."""
 ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
 """The places where calls on a server are answered."""
@@ -76,21 +83,23 @@ class ApprovalCommands:
                     self._leave()
                     self._leave = None
                 return "Calls that need consent are denied at once"
-            case "allow" | "deny":
-                answer = ConsentReply("allowed") if name == "allow" else ConsentReply.denied()
+            case "allow" | "deny" | "cancel":
+                id, _, arguments = id.partition(" ")
+                answer = _reply(name, arguments.strip())
                 if not approvals.may_consent("terminal"):
                     raise UsageError("Cannot answer: consent is not given in the terminal here (Pctx.consent_by)")
-                if not approvals.answer(id, answer):
+                try:
+                    is_there = approvals.answer(id, answer)
+                except errors.InvalidParams as error:
+                    raise UsageError(error.message) from None
+                if not is_there:
                     raise UsageError(f"Cannot answer {id[:100]!r}: no such call waits")
-                return {"allow": "Allowed", "deny": "Denied"}[name]
+                return {"allow": "Allowed", "deny": "Denied", "cancel": "Dismissed"}[name]
             case "revoke":
                 if not approvals.revoke(id):
                     raise UsageError(f"Cannot revoke {id[:100]!r}: no tool has that permission")
                 return REVOKED
-        shown = [
-            f"{questions.text(one)}\n%pctx approvals allow {one.id}\n%pctx approvals deny {one.id}"
-            for one in approvals.questions()
-        ]
+        shown = [f"{questions.text(one)}\n{_commands(one)}" for one in approvals.questions()]
         allowed = [*approvals.permissions(), *approvals.remembered.permissions()]
         return "\n\n".join([*(shown or ["No call waits for consent"]), *filter(None, ["\n".join(_allowed(allowed))])])
 
@@ -102,3 +111,25 @@ def _allowed(permissions: Sequence[Permission | AllowedTool]) -> list[str]:
         for one in permissions
     ]
     return ["Allowed without asking:", *lines] if lines else []
+
+
+def _reply(name: str, arguments: str) -> ConsentReply:
+    match name:
+        case "allow":
+            if not arguments:
+                return ConsentReply("allowed")
+            if not arguments.startswith("{"):
+                raise UsageError(f"Cannot pass these arguments: they must be a JSON object\nUsage: {USAGE}")
+            return ConsentReply("edited", Raw(arguments.encode()))
+        case "deny":
+            return ConsentReply.denied()
+    return ConsentReply.dismissed()
+
+
+def _commands(question: Question) -> str:
+    """The commands that answer a question."""
+    begin, id = "%pctx approvals", question.id
+    if question.form is None:
+        return f"{begin} allow {id}\n{begin} deny {id}"
+    draft = "" if question.form.schema is None else f" {questions.seen(question.arguments)}"
+    return f"{begin} allow {id}{draft}\n{begin} deny {id}\n{begin} cancel {id}"

@@ -195,11 +195,12 @@ class Questions(msgspec.Struct):
 class Decided(msgspec.Struct, omit_defaults=True):
     """Body of an answer.
 
-    `arguments` are passed in place of the program's own; `always` allows this tool to the same askers, for as long as
-    `lasts` of the question says. `by` says where a person has answered.
+    `arguments` are passed in place of the program's own; of a question with a `form`, they are the answer to it.
+    ``cancel`` leaves the question undecided, and the call does not go on. `always` allows this tool to the same askers,
+    for as long as `lasts` of the question says. `by` says where a person has answered.
     """
 
-    decision: Literal["allow", "deny"]
+    decision: Literal["allow", "deny", "cancel"]
     arguments: Raw | UnsetType = UNSET
     always: bool = False
     by: Literal["jupyterlab", "terminal"] = "jupyterlab"
@@ -344,6 +345,8 @@ class QuestionAnswer(_State):
             raise web.HTTPError(HTTPStatus.BAD_REQUEST, "Cannot pass these arguments: they must be an object")
         if asked.decision == "deny":
             answer = ConsentReply.denied(where)
+        elif asked.decision == "cancel":
+            answer = ConsentReply.dismissed()
         else:
             answer = ConsentReply("allowed" if edited is None else "edited", edited)
         try:

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
+from ..rpc.jsonrpc import Json
 from ..tools.arguments import ArgumentProblem, problems
 from ..tools.catalog import AskedBy, Tool
+from . import forms
 from .remembered import Nothing, Permission, Remembered
 from .trace import DENIED
 
@@ -45,7 +47,10 @@ _IN: dict[ConsentPlace, str] = {
 """What an agent reads for a place."""
 
 WAITS = "waits for a person's consent"
-"""What the words about a call that waits begin with."""
+"""What the words about a call that waits for consent begin with."""
+
+WAITS_FOR_ANSWER = "waits for a person's answer"
+"""What the words about a call begin with whose MCP server asks something."""
 
 ABSENCE_S = 10.0
 """Seconds for which a front end that has disconnected still counts as there: a page that is reloaded comes back."""
@@ -164,22 +169,45 @@ class ConsentReply:
         """Make the answer of a person who denies a call; the program reads `where` they did so."""
         return cls("denied", why=f"a person denied it, in {where}" if where else "a person denied it")
 
+    @classmethod
+    def dismissed(cls) -> ConsentReply:
+        """Make the answer of a person who leaves the question undecided: the call is not sent."""
+        return cls("unanswered", why="a person dismissed the question", was_asked=False)
+
     @property
     def is_allowed(self) -> bool:
         """Whether the call may go on."""
         return self.decision in ("allowed", "edited", "granted")
 
 
-class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A call that waits for a person's consent.
+class AskedForm(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What an MCP server asks a person while it serves a call. All of it is the server's text.
 
-    `execution` is the id of its trace, `line` the 1-based line of its program that calls, as its sandbox says. `code`
-    is the program, or the part around that line where `code_cut`; it begins with line `first_line`. `arguments` are
-    their JSON, the beginning of it where `is_cut`: then they cannot be edited. `left_s` are the seconds until it is
-    denied. `effects` says whether the tool changes something outside; null: that is unknown. `lasts` says how long a
-    consent for good lasts: `session` until the kernel of its notebook, or the server, ends; `tool` until the tool
-    changes. `places` says where a person can answer it. `agent` is the name that the agent's client gives itself.
-    `input_schema` is the tool's, for a form; it is left out where the tool has none, or a large one.
+    `schema` is a JSON Schema of an object with plain fields, to be filled in; without it, the person is asked to open
+    `url`, which nothing opens by itself. `secrets` names fields that seem to ask for secrets, which the protocol
+    forbids: the server gets what is typed. `others` are tools whose calls the question may be about as well.
+    """
+
+    server: str
+    message: str
+    schema: dict[str, Any] | None = None  # `Json` is recursive, which msgspec does not describe
+    url: str | None = None
+    secrets: list[str] = []
+    others: list[str] = []
+
+
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A call that waits for a person's consent, or for an answer to what its MCP server asks.
+
+    Where `form` is there, the call has begun, and its server asks: `arguments` are a draft of the answer, to allow is
+    to send it, and to deny is to decline. `execution` is the id of its trace, `line` the 1-based line of its program
+    that calls, as its sandbox says. `code` is the program, or the part around that line where `code_cut`; it begins
+    with line `first_line`. `arguments` are their JSON, the beginning of it where `is_cut`: then they cannot be edited.
+    `left_s` are the seconds until it is denied. `effects` says whether the tool changes something outside; null: that
+    is unknown. `lasts` says how long a consent for good lasts: `session` until the kernel of its notebook, or the
+    server, ends; `tool` until the tool changes. `places` says where a person can answer it. `agent` is the name that
+    the agent's client gives itself. `input_schema` is the tool's, for a form; it is left out where the tool has none,
+    or a large one.
     """
 
     id: str
@@ -201,6 +229,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     places: list[ConsentPlace] = msgspec.field(default_factory=list)
     agent: str = ""
     input_schema: Raw | UnsetType = UNSET
+    form: AskedForm | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -353,12 +382,35 @@ class Approvals:
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
+        return await self._ask(question, grant, tool, has_client, hold, asked)
+
+    async def ask_form(
+        self,
+        question: Question,
+        tool: Tool,
+        *,
+        has_client: bool,
+        hold: AbstractAsyncContextManager[None],
+        asked: Callable[[Question], None],
+    ) -> ConsentReply:
+        """Wait for a person's answer to the form of a question; as `ask`, but no consent for good answers a form."""
+        return await self._ask(question, ("", ""), tool, has_client, hold, asked)
+
+    async def _ask(
+        self,
+        question: Question,
+        grant: tuple[str, str],
+        tool: Tool,
+        has_client: bool,
+        hold: AbstractAsyncContextManager[None] | None,
+        asked: Callable[[Question], None],
+    ) -> ConsentReply:
         question.places = self.places(has_client=has_client)
         if not question.places:
-            return self.nobody()
+            return self.nobody(question)
         if question.execution not in self._held and len(self._held) >= self._most:
             why = (
-                f"it was not sent. It needs a person's consent, and {len(self._held):,} programs wait for theirs "
+                f"{_needs(question)}{len(self._held):,} programs wait for theirs "
                 "already (Pctx.max_waiting_programs); try again when those are answered"
             )
             return ConsentReply("unanswered", why=why, was_asked=False)
@@ -373,7 +425,9 @@ class Approvals:
         if answer is not None:
             return answer
         why = f"nobody answered within {self._limit_s:g} s (Pctx.max_approval_s)"
-        return ConsentReply("unanswered", why=f"it needs a person's consent, and {why}")
+        if question.form is None:
+            why = f"it needs a person's consent, and {why}"
+        return ConsentReply("unanswered", why=why)
 
     async def _wait(
         self, question: Question, grant: tuple[str, str], tool: Tool, asked: Callable[[Question], None]
@@ -394,7 +448,7 @@ class Approvals:
             del self._pending[question.id]
             self._changed()
 
-    def nobody(self) -> ConsentReply:
+    def nobody(self, question: Question) -> ConsentReply:
         """The answer where no person can be asked. It contains what an agent can report to its user."""
         ways = []
         if self.is_served and "jupyterlab" in self._consent_by:
@@ -405,11 +459,14 @@ class Approvals:
             ways.append("start a Jupyter server for pctx (jupyter pctx start), where a person can be asked")
         if "client" in self._consent_by:
             ways.append("use an MCP client that can ask its user (elicitation)")
-        ways.append("allow this call by a rule in c.Pctx.policy")
-        why = (
-            "it was not sent. It needs a person's consent, and nobody can be asked now. "
-            f"Tell the user to {', to '.join(ways[:-1])}, or to {ways[-1]}; do not retry before they have"
-        )
+        if question.form is None:
+            ways.append("allow this call by a rule in c.Pctx.policy")
+        if not ways:
+            return ConsentReply("unanswered", why="nobody may be asked here (Pctx.consent_by)", was_asked=False)
+        *first, last = ways
+        way_out = f"{', to '.join(first)}, or to {last}" if first else last
+        why = f"{_needs(question)}nobody can be asked now"
+        why = f"{why}. Tell the user to {way_out}; do not retry before they have"
         return ConsentReply("unanswered", why=why, was_asked=False)
 
     def of(self, execution: str) -> list[Question]:
@@ -429,7 +486,7 @@ class Approvals:
             return
         pending.question.places.remove(place)
         if not pending.question.places:
-            pending.settle(self.nobody())
+            pending.settle(self.nobody(pending.question))
         self._changed()
 
     def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False) -> bool:
@@ -439,18 +496,30 @@ class Approvals:
             for_good: Allow this tool to the same askers from now on, those who wait among them.
 
         Raises:
-            ArgumentsRefused: The arguments were edited, and do not fit the tool's schema. The question stays.
+            ArgumentsRefused: The arguments were edited, and do not fit the tool's schema, or the form of the question.
+                The question stays.
         """
         pending = self._pending.get(id)
         if pending is None:
             return False
+        if (form := pending.question.form) is not None:
+            try:
+                filled_in = _filled_in(form, answer)
+            except errors.InvalidParams as error:
+                raise errors.ArgumentsRefused(error.message) from None
+            pending.settle(filled_in)
+            return True
         if answer.is_allowed and answer.arguments is not None:
             self._check(pending, answer.arguments)
         if answer.is_allowed and for_good:
             self._grant(pending)
             for other in self._pending.values():
                 of, path = other.grant
-                if other is not pending and self.is_granted(path, other.question.asked_by, of, other.tool):
+                if (
+                    other is not pending
+                    and other.question.form is None
+                    and self.is_granted(path, other.question.asked_by, of, other.tool)
+                ):
                     other.settle(ConsentReply("granted"))
         pending.settle(answer)
         return True
@@ -514,6 +583,8 @@ class Approvals:
 
 
 def _problems(pending: _Pending, arguments: Raw) -> list[ArgumentProblem]:
+    if (form := pending.question.form) is not None:
+        return problems(form.schema, arguments, None)
     passed = None if pending.question.is_cut else Raw(pending.question.arguments.encode() or b"{}")
     return problems(pending.tool.input_schema, arguments, passed)
 
@@ -538,9 +609,31 @@ def part_around(code: str, line: int | None, most: int) -> tuple[str, int]:
     return code[begin : begin + most], code.count("\n", 0, begin) + 1
 
 
+def _needs(question: Question) -> str:
+    """How a reason begins for which nobody is asked."""
+    return "" if question.form is not None else "it was not sent. It needs a person's consent, and "
+
+
+def _filled_in(form: AskedForm, answer: ConsentReply) -> ConsentReply:
+    """The answer to a form: the draft where a person has changed nothing. Raises InvalidParams if it does not fit."""
+    if not answer.is_allowed or form.schema is None:
+        return answer
+    given: Json = forms.draft(form.schema) if answer.arguments is None else _decoded(answer.arguments)
+    return ConsentReply("edited", Raw(msgspec.json.encode(forms.checked(form.schema, given))))
+
+
+def _decoded(arguments: Raw) -> Json:
+    try:
+        read: Json = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return read
+
+
 def waits_in(question: Question) -> str:
     """What a call waits for, and where it can be given."""
-    return f"{WAITS}, in {' or '.join(_IN[place] for place in question.places)}"
+    for_what = WAITS if question.form is None else f"{WAITS_FOR_ANSWER} to {question.form.server}"
+    return f"{for_what}, in {' or '.join(_IN[place] for place in question.places)}"
 
 
 def waiting(questions: Sequence[Question]) -> str:
@@ -550,7 +643,10 @@ def waiting(questions: Sequence[Question]) -> str:
     places = dict.fromkeys(place for question in questions for place in question.places)
     where = " or ".join(_IN[place] for place in places)
     left_s = min(question.left_s for question in questions)
-    return f"{WAITS} to call {first.tool}{more}, in {where}; {left_s:.0f} s left"
+    for_what = f"{WAITS} to call {first.tool}"
+    if first.form is not None:
+        for_what = f"{WAITS_FOR_ANSWER} to the MCP server {first.form.server}, which serves {first.tool}"
+    return f"{for_what}{more}, in {where}; {left_s:.0f} s left"
 
 
 def refusal(tool: str, why: str) -> errors.ToolFailed:

@@ -10,8 +10,11 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from .. import visible
-from .approvals import Question
+from . import forms
+from .approvals import AskedForm, Question
 
 MOST_ARGUMENTS = 10_000
 """Characters of a call's arguments that are shown in a terminal or a notebook."""
@@ -19,6 +22,9 @@ LINE = 200
 """Characters of one line of a program, or of a tool's description, that are shown."""
 AROUND = 3
 """Lines of a program that are shown before and after the one that calls."""
+
+MOST_OTHERS = 5
+"""Further tools that are named where a server does not say for which call it asks."""
 
 _UNSEEN = re.compile(f"[{visible.HIDING}{visible.WITHOUT_WIDTH}\ufe0f]")
 """What hides, turns, takes no room or shows nothing, though some of it counts as printable."""
@@ -49,6 +55,8 @@ def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
         question: The call.
         most_arguments: Characters of its arguments that are shown.
     """
+    if question.form is not None:
+        return _form(question, question.form)
     who = f'The agent "{seen(question.agent)}"' if question.agent else _WHO[question.asked_by]
     lines = [f"{who} asks for consent to call {seen(question.tool)}."]
     if question.notebook is not None and question.asked_by in ("cell", "notebook"):
@@ -70,6 +78,50 @@ def permission(tool: str, asked_by: Iterable[str], since: float) -> str:
     who = " and ".join(_CALLERS.get(one, seen(one)) for one in asked_by)
     when = f", since {datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M}" if since else ""
     return f"{seen(tool)} for {who}{when}"
+
+
+def _form(question: Question, form: AskedForm) -> str:
+    """Everything a person needs to answer what an MCP server asks."""
+    calls = f"{_WHO[question.asked_by]} called {seen(question.tool)}"
+    lines = [f"The MCP server {seen(form.server)} asks you something. {calls}."]
+    if form.others:
+        named = ", ".join(map(seen, form.others[:MOST_OTHERS]))
+        lines.append(f"The server does not say for which call it asks. These run as well: {named}")
+    if question.notebook is not None and question.asked_by in ("cell", "notebook"):
+        lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
+    lines += [f"  | {seen(line)}" for line in form.message[:MOST_ARGUMENTS].strip().splitlines()]
+    if form.url is not None:
+        lines.append(f"It asks you to open this page: {seen(form.url)}")
+        lines.append("Open it only if you expect it; look at its host first. Nothing opens it by itself.")
+    lines += [f"- {field_text(field)}" for field in (forms.fields(form.schema) if form.schema is not None else [])]
+    if form.secrets:
+        lines.append(secret_warning(form))
+    lines.append(f"Without an answer it is cancelled in {question.left_s:.0f} s.")
+    return "\n".join(lines)
+
+
+def secret_warning(form: AskedForm) -> str:
+    """What a person has to know before they fill in a field that asks for a secret."""
+    names = ", ".join(seen(name[:LINE]) for name in form.secrets)
+    return (
+        f"Warning: {names} looks like a secret. The protocol forbids servers to ask for secrets in a form. "
+        f"{seen(form.server)} gets what you type."
+    )
+
+
+def field_text(field: forms.Field) -> str:
+    """One field of a form on one line."""
+    kind = field.kind
+    if field.choices:
+        kind_text = f"{kind}: " + ", ".join(
+            seen(value if value == words else f"{value} ({words})") for value, words in field.choices
+        )
+    else:
+        kind_text = kind
+    said = " – ".join(seen(part[:LINE]) for part in (field.title, field.description) if part)
+    must = "required" if field.is_required else "optional"
+    default = "" if field.default is None else f", default {seen(msgspec.json.encode(field.default).decode()[:LINE])}"
+    return f"{seen(field.name[:LINE])} ({kind_text[:MOST_ARGUMENTS]}; {must}{default})" + (f": {said}" if said else "")
 
 
 def _arguments(question: Question, most: int) -> str:

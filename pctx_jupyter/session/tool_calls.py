@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -17,10 +18,11 @@ from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
 from ..rpc import nonfinite
-from ..tools.catalog import AskedBy, Call, Offer, Tool
+from ..tools.catalog import AskedBy, Call, Form, FormReply, Offer, Tool
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
-from .approvals import Approvals, Decision, Policy, Question, Then
+from . import forms
+from .approvals import Approvals, AskedForm, Decision, Policy, Question, Then
 from .execution import CallMade, Execution
 from .remembered import way_out
 from .trace import MOST_CODE, preview
@@ -122,7 +124,12 @@ class ToolCalls:
                 arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
             if hold.is_without_place:  # other calls of this program wait
                 await hold.take_place()
-            call = Call(execution.id, offer.tool, arguments, number, execution, note, lambda: hold.begin_turn(number))
+
+            def ask(form: Form) -> Awaitable[FormReply]:
+                return self._ask(form, execution, offer.tool, line, number)
+
+            begin_turn = partial(hold.begin_turn, number)
+            call = Call(execution.id, offer.tool, arguments, number, execution, note, begin_turn, ask)
             work = offer.serve(call)
             too_long = self._too_long(execution, offer)
             result = await (work if too_long is None else _in_time(work, too_long))
@@ -201,26 +208,9 @@ class ToolCalls:
             decided("unanswered")
             why = "it needs a person's consent, and nobody answered this program before"
             raise consent.refusal(path, why + self._way_out(tool))
-        size = 0 if arguments is None else memoryview(arguments).nbytes
-        code, first_line = consent.part_around(execution.code, line, MOST_CODE)
-        question = Question(
-            id="",
-            tool=path,
-            description=tool.description[: consent.MOST_DESCRIPTION],
-            asked_by=self._asked_by(path),
-            notebook=self._notebook(),
-            execution=execution.key,
-            code=code,
-            first_line=first_line,
-            code_cut=len(code) < len(execution.code),
-            line=line,
-            arguments=preview(arguments, consent.MOST_ARGUMENTS),
-            argument_bytes=size,
-            is_cut=size > consent.MOST_ARGUMENTS,
-            effects=tool.effects,
-            agent=execution.agent,
-            input_schema=_shown_schema(tool),
-        )
+        question = self._question(execution, tool, arguments, line)
+        question.effects = tool.effects
+        question.agent, question.input_schema = execution.agent, _shown_schema(tool)
 
         def asked(question: Question) -> None:
             at_s = self._clock() - execution.started_at
@@ -236,6 +226,65 @@ class ToolCalls:
         if self._find(path).tool is not tool:
             raise consent.refusal(path, "it has changed while a person was asked; call it again")
         return arguments if answer.arguments is None else nonfinite.taken(answer.arguments)
+
+    def _question(self, execution: Execution, tool: Tool, arguments: Raw | None, line: int | None) -> Question:
+        path, size = tool.path, 0 if arguments is None else memoryview(arguments).nbytes
+        code, first_line = consent.part_around(execution.code, line, MOST_CODE)
+        return Question(
+            id="",
+            tool=path,
+            description=tool.description[: consent.MOST_DESCRIPTION],
+            asked_by=self._asked_by(path),
+            notebook=self._notebook(),
+            execution=execution.key,
+            code=code,
+            first_line=first_line,
+            code_cut=len(code) < len(execution.code),
+            line=line,
+            arguments=preview(arguments, consent.MOST_ARGUMENTS),
+            argument_bytes=size,
+            is_cut=size > consent.MOST_ARGUMENTS,
+        )
+
+    async def _ask(self, form: Form, execution: Execution, tool: Tool, line: int | None, number: int) -> FormReply:
+        """Ask a person what the MCP server wants to know that serves a call. The answer is in no trace."""
+
+        def say(text: str) -> None:
+            execution.publish(CallNoted(number, tool.path, self._clock() - execution.started_at, text))
+
+        if execution.is_unattended:
+            return FormReply("cancel", why="nobody answered this program before")
+        schema = form.schema
+        written = Raw(msgspec.json.encode({} if schema is None else forms.draft(schema)))
+        question = self._question(execution, tool, written, line)
+        question.form = AskedForm(
+            server=form.server,
+            message=form.message,
+            schema=schema,
+            url=form.url,
+            secrets=[] if schema is None else forms.secret_fields(schema),
+            others=list(form.others),
+        )
+        question.agent = execution.agent
+        if schema is not None:
+            question.input_schema = Raw(msgspec.json.encode(schema))
+        answer = await self._approvals.ask_form(
+            question,
+            tool,
+            # Where the server does not say which call it asks about, the client's user may be asked for another's.
+            has_client=execution.has_client and not form.others,
+            hold=execution.hold.waiting(),
+            asked=lambda question: say(consent.waits_in(question)),
+        )
+        execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
+        if answer.is_allowed:
+            say(f"a person answered {form.server}")
+            content = None if schema is None or answer.arguments is None else msgspec.json.decode(answer.arguments)
+            return FormReply("accept", content)
+        if answer.decision == "unanswered":
+            return FormReply("cancel", why=answer.why)
+        say(f"a person declined to answer {form.server}")
+        return FormReply("decline")
 
     def _way_out(self, tool: Tool) -> str:
         return way_out(tool, can_last=self._approvals.remembered.has(tool))

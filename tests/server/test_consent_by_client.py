@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -313,3 +316,78 @@ async def test_a_repeated_request_must_be_for_the_same_program_and_a_guessed_sta
             "execute", {"code": CODE}, request_state=state, input_responses=right, allow_input_required=True
         )
         assert text(done) == '"removed"'
+
+
+# what an MCP server asks, for a call of the agent's program
+
+PEER = str(Path(__file__).parents[1] / "upstream" / "peer.py")
+WHO = {
+    "mode": "form",
+    "message": "Who are you?",
+    "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+}
+PAGE = {"mode": "url", "message": "Pay", "url": "https://pay.example/x", "elicitationId": "1"}
+
+
+async def asks(running: RunningEngine, client: Client, what: dict[str, Any]) -> str:
+    """Have an MCP server ask something; what the agent reads."""
+    upstreams = (await running.get()).upstreams
+    assert upstreams is not None
+    entry: Any = {"name": "asks", "command": sys.executable, "args": ["-I", PEER, "asks"]}
+    await upstreams.add(entry, persist=False)
+    return text(await client.call_tool("execute", {"code": f"await Asks.ask({json.dumps(what)})"}))
+
+
+async def test_a_clients_user_fills_in_the_form_of_an_mcp_server(agent: Connect, running: RunningEngine) -> None:
+    asked: list[t.ElicitRequestFormParams] = []
+
+    def user(form: t.ElicitRequestFormParams) -> t.ElicitResult:
+        asked.append(form)
+        is_form = "name" in form.requested_schema["properties"]
+        return t.ElicitResult(action="accept", content={"name": "Ada"}) if is_form else ALLOW
+
+    async with agent(user) as client:
+        assert json.loads(await asks(running, client, WHO)) == {"action": "accept", "content": {"name": "Ada"}}
+    consent, form = asked
+    assert "asks for consent to call Asks.ask" in consent.message
+    assert "The MCP server asks asks you something." in form.message and "  | Who are you?" in form.message
+
+
+@pytest.mark.parametrize(
+    ("opened", "action"), [({"opened": True}, "accept"), ({"opened": False}, "decline"), ({}, "decline")]
+)
+async def test_a_clients_user_reads_the_page_that_an_mcp_server_wants_opened(
+    agent: Connect, running: RunningEngine, opened: Any, action: str
+) -> None:
+    asked: list[str] = []
+
+    def user(form: t.ElicitRequestFormParams) -> t.ElicitResult:
+        asked.append(form.message)
+        return t.ElicitResult(action="accept", content=opened) if len(asked) == 2 else ALLOW
+
+    async with agent(user) as client:
+        assert json.loads(await asks(running, client, PAGE)) == {"action": action}
+    assert "It asks you to open this page: https://pay.example/x" in asked[1]
+
+
+async def test_an_answer_of_a_client_that_does_not_fit_the_form_is_no_answer(
+    agent: Connect, running: RunningEngine
+) -> None:
+    answers = [ALLOW, t.ElicitResult(action="accept", content={"name": 5})]
+    async with agent(lambda form: answers.pop(0)) as client:
+        said = await asks(running, client, WHO)
+    assert "nobody can be asked now" in said
+
+
+async def test_a_client_that_cannot_ask_reads_why_the_server_got_no_answer(
+    agent: Connect, desk: Desk, running: RunningEngine
+) -> None:
+    async with agent() as client:
+        leave = desk.approvals.attend("terminal")
+        calling = asyncio.create_task(asks(running, client, WHO))
+        while not (waiting := desk.approvals.questions()):
+            await asyncio.sleep(0.01)
+        leave()
+        desk.approvals.answer(waiting[0].id, ConsentReply("allowed"))
+        said = await calling
+    assert "asks asked its user something: nobody can be asked now. Tell the user to" in said

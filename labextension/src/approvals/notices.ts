@@ -92,6 +92,9 @@ export class ApprovalNotices {
   }
 
   #asks(question: Question, given: string): string {
+    if (question.form) {
+      return this.trans.__('The MCP server %1 asks you something', inertLine(question.form.server, 100));
+    }
     return this.trans.__(
       '%1 asks to call %2 with %3',
       askerOf(question, this.trans),
@@ -102,6 +105,9 @@ export class ApprovalNotices {
 
   /** Whether the notification shows everything that the call passes. */
   #isWhole(question: Question): boolean {
+    if (question.form) {
+      return false;
+    }
     const given = whole(question.arguments).replace(/\s+/g, ' ').trim();
     return !question.is_cut && given.length <= MOST_ARGUMENTS && this.#message(question).length <= MOST_MESSAGE;
   }

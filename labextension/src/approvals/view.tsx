@@ -3,7 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { Question } from '../api';
+import type { AskedForm, Question } from '../api';
 import { Code } from '../code';
 import { inert, inertLine, whole } from '../inert';
 import { askerOf, effectsText } from './effects';
@@ -36,10 +36,47 @@ function alwaysText(question: Question, trans: TranslationBundle): string {
     : trans.__('Without asking again, until the kernel of its notebook, or the server, ends');
 }
 
+function titleOf(question: Question, trans: TranslationBundle): string {
+  if (question.form) {
+    return trans.__('The MCP server %1 asks you something, for a call of', inertLine(question.form.server));
+  }
+  return trans.__('asks to call');
+}
+
+/** What an MCP server asks: its words, the schema of the answer, and a page as a text that is no link. */
+function FormText({ form, trans }: { form: AskedForm; trans: TranslationBundle }): React.ReactElement {
+  return (
+    <>
+      <p dir="auto" className="pctx-Detail-text">
+        {inert(form.message, 4000)}
+      </p>
+      {form.url !== undefined && (
+        <p className="pctx-Detail-warning" role="note">
+          {trans.__('It asks you to open this page. Look at its host first:')} <code>{whole(form.url)}</code>
+        </p>
+      )}
+      {form.secrets && form.secrets.length > 0 && (
+        <p className="pctx-Detail-warning" role="note">
+          {trans.__(
+            '%1 looks like a secret. MCP servers must not ask for secrets here, and the server gets what you type.',
+            inertLine(form.secrets.join(', '))
+          )}
+        </p>
+      )}
+      {form.schema && (
+        <Code key={form.message} label={trans.__('Fields')}>
+          {whole(JSON.stringify(form.schema, null, 2))}
+        </Code>
+      )}
+    </>
+  );
+}
+
 export function QuestionDetail({ question, drafts, decide, trans, more }: QuestionProps): React.ReactElement {
   const edited = drafts.edited(question);
   const problems = drafts.problems(question);
   const isWrong = !drafts.canAllow(question);
+  const form = question.form;
   const lines = linesOf(question);
   const left = drafts.deadlines.left(question.id);
   return (
@@ -58,32 +95,37 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
       }}
     >
       <h3>
-        <bdi>{askerOf(question, trans)}</bdi> {trans.__('asks to call')} <bdi>{inertLine(question.tool)}</bdi>
+        {!form && <bdi>{askerOf(question, trans)}</bdi>} {titleOf(question, trans)} <bdi>{inertLine(question.tool)}</bdi>
       </h3>
       {left !== null && (
         <p className="pctx-Left" role="timer">
           <span className="pctx-Left-bar" aria-hidden="true">
             <span style={{ width: `${Math.round(drafts.deadlines.part(question.id) * 100)}%` }} />
           </span>
-          {trans.__('%1 left, then denied', clock(left))}
+          {form ? trans.__('%1 left, then cancelled', clock(left)) : trans.__('%1 left, then denied', clock(left))}
           {more > 0 && ` · ${trans._n('%1 more waits', '%1 more wait', more)}`}
         </p>
       )}
-      {question.description && (
+      {form && <FormText form={form} trans={trans} />}
+      {!form && question.description && (
         <p dir="auto" className="pctx-Detail-text">
           {inert(question.description, 1000)}
         </p>
       )}
-      {question.effects !== false && question.effects !== undefined && (
+      {!form && question.effects !== false && question.effects !== undefined && (
         <p className="pctx-Detail-quiet">{effectsText(question.effects, trans)}</p>
       )}
       <label className="pctx-Detail-field">
-        {question.is_cut ? trans.__('The beginning of its arguments') : trans.__('Its arguments, which you may change')}
+        {form
+          ? trans.__('Your answer')
+          : question.is_cut
+            ? trans.__('The beginning of its arguments')
+            : trans.__('Its arguments, which you may change')}
         <textarea
           className="pctx-Arguments"
           rows={Math.min(12, Math.max(3, drafts.text(question).split('\n').length))}
           spellCheck={false}
-          readOnly={question.is_cut}
+          readOnly={question.is_cut || form?.url !== undefined}
           aria-invalid={isWrong}
           aria-describedby={isWrong ? 'pctx-problems' : undefined}
           value={drafts.text(question)}
@@ -119,25 +161,31 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
             decide(question, 'allow');
           }}
         >
-          {typeof edited === 'string' ? trans.__('Allow as changed') : trans.__('Allow once')}
+          {form
+            ? trans.__('Answer')
+            : typeof edited === 'string'
+              ? trans.__('Allow as changed')
+              : trans.__('Allow once')}
         </button>
-        <button
-          className="jp-mod-styled"
-          disabled={isWrong}
-          title={alwaysText(question, trans)}
-          onClick={() => {
-            decide(question, 'allow', true);
-          }}
-        >
-          {trans.__('Always allow')}
-        </button>
+        {!form && (
+          <button
+            className="jp-mod-styled"
+            disabled={isWrong}
+            title={alwaysText(question, trans)}
+            onClick={() => {
+              decide(question, 'allow', true);
+            }}
+          >
+            {trans.__('Always allow')}
+          </button>
+        )}
         <button
           className="jp-mod-styled jp-mod-warn"
           onClick={() => {
             decide(question, 'deny');
           }}
         >
-          {trans.__('Deny')}
+          {form ? trans.__('Decline') : trans.__('Deny')}
         </button>
       </div>
       {question.code_cut && (
