@@ -37,7 +37,7 @@ from ..tools.catalog import Call
 from . import features, mending, reading, values
 from .config import ServerConfig
 from .connection import UpstreamConnection
-from .elicitation import Asking, OpenCall
+from .elicitation import Elicitations, OpenCall
 from .features import Feature
 from .listing import Listing
 from .secrets import Redactor
@@ -62,8 +62,8 @@ ANY_RESULT: Any = TypeAdapter(
     ]
 )
 
-_Result = TypeVar("_Result")
-Attempt = Callable[[Client, InputResponses | None, str | None], Awaitable[_Result | InputRequiredResult]]
+_Ended = TypeVar("_Ended")
+Attempt = Callable[[Client, InputResponses | None, str | None], Awaitable[_Ended | InputRequiredResult]]
 """Sends one request, with the answers to what the server asked before, and the state that it wants back."""
 
 
@@ -84,7 +84,7 @@ class ToolCaller:
         connection: UpstreamConnection,
         listing: Listing,
         redactor: Redactor,
-        asking: Asking,
+        asking: Elicitations,
         most_bytes: int,
     ) -> None:
         self._server, self._connection, self._listing, self._redactor = server, connection, listing, redactor
@@ -195,7 +195,7 @@ class ToolCaller:
     def _cleaned(self, value: Raw) -> Raw:
         return nonfinite.taken(Raw(self._redactor.clean_json(bytes(value))))
 
-    async def _in_time(self, opened: OpenCall, attempt: Attempt[_Result]) -> _Result:
+    async def _in_time(self, opened: OpenCall, attempt: Attempt[_Ended]) -> _Ended:
         """Send a request, and answer what the server asks, in the time that a call may take.
 
         The time in which a person is asked does not count.
@@ -227,11 +227,11 @@ class ToolCaller:
     async def _send(
         self,
         call: Call,
-        attempt: Attempt[_Result],
+        attempt: Attempt[_Ended],
         answers: InputResponses | None,
         state: str | None,
         opened: OpenCall,
-    ) -> _Result | InputRequiredResult:
+    ) -> _Ended | InputRequiredResult:
         path, server, connection = call.tool.path, self._server.name, self._connection
         for is_last in (False, True):
             client = await connection.client_for(call)

@@ -34,7 +34,7 @@ from ..rpc.backoff import BackOff
 from ..session.upstreams import UpstreamState
 from ..tools.catalog import Call
 from .config import ServerConfig
-from .elicitation import Asking
+from .elicitation import Elicitations
 from .shared import Surroundings
 from .transport import Callbacks, Transport, is_unusable
 from .wishes import Wish, Wishes
@@ -170,7 +170,7 @@ class UpstreamConnection:
         is_trusted: Callable[[], bool],
         read_listing: Callable[[Client], Awaitable[int]],
         note_problem: Callable[[str], None],
-        asking: Asking,
+        asking: Elicitations,
     ) -> None:
         self.is_trusted, self.source = is_trusted, source
         self.transport = transport

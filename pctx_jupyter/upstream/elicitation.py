@@ -58,7 +58,7 @@ class OpenCall:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Asking:
+class Elicitations:
     """The questions of one server.
 
     Args:

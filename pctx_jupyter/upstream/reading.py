@@ -30,7 +30,7 @@ TURN = 200
 ANY_RESULT: Any = TypeAdapter(dict[str, Any])
 """A result as the server sent it."""
 
-Request = type[ListResourcesRequest] | type[ListResourceTemplatesRequest] | type[ListPromptsRequest]
+ListRequest = type[ListResourcesRequest] | type[ListResourceTemplatesRequest] | type[ListPromptsRequest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ListKind:
     """
 
     name: str
-    request: Request
+    request: ListRequest
     read: Callable[[Mapping[str, Any]], dict[str, Any] | None]
 
 

@@ -21,7 +21,7 @@ from ..tools.catalog import AskedBy, Tool
 from .calls import ToolCaller
 from .config import Address, ServerConfig
 from .connection import Phase, UpstreamConnection
-from .elicitation import Asking
+from .elicitation import Elicitations
 from .listing import Listing
 from .secrets import Redactor
 from .shared import Surroundings
@@ -64,7 +64,7 @@ class UpstreamServer:
             lambda name, call: self._calls.call(name, call),
             lambda feature, call: self._calls.use(feature, call),
         )
-        asking = Asking(server.name, self.redactor)
+        asking = Elicitations(server.name, self.redactor)
         self.connection = UpstreamConnection(
             server,
             source,
