@@ -16,6 +16,8 @@ from ..rpc.jsonrpc import Json
 
 FieldKind = Literal["text", "number", "integer", "yes or no", "choice", "choices"]
 
+NUMBERS = {"number": "a number", "integer": "a whole number"}
+"""What a field of such a kind has to be, in words."""
 MOST_FIELDS = 50
 """Fields of a form that are shown; a person cannot be asked for more at once."""
 MOST_CHOICES = 100
@@ -130,7 +132,7 @@ def typed(field: Field, text: str) -> Json:
             try:
                 value: Json = int(text) if field.kind == "integer" or re.fullmatch(r"-?\d+", text) else float(text)
             except ValueError:
-                raise errors.InvalidParams(f"{field.name} must be a {field.kind}") from None
+                raise errors.InvalidParams(f"{field.name} must be {NUMBERS[field.kind]}") from None
         case "yes or no":
             words = {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}
             if text.lower() not in words:
@@ -211,7 +213,7 @@ def _wrong(field: Field, value: Json) -> str | None:
             return None if isinstance(value, bool) else "must be true or false"
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not isinstance(value, int | float) or (field.kind == "integer" and not is_whole):
-        return "must be a whole number" if field.kind == "integer" else "must be a number"
+        return f"must be {NUMBERS[field.kind]}"
     return _out_of_range(field.schema, value, "minimum", "maximum", "")
 
 

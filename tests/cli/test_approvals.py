@@ -33,7 +33,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server on which every call of an agent needs consent."""
     folder = tmp_path_factory.mktemp("home")
     servers = folder / "servers.json"
-    servers.write_text(json.dumps({"name": "pctx", "servers": [peer()]}))
+    servers.write_text(json.dumps({"name": "pctx", "servers": [peer(), peer("asks")]}))
     server = ServerProcess(folder, f"--Pctx.upstreams={servers}", "--Pctx.policy=ask agent *", "--Pctx.typecheck=False")
     try:
         yield server
@@ -44,13 +44,13 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 class Agent(threading.Thread):
     """Runs one program in the plain way; `said` is its answer."""
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, code: str = CODE) -> None:
         super().__init__(daemon=True)
-        self._server, self.said = server, ""
+        self._server, self._code, self.said = server, code, ""
         self.start()
 
     def run(self) -> None:
-        params = {"name": "execute", "arguments": {"code": CODE}}
+        params = {"name": "execute", "arguments": {"code": self._code}}
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
         request = urllib.request.Request(f"{self._server.url}pctx/mcp", data=body, headers=self._server.headers)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=LONG) as answer:
@@ -218,3 +218,43 @@ def test_a_wrong_command_line_is_refused(pctx: Pctx, tmp_path: Path) -> None:
         done = pctx("approvals", *options)
         assert done.returncode == 2 and "Cannot answer" in done.stderr
     assert pctx("approvals").returncode == 3
+
+
+FIELDS = {"name": {"type": "string"}, "age": {"type": "integer"}, "password": {"type": "string"}}
+FORM = {"mode": "form", "message": "Who are you?", "requestedSchema": {"type": "object", "properties": FIELDS}}
+ASKS = f"JSON.stringify(await Asks.ask({json.dumps(FORM)}))"
+
+
+def test_a_person_at_a_terminal_fills_in_the_form_of_an_mcp_server(asking: ServerProcess, terminal: Terminal) -> None:
+    agent = Agent(asking, ASKS)
+    terminal.until("[s]kip? ")
+    terminal.type("a\n")
+    shown = terminal.until("[a]nswer, [d]ecline, [c]ancel, [s]kip? ")
+    assert "The MCP server asks asks you something." in shown and "  | Who are you?" in shown
+    assert "Warning: password looks like a secret." in shown
+    terminal.type("a\n")
+    terminal.until("name: ")
+    terminal.type("Ada\n")
+    terminal.until("age: ")
+    terminal.type("many\n")
+    terminal.until("age must be a whole number")
+    terminal.type("36\n")
+    terminal.until("password: ")
+    terminal.type("\n")
+    terminal.until("Allowed")
+    assert json.loads(agent.end()) == {"action": "accept", "content": {"name": "Ada", "age": 36}}
+
+
+def test_a_script_answers_a_form_and_an_answer_that_does_not_fit_is_refused(
+    asking: ServerProcess, terminal: Terminal
+) -> None:
+    agent = Agent(asking, ASKS)
+    terminal.until("[s]kip? ")
+    terminal.type("a\n")
+    terminal.until("[a]nswer, [d]ecline, [c]ancel, [s]kip? ")
+    id = waiting(call, asking)
+    refused = call(asking.folder, "approvals", "--allow", id, "--arguments", '{"name": 5}')
+    assert refused.returncode == 2 and "name must be a text" in refused.stderr
+    done = call(asking.folder, "approvals", "--allow", id, "--arguments", '{"name": "Ada"}')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(agent.end()) == {"action": "accept", "content": {"name": "Ada"}}

@@ -5,10 +5,13 @@ That server is a registry and a door in memory, whose sandbox is a function."""
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,10 @@ from pctx_jupyter.settings import Settings
 
 from ..fakes import FakeSandbox
 
+SERVER: dict[str, Any] = {
+    "command": sys.executable,
+    "args": ["-I", str(Path(__file__).parents[1] / "upstream" / "peer.py"), "asks"],
+}
 LONG = 30
 """Seconds for what includes a sandbox on a busy machine."""
 CODE = 'let said = ""; try { said = String(await Sales.send({ to: "\\u202e" })) } catch (e) { said = `${e}` } said'
@@ -60,6 +67,38 @@ def waiting(bridge: Bridge) -> Question:
         if (question := bridge.do(first, LONG)) is not None:
             return question
     raise AssertionError("no call waits")
+
+
+def test_the_form_of_an_mcp_server_is_filled_in_in_the_notebook(
+    bridge: Bridge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {
+        "mode": "form",
+        "message": "Who are you?",
+        "requestedSchema": {"type": "object", "properties": {"name": {"type": "string", "default": "Bob"}}},
+    }
+
+    async def ask(home: Home) -> Any:
+        await home.client.add_upstream({"name": "asks", **SERVER}, persist=False)
+        return (await home.client.execute_code(f"await Asks.ask({json.dumps(asked)})"))["value"]
+
+    commands = ApprovalCommands(bridge)
+    commands.run("on")
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(bridge.do, ask, LONG)
+        commands.run(f"allow {waiting(bridge).id}")  # the call itself
+        question = waiting(bridge)
+        while question.form is None:
+            question = waiting(bridge)
+        commands.run("")
+        shown = capsys.readouterr().out
+        assert "The MCP server asks asks you something." in shown and f'allow {question.id} {{"name":"Bob"}}' in shown
+        with pytest.raises(UsageError, match="name must be a text"):
+            commands.run(f'allow {question.id} {{"name": 5}}')
+        with pytest.raises(UsageError, match="they must be a JSON object"):
+            commands.run(f"allow {question.id} Ada")
+        commands.run(f'allow {question.id} {{"name": "Ada L."}}')
+        assert asking.result(LONG) == {"action": "accept", "content": {"name": "Ada L."}}
 
 
 def test_an_engine_of_the_kernels_own_is_answered_in_the_notebook(
