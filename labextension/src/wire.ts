@@ -342,9 +342,11 @@ export interface HealthReport {
 }
 
 /**
- * One kernel. `name` is the namespace that others see, `path` its notebook. `version` changes with its
- * tools. A kernel that is not `connected` was, and may come back. `tools` are only there where one
- * kernel is asked for: 500 at most, the first of them number `start`.
+ * One kernel, or a service: a client that is no kernel and offers its tools to others. `name` is the
+ * namespace that others see, or the name of the service; `path` its notebook. A service's `kernel_id`
+ * is its own id. `version` changes with its tools. A kernel that is not `connected` was, and may come
+ * back. `tools` are only there where one kernel is asked for: 500 at most, the first of them number
+ * `start`.
  */
 export interface KernelState {
   kernel_id: string;
@@ -354,6 +356,7 @@ export interface KernelState {
   sharing: 'agents' | 'everyone' | 'nobody';
   tool_count: number;
   version: string;
+  kind?: 'kernel' | 'service';
   start?: number;
   tools?: ToolState[];
 }
@@ -492,9 +495,15 @@ export interface SessionOpened {
   session_id: string;
 }
 
-/** Parameters of `share`: who else may see the session's tools; `everyone`: agents and other notebooks. */
+/**
+ * Parameters of `share`: who else may see the session's tools; `everyone`: agents and other notebooks.
+ * A client that is no kernel is seen by others only with a `name`, which people read. `instance` is a
+ * random text by which such a client is known again on its next connection.
+ */
 export interface Share {
   to: 'agents' | 'everyone' | 'nobody';
+  name?: string;
+  instance?: string;
 }
 
 /** Where a person signs in to an upstream. */

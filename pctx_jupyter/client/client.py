@@ -74,6 +74,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
         max_message_bytes: The largest message that passes, either way; a larger one fails its own request only.
         reconnect: Whether a lost connection is opened again, with all tools, until `disconnect`.
         patience_s: Seconds that a call waits for a connection that is being opened.
+        name: What people read where this program's tools are offered to agents and notebooks (`share`): 1 to 80
+            characters. None: it offers them to nobody else.
 
     A client belongs to the event loop in which `connect` is awaited. Callbacks run in that loop, so a callback that
     computes for long should be async and hand its work to a thread.
@@ -88,8 +90,11 @@ class PctxClient(EditorRequests, UpstreamRequests):
         max_message_bytes: int = Settings().max_message_bytes,
         reconnect: bool = True,
         patience_s: float = 10.0,
+        name: str | None = None,
     ) -> None:
-        self.url = url
+        self.url, self.name = url, name
+        self._instance = uuid4().hex  # by which a server knows it again on its next connection
+        self._sharing: Sharing | None = None
         self.on_reconnect: Callable[[], None] = lambda: None
         """Called when a lost connection is open again, with all tools; never waits."""
         self._offers: dict[str, Registration] = {}
@@ -194,15 +199,27 @@ class PctxClient(EditorRequests, UpstreamRequests):
         self._offers.pop(f"{namespace}.{name}", None)
 
     async def share(self, to: Sharing | None = None) -> Shared:
-        """Set who else may see this session's tools. Only a kernel's session can be seen by others.
+        """Set who else may see this session's tools.
+
+        A program that is no kernel needs a `name` for that. Then its namespaces keep their names for agents and
+        notebooks; one whose name is taken gets a number behind it. The tools are gone while the client is not
+        connected, and are back when it has connected again.
 
         Args:
             to: ``everyone`` are agents and other notebooks; None: nothing changes.
 
         Returns:
-            Who may see them now, and the name under which they do.
+            Who may see them now, and the name under which they do. A person may have decided on fewer.
+
+        Raises:
+            InvalidParams: The name cannot be used.
         """
-        return await self._ask(wire.SHARE, None if to is None else wire.Share(to), Shared)
+        shared = await self._ask(wire.SHARE, None if to is None else self._asked_to_share(to), Shared)
+        self._sharing = to or self._sharing
+        return shared
+
+    def _asked_to_share(self, to: Sharing) -> wire.Share:
+        return wire.Share(to) if self.name is None else wire.Share(to, self.name, self._instance)
 
     async def list_approvals(self) -> list[WaitingCall]:
         """List the calls of this session's own tools that wait for a person's consent. They cannot be answered here."""
@@ -391,6 +408,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
             if not greeted.result():
                 raise errors.CannotConnect("Cannot open a session: what answers there is not pctx")
             await asyncio.gather(*(_offer_again(channel, offer) for offer in list(self._offers.values())))
+            if self.name is not None and self._sharing is not None:
+                await _share_again(channel, self._asked_to_share(self._sharing))
             if channel.is_closed:
                 raise errors.CannotConnect("Cannot open a session: the connection was lost at once")
         except TimeoutError:
@@ -448,6 +467,15 @@ async def _offer_again(channel: Channel, offer: Registration) -> None:
         raise
     except errors.PctxError as error:
         log.warning("= cannot offer %s again: %s", offer.path, error.message)
+
+
+async def _share_again(channel: Channel, asked: wire.Share) -> None:
+    try:
+        await channel.call(wire.SHARE, asked)
+    except errors.ConnectionLost:
+        raise
+    except errors.PctxError as error:
+        log.warning("= cannot share tools again: %s", error.message)
 
 
 async def _close(channel: Channel) -> None:

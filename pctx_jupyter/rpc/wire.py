@@ -125,14 +125,23 @@ class Forgotten(msgspec.Struct):
     forgotten: list[str]
 
 
-class Share(msgspec.Struct):
-    """Parameters of ``share``: who else may see the session's tools; ``everyone``: agents and other notebooks."""
+class Share(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``share``: who else may see the session's tools; ``everyone``: agents and other notebooks.
+
+    A client that is no kernel is seen by others only with a `name`, which people read. `instance` is a random text by
+    which such a client is known again on its next connection.
+    """
 
     to: Literal["nobody", "agents", "everyone"]
+    name: str | None = None
+    instance: str = ""
 
 
 class Shared(msgspec.Struct):
-    """Result of ``share``; `name` is the namespace under which others see the tools, null where there are no others."""
+    """Result of ``share``; `name` is the namespace under which others see the tools, null where there are no others.
+
+    For a client that is no kernel, it is the name that people read; its namespaces keep their names.
+    """
 
     to: Literal["nobody", "agents", "everyone"]
     name: str | None

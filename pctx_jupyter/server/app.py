@@ -10,6 +10,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from ..engine import usual_places
 from ..session import access
+from ..session.owners import Cause
 from ..session.registry import Registry
 from ..traits import Pctx
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
@@ -168,7 +169,7 @@ class PctxApp(ExtensionApp):
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
         is_local = not server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)
-        tokens = KernelTokens(manager, lambda: server.connection_url) if is_local else None
+        tokens = KernelTokens(manager, lambda: server.connection_url, self._note_kernel) if is_local else None
         self.settings[KERNELS], self.settings[NAMES] = tokens, None
         self._pipes: KernelPipes | None = None
         if tokens is not None:
@@ -197,6 +198,10 @@ class PctxApp(ExtensionApp):
     def _registry(self) -> Registry | None:
         engine = self._running.engine
         return None if engine is None else engine.registry
+
+    def _note_kernel(self, kernel_id: str, cause: Cause) -> None:
+        if (registry := self._registry()) is not None:
+            registry.note_kernel(kernel_id, cause)
 
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""

@@ -8,6 +8,7 @@ however it goes. Tokens live in memory and are never logged.
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -16,13 +17,18 @@ from typing import Any, Protocol
 from jupyter_core.utils import ensure_async
 
 from ..rpc.environment import PIPE, TOKEN, URL
+from ..session.owners import Cause
+
+log = logging.getLogger(__name__)
 
 
 class KernelManager(Protocol):
     """What we need of Jupyter's kernel manager, whichever it is."""
 
     start_kernel: Callable[..., Awaitable[str]]
+    restart_kernel: Callable[..., Awaitable[Any]]
 
+    def add_restart_callback(self, kernel_id: str, callback: Callable[[], Any], event: str = "restart") -> None: ...
     def __contains__(self, kernel_id: str) -> bool: ...
     def new_kernel_id(self, **kwargs: Any) -> str: ...
 
@@ -33,18 +39,27 @@ class KernelTokens:
     Args:
         manager: Starts kernels; from now on with our variables in their environment.
         url: Returns the server's address, which is final only once the server listens.
+        note: Called with the id of a kernel that is restarted, or has died, and which of them it is.
 
     Attributes:
         pipe: The path of the server's Unix socket; empty while there is none.
     """
 
-    def __init__(self, manager: KernelManager, url: Callable[[], str]) -> None:
-        self._manager, self._url = manager, url
+    def __init__(
+        self,
+        manager: KernelManager,
+        url: Callable[[], str],
+        note: Callable[[str, Cause], None] = lambda kernel_id, cause: None,
+    ) -> None:
+        self._manager, self._url, self._note = manager, url, note
         self.pipe = ""
         self._tokens: dict[str, str] = {}
         self._starting: set[str] = set()
         self._start = manager.start_kernel
         manager.start_kernel = self._start_kernel
+        self._restart = getattr(manager, "restart_kernel", None)  # a manager need not be able to
+        if self._restart is not None:
+            manager.restart_kernel = self._restart_kernel
 
     def owner(self, token: str) -> str | None:
         """The id of the kernel with this token; None when there is none, or it is no more."""
@@ -70,6 +85,22 @@ class KernelTokens:
         kwargs["env"] = {**(kwargs.get("env") or os.environ), **ours}
         self._starting.add(kernel_id)
         try:
-            return await ensure_async(self._start(**kwargs))
+            started: str = await ensure_async(self._start(**kwargs))
         finally:
             self._starting.discard(kernel_id)
+        self._follow(kernel_id)
+        return started
+
+    def _follow(self, kernel_id: str) -> None:
+        """Take note when Jupyter restarts a kernel that has died, and when it gives that up."""
+        try:
+            self._manager.add_restart_callback(kernel_id, lambda: self._note(kernel_id, "restarted"), "restart")
+            self._manager.add_restart_callback(kernel_id, lambda: self._note(kernel_id, "died"), "dead")
+        except Exception:
+            # What is said about a kernel is worth less than the kernel.
+            log.debug("kernels = cannot follow %s", kernel_id[:8], exc_info=True)
+
+    async def _restart_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        self._note(kernel_id, "restarted")  # first: the new process may be connected before this returns
+        assert self._restart is not None, "it is wrapped where there is one"
+        return await ensure_async(self._restart(kernel_id, *args, **kwargs))

@@ -79,22 +79,34 @@ class NotebookNames:
         for gone in registry.named_kernels:
             if not self._is_alive(gone):
                 registry.forget_kernel(gone)
-        for kernel_id in kernel_ids:
+        # A notebook that has a name and another kernel now keeps it, whether that kernel is connected yet or not.
+        moved = (id for id, there in known.items() if any(registry.is_known(path) for _, path in there))
+        for kernel_id in dict.fromkeys([*kernel_ids, *moved]):
             if self._is_alive(kernel_id):
-                registry.name_kernel(kernel_id, known.get(kernel_id, NO_NOTEBOOK))
+                there = known.get(kernel_id, [])
+                registry.name_kernel(kernel_id, *_chosen(there, registry.path_of(kernel_id)))
 
 
-def _names(sessions: list[dict[str, Any]]) -> dict[str, str]:
-    """What each kernel is to be called; of a notebook and its console, the notebook counts."""
-    found: dict[str, str] = {}
-    for session in sorted(sessions, key=lambda session: session.get("type") == "notebook"):
+def _names(sessions: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """What each kernel may be called, with the path of that notebook; of a notebook and its console, the notebook."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for session in sorted(sessions, key=lambda session: session.get("type") == "notebook", reverse=True):
         kernel = session.get("kernel") or {}
         if (kernel_id := kernel.get("id")) is not None:
-            found[kernel_id] = _name(session)
+            found.setdefault(kernel_id, []).append(_name(session))
     return found
 
 
-def _name(session: dict[str, Any]) -> str:
+def _chosen(there: list[tuple[str, str]], before: str) -> tuple[str, str]:
+    """Of several notebooks of one kernel, the one whose name it has already, or the first."""
+    if not there:
+        return NO_NOTEBOOK, ""
+    return next((one for one in there if before and one[1] == before), there[0])
+
+
+def _name(session: dict[str, Any]) -> tuple[str, str]:
     if session.get("type") == "console":
-        return CONSOLE
-    return PurePosixPath(_DRIVE.sub("", session.get("path") or "")).stem or NO_NOTEBOOK
+        return CONSOLE, ""
+    path = str(session.get("path") or "").encode(errors="replace").decode()
+    name = PurePosixPath(_DRIVE.sub("", path)).stem
+    return (name, path) if name else (NO_NOTEBOOK, "")

@@ -53,7 +53,10 @@ class ToolState(msgspec.Struct):
 
 
 class KernelState(msgspec.Struct, omit_defaults=True):
-    """One kernel. `name` is the namespace that others see, `path` its notebook.
+    """One kernel, or a service: a client that is no kernel and offers its tools to others.
+
+    `name` is the namespace that others see, or the name of the service; `path` its notebook. A service's `kernel_id` is
+    its own id.
 
     `version` changes with its tools. A kernel that is not `connected` was, and may come back. `tools` are only there
     where one kernel is asked for: 500 at most, the first of them number `start`.
@@ -66,6 +69,7 @@ class KernelState(msgspec.Struct, omit_defaults=True):
     sharing: Sharing
     tool_count: int
     version: str
+    kind: Literal["kernel", "service"] = "kernel"
     start: int = 0
     tools: list[ToolState] | None = None
 
@@ -110,8 +114,13 @@ class Stopped(msgspec.Struct):
     stopped: bool = True
 
 
-def tools_of(session: Session, start: int) -> Iterator[ToolState]:
+def tools_of(registry: Registry, session: Session, start: int) -> Iterator[ToolState]:
     """The tools of a session from number `start` on, in the order in which they were registered."""
+    if (service := registry.services.of(session)) is not None:
+        served = {offer.tool.first.path: offer.tool for offer in registry.served_by(service, session).offers()}
+        for tool in islice(session.catalog, start, start + MOST_TOOLS):
+            yield state_of(tool, served[tool.path].path if tool.path in served else None)
+        return
     shared: Iterator[Tool] = iter(())
     if session.name is not None and session.serve_others is not None:
         shared = iter(session.shared.under(session.name, session.serve_others, is_own=False))
@@ -134,19 +143,31 @@ def start_of(handler: PctxHandler) -> int:
     return int(start)
 
 
+def listed(registry: Registry) -> list[str]:
+    """The ids of the kernels and services that people are shown.
+
+    A service that is not connected is one of them where a person has decided on it, so that they can take that back.
+    """
+    known = (registry.services.get(id) for id in registry.services.ids)
+    shown = [one.id for one in known if one is not None and (one.session is not None or one.limit != "everyone")]
+    return [*registry.kernels, *shown]
+
+
 def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: int | None = None) -> KernelState:
     """Return a kernel's state, with its tools from number `start` on; one that is not connected has none."""
-    session = registry.of_kernel(kernel_id)
+    service = registry.services.get(kernel_id)
+    session = registry.of_kernel(kernel_id) if service is None else service.session
     return KernelState(
         kernel_id,
-        registry.name_of(kernel_id),
+        registry.name_of(kernel_id) if service is None else service.title,
         paths.get(kernel_id),
         connected=session is not None,
-        sharing=registry.sharing_of(kernel_id),
+        sharing=registry.sharing_of(kernel_id) if service is None else service.sharing,
         tool_count=len(session.catalog) if session is not None else 0,
         version=session.version if session is not None else "",
+        kind="kernel" if service is None else "service",
         start=start or 0,
-        tools=None if start is None else list(tools_of(session, start)) if session is not None else [],
+        tools=None if start is None else list(tools_of(registry, session, start)) if session is not None else [],
     )
 
 
@@ -258,7 +279,7 @@ class KernelList(_State):
     @web.authenticated
     async def get(self) -> None:
         registry, paths = await self.registry(), await self.paths()
-        self.send(Kernels([kernel_of(registry, kernel_id, paths) for kernel_id in registry.kernels]))
+        self.send(Kernels([kernel_of(registry, kernel_id, paths) for kernel_id in listed(registry)]))
 
 
 class Kernel(_State):
@@ -267,7 +288,7 @@ class Kernel(_State):
     @web.authenticated
     async def get(self, kernel_id: str) -> None:
         registry, paths = await self.registry(), await self.paths()
-        if kernel_id not in registry.kernels:
+        if kernel_id not in listed(registry):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this kernel: it is not connected to pctx")
         self.send(kernel_of(registry, kernel_id, paths, start_of(self)))
 
@@ -281,7 +302,7 @@ class KernelSharing(_State):
         wanted = self.read_body(wire.Share)
         if wanted is None:
             return
-        if kernel_id not in registry.kernels:
+        if kernel_id not in listed(registry):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot share its tools: this kernel is not connected to pctx")
         registry.share_kernel(kernel_id, wanted.to)
         self.send(kernel_of(registry, kernel_id, paths))

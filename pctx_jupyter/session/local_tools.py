@@ -48,6 +48,9 @@ TOOL_BYTES = 1 << 20
 ANSWER_S = 1.0
 """Seconds beyond a call's time limit in which a kernel has to report that the limit is reached."""
 
+LONGEST_INSTANCE = 64
+"""Characters by which a client may say which one it is: twice those of a UUID."""
+
 Guard = Callable[[], Awaitable[None]]
 """Asked before a request; raises `errors.Forbidden` when its client may not, or no longer, be served."""
 
@@ -158,9 +161,7 @@ class LocalTools:
             case wire.DECLARATIONS:
                 return await assist.declarations(self.session)
             case wire.SHARE:
-                if params is not None:
-                    self._registry.share(self.session, wire.read(params, wire.Share, method).to)
-                return wire.Shared(self.session.sharing, self.session.name)
+                return self._share(None if params is None else wire.read(params, wire.Share, method))
             case wire.LIST_APPROVALS:
                 waiting = self._registry.approvals.about(self.session.catalog)
                 # No ids: the places where a person may answer show them.
@@ -199,6 +200,17 @@ class LocalTools:
         )
         self.session.register(tool, self._call_client, replace=asked.replace, size=size)
         return wire.Success()
+
+    def _share(self, asked: wire.Share | None) -> wire.Shared:
+        session, registry = self.session, self._registry
+        if asked is not None and asked.name is not None:
+            if len(asked.instance) > LONGEST_INSTANCE:
+                raise errors.InvalidParams(f"Cannot share: instance has more than {LONGEST_INSTANCE} characters")
+            registry.share_service(session, asked.to, asked.name, asked.instance)
+        elif asked is not None:
+            registry.share(session, asked.to)
+        service = registry.services.of(session)
+        return wire.Shared(session.sharing, session.name if service is None else service.title)
 
     async def _call_client(self, call: Call) -> Raw:
         """Call a tool of the client, for a program of its own."""

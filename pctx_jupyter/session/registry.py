@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from itertools import count
+from functools import partial
 
 from msgspec import Raw
 
@@ -16,15 +16,37 @@ from .. import errors
 from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..settings import Settings
-from ..tools import names
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
-from ..tools.scope import Changes, Layer
+from ..tools.scope import Changes, Layer, ServedTools
 from .execution import Execution, ProgramRunner
+from .owners import Cause, NameOwner, NameOwners
 from .remembered import Permission
+from .services import Service, Services
 from .session import Clock, Session, SessionServers, Sharing, journal_of
 from .upstreams import Upstreams
 
 log = logging.getLogger(__name__)
+
+_RUN = "open it and run its cells"
+_AWAY: dict[Cause, str] = {
+    "": (
+        "it is a notebook whose kernel does not answer ({}); if the kernel was restarted, load the tools again "
+        "(%load_ext pctx_jupyter)"
+    ),
+    "restarted": "the kernel of {} was restarted and has not loaded pctx again: run its cells",
+    "died": "the kernel of {} died: restart it and run its cells",
+    "shut down": f"the kernel of {{}} was shut down: {_RUN}",
+    "changed": "{} has another kernel now, which has not loaded pctx: run its cells",
+}
+"""Why a notebook's tools are missing while none of its kernels is connected."""
+_BACK: dict[Cause, str] = {
+    "": "is connected and",
+    "restarted": "was restarted and",
+    "died": "was restarted and",
+    "shut down": "was started again and",
+    "changed": "is another one now and",
+}
+"""What has happened to a notebook's kernel that is connected again."""
 
 UPSTREAM_TOOLS = 100_000
 """Tools that all upstream servers together may have; each of them has a limit of its own."""
@@ -48,6 +70,8 @@ class Registry:
         approvals: The calls that wait for a person's consent.
         upstreams: The tools of all upstream servers, each server a namespace.
         servers: Those servers; None where there can be none.
+        owners: The names of those who offer tools, connected or not.
+        services: The clients that offer tools and are no kernels.
     """
 
     def __init__(
@@ -65,8 +89,9 @@ class Registry:
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
-        self._names: dict[str, str] = {}  # by kernel; outlives its session, as connections come and go
-        self._wanted: dict[str, str] = {}  # what those names were made of
+        self.owners = NameOwners()
+        self.services = Services()
+        self._served: dict[str, ServedTools] = {}  # by service
         self._sharing: dict[str, Sharing] = {}  # by kernel
         self._agents: Session | None = None
         self._changes = Changes()
@@ -89,7 +114,7 @@ class Registry:
         self._sessions[session.id] = session
         self._changes.count()
         if kernel_id is not None:
-            session.name = self._names.get(kernel_id)
+            session.name = self.name_of(kernel_id)
             session.sharing = self.sharing_of(kernel_id)
         self.watchers.notify("sessions")
         return session
@@ -121,52 +146,99 @@ class Registry:
         """The session of a kernel; of several, the one opened last."""
         return next((session for session in reversed(list(self)) if session.kernel_id == kernel_id), None)
 
-    def name_kernel(self, kernel_id: str, wanted: str) -> str:
+    def name_kernel(self, kernel_id: str, wanted: str, path: str = "") -> str:
         """Give a kernel's tools a namespace for others, by its notebook's name: ``sales report`` is ``SalesReport``.
 
+        A notebook, known by its path, keeps its name: over restarts, and when it gets another kernel.
+
+        Args:
+            kernel_id: The kernel.
+            wanted: What the name is made of.
+            path: The path of its notebook; empty: it has none.
+
         Returns:
-            The namespace; with a number behind it where another kernel, or an upstream server, has that name.
+            The namespace; with a number behind it where another owner, or an upstream server, has that name.
         """
-        try:
-            base = names.namespace_name(wanted)
-        except errors.InvalidParams:
-            base = "Untitled"
-        taken = {name for id, name in self._names.items() if id != kernel_id}
-        taken |= {"Notebook"} if self.servers is None else {"Notebook", *self.servers.namespaces()}
-        known = self._names.get(kernel_id)
-        if known is None or known in taken or self._wanted[kernel_id] != base:
-            known = next(name for name in _numbered(base) if name not in taken)
-        if known == self._names.get(kernel_id):
-            return known
-        self.approvals.forget(self._names.get(kernel_id), None)  # they were granted under that name
-        self._names[kernel_id], self._wanted[kernel_id] = known, base
-        for session in self:
-            if session.kernel_id == kernel_id:
-                session.name = known
-        self.watchers.notify("sessions")
-        return known
+        before, last = self.name_of(kernel_id), self.owners.get(("notebook", path)) if path else None
+        last_kernel = None if last is None else last.kernel_id
+        owner = self.owners.name_kernel(kernel_id, wanted, path, self._reserved())
+        if owner.name == before and last_kernel in (None, kernel_id):
+            return owner.name
+        self.approvals.forget(before, None)  # they were granted under that name
+        self._follow()
+        return owner.name
 
     def make_way(self) -> None:
-        """Give other names to kernels whose names an upstream server has come to have."""
-        for kernel_id, wanted in list(self._wanted.items()):
-            self.name_kernel(kernel_id, wanted)
+        """Give other names to owners whose names an upstream server has come to have."""
+        before = {id: self.name_of(id) for id in self.named_kernels}
+        if not self.owners.make_way(self._reserved()):
+            return
+        for kernel_id, name in before.items():
+            if self.name_of(kernel_id) != name:
+                self.approvals.forget(name, None)
+        self._changes.count()  # names of services are no attributes of sessions
+        self._follow()
+
+    def _follow(self) -> None:
+        """Take the names of owners over into their sessions."""
+        for session in self:
+            if session.kernel_id is not None and session.name != (name := self.name_of(session.kernel_id)):
+                session.name = name
+        self.watchers.notify("sessions")
+
+    def _reserved(self) -> set[str]:
+        return {"Notebook"} if self.servers is None else {"Notebook", *self.servers.namespaces()}
 
     def forget_kernel(self, kernel_id: str) -> None:
-        """Free the name of a kernel that is no more, and forget with whom it shared."""
+        """Take note that a kernel is no more, and forget with whom it shared; its notebook keeps its name."""
         self._sharing.pop(kernel_id, None)
-        self._wanted.pop(kernel_id, None)
-        if self._names.pop(kernel_id, None) is not None:
+        name = self.name_of(kernel_id)
+        if self.owners.forget_kernel(kernel_id):
+            self.approvals.forget(name, None)
             self.watchers.notify("sessions")
+
+    def note_kernel(self, kernel_id: str, cause: Cause) -> None:
+        """Take note that a kernel was restarted, or has died: programs that name its notebook read it."""
+        self.owners.note(kernel_id, cause)
+        self.watchers.notify("sessions")
 
     def share(self, session: Session, to: Sharing) -> None:
         """Set who else may see a session's tools; for a kernel, its next connections included."""
-        if session.kernel_id is None:
-            session.share(to)
-        else:
+        if session.kernel_id is not None:
             self.share_kernel(session.kernel_id, to)
+        elif (service := self.services.of(session)) is not None:
+            service.asked = to
+            session.share(service.sharing)
+        else:
+            session.share(to)
+
+    def share_service(self, session: Session, to: Sharing, name: str, instance: str = "") -> Service:
+        """Offer the tools of a session that is no kernel's to others, as a service.
+
+        Args:
+            session: The session.
+            to: Who may see its tools; a person may have decided on fewer.
+            name: What people read.
+            instance: Identifies the client over its connections; empty: it does not say.
+
+        Raises:
+            InvalidParams: The name cannot be used, or it is a kernel's session.
+        """
+        if session.kernel_id is not None:
+            raise errors.InvalidParams("Cannot share: a kernel has the name of its notebook; leave name out")
+        service = self.services.join(session, name, instance)
+        self.share(session, to)
+        self.watchers.notify("sessions")
+        return service
 
     def share_kernel(self, kernel_id: str, to: Sharing) -> None:
-        """Set who else may see a kernel's tools, whether it is connected or not."""
+        """Set who else may see a kernel's tools, or a service's by its id, whether it is connected or not."""
+        if (service := self.services.get(kernel_id)) is not None:
+            service.limit = to
+            if service.session is not None:
+                service.session.share(service.sharing)
+            self.watchers.notify("sessions")
+            return
         self._sharing[kernel_id] = to
         for session in self:
             if session.kernel_id == kernel_id:
@@ -175,7 +247,17 @@ class Registry:
 
     def name_of(self, kernel_id: str) -> str | None:
         """The namespace of a kernel's tools for others, if it has one."""
-        return self._names.get(kernel_id)
+        owner = self.owners.of_kernel(kernel_id)
+        return None if owner is None else owner.name
+
+    def is_known(self, path: str) -> bool:
+        """Whether the notebook of this path has, or had, a name."""
+        return self.owners.get(("notebook", path)) is not None
+
+    def path_of(self, kernel_id: str) -> str:
+        """The path of a kernel's notebook, as it was named; empty: it has none."""
+        owner = self.owners.of_kernel(kernel_id)
+        return "" if owner is None else owner.title
 
     def sharing_of(self, kernel_id: str) -> Sharing:
         """Who else may see a kernel's tools."""
@@ -185,12 +267,12 @@ class Registry:
     def kernels(self) -> list[str]:
         """The kernels that are connected, or have a name."""
         connected = (session.kernel_id for session in self if session.kernel_id is not None)
-        return list(dict.fromkeys([*self._names, *connected]))
+        return list(dict.fromkeys([*self.owners.kernels, *connected]))
 
     @property
     def named_kernels(self) -> list[str]:
         """The kernels that have a name, whether they are connected or not."""
-        return list(self._names)
+        return self.owners.kernels
 
     def running(self, key: str) -> Execution | None:
         """The execution of that key, of whichever session, while it runs."""
@@ -232,6 +314,7 @@ class Registry:
             self._changes.count()
             self._on_close(session)
             self.approvals.forget(session.name, session.kernel_id or session.id)
+            self._remember(session)
             self.watchers.notify("sessions")
             log.info("session %s = closed", session.id[:8])
 
@@ -258,25 +341,75 @@ class Registry:
             journal=self._journal,
             settle=self._settle,
             read=self._read,
-            explain=self.explain,
+            explain=partial(self.explain, asked_by=asked_by),
         )
 
-    def explain(self, name: str) -> str | None:
+    def _remember(self, session: Session) -> None:
+        """Remember what a session offered that is closed now, for the words about what is missing."""
+        if session.kernel_id is not None and self.of_kernel(session.kernel_id) is None and len(session.catalog):
+            offered = session.shared.under(session.name or "Notebook", _refuse, is_own=False)
+            self.owners.note_earlier(session.kernel_id, (tool.tool_name for tool in offered))
+        if (service := self.services.leave(session)) is not None:
+            self._served.pop(service.id, None)
+            for namespace, _ in session.catalog.namespaces():
+                owner = self.owners.get(("service", service.id, namespace))
+                self.approvals.forget(None if owner is None else owner.name, None)
+
+    def explain(self, name: str, asked_by: AskedBy = "agent") -> str | None:
         """Return why a program cannot use what it calls by this name; None: that is not known, or it can.
 
         Args:
             name: A namespace, or the path of a tool.
+            asked_by: Whose program it is.
         """
-        namespace = name.partition(".")[0]
-        kernel_id = next((id for id, one in self._names.items() if one == namespace), None)
-        if kernel_id is not None:
-            if self.of_kernel(kernel_id) is not None:
-                return None
+        namespace, _, tool = name.partition(".")
+        owner = self.owners.named(namespace)
+        if owner is not None:
             return (
-                "it is a notebook whose kernel does not answer; if the kernel was restarted, load the tools again "
-                "(%load_ext pctx_jupyter)"
+                self._missing_of_service(owner) if owner.key[0] == "service" else self._missing(owner, tool, asked_by)
             )
         return None if self.servers is None else self.servers.why_missing(name)
+
+    def _missing(self, owner: NameOwner, tool: str, asked_by: AskedBy) -> str | None:
+        """Say why a program does not find the tools of a notebook, or one of them."""
+        title = owner.title or owner.name
+        if owner.successor is not None and (now := self.owners.get(owner.successor)) is not None:
+            return f"{title} is {now.title} now; its tools are in {now.name}"
+        if owner.kernel_id is None:
+            return _AWAY[owner.cause].format(title)
+        session = self.of_kernel(owner.kernel_id)
+        if session is None:
+            return _AWAY[owner.cause].format(title)
+        if session.sharing == "nobody":
+            return f"{title} shares its tools with nobody; %pctx share in it changes that"
+        if session.sharing == "agents" and asked_by != "agent":
+            return f"{title} shares its tools with agents only; %pctx share on in it changes that"
+        here = session.shared.under(owner.name, session.serve_others or _refuse, is_own=False)
+        if not len(here) and (owner.title or owner.cause):
+            return f"the kernel of {title} {_BACK[owner.cause]} offers no tools yet: run its cells"
+        if tool in owner.earlier and all(tool != one.tool_name for one in here):
+            return f"the kernel of {title} {_BACK[owner.cause]} has not defined {tool} again: run its cells"
+        return None
+
+    def _missing_of_service(self, owner: NameOwner) -> str | None:
+        """Say why a program does not find the tools of a service."""
+        service = self.services.get(owner.key[1])
+        if service is None or service.session is None:
+            return f"the service {owner.title} is not connected; its tools are back when it connects again"
+        if service.sharing == "nobody":
+            return f"the service {owner.title} shares its tools with nobody"
+        return None
+
+    def served_by(self, service: Service, session: Session) -> ServedTools:
+        """A service's tools as others see them."""
+
+        def name(namespace: str) -> str:
+            return self.owners.name_service(service.id, namespace, service.title, self._reserved())
+
+        served, serve = self._served.get(service.id), session.serve_others or _refuse
+        if served is None or served.serve != serve:
+            served = self._served[service.id] = ServedTools(session.catalog, name, serve)
+        return served
 
     async def _settle(self, code: str, on_wait: Callable[[str], None]) -> None:
         if self.servers is not None:
@@ -290,19 +423,22 @@ class Registry:
         if asker.asked_by != "client":
             wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
             for owner in self._sessions.values():
-                if owner is asker or owner.name is None or owner.serve_others is None or not len(owner.catalog):
+                if (
+                    owner is asker
+                    or owner.serve_others is None
+                    or owner.sharing not in wanted
+                    or not len(owner.catalog)
+                ):
                     continue
-                if owner.sharing in wanted and owner.kernel_id != asker.kernel_id:
+                if owner.kernel_id is None:
+                    if (service := self.services.of(owner)) is not None:
+                        yield Layer(self.served_by(service, owner), is_foreign=True)
+                elif owner.name is not None and owner.kernel_id != asker.kernel_id:
                     shared = owner.shared.under(owner.name, owner.serve_others, is_own=False)
                     yield Layer(shared, is_foreign=True)
         if asker.servers is not None:
             yield Layer(asker.servers.tools)
         yield self._upstream_layer
-
-
-def _numbered(base: str) -> Iterator[str]:
-    yield base
-    yield from (f"{base}{number}" for number in count(2))
 
 
 async def _refuse(call: Call) -> Raw:

@@ -222,7 +222,7 @@ class Session:
         self.catalog = Catalog(limit=settings.max_tools, max_bytes=settings.max_tools_bytes, changed=changes.count)
         """Its own tools."""
         own = Layer(self.catalog)
-        self.scope = Scope(lambda: (own, *shared(self)), changes)
+        self.scope = Scope(lambda: (own, *shared(self)), changes, explain)
         """What its programs may call."""
         self.shared = SharedTools(self.catalog)
         self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)

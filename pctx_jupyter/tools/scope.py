@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Protocol
 
+from ..errors import ToolNotFound
 from . import names
 from .catalog import Call, Catalog, Offer, Space, Tool, ToolHandler, globals_of, is_match, no_match, no_such_tool
 
@@ -178,10 +179,16 @@ class Scope:
         layers: Returns the catalogs, the most important first: of two tools with one path, the first counts.
         changes: Counts whenever `layers` returns something else, or one of its catalogs has changed. Every call of a
             tool looks here, and there are as many layers as notebooks: so they are not asked for each time.
+        explain: Says why a tool, or a namespace, is missing, in words that follow a colon; None: nothing is known.
     """
 
-    def __init__(self, layers: Callable[[], Iterable[Layer]], changes: Changes) -> None:
-        self._layers, self._changes = layers, changes
+    def __init__(
+        self,
+        layers: Callable[[], Iterable[Layer]],
+        changes: Changes,
+        explain: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        self._layers, self._changes, self._explain = layers, changes, explain
         self._seen = -1
         self._known: tuple[Layer, ...] = ()
         self._own: list[ToolSource] = []
@@ -307,7 +314,8 @@ class Scope:
         for pattern in patterns:
             found = {tool.path: tool for name in self._may_match(pattern) for tool in self._matching(name, pattern)}
             if not found:
-                raise no_match(pattern)
+                why = self._explain(pattern.rpartition(".")[0])
+                raise no_match(pattern) if why is None else ToolNotFound(f"Cannot offer {pattern[:200]}: {why}")
             chosen |= found
         return list(chosen.values())
 
@@ -390,7 +398,9 @@ class Scope:
         return made
 
     def _not_found(self, path: str) -> Exception:
-        """Make the error for a path, with the closest tool among the first ones."""
+        """Make the error for a path, with why it is missing, or the closest tool among the first ones."""
+        if (why := self._explain(path)) is not None:
+            return ToolNotFound(f"Cannot call {path[:200]}: {why}")
         namespace = self.namespace(path.rpartition(".")[0])
         close = list(islice(chain(namespace.tools if namespace is not None else [], self), MOST_COMPARED))
         return no_such_tool(path, [t.path for t in close], {t.registered_path: t.path for t in close})
@@ -542,6 +552,66 @@ class SharedTools:
         return view
 
 
+class ServedTools:
+    """A service's tools as others see them: in namespaces of the service's own, those that are to be shared.
+
+    Args:
+        catalog: The service's own.
+        name: Returns the name that one of its namespaces has for others.
+        serve: Runs a call of one of them; the call names the service's own tool.
+    """
+
+    def __init__(self, catalog: Catalog, name: Callable[[str], str], serve: ToolHandler) -> None:
+        self.serve = serve
+        self._catalog, self._name = catalog, name
+        self._spaces: dict[str, tuple[Space, str, int, Space]] = {}  # by own name, with what each was made of
+
+    @property
+    def version(self) -> Hashable:
+        """Changes with every change of its tools, or of the names that its namespaces have."""
+        return self._catalog.version, tuple(self._name(own) for own, _ in self._catalog.namespaces())
+
+    def __len__(self) -> int:
+        return sum(len(space.offers) for space in self._all())
+
+    def namespaces(self) -> Iterator[tuple[str, Collection[str]]]:
+        """Yield the name of each namespace that has tools, with the names it was registered with."""
+        for space in self._all():
+            yield space.name, tuple(space.spellings)
+
+    def space(self, name: str) -> Space | None:
+        """Return the tools of one namespace, by the name that it has for others."""
+        return next((space for space in self._all() if space.name == name), None)
+
+    def offers(self) -> list[Offer]:
+        """Return all tools, by namespace."""
+        return [offer for space in self._all() for offer in space.offers.values()]
+
+    def _all(self) -> list[Space]:
+        known, self._spaces = self._spaces, {}
+        for own, _ in self._catalog.namespaces():
+            source = self._catalog.space(own)
+            if source is None or not any(offer.tool.share for offer in source.offers.values()):
+                continue
+            name, before = self._name(own), known.get(own)
+            if before is None or before[0] is not source or before[1:3] != (name, source.version):
+                made = self._made(source, name, before[3].version + 1 if before is not None else 0)
+                before = (source, name, source.version, made)
+            self._spaces[own] = before
+        return [made for *_, made in self._spaces.values()]
+
+    def _made(self, source: Space, name: str, version: int) -> Space:
+        space = Space(name)
+        for offer in source.offers.values():
+            tool = offer.tool
+            if not tool.share:
+                continue
+            alias = tool.renamed(tool.registered_namespace if name == source.name else name, tool.registered_name)
+            space.add(Offer(alias, _passing_on(self.serve, tool)))  # unlike a kernel, it counts no time itself
+        space.version += version
+        return space
+
+
 def _read(texts: Iterable[str]) -> tuple[bool, set[str]]:
     """Return whether programs can reach what they do not name, and the names in them, with what else may be one."""
     can_reach_any = False
@@ -576,4 +646,4 @@ def _passing_on(serve: ToolHandler, tool: Tool) -> ToolHandler:
     return pass_on  # type: ignore[return-value]  # its caller awaits what it returns
 
 
-__all__ = ["Changes", "Layer", "Offering", "Scope", "ScopeNamespace", "SharedTools", "View"]
+__all__ = ["Changes", "Layer", "Offering", "Scope", "ScopeNamespace", "ServedTools", "SharedTools", "View"]

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.server.naming import NotebookNames
@@ -65,7 +66,7 @@ async def test_a_kernels_tools_have_its_notebooks_name_and_follow_when_it_is_ren
         assert await name_of(client) == "u1f389"
 
 
-async def test_two_notebooks_of_one_name_are_told_apart_until_one_is_gone(
+async def test_two_notebooks_of_one_name_are_told_apart_even_when_one_is_gone(
     notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
 ) -> None:
     first, second = [await notebooks.open(f"{folder}/sales.ipynb") for folder in "ab"]
@@ -74,7 +75,7 @@ async def test_two_notebooks_of_one_name_are_told_apart_until_one_is_gone(
     await jp_fetch("api", "sessions", first["id"], method="DELETE")
     third = await notebooks.open("c/sales.ipynb")
     async with notebooks.connect(third["kernel"]["id"]) as one:
-        assert await name_of(one) == "Sales"
+        assert await name_of(one) == "Sales3"
     assert running.engine is not None
     assert sorted(running.engine.registry.named_kernels) == sorted([second["kernel"]["id"], third["kernel"]["id"]])
 
@@ -89,6 +90,94 @@ async def test_a_kernel_without_a_notebook_has_a_name_too_and_takes_a_notebooks_
         assert await name_of(client) == "Console"
         await notebooks.open("sales.ipynb", kernel_id=started["id"])
         assert await name_of(client) == "Sales"
+
+
+async def missing(running: RunningEngine, code: str) -> str:
+    """What an agent reads whose program names a tool that is not there."""
+    assert running.engine is not None
+    with pytest.raises(errors.ExecutionFailed) as failed:
+        await running.engine.registry.agents().execute(code)
+    return failed.value.failure.message
+
+
+async def test_an_agent_reads_that_a_notebooks_kernel_was_restarted_and_reaches_no_other_notebook(
+    notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
+) -> None:
+    first, second = [await notebooks.open(f"{folder}/report.ipynb") for folder in "ab"]
+    kernel_id = first["kernel"]["id"]
+    one = notebooks.connect(kernel_id)
+    await one.connect()
+    async with notebooks.connect(second["kernel"]["id"]) as other:
+        assert [await name_of(one), await name_of(other)] == ["Report", "Report2"]
+        for client in (one, other):
+            await client.register_tool("Notebook", "load", lambda arguments: 1)
+            await client.register_tool("Notebook", "save", lambda arguments: 1)
+        await jp_fetch("api", "kernels", kernel_id, "restart", method="POST", body="")
+        await one.disconnect()
+        said = await missing(running, "await Report.load()")
+        assert (
+            "Report': the kernel of a/report.ipynb was restarted and has not loaded pctx again: run its cells" in said
+        )
+        assert "Report2" not in said
+        async with notebooks.connect(kernel_id) as one:
+            assert "a/report.ipynb was restarted and offers no tools yet" in await missing(running, "Report.load()")
+            await one.register_tool("Notebook", "save", lambda arguments: 1)
+            assert "has not defined load again: run its cells" in await missing(running, "await Report.load()")
+            await one.register_tool("Notebook", "load", lambda arguments: 2)
+            assert running.engine is not None
+            result = await running.engine.registry.agents().execute("await Report.load()")
+            assert bytes(result.value) == b"2"
+
+
+async def test_a_notebook_whose_kernel_is_shut_down_keeps_its_name_and_gets_it_back(
+    notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
+) -> None:
+    session = await notebooks.open("report.ipynb")
+    async with notebooks.connect(session["kernel"]["id"]) as one:
+        assert await name_of(one) == "Report"
+    await jp_fetch("api", "sessions", session["id"], method="DELETE")
+    other = await notebooks.open("copies/report.ipynb")
+    async with notebooks.connect(other["kernel"]["id"]) as two:
+        assert await name_of(two) == "Report2"
+        await two.register_tool("Notebook", "load", lambda arguments: 1)
+        said = await missing(running, "await Report.load()")
+        assert "the kernel of report.ipynb was shut down: open it and run its cells" in said
+    again = await notebooks.open("report.ipynb")
+    async with notebooks.connect(again["kernel"]["id"]) as one:
+        assert await name_of(one) == "Report"
+
+
+async def test_the_name_of_a_notebook_that_was_renamed_leads_to_its_new_one(
+    notebooks: Notebooks, running: RunningEngine
+) -> None:
+    session = await notebooks.open("report.ipynb")
+    async with notebooks.connect(session["kernel"]["id"]) as one:
+        await one.register_tool("Notebook", "load", lambda arguments: 1)
+        await notebooks.rename(session, "sales.ipynb")
+        said = await missing(running, "await Report.load()")
+        assert "report.ipynb is sales.ipynb now; its tools are in Sales" in said
+        other = await notebooks.open("other/report.ipynb")
+        async with notebooks.connect(other["kernel"]["id"]) as two:
+            assert await name_of(two) == "Report2"
+        await notebooks.rename(session, "archive/sales.ipynb")  # moved: its name is the same
+        assert await name_of(one) == "Sales"
+
+
+async def test_a_notebook_that_gets_another_kernel_keeps_its_name(
+    notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
+) -> None:
+    session = await notebooks.open("report.ipynb")
+    async with notebooks.connect(session["kernel"]["id"]) as one:
+        assert await name_of(one) == "Report"
+        await one.register_tool("Notebook", "load", lambda arguments: 1)
+        changed = await jp_fetch(
+            "api", "sessions", session["id"], method="PATCH", **_body({"kernel": {"name": "python3"}})
+        )
+    kernel_id = json.loads(changed.body)["kernel"]["id"]
+    assert kernel_id != session["kernel"]["id"]
+    assert "report.ipynb" in (said := await missing(running, "await Report.load()")) and "run its cells" in said
+    async with notebooks.connect(kernel_id) as one:
+        assert await name_of(one) == "Report"
 
 
 async def test_a_session_manager_that_fails_costs_a_name_and_no_more() -> None:
