@@ -20,6 +20,7 @@ class PctxCommand(Command):
         "check": (f"{_HERE}.programs.CheckCommand", "Check the types of programs without running them."),
         "types": (f"{_HERE}.programs.TypesCommand", "Print the TypeScript declarations of every tool."),
         "start": (f"{_HERE}.start.Start", "Start a Jupyter server for pctx alone, without a browser."),
+        "serve": (f"{_HERE}.serve.ServeNotebooks", "Run notebooks without a browser, and offer their tools to agents."),
         "client-config": (
             f"{_HERE}.clients.ClientConfigCommand",
             "Print what an MCP client needs to reach a running server.",

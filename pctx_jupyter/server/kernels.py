@@ -27,6 +27,7 @@ class KernelManager(Protocol):
 
     start_kernel: Callable[..., Awaitable[str]]
     restart_kernel: Callable[..., Awaitable[Any]]
+    shutdown_kernel: Callable[..., Awaitable[Any]]
 
     def add_restart_callback(self, kernel_id: str, callback: Callable[[], Any], event: str = "restart") -> None: ...
     def __contains__(self, kernel_id: str) -> bool: ...
@@ -60,6 +61,9 @@ class KernelTokens:
         self._restart = getattr(manager, "restart_kernel", None)  # a manager need not be able to
         if self._restart is not None:
             manager.restart_kernel = self._restart_kernel
+        self._shutdown = getattr(manager, "shutdown_kernel", None)
+        if self._shutdown is not None:
+            manager.shutdown_kernel = self._shutdown_kernel
 
     def owner(self, token: str) -> str | None:
         """The id of the kernel with this token; None when there is none, or it is no more."""
@@ -104,3 +108,11 @@ class KernelTokens:
         self._note(kernel_id, "restarted")  # first: the new process may be connected before this returns
         assert self._restart is not None, "it is wrapped where there is one"
         return await ensure_async(self._restart(kernel_id, *args, **kwargs))
+
+    async def _shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        assert self._shutdown is not None, "it is wrapped where there is one"
+        try:
+            return await ensure_async(self._shutdown(kernel_id, *args, **kwargs))
+        finally:
+            if not self.is_alive(kernel_id):
+                self._note(kernel_id, "shut down")

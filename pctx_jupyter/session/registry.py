@@ -198,7 +198,10 @@ class Registry:
             self.watchers.notify("sessions")
 
     def note_kernel(self, kernel_id: str, cause: Cause) -> None:
-        """Take note that a kernel was restarted, or has died: programs that name its notebook read it."""
+        """Take note of what happens to a kernel: programs that name its notebook read it."""
+        if cause == "shut down":
+            self.forget_kernel(kernel_id)
+            return
         self.owners.note(kernel_id, cause)
         self.watchers.notify("sessions")
 
