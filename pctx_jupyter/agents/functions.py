@@ -17,7 +17,7 @@ from msgspec import Meta
 from .. import errors
 from ..rpc.jsonrpc import Json
 from ..session.approvals import Then
-from ..session.session import Session
+from ..session.session import Session, check_timeout
 from ..settings import Settings
 from ..tools.catalog import Tool
 from ..tools.scope import WHOLE
@@ -277,19 +277,6 @@ class Functions:
                 return f", namespaces: {text}… {len(found) - at:,} more."
             text += name + ", "
         return f", namespaces: {text.removesuffix(', ')}."
-
-
-def check_timeout(timeout_s: float | None, settings: Settings) -> None:
-    """Refuse a time limit beyond the longest one: a program that is stopped before is a loss without a reason.
-
-    Raises:
-        InvalidParams: It is longer.
-    """
-    if timeout_s is not None and timeout_s > settings.max_timeout_s:
-        raise errors.InvalidParams(
-            f"Cannot run program: timeout_s is {timeout_s:g}, and at most {settings.max_timeout_s:g} here "
-            "(Pctx.max_timeout_s); ask for less, or split the work into several programs"
-        )
 
 
 def _read(arguments: dict[str, Any], kind: type[_A], name: str) -> _A:

@@ -14,10 +14,10 @@ from .. import errors
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import Json
-from ..session.session import Session
+from ..session.session import Session, check_timeout
 from ..tools.catalog import described, detailed
 from .answers import AgentAnswer
-from .functions import Definition, Functions, check_timeout
+from .functions import Definition, Functions
 
 log = logging.getLogger(__name__)
 

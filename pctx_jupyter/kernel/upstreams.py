@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 ANSWER_S = 60.0
 """Seconds the engine may take to answer; a sign-in contacts the server first."""
 
-CONNECTED_S = 15.0
-"""Seconds that ``%pctx mcp add`` waits for a server to list its tools; after that it goes on in the background."""
+CONNECTED_S = 3600.0
+"""Seconds that ``%pctx mcp add`` waits for a server at most. The server's own limit (``connect_timeout_s``) ends the
+first attempt before that, whatever it is set to."""
+
+PATIENT_S = 1.0
+"""Seconds after which a line says that it waits."""
 
 POLL_S = 0.1
 """Seconds between two checks of its state."""
@@ -80,8 +85,8 @@ class UpstreamCommands:
                 return self._sign_in(rest)
         raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")
 
-    def _do(self, work: Callable[[PctxClient], Coroutine[Any, Any, T]]) -> T:
-        return self._bridge.do(lambda home: work(home.client), ANSWER_S)
+    def _do(self, work: Callable[[PctxClient], Coroutine[Any, Any, T]], limit_s: float = ANSWER_S) -> T:
+        return self._bridge.do(lambda home: work(home.client), limit_s)
 
     def _list(self) -> Shown:
         from .output import display
@@ -108,7 +113,7 @@ class UpstreamCommands:
             server |= {"command": given.words[0], "args": list(given.words[1:])}
             if given.environment:
                 server["env"] = dict(given.environment)
-        return _line(self._do(lambda client: _added(client, server, persist=not given.for_now)))
+        return _line(self._do(lambda client: _added(client, server, _say, persist=not given.for_now), CONNECTED_S))
 
     def _sign_in(self, line: str) -> str:
         name, _, answer = line.rpartition(" ")
@@ -123,14 +128,25 @@ class UpstreamCommands:
         )
 
 
-async def _added(client: PctxClient, server: dict[str, Json], *, persist: bool) -> upstreams.Upstream:
-    """Add a server, and wait up to `CONNECTED_S` until it is connected, because the next cell may call it."""
+async def _added(
+    client: PctxClient, server: dict[str, Json], say: Callable[[str], None], *, persist: bool
+) -> upstreams.Upstream:
+    """Add a server, and wait until its first attempt to connect is over, because the next cell may call it."""
     one = await client.add_upstream(server, persist=persist)
-    until = asyncio.get_running_loop().time() + CONNECTED_S
-    while one.state == "connecting" and asyncio.get_running_loop().time() < until:
+    loop = asyncio.get_running_loop()
+    since, has_said = loop.time(), False
+    while one.state == "connecting" and one.error is None and loop.time() < since + CONNECTED_S:
+        if not has_said and loop.time() > since + PATIENT_S:
+            has_said = True
+            say(f"Waiting for {one.name} to connect, as long as it may take (connect_timeout_s)")
         await asyncio.sleep(POLL_S)
         one = next((known for known in (await client.list_upstreams()).upstreams if known.name == one.name), one)
     return one
+
+
+def _say(line: str) -> None:
+    """Show a line below the cell while the command waits; stdout has its result."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # a magic's output
 
 
 async def _ask_again(client: PctxClient, rest: str) -> upstreams.Upstream:

@@ -669,6 +669,7 @@ class Session:
             )
         if timeout_s is not None and not timeout_s > 0:
             raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")
+        check_timeout(timeout_s, self._settings)
         for name in inputs:
             names.check_input_name(name)
         self._check_id(execution_id)
@@ -676,3 +677,16 @@ class Session:
     def _check_id(self, execution_id: str | None) -> None:
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")
+
+
+def check_timeout(timeout_s: float | None, settings: Settings) -> None:
+    """Refuse a time limit beyond the longest one: a program that is stopped before is a loss without a reason.
+
+    Raises:
+        InvalidParams: It is longer.
+    """
+    if timeout_s is not None and timeout_s > settings.max_timeout_s:
+        raise errors.InvalidParams(
+            f"Cannot run program: timeout_s is {timeout_s:g}, and at most {settings.max_timeout_s:g} here "
+            "(Pctx.max_timeout_s); ask for less, or split the work into several programs"
+        )

@@ -37,6 +37,14 @@ def test_the_first_program_finds_the_servers_of_the_file(kernel: RealKernel) -> 
     assert "ready; 12 tools as FromFile" in (kernel.run("%pctx mcp list").value or "")
 
 
+def test_a_server_that_takes_long_to_connect_is_waited_for_and_a_line_says_so(kernel: RealKernel) -> None:
+    late = f"import runpy, time; time.sleep(2); runpy.run_path({PEER!r}, run_name='__main__')"
+    cell = kernel.run(f"%pctx mcp add --for-now late {shlex.join([sys.executable, '-c', late])}")
+    assert "ready; 12 tools as Late" in cell.text()
+    assert cell.text("stderr") == "Waiting for late to connect, as long as it may take (connect_timeout_s)\n"
+    kernel.run("%pctx mcp remove late")
+
+
 def test_a_server_is_added_called_and_removed(kernel: RealKernel) -> None:
     command = shlex.join([sys.executable, "-I", PEER])
     added = kernel.run(f"%pctx mcp add --for-now --env A=b more {command}").text()

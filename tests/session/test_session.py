@@ -320,9 +320,17 @@ async def test_a_program_is_checked_against_the_types_of_its_inputs() -> None:
 async def test_time_limits_are_the_requests_up_to_the_longest() -> None:
     sandbox = FakeSandbox()
     one = session(sandbox, Settings(max_timeout_s=100))
-    for asked in (None, 5, 1e9):
+    for asked in (None, 5, 100):
         await one.execute("1", timeout_s=asked)
     assert [job.limits.timeout_s for job in sandbox.jobs] == [60, 5, 100]
+
+
+@pytest.mark.parametrize("asked", [100.5, 1e9, float("inf")])
+async def test_a_time_limit_beyond_the_longest_is_refused_whoever_asks(asked: float) -> None:
+    sandbox = FakeSandbox()
+    with pytest.raises(errors.InvalidParams, match=r"at most 100 here \(Pctx\.max_timeout_s\)"):
+        await session(sandbox, Settings(max_timeout_s=100)).execute("1", timeout_s=asked)
+    assert sandbox.jobs == []
 
 
 @pytest.mark.parametrize(
