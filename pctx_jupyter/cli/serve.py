@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import secrets
 import signal
 import socket
@@ -17,14 +16,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
+from ..client.kernel import CellFailed, KernelChannel, KernelLost, open_channel
 from ..rpc.backoff import BackOff
 from .command import Exit, Stop, say
 from .servers import Server, ServerCommand, health, open_url, running
@@ -45,16 +44,6 @@ WATCH_S = 2.0
 """Seconds between two looks whether a kernel is there."""
 LOAD = "%load_ext pctx_jupyter"
 """Runs before the first cell, so that a notebook without it offers its tools, too."""
-
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class CellFailed(Exception):
-    """A cell of a notebook has failed; the message says which one, and has its traceback."""
-
-
-class KernelLost(Exception):
-    """A kernel is no more, or was restarted; the message says which."""
 
 
 class ServeNotebooks(ServerCommand):
@@ -257,81 +246,13 @@ class ServedNotebook:
         kernel = content.get("metadata", {}).get("kernelspec", {}).get("name") or "python3"
         return [(number, source) for number, source, tags in cells if source and (not is_tagged or TAG in tags)], kernel
 
-    @asynccontextmanager
-    async def _channel(self) -> AsyncIterator[KernelChannel]:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import WebSocketException
-
+    def _channel(self) -> AbstractAsyncContextManager[KernelChannel]:
         assert self._session is not None
-        id = uuid4().hex
-        url = f"{self._server.url.replace('http', 'ws', 1)}api/kernels/{self._session['kernel']['id']}/channels"
-        try:
-            async with connect(
-                f"{url}?session_id={id}", additional_headers=self._server.headers, max_size=None, proxy=None
-            ) as stream:
-                yield KernelChannel(stream, id)
-        except WebSocketException as error:
-            raise KernelLost("the connection to its kernel was lost") from error
+        route = f"api/kernels/{self._session['kernel']['id']}/channels"
+        return open_channel(f"{self._server.url.replace('http', 'ws', 1)}{route}", self._server.headers)
 
     async def _ask(self, method: str, path: str, body: object = None) -> Any:
         return await asyncio.to_thread(_ask, self._server, method, path, body)
-
-
-class KernelChannel:
-    """The messages of one kernel, over the server's WebSocket.
-
-    Args:
-        stream: The WebSocket.
-        session: Identifies us to the kernel.
-    """
-
-    def __init__(self, stream: Any, session: str) -> None:
-        self._stream, self._session = stream, session
-
-    async def run(self, source: str, what: str) -> None:
-        """Run a cell, and wait for its end.
-
-        Raises:
-            CellFailed: Has its traceback.
-            KernelLost: The kernel died.
-        """
-        id = uuid4().hex
-        header = {"msg_id": id, "msg_type": "execute_request", "session": self._session}
-        header |= {"username": "", "version": "5.3"}
-        content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": True}
-        asked = {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}
-        await self._stream.send(json.dumps(asked))
-        async for message in self._messages():
-            is_ours = message.get("parent_header", {}).get("msg_id") == id
-            if is_ours and message["header"]["msg_type"] == "execute_reply":
-                said = message["content"]
-                if said.get("status") != "ok":
-                    trace = _ESCAPES.sub("", "\n".join(said.get("traceback") or []))
-                    raise CellFailed(f"{what} failed: {said.get('ename')}: {said.get('evalue')}\n{trace}".rstrip())
-                return
-        raise KernelLost("the connection to its kernel was lost")
-
-    async def restarted(self) -> str:
-        """Wait until the kernel is restarted or has died; returns which."""
-        try:
-            async for _ in self._messages():
-                pass
-        except KernelLost as lost:
-            return str(lost)
-        return "the connection to its kernel was lost"
-
-    async def _messages(self) -> AsyncIterator[dict[str, Any]]:
-        async for frame in self._stream:
-            if isinstance(frame, bytes):
-                continue  # with buffers, which nothing here has
-            message = json.loads(frame)
-            if message["header"]["msg_type"] == "status":
-                match message["content"].get("execution_state"):
-                    case "restarting" | "autorestarting":
-                        raise KernelLost("its kernel was restarted")
-                    case "dead":
-                        raise KernelLost("its kernel died")
-            yield message
 
 
 @contextmanager

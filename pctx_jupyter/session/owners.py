@@ -6,6 +6,7 @@ a notebook never reaches another one, and a number behind a name never moves.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -17,10 +18,12 @@ from ..tools import names
 MOST_ABSENT = 1_000
 """NameOwners without a kernel or a connection whose names are kept; beyond that, the name of the one that is absent the
 longest is free again."""
+MOST_OF_SERVICE = 10_000
+"""Names of namespaces that are kept for one service, those it has no longer among them; the oldest is freed first."""
 MOST_EARLIER = 500
 """Tools of an earlier connection of an owner that are remembered by name."""
 
-OwnerKey: TypeAlias = tuple[str, ...]
+NameKey: TypeAlias = tuple[str, ...]
 """``("notebook", path)``, ``("kernel", id)``, or ``("service", id, namespace)``."""
 
 Cause = Literal["", "restarted", "died", "shut down", "changed"]
@@ -43,14 +46,14 @@ class NameOwner:
         earlier: The names of the tools that it offered before its connection ended.
     """
 
-    key: OwnerKey
+    key: NameKey
     base: str
     name: str
     title: str = ""
     kernel_id: str | None = None
     had_kernel: bool = False
     cause: Cause = ""
-    successor: OwnerKey | None = None
+    successor: NameKey | None = None
     earlier: frozenset[str] = frozenset()
 
 
@@ -58,9 +61,10 @@ class NameOwners:
     """The names of all owners of one engine."""
 
     def __init__(self) -> None:
-        self._by_key: dict[OwnerKey, NameOwner] = {}
+        self._by_key: dict[NameKey, NameOwner] = {}
         self._by_name: dict[str, NameOwner] = {}
         self._by_kernel: dict[str, NameOwner] = {}
+        self._of_service: dict[str, deque[NameKey]] = {}
 
     @property
     def kernels(self) -> list[str]:
@@ -75,7 +79,7 @@ class NameOwners:
         """The owner of a name, whether it is connected or not."""
         return self._by_name.get(name)
 
-    def get(self, key: OwnerKey) -> NameOwner | None:
+    def get(self, key: NameKey) -> NameOwner | None:
         """The owner of a key."""
         return self._by_key.get(key)
 
@@ -110,7 +114,13 @@ class NameOwners:
 
     def name_service(self, id: str, namespace: str, title: str, reserved: Collection[str]) -> str:
         """Return the name of one namespace of a service, with a number behind it where it is taken."""
-        owner = self._claim(("service", id, namespace), namespace, reserved)
+        key = ("service", id, namespace)
+        if key not in self._by_key:
+            mine = self._of_service.setdefault(id, deque())
+            mine.append(key)
+            if len(mine) > MOST_OF_SERVICE and (oldest := self._by_key.get(mine.popleft())) is not None:
+                self._drop(oldest)
+        owner = self._claim(key, namespace, reserved)
         owner.title = title
         return owner.name
 
@@ -135,11 +145,6 @@ class NameOwners:
         self._tidy()
         return True
 
-    def forget_service(self, id: str) -> None:
-        """Free the names of a service."""
-        for owner in [one for one in self._by_key.values() if one.key[:2] == ("service", id)]:
-            self._drop(owner)
-
     def note(self, kernel_id: str, cause: Cause) -> None:
         """Take note of what happens to a kernel."""
         if (owner := self._by_kernel.get(kernel_id)) is not None:
@@ -150,7 +155,7 @@ class NameOwners:
         if (owner := self._by_kernel.get(kernel_id)) is not None:
             owner.earlier = frozenset(tool for tool, _ in zip(tools, range(MOST_EARLIER), strict=False))
 
-    def _claim(self, key: OwnerKey, base: str, reserved: Collection[str]) -> NameOwner:
+    def _claim(self, key: NameKey, base: str, reserved: Collection[str]) -> NameOwner:
         owner = self._by_key.get(key)
         if owner is not None and owner.base == base and owner.name not in reserved:
             return owner
@@ -163,12 +168,12 @@ class NameOwners:
         self._by_name[name] = owner
         return owner
 
-    def _rekey(self, owner: NameOwner, key: OwnerKey) -> None:
+    def _rekey(self, owner: NameOwner, key: NameKey) -> None:
         del self._by_key[owner.key]
         owner.key = key
         self._by_key[key] = owner
 
-    def _leave(self, owner: NameOwner, successor: OwnerKey | None) -> None:
+    def _leave(self, owner: NameOwner, successor: NameKey | None) -> None:
         if owner.kernel_id is not None:
             self._by_kernel.pop(owner.kernel_id, None)
         if owner.key[0] == "kernel":
@@ -184,7 +189,7 @@ class NameOwners:
             del self._by_name[owner.name]
 
     def _tidy(self) -> None:
-        if len(self._by_key) - len(self._by_kernel) <= MOST_ABSENT:
+        if len(self._by_key) <= MOST_ABSENT:
             return
         absent = [one for one in self._by_key.values() if one.kernel_id is None and one.key[0] == "notebook"]
         for owner in absent[: max(0, len(absent) - MOST_ABSENT)]:
