@@ -195,6 +195,7 @@ class Engine:
             "sessions": len(self.registry),
             "tools": sum(len(session.catalog) for session in self.registry),
             "executions": len(self.registry.executions()),
+            "agent_states": self._mcp.state_count if self._mcp is not None else 0,
             "sandbox": self._pool.status(),
             "checker": self._checker.status(),
             "upstreams": self._upstream_status(),

@@ -91,6 +91,14 @@ class Settings:
     )
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
     max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
+    max_agent_states: int = _setting(
+        50,
+        "States that agents may have, each with what an agent's programs export for its later ones; the one unused "
+        "the longest makes room. 0: agents keep nothing between programs.",
+        least=0,
+    )
+    max_agent_state_bytes: int = _setting(1 * MIB, "Bytes of programs and JSON that one such state may have.")
+    agent_state_idle_s: float = _setting(3600.0, "Seconds such a state is kept after its last use.")
     timeline: bool = _setting(True, "Show a timeline under a cell whose program called tools; a cell may override it.")
     max_history: int = _setting(
         100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API."

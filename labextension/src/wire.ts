@@ -221,7 +221,8 @@ export interface EditedArguments {
 
 /**
  * The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
- * `executions` counts those that run now.
+ * `executions` counts those that run now; `agent_states`, the states that agents keep between their
+ * programs.
  */
 export interface EngineStatus {
   version: string;
@@ -232,6 +233,7 @@ export interface EngineStatus {
   checker: Record<string, unknown>;
   /** Each MCP server's state by name, and `trouble`. */
   upstreams: Record<string, unknown>;
+  agent_states?: number;
 }
 
 /** Every error. */

@@ -45,6 +45,11 @@ class Door:
         self._lock = asyncio.Lock()
         self._is_closed = False
 
+    @property
+    def state_count(self) -> int:
+        """How many states agents have between their programs."""
+        return len(self._functions.states)
+
     async def server(self) -> AgentServer:
         """The MCP server, for any transport."""
         async with self._lock:

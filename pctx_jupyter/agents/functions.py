@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -27,12 +28,13 @@ from .consent import Guarded
 from .listing import Detail
 from .runs import Asks, Repeats, Report, Runs
 from .search import Search
+from .states import NEW, OWNER, States
 
 log = logging.getLogger(__name__)
 
 INSTRUCTIONS = "Write one TypeScript program that makes all the calls, rather than many small ones."
 """The description of the server as a whole, for models."""
-NAMESPACES = 120
+NAMESPACES = 70
 """Characters of namespaces in a description."""
 MOST_FOUND = 50
 """Tools that one search may return."""
@@ -61,6 +63,7 @@ class _DetailsArguments(_Arguments):
 class _ExecuteArguments(_Arguments):
     code: str
     timeout_s: float | None = None
+    state: str | None = None
 
 
 class _WaitArguments(_Arguments):
@@ -101,10 +104,15 @@ class Functions:
     Args:
         session: Where their programs run, and whose scope they see.
         settings: Sizes and waits.
+        clock: Monotonic seconds.
+
+    Attributes:
+        states: What agents keep between programs.
     """
 
-    def __init__(self, session: Session, settings: Settings) -> None:
+    def __init__(self, session: Session, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.session, self._settings = session, settings
+        self.states = States(settings, clock)
         self.runs = Runs(settings.mcp_kept_s)
         self._search = Search(session.scope)
         self._functions: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[AgentAnswer | Asking]]] = {
@@ -119,6 +127,11 @@ class Functions:
         """Return the functions with their descriptions for models, which name the namespaces there are now."""
         settings, limits = self._settings, self._settings.limits
         default_s = min(limits.timeout_s, settings.max_timeout_s)
+        kept = "Nothing is kept between programs. "
+        with_state: dict[str, Json] = {}
+        if settings.max_agent_states:
+            kept = f'Nothing is kept between programs but exports, with state: "{NEW}", then its id. '
+            with_state = {"state": _TEXT}
         return [
             Definition(
                 "list_functions",
@@ -127,7 +140,7 @@ class Functions:
             ),
             Definition(
                 "search_functions",
-                "Find functions by what they do.",
+                "Find functions by words or names.",
                 {"query": _TEXT, "k": {"type": "integer"}},
                 ("query",),
             ),
@@ -142,17 +155,17 @@ class Functions:
                 "Run TypeScript, type-checked first, without network, files or packages. Call functions as "
                 f"`await Ns.name({{…}})`: calls are cheap, {limits.max_calls_in_flight} at once (Promise.all), "
                 f"{limits.max_calls:,} in all. The last expression is the result, console.log is shown, "
-                f"{settings.max_mcp_characters:,} characters together: filter and aggregate in code. Nothing is kept "
-                f"between programs. timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}. After "
+                f"{settings.max_mcp_characters:,} characters together: filter and aggregate in code. {kept}"
+                f"timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}. After "
                 f"{settings.mcp_wait_s:g} s it goes on and a handle is returned.",
-                {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}},
+                {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}, **with_state},
                 ("code",),
                 reads_only=False,
                 may_destroy=True,
             ),
             Definition(
                 "wait_execution",
-                'Collect, or stop, an execution that goes on: {"handle": "…"}.',
+                'Collect or stop an execution: {"handle": "…"}.',
                 {"handle": _TEXT, "stop": {"type": "boolean"}},
                 ("handle",),
                 reads_only=False,
@@ -182,8 +195,9 @@ class Functions:
             return AgentAnswer("Internal error", is_error=True)
 
     async def close(self) -> None:
-        """Stop every program."""
+        """Stop every program, and forget all states."""
         await self.runs.close()
+        self.states.clear()
 
     async def _list(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _ListArguments, "list_functions")
@@ -235,6 +249,7 @@ class Functions:
                 asked.timeout_s,
                 self._settings.max_mcp_characters,
                 has_client=asks is not None,
+                state=None if asked.state is None else self.states.open(asked.state, OWNER.get()),
             )
         try:
             questions = await run.follow(report, self._settings.mcp_wait_s, asks)

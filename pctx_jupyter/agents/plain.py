@@ -39,6 +39,7 @@ class _Asked(msgspec.Struct):
 class _PlainExecute(msgspec.Struct):
     code: str
     timeout_s: float | None = None
+    state: str | None = None
 
 
 class Plain:
@@ -135,6 +136,10 @@ class Plain:
 
 async def _executed(session: Session, asked: _PlainExecute) -> dict[str, object]:
     check_timeout(asked.timeout_s, session.settings)
+    if asked.state is not None:
+        raise errors.InvalidParams(
+            "Cannot run program: only clients of MCP have a state between programs; leave out state, or connect by MCP"
+        )
     try:
         result = await session.execute(asked.code, timeout_s=asked.timeout_s)
     except errors.ExecutionError as error:

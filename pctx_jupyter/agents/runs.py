@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import errors
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
@@ -23,6 +23,7 @@ from ..session.session import Session
 from . import answers
 from .answers import AgentAnswer
 from .calls import CallSummary
+from .states import AgentState
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ REPORT = 1_000
 """Characters of one report."""
 MOST_PENDING = 200
 """Pieces of news kept for the next report."""
+
+MOST_UNKEPT = 5
+"""Exports of which an answer says why they are not kept."""
 
 MOST_ROUNDS = 8
 """Times that one request is answered with questions for the client's user: clients repeat it 10 times at most."""
@@ -77,14 +81,23 @@ class AgentRun:
         timeout_s: Seconds it may take; None: the default.
         most: Characters of an answer.
         has_client: Whether the client can ask its user about its calls.
+        state: Where it finds and leaves exports; None: nowhere.
 
     Attributes:
         rounds: Times that the client was given questions since it last called a function of its own accord.
     """
 
     def __init__(
-        self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
+        self,
+        session: Session,
+        code: str,
+        timeout_s: float | None,
+        most: int,
+        *,
+        has_client: bool = False,
+        state: AgentState | None = None,
     ) -> None:
+        self._state = state
         self.handle = secrets.token_urlsafe(16)
         self.code, self.rounds = code, 0
         self._approvals, self._has_client = session.approvals, has_client
@@ -154,7 +167,22 @@ class AgentRun:
         return approvals.waiting(questions) if questions else ""
 
     async def answer(self) -> AgentAnswer:
-        """Return the answer as of now. What was printed is in one answer only."""
+        """Return the answer as of now, with its state. What was printed is in one answer only."""
+        answer = await self._outcome()
+        if self._state is None:
+            return answer
+        lines = [answer.text, *(f"Not kept: {name}: {why}" for name, why in self._unkept.items())]
+        return replace(answer, text="\n".join([*lines, self._state.described]))
+
+    @property
+    def _unkept(self) -> Mapping[str, str]:
+        """Why exports of the program are not kept, by name; of many, the first."""
+        if not self.is_over or self._task.cancelled():
+            return {}
+        outcome = self._task.result()
+        return dict(list(outcome.unkept.items())[:MOST_UNKEPT]) if isinstance(outcome, ProgramResult) else {}
+
+    async def _outcome(self) -> AgentAnswer:
         console = "".join(self._console[self._seen :])
         if not self.is_over:
             self._seen = len(self._console)
@@ -170,13 +198,25 @@ class AgentRun:
         return await asyncio.to_thread(answers.ended, outcome, console, self._shown, self._most, self.code, self._calls)
 
     async def _execute(self, session: Session, code: str, timeout_s: float | None) -> ProgramResult | errors.PctxError:
+        state = self._state
+        if state is not None:
+            state.programs += 1
         try:
-            return await session.execute(code, timeout_s=timeout_s, emit=self._take_in, began=self._begin)
+            return await session.execute(
+                code,
+                timeout_s=timeout_s,
+                emit=self._take_in,
+                began=self._begin,
+                kept=None if state is None else state.kept,
+            )
         except errors.PctxError as error:
             return error
         except Exception:
             log.exception("mcp = failed to run a program")
             return errors.PctxError("Internal error")
+        finally:
+            if state is not None:
+                state.programs -= 1
 
     # what the client's user is asked
 
@@ -313,10 +353,17 @@ class Runs:
         return len(self._known)
 
     def start(
-        self, session: Session, code: str, timeout_s: float | None, most: int, *, has_client: bool = False
+        self,
+        session: Session,
+        code: str,
+        timeout_s: float | None,
+        most: int,
+        *,
+        has_client: bool = False,
+        state: AgentState | None = None,
     ) -> AgentRun:
         """Begin a program of an agent, and return its run. `AgentRun` describes the arguments."""
-        run = AgentRun(session, code, timeout_s, most, has_client=has_client)
+        run = AgentRun(session, code, timeout_s, most, has_client=has_client, state=state)
         self._going.add(run)
         run.when_over(lambda: self._going.discard(run))
         return run

@@ -13,12 +13,13 @@ import mcp.types as t
 from mcp.shared.exceptions import MCPError
 
 from .._version import __version__
-from ..session.execution import AGENT, CLIENT
+from ..session.execution import AGENT, CLIENT, OWNER_KEY
 from ..session.watch import Change, Watchers
 from . import asking
 from .answers import AgentAnswer, Asking
 from .changes import AnnouncingServer, Context
 from .functions import INSTRUCTIONS, Functions
+from .states import OWNER
 
 CHANGE_S = 0.5
 """Seconds in which changes of the tools are announced as one: a notebook defines many at once."""
@@ -92,6 +93,7 @@ class AgentServer:
 
         CLIENT.set(_client(context))
         AGENT.set(_name(context))
+        OWNER.set(str(getattr(context.request, "scope", {}).get(OWNER_KEY, "")))
         asks = asking.asks(context, params)
         answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
         return asking.required(answer) if isinstance(answer, Asking) else _result(answer)

@@ -24,7 +24,7 @@ PathsByName = Callable[[str], "Sequence[str]"]
 """The paths of the tools that have a name, which is without its namespace."""
 
 MAX_PATHS = 3
-"""PathsByName of one name that a hint names; of more, it names none."""
+"""Functions of one name that a hint names; of more, it names none."""
 
 _NOT_DEFINED = frozenset({2304, 2552})
 _WRONG_TYPE = frozenset({2322, 2345, 2820})

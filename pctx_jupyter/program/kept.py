@@ -156,10 +156,20 @@ class KeptNames:
     Args:
         most: Names it keeps.
         most_bytes: Bytes of text and JSON that it keeps.
+        limits: The settings of both.
+        way_out: What to do when there is too much, or a name is in the way.
     """
 
-    def __init__(self, most: int, most_bytes: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_bytes: int,
+        *,
+        limits: tuple[str, str] = ("Pctx.max_kept", "Pctx.max_kept_bytes"),
+        way_out: str = "%pctx forget clears some",
+    ) -> None:
         self._most, self._most_bytes = most, most_bytes
+        self._limits, self.way_out = limits, way_out
         self._cells: list[_Cell] = []
         self._numbers = 0
 
@@ -193,13 +203,13 @@ class KeptNames:
         others = set(self) - set(kept)
         if len(others) + len(kept) > self._most:
             raise errors.InvalidParams(
-                f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept (Pctx.max_kept); "
-                "%pctx forget clears some"
+                f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept ({self._limits[0]}); "
+                f"{self.way_out}"
             )
         if cell.size + sum(one.size for one in self._cells if not set(one.exposed) <= set(kept)) > self._most_bytes:
             raise errors.InvalidParams(
                 f"Cannot keep {_listed(kept)}: more than {self._most_bytes:,} bytes would be kept "
-                "(Pctx.max_kept_bytes); %pctx forget clears some"
+                f"({self._limits[1]}); {self.way_out}"
             )
         self._drop(kept)
         if kept:

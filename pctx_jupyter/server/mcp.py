@@ -6,15 +6,17 @@ Refusals are JSON-RPC errors, which MCP clients show, and 403: a 401 would send 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
 from tornado import web
 
 from .. import errors, foreign
-from .asgi import AsgiHandler
+from ..session.execution import OWNER_KEY
+from .asgi import Application, AsgiHandler, AsgiMessage
 from .base import PctxHandler
 
 DOOR = "pctx_mcp_door"
@@ -23,6 +25,19 @@ DOOR = "pctx_mcp_door"
 NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
 
 KERNEL = "A kernel's own token opens no agent's door: notebooks share with agents what they keep from each other"
+
+
+def _owned(application: Application, owner: str) -> Application:
+    """The application, for requests of this owner."""
+
+    async def serve(
+        scope: AsgiMessage,
+        receive: Callable[[], Awaitable[AsgiMessage]],
+        send: Callable[[AsgiMessage], Awaitable[None]],
+    ) -> None:
+        await application({**scope, OWNER_KEY: owner}, receive, send)
+
+    return serve
 
 
 class McpHandler(AsgiHandler, PctxHandler):
@@ -59,9 +74,16 @@ class McpHandler(AsgiHandler, PctxHandler):
             if request is not None:
                 await self._answer_plainly(door.plain.answer(request))
             else:
-                await self.run_asgi(await door.endpoint())
+                await self.run_asgi(_owned(await door.endpoint(), self._owner()))
         except errors.PctxError as error:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
+
+    def _owner(self) -> str:
+        """For whom this request is made: the token it has, or the user of a page."""
+        token = self.identity_provider.get_token(self) if self.token_authenticated else None
+        user = self.current_user
+        text = f"token {token}" if token else f"user {user.username if user is not None else ''}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def _may_be_plain(self) -> bool:
         headers = self.request.headers

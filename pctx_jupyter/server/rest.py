@@ -27,7 +27,7 @@ class HealthReport(msgspec.Struct):
 class EngineStatus(msgspec.Struct):
     """The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
 
-    `executions` counts those that run now.
+    `executions` counts those that run now; `agent_states`, the states that agents keep between their programs.
     """
 
     version: str
@@ -37,6 +37,7 @@ class EngineStatus(msgspec.Struct):
     sandbox: dict[str, Any]
     checker: dict[str, Any]
     upstreams: dict[str, Any]
+    agent_states: int = 0
 
 
 class HealthHandler(PctxHandler):

@@ -36,6 +36,9 @@ It is set where a client's request arrives, in the task that serves it.
 AGENT: ContextVar[str] = ContextVar("pctx agent", default="")
 """The name that the client of an agent's request gives itself, such as ``Claude Code``; set like `CLIENT`."""
 
+OWNER_KEY = "pctx.owner"
+"""The key of an ASGI scope whose value says for whom a request is made: a token, or a user, as a hash."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

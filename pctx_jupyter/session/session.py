@@ -25,7 +25,7 @@ from ..program import diagnostics, kept
 from ..program import inputs as input_types
 from ..program.check import Check, Checked, CheckJob, Diagnostic, Read, Unchecked, Verdict
 from ..program.editor import Editor
-from ..program.kept import Prelude, Survey
+from ..program.kept import KeptNames, Prelude, Survey
 from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
 from ..rpc.jsonrpc import NULL
@@ -122,6 +122,8 @@ class ProgramOptions(TypedDict, total=False):
     """The time that calls of its tools may take; None: as the settings say."""
     observe: Observe | None
     """Receives its calls when they have ended."""
+    kept: KeptNames | None
+    """What earlier programs left for it, and it leaves for later ones; None: what its session has of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +132,14 @@ class _Request:
 
     Args:
         offered: The tools it may call.
-        prelude: What earlier programs left for it.
+        kept: What earlier programs left for it.
+        prelude: That, as it was when the program was asked for.
     """
 
     code: str
     inputs: Mapping[str, Raw]
     offered: Offering
+    kept: KeptNames
     prelude: tuple[Prelude, ...]
     keep: bool | None
     typecheck: bool | None
@@ -343,7 +347,7 @@ class Session:
                 with execution.stoppable():
                     outcome = await self._run_program(asked, execution)
                 execution.value = outcome.value
-        names_kept, unkept = self._keep(outcome, execution.left)
+        names_kept, unkept = self._keep(outcome, execution.left, asked.kept)
         return ProgramResult(
             execution.id,
             outcome.value,
@@ -391,23 +395,26 @@ class Session:
         """
         inputs = options.get("inputs") or {}
         self._validate(code, options.get("timeout_s"), inputs, options.get("execution_id"))
-        offered = await self.offering(code, options.get("tools"))
+        given = options.get("kept")
+        left = self.kept if given is None else given
+        offered = await self.offering(code, options.get("tools"), left)
         self._check_id(options.get("execution_id"))  # the same one may have begun meanwhile
         if hidden := inputs.keys() & offered.taken:
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
-        if hidden := self.kept.names & offered.taken:
+        if hidden := left.names & offered.taken:
             name = min(hidden)
             raise errors.InvalidParams(
                 f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
-                f"%pctx forget {name}"
+                + (f"%pctx forget {name}" if given is None else left.way_out)
             )
         return _Request(
             code=code,
             inputs=inputs,
             offered=offered,
-            prelude=self.kept.preludes(),
+            kept=left,
+            prelude=left.preludes(),
             # Agents are many, and share a session.
-            keep=False if self.asked_by == "agent" else options.get("keep"),
+            keep=False if self.asked_by == "agent" and given is None else options.get("keep"),
             typecheck=options.get("typecheck"),
             timeout_s=options.get("timeout_s"),
             id=options.get("execution_id") or secrets.token_urlsafe(16),
@@ -544,7 +551,9 @@ class Session:
 
         return tuple(map(explain, found))
 
-    def _keep(self, outcome: _Outcome, left: ValuesKept | None) -> tuple[list[str], dict[str, str]]:
+    def _keep(
+        self, outcome: _Outcome, left: ValuesKept | None, kept_names: KeptNames
+    ) -> tuple[list[str], dict[str, str]]:
         """Keep what a program has left; returns the names, and why others are not kept."""
         survey, checked = outcome.survey, outcome.checked
         if survey is None:
@@ -553,7 +562,7 @@ class Session:
         values = {name: left.values[name] for name in survey.constants if name in left.values}
         declarations = checked.kept if isinstance(checked, Checked) else None
         try:
-            names_kept = self.kept.add(survey, values, declarations)
+            names_kept = kept_names.add(survey, values, declarations)
         except errors.InvalidParams as error:
             return [], dict.fromkeys([*survey.exposed, *survey.types], error.message)
         unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
@@ -566,10 +575,19 @@ class Session:
             return await asyncio.to_thread(typegen.declarations, tools, aliases=aliases)
         return typegen.declarations(tools, aliases=aliases) if text is None else text
 
-    async def offering(self, code: str, patterns: list[str] | None = None) -> Offering:
-        """Choose the tools that a program of this session may call, by its code and patterns of tool names."""
+    async def offering(
+        self, code: str, patterns: list[str] | None = None, kept_names: KeptNames | None = None
+    ) -> Offering:
+        """Choose the tools that a program of this session may call, by its code and patterns of tool names.
+
+        Args:
+            code: The program.
+            patterns: Of the tools it may call; None: all.
+            kept_names: What earlier programs left for it; None: what the session has of them.
+        """
+        left = self.kept if kept_names is None else kept_names
         return await self.scope.offering(
-            patterns, code, self.kept.declarations(), *(prelude.code for prelude in self.kept.preludes())
+            patterns, code, left.declarations(), *(prelude.code for prelude in left.preludes())
         )
 
     async def check_job(
@@ -580,6 +598,7 @@ class Session:
         keep: bool | None = False,
         *,
         is_editor: bool = False,
+        kept_names: KeptNames | None = None,
     ) -> CheckJob:
         """Return what a program of this session is checked against; an editor's questions are answered by the same.
 
@@ -589,6 +608,7 @@ class Session:
             inputs: The constants it finds; by their names alone, they are what they were for the last program.
             keep: See `CheckJob.keep`.
             is_editor: Whether tools have to be declared that the program does not name yet.
+            kept_names: What earlier programs left for it; None: what the session has of them.
         """
         if isinstance(inputs, Mapping):
             declared = input_types.declare(inputs)
@@ -598,7 +618,7 @@ class Session:
             # What a program was given last is most likely what the next one gets.
             is_known = inputs == self._declared[0]
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
-        globals = declared + self.kept.declarations(inputs)
+        globals = declared + (self.kept if kept_names is None else kept_names).declarations(inputs)
         tools = await self._declare_for(code, offered)
         unnamed = offered.unnamed()
         return CheckJob(
@@ -646,7 +666,7 @@ class Session:
         if self._check is None or not (self._settings.typecheck if asked.typecheck is None else asked.typecheck):
             return None
         since = self._clock()
-        job = await self.check_job(code, asked.offered, asked.inputs, keep)
+        job = await self.check_job(code, asked.offered, asked.inputs, keep, kept_names=asked.kept)
         verdict = await self._check(job)
         took_s, at_s = self._clock() - since, self._clock() - execution.started_at
         if isinstance(verdict, Unchecked):

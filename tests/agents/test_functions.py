@@ -92,7 +92,7 @@ async def test_a_namespace_can_be_listed_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("execute", {}, "missing required field `code`; it takes {code, timeout_s?}"),
+        ("execute", {}, "missing required field `code`; it takes {code, timeout_s?, state?}"),
         ("execute", {"code": 5}, "Expected `str`, got `int` - at `$.code`"),
         ("execute", {"code": "1", "timeout": 5}, "unknown field `timeout`"),
         ("execute", {"code": "1", "timeout_s": -1}, "must be above 0"),

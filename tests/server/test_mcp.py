@@ -436,3 +436,40 @@ async def test_what_a_program_displays_reaches_an_agent(agent: Connect) -> None:
         said, image = (await client.call_tool("execute", {"code": code})).content
         assert isinstance(said, t.TextContent) and said.text == "[image 1]"
         assert isinstance(image, t.ImageContent) and image.data == "cGl4ZWxz"
+
+
+async def test_an_agents_state_has_its_exports_with_their_types_and_is_counted(
+    agent: Connect, era: str, jp_fetch: Any
+) -> None:
+    async with agent(era) as client:
+        code = (
+            "export type Net = number;\nexport const rate = 0.25;\nexport const vat = (net: Net) => net * rate;\nvat(4)"
+        )
+        first = text(await client.call_tool("execute", {"code": code, "state": "new"}))
+        assert first.startswith("1\nstate: ") and "rate" in first and "vat" in first and "Net" in first
+        id = first.rpartition('state: "')[2].partition('"')[0]
+    async with agent(era) as client:
+        again = text(await client.call_tool("execute", {"code": "const net: Net = 8; vat(net)", "state": id}))
+        assert again.startswith("2\nstate: ")
+        wrong = await client.call_tool("execute", {"code": 'vat("x")', "state": id})
+        assert wrong.is_error and "Program not run" in text(wrong)
+        assert "Cannot find name 'vat'" in text(await client.call_tool("execute", {"code": "vat(1)"}))
+    status = json.loads((await jp_fetch("pctx", "api", "status")).body)
+    assert status["agent_states"] == 1
+
+
+async def test_a_state_counts_only_with_the_token_it_was_made_with(
+    agent: Connect, era: str, running: RunningEngine
+) -> None:
+    async with agent(era) as client:
+        first = text(await client.call_tool("execute", {"code": "1", "state": "new"}))
+        id = first.rpartition('state: "')[2].partition('"')[0]
+        states = (await running.get()).mcp()._functions.states
+        assert len(states.open(id, owner := states._known[id].owner).owner) == 32 and owner
+        states._known[id].owner = "another"
+        assert "no such state" in text(await client.call_tool("execute", {"code": "1", "state": id}))
+
+
+async def test_a_plain_client_is_told_that_it_has_no_state(jp_fetch: Any) -> None:
+    answer = await plain(jp_fetch, "execute", code="1", state="new")
+    assert "only clients of MCP" in json.dumps(answer)
