@@ -95,7 +95,8 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
       }}
     >
       <h3>
-        {!form && <bdi>{askerOf(question, trans)}</bdi>} {titleOf(question, trans)} <bdi>{inertLine(question.tool)}</bdi>
+        {!form && <bdi>{askerOf(question, trans)}</bdi>} {titleOf(question, trans)}{' '}
+        <bdi>{inertLine(question.tool)}</bdi>
       </h3>
       {left !== null && (
         <p className="pctx-Left" role="timer">
