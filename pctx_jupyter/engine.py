@@ -24,6 +24,7 @@ from .sandbox.pool import Pool, open_pool
 from .session import access
 from .session.code_mode.sessions import CodeModeSessions
 from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
+from .session.own_agents import AgentFunctionSet
 from .session.registry import UPSTREAM_TOOLS, Registry
 from .session.remembered import Nothing
 from .session.session import Session
@@ -104,6 +105,7 @@ class Engine:
             as_agent=as_agent,
             unsent=unsent,
             here=here,
+            functions_for=self._functions_for,
         )
         self._doors.add(door)
         door.channel.on_close(lambda: self._doors.discard(door))
@@ -138,6 +140,12 @@ class Engine:
 
         near, _ = crossed(client, server)
         return near
+
+    def _functions_for(self, session: Session) -> AgentFunctionSet:
+        """Make the functions for an agent whose programs run in a session. They are loaded when first needed."""
+        from .agents.own import OwnAgentFunctions
+
+        return OwnAgentFunctions(session, self.settings)
 
     def mcp(self) -> Door:
         """How agents come in by MCP. Nothing of it is loaded before the first asks."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import pctx_jupyter
-from pctx_jupyter import client, embedded, settings
+from pctx_jupyter import agents, client, embedded, settings
 from pctx_jupyter.client import types
 from pctx_jupyter.rpc.channel import Channel
 
@@ -25,6 +25,25 @@ def test_public_names_are_imported_from_the_root_and_listed(name: str) -> None:
 def test_the_root_has_no_other_names_to_give() -> None:
     with pytest.raises(AttributeError, match="nothing_like_it"):
         pctx_jupyter.nothing_like_it  # noqa: B018
+
+
+@pytest.mark.parametrize("name", agents.__all__)
+def test_the_functions_for_agents_are_imported_when_they_are_first_used(name: str) -> None:
+    assert getattr(agents, name).__doc__ and name in dir(agents)
+    loaded = (
+        "import sys, pctx_jupyter.agents; print([one for one in sys.modules if 'frameworks' in one or 'mcp' in one])"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_functions_for_agents_need_no_framework_before_one_is_asked_for() -> None:
+    script = (
+        "import sys, pctx_jupyter.agents as agents; agents.agent_tools; "
+        "print({'agents', 'pydantic_ai', 'langchain_core', 'smolagents', 'claude_agent_sdk', 'mcp'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("module", ["pctx_jupyter", "pctx_jupyter.client", "pctx_jupyter.errors"])

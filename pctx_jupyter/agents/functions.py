@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -105,13 +106,22 @@ class Functions:
         session: Where their programs run, and whose scope they see.
         settings: Sizes and waits.
         clock: Monotonic seconds.
+        hands_over: Whether a program that takes long is handed over to ``wait_execution``; otherwise a call lasts as
+            long as its program.
 
     Attributes:
         states: What agents keep between programs.
     """
 
-    def __init__(self, session: Session, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self.session, self._settings = session, settings
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        hands_over: bool = True,
+    ) -> None:
+        self.session, self._settings, self._hands_over = session, settings, hands_over
         self.states = States(settings, clock)
         self.runs = Runs(settings.mcp_kept_s)
         self._search = Search(session.scope)
@@ -122,6 +132,8 @@ class Functions:
             "execute": self._execute,
             "wait_execution": self._wait,
         }
+        if not hands_over:
+            del self._functions["wait_execution"]
 
     def definitions(self) -> list[Definition]:
         """Return the functions with their descriptions for models, which name the namespaces there are now."""
@@ -132,7 +144,7 @@ class Functions:
         if settings.max_agent_states:
             kept = f'Nothing is kept between programs but exports, with state: "{NEW}", then its id. '
             with_state = {"state": _TEXT}
-        return [
+        definitions = [
             Definition(
                 "list_functions",
                 f"List the functions programs can call{self._namespaces()}",
@@ -156,8 +168,10 @@ class Functions:
                 f"`await Ns.name({{…}})`: calls are cheap, {limits.max_calls_in_flight} at once (Promise.all), "
                 f"{limits.max_calls:,} in all. The last expression is the result, console.log is shown, "
                 f"{settings.max_mcp_characters:,} characters together: filter and aggregate in code. {kept}"
-                f"timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}. After "
-                f"{settings.mcp_wait_s:g} s it goes on and a handle is returned.",
+                f"timeout_s: {default_s:g}, at most {settings.max_timeout_s:g}."
+                + (
+                    f" After {settings.mcp_wait_s:g} s it goes on and a handle is returned." if self._hands_over else ""
+                ),
                 {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}, **with_state},
                 ("code",),
                 reads_only=False,
@@ -171,6 +185,7 @@ class Functions:
                 reads_only=False,
             ),
         ]
+        return [one for one in definitions if self.has(one.name)]
 
     def has(self, name: str) -> bool:
         """Whether there is such a function."""
@@ -252,7 +267,8 @@ class Functions:
                 state=None if asked.state is None else self.states.open(asked.state, OWNER.get()),
             )
         try:
-            questions = await run.follow(report, self._settings.mcp_wait_s, asks)
+            wait_s = self._settings.mcp_wait_s if self._hands_over else math.inf
+            questions = await run.follow(report, wait_s, asks)
             if not run.is_over:
                 self.runs.keep(run)
         except BaseException:  # cancelled, or too many: its answer cannot be collected

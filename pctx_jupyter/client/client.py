@@ -27,6 +27,8 @@ from .failures import execution_error
 from .offers import Callback, Registration, payload_of, serving
 from .requests import EditorRequests, UpstreamRequests
 from .types import (
+    AgentAnswered,
+    AgentFunctions,
     AllowedTool,
     CallEvent,
     DisplayEvent,
@@ -368,6 +370,49 @@ class PctxClient(EditorRequests, UpstreamRequests):
             on_event=on_event,
         )
         return {name: getattr(result, name) for name in Result.__slots__} | {"kept": list(result.kept), "success": True}
+
+    # its own agents
+
+    async def list_agent_functions(self, agent: str = "") -> AgentFunctions:
+        """List the functions that an agent of this program may call, with their descriptions for models.
+
+        Args:
+            agent: The agent's name, for people.
+        """
+        return await self._ask(wire.LIST_AGENT_FUNCTIONS, wire.ListAgentFunctions(agent), AgentFunctions)
+
+    async def call_agent_function(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, agent: str = ""
+    ) -> AgentAnswered:
+        """Call one of these functions for an agent; cancelling this stops its program.
+
+        The agent's programs call this session's tools. They run as agents' programs do: a person may be asked for
+        consent.
+
+        Args:
+            name: The name of the function.
+            arguments: Its arguments, as a model wrote them.
+            agent: The agent's name, for people.
+
+        Returns:
+            The answer for the model. What goes wrong in a program is an answer, too.
+
+        Raises:
+            ConnectionLost: The connection was lost meanwhile.
+        """
+        return await self._call_agent(wire.CallAgentFunction(name, dict(arguments or {}), agent))
+
+    async def _call_agent(
+        self, asked: wire.CallAgentFunction, receive: Callable[[ExecutionNotice], None] | None = None
+    ) -> AgentAnswered:
+        id = asked.execution_id or uuid4().hex
+        asked = msgspec.structs.replace(asked, execution_id=id, events=receive is not None)
+        if receive is not None:
+            self._listeners[id] = receive
+        try:
+            return await self._ask(wire.CALL_AGENT_FUNCTION, asked, AgentAnswered)
+        finally:
+            self._listeners.pop(id, None)
 
     async def _execute(
         self, asked: wire.Execute, receive: Callable[[ExecutionNotice], None] | None = None

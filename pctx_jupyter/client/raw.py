@@ -56,6 +56,18 @@ class RawClient(PctxClient):
         """
         return await self._execute(asked, on_notice)
 
+    async def call_agent(
+        self, asked: wire.CallAgentFunction, *, on_notice: Callable[[ExecutionNotice], None] | None = None
+    ) -> wire.AgentAnswered:
+        """Call a function for an agent of this program.
+
+        Args:
+            asked: The call.
+            on_notice: Receives what the program shows and, if `asked.trace`, its traces: before this returns. It never
+                waits.
+        """
+        return await self._call_agent(asked, on_notice)
+
     def _receive(self, notification: rpc.Notification) -> None:
         if notification.method == wire.GUEST:
             self.on_guest(wire.read(notification.params, wire.GuestNotice, notification.method))

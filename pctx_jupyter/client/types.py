@@ -10,11 +10,27 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from ..rpc import wire
-from ..rpc.wire import AllowedTool, Completed, Diagnosed, Explained, ExplainedCall, Shared, WaitingCall
+from ..rpc.wire import (
+    AgentAnswered,
+    AgentFunction,
+    AgentFunctions,
+    AgentImage,
+    AllowedTool,
+    Completed,
+    Diagnosed,
+    Explained,
+    ExplainedCall,
+    Shared,
+    WaitingCall,
+)
 from ..session.upstreams import Listed, SignIn, Upstream
 from .offers import value_of
 
 __all__ = [
+    "AgentAnswered",
+    "AgentFunction",
+    "AgentFunctions",
+    "AgentImage",
     "AllowedTool",
     "CallEvent",
     "Completed",

@@ -47,6 +47,11 @@ T = TypeVar("T")
 Draw = Callable[[Raw], None]
 """Receives the current trace of a run, a `trace.Trace` as JSON."""
 
+BridgeRequest = wire.Execute | wire.CallAgentFunction
+"""What a cell waits for: a program of its own, or a function for its agent, which may run one."""
+BridgeAnswer = wire.Executed | wire.AgentAnswered
+"""What comes of it."""
+
 _Name = tuple[str, str]
 """Namespace and name of a tool, as registered."""
 
@@ -67,7 +72,7 @@ class Running:
         draw: Receives traces of the run, on the bridge's thread; None: none are requested.
     """
 
-    cell: WaitingCell[wire.Executed | Exception]
+    cell: WaitingCell[BridgeAnswer | Exception]
     raised: dict[str, BaseException] = field(default_factory=dict)
     look: Display | None = None
     draw: Draw | None = None
@@ -99,6 +104,7 @@ class Bridge:
     ) -> None:
         self._open_home, self._tools, self._guests = open_home, tools, guests
         self._life: _Life | None = None
+        self._lock = threading.RLock()  # an agent may call from any thread
         _bridges.add(self)
 
     # the main thread
@@ -161,7 +167,7 @@ class Bridge:
         """
         running, start, stop = self._prepare(asked, draw)
         await running.cell.wait(start, stop)
-        return _outcome(running.cell), running
+        return _executed(_outcome(running.cell)), running
 
     def block_for(self, asked: wire.Execute, draw: Draw | None = None) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while this thread blocks, and return its outcome.
@@ -175,14 +181,53 @@ class Bridge:
         """
         running, start, stop = self._prepare(asked, draw)
         running.cell.block(start, stop)
-        return _outcome(running.cell), running
+        return _executed(_outcome(running.cell)), running
+
+    async def wait_for_agent(self, asked: wire.CallAgentFunction, draw: Draw | None = None) -> wire.AgentAnswered:
+        """Call a function for an agent of this notebook, from a coroutine of any loop; returns the answer.
+
+        The tools that a program calls run on that loop, and so does what shows its output.
+
+        Args:
+            asked: The call.
+            draw: Receives traces of the program it runs, on the bridge's thread; None: no traces.
+
+        Raises:
+            CancelledError: The caller was cancelled, or a tool interrupted; the program is being stopped.
+            PctxError: The call could not be made.
+        """
+        running, start, stop = self._prepare(asked, draw, is_part=True)
+        await running.cell.wait(start, stop)
+        if running.cell.interrupt is not None:
+            raise asyncio.CancelledError from running.cell.interrupt
+        return _answered(_outcome(running.cell))
+
+    def block_for_agent(self, asked: wire.CallAgentFunction, draw: Draw | None = None) -> wire.AgentAnswered:
+        """Call a function for an agent of this notebook while this thread, which may be any, blocks.
+
+        The tools that a program calls run on this thread.
+
+        Args:
+            asked: The call.
+            draw: Receives traces of the program it runs, on the bridge's thread; None: no traces.
+
+        Raises:
+            KeyboardInterrupt: The cell was interrupted; the program is being stopped.
+            PctxError: The call could not be made.
+        """
+        is_part = threading.current_thread() is not threading.main_thread()
+        running, start, stop = self._prepare(asked, draw, is_part=is_part)
+        running.cell.block(start, stop)
+        return _answered(_outcome(running.cell))
 
     def _prepare(
-        self, asked: wire.Execute, draw: Draw | None = None
+        self, asked: BridgeRequest, draw: Draw | None = None, *, is_part: bool = False
     ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
         id = asked.execution_id or uuid4().hex
-        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None, nonfinite=True)
-        running = Running(WaitingCell(), draw=draw)
+        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
+        if isinstance(asked, wire.Execute):
+            asked = msgspec.structs.replace(asked, nonfinite=True)
+        running = Running(WaitingCell(is_part=is_part), draw=draw)
         life = self._live()
         offered = self._offered()
         return (
@@ -195,18 +240,20 @@ class Bridge:
         return {(tool.namespace, tool.name): tool for tool in self._tools()}
 
     def _live(self) -> _Life:
-        if self._life is not None and not self._life.is_of_use:
-            self.close()
-        if self._life is None:
-            with uninterrupted():  # a thread without a reference would never end
-                self._life = _Life(self._open_home, self._guests)
-        return self._life
+        with self._lock:
+            if self._life is not None and not self._life.is_of_use:
+                self.close()
+            if self._life is None:
+                with uninterrupted():  # a thread without a reference would never end
+                    self._life = _Life(self._open_home, self._guests)
+            return self._life
 
     def forget(self) -> None:
         """Drop the thread and its connection without closing them: after a fork they belong to the parent."""
         if self._life is not None:
             _left_alone.append(self._life)
             self._life = None
+        self._lock = threading.RLock()  # a thread of the parent may have had the other one
 
 
 def _outcome(cell: WaitingCell[T]) -> T:
@@ -214,6 +261,18 @@ def _outcome(cell: WaitingCell[T]) -> T:
         raise cell.interrupt
     assert cell.outcome is not None, "a wait ends with an outcome or an interrupt"
     return cell.outcome
+
+
+def _executed(outcome: BridgeAnswer | Exception) -> wire.Executed | Exception:
+    assert not isinstance(outcome, wire.AgentAnswered), "a program was asked for"
+    return outcome
+
+
+def _answered(outcome: BridgeAnswer | Exception) -> wire.AgentAnswered:
+    if isinstance(outcome, Exception):
+        raise errors.fresh(outcome) from None
+    assert isinstance(outcome, wire.AgentAnswered), "a function was asked for"
+    return outcome
 
 
 class _Life:
@@ -246,7 +305,7 @@ class _Life:
 
     # the main thread
 
-    def begin(self, running: Running, asked: wire.Execute, offered: dict[_Name, PythonTool]) -> None:
+    def begin(self, running: Running, asked: BridgeRequest, offered: dict[_Name, PythonTool]) -> None:
         if not self._errands.put(partial(self.start, running, asked, offered)):
             running.cell.post(Ended(_closed()))
 
@@ -371,7 +430,7 @@ class _Life:
             self._leave.set_result(None)
         return await self._opened()
 
-    def start(self, running: Running, asked: wire.Execute, tools: dict[_Name, PythonTool]) -> None:
+    def start(self, running: Running, asked: BridgeRequest, tools: dict[_Name, PythonTool]) -> None:
         assert asked.execution_id is not None
         if self._is_closing:
             running.cell.post(Ended(_closed()))
@@ -385,8 +444,8 @@ class _Life:
         if running.task is not None:
             running.task.cancel()
 
-    async def _execute(self, running: Running, asked: wire.Execute) -> None:
-        outcome: wire.Executed | Exception
+    async def _execute(self, running: Running, asked: BridgeRequest) -> None:
+        outcome: BridgeAnswer | Exception
         try:
             home = await self._opened()
             try:
@@ -401,8 +460,10 @@ class _Life:
             outcome = error
         running.cell.post(Ended(outcome))
 
-    async def _execute_at(self, home: Home, running: Running, asked: wire.Execute) -> wire.Executed:
+    async def _execute_at(self, home: Home, running: Running, asked: BridgeRequest) -> BridgeAnswer:
         await self._offer(home)
+        if isinstance(asked, wire.CallAgentFunction):
+            return await home.client.call_agent(asked, on_notice=partial(_on_event_of_agent, running))
         return await home.client.execute(asked, on_notice=partial(_on_event, running))
 
     # tools
@@ -483,6 +544,15 @@ def _on_event(running: Running, notice: ExecutionNotice) -> None:
                 running.look = shown
             else:
                 running.cell.post(shown)
+        case wire.TraceNotice(_, trace) if running.draw is not None:
+            running.draw(trace)
+
+
+def _on_event_of_agent(running: Running, notice: ExecutionNotice) -> None:
+    """Show what an agent's program displays, and how it goes; what it prints is for the agent."""
+    match notice:
+        case wire.DisplayNotice(_, data, metadata, display_id, update):
+            running.cell.post(Display(data, None if metadata is UNSET else metadata, display_id, update))
         case wire.TraceNotice(_, trace) if running.draw is not None:
             running.draw(trace)
 

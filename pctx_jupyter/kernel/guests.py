@@ -30,7 +30,7 @@ from .. import errors
 from ..rpc import wire
 from .functions.tracebacks import has_user_frames, traceback_of_user_frames
 from .inbox import Inbox
-from .mainthread import TICK_S, GuestCall, stepwise
+from .mainthread import TICK_S, GuestCall, pass_interrupts_on, stepwise
 from .output.notices import Notices
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,7 @@ class Guests:
             return
         self._begin_waiting()
         self._cells += 1
+        pass_interrupts_on()
         try:
             await _awaited(self._execute(stream, ident, parent))
         finally:

@@ -42,6 +42,9 @@ GRACE_S = 0.5
 TICK_S = 0.2
 """Seconds between two checks for an interrupt: a signal may reach another thread, which does not wake the loop."""
 
+_turn = threading.RLock()
+"""Held by a thread, other than the main thread, that runs a tool: of an agent's parallel calls, one runs its tools."""
+
 _depth: ContextVar[int] = ContextVar("pctx_depth", default=0)
 
 
@@ -116,6 +119,10 @@ Work = Output | Display | PendingCall | Withdraw | Ended[T]
 class WaitingCell(Generic[T]):
     """The wait of one cell for one program, with an inbox of its own; used once.
 
+    Args:
+        is_part: Whether the wait is a part of what the cell does, perhaps beside others, as that of an agent is. Then
+            it leaves interrupts to the cell, except while one of its tools runs, and it may be on any thread.
+
     Attributes:
         outcome: The outcome of the program; None if the wait was interrupted before.
         interrupt: Set if the wait was interrupted; it has a traceback if a tool was interrupted.
@@ -124,7 +131,8 @@ class WaitingCell(Generic[T]):
         InvalidParams: Too many programs wait for each other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_part: bool = False) -> None:
+        self._is_part = is_part
         self.outcome: T | None = None
         self.interrupt: KeyboardInterrupt | None = None
         self._context = contextvars.copy_context()
@@ -169,9 +177,15 @@ class WaitingCell(Generic[T]):
 
     def block(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         """Start a program and serve it until it ends, like `wait`, but block this thread."""
-        with self._handling_interrupts():
-            self._outside = Outside()
-            run_private(self._serve(start, stop))
+        is_elsewhere = threading.current_thread() is not threading.main_thread()
+        if is_elsewhere:
+            _elsewhere.add(self)
+        try:
+            with self._handling_interrupts():
+                self._outside = Outside()
+                run_private(self._serve(start, stop))
+        finally:
+            _elsewhere.discard(self)
 
     async def _serve(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -280,7 +294,8 @@ class WaitingCell(Generic[T]):
 
     @contextmanager
     def _handling_interrupts(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():  # a subshell: its thread receives no signals
+        # The thread of a subshell receives no signals.
+        if self._is_part or threading.current_thread() is not threading.main_thread():
             yield
             return
         self._is_handling_interrupts = True
@@ -292,12 +307,33 @@ class WaitingCell(Generic[T]):
             self._is_handling_interrupts = False
 
     def _interruptible(self, call: Callable[[], S]) -> S:
+        if self._is_part:
+            return self._interruptible_part(call)
         # Python checks for signals at calls and jumps. Between these lines there is none but the tool's own.
         self._is_in_tool = True
         try:
             return call()
         finally:
             self._is_in_tool = False
+
+    def _interruptible_part(self, call: Callable[[], S]) -> S:
+        if threading.current_thread() is not threading.main_thread():
+            with _turn:
+                return call()
+        was_interrupted = self.interrupt is not None
+        before = signal.signal(signal.SIGINT, self._on_sigint)
+        try:
+            self._is_handling_interrupts = self._is_in_tool = True
+            try:
+                return call()
+            finally:
+                self._is_handling_interrupts = self._is_in_tool = False
+        finally:
+            signal.signal(signal.SIGINT, before)
+            if (
+                self.interrupt is not None and not was_interrupted
+            ):  # it is meant for the whole cell, and not for the tool only
+                signal.raise_signal(signal.SIGINT)
 
     def _on_sigint(self, signum: int, frame: types.FrameType | None) -> None:
         # ipykernel may restore this handler after the wait: then there is nothing to interrupt.
@@ -318,6 +354,27 @@ class WaitingCell(Generic[T]):
     def _wake(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
+
+
+_elsewhere: set[WaitingCell[Any]] = set()
+"""The waits that block a thread other than the main thread."""
+
+
+def pass_interrupts_on() -> None:
+    """Let an interrupt of the cell that runs end the waits on other threads, too: the cell may wait for those threads.
+
+    It holds until the kernel sets a handler of its own again, as it does for each cell. Does nothing where another
+    handler than Python's is set, or on another thread than the main thread.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt_all)
+
+
+def _interrupt_all(signum: int, frame: types.FrameType | None) -> None:
+    for cell in list(_elsewhere):
+        cell._interrupted()
+    signal.default_int_handler(signum, frame)
 
 
 @types.coroutine

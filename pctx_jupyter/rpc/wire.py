@@ -39,6 +39,8 @@ TRUST_UPSTREAM = "trust_upstream"
 ASK_AGAIN = "ask_again"
 SIGN_IN_UPSTREAM = "sign_in_upstream"
 REGISTER_MCP = "register_mcp"
+LIST_AGENT_FUNCTIONS = "list_agent_functions"
+CALL_AGENT_FUNCTION = "call_agent_function"
 
 # server → client
 SESSION_CREATED = "session_created"
@@ -111,6 +113,58 @@ class Execute(msgspec.Struct, omit_defaults=True):
     keep: bool | None = None
     trace: bool = False
     nonfinite: bool = False
+
+
+class ListAgentFunctions(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``list_agent_functions``; `agent` is the agent's name, for people."""
+
+    agent: str = ""
+
+
+class AgentFunction(msgspec.Struct):
+    """A function that an agent may call: its name, its description for models, and JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Any]
+
+
+class AgentFunctions(msgspec.Struct):
+    """Result of ``list_agent_functions``; `instructions` are about all of the functions, for models."""
+
+    functions: list[AgentFunction]
+    instructions: str
+
+
+class CallAgentFunction(msgspec.Struct, omit_defaults=True):
+    """Parameters of ``call_agent_function``: one of the functions that ``list_agent_functions`` lists.
+
+    `execution_id` names the program that the function runs, if it runs one; `events`, `calls` and `trace` are as in
+    ``execute``.
+    """
+
+    name: str
+    arguments: dict[str, Any] = {}
+    agent: str = ""
+    execution_id: str | None = None
+    events: bool = False
+    calls: bool = True
+    trace: bool = False
+
+
+class AgentImage(msgspec.Struct):
+    """An image, or a sound, for a model; `data` is base64."""
+
+    data: str
+    mime_type: str
+
+
+class AgentAnswered(msgspec.Struct, omit_defaults=True):
+    """Result of ``call_agent_function``, for a model. What went wrong is a text with `is_error`."""
+
+    text: str
+    images: list[AgentImage] = []
+    is_error: bool = False
 
 
 class Forget(msgspec.Struct, omit_defaults=True):

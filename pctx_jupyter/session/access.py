@@ -174,6 +174,8 @@ _METHODS = (
     Method(wire.REVOKE_PERMISSION, "revoke a permission", _WITH_A_SESSION),
     Method(wire.CALL_NOTE, "note a call", _WITH_A_SESSION),
     Method(wire.LIST_UPSTREAMS, "list MCP servers", _EVERYBODY),
+    Method(wire.LIST_AGENT_FUNCTIONS, "list the functions for agents", _WITH_A_SESSION),
+    Method(wire.CALL_AGENT_FUNCTION, "call a function for agents", _WITH_A_SESSION),
     _changes_servers(wire.ADD_UPSTREAM, "add an MCP server", Code.BY_ENTRY),
     _changes_servers(wire.REGISTER_MCP, "add an MCP server", Code.BY_ENTRY),
     _changes_servers(wire.REMOVE_UPSTREAM, "remove an MCP server"),

@@ -28,7 +28,8 @@ from ..rpc.peer import SERVERS
 from ..settings import Settings
 from ..tools.catalog import Asker, Call, Tool, described, detailed
 from . import access, assist
-from .execution import CLIENT, Execution
+from .execution import AGENT, CLIENT, Execution
+from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
@@ -83,6 +84,7 @@ class LocalTools:
         unsent: Returns the bytes that wait to be sent to the client.
         here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
             a frame, which would take a fifth of the time that a short call takes.
+        functions_for: Makes the functions for the client's own agents; None: it can have none.
 
     The first frame it sends is ``session_created``. The owner of the pipe feeds `channel`, and closes it.
     """
@@ -100,7 +102,10 @@ class LocalTools:
         as_agent: bool = False,
         unsent: Callable[[], int] = nothing_unsent,
         here: Here | None = None,
+        functions_for: FunctionsFor | None = None,
     ) -> None:
+        self._functions_for = functions_for
+        self._agents: dict[str, AgentFunctionSet] = {}  # by name
         self._registry, self._settings, self._unsent = registry, settings, unsent
         self._client = secrets.token_urlsafe(8) if as_agent else ""
         self._guard, self._guard_code, self._here = guard, guard_code, here
@@ -178,6 +183,10 @@ class LocalTools:
                     raise errors.InvalidParams(f"Cannot revoke {id[:100]}: no tool of this session has that permission")
                 self._registry.approvals.revoke(id)
                 return wire.Success()
+            case wire.LIST_AGENT_FUNCTIONS:
+                return self._agent(wire.read(params, wire.ListAgentFunctions, method).agent).listed()
+            case wire.CALL_AGENT_FUNCTION:
+                return await self._call_agent_function(wire.read(params, wire.CallAgentFunction, method))
         if method in UPSTREAM_METHODS:
             return await serve_upstreams(self._registry.servers, method, params, self._guard_code)
         raise errors.MethodNotFound(f"Cannot serve {method[:100]}: no such method")
@@ -331,6 +340,34 @@ class LocalTools:
             kept=list(result.kept),
             unkept=dict(result.unkept),
         )
+
+    # the client's own agents
+
+    def _agent(self, name: str) -> AgentFunctionSet:
+        """Return the functions of one of the client's own agents."""
+        session = self._registry.own_agent(self.session, name)
+        if (known := self._agents.get(name)) is None:
+            if self._functions_for is None:
+                raise errors.MethodNotFound("Cannot serve an agent: this engine has no functions for agents")
+            known = self._agents[name] = self._functions_for(session)
+        return known
+
+    async def _call_agent_function(self, asked: wire.CallAgentFunction) -> wire.AgentAnswered:
+        follow = wire.Execute(
+            "",
+            execution_id=asked.execution_id,
+            events=asked.events,
+            calls=asked.calls,
+            trace=asked.trace,
+            nonfinite=True,
+        )
+        feed = _Feed(self.channel, self._unsent, follow, traces=self.session.settings.timeline)
+        AGENT.set(asked.agent)
+        FOLLOWED.set(Followed(asked.execution_id, feed.send, feed.begin))
+        try:
+            return await self._agent(asked.agent).call(asked.name, asked.arguments)
+        finally:
+            feed.end()
 
     def _details(self, path: str) -> rpc.Json:
         return detailed(self.session.scope.find(path).tool)

@@ -59,7 +59,7 @@ def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
         return _form(question, question.form)
     who = f'The agent "{seen(question.agent)}"' if question.agent else _WHO[question.asked_by]
     lines = [f"{who} asks for consent to call {seen(question.tool)}."]
-    if question.notebook is not None and question.asked_by in ("cell", "notebook"):
+    if question.notebook is not None and question.asked_by in ("agent", "cell", "notebook"):
         lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
     if question.description.strip():
         lines.append(f"The tool's own description: {seen(_first(question.description))}")

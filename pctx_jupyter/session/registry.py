@@ -19,6 +19,7 @@ from ..settings import Settings
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer, ServedTools
 from .execution import Execution, ProgramRunner
+from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
 from .owners import Cause, NameOwner, NameOwners
 from .remembered import Permission
 from .services import Service, Services
@@ -94,6 +95,7 @@ class Registry:
         self._served: dict[str, ServedTools] = {}  # by service
         self._sharing: dict[str, Sharing] = {}  # by kernel
         self._agents: Session | None = None
+        self._own_agents: dict[str, dict[str, OwnAgentSession]] = {}  # by the session of their client, and by name
         self._changes = Changes()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
         self._journal = journal_of(settings, clock, now)
@@ -137,6 +139,47 @@ class Registry:
         if self._agents is None:
             self._agents = self._make("agent")
         return self._agents
+
+    def own_agent(self, owner: Session, agent: str) -> Session:
+        """Return the session in which the programs of a client's own agent run; it closes with the client's session.
+
+        Args:
+            owner: The session of the client, which has the tools.
+            agent: The agent's name, for people.
+
+        Raises:
+            InvalidParams: There are too many agents, or the name is too long.
+        """
+        if len(agent) > MAX_NAME:
+            raise errors.InvalidParams(f"Cannot serve an agent: its name has more than {MAX_NAME} characters")
+        known = self._own_agents.setdefault(owner.id, {})
+        session = known.get(agent)
+        if session is None:
+            if len(known) >= MAX_AGENTS:
+                raise errors.InvalidParams(
+                    f"Cannot serve an agent: this client has agents of {MAX_AGENTS} names already; use one of them "
+                    f"({', '.join(sorted(known))})"
+                )
+            own = Layer(OfferedToAgents(owner.catalog))
+            session = known[agent] = OwnAgentSession(
+                secrets.token_urlsafe(16),
+                self._run,
+                self._settings,
+                self._clock,
+                self._check,
+                self._editor,
+                owner.kernel_id,
+                changes=self._changes,
+                asked_by="agent",
+                shared=lambda session: (own, *self._offered_to(owner)),
+                journal=self._journal,
+                settle=self._settle,
+                read=self._read,
+                explain=self.explain,
+            )
+        if session.name != owner.name:
+            session.name = owner.name
+        return session
 
     def get(self, id: str) -> Session | None:
         """The session of that id, if it is open."""
@@ -283,7 +326,8 @@ class Registry:
 
     def executions(self) -> list[Execution]:
         """What runs now, in whichever session."""
-        everyone = [*self, *([self._agents] if self._agents is not None else [])]
+        own = [session for agents in self._own_agents.values() for session in agents.values()]
+        everyone = [*self, *own, *([self._agents] if self._agents is not None else [])]
         return [execution for session in everyone for execution in session.executions.values()]
 
     def permissions(self, owner: Session | None = None) -> list[Permission]:
@@ -300,7 +344,8 @@ class Registry:
     def _still_finds(self, asker: str, path: str, tool: Tool) -> bool:
         """Whether the programs of an asker find this very tool by a path."""
         if asker == "agent":
-            sessions = [self._agents] if self._agents is not None else []
+            sessions: list[Session] = [one for agents in self._own_agents.values() for one in agents.values()]
+            sessions += [self._agents] if self._agents is not None else []
         else:
             sessions = [session for session in self if asker in (session.kernel_id, session.id)]
         for session in sessions:
@@ -315,6 +360,8 @@ class Registry:
         """Forget a session and its tools; does nothing the second time."""
         if self._sessions.pop(session.id, None) is not None:
             self._changes.count()
+            for agent in self._own_agents.pop(session.id, {}).values():
+                self._on_close(agent)
             self._on_close(session)
             self.approvals.forget(session.name, session.kernel_id or session.id)
             self._remember(session)
@@ -423,6 +470,10 @@ class Registry:
         if asker.name is not None and len(asker.catalog):
             own = asker.shared.under(asker.name, _refuse, is_own=True)
             yield Layer(own, is_listed=False)
+        yield from self._offered_to(asker)
+
+    def _offered_to(self, asker: Session) -> Iterator[Layer]:
+        """What others offer to a session: other notebooks, and the upstream servers."""
         if asker.asked_by != "client":
             wanted = ("agents", "everyone") if asker.asked_by == "agent" else ("everyone",)
             for owner in self._sessions.values():

@@ -13,6 +13,7 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.session import questions
 from pctx_jupyter.session.approvals import (
     ABSENCE_S,
     ConsentPlace,
@@ -545,3 +546,21 @@ async def test_a_tool_that_does_not_say_what_it_changes_is_asked_for_and_the_ref
     old = Desk(calling(("Sales.pass", b"1")), policy=("ask agent * effects",))
     old.notebook.register(Tool("Notebook", "pass", effects=None), answer)
     assert await old.run() == [1] and old.asked == []
+
+
+def test_a_question_names_the_agent_and_its_notebook() -> None:
+    asked = Question(
+        id="1",
+        tool="Notebook.pay",
+        description="",
+        asked_by="agent",
+        agent="buyer\u202e",
+        notebook="Report",
+        execution="e",
+        code="await Notebook.pay()",
+        arguments="{}",
+        argument_bytes=2,
+    )
+    lines = questions.text(asked).split("\n")
+    assert lines[0] == 'The agent "buyer\\u202e" asks for consent to call Notebook.pay.'
+    assert lines[1] == "Notebook: Report"

@@ -1,0 +1,39 @@
+"""The agent frameworks, installed beside this environment and not in it: they ask for other versions of some packages.
+
+`site_packages` installs what the group ``frameworks`` of ``pyproject.toml`` names, once, below ``build/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+from filelock import FileLock
+
+ROOT = Path(__file__).parent.parent.parent
+INSTALL_S = 600
+"""Seconds that installing may take: about 30 on an idle machine."""
+
+
+def site_packages() -> str:
+    """Return the folder with the frameworks, for a kernel's ``PYTHONPATH``; install them first if necessary."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted: list[str] = project["dependency-groups"]["frameworks"]
+    mark = hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()[:12]
+    environment = ROOT / "build" / f"frameworks-{mark}"
+    folder = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    done = environment / "installed"
+    environment.parent.mkdir(exist_ok=True)
+    with FileLock(f"{environment}.lock"):
+        if not done.exists():
+            subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+            # What this environment has is not installed again.
+            (folder / "parent.pth").write_text(sysconfig.get_path("purelib"))
+            install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *wanted]
+            subprocess.run(install, check=True, timeout=INSTALL_S)
+            done.touch()
+    return str(folder)
