@@ -28,6 +28,8 @@ PAGES = [
     "docs/howto/output.md",
     "docs/howto/keep.md",
     "docs/howto/limits.md",
+    "docs/howto/frameworks.md",
+    "docs/howto/which-client.md",
 ]
 
 
