@@ -103,7 +103,7 @@ answers, MOST
 def test_a_private_tool_is_hidden_and_one_with_effects_needs_consent(kernel: RealKernel) -> None:
     ready(kernel)
     listed = kernel.run("print((await functions.call('list_functions')).text)").text()
-    assert "loadOrders" in listed and "pay(args: { amount: number }): Promise<null> @consent" in listed
+    assert "loadOrders" in listed and "pay(args: { amount: number })" in listed and "@consent" in listed
     assert "password" not in listed
     hidden = kernel.run("a = await functions.call('execute', {'code': 'await Notebook.password()'}); print(a)")
     assert "is_error=True" in hidden.text() and "password" in hidden.text() and "secret" not in hidden.text()
