@@ -11,7 +11,7 @@ from agents.tool_context import ToolContext
 from ..client.types import AgentAnswered
 from .agent_tools import AgentTools
 
-ToolOutput = str | list[ToolOutputText | ToolOutputImage]
+OpenAIOutput = str | list[ToolOutputText | ToolOutputImage]
 """What the SDK passes on to a model."""
 
 
@@ -29,14 +29,14 @@ def tools(functions: AgentTools) -> list[FunctionTool]:
     ]
 
 
-def _calling(functions: AgentTools, name: str) -> Callable[[ToolContext[Any], str], Awaitable[ToolOutput]]:
-    async def call(context: ToolContext[Any], arguments: str) -> ToolOutput:
+def _calling(functions: AgentTools, name: str) -> Callable[[ToolContext[Any], str], Awaitable[OpenAIOutput]]:
+    async def call(context: ToolContext[Any], arguments: str) -> OpenAIOutput:
         return _output(await functions.call(name, arguments))
 
     return call
 
 
-def _output(answer: AgentAnswered) -> ToolOutput:
+def _output(answer: AgentAnswered) -> OpenAIOutput:
     pictures = [one for one in answer.images if one.mime_type.startswith("image/")]
     if not pictures:
         return answer.text
