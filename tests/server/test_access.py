@@ -201,6 +201,7 @@ OF_A_SESSION = (
 DONE = {
     ("pctx/api/upstreams", "POST"): 201,
     ("pctx/oauth/callback", "GET"): 400,  # no sign-in is under way
+    ("pctx/api/permissions/{id}", "DELETE"): 404,  # nobody has allowed anything for good
     **{(path, method): 400 for path in ("mcp", "pctx/mcp") for method in ("GET", "DELETE")},  # no such session
     **{(f"pctx/{path}", "POST"): 404 for path in OF_A_SESSION},  # no session is named
     ("pctx/ws", "GET"): 404,
@@ -438,6 +439,9 @@ PARAMS: dict[str, Any] = {
     "forget": {"names": []},
     "get_function_details": {"functions": []},
     "share": {"to": "everyone"},
+    "revoke_permission": {"id": "none"},
+    "list_agent_functions": {},
+    "call_agent_function": {"name": "list_functions"},
     "add_upstream": {"server": {"name": "new", "url": "http://127.0.0.1:9/mcp"}},
     "register_mcp": {"name": "newer", "url": "http://127.0.0.1:9/mcp"},
     "remove_upstream": {"name": "new"},
@@ -516,6 +520,8 @@ async def test_a_caller_may_use_what_its_rows_say(
                 code = await ask(name, PARAMS.get(name))
                 if name == wire.SIGN_IN_UPSTREAM:
                     assert code not in (0, errors.Forbidden.code), "nothing listens there"
+                elif name == wire.REVOKE_PERMISSION:
+                    assert code == errors.InvalidParams.code, "nobody has allowed anything for good"
                 elif name in (wire.COMPLETE, wire.HOVER, wire.SIGNATURE, wire.DIAGNOSTICS):
                     assert code == errors.InvalidParams.code, "that is enough: the type checker takes long to start"
                 elif name != wire.CALL_NOTE:  # a notification: there is no request of that name
