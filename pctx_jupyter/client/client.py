@@ -59,6 +59,9 @@ NOTICES: dict[str, type[ExecutionNotice]] = {
     wire.TRACE: wire.TraceNotice,
 }
 
+LAST_TRACE_S = 10.0
+"""Seconds in which the last trace of a cancelled program is expected. Stopping a sandbox takes far less."""
+
 Connector = Callable[[Serve, OnNotification], Awaitable[Channel]]
 """Opens a channel to an engine, given what serves its requests and what receives its notifications."""
 
@@ -411,8 +414,13 @@ class PctxClient(EditorRequests, UpstreamRequests):
             self._listeners[id] = receive
         try:
             return await self._ask(wire.CALL_AGENT_FUNCTION, asked, AgentAnswered)
+        except asyncio.CancelledError:
+            if receive is not None and asked.trace:
+                self._await_last_trace(id, receive)
+            raise
         finally:
-            self._listeners.pop(id, None)
+            if self._listeners.get(id) is receive:
+                self._listeners.pop(id, None)
 
     async def _execute(
         self, asked: wire.Execute, receive: Callable[[ExecutionNotice], None] | None = None
@@ -425,8 +433,23 @@ class PctxClient(EditorRequests, UpstreamRequests):
             return await self._ask(wire.EXECUTE, asked, wire.Executed)
         except (errors.Remote, errors.Timeout) as error:
             raise execution_error(error) from None
+        except asyncio.CancelledError:
+            if receive is not None and asked.trace:
+                self._await_last_trace(id, receive)
+            raise
         finally:
-            self._listeners.pop(id, None)
+            if self._listeners.get(id) is receive:
+                self._listeners.pop(id, None)
+
+    def _await_last_trace(self, id: str, receive: Callable[[ExecutionNotice], None]) -> None:
+        """Pass on the traces of a cancelled program for a while: the last one is sent when it has been stopped."""
+
+        def receive_trace(notice: ExecutionNotice) -> None:
+            if isinstance(notice, wire.TraceNotice):
+                receive(notice)
+
+        self._listeners[id] = receive_trace
+        asyncio.get_running_loop().call_later(LAST_TRACE_S, self._listeners.pop, id, None)
 
     # the connection
 

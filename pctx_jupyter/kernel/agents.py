@@ -46,7 +46,9 @@ class NotebookAgents:
         timeline = self._timeline()
         try:
             return await self._bridge.wait_for_agent(
-                wire.CallAgentFunction(name, arguments, agent), None if timeline is None else timeline.draw
+                wire.CallAgentFunction(name, arguments, agent),
+                None if timeline is None else timeline.draw,
+                None if timeline is None else timeline.reserve,
             )
         finally:
             _close(timeline)
@@ -56,7 +58,9 @@ class NotebookAgents:
         timeline = self._timeline()
         try:
             return self._bridge.block_for_agent(
-                wire.CallAgentFunction(name, arguments, agent), None if timeline is None else timeline.draw
+                wire.CallAgentFunction(name, arguments, agent),
+                None if timeline is None else timeline.draw,
+                None if timeline is None else timeline.reserve,
             )
         finally:
             _close(timeline)

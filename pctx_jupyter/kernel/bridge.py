@@ -47,6 +47,9 @@ T = TypeVar("T")
 Draw = Callable[[Raw], None]
 """Receives the current trace of a run, a `trace.Trace` as JSON."""
 
+Reserve = Callable[[], None]
+"""Reserves the place of a run's timeline in the output; called before anything else of the run is shown."""
+
 BridgeRequest = wire.Execute | wire.CallAgentFunction
 """What a cell waits for: a program of its own, or a function for its agent, which may run one."""
 BridgeAnswer = wire.Executed | wire.AgentAnswered
@@ -70,13 +73,20 @@ class Running:
         raised: The exceptions of its tools, by the token that the program has.
         look: How the program's value is displayed; None: as its JSON.
         draw: Receives traces of the run, on the bridge's thread; None: none are requested.
+        reserve: Reserves the place of the timeline, on the bridge's thread.
     """
 
     cell: WaitingCell[BridgeAnswer | Exception]
     raised: dict[str, BaseException] = field(default_factory=dict)
     look: Display | None = None
     draw: Draw | None = None
+    reserve: Reserve | None = None
     task: asyncio.Task[None] | None = None
+
+    def show_first(self) -> None:
+        """Reserve the place of the timeline, so that whatever follows is below it."""
+        if self.reserve is not None:
+            self.reserve()
 
     def keep(self, error: BaseException) -> str:
         """Keep a tool's exception; returns its token."""
@@ -154,36 +164,42 @@ class Bridge:
             self._life.post(partial(self._life.report_tools, self._offered()))
 
     async def wait_for(
-        self, asked: wire.Execute, draw: Draw | None = None
+        self, asked: wire.Execute, draw: Draw | None = None, reserve: Reserve | None = None
     ) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while the cell awaits it; returns its outcome.
 
         Args:
             asked: The program.
             draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
+            reserve: Called on the bridge's thread before anything of the program is shown.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
         """
-        running, start, stop = self._prepare(asked, draw)
+        running, start, stop = self._prepare(asked, draw, reserve)
         await running.cell.wait(start, stop)
         return _executed(_outcome(running.cell)), running
 
-    def block_for(self, asked: wire.Execute, draw: Draw | None = None) -> tuple[wire.Executed | Exception, Running]:
+    def block_for(
+        self, asked: wire.Execute, draw: Draw | None = None, reserve: Reserve | None = None
+    ) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while this thread blocks, and return its outcome.
 
         Args:
             asked: The program.
             draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
+            reserve: Called on the bridge's thread before anything of the program is shown.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
         """
-        running, start, stop = self._prepare(asked, draw)
+        running, start, stop = self._prepare(asked, draw, reserve)
         running.cell.block(start, stop)
         return _executed(_outcome(running.cell)), running
 
-    async def wait_for_agent(self, asked: wire.CallAgentFunction, draw: Draw | None = None) -> wire.AgentAnswered:
+    async def wait_for_agent(
+        self, asked: wire.CallAgentFunction, draw: Draw | None = None, reserve: Reserve | None = None
+    ) -> wire.AgentAnswered:
         """Call a function for an agent of this notebook, from a coroutine of any loop; returns the answer.
 
         The tools that a program calls run on that loop, and so does what shows its output.
@@ -191,18 +207,21 @@ class Bridge:
         Args:
             asked: The call.
             draw: Receives traces of the program it runs, on the bridge's thread; None: no traces.
+            reserve: Called on the bridge's thread before anything of the program is shown.
 
         Raises:
             CancelledError: The caller was cancelled, or a tool interrupted; the program is being stopped.
             PctxError: The call could not be made.
         """
-        running, start, stop = self._prepare(asked, draw, is_part=True)
+        running, start, stop = self._prepare(asked, draw, reserve, is_part=True)
         await running.cell.wait(start, stop)
         if running.cell.interrupt is not None:
             raise asyncio.CancelledError from running.cell.interrupt
         return _answered(_outcome(running.cell))
 
-    def block_for_agent(self, asked: wire.CallAgentFunction, draw: Draw | None = None) -> wire.AgentAnswered:
+    def block_for_agent(
+        self, asked: wire.CallAgentFunction, draw: Draw | None = None, reserve: Reserve | None = None
+    ) -> wire.AgentAnswered:
         """Call a function for an agent of this notebook while this thread, which may be any, blocks.
 
         The tools that a program calls run on this thread.
@@ -210,24 +229,30 @@ class Bridge:
         Args:
             asked: The call.
             draw: Receives traces of the program it runs, on the bridge's thread; None: no traces.
+            reserve: Called on the bridge's thread before anything of the program is shown.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program is being stopped.
             PctxError: The call could not be made.
         """
         is_part = threading.current_thread() is not threading.main_thread()
-        running, start, stop = self._prepare(asked, draw, is_part=is_part)
+        running, start, stop = self._prepare(asked, draw, reserve, is_part=is_part)
         running.cell.block(start, stop)
         return _answered(_outcome(running.cell))
 
     def _prepare(
-        self, asked: BridgeRequest, draw: Draw | None = None, *, is_part: bool = False
+        self,
+        asked: BridgeRequest,
+        draw: Draw | None = None,
+        reserve: Reserve | None = None,
+        *,
+        is_part: bool = False,
     ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
         id = asked.execution_id or uuid4().hex
         asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
         if isinstance(asked, wire.Execute):
             asked = msgspec.structs.replace(asked, nonfinite=True)
-        running = Running(WaitingCell(is_part=is_part), draw=draw)
+        running = Running(WaitingCell(is_part=is_part), draw=draw, reserve=reserve)
         life = self._live()
         offered = self._offered()
         return (
@@ -512,6 +537,7 @@ class _Life:
         job = PendingCall(
             partial(begin, running.keep, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
         )
+        running.show_first()
         running.cell.post(job)
         try:
             return answered(tool, await answer)
@@ -537,12 +563,14 @@ def _closed() -> errors.PctxError:
 def _on_event(running: Running, notice: ExecutionNotice) -> None:
     match notice:
         case wire.OutputNotice(_, stream, text, level):
+            running.show_first()
             running.cell.post(Output(stream, text, level))
         case wire.DisplayNotice(_, data, metadata, display_id, update, is_value):
             shown = Display(data, None if metadata is UNSET else metadata, display_id, update, is_value)
             if is_value:
                 running.look = shown
             else:
+                running.show_first()
                 running.cell.post(shown)
         case wire.TraceNotice(_, trace) if running.draw is not None:
             running.draw(trace)

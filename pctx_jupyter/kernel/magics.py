@@ -27,7 +27,7 @@ from .. import errors, foreign
 from ..nearest import did_you_mean
 from ..rpc import wire
 from ..rpc.jsonrpc import NULL
-from .bridge import Bridge, Running
+from .bridge import Bridge, Draw, Reserve, Running
 from .commands import Commands
 from .editing import Editing
 from .functions import tool as python_tools
@@ -65,7 +65,7 @@ class PctxMagics(Magics):
         chosen = cell_options(line)
         program, timeline = self._program(chosen, cell), self._timeline(chosen)
         try:
-            outcome, running = self.bridge.block_for(program, None if timeline is None else timeline.draw)
+            outcome, running = self.bridge.block_for(program, *_drawing(timeline))
         except KeyboardInterrupt as interrupt:
             _raise_interrupt(interrupt)
         finally:
@@ -77,7 +77,7 @@ class PctxMagics(Magics):
         chosen = cell_options(line)
         program, timeline = self._program(chosen, cell), self._timeline(chosen)
         try:
-            outcome, running = await self.bridge.wait_for(program, None if timeline is None else timeline.draw)
+            outcome, running = await self.bridge.wait_for(program, *_drawing(timeline))
         except KeyboardInterrupt as interrupt:
             _raise_interrupt(interrupt)
         finally:
@@ -191,6 +191,10 @@ class PctxMagics(Magics):
             if home.is_second_choice and not self._has_shown_home:
                 self._has_shown_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
+
+
+def _drawing(timeline: Timeline | None) -> tuple[Draw | None, Reserve | None]:
+    return (None, None) if timeline is None else (timeline.draw, timeline.reserve)
 
 
 def _close(timeline: Timeline | None) -> None:

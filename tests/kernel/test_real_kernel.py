@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import psutil
@@ -16,7 +18,7 @@ import pytest
 from pctx_jupyter.session.trace import MIME
 
 from ..server.process import server_process
-from .real_kernel import SOON, START, RealKernel, attached, open_kernel
+from .real_kernel import SOON, START, Cell, RealKernel, attached, open_kernel
 
 FORMS = {"awaited": "", "under %%time": "%%time\n"}
 forms = pytest.mark.parametrize("head", FORMS.values(), ids=FORMS.keys())
@@ -139,12 +141,13 @@ def test_what_a_program_displays_is_shown_in_order_and_harmless(kernel: RealKern
         "await display([{ a: 1 }], { display_id: 'it', update: true });\nhtml`<i>five</i>`"
     )
     kinds = [output["msg_type"] for output in cell.outputs if "CPU times" not in output["content"].get("text", "")]
-    assert kinds == ["stream", "display_data", "stream", "display_data", "update_display_data", "execute_result"]
-    two, four, five = cell.shown
+    assert cell.shown[0][MIME] == {"state": "reserved"}
+    assert kinds[1:] == ["stream", "display_data", "stream", "display_data", "update_display_data", "execute_result"]
+    _, two, four, five = cell.shown
     assert "<b>two</b></div>" in two["text/html"]
     assert ("<strong>four</strong>" in four["text/html"], four["text/plain"]) == (True, "**four**")
     assert ("<i>five</i>" in five["text/html"], five["text/plain"]) == (True, "five")
-    first, updated = (output["content"] for output in cell.outputs[3:5])
+    first, updated = (output["content"] for output in cell.outputs[4:6])
     assert first["transient"] == updated["transient"] == {"display_id": "pctx:it"}
     assert "<table" in updated["data"]["text/html"]
 
@@ -158,14 +161,31 @@ def test_a_chart_is_the_value_of_a_cell_and_its_data_can_be_stored(kernel: RealK
     assert kernel.run(f"%%pctx --quiet\n{code}").shown == []
 
 
+def drawn(cell: Cell) -> list[dict[str, Any]]:
+    """The drawings of a cell's timeline, in order."""
+    bundles = [output["content"].get("data", {}) for output in cell.outputs]
+    return [bundle for bundle in bundles if MIME in bundle and bundle[MIME]["state"] != "reserved"]
+
+
+@forms
+def test_a_timeline_is_above_all_output_of_its_run(kernel: RealKernel, head: str) -> None:
+    kernel.run("@tool\ndef prints() -> None:\n    print('from the tool', flush=True)")
+    cell = kernel.run(f"{head}%%pctx\nfor (let i = 0; i < 50; i++) console.log(i); await Notebook.prints(); undefined")
+    assert cell.outputs[0]["msg_type"] == "display_data" and MIME in cell.outputs[0]["content"]["data"]
+    assert drawn(cell)[-1][MIME]["calls_in_all"] == 1
+    cell = kernel.run(f"{head}%%pctx\nawait Notebook.prints(); undefined")
+    assert cell.outputs[0]["msg_type"] == "display_data" and MIME in cell.outputs[0]["content"]["data"]
+
+
 @forms
 def test_a_run_that_calls_tools_shows_its_timeline_before_its_value(kernel: RealKernel, head: str) -> None:
     cell = kernel.run(f"{head}%%pctx\nconsole.log('one'); await Notebook.add({{ a: 1, b: 2 }})")
     kinds = [output["msg_type"] for output in cell.outputs if "CPU times" not in output["content"].get("text", "")]
-    assert kinds == ["stream", "display_data", "execute_result"]
-    trace = cell.shown[0][MIME]
+    assert list(dict.fromkeys(kinds)) == ["display_data", "stream", "update_display_data", "execute_result"]
+    assert cell.shown[0] == {MIME: {"state": "reserved"}, "text/html": "", "text/plain": ""}
+    trace = drawn(cell)[-1][MIME]
     assert (trace["state"], trace["code"], [call["tool"] for call in trace["calls"]]) == ("ok", "", ["Notebook.add"])
-    assert cell.shown[0]["text/plain"].startswith("1 tool call · ")
+    assert drawn(cell)[-1]["text/plain"].startswith("1 tool call · ")
 
 
 @forms
@@ -177,12 +197,12 @@ def test_the_timeline_grows_while_a_tool_keeps_the_kernel_busy(kernel: RealKerne
         f"{head}%%pctx\nawait Notebook.opened(); await Notebook.add({{ a: 1, b: 2 }}); undefined",
         when=("running …", lambda: gate.open("w").close()),
     )
-    drawn = [o["content"] for o in cell.outputs if MIME in o["content"].get("data", {})]
-    assert len({content["transient"]["display_id"] for content in drawn}) == 1
-    states = [content["data"][MIME]["state"] for content in drawn]
-    assert states[0] == "running" and states[-1] == "ok"
-    assert "ended_s" not in drawn[0]["data"][MIME]["calls"][0]
-    assert len(drawn[-1]["data"][MIME]["calls"]) == 2
+    shown = [o["content"] for o in cell.outputs if MIME in o["content"].get("data", {})]
+    assert len({content["transient"]["display_id"] for content in shown}) == 1
+    traces = [bundle[MIME] for bundle in drawn(cell)]
+    assert traces[0]["state"] == "running" and traces[-1]["state"] == "ok"
+    assert "ended_s" not in traces[0]["calls"][0]
+    assert len(traces[-1]["calls"]) == 2
 
 
 def test_no_timeline_is_shown_of_a_run_without_calls_nor_where_nobody_wants_one(kernel: RealKernel) -> None:
@@ -198,14 +218,21 @@ def test_a_run_that_fails_or_is_interrupted_shows_how_far_it_came(
 ) -> None:
     cell = kernel.run(f"{head}%%pctx\nawait Notebook.fail({{ message: 'no' }})")
     assert cell.error is not None
-    assert (cell.shown[0][MIME]["state"], cell.shown[0][MIME]["calls"][0]["error"]) == ("failed", "no")
+    failed = drawn(cell)[-1][MIME]
+    assert (failed["state"], failed["calls"][0]["error"]) == ("failed", "no")
     kernel.run("@tool\nasync def forever() -> None:\n    await asyncio.sleep(600)")
     cell = kernel.run(
         f"{head}%%pctx\nawait Notebook.forever()", when=("running …", lambda: kernel.manager.interrupt_kernel())
     )
     assert cell.error == "KeyboardInterrupt"
-    drawn = [o["content"]["data"][MIME]["state"] for o in cell.outputs if MIME in o["content"].get("data", {})]
-    assert drawn[-1] == "stopped"
+    # The last trace comes when the sandbox has ended, which may be after the cell.
+    deadline = time.monotonic() + SOON
+    while "ended_s" not in drawn(cell)[-1][MIME]["calls"][0]:
+        assert time.monotonic() < deadline, "the last trace never came"
+        kernel.run("await asyncio.sleep(0.1)")
+        cell.outputs += kernel.elsewhere
+        kernel.elsewhere.clear()
+    assert drawn(cell)[-1][MIME]["state"] == "stopped"
 
 
 @forms

@@ -22,6 +22,11 @@ export class TimelineModel extends VDomModel {
     return this.#run;
   }
 
+  /** Whether the output only holds the place of a timeline that may follow. */
+  get isReserved(): boolean {
+    return (this.#json as { state?: unknown } | null)?.state === 'reserved';
+  }
+
   /** Set the present trace. */
   set json(json: unknown) {
     this.#json = json;

@@ -26,6 +26,9 @@ interface TimelineProps {
 
 export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElement {
   const run = model.run;
+  if (model.isReserved) {
+    return <></>; // a place without content: no call has been made yet
+  }
   if (run === null) {
     return <div className="pctx-Timeline-quiet">{trans.__('This is not a timeline.')}</div>;
   }

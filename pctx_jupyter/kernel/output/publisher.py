@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -17,6 +18,9 @@ from msgspec import Raw
 
 from ...program.result import Display
 from ...session.trace import Trace
+
+if TYPE_CHECKING:
+    from .display import Bundle
 
 _publish: Callable[..., None] = publish_display_data  # IPython is not typed
 
@@ -46,18 +50,33 @@ class Timeline:
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()  # a context is entered by one thread at a time
         self._id = f"{OURS}timeline:{uuid4().hex}"
+        self._is_placed = False
         self._drawn: Trace | None = None
         self._is_closed = False
 
+    def reserve(self) -> None:
+        """Reserve the timeline's place in the output, unless it has one; nothing is drawn there until `draw`."""
+        with self._lock:
+            if not self._is_placed and not self._is_closed:
+                from . import timeline
+
+                self._publish(timeline.reserved())
+
     def draw(self, raw: Raw) -> None:
-        """Draw the run from its current trace, a `trace.Trace` as JSON; does nothing once it is closed."""
+        """Draw the run from its current trace, a `trace.Trace` as JSON.
+
+        After `close`, only the trace of a run that has ended is drawn.
+        """
         trace = msgspec.json.decode(raw, type=Trace)
         with self._lock:
-            if not self._is_closed:
+            if not self._is_closed or trace.state != "running":
                 self._draw(trace)
 
     def close(self) -> None:
-        """Stop drawing; a run that has not ended by now is shown as stopped."""
+        """Stop drawing traces of a run under way.
+
+        A run that has not ended by now is shown as stopped, until its last trace arrives.
+        """
         with self._lock:
             self._is_closed = True
             if self._drawn is not None and self._drawn.state == "running":
@@ -66,6 +85,9 @@ class Timeline:
     def _draw(self, trace: Trace) -> None:
         from . import timeline
 
-        is_first, self._drawn = self._drawn is None, trace
-        transient = {"display_id": self._id}
-        self._context.run(_publish, timeline.bundle(trace), {}, transient=transient, update=not is_first)
+        self._drawn = trace
+        self._publish(timeline.bundle(trace))
+
+    def _publish(self, bundle: Bundle) -> None:
+        is_first, self._is_placed = not self._is_placed, True
+        self._context.run(_publish, bundle, {}, transient={"display_id": self._id}, update=not is_first)

@@ -50,6 +50,11 @@ def bundle(trace: Trace) -> Bundle:
     }
 
 
+def reserved() -> Bundle:
+    """Hold the place of a timeline that may follow; every front end shows nothing."""
+    return {MIME: {"state": "reserved"}, "text/html": "", "text/plain": ""}
+
+
 def fitted(trace: Trace) -> Trace:
     """The trace as a notebook's file keeps it: without the code, which the cell has, and cut to `MOST_JSON` bytes."""
     lines = [ConsoleLine(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
