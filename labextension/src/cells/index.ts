@@ -17,6 +17,7 @@ import { squiggles } from './diagnostics';
 import { typescriptIn } from './explanation';
 import { hover } from './hover';
 import { addLanguage, PCTX_MIME } from './language';
+import { followLoading } from './loadLine';
 import { kernelOf, Owners } from './owners';
 import { popups } from './popups';
 import { CellSettings, SETTINGS_ID } from './settings';
@@ -88,6 +89,9 @@ const cells: JupyterFrontEndPlugin<void> = {
     // Otherwise the first such cell would wait for the two grammars.
     void app.restored.then(() => languages.getLanguage(PCTX_MIME));
 
+    if (notebooks) {
+      followLoading(notebooks, settings, trans);
+    }
     addCommands(app.commands, notebooks, consoles, trans);
     for (const command of [FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM, FIX_PROBLEM]) {
       palette?.addItem({ command, category: 'pctx' });

@@ -13,6 +13,9 @@ export class CellSettings {
   /** Whether a tool's parameters are shown while the user types a call. */
   showParameters = true;
 
+  /** Whether a kernel loads pctx by itself, for a notebook with `%%pctx` cells. */
+  loadExtension = false;
+
   readonly #changed = new Signal<this, void>(this);
 
   get changed(): ISignal<this, void> {
@@ -23,10 +26,11 @@ export class CellSettings {
   async follow(registry: ISettingRegistry): Promise<void> {
     const settings = await registry.load(SETTINGS_ID);
     const read = (): void => {
-      const { diagnostics, completeWhileTyping, showParameters } = settings.composite;
+      const { diagnostics, completeWhileTyping, showParameters, loadExtension } = settings.composite;
       this.diagnostics = diagnostics as CellSettings['diagnostics'];
       this.completeWhileTyping = completeWhileTyping as boolean;
       this.showParameters = showParameters as boolean;
+      this.loadExtension = loadExtension as boolean;
       this.#changed.emit();
     };
     settings.changed.connect(read);

@@ -76,6 +76,8 @@ export async function open(app: JupyterFrontEnd, tracker: INotebookTracker, cwd:
   }
   await panel.context.ready;
   await insertCell(panel, '%load_ext pctx_jupyter');
+  await panel.sessionContext.ready;
+  void NotebookActions.run(panel.content, panel.sessionContext); // a restarted kernel needs the cell again, so it stays
   await insertCell(panel, cellOf(''));
 }
 

@@ -1,0 +1,59 @@
+"""A notebook whose kernel has not loaded pctx, in a real browser. Real: browser, JupyterLab, kernel, sandbox."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
+
+
+def test_a_kernel_without_pctx_is_loaded_with_one_click_also_after_a_restart(page: Page, lab: FrontEnd) -> None:
+    notebook = NotebookPage(page, lab, lab.write("unloaded.ipynb", "'python'", "%%pctx\n40 + 2"))
+    line = page.locator(".pctx-LoadLine")
+    for _ in range(2):
+        expect(notebook.cells.nth(1).locator(".pctx-LoadLine")).to_contain_text(
+            "This kernel has not loaded pctx.", timeout=PATIENCE_MS
+        )
+        page.get_by_role("button", name="Load", exact=True).click()
+        expect(line).to_have_count(0, timeout=PATIENCE_MS)
+        notebook.run(1)
+        expect(notebook.cells.nth(1).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
+        page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        expect(line).to_have_count(1, timeout=PATIENCE_MS)
+
+
+def test_a_notebook_without_programs_is_left_alone(page: Page, lab: FrontEnd) -> None:
+    notebook = NotebookPage(page, lab, lab.write("python only.ipynb", "'python'"))
+    notebook.run(0)
+    expect(page.locator(".pctx-LoadLine")).to_have_count(0)
+
+
+def test_kernels_load_pctx_by_themselves_if_the_settings_say_so(page: Page, lab: FrontEnd) -> None:
+    folder = lab.folder / "settings" / "pctx-jupyter"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "cells.jupyterlab-settings"
+    file.write_text('{"loadExtension": true}')
+    try:
+        notebook = NotebookPage(page, lab, lab.write("loads itself.ipynb", "%%pctx\n40 + 2"))
+        while not any(kernel["connected"] for kernel in lab.ask("pctx/api/kernels")["kernels"]):
+            page.wait_for_timeout(100)  # it ends at the latest with the test's own timeout
+        notebook.run(0)
+        expect(notebook.cells.nth(0).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
+    finally:
+        file.unlink()
+
+
+def test_the_notebook_of_the_launchers_card_has_loaded_pctx(page: Page, lab: FrontEnd) -> None:
+    NotebookPage(page, lab, lab.write("other.ipynb", "'python'"))
+    page.evaluate("void window.jupyterapp.commands.execute('pctx:new-notebook')")
+    cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+    expect(cells.nth(1).locator(".cm-content")).to_contain_text("%%pctx", timeout=PATIENCE_MS)
+    expect(cells.nth(0).locator(".jp-InputPrompt")).to_contain_text("[1]", timeout=PATIENCE_MS)
+    cells.nth(1).locator(".cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.insert_text("40 + 2")
+    page.keyboard.press("Control+Enter")
+    expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
