@@ -146,7 +146,7 @@ def test_charts_of_programs_are_drawn_and_hostile_ones_do_nothing(page: Page, th
     opened.run(0)
     for index, shown in enumerate(cells, 1):
         opened.run(index)
-        outputs = opened.cells.nth(index).locator(".jp-OutputArea-output")
+        outputs = opened.cells.nth(index).locator(".jp-OutputArea-output:not(.pctx-TimelineOutput)")
         expect(outputs).to_have_count(len(shown), timeout=PATIENCE_MS)
         is_drawn = shown[0] in harmless
         expect(outputs.locator("canvas")).to_have_count(len(shown) if is_drawn else 0, timeout=PATIENCE_MS)

@@ -158,7 +158,7 @@ def test_charts_pictures_and_html_are_shown(page: Page, lab: FrontEnd) -> None:
         "data: { values: [{ a: 1, b: 2 }] }, encoding: { x: { field: 'a' }, y: { field: 'b' } } })",
     )
     opened.run(1)
-    outputs = opened.cells.nth(1).locator(".jp-OutputArea-output")
+    outputs = opened.cells.nth(1).locator(".jp-OutputArea-output:not(.pctx-TimelineOutput)")
     expect(outputs.nth(0).locator("td")).to_have_text("cell")
     expect(outputs.nth(1).locator("h1")).to_have_text("Title")
     expect(outputs.nth(2).locator("img")).to_have_js_property("naturalWidth", 20)
