@@ -122,7 +122,7 @@ def test_what_a_model_writes_wrongly_is_answered_to_the_model(kernel: RealKernel
     for call, answer in [
         ("'execute', 'no JSON'", "Cannot call execute: its arguments are not one JSON object"),
         ("'execute', '[1]'", "Cannot call execute: its arguments are not one JSON object"),
-        ("'execute', {'kode': '1'}", "it takes {code, timeout_s?}"),
+        ("'execute', {'kode': '1'}", "it takes {code, timeout_s?, state?}"),
         ("'fly'", "Cannot call fly: no such function; there are list_functions, search_functions"),
         ("'wait_execution', {'handle': 'x'}", "no such function"),
     ]:

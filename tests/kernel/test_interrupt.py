@@ -46,7 +46,7 @@ os.environ["PCTX_JUPYTER_URL"] = "http://127.0.0.1:%d/" % silent.getsockname()[1
 
 import signal
 def tell():
-    while not getattr(signal.getsignal(signal.SIGINT), "__module__", "").startswith("pctx_jupyter"):
+    while getattr(signal.getsignal(signal.SIGINT), "__name__", "") != "_on_sigint":
         time.sleep(0.01)
     print("ready", flush=True)
 threading.Thread(target=tell).start()
