@@ -471,9 +471,16 @@ class Test(ConnectCommand):
             tools = list(engine.registry.upstreams)
             return [
                 Tested(server, [_Tool(t.path, t.description) for t in tools if t.namespace_name == server.namespace])
-                for server in engine.upstreams.listed().upstreams
+                for server in map(_tried, engine.upstreams.listed().upstreams)
                 if server.name in names
             ]
+
+
+def _tried(server: Upstream) -> Upstream:
+    """Say that a server is down whose first attempt failed, also while the next one is under way."""
+    if server.state == "connecting" and server.error:
+        return msgspec.structs.replace(server, state="down")
+    return server
 
 
 class Approve(ConnectCommand):

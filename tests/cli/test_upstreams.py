@@ -166,7 +166,7 @@ def test_what_somebody_adds_is_trusted_and_so_is_jupyters_configuration(pctx: Pc
 def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
     done = pctx("mcp", "test", "time", "--trust")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "time (" in done.stdout and "ready, 2 tools" in done.stdout and "  Time.getCurrentTime  Get" in done.stdout
+    assert "time (" in done.stdout and "ready, 4 tools" in done.stdout and "  Time.getCurrentTime  Get" in done.stdout
     done = pctx("mcp", "test", "--json", "--trust")
     states = {one["server"]["name"]: one["server"]["state"] for one in json.loads(done.stdout)["servers"]}
     assert done.returncode == 3 and states == {"lost": "down", "time": "ready"}

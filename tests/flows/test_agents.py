@@ -67,7 +67,7 @@ async def said(client: Client, name: str, **arguments: Any) -> str:
 
 
 async def test_an_agent_does_what_the_how_to_says(server: ServerProcess, notebook: RealKernel) -> None:
-    listed, answered = blocks("text")
+    listed, answered, _ = blocks("text")
     async with agent(server) as client:
         assert await said(client, "list_functions") == listed
         assert await said(client, "execute", code=blocks("typescript")[0]) == answered
@@ -108,8 +108,7 @@ def test_an_agent_hears_what_its_call_waits_for(server: ServerProcess, notebook:
 
 
 async def test_the_plain_request_of_the_how_to_is_answered(server: ServerProcess) -> None:
-    body = re.search(r"-d '(.*?)'", blocks("bash")[-1], re.DOTALL)
-    assert body is not None
+    body = next(found for text in blocks("bash") if (found := re.search(r"-d '(.*?)'", text, re.DOTALL)))
 
     def post() -> Any:
         request = urllib.request.Request(f"{server.url}pctx/mcp", data=body[1].encode(), headers=server.headers)

@@ -339,7 +339,11 @@ async def test_a_request_that_is_too_large_is_refused_and_the_next_one_served(
 async def test_wrong_arguments_are_for_the_model_to_read(agent: Connect, era: str, arguments: dict[str, Any]) -> None:
     async with agent(era) as client:
         result = await client.call_tool("execute", arguments)
-        assert result.is_error and "it takes {code, timeout_s?}" in text(result) and "Traceback" not in text(result)
+        assert (
+            result.is_error
+            and "it takes {code, timeout_s?, state?}" in text(result)
+            and "Traceback" not in text(result)
+        )
 
 
 async def test_a_large_value_reaches_a_client_of_either_era_in_excerpts(agent: Connect, era: str) -> None:

@@ -18,6 +18,7 @@ from mcp_types import CallToolResult
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import nonfinite
+from pctx_jupyter.upstream.connection import STALE_S
 from pctx_jupyter.upstream.values import MOST_ERROR, value_of
 
 from .conftest import OpenWorld, World, peer
@@ -542,7 +543,9 @@ async def test_a_server_that_always_fails_is_tried_less_and_less_and_at_once_whe
 async def test_a_program_that_names_a_server_that_is_down_has_it_tried(open_world: OpenWorld, tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with open_world(peer("later", file=log)) as world:
-        await world.until(lambda: 0 < (world.view("later").retry_s or 9) <= 1 and len(pids(log)) >= 4)
+        await world.until(lambda: (world.view("later").retry_s or 0) > STALE_S + 1)  # it has just failed
+        planned = world.view("later").retry_s or 0
+        await world.until(lambda: 0 < (world.view("later").retry_s or planned) < planned - STALE_S - 0.1)
         log.with_suffix(".go").touch()
         await world.upstreams.settle("await Later.echo({})")
         assert await world.call("Later.echo", {"text": "x"}) == "x"
