@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench faults soak report-libraries clean
+.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -55,6 +55,9 @@ pythons: $(VENV)/test.installed   ## the tests of the core on every other suppor
 
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks
+
+bench-agents: $(VENV)/test.installed  ## what an agent sends and reads for nine tasks: by plain MCP calls, and here
+	$(BIN)/python -m benchmarks.agents
 
 faults: $(VENV)/test.installed    ## kill and stop every part while programs run, and cut connections; two tables, some minutes
 	$(BIN)/python -m benchmarks.faults && $(BIN)/python -m benchmarks.cuts
