@@ -56,7 +56,7 @@ pythons: $(VENV)/test.installed   ## the tests of the core on every other suppor
 bench: $(VENV)/test.installed     ## measure, with the baselines in the same run; one table
 	$(BIN)/python -m benchmarks
 
-bench-agents: $(VENV)/test.installed  ## what an agent sends and reads for nine tasks: by plain MCP calls, and here
+bench-agents: $(VENV)/test.installed  ## what an agent sends and reads for nine tasks: by plain MCP calls, and here; PCTX_BENCH_MODEL adds a model
 	$(BIN)/python -m benchmarks.agents
 
 faults: $(VENV)/test.installed    ## kill and stop every part while programs run, and cut connections; two tables, some minutes

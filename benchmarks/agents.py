@@ -1,19 +1,22 @@
 """What an agent sends and reads for nine tasks: by plain MCP tools, called one by one, and by this endpoint.
 
 The conversations are recorded (``data/agents.json``). Both sides call the same MCP server over public tables
-(`almanac`), among 200 other tools. A task that costs more here than by plain calls is printed like any other.
+(`almanac`), among 200 other tools. What is more here than by plain calls is named. With a model in the environment
+(`models`), it does the tasks too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from pctx_jupyter.agents.functions import INSTRUCTIONS
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.settings import Places, Settings
 
+from . import models
 from .measure import Row
 from .tokens import counter
 
@@ -71,8 +75,6 @@ def plain_calls() -> list[list[tuple[str, dict[str, Any]]]]:
 
 
 def _days(year: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    from datetime import date, timedelta
-
     day = date(year, 1, 1)
     while day.year == year:
         yield "weather_day", {"date": day.isoformat()}
@@ -172,7 +174,9 @@ def losses(done: list[Tally]) -> list[str]:
 
 
 def _line(what: str, plain: Tally, ours: Tally) -> str:
-    verdict = "" if ours.tokens <= plain.tokens else "  LOSS"
+    columns = ("calls", "written", "read", "tokens", "took_s")
+    more = [name.removesuffix("_s") for name in columns if getattr(ours, name) > getattr(plain, name)]
+    verdict = f"  more here: {', '.join(more)}" if more else ""
     sides = (
         f"{side.calls:5,} {side.written:7,} {side.read:9,} {side.tokens:8,} {side.took_s:7.2f}"
         for side in (plain, ours)
@@ -201,6 +205,20 @@ async def main() -> None:
         print(_line(task["task"], one, other))
     for loss in losses(ours):
         print(f"WRONG: {loss}")
+    if (model := models.of_environment(os.environ)) is not None:
+        await _with_model(model)
+
+
+async def _with_model(model: models.Model) -> None:
+    """Have a model do the tasks, by this endpoint, and print what each cost."""
+    print(f"\n{model.name}, here: {'calls':>31} {'errors':>7} {'tokens in':>10} {'out':>7} {'seconds':>8}")
+    async with endpoint() as client:
+        for task in tasks():
+            done = await models.solve(model, client, task["task"])
+            print(
+                f"{task['task'][:48]:<48} {done.calls:5} {done.errors:7} {done.tokens_in:10,} {done.tokens_out:7,} "
+                f"{done.took_s:8.2f}  {' '.join(done.answer.split())[:80]}"
+            )
 
 
 if __name__ == "__main__":
