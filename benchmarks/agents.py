@@ -106,12 +106,14 @@ async def plainly() -> tuple[Tally, list[Tally]]:
     """Do the tasks by plain calls; returns what the lists of tools cost, and what each task did."""
     count, _ = counter()
     found = Tally()
+    began = time.perf_counter()
     command, arguments = _command("others")
     async with Client(StdioServerParameters(command=command, args=arguments, cwd=str(ROOT))) as others:
         listed = [tool.model_dump_json(by_alias=True, exclude_none=True) for tool in (await others.list_tools()).tools]
     command, arguments = _command()
     async with Client(StdioServerParameters(command=command, args=arguments, cwd=str(ROOT))) as client:
         listed += [tool.model_dump_json(by_alias=True, exclude_none=True) for tool in (await client.list_tools()).tools]
+        found.took_s = time.perf_counter() - began
         found.calls, found.read, found.tokens = 2, sum(map(len, listed)), sum(map(count, listed))
         done = []
         for calls in plain_calls():
@@ -143,11 +145,13 @@ async def here() -> tuple[Tally, list[Tally]]:
     """Do the tasks by programs; returns what finding out cost, and what each task did."""
     count, _ = counter()
     found, done = Tally(), []
+    began = time.perf_counter()
     async with endpoint() as client:
         listed = [tool.model_dump_json(by_alias=True, exclude_none=True) for tool in (await client.list_tools()).tools]
         found.read, found.tokens = sum(map(len, listed)), sum(map(count, [INSTRUCTIONS, *listed]))
         found.calls = 1
         await ask(client, "list_functions", {"namespace": "Almanac"}, found)
+        found.took_s = time.perf_counter() - began
         for task in tasks():
             done.append(tally := Tally())
             state = ""
@@ -175,7 +179,7 @@ def losses(done: list[Tally]) -> list[str]:
 
 def _line(what: str, plain: Tally, ours: Tally) -> str:
     columns = ("calls", "written", "read", "tokens", "took_s")
-    more = [name.removesuffix("_s") for name in columns if getattr(ours, name) > getattr(plain, name)]
+    more = [name.replace("took_s", "seconds") for name in columns if getattr(ours, name) > getattr(plain, name)]
     verdict = f"  more here: {', '.join(more)}" if more else ""
     sides = (
         f"{side.calls:5,} {side.written:7,} {side.read:9,} {side.tokens:8,} {side.took_s:7.2f}"

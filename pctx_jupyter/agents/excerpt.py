@@ -125,6 +125,8 @@ def _cut(value: Any, room: int, levels: int) -> Any:
     match value:
         case str():
             return _cut_text(value, room)
+        case list() | dict() if levels > 0 and _length(value, room + 1) <= room:
+            return value  # a mark in the place of a small one would be longer
         case list() if value:
             return f"[… {len(value):,} items]" if levels <= 0 or room < NARROWEST else _cut_list(value, room, levels)
         case dict() if value:

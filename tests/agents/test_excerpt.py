@@ -143,3 +143,10 @@ def test_a_long_output_keeps_its_beginning_and_its_end() -> None:
     text = excerpt.of_text("\n".join(f"line {at}" for at in range(9_999)), 1_000)
     assert text.startswith("line 0\n") and text.endswith("line 9998") and "lines left out" in text
     assert excerpt.of_text("short", 1_000) == "short"
+
+
+@pytest.mark.parametrize("small", [{"n": 0, "t": ""}, [1, 2], {"a": []}])
+def test_a_small_item_among_large_ones_is_shown_as_it_is(small: object) -> None:
+    value = [small, *({"n": at, "t": "y" * 300} for at in range(300))]
+    text = cut(value, 4_000)
+    assert json.dumps(small, separators=(",", ":")) in text and "{… 2 members}" not in text
