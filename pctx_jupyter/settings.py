@@ -116,6 +116,12 @@ class Settings:
         "Tokens, estimated as characters / 4, up to which an agent's list of functions has their full declarations.",
         least=0,
     )
+    disclosure: str = _setting(
+        "catalog",
+        "How agents reach the functions. catalog: they find functions and write programs that call them. sidecar: "
+        "they also have invoke, which calls one function without a program.",
+        choices=("catalog", "sidecar"),
+    )
     mcp_wait_s: float = _setting(
         40.0,
         "Seconds an agent waits for a program; then it gets a handle to collect its result, as most clients give up "

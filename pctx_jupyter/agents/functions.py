@@ -23,7 +23,7 @@ from ..session.session import Session, check_timeout
 from ..settings import Settings
 from ..tools.catalog import Tool
 from ..tools.scope import WHOLE
-from . import listing
+from . import listing, one_call
 from .answers import AgentAnswer, Asking
 from .consent import Guarded
 from .listing import Detail
@@ -65,6 +65,11 @@ class _ExecuteArguments(_Arguments):
     code: str
     timeout_s: float | None = None
     state: str | None = None
+
+
+class _InvokeArguments(_Arguments):
+    name: str
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class _WaitArguments(_Arguments):
@@ -130,8 +135,11 @@ class Functions:
             "search_functions": self._find,
             "get_function_details": self._details,
             "execute": self._execute,
+            "invoke": self._invoke,
             "wait_execution": self._wait,
         }
+        if settings.disclosure != "sidecar":
+            del self._functions["invoke"]
         if not hands_over:
             del self._functions["wait_execution"]
 
@@ -174,6 +182,15 @@ class Functions:
                 ),
                 {"code": _TEXT, "timeout_s": {"type": "number", "maximum": settings.max_timeout_s}, **with_state},
                 ("code",),
+                reads_only=False,
+                may_destroy=True,
+            ),
+            Definition(
+                "invoke",
+                "Call one function by its name; it takes the arguments that get_function_details shows. For several "
+                "calls, use execute.",
+                {"name": _TEXT, "arguments": {"type": "object"}},
+                ("name",),
                 reads_only=False,
                 may_destroy=True,
             ),
@@ -251,7 +268,20 @@ class Functions:
         return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
-        asked = _read(arguments, _ExecuteArguments, "execute")
+        return await self._run(_read(arguments, _ExecuteArguments, "execute"), report, asks)
+
+    async def _invoke(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
+        """Run the program of one call. So a call has the checks, the consent and the trace of every other program."""
+        asked = _read(arguments, _InvokeArguments, "invoke")
+        scope = self.session.scope
+        try:
+            tool = scope.find(asked.name).tool
+        except errors.ToolNotFound:  # perhaps of a server that is not connected yet
+            await scope.prepare()
+            tool = scope.find(asked.name).tool
+        return await self._run(_ExecuteArguments(one_call.program(tool.path, asked.arguments)), report, asks)
+
+    async def _run(self, asked: _ExecuteArguments, report: Report, asks: Asks) -> AgentAnswer | Asking:
         if isinstance(asks, Repeats) and asks.handle is not None:
             run = self.runs.get(asks.handle)
             if run.code != asked.code:

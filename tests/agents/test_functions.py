@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from benchmarks.tokens import estimate
 from pctx_jupyter import errors
 from pctx_jupyter.agents import runs as module
 from pctx_jupyter.agents.answers import AgentAnswer
-from pctx_jupyter.agents.functions import Functions
+from pctx_jupyter.agents.functions import INSTRUCTIONS, Functions
 from pctx_jupyter.agents.server import _result
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
@@ -87,6 +89,16 @@ async def test_a_namespace_can_be_listed_alone() -> None:
     assert "loadOrders" in (await client.call("list_functions", namespace="Sales")).text
     answer = await client.call("list_functions", namespace="Nope")
     assert answer.is_error and "there are: Sales" in answer.text
+
+
+async def test_the_descriptions_with_invoke_fit_the_budget_of_tokens() -> None:
+    functions = agents(None, *(Tool(f"Namespace{n}", "load") for n in range(30)), disclosure="sidecar")
+    listed = [
+        {"name": one.name, "description": one.description, "inputSchema": one.input_schema}
+        for one in functions.definitions()
+    ]
+    assert "invoke" in [one["name"] for one in listed]
+    assert estimate(json.dumps(listed, separators=(",", ":"), ensure_ascii=False) + INSTRUCTIONS) <= 450
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ ClientsUser = Callable[[t.ElicitRequestFormParams], Any]
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    return {"typecheck": False}
+    return {"typecheck": False, "disclosure": "sidecar"}
 
 
 @pytest.fixture(params=["legacy", "auto"])
@@ -391,3 +391,13 @@ async def test_a_client_that_cannot_ask_reads_why_the_server_got_no_answer(
         desk.approvals.answer(waiting[0].id, ConsentReply("allowed"))
         said = await calling
     assert "asks asked its user something: nobody can be asked now. Tell the user to" in said
+
+
+@pytest.mark.parametrize("allows", [True, False])
+async def test_a_single_call_needs_the_same_consent_as_one_of_a_program(
+    agent: Connect, desk: Desk, allows: bool
+) -> None:
+    async with agent(lambda form: ALLOW if allows else t.ElicitResult(action="decline")) as client:
+        result = await client.call_tool("invoke", {"name": "Sales.removeAll", "arguments": {"names": ["a"]}})
+        assert (text(result) == '"removed"') is allows and result.is_error is not allows
+        assert desk.removed == int(allows)
