@@ -67,7 +67,7 @@ async def said(client: Client, name: str, **arguments: Any) -> str:
 
 
 async def test_an_agent_does_what_the_how_to_says(server: ServerProcess, notebook: RealKernel) -> None:
-    listed, answered, _ = blocks("text")
+    listed, answered, *_ = blocks("text")
     async with agent(server) as client:
         assert await said(client, "list_functions") == listed
         assert await said(client, "execute", code=blocks("typescript")[0]) == answered
