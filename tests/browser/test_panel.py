@@ -298,8 +298,9 @@ def test_a_silent_tool_of_a_server_is_allowed_for_good_and_asked_for_again(page:
         expect(pid).to_contain_text("effects unknown", timeout=PATIENCE_MS)
         for how in ("Always allow", "Allow once"):
             run = threads.submit(agent, lab, "await Silent.pid()")
-            row = panel.locator(".pctx-mod-question")
-            row.click(timeout=PATIENCE_MS)
+            # Its row may be out of sight, above the chosen tool.
+            notice = page.locator(".Toastify__toast").filter(has_text="Silent.pid")
+            notice.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
             question = panel.get_by_role("region", name="Call that waits for consent")
             expect(question).to_contain_text("It does not say whether it changes something.")
             answer = question.get_by_role("button", name=how)

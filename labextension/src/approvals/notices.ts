@@ -95,12 +95,11 @@ export class ApprovalNotices {
     if (question.form) {
       return this.trans.__('The MCP server %1 asks you something', inertLine(question.form.server, 100));
     }
-    return this.trans.__(
-      '%1 asks to call %2 with %3',
-      askerOf(question, this.trans),
-      inertLine(question.tool, 60),
-      given
-    );
+    const asker = askerOf(question, this.trans);
+    const tool = inertLine(question.tool, 60);
+    return given === ''
+      ? this.trans.__('%1 asks to call %2', asker, tool)
+      : this.trans.__('%1 asks to call %2 with %3', asker, tool, given);
   }
 
   /** Whether the notification shows everything that the call passes. */
