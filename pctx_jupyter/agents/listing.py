@@ -165,7 +165,7 @@ def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | Non
         # What is found first is most likely what is wanted.
         longest = [SUMMARIES[1], *[FOUND // len(tools)] * (len(tools) - 1)]
         lines = [
-            f"{tool.namespace_name}.{described(tool, most)}{consent.mark(tool, guarded)}"
+            f"{tool.namespace_name}.{described(tool, most)}{_of_notebook([tool])}{consent.mark(tool, guarded)}"
             for tool, most in zip(tools, longest, strict=True)
         ]
         return "\n".join([*lines, legend.rstrip()] if (legend := consent.legend(tools, guarded)) else lines)
@@ -258,7 +258,7 @@ def _by_line(spaces: Mapping[str, list[Tool]], line: WriteTool, guarded: Guarded
     lines = []
     for name, tools in spaces.items():
         shared = consent.mark_of_all(tools, guarded)
-        lines.append(name + shared)
+        lines.append(name + shared + _of_notebook(tools))
         lines += [line(tool) + ("" if shared else consent.mark(tool, guarded)) for tool in tools]
     return "\n".join(lines)
 
@@ -268,8 +268,14 @@ def _names(spaces: Mapping[str, list[Tool]], guarded: Guarded) -> str:
     for name, tools in spaces.items():
         shared = consent.mark_of_all(tools, guarded)
         names = (tool.tool_name + ("" if shared else consent.mark(tool, guarded)) for tool in tools)
-        lines.append(f"{name}{shared}: {', '.join(names)}")
+        lines.append(f"{name}{shared}{_of_notebook(tools)}: {', '.join(names)}")
     return "\n".join(lines)
+
+
+def _of_notebook(tools: Sequence[Tool]) -> str:
+    """The notebook of a namespace, where another one has the same file name."""
+    path = next((tool.notebook for tool in tools if tool.notebook), "")
+    return f" ({inert.comment(path, 200)})" if path else ""
 
 
 def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:

@@ -83,6 +83,14 @@ class NameOwners:
         """The owner of a key."""
         return self._by_key.get(key)
 
+    def place_of(self, kernel_id: str) -> str:
+        """The path of a kernel's notebook where another notebook has the same file name; elsewhere empty."""
+        owner = self._by_kernel.get(kernel_id)
+        if owner is None or owner.key[0] != "notebook":
+            return ""
+        same = (other for other in self._by_key.values() if other.base == owner.base and other.key[0] == "notebook")
+        return owner.title if any(other is not owner for other in same) else ""
+
     def name_kernel(self, kernel_id: str, wanted: str, path: str, reserved: Collection[str]) -> NameOwner:
         """Name a kernel's owner, and take note that the kernel is its own.
 

@@ -16,7 +16,7 @@ from .. import errors
 from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..settings import Settings
-from ..tools.catalog import AskedBy, Call, Catalog, Tool
+from ..tools.catalog import OF_NOTEBOOK, AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer, ServedTools
 from .execution import Execution, ProgramRunner
 from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
@@ -116,7 +116,7 @@ class Registry:
         self._sessions[session.id] = session
         self._changes.count()
         if kernel_id is not None:
-            session.name = self.name_of(kernel_id)
+            self._name(session, kernel_id)
             session.sharing = self.sharing_of(kernel_id)
         self.watchers.notify("sessions")
         return session
@@ -222,11 +222,19 @@ class Registry:
         self._changes.count()  # names of services are no attributes of sessions
         self._follow()
 
+    def _name(self, session: Session, kernel_id: str) -> None:
+        """Take the name of a kernel's owner over into a session, and its path where the name does not say enough."""
+        if session.name != (name := self.name_of(kernel_id)):
+            session.name = name
+        if session.place != (place := self.owners.place_of(kernel_id)):
+            session.place, session.shared.about = place, OF_NOTEBOOK + place if place else ""
+            self._changes.count()
+
     def _follow(self) -> None:
         """Take the names of owners over into their sessions."""
         for session in self:
-            if session.kernel_id is not None and session.name != (name := self.name_of(session.kernel_id)):
-                session.name = name
+            if session.kernel_id is not None:
+                self._name(session, session.kernel_id)
         self.watchers.notify("sessions")
 
     def _reserved(self) -> set[str]:

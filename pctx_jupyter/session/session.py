@@ -229,6 +229,8 @@ class Session:
         self.scope = Scope(lambda: (own, *shared(self)), changes, explain)
         """What its programs may call."""
         self.shared = SharedTools(self.catalog)
+        self.place = ""
+        """The path of its notebook where another notebook has the same file name; elsewhere empty."""
         self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
@@ -248,12 +250,17 @@ class Session:
             self.scope,
             asked_by,
             "agent" if asked_by == "agent" else kernel_id or id,
-            lambda: self.name,
+            lambda: self.title,
             Policy(settings.policy),
             self._journal.approvals,
             clock,
             self._explain,
         )
+
+    @property
+    def title(self) -> str | None:
+        """What people read of its notebook: the name, with the path where the name does not say enough."""
+        return f"{self.name} ({self.place})" if self.place else self.name
 
     @property
     def version(self) -> str:
@@ -430,7 +437,7 @@ class Session:
             code=asked.code[:MOST_CODE],
             code_cut=len(asked.code) > MOST_CODE,
             asked_by=self.asked_by,
-            notebook=self.name,
+            notebook=self.title,
             kernel_id=self.kernel_id,
             state="running",
             started_at=self._journal.now(),

@@ -233,7 +233,7 @@ class ToolCalls:
         return Question(
             id="",
             tool=path,
-            description=tool.description[: consent.MOST_DESCRIPTION],
+            description=_described(tool)[: consent.MOST_DESCRIPTION],
             asked_by=self._asked_by(path),
             notebook=self._notebook(),
             execution=execution.key,
@@ -312,3 +312,8 @@ async def _in_time(work: Awaitable[Raw], too_long: errors.ToolTimeout) -> Raw:
         if timeout.expired():
             raise too_long from None
         raise errors.ToolFailed(str(error), name="TimeoutError") from None  # it is the tool's own
+
+
+def _described(tool: Tool) -> str:
+    """A tool's description, with its notebook where another one has the same file name."""
+    return f"A function of the notebook {tool.notebook}.\n{tool.description}" if tool.notebook else tool.description

@@ -31,6 +31,8 @@ LONGEST_PATH = 300
 _WORDS = re.compile(r"\d+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_][^\W\d_A-Z]*")
 """The words of a name in either spelling."""
 
+OF_NOTEBOOK = "Functions of the notebook "
+"""How `Tool.about` begins where it says which of several notebooks of one file name a namespace belongs to."""
 UNTYPED = "x-untyped"
 """The keyword of an arguments' schema that says, by name, why parts of a signature are ``any``."""
 
@@ -50,7 +52,7 @@ class Tool:
         nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
         other: The tool that this is another name of; None: of none.
         spelled: Its canonical name where `names.tool_name` is another tool's; "": that one.
-        about: What its namespace is for, in the words of the MCP server that has it; the namespace's comment.
+        about: The namespace's comment: what it is for, in the words of the MCP server that has it, or its notebook.
     """
 
     registered_namespace: str
@@ -99,6 +101,11 @@ class Tool:
         if name == self.registered_name:
             other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
         return other
+
+    @property
+    def notebook(self) -> str:
+        """The path of its notebook where another notebook has the same file name; elsewhere empty."""
+        return self.about.removeprefix(OF_NOTEBOOK) if self.about.startswith(OF_NOTEBOOK) else ""
 
     @property
     def first(self) -> Tool:

@@ -13,7 +13,7 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Protocol
 
@@ -435,10 +435,11 @@ class View:
     Args:
         catalog: The session's own.
         is_own: Whether it is for the session itself; otherwise it has only the tools that are to be shared.
+        about: The namespace's comment.
     """
 
-    def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool) -> None:
-        self.name, self.serve = name, serve
+    def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool, about: str = "") -> None:
+        self.name, self.serve, self.about = name, serve, about
         self._catalog, self._is_own = catalog, is_own
         self._space = Space(name)
         self._sources: list[Offer] = []
@@ -502,6 +503,7 @@ class View:
             # The same objects as before: texts are kept by identity.
             if alias is None or alias.first is not tool.first or alias.registered_name != name:
                 alias = tool.renamed(self.name, name)
+                alias = replace(alias, about=self.about) if self.about else alias
             self._aliases[tool.path] = alias
             serve = _passing_on(offer.serve if self._is_own else self.serve, tool)
             self._space.add(Offer(alias, serve, not self._is_own))
@@ -537,6 +539,8 @@ class SharedTools:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._views: dict[bool, View] = {}
+        self.about = ""
+        """The comment of the namespace in which others see them; empty: its name says enough."""
 
     def under(self, name: str, serve: ToolHandler, *, is_own: bool) -> View:
         """Return the tools in the namespace `name`; those that are not to be shared only where `is_own`.
@@ -547,8 +551,8 @@ class SharedTools:
             is_own: Whether it is for the session itself.
         """
         view = self._views.get(is_own)
-        if view is None or view.name != name or view.serve != serve:
-            view = self._views[is_own] = View(self._catalog, name, serve, is_own=is_own)
+        if view is None or (view.name, view.serve, view.about) != (name, serve, self.about):
+            view = self._views[is_own] = View(self._catalog, name, serve, is_own=is_own, about=self.about)
         return view
 
 

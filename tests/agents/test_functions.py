@@ -470,3 +470,36 @@ async def test_closing_stops_what_runs_and_leaves_no_task() -> None:
     assert "stopped" in (await waiting).text or "Still running" in (await waiting).text
     gc.collect()
     assert [task for task in asyncio.all_tasks() if task.get_name().startswith("pctx run")] == []
+
+
+async def test_notebooks_of_one_file_name_show_their_paths_to_an_agent_and_to_whom_it_asks() -> None:
+    chosen = Settings(policy=("ask agent *",), max_approval_s=600.0)
+    registry = Registry(FakeSandbox(), chosen, FakeClock())
+    for folder in ("a", "b", "other"):
+        name = "report" if folder == "other" else "sales"
+        notebook = registry.open(folder)
+        notebook.serve_others = give_one
+        notebook.register(Tool("Notebook", "load", "Loads.", {"type": "object", "properties": {}}), give_one)
+        registry.name_kernel(folder, name, f"{folder}/{name}.ipynb")
+    functions = Functions(registry.agents(), chosen)
+
+    async def said(name: str, **arguments: Any) -> str:
+        answer = await functions.call(name, arguments, report_to_nobody)
+        assert isinstance(answer, AgentAnswer)
+        return answer.text
+
+    for detail in ("signatures", "descriptions", "names"):
+        listed = await said("list_functions", detail=detail)
+        assert "a/sales.ipynb" in listed and "b/sales.ipynb" in listed, detail
+        assert "report.ipynb" not in listed, "its name says enough"
+    found = await said("search_functions", query="load")
+    assert "b/sales.ipynb" in found and "report.ipynb" not in found
+    assert "b/sales.ipynb" in await said("get_function_details", functions=["Sales2.load"])
+    sales2 = registry.agents().scope.find("Sales2.load").tool
+    assert (sales2.notebook, registry.agents().scope.find("Report.load").tool.notebook) == ("b/sales.ipynb", "")
+    titles = {session.kernel_id: session.title for session in registry if session.kernel_id}
+    assert titles == {"a": "Sales (a/sales.ipynb)", "b": "Sales2 (b/sales.ipynb)", "other": "Report"}
+
+
+async def report_to_nobody(message: str) -> None:
+    """Take a message of progress, and do nothing."""

@@ -172,6 +172,19 @@ async def test_a_call_goes_on_when_somebody_consents() -> None:
     assert desk.decisions() == ["allowed", None] and len(desk.registry.approvals) == 0
 
 
+async def test_a_question_shows_the_path_of_a_notebook_whose_file_name_another_one_has() -> None:
+    desk = Desk(calling(("Sales.send", b"{}")))
+    desk.say("allowed")
+    desk.registry.name_kernel("k1", "sales", "a/sales.ipynb")
+    await desk.run()
+    desk.registry.name_kernel("k2", "sales", "b/sales.ipynb")
+    await desk.run()
+    assert [question.description.split("\n")[0] for question in desk.asked] == [
+        "",
+        "A function of the notebook a/sales.ipynb.",
+    ]
+
+
 LINES = "".join(f"line {number}\n" for number in range(1, 1001))
 
 

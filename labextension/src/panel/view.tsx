@@ -252,6 +252,9 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
           <Twisty isOpen={row.isOpen} />
           <span className="pctx-Row-title" title={row.kernel.path ? inertLine(row.kernel.path) : undefined}>
             <bdi>{inertLine(row.kernel.name ?? row.kernel.path ?? trans.__('A kernel'))}</bdi>
+            {row.isAlike && row.kernel.name && (
+              <bdi className="pctx-Row-quiet"> {inertLine(row.kernel.path ?? '')}</bdi>
+            )}
           </span>
           {row.isFront && <span className="pctx-Row-mark">{trans.__('this notebook')}</span>}
           <span className="pctx-Row-quiet">{shareName(row.kernel.sharing, trans)}</span>
@@ -410,7 +413,7 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
         <bdi>{inertLine(kernel.name ?? trans.__('A kernel'))}</bdi>
       </h3>
       <p className="pctx-Detail-quiet">
-        <bdi>{inertLine(kernel.path ?? kernel.kernel_id)}</bdi>
+        <bdi>{kernel.kind === 'service' ? trans.__('A service') : inertLine(kernel.path ?? kernel.kernel_id)}</bdi>
         {kernel.connected ? '' : ` · ${trans.__('not connected')}`}
       </p>
       <label className="pctx-Detail-field">
