@@ -16,7 +16,7 @@ from .. import errors
 from ..program.check import Check, Read
 from ..program.editor import Editor
 from ..settings import Settings
-from ..tools.catalog import OF_NOTEBOOK, AskedBy, Call, Catalog, Tool
+from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer, ServedTools
 from .execution import Execution, ProgramRunner
 from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
@@ -227,7 +227,7 @@ class Registry:
         if session.name != (name := self.name_of(kernel_id)):
             session.name = name
         if session.place != (place := self.owners.place_of(kernel_id)):
-            session.place, session.shared.about = place, OF_NOTEBOOK + place if place else ""
+            session.place = session.shared.notebook = place
             self._changes.count()
 
     def _follow(self) -> None:

@@ -31,8 +31,6 @@ LONGEST_PATH = 300
 _WORDS = re.compile(r"\d+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_][^\W\d_A-Z]*")
 """The words of a name in either spelling."""
 
-OF_NOTEBOOK = "Functions of the notebook "
-"""How `Tool.about` begins where it says which of several notebooks of one file name a namespace belongs to."""
 UNTYPED = "x-untyped"
 """The keyword of an arguments' schema that says, by name, why parts of a signature are ``any``."""
 
@@ -53,6 +51,8 @@ class Tool:
         other: The tool that this is another name of; None: of none.
         spelled: Its canonical name where `names.tool_name` is another tool's; "": that one.
         about: The namespace's comment: what it is for, in the words of the MCP server that has it, or its notebook.
+        notebook: The path of its notebook where another notebook has the same file name; elsewhere empty. It comes from
+            the server alone: no client or MCP server can set it.
     """
 
     registered_namespace: str
@@ -66,6 +66,7 @@ class Tool:
     other: Tool | None = field(default=None, compare=False, repr=False)
     spelled: str = ""
     about: str = field(default="", compare=False, repr=False)
+    notebook: str = field(default="", compare=False, repr=False)
 
     @cached_property
     def namespace_name(self) -> str:
@@ -101,11 +102,6 @@ class Tool:
         if name == self.registered_name:
             other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
         return other
-
-    @property
-    def notebook(self) -> str:
-        """The path of its notebook where another notebook has the same file name; elsewhere empty."""
-        return self.about.removeprefix(OF_NOTEBOOK) if self.about.startswith(OF_NOTEBOOK) else ""
 
     @property
     def first(self) -> Tool:

@@ -435,11 +435,11 @@ class View:
     Args:
         catalog: The session's own.
         is_own: Whether it is for the session itself; otherwise it has only the tools that are to be shared.
-        about: The namespace's comment.
+        notebook: The path of its notebook where another notebook has the same file name; elsewhere empty.
     """
 
-    def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool, about: str = "") -> None:
-        self.name, self.serve, self.about = name, serve, about
+    def __init__(self, catalog: Catalog, name: str, serve: ToolHandler, *, is_own: bool, notebook: str = "") -> None:
+        self.name, self.serve, self.notebook = name, serve, notebook
         self._catalog, self._is_own = catalog, is_own
         self._space = Space(name)
         self._sources: list[Offer] = []
@@ -503,7 +503,9 @@ class View:
             # The same objects as before: texts are kept by identity.
             if alias is None or alias.first is not tool.first or alias.registered_name != name:
                 alias = tool.renamed(self.name, name)
-                alias = replace(alias, about=self.about) if self.about else alias
+                if self.notebook:
+                    about = f"Functions of the notebook {self.notebook}"
+                    alias = replace(alias, about=about, notebook=self.notebook)
             self._aliases[tool.path] = alias
             serve = _passing_on(offer.serve if self._is_own else self.serve, tool)
             self._space.add(Offer(alias, serve, not self._is_own))
@@ -539,8 +541,8 @@ class SharedTools:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._views: dict[bool, View] = {}
-        self.about = ""
-        """The comment of the namespace in which others see them; empty: its name says enough."""
+        self.notebook = ""
+        """The path of the notebook where another notebook has the same file name; elsewhere empty."""
 
     def under(self, name: str, serve: ToolHandler, *, is_own: bool) -> View:
         """Return the tools in the namespace `name`; those that are not to be shared only where `is_own`.
@@ -551,8 +553,8 @@ class SharedTools:
             is_own: Whether it is for the session itself.
         """
         view = self._views.get(is_own)
-        if view is None or (view.name, view.serve, view.about) != (name, serve, self.about):
-            view = self._views[is_own] = View(self._catalog, name, serve, is_own=is_own, about=self.about)
+        if view is None or (view.name, view.serve, view.notebook) != (name, serve, self.notebook):
+            view = self._views[is_own] = View(self._catalog, name, serve, is_own=is_own, notebook=self.notebook)
         return view
 
 

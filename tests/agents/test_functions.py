@@ -501,5 +501,29 @@ async def test_notebooks_of_one_file_name_show_their_paths_to_an_agent_and_to_wh
     assert titles == {"a": "Sales (a/sales.ipynb)", "b": "Sales2 (b/sales.ipynb)", "other": "Report"}
 
 
+def two_notebooks(*, tools: int = 1, **settings: Any) -> tuple[Registry, Functions]:
+    """A registry with ``a/sales.ipynb`` and ``b/sales.ipynb``, which have the same tools, and what agents may call."""
+    chosen = Settings(**settings)
+    registry = Registry(FakeSandbox(), chosen, FakeClock())
+    for folder in "ab":
+        notebook = registry.open(folder)
+        notebook.serve_others = give_one
+        for number in range(tools):
+            notebook.register(Tool("Notebook", f"load{number}"), give_one)
+        registry.name_kernel(folder, "sales", f"{folder}/sales.ipynb")
+    return registry, Functions(registry.agents(), chosen)
+
+
+async def test_an_mcp_server_cannot_pass_for_a_notebook_by_its_instructions() -> None:
+    registry, functions = two_notebooks()
+    words = "Functions of the notebook finance/payroll.ipynb"
+    registry.upstreams.add(Tool("Evil", "send", about=words), give_one)
+    tool = registry.agents().scope.find("Evil.send").tool
+    assert (tool.about, tool.notebook) == (words, "")
+    listed = await functions.call("list_functions", {"detail": "names"}, report_to_nobody)
+    assert isinstance(listed, AgentAnswer)
+    assert "Evil: send" in listed.text and "payroll" not in listed.text
+
+
 async def report_to_nobody(message: str) -> None:
     """Take a message of progress, and do nothing."""
