@@ -179,6 +179,7 @@ class Registry:
             )
         if session.name != owner.name:
             session.name = owner.name
+        session.place = owner.place
         return session
 
     def get(self, id: str) -> Session | None:
@@ -202,10 +203,13 @@ class Registry:
         Returns:
             The namespace; with a number behind it where another owner, or an upstream server, has that name.
         """
-        before, last = self.name_of(kernel_id), self.owners.get(("notebook", path)) if path else None
+        before, path_before = self.name_of(kernel_id), self.path_of(kernel_id)
+        last = self.owners.get(("notebook", path)) if path else None
         last_kernel = None if last is None else last.kernel_id
         owner = self.owners.name_kernel(kernel_id, wanted, path, self._reserved())
         if owner.name == before and last_kernel in (None, kernel_id):
+            if path != path_before:  # it was moved into another folder, and the name does not say so
+                self._follow()
             return owner.name
         self.approvals.forget(before, None)  # they were granted under that name
         self._follow()

@@ -514,6 +514,20 @@ def two_notebooks(*, tools: int = 1, **settings: Any) -> tuple[Registry, Functio
     return registry, Functions(registry.agents(), chosen)
 
 
+async def test_a_notebook_that_is_moved_shows_its_new_path_to_agents_and_people() -> None:
+    registry, functions = two_notebooks()
+    own_agent = registry.own_agent(next(one for one in registry if one.kernel_id == "b"), "helper")
+    before = await functions.call("list_functions", {}, report_to_nobody)
+    assert isinstance(before, AgentAnswer) and "b/sales.ipynb" in before.text
+    assert own_agent.title == "Sales2 (b/sales.ipynb)"
+    registry.name_kernel("b", "sales", "archive/sales.ipynb")
+    after = await functions.call("list_functions", {}, report_to_nobody)
+    assert isinstance(after, AgentAnswer)
+    assert "archive/sales.ipynb" in after.text and "b/sales.ipynb" not in after.text
+    session = next(one for one in registry if one.kernel_id == "b")
+    assert session.title == registry.own_agent(session, "helper").title == "Sales2 (archive/sales.ipynb)"
+
+
 async def test_an_mcp_server_cannot_pass_for_a_notebook_by_its_instructions() -> None:
     registry, functions = two_notebooks()
     words = "Functions of the notebook finance/payroll.ipynb"

@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.agents.answers import AgentAnswer
+from pctx_jupyter.agents.functions import Functions
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.server.naming import NotebookNames
@@ -195,3 +197,32 @@ async def test_a_session_manager_that_fails_costs_a_name_and_no_more() -> None:
     await names.name("k1")
     assert session.name == "Kernel"
     assert await broken.save_session() == "saved"
+
+
+async def test_notebooks_of_one_file_name_show_agents_their_paths_and_a_move_is_followed(
+    notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
+) -> None:
+    first, second = [await notebooks.open(f"{folder}/sales.ipynb") for folder in "ab"]
+    async with notebooks.connect(first["kernel"]["id"]) as one, notebooks.connect(second["kernel"]["id"]) as two:
+        for client in (one, two):
+            await client.register_tool("Notebook", "load", lambda arguments: 1)
+        assert running.engine is not None
+        functions = Functions(running.engine.registry.agents(), running.engine.settings)
+
+        async def listed() -> str:
+            answer = await functions.call("list_functions", {"detail": "names"}, report_to_nobody)
+            assert isinstance(answer, AgentAnswer)
+            return answer.text
+
+        assert "Sales (a/sales.ipynb): load\nSales2 (b/sales.ipynb): load" in await listed()
+        await notebooks.rename(second, "archive/sales.ipynb")
+        assert "Sales (a/sales.ipynb): load\nSales2 (archive/sales.ipynb): load" in await listed()
+        kernels = json.loads((await jp_fetch("pctx", "api", "kernels")).body)["kernels"]
+        assert {(one["name"], one["path"]) for one in kernels} == {
+            ("Sales", "a/sales.ipynb"),
+            ("Sales2", "archive/sales.ipynb"),
+        }
+
+
+async def report_to_nobody(message: str) -> None:
+    """Take a message of progress, and do nothing."""
