@@ -232,7 +232,8 @@ def _by_bare_name(scope: Scope, name: str) -> list[Tool]:
         return list(namespace.listed)
     tools = [tool for tool in scope.listed() if name in (tool.tool_name, tool.registered_name)]
     if len(tools) > 1:
-        shown = ", ".join(tool.path for tool in tools[:SAME_NAME]) + (", …" if len(tools) > SAME_NAME else "")
+        named = (tool.path + _of_notebook([tool]) for tool in tools[:SAME_NAME])
+        shown = ", ".join(named) + (", …" if len(tools) > SAME_NAME else "")
         raise errors.ToolNotFound(f"Several functions are called {name[:100]}: {shown}")
     return tools or [scope.find(name).tool]
 
@@ -283,7 +284,9 @@ def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:
     if len(spaces) == 1:
         ((name, tools),) = spaces.items()
         return head + _cut(f"{name}: ", [tool.tool_name for tool in tools], most - len(head))
-    return head + _cut("", [f"{name} ({len(tools)})" for name, tools in spaces.items()], most - len(head))
+    return head + _cut(
+        "", [f"{name}{_of_notebook(tools)} ({len(tools)})" for name, tools in spaces.items()], most - len(head)
+    )
 
 
 def _cut(start: str, items: list[str], most: int) -> str:

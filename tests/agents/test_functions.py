@@ -528,6 +528,16 @@ async def test_a_notebook_that_is_moved_shows_its_new_path_to_agents_and_people(
     assert session.title == registry.own_agent(session, "helper").title == "Sales2 (archive/sales.ipynb)"
 
 
+async def test_the_shortest_list_and_an_ambiguous_name_show_the_paths_of_notebooks_of_one_file_name() -> None:
+    _, functions = two_notebooks(tools=400, max_mcp_characters=1_000)
+    shortest = await functions.call("list_functions", {}, report_to_nobody)
+    assert isinstance(shortest, AgentAnswer)
+    assert "Sales (a/sales.ipynb) (400), Sales2 (b/sales.ipynb) (400)" in shortest.text
+    which = await functions.call("get_function_details", {"functions": ["load0"]}, report_to_nobody)
+    assert isinstance(which, AgentAnswer)
+    assert "Sales.load0 (a/sales.ipynb), Sales2.load0 (b/sales.ipynb)" in which.text
+
+
 async def test_an_mcp_server_cannot_pass_for_a_notebook_by_its_instructions() -> None:
     registry, functions = two_notebooks()
     words = "Functions of the notebook finance/payroll.ipynb"
