@@ -39,6 +39,9 @@ export function squiggles(
     #tries = MOST_TRIES;
     #mayConnect = false;
     #question = new AbortController();
+    /** The problems that are underlined, and the text that they are of. */
+    #drawn = '';
+    #drawnFor: Text | null = null;
 
     constructor(view: EditorView) {
       this.#view = view;
@@ -126,6 +129,13 @@ export function squiggles(
       let before = 0;
       forEachDiagnostic(view.state, () => before++);
       if (view.state.doc === doc && (found.length > 0 || before > 0)) {
+        // Drawn again, the same problems would close the bubble that somebody reads.
+        const drawn = JSON.stringify(found);
+        if (this.#drawnFor === doc && this.#drawn === drawn) {
+          return;
+        }
+        this.#drawnFor = doc;
+        this.#drawn = drawn;
         view.dispatch(
           setDiagnostics(
             view.state,
