@@ -148,9 +148,18 @@ def test_an_interrupt_ends_an_awaited_call_in_a_tool_and_in_the_program(kernel: 
 def test_an_interrupt_ends_calls_that_block_the_main_thread_or_others(kernel: RealKernel) -> None:
     ready(kernel)
     interrupted(kernel, f"print('begun', flush=True); functions.call_and_block('execute', '{LOOP}')", "begun")
+    # An interrupt that comes before a thread's call has begun does not reach it.
     pool = f"""
-with concurrent.futures.ThreadPoolExecutor(2) as pool:
+import threading, time
+from pctx_jupyter.kernel import mainthread
+
+def tell():
+    while len(mainthread._elsewhere) < 2:
+        time.sleep(0.01)
     print("begun", flush=True)
+
+threading.Thread(target=tell).start()
+with concurrent.futures.ThreadPoolExecutor(2) as pool:
     list(pool.map(lambda _: functions.call_and_block("execute", '{LOOP}'), range(2)))
 """
     interrupted(kernel, pool, "begun")
