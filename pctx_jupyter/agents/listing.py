@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -145,8 +144,8 @@ def _declared(tools: Sequence[Tool], guarded: Guarded, room: int) -> str | None:
     shared = {name: mark for name, of in _spaces(tools).items() if (mark := consent.mark_of_all(of, guarded))}
     note = "".join(f"// {name}{mark}\n" for name, mark in shared.items())
     for docs in (True, False):
-        of = tools if docs else [replace(tool, description="") for tool in tools]
-        of = [tool if tool.namespace_name in shared else consent.declared(tool, guarded) for tool in of]
+        # Without comments the tools stay as they are: texts are kept by their identity.
+        of = [t if t.namespace_name in shared else consent.declared(t, guarded) for t in tools] if docs else tools
         text = typegen.declarations(of, aliases=False, docs=docs)
         if not docs:
             note = f"// Without descriptions, which get_function_details has.\n{note}"

@@ -148,7 +148,7 @@ def stubs(namespaces: Iterable[str]) -> str:
 
 def is_ready(tools: Iterable[ToolLike]) -> bool:
     """Whether the declarations of these tools have been written before and are still in memory."""
-    return all(_spaces.peek((name, *map(id, own))) is not None for name, own in _by_namespace(tools).items())
+    return all(_spaces.peek((name, True, *map(id, own))) is not None for name, own in _by_namespace(tools).items())
 
 
 def declaration(tool: ToolLike) -> str:
@@ -300,8 +300,7 @@ class _Space:
 
 def _space(name: str, tools: Sequence[ToolLike], docs: bool = True) -> _Space:
     # The entry holds the tools, so that no other gets the same id().
-    key: Hashable = (name, *map(id, tools)) if docs else (name, None, *map(id, tools))
-    return _spaces.get(key, lambda: _Space(name, tools, docs))
+    return _spaces.get((name, docs, *map(id, tools)), lambda: _Space(name, tools, docs))
 
 
 def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterator[str]:
