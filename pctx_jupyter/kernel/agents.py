@@ -7,7 +7,6 @@ wait for the agent. This module does not know agent frameworks.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
@@ -16,11 +15,10 @@ from .. import errors
 from ..rpc import wire
 from .bridge import Bridge
 from .mainthread import pass_interrupts_on
+from .timelines import timeline
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-    from .output.publisher import Timeline
 
 LIST_S = 60.0
 """Seconds that listing the functions may take; the engine may have to be opened first."""
@@ -43,40 +41,13 @@ class NotebookAgents:
 
     async def call(self, name: str, arguments: dict[str, Any], agent: str) -> wire.AgentAnswered:
         """Call one of them, and show the timeline of its program in the cell."""
-        timeline = self._timeline()
-        try:
-            return await self._bridge.wait_for_agent(
-                wire.CallAgentFunction(name, arguments, agent),
-                None if timeline is None else timeline.draw,
-                None if timeline is None else timeline.reserve,
-            )
-        finally:
-            _close(timeline)
+        with timeline(self._shell) as drawing:
+            return await self._bridge.wait_for_agent(wire.CallAgentFunction(name, arguments, agent), *drawing)
 
     def call_and_block(self, name: str, arguments: dict[str, Any], agent: str) -> wire.AgentAnswered:
         """Call one of them like `call`, while this thread blocks."""
-        timeline = self._timeline()
-        try:
-            return self._bridge.block_for_agent(
-                wire.CallAgentFunction(name, arguments, agent),
-                None if timeline is None else timeline.draw,
-                None if timeline is None else timeline.reserve,
-            )
-        finally:
-            _close(timeline)
-
-    def _timeline(self) -> Timeline | None:
-        if not hasattr(self._shell, "kernel"):  # a terminal, where it would be text between the output
-            return None
-        from .output.publisher import Timeline
-
-        return Timeline()
-
-
-def _close(timeline: Timeline | None) -> None:
-    if timeline is not None:
-        with suppress(Exception):  # an error here must not replace the answer
-            timeline.close()
+        with timeline(self._shell) as drawing:
+            return self._bridge.block_for_agent(wire.CallAgentFunction(name, arguments, agent), *drawing)
 
 
 def of_this_notebook() -> NotebookAgents:

@@ -15,7 +15,7 @@ import re
 import sys
 from contextlib import AbstractAsyncContextManager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from IPython.core import async_helpers
 from IPython.core.error import UsageError
@@ -27,16 +27,14 @@ from .. import errors, foreign
 from ..nearest import did_you_mean
 from ..rpc import wire
 from ..rpc.jsonrpc import NULL
-from .bridge import Bridge, Draw, Reserve, Running
+from .bridge import Bridge, Running
 from .commands import Commands
 from .editing import Editing
 from .functions import tool as python_tools
 from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
-
-if TYPE_CHECKING:
-    from .output.publisher import Timeline
+from .timelines import timeline
 
 _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
 
@@ -63,25 +61,23 @@ class PctxMagics(Magics):
         if cell is None:
             return self._commands.run(line)
         chosen = cell_options(line)
-        program, timeline = self._program(chosen, cell), self._timeline(chosen)
-        try:
-            outcome, running = self.bridge.block_for(program, *_drawing(timeline))
-        except KeyboardInterrupt as interrupt:
-            _raise_interrupt(interrupt)
-        finally:
-            _close(timeline)
+        program = self._program(chosen, cell)
+        with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
+            try:
+                outcome, running = self.bridge.block_for(program, *drawing)
+            except KeyboardInterrupt as interrupt:
+                _raise_interrupt(interrupt)
         return self._result(chosen, outcome, running)
 
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
         chosen = cell_options(line)
-        program, timeline = self._program(chosen, cell), self._timeline(chosen)
-        try:
-            outcome, running = await self.bridge.wait_for(program, *_drawing(timeline))
-        except KeyboardInterrupt as interrupt:
-            _raise_interrupt(interrupt)
-        finally:
-            _close(timeline)
+        program = self._program(chosen, cell)
+        with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
+            try:
+                outcome, running = await self.bridge.wait_for(program, *drawing)
+            except KeyboardInterrupt as interrupt:
+                _raise_interrupt(interrupt)
         return self._result(chosen, outcome, running)
 
     def transform(self, lines: list[str]) -> list[str]:
@@ -112,14 +108,6 @@ class PctxMagics(Magics):
             inputs={name: self._input(name) for name in chosen.inputs},
             keep=chosen.keep,
         )
-
-    def _timeline(self, chosen: CellOptions) -> Timeline | None:
-        """The timeline of a run; None in a terminal, where it would be text between the output."""
-        if chosen.is_quiet or not chosen.timeline or not hasattr(self._shell, "kernel"):
-            return None
-        from .output.publisher import Timeline
-
-        return Timeline()
 
     def _input(self, name: str) -> Raw:
         from .functions import values
@@ -193,14 +181,8 @@ class PctxMagics(Magics):
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
 
 
-def _drawing(timeline: Timeline | None) -> tuple[Draw | None, Reserve | None]:
-    return (None, None) if timeline is None else (timeline.draw, timeline.reserve)
-
-
-def _close(timeline: Timeline | None) -> None:
-    if timeline is not None:
-        with suppress(Exception):  # an error here must not replace the outcome of the program
-            timeline.close()
+def _has_timeline(chosen: CellOptions) -> bool:
+    return chosen.timeline and not chosen.is_quiet
 
 
 def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
