@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 from uuid import uuid4
@@ -410,17 +411,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
     ) -> AgentAnswered:
         id = asked.execution_id or uuid4().hex
         asked = msgspec.structs.replace(asked, execution_id=id, events=receive is not None)
-        if receive is not None:
-            self._listeners[id] = receive
-        try:
+        with self._listening(id, receive, has_trace=asked.trace):
             return await self._ask(wire.CALL_AGENT_FUNCTION, asked, AgentAnswered)
-        except asyncio.CancelledError:
-            if receive is not None and asked.trace:
-                self._await_last_trace(id, receive)
-            raise
-        finally:
-            if self._listeners.get(id) is receive:
-                self._listeners.pop(id, None)
 
     async def _execute(
         self, asked: wire.Execute, receive: Callable[[ExecutionNotice], None] | None = None
@@ -428,18 +420,30 @@ class PctxClient(EditorRequests, UpstreamRequests):
         id = asked.execution_id or uuid4().hex
         if receive is not None:
             asked = msgspec.structs.replace(asked, execution_id=id, events=True)
-            self._listeners[id] = receive
+        with self._listening(id, receive, has_trace=asked.trace):
+            try:
+                return await self._ask(wire.EXECUTE, asked, wire.Executed)
+            except (errors.Remote, errors.Timeout) as error:
+                raise execution_error(error) from None
+
+    @contextmanager
+    def _listening(
+        self, id: str, receive: Callable[[ExecutionNotice], None] | None, *, has_trace: bool
+    ) -> Iterator[None]:
+        """Pass the notices of one execution to `receive`; its last trace too, if the wait for it is cancelled."""
+        if receive is None:
+            yield
+            return
+        self._listeners[id] = receive
         try:
-            return await self._ask(wire.EXECUTE, asked, wire.Executed)
-        except (errors.Remote, errors.Timeout) as error:
-            raise execution_error(error) from None
+            yield
         except asyncio.CancelledError:
-            if receive is not None and asked.trace:
+            if has_trace:
                 self._await_last_trace(id, receive)
             raise
         finally:
             if self._listeners.get(id) is receive:
-                self._listeners.pop(id, None)
+                del self._listeners[id]
 
     def _await_last_trace(self, id: str, receive: Callable[[ExecutionNotice], None]) -> None:
         """Pass on the traces of a cancelled program for a while: the last one is sent when it has been stopped."""
