@@ -54,17 +54,27 @@ def why_not(executor: object, is_async: bool) -> str | None:
 def pending(value: object) -> Awaitable[Any] | None:
     """Return what to await for the value that a tool's result stands for; None: the result is the value.
 
-    Whoever awaits it and is cancelled cancels the work, as far as its library can.
+    Cancelling that wait cancels the work, as far as its library can.
     """
-    if isinstance(value, concurrent.futures.Future):
-        return _of_executor(value)
-    if is_dask_future(value):
-        return _of_dask_future(value)
-    if is_dask_collection(value):
-        return _of_dask_collection(value)
-    if _is_ray_ref(value):
-        return _of_ray_ref(value)
+    if (wait := _wait_for(value)) is not None:
+        return wait(value)
     return value if inspect.isawaitable(value) else None
+
+
+def unready(value: object) -> bool:
+    """Whether a value is a future of one of the libraries, or a collection of Dask."""
+    return _wait_for(value) is not None
+
+
+def _wait_for(value: object) -> Callable[[Any], Awaitable[Any]] | None:
+    """Return what waits for the result of a library's future or collection; None: the value is neither."""
+    if isinstance(value, concurrent.futures.Future):
+        return _of_executor
+    if is_dask_future(value):
+        return _of_dask_future
+    if is_dask_collection(value):
+        return _of_dask_collection
+    return _of_ray_ref if _is_ray_ref(value) else None
 
 
 def awaited_type(annotation: Any) -> Any:
@@ -87,13 +97,6 @@ def was_awaited_in_vain(error: AttributeError) -> bool:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame.f_globals.get("__name__") == "distributed.client"
-
-
-def unready(value: object) -> bool:
-    """Whether a value is a future of one of the libraries, or a collection of Dask."""
-    if isinstance(value, concurrent.futures.Future):
-        return True
-    return is_dask_future(value) or is_dask_collection(value) or _is_ray_ref(value)
 
 
 def is_dask_future(value: object) -> bool:
@@ -119,7 +122,7 @@ def _is_ray_ref(value: object) -> bool:
 
 
 async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
-    # Not asyncio.wrap_future: a future that somebody else cancels would end the tool as if its program had.
+    # With asyncio.wrap_future, a future that another thread cancels would end the tool as if its program had ended it.
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
