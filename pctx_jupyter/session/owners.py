@@ -6,7 +6,7 @@ a notebook never reaches another one, and a number behind a name never moves.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -83,13 +83,14 @@ class NameOwners:
         """The owner of a key."""
         return self._by_key.get(key)
 
-    def place_of(self, kernel_id: str) -> str:
-        """The path of a kernel's notebook where another notebook has the same file name; elsewhere empty."""
-        owner = self._by_kernel.get(kernel_id)
-        if owner is None or owner.key[0] != "notebook":
-            return ""
-        same = (other for other in self._by_key.values() if other.base == owner.base and other.key[0] == "notebook")
-        return owner.title if any(other is not owner for other in same) else ""
+    def places(self) -> dict[str, str]:
+        """The paths of notebooks whose file names other notebooks have too, by kernel."""
+        notebooks = Counter(owner.base for owner in self._by_key.values() if owner.key[0] == "notebook")
+        return {
+            kernel_id: owner.title
+            for kernel_id, owner in self._by_kernel.items()
+            if owner.key[0] == "notebook" and notebooks[owner.base] > 1
+        }
 
     def name_kernel(self, kernel_id: str, wanted: str, path: str, reserved: Collection[str]) -> NameOwner:
         """Name a kernel's owner, and take note that the kernel is its own.

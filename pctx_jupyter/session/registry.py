@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from msgspec import Raw
@@ -95,7 +95,7 @@ class Registry:
         self._served: dict[str, ServedTools] = {}  # by service
         self._sharing: dict[str, Sharing] = {}  # by kernel
         self._agents: Session | None = None
-        self._own_agents: dict[str, dict[str, OwnAgentSession]] = {}  # by the session of their client, and by name
+        self._own_agents: dict[str, dict[str, Session]] = {}  # by the session of their client, and by name
         self._changes = Changes()
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
         self._journal = journal_of(settings, clock, now)
@@ -116,7 +116,7 @@ class Registry:
         self._sessions[session.id] = session
         self._changes.count()
         if kernel_id is not None:
-            self._name(session, kernel_id)
+            self._name(session, kernel_id, self.owners.places())
             session.sharing = self.sharing_of(kernel_id)
         self.watchers.notify("sessions")
         return session
@@ -161,21 +161,8 @@ class Registry:
                     f"({', '.join(sorted(known))})"
                 )
             own = Layer(OfferedToAgents(owner.catalog))
-            session = known[agent] = OwnAgentSession(
-                secrets.token_urlsafe(16),
-                self._run,
-                self._settings,
-                self._clock,
-                self._check,
-                self._editor,
-                owner.kernel_id,
-                changes=self._changes,
-                asked_by="agent",
-                shared=lambda session: (own, *self._offered_to(owner)),
-                journal=self._journal,
-                settle=self._settle,
-                read=self._read,
-                explain=self.explain,
+            session = known[agent] = self._make(
+                "agent", owner.kernel_id, OwnAgentSession, lambda session: (own, *self._offered_to(owner))
             )
         if session.name != owner.name:
             session.name = owner.name
@@ -226,19 +213,20 @@ class Registry:
         self._changes.count()  # names of services are no attributes of sessions
         self._follow()
 
-    def _name(self, session: Session, kernel_id: str) -> None:
+    def _name(self, session: Session, kernel_id: str, places: Mapping[str, str]) -> None:
         """Take the name of a kernel's owner over into a session, and its path where the name does not say enough."""
         if session.name != (name := self.name_of(kernel_id)):
             session.name = name
-        if session.place != (place := self.owners.place_of(kernel_id)):
+        if session.place != (place := places.get(kernel_id, "")):
             session.place = session.shared.notebook = place
             self._changes.count()
 
     def _follow(self) -> None:
         """Take the names of owners over into their sessions."""
+        places = self.owners.places()
         for session in self:
             if session.kernel_id is not None:
-                self._name(session, session.kernel_id)
+                self._name(session, session.kernel_id, places)
         self.watchers.notify("sessions")
 
     def _reserved(self) -> set[str]:
@@ -388,8 +376,14 @@ class Registry:
             self.close(session)
         return idle
 
-    def _make(self, asked_by: AskedBy, kernel_id: str | None = None) -> Session:
-        return Session(
+    def _make(
+        self,
+        asked_by: AskedBy,
+        kernel_id: str | None = None,
+        kind: type[Session] = Session,
+        shared: Callable[[Session], Iterable[Layer]] | None = None,
+    ) -> Session:
+        return kind(
             secrets.token_urlsafe(16),
             self._run,
             self._settings,
@@ -399,7 +393,7 @@ class Registry:
             kernel_id,
             changes=self._changes,
             asked_by=asked_by,
-            shared=self._shared_with,
+            shared=self._shared_with if shared is None else shared,
             journal=self._journal,
             settle=self._settle,
             read=self._read,
