@@ -6,7 +6,9 @@ Clients show nothing of an error but its HTTP status and reason phrase, so the p
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +30,7 @@ MOST_REASON = 120
 """Characters of a reason phrase: some proxies refuse long ones."""
 
 Body = TypeVar("Body", bound=msgspec.Struct)
+Handler = TypeVar("Handler", bound="CodeModeHandler")
 
 
 class CodeModeHandler(PctxHandler):
@@ -93,95 +96,94 @@ def _code(error: errors.PctxError) -> Literal["invalid_session", "internal", "ex
     return "execution" if isinstance(error, errors.ExecutionError) else "internal"
 
 
+def answered(
+    post: Callable[[Handler], Awaitable[msgspec.Struct | None]],
+) -> Callable[[Handler], Awaitable[None]]:
+    """Send what a handler's method returns, or the error that it raises; None: it has answered."""
+
+    @functools.wraps(post)
+    async def answer(handler: Handler) -> None:
+        try:
+            found = await post(handler)
+        except errors.PctxError as error:
+            handler.refuse(error)
+            return
+        if found is not None:
+            handler.send(found)
+
+    return answer
+
+
 class SessionCreate(CodeModeHandler):
     """``POST pctx/code-mode/session/create``; a client that connects again sends the id of its last session."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            opened = (await self.sessions()).open(self.owner)
-        except errors.PctxError as error:
-            self.refuse(error)
-            return
-        self.send(messages.SessionOpened(opened.id))
+    @answered
+    async def post(self) -> messages.SessionOpened:
+        return messages.SessionOpened((await self.sessions()).open(self.owner).id)
 
 
 class SessionClose(CodeModeHandler):
     """``POST pctx/code-mode/session/close``; a session that is over is closed."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            await (await self.sessions()).close(self.session_id, self.owner)
-        except errors.PctxError as error:
-            self.refuse(error)
-            return
-        self.send(messages.SessionClosed())
+    @answered
+    async def post(self) -> messages.SessionClosed:
+        await (await self.sessions()).close(self.session_id, self.owner)
+        return messages.SessionClosed()
 
 
 class FunctionLists(CodeModeHandler):
     """``POST pctx/code-mode/functions/list``."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            self.send(await (await self.session()).functions())
-        except errors.PctxError as error:
-            self.refuse(error)
+    @answered
+    async def post(self) -> messages.FunctionList:
+        return await (await self.session()).functions()
 
 
 class FunctionsDetails(CodeModeHandler):
     """``POST pctx/code-mode/functions/details``."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            session = await self.session()
-            wanted = self.body(messages.FunctionsWanted).functions
-            if wrong := next((one for one in wanted if "." not in one), None):
-                self._answer_error(
-                    HTTPStatus.UNPROCESSABLE_ENTITY,
-                    f"Cannot describe {wrong[:100]}: it has no namespace; name functions as Namespace.function",
-                    "internal",
-                )
-                return
-            self.send(await session.details(wanted))
-        except errors.PctxError as error:
-            self.refuse(error)
+    @answered
+    async def post(self) -> messages.FunctionDetails | None:
+        session = await self.session()
+        wanted = self.body(messages.FunctionsWanted).functions
+        if wrong := next((one for one in wanted if "." not in one), None):
+            self._answer_error(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"Cannot describe {wrong[:100]}: it has no namespace; name functions as Namespace.function",
+                "internal",
+            )
+            return None
+        return await session.details(wanted)
 
 
 class ToolsRegister(CodeModeHandler):
     """``POST pctx/register/tools``."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            await self.session()
-            tools = self.body(messages.RegisterTools).tools
-            size = len(self.request.body)
-            count = (await self.sessions()).register(self.session_id, self.owner, tools, size)
-        except errors.PctxError as error:
-            self.refuse(error)
-            return
-        self.send(messages.ToolsRegistered(count))
+    @answered
+    async def post(self) -> messages.ToolsRegistered:
+        await self.session()
+        tools, size = self.body(messages.RegisterTools).tools, len(self.request.body)
+        return messages.ToolsRegistered((await self.sessions()).register(self.session_id, self.owner, tools, size))
 
 
 class ServersRegister(CodeModeHandler):
     """``POST pctx/register/servers``: begins its answer with spaces while the servers are being connected to."""
 
     @web.authenticated
+    @answered
     async def post(self) -> None:
-        try:
-            session = await self.session()
-            entries = self.body(messages.RegisterServers).servers
-            for entry in entries:
-                if access.runs_code(entry):
-                    await self.demand_code()
-            upstreams = await (await self.open_engine()).servers_of(session.session)
-            servers.demand_room(upstreams, entries)
-        except errors.PctxError as error:
-            self.refuse(error)
-            return
+        session = await self.session()
+        entries = self.body(messages.RegisterServers).servers
+        for entry in entries:
+            if access.runs_code(entry):
+                await self.demand_code()
+        upstreams = await (await self.open_engine()).servers_of(session.session)
+        servers.demand_room(upstreams, entries)
         self.set_header("Content-Type", "application/json")
         work = asyncio.ensure_future(servers.connect(upstreams, entries))
         try:
@@ -200,10 +202,8 @@ class ExecuteBash(CodeModeHandler):
     """``POST pctx/code-mode/execute-bash``."""
 
     @web.authenticated
-    async def post(self) -> None:
-        try:
-            session = await self.session()
-            command = self.body(messages.BashCommand).command
-            self.send(await (await self.sessions()).run_bash(session.session, command))
-        except errors.PctxError as error:
-            self.refuse(error)
+    @answered
+    async def post(self) -> messages.BashResult:
+        session = await self.session()
+        command = self.body(messages.BashCommand).command
+        return await (await self.sessions()).run_bash(session.session, command)
