@@ -27,7 +27,7 @@ from . import listing, one_call
 from .answers import AgentAnswer, Asking
 from .consent import Guarded
 from .listing import Detail
-from .runs import Asks, Repeats, Report, Runs
+from .runs import AgentRun, Asks, Repeats, Report, Runs
 from .search import Search
 from .states import NEW, OWNER, States
 
@@ -288,13 +288,10 @@ class Functions:
                 raise errors.InvalidParams("Cannot go on: the request that is repeated was for another program")
         else:
             check_timeout(asked.timeout_s, self._settings)
-            run = self.runs.start(
-                self.session,
-                asked.code,
-                asked.timeout_s,
-                self._settings.max_mcp_characters,
-                has_client=asks is not None,
-                state=None if asked.state is None else self.states.open(asked.state, OWNER.get()),
+            state = None if asked.state is None else self.states.open(asked.state, OWNER.get())
+            most = self._settings.max_mcp_characters
+            run = self.runs.add(
+                AgentRun(self.session, asked.code, asked.timeout_s, most, has_client=asks is not None, state=state)
             )
         try:
             wait_s = self._settings.mcp_wait_s if self._hands_over else math.inf

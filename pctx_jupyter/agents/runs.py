@@ -352,18 +352,8 @@ class Runs:
         """How many can be collected."""
         return len(self._known)
 
-    def start(
-        self,
-        session: Session,
-        code: str,
-        timeout_s: float | None,
-        most: int,
-        *,
-        has_client: bool = False,
-        state: AgentState | None = None,
-    ) -> AgentRun:
-        """Begin a program of an agent, and return its run. `AgentRun` describes the arguments."""
-        run = AgentRun(session, code, timeout_s, most, has_client=has_client, state=state)
+    def add(self, run: AgentRun) -> AgentRun:
+        """Take note of a run that has begun, and return it; `close` stops it."""
         self._going.add(run)
         run.when_over(lambda: self._going.discard(run))
         return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pctx_jupyter.agents.runs import Runs
+from pctx_jupyter.agents.runs import AgentRun, Runs
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.registry import Registry
@@ -18,7 +18,7 @@ async def test_runs_that_are_stopped_leave_no_timer_behind() -> None:
         await asyncio.Event().wait()
 
     runs = Runs(600)
-    run = runs.start(Registry(FakeSandbox(act), Settings(), FakeClock()).agents(), "1", None, 1000)
+    run = runs.add(AgentRun(Registry(FakeSandbox(act), Settings(), FakeClock()).agents(), "1", None, 1000))
     runs.keep(run)
     await asyncio.sleep(0)
     async with asyncio.timeout(SOON):
