@@ -10,7 +10,7 @@ import { askerOf, effectsMark } from '../approvals/effects';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
-import { Calls } from '../results/timeline';
+import { Calls, decisionText } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, stateClass, stateText, stateWord } from './servers';
 import type { ToolActions } from './actions';
@@ -615,16 +615,7 @@ export function stateName(state: ExecutionState['state'], trans: TranslationBund
 
 /** How a run ended; a decision of a person says more than its state. */
 export function endName(run: ExecutionState, trans: TranslationBundle): string {
-  switch (run.refused) {
-    case 'denied':
-      return trans.__('denied by you');
-    case 'unanswered':
-      return trans.__('not answered');
-    case 'forbidden':
-      return trans.__('denied by the policy');
-    default:
-      return stateName(run.state, trans);
-  }
+  return run.refused ? decisionText(run.refused, trans) : stateName(run.state, trans);
 }
 
 /** Whose programs may call a tool without asking, and since when. */

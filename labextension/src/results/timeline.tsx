@@ -300,7 +300,7 @@ function saidOf(row: TimelineRow, trans: TranslationBundle): string {
 }
 
 /** The text for a decision of `approvals.py`. */
-function decisionText(decision: string, trans: TranslationBundle): string {
+export function decisionText(decision: string, trans: TranslationBundle): string {
   switch (decision) {
     case 'allowed':
       return trans.__('allowed');
