@@ -128,7 +128,7 @@ class Index:
         scores = {number: score * matches[number] for number, score in sums.items()}
         least = FLOOR * max(scores.values(), default=0)
         others = [(number, score) for number, score in scores.items() if score >= least and number not in exact]
-        # Whoever names tools wants these: what else has one of their words is noise.
+        # A query that names tools is about these tools. Others that have a word in common are noise.
         room = 0 if exact and not self._has_more(query) else max(most - len(exact), 0)
         best = heapq.nsmallest(room, others, key=lambda score: (-score[1], score[0]))
         return [self._tools[number] for number in (*exact, *(number for number, _ in best))]

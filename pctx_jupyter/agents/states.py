@@ -1,7 +1,7 @@
 """What agents keep between programs: each state has the exports of its earlier programs. Pure: a clock is given.
 
 The newer era of MCP has no sessions, so an agent names its state by an id. An id cannot be guessed, and counts only for
-the owner it was made for: whoever has the same token, or is the same user.
+the owner it was made for: the same token, or the same user.
 """
 
 from __future__ import annotations
