@@ -346,7 +346,8 @@ export interface HealthReport {
 /**
  * One kernel, or a service: a client that is no kernel and offers its tools to others. `name` is the
  * namespace that others see, or the name of the service; `path` its notebook. A service's `kernel_id`
- * is its own id. `version` changes with its tools. A kernel that is not `connected` was, and may come
+ * is its own id. `has_namesake`: another notebook has the same file name, so that only the path tells
+ * them apart. `version` changes with its tools. A kernel that is not `connected` was, and may come
  * back. `tools` are only there where one kernel is asked for: 500 at most, the first of them number
  * `start`.
  */
@@ -359,6 +360,7 @@ export interface KernelState {
   tool_count: number;
   version: string;
   kind?: 'kernel' | 'service';
+  has_namesake?: boolean;
   start?: number;
   tools?: ToolState[];
 }

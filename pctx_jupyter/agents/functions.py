@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -243,7 +243,7 @@ class Functions:
             if chosen is None or asked.namespace != chosen.name:
                 tools = [tool for tool in tools if tool.registered_namespace == asked.namespace]
             if not tools:
-                there = ", ".join(sorted(scope.namespaces())[:50]) or "none"
+                there = ", ".join(self._titled(sorted(scope.namespaces())[:50])) or "none"
                 raise errors.InvalidParams(
                     f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
                 )
@@ -330,11 +330,16 @@ class Functions:
         if not found:
             return "; there are none now."
         text = ""
-        for at, name in enumerate(found):
+        for at, name in enumerate(self._titled(found)):
             if len(text) + len(name) > NAMESPACES:
                 return f", namespaces: {text}… {len(found) - at:,} more."
             text += name + ", "
         return f", namespaces: {text.removesuffix(', ')}."
+
+    def _titled(self, namespaces: Iterable[str]) -> Iterator[str]:
+        """Yield the names of namespaces, with the path where notebooks have one file name."""
+        for name in namespaces:
+            yield name + listing.of_notebook(self.session.scope.notebook_of(name))
 
 
 def _read(arguments: dict[str, Any], kind: type[_A], name: str) -> _A:

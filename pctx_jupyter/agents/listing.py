@@ -272,10 +272,14 @@ def _names(spaces: Mapping[str, list[Tool]], guarded: Guarded) -> str:
     return "\n".join(lines)
 
 
+def of_notebook(path: str) -> str:
+    """Return what stands behind a name to tell notebooks of one file name apart; empty: there is no path."""
+    return f" ({inert.comment(path, 200)})" if path else ""
+
+
 def _of_notebook(tools: Sequence[Tool]) -> str:
     """The notebook of a namespace, where another one has the same file name."""
-    path = next((tool.notebook for tool in tools if tool.notebook), "")
-    return f" ({inert.comment(path, 200)})" if path else ""
+    return of_notebook(next((tool.notebook for tool in tools if tool.notebook), ""))
 
 
 def _least(spaces: Mapping[str, list[Tool]], head: str, most: int) -> str:

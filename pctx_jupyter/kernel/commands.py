@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -283,7 +284,8 @@ def _shared(shared: wire.Shared) -> str:
 
 def _tool_of(entry: dict[str, Any]) -> Tool:
     namespace, _, name = entry["name"].partition(".")
-    return Tool(namespace, name, entry["description"], entry["input_schema"], entry["output_schema"])
+    tool = Tool(namespace, name, entry["description"], entry["input_schema"], entry["output_schema"])
+    return replace(tool, notebook=entry.get("notebook", ""))
 
 
 def _first_line(code: str) -> str:

@@ -6,7 +6,7 @@ Users of the server see all of it; a kernel's own token opens nothing here. ``op
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Literal
@@ -58,6 +58,8 @@ class KernelState(msgspec.Struct, omit_defaults=True):
     `name` is the namespace that others see, or the name of the service; `path` its notebook. A service's `kernel_id` is
     its own id.
 
+    `has_namesake`: another notebook has the same file name, so that only the path tells them apart.
+
     `version` changes with its tools. A kernel that is not `connected` was, and may come back. `tools` are only there
     where one kernel is asked for: 500 at most, the first of them number `start`.
     """
@@ -70,6 +72,7 @@ class KernelState(msgspec.Struct, omit_defaults=True):
     tool_count: int
     version: str
     kind: Literal["kernel", "service"] = "kernel"
+    has_namesake: bool = False
     start: int = 0
     tools: list[ToolState] | None = None
 
@@ -153,8 +156,22 @@ def listed(registry: Registry) -> list[str]:
     return [*registry.kernels, *shown]
 
 
-def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: int | None = None) -> KernelState:
-    """Return a kernel's state, with its tools from number `start` on; one that is not connected has none."""
+def kernel_of(
+    registry: Registry,
+    kernel_id: str,
+    paths: dict[str, str],
+    namesakes: Container[str],
+    start: int | None = None,
+) -> KernelState:
+    """Return a kernel's state, with its tools from number `start` on; one that is not connected has none.
+
+    Args:
+        registry: What knows its session.
+        kernel_id: The kernel, or the id of a service.
+        paths: The paths of notebooks, by kernel.
+        namesakes: The kernels whose notebooks have the file name of another one.
+        start: The number of the first tool to list; None: no tools are listed.
+    """
     service = registry.services.get(kernel_id)
     session = registry.of_kernel(kernel_id) if service is None else service.session
     return KernelState(
@@ -166,6 +183,7 @@ def kernel_of(registry: Registry, kernel_id: str, paths: dict[str, str], start: 
         tool_count=len(session.catalog) if session is not None else 0,
         version=session.version if session is not None else "",
         kind="kernel" if service is None else "service",
+        has_namesake=kernel_id in namesakes,
         start=start or 0,
         tools=None if start is None else list(tools_of(registry, session, start)) if session is not None else [],
     )
@@ -279,7 +297,8 @@ class KernelList(_State):
     @web.authenticated
     async def get(self) -> None:
         registry, paths = await self.registry(), await self.paths()
-        self.send(Kernels([kernel_of(registry, kernel_id, paths) for kernel_id in listed(registry)]))
+        namesakes = registry.owners.places()
+        self.send(Kernels([kernel_of(registry, kernel_id, paths, namesakes) for kernel_id in listed(registry)]))
 
 
 class Kernel(_State):
@@ -290,7 +309,7 @@ class Kernel(_State):
         registry, paths = await self.registry(), await self.paths()
         if kernel_id not in listed(registry):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this kernel: it is not connected to pctx")
-        self.send(kernel_of(registry, kernel_id, paths, start_of(self)))
+        self.send(kernel_of(registry, kernel_id, paths, registry.owners.places(), start_of(self)))
 
 
 class KernelSharing(_State):
@@ -305,7 +324,7 @@ class KernelSharing(_State):
         if kernel_id not in listed(registry):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot share its tools: this kernel is not connected to pctx")
         registry.share_kernel(kernel_id, wanted.to)
-        self.send(kernel_of(registry, kernel_id, paths))
+        self.send(kernel_of(registry, kernel_id, paths, registry.owners.places()))
 
 
 class ExecutionList(_State):

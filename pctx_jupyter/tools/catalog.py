@@ -515,13 +515,14 @@ def globals_of(tools: Iterable[Tool]) -> dict[str, dict[str, str]]:
 
 
 def described(tool: Tool) -> dict[str, Json]:
-    """A tool as lists show it to programs, under its full name."""
-    return {
+    """A tool as lists show it to programs, under its full name; `notebook` is only there where it says more."""
+    found: dict[str, Json] = {
         "name": tool.path,
         "description": tool.description,
         "input_schema": tool.input_schema,
         "output_schema": tool.output_schema,
     }
+    return found | {"notebook": tool.notebook} if tool.notebook else found
 
 
 def detailed(tool: Tool) -> dict[str, Json]:

@@ -249,6 +249,19 @@ class Scope:
         self._refresh()
         return [name for name, layers in self._having.items() if any(layer.is_listed for layer in layers)]
 
+    def notebook_of(self, name: str) -> str:
+        """Return the path of the notebook that a namespace is named after, where another has the same file name.
+
+        Args:
+            name: The canonical name of the namespace.
+
+        Returns:
+            The path; empty: the name says enough, or it is no notebook's.
+        """
+        self._refresh()
+        views = (layer.catalog for layer in self._having.get(name, ()) if isinstance(layer.catalog, View))
+        return next((view.notebook for view in views if view.name == name), "")
+
     def namespace(self, name: str) -> ScopeNamespace | None:
         """Return one namespace by either of its names; None: there is none."""
         self._refresh()

@@ -538,6 +538,15 @@ async def test_the_shortest_list_and_an_ambiguous_name_show_the_paths_of_noteboo
     assert "Sales.load0 (a/sales.ipynb), Sales2.load0 (b/sales.ipynb)" in which.text
 
 
+async def test_the_namespaces_that_an_agent_may_choose_from_have_the_paths_of_notebooks_of_one_file_name() -> None:
+    _, functions = two_notebooks()
+    listing = next(one for one in functions.definitions() if one.name == "list_functions")
+    assert "namespaces: Sales (a/sales.ipynb), Sales2 (b/sales.ipynb)." in listing.description
+    answer = await functions.call("list_functions", {"namespace": "Sails"}, report_to_nobody)
+    assert isinstance(answer, AgentAnswer)
+    assert "there are: Sales (a/sales.ipynb), Sales2 (b/sales.ipynb)" in answer.text
+
+
 async def test_an_mcp_server_cannot_pass_for_a_notebook_by_its_instructions() -> None:
     registry, functions = two_notebooks()
     words = "Functions of the notebook finance/payroll.ipynb"

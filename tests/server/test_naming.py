@@ -218,6 +218,7 @@ async def test_notebooks_of_one_file_name_show_agents_their_paths_and_a_move_is_
         await notebooks.rename(second, "archive/sales.ipynb")
         assert "Sales (a/sales.ipynb): load\nSales2 (archive/sales.ipynb): load" in await listed()
         kernels = json.loads((await jp_fetch("pctx", "api", "kernels")).body)["kernels"]
+        assert all(one["has_namesake"] for one in kernels)
         assert {(one["name"], one["path"]) for one in kernels} == {
             ("Sales", "a/sales.ipynb"),
             ("Sales2", "archive/sales.ipynb"),

@@ -34,8 +34,6 @@ export type PanelRow = Base &
     | { readonly kind: 'section'; readonly section: Section; readonly count: number; readonly isOpen: boolean }
     | {
         readonly kind: 'kernel';
-        /** Whether another notebook has the same file name, so that the path has to be read. */
-        readonly isAlike: boolean;
         readonly kernel: KernelState;
         /** Whether it is the kernel of the notebook in front. */
         readonly isFront: boolean;
@@ -223,11 +221,6 @@ function notebooks(
 ): PanelRow[] {
   const rows: PanelRow[] = [];
   const isThere = kernels.some(kernel => kernel.kernel_id === front);
-  const fileOf = (kernel: KernelState): string | undefined => kernel.path?.slice(kernel.path.lastIndexOf('/') + 1);
-  const files = new Map<string | undefined, number>();
-  for (const kernel of kernels) {
-    files.set(fileOf(kernel), (files.get(fileOf(kernel)) ?? 0) + 1);
-  }
   // The notebook in front first; the others keep their order.
   const sorted = [...kernels].sort((one, other) => Number(other.kernel_id === front) - Number(one.kernel_id === front));
   for (const kernel of sorted) {
@@ -240,9 +233,7 @@ function notebooks(
     }
     const key = `kernel ${kernel.kernel_id}`;
     const isOpen = words.length > 0 || toggled.has(key) === (isThere && !isFront);
-    const file = fileOf(kernel);
-    const isAlike = file !== undefined && (files.get(file) ?? 0) > 1;
-    rows.push({ kind: 'kernel', key, level: 2, kernel, isAlike, isFront, isOpen });
+    rows.push({ kind: 'kernel', key, level: 2, kernel, isFront, isOpen });
     if (!isOpen) {
       continue;
     }

@@ -252,7 +252,7 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
           <Twisty isOpen={row.isOpen} />
           <span className="pctx-Row-title" title={row.kernel.path ? inertLine(row.kernel.path) : undefined}>
             <bdi>{inertLine(row.kernel.name ?? row.kernel.path ?? trans.__('A kernel'))}</bdi>
-            {row.isAlike && row.kernel.name && (
+            {row.kernel.has_namesake && row.kernel.name && (
               <bdi className="pctx-Row-quiet"> {inertLine(row.kernel.path ?? '')}</bdi>
             )}
           </span>

@@ -85,15 +85,6 @@ test('tools stand below their notebook, which says why it has none', () => {
   ]);
 });
 
-test('notebooks of one file name are told apart by their paths', () => {
-  const kernels = ['a/sales.ipynb', 'b/sales.ipynb', 'report.ipynb'].map((path, id) => kernel(String(id), 0, { path }));
-  const rows = rowsOf({ ...known, kernels }, '', new Set());
-  assert.deepEqual(
-    rows.flatMap(row => (row.kind === 'kernel' ? [row.isAlike] : [])),
-    [true, true, false]
-  );
-});
-
 test('what is closed shows nothing of what it holds', () => {
   const rows = shape(known, '', ['section runs', 'kernel a']);
   assert.deepEqual(rows.slice(0, 3), ['notebooks', 'kernel a', 'kernel b']);

@@ -121,7 +121,7 @@ def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
                 lines.append("No tools yet: put @tool above a function, or use %pctx register FUNCTION")
                 parts.append(tag("div", escape(lines[-1]), kind="note"))
             continue
-        rows = [(_called(tool), _first_line(tool.description)) for tool in listed[:MOST_TOOLS]]
+        rows = [(_called(tool), _about(tool)) for tool in listed[:MOST_TOOLS]]
         more = f"{MOST_TOOLS} of {len(listed):,} tools" if len(listed) > MOST_TOOLS else ""
         lines += [*(["", title] if title else []), *(_entry(call, doc) for call, doc in rows)]
         head = tag("thead", tag("tr", tag("th", escape(title or "Tool")), tag("th", escape("Description"))))
@@ -168,7 +168,14 @@ def details(tool: Tool) -> Bundle:
     """Show one tool: its name, what it does, and its declaration with the types it needs."""
     declaration = typegen.declaration(tool).rstrip("\n")
     description = clean(tool.description)
-    other = f"registered as {tool.registered_path}" if tool.registered_path != tool.path else ""
+    other = "; ".join(
+        part
+        for part in (
+            f"registered as {tool.registered_path}" if tool.registered_path != tool.path else "",
+            f"of the notebook {clean(tool.notebook)}" if tool.notebook else "",
+        )
+        if part
+    )
     notes = "\n".join(f"{name} is any: {clean(why)}" for name, why in untyped(tool.input_schema).items())
     text = "\n\n".join(
         part for part in (tool.path + (f" ({other})" if other else ""), description, declaration, notes) if part
@@ -259,6 +266,12 @@ def _marked(frame: str) -> Markup:
 
 def _path(tool: Tool) -> str:
     return tool.path
+
+
+def _about(tool: Tool) -> str:
+    """What it does, in one sentence, with its notebook where another notebook has the same file name."""
+    first = _first_line(tool.description)
+    return " · ".join(part for part in (first, clean(tool.notebook)) if part)
 
 
 def _called(tool: Tool) -> str:

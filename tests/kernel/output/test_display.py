@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -324,6 +325,14 @@ def test_catalog_lists_calls_and_first_sentences_by_name() -> None:
     assert "Notebook.loadOrders(args?: { status?: string })" in html.text
     assert "Last." in html.text
     assert "Not this." not in html.text
+
+
+def test_a_tool_of_a_notebook_with_a_namesake_shows_the_path_in_the_catalog_and_its_details() -> None:
+    other = replace(tool("load", "Loads."), notebook="b/sales.ipynb")
+    listed = display.catalog([], [other])
+    assert "Loads. · b/sales.ipynb" in listed["text/plain"] and "Loads. · b/sales.ipynb" in seen(listed).text
+    shown = display.details(other)
+    assert "of the notebook b/sales.ipynb" in shown["text/plain"] and "b/sales.ipynb" in seen(shown).text
 
 
 def test_empty_catalog_says_how_to_fill_it() -> None:
