@@ -173,6 +173,13 @@ class Settings:
         "processes. A call of one more program is denied at once. As many more may wait for their turn in busy "
         "notebooks.",
     )
+    audit: str = _setting(
+        "off",
+        "Whether the server emits an event for every execution and every call that has ended, which "
+        "c.EventLogger.handlers write. on: without code, arguments and results; payloads: with the code of programs "
+        "and the arguments of calls.",
+        choices=("off", "on", "payloads"),
+    )
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
     )

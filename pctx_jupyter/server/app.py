@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 
-from ..engine import usual_places
+from ..engine import Engine, usual_places
 from ..session import access
 from ..session.owners import Cause
 from ..session.registry import Registry
 from ..traits import Pctx
+from . import metrics
+from .audit import AuditLog
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
 from .changes import ChangesSocket
 from .editing import (
@@ -163,7 +166,7 @@ class PctxApp(ExtensionApp):
         # Its log takes everything; only what it writes to knows the level.
         ours.setLevel(cast("int | str", server.log_level))
         logging.getLogger("tornado.general").addFilter(without_quotations)
-        self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir))
+        self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir), self._observe)
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
@@ -186,6 +189,21 @@ class PctxApp(ExtensionApp):
         if self._pipes is not None:
             await self._pipes.open()
         await self._running.get()
+
+    def _observe(self, engine: Engine) -> Callable[[], None]:
+        """Let the server's metrics and its audit log record what the engine does."""
+        server = self.serverapp
+        assert server is not None
+        stops = [metrics.expose(engine)]
+        if engine.settings.audit != "off" and (events := server.event_logger) is not None:
+            audit_log = AuditLog(events, has_payloads=engine.settings.audit == "payloads")
+            stops.append(engine.registry.observers.add(audit_log))
+
+        def stop() -> None:
+            for one in stops:
+                one()
+
+        return stop
 
     async def _mcp_door(self) -> Door:
         return (await self._running.get()).mcp()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from .. import errors
 from ..engine import Engine, open_engine
@@ -14,6 +15,10 @@ from ..rpc.pipe import BURST
 from ..settings import Places, Settings
 
 log = logging.getLogger(__name__)
+
+
+def _attach_nothing(engine: Engine) -> Callable[[], None]:
+    return lambda: None
 
 
 class TurnBudget:
@@ -39,13 +44,16 @@ class RunningEngine:
     Args:
         settings: Its limits and switches.
         places: Where its files are.
+        attach: Is called with the engine when it has opened; returns what to call before it closes.
 
     Attributes:
         turn: The messages that clients' WebSockets may deliver in this turn of the loop.
     """
 
-    def __init__(self, settings: Settings, places: Places) -> None:
-        self.settings, self._places = settings, places
+    def __init__(
+        self, settings: Settings, places: Places, attach: Callable[[Engine], Callable[[], None]] = _attach_nothing
+    ) -> None:
+        self.settings, self._places, self._attach = settings, places, attach
         self.turn = TurnBudget()
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Engine] | None = None
@@ -81,8 +89,12 @@ class RunningEngine:
     async def _run(self, opened: asyncio.Future[Engine]) -> None:
         try:
             async with open_engine(self.settings, self._places, is_served=True) as engine:
-                opened.set_result(engine)
-                await self._stop.wait()
+                detach = self._attach(engine)
+                try:
+                    opened.set_result(engine)
+                    await self._stop.wait()
+                finally:
+                    detach()
         except Exception as error:
             log.exception("engine = failed")
             if not opened.done():

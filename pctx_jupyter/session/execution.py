@@ -157,6 +157,7 @@ class CallMade:
         result: JSON; None: it has failed.
         error: Why it failed; None: it has not.
         started_s, ended_s: Seconds after the start of the execution.
+        decision: What was decided about it; None: it was let pass by a rule.
     """
 
     number: int
@@ -166,6 +167,7 @@ class CallMade:
     error: str | None
     started_s: float
     ended_s: float
+    decision: str | None = None
 
 
 Observe = Callable[[CallMade], None]
@@ -191,6 +193,7 @@ class Execution:
         agent: The name that an agent's client gives itself.
         call_times: The time that calls of tools may take; None: as `limits` says.
         observe: Receives its calls when they have ended.
+        decisions: What was decided about calls that are under way, by number.
     """
 
     id: str
@@ -216,6 +219,7 @@ class Execution:
     left: ValuesKept | None = None
     value: Raw | None = None
     is_over: bool = False
+    decisions: dict[int, str] = field(default_factory=dict)
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     _when_ended: list[Callable[[], None]] = field(default_factory=list)
 

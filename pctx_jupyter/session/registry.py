@@ -100,7 +100,7 @@ class Registry:
         self.upstreams = Catalog(limit=UPSTREAM_TOOLS, changed=self._changes.count)
         self._journal = journal_of(settings, clock, now)
         self.history, self.watchers = self._journal.history, self._journal.watchers
-        self.approvals = self._journal.approvals
+        self.approvals, self.observers = self._journal.approvals, self._journal.observers
         self.servers: Upstreams | None = None
         self._upstream_layer = Layer(self.upstreams)
 

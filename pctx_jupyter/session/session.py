@@ -48,6 +48,7 @@ from .execution import (
     ProgramThrew,
     StoppedByHand,
 )
+from .observers import Observers
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, Trace, TraceState
 from .upstreams import Upstreams
@@ -79,6 +80,7 @@ class Journal:
     now: Clock
     watchers: Watchers
     approvals: Approvals
+    observers: Observers
 
 
 def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Journal:
@@ -92,7 +94,7 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Jo
         settings.max_waiting_programs,
         now,
     )
-    return Journal(History(settings.max_history), now, watchers, asking)
+    return Journal(History(settings.max_history), now, watchers, asking, Observers())
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ class Session:
             self._journal.approvals,
             clock,
             self._explain,
+            self._journal.observers,
         )
 
     @property
@@ -494,6 +497,7 @@ class Session:
             del self.executions[execution.id]
             self.used_at = self._clock()
             execution.end(state, value=execution.value, failure=failed)
+            self._journal.observers.execution_ended(execution.recorder.trace)
 
     async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:
         """Check a program, run it, and return what came of it."""

@@ -24,6 +24,7 @@ from . import approvals as consent
 from . import forms
 from .approvals import Approvals, AskedForm, Decision, Policy, Question, Then
 from .execution import CallMade, Execution
+from .observers import Observers
 from .remembered import way_out
 from .trace import MOST_CODE, preview
 
@@ -40,6 +41,7 @@ class ToolCalls:
         approvals: Asks people.
         clock: Monotonic seconds.
         explain: Says why the tools of a namespace are missing, in words that follow a colon; None: nothing is known.
+        observers: Record every call that has ended; None: nobody does.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class ToolCalls:
         approvals: Approvals,
         clock: Callable[[], float],
         explain: Callable[[str], str | None] = lambda namespace: None,
+        observers: Observers | None = None,
     ) -> None:
-        self._explain = explain
+        self._explain, self._observers = explain, Observers() if observers is None else observers
         self._scope, self._asker, self._of, self._notebook = scope, asked_by, of, notebook
         self._policy, self._approvals, self._clock = policy, approvals, clock
         self._guarded: tuple[int, frozenset[str], dict[str, Then]] = -1, frozenset(), {}
@@ -147,18 +150,21 @@ class ToolCalls:
             size = 0 if result is None else memoryview(result).nbytes
             ended_s = self._clock() - since
             execution.publish(CallEnded(number, path, ended_s, size, failed, preview(result)))
-            if execution.observe is not None and not execution.is_over:
-                execution.observe(
-                    CallMade(
-                        number=number,
-                        tool=offer.tool,
-                        arguments=arguments,
-                        result=result,
-                        error=failed,
-                        started_s=started_s,
-                        ended_s=ended_s,
-                    )
+            decision = execution.decisions.pop(number, None) if execution.decisions else None
+            if self._observers or execution.observe is not None:
+                made = CallMade(
+                    number=number,
+                    tool=offer.tool,
+                    arguments=arguments,
+                    result=result,
+                    error=failed,
+                    started_s=started_s,
+                    ended_s=ended_s,
+                    decision=decision,
                 )
+                if execution.observe is not None and not execution.is_over:
+                    execution.observe(made)
+                self._observers.call_ended(execution.recorder.trace, made)
 
     def _too_long(self, execution: Execution, offer: Offer) -> errors.ToolTimeout | None:
         """Return the error of a call that takes too long; None: its time is limited elsewhere."""
@@ -197,6 +203,7 @@ class ToolCalls:
         def decided(decision: Decision, edited: Raw | None = None) -> None:
             at_s = self._clock() - execution.started_at
             execution.publish(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
+            execution.decisions[number] = decision
 
         if then == "deny":
             decided("forbidden")
