@@ -141,14 +141,25 @@ class Engine:
         near, _ = crossed(client, server)
         return near
 
+    def admit_agents(self) -> None:
+        """Refuse agents where they are switched off; raises `Forbidden`."""
+        if self.settings.agents == "off":
+            raise errors.Forbidden("Cannot let agents in: they are switched off here (Pctx.agents)")
+
     def _functions_for(self, session: Session) -> AgentFunctionSet:
         """Make the functions for an agent whose programs run in a session. They are loaded when first needed."""
+        self.admit_agents()
         from .agents.own import OwnAgentFunctions
 
         return OwnAgentFunctions(session, self.settings)
 
     def mcp(self) -> Door:
-        """How agents come in by MCP. Nothing of it is loaded before the first asks."""
+        """How agents come in by MCP. Nothing of it is loaded before the first asks.
+
+        Raises:
+            Forbidden: Agents are switched off.
+        """
+        self.admit_agents()
         if self._mcp is None:
             from .agents.door import Door
 

@@ -149,6 +149,12 @@ class Settings:
         least=1,
         most=2,
     )
+    agents: str = _setting(
+        "on",
+        "Whether agents may come in. on: the policy decides about their calls. ask: a person is asked about every call "
+        "that the policy allows an agent. off: no agent comes in, neither by MCP nor from a notebook.",
+        choices=("off", "ask", "on"),
+    )
     policy: tuple[str, ...] = _setting(
         ("ask agent * effects", "ask agent * unknown"),
         "Which tool calls need a person's consent, as rules such as 'ask agent Mail.*'. The first rule that fits "
@@ -191,6 +197,14 @@ class Settings:
         "Path of the file that names the MCP servers programs may call; empty: pctx.json in the server's root "
         "folder, or in that of a kernel without a server, and the one in Jupyter's configuration folder; none: no "
         "file.",
+    )
+    upstream_commands: tuple[str, ...] = _setting(
+        ("*",),
+        "Patterns of the commands that MCP servers may be started by, compared word by word: 'npx -y "
+        "@modelcontextprotocol/*'. As the last word, * stands for any further words.",
+    )
+    upstream_hosts: tuple[str, ...] = _setting(
+        ("*",), "Patterns of the hosts that MCP servers may be reached at: '*.example.org', 'localhost:8080'."
     )
     trust_folder: bool = _setting(
         False,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 from copy import deepcopy
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum, Float, HasTraits, Int, List, TraitError, TraitType, Unicode
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
 
+from . import restrictions
 from .errors import InvalidParams
 from .session.approvals import Policy
 from .settings import Limits, Settings
@@ -83,6 +85,24 @@ class Rules(List):  # type: ignore[type-arg]
         return rules
 
 
+class CommandPatterns(List):  # type: ignore[type-arg]
+    """Patterns of commands, each of which a shell could split into words."""
+
+    info_text = "a list of patterns such as 'npx -y @modelcontextprotocol/*'"
+
+    def __init__(self, default: tuple[str, ...], **more: Any) -> None:
+        super().__init__(Unicode(), list(default), **more)
+
+    def validate(self, obj: HasTraits, value: Any) -> Any:
+        patterns = super().validate(obj, value)
+        for pattern in patterns or ():
+            try:
+                shlex.split(pattern)
+            except ValueError as error:
+                raise TraitError(f"The '{self.name}' trait is wrong: {pattern!r} cannot be read: {error}") from None
+        return patterns
+
+
 _KINDS: dict[type, type[TraitType[Any, Any]]] = {
     float: Number,
     int: WholeNumber,
@@ -98,6 +118,10 @@ def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
     trait: TraitType[Any, Any]
     if choices is not None and isinstance(setting.default, tuple):
         trait = List(Enum(choices), list(setting.default), help=setting.metadata["help"])
+    elif setting.name == "upstream_commands":
+        trait = CommandPatterns(setting.default, help=setting.metadata["help"])
+    elif setting.name == "upstream_hosts":
+        trait = List(Unicode(), list(setting.default), help=setting.metadata["help"])
     elif choices is not None:
         trait = Enum(choices, setting.default, help=setting.metadata["help"])
     else:
@@ -135,7 +159,23 @@ class Pctx(_Traits):
         super().__init__(**kwargs)
 
     def settings(self) -> Settings:
-        """What is configured, as the value every part of pctx is given."""
+        """What is configured, as the value every part of pctx is given; at least as strict as `restrictions` demand.
+
+        Raises:
+            InvalidParams: What an administrator demands cannot be read.
+        """
+        settings = self._configured()
+        for path, demanded in restrictions.read():
+            try:
+                valid = Pctx(config=Config({"Pctx": demanded}))
+            except TraitError as error:
+                raise InvalidParams(f"Cannot read the restrictions in {path}: {error}") from None
+            values = {name: getattr(valid, name) for name in demanded}
+            tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+            settings = restrictions.restricted(settings, values | tuples)
+        return settings
+
+    def _configured(self) -> Settings:
         limits = Limits(**{name: getattr(self, name) for name in _LIMITS})
         settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}

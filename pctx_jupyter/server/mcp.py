@@ -75,6 +75,8 @@ class McpHandler(AsgiHandler, PctxHandler):
                 await self._answer_plainly(door.plain.answer(request))
             else:
                 await self.run_asgi(_owned(await door.endpoint(), self._owner()))
+        except errors.Forbidden as error:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, error.message) from None
         except errors.PctxError as error:
             raise web.HTTPError(HTTPStatus.SERVICE_UNAVAILABLE, error.message) from None
 

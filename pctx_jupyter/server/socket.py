@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from http import HTTPStatus
 
 from jupyter_server.auth.decorator import ws_authenticated
+from tornado import web
 from tornado.escape import utf8
 from tornado.iostream import StreamBufferFullError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -198,3 +200,11 @@ class AgentsSocket(LocalToolsSocket):
 
     as_agent = True
     refusal = "a kernel is no agent and has local-tools: it would get past what other notebooks keep from it"
+
+    async def admit_client(self) -> bool:
+        """Refuse agents where they are switched off."""
+        try:
+            self._engine.admit_agents()
+        except errors.Forbidden as error:
+            raise web.HTTPError(HTTPStatus.FORBIDDEN, error.message) from None
+        return await super().admit_client()

@@ -117,16 +117,20 @@ class Policy:
 
     Args:
         rules: As `PolicyRule.read` takes them.
+        asks_agents: Whether a person is asked about every call of an agent's program that is not denied.
 
     Raises:
         InvalidParams: One cannot be read.
     """
 
-    def __init__(self, rules: Iterable[str]) -> None:
+    def __init__(self, rules: Iterable[str], *, asks_agents: bool = False) -> None:
         self._rules = tuple(PolicyRule.read(text) for text in rules)
+        self._asks_agents = asks_agents
 
     def allows_all(self, by: AskedBy) -> bool:
         """Whether every call is simply allowed, whatever the tool."""
+        if self._asks_agents and by == "agent":
+            return False
         return all(rule.then == "allow" for rule in self._rules if rule.by in ("*", by))
 
     def guarded(self, by: AskedBy, tools: Sequence[Tool]) -> dict[str, Then]:
@@ -134,17 +138,19 @@ class Policy:
 
         What a tool is called makes no difference: a rule for one of its names among `tools` holds for all of them.
         """
-        rules = [rule for rule in self._rules if rule.by in ("*", by)]
-        if not any(rule.then != "allow" for rule in rules):
+        if self.allows_all(by):
             return {}
+        rules = [rule for rule in self._rules if rule.by in ("*", by)]
+        otherwise: Then = "ask" if self._asks_agents and by == "agent" else "allow"
         names: dict[int, list[str]] = {}
         for tool in tools:
             names.setdefault(id(tool.first), []).extend(tool.spellings)
         found: dict[str, Then] = {}
         for tool in tools:
             rule = next((rule for rule in rules if rule.fits(by, tool, names[id(tool.first)])), None)
-            if rule is not None and rule.then != "allow":
-                found[tool.path] = rule.then
+            then = otherwise if rule is None or rule.then == "allow" else rule.then
+            if then != "allow":
+                found[tool.path] = then
         return found
 
 

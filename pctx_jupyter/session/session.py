@@ -253,7 +253,7 @@ class Session:
             asked_by,
             "agent" if asked_by == "agent" else kernel_id or id,
             lambda: self.title,
-            Policy(settings.policy),
+            Policy(settings.policy, asks_agents=settings.agents == "ask"),
             self._journal.approvals,
             clock,
             self._explain,

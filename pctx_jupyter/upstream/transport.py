@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
 from .. import errors, visible
-from . import config, reach
+from . import config, permitted, reach
 from .addresses import read_url
 from .bounds import TooLarge, bounding
 from .child import Child, open_child
@@ -98,6 +98,7 @@ class Transport:
         words = [config.at_home(resolved[config.argument(number)]) for number in range(len(written))]
         for number, word in enumerate(words):
             config.check_argument(number, word, self._server.name)
+        permitted.check_command(words, self._around.settings.upstream_commands, self._server.name)
         folder = None if way.folder is None else config.folder_of(self._server, resolved["cwd"])
         limit = self._around.settings.max_message_bytes
         self.child, streams = await stack.enter_async_context(open_child(words, environment, folder, limit, self.note))
@@ -118,6 +119,7 @@ class Transport:
             boundary = reach.Boundary(httpx2.URL(url))
         except httpx2.InvalidURL as error:
             raise config.Unusable(f"the url of {name} is no address: {error}; correct it") from None
+        permitted.check_host(url, self._around.settings.upstream_hosts, name)
         outbound = Outbound(boundary)
         auth = None
         if way.oauth is not None:

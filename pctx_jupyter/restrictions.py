@@ -1,0 +1,122 @@
+"""What an administrator demands of every engine, whatever its user configures.
+
+Jupyter lets a user's own configuration win over the system's. For limits that is right; for what an institution has
+decided it is not. So `FILE` in a folder of the system's configuration has settings that users can only make stricter.
+Whoever can run code in an account can still run code of their own there: this binds pctx, not the account.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from .errors import InvalidParams
+from .settings import Limits, Settings
+
+FILE = "pctx_restrictions.json"
+"""The file, ``{"agents": "ask", "max_running": 4}``, in one of Jupyter's folders for the system's configuration."""
+
+AGENTS = ("off", "ask", "on")
+"""Values of `agents`, the strictest first."""
+
+_LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if field.name.startswith("max_")}
+"""Numbers that may be smaller; `timeout_s` is bounded by `max_timeout_s`."""
+_ONLY_FALSE = {"trust_folder", "kernels_may_add_servers"}
+_ONLY_TRUE = {"typecheck", "jitless"}
+_FIXED = {"audit", "upstreams", "upstream_commands", "upstream_hosts", "changed_tools", "disclosure", "sign_ins"}
+"""What a user cannot change at all once it is in the file."""
+_LIMITS = {field.name for field in fields(Limits)}
+
+
+def known() -> list[str]:
+    """Return the names of the settings that the file may have."""
+    return sorted(_LEAST | _ONLY_FALSE | _ONLY_TRUE | _FIXED | {"agents", "layers", "policy", "consent_by"})
+
+
+def folders() -> list[str]:
+    """Return the folders of the system's configuration, and of the environment's, as Jupyter knows them."""
+    from jupyter_core import paths
+
+    return [*paths.SYSTEM_CONFIG_PATH, *paths.ENV_CONFIG_PATH]
+
+
+def read(within: Iterable[str] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Read the files that are there.
+
+    Args:
+        within: The folders to look in; None: those of `folders`.
+
+    Returns:
+        The path of each file, with its settings.
+
+    Raises:
+        InvalidParams: A file cannot be read, or has what no such file may have. Then no engine may open.
+    """
+    found = []
+    for folder in folders() if within is None else within:
+        path = os.path.join(folder, FILE)  # noqa: PTH118
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                demanded = json.load(file)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise InvalidParams(
+                f"Cannot read the restrictions in {path}: {error}; an administrator must mend it"
+            ) from None
+        if not isinstance(demanded, dict):
+            raise InvalidParams(f"Cannot read the restrictions in {path}: it must be a JSON object of settings")
+        if wrong := sorted(demanded.keys() - set(known())):
+            raise InvalidParams(
+                f"Cannot read the restrictions in {path}: {wrong[0]} is no setting that can be restricted; these can: "
+                + ", ".join(known())
+            )
+        found.append((path, demanded))
+    return found
+
+
+def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
+    """Return settings that are at least as strict as is demanded.
+
+    Args:
+        settings: What the user has configured.
+        demanded: Valid values of settings, by name; a list is a tuple.
+    """
+    changed: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    for name, value in demanded.items():
+        own = getattr(settings.limits if name in _LIMITS else settings, name)
+        strict = _stricter(name, own, value)
+        (limits if name in _LIMITS else changed)[name] = strict
+    if "max_timeout_s" in demanded:
+        limits["timeout_s"] = min(settings.limits.timeout_s, changed["max_timeout_s"])
+    return replace(settings, limits=replace(settings.limits, **limits), **changed)
+
+
+def _stricter(name: str, own: Any, demanded: Any) -> Any:
+    """Return the stricter of two values of a setting."""
+    if name in _LEAST:
+        return _least(name, own, demanded)
+    if name == "layers":
+        return max(own, demanded)
+    if name in _ONLY_FALSE:
+        return own and demanded
+    if name in _ONLY_TRUE:
+        return own or demanded
+    if name == "agents":
+        return min(own, demanded, key=AGENTS.index)
+    if name == "policy":
+        return (*demanded, *own)  # the first rule that fits counts
+    if name == "consent_by":
+        return tuple(place for place in own if place in demanded)
+    return demanded
+
+
+def _least(name: str, own: Any, demanded: Any) -> Any:
+    """Return the smaller number; 0 of `max_running_per_session` stands for half of `max_running`, not for none."""
+    if name == "max_running_per_session" and own == 0:
+        return demanded
+    return min(own, demanded)

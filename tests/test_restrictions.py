@@ -1,0 +1,117 @@
+"""What an administrator demands: it only ever makes settings stricter, and a file that cannot be read opens nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from pctx_jupyter import restrictions
+from pctx_jupyter.errors import InvalidParams
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.traits import Pctx
+
+
+@pytest.fixture
+def demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes the files of the system's folders, one for each argument."""
+
+    def write(*files: Any) -> None:
+        folders = []
+        for number, content in enumerate(files):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            text = content if isinstance(content, str) else json.dumps(content)
+            (folder / restrictions.FILE).write_text(text)
+            folders.append(str(folder))
+        monkeypatch.setattr(restrictions, "folders", lambda: [*folders, str(tmp_path / "not there")])
+
+    return write
+
+
+def settings(**configured: Any) -> Settings:
+    """The settings of an engine whose user has configured that."""
+    return Pctx(config=Config({"Pctx": configured})).settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "demanded", "user", "effective"),
+    [
+        ("agents", "ask", "on", "ask"),
+        ("agents", "ask", "off", "off"),
+        ("max_running", 4, 100, 4),
+        ("max_running", 4, 2, 2),
+        ("max_running_per_session", 3, 0, 3),
+        ("layers", 2, 1, 2),
+        ("trust_folder", False, True, False),
+        ("trust_folder", True, False, False),
+        ("kernels_may_add_servers", False, True, False),
+        ("typecheck", True, False, True),
+        ("jitless", True, False, True),
+        ("audit", "on", "off", "on"),
+        ("upstream_hosts", ["*.example.org"], ["*"], ("*.example.org",)),
+        ("upstream_commands", [], ["*"], ()),
+        ("consent_by", ["jupyterlab", "terminal"], ["client", "terminal"], ("terminal",)),
+        ("policy", ["deny agent *.delete*"], ["allow agent *"], ("deny agent *.delete*", "allow agent *")),
+    ],
+)
+def test_a_user_can_make_what_is_demanded_stricter_and_nothing_looser(
+    demand: Any, name: str, demanded: object, user: object, effective: object
+) -> None:
+    demand({name: demanded})
+    assert getattr(settings(**{name: user}), name) == effective
+
+
+def test_a_demanded_limit_bounds_the_time_of_a_program_that_does_not_ask_for_one(demand: Any) -> None:
+    demand({"max_timeout_s": 20, "max_memory_mb": 256})
+    found = settings(timeout_s=300, max_memory_mb=4096)
+    assert (found.max_timeout_s, found.limits.timeout_s, found.limits.max_memory_mb) == (20, 20, 256)
+
+
+def test_the_files_of_all_folders_count(demand: Any) -> None:
+    demand({"max_running": 8, "agents": "ask"}, {"max_running": 4})
+    found = settings()
+    assert (found.max_running, found.agents) == (4, "ask")
+
+
+def test_without_a_file_the_user_decides(demand: Any) -> None:
+    demand()
+    assert settings(agents="on", max_running=100).max_running == 100
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "Cannot read the restrictions"),
+        ([], "must be a JSON object"),
+        ({"maxrunning": 4}, "maxrunning is no setting that can be restricted"),
+        ({"deno": "/tmp/deno"}, "deno is no setting that can be restricted"),
+        ({"agents": "sometimes"}, "agents"),
+        ({"max_running": -1}, "max_running"),
+        ({"policy": ["perhaps agent *"]}, "Cannot read the rule"),
+        ({"upstream_commands": ["npx 'unclosed"]}, "No closing quotation"),
+    ],
+)
+def test_a_file_that_cannot_be_read_opens_no_engine(demand: Any, content: Any, said: str) -> None:
+    demand(content)
+    with pytest.raises(InvalidParams, match="Cannot read") as caught:
+        settings()
+    assert said in caught.value.message and restrictions.FILE in caught.value.message
+
+
+def test_every_name_that_can_be_restricted_is_a_setting() -> None:
+    names = {field.name for kind in (Limits, Settings) for field in fields(kind)}
+    assert set(restrictions.known()) <= names
+    assert {"agents", "policy", "layers", "max_running", "max_memory_mb"} <= set(restrictions.known())
+
+
+def test_the_file_that_the_documentation_shows_is_one(demand: Any) -> None:
+    page = Path(__file__).parent.parent / "docs/howto/restrict.md"
+    demand(page.read_text().split("```json\n")[1].split("```")[0])
+    found = settings(audit="off", agents="on")
+    assert (found.agents, found.audit, found.max_running, found.layers) == ("ask", "on", 4, 2)
+    assert found.upstream_hosts == ("*.example.org",) and found.policy[0] == "deny agent *.delete*"
