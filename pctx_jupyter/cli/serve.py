@@ -7,6 +7,7 @@ command starts and stops.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -38,6 +39,8 @@ START_S = 60.0
 """Seconds a server that this command starts may take until it answers."""
 STOP_S = 10.0
 """Seconds it may take to stop, before it is killed."""
+PR_SET_PDEATHSIG = 1
+"""The number of Linux's option for the signal that a process gets when its parent dies."""
 CONNECTED_S = 15.0
 """Seconds after its cells in which a notebook's kernel has to be connected to pctx."""
 WATCH_S = 2.0
@@ -276,6 +279,7 @@ def own_server(root: Path) -> Iterator[Server]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=_stop_with(os.getpid()) if sys.platform == "linux" else None,  # no thread runs yet
     )
     try:
         _wait_for(process, server)
@@ -288,6 +292,18 @@ def own_server(root: Path) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _stop_with(parent: int) -> Callable[[], None]:
+    """Return what a child of Linux does before it begins: have itself stopped when its parent dies, however it dies."""
+    libc = ctypes.CDLL(None, use_errno=True)  # here: a child must not load anything
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # it is dead already
+            os._exit(1)
+
+    return prepare
 
 
 def _wait_for(process: subprocess.Popen[bytes], server: Server) -> None:

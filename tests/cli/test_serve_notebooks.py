@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -115,6 +116,18 @@ def test_a_notebook_is_offered_by_a_server_of_the_commands_own_and_nothing_is_le
     assert served.process.returncode == 130
     _, alive = psutil.wait_procs(everyone, timeout=10)
     assert alive == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a system does not say that a parent has died")
+def test_a_command_that_is_killed_leaves_no_server_and_no_kernel(tmp_path: Path) -> None:
+    write(tmp_path / "report.ipynb", TOOL)
+    with serving(tmp_path, "report.ipynb") as served:
+        served.until(lambda: "Ctrl-C" in served.text)
+        everyone = psutil.Process(served.process.pid).children(recursive=True)
+        assert len(everyone) >= 2
+        served.process.kill()
+        _, alive = psutil.wait_procs(everyone, timeout=SOON_S)
+        assert alive == []
 
 
 def test_the_server_that_runs_offers_the_tagged_cells_of_a_notebook(tmp_path: Path) -> None:
