@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: api demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
+.PHONY: api checks demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
 	$(BIN)/python binder/demo.py
@@ -21,7 +21,7 @@ lab-build: api                    ## build the JupyterLab extension if its sourc
 
 test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -35,6 +35,9 @@ test-clients: $(VENV)/test.installed  ## the Python clients against a real serve
 
 fuzz: $(VENV)/test.installed      ## some minutes of random input, other than in the last run; prints what fails, and how to have it again
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --hypothesis-show-statistics --timeout=1800 $(FUZZ)
+
+checks: $(VENV)/test.installed $(VENV)/docs.installed  ## all that is quick and needs one core, two at a time
+	$(MAKE) --jobs=2 --output-sync=target pythons coverage docs types lint
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -84,7 +87,7 @@ $(VENV)/libraries.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[libraries]'
 	touch $@
 
-$(VENV)/docs.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/docs.installed: pyproject.toml | $(VENV)/test.installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
