@@ -93,6 +93,8 @@ export interface BashResult {
 /**
  * One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON. `decision`
  * is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+ * `decided_s` is the time of a person's decision, and `begun_s` the time at which a tool began that
+ * waited for its turn. Before them the call waited: for a person, then for its turn.
  */
 export interface CallRecord {
   call: number;
@@ -106,6 +108,8 @@ export interface CallRecord {
   error?: string;
   note?: string;
   decision?: string;
+  decided_s?: number;
+  begun_s?: number;
 }
 
 /** One frame. */
@@ -253,7 +257,8 @@ export interface ErrorRecord {
 /**
  * One execution, in few words. `title` is its first line of code, `error` the beginning of what went
  * wrong, `agent` the name that an agent's client gives itself. `refused` is the decision that ended
- * it: `denied`, `unanswered` or `forbidden`; null: none did.
+ * it: `denied`, `unanswered` or `forbidden`; null: none did. `stopped_by` is what ended a stopped one;
+ * null: it was not stopped.
  */
 export interface ExecutionState {
   id: string;
@@ -269,6 +274,7 @@ export interface ExecutionState {
   error: string | null;
   agent?: string;
   refused?: string | null;
+  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person' | null;
 }
 
 /** The latest executions, the last one first. */
@@ -548,6 +554,20 @@ export interface ToolState {
   effects: boolean | null;
 }
 
+/**
+ * The calls of one tool, those that `Trace.calls` leaves out among them. `ended` of them have ended:
+ * they took `total_s` together, and the last one ended at `ended_s`. At most `most` were under way at
+ * once.
+ */
+export interface ToolTally {
+  tool: string;
+  calls?: number;
+  ended?: number;
+  total_s?: number;
+  ended_s?: number;
+  most?: number;
+}
+
 /** How many tools were registered. */
 export interface ToolsRegistered {
   registered: number;
@@ -557,7 +577,8 @@ export interface ToolsRegistered {
  * What is known of one execution. `notebook` is the name under which others see the notebook that ran
  * it, `kernel_id` that notebook's kernel. `agent` is the name that an agent's client gives itself.
  * `started_at` is in seconds since 1970. `calls_in_all` and `failed_calls` count what `calls` may
- * leave out; of code that is `code_cut`, only the beginning is there.
+ * leave out, and so do `tools`, in the order of their first calls. At most `most_at_once` calls were
+ * under way at once. Of code that is `code_cut`, only the beginning is there.
  */
 export interface Trace {
   id: string;
@@ -579,6 +600,9 @@ export interface Trace {
   error?: ErrorRecord;
   code_cut?: boolean;
   agent?: string;
+  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person';
+  tools?: ToolTally[];
+  most_at_once?: number;
 }
 
 /**

@@ -8,3 +8,4 @@ for (const name of [...missing, 'document', 'window']) {
 }
 globalThis.window = globalThis;
 globalThis.DragEvent ??= class DragEvent extends window.MouseEvent {};
+globalThis.requestIdleCallback ??= callback => setTimeout(callback, 0);

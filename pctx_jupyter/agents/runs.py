@@ -294,7 +294,7 @@ class AgentRun:
                 self._note(f"{tool}({arguments[:100]})")
             case CallNoted(_, _, _, note) if note.startswith((approvals.WAITS, approvals.WAITS_FOR_ANSWER)):
                 self._wake()  # a report says so as long as it holds
-            case CallNoted(_, tool, _, note):
+            case CallNoted(_, tool, _, note) if note:
                 self._note(f"{tool}: {note}")
             case CallDecided():
                 self._wake()

@@ -42,12 +42,14 @@ class NotebookAgents:
     async def call(self, name: str, arguments: dict[str, Any], agent: str) -> wire.AgentAnswered:
         """Call one of them, and show the timeline of its program in the cell."""
         with timeline(self._shell) as drawing:
-            return await self._bridge.wait_for_agent(wire.CallAgentFunction(name, arguments, agent), *drawing)
+            asked = wire.CallAgentFunction(name, arguments, agent)
+            return await self._bridge.wait_for_agent(asked, drawing.draw, drawing.reserve)
 
     def call_and_block(self, name: str, arguments: dict[str, Any], agent: str) -> wire.AgentAnswered:
         """Call one of them like `call`, while this thread blocks."""
         with timeline(self._shell) as drawing:
-            return self._bridge.block_for_agent(wire.CallAgentFunction(name, arguments, agent), *drawing)
+            asked = wire.CallAgentFunction(name, arguments, agent)
+            return self._bridge.block_for_agent(asked, drawing.draw, drawing.reserve)
 
 
 def of_this_notebook() -> NotebookAgents:

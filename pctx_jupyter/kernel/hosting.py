@@ -98,6 +98,8 @@ async def _turn(
                 "another cell",
                 name="TimeoutError",
             )
+    if said is not None:
+        client.note(asked, "")  # nothing delays it any more
 
 
 def _from_elsewhere(loop: asyncio.AbstractEventLoop, future: asyncio.Future[_T], outcome: _T) -> None:

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from types import FrameType
 from typing import Any
@@ -34,7 +35,8 @@ from .functions import tool as python_tools
 from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
-from .timelines import timeline
+from .stopped import Interrupted, StoppedByPerson, show_stops
+from .timelines import Drawing, timeline
 
 _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
 
@@ -52,6 +54,7 @@ class PctxMagics(Magics):
         self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge, None if self.guests is None else self.guests.notices)
         self._has_shown_home = False
+        self.forget_stops: Callable[[], None] | None = None
         self._kept: dict[str, set[str]] = {}  # by session: names are kept as long as their session
 
     @no_var_expand  # braces and dollars are TypeScript's
@@ -64,10 +67,10 @@ class PctxMagics(Magics):
         program = self._program(chosen, cell)
         with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
             try:
-                outcome, running = self.bridge.block_for(program, *drawing)
+                outcome, running = self.bridge.block_for(program, drawing.draw, drawing.reserve)
             except KeyboardInterrupt as interrupt:
-                _raise_interrupt(interrupt)
-        return self._result(chosen, outcome, running)
+                raise Interrupted(interrupt, drawing.shown) from None
+        return self._result(chosen, outcome, running, drawing)
 
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
@@ -75,10 +78,10 @@ class PctxMagics(Magics):
         program = self._program(chosen, cell)
         with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
             try:
-                outcome, running = await self.bridge.wait_for(program, *drawing)
+                outcome, running = await self.bridge.wait_for(program, drawing.draw, drawing.reserve)
             except KeyboardInterrupt as interrupt:
-                _raise_interrupt(interrupt)
-        return self._result(chosen, outcome, running)
+                raise Interrupted(interrupt, drawing.shown) from None
+        return self._result(chosen, outcome, running, drawing)
 
     def transform(self, lines: list[str]) -> list[str]:
         """Rewrite an outermost ``%%pctx`` cell so that it is awaited; return other cells unchanged."""
@@ -121,9 +124,13 @@ class PctxMagics(Magics):
         except errors.NotJson as error:
             raise UsageError(f"Cannot pass in {error.message}") from None
 
-    def _result(self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running) -> Any:
+    def _result(
+        self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running, drawing: Drawing
+    ) -> Any:
         self._show_home()
         self._show_lost()
+        if isinstance(outcome, errors.ExecutionStopped):
+            raise StoppedByPerson(outcome, drawing.shown)
         if isinstance(outcome, Exception):
             from .output.failure import ProgramFailed, with_hint
 
@@ -185,12 +192,6 @@ def _has_timeline(chosen: CellOptions) -> bool:
     return chosen.timeline and not chosen.is_quiet
 
 
-def _raise_interrupt(interrupt: KeyboardInterrupt) -> None:
-    from .output.failure import shown_as_interrupt
-
-    raise shown_as_interrupt(interrupt) from None
-
-
 def _is_in_cell() -> bool:
     """Whether a cell runs further up the stack: then this one is nested, and cannot be awaited."""
     frame: FrameType | None = sys._getframe()
@@ -212,6 +213,7 @@ def load(shell: InteractiveShell) -> None:
     if magics.guests is not None:
         shell.input_transformers_cleanup.append(magics.transform)
         magics.guests.load(in_cell=_is_in_cell())
+        magics.forget_stops = show_stops(shell)
     magics.editing.load()
     atexit.register(magics.bridge.close)
     magics.bridge.open()
@@ -240,5 +242,7 @@ def unload(shell: InteractiveShell) -> None:
     magics.editing.unload()
     if magics.guests is not None:
         magics.guests.unload()
+    if magics.forget_stops is not None:
+        magics.forget_stops()
     magics.bridge.close()
     atexit.unregister(magics.bridge.close)

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .bridge import Draw, Reserve
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-Drawing: TypeAlias = tuple[Draw | None, Reserve | None]
-"""What draws a timeline, and what reserves its place; both None: there is none."""
+    from ..session.trace import StoppedBy
+    from .output.publisher import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How the timeline of one run is drawn; without a `shown`, there is none."""
+
+    shown: Timeline | None = None
+
+    @property
+    def draw(self) -> Draw | None:
+        """Draws the timeline from a trace."""
+        return None if self.shown is None else self.shown.draw
+
+    @property
+    def reserve(self) -> Reserve | None:
+        """Reserves its place."""
+        return None if self.shown is None else self.shown.reserve
 
 
 @contextmanager
@@ -24,13 +42,17 @@ def timeline(shell: InteractiveShell, *, is_wanted: bool = True) -> Iterator[Dra
         is_wanted: Whether it is to be shown at all.
     """
     if not is_wanted or not hasattr(shell, "kernel"):
-        yield None, None
+        yield Drawing()
         return
     from .output.publisher import Timeline
 
     shown = Timeline()
+    by: StoppedBy = "connection"
     try:
-        yield shown.draw, shown.reserve
+        yield Drawing(shown)
+    except KeyboardInterrupt:
+        by = "caller"
+        raise
     finally:
         with suppress(Exception):  # an error here must not replace the outcome of the run
-            shown.close()
+            shown.close(by)

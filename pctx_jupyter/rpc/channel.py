@@ -50,6 +50,9 @@ MOST_SERVED = 4_096
 STOP_S = 3.0
 """Seconds that requests being served may take to end once they are cancelled; then the channel closes anyway."""
 
+GONE = "the pipe is gone"
+"""The argument of the ``CancelledError`` that ends a request whose pipe is gone. The other end cancelled all others."""
+
 
 class _LogText:
     """What the other end chose, for a log: made one short line when it is written, and only then."""
@@ -204,7 +207,7 @@ class Channel:
             if not answer.done():
                 answer.set_exception(errors.fresh(self._reason))
         for task in self._tasks:
-            task.cancel()
+            task.cancel(GONE)
         self._closed.set()
         acts, self._when_closed = self._when_closed, []
         for act in acts:

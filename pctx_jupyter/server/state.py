@@ -25,7 +25,7 @@ from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
 from ..session.remembered import Permission
 from ..session.session import Session, Sharing
-from ..session.trace import Trace, TraceState, refused_call
+from ..session.trace import StoppedBy, Trace, TraceState, refused_call
 from ..tools import typegen
 from ..tools.arguments import ArgumentProblem
 from ..tools.catalog import AskedBy, Tool
@@ -88,6 +88,7 @@ class ExecutionState(msgspec.Struct):
 
     `title` is its first line of code, `error` the beginning of what went wrong, `agent` the name that an agent's client
     gives itself. `refused` is the decision that ended it: ``denied``, ``unanswered`` or ``forbidden``; null: none did.
+    `stopped_by` is what ended a stopped one; null: it was not stopped.
     """
 
     id: str
@@ -103,6 +104,7 @@ class ExecutionState(msgspec.Struct):
     error: str | None
     agent: str = ""
     refused: str | None = None
+    stopped_by: StoppedBy | None = None
 
 
 class Executions(msgspec.Struct):
@@ -207,6 +209,7 @@ def execution_of(trace: Trace) -> ExecutionState:
         error and error.partition("\n")[0][:MOST_TITLE],
         trace.agent,
         refused.decision if (refused := refused_call(trace)) is not None else None,
+        trace.stopped_by,
     )
 
 

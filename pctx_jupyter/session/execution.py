@@ -25,7 +25,7 @@ from ..tools import names
 from ..tools.catalog import AskedBy, Tool
 from .approvals import Then
 from .hold import Hold
-from .trace import Recorder, TraceState, for_owner
+from .trace import Recorder, StoppedBy, TraceState, for_owner
 
 CLIENT: ContextVar[str] = ContextVar("pctx client", default="")
 """Which of the clients that share a session makes a request: each has its own share of the places and of the queue.
@@ -294,10 +294,17 @@ class Execution:
         else:
             self._when_ended.append(act)
 
-    def end(self, state: TraceState, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+    def end(
+        self,
+        state: TraceState,
+        *,
+        value: Raw | None = None,
+        failure: Failure | None = None,
+        stopped_by: StoppedBy | None = None,
+    ) -> None:
         """Record the outcome, drop all later events, and call the functions that `when_ended` was given."""
         self.is_over = True
-        self.recorder.end(state, value=value, failure=failure)
+        self.recorder.end(state, value=value, failure=failure, stopped_by=stopped_by)
         acts, self._when_ended = self._when_ended, []
         for act in acts:
             act()

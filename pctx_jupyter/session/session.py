@@ -28,6 +28,7 @@ from ..program.editor import Editor
 from ..program.kept import KeptNames, Prelude, Survey
 from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
+from ..rpc.channel import GONE
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
@@ -50,7 +51,7 @@ from .execution import (
 )
 from .observers import Observers
 from .tool_calls import ToolCalls
-from .trace import MOST_CODE, History, Recorder, Trace, TraceState
+from .trace import MOST_CODE, History, Recorder, StoppedBy, Trace, TraceState
 from .upstreams import Upstreams
 from .watch import Watchers
 
@@ -476,18 +477,25 @@ class Session:
         """
         self.executions[execution.id] = execution
         state: TraceState = "stopped"
+        by: StoppedBy | None = None
         failed: Failure | None = None
         try:
             yield
             state = "ok"
+        except asyncio.CancelledError as error:
+            by = "caller"
+            if GONE in error.args:
+                by = "connection" if self.kernel_id is None else "kernel"
+            raise
         except ProgramStopped as error:
+            by = "limit"
             failed = Failure(error.name, error.message)
             raise errors.LimitExceeded(failed, **execution.output()) from None
         except StoppedByHand as error:
-            failed = Failure("Stopped", f"Cannot finish execution: {error}")
+            by, failed = "person", Failure("Stopped", f"Cannot finish execution: {error}")
             raise errors.ExecutionStopped(failed, **execution.output()) from None
         except errors.ExecutionTimeout as error:
-            failed = Failure("ExecutionTimeout", error.message)
+            by, failed = "limit", Failure("ExecutionTimeout", error.message)
             raise errors.ExecutionTimeout(error.seconds, **execution.output()) from None
         except errors.PctxError as error:
             known = error.failure if isinstance(error, errors.ExecutionFailed) else None
@@ -496,7 +504,7 @@ class Session:
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
-            execution.end(state, value=execution.value, failure=failed)
+            execution.end(state, value=execution.value, failure=failed, stopped_by=by)
             self._journal.observers.execution_ended(execution.recorder.trace)
 
     async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:

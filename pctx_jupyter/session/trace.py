@@ -6,7 +6,7 @@ see it is decided elsewhere. Its JSON has the mime type `MIME`; times are second
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
@@ -45,14 +45,24 @@ REFUSALS = {
 }
 """What people read for a decision against a call (`approvals.Decision`). These texts are never withheld."""
 
+MOST_TALLIES = 50
+"""Tools whose calls are counted one by one, so that a trace stays small."""
+
 TraceState = Literal["running", "ok", "failed", "stopped"]
 """``stopped``: a person, a client or a limit ended it early."""
+
+StoppedBy = Literal["person", "caller", "limit", "kernel", "connection"]
+"""What ended a stopped program. ``person``: somebody pressed *Stop* in JupyterLab. ``caller``: its cell was
+interrupted, or its agent cancelled it. ``kernel``: its kernel ended. ``connection``: another client's connection was
+lost."""
 
 
 class CallRecord(msgspec.Struct, omit_defaults=True):
     """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON.
 
     `decision` is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
+    `decided_s` is the time of a person's decision, and `begun_s` the time at which a tool began that waited for its
+    turn. Before them the call waited: for a person, then for its turn.
     """
 
     call: int
@@ -66,6 +76,23 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     error: str | None = None
     note: str | None = None
     decision: str | None = None
+    decided_s: float | None = None
+    begun_s: float | None = None
+
+
+class ToolTally(msgspec.Struct, omit_defaults=True):
+    """The calls of one tool, those that `Trace.calls` leaves out among them.
+
+    `ended` of them have ended: they took `total_s` together, and the last one ended at `ended_s`. At most `most` were
+    under way at once.
+    """
+
+    tool: str
+    calls: int = 0
+    ended: int = 0
+    total_s: float = 0.0
+    ended_s: float = 0.0
+    most: int = 0
 
 
 class ConsoleLine(msgspec.Struct, omit_defaults=True):
@@ -100,7 +127,8 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     `notebook` is the name under which others see the notebook that ran it, `kernel_id` that notebook's kernel.
     `agent` is the name that an agent's client gives itself. `started_at` is in seconds since 1970. `calls_in_all` and
-    `failed_calls` count what `calls` may leave out; of code that is `code_cut`, only the beginning is there.
+    `failed_calls` count what `calls` may leave out, and so do `tools`, in the order of their first calls. At most
+    `most_at_once` calls were under way at once. Of code that is `code_cut`, only the beginning is there.
     """
 
     id: str
@@ -122,6 +150,9 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     error: ErrorRecord | None = None
     code_cut: bool = False
     agent: str = ""
+    stopped_by: StoppedBy | None = None
+    tools: list[ToolTally] = []
+    most_at_once: int = 0
 
 
 class Recorder:
@@ -137,6 +168,8 @@ class Recorder:
         self.trace = trace
         self._elapsed, self._changed = elapsed, changed
         self._open: dict[int, CallRecord] = {}
+        self._tallies: dict[str, ToolTally] = {}
+        self._open_of: Counter[str] = Counter()
         self._previews_left, self._console_left = MOST_PREVIEWS, MOST_CONSOLE
 
     def record(self, event: Event) -> None:
@@ -150,22 +183,27 @@ class Recorder:
             case CallStarted(call, tool, at_s, size, arguments):
                 record = CallRecord(call, tool, round(at_s, 6), argument_bytes=size, arguments=self._preview(arguments))
                 self._open[call] = record
-                trace.calls_in_all += 1
+                self._count(record)
                 if len(trace.calls) < MOST_CALLS:
                     trace.calls.append(record)
             case CallEnded(call, _, at_s, size, error, result) if (ended := self._open.pop(call, None)) is not None:
                 ended.ended_s, ended.result_bytes, ended.note = round(at_s, 6), size, None
+                self._count_end(ended)
                 ended.result = self._preview(result)
                 if error is not None:
                     ended.error = self._preview(error[:500]) or error[:40]
                     trace.failed_calls += 1
                     if call > MOST_CALLS and len(trace.calls) < 2 * MOST_CALLS:
                         trace.calls.append(ended)
-            case CallNoted(call, _, _, note):
+            case CallNoted(call, _, at_s, note):
                 if (noted := self._open.get(call)) is not None:
-                    noted.note = note[:200]
-            case CallDecided(call, _, _, decision, arguments):
+                    if not note and noted.begun_s is None:
+                        noted.begun_s = round(at_s, 6)
+                    noted.note = note[:200] or None
+            case CallDecided(call, _, at_s, decision, arguments):
                 if (decided := self._open.get(call)) is not None:
+                    if decided.note is not None:  # it waited for the person
+                        decided.decided_s = round(at_s, 6)
                     decided.decision, decided.note = decision, None
                     if arguments is not None:
                         decided.arguments = self._preview(arguments)
@@ -173,14 +211,22 @@ class Recorder:
                 trace.check = CheckRecord(outcome, round(duration_s, 6), message and message[:2000])
         self._changed()
 
-    def end(self, state: TraceState, *, value: Raw | None = None, failure: Failure | None = None) -> None:
+    def end(
+        self,
+        state: TraceState,
+        *,
+        value: Raw | None = None,
+        failure: Failure | None = None,
+        stopped_by: StoppedBy | None = None,
+    ) -> None:
         """Record how it ended; does nothing the second time."""
         trace = self.trace
         if trace.state != "running":
             return
-        trace.state, trace.duration_s = state, round(self._elapsed(), 6)
+        trace.state, trace.duration_s, trace.stopped_by = state, round(self._elapsed(), 6), stopped_by
         for record in self._open.values():
             record.ended_s = trace.duration_s
+            self._count_end(record)
         self._open.clear()
         if value is not None:
             trace.result_bytes, trace.result = memoryview(value).nbytes, preview(value, 2_000)
@@ -198,6 +244,25 @@ class Recorder:
         if self.trace.state != "running":
             return self.trace
         return msgspec.structs.replace(self.trace, duration_s=round(self._elapsed(), 6))
+
+    def _count(self, begun: CallRecord) -> None:
+        trace, tool = self.trace, begun.tool
+        trace.calls_in_all += 1
+        trace.most_at_once = max(trace.most_at_once, len(self._open))
+        if tool not in self._tallies and len(self._tallies) < MOST_TALLIES:
+            self._tallies[tool] = ToolTally(tool)
+            trace.tools.append(self._tallies[tool])
+        if (tally := self._tallies.get(tool)) is not None:
+            self._open_of[tool] += 1
+            tally.calls += 1
+            tally.most = max(tally.most, self._open_of[tool])
+
+    def _count_end(self, ended: CallRecord) -> None:
+        if (tally := self._tallies.get(ended.tool)) is not None and ended.ended_s is not None:
+            self._open_of[ended.tool] -= 1
+            tally.ended += 1
+            tally.total_s = round(tally.total_s + ended.ended_s - ended.started_s, 6)
+            tally.ended_s = ended.ended_s
 
     def _preview(self, text: str) -> str:
         kept = text[: self._previews_left]
@@ -229,6 +294,8 @@ def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
     if trace.asked_by == "agent" and trace.calls_in_all == len(calls):
         return msgspec.structs.replace(trace, calls=records)
     error = trace.error and msgspec.structs.replace(trace.error, name="Error", message=WITHHELD)
+    if trace.stopped_by is not None:
+        error = trace.error  # the host stopped the program, and its text says why
     if error is not None and (refused := refused_call(trace)) is not None:
         # Made of what the host has decided, not of the program's error, whose text may hold anything.
         error = ErrorRecord(DENIED, f"Cannot call {refused.tool}: {REFUSALS[str(refused.decision)]}", error.line)

@@ -114,12 +114,13 @@ def test_nothing_that_a_program_shows_does_anything(shown: Any) -> None:
     page, watch, path = shown
     check_outputs(page, watch, path)
     parts = batches(payloads("text"), 10)
-    folds, rows = page.locator(".jp-OutputArea .pctx-Timeline-fold"), page.locator(".jp-OutputArea .pctx-Timeline-row")
+    folds = page.locator(".jp-OutputArea .pctx-Timeline-fold")
     expect(folds).to_have_count(len(parts), timeout=PATIENCE_MS)
-    page.evaluate("document.querySelectorAll('.pctx-Timeline-fold[aria-expanded=false]').forEach(one => one.click())")
-    drawn = len(payloads("text")) + len(parts)  # with the type checks
-    expect(rows).to_have_count(drawn, timeout=PATIENCE_MS)
-    page.evaluate("document.querySelectorAll('.pctx-Timeline-row').forEach(one => one.click())")
+    page.evaluate("document.querySelectorAll('.pctx-Timeline-row.pctx-is-group').forEach(one => one.click())")
+    drawn = len(payloads("text"))
+    calls = ".pctx-Timeline-row:not(.pctx-is-group)"
+    expect(page.locator(f".jp-OutputArea {calls}")).to_have_count(drawn, timeout=PATIENCE_MS)
+    page.evaluate("calls => document.querySelectorAll(calls).forEach(one => one.click())", calls)
     page.evaluate("document.querySelectorAll('.jp-OutputArea details').forEach(one => { one.open = true })")
     expect(page.locator(".pctx-Timeline-details")).to_have_count(drawn, timeout=PATIENCE_MS)
     watch.check(OUTPUTS)
@@ -185,7 +186,11 @@ def test_a_notebook_from_anywhere_does_nothing_by_our_types(page: Page, lab: Fro
     watch = Watch(page, lab.url, lab.url.replace("http", "ws"))
     opened = NotebookPage(page, lab, "foreign.ipynb")
     scrolled(page)
-    for chosen in (".pctx-Timeline-fold[aria-expanded=false]", ".pctx-Timeline-row", ".pctx-Table th button"):
+    for chosen in (
+        ".pctx-Timeline-row.pctx-is-group",
+        ".pctx-Timeline-row:not(.pctx-is-group)",
+        ".pctx-Table th button",
+    ):
         page.evaluate("what => [...document.querySelectorAll(what)].slice(0, 400).forEach(one => one.click())", chosen)
     watch.check(OUTPUTS)
     watch.check_chrome()
@@ -244,8 +249,9 @@ def test_nothing_that_the_panel_lists_does_anything(page: Page, lab: FrontEnd, t
         run_row(panel, "/* named").click()
         chosen = panel.get_by_role("region", name="Chosen run")
         expect(chosen).to_contain_text("named")
-        for row in chosen.locator(".pctx-Timeline-row").all():
-            row.click()
+        for kind in (".pctx-is-group", ":not(.pctx-is-group)"):
+            for row in chosen.locator(f".pctx-Timeline-row{kind}").all():
+                row.click()
         watch.check(EVERYWHERE)
         unfold(server_row(panel, "parrot"))
         expect(panel.get_by_role("region", name="Chosen server")).to_contain_text("peer.py")

@@ -33,7 +33,7 @@ def test_an_agents_program_is_shown_below_the_last_cell_and_can_be_made_a_cell(p
     expect(output).to_contain_text("An agent's program called this notebook's tools · done in", timeout=PATIENCE_MS)
     assert running.result() == 42
     expect(output).to_contain_text("loads 21")
-    expect(output).to_contain_text("1 tool call")
+    expect(output).to_contain_text("1 call")
     output.get_by_text("The program", exact=True).click()
     expect(output.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
     notebook.run(2)

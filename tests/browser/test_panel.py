@@ -112,8 +112,10 @@ def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
     running = run_row(panel, "for (;;)")
     running.click(timeout=PATIENCE_MS)
     panel.get_by_role("button", name="Stop").click()
-    expect(notebook.cells.nth(1)).to_contain_text("somebody stopped it by hand", timeout=PATIENCE_MS)
-    expect(running.get_by_label("stopped")).to_be_visible()
+    outputs = notebook.cells.nth(1).locator(".jp-OutputArea")
+    expect(outputs).to_contain_text("Stopped. No call was made.", timeout=PATIENCE_MS)
+    expect(outputs.locator("[data-mime-type$=stderr], [data-mime-type*=error]")).to_have_count(0)
+    expect(running.get_by_label("stopped by you")).to_be_visible()
 
 
 REMOVE = """

@@ -164,13 +164,14 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
 
     notebook.run(1)  # the first program waits for the type checker to start
     notebook.run(1)
-    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 tool calls", timeout=PATIENCE_MS)
+    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 calls", timeout=PATIENCE_MS)
     expect(cells[1].locator("table")).to_be_visible(timeout=PATIENCE_MS)
     camera.take("cell", *halves(cells[1]))
 
     notebook.run(2)
     expect(cells[2]).to_contain_text('"fulfilled"', timeout=PATIENCE_MS)
     calls = cells[2].locator(".pctx-Timeline")
+    calls.locator(".pctx-Timeline-row").first.click()
     calls.locator(".pctx-Timeline-row").nth(2).click()
     expect(calls.locator(".pctx-Timeline-details")).to_contain_text("there are no orders from ES", timeout=PATIENCE_MS)
     calls.locator("summary").click()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from .front_end import FrontEnd, NotebookPage
+from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -62,11 +62,18 @@ def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: p
     )
     opened.run(1)
     shown = timeline(opened)
-    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("4 tool calls")
-    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("1 failed")
-    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("up to 2 at once")
+    head = shown.locator(".pctx-Timeline-fold")
+    expect(head).to_contain_text("4 calls")
+    expect(head).to_contain_text("1 failed")
+    expect(head).to_contain_text(re.compile(r"nap 2 \(mean \d+ ms, up to 2 at once\)"))
+    expect(shown.locator(".pctx-Timeline-check")).to_contain_text(re.compile("^✓ "))
     rows = shown.locator(".pctx-Timeline-row")
-    expect(rows).to_have_count(5)  # with the type check
+    expect(rows).to_have_count(3)  # consecutive calls of one tool are one
+    expect(rows.nth(0)).to_contain_text("Notebook.nap× 2")
+    rows.nth(0).click()
+    expect(rows).to_have_count(5)
+    expect(rows.nth(1)).to_have_attribute("title", re.compile(r"^started .*, took 1\d\d ms$"))
+    expect(rows.nth(1)).to_contain_text("0.1")  # the argument that tells it from the other one
     expect(rows.nth(3)).to_have_attribute("aria-label", re.compile("^Notebook.fail, .*failed$"))
     rows.nth(3).click()
     expect(shown.locator(".pctx-Timeline-details")).to_contain_text("no <b>way</b>")
@@ -78,6 +85,7 @@ def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: p
     expect(shown.locator(".pctx-Timeline-details").nth(1)).to_contain_text('"a": 1')
     page.keyboard.press("Home")
     expect(rows.nth(0)).to_be_focused()
+    expect(rows).to_have_count(5)
     shown.locator("summary").click()
     expect(shown.locator(".pctx-Timeline-line.pctx-is-warn")).to_contain_text("careful")
     expect(opened.cells.nth(1).locator(".jp-OutputArea-executeResult")).to_contain_text("3")
@@ -91,12 +99,84 @@ def test_a_timeline_grows_and_keeps_what_was_unfolded(page: Page, lab: FrontEnd)
     shown = timeline(opened)
     expect(shown).to_have_class(re.compile("pctx-is-running"))
     rows = shown.locator(".pctx-Timeline-row")
-    rows.nth(1).click()
-    expect(rows.nth(2)).to_have_class(re.compile("pctx-is-underWay"))
+    rows.nth(0).click()
+    expect(rows.nth(1)).to_have_class(re.compile("pctx-is-underWay"))
+    expect(shown.locator(".pctx-Timeline-fold")).to_contain_text("running …")
     (lab.root / "gate").touch()
     expect(shown).to_have_class(re.compile("pctx-is-ok"))
-    expect(rows.nth(1)).to_have_attribute("aria-expanded", "true")
-    expect(rows.nth(2)).not_to_have_class(re.compile("pctx-is-underWay"))
+    expect(rows.nth(0)).to_have_attribute("aria-expanded", "true")
+    expect(rows.nth(1)).not_to_have_class(re.compile("pctx-is-underWay"))
+
+
+def test_a_run_whose_kernel_restarts_is_cut_off(page: Page, lab: FrontEnd) -> None:
+    (lab.root / "gate").unlink(missing_ok=True)
+    opened = notebook(page, lab, "cut", "await Notebook.wait()")
+    opened.editor(1).click()
+    page.keyboard.press("Control+Enter")
+    head = timeline(opened).locator(".pctx-Timeline-fold")
+    expect(head).to_contain_text("running …")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(head).to_contain_text("cut off · the kernel was restarted", timeout=PATIENCE_MS)
+    # The file has the trace of a run that goes on, and the server knows better; or it does not know the run at all.
+    path = lab.root / "cut.ipynb"
+    saved = json.loads(path.read_text())
+    kept = saved["cells"][1]["outputs"][0]["data"]["application/vnd.pctx.trace+json"]
+    if kept["state"] != "running":  # the extension may have saved the end
+        kept["state"] = "running"
+    for name, id in (("known", kept["id"]), ("unknown", "no.such-run")):
+        kept["id"] = id
+        (lab.root / f"cut-{name}.ipynb").write_text(json.dumps(saved))
+        again = NotebookPage(page, lab, f"cut-{name}.ipynb")
+        head = timeline(again).locator(".pctx-Timeline-fold")
+        expect(head).to_contain_text("cut off · the kernel was restarted", timeout=PATIENCE_MS)
+        expect(head).not_to_contain_text("running")
+
+
+def test_a_run_that_a_person_stops_shows_no_error(page: Page, lab: FrontEnd) -> None:
+    (lab.root / "gate").unlink(missing_ok=True)
+    opened = notebook(page, lab, "stopped", "await Notebook.add({ a: 1, b: 2 }); await Notebook.wait()")
+    opened.editor(1).click()
+    page.keyboard.press("Control+Enter")
+    head = timeline(opened).locator(".pctx-Timeline-fold")
+    expect(head).to_contain_text("running …")
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    expect(head).to_contain_text("stopped by you", timeout=PATIENCE_MS)
+    outputs = opened.cells.nth(1).locator(".jp-OutputArea")
+    expect(outputs).to_contain_text("Stopped. 2 calls were made.")
+    expect(outputs.locator("[data-mime-type$=stderr], [data-mime-type*=error]")).to_have_count(0)
+    expect(head).to_contain_text("2 calls")
+
+
+def test_thousands_of_calls_are_drawn_at_once_and_typing_goes_on(page: Page, lab: FrontEnd) -> None:
+    calls = [
+        {
+            "call": n,
+            "tool": f"A.t{n % 3}",
+            "started_s": n / 1000,
+            "ended_s": n / 1000 + 0.01,
+            "arguments": f'{{"n":{n}}}',
+        }
+        for n in range(1, 2001)
+    ]
+    trace = {"id": "e", "state": "ok", "duration_s": 2.1, "calls_in_all": 2000, "calls": calls}
+    output = {"output_type": "display_data", "metadata": {}, "data": {"application/vnd.pctx.trace+json": trace}}
+    file = lab.write("many.ipynb", "%%pctx\n1", "")
+    saved = json.loads((lab.root / file).read_text())
+    saved["cells"][0]["outputs"] = [output]
+    (lab.root / file).write_text(json.dumps(saved))
+    opened = NotebookPage(page, lab, file)
+    rows = opened.cells.nth(0).locator(".pctx-Timeline-row")
+    expect(rows.first).to_be_visible(timeout=PATIENCE_MS)
+    assert rows.count() == 100
+    opened.editor(1).click()
+    page.keyboard.type("typed")
+    assert opened.source(1) == "typed"
+    rows.first.focus()
+    page.keyboard.press("End")
+    expect(rows).to_have_count(2000)
+    expect(rows.last).to_be_focused()
 
 
 def test_a_timeline_is_copied_as_json_and_stays_in_the_file(page: Page, lab: FrontEnd) -> None:

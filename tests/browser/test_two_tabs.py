@@ -35,7 +35,7 @@ def test_a_notebook_in_two_browsers_works_in_both_and_goes_on_when_one_is_closed
         notebook.run(1)
         assert notebook.mime_type(1) == PCTX
         expect(notebook.editor(1).locator("span", has_text="await").last).to_be_visible()
-        expect(timeline(notebook)).to_contain_text("1 tool call")
+        expect(timeline(notebook)).to_contain_text("1 call")
         for panel in panels:
             expect(run_row(panel, code)).to_be_visible(timeout=PATIENCE_MS)
         notebook.edit(2, "%%pctx\nawait Notebook.loadOrder();\n")
@@ -85,7 +85,7 @@ def test_a_cell_that_two_edit_together_is_coloured_and_checked_in_both(
         expect(problems(notebook, 1)).to_have_count(0)
     first.run(1)
     for notebook in (first, second):
-        expect(timeline(notebook)).to_contain_text("1 tool call", timeout=PATIENCE_MS)
+        expect(timeline(notebook)).to_contain_text("1 call", timeout=PATIENCE_MS)
     second.replace(1, "1 + 1")
     first.wait_for_mime_type(1, second.mime_type(1))
     assert first.mime_type(1) != PCTX

@@ -159,9 +159,9 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     assert "LookupError: no such order" in traceback and "pctx_jupyter" not in traceback
     # On a slow machine a timeline is drawn more than once.
     began, *shown = texts(heard, "display_data") + texts(heard, "update_display_data")
-    *_, timeline = (text for text in shown if "tool call" in text and not text.startswith("An agent's"))
+    *_, timeline = (text for text in shown if text.startswith("2 calls"))
     *_, ended = (text for text in shown if text.startswith("An agent's"))
-    assert "2 tool calls, 1 failed" in timeline
+    assert timeline.startswith("2 calls · load 1 · fail 1 · 1 failed · ")
     assert began.startswith("An agent's program calls this notebook's tools · running")
     assert ended.startswith("An agent's program called this notebook's tools · done in")
     assert all(f"SalesReport.{name}" in timeline for name in ("load", "fail"))
@@ -179,7 +179,7 @@ def test_many_programs_in_a_row_share_a_notice(sales: Notebook, agent: Agent) ->
     for _ in range(8):
         agent.run("await SalesReport.loadLater({ n: 1 })")
     heard = sales.heard(last)
-    shown = [text for text in texts(heard, "display_data") if "tool call" not in text]
+    shown = [text for text in texts(heard, "display_data") if " call · " not in text]
     assert len(shown) == 6
     assert "1 more guest programs" in shown[-1] and "3 more guest programs" in texts(heard, "update_display_data")[-1]
 

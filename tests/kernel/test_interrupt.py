@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .real_kernel import RealKernel
+from .real_kernel import Cell, RealKernel
 
 TOOLS = """
 @tool
@@ -79,15 +79,45 @@ def form(request: pytest.FixtureRequest, kernel: RealKernel) -> str:
 def test_an_interrupt_raises_once_and_the_next_cell_works(kernel: RealKernel, form: str, state: str) -> None:
     cell = kernel.run(f"{form}%%pctx --no-check\n{STATES[state]}", when=("ready", kernel.interrupt))
     assert cell.error == "KeyboardInterrupt"
-    assert [output["msg_type"] for output in cell.outputs].count("error") == 1
-    assert "the program was stopped" in cell.traceback
-    assert "pctx_jupyter" not in cell.traceback
+    errors = [output["msg_type"] for output in cell.outputs].count("error")
+    assert len([bundle for bundle in cell.shown if bundle["text/plain"].startswith("Stopped.")]) + errors == 1
+    assert "pctx_jupyter" not in told_of_stop(cell)
     assert kernel.works()
 
 
-def test_the_traceback_shows_where_in_a_tool_the_interrupt_came(kernel: RealKernel, form: str) -> None:
+def told_of_stop(cell: Cell) -> str:
+    """What a cell shows of its stop. It is no error, unless another magic around it shows its own."""
+    shown = [bundle["text/plain"] for bundle in cell.shown if bundle["text/plain"].startswith("Stopped.")]
+    return "\n".join([*shown, *([cell.traceback] if cell.traceback else [])])
+
+
+def test_an_interrupted_cell_shows_no_error_and_how_many_calls_it_made(kernel: RealKernel, form: str) -> None:
+    cell = kernel.run(
+        f"{form}%%pctx --no-check\nawait Promise.all([Notebook.waits(), Notebook.waits()])",
+        when=("ready", kernel.interrupt),
+    )
+    if form == "":
+        assert cell.traceback == ""
+        assert cell.reply["status"] == "error", "the cells after it do not run"
+        stop = "update_display_data", "display_data"
+        shown = [output["content"]["data"] for output in cell.outputs if output["msg_type"] in stop]
+        assert any(bundle["text/plain"].startswith("Stopped. ") for bundle in shown)
+
+
+def test_an_exception_handler_of_the_user_is_kept(kernel: RealKernel) -> None:
+    assert kernel.run(TOOLS).error is None
+    assert kernel.run("%unload_ext pctx_jupyter").error is None
+    assert kernel.run("get_ipython().custom_exceptions").value == "()"
+    kernel.run("get_ipython().set_custom_exc((ZeroDivisionError,), lambda *_, **__: print('own handler'))")
+    kernel.run("%load_ext pctx_jupyter")
+    assert kernel.run("1 / 0").text() == "own handler\n"
+    kernel.run("get_ipython().set_custom_exc((), None)\n%reload_ext pctx_jupyter")
+    assert kernel.works()
+
+
+def test_the_place_in_a_tool_where_the_interrupt_came_is_shown(kernel: RealKernel, form: str) -> None:
     cell = kernel.run(f"{form}%%pctx --no-check\nawait Notebook.blocks()", when=("ready", kernel.interrupt))
-    assert "in blocks" in cell.traceback and "Cell In[" in cell.traceback
+    assert "in blocks" in told_of_stop(cell) and "Cell In[" in told_of_stop(cell)
 
 
 def test_an_async_tool_may_clean_up(kernel: RealKernel, form: str) -> None:

@@ -186,7 +186,7 @@ def test_a_run_that_calls_tools_shows_its_timeline_before_its_value(kernel: Real
     assert cell.shown[0] == {MIME: {"state": "reserved"}, "text/html": "", "text/plain": ""}
     trace = drawn(cell)[-1][MIME]
     assert (trace["state"], trace["code"], [call["tool"] for call in trace["calls"]]) == ("ok", "", ["Notebook.add"])
-    assert drawn(cell)[-1]["text/plain"].startswith("1 tool call · ")
+    assert drawn(cell)[-1]["text/plain"].startswith("1 call · add · ")
 
 
 @forms
@@ -529,7 +529,7 @@ def test_nbconvert_executes_a_notebook_and_stops_at_a_failing_program(tmp_path: 
     _run("nbconvert", "--to", "notebook", "--execute", "good.ipynb", "--output", "done.ipynb", cwd=tmp_path)
     outputs = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs
     assert [output.get("text") or output["data"]["text/plain"].split(" · ")[0] for output in outputs] == [
-        *("1 tool call", "w\n", "adding\n", "3")
+        *("1 call", "w\n", "adding\n", "3")
     ]
 
     notebook.cells.append(nbformat.v4.new_code_cell("%%pctx\nthrow new RangeError('too far')"))

@@ -203,6 +203,17 @@ async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: As
         assert (await it.ask("execute", {"code": "1 + 1"}))["result"]["value"] == 2
 
 
+async def test_a_program_whose_client_is_gone_is_listed_as_such(wire: Connect, ask: Ask) -> None:
+    async with wire() as it:
+        await it.offer("a.b")
+        await it.say(id=7, method="execute", params={"code": "await a.b()", "execution_id": "x"})
+        assert (await it.receive())["method"] == "execute_tool"
+    async with asyncio.timeout(SOON):
+        while (listed := (await ask("executions"))[1]["executions"][0])["state"] == "running":
+            await asyncio.sleep(0.05)
+    assert (listed["state"], listed["stopped_by"]) == ("stopped", "connection")
+
+
 async def test_an_agents_program_can_be_stopped_by_hand(ask: Ask, running: RunningEngine) -> None:
     agents = (await running.get()).registry.agents()
     began = asyncio.Event()

@@ -22,6 +22,7 @@ from pctx_jupyter.program.result import (
     TypesChecked,
 )
 from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc.channel import GONE
 from pctx_jupyter.session import trace as traces
 from pctx_jupyter.session.approvals import Decision
 from pctx_jupyter.session.execution import Execution, Job, ProgramStopped, ServeCall
@@ -71,6 +72,38 @@ def test_of_very_many_calls_the_first_and_the_failed_are_kept() -> None:
         one.record(CallEnded(call, "A.b", 0.2, 0, "bad" if call == 4000 else None))
     calls = one.trace.calls
     assert (one.trace.calls_in_all, len(calls), calls[-1].call) == (5000, traces.MOST_CALLS + 1, 4000)
+
+
+def test_all_calls_are_counted_by_tool_although_not_all_are_kept() -> None:
+    one = recorder()
+    one.record(CallStarted(1, "A.first", 0.0, 0))
+    one.record(CallEnded(1, "A.first", 0.5, 0, None))
+    for call in range(2, 5002, 2):
+        one.record(CallStarted(call, "A.b", call / 10, 0))
+        one.record(CallStarted(call + 1, "A.b", call / 10, 0))
+        one.record(CallEnded(call, "A.b", call / 10 + 0.1, 0, None))
+        one.record(CallEnded(call + 1, "A.b", call / 10 + 0.1, 0, None))
+    assert one.trace.most_at_once == 2
+    first, many = one.trace.tools
+    assert (first.tool, first.calls, first.ended, first.total_s, first.most) == ("A.first", 1, 1, 0.5, 1)
+    assert (many.tool, many.calls, many.ended, many.most, many.ended_s) == ("A.b", 5000, 5000, 2, 500.1)
+    assert many.total_s == pytest.approx(500)
+
+
+def test_a_call_has_the_times_at_which_its_waits_ended() -> None:
+    one = recorder()
+    for call in (1, 2, 3):
+        one.record(CallStarted(call, "A.b", 0.1, 0))
+    one.record(CallNoted(1, "A.b", 0.1, "waits for a person's consent in JupyterLab"))
+    one.record(CallDecided(1, "A.b", 2.0, "allowed"))
+    one.record(CallNoted(1, "A.b", 2.1, "waits: a cell of the notebook is running"))
+    one.record(CallNoted(1, "A.b", 3.0, ""))
+    one.record(CallDecided(2, "A.b", 0.1, "granted"))
+    assert [(call.decided_s, call.begun_s, call.note) for call in one.trace.calls] == [
+        (2.0, 3.0, None),
+        (None, None, None),
+        (None, None, None),
+    ]
 
 
 def test_a_trace_of_anything_stays_small() -> None:
@@ -207,7 +240,39 @@ async def test_a_stopped_program_is_written_down_as_stopped() -> None:
         await registry.open().execute("1")
     [trace] = registry.history
     assert trace.error is not None
-    assert (trace.state, trace.error.message) == ("stopped", "too much")
+    assert (trace.state, trace.error.message, trace.stopped_by) == ("stopped", "too much", "limit")
+
+
+@pytest.mark.parametrize(
+    ("kernel_id", "reason", "by"),
+    [(None, "", "caller"), ("k", "", "caller"), ("k", GONE, "kernel"), (None, GONE, "connection")],
+)
+async def test_a_cancelled_program_is_recorded_with_what_ended_it(
+    kernel_id: str | None, reason: str, by: traces.StoppedBy
+) -> None:
+    began = asyncio.Event()
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> Raw:
+        began.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it never ends by itself")
+
+    registry = Registry(act, Settings(), FakeClock())
+    run = asyncio.create_task(registry.open(kernel_id=kernel_id).execute("1"))
+    await began.wait()
+    run.cancel(*([reason] if reason else []))
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    [trace] = registry.history
+    assert (trace.state, trace.stopped_by) == ("stopped", by)
+
+
+def test_the_owner_of_a_tool_reads_why_the_host_stopped_a_program() -> None:
+    one = recorder()
+    one.record(CallStarted(1, "A.b", 0.1, 0))
+    one.end("stopped", failure=Failure("ExecutionTimeout", "stopped after 1 s"), stopped_by="limit")
+    error = traces.for_owner(one.trace, {1}).error
+    assert error is not None and (error.name, error.message) == ("ExecutionTimeout", "stopped after 1 s")
 
 
 async def test_watchers_are_told_of_changes_until_they_leave() -> None:

@@ -491,6 +491,7 @@ export class PanelModel {
     if (this.chosen === `run ${id}`) {
       this.trace = trace;
       if (this.timeline && trace.status === 'ready') {
+        this.timeline.life = 'alive'; // the server says so
         this.timeline.json = trace.value;
       }
       this.#changed.emit();

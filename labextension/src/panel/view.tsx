@@ -10,7 +10,7 @@ import { askerOf, effectsMark } from '../approvals/effects';
 import type { Drafts } from '../approvals/model';
 import { type Decide, QuestionDetail } from '../approvals/view';
 import type { TimelineModel } from '../results/model';
-import { Calls, decisionText } from '../results/timeline';
+import { Calls, decisionText, endText } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, stateClass, stateText, stateWord } from './servers';
 import type { ToolActions } from './actions';
@@ -615,7 +615,10 @@ export function stateName(state: ExecutionState['state'], trans: TranslationBund
 
 /** How a run ended; a decision of a person says more than its state. */
 export function endName(run: ExecutionState, trans: TranslationBundle): string {
-  return run.refused ? decisionText(run.refused, trans) : stateName(run.state, trans);
+  if (run.refused) {
+    return decisionText(run.refused, trans);
+  }
+  return run.stopped_by ? endText(run.stopped_by, run.asked_by, trans, { life: 'alive' }) : stateName(run.state, trans);
 }
 
 /** Whose programs may call a tool without asking, and since when. */

@@ -5,17 +5,28 @@
 
 import { VDomModel } from '@jupyterlab/ui-components';
 
-import { callsOf, read, type TimelineRow, type TracedRun } from './trace';
+import { read, type CallGroup, type TimelineRow, type TracedRun } from './trace';
 
-/** Timelines with more rows begin folded. */
-export const FEW = 8;
+/** Rows that are drawn at first, and that are added when the reader comes to their end: more would delay the page. */
+export const BATCH = 100;
+
+/** What is known of a run that its trace calls running: whether it is alive, or cut off without a last trace. */
+export type Life = 'unknown' | 'alive' | 'cut';
+
+/** One row of the list: consecutive calls of one tool, or a single call. */
+export type ListRow = { group: CallGroup; call: null } | { group: null; call: TimelineRow; isMember: boolean };
 
 export class TimelineModel extends VDomModel {
   #json: unknown = null;
   #run: TracedRun | null = null;
   #open = new Set<number>();
+  /** By the number of a group's first call: whether the reader has unfolded it. */
+  #groups = new Map<number, boolean>();
+  #rows: ListRow[] = [];
   #current = 0;
-  #isFolded: boolean | null = null;
+  #most = BATCH;
+  #isFolded = false;
+  #life: Life = 'unknown';
 
   /** The run; null: the data is not a trace. */
   get run(): TracedRun | null {
@@ -31,6 +42,7 @@ export class TimelineModel extends VDomModel {
   set json(json: unknown) {
     this.#json = json;
     this.#run = read(json);
+    this.#list();
     this.stateChanged.emit();
   }
 
@@ -39,26 +51,64 @@ export class TimelineModel extends VDomModel {
     return JSON.stringify(this.#json, null, 2);
   }
 
-  /** Whether the rows are folded; at first, many rows are. */
+  /** Whether a run that its trace calls running is known to be alive. */
+  get life(): Life {
+    return this.#life;
+  }
+
+  set life(life: Life) {
+    if (life !== this.#life) {
+      this.#life = life;
+      this.stateChanged.emit();
+    }
+  }
+
+  /** Whether the rows are folded; only the reader folds them. */
   get isFolded(): boolean {
-    return this.#isFolded ?? (this.#run !== null && callsOf(this.#run).length > FEW);
+    return this.#isFolded;
   }
 
   fold(): void {
-    this.#isFolded = !this.isFolded;
+    this.#isFolded = !this.#isFolded;
     this.stateChanged.emit();
+  }
+
+  /** The rows that are drawn now. */
+  get rows(): readonly ListRow[] {
+    return this.#rows.slice(0, this.#most);
+  }
+
+  /** Whether there are more rows than are drawn. */
+  get hasMore(): boolean {
+    return this.#rows.length > this.#most;
+  }
+
+  /** Draw more rows. */
+  more(): void {
+    if (this.hasMore) {
+      this.#most += BATCH;
+      this.stateChanged.emit();
+    }
   }
 
   isOpen(row: TimelineRow): boolean {
     return this.#open.has(row.id);
   }
 
-  /** Show the details of a row, or hide them. */
-  toggle(row: TimelineRow): void {
-    if (!this.#open.delete(row.id)) {
-      this.#open.add(row.id);
-    }
+  /** Whether the calls of a group are listed; at first, if the reader has unfolded one of them. */
+  isGroupOpen(group: CallGroup): boolean {
+    return this.#groups.get(group.id) ?? group.rows.some(row => this.#open.has(row.id));
+  }
+
+  /** Show what a row hides: the details of a call, or the calls of a group; or hide it again. */
+  toggle(row: ListRow): void {
     this.#current = Math.max(0, this.#rows.indexOf(row));
+    if (row.group) {
+      this.#groups.set(row.group.id, !this.isGroupOpen(row.group));
+      this.#list();
+    } else if (!this.#open.delete(row.call.id)) {
+      this.#open.add(row.call.id);
+    }
     this.stateChanged.emit();
   }
 
@@ -75,11 +125,21 @@ export class TimelineModel extends VDomModel {
       return false;
     }
     this.#current = Math.min(Math.max(to, 0), Math.max(last, 0));
+    while (this.#current >= this.#most) {
+      this.#most += BATCH;
+    }
     this.stateChanged.emit();
     return true;
   }
 
-  get #rows(): TimelineRow[] {
-    return this.#run?.rows ?? [];
+  #list(): void {
+    this.#rows = (this.#run?.groups ?? []).flatMap((group): ListRow[] => {
+      const [first] = group.rows;
+      if (group.rows.length === 1 && group.left === 0 && first) {
+        return [{ group: null, call: first, isMember: false }];
+      }
+      const members = this.isGroupOpen(group) ? group.rows : [];
+      return [{ group, call: null }, ...members.map(call => ({ group: null, call, isMember: true }))];
+    });
   }
 }

@@ -4,16 +4,22 @@ import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { nullTranslator, type ITranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { VDomRenderer } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
 import React from 'react';
 
+import * as api from '../api';
+import { AGAIN_MS, isExecuting, RunLookup, type Found } from './alive';
 import { TimelineModel } from './model';
 import { MIME as TABLE, TableModel } from './table';
 import { Table } from './tableView';
 import { Timeline } from './timeline';
-import { MIME } from './trace';
+import { MIME, type TracedRun } from './trace';
+
+const runs = new RunLookup(api);
 
 class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMime.IRenderer {
   readonly #trans: TranslationBundle;
+  #timer = 0;
 
   constructor(translator: ITranslator) {
     super(new TimelineModel());
@@ -21,9 +27,61 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
     this.#trans = translator.load('pctx_jupyter');
   }
 
+  override dispose(): void {
+    window.clearTimeout(this.#timer);
+    super.dispose();
+  }
+
   async renderModel(output: IRenderMime.IMimeModel): Promise<void> {
     this.model.json = output.data[MIME];
+    this.#follow();
     await this.renderPromise;
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this.#follow();
+  }
+
+  /** While the trace says that the run goes on, find out whether it does. */
+  #follow(): void {
+    window.clearTimeout(this.#timer);
+    const { run } = this.model;
+    if (run?.state !== 'running' || !this.isAttached) {
+      return;
+    }
+    if (isExecuting(this.node)) {
+      this.model.life = 'alive';
+      this.#followLater();
+    } else {
+      void this.#lookUp(run);
+    }
+  }
+
+  #followLater(): void {
+    this.#timer = window.setTimeout(() => {
+      this.#follow();
+    }, AGAIN_MS);
+  }
+
+  async #lookUp(run: TracedRun): Promise<void> {
+    let found: Found | null = null;
+    try {
+      found = await runs.find(run.id);
+    } catch {
+      // The server does not answer: the run may be alive.
+    }
+    if (this.isDisposed || this.model.run !== run) {
+      return; // a newer trace has come
+    }
+    if (found && 'trace' in found) {
+      this.model.json = found.trace;
+    } else if (found) {
+      this.model.life = found.life;
+    }
+    if (this.model.run.state === 'running' && this.model.life !== 'cut') {
+      this.#followLater();
+    }
   }
 
   protected override render(): React.ReactElement {

@@ -4,18 +4,23 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import { inert, inertLine } from '../inert';
-import type { TimelineModel } from './model';
+import type { Life, ListRow, TimelineModel } from './model';
 import {
-  callsOf,
-  concurrency,
+  density,
   duration,
   share,
   size,
+  step,
   ticks,
+  wait,
+  type CallGroup,
+  type RunEnd,
   type RunFailure,
   type TimelineLine,
   type TimelineRow,
-  type TracedRun
+  type CallTotals,
+  type TracedRun,
+  type TypeCheck
 } from './trace';
 
 interface TimelineProps {
@@ -23,6 +28,14 @@ interface TimelineProps {
   trans: TranslationBundle;
   copy: (text: string) => void;
 }
+
+/** Tools that the head names. */
+const NAMED = 4;
+/** Columns of the strip in the head, one for each of its pixels, and of the strip of a group's row. */
+const OVERVIEW = 160;
+const STRIP = 320;
+/** Pixels before the end of the list at which more rows are drawn. */
+const NEAR_PX = 400;
 
 export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElement {
   const run = model.run;
@@ -33,7 +46,7 @@ export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElem
     return <div className="pctx-Timeline-quiet">{trans.__('This is not a timeline.')}</div>;
   }
   return (
-    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('Timeline of the run')}>
+    <div className={classOf(run, model.life)} role="group" aria-label={trans.__('Timeline of the run')}>
       <div className="pctx-Timeline-head">
         <button
           type="button"
@@ -45,8 +58,9 @@ export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElem
           }}
         >
           <span className="pctx-Timeline-caret" aria-hidden="true" />
-          <Headline run={run} trans={trans} />
+          <Headline run={run} life={model.life} trans={trans} />
         </button>
+        <Overview run={run} />
         <button
           type="button"
           className="pctx-Timeline-act"
@@ -60,7 +74,7 @@ export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElem
       </div>
       {!model.isFolded && <Rows run={run} model={model} trans={trans} />}
       {!model.isFolded && run.lines.length > 0 && <Console run={run} trans={trans} />}
-      {run.failure && <FailureLine failure={run.failure} />}
+      {run.failure && <FailureLine failure={run.failure} isError={run.end === 'failed'} />}
     </div>
   );
 }
@@ -68,21 +82,26 @@ export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElem
 /** Draws only the calls and the console, for views that show the head and the error themselves. */
 export function Calls({ model, trans }: Pick<TimelineProps, 'model' | 'trans'>): React.ReactElement | null {
   const { run } = model;
-  if (run === null || (run.rows.length === 0 && run.lines.length === 0)) {
+  if (run === null || (run.rows.length === 0 && run.lines.length === 0 && run.check === null)) {
     return null;
   }
   return (
-    <div className={`pctx-Timeline pctx-is-${run.state}`} role="group" aria-label={trans.__('Timeline of the run')}>
-      {run.rows.length > 0 && <Rows run={run} model={model} trans={trans} />}
+    <div className={classOf(run, model.life)} role="group" aria-label={trans.__('Timeline of the run')}>
+      <Rows run={run} model={model} trans={trans} />
       {run.lines.length > 0 && <Console run={run} trans={trans} />}
     </div>
   );
 }
 
-function Headline({ run, trans }: { run: TracedRun; trans: TranslationBundle }): React.ReactElement {
-  const most = concurrency(run);
+function classOf(run: TracedRun, life: Life): string {
+  return `pctx-Timeline pctx-is-${run.state === 'running' && life === 'cut' ? 'cut' : run.state}`;
+}
+
+function Headline({ run, life, trans }: { run: TracedRun; life: Life; trans: TranslationBundle }): React.ReactElement {
   const count = run.callsInAll;
-  const states = { running: trans.__('running …'), stopped: trans.__('stopped'), failed: trans.__('failed'), ok: '' };
+  const end = endText(run.end, run.askedBy, trans, { life, waitedS: waitedS(run.refusal) });
+  const tools = run.tools.slice(0, NAMED);
+  const others = run.tools.length - tools.length + run.toolsLeft;
   // A map and not an object: a file may contain the name of an inherited member.
   const askers = new Map([
     ['agent', trans.__('requested by an agent')],
@@ -90,20 +109,147 @@ function Headline({ run, trans }: { run: TracedRun; trans: TranslationBundle }):
   ]);
   return (
     <>
-      <span>{trans._n('%1 tool call', '%1 tool calls', count, count.toLocaleString())}</span>
+      <span>{trans._n('%1 call', '%1 calls', count, count.toLocaleString())}</span>
+      {tools.map((tool, index) => (
+        <span key={index} className="pctx-Timeline-tool" title={inertLine(tool.name, 200)}>
+          {toolText(tool, run, trans)}
+        </span>
+      ))}
+      {others > 0 && <span>{trans._n('%1 more tool', '%1 more tools', others, others)}</span>}
       {run.failedCalls > 0 && (
         <span className="pctx-Timeline-wrong">{trans.__('%1 failed', run.failedCalls.toLocaleString())}</span>
       )}
-      {most > 1 && <span>{trans.__('up to %1 at once', most)}</span>}
+      {run.refusedCalls > 0 && (
+        <span className="pctx-Timeline-ended">{trans.__('%1 denied', run.refusedCalls.toLocaleString())}</span>
+      )}
       <span>{duration(run.durationS)}</span>
-      {states[run.state] && (
-        <span className={run.state === 'failed' ? 'pctx-Timeline-wrong' : 'pctx-Timeline-state'} aria-live="polite">
-          {states[run.state]}
+      {end !== '' && (
+        <span className={endClass(run.end)} aria-live="polite">
+          {end}
         </span>
       )}
       {askers.has(run.askedBy) && <span>{askers.get(run.askedBy)}</span>}
     </>
   );
+}
+
+/** `utcOffset 624 (mean 11 ms, up to 64 at once)`. */
+function toolText(tool: CallTotals, run: TracedRun, trans: TranslationBundle): string {
+  const short = tool.name.slice(tool.name.lastIndexOf('.') + 1);
+  const isClear = !run.tools.some(other => other !== tool && other.name.endsWith(`.${short}`));
+  const named = inertLine(isClear ? short : tool.name, 60);
+  const counted = run.tools.length > 1 ? `${named} ${tool.count.toLocaleString()}` : named;
+  const about = [
+    tool.count > 1 && tool.meanS !== null ? trans.__('mean %1', duration(tool.meanS)) : '',
+    tool.most > 1 ? trans.__('up to %1 at once', tool.most) : ''
+  ].filter(part => part !== '');
+  return about.length > 0 ? `${counted} (${about.join(', ')})` : counted;
+}
+
+/** How a run ended, in words; of a run that ended well, nothing. */
+export function endText(
+  end: RunEnd,
+  askedBy: string,
+  trans: TranslationBundle,
+  more: { life: Life; waitedS?: number }
+): string {
+  switch (end) {
+    case 'ok':
+      return '';
+    case 'running':
+      return more.life === 'cut' ? cutText(trans) : more.life === 'alive' ? trans.__('running …') : '…';
+    case 'failed':
+      return trans.__('failed');
+    case 'stopped':
+      return trans.__('stopped');
+    case 'person':
+      return trans.__('stopped by you');
+    case 'caller':
+      return askedBy === 'cell'
+        ? trans.__('stopped by you')
+        : askedBy === 'agent'
+          ? trans.__('stopped by the agent')
+          : trans.__('stopped by its caller');
+    case 'limit':
+      return trans.__('stopped at a limit');
+    case 'kernel':
+      return cutText(trans);
+    case 'connection':
+      return trans.__('cut off · the connection was lost');
+    case 'denied':
+    case 'unanswered':
+    case 'forbidden':
+      return decisionText(end, trans, more.waitedS);
+  }
+}
+
+function cutText(trans: TranslationBundle): string {
+  return trans.__('cut off · the kernel was restarted');
+}
+
+function endClass(end: RunEnd): string {
+  return end === 'failed' ? 'pctx-Timeline-wrong' : end === 'running' ? 'pctx-Timeline-state' : 'pctx-Timeline-ended';
+}
+
+/** Seconds that a call waited for a person; 0: it did not. */
+function waitedS(row: TimelineRow | null): number {
+  const waiting = row?.phases.find(({ kind }) => kind === 'person');
+  return waiting ? waiting.toS - waiting.fromS : 0;
+}
+
+/** The whole run in small: how many calls work, and where one failed. */
+function Overview({ run }: { run: TracedRun }): React.ReactElement {
+  return (
+    <svg className="pctx-Timeline-overview" width={OVERVIEW} height={12} aria-hidden="true">
+      <Strip run={run} rows={run.rows} columns={OVERVIEW} height={12} />
+    </svg>
+  );
+}
+
+interface StripProps {
+  run: TracedRun;
+  rows: readonly TimelineRow[];
+  columns: number;
+  height: number;
+}
+
+function Strip({ run, rows, columns, height }: StripProps): React.ReactElement {
+  const counted = density(run, rows, columns);
+  const most = Math.max(1, ...counted.working);
+  const heights = counted.working.map(count => (count > 0 ? height * (0.4 + (0.6 * count) / most) : 0));
+  const waits = counted.waiting.map((count, at) => (count > 0 && !counted.working[at] ? height * 0.4 : 0));
+  return (
+    <>
+      <path className="pctx-Timeline-working" d={columnsPath(heights, height)} />
+      <path className="pctx-Timeline-waiting" d={columnsPath(waits, height)} />
+      <path
+        className="pctx-Timeline-failing"
+        d={columnsPath(
+          counted.failed.map(isFailed => (isFailed ? height : 0)),
+          height,
+          2
+        )}
+      />
+    </>
+  );
+}
+
+/** Columns that stand on the ground; neighbours of one height are one. */
+function columnsPath(heights: readonly number[], ground: number, least = 1): string {
+  let path = '';
+  for (let from = 0; from < heights.length;) {
+    const height = heights[from] ?? 0;
+    let end = from + 1;
+    while (end < heights.length && heights[end] === height) {
+      end++;
+    }
+    if (height > 0) {
+      const width = Math.max(least, end - from);
+      path += `M${Math.min(from, heights.length - width)} ${ground}v-${height.toFixed(2)}h${width}V${ground}z`;
+    }
+    from = end;
+  }
+  return path;
 }
 
 function Rows({
@@ -115,25 +261,59 @@ function Rows({
   model: TimelineModel;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const left = run.callsInAll - callsOf(run).length;
+  const left = run.callsInAll - run.rows.length - run.groups.reduce((sum, group) => sum + group.left, 0);
   const onKeyDown = (event: React.KeyboardEvent<HTMLElement>) => {
     if (model.move(event.key)) {
       event.preventDefault();
-      const rows = event.currentTarget.querySelectorAll<HTMLElement>('.pctx-Timeline-row');
-      rows[model.current]?.focus();
+      const list = event.currentTarget;
+      const { current } = model;
+      // Rows that the key has added are drawn first.
+      requestAnimationFrame(() => {
+        list.querySelectorAll<HTMLElement>('.pctx-Timeline-row')[current]?.focus();
+      });
     }
   };
+  const spanS = run.durationS - run.zeroS;
+  const every = step(run);
   return (
-    <div className="pctx-Timeline-rows" onKeyDown={onKeyDown}>
+    <div
+      className="pctx-Timeline-rows"
+      style={{ '--pctx-step': every > 0 ? percent(every / spanS) : '100%' } as React.CSSProperties}
+      onKeyDown={onKeyDown}
+      onScroll={event => {
+        const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
+        if (scrollTop + clientHeight > scrollHeight - NEAR_PX) {
+          model.more();
+        }
+      }}
+    >
+      <Scale run={run} trans={trans} />
       <ul>
-        {run.rows.map((row, index) => (
+        {model.rows.map((row, index) => (
           <li key={index}>
-            <RowLine run={run} row={row} model={model} isCurrent={index === model.current} trans={trans} />
-            {model.isOpen(row) && <Details row={row} trans={trans} />}
+            {row.group ? (
+              <GroupLine run={run} row={row} group={row.group} model={model} index={index} trans={trans} />
+            ) : (
+              <>
+                <CallLine run={run} row={row} call={row.call} model={model} index={index} trans={trans} />
+                {model.isOpen(row.call) && <Details row={row.call} trans={trans} />}
+              </>
+            )}
           </li>
         ))}
       </ul>
-      <Scale run={run} />
+      {model.hasMore && (
+        <button
+          type="button"
+          className="pctx-Timeline-act"
+          data-lm-suppress-shortcuts="true"
+          onClick={() => {
+            model.more();
+          }}
+        >
+          {trans.__('Show more')}
+        </button>
+      )}
       {left > 0 && (
         <div className="pctx-Timeline-quiet">
           {trans._n('%1 more call', '%1 more calls', left, left.toLocaleString())}
@@ -143,40 +323,112 @@ function Rows({
   );
 }
 
-interface TimelineRowProps {
+interface LineProps {
   run: TracedRun;
-  row: TimelineRow;
+  row: ListRow;
   model: TimelineModel;
-  isCurrent: boolean;
+  index: number;
   trans: TranslationBundle;
 }
 
-function RowLine({ run, row, model, isCurrent, trans }: TimelineRowProps): React.ReactElement {
-  const name = nameOf(row, trans);
-  const took = row.isUnderWay ? '…' : duration(row.endedS - row.beganS);
-  const said = saidOf(row, trans);
-  const begin = share(run, row.beganS);
-  const kind = row.error !== null ? 'failed' : row.isUnderWay ? 'underWay' : row.id === 0 ? 'check' : 'done';
-  const states = { failed: trans.__('failed'), underWay: trans.__('under way'), check: '', done: '' };
+function GroupLine({ run, row, group, model, index, trans }: LineProps & { group: CallGroup }): React.ReactElement {
+  const name = inertLine(group.name, 200);
+  const count = group.rows.length + group.left;
+  const ended = group.rows.filter(one => !one.isUnderWay);
+  const meanS = ended.reduce((sum, one) => sum + one.endedS - one.beganS, 0) / Math.max(1, ended.length);
+  const took = ended.length > 0 ? trans.__('mean %1', duration(meanS)) : '…';
+  const failed = group.rows.filter(one => one.error !== null && !one.isRefused).length;
+  const refused = group.rows.filter(one => one.isRefused).length;
+  const said = [
+    failed > 0 ? trans.__('%1 failed', failed.toLocaleString()) : '',
+    refused > 0 ? trans.__('%1 denied', refused.toLocaleString()) : ''
+  ].filter(part => part !== '');
+  const [first] = group.rows;
+  const title = trans.__('started %1', duration(Math.max(0, (first?.beganS ?? 0) - run.zeroS)));
+  const end = Math.max(...group.rows.map(one => one.endedS));
   return (
     <button
       type="button"
-      className={`pctx-Timeline-row pctx-is-${kind}`}
-      data-lm-suppress-shortcuts="true" // arrow keys move in the list; otherwise the notebook would select other cells
-      aria-expanded={model.isOpen(row)}
-      aria-label={[name, took, said, states[kind]].filter(part => part !== '').join(', ')}
-      tabIndex={isCurrent ? 0 : -1}
-      title={`${name}: ${duration(row.beganS)} – ${row.isUnderWay ? '…' : duration(row.endedS)}`}
+      className={`pctx-Timeline-row pctx-is-group${failed > 0 ? ' pctx-is-failed' : ''}`}
+      data-lm-suppress-shortcuts="true"
+      aria-expanded={model.isGroupOpen(group)}
+      aria-label={[`${name} × ${count.toLocaleString()}`, took, ...said].join(', ')}
+      tabIndex={index === model.current ? 0 : -1}
+      title={`${name} × ${count.toLocaleString()}: ${title}, ${took}`}
       onClick={() => {
         model.toggle(row);
       }}
     >
-      <span className="pctx-Timeline-name">{name}</span>{' '}
+      <span className="pctx-Timeline-name">
+        <span className="pctx-Timeline-caret" aria-hidden="true" />
+        <span className="pctx-Timeline-callee">{name}</span>
+        <span className="pctx-Timeline-count">× {count.toLocaleString()}</span>
+      </span>{' '}
       <span className="pctx-Timeline-track">
-        <span
-          className="pctx-Timeline-bar"
-          style={{ left: `min(${percent(begin)}, calc(100% - 2px))`, width: percent(share(run, row.endedS) - begin) }}
-        />
+        <svg viewBox={`0 0 ${STRIP} 10`} preserveAspectRatio="none" aria-hidden="true">
+          <Strip run={run} rows={group.rows} columns={STRIP} height={10} />
+        </svg>
+        {group.left > 0 && (
+          <span className="pctx-Timeline-bar pctx-is-left" style={place(run, end, Math.max(end, group.leftUntilS))} />
+        )}
+      </span>
+      <span className="pctx-Timeline-took">{took}</span>{' '}
+      {said.length > 0 && <span className="pctx-Timeline-said">{said.join(' · ')}</span>}
+    </button>
+  );
+}
+
+function CallLine({ run, row, call, model, index, trans }: LineProps & { call: TimelineRow }): React.ReactElement {
+  const isCut = call.isUnderWay && model.life === 'cut';
+  const name = inertLine(call.name, 200);
+  const argument = inertLine(call.argument, 60);
+  const tookS = duration(call.endedS - call.beganS);
+  const took = isCut ? trans.__('cut off') : call.isUnderWay ? '…' : tookS;
+  const said = saidOf(call, trans);
+  const kind = call.isRefused
+    ? 'refused'
+    : call.error !== null
+      ? 'failed'
+      : isCut
+        ? 'cut'
+        : call.isUnderWay
+          ? 'underWay'
+          : 'done';
+  const states = {
+    refused: '',
+    failed: trans.__('failed'),
+    cut: '',
+    underWay: trans.__('under way'),
+    done: ''
+  };
+  const startedS = duration(Math.max(0, call.beganS - run.zeroS));
+  const title = call.isUnderWay ? trans.__('started %1', startedS) : trans.__('started %1, took %2', startedS, tookS);
+  const isMember = row.group === null && row.isMember;
+  return (
+    <button
+      type="button"
+      className={`pctx-Timeline-row pctx-is-${kind}${isMember ? ' pctx-is-member' : ''}`}
+      data-lm-suppress-shortcuts="true" // arrow keys move in the list; otherwise the notebook would select other cells
+      aria-expanded={model.isOpen(call)}
+      aria-label={[name, argument, took, said, states[kind]].filter(part => part !== '').join(', ')}
+      tabIndex={index === model.current ? 0 : -1}
+      title={title}
+      onClick={() => {
+        model.toggle(row);
+      }}
+    >
+      <span className="pctx-Timeline-name">
+        <span className="pctx-Timeline-callee">{name}</span>
+        {argument !== '' && <span className="pctx-Timeline-argument">{argument}</span>}
+      </span>{' '}
+      <span className="pctx-Timeline-track">
+        {call.phases.map((phase, at) => (
+          <span
+            key={at}
+            className={`pctx-Timeline-bar pctx-is-${phase.kind}`}
+            style={place(run, phase.fromS, phase.toS)}
+          />
+        ))}
       </span>
       <span className="pctx-Timeline-took">{took}</span>{' '}
       {said !== '' && <span className="pctx-Timeline-said">{said}</span>}
@@ -184,9 +436,15 @@ function RowLine({ run, row, model, isCurrent, trans }: TimelineRowProps): React
   );
 }
 
+/** Where a bar is on its track; the shortest one is still seen at its end. */
+function place(run: TracedRun, fromS: number, toS: number): React.CSSProperties {
+  const from = share(run, fromS);
+  return { left: `min(${percent(from)}, calc(100% - 2px))`, width: percent(share(run, toS) - from) };
+}
+
 function Details({ row, trans }: { row: TimelineRow; trans: TranslationBundle }): React.ReactElement {
   const names = { arguments: trans.__('Arguments'), result: trans.__('Result') };
-  const told = row.error ?? (row.id === 0 ? row.note : '');
+  const told = row.error ?? '';
   return (
     <div className="pctx-Timeline-details">
       {row.parts.map(part => (
@@ -205,39 +463,56 @@ function Details({ row, trans }: { row: TimelineRow; trans: TranslationBundle })
         <pre
           role="group"
           tabIndex={0}
-          aria-label={row.error !== null ? trans.__('Error') : trans.__('Type check')}
-          className={row.error !== null ? 'pctx-Timeline-wrong' : ''}
+          aria-label={row.isRefused ? trans.__('Decision') : trans.__('Error')}
+          className={row.isRefused ? '' : 'pctx-Timeline-wrong'}
         >
           {inert(told)}
         </pre>
       )}
       {row.parts.length === 0 && told === '' && (
-        <div className="pctx-Timeline-quiet">
-          {row.id === 0 ? trans.__('No type errors.') : trans.__('No details of this call are kept.')}
-        </div>
+        <div className="pctx-Timeline-quiet">{trans.__('No details of this call are kept.')}</div>
       )}
     </div>
   );
 }
 
-/** The share of a run after which a narrow timeline has no room for the text of a tick. */
-const LATE = 0.75;
+/** The share of a run after which the text of a tick stands before it. */
+const LATE = 0.85;
 
-function Scale({ run }: { run: TracedRun }): React.ReactElement {
+/** The scale above the rows: the type check, and the times after its end. */
+function Scale({ run, trans }: { run: TracedRun; trans: TranslationBundle }): React.ReactElement {
+  const spanS = run.durationS - run.zeroS;
   return (
-    <div className="pctx-Timeline-scale" aria-hidden="true">
-      <span className="pctx-Timeline-track">
+    <div className="pctx-Timeline-scale">
+      <span className="pctx-Timeline-check">{run.check && <Check check={run.check} trans={trans} />}</span>
+      <span className="pctx-Timeline-track" aria-hidden="true">
         {ticks(run).map(at => (
           <span
             key={at}
-            className={share(run, at) > LATE ? 'pctx-Timeline-tick pctx-is-late' : 'pctx-Timeline-tick'}
-            style={{ left: percent(share(run, at)) }}
+            className={at / spanS > LATE ? 'pctx-Timeline-tick pctx-is-late' : 'pctx-Timeline-tick'}
+            style={{ left: percent(at / spanS) }}
           >
             {duration(at)}
           </span>
         ))}
       </span>
     </div>
+  );
+}
+
+function Check({ check, trans }: { check: TypeCheck; trans: TranslationBundle }): React.ReactElement {
+  const mark = { passed: '✓', failed: '✕', unchecked: '–' }[check.outcome];
+  const names = {
+    passed: trans.__('Type check: no errors'),
+    failed: trans.__('Type check: errors'),
+    unchecked: trans.__('No type check')
+  };
+  const took = duration(check.durationS);
+  const name = [names[check.outcome], took, inertLine(check.message, 400)].filter(part => part !== '').join(', ');
+  return (
+    <span role="img" aria-label={name} title={name} className={check.outcome === 'failed' ? 'pctx-Timeline-wrong' : ''}>
+      {mark} {took}
+    </span>
   );
 }
 
@@ -257,7 +532,7 @@ function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): 
             <span
               key={index}
               className={`pctx-Timeline-mark pctx-is-${line.level}`}
-              style={{ left: percent(share(run, line.atS)) }}
+              style={{ left: `min(${percent(share(run, line.atS))}, calc(100% - 2px))` }}
             />
           ))}
         </span>
@@ -280,27 +555,28 @@ function ConsoleRow({ line, level }: { line: TimelineLine; level: string }): Rea
 }
 
 /** The error in a line: its place, and the code around it, are in the output of the error itself, below. */
-function FailureLine({ failure }: { failure: RunFailure }): React.ReactElement {
+function FailureLine({ failure, isError }: { failure: RunFailure; isError: boolean }): React.ReactElement {
   const said = [failure.name, failure.message].filter(part => part !== '').join(': ');
   return (
     <div className="pctx-Timeline-failure">
-      <span className="pctx-Timeline-wrong">{inertLine(said)}</span>
+      <span className={isError ? 'pctx-Timeline-wrong' : 'pctx-Timeline-quiet'}>{inertLine(said)}</span>
     </div>
   );
 }
 
-function nameOf(row: TimelineRow, trans: TranslationBundle): string {
-  return row.id === 0 ? trans.__('type check') : inertLine(row.name, 200);
-}
-
 /** The decision on a call, and what delays it or delayed it to the end. */
 function saidOf(row: TimelineRow, trans: TranslationBundle): string {
-  const note = row.id === 0 ? '' : inertLine(row.note, 200);
-  return [decisionText(row.decision, trans), note].filter(part => part !== '').join(' · ');
+  return [decisionText(row.decision, trans, waitedS(row)), inertLine(row.note, 200)]
+    .filter(part => part !== '')
+    .join(' · ');
 }
 
-/** The text for a decision of `approvals.py`. */
-export function decisionText(decision: string, trans: TranslationBundle): string {
+/**
+ * The text for a decision of `approvals.py`.
+ *
+ * @param waitedS Seconds that the call waited for an answer; 0: that is not known.
+ */
+export function decisionText(decision: string, trans: TranslationBundle, waitedS = 0): string {
   switch (decision) {
     case 'allowed':
       return trans.__('allowed');
@@ -311,7 +587,7 @@ export function decisionText(decision: string, trans: TranslationBundle): string
     case 'denied':
       return trans.__('denied by you');
     case 'unanswered':
-      return trans.__('not answered');
+      return waitedS >= 1 ? trans.__('not answered in %1', wait(waitedS)) : trans.__('not answered');
     case 'forbidden':
       return trans.__('denied by the policy');
     default:

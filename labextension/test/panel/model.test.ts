@@ -251,7 +251,7 @@ test('what is unfolded of a run stays so while it goes on, and not of the next',
   await settled();
   model.choose('run x');
   await settled();
-  const row = model.timeline?.run?.rows[0];
+  const row = model.timeline?.rows[0];
   assert.ok(row);
   let changes = 0;
   model.changed.connect(() => changes++);
@@ -259,12 +259,12 @@ test('what is unfolded of a run stays so while it goes on, and not of the next',
   assert.equal(changes, 1, 'it is drawn anew');
   server.watcher?.changed('executions');
   await settled();
-  const again = model.timeline?.run?.rows[0];
-  assert.ok(again && again !== row && model.timeline?.isOpen(again));
+  const again = model.timeline?.rows[0];
+  assert.ok(again?.call && again !== row && model.timeline?.isOpen(again.call));
   model.choose('run y');
   await settled();
-  const other = model.timeline?.run?.rows[0];
-  assert.ok(other && !model.timeline?.isOpen(other));
+  const other = model.timeline?.rows[0];
+  assert.ok(other?.call && !model.timeline?.isOpen(other.call));
   model.choose('section runs');
   assert.equal(model.timeline, null);
 });

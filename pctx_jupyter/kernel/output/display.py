@@ -108,6 +108,29 @@ def failure(failed: Failure, traceback: str | None = None) -> Bundle:
     )
 
 
+def stopped(calls: int | None, where: str) -> Bundle:
+    """Show that a person has stopped the program of this cell.
+
+    Args:
+        calls: How many tools it had called; None: that is not known.
+        where: The Python traceback of the tool that was interrupted; empty: none was.
+    """
+    match calls:
+        case None:
+            head = "Stopped."
+        case 0:
+            head = "Stopped. No call was made."
+        case 1:
+            head = "Stopped. 1 call was made."
+        case _:
+            head = f"Stopped. {calls:,} calls were made."
+    where = clean(where)
+    shown = [tag("div", escape(head), kind="dim")]
+    if where:
+        shown.append(tag("details", tag("summary", escape("In Python")), tag("pre", escape(where), kind="code")))
+    return _bundle("\n\n".join(part for part in (head, where) if part), *shown)
+
+
 def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
     """Show tools: how each is called, and the first sentence on what it does; those of others below the own."""
     lines: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ... import errors, foreign
+from ... import errors
 from ...errors import Failure
 from ..functions.tracebacks import has_user_frames, traceback_of_user_frames
 from . import display
@@ -54,15 +54,6 @@ def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
     first, *others = failed.message.split("\n")
     message = "\n".join([f"{first.rstrip('.')}. {hint}.", *others])
     return errors.ExecutionFailed(replace(failed, message=message), stdout=error.stdout, stderr=error.stderr)
-
-
-def shown_as_interrupt(interrupt: KeyboardInterrupt) -> KeyboardInterrupt:
-    """Make IPython show an interrupt with the frames of the interrupted tool, if any, and none of pctx."""
-    lines = ["KeyboardInterrupt: the program was stopped"]
-    if has_user_frames(interrupt):
-        lines += ["", *traceback_of_user_frames(interrupt).split("\n")]
-    foreign.show_instead(interrupt, lines)
-    return interrupt
 
 
 def _is_the_users(error: BaseException) -> bool:

@@ -6,11 +6,19 @@ in the notebook's file, so all are bounded. Nothing here displays anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
-from ...session.trace import MIME, CallRecord, ConsoleLine, Trace
+from ...session.approvals import WAITS, WAITS_FOR_ANSWER
+from ...session.trace import MIME, REFUSALS, CallRecord, ConsoleLine, ToolTally, Trace, refused_call
 from .display import Bundle, clean, size
 from .markup import Markup, escape, page, tag, visible
 
@@ -21,20 +29,29 @@ MOST_ROWS = 100
 """Calls that are drawn in HTML, the first ones and those that failed; JupyterLab draws all that are kept."""
 
 MOST_LINES = 20
-"""Calls that the text lists."""
+"""Rows that the text lists."""
 
-OPEN_ROWS = 8
-"""Calls up to which the timeline is unfolded in HTML."""
+MOST_NAMED = 4
+"""Tools that the headline names."""
+
+MOST_ARGUMENT = 40
+"""Characters of an argument behind a name."""
 
 TEXT_BAR = 20
 """Columns of a bar of text."""
+
+COLUMNS = 80
+"""Columns of a strip of HTML; calls in one column are one mark."""
+
+FOR_TURN = "waits:"
+"""How the note of a call begins that waits for its turn (`Guests.hindrance`)."""
 
 
 DECISIONS = {
     "allowed": "allowed",
     "edited": "allowed as changed",
     "granted": "always allowed",
-    "denied": "denied",
+    "denied": "denied by you",
     "unanswered": "not answered",
     "forbidden": "denied by the policy",
 }
@@ -91,23 +108,170 @@ def _cut(call: CallRecord, most: int) -> CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Where on the timeline a moment is. `end_s` is the last one that is known of."""
+    """Where on the timeline a moment is. It begins with the end of the type check; `end_s` is the last known moment."""
 
+    zero_s: float
     end_s: float
 
     def share(self, at_s: float) -> float:
-        return min(1.0, max(0.0, at_s / self.end_s)) if self.end_s > 0 else 0.0
+        span_s = self.end_s - self.zero_s
+        return min(1.0, max(0.0, (at_s - self.zero_s) / span_s)) if span_s > 0 else 0.0
+
+    def step_s(self) -> float:
+        """Return the step between the round times of the scale, about four of them; 0: there is no scale."""
+        rough = (self.end_s - self.zero_s) / 4
+        if rough < 1e-6:
+            return 0.0
+        power = 10.0 ** math.floor(math.log10(rough))
+        return next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
 
 
 def _scale(trace: Trace) -> _Scale:
     known = [trace.duration_s or 0.0, *(call.ended_s or call.started_s for call in trace.calls)]
-    return _Scale(max(known))
+    check_s = 0.0 if trace.check is None else trace.check.duration_s
+    return _Scale(min([check_s, *known[:1], *(call.started_s for call in trace.calls)]), max(known))
 
 
-def concurrency(calls: list[CallRecord]) -> int:
+@dataclass(slots=True)
+class _Group:
+    """Consecutive calls of one tool; `left` more of them the trace only counts, and those ended by `left_until_s`."""
+
+    tool: str
+    calls: list[CallRecord]
+    left: int = 0
+    left_until_s: float = 0.0
+    arguments: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.calls) + self.left
+
+    @property
+    def title(self) -> str:
+        """Its tool with the number of calls; for a single call, with its argument."""
+        if self.count > 1:
+            return f"{self.tool} × {self.count:,}"
+        return _titled(self.calls[0], self.arguments)
+
+    @property
+    def took(self) -> str:
+        if self.count == 1:
+            return _took(self.calls[0])
+        ended = [call.ended_s - call.started_s for call in self.calls if call.ended_s is not None]
+        return f"mean {duration(sum(ended) / len(ended))}" if ended else "…"
+
+    @property
+    def said(self) -> str:
+        """What there is to say of its calls."""
+        if self.count == 1:
+            return _said(self.calls[0])
+        refused = sum(map(_is_refused, self.calls))
+        failed = sum(call.error is not None for call in self.calls) - refused
+        return " · ".join(f"{count:,} {word}" for count, word in ((failed, "failed"), (refused, "denied")) if count)
+
+
+def _groups(trace: Trace) -> list[_Group]:
+    arguments = _distinguishing(trace.calls)
+    groups = [
+        _Group(tool, list(calls), arguments=arguments) for tool, calls in groupby(trace.calls, attrgetter("tool"))
+    ]
+    kept = Counter(call.tool for call in trace.calls)
+    last = {group.tool: group for group in groups}
+    for tally in trace.tools:
+        if tally.tool in last and tally.calls > kept[tally.tool]:
+            last[tally.tool].left, last[tally.tool].left_until_s = tally.calls - kept[tally.tool], tally.ended_s
+    return groups
+
+
+def _distinguishing(calls: list[CallRecord]) -> dict[int, str]:
+    """The first argument of each call that differs from the tool's other calls, or that a single call has."""
+    by_tool: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for call in calls:
+        by_tool.setdefault(call.tool, []).append((call.call, _arguments(call.arguments)))
+    found: dict[int, str] = {}
+    for given in by_tool.values():
+        names = dict.fromkeys(name for _, one in given for name in one)
+        differing = (name for name in names if len({one.get(name) for _, one in given}) > 1)
+        name = next(differing, next(iter(names), None) if len(given) == 1 else None)
+        found |= {call: one[name][:MOST_ARGUMENT] for call, one in given if name is not None and name in one}
+    return found
+
+
+_ARGUMENT = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*(?=[,}])|true|false|null)')
+"""One argument that is a simple value, in the beginning of JSON."""
+
+
+def _arguments(text: str) -> dict[str, str]:
+    """The arguments of a call as text, by name. Of JSON that is cut, those that are simple values before the cut."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return _arguments_before_cut(text)
+    except RecursionError:
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for name, value in given.items()
+    }
+
+
+def _arguments_before_cut(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    at = 0
+    while (match := _ARGUMENT.match(text, at)) is not None:
+        try:
+            name, value = json.loads(match[1]), json.loads(match[2])
+        except ValueError:
+            break
+        found[name] = value if isinstance(value, str) else match[2]
+        at = match.end()
+    return found
+
+
+def _titled(call: CallRecord, arguments: dict[int, str]) -> str:
+    argument = " ".join(clean(arguments.get(call.call, "")).split())
+    return f"{call.tool}  {argument}" if argument else call.tool
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A part of a call's time: `kind` is ``person`` while it waits for one, ``queued`` while it waits for its turn."""
+
+    kind: str
+    from_s: float
+    to_s: float
+
+
+def _phases(call: CallRecord, end_s: float) -> Iterator[_Phase]:
+    from_s, note = call.started_s, call.note or ""
+    until_s = end_s if call.ended_s is None else call.ended_s
+    has_waited = False
+    for kind, at_s in (("person", call.decided_s), ("queued", call.begun_s)):
+        if at_s is not None:
+            has_waited, to_s = True, min(max(at_s, from_s), until_s)
+            yield _Phase(kind, from_s, to_s)
+            from_s = to_s
+    if note.startswith((WAITS, WAITS_FOR_ANSWER)):
+        yield _Phase("person", from_s, until_s)
+    elif note.startswith(FOR_TURN):
+        yield _Phase("queued", from_s, until_s)
+    elif not (_is_refused(call) and has_waited):
+        yield _Phase("work", from_s, until_s)
+
+
+def _is_refused(call: CallRecord) -> bool:
+    return call.decision in REFUSALS and call.error is not None
+
+
+def concurrency(calls: Iterable[CallRecord]) -> int:
     """How many calls were under way at the same time."""
-    moments = [(call.started_s, 1) for call in calls]
-    moments += [(call.ended_s, -1) for call in calls if call.ended_s is not None]
+    moments = [
+        moment
+        for call in calls
+        for moment in ((call.started_s, 1), *([(call.ended_s, -1)] if call.ended_s is not None else []))
+    ]
     most = now = 0
     for _, change in sorted(moments):
         now += change
@@ -115,18 +279,95 @@ def concurrency(calls: list[CallRecord]) -> int:
     return most
 
 
-def _headline(trace: Trace) -> str:
-    """``12 tool calls, 2 failed, up to 4 at once · 1.2 s``."""
+def _headline(trace: Trace, running: str = "running …") -> str:
+    """``625 calls · findPlaces 1 · utcOffset 624 (mean 11 ms, up to 64 at once) · 7.40 s``.
+
+    Args:
+        running: How a run that goes on is described.
+    """
     count = trace.calls_in_all
-    calls = f"{count:,} tool call{'s' if count != 1 else ''}"
-    if trace.failed_calls:
-        calls += f", {trace.failed_calls:,} failed"
-    if (most := concurrency(trace.calls)) > 1:
-        calls += f", up to {most} at once"
-    ends = {"running": "running …", "stopped": "stopped", "failed": "failed"}
-    state = ends.get(trace.state, "")
-    took = "" if trace.duration_s is None else duration(trace.duration_s)
-    return " · ".join(part for part in (calls, took, state) if part)
+    tallies = trace.tools or _tallies(trace.calls)
+    shorts = Counter(_short(tally.tool) for tally in tallies)
+    named = [_tallied(tally, shorts, is_alone=len(tallies) == 1) for tally in tallies[:MOST_NAMED]]
+    others = len(tallies) - len(named)
+    refused = sum(map(_is_refused, trace.calls))
+    failed = trace.failed_calls - refused
+    parts = [
+        f"{count:,} call{'s' if count != 1 else ''}",
+        *named,
+        f"{others} more tool{'s' if others > 1 else ''}" if others > 0 else "",
+        f"{failed:,} failed" if failed > 0 else "",
+        f"{refused:,} denied" if refused else "",
+        "" if trace.duration_s is None else duration(trace.duration_s),
+        running if trace.state == "running" else ending(trace),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _tallies(calls: list[CallRecord]) -> list[ToolTally]:
+    """Count calls by tool, of a trace that does not count them."""
+    found: dict[str, list[CallRecord]] = {}
+    for call in calls:
+        found.setdefault(call.tool, []).append(call)
+    tallies = []
+    for tool, of_tool in found.items():
+        took = [call.ended_s - call.started_s for call in of_tool if call.ended_s is not None]
+        tallies.append(ToolTally(tool, len(of_tool), len(took), sum(took), most=concurrency(of_tool)))
+    return tallies
+
+
+def _tallied(tally: ToolTally, shorts: Counter[str], *, is_alone: bool) -> str:
+    short = _short(tally.tool)
+    name = clean(short if shorts[short] == 1 else tally.tool, 60)
+    about = [
+        f"mean {duration(tally.total_s / tally.ended)}" if tally.calls > 1 and tally.ended else "",
+        f"up to {tally.most} at once" if tally.most > 1 else "",
+    ]
+    counted = name if is_alone else f"{name} {tally.calls:,}"
+    told = ", ".join(part for part in about if part)
+    return f"{counted} ({told})" if told else counted
+
+
+def _short(tool: str) -> str:
+    return tool.rpartition(".")[2]
+
+
+def ending(trace: Trace) -> str:
+    """How a run ended, in words; empty if it ended well."""
+    if trace.state in ("ok", "running"):
+        return ""
+    if (refused := refused_call(trace)) is not None:
+        return _decided(refused)
+    match trace.stopped_by:
+        case "person":
+            return "stopped by you"
+        case "caller":
+            return {"cell": "stopped by you", "agent": "stopped by the agent"}.get(
+                trace.asked_by, "stopped by its caller"
+            )
+        case "limit":
+            return "stopped at a limit"
+        case "kernel":
+            return "cut off · the kernel was restarted"
+        case "connection":
+            return "cut off · the connection was lost"
+        case None:
+            return trace.state
+
+
+def _decided(call: CallRecord) -> str:
+    """The decision on a call, in words."""
+    if call.decision is None:
+        return ""
+    if call.decision == "unanswered" and call.decided_s is not None and call.decided_s - call.started_s >= 1:
+        return f"not answered in {waited(call.decided_s - call.started_s)}"
+    return DECISIONS.get(call.decision, call.decision)
+
+
+def waited(seconds: float) -> str:
+    """A time that somebody waited, in few words: ``2 min``, ``45 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return " ".join([*([f"{minutes} min"] if minutes else []), *([f"{rest} s"] if rest or not minutes else [])])
 
 
 def duration(seconds: float) -> str:
@@ -146,71 +387,133 @@ def _took(call: CallRecord) -> str:
 
 def _said(call: CallRecord) -> str:
     """Who decided what about a call, and what keeps it, or kept it to the end."""
-    decision = call.decision and DECISIONS.get(call.decision, call.decision)
-    return clean(" · ".join(part for part in (decision, call.note) if part), 100)
+    return clean(" · ".join(part for part in (_decided(call), call.note) if part), 100)
 
 
-def _rows(trace: Trace, most: int) -> tuple[list[CallRecord], str]:
-    """The calls to be shown, in the order in which they began, and a note on those that are not."""
-    shown = trace.calls
-    if len(shown) > most:
-        failed = [call for call in shown[most:] if call.error is not None][: most // 2]
-        shown = shown[: most - len(failed)] + failed
-    left = trace.calls_in_all - len(shown)
-    return shown, f"{left:,} more calls" if left > 0 else ""
+def _shown(trace: Trace, most: int) -> set[int]:
+    """The calls to be shown one by one, by number: the first ones, and others that failed."""
+    first, others = trace.calls[:most], trace.calls[most:]
+    failed = [call for call in others if call.error is not None][: most // 2]
+    return {call.call for call in [*first[: most - len(failed)], *failed]}
+
+
+def _more(count: int) -> str:
+    return f"{count:,} more call{'s' if count != 1 else ''}" if count > 0 else ""
 
 
 # ── Text ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _text(trace: Trace) -> str:
-    scale = _scale(trace)
-    shown, note = _rows(trace, MOST_LINES)
-    width = max((len(call.tool) for call in shown), default=0)
-    width = min(width, 40)
+    scale, groups = _scale(trace), _groups(trace)
+    shown = groups[:MOST_LINES]
+    if len(groups) > MOST_LINES:
+        failed = [one for one in groups[MOST_LINES:] if any(call.error is not None for call in one.calls)]
+        failed = failed[: MOST_LINES // 2]
+        shown = groups[: MOST_LINES - len(failed)] + failed
+    width = min(max((len(group.title) for group in shown), default=0), 40)
     lines = [_headline(trace)]
-    for call in shown:
-        said = f"  {' '.join(text.split())}" if (text := _said(call)) else ""
-        error = f"  {' '.join(clean(call.error, 60).split())}" if call.error else ""
-        tool = visible(call.tool[:width], is_name=True)
-        lines.append(f"  {tool:<{width}} {_text_bar(call, scale)} {_took(call):>7}{said}{error}")
+    for group in shown:
+        errors = [call.error for call in group.calls if call.error is not None]
+        said = [" ".join(text.split()) for text in (group.said, clean(errors[0], 60) if errors else "") if text]
+        title = visible(group.title[:width], is_name=True)
+        line = f"  {title:<{width}} {_text_bar(group, scale)} {group.took:>7}"
+        lines.append("  ".join([line, *said]))
+    note = _more(trace.calls_in_all - sum(group.count for group in shown))
     return "\n".join([*lines, *([f"  … {note}"] if note else [])])
 
 
-def _text_bar(call: CallRecord, scale: _Scale) -> str:
-    begin = min(TEXT_BAR - 1, int(scale.share(call.started_s) * TEXT_BAR))
-    ended_s = scale.end_s if call.ended_s is None else call.ended_s
-    end = max(begin + 1, round(scale.share(ended_s) * TEXT_BAR))
-    return "·" * begin + "█" * (end - begin) + "·" * (TEXT_BAR - end)
+def _text_bar(group: _Group, scale: _Scale) -> str:
+    bar = ["·"] * TEXT_BAR
+    for call in group.calls:
+        begin = min(TEXT_BAR - 1, int(scale.share(call.started_s) * TEXT_BAR))
+        ended_s = scale.end_s if call.ended_s is None else call.ended_s
+        end = max(begin + 1, round(scale.share(ended_s) * TEXT_BAR))
+        bar[begin:end] = "█" * (end - begin)
+    return "".join(bar)
 
 
 # ── HTML ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _html(trace: Trace) -> str:
-    scale = _scale(trace)
+    scale, groups = _scale(trace), _groups(trace)
+    # A page cannot find out whether the run goes on.
+    head = escape(_headline(trace, running="running when last drawn"))
+    kind = "wrong" if trace.state == "failed" and refused_call(trace) is None else "dim"
     for most_rows, most_chars in ((MOST_ROWS, 300), (MOST_ROWS, 60), (40, 0)):
-        shown, note = _rows(trace, most_rows)
-        rows = [_row(call, scale, most_chars) for call in shown]
-        body = [*_check(trace, scale), *_console(trace, scale), *rows]
+        shown = _shown(trace, most_rows)
+        rows = [row for group in groups for row in _group(group, scale, shown, most_chars)]
+        note = _more(trace.calls_in_all - _listed(groups, shown))
+        body = [_top(trace, scale), *_console(trace, scale), *rows]
         body += [tag("div", escape(note), kind="note")] if note else []
         folded = tag(
             "details",
-            tag("summary", tag("span", escape(_headline(trace)), kind="wrong" if trace.state == "failed" else "dim")),
+            tag("summary", tag("span", head, kind=kind), Markup(" "), _overview(trace, scale)),
             *body,
             kind="timeline",
-            attributes="open" if len(shown) <= OPEN_ROWS else "",
+            attributes="open",
         )
         html = page(folded, style=STYLE)
         if len(html.encode()) <= MOST_JSON:
             return html
-    return page(tag("div", escape(_headline(trace))), style=STYLE)
+    return page(tag("div", head), style=STYLE)
 
 
-def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
-    kind = "failed" if call.error is not None else "under-way" if call.ended_s is None else ""
-    ended_s = scale.end_s if call.ended_s is None else call.ended_s
-    line = _line(call.tool, _bar(scale, call.started_s, ended_s, kind), _took(call))
+def _listed(groups: list[_Group], shown: set[int]) -> int:
+    """How many calls have a row, or are counted in that of their group."""
+    return sum(group.count for group in groups if any(call.call in shown for call in group.calls))
+
+
+def _overview(trace: Trace, scale: _Scale) -> Markup:
+    return tag("span", *_strip(trace.calls, scale), kind="track pctx-overview")
+
+
+def _group(group: _Group, scale: _Scale, shown: set[int], most: int) -> Iterator[Markup]:
+    """The row of a group, with the rows of its calls inside; or that of a single call. Nothing if none is shown."""
+    calls = [call for call in group.calls if call.call in shown]
+    if not calls:
+        return
+    if group.count == 1:
+        yield _row(calls[0], scale, group.arguments, most)
+        return
+    marks = _strip(group.calls, scale)
+    if group.left:
+        end_s = max(call.ended_s or call.started_s for call in group.calls)
+        marks.append(_span(scale, end_s, max(end_s, group.left_until_s), "queued"))
+    line = _line(group.title, tag("span", *marks, kind="track"), group.took)
+    said = [tag("span", escape(group.said), kind="said pctx-dim")] if group.said else []
+    rows = [_row(call, scale, group.arguments, most) for call in calls]
+    note = _more(group.count - len(calls))
+    rows += [tag("div", escape(note), kind="note")] if note else []
+    yield tag("details", tag("summary", line, *said), tag("div", *rows, kind="calls"), kind="call")
+
+
+def _strip(calls: list[CallRecord], scale: _Scale) -> list[Markup]:
+    """The columns in which calls work or wait, as marks; columns in which one failed are red."""
+    columns = [""] * COLUMNS
+    ranks = {"": 0, "queued": 1, "person": 2, "work": 3, "failed": 4}
+    for call in calls:
+        phases = list(_phases(call, scale.end_s))
+        if call.error is not None and not _is_refused(call) and call.ended_s is not None:
+            phases.append(_Phase("failed", call.ended_s, call.ended_s))
+        for phase in phases:
+            begin = min(COLUMNS - 1, int(scale.share(phase.from_s) * COLUMNS))
+            end = max(begin + 1, round(scale.share(phase.to_s) * COLUMNS))
+            for at in range(begin, end):
+                columns[at] = max(columns[at], phase.kind, key=ranks.__getitem__)
+    marks: list[Markup] = []
+    at = 0
+    for kind, same in groupby(columns):
+        width = len(list(same))
+        if kind:
+            marks.append(_mark(f"left:{100 * at / COLUMNS:g}%;width:{100 * width / COLUMNS:g}%", kind))
+        at += width
+    return marks
+
+
+def _row(call: CallRecord, scale: _Scale, arguments: dict[int, str], most: int) -> Markup:
+    line = _line(_titled(call, arguments), _track(call, scale), _took(call))
     parts = [("arguments", call.arguments, call.argument_bytes), ("result", call.result, call.result_bytes)]
     payloads = [
         tag(
@@ -223,18 +526,53 @@ def _row(call: CallRecord, scale: _Scale, most: int) -> Markup:
         if text and most
     ]
     if call.error is not None:
-        payloads.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind="wrong"), kind="told"))
+        kind = "dim" if _is_refused(call) else "wrong"
+        payloads.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind=kind), kind="told"))
     said = [tag("span", escape(text), kind="said pctx-dim")] if (text := _said(call)) else []
     if not payloads:
         return tag("div", line, *said, kind="call")
+    started = f"started {duration(max(0.0, call.started_s - scale.zero_s))}"
+    took = "" if call.ended_s is None else f", took {_took(call)}"
+    payloads.insert(0, tag("div", escape(started + took), kind="told pctx-dim"))
     return tag("details", tag("summary", line, *said), *payloads, kind="call")
 
 
-def _check(trace: Trace, scale: _Scale) -> list[Markup]:
-    if trace.check is None:
-        return []
-    line = _line("type check", _bar(scale, 0.0, trace.check.duration_s, "check"), duration(trace.check.duration_s))
-    return [tag("div", line, kind="call pctx-dim")]
+def _track(call: CallRecord, scale: _Scale) -> Markup:
+    marks = []
+    for phase in _phases(call, scale.end_s):
+        kind = phase.kind
+        if kind == "work" and call.error is not None:
+            kind = "refused" if _is_refused(call) else "failed"
+        elif kind == "work" and call.ended_s is None:
+            kind = "under-way"
+        marks.append(_span(scale, phase.from_s, phase.to_s, "" if kind == "work" else kind))
+    return tag("span", *marks, kind="track")
+
+
+def _top(trace: Trace, scale: _Scale) -> Markup:
+    """The type check, and the scale that begins where it ends."""
+    check, step_s = trace.check, scale.step_s()
+    mark = "" if check is None else {"passed": "✓", "failed": "✕", "unchecked": "–"}[check.outcome]
+    stub = "" if check is None else f"{mark} {duration(check.duration_s)}"
+    span_s = scale.end_s - scale.zero_s
+    ticks = [
+        tag("span", escape(duration(at * step_s)), kind="tick", attributes=f'style="left:{at * step_s / span_s:.2%}"')
+        for at in range(1, 10)
+        if step_s and at * step_s <= span_s * 0.9
+    ]
+    return tag(
+        "div",
+        tag(
+            "span",
+            tag("span", escape(stub), kind="tool pctx-stub"),
+            Markup(" "),
+            tag("span", *ticks, kind="track pctx-scale"),
+            Markup(" "),
+            tag("span", kind="took"),
+            kind="line",
+        ),
+        kind="call pctx-dim",
+    )
 
 
 def _console(trace: Trace, scale: _Scale) -> list[Markup]:
@@ -242,7 +580,7 @@ def _console(trace: Trace, scale: _Scale) -> list[Markup]:
         return []
     marks = [
         _mark(
-            f"left:{100 * scale.share(line.at_s):.2f}%;width:2px",
+            f"left:{min(99.5, 100 * scale.share(line.at_s)):.2f}%;width:2px",
             "failed" if line.stream == "stderr" and line.level is None else "check",
         )
         for line in trace.console[:MOST_ROWS]
@@ -264,9 +602,9 @@ def _line(name: str, track: Markup, text: str) -> Markup:
     )
 
 
-def _bar(scale: _Scale, began_s: float, ended_s: float, kind: str) -> Markup:
-    left, right = scale.share(began_s), scale.share(ended_s)
-    return tag("span", _mark(f"left:{100 * left:.2f}%;width:{100 * (right - left):.2f}%", kind), kind="track")
+def _span(scale: _Scale, from_s: float, to_s: float, kind: str) -> Markup:
+    left, right = scale.share(from_s), scale.share(to_s)
+    return _mark(f"left:{min(99.5, 100 * left):.2f}%;width:{100 * (right - left):.2f}%", kind)
 
 
 def _mark(place: str, kind: str) -> Markup:
@@ -281,10 +619,20 @@ STYLE = """
 .pctx-timeline .pctx-tool{flex:0 0 30%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
 font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace)}
 .pctx-timeline .pctx-track{position:relative;flex:1;height:10px;background:rgba(128,128,128,.12);border-radius:2px}
+.pctx-timeline .pctx-overview{display:inline-block;width:160px;height:12px;vertical-align:middle;overflow:hidden}
+.pctx-timeline .pctx-scale{height:1.3em;background:none;border-left:1px solid rgba(128,128,128,.4)}
+.pctx-timeline .pctx-tick{position:absolute;padding-left:3px;font-size:85%;white-space:nowrap;
+border-left:1px solid rgba(128,128,128,.4)}
+.pctx-timeline .pctx-stub{text-align:right;font-size:85%}
+.pctx-timeline .pctx-calls{margin-left:1em}
 .pctx-timeline .pctx-bar{position:absolute;top:0;bottom:0;min-width:2px;border-radius:2px;
 background:var(--jp-brand-color1,#3182c4)}
 .pctx-timeline .pctx-bar.pctx-check{background:rgba(128,128,128,.6)}
 .pctx-timeline .pctx-bar.pctx-failed{background:var(--jp-error-color1,#e04848)}
+.pctx-timeline .pctx-bar.pctx-refused{background:var(--jp-warn-color1,#c77700)}
+.pctx-timeline .pctx-bar.pctx-person{
+background:repeating-linear-gradient(-45deg,var(--jp-warn-color1,#c77700) 0 3px,transparent 3px 6px)}
+.pctx-timeline .pctx-bar.pctx-queued{opacity:.35}
 .pctx-timeline .pctx-bar.pctx-under-way{opacity:.55}
 .pctx-timeline .pctx-took{flex:0 0 6.5em;text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .pctx-timeline .pctx-said{display:block;margin:0 0 2px 1.1em;overflow-wrap:anywhere}

@@ -9,7 +9,16 @@ import pytest
 from pctx_jupyter.kernel.output import timeline
 from pctx_jupyter.kernel.output.display import Bundle
 from pctx_jupyter.kernel.output.markup import STYLE
-from pctx_jupyter.session.trace import MIME, MOST_CALLS, CallRecord, CheckRecord, ConsoleLine, ErrorRecord, Trace
+from pctx_jupyter.session.trace import (
+    MIME,
+    MOST_CALLS,
+    CallRecord,
+    CheckRecord,
+    ConsoleLine,
+    ErrorRecord,
+    ToolTally,
+    Trace,
+)
 
 from .test_display import ALLOWED_ATTRIBUTES, ALLOWED_TAGS, HOSTILE, Seen
 
@@ -37,12 +46,12 @@ def test_calls_are_bars_in_the_order_in_which_they_began() -> None:
     first = call(1, 0.0, 1.0, arguments='{"n":1}', argument_bytes=7, result='"x', result_bytes=2_000)
     bundle = timeline.bundle(trace(first, call(2, 0.5, 2.0, "Sales.save", error="no <b>"), duration_s=2.0))
     assert bundle["text/plain"] == (
-        "2 tool calls, 1 failed, up to 2 at once · 2.00 s\n"
-        "  Sales.load ██████████··········  1.00 s\n"
-        "  Sales.save ·····███████████████  1.50 s  no <b>"
+        "2 calls · load 1 · save 1 · 1 failed · 2.00 s\n"
+        "  Sales.load  1 ██████████··········  1.00 s\n"
+        "  Sales.save    ·····███████████████  1.50 s  no <b>"
     )
     text = seen(bundle).text
-    for part in ('arguments (7 bytes) {"n":1}', 'result (2.0 kB) "x…', "no <b>", "1.50 s"):
+    for part in ('arguments (7 bytes) {"n":1}', 'result (2.0 kB) "x…', "no <b>", "started 500 ms, took 1.50 s"):
         assert part in text
     assert "left:0.00%;width:50.00%" in bundle["text/html"]
     assert "left:25.00%;width:75.00%" in bundle["text/html"]
@@ -51,42 +60,103 @@ def test_calls_are_bars_in_the_order_in_which_they_began() -> None:
 def test_a_call_under_way_reaches_to_now_and_says_what_keeps_it() -> None:
     bundle = timeline.bundle(trace(call(1, 1.0, None, note="waits: the notebook is busy"), state="running"))
     assert bundle["text/plain"] == (
-        "1 tool call · 2.00 s · running …\n  Sales.load ··········██████████       …  waits: the notebook is busy"
+        "1 call · load · 2.00 s · running …\n  Sales.load ··········██████████       …  waits: the notebook is busy"
     )
-    assert "pctx-under-way" in bundle["text/html"]
+    assert "pctx-queued" in bundle["text/html"]
     assert "waits: the notebook is busy" in seen(bundle).text
+    assert "running …" not in seen(bundle).text, "a page cannot find out whether it is"
+    assert "running when last drawn" in seen(bundle).text
+    assert "pctx-under-way" in timeline.bundle(trace(call(1, 1.0, None), state="running"))["text/html"]
 
 
 def test_what_somebody_decided_stands_beside_the_call() -> None:
-    asked = [call(1, 0.0, 1.0, decision="edited", arguments="{}"), call(2, 1.0, 2.0, decision="denied", error="no")]
-    bundle = timeline.bundle(trace(*asked, call(3, 0.0, 2.0, note="waited to the end")))
+    asked = [
+        call(1, 0.0, 1.0, "A.a", decision="edited", arguments="{}"),
+        call(2, 1.0, 2.0, "A.b", decision="denied", error="no"),
+        call(3, 0.0, 121.0, "A.c", decision="unanswered", decided_s=120.4, error="no"),
+    ]
+    bundle = timeline.bundle(trace(*asked, call(4, 0.0, 2.0, "A.d", note="waited to the end")))
     assert [line.partition("s  ")[2] for line in bundle["text/plain"].splitlines()[1:]] == [
         "allowed as changed",
-        "denied  no",
+        "denied by you  no",
+        "not answered in 2 min  no",
         "waited to the end",
     ]
+    assert bundle["text/plain"].splitlines()[0] == "4 calls · a 1 · b 1 · c 1 · d 1 · 2 denied · 2.00 s"
+    assert "pctx-wrong" not in bundle["text/html"].partition("</style>")[2], "a decision is no error"
     text = seen(bundle).text
     assert "allowed as changed" in text and "denied" in text and "waited to the end" in text
 
 
-@pytest.mark.parametrize(("state", "told"), [("stopped", "1 tool call · 2.00 s · stopped"), ("failed", "· failed")])
-def test_how_a_run_ended_is_said(state: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "more", "told"),
+    [
+        ("stopped", {}, "1 call · load · 2.00 s · stopped"),
+        ("stopped", {"stopped_by": "person"}, "· stopped by you"),
+        ("stopped", {"stopped_by": "caller"}, "· stopped by you"),
+        ("stopped", {"stopped_by": "limit"}, "· stopped at a limit"),
+        ("stopped", {"stopped_by": "kernel"}, "· cut off · the kernel was restarted"),
+        ("failed", {}, "· failed"),
+    ],
+)
+def test_how_a_run_ended_is_said(state: str, more: dict[str, object], told: str) -> None:
     error = ErrorRecord("Error", "x") if state == "failed" else None
-    bundle = timeline.bundle(trace(call(1, 0, 1), state=state, error=error))
+    bundle = timeline.bundle(trace(call(1, 0, 1), state=state, error=error, **more))
+    assert ("pctx-wrong" in bundle["text/html"].partition("</style>")[2]) == (state == "failed")
     assert told in bundle["text/plain"].splitlines()[0]
     assert told in seen(bundle).text
 
 
-def test_the_type_check_and_the_console_have_lines_of_their_own() -> None:
+def test_the_scale_begins_where_the_type_check_ends_and_the_console_has_a_line_of_its_own() -> None:
     shown = trace(
-        call(1, 0, 1),
+        call(1, 0.5, 1),
         check=CheckRecord("passed", 0.5),
         console=[ConsoleLine(1.0, "stdout", "a"), ConsoleLine(1.5, "stderr", "b")],
     )
     found = seen(timeline.bundle(shown))
-    assert "type check" in found.text
+    assert "✓ 500 ms" in found.text
     assert "2 lines" in found.text
-    assert "left:50.00%;width:2px" in timeline.bundle(shown)["text/html"]
+    html = timeline.bundle(shown)["text/html"]
+    assert "left:0.00%;width:33.33%" in html
+    assert "left:33.33%;width:2px" in html
+
+
+def test_consecutive_calls_of_one_tool_are_one_row_and_unfold() -> None:
+    found = call(1, 0.0, 0.5, "Geo.findPlaces")
+    offsets = [
+        call(n, 0.5 + n / 1000, 0.511 + n / 1000, "Geo.utcOffset", arguments=f'{{"id":{n}}}') for n in range(2, 402)
+    ]
+    tools = [
+        ToolTally("Geo.findPlaces", 1, 1, 0.5, 0.5, 1),
+        ToolTally("Geo.utcOffset", 624, 624, 6.864, 1.9, 64),
+    ]
+    bundle = timeline.bundle(trace(found, *offsets, calls_in_all=625, tools=tools))
+    lines = bundle["text/plain"].splitlines()
+    assert lines[0] == "625 calls · findPlaces 1 · utcOffset 624 (mean 11 ms, up to 64 at once) · 2.00 s"
+    assert [line.split("█")[0].strip() for line in lines[1:]] == ["Geo.findPlaces", "Geo.utcOffset × 624 ·····"]
+    html = bundle["text/html"]
+    assert "<details open" not in html and '<details class="pctx-timeline" open>' in html
+    assert "Geo.utcOffset × 624" in seen(bundle).text
+    assert "Geo.utcOffset  57" in seen(bundle).text, "each call has the argument that tells it from others"
+    assert "525 more calls" in seen(bundle).text
+    assert len(html) < 80_000
+
+
+def test_parts_of_a_call_that_waited_are_drawn_apart() -> None:
+    waited = call(1, 0.0, 2.0, decision="allowed", decided_s=0.5, begun_s=1.0)
+    html = timeline.bundle(trace(waited))["text/html"]
+    for mark in (
+        'pctx-person" style="left:0.00%;width:25.00%"',
+        'pctx-queued" style="left:25.00%;width:25.00%"',
+        'pctx-bar" style="left:50.00%;width:50.00%"',
+    ):
+        assert mark in html
+    assert "pctx-person" in timeline.bundle(trace(call(1, 0.0, None, note="waits for a person's consent")))["text/html"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a":', '{"a":12', '{"a": {}', "[" * 100_000])
+def test_arguments_that_are_cut_or_no_object_are_no_trouble(text: str) -> None:
+    assert "1 call" in timeline.bundle(trace(call(1, 0, 1, arguments=text[:500])))["text/plain"]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
@@ -112,18 +182,18 @@ def test_a_notebook_keeps_no_code_and_a_bounded_timeline() -> None:
     assert len(written) <= 100_000
     assert len(json.dumps(bundle["text/html"])) <= 100_000
     assert len(bundle["text/plain"]) <= 10_000
-    assert "more calls" in bundle["text/plain"]
+    assert "5,000 calls" in bundle["text/plain"]
     assert "more calls" in seen(bundle).text
 
 
 def test_a_usual_timeline_is_kept_whole() -> None:
     calls = [call(n, n, n + 1, arguments='{"n":1}', result="[1]") for n in range(300)]
     assert timeline.bundle(trace(*calls))[MIME]["calls"][299]["arguments"] == '{"n":1}'
-    assert timeline.bundle(trace(call(1, 0, 0), duration_s=0.0))["text/plain"].startswith("1 tool call · 0.0 ms")
+    assert timeline.bundle(trace(call(1, 0, 0), duration_s=0.0))["text/plain"].startswith("1 call · load · 0.0 ms")
 
 
 def test_failed_calls_are_shown_though_others_are_left_out() -> None:
-    calls = [call(n, n, n + 1, error="wrong" if n == 350 else None) for n in range(400)]
+    calls = [call(n, n, n + 1, f"Sales.t{n % 2}", error="wrong" if n == 350 else None) for n in range(400)]
     bundle = timeline.bundle(trace(*calls))
     assert "wrong" in bundle["text/plain"]
     assert "wrong" in seen(bundle).text
