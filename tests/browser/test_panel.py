@@ -85,6 +85,17 @@ def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd
     assert notebook.source(1).endswith('await Notebook.loadOrders({ status: "open" })')
 
 
+def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab: FrontEnd) -> None:
+    for folder in ("north", "south"):
+        Path(lab.root, folder).mkdir(exist_ok=True)
+    for folder in ("north", "south"):
+        NotebookPage(page, lab, lab.write(f"{folder}/sales.ipynb", TOOLS)).run(0)
+    panel = show(page)
+    for name, folder in (("Sales", "north"), ("Sales2", "south")):
+        row = panel.locator(".pctx-mod-kernel").filter(has_text=f"{folder}/sales.ipynb")
+        expect(row).to_contain_text(f"{name} {folder}", timeout=PATIENCE_MS)
+
+
 def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:
     code = "const o = await Notebook.loadOrders({ status: 'open' })\no.length"
     notebook, panel = prepare(page, lab, "runs.ipynb", f"%%pctx\n{code}")
