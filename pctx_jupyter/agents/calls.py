@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..program.result import CallDecided, CallEnded, CallStarted, Event
+from ..session.trace import CUT_OFF
 
 MAX_NAMED = 6
 """Tools that one sentence names; the others are counted."""
 MAX_REASON = 160
 """Characters of one tool's error in a warning."""
-CUT_OFF = "cancelled"
-"""The error of a call whose program ended first; whether the call took effect is unknown."""
 
 REFUSED = frozenset({"denied", "unanswered", "forbidden"})
 """Decisions after which a call was not sent."""

@@ -363,6 +363,9 @@ class Registry:
             for agent in self._own_agents.pop(session.id, {}).values():
                 self._on_close(agent)
             self._on_close(session)
+            if session.kernel_id is not None:
+                self.history.kernel_ended(session.kernel_id, self._journal.now())
+                self.watchers.notify("executions")
             self.approvals.forget(session.name, session.kernel_id or session.id)
             self._remember(session)
             self.watchers.notify("sessions")

@@ -26,7 +26,7 @@ from .approvals import Approvals, AskedForm, Decision, Policy, Question, Then
 from .execution import CallMade, Execution
 from .observers import Observers
 from .remembered import way_out
-from .trace import MOST_CODE, preview
+from .trace import CUT_OFF, MOST_CODE, preview
 
 
 class ToolCalls:
@@ -120,7 +120,7 @@ class ToolCalls:
         started_s = self._clock() - since
         execution.publish(CallStarted(number, path, started_s, size, preview(arguments), line))
         result: Raw | None = None
-        failed: str | None = "cancelled"
+        failed: str | None = CUT_OFF
         try:
             then = self._guard_of(execution, offer.tool)
             if then is not None:

@@ -32,8 +32,14 @@ MOST_LINES = 200
 MOST_CONSOLE = 20_000
 """Characters of console output that are kept."""
 
+SHUTDOWN_S = 3.0
+"""Seconds from the interrupt with which Jupyter begins to shut a kernel down to the end of the kernel's connection."""
+
 WITHHELD = "(not for this notebook)"
 """Replaces a message that only its own notebook may see."""
+
+CUT_OFF = "cancelled"
+"""The error of a call that the end of its program cut off; whether the call took effect is unknown."""
 
 DENIED = "Denied"
 """The name of the error that a program gets for a call that was not consented to."""
@@ -347,6 +353,22 @@ class History:
                 break
             if self._recorders[old].trace.state != "running":
                 del self._recorders[old]
+
+    def kernel_ended(self, kernel_id: str, at: float) -> None:
+        """Record that a kernel has ended, for its executions that were stopped just before.
+
+        Before Jupyter shuts a kernel down, it interrupts the kernel. So a restart looks like an interrupt at first.
+
+        Args:
+            kernel_id: The kernel.
+            at: The time, in seconds since 1970.
+        """
+        for recorder in self._recorders.values():
+            trace = recorder.trace
+            if trace.kernel_id == kernel_id and trace.stopped_by == "caller":
+                ended_at = trace.started_at + (trace.duration_s or 0.0)
+                if at - ended_at <= SHUTDOWN_S:
+                    trace.stopped_by = "kernel"
 
     def get(self, key: str) -> Trace | None:
         """The execution of this key, if it is still known."""

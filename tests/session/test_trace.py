@@ -142,6 +142,19 @@ def test_history_forgets_the_oldest_but_none_that_runs() -> None:
     assert [history.get(id) is not None for id in ("a", "b", "c", "d")] == [False, False, True, True]
 
 
+def test_a_run_that_was_interrupted_as_its_kernel_ended_is_cut_off_by_the_kernel() -> None:
+    history = History(9)
+    ended: dict[str, float] = {"long before": 10.0, "just before": 99.0, "elsewhere": 99.0}
+    for id, at in ended.items():
+        one = recorder()
+        one.trace.kernel_id, one.trace.started_at = "other" if id == "elsewhere" else "k", at
+        one.end("stopped", stopped_by="caller")
+        history.add(id, one)
+    history.kernel_ended("k", 100.0)
+    found = {id: trace.stopped_by for id in ended if (trace := history.get(id)) is not None}
+    assert found == {"long before": "caller", "just before": "kernel", "elsewhere": "caller"}
+
+
 def test_a_trace_that_has_ended_does_not_change() -> None:
     one = recorder()
     one.record(CallStarted(1, "A.b", 0.1, 0))

@@ -379,7 +379,7 @@ function GroupLine({ run, row, group, model, index, trans }: LineProps & { group
 }
 
 function CallLine({ run, row, call, model, index, trans }: LineProps & { call: TimelineRow }): React.ReactElement {
-  const isCut = call.isUnderWay && model.life === 'cut';
+  const isCut = call.isCut || (call.isUnderWay && model.life === 'cut');
   const name = inertLine(call.name, 200);
   const argument = inertLine(call.argument, 60);
   const tookS = duration(call.endedS - call.beganS);

@@ -44,6 +44,8 @@ export interface TimelineRow {
   /** For a call that is under way: the end of the trace. */
   endedS: number;
   isUnderWay: boolean;
+  /** Whether the end of the run cut it off, which is no failure. */
+  isCut: boolean;
   phases: CallPhase[];
   /** The first of its arguments that differs from those of the tool's other calls, as text. */
   argument: string;
@@ -141,6 +143,8 @@ const OUTCOMES: readonly string[] = ['passed', 'failed', 'unchecked'];
 const LEVELS: readonly string[] = ['debug', 'log', 'warn', 'error'];
 /** The error of a program that a denied call ended: `DENIED` in `trace.py`. */
 const DENIED = 'Denied';
+/** The error of a call that the end of its program cut off: `CUT_OFF` in `trace.py`. */
+const CUT_OFF = 'cancelled';
 /** How notes of waiting calls begin: `WAITS` in `approvals.py`, and the `hindrance` in `guests.py`. */
 const FOR_PERSON = 'waits for a person';
 const FOR_TURN = 'waits:';
@@ -162,11 +166,11 @@ export function read(json: unknown): TracedRun | null {
   const known = calls.map(call => Math.max(seconds(call.started_s), seconds(call.ended_s)));
   const durationS = Math.max(seconds(json.duration_s), ...known, 0);
   const check = isRecord(json.check) ? checkOf(json.check) : null;
-  const rows = calls.map(call => rowOf(call, durationS));
+  const state = text(json.state) as RunState;
+  const rows = calls.map(call => rowOf(call, durationS, state));
   distinguish(rows);
   const tallies = talliesOf(json.tools, rows);
   const refused = rows.filter(row => row.isRefused);
-  const state = text(json.state) as RunState;
   const failure = isRecord(json.error) ? failureOf(json.error) : null;
   const refusal = (state === 'failed' && failure?.name === DENIED && refused.at(-1)) || null;
   return {
@@ -185,7 +189,7 @@ export function read(json: unknown): TracedRun | null {
     lines: list(json.console).map(lineOf),
     areLinesCut: json.console_cut === true,
     callsInAll: Math.max(seconds(json.calls_in_all), calls.length),
-    failedCalls: Math.max(0, seconds(json.failed_calls) - refused.length),
+    failedCalls: Math.max(0, seconds(json.failed_calls) - refused.length - rows.filter(row => row.isCut).length),
     refusedCalls: refused.length,
     failure
   };
@@ -306,7 +310,7 @@ export function ticks(run: TracedRun): number[] {
   return found;
 }
 
-function rowOf(call: Record<string, unknown>, nowS: number): TimelineRow {
+function rowOf(call: Record<string, unknown>, nowS: number, state: RunState): TimelineRow {
   const isUnderWay = typeof call.ended_s !== 'number';
   const beganS = seconds(call.started_s);
   const endedS = isUnderWay ? Math.max(nowS, beganS) : Math.max(seconds(call.ended_s), beganS);
@@ -315,7 +319,8 @@ function rowOf(call: Record<string, unknown>, nowS: number): TimelineRow {
     { name: 'result', text: text(call.result), bytes: seconds(call.result_bytes) }
   ];
   const decision = text(call.decision);
-  const error = typeof call.error === 'string' ? call.error : null;
+  const isCut = state === 'stopped' && call.error === CUT_OFF;
+  const error = typeof call.error === 'string' && !isCut ? call.error : null;
   const isRefused = REFUSED.includes(decision) && error !== null;
   const note = text(call.note);
   return {
@@ -324,6 +329,7 @@ function rowOf(call: Record<string, unknown>, nowS: number): TimelineRow {
     beganS,
     endedS,
     isUnderWay,
+    isCut,
     phases: phasesOf(beganS, endedS, seconds(call.decided_s), seconds(call.begun_s), note, isRefused),
     argument: '',
     note,

@@ -260,6 +260,8 @@ test('the end of a run is said in words, and red is for errors only', () => {
   }
   assert.equal(endText('unanswered', 'agent', trans, { life: 'unknown', waitedS: 120 }), 'not answered in 2 min');
   assert.deepEqual([45.4, 90, 120.3].map(wait), ['45 s', '1 min 30 s', '2 min']);
+  const cut = run([call(1, 0, 1, { error: 'cancelled' })], { state: 'stopped', failed_calls: 1 });
+  assert.deepEqual([cut.failedCalls, cut.rows[0]?.isCut, cut.rows[0]?.error], [0, true, null]);
   const running = (['unknown', 'alive', 'cut'] as const).map(life => endText('running', 'cell', trans, { life }));
   assert.deepEqual(running, ['…', 'running …', 'cut off · the kernel was restarted']);
   for (const by of [undefined, 'toString', 7]) {

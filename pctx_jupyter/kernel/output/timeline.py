@@ -18,7 +18,7 @@ from operator import attrgetter
 import msgspec
 
 from ...session.approvals import WAITS, WAITS_FOR_ANSWER
-from ...session.trace import MIME, REFUSALS, CallRecord, ConsoleLine, ToolTally, Trace, refused_call
+from ...session.trace import CUT_OFF, MIME, REFUSALS, CallRecord, ConsoleLine, ToolTally, Trace, refused_call
 from .display import Bundle, clean, size
 from .markup import Markup, escape, page, tag, visible
 
@@ -60,10 +60,11 @@ DECISIONS = {
 
 def bundle(trace: Trace) -> Bundle:
     """Show how a run went, or how far it has come."""
+    shown = without_cut_calls(trace)
     return {
         MIME: msgspec.to_builtins(fitted(trace)),
-        "text/html": _html(trace),
-        "text/plain": visible(_text(trace)),
+        "text/html": _html(shown),
+        "text/plain": visible(_text(shown)),
     }
 
 
@@ -259,6 +260,18 @@ def _phases(call: CallRecord, end_s: float) -> Iterator[_Phase]:
         yield _Phase("queued", from_s, until_s)
     elif not (_is_refused(call) and has_waited):
         yield _Phase("work", from_s, until_s)
+
+
+def without_cut_calls(trace: Trace) -> Trace:
+    """The trace with the calls that a stop cut off as calls without an end, which are no failures."""
+    if trace.state != "stopped":
+        return trace
+    cut = [call for call in trace.calls if call.error == CUT_OFF]
+    calls = [
+        msgspec.structs.replace(call, error=None, note=call.note or "cut off") if call.error == CUT_OFF else call
+        for call in trace.calls
+    ]
+    return msgspec.structs.replace(trace, calls=calls, failed_calls=max(0, trace.failed_calls - len(cut)))
 
 
 def _is_refused(call: CallRecord) -> bool:

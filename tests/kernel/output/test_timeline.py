@@ -107,6 +107,15 @@ def test_how_a_run_ended_is_said(state: str, more: dict[str, object], told: str)
     assert told in seen(bundle).text
 
 
+def test_a_call_that_a_stop_cut_off_is_no_failure() -> None:
+    cut = call(1, 0, 1, error="cancelled")
+    bundle = timeline.bundle(trace(cut, state="stopped", stopped_by="caller"))
+    assert bundle["text/plain"].splitlines()[0] == "1 call · load · 2.00 s · stopped by you"
+    assert "cut off" in bundle["text/plain"].splitlines()[1]
+    assert "pctx-failed" not in bundle["text/html"].partition("</style>")[2]
+    assert "1 failed" in timeline.bundle(trace(cut, state="failed"))["text/plain"]
+
+
 def test_the_scale_begins_where_the_type_check_ends_and_the_console_has_a_line_of_its_own() -> None:
     shown = trace(
         call(1, 0.5, 1),
