@@ -70,8 +70,22 @@ from .upstreams import (
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
+    from traitlets.config import Config
 
     from ..agents.door import Door
+
+
+def colour_exports(config: Config) -> None:
+    """Have nbconvert colour ``%%pctx`` cells as TypeScript when this server exports a notebook.
+
+    A language that the configuration sets for them is kept.
+
+    Args:
+        config: The server's configuration, which its exports use.
+    """
+    languages = config.HighlightMagicsPreprocessor.get("languages", {})
+    if isinstance(languages, dict):  # not a value that traitlets computes later
+        config.HighlightMagicsPreprocessor.languages = {"%%pctx": "typescript", **languages}
 
 
 HANDLERS: dict[str, type[PctxHandler]] = {
@@ -166,6 +180,7 @@ class PctxApp(ExtensionApp):
         # Its log takes everything; only what it writes to knows the level.
         ours.setLevel(cast("int | str", server.log_level))
         logging.getLogger("tornado.general").addFilter(without_quotations)
+        colour_exports(server.config)
         self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir), self._observe)
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door

@@ -6,12 +6,15 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from traitlets.config import Config
 
 from pctx_jupyter import __version__
-from pctx_jupyter.server.app import PctxApp
+from pctx_jupyter.server.app import PctxApp, colour_exports
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.traits import Pctx
 from tests.fakes import SOON
@@ -80,3 +83,23 @@ async def test_requests_that_come_at_once_share_one_engine(running: RunningEngin
     async with asyncio.timeout(SOON):
         engines = await asyncio.gather(*(running.get() for _ in range(5)))
     assert len({id(engine) for engine in engines}) == 1 and running.engine is engines[0]
+
+
+async def test_an_exported_notebook_has_its_programs_coloured_as_typescript(
+    jp_fetch: Any, jp_root_dir: Path, extension: PctxApp
+) -> None:
+    cells = [nbformat.v4.new_code_cell("%%pctx -o total\nconst total: number = 1;\ntotal")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    saved = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": language})
+    nbformat.write(saved, jp_root_dir / "exported.ipynb")
+    page = (await jp_fetch("nbconvert", "html", "exported.ipynb")).body.decode()
+    assert '<span class="kd">const</span>' in page
+    assert extension.serverapp.config.HighlightMagicsPreprocessor.languages == {"%%pctx": "typescript"}
+
+
+@pytest.mark.parametrize("set_before", [{}, {"%%pctx": "text"}, {"%%other": "r"}])
+def test_a_language_that_is_set_for_exports_is_kept(set_before: dict[str, str]) -> None:
+    config = Config({"HighlightMagicsPreprocessor": {"languages": set_before}} if set_before else {})
+    colour_exports(config)
+    assert config.HighlightMagicsPreprocessor.languages == {"%%pctx": "typescript", **set_before}
