@@ -1,7 +1,7 @@
 """The build step: what Node makes of others' code and of ours, so that whoever installs the package needs no Node.
 
-- ``pctx_jupyter/sandbox/runtime/vendor/``: the TypeScript compiler, fetched by npm, as the user has it configured,
-  after the lock file in ``pctx_jupyter/sandbox/typescript/``.
+- ``pctx_jupyter/sandbox/runtime/vendor/``: the TypeScript compiler, and the shell just-bash with ``runtime/shell.js``,
+  fetched by npm, as the user has it configured, after the lock file in ``pctx_jupyter/sandbox/typescript/``.
 - ``pctx_jupyter/sandbox/runtime/runner.js``: the script of a sandbox, joined from the modules in ``runner/`` beside it.
 - ``pctx_jupyter/labextension/``: the JupyterLab extension, built of ``labextension/`` with what its
   ``yarn.lock`` names.
@@ -35,10 +35,15 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "pctx_jupyter" / "sandbox" / "typescript"
 OUT = ROOT / "pctx_jupyter" / "sandbox" / "runtime" / "vendor"
-TYPESCRIPT = json.loads((LOCK / "package.json").read_text("utf-8"))["dependencies"]["typescript"]
-VERSION = f"TypeScript {TYPESCRIPT}, put together as of 2\n"
-"""Begins the file VERSION; its number grows when this file makes something else of the same compiler."""
+SHELL_SOURCE = ROOT / "pctx_jupyter" / "sandbox" / "runtime" / "shell.js"
+DEPENDENCIES = json.loads((LOCK / "package.json").read_text("utf-8"))["dependencies"]
+TYPESCRIPT, JUST_BASH = DEPENDENCIES["typescript"], DEPENDENCIES["just-bash"]
+SHELL_HASH = hashlib.sha256(SHELL_SOURCE.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]
+VERSION = f"TypeScript {TYPESCRIPT}, just-bash {JUST_BASH}, shell.js {SHELL_HASH}, put together as of 3\n"
+"""Begins the file VERSION; its number grows when this file makes something else of the same sources."""
 LICENSES = ("LICENSE.txt", "ThirdPartyNoticeText.txt")
+SHELL_LICENSES = "SHELL-LICENSES.txt"
+"""File with the licences of just-bash and of all packages that it may have in its bundle."""
 
 LAB = ROOT / "labextension"
 LAB_OUT = ROOT / "pctx_jupyter" / "labextension"
@@ -96,20 +101,20 @@ def join_runner() -> None:
     module.ensure_joined()
 
 
-# The TypeScript compiler
+# The TypeScript compiler, and the shell
 
 
 def is_vendored() -> bool:
-    """Whether the compiler is there, and is the right one."""
+    """Whether the compiler and the shell are there, and are the right ones."""
     version = OUT / "VERSION"
     return version.is_file() and version.read_text("utf-8").startswith(VERSION)
 
 
 def vendor() -> None:
-    """Fetch the compiler and write what the type checker loads.
+    """Fetch the compiler and the shell, and write what the type checker and the sandboxes load.
 
     Raises:
-        RuntimeError: npm is missing or fails.
+        RuntimeError: npm is missing or fails, or esbuild does not run.
     """
     with tempfile.TemporaryDirectory(prefix="typescript-") as folder:
         modules = fetch(Path(folder))
@@ -120,9 +125,10 @@ def vendor() -> None:
         source, how = minify((package / "lib" / "typescript.js").read_text("utf-8"), modules)
         if "Copyright (c) Microsoft" not in source:
             raise RuntimeError("Cannot vendor TypeScript: its licence header got lost on the way")
+        shell = bundle_shell(Path(folder))
         OUT.mkdir(parents=True, exist_ok=True)
         (OUT / "VERSION").unlink(missing_ok=True)
-        for stale in OUT.glob("typescript.min.*"):
+        for stale in [*OUT.glob("typescript.min.*"), *OUT.glob("shell.min.*")]:
             stale.unlink()
         # As text, which the type checker evaluates in a third of the time that Deno takes to load a module. V8 keeps a
         # text of ASCII alone in half the memory.
@@ -130,7 +136,12 @@ def vendor() -> None:
         write("libs.json", libraries(package / "lib"))
         for name in LICENSES:
             shutil.copyfile(package / name, OUT / name)
-        note = f"lib/typescript.js {how}, lib.esnext.d.ts joined with what it refers to; otherwise unmodified.\n"
+        (OUT / "shell.min.txt").write_text(shell, "ascii")
+        (OUT / SHELL_LICENSES).write_text(licenses(modules), "utf-8")
+        note = (
+            f"lib/typescript.js {how}, lib.esnext.d.ts joined with what it refers to; otherwise unmodified.\n"
+            "just-bash bundled with shell.js, without its access to node:zlib; otherwise unmodified.\n"
+        )
         (OUT / "VERSION").write_text(VERSION + note, "utf-8")  # last: from here on it is complete
 
 
@@ -175,13 +186,67 @@ def npm(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([path, *arguments], env=environment, **options)
 
 
+def esbuild(modules: Path) -> Path | None:
+    """The esbuild that npm fetched; None where there is none for this machine."""
+    return next(iter([*modules.glob("@esbuild/*/bin/esbuild"), *modules.glob("@esbuild/*/esbuild.exe")]), None)
+
+
+def bundle_shell(folder: Path) -> str:
+    """Bundle ``shell.js`` with just-bash into a script of ASCII whose value has the function ``run``.
+
+    Args:
+        folder: Has the packages in ``node_modules``.
+
+    Raises:
+        RuntimeError: esbuild is missing, or fails; ends with what it said.
+    """
+    command = esbuild(folder / "node_modules")
+    if command is None:
+        raise RuntimeError(
+            "Cannot bundle the shell: esbuild has no build for this machine; build from a source archive (sdist), "
+            "which has the shell in it"
+        )
+    shutil.copyfile(SHELL_SOURCE, folder / "shell.js")
+    (folder / "no_zlib.cjs").write_text("module.exports = {};\n")  # a sandbox has no modules of Node
+    done = subprocess.run(
+        [
+            *(command, "shell.js", "--bundle", "--format=iife", "--global-name=pctxShell", "--platform=browser"),
+            *("--alias:node:zlib=./no_zlib.cjs", "--define:process=undefined", "--minify", "--charset=ascii"),
+            *("--legal-comments=inline", "--log-level=error"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"Cannot bundle the shell: esbuild failed. It said:\n{done.stderr[:2_000]}")
+    return f"{in_ascii(done.stdout)}pctxShell;\n"
+
+
+def licenses(modules: Path) -> str:
+    """Join the licences of just-bash and of the packages that it may have in its bundle."""
+    packages = json.loads((LOCK / "package-lock.json").read_text("utf-8"))["packages"]
+    texts = []
+    for path, package in sorted(packages.items()):
+        name = path.removeprefix("node_modules/")
+        if not path or package.get("dev") or package.get("optional") or name == "typescript":
+            continue
+        found = sorted(
+            file for file in (modules / name).iterdir() if re.match(r"(?i)(licen[cs]e|copying|notice)", file.name)
+        )
+        own = "\n".join(file.read_text("utf-8") for file in found if file.is_file())
+        texts.append(f"{name} {package['version']}: {package.get('license', 'see its text')}\n\n{own.strip()}\n")
+    return f"\n{'-' * 80}\n".join(texts)
+
+
 def minify(source: str, modules: Path) -> tuple[str, str]:
     """Minify a script, where esbuild runs; returns it, and a word on how it is."""
-    found = [*modules.glob("@esbuild/*/bin/esbuild"), *modules.glob("@esbuild/*/esbuild.exe")]
-    if not found:
+    command = esbuild(modules)
+    if command is None:
         return source, "as it is"
     done = subprocess.run(
-        [found[0], "--minify", "--legal-comments=inline", "--loader=js", "--charset=ascii"],
+        [command, "--minify", "--legal-comments=inline", "--loader=js", "--charset=ascii"],
         input=source,
         capture_output=True,
         encoding="utf-8",

@@ -21,7 +21,9 @@ from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, 
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import Pool, open_pool
+from .sandbox.shell import Shell
 from .session import access
+from .session.bash import Bash
 from .session.code_mode.sessions import CodeModeSessions
 from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
 from .session.own_agents import AgentFunctionSet
@@ -52,6 +54,7 @@ class Engine:
 
     def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
         self.settings = settings
+        self._bash = Bash(Shell(pool.run).run)
         self.registry = Registry(
             pool.run,
             settings,
@@ -61,6 +64,7 @@ class Engine:
             editor=checker,
             now=time.time,
             read=checker.read,
+            bash=self._bash,
         )
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None
@@ -200,6 +204,7 @@ class Engine:
     def _session_closed(self, session: Session) -> None:
         """Free what is kept for a session that is closed."""
         self._checker.forget(session.id)
+        self._bash.forget(session.id)
         if self._code_mode is not None:
             self._code_mode.forget(session)
         if (servers := self._own_servers.pop(session.id, None)) is not None:

@@ -118,9 +118,10 @@ class Settings:
     )
     disclosure: str = _setting(
         "catalog",
-        "How agents reach the functions. catalog: they find functions and write programs that call them. sidecar: "
-        "they also have invoke, which calls one function without a program.",
-        choices=("catalog", "sidecar"),
+        "How agents reach the functions. catalog: they find functions and write programs that call them. filesystem: "
+        "they find them with bash commands, in files that declare them. sidecar: as catalog, and they also have "
+        "invoke, which calls one function without a program.",
+        choices=("catalog", "filesystem", "sidecar"),
     )
     mcp_wait_s: float = _setting(
         40.0,

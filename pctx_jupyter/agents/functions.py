@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -23,7 +23,7 @@ from ..session.session import Session, check_timeout
 from ..settings import Settings
 from ..tools.catalog import Tool
 from ..tools.scope import WHOLE
-from . import listing, one_call
+from . import excerpt, listing, one_call
 from .answers import AgentAnswer, Asking
 from .consent import Guarded
 from .listing import Detail
@@ -41,6 +41,18 @@ MOST_FOUND = 50
 """Tools that one search may return."""
 MOST_ASKED = 200
 """Names whose details may be asked for at a time."""
+
+_FIND = ("list_functions", "search_functions", "get_function_details")
+_RUN = ("execute", "wait_execution")
+OFFERED: Mapping[str, tuple[str, ...]] = {
+    "catalog": (*_FIND, *_RUN),
+    "filesystem": ("execute_bash", *_RUN),
+    "sidecar": (*_FIND, *_RUN, "invoke"),
+}
+"""What agents are offered, by the setting `disclosure`."""
+
+STDERR_SHARE = 4
+"""What a command prints to stderr may take this part of the budget (a quarter)."""
 
 
 class _Arguments(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +82,10 @@ class _ExecuteArguments(_Arguments):
 class _InvokeArguments(_Arguments):
     name: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _BashArguments(_Arguments):
+    command: str
 
 
 class _WaitArguments(_Arguments):
@@ -130,18 +146,19 @@ class Functions:
         self.states = States(settings, clock)
         self.runs = Runs(settings.mcp_kept_s)
         self._search = Search(session.scope)
-        self._functions: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[AgentAnswer | Asking]]] = {
+        known: dict[str, Callable[[dict[str, Any], Report, Asks], Awaitable[AgentAnswer | Asking]]] = {
             "list_functions": self._list,
             "search_functions": self._find,
             "get_function_details": self._details,
+            "execute_bash": self._execute_bash,
             "execute": self._execute,
             "invoke": self._invoke,
             "wait_execution": self._wait,
         }
-        if settings.disclosure != "sidecar":
-            del self._functions["invoke"]
-        if not hands_over:
-            del self._functions["wait_execution"]
+        offered = OFFERED[settings.disclosure]
+        self._functions = {
+            name: serve for name, serve in known.items() if name in offered and (hands_over or name != "wait_execution")
+        }
 
     def definitions(self) -> list[Definition]:
         """Return the functions with their descriptions for models, which name the namespaces there are now."""
@@ -169,6 +186,14 @@ class Functions:
                 'TypeScript declarations of functions such as "Ns.name" or "Ns.*".',
                 {"functions": {"type": "array", "items": _TEXT}},
                 ("functions",),
+            ),
+            Definition(
+                "execute_bash",
+                f"Find the functions programs can call{self._namespaces()} Runs bash in /sdk, which cannot be changed: "
+                "README.md names them all, Ns/name.d.ts declares one. ls, cat, grep, find, sed, awk, jq, pipes; "
+                "no network; only /tmp is writable, and empty again for each command.",
+                {"command": _TEXT},
+                ("command",),
             ),
             Definition(
                 "execute",
@@ -266,6 +291,17 @@ class Functions:
             await self.session.scope.prepare()
         most, guard = self._settings.max_mcp_characters, self.session.guarded
         return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))
+
+    async def _execute_bash(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
+        asked = _read(arguments, _BashArguments, "execute_bash")
+        # Most clients give up soon after mcp_wait_s, and a command cannot be handed over.
+        limit_s = min(self._settings.limits.timeout_s, self._settings.mcp_wait_s if self._hands_over else math.inf)
+        done = await self.session.run_bash(asked.command, limit_s)
+        most = self._settings.max_mcp_characters
+        stderr = excerpt.of_text(done.stderr, most // STDERR_SHARE)
+        stdout = excerpt.of_text(done.stdout, most - len(stderr))
+        answer = {"exit_code": done.exit_code, "stdout": stdout, "stderr": stderr}
+        return AgentAnswer(msgspec.json.encode(answer).decode())
 
     async def _execute(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
         return await self._run(_read(arguments, _ExecuteArguments, "execute"), report, asks)

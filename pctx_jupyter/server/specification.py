@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from ..rpc import wire
-from ..session import trace, upstreams
+from ..session import bash, trace, upstreams
 from ..session.code_mode import messages
 from . import changes, editing, rest, state
 from . import upstreams as routes
@@ -47,7 +47,7 @@ BODIES: list[type[msgspec.Struct]] = [
 ANSWERS: list[type[msgspec.Struct]] = [
     changes.Changed,
     messages.ApiError,
-    messages.BashResult,
+    bash.BashResult,
     messages.FunctionDetails,
     messages.FunctionList,
     messages.ServersRegistered,

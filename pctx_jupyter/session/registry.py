@@ -18,6 +18,7 @@ from ..program.editor import Editor
 from ..settings import Settings
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer, ServedTools
+from .bash import Bash
 from .execution import Execution, ProgramRunner
 from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
 from .owners import Cause, NameOwner, NameOwners
@@ -61,7 +62,7 @@ class Registry:
     tools.
 
     Args:
-        run, settings, clock, check, editor, read: As each `Session` gets them.
+        run, settings, clock, check, editor, read, bash: As each `Session` gets them.
         on_close: Receives each session that is closed, once.
         now: Seconds since 1970.
 
@@ -85,8 +86,9 @@ class Registry:
         editor: Editor | None = None,
         now: Clock = lambda: 0.0,
         read: Read | None = None,
+        bash: Bash | None = None,
     ) -> None:
-        self._read = read
+        self._read, self._bash = read, bash
         self._run, self._settings, self._clock, self._check = run, settings, clock, check
         self._on_close, self._editor = on_close, editor
         self._sessions: dict[str, Session] = {}
@@ -401,6 +403,7 @@ class Registry:
             settle=self._settle,
             read=self._read,
             explain=partial(self.explain, asked_by=asked_by),
+            bash=self._bash,
         )
 
     def _remember(self, session: Session) -> None:

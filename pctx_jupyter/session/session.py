@@ -36,6 +36,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
+from .bash import Bash, BashJob, BashResult
 from .built_in import LISTS, program_functions
 from .execution import (
     AGENT,
@@ -195,6 +196,7 @@ class Session:
             for people when that takes a while.
         read: Outlines a program whose types are not checked; None: a glance at it has to do.
         explain: Says why a namespace is missing, in words that follow a colon; None: nothing is known of it.
+        bash: Runs commands over the declarations of its tools; None: such requests are refused.
     """
 
     name = _Counted[str | None]()
@@ -221,6 +223,7 @@ class Session:
         settle: Callable[[str, Callable[[str], None]], Awaitable[None]] | None = None,
         read: Read | None = None,
         explain: Callable[[str], str | None] = lambda namespace: None,
+        bash: Bash | None = None,
     ) -> None:
         self._settle, self._read, self._explain_shared = settle, read, explain
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
@@ -244,7 +247,7 @@ class Session:
         self.idle_s = settings.session_idle_s
         """Seconds after its last use at which it expires."""
         self.used_at = clock()
-        self._run, self._settings, self._clock, self._check = run, settings, clock, check
+        self._run, self._settings, self._clock, self._check, self._bash = run, settings, clock, check, bash
         self._in_hand: Counter[str] = Counter()  # programs that run or wait, by client
         self._journal = journal or journal_of(settings, clock)
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
@@ -368,6 +371,34 @@ class Session:
             kept=tuple(names_kept),
             unkept=unkept,
         )
+
+    async def run_bash(self, command: str, timeout_s: float | None = None) -> BashResult:
+        """Run a bash command over the declarations of the tools that its programs can call.
+
+        It counts as one of its client's programs. It reads no other file and calls no tool, and nothing is kept of it.
+
+        Args:
+            timeout_s: Seconds it may take; None: as a program.
+
+        Raises:
+            InvalidParams: The command is too long.
+            Busy: Too many of this client's programs wait already, or it waited too long for its turn.
+            SandboxUnavailable: It could not start.
+        """
+        if self._bash is None:
+            raise errors.SandboxUnavailable("Cannot run command: there is no shell here; list the functions instead")
+        if len(command.encode(errors="replace")) > self._settings.max_program_bytes:
+            raise errors.InvalidParams(
+                f"Cannot run command: it has more than {self._settings.max_program_bytes:,} bytes "
+                "(Pctx.max_program_bytes); use a shorter one"
+            )
+        client = f"{self.id}/{CLIENT.get()}"
+        self._admit(client)
+        with self._counted(client):
+            self.touch()
+            files = await self._bash.files(self.scope, self.id)
+            limits = self._settings.limits_for(timeout_s)
+            return await self._bash.run(BashJob(command, files, limits, client))
 
     def _admit(self, client: str) -> None:
         """Refuse a program at once when too many of its client's programs wait already.

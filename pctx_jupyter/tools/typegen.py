@@ -156,6 +156,16 @@ def declaration(tool: ToolLike) -> str:
     return declarations([tool], aliases=False)
 
 
+def apart(tools: Iterable[ToolLike]) -> dict[str, str]:
+    """Declare each tool alone, with the types that it needs: texts by canonical path, in the order of names."""
+    found = {}
+    for name, own in _by_namespace(tools).items():
+        space = _space(name, own)
+        for entry in space.entries:
+            found[f"{name}.{entry.tool.tool_name}"] = "\n".join([*space.lines([entry]), ""])
+    return found
+
+
 def signature(tool: ToolLike) -> str:
     """Write one tool on one line, without comments: ``loadOrders(args?: { status?: string }): Promise<Order[]>``.
 

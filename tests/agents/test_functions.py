@@ -17,11 +17,12 @@ from benchmarks.tokens import estimate
 from pctx_jupyter import errors
 from pctx_jupyter.agents import runs as module
 from pctx_jupyter.agents.answers import AgentAnswer
-from pctx_jupyter.agents.functions import INSTRUCTIONS, Functions
+from pctx_jupyter.agents.functions import INSTRUCTIONS, OFFERED, Functions
 from pctx_jupyter.agents.server import _result
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.wire import Thrown
+from pctx_jupyter.session.bash import Bash, BashJob, BashResult
 from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
@@ -78,6 +79,43 @@ async def test_a_model_finds_reads_and_calls() -> None:
     assert await client.call("execute", code="await Sales.loadOrders()") == AgentAnswer("1")
 
 
+async def test_an_agent_that_reads_files_has_no_other_way_to_find_functions() -> None:
+    functions = agents(None, Tool("Notebook", "load_orders"), disclosure="filesystem")
+    assert [one.name for one in functions.definitions()] == ["execute_bash", "execute", "wait_execution"]
+    bash = functions.definitions()[0]
+    assert "namespaces: Sales." in bash.description and bash.reads_only and not bash.may_destroy
+    for name in ("list_functions", "search_functions", "get_function_details", "invoke"):
+        assert not functions.has(name)
+
+
+@pytest.mark.parametrize("mode", sorted(OFFERED.keys() - {"filesystem"}))
+async def test_other_agents_have_no_commands(mode: str) -> None:
+    assert not agents(disclosure=mode).has("execute_bash")
+
+
+async def test_a_command_is_answered_with_its_exit_code_and_outputs_in_the_budget() -> None:
+    jobs: list[BashJob] = []
+
+    async def run(job: BashJob) -> BashResult:
+        jobs.append(job)
+        return BashResult(3, "line\n" * 10_000, "wrong\n" * 10_000)
+
+    settings = Settings(disclosure="filesystem", mcp_wait_s=7)
+    registry = Registry(FakeSandbox(), settings, FakeClock(), bash=Bash(run))
+    for functions, seconds in (
+        (Functions(registry.agents(), settings), 7),
+        (Functions(registry.agents(), settings, hands_over=False), 60),
+    ):
+        answer = await Client(functions).call("execute_bash", command="ls")
+        done = json.loads(answer.text)
+        assert not answer.is_error and list(done) == ["exit_code", "stdout", "stderr"] and done["exit_code"] == 3
+        assert "left out" in done["stdout"] and "left out" in done["stderr"]
+        assert len(done["stdout"] + done["stderr"]) <= settings.max_mcp_characters
+        assert (jobs[-1].command, jobs[-1].limits.timeout_s) == ("ls", seconds)
+    answer = await Client(functions).call("execute_bash", commands="ls")
+    assert answer.is_error and "it takes {command}" in answer.text
+
+
 async def test_how_long_the_first_list_may_be_is_a_setting() -> None:
     tool = Tool("Notebook", "load_orders", "Loads all orders.")
     text = (await Client(agents(None, tool, max_listing_tokens=0)).call("list_functions")).text
@@ -91,13 +129,14 @@ async def test_a_namespace_can_be_listed_alone() -> None:
     assert answer.is_error and "there are: Sales" in answer.text
 
 
-async def test_the_descriptions_with_invoke_fit_the_budget_of_tokens() -> None:
-    functions = agents(None, *(Tool(f"Namespace{n}", "load") for n in range(30)), disclosure="sidecar")
+@pytest.mark.parametrize("mode", OFFERED)
+async def test_the_descriptions_of_each_way_fit_the_budget_of_tokens(mode: str) -> None:
+    functions = agents(None, *(Tool(f"Namespace{n}", "load") for n in range(30)), disclosure=mode)
     listed = [
         {"name": one.name, "description": one.description, "inputSchema": one.input_schema}
         for one in functions.definitions()
     ]
-    assert "invoke" in [one["name"] for one in listed]
+    assert {one["name"] for one in listed} == set(OFFERED[mode])
     assert estimate(json.dumps(listed, separators=(",", ":"), ensure_ascii=False) + INSTRUCTIONS) <= 450
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
@@ -19,12 +19,16 @@ from tornado.iostream import StreamClosedError
 from ... import errors
 from ...rpc import wire
 from ...session import access
+from ...session.bash import BashResult
 from ...session.code_mode import messages, servers
 from ...session.code_mode.sessions import CodeModeSession, CodeModeSessions
 from ..base import RUNNING, PctxHandler
 
 TRICKLE_S = 2.0
 """Seconds between two spaces that are sent before an answer that takes long: clients give up after 5 without a byte."""
+
+CANNOT_RUN = 126
+"""Exit code of a command that was not run."""
 
 MOST_REASON = 120
 """Characters of a reason phrase: some proxies refuse long ones."""
@@ -64,6 +68,23 @@ class CodeModeHandler(PctxHandler):
         if len(self.request.body) > limit:
             raise errors.MessageTooLarge(len(self.request.body), limit)
         return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rpartition("/pctx/")[2])
+
+    async def trickle(self, work: Coroutine[Any, Any, msgspec.Struct]) -> None:
+        """Answer with what `work` returns, and with spaces before it while that takes long.
+
+        It is cancelled when the client has gone.
+        """
+        self.set_header("Content-Type", "application/json")
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=TRICKLE_S))[0]:
+                self.write(b" ")
+                await self.flush()
+        except StreamClosedError:
+            return
+        finally:
+            task.cancel()
+        self.finish(msgspec.json.encode(task.result()))
 
     def refuse(self, error: errors.PctxError) -> None:
         """Answer with an error, its message in the reason phrase too."""
@@ -184,26 +205,26 @@ class ServersRegister(CodeModeHandler):
                 await self.demand_code()
         upstreams = await (await self.open_engine()).servers_of(session.session)
         servers.demand_room(upstreams, entries)
-        self.set_header("Content-Type", "application/json")
-        work = asyncio.ensure_future(servers.connect(upstreams, entries))
         try:
-            while not (await asyncio.wait({work}, timeout=TRICKLE_S))[0]:
-                self.write(b" ")
-                await self.flush()
-        except StreamClosedError:  # the client has gone; what it has asked for is not undone
-            return
+            await self.trickle(servers.connect(upstreams, entries))
         finally:
             session.session.touch()
-            work.cancel()
-        self.finish(msgspec.json.encode(work.result()))
 
 
 class ExecuteBash(CodeModeHandler):
-    """``POST pctx/code-mode/execute-bash``."""
+    """``POST pctx/code-mode/execute-bash``: begins its answer with spaces while the command runs."""
 
     @web.authenticated
     @answered
-    async def post(self) -> messages.BashResult:
+    async def post(self) -> None:
         session = await self.session()
         command = self.body(messages.BashCommand).command
-        return await (await self.sessions()).run_bash(session.session, command)
+        await self.trickle(_run(session, command))
+
+
+async def _run(session: CodeModeSession, command: str) -> BashResult:
+    """Run a command. That it cannot be run is a result, too: by then the answer may have begun."""
+    try:
+        return await session.session.run_bash(command)
+    except errors.PctxError as error:
+        return BashResult(CANNOT_RUN, "", f"bash: {error.message}\n")

@@ -120,14 +120,6 @@ class ServersRegistered(msgspec.Struct):
     errors: dict[str, str]
 
 
-class BashResult(msgspec.Struct):
-    """What a command of ``execute-bash`` printed, and its exit code."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
 class ExecuteTypescript(msgspec.Struct):
     """Parameters of ``execute_typescript``.
 

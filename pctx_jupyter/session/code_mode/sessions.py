@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,16 +42,6 @@ OWNER_BYTES = 64 << 20
 
 NO_HIT = "// No namespaces/functions match the request"
 """The `code` of ``functions/details`` if there is none of the functions."""
-
-RunBash = Callable[[Session, str], Awaitable[messages.BashResult]]
-"""Runs a command of ``execute-bash`` for a session."""
-
-
-async def refuse_bash(session: Session, command: str) -> messages.BashResult:
-    """A `RunBash` for an engine that has no shell: it says so, in the shape that clients read."""
-    return messages.BashResult(
-        127, "", "Cannot run command: this server has no shell; use list_functions and get_function_details"
-    )
 
 
 class CodeModeSession:
@@ -137,16 +127,12 @@ class CodeModeSessions:
         registry: Where they are opened and closed.
         settings: How many there may be, and for how long.
         key: Signs their ids. With the same key, a later run of the server knows the ids of an earlier one.
-
-    Attributes:
-        run_bash: Runs commands of ``execute-bash``.
     """
 
     def __init__(self, registry: Registry, settings: Settings, key: bytes) -> None:
         self._registry, self._settings = registry, settings
         self._key = hashlib.blake2b(key, digest_size=32, person=b"pctx session id").digest()
         self._open: OrderedDict[str, CodeModeSession] = OrderedDict()  # the least recently used first
-        self.run_bash: RunBash = refuse_bash
 
     def __len__(self) -> int:
         return len(self._open)

@@ -300,10 +300,28 @@ async def test_who_has_no_token_is_refused(pctx: Make) -> None:
         await pctx(headers={}).connect()
 
 
-async def test_bash_is_refused_in_a_shape_that_the_client_reads(pctx: Make) -> None:
+async def test_bash_finds_the_declarations_of_the_client_s_tools(pctx: Make) -> None:
+    async with pctx(add_numbers, look) as client:
+        out = await client.execute_bash("ls; grep -i 'adds two' README.md; cat TestMath/addNumbers.d.ts")
+        assert (out.exit_code, out.stderr) == (0, "")
+        assert out.stdout.startswith("README.md\nTestMath\nWeather\nTestMath/addNumbers.d.ts  # adds two numbers")
+        assert "function addNumbers(args: {" in out.stdout
+        code = "await TestMath.addNumbers({ a: 1, b: 2 })"
+        assert (await client.execute_typescript(code, disclosure="filesystem")).output == 3
+        out = await client.execute_bash("echo x > README.md")
+        assert out.exit_code != 0 and "read-only" in out.stderr
+
+
+async def test_a_command_may_take_longer_than_the_client_waits_for_a_byte(pctx: Make) -> None:
     async with pctx(add_numbers) as client:
-        out = await client.execute_bash("ls")
-    assert out.exit_code != 0 and "list_functions" in out.stderr
+        out = await client.execute_bash("sleep 6; echo slept")
+    assert (out.exit_code, out.stdout) == (0, "slept\n")
+
+
+async def test_a_command_that_is_not_run_is_answered_in_a_shape_that_the_client_reads(pctx: Make) -> None:
+    async with pctx(add_numbers) as client:
+        out = await client.execute_bash("echo " + "x" * (2 << 20))
+    assert out.exit_code == 126 and "Pctx.max_program_bytes" in out.stderr
 
 
 async def test_large_results_and_arguments_pass_or_are_cut(pctx: Make) -> None:
