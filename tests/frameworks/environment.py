@@ -1,6 +1,7 @@
 """The agent frameworks, installed beside this environment and not in it: they ask for other versions of some packages.
 
 `site_packages` installs what the group ``frameworks`` of ``pyproject.toml`` names, once, below ``build/``.
+`python_with` installs another group apart from all else.
 """
 
 from __future__ import annotations
@@ -21,19 +22,34 @@ INSTALL_S = 600
 
 def site_packages() -> str:
     """Return the folder with the frameworks, for a kernel's ``PYTHONPATH``; install them first if necessary."""
+    environment = _installed("frameworks", beside=True)
+    return str(environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages")
+
+
+def python_with(group: str) -> str:
+    """Return the Python of an environment that has a group of ``pyproject.toml``, and nothing of this environment."""
+    return str(_installed(group, beside=False) / "bin" / "python")
+
+
+def _installed(group: str, *, beside: bool) -> Path:
+    """Make an environment with a group, unless it is there.
+
+    Args:
+        beside: Whether it also has what this environment has.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    wanted: list[str] = project["dependency-groups"]["frameworks"]
+    wanted: list[str] = project["dependency-groups"][group]
     mark = hashlib.sha256(f"{sys.version}\n{wanted}".encode()).hexdigest()[:12]
-    environment = ROOT / "build" / f"frameworks-{mark}"
+    environment = ROOT / "build" / f"{group}-{mark}"
     folder = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     done = environment / "installed"
     environment.parent.mkdir(exist_ok=True)
     with FileLock(f"{environment}.lock"):
         if not done.exists():
             subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-            # What this environment has is not installed again.
-            (folder / "parent.pth").write_text(sysconfig.get_path("purelib"))
+            if beside:  # what this environment has is not installed again
+                (folder / "parent.pth").write_text(sysconfig.get_path("purelib"))
             install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *wanted]
             subprocess.run(install, check=True, timeout=INSTALL_S)
             done.touch()
-    return str(folder)
+    return environment

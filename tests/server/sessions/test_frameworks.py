@@ -1,6 +1,6 @@
 """What ``pctx-client`` exports to agent frameworks, each used once and without a model: real server, real frameworks.
 
-The client has an export for CrewAI, too. That package takes hundreds of megabytes, and its tools call the same methods.
+The client has an export for CrewAI, too: ``tests/frameworks/test_crewai.py``.
 """
 
 import json
@@ -63,6 +63,16 @@ async def test_an_export_lists_describes_and_runs(pctx: Make, use: Callable[[Pct
         said = await use(client)
     assert "namespace Orders" in said["list_functions"] and "Adds up prices" in said["get_function_details"]
     assert "Code Executed Successfully: True" in said["execute_typescript"] and "\n4\n" in said["execute_typescript"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the framework's own
+async def test_an_export_for_agents_that_read_files_finds_and_runs(pctx: Make) -> None:
+    async with pctx(total) as client:
+        tools = {one.name: one for one in client.langchain_tools(disclosure="filesystem")}
+        assert set(tools) == {"execute_bash", "execute_typescript"}
+        said = await tools["execute_bash"].ainvoke({"command": "grep -l prices */*.d.ts"})
+        assert "Exit Code: 0" in said and "Orders/total.d.ts" in said
+        assert "\n4\n" in await tools["execute_typescript"].ainvoke({"code": CODE})
 
 
 async def test_functions_listed_in_a_program_have_names_namespaces_and_descriptions(pctx: Make) -> None:
