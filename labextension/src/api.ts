@@ -232,27 +232,37 @@ export async function approvals(): Promise<Question[]> {
   return all.filter(question => question.places?.includes('jupyterlab') ?? true);
 }
 
+/** How long a consent lasts. */
+export type ConsentSpan = 'once' | 'program' | 'always';
+
 /**
  * Consent to a call, or deny it.
  *
- * @param args JSON to pass in place of the program's arguments; null: those.
- * @param always Allow this tool to the same askers, for as long as `lasts` of the question says.
+ * @param args JSON to pass in place of the program's arguments; null: the program's own.
+ * @param howLong With `program`, this tool is allowed until the program ends. With `always`, it is allowed to the same
+ *   askers, for as long as `lasts` of the question says.
  */
 export async function answer(
   id: string,
   decision: 'allow' | 'deny',
   args: string | null = null,
-  always = false
+  howLong: ConsentSpan = 'once'
 ): Promise<void> {
   const edited = args === null ? '' : `,"arguments":${args}`;
-  const json = `{"decision":"${decision}","always":${String(always)}${edited}}`;
+  const span = `"always":${String(howLong === 'always')},"for_program":${String(howLong === 'program')}`;
+  const json = `{"decision":"${decision}",${span}${edited}}`;
   await request(`api/approvals/${encodeURIComponent(id)}`, { method: 'POST', json });
 }
 
-/** What is wrong with arguments that a person wants to pass in place of a program's; `args` is JSON. */
-export async function checkArguments(id: string, args: string): Promise<ArgumentProblem[]> {
+/**
+ * Find what is wrong with arguments that a person wants to pass in place of a program's.
+ *
+ * @param args JSON; null: the draft of an answer to a form.
+ */
+export async function checkArguments(id: string, args: string | null): Promise<ArgumentProblem[]> {
   const path = `api/approvals/${encodeURIComponent(id)}/check`;
-  return (await request<CheckedArguments>(path, { method: 'POST', json: `{"arguments":${args}}` })).problems;
+  const json = args === null ? '{}' : `{"arguments":${args}}`;
+  return (await request<CheckedArguments>(path, { method: 'POST', json })).problems;
 }
 
 /** The tools that people have allowed for good. */

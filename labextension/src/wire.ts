@@ -38,6 +38,17 @@ export interface ArgumentProblem {
 }
 
 /**
+ * The arguments that a call has to have and does not: names as an object has them, without values.
+ * They can be added at an offset, between the texts `before` and `after`.
+ */
+export interface ArgumentsToAdd {
+  at: number;
+  names: string[];
+  before: string;
+  after: string;
+}
+
+/**
  * What an MCP server asks a person while it serves a call. All of it is the server's text. `schema` is
  * a JSON Schema of an object with plain fields, to be filled in; without it, the person is asked to
  * open `url`, which nothing opens by itself. `secrets` names fields that seem to ask for secrets,
@@ -164,7 +175,11 @@ export interface Completed {
   items: CompletionItem[];
 }
 
-/** A text that fits. It is spelled as editors have it: `insertText`. */
+/**
+ * A text that fits. It is spelled as editors have it: `insertText`. `detail` is its type, as in
+ * `(args: { id: number }) → Order` or `string, optional`. `arguments` are those that a call of this
+ * tool has to have, as names in TypeScript; without them, the item is no tool.
+ */
 export interface CompletionItem {
   label: string;
   insertText: string;
@@ -172,6 +187,8 @@ export interface CompletionItem {
   type: string;
   /** May be empty. */
   documentation: string;
+  detail?: string;
+  arguments?: string[] | null;
 }
 
 /** One piece of console output; `level` as in `result.Output`. */
@@ -185,13 +202,15 @@ export interface ConsoleLine {
 /**
  * Body of an answer. `arguments` are passed in place of the program's own; of a question with a
  * `form`, they are the answer to it. `cancel` leaves the question undecided, and the call does not go
- * on. `always` allows this tool to the same askers, for as long as `lasts` of the question says. `by`
- * says where a person has answered.
+ * on. `always` allows this tool to the same askers, for as long as `lasts` of the question says;
+ * `for_program` allows it to the program that calls, until it ends. `by` says where a person has
+ * answered.
  */
 export interface Decided {
   decision: 'allow' | 'cancel' | 'deny';
   arguments?: unknown;
   always?: boolean;
+  for_program?: boolean;
   by?: 'jupyterlab' | 'terminal';
 }
 
@@ -218,9 +237,12 @@ export interface Diagnosed {
   diagnostics: Underlined[];
 }
 
-/** Body of a check: arguments that a person wants to pass in place of the program's. */
+/**
+ * Body of a check: arguments that a person wants to pass in place of the program's. Without them, the
+ * draft of an answer to a form is checked.
+ */
 export interface EditedArguments {
-  arguments: unknown;
+  arguments?: unknown;
 }
 
 /**
@@ -543,7 +565,7 @@ export interface Success {
 
 /**
  * One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may
- * see it.
+ * see it. `arguments` are those that a call has to have, as names in TypeScript.
  */
 export interface ToolState {
   path: string;
@@ -552,6 +574,7 @@ export interface ToolState {
   description: string;
   /** Whether it changes something outside; null: that is unknown. */
   effects: boolean | null;
+  arguments: string[];
 }
 
 /**
@@ -607,7 +630,8 @@ export interface Trace {
 
 /**
  * What is wrong with the text between two offsets; `source` says who found it. `instead` is what was
- * probably meant in place of that text, ready to be put there.
+ * probably meant in place of that text, ready to be put there. `absent` are the arguments that a call
+ * does not have.
  */
 export interface Underlined {
   from: number;
@@ -618,6 +642,7 @@ export interface Underlined {
   source: string;
   /** What was probably meant, to be put in place of the text; null when nobody knows. */
   instead?: string | null;
+  absent?: ArgumentsToAdd | null;
 }
 
 /**
@@ -674,6 +699,7 @@ export interface UpstreamTool {
   signature: string;
   description: string;
   effects: boolean | null;
+  arguments: string[];
   /** What the server calls it, and so do `new`, `changed` and `withheld`. */
   name: string;
 }

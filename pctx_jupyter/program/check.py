@@ -67,6 +67,22 @@ class CheckJob:
         return (self.declarations,) if isinstance(self.declarations, str) else self.declarations
 
 
+class AbsentArguments(msgspec.Struct, frozen=True):
+    """The arguments that a call has to have and does not, and where they can be added.
+
+    Args:
+        line, column: As in a `Diagnostic`.
+        names: As an object has them, in quotes where that is needed.
+        before, after: The text to write around them.
+    """
+
+    line: int
+    column: int
+    names: list[str]
+    before: str
+    after: str
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One thing that is wrong with a program.
@@ -78,6 +94,7 @@ class Diagnostic:
         line, column, end_line, end_column: 1-based, in `CheckJob.code`, columns in UTF-16 units; the end is excluded.
         instead: The name that was probably meant in place of the one that stands there; None: unknown.
         missing: The name that stands there and is not defined anywhere; None: that is not the error.
+        absent: The arguments that a call does not have; None: that is not the error.
     """
 
     message: str
@@ -89,6 +106,7 @@ class Diagnostic:
     end_column: int
     instead: str | None = None
     missing: str | None = None
+    absent: AbsentArguments | None = None
 
     @property
     def is_syntax(self) -> bool:
@@ -192,6 +210,7 @@ class CheckerFinding(msgspec.Struct):
         sets: A statement sets a name that was never declared, as Python declares one.
         wanted: The name that does not exist, and `names` those that do in its place, as far as they are known.
         module: The module that is imported.
+        absent: The arguments that a call does not have.
     """
 
     message: str
@@ -206,6 +225,7 @@ class CheckerFinding(msgspec.Struct):
     wanted: str = ""
     names: list[str] = []
     module: str | None = None
+    absent: AbsentArguments | None = None
 
 
 class Findings(msgspec.Struct):
@@ -241,6 +261,7 @@ def checked(findings: Findings, tools: Iterable[str] = (), namespaces: Iterable[
                 f.end_column,
                 _instead(f, message),
                 f.wanted if f.code in _UNDEFINED and f.wanted else None,
+                f.absent,
             )
             for f in findings.found
             for message in [_message(f, listed, spaces)]

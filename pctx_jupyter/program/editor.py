@@ -11,10 +11,16 @@ from .check import CheckJob
 
 
 class Completion(msgspec.Struct):
-    """A name that fits; `kind` is TypeScript's word: ``function``, ``property``, ``keyword``, …"""
+    """A name that fits.
+
+    `kind` is TypeScript's word: ``function``, ``property``, ``keyword``, … `detail` is its type, as in
+    ``(args: { id: number }) → Order`` or ``string, optional``; `docs` is its description. Both may be empty.
+    """
 
     name: str
     kind: str
+    detail: str = ""
+    docs: str = ""
 
 
 class Completions(msgspec.Struct):

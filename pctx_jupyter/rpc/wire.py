@@ -314,12 +314,18 @@ class Position(Written, omit_defaults=True, kw_only=True):
 
 
 class CompletionItem(msgspec.Struct, rename="camel"):
-    """A text that fits. It is spelled as editors have it: ``insertText``."""
+    """A text that fits. It is spelled as editors have it: ``insertText``.
+
+    `detail` is its type, as in ``(args: { id: number }) → Order`` or ``string, optional``. `arguments` are those that a
+    call of this tool has to have, as names in TypeScript; without them, the item is no tool.
+    """
 
     label: str
     insert_text: str
     type: str
     documentation: str
+    detail: str = ""
+    arguments: list[str] | None = None
 
 
 class Completed(msgspec.Struct):
@@ -365,10 +371,23 @@ class ExplainedCall(msgspec.Struct):
     parameter: int
 
 
+class ArgumentsToAdd(msgspec.Struct):
+    """The arguments that a call has to have and does not: names as an object has them, without values.
+
+    They can be added at an offset, between the texts `before` and `after`.
+    """
+
+    at: int
+    names: list[str]
+    before: str
+    after: str
+
+
 class Underlined(msgspec.Struct, rename={"start": "from", "end": "to"}):
     """What is wrong with the text between two offsets; `source` says who found it.
 
-    `instead` is what was probably meant in place of that text, ready to be put there.
+    `instead` is what was probably meant in place of that text, ready to be put there. `absent` are the arguments that a
+    call does not have.
     """
 
     start: int
@@ -377,6 +396,7 @@ class Underlined(msgspec.Struct, rename={"start": "from", "end": "to"}):
     message: str
     source: str
     instead: str | None = None
+    absent: ArgumentsToAdd | None = None
 
 
 class Diagnosed(msgspec.Struct):

@@ -43,13 +43,17 @@ NO_QUESTION = "Cannot answer: the call does not wait any more"
 
 
 class ToolState(msgspec.Struct):
-    """One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may see it."""
+    """One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may see it.
+
+    `arguments` are those that a call has to have, as names in TypeScript.
+    """
 
     path: str
     shared_as: str | None
     signature: str
     description: str
     effects: bool | None
+    arguments: list[str]
 
 
 class KernelState(msgspec.Struct, omit_defaults=True):
@@ -137,7 +141,7 @@ def tools_of(registry: Registry, session: Session, start: int) -> Iterator[ToolS
 def state_of(tool: Tool, shared_as: str | None) -> ToolState:
     """A tool, as a list shows it."""
     description = tool.description.strip().partition("\n\n")[0][:MOST_DESCRIPTION]
-    return ToolState(tool.path, shared_as, typegen.signature(tool), description, tool.effects)
+    return ToolState(tool.path, shared_as, typegen.signature(tool), description, tool.effects, typegen.required(tool))
 
 
 def start_of(handler: PctxHandler) -> int:
@@ -239,19 +243,24 @@ class Decided(msgspec.Struct, omit_defaults=True):
 
     `arguments` are passed in place of the program's own; of a question with a `form`, they are the answer to it.
     ``cancel`` leaves the question undecided, and the call does not go on. `always` allows this tool to the same askers,
-    for as long as `lasts` of the question says. `by` says where a person has answered.
+    for as long as `lasts` of the question says; `for_program` allows it to the program that calls, until it ends. `by`
+    says where a person has answered.
     """
 
     decision: Literal["allow", "deny", "cancel"]
     arguments: Raw | UnsetType = UNSET
     always: bool = False
+    for_program: bool = False
     by: Literal["jupyterlab", "terminal"] = "jupyterlab"
 
 
-class EditedArguments(msgspec.Struct):
-    """Body of a check: arguments that a person wants to pass in place of the program's."""
+class EditedArguments(msgspec.Struct, omit_defaults=True):
+    """Body of a check: arguments that a person wants to pass in place of the program's.
 
-    arguments: Raw
+    Without them, the draft of an answer to a form is checked.
+    """
+
+    arguments: Raw | UnsetType = UNSET
 
 
 class CheckedArguments(msgspec.Struct):
@@ -393,10 +402,10 @@ class QuestionAnswer(_State):
         else:
             answer = ConsentReply("allowed" if edited is None else "edited", edited)
         try:
-            was_there = approvals.answer(id, answer, for_good=asked.always)
+            was_there = approvals.answer(id, answer, for_good=asked.always, for_program=asked.for_program)
         except errors.ArgumentsRefused as error:
             self.set_status(error.status)
-            self.send(RefusedArguments(error.message, approvals.problems(id, edited or Raw(b"{}")) or []))
+            self.send(RefusedArguments(error.message, approvals.problems(id, edited) or []))
             return
         if not was_there:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, NO_QUESTION)
@@ -412,8 +421,9 @@ class ArgumentsCheck(_State):
         asked = self.read_body(EditedArguments)
         if asked is None:
             return
+        edited = None if asked.arguments is UNSET else asked.arguments
         # A browser logs every 404, and a call that has just been answered is no error of who still types.
-        self.send(CheckedArguments(approvals.problems(id, asked.arguments) or []))
+        self.send(CheckedArguments(approvals.problems(id, edited) or []))
 
 
 class PermissionList(_State):

@@ -126,7 +126,13 @@ class OneUpstream(_Upstreams):
 def _shown(tool: Tool) -> UpstreamTool:
     state = state_of(tool, tool.path)  # all programs know it by the one name
     return UpstreamTool(
-        state.path, state.shared_as, state.signature, state.description, state.effects, tool.registered_name
+        state.path,
+        state.shared_as,
+        state.signature,
+        state.description,
+        state.effects,
+        state.arguments,
+        tool.registered_name,
     )
 
 

@@ -243,6 +243,8 @@ class _Pending:
     question: Question
     grant: tuple[str, str]
     tool: Tool
+    granted: dict[str, Tool]
+    """What a person has allowed to the program that calls, by path."""
     ends_at: float
     reply: asyncio.Future[ConsentReply]
 
@@ -370,6 +372,7 @@ class Approvals:
         of: str,
         tool: Tool,
         *,
+        granted: dict[str, Tool] | None = None,
         has_client: bool = False,
         hold: AbstractAsyncContextManager[None] | None = None,
         asked: Callable[[Question], None] = lambda question: None,
@@ -380,6 +383,7 @@ class Approvals:
             question: Its `id`, `left_s` and `places` are filled in here.
             of: With the tool, what is granted when a person allows it for good: the programs whose calls it covers.
             tool: The very tool: one that takes its place has its name, and not what was granted.
+            granted: Where to write what a person allows for the rest of this program, by path.
             has_client: Whether the program's own client can be asked.
             hold: Entered while a person is asked, and not where that is needless.
             asked: Receives the question once it waits.
@@ -388,7 +392,7 @@ class Approvals:
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
-        return await self._ask(question, grant, tool, has_client, hold, asked)
+        return await self._ask(question, grant, tool, {} if granted is None else granted, has_client, hold, asked)
 
     async def ask_form(
         self,
@@ -400,13 +404,14 @@ class Approvals:
         asked: Callable[[Question], None],
     ) -> ConsentReply:
         """Wait for a person's answer to the form of a question; as `ask`, but no consent for good answers a form."""
-        return await self._ask(question, ("", ""), tool, has_client, hold, asked)
+        return await self._ask(question, ("", ""), tool, {}, has_client, hold, asked)
 
     async def _ask(
         self,
         question: Question,
         grant: tuple[str, str],
         tool: Tool,
+        granted: dict[str, Tool],
         has_client: bool,
         hold: AbstractAsyncContextManager[None] | None,
         asked: Callable[[Question], None],
@@ -423,7 +428,7 @@ class Approvals:
         self._held[question.execution] += 1
         try:
             async with hold or nullcontext():
-                answer = await self._wait(question, grant, tool, asked)
+                answer = await self._wait(question, grant, tool, granted, asked)
         finally:
             self._held[question.execution] -= 1
             if not self._held[question.execution]:
@@ -436,12 +441,17 @@ class Approvals:
         return ConsentReply("unanswered", why=why)
 
     async def _wait(
-        self, question: Question, grant: tuple[str, str], tool: Tool, asked: Callable[[Question], None]
+        self,
+        question: Question,
+        grant: tuple[str, str],
+        tool: Tool,
+        granted: dict[str, Tool],
+        asked: Callable[[Question], None],
     ) -> ConsentReply | None:
         # Hexadecimal: a person gives it to `--allow`, where a leading "-" would be read as another option.
         question.id, question.left_s = secrets.token_hex(8), self._limit_s
         reply: asyncio.Future[ConsentReply] = asyncio.get_running_loop().create_future()
-        pending = _Pending(question, grant, tool, self._clock() + self._limit_s, reply)
+        pending = _Pending(question, grant, tool, granted, self._clock() + self._limit_s, reply)
         self._pending[question.id] = pending
         asked(question)
         self._changed()
@@ -495,11 +505,12 @@ class Approvals:
             pending.settle(self.nobody(pending.question))
         self._changed()
 
-    def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False) -> bool:
+    def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False, for_program: bool = False) -> bool:
         """Answer a question; returns whether it was still there.
 
         Args:
             for_good: Allow this tool to the same askers from now on, those who wait among them.
+            for_program: Allow this tool to the program that calls, until it ends; its calls that wait are among them.
 
         Raises:
             ArgumentsRefused: The arguments were edited, and do not fit the tool's schema, or the form of the question.
@@ -508,38 +519,47 @@ class Approvals:
         pending = self._pending.get(id)
         if pending is None:
             return False
-        if (form := pending.question.form) is not None:
-            try:
-                filled_in = _filled_in(form, answer)
-            except errors.InvalidParams as error:
-                raise errors.ArgumentsRefused(error.message) from None
-            pending.settle(filled_in)
-            return True
-        if answer.is_allowed and answer.arguments is not None:
+        if answer.is_allowed:
             self._check(pending, answer.arguments)
+        if (form := pending.question.form) is not None:
+            if answer.is_allowed and form.schema is not None:
+                given = _decoded(form.schema, answer.arguments)
+                whole = forms.filled_in(form.schema, given if isinstance(given, dict) else {})
+                answer = ConsentReply("edited", Raw(msgspec.json.encode(whole)))
+            pending.settle(answer)
+            return True
         if answer.is_allowed and for_good:
             self._grant(pending)
+        if answer.is_allowed and for_program:
+            pending.granted[pending.question.tool] = pending.tool
+        if answer.is_allowed and (for_good or for_program):
             for other in self._pending.values():
-                of, path = other.grant
-                if (
-                    other is not pending
-                    and other.question.form is None
-                    and self.is_granted(path, other.question.asked_by, of, other.tool)
-                ):
+                if other is not pending and other.question.form is None and self._is_granted(other):
                     other.settle(ConsentReply("granted"))
         pending.settle(answer)
         return True
 
-    def problems(self, id: str, arguments: Raw) -> list[ArgumentProblem] | None:
-        """What is wrong with the arguments that a person may pass in place of a program's; None: no such call waits."""
+    def problems(self, id: str, arguments: Raw | None) -> list[ArgumentProblem] | None:
+        """What is wrong with what a person may pass in place of a program's arguments; None: no such call waits.
+
+        Args:
+            arguments: JSON; None: the program's own, or the draft of an answer to a form.
+        """
         pending = self._pending.get(id)
         return None if pending is None else _problems(pending, arguments)
 
-    def _check(self, pending: _Pending, arguments: Raw) -> None:
+    def _check(self, pending: _Pending, arguments: Raw | None) -> None:
         if found := _problems(pending, arguments):
             said = "; ".join(one.text() for one in found[:MOST_NAMED])
             more = "" if len(found) <= MOST_NAMED else f"; and {len(found) - MOST_NAMED} more"
-            raise errors.ArgumentsRefused(f"Cannot call {pending.question.tool} with these arguments: {said}{more}")
+            what = f"Cannot call {pending.question.tool} with these arguments"
+            if pending.question.form is not None:
+                what = "Cannot send this answer"
+            raise errors.ArgumentsRefused(f"{what}: {said}{more}")
+
+    def _is_granted(self, pending: _Pending) -> bool:
+        (of, path), tool = pending.grant, pending.tool
+        return pending.granted.get(path) is tool or self.is_granted(path, pending.question.asked_by, of, tool)
 
     def _grant(self, pending: _Pending) -> None:
         if self.remembered.has(pending.tool):
@@ -588,9 +608,12 @@ class Approvals:
             self._changed()
 
 
-def _problems(pending: _Pending, arguments: Raw) -> list[ArgumentProblem]:
+def _problems(pending: _Pending, arguments: Raw | None) -> list[ArgumentProblem]:
+    """What is wrong with an answer, by the one check that its kind of question has."""
     if (form := pending.question.form) is not None:
-        return problems(form.schema, arguments, None)
+        return [] if form.schema is None else forms.problems(form.schema, _decoded(form.schema, arguments))
+    if arguments is None:  # the program's own are the tool's to check
+        return []
     passed = None if pending.question.is_cut else Raw(pending.question.arguments.encode() or b"{}")
     return problems(pending.tool.input_schema, arguments, passed)
 
@@ -620,15 +643,10 @@ def _needs(question: Question) -> str:
     return "" if question.form is not None else "it was not sent. It needs a person's consent, and "
 
 
-def _filled_in(form: AskedForm, answer: ConsentReply) -> ConsentReply:
-    """The answer to a form: the draft where a person has changed nothing. Raises InvalidParams if it does not fit."""
-    if not answer.is_allowed or form.schema is None:
-        return answer
-    given: Json = forms.draft(form.schema) if answer.arguments is None else _decoded(answer.arguments)
-    return ConsentReply("edited", Raw(msgspec.json.encode(forms.checked(form.schema, given))))
-
-
-def _decoded(arguments: Raw) -> Json:
+def _decoded(schema: dict[str, Json], arguments: Raw | None) -> Json:
+    """The answer to a form: its draft where a person has changed nothing; None: it cannot be read."""
+    if arguments is None:
+        return forms.draft(schema)
     try:
         read: Json = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):

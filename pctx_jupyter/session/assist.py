@@ -33,6 +33,8 @@ _NO_CALL = wire.ExplainedCall([], 0, 0)
 
 _NAMESPACE = re.compile(r"(?<![\w$.])([\w$]+)\s*\??\.\s*\Z")
 """The name before the dot before what is completed."""
+_FUNCTION = re.compile(r"(?:\(alias\) |\(method\) )?(?:function )?([\w$]+(?:\.[\w$]+)+)\(")
+"""A function's name, as TypeScript explains it."""
 _OBJECT = re.compile(r"(?<!\.\.)\.\s*\Z")
 """The dot itself."""
 
@@ -71,7 +73,16 @@ async def complete(session: Session, asked: wire.Position) -> wire.Completed:
         if after_dot and not names.is_identifier(item.name):  # it would need brackets in place of the dot
             continue
         tool = known.get(item.name) if len(items) < MOST_DOCUMENTED else None
-        items.append(wire.CompletionItem(item.name, item.name, item.kind, _documentation(tool)))
+        items.append(
+            wire.CompletionItem(
+                item.name,
+                item.name,
+                item.kind,
+                item.docs if tool is None else _documentation(tool),
+                item.detail,
+                None if tool is None else typegen.required(tool),
+            )
+        )
     start = cell.code_at + found.start
     return wire.Completed(start, start + found.length, items)
 
@@ -97,8 +108,10 @@ async def hover(session: Session, asked: wire.Position) -> wire.Explained:
     if found is None or found.text == "any":  # that is said of a name that does not exist
         return _NOTHING
     start = cell.code_at + found.start
-    text = f"{found.text}\n\n{found.docs}" if found.docs else found.text
-    return wire.Explained(text, found.docs, start, start + found.length)
+    tool = _explained_tool(question, found.text)
+    docs = found.docs if tool is None else typegen.explained(tool)
+    text = f"{found.text}\n\n{docs}" if docs else found.text
+    return wire.Explained(text, docs, start, start + found.length)
 
 
 async def signature(session: Session, asked: wire.Position) -> wire.ExplainedCall:
@@ -151,9 +164,12 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
         start, stop = at(d.line, d.column), at(d.end_line, d.end_column)
         there = cell.code[cells.index(cell.code, start) : cells.index(cell.code, stop)]
         instead = d.instead and _in_place_of(there, d.instead)
-        found.append(
-            wire.Underlined(cell.code_at + start, cell.code_at + stop, d.severity, d.message, "pctx", instead or None)
-        )
+        absent = None
+        if (gap := d.absent) is not None:
+            place = cell.code_at + at(gap.line, gap.column)
+            absent = wire.ArgumentsToAdd(place, gap.names, gap.before, gap.after)
+        start, stop = cell.code_at + start, cell.code_at + stop
+        found.append(wire.Underlined(start, stop, d.severity, d.message, "pctx", instead or None, absent))
     return wire.Diagnosed(found)
 
 
@@ -235,13 +251,17 @@ def _documented(question: _CellQuestion, start: int) -> dict[str, Tool]:
     return {name: by_path[path] for name, path in question.offered.globals.get(found[1], {}).items()}
 
 
+def _explained_tool(question: _CellQuestion, text: str) -> Tool | None:
+    """The tool that a text of TypeScript's explains; None: another thing."""
+    found = _FUNCTION.match(text)
+    return None if found is None else next((tool for tool in question.offered.tools if tool.path == found[1]), None)
+
+
 def _before(question: _CellQuestion, offset: int) -> str:
     code = question.job.code
     at = cells.index(code, offset)
     return code[max(0, at - 200) : at]
 
 
-def _documentation(tool: Tool | None) -> str:
-    if tool is None:
-        return ""
-    return "\n\n".join(part for part in (typegen.signature(tool), tool.description) if part)
+def _documentation(tool: Tool) -> str:
+    return "\n\n".join(part for part in (typegen.signature(tool), typegen.explained(tool)) if part)

@@ -188,6 +188,7 @@ class Execution:
         stop: Ends it, while that can be done (`stoppable`).
         guarded: Paths of the tools whose calls were not simply let pass when it began: its sandbox sets them no time.
         revision: The `Scope.revision` of which that was true.
+        granted: The tools that a person has allowed to it until it ends, by path.
         is_unattended: Whether a question about one of its calls went unanswered; then no more are asked.
         has_client: Whether the client that asked for it can ask its user about its calls.
         agent: The name that an agent's client gives itself.
@@ -208,6 +209,7 @@ class Execution:
     guarded: Mapping[str, Then] = field(default_factory=dict)
     revision: int = -1
     hold: Hold = field(default_factory=Hold)
+    granted: dict[str, Tool] = field(default_factory=dict)
     is_unattended: bool = False
     has_client: bool = False
     client: str = ""

@@ -7,12 +7,17 @@ checks an answer before the server gets it. It does not know who is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+from msgspec import Raw
+
 from .. import errors
 from ..rpc.jsonrpc import Json
+from ..tools import arguments
+from ..tools.arguments import ArgumentProblem
 
 FieldKind = Literal["text", "number", "integer", "yes or no", "choice", "choices"]
 
@@ -92,31 +97,34 @@ def draft(schema: dict[str, Json]) -> dict[str, Json]:
     return found
 
 
-def checked(schema: dict[str, Json], answer: Json) -> dict[str, Json]:
-    """Check an answer; fields that are null or empty and not required are left out.
+def problems(schema: dict[str, Json], answer: Json) -> list[ArgumentProblem]:
+    """Find what is wrong with an answer, field by field; none: `filled_in` can be sent.
 
-    Raises:
-        InvalidParams: Names the field that is wrong, and what it has to be.
+    This is the one check of an answer: while a person types, and when they send it.
     """
     if not isinstance(answer, dict):
-        raise errors.InvalidParams("Cannot send this answer: it must be an object with the fields of the form")
+        return [ArgumentProblem("", "must be an object with the fields of the form")]
     known = {field.name: field for field in fields(schema)}
-    for name in answer:
-        if name not in known:
-            raise errors.InvalidParams(
-                f"Cannot send this answer: the form has no field {name[:80]!r}; it has {', '.join(known) or 'none'}"
-            )
-    found: dict[str, Json] = {}
+    found = [
+        ArgumentProblem(name[:80], f"is not in the form, which has {', '.join(known) or 'no field'}")
+        for name in answer
+        if name not in known
+    ]
     for field in known.values():
-        value = answer.get(field.name)
-        if value is None or (value == "" and (not field.is_required or field.kind != "text")):
+        if _is_empty(field, answer):
             if field.is_required:
-                raise errors.InvalidParams(f"Cannot send this answer: {field.name} is required ({field.kind})")
-            continue
-        if (wrong := _wrong(field, value)) is not None:
-            raise errors.InvalidParams(f"Cannot send this answer: {field.name} {wrong}")
-        found[field.name] = value
-    return found
+                found.append(ArgumentProblem(field.name, f"is required ({field.kind})"))
+        elif (wrong := _wrong(field, answer[field.name])) is not None:
+            found.append(ArgumentProblem(field.name, wrong))
+    named = {one.field for one in found}
+    # Keywords that only a validator knows, such as a pattern.
+    rest = arguments.problems(schema, Raw(msgspec.json.encode(_filled_in(known.values(), answer))))
+    return found + [one for one in rest if re.split(r"[.\[]", one.field)[0] not in named]
+
+
+def filled_in(schema: dict[str, Json], answer: dict[str, Json]) -> dict[str, Json]:
+    """Leave out the fields of a correct answer that are null or empty and not required."""
+    return _filled_in(fields(schema), answer)
 
 
 def typed(field: Field, text: str) -> Json:
@@ -147,6 +155,15 @@ def typed(field: Field, text: str) -> Json:
     if (wrong := _wrong(field, value)) is not None:
         raise errors.InvalidParams(f"{field.name} {wrong}")
     return value
+
+
+def _filled_in(known: Iterable[Field], answer: dict[str, Json]) -> dict[str, Json]:
+    return {field.name: answer[field.name] for field in known if not _is_empty(field, answer)}
+
+
+def _is_empty(field: Field, answer: dict[str, Json]) -> bool:
+    value = answer.get(field.name)
+    return value is None or (value == "" and (not field.is_required or field.kind != "text"))
 
 
 def _chosen(field: Field, text: str) -> str:

@@ -208,7 +208,8 @@ class ToolCalls:
         if then == "deny":
             decided("forbidden")
             raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
-        if self._approvals.is_granted(path, self._asked_by(path), self._of, tool):
+        is_granted = execution.granted.get(path) is tool
+        if is_granted or self._approvals.is_granted(path, self._asked_by(path), self._of, tool):
             decided("granted")
             return arguments
         if execution.is_unattended:
@@ -224,7 +225,13 @@ class ToolCalls:
             execution.publish(CallNoted(number, path, at_s, consent.waits_in(question)))
 
         answer = await self._approvals.ask(
-            question, self._of, tool, has_client=execution.has_client, hold=execution.hold.waiting(), asked=asked
+            question,
+            self._of,
+            tool,
+            granted=execution.granted,
+            has_client=execution.has_client,
+            hold=execution.hold.waiting(),
+            asked=asked,
         )
         execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)

@@ -178,6 +178,40 @@ def signature(tool: ToolLike) -> str:
     return Parts("any", "any", {}, _parts(tool, "", docs=False).optional).signature(tool.tool_name)
 
 
+def required(tool: ToolLike) -> list[str]:
+    """Return the arguments that a call of a tool has to have, in their order, as property names of an object."""
+    schema = tool.input_schema
+    if not isinstance(schema, dict):
+        return []
+    wanted, properties = schema.get("required"), schema.get("properties")
+    if not isinstance(wanted, list) or not isinstance(properties, dict):
+        return []
+    return [inert.property_name(name) for name in properties if name in wanted]
+
+
+def explained(tool: ToolLike) -> str:
+    """Return what help shows below a tool's signature: the descriptions of it and its parts, and its types."""
+    found = [(tool.description or "")[:DESCRIPTION].strip()]
+    arguments = tool.input_schema.get("properties") if isinstance(tool.input_schema, dict) else None
+    described = (
+        [f"  {name}: {text}" for name, one in arguments.items() if (text := _described(one))]
+        if isinstance(arguments, dict)
+        else []
+    )
+    if described:
+        found.append("\n".join(["Arguments:", *described]))
+    if text := _described(tool.output_schema):
+        found.append(f"Returns: {text}")
+    found += _parts(tool, "", docs=False).types.values()
+    return "\n\n".join(part for part in found if part)
+
+
+def _described(schema: object) -> str:
+    """The description of a part of a schema, on one line."""
+    text = schema.get("description") if isinstance(schema, dict) else None
+    return " ".join(text[:DESCRIPTION].split()) if isinstance(text, str) else ""
+
+
 def parts(tool: ToolLike) -> Parts:
     """Write one tool's types apart, for those who put them together in their own way."""
     return _parts(tool, "")

@@ -14,6 +14,9 @@ from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
+LOAD_ORDERS = re.compile(r"^loadOrders\(args: .*\) → ")
+"""The tool with its type, in a list of completions."""
+
 PYTHON, PCTX = "text/x-ipython", "text/x-pctx"
 
 TOOLS = '''
@@ -95,15 +98,31 @@ def test_comments_are_those_of_the_language_under_the_cursor(notebook: NotebookP
 
 def test_tools_are_completed_as_one_types_after_any_characters(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx\nconst 名 = '\U0001f600';\n")
-    notebook.page.keyboard.type("await Notebook.")
-    expect(completions(notebook.page)).to_have_text(["loadOrders"])
-    notebook.page.keyboard.type("lo")
-    notebook.page.keyboard.press("Enter")
-    assert notebook.source(1).endswith("await Notebook.loadOrders")
-    notebook.page.keyboard.type("({ st")
-    expect(completions(notebook.page).first).to_have_text("status")
-    notebook.page.keyboard.press("Tab")
-    assert notebook.source(1).endswith("loadOrders({ status")
+    keyboard = notebook.page.keyboard
+    keyboard.type("await Notebook.")
+    expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
+    keyboard.type("lo")
+    expect(notebook.page.locator(".jp-Completer-docpanel")).to_contain_text("of one status")
+    keyboard.press("Enter")
+    assert notebook.source(1).endswith("await Notebook.loadOrders({ status:  })")
+    keyboard.type("'paid'")
+    keyboard.press("Tab")  # behind the call: there is no further argument
+    keyboard.type(";\nawait Notebook.loadOrders")
+    keyboard.press("Escape")
+    keyboard.type("({ ")
+    expect(completions(notebook.page)).to_have_text([re.compile(r"^status \("), "limit (number, optional)"])
+    keyboard.type("st")
+    expect(completions(notebook.page).first).to_have_text(re.compile(r"^status \("))
+    keyboard.press("Tab")
+    assert notebook.source(1).endswith("loadOrders({ status: 'paid' });\nawait Notebook.loadOrders({ status")
+
+
+def test_arguments_that_a_call_lacks_are_added_by_a_fix(notebook: NotebookPage) -> None:
+    notebook.edit(1, "%%pctx\nawait Notebook.loadOrders({ limit: 5 })")
+    problems(notebook, 1).first.hover()
+    notebook.page.get_by_role("button", name="Add the missing argument").click()
+    notebook.page.keyboard.type("'paid'")
+    assert notebook.source(1).endswith("loadOrders({ limit: 5, status: 'paid' })")
 
 
 def test_the_magic_line_is_completed_with_options_and_the_notebooks_names(notebook: NotebookPage) -> None:
@@ -129,7 +148,7 @@ def test_a_busy_kernel_keeps_nobody_waiting(notebook: NotebookPage) -> None:
     expect(problems(notebook, 1)).to_have_text("loadOrder")
     notebook.page.keyboard.insert_text("\nNotebook.l")
     notebook.page.keyboard.press("Tab")
-    expect(completions(notebook.page)).to_have_text(["loadOrders"])
+    expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     notebook.page.keyboard.press("Escape")
     notebook.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
     notebook.wait_for_kernel()
@@ -267,7 +286,7 @@ def test_it_works_in_notebook_7(page: Page, notebook7: FrontEnd) -> None:
     assert notebook.mime_type(1) == PCTX
     expect(problems(notebook, 1)).to_have_text(["loadOrder"])
     notebook.page.keyboard.type("Notebook.")
-    expect(completions(page)).to_have_text(["loadOrders"])
+    expect(completions(page)).to_have_text([LOAD_ORDERS])
 
 
 COMMANDS = "window.jupyterapp.commands"
@@ -284,7 +303,7 @@ def test_it_works_in_a_console(notebook: NotebookPage) -> None:
     expect(prompt).to_contain_text("loadOrder();")
     page.keyboard.press("Control+End")
     page.keyboard.type(" Notebook.")
-    expect(completions(page)).to_have_text(["loadOrders"])
+    expect(completions(page)).to_have_text([LOAD_ORDERS])
 
 
 def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPage) -> None:
@@ -296,7 +315,7 @@ def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPag
     second.click()
     notebook.page.keyboard.press("Control+End")
     notebook.page.keyboard.type("; Notebook.")
-    expect(completions(notebook.page)).to_have_text(["loadOrders"])
+    expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     notebook.page.keyboard.press("Enter")
     expect(wrong).to_have_text(["loadOrder", "loadOrder"])
     notebook.page.evaluate(f"{COMMANDS}.execute('application:close').then(() => null)")
@@ -359,7 +378,7 @@ def test_what_the_user_does_not_want_is_left_out(notebook: NotebookPage) -> None
         again.page.keyboard.press("ArrowRight")
         again.page.keyboard.type(" Notebook.")
         again.page.keyboard.press("Tab")  # asked for, it is there
-        expect(completions(again.page)).to_have_text(["loadOrders"])
+        expect(completions(again.page)).to_have_text([LOAD_ORDERS])
         expect(problems(again, 1)).to_have_count(0)
         expect(again.page.locator(".pctx-Signature")).to_have_count(0)
     finally:

@@ -280,7 +280,7 @@ def test_nothing_that_a_person_is_asked_about_does_anything(page: Page, lab: Fro
     code = f"{hidden}\nconst given = {json.dumps(given)};\n{asks}"
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(agent, lab, code)
-        notice = page.locator(".Toastify__toast").filter(has_text="An agent asks to call Asked.ask")
+        notice = page.locator(".Toastify__toast").filter(has_text="An agent wants to call Asked.ask")
         expect(notice).to_be_visible(timeout=PATIENCE_MS)
         watch.check(EVERYWHERE)
         notice.get_by_role("button", name="Review").click()

@@ -131,12 +131,13 @@ def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
 
 REMOVE = """
 %load_ext pctx_jupyter
+from typing import Literal
 from pctx_jupyter import tool
 
 @tool(effects=True)
-def remove_orders(ids: list[int]) -> str:
+def remove_orders(ids: list[int], reason: Literal["paid", "lost"] = "lost", most: int = 10) -> str:
     "Removes orders for good."
-    return f"removed {ids}"
+    return f"removed {ids} {reason} {most}"
 """.strip()
 
 
@@ -158,7 +159,7 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
     with ThreadPoolExecutor(1) as threads:
         code = "const ids = [1, 2];\nawait Consent.removeOrders({ ids })"
         run = threads.submit(agent, lab, code)
-        notice = page.locator(".Toastify__toast").filter(has_text="An agent asks to call Consent.removeOrders")
+        notice = page.locator(".Toastify__toast").filter(has_text="An agent wants to call Consent.removeOrders")
         expect(notice).to_be_visible(timeout=PATIENCE_MS)
         page.keyboard.type("typed on")  # the keyboard stays where it was
         assert notebook.source(1) == "typed on"
@@ -166,19 +167,29 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
         detail = page.get_by_role("region", name="Call that waits for consent")
         expect(detail).to_contain_text("Removes orders for good.")
         expect(detail.locator("mark")).to_have_text("await Consent.removeOrders({ ids })")
-        arguments = detail.get_by_label("Its arguments, which you may change")
-        expect(arguments).to_be_focused()
+        ids = detail.get_by_label("ids")
+        expect(ids).to_be_focused()
         expect(detail.get_by_role("timer")).to_contain_text("left, then denied")
         expect(page.locator(".pctx-Status")).to_contain_text("1 waits for you")
-        arguments.fill('{"ids": [2')
-        expect(detail.get_by_role("button", name="Allow once")).to_be_disabled()
-        arguments.fill('{"ids": ["two"]}')
-        expect(detail.get_by_role("status")).to_contain_text("ids[0] must be integer, not string", timeout=PATIENCE_MS)
-        expect(detail.get_by_role("button", name="Allow as changed")).to_be_disabled()
-        arguments.fill('{"ids": [2]}')
-        expect(detail.get_by_role("button", name="Allow as changed")).to_be_enabled()
+        ids.fill("[2")
+        allow = detail.get_by_role("button", name="Allow", exact=True)
+        expect(allow).to_be_disabled()
+        ids.fill("[2]")
+        detail.get_by_label("most").fill("ten")
+        expect(detail.get_by_role("status")).to_contain_text("most must be integer, not string", timeout=PATIENCE_MS)
+        changed = detail.get_by_role("button", name="Allow as changed")
+        expect(changed).to_be_disabled()
+        expect(detail.get_by_label("most")).to_have_attribute("aria-invalid", "true")
+        detail.get_by_label("most").fill("5")
+        detail.get_by_label("reason").select_option("paid")
+        expect(changed).to_be_enabled()
+        detail.get_by_role("button", name="Edit as JSON").click()
+        text = detail.get_by_role("textbox", name="Arguments (you can edit them)")
+        assert json.loads(text.input_value()) == {"ids": [2], "reason": "paid", "most": 5}
+        detail.get_by_role("button", name="Edit in a form").click()
+        ids.focus()
         page.keyboard.press("Control+Enter")
-        assert run.result(timeout=60) == "removed [2]"
+        assert run.result(timeout=60) == "removed [2] paid 5"
         expect(notice).to_have_count(0)
         expect(detail).to_have_count(0)
         page.keyboard.type(" and on")  # the focus is back in the cell
@@ -195,8 +206,8 @@ def test_always_allowed_is_listed_and_revoked_and_a_denial_says_who_denied(page:
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(agent, lab, code)
         question = panel.get_by_role("region", name="Call that waits for consent")
-        question.get_by_role("button", name="Always allow").click(timeout=PATIENCE_MS)
-        assert run.result(timeout=60) == "removed [1]"
+        question.get_by_role("button", name="until its kernel restarts").click(timeout=PATIENCE_MS)
+        assert run.result(timeout=60) == "removed [1] lost 10"
         row = panel.locator(".pctx-mod-permission")
         expect(row).to_contain_text("Always.removeOrders", timeout=PATIENCE_MS)
         row.click()
@@ -309,19 +320,16 @@ def test_a_silent_tool_of_a_server_is_allowed_for_good_and_asked_for_again(page:
         expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
         unfold(server)
         expect(pid).to_contain_text("effects unknown", timeout=PATIENCE_MS)
-        for how in ("Always allow", "Allow once"):
+        for how in ("Allow Silent.pid until the tool changes", "Allow"):
             run = threads.submit(agent, lab, "await Silent.pid()")
             # Its row may be out of sight, above the chosen tool.
             notice = page.locator(".Toastify__toast").filter(has_text="Silent.pid")
             notice.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
             question = panel.get_by_role("region", name="Call that waits for consent")
             expect(question).to_contain_text("It does not say whether it changes something.")
-            answer = question.get_by_role("button", name=how)
-            if how == "Always allow":
-                expect(answer).to_have_attribute("title", re.compile("until the tool changes"))
-            answer.click()
+            question.get_by_role("button", name=how, exact=True).click()
             assert isinstance(run.result(timeout=60), int)
-            if how == "Always allow":
+            if how != "Allow":
                 assert isinstance(threads.submit(agent, lab, "await Silent.pid()").result(timeout=60), int)
                 expect(pid).to_contain_text("allowed", timeout=PATIENCE_MS)
                 pid.click()

@@ -210,5 +210,5 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
         question = page.get_by_role("region", name="Call that waits for consent")
         expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"), timeout=PATIENCE_MS)
         camera.take("approval", question)
-        question.get_by_role("button", name="Allow once").click()
+        question.get_by_role("button", name="Allow", exact=True).click()
         assert run.result(timeout=60) == 1

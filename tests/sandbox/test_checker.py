@@ -427,6 +427,53 @@ def test_completion_offers_arguments_values_and_fields(held: Held) -> None:
         assert name in [item.name for item in found.items], code
 
 
+def test_completions_have_types_and_descriptions_and_required_fields_are_first(held: Held) -> None:
+    def found(code: str) -> list[tuple[str, str]]:
+        items = held.wait(held.checker.complete(job(code), len(code))).items
+        return [(one.name, one.detail) for one in items]
+
+    detail = (
+        '(args: { status: "open" | "paid"; limit?: number; }) → { id: string; total: number; note?: string | null; }[]'
+    )
+    assert found("Sales.l") == [("loadOrders", detail), ("load_orders", detail)], "of both spellings"
+    assert found("Sales.loadOrders({ ") == [("status", '"open" | "paid"'), ("limit", "number, optional")]
+    assert found("(await Sales.loadOrders({status: 'open'}))[0].no") == [("note", "string | null, optional")]
+    assert dict(found("function f(a = 1, ...b: string[]) {}\nf"))["f"] == "(a?: number, ...b: string[]) → void"
+    assert dict(found("Sal"))["Sales"] == "", "what a namespace is says nothing"
+    items = held.wait(held.checker.complete(job("Sales.l"), 7)).items
+    assert items[0].docs == "Loads orders."
+
+
+@pytest.mark.parametrize(
+    ("code", "fixed"),
+    [
+        ("await Sales.loadOrders()", "await Sales.loadOrders({ status: 0 })"),
+        ("await Sales.loadOrders({})", "await Sales.loadOrders({ status: 0 })"),
+        ("await Sales.loadOrders({ limit: 5 })", "await Sales.loadOrders({ limit: 5, status: 0 })"),
+        ("const x = 1;\nawait Sales.loadOrders({ limit: 5, })", "await Sales.loadOrders({ limit: 5, status: 0, })"),
+        ("async function run() {\n  return Sales.loadOrders({})\n}", "  return Sales.loadOrders({ status: 0 })"),
+        ("await Sales.loadOrders({ ...rest })", None),
+        ("await Sales.loadOrders({ status: 5 })", None),
+        ("await Sales.loadOrders(7)", None),
+        ("await Sales.loadOrders({}, 1)", None),
+        ("const x: { a: number } = {}", None),
+    ],
+)
+def test_arguments_that_a_call_does_not_have_are_named_with_their_place(
+    held: Held, code: str, fixed: str | None
+) -> None:
+    verdict = held.wait(held.checker.check(job(code, inputs="declare const rest: {};")))
+    assert isinstance(verdict, Checked) and verdict.diagnostics
+    gaps = [one.absent for one in verdict.diagnostics if one.absent is not None]
+    if fixed is None:
+        assert gaps == []
+        return
+    (gap,) = gaps
+    line = code.split("\n")[gap.line - 1]
+    added = gap.before + ", ".join(f"{name}: 0" for name in gap.names) + gap.after
+    assert f"{line[: gap.column - 1]}{added}{line[gap.column - 1 :]}" == fixed
+
+
 def test_hover_and_signature_explain_a_tool(held: Held) -> None:
     code = "/* 😀 */ Sales.loadOrders("
     hover = held.wait(held.checker.hover(job(code), code.index("load") + 1 + 1))

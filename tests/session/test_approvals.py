@@ -137,12 +137,14 @@ class Desk:
                 self.asked.append(question)
                 asyncio.get_running_loop().call_soon(self.answers, question)
 
-    def say(self, decision: Any, arguments: Raw | None = None, *, for_good: bool = False) -> None:
+    def say(
+        self, decision: Any, arguments: Raw | None = None, *, for_good: bool = False, for_program: bool = False
+    ) -> None:
         """Answer every question so."""
         given = ConsentReply(decision, arguments, "a person denied it" if decision == "denied" else "")
 
         def give(question: Question) -> None:
-            self.registry.approvals.answer(question.id, given, for_good=for_good)
+            self.registry.approvals.answer(question.id, given, for_good=for_good, for_program=for_program)
 
         self.answers = give
 
@@ -228,6 +230,30 @@ async def test_arguments_are_those_that_somebody_has_changed_them_to() -> None:
     assert await desk.run() == [{"to": "me"}]
     (call,) = next(iter(desk.registry.history)).calls
     assert (call.decision, call.arguments) == ("edited", '{"to":"me"}')
+
+
+async def test_what_is_allowed_for_a_program_is_asked_again_in_the_next_one_and_is_in_no_list() -> None:
+    desk = Desk(calling(("Sales.send", b'{"to":1}'), ("Sales.send", b'{"to":2}'), ("Sales.send", b'{"to":3}')))
+    desk.say("allowed", for_program=True)
+    assert await desk.run() == [{"to": 1}, {"to": 2}, {"to": 3}]
+    assert sorted(str(one) for one in desk.decisions()) == ["allowed", "granted", "granted"]
+    assert desk.registry.permissions() == []
+    waited = len(desk.asked)
+    assert await desk.run() == [{"to": 1}, {"to": 2}, {"to": 3}]
+    assert len(desk.asked) > waited, "another program asks"
+
+
+async def test_what_is_allowed_for_a_program_covers_neither_another_tool_nor_another_programs_calls() -> None:
+    desk = Desk(calling(("Sales.send", b"{}"), ("Sales.drop", b"{}")))
+    desk.notebook.register(Tool("Notebook", "drop", effects=True), answer)
+
+    def give(question: Question) -> None:
+        is_first = question.tool == "Sales.send"
+        given = ConsentReply("allowed") if is_first else ConsentReply.denied()
+        desk.registry.approvals.answer(question.id, given, for_program=is_first)
+
+    desk.answers = give
+    assert await desk.run() == [{}, "Cannot call Sales.drop: a person denied it"]
 
 
 async def test_a_permission_is_listed_until_it_is_revoked_and_then_the_tool_is_asked_for_again() -> None:

@@ -73,6 +73,44 @@ async def test_offsets_are_those_of_the_cell() -> None:
     assert found.items[0].documentation.endswith("\n\nWhat it does.")
 
 
+async def test_a_completed_tool_names_the_arguments_that_a_call_has_to_have() -> None:
+    editor = FakeEditor(Completions(6, 2, [Completion("add", "function", "(args) → number"), Completion("x", "const")]))
+    opened = session(editor)
+    properties: Any = {"b-c": {"type": "number"}, "a": {"type": "number"}, "d": {"type": "number"}}
+    schema = {"type": "object", "properties": properties, "required": ["a", "b-c", "no such one"]}
+    opened.register(Tool("sales", "add", "", schema, None), lambda call: None)  # type: ignore[arg-type, return-value]
+    found = await assist.complete(opened, wire.Position("Sales.a", offset=7))
+    assert [(one.label, one.detail, one.arguments) for one in found.items] == [
+        ("add", "(args) → number", ['"b-c"', "a"]),
+        ("x", "", None),
+    ]
+
+
+async def test_help_on_a_tool_has_its_arguments_its_result_and_its_types() -> None:
+    order = {"type": "object", "title": "Order", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
+    output = {
+        "type": "array",
+        "items": {"$ref": "#/$defs/Order"},
+        "$defs": {"Order": order},
+        "description": "The orders,\nnewest first.",
+    }
+    arguments = {
+        "type": "object",
+        "properties": {"status": {"type": "string", "description": "Their status."}, "n": {}},
+    }
+    editor = FakeEditor(Hover(6, 3, "function Sales.find(args: any): Promise<any>", "Finds orders."))
+    opened = session(editor)
+    opened.register(Tool("sales", "find", "Finds orders.", arguments, output), lambda call: None)  # type: ignore[arg-type, return-value]
+    found = await assist.hover(opened, wire.Position("Sales.find", offset=8))
+    assert found.documentation == (
+        "Finds orders.\n\nArguments:\n  status: Their status.\n\nReturns: The orders, newest first.\n\n"
+        "type Order = { id: number };"
+    )
+    assert found.text is not None and found.text.endswith(found.documentation)
+    editor.answer = Hover(0, 1, "const x: 1", "One.")
+    assert (await assist.hover(opened, wire.Position("x", offset=1))).documentation == "One."
+
+
 async def test_the_options_of_the_magic_line_count() -> None:
     editor = FakeEditor(Completions(0, 0, []))
     opened = session(editor)

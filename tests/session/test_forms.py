@@ -26,6 +26,7 @@ SCHEMA: dict[str, Any] = {
         "colour": {"type": "string", "oneOf": [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}]},
         "size": {"type": "string", "enum": ["s", "m"], "enumNames": ["Small", "Medium"]},
         "days": {"type": "array", "items": {"type": "string", "enum": ["mon", "tue"]}, "maxItems": 1},
+        "code": {"type": "string", "pattern": "^[a-z]+$"},
     },
     "required": ["name", "sure", "days", "age"],
 }
@@ -37,37 +38,44 @@ def test_a_draft_has_the_defaults_and_an_empty_place_for_what_is_required() -> N
 
 
 def test_an_answer_that_fits_is_taken_without_what_is_left_empty() -> None:
-    assert forms.checked(SCHEMA, {**WHOLE, "score": None, "colour": "", "size": "m"}) == {**WHOLE, "size": "m"}
+    answer: dict[str, Any] = {**WHOLE, "score": None, "colour": "", "size": "m"}
+    assert forms.problems(SCHEMA, answer) == []
+    assert forms.filled_in(SCHEMA, answer) == {**WHOLE, "size": "m"}
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"name": "A"}, "name must have at least 2 characters"),
-        ({"name": 5}, "name must be a text"),
-        ({"name": None}, r"name is required \(text\)"),
-        ({"age": 1.5}, "age must be a whole number"),
-        ({"age": True}, "age must be a whole number"),
-        ({"age": 151}, "age must be at most 150"),
-        ({"score": "9"}, "score must be a number"),
-        ({"sure": "yes"}, "sure must be true or false"),
-        ({"colour": "Red"}, "colour must be one of r, g"),
-        ({"size": "Small"}, "size must be one of s, m"),
-        ({"days": "mon"}, "days must be a list of texts"),
-        ({"days": ["wed"]}, "days must be a list of mon, tue"),
-        ({"days": ["mon", "tue"]}, "days must have at most 1 choices"),
-        ({"other": 1}, "the form has no field 'other'"),
+        ({"name": "A"}, "name: must have at least 2 characters"),
+        ({"name": 5}, "name: must be a text"),
+        ({"name": None}, "name: is required (text)"),
+        ({"age": 1.5}, "age: must be a whole number"),
+        ({"age": True}, "age: must be a whole number"),
+        ({"age": 151}, "age: must be at most 150"),
+        ({"score": "9"}, "score: must be a number"),
+        ({"sure": "yes"}, "sure: must be true or false"),
+        ({"colour": "Red"}, "colour: must be one of r, g"),
+        ({"size": "Small"}, "size: must be one of s, m"),
+        ({"days": "mon"}, "days: must be a list of texts"),
+        ({"days": ["wed"]}, "days: must be a list of mon, tue"),
+        ({"days": ["mon", "tue"]}, "days: must have at most 1 choices"),
+        ({"other": 1}, "other: is not in the form, which has name, age, score, sure, colour, size, days, code"),
+        ({"code": "b1"}, "code: must match ^[a-z]+$"),
     ],
 )
 def test_an_answer_that_does_not_fit_names_the_field_and_what_it_has_to_be(change: dict[str, Any], why: str) -> None:
-    with pytest.raises(errors.InvalidParams, match=why):
-        forms.checked(SCHEMA, {**WHOLE, **change})
+    assert [one.text() for one in forms.problems(SCHEMA, {**WHOLE, **change})] == [why]
+
+
+def test_each_field_that_does_not_fit_is_named_at_once() -> None:
+    found = forms.problems(SCHEMA, {"name": "A", "age": 1.5, "sure": True})
+    assert [one.field for one in found] == ["name", "age", "days"]
 
 
 @pytest.mark.parametrize("schema", [{}, {"properties": 5}, {"properties": {"a": 5}, "required": 7}, {"properties": []}])
 def test_a_form_that_makes_no_sense_has_no_fields(schema: dict[str, Any]) -> None:
     assert forms.fields(schema) == []
-    assert forms.checked(schema, {}) == {}
+    assert forms.problems(schema, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -162,12 +170,34 @@ async def test_an_answer_that_does_not_fit_is_refused_and_the_question_still_wai
     made, _ = desk(Form("wiki", "?", ASK))
 
     def give(question: Question) -> None:
-        with pytest.raises(errors.InvalidParams, match="name must be a text"):
+        with pytest.raises(errors.InvalidParams, match="name: must be a text"):
             made.registry.approvals.answer(question.id, ConsentReply("edited", Raw(b'{"name":5}')))
         made.registry.approvals.answer(question.id, ConsentReply.dismissed())
 
     made.answers = give
     assert await made.run("await Sales.read({})") == [[["cancel", None]]]
+
+
+async def test_a_draft_that_does_not_fit_is_refused_with_each_field_and_the_check_finds_the_same() -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "minLength": 1}, "size": {"enum": ["s", "m"]}, "note": {}},
+        "required": ["name", "size"],
+    }
+    made, _ = desk(Form("wiki", "?", schema))
+    asked = made.registry.approvals
+
+    def give(question: Question) -> None:
+        found = asked.problems(question.id, None)
+        assert found is not None and [one.field for one in found] == ["name", "size"]
+        with pytest.raises(errors.ArgumentsRefused, match=r"name: must have .*; size: is required"):
+            asked.answer(question.id, ConsentReply("allowed"))
+        answer = Raw(b'{"name":"Ada","size":"m","note":null}')
+        assert asked.problems(question.id, answer) == [], "an optional field may be left empty"
+        asked.answer(question.id, ConsentReply("edited", answer))
+
+    made.answers = give
+    assert await made.run("await Sales.read({})") == [[["accept", {"name": "Ada", "size": "m"}]]]
 
 
 async def test_always_answers_one_form_and_no_later_one_and_consents_to_no_call() -> None:

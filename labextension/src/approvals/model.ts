@@ -9,15 +9,18 @@ import { type ISignal, Signal } from '@lumino/signaling';
 
 import type { ArgumentProblem, Question } from '../api';
 import { whole } from '../inert';
+import { type FormField, type Members, fieldsOf, joined, jsonOf, membersOf, parsed } from './fields';
 
-/** Asks the server what is wrong with arguments, which are JSON. */
-export type CheckArguments = (id: string, args: string) => Promise<readonly ArgumentProblem[]>;
+/** Asks the server what is wrong with arguments, which are JSON; null: the draft of an answer to a form. */
+export type CheckArguments = (id: string, args: string | null) => Promise<readonly ArgumentProblem[]>;
 
 /** Milliseconds after the last keystroke until arguments are checked. */
 const REST_MS = 200;
 
 interface Draft {
   text: string;
+  /** The values of a form, which the text is made of; null: the text itself was edited, or it has no form. */
+  members: Members | null;
   /** What the server found; null: the text has changed since. */
   problems: readonly ArgumentProblem[] | null;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,6 +30,10 @@ export class Drafts {
   readonly #changed = new Signal<this, void>(this);
   readonly #check: CheckArguments;
   readonly #drafts = new Map<string, Draft>();
+  /** The fields of each question's form; null: its arguments are edited as JSON. */
+  readonly #forms = new Map<string, FormField[] | null>();
+  /** Fields that a person has changed, by question. */
+  readonly #touched = new Map<string, Set<string>>();
   readonly deadlines = new Deadlines();
 
   constructor(check: CheckArguments = () => Promise.resolve([])) {
@@ -47,6 +54,21 @@ export class Drafts {
         this.#drafts.delete(id);
       }
     }
+    for (const known of [this.#forms, this.#touched]) {
+      for (const id of known.keys()) {
+        if (!ids.has(id)) {
+          known.delete(id);
+        }
+      }
+    }
+    for (const question of questions) {
+      if (question.form?.schema && !this.#drafts.has(question.id)) {
+        // The draft of an answer has to be filled in first.
+        const draft: Draft = { text: shown(question), members: null, problems: null, timer: undefined };
+        this.#drafts.set(question.id, draft);
+        void this.#ask(question.id, draft, null);
+      }
+    }
     this.#changed.emit();
   }
 
@@ -59,12 +81,60 @@ export class Drafts {
     return this.#drafts.get(question.id)?.text ?? shown(question);
   }
 
-  write(question: Question, text: string): void {
+  /** The fields to edit; null: the arguments are edited as JSON. */
+  fields(question: Question): FormField[] | null {
+    let fields = this.#forms.get(question.id);
+    if (fields === undefined) {
+      fields = this.#formOf(question);
+      this.#forms.set(question.id, fields);
+    }
+    return fields;
+  }
+
+  /** Whether the arguments can be edited in the other way: as JSON, or in a form. */
+  canSwitch(question: Question): boolean {
+    return this.fields(question) !== null || this.#formOf(question) !== null;
+  }
+
+  /** Edit as JSON what was edited in a form, and the other way round. */
+  switch(question: Question): void {
+    this.#forms.set(question.id, this.fields(question) === null ? this.#formOf(question) : null);
+    const draft = this.#drafts.get(question.id);
+    if (draft) {
+      draft.members = null;
+    }
+    this.#changed.emit();
+  }
+
+  /** The JSON of a field's value; undefined: it is left out. */
+  value(question: Question, field: FormField): string | undefined {
+    return this.#members(question)?.get(field.name);
+  }
+
+  /** Put a text into a field. */
+  fill(question: Question, field: FormField, text: string): void {
+    const members = new Map(this.#members(question));
+    const json = jsonOf(field, text);
+    if (json === null) {
+      members.delete(field.name);
+    } else {
+      members.set(field.name, json);
+    }
+    const touched = this.#touched.get(question.id) ?? new Set();
+    this.#touched.set(question.id, touched.add(field.name));
+    this.write(question, joined(members), members);
+  }
+
+  isTouched(question: Question, field: FormField): boolean {
+    return !question.form || (this.#touched.get(question.id)?.has(field.name) ?? false);
+  }
+
+  write(question: Question, text: string, members: Members | null = null): void {
     clearTimeout(this.#drafts.get(question.id)?.timer);
-    const draft: Draft = { text, problems: null, timer: undefined };
+    const draft: Draft = { text, members, problems: null, timer: undefined };
     this.#drafts.set(question.id, draft);
     const edited = this.edited(question);
-    if (typeof edited === 'string') {
+    if (typeof edited === 'string' || (edited === null && question.form?.schema)) {
       draft.timer = setTimeout(() => void this.#ask(question.id, draft, edited), REST_MS);
     }
     this.#changed.emit();
@@ -76,14 +146,21 @@ export class Drafts {
     if (question.is_cut || text === shown(question)) {
       return null;
     }
-    return jsonError(text) === null ? text : undefined;
+    // Each value by itself: a text such as `1, "b": 2` would make another argument.
+    const members = this.#drafts.get(question.id)?.members ?? new Map<string, string>();
+    const isValid = [...members.values()].every(json => parsed(json) !== undefined);
+    return isValid && jsonError(text) === null ? text : undefined;
   }
 
   /** What is wrong with the edited arguments, as far as it is known. */
   problems(question: Question): readonly ArgumentProblem[] {
     const draft = this.#drafts.get(question.id);
-    if (!draft || this.edited(question) === null) {
+    if (!draft || (this.edited(question) === null && !question.form)) {
       return [];
+    }
+    const wrong = [...(draft.members ?? [])].filter(([, json]) => parsed(json) === undefined);
+    if (wrong.length > 0) {
+      return wrong.map(([field, json]) => ({ field, message: `is not valid JSON: ${jsonError(json) ?? ''}` }));
     }
     const error = jsonError(draft.text);
     return error === null ? (draft.problems ?? []) : [{ field: '', message: error }];
@@ -94,7 +171,7 @@ export class Drafts {
     return this.problems(question).length === 0;
   }
 
-  /** Take note that the server has refused the edited arguments. */
+  /** Take note that the server has refused the arguments. */
   refuse(question: Question, problems: readonly ArgumentProblem[]): void {
     const draft = this.#drafts.get(question.id);
     if (draft) {
@@ -103,7 +180,22 @@ export class Drafts {
     }
   }
 
-  async #ask(id: string, draft: Draft, args: string): Promise<void> {
+  #members(question: Question): Members | null {
+    return this.#drafts.get(question.id)?.members ?? this.#membersOfText(question);
+  }
+
+  #membersOfText(question: Question): Members | null {
+    const members = membersOf(this.text(question));
+    // In the draft of an answer, null is an empty field.
+    return members && question.form ? new Map([...members].filter(([, json]) => json !== 'null')) : members;
+  }
+
+  #formOf(question: Question): FormField[] | null {
+    const members = question.is_cut ? null : this.#membersOfText(question);
+    return members && fieldsOf(question.form?.schema ?? question.input_schema, members);
+  }
+
+  async #ask(id: string, draft: Draft, args: string | null): Promise<void> {
     let problems: readonly ArgumentProblem[];
     try {
       problems = await this.#check(id, args);

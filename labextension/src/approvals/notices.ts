@@ -98,8 +98,8 @@ export class ApprovalNotices {
     const asker = askerOf(question, this.trans);
     const tool = inertLine(question.tool, 60);
     return given === ''
-      ? this.trans.__('%1 asks to call %2', asker, tool)
-      : this.trans.__('%1 asks to call %2 with %3', asker, tool, given);
+      ? this.trans.__('%1 wants to call %2', asker, tool)
+      : this.trans.__('%1 wants to call %2 with %3', asker, tool, given);
   }
 
   /** Whether the notification shows everything that the call passes. */
@@ -121,7 +121,7 @@ export class ApprovalNotices {
       }
     };
     const allow: Notification.IAction = {
-      label: this.trans.__('Allow once'),
+      label: this.trans.__('Allow'),
       displayType: 'default',
       callback: () => {
         this.reactions.allow(question);

@@ -3,14 +3,16 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { AskedForm, Question } from '../api';
+import type { ArgumentProblem, AskedForm, ConsentSpan, Question } from '../api';
 import { Code } from '../code';
 import { inert, inertLine, whole } from '../inert';
 import { askerOf, effectsText } from './effects';
+import { Control } from './control';
+import type { FormField } from './fields';
 import { type Drafts, clock, linesOf } from './model';
 
 /** Called with a person's decision. */
-export type Decide = (question: Question, decision: 'allow' | 'deny', always?: boolean) => void;
+export type Decide = (question: Question, decision: 'allow' | 'deny', howLong?: ConsentSpan) => void;
 
 interface QuestionProps {
   question: Question;
@@ -29,21 +31,15 @@ function reveal(line: HTMLElement | null): void {
   }
 }
 
-/** How long "always" lasts. */
+/** A link that also allows later calls. */
 function alwaysText(question: Question, trans: TranslationBundle): string {
+  const tool = inertLine(question.tool, 60);
   return question.lasts === 'tool'
-    ? trans.__('Without asking again, also after a restart, until the tool changes')
-    : trans.__('Without asking again, until the kernel of its notebook, or the server, ends');
+    ? trans.__('Allow %1 until the tool changes', tool)
+    : trans.__('Allow %1 until its kernel restarts', tool);
 }
 
-function titleOf(question: Question, trans: TranslationBundle): string {
-  if (question.form) {
-    return trans.__('The MCP server %1 asks you something, for a call of', inertLine(question.form.server));
-  }
-  return trans.__('asks to call');
-}
-
-/** What an MCP server asks: its words, the schema of the answer, and a page as a text that is no link. */
+/** What an MCP server asks: its words, and a page as a text that is no link. */
 function FormText({ form, trans }: { form: AskedForm; trans: TranslationBundle }): React.ReactElement {
   return (
     <>
@@ -63,22 +59,164 @@ function FormText({ form, trans }: { form: AskedForm; trans: TranslationBundle }
           )}
         </p>
       )}
-      {form.schema && (
-        <Code key={form.message} label={trans.__('Fields')}>
-          {whole(JSON.stringify(form.schema, null, 2))}
-        </Code>
+    </>
+  );
+}
+
+/** Whether a problem is about a field, or a part of it. */
+function isAbout(problem: ArgumentProblem, name: string): boolean {
+  const { field } = problem;
+  return field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`);
+}
+
+interface ArgumentsProps {
+  question: Question;
+  drafts: Drafts;
+  trans: TranslationBundle;
+}
+
+/** The arguments as a form, or as JSON. */
+function Arguments({ question, drafts, trans }: ArgumentsProps): React.ReactElement | null {
+  const fields = drafts.fields(question);
+  const problems = drafts.problems(question);
+  const rest = fields ? problems.filter(one => !fields.some(field => isAbout(one, field.name))) : problems;
+  if (question.form && !question.form.schema) {
+    return null; // there is nothing to fill in
+  }
+  return (
+    <>
+      <p className="pctx-Fields-title" id="pctx-arguments">
+        {question.form
+          ? trans.__('Your answer')
+          : question.is_cut
+            ? trans.__('The beginning of its arguments')
+            : trans.__('Arguments (you can edit them)')}
+      </p>
+      {fields === null ? (
+        <textarea
+          className="pctx-Arguments"
+          rows={Math.min(12, Math.max(3, drafts.text(question).split('\n').length))}
+          spellCheck={false}
+          readOnly={question.is_cut}
+          aria-labelledby="pctx-arguments"
+          aria-invalid={problems.length > 0}
+          aria-describedby={problems.length > 0 ? 'pctx-problems' : undefined}
+          value={drafts.text(question)}
+          onChange={event => {
+            drafts.write(question, event.target.value);
+          }}
+        />
+      ) : (
+        <div className="pctx-Fields" role="group" aria-labelledby="pctx-arguments">
+          {fields.map((field, index) => (
+            <Field
+              key={field.name}
+              id={`pctx-field-${index}`}
+              field={field}
+              json={drafts.value(question, field)}
+              problems={problems.filter(one => isAbout(one, field.name))}
+              isTouched={drafts.isTouched(question, field)}
+              fill={text => {
+                drafts.fill(question, field, text);
+              }}
+              trans={trans}
+            />
+          ))}
+          {fields.length === 0 && <p className="pctx-Detail-quiet">{trans.__('None')}</p>}
+        </div>
+      )}
+      {rest.length > 0 && (
+        <div id="pctx-problems" className="pctx-Detail-error" role="status">
+          <ul className="pctx-Problems">
+            {rest.map((problem, index) => (
+              <li key={index}>
+                {drafts.edited(question) === undefined ? (
+                  trans.__('Not valid JSON: %1', inertLine(problem.message, 200))
+                ) : (
+                  <>
+                    {problem.field && <bdi className="pctx-mod-code">{inertLine(problem.field, 200)}</bdi>}{' '}
+                    {inertLine(problem.message, 300)}
+                  </>
+                )}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {drafts.canSwitch(question) && (
+        <p>
+          <button
+            className="pctx-Link"
+            onClick={() => {
+              drafts.switch(question);
+            }}
+          >
+            {fields ? trans.__('Edit as JSON') : trans.__('Edit in a form')}
+          </button>
+        </p>
       )}
     </>
   );
 }
 
+interface FieldProps {
+  id: string;
+  field: FormField;
+  json: string | undefined;
+  problems: readonly ArgumentProblem[];
+  /** Whether a problem is a person's mistake, and not a field that is still to be filled in. */
+  isTouched: boolean;
+  fill: (text: string) => void;
+  trans: TranslationBundle;
+}
+
+function Field({ id, field, json, problems, isTouched, fill, trans }: FieldProps): React.ReactElement {
+  const about = [field.description ? `${id}-about` : '', problems.length > 0 ? `${id}-problem` : ''].filter(Boolean);
+  return (
+    <div className="pctx-Field">
+      <label htmlFor={id} id={`${id}-label`}>
+        <bdi>{field.label}</bdi>
+        {field.isRequired && <span className="pctx-Row-quiet"> {trans.__('required')}</span>}
+      </label>
+      <Control
+        id={id}
+        field={field}
+        json={json}
+        isWrong={problems.length > 0 && isTouched}
+        about={about.join(' ') || undefined}
+        fill={fill}
+        trans={trans}
+      />
+      {problems.length > 0 && (
+        <p
+          id={`${id}-problem`}
+          className={isTouched ? 'pctx-Detail-error' : 'pctx-Detail-quiet'}
+          role={isTouched ? 'status' : undefined}
+        >
+          {problems
+            .map(problem => `${inertLine(problem.field, 200)} ${inertLine(problem.message, 300)}`.trim())
+            .join('; ')}
+        </p>
+      )}
+      {field.description && (
+        <p id={`${id}-about`} className="pctx-Detail-quiet" dir="auto">
+          {field.description}
+        </p>
+      )}
+    </div>
+  );
+}
+
 export function QuestionDetail({ question, drafts, decide, trans, more }: QuestionProps): React.ReactElement {
   const edited = drafts.edited(question);
-  const problems = drafts.problems(question);
   const isWrong = !drafts.canAllow(question);
   const form = question.form;
   const lines = linesOf(question);
   const left = drafts.deadlines.left(question.id);
+  const about = [
+    form || question.effects === false || question.effects === undefined ? '' : effectsText(question.effects, trans),
+    question.notebook ? trans.__('From %1', inertLine(question.notebook, 100)) : ''
+  ].filter(Boolean);
   return (
     <section
       className="pctx-Detail pctx-mod-question"
@@ -95,7 +233,13 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
       }}
     >
       <h3>
-        {!form && <bdi>{askerOf(question, trans)}</bdi>} {titleOf(question, trans)}{' '}
+        {form ? (
+          trans.__('The MCP server %1 asks you something, for a call of', inertLine(form.server))
+        ) : (
+          <>
+            <bdi>{askerOf(question, trans)}</bdi> {trans.__('wants to call')}
+          </>
+        )}{' '}
         <bdi>{inertLine(question.tool)}</bdi>
       </h3>
       {left !== null && (
@@ -104,7 +248,7 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
             <span style={{ width: `${Math.round(drafts.deadlines.part(question.id) * 100)}%` }} />
           </span>
           {form ? trans.__('%1 left, then cancelled', clock(left)) : trans.__('%1 left, then denied', clock(left))}
-          {more > 0 && ` · ${trans._n('%1 more waits', '%1 more wait', more)}`}
+          {more > 0 && ` · ${trans._n('%1 more waiting', '%1 more waiting', more)}`}
         </p>
       )}
       {form && <FormText form={form} trans={trans} />}
@@ -113,46 +257,8 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
           {inert(question.description, 1000)}
         </p>
       )}
-      {!form && question.effects !== false && question.effects !== undefined && (
-        <p className="pctx-Detail-quiet">{effectsText(question.effects, trans)}</p>
-      )}
-      <label className="pctx-Detail-field">
-        {form
-          ? trans.__('Your answer')
-          : question.is_cut
-            ? trans.__('The beginning of its arguments')
-            : trans.__('Its arguments, which you may change')}
-        <textarea
-          className="pctx-Arguments"
-          rows={Math.min(12, Math.max(3, drafts.text(question).split('\n').length))}
-          spellCheck={false}
-          readOnly={question.is_cut || form?.url !== undefined}
-          aria-invalid={isWrong}
-          aria-describedby={isWrong ? 'pctx-problems' : undefined}
-          value={drafts.text(question)}
-          onChange={event => {
-            drafts.write(question, event.target.value);
-          }}
-        />
-      </label>
-      {isWrong && (
-        <div id="pctx-problems" className="pctx-Detail-error" role="status">
-          <ul className="pctx-Problems">
-            {problems.map((problem, index) => (
-              <li key={index}>
-                {edited === undefined ? (
-                  trans.__('Not valid JSON: %1', inertLine(problem.message, 200))
-                ) : (
-                  <>
-                    {problem.field && <bdi className="pctx-mod-code">{inertLine(problem.field, 200)}</bdi>}{' '}
-                    {inertLine(problem.message, 300)}
-                  </>
-                )}
-              </li>
-            ))}
-          </ul>
-        </div>
-      )}
+      {about.length > 0 && <p className="pctx-Detail-quiet">{about.join(' · ')}</p>}
+      <Arguments question={question} drafts={drafts} trans={trans} />
       <div className="pctx-Detail-buttons">
         <button
           className="jp-mod-styled jp-mod-accept"
@@ -162,24 +268,8 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
             decide(question, 'allow');
           }}
         >
-          {form
-            ? trans.__('Answer')
-            : typeof edited === 'string'
-              ? trans.__('Allow as changed')
-              : trans.__('Allow once')}
+          {form ? trans.__('Answer') : typeof edited === 'string' ? trans.__('Allow as changed') : trans.__('Allow')}
         </button>
-        {!form && (
-          <button
-            className="jp-mod-styled"
-            disabled={isWrong}
-            title={alwaysText(question, trans)}
-            onClick={() => {
-              decide(question, 'allow', true);
-            }}
-          >
-            {trans.__('Always allow')}
-          </button>
-        )}
         <button
           className="jp-mod-styled jp-mod-warn"
           onClick={() => {
@@ -189,6 +279,28 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
           {form ? trans.__('Decline') : trans.__('Deny')}
         </button>
       </div>
+      {!form && (
+        <p className="pctx-Links">
+          <button
+            className="pctx-Link"
+            disabled={isWrong}
+            onClick={() => {
+              decide(question, 'allow', 'program');
+            }}
+          >
+            {trans.__('Allow %1 for this program', inertLine(question.tool, 60))}
+          </button>
+          <button
+            className="pctx-Link"
+            disabled={isWrong}
+            onClick={() => {
+              decide(question, 'allow', 'always');
+            }}
+          >
+            {alwaysText(question, trans)}
+          </button>
+        </p>
+      )}
       {question.code_cut && (
         <p className="pctx-Detail-warning" role="note">
           {trans.__(

@@ -12,6 +12,7 @@ import type { CommandRegistry } from '@lumino/commands';
 
 import { ApiError, format } from '../api';
 import { fixProblem, goToNextProblem } from './diagnostics';
+import { goToField } from './fields';
 import { difference, samePlace } from './layout';
 import { isPctx } from './magic';
 import { closePopups } from './popups';
@@ -21,6 +22,8 @@ export const FORMAT_NOTEBOOK = 'pctx:format-notebook';
 export const NEXT_PROBLEM = 'pctx:next-problem';
 export const FIX_PROBLEM = 'pctx:fix-problem';
 export const CLOSE_POPUPS = 'pctx:close-popups';
+export const NEXT_FIELD = 'pctx:next-field';
+export const PREVIOUS_FIELD = 'pctx:previous-field';
 
 export function addCommands(
   commands: CommandRegistry,
@@ -73,16 +76,27 @@ export function addCommands(
     isEnabled,
     execute: inEditor(goToNextProblem)
   });
+  const inFocus = (act: (view: EditorView) => unknown) => () => {
+    const editor = document.activeElement?.closest<HTMLElement>('.cm-editor');
+    const view = editor && EditorView.findFromDOM(editor);
+    if (view) {
+      act(view);
+    }
+  };
   commands.addCommand(CLOSE_POPUPS, {
     label: trans.__('Close Popups of %1 Cell', magic),
     isEnabled,
-    execute: () => {
-      const editor = document.activeElement?.closest<HTMLElement>('.cm-editor');
-      const view = editor && EditorView.findFromDOM(editor);
-      if (view) {
-        closePopups(view);
-      }
-    }
+    execute: inFocus(closePopups)
+  });
+  commands.addCommand(NEXT_FIELD, {
+    label: trans.__('Go to Next Argument in %1 Cell', magic),
+    isEnabled,
+    execute: inFocus(view => goToField(view, true))
+  });
+  commands.addCommand(PREVIOUS_FIELD, {
+    label: trans.__('Go to Previous Argument in %1 Cell', magic),
+    isEnabled,
+    execute: inFocus(view => goToField(view, false))
   });
   commands.addCommand(FIX_PROBLEM, {
     label: trans.__('Fix Problem in %1 Cell', magic),

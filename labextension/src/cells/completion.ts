@@ -1,7 +1,7 @@
 /** Completion in `%%pctx` cells: the server's answers, in JupyterLab's own list. */
 
 import { syntaxTree } from '@codemirror/language';
-import type { Extension } from '@codemirror/state';
+import type { EditorState, Extension } from '@codemirror/state';
 import { EditorView, ViewPlugin, type PluginValue, type ViewUpdate } from '@codemirror/view';
 import type { CodeEditor } from '@jupyterlab/codeeditor';
 import type {
@@ -11,8 +11,13 @@ import type {
   ICompletionProviderManager
 } from '@jupyterlab/completer';
 import { Text } from '@jupyterlab/coreutils';
+import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import type { SyntaxNode } from '@lezer/common';
 
+import type { Completed } from '../api';
+import { inertLine } from '../inert';
 import type { Assistant } from './assistant';
+import { fillIn, viewOf } from './fields';
 import { isInLine, isPctx } from './magic';
 import { namesIn } from './names';
 import type { Owners } from './owners';
@@ -26,6 +31,9 @@ const AFTER_KEYSTROKE_MS = 30;
 /** Milliseconds that JupyterLab waits for an answer, unless its users have set another time. */
 const PATIENCE_MS = 1_000;
 
+/** Characters of a type in the list. */
+const MOST_DETAIL = 60;
+
 /** Provides the server's completions. */
 export class PctxCompletions implements ICompletionProvider {
   readonly identifier = 'pctx-jupyter:completions';
@@ -36,17 +44,23 @@ export class PctxCompletions implements ICompletionProvider {
   readonly #settings: CellSettings;
   readonly #invoke: (owner: string) => void;
   readonly #now: () => number;
+  readonly #beside: (isOurs: boolean) => void;
   #askedAgain = '';
+  /** The tools of the latest list: their arguments by name, and the editor that it is for. */
+  #offered: { editor: CodeEditor.IEditor | null; tools: Map<string, readonly string[]> } | null = null;
 
   /**
    * @param invoke - Makes JupyterLab request the list of a notebook or a console.
+   * @param beside - Is called before each list, with whether it is ours: descriptions are shown beside ours.
    */
   constructor(
     assistant: Assistant,
     settings: CellSettings,
     invoke: (owner: string) => void,
-    now: () => number = () => performance.now()
+    now: () => number = () => performance.now(),
+    beside: (isOurs: boolean) => void = () => undefined
   ) {
+    this.#beside = beside;
     this.#assistant = assistant;
     this.#settings = settings;
     this.#invoke = invoke;
@@ -54,7 +68,9 @@ export class PctxCompletions implements ICompletionProvider {
   }
 
   isApplicable(context: ICompletionContext): Promise<boolean> {
-    return Promise.resolve(isPctx(context.editor?.model.sharedModel.getSource() ?? ''));
+    const isOurs = isPctx(context.editor?.model.sharedModel.getSource() ?? '');
+    this.#beside(isOurs);
+    return Promise.resolve(isOurs);
   }
 
   async fetch(
@@ -82,12 +98,30 @@ export class PctxCompletions implements ICompletionProvider {
     const { start, end } = answer.value;
     // Of a tool's two spellings one is enough: JupyterLab would put `load_orders` before `loadOrders`.
     const hasOther = source.slice(start, end).includes('_');
-    const items = answer.value.items.filter(item => hasOther || item.type !== 'alias');
+    const found = answer.value.items.filter(item => hasOther || item.type !== 'alias');
+    const tools = found.flatMap(item => (item.arguments ? [[item.insertText, item.arguments] as const] : []));
+    this.#offered = { editor: context.editor ?? null, tools: new Map(tools) };
+    const items = found.map(itemOf);
     return {
       start: Text.jsIndexToCharIndex(start, source),
       end: Text.jsIndexToCharIndex(end, source),
       items
     };
+  }
+
+  /** A person has taken a text from the list: of a tool, add the fields of a call. */
+  accept(text: string): void {
+    const names = this.#offered?.tools.get(text);
+    const editor = this.#offered?.editor;
+    const view = editor && !editor.isDisposed && editor.hasFocus() ? viewOf(editor.host) : null;
+    if (!view || !names) {
+      return;
+    }
+    const { head } = view.state.selection.main;
+    const isThere = view.state.sliceDoc(Math.max(0, head - text.length), head) === text;
+    if (isThere && !/^\s*[(\w$.<]/.test(view.state.sliceDoc(head, head + 20).split('\n', 1)[0] ?? '')) {
+      fillIn(view, head, head, names);
+    }
   }
 
   /** Called only if JupyterLab itself completes while the user types. */
@@ -136,6 +170,19 @@ export class PctxCompletions implements ICompletionProvider {
   }
 }
 
+/**
+ * An item of JupyterLab's list: a name with its type. JupyterLab compares what is typed with the part before a parenthesis.
+ */
+export function itemOf(item: Completed['items'][number]): CompletionHandler.ICompletionItem {
+  const detail = inertLine(item.detail ?? '', MOST_DETAIL);
+  const isCall = detail.includes(') → ');
+  const label = detail === '' ? item.label : isCall ? `${item.label}${detail}` : `${item.label} (${detail})`;
+  const documentation = [detail === '' || item.arguments ? '' : detail, item.documentation]
+    .filter(Boolean)
+    .join('\n\n');
+  return { label, insertText: item.insertText, type: item.type, documentation };
+}
+
 /** Returns a function that checks whether an editor still has the same text, cursor and focus. */
 function standing(editor: CodeEditor.IEditor | null | undefined, source: string, offset: number): () => boolean {
   const hadFocus = editor?.hasFocus();
@@ -153,6 +200,41 @@ const silenced = new WeakSet<ICompletionProvider>();
 export function providersOf(manager: ICompletionProviderManager): Iterable<ICompletionProvider> {
   const { getProviders } = manager as { getProviders?: () => Map<string, ICompletionProvider> };
   return getProviders?.call(manager).values() ?? [];
+}
+
+/** JupyterLab's own settings of completion. */
+const MANAGER_SETTINGS = '@jupyterlab/completer-extension:manager';
+
+/**
+ * Returns a function that shows descriptions beside our lists, and beside others where the user wants them.
+ *
+ * JupyterLab has one switch for all cells, which is off at first.
+ */
+export function documentationBeside(
+  manager: ICompletionProviderManager,
+  settings: CellSettings,
+  registry: ISettingRegistry | null
+): (isOurs: boolean) => void {
+  const { setShowDocumentationPanel } = manager as { setShowDocumentationPanel?: (isShown: boolean) => void };
+  let usual: { isShown: boolean; isChosen: boolean } | null = null;
+  registry
+    ?.load(MANAGER_SETTINGS)
+    .then(loaded => {
+      const read = (): void => {
+        const { user, composite } = loaded.get('showDocumentationPanel');
+        usual = { isShown: composite === true, isChosen: user !== undefined };
+      };
+      loaded.changed.connect(read);
+      read();
+    })
+    .catch((error: unknown) => {
+      console.debug('pctx: descriptions are shown as JupyterLab does by itself', error);
+    });
+  return isOurs => {
+    if (usual && !usual.isChosen) {
+      setShowDocumentationPanel?.call(manager, usual.isShown || (isOurs && settings.showDocumentation));
+    }
+  };
 }
 
 /** Requests the list while the user types. */
@@ -193,7 +275,10 @@ export function completeWhileTyping(
   return ViewPlugin.fromClass(WhileTyping);
 }
 
-/** Whether the text before the cursor can be completed: a name or a dot in code, a dash or a name in the magic line. */
+/**
+ * Whether the text before the cursor can be completed: a name or a dot in code, a space before the name of an argument, a
+ * dash or a name in the magic line.
+ */
 export function isBeforeCompletion({ state }: EditorView): boolean {
   const { main } = state.selection;
   if (!main.empty) {
@@ -204,6 +289,9 @@ export function isBeforeCompletion({ state }: EditorView): boolean {
   if (isInLine(state.doc.toString(), main.head)) {
     return /\s(--?[\w-]*|(-i|--input|--tools)[ =]?[\w$.,]*)$/.test(before);
   }
+  if (/[{,] $/.test(before)) {
+    return isInArgument(state, main.head - 1);
+  }
   if (
     !/(^|[^\w$.])[A-Za-z_$][\w$]*$|[\w$)\]}'"`]\s*\??\.[\w$]*$|^\s*\??\.[\w$]*$/.test(before) ||
     /(^|[^\w$])\d[\w.]*$/.test(before)
@@ -212,4 +300,17 @@ export function isBeforeCompletion({ state }: EditorView): boolean {
   }
   const node = syntaxTree(state).resolveInner(main.head, -1).name;
   return !/^(String|TemplateString|LineComment|BlockComment|RegExp)$/.test(node);
+}
+
+/** Whether a brace, or a comma, before a position is of an object that is passed to a function. */
+function isInArgument(state: EditorState, position: number): boolean {
+  for (let node: SyntaxNode | null = syntaxTree(state).resolveInner(position, -1); node; node = node.parent) {
+    if (node.name === 'ObjectExpression') {
+      return node.parent?.name === 'ArgList';
+    }
+    if (!/^([{,]|Property|⚠)$/.test(node.name)) {
+      return false;
+    }
+  }
+  return false;
 }

@@ -13,6 +13,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Underlined } from '../api';
 import { inert, inertLine } from '../inert';
 import type { Assistant } from './assistant';
+import { addArguments } from './fields';
 import { kernelOf, type Owner, type Owners } from './owners';
 import type { CellSettings } from './settings';
 
@@ -145,7 +146,7 @@ export function squiggles(
       }
     }
 
-    #diagnostic({ from, to, severity, message, instead }: Underlined, end: number): Diagnostic {
+    #diagnostic({ from, to, severity, message, instead, absent }: Underlined, end: number): Diagnostic {
       const place = { from: Math.min(from, end), to: Math.min(to, end) };
       const diagnostic: Diagnostic = { ...place, severity, message: inert(message, 4_000) };
       if (instead !== null && instead !== undefined) {
@@ -153,6 +154,16 @@ export function squiggles(
           view.dispatch({ changes: { from: start, to: stop, insert: instead }, userEvent: 'input.complete' });
         };
         diagnostic.actions = [{ name: trans.__('Change to %1', inertLine(instead, 200)), apply }];
+      } else if (absent) {
+        const drawnFor = this.#view.state.doc;
+        const apply = (view: EditorView): void => {
+          if (view.state.doc === drawnFor) {
+            addArguments(view, absent); // its place is one of this text
+          }
+        };
+        diagnostic.actions = [
+          { name: trans._n('Add the missing argument', 'Add the missing arguments', absent.names.length), apply }
+        ];
       }
       return diagnostic;
     }

@@ -12,7 +12,8 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as api from '../api';
 import { Assistant } from './assistant';
 import { addCommands, FIX_PROBLEM, FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM } from './commands';
-import { completeWhileTyping, PctxCompletions, providersOf } from './completion';
+import { completeWhileTyping, documentationBeside, PctxCompletions, providersOf } from './completion';
+import { callFields } from './fields';
 import { squiggles } from './diagnostics';
 import { typescriptIn } from './explanation';
 import { hover } from './hover';
@@ -62,6 +63,7 @@ const cells: JupyterFrontEndPlugin<void> = {
       signatures(assistant, owners, settings),
       squiggles(assistant, owners, settings, trans),
       popups(),
+      callFields(),
       completions ? completeWhileTyping(completions, owners, settings) : []
     ]);
     extensions.addExtension({
@@ -75,10 +77,19 @@ const cells: JupyterFrontEndPlugin<void> = {
     });
 
     if (completions) {
-      const ours = new PctxCompletions(assistant, settings, id => {
-        completions.invoke(id);
-      });
+      const ours = new PctxCompletions(
+        assistant,
+        settings,
+        id => {
+          completions.invoke(id);
+        },
+        undefined,
+        documentationBeside(completions, settings, registry)
+      );
       completions.registerProvider(ours);
+      completions.selected.connect((_, { insertText }) => {
+        ours.accept(insertText);
+      });
       const keepAlone = (): void => {
         ours.keepAlone(providersOf(completions));
       };

@@ -10,6 +10,8 @@ export class CellSettings {
   diagnostics: 'off' | 'errors' | 'all' = 'all';
   /** Whether names are offered while the user types, and not only on Tab. */
   completeWhileTyping = true;
+  /** Whether descriptions are shown beside the list of names. */
+  showDocumentation = true;
   /** Whether a tool's parameters are shown while the user types a call. */
   showParameters = true;
 
@@ -26,9 +28,10 @@ export class CellSettings {
   async follow(registry: ISettingRegistry): Promise<void> {
     const settings = await registry.load(SETTINGS_ID);
     const read = (): void => {
-      const { diagnostics, completeWhileTyping, showParameters, loadExtension } = settings.composite;
+      const { diagnostics, completeWhileTyping, showDocumentation, showParameters, loadExtension } = settings.composite;
       this.diagnostics = diagnostics as CellSettings['diagnostics'];
       this.completeWhileTyping = completeWhileTyping as boolean;
+      this.showDocumentation = showDocumentation as boolean;
       this.showParameters = showParameters as boolean;
       this.loadExtension = loadExtension as boolean;
       this.#changed.emit();

@@ -27,7 +27,8 @@ const shown = StateField.define<Tooltip | null>({
         return (
           effect.value && {
             pos: effect.value.at,
-            above: true,
+            // Above the first lines it would cover the cell before.
+            above: transaction.newDoc.lineAt(Math.min(effect.value.at, transaction.newDoc.length)).number > 2,
             create: () => ({ dom: draw(effect.value as ShownCall) })
           }
         );

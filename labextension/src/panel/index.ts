@@ -193,12 +193,12 @@ function actionsOf(
     retry: () => {
       model.retry();
     },
-    decide: (question, decision, always) => {
+    decide: (question, decision, howLong) => {
       const edited = decision === 'allow' ? drafts.edited(question) : null;
       if (edited !== undefined) {
         attempt(trans.__('Cannot answer'), async () => {
           try {
-            await api.answer(question.id, decision, edited, always);
+            await api.answer(question.id, decision, edited, howLong);
           } catch (error) {
             if (!(error instanceof api.ApiError) || error.problems.length === 0) {
               throw error;

@@ -2,8 +2,10 @@
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICodeCellModel } from '@jupyterlab/cells';
+import type { CodeEditor } from '@jupyterlab/codeeditor';
 import { type INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 
+import { fillIn, viewOf } from '../cells/fields';
 import { isPctx } from '../cells/magic';
 import { type Insertion, cellOf } from './calls';
 
@@ -26,6 +28,7 @@ export async function insert(panel: NotebookPanel, insertion: Insertion): Promis
   if (cell?.model.type !== 'code' || !isPctx(source) || !cell.editor) {
     const head = cellOf('');
     await insertCell(panel, head + insertion.text, head.length + insertion.cursor);
+    begin(panel.content.activeCell?.editor, head.length, insertion);
     return;
   }
   const editor = cell.editor;
@@ -35,7 +38,9 @@ export async function insert(panel: NotebookPanel, insertion: Insertion): Promis
   const text = (least < 0 ? '\n' : '') + insertion.text;
   (cell.model as ICodeCellModel).sharedModel.updateSource(at, at, text);
   notebook.mode = 'edit';
-  place(editor, at + text.length - insertion.text.length + insertion.cursor);
+  const start = at + text.length - insertion.text.length;
+  place(editor, start + insertion.cursor);
+  begin(editor, start, insertion);
 }
 
 /** Insert a cell below the current one, or fill the current one if it is empty; the cursor goes to an offset in it. */
@@ -79,6 +84,14 @@ export async function open(app: JupyterFrontEnd, tracker: INotebookTracker, cwd:
   await panel.sessionContext.ready;
   void NotebookActions.run(panel.content, panel.sessionContext); // a restarted kernel needs the cell again, so it stays
   await insertCell(panel, cellOf(''));
+}
+
+/** Make fields of the arguments of a call that was inserted: Tab goes from one to the next. */
+function begin(editor: CodeEditor.IEditor | null | undefined, start: number, { text, call }: Insertion): void {
+  const view = editor && call && viewOf(editor.host);
+  if (view) {
+    fillIn(view, start + call.from, start + text.length, call.names);
+  }
 }
 
 function place(

@@ -548,7 +548,7 @@ function Payload({ name, text, bytes }: { name: string; text: string; bytes?: nu
 function sectionName(section: Section, trans: TranslationBundle): string {
   switch (section) {
     case 'questions':
-      return trans.__('Wait for your consent');
+      return trans.__('Waiting for you');
     case 'permissions':
       return trans.__('Allowed without asking');
     case 'notebooks':

@@ -68,7 +68,7 @@ export class PanelWidget extends ReactWidget {
     const isQuestion = this.#model.chosenRow?.kind === 'question';
     const question = this.node.querySelector<HTMLElement>('.pctx-mod-question.pctx-Detail');
     const target = isQuestion
-      ? (question?.querySelector<HTMLElement>('textarea:not([readonly])') ?? question)
+      ? (question?.querySelector<HTMLElement>('textarea:not([readonly]), input, select') ?? question)
       : this.node.querySelector<HTMLElement>('.pctx-Tree');
     if (target) {
       target.focus();

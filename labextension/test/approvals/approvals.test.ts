@@ -83,10 +83,10 @@ test('each call that waits is told of once, a few at a time, and no more once it
   notices.update(many);
   notices.update(many);
   assert.equal(told.length, MOST);
-  assert.equal(told[0], 'An agent asks to call Mail.send with {"n":1}');
+  assert.equal(told[0], 'An agent wants to call Mail.send with {"n":1}');
   notices.update(many.slice(1));
   assert.equal(told.at(-2), `gone: ${told[0] ?? ''}`);
-  assert.equal(told.at(-1), 'An agent asks to call Mail.send with {"n":4}');
+  assert.equal(told.at(-1), 'An agent wants to call Mail.send with {"n":4}');
 });
 
 test('a tool whose effects nobody knows is told apart from one that has none', () => {
@@ -106,7 +106,7 @@ test('edited arguments are checked by the server once the keyboard rests, and a 
   const asked: string[] = [];
   const drafts = new Drafts((id, args) => {
     asked.push(`${id} ${args}`);
-    return Promise.resolve(args.includes('"x"') ? [{ field: 'a', message: 'must be integer, not string' }] : []);
+    return Promise.resolve(args?.includes('"x"') ? [{ field: 'a', message: 'must be integer, not string' }] : []);
   });
   const one = question('{"a":1}');
   drafts.write(one, '{"a": "');
@@ -176,14 +176,14 @@ test('a call is allowed in its notification only where all of its arguments are 
   deadlines.keep(waiting);
   notices.update(waiting);
   assert.deepEqual(shownActions, [
-    ['Review', 'Allow once', 'Deny'],
+    ['Review', 'Allow', 'Deny'],
     ['Review', 'Deny'],
     ['Review', 'Deny']
   ]);
-  assert.equal(messages[0], 'Claude Code asks to call Mail.send with {"n":1} · 2:00 left');
+  assert.equal(messages[0], 'Claude Code wants to call Mail.send with {"n":1} · 2:00 left');
   notices.tick();
   assert.equal(messages.length, 3, 'nothing has changed');
   now = 25;
   notices.tick();
-  assert.equal(messages[3], 'Claude Code asks to call Mail.send with {"n":1} · 1:40 left');
+  assert.equal(messages[3], 'Claude Code wants to call Mail.send with {"n":1} · 1:40 left');
 });

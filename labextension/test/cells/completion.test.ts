@@ -8,13 +8,17 @@ import type { ICompletionContext, ICompletionProviderManager } from '@jupyterlab
 
 import type { Completed } from '../../src/api';
 import type { EditorReply, Assistant } from '../../src/cells/assistant';
-import { completeWhileTyping, PctxCompletions } from '../../src/cells/completion';
+import { completeWhileTyping, itemOf, PctxCompletions } from '../../src/cells/completion';
 import type { Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
 
 const FOUND: EditorReply<Completed> = {
   status: 'known',
-  value: { start: 16, end: 16, items: [{ label: 'load', insertText: 'load', type: 'function', documentation: '' }] }
+  value: {
+    start: 16,
+    end: 16,
+    items: [{ label: 'load', insertText: 'load', type: 'function', documentation: '', detail: '', arguments: null }]
+  }
 };
 
 /** A cell with the cursor at its end, a question about it, and its answer as it comes; its notebook is asked again. */
@@ -148,4 +152,20 @@ test('what others write meanwhile keeps no list away', context => {
   view.dispatch({ changes: { from: view.state.doc.length, insert: '\n// theirs' } });
   context.mock.timers.runAll();
   assert.deepEqual(invoked, ['notebook']);
+});
+
+test('a name is listed with its type, which is no part of what is typed or inserted', () => {
+  const item = { label: 'load', insertText: 'load', type: 'function', documentation: 'Loads.' };
+  const detail = '(args: { n: number }) → Order[]';
+  assert.deepEqual(itemOf({ ...item, detail, arguments: ['n'] }), {
+    label: 'load(args: { n: number }) → Order[]',
+    insertText: 'load',
+    type: 'function',
+    documentation: 'Loads.'
+  });
+  const field = itemOf({ ...item, detail: '(string | number)[], optional', arguments: null });
+  assert.equal(field.label, 'load ((string | number)[], optional)');
+  assert.equal(field.documentation, '(string | number)[], optional\n\nLoads.');
+  assert.equal(itemOf({ ...item, detail: '', arguments: null }).label, 'load');
+  assert.ok(itemOf({ ...item, detail: `() → ${'x'.repeat(500)}`, arguments: null }).label.length < 80);
 });

@@ -34,7 +34,8 @@ class Server {
         shared_as: null,
         signature: '',
         description: '',
-        effects: null
+        effects: null,
+        arguments: []
       }));
       return this.#answer(`kernel ${id} ${start}`, { ...(kernel as KernelState), tools });
     },
@@ -62,7 +63,8 @@ class Server {
         shared_as: null,
         signature: '',
         description: '',
-        effects: null
+        effects: null,
+        arguments: []
       }));
       const version = server?.version ?? 0;
       return this.#answer(`upstream ${name} ${start}`, { name, version, tool_count: server?.tools ?? 0, start, tools });

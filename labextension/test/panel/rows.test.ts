@@ -20,7 +20,8 @@ const tool = (name: string, description = ''): ToolState => ({
   shared_as: `Sales.${name}`,
   signature: `${name}(args?: any): Promise<any>`,
   description,
-  effects: null
+  effects: null,
+  arguments: []
 });
 
 const run = (id: string, title: string): ExecutionState => ({

@@ -34,7 +34,8 @@ const tool: ToolState = {
   shared_as: 'Sales.load',
   signature: 'load(args?: any): Promise<any>',
   description: '',
-  effects: null
+  effects: null,
+  arguments: []
 };
 const owner = { kernel_id: 'k', sharing: 'agents' } as KernelState;
 
@@ -49,6 +50,16 @@ test('a call leaves the cursor where its arguments belong', () => {
   assert.deepEqual(callOf('A.load', tool), { text: 'await A.load()', cursor: 14 });
   const needing = callOf('A.load', { ...tool, signature: 'load(args: { n: number }): Promise<any>' });
   assert.equal(needing.text.slice(0, needing.cursor) + '|' + needing.text.slice(needing.cursor), 'await A.load({ | })');
+  const named = callOf('A.load', {
+    ...tool,
+    signature: 'load(args: { n: number; "b-c": string }): Promise<any>',
+    arguments: ['n', '"b-c"']
+  });
+  assert.equal(
+    named.text.slice(0, named.cursor) + '|' + named.text.slice(named.cursor),
+    'await A.load({ n: |, "b-c":  })'
+  );
+  assert.equal(named.text.slice(named.call?.from), '({ n: , "b-c":  })');
   assert.equal(cellOf('1'), '%%pctx\n1');
 });
 

@@ -11,7 +11,7 @@
  *     >  {"id":1,"result":{"found":[…],"more":false,"outline":{…},"kept":"…"}}    `kept`: declarations for later programs
  *     <  "read" with {code}: [outline], without a check; [] where there is a syntax error
  *     <  "complete", "hover" or "signature" with {…, offset}
- *     >  {start, length, items: [{name, kind}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
+ *     >  {start, length, items: [{name, kind, detail?, docs?}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
  *     <  {"method":"forget","params":{session}}
  *
  * `files` names the scripts that declare tools, `texts` has those of them that the session did not have before, and
@@ -30,6 +30,10 @@ const MAX_FOUND = 10;
 const MAX_SYNTAX = 3;
 /** Completions an answer holds. */
 const MAX_ITEMS = 200;
+/** Completions that have their types and descriptions: a list shows few of them at a time. */
+const MAX_DETAILED = 50;
+/** Characters of one type. */
+const MAX_DETAIL = 200;
 /** Names that an answer lists where one does not exist. */
 const MAX_NAMES = 200;
 /** Levels into a program's value at which a promise is looked for. */
@@ -801,6 +805,49 @@ function describe(program, source, d, at) {
     ...(d.promised === undefined ? {} : { promised: d.promised }),
     ...(node !== undefined && isSetAlone(node) ? { sets: true } : {}),
     ...(node === undefined ? {} : alternatives(program.getTypeChecker(), node, d.code)),
+    ...(node === undefined || !INCOMPLETE.has(d.code) ? {} : absentArguments(program.getTypeChecker(), node, at)),
+  };
+}
+const INCOMPLETE = new Set([2345, 2554, 2739, 2740, 2741]);
+/** Names of arguments that can be written as they are, or in quotes. */
+const WRITABLE = /^[\p{L}\p{N}$_ .:/+-]+$/u;
+
+/**
+ * The required fields that an object passed to a function does not have, and where they can be added.
+ *
+ * @param {any} checker
+ * @param {any} node where the error is
+ * @param {(offset: number) => number[]} at
+ */
+function absentArguments(checker, node, at) {
+  let call = node;
+  while (call !== undefined && !ts.isCallExpression(call)) call = ts.isBlock(call) ? undefined : call.parent;
+  const parameter = call && checker.getResolvedSignature(call)?.parameters[0];
+  if (parameter === undefined || call.arguments.length > 1) return {};
+  const [passed] = call.arguments;
+  if (passed !== undefined && !ts.isObjectLiteralExpression(passed)) return {};
+  const written = passed?.properties ?? [];
+  if (written.some((/** @type {any} */ one) => ts.isSpreadAssignment(one))) return {};
+  const type = checker.getNonNullableType(checker.getTypeOfSymbolAtLocation(parameter, call));
+  if ((type.flags & ts.TypeFlags.Object) === 0) return {};
+  const known = new Set(written.map((/** @type {any} */ one) => one.name?.text));
+  const names = checker.getPropertiesOfType(type)
+    .filter((/** @type {any} */ one) => (one.flags & ts.SymbolFlags.Optional) === 0 && !known.has(one.name))
+    .map((/** @type {any} */ one) => one.name);
+  if (names.length === 0 || names.some((/** @type {string} */ name) => !WRITABLE.test(name))) return {};
+  const last = written.at(-1);
+  const offset = last?.end ?? (passed === undefined ? call.end - 1 : passed.getStart() + 1);
+  const [line, column] = at(offset);
+  return {
+    absent: {
+      line,
+      column,
+      names: names.map((/** @type {string} */ name) =>
+        /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? name : JSON.stringify(name)
+      ),
+      before: last !== undefined ? ", " : passed === undefined ? "{ " : " ",
+      after: last !== undefined ? "" : passed === undefined ? " }" : " ",
+    },
   };
 }
 
@@ -876,7 +923,8 @@ function complete(params) {
   const service = open(params.session).update(params), { code, offset } = params;
   let start = offset;
   while (start > 0 && /[\p{ID_Continue}$\u200c\u200d]/u.test(code[start - 1])) start--;
-  const answer = service.getCompletionsAtPosition(TYPED, offset, { includeCompletionsWithInsertText: true });
+  const wanted = { includeCompletionsWithInsertText: true, includeSymbol: true };
+  const answer = service.getCompletionsAtPosition(TYPED, offset, wanted);
   const span = answer?.optionalReplacementSpan;
   if (span !== undefined) start = span.start;
   const typed = code.slice(start, offset).replace(/^["'`]/, "").toLowerCase();
@@ -887,8 +935,48 @@ function complete(params) {
   return {
     start,
     length: span === undefined ? offset - start : Math.max(span.length, offset - start),
-    items: fitting.slice(0, MAX_ITEMS).map((/** @type {any} */ e) => ({ name: e.name, kind: e.kind })),
+    items: fitting.slice(0, MAX_ITEMS).map((/** @type {any} */ e, /** @type {number} */ i) => ({
+      name: e.name,
+      kind: e.kind,
+      ...(i < MAX_DETAILED && e.symbol !== undefined ? details(service.getProgram(), e.symbol) : {}),
+    })),
   };
+}
+
+/**
+ * The type of a name and its description: `(args: { status: string }) → Order[]` of a function, whose result is what
+ * `await` gives; `number, optional` of a field.
+ *
+ * @param {any} program
+ * @param {any} named
+ */
+function details(program, named) {
+  const checker = program.getTypeChecker(), source = program.getSourceFile(TYPED);
+  const symbol = (named.flags & ts.SymbolFlags.Alias) === 0 ? named : checker.getAliasedSymbol(named);
+  const docs = ts.displayPartsToString(symbol.getDocumentationComment(checker));
+  const { Value, Module, Class, Enum, Optional } = ts.SymbolFlags;
+  if ((symbol.flags & Value) === 0 || (symbol.flags & (Module | Class | Enum)) !== 0) return { docs };
+  const show = (/** @type {any} */ type) =>
+    checker.typeToString(type, source, ts.TypeFormatFlags.UseAliasDefinedOutsideCurrentScope);
+  const type = checker.getTypeOfSymbolAtLocation(symbol, source);
+  const [call] = type.getCallSignatures();
+  let detail;
+  if (call !== undefined) {
+    const taken = call.parameters.map((/** @type {any} */ one) => {
+      const at = one.valueDeclaration;
+      const mark = at?.dotDotDotToken === undefined ? "" : "...";
+      const isOptional = at !== undefined && ts.isParameter(at) && checker.isOptionalParameter(at) && mark === "";
+      const text = show(checker.getTypeOfSymbolAtLocation(one, source));
+      return `${mark}${one.name}${isOptional ? "?" : ""}: ${isOptional ? text.replace(/ \| undefined$/, "") : text}`;
+    });
+    const result = checker.getReturnTypeOfSignature(call);
+    detail = `(${taken.join(", ")}) → ${show(checker.getAwaitedType(result) ?? result)}`;
+  } else {
+    const isOptional = (symbol.flags & Optional) !== 0, text = show(type);
+    detail = isOptional ? `${text.replace(/ \| undefined$/, "")}, optional` : text;
+  }
+  if (detail.startsWith("typeof ")) return { docs };
+  return { docs, detail: detail.length > MAX_DETAIL ? `${detail.slice(0, MAX_DETAIL)}…` : detail };
 }
 
 /** @param {any} params */
