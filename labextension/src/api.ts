@@ -292,6 +292,11 @@ export function addUpstream(server: UpstreamEntry, persist: boolean): Promise<Up
   return request<Upstream>('api/upstreams', { body: { server, persist } });
 }
 
+/** Connect to a server once, without adding it. */
+export function testUpstream(server: UpstreamEntry): Promise<Upstream> {
+  return request<Upstream>('api/upstream-test', { body: { server } });
+}
+
 export async function removeUpstream(name: string): Promise<void> {
   await request(`api/upstreams/${encodeURIComponent(name)}`, { method: 'DELETE' });
 }

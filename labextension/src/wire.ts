@@ -563,6 +563,11 @@ export interface Success {
   success?: boolean;
 }
 
+/** Body of `upstream-test`: an entry as in `pctx.json`. */
+export interface TestedEntry {
+  server: Record<string, unknown>;
+}
+
 /**
  * One tool. `path` is its name in its own notebook, `shared_as` the one that others see, if they may
  * see it. `arguments` are those that a call has to have, as names in TypeScript.

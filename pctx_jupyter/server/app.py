@@ -65,6 +65,7 @@ from .upstreams import (
     UpstreamList,
     UpstreamReconnect,
     UpstreamSignIn,
+    UpstreamTest,
     UpstreamTrust,
 )
 
@@ -110,6 +111,7 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "pctx/api/executions/{id}/stop": ExecutionStop,
     "pctx/api/client-config": ClientConfigList,
     "pctx/api/upstreams": UpstreamList,
+    "pctx/api/upstream-test": UpstreamTest,
     "pctx/api/upstreams/{name}": OneUpstream,
     "pctx/api/upstreams/{name}/reconnect": UpstreamReconnect,
     "pctx/api/upstreams/{name}/approve": UpstreamApprove,

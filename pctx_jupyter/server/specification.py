@@ -38,6 +38,7 @@ BODIES: list[type[msgspec.Struct]] = [
     messages.RegisterTools,
     routes.Seen,
     routes.SignInBody,
+    routes.TestedEntry,
     state.Decided,
     state.EditedArguments,
     wire.AddUpstream,

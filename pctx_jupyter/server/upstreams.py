@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from jupyter_server.utils import url_path_join
@@ -39,6 +40,12 @@ class Seen(msgspec.Struct):
 
     seen: str | None = None
     tools: bool = False
+
+
+class TestedEntry(msgspec.Struct):
+    """Body of ``upstream-test``: an entry as in ``pctx.json``."""
+
+    server: dict[str, Any]
 
 
 class UpstreamTool(ToolState):
@@ -98,6 +105,17 @@ class UpstreamList(_Upstreams):
                 await self.demand_code()
             work = (await self.upstreams()).add(asked.server, persist=asked.persist)
             await self.answer(work, HTTPStatus.CREATED)
+
+
+class UpstreamTest(_Upstreams):
+    """``POST pctx/api/upstream-test``: connect to a server once, without adding it."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        if (asked := self.read_body(TestedEntry)) is not None:
+            if access.runs_code(asked.server):
+                await self.demand_code()
+            await self.answer((await self.upstreams()).test(asked.server))
 
 
 class OneUpstream(_Upstreams):

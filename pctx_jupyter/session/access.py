@@ -104,6 +104,7 @@ _ROUTES = (
     Route("GET", "pctx/api/client-config", "execute", code=Code.ALWAYS),  # it shows the server's token
     Route("GET", "pctx/api/upstreams", "read"),
     Route("POST", "pctx/api/upstreams", "execute", code=Code.BY_ENTRY),
+    Route("POST", "pctx/api/upstream-test", "execute", code=Code.BY_ENTRY),
     Route("GET", "pctx/api/upstreams/{name}", "read"),
     Route("DELETE", "pctx/api/upstreams/{name}", "execute"),
     Route("POST", "pctx/api/upstreams/{name}/reconnect", "execute"),

@@ -185,6 +185,16 @@ class Upstreams(Protocol):
             UpstreamExists: There is one of that name.
         """
 
+    async def test(self, entry: Json) -> Upstream:
+        """Connect to a server that is not added, disconnect, and return what was found; its tools cannot be called.
+
+        Args:
+            entry: As for `add`.
+
+        Raises:
+            InvalidParams: The entry cannot be used.
+        """
+
     async def remove(self, name: str) -> None:
         """Disconnect from a server and forget it; raises UpstreamNotFound."""
 

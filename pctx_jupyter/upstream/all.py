@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,17 +158,22 @@ class OpenUpstreams:
         return upstream.view(), [*listing.offered.values(), *(one.tool for one in listing.functions)]
 
     async def add(self, entry: Json, *, persist: bool) -> View:
-        try:
-            server = config.server_of(entry)
-            if server is not None:
-                config.check_sendable(server)
-        except errors.InvalidParams as error:
-            raise errors.InvalidParams(f"Cannot add this server: {error.message}") from None
+        server = _server_of(entry, "add")
         assert isinstance(entry, dict)
-        if server is None:
-            raise errors.InvalidParams("Cannot add this server: it is disabled")
         async with self._adding:
             return await self._add(server, entry, persist=persist)
+
+    async def test(self, entry: Json) -> View:
+        upstream = await self._make(_server_of(entry, "test"), None, is_test=True)
+        try:
+            upstream.start()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(upstream.connection.limit_s + SLACK_S):
+                    await upstream.try_once()
+            return upstream.view()
+        finally:
+            await upstream.stop()
+            self._redactors.remove(upstream.redactor)
 
     async def _add(self, server: config.ServerConfig, entry: dict[str, Json], *, persist: bool) -> View:
         self._left_out.pop(server.namespace, None)
@@ -436,7 +441,8 @@ class OpenUpstreams:
                 f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
             ) from None
 
-    async def _make(self, server: config.ServerConfig, file: _File | None) -> UpstreamServer:
+    async def _make(self, server: config.ServerConfig, file: _File | None, *, is_test: bool = False) -> UpstreamServer:
+        """Make a server; with `is_test`, one whose tools nobody can call, and of which nothing is kept."""
         module = await asyncio.to_thread(import_module, f"{__package__}.server")
         if self._around is None:
             signin = await asyncio.to_thread(import_module, f"{__package__}.sign_in")
@@ -450,8 +456,17 @@ class OpenUpstreams:
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
+        around = self._around
+        if is_test:
+            around = replace(
+                around,
+                catalog=Catalog(),
+                fingerprints=Fingerprints(""),
+                allowed=Allowed(""),
+                on_change=lambda change: None,
+            )
         upstream: UpstreamServer = module.UpstreamServer(
-            server, None if file is None else file.shown, self._around, self._trusting(server, file), _place(file)
+            server, None if file is None else file.shown, around, self._trusting(server, file), _place(file)
         )
         self._redactors.append(upstream.redactor)
         return upstream
@@ -494,6 +509,19 @@ class OpenUpstreams:
                         files.write(file.path, left)
             except OSError as error:
                 raise errors.CannotWrite(f"Cannot write {file.shown}: {error.strerror}") from None
+
+
+def _server_of(entry: Json, action: str) -> config.ServerConfig:
+    """Read the entry of a server that a person wants to add or test; raises InvalidParams."""
+    try:
+        server = config.server_of(entry)
+        if server is not None:
+            config.check_sendable(server)
+    except errors.InvalidParams as error:
+        raise errors.InvalidParams(f"Cannot {action} this server: {error.message}") from None
+    if server is None:
+        raise errors.InvalidParams(f"Cannot {action} this server: it is disabled")
+    return server
 
 
 def _place(file: _File | None) -> str:

@@ -80,8 +80,8 @@ def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd
     expect(detail).to_contain_text("loadOrders(args: { status: string }): Promise<string[]>")
     notebook.edit(1)
     detail.get_by_role("button", name="Insert call").click()
-    assert notebook.source(1) == "%%pctx\nawait Notebook.hello()\nawait Notebook.loadOrders({  })"
-    page.keyboard.type('status: "open"')
+    assert notebook.source(1) == "%%pctx\nawait Notebook.hello()\nawait Notebook.loadOrders({ status:  })"
+    page.keyboard.type('"open"')
     assert notebook.source(1).endswith('await Notebook.loadOrders({ status: "open" })')
 
 
@@ -238,18 +238,26 @@ def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
     panel = show(page)
     panel.get_by_role("button", name="Add server…").click()
     dialog = page.locator(".jp-Dialog")
-    address = dialog.get_by_label("Address, command, or JSON with mcpServers")
+    address = dialog.get_by_label("URL or command")
     address.fill('ls "unclosed')
     dialog.get_by_role("button", name="Add").click()
     expect(dialog.get_by_role("alert")).to_contain_text("A quote is not closed")
     assert address.input_value() == 'ls "unclosed'
+    address.fill(f"{sys.executable} -c \"import sys; print('no disk', file=sys.stderr); sys.exit(3)\"")
+    test = dialog.get_by_role("button", name="Test")
+    test.click()
+    expect(dialog.get_by_label("The last lines that it wrote")).to_have_text("no disk", timeout=PATIENCE_MS)
     address.fill(f"{sys.executable} -m mcp_server_time --local-timezone UTC")
     dialog.get_by_label("Name", exact=True).fill("clock")
+    test.click()
+    expect(dialog.get_by_role("status")).to_have_text("It works: 2 tools.", timeout=PATIENCE_MS)
+    expect(panel.locator(".pctx-Row.pctx-mod-server")).to_have_count(0)
     dialog.get_by_role("button", name="Add").click()
     server = panel.locator(".pctx-Row.pctx-mod-server").filter(has_text="clock")
     expect(server).to_contain_text("2 tools", timeout=PATIENCE_MS)
     expect(server.get_by_label("ready")).to_be_visible()
     expect(server).to_have_attribute("aria-selected", "true")
+    expect(offered_row(panel, "clock", "Clock.getCurrentTime")).to_be_visible(timeout=PATIENCE_MS)
     detail = panel.get_by_role("region", name="Chosen server")
     expect(detail).to_contain_text("in programs: Clock")
     detail.get_by_role("button", name="Remove").click()
@@ -387,7 +395,7 @@ def test_sharing_is_switched(page: Page, lab: FrontEnd) -> None:
     notebook, panel = prepare(page, lab, "share.ipynb")
     found = kernel_row(panel, notebook)
     found.click()
-    panel.get_by_label("Its tools may be called by").select_option("everyone")
+    panel.get_by_label("Who may call its tools").select_option("everyone")
     expect(found).to_contain_text("shared")
     kernel = lab.ask(f"pctx/api/kernels/{notebook.kernel_id}")
     assert kernel["sharing"] == "everyone"

@@ -188,6 +188,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("pctx/api/kernels/{kernel_id}/sharing", "PUT"): {"to": "everyone"},
     ("pctx/api/approvals/{id}", "POST"): {"decision": "deny"},
     ("pctx/api/approvals/{id}/check", "POST"): {"arguments": {}},
+    ("pctx/api/upstream-test", "POST"): {"server": {"name": "new", "url": "http://127.0.0.1:9/mcp"}},
     ("pctx/api/upstreams", "POST"): {"server": {"name": "new", "url": "http://127.0.0.1:9/mcp"}},
 }
 """What is sent along, where something is; else an empty object."""

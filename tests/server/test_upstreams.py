@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -111,6 +112,7 @@ async def test_a_server_is_added_called_listed_and_removed(
         "signature": "echo(args?: { text?: string }): Promise<any>",
         "description": "Says it again.",
         "effects": False,
+        "arguments": [],
         "name": "echo",
     }
     assert len(tools) == 12 and tools["MyPeer.die"]["effects"] is True
@@ -120,6 +122,31 @@ async def test_a_server_is_added_called_listed_and_removed(
     assert (await ask("POST", "my peer", "approve"))[0] == 200
     assert await ask("DELETE", "my peer") == (200, {"success": True})
     assert json.loads(file.read_text())["servers"] == [] and (await ask("GET"))[1]["upstreams"] == []
+
+
+async def test_a_server_is_tested_without_being_added(
+    jp_fetch: Any, ask: Callable[..., Any], client: OpenClient, jp_config_dir: Path
+) -> None:
+    async def test(server: Any) -> tuple[int, Any]:
+        body = json.dumps({"server": server})
+        try:
+            answer = await jp_fetch("pctx", "api", "upstream-test", method="POST", body=body)
+        except HTTPClientError as error:
+            assert error.response is not None
+            return error.code, json.loads(error.response.body)
+        return answer.code, json.loads(answer.body)
+
+    code, found = await test(peer(name="tried"))
+    assert (code, found["state"], found["tools"], found["server"]) == (200, "ready", 12, "peer 1")
+    script = "import sys; print('no disk', file=sys.stderr); sys.exit(3)"
+    code, found = await test({"name": "broken", "command": sys.executable, "args": ["-c", script]})
+    assert (code, found["state"]) == (200, "down") and found["error"] and found["log"] == ["no disk"]
+    code, said = await test({"name": "a", "url": "ftp://x"})
+    assert code == 400 and said["message"].startswith("Cannot test this server: url is invalid")
+    assert await ask("GET") == (200, {"upstreams": [], "problems": []})
+    assert not (jp_config_dir / "pctx.json").exists()
+    async with client() as it:
+        assert [one["name"] for one in await it.list_functions() if "ried" in one["name"]] == []
 
 
 async def test_what_cannot_be_done_says_why(ask: Callable[..., Any]) -> None:

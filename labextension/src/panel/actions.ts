@@ -5,6 +5,8 @@ import type { KernelState, ToolState, Upstream } from '../api';
 /** What can be done about an MCP server. */
 export interface ServerActions {
   addServer: () => void;
+  /** Close the details of the chosen row. */
+  unchoose: () => void;
   removeServer: (server: Upstream) => void;
   tellServer: (server: Upstream, what: 'reconnect' | 'approve' | 'trust') => void;
   signIn: (server: Upstream) => void;

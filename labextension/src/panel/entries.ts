@@ -7,19 +7,20 @@ import { inertLine } from '../inert';
 
 /** What a person has typed. */
 export interface ServerForm {
-  /** A URL, a command with its arguments, or JSON with `mcpServers`. */
+  /** A URL, or a command with its arguments. */
   where: string;
+  /** JSON with `mcpServers`, in place of all the rest. */
+  json: string;
   name: string;
   /** Headers of a URL (`Name: value`) or environment of a command (`NAME=value`), one a line. */
   extra: string;
 }
 
 /** What the address of a form is. */
-export type AddressKind = 'url' | 'command' | 'json';
+export type AddressKind = 'url' | 'command';
 
 export function kindOf(where: string): AddressKind {
-  const text = where.trim();
-  return text.startsWith('{') ? 'json' : /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? 'url' : 'command';
+  return /^[a-z][a-z\d+.-]*:\/\//i.test(where.trim()) ? 'url' : 'command';
 }
 
 /** A text that cannot be parsed; the message is for a person. */
@@ -72,13 +73,15 @@ export function wordsOfCommand(text: string, trans: TranslationBundle): string[]
  */
 export function entriesOf(form: ServerForm, trans: TranslationBundle): UpstreamEntry[] {
   const where = form.where.trim();
+  // JSON that is pasted into the first field is meant for the other one.
+  const json = form.json.trim() || (where.startsWith('{') ? where : '');
+  if (json) {
+    return entriesOfJson(json, trans);
+  }
   if (!where) {
     throw new Unreadable(trans.__('Type a URL, or the command that starts the server.'));
   }
   const kind = kindOf(where);
-  if (kind === 'json') {
-    return entriesOfJson(where, trans);
-  }
   const name = form.name.trim() || nameOf(where, trans);
   if (kind === 'url') {
     if (!/^https?:$/.test(protocolOf(where))) {

@@ -219,13 +219,22 @@ function actionsOf(
     },
     addServer: () => {
       attempt(trans.__('Cannot add the server'), () =>
-        askForServers(async ({ entries, persist }) => {
-          for (const entry of entries) {
-            await api.addUpstream(entry, persist);
-            model.choose(serverKey(entry.name));
-          }
-        }, trans)
+        askForServers(
+          {
+            add: async ({ entries, persist }) => {
+              for (const entry of entries) {
+                await api.addUpstream(entry, persist);
+                model.open(serverKey(entry.name));
+              }
+            },
+            test: api.testUpstream
+          },
+          trans
+        )
       );
+    },
+    unchoose: () => {
+      model.unchoose();
     },
     removeServer: server => {
       attempt(trans.__('Cannot remove the server'), async () => {

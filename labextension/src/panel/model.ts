@@ -262,6 +262,21 @@ export class PanelModel {
     }
   }
 
+  /** Choose nothing: the list has the whole panel. */
+  unchoose(): void {
+    this.chosen = this.trace = null;
+    this.#unroll(false);
+    this.#changed.emit();
+  }
+
+  /** Choose a row that begins closed, and open it. */
+  open(key: string): void {
+    this.choose(key);
+    if (!this.#toggled.has(key)) {
+      this.toggle(key);
+    }
+  }
+
   /** Open a closed row, or close an open one. */
   toggle(key: string): void {
     if (!this.#toggled.delete(key)) {

@@ -32,7 +32,7 @@ export function questionOf(server: Upstream, page: SignIn, trans: TranslationBun
 export function stateText(server: Upstream, trans: TranslationBundle): string {
   switch (server.state) {
     case 'connecting':
-      return trans.__('connecting…');
+      return trans.__('Starting…');
     case 'ready':
       return server.withheld?.length
         ? trans._n('%1 tool has changed', '%1 tools have changed', server.withheld.length)
@@ -95,14 +95,19 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
       </p>
       {server.state === 'untrusted' && (
         <p className="pctx-Detail-warning">
-          {trans.__(
-            'A file of this folder names this server: %1. A command would be started with your rights.',
-            inertLine(server.source ?? trans.__('unknown'))
-          )}
+          {server.transport === 'stdio'
+            ? trans.__('This folder brings a server that would be started with your rights:')
+            : trans.__('This folder brings a server that your programs would reach:')}
         </p>
       )}
       <Code label={trans.__('Address')}>{inert(server.where, 1000)}</Code>
+      {server.state === 'untrusted' && server.source && (
+        <p className="pctx-Detail-quiet">{trans.__('Named in %1', inertLine(server.source))}</p>
+      )}
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
+      {(server.log ?? []).length > 0 && server.state === 'down' && (
+        <Code label={trans.__('The last lines that it wrote')}>{inert((server.log ?? []).join('\n'), 4000)}</Code>
+      )}
       {allowed.length > 0 && (
         <p className="pctx-Detail-quiet">
           {trans._n('%1 tool is called without asking.', '%1 tools are called without asking.', allowed.length)}
@@ -123,12 +128,15 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
           />
         )}
         {server.state === 'untrusted' && (
-          <Button
-            text={trans.__('Trust and start')}
-            act={() => {
-              actions.tellServer(server, 'trust');
-            }}
-          />
+          <>
+            <Button
+              text={server.transport === 'stdio' ? trans.__('Trust and start') : trans.__('Trust and connect')}
+              act={() => {
+                actions.tellServer(server, 'trust');
+              }}
+            />
+            <Button text={trans.__('Not now')} act={actions.unchoose} />
+          </>
         )}
         {(changed.length > 0 || (server.new ?? []).length > 0) && (
           <Approve server={server} actions={actions} trans={trans} />
@@ -164,9 +172,6 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
           }}
         />
       </div>
-      {(server.log ?? []).length > 0 && server.state === 'down' && (
-        <Code label={trans.__('The last lines that it wrote')}>{inert((server.log ?? []).join('\n'), 4000)}</Code>
-      )}
       {changed.map(tool => (
         <details key={tool.name}>
           <summary>

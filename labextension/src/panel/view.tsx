@@ -74,14 +74,14 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
         />
         <button
           className="jp-mod-styled pctx-Panel-button"
-          title={trans.__('Add an MCP server whose tools programs may call')}
+          title={trans.__('Add an MCP server whose tools programs can call')}
           onClick={actions.addServer}
         >
           {trans.__('Add server…')}
         </button>
         <button
           className="jp-mod-styled pctx-Panel-button"
-          title={trans.__('Copy what an MCP client needs to reach this server')}
+          title={trans.__('Copy the configuration of an MCP client for this server')}
           onClick={actions.copyConfig}
         >
           {trans.__('Connect…')}
@@ -417,7 +417,7 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
         {kernel.connected ? '' : ` · ${trans.__('not connected')}`}
       </p>
       <label className="pctx-Detail-field">
-        {trans.__('Its tools may be called by')}
+        {trans.__('Who may call its tools')}
         <select
           className="jp-mod-styled"
           value={kernel.sharing}
@@ -427,7 +427,7 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
         >
           {SHARING.map(to => (
             <option key={to} value={to}>
-              {shareText(to, trans)}
+              {shareText(to, kernel.kind === 'service', trans)}
             </option>
           ))}
         </select>
@@ -589,14 +589,14 @@ function shareName(to: Sharing, trans: TranslationBundle): string {
   return to === 'nobody' ? trans.__('private') : to === 'everyone' ? trans.__('shared') : '';
 }
 
-function shareText(to: Sharing, trans: TranslationBundle): string {
+function shareText(to: Sharing, isService: boolean, trans: TranslationBundle): string {
   switch (to) {
     case 'nobody':
-      return trans.__('nobody else');
+      return isService ? trans.__('nobody else') : trans.__('only this notebook');
     case 'agents':
       return trans.__('agents');
     case 'everyone':
-      return trans.__('agents and other notebooks');
+      return trans.__('agents and notebooks');
   }
 }
 

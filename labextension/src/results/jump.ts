@@ -20,8 +20,13 @@ const SHOWN = 'application/vnd.jupyter.stderr';
 const ERROR = 'application/vnd.jupyter.error';
 /** The exception of a cell whose program failed: `pctx_jupyter/kernel/output/failure.py`. */
 const OURS = 'ProgramFailed';
-/** The place, on a line of its own, as `pctx_jupyter/kernel/output/display.py` writes it after the message. */
-const PLACE = /^ {2}(at line (\d{1,9}), column (\d{1,9}))$/m;
+/**
+ * The place of the error, on a line of its own below the message, and those of further problems of the program, each before
+ * its message; `pctx_jupyter/kernel/output/display.py` writes them.
+ */
+const PLACE = /^(?: {2}at line (\d{1,9}), column (\d{1,9})$|line (\d{1,9}), column (\d{1,9})(?=: ))/gm;
+/** Links of one error. */
+const MOST_LINKS = 20;
 
 /** A place in a cell's program: 1-based, columns in UTF-16 units. */
 export interface ProgramPlace {
@@ -46,7 +51,7 @@ export function linkPlaces(
     const link = (): void => {
       // Only a notebook has a cell to go to: a console's cell has been sent, and a separate output has none.
       if (isOurs && renderer.node.closest('.jp-Notebook')) {
-        linkPlace(renderer.node, trans, place => {
+        linkAll(renderer.node, trans, place => {
           jump(notebooks, renderer.node, place);
         });
       }
@@ -68,15 +73,20 @@ export function linkPlaces(
   rendermime.addFactory({ ...usual, mimeTypes: [SHOWN], createRenderer }, rendermime.getRank(SHOWN));
 }
 
-/** Find the place that an error's text names, and where in the text it is named. */
-export function findPlace(text: string): (ProgramPlace & { from: number; to: number }) | null {
-  const found = PLACE.exec(text);
-  if (!found) {
-    return null;
-  }
-  const [whole, named = '', line, column] = found;
-  const to = found.index + whole.length;
-  return { from: to - named.length, to, line: Number(line), column: Number(column) };
+/** Find the places that an error's text names, and where in the text they are named. */
+export function findPlaces(text: string): (ProgramPlace & { from: number; to: number })[] {
+  let hasOwn = false;
+  return [...text.matchAll(PLACE)]
+    .slice(0, MOST_LINKS)
+    .flatMap(({ 0: whole, 1: line, 2: column, 3: more, 4: at, index }) => {
+      if (line !== undefined && hasOwn) {
+        return []; // the code below the place may say so, too
+      }
+      hasOwn ||= line !== undefined;
+      const named = whole.trimStart();
+      const to = index + whole.length;
+      return [{ from: to - named.length, to, line: Number(line ?? more), column: Number(column ?? at) }];
+    });
 }
 
 /** Convert a place of a program to a 0-based position in its cell, limited to the cell's present text. */
@@ -91,16 +101,19 @@ function isFailure(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'ename' in error && error.ename === OURS;
 }
 
-/** Make a link of the first place that is named; does nothing if there is a link already. */
-function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: ProgramPlace) => void): void {
+/** Make links of the places that are named; does nothing if there are links already. */
+function linkAll(node: HTMLElement, trans: TranslationBundle, follow: (place: ProgramPlace) => void): void {
   if (node.querySelector('.pctx-Place')) {
     return;
   }
-  const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const text = texts.currentNode as Text;
-    const place = findPlace(text.data);
-    if (place) {
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  const texts: Text[] = [];
+  while (walker.nextNode()) {
+    texts.push(walker.currentNode as Text);
+  }
+  for (const text of texts) {
+    // From the end, so that the places before stay where they are.
+    for (const place of findPlaces(text.data).reverse()) {
       const named = text.splitText(place.from);
       named.splitText(place.to - place.from);
       const link = placeLink(trans.__('Go to line %1', place.line), () => {
@@ -108,7 +121,6 @@ function linkPlace(node: HTMLElement, trans: TranslationBundle, follow: (place: 
       });
       named.replaceWith(link);
       link.append(named);
-      return;
     }
   }
 }

@@ -7,10 +7,11 @@ import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Upstream } from '../../src/api';
 import { entriesOf, kindOf, nameOf, wordsOfCommand } from '../../src/panel/entries';
+import { outcomeOf } from '../../src/panel/dialog';
 import { stateClass, stateWord } from '../../src/panel/servers';
 
 const trans = nullTranslator.load('');
-const entries = (where: string, name = '', extra = ''): unknown => entriesOf({ where, name, extra }, trans);
+const entries = (where: string, name = '', extra = ''): unknown => entriesOf({ where, name, extra, json: '' }, trans);
 
 test('a server is a URL, or a command with quoted words', () => {
   assert.deepEqual(entries(' https://x.example/mcp ', 'a'), [{ name: 'a', url: 'https://x.example/mcp' }]);
@@ -61,11 +62,27 @@ test('headers and environment go along, a line each', () => {
 
 test('servers of another client are pasted as they are', () => {
   const pasted = '{"mcpServers": {"time": {"command": "uvx", "args": ["x"]}, "wiki": {"url": "https://w"}}}';
-  assert.equal(kindOf(` ${pasted}`), 'json');
+  assert.equal(kindOf('https://x'), 'url');
   assert.deepEqual(entries(pasted), [
     { command: 'uvx', args: ['x'], name: 'time' },
     { url: 'https://w', name: 'wiki' }
   ]);
+});
+
+test('JSON in its own field counts in place of the rest', () => {
+  const json = '{"mcpServers": {"time": {"command": "uvx"}}}';
+  assert.deepEqual(entriesOf({ where: 'ls', name: 'x', extra: '', json }, trans), [{ command: 'uvx', name: 'time' }]);
+  assert.throws(() => entriesOf({ where: '', name: '', extra: '', json: '{' }, trans), /Not valid JSON/);
+});
+
+test('the outcome of a test is in words', () => {
+  const of = (server: Partial<Upstream>, isNamed = false): string =>
+    outcomeOf({ name: 'a', ...server } as Upstream, isNamed, trans);
+  assert.equal(of({ state: 'ready', tools: 1 }), 'It works: 1 tool.');
+  assert.equal(of({ state: 'ready', tools: 12 }, true), 'a: It works: 12 tools.');
+  assert.equal(of({ state: 'down', error: 'it ended\nwith status 3' }), 'it ended with status 3');
+  assert.equal(of({ state: 'connecting' }), 'It does not answer.');
+  assert.match(of({ state: 'needs sign-in' }), /needs a sign-in/);
 });
 
 test('the state of a server has a colour and a word', () => {

@@ -6,6 +6,7 @@ escaped it; no script, link or image is ever made. The size of HTML is limited, 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,15 +89,28 @@ def with_note(rows: list[dict[str, Any]], note: str) -> Bundle:
     return _bundle(text, tree.table(rows, names), tag("div", escape(note, is_name=True), kind="note"))
 
 
+_FURTHER = re.compile(r"\n(?=line \d{1,9}, column \d{1,9}: )")
+"""Before each further problem of a program, as `program.check.failure` lists them."""
+
+
 def failure(failed: Failure, traceback: str | None = None) -> Bundle:
     """Show a program that failed: the error, the place and the code around it, and the Python traceback behind it."""
-    name, message, stack = clean(failed.name), clean(failed.message), clean(failed.stack)
+    name, stack = clean(failed.name), clean(failed.stack)
+    message, *others = _FURTHER.split(clean(failed.message))
     head = f"{name}: {message}" if name else message
     place = f"at line {failed.line}, column {failed.column}" if failed.line is not None else ""
     frame = clean(failed.frame or "")
     python = clean(traceback or "")
     text = "\n\n".join(
-        part for part in (head + (f"\n  {place}" if place else ""), frame, stack if not frame else "", python) if part
+        part
+        for part in (
+            head + (f"\n  {place}" if place else ""),
+            frame,
+            stack if not frame else "",
+            "\n".join(others),
+            python,
+        )
+        if part
     )
     return _bundle(
         text,
@@ -104,6 +118,7 @@ def failure(failed: Failure, traceback: str | None = None) -> Bundle:
         *([tag("div", escape(place), kind="dim")] if place else []),
         *([tag("pre", _marked(frame), kind="code pctx-frame")] if frame else []),
         *([tag("pre", escape(stack), kind="code")] if stack and not frame else []),
+        *(tag("div", escape(one), kind="head") for one in others),
         *([tag("div", escape("in Python:"), kind="dim"), tag("pre", escape(python), kind="code")] if python else []),
     )
 

@@ -287,6 +287,15 @@ def test_failure_shows_place_frame_and_python_traceback() -> None:
         assert part in text
 
 
+def test_each_further_problem_follows_the_place_and_the_code_of_the_first() -> None:
+    message = "no x\nin a type\nline 5, column 2: no y\nline 7, column 1: no z"
+    shown = display.failure(Failure("TypeError", message, 3, 12, "> 3 | x"))
+    first = "TypeError: no x\nin a type\n  at line 3, column 12\n\n> 3 | x"
+    assert shown["text/plain"] == f"{first}\n\nline 5, column 2: no y\nline 7, column 1: no z"
+    html = shown["text/html"]
+    assert html.index("at line 3") < html.index("&gt; 3") < html.index("line 5, column 2: no y") < html.index("line 7")
+
+
 def test_failure_without_place_shows_its_stack() -> None:
     bundle = display.failure(Failure("", "boom", stack="at f (program.ts:1:1)"))
     assert bundle["text/plain"] == "boom\n\nat f (program.ts:1:1)"
