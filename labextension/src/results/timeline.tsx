@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import { inert, inertLine } from '../inert';
+import { ConsoleLine } from './console';
 import type { Life, ListRow, TimelineModel } from './model';
 import {
   density,
@@ -16,7 +17,6 @@ import {
   type CallGroup,
   type RunEnd,
   type RunFailure,
-  type TimelineLine,
   type TimelineRow,
   type CallTotals,
   type TracedRun,
@@ -74,7 +74,7 @@ export function Timeline({ model, trans, copy }: TimelineProps): React.ReactElem
       </div>
       {!model.isFolded && <Rows run={run} model={model} trans={trans} />}
       {!model.isFolded && run.lines.length > 0 && <Console run={run} trans={trans} />}
-      {run.failure && <FailureLine failure={run.failure} isError={run.end === 'failed'} />}
+      {run.failure && run.askedBy !== 'cell' && <FailureLine failure={run.failure} isError={run.end === 'failed'} />}
     </div>
   );
 }
@@ -517,14 +517,13 @@ function Check({ check, trans }: { check: TypeCheck; trans: TranslationBundle })
 }
 
 function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): React.ReactElement {
-  const levels = { debug: trans.__('debug'), log: '', warn: trans.__('warning'), error: trans.__('error') };
   const count = run.lines.length;
   return (
     <details className="pctx-Timeline-console">
       <summary data-lm-suppress-shortcuts="true">
         {trans.__('Console')}
         <span className="pctx-Timeline-quiet">
-          {trans._n('%1 message', '%1 messages', count, count)}
+          {trans._n('%1 line', '%1 lines', count, count)}
           {run.areLinesCut ? ` ${trans.__('and more')}` : ''}
         </span>
         <span className="pctx-Timeline-track" aria-hidden="true">
@@ -538,23 +537,13 @@ function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): 
         </span>
       </summary>
       {run.lines.map((line, index) => (
-        <ConsoleRow key={index} line={line} level={levels[line.level]} />
+        <ConsoleLine key={index} line={line} trans={trans} />
       ))}
     </details>
   );
 }
 
-function ConsoleRow({ line, level }: { line: TimelineLine; level: string }): React.ReactElement {
-  return (
-    <div className={`pctx-Timeline-line pctx-is-${line.level}`}>
-      <span className="pctx-Timeline-quiet">{duration(line.atS)}</span>
-      {level !== '' && <span className="pctx-Timeline-level">{level}</span>}
-      <pre>{inert(line.text.replace(/\n$/, ''))}</pre>
-    </div>
-  );
-}
-
-/** The error in a line: its place, and the code around it, are in the output of the error itself, below. */
+/** The error in a line, for a run without an output of its own for the error: a cell shows the error below its timeline. */
 function FailureLine({ failure, isError }: { failure: RunFailure; isError: boolean }): React.ReactElement {
   const said = [failure.name, failure.message].filter(part => part !== '').join(': ');
   return (

@@ -1,7 +1,8 @@
-"""How warnings, errors and debugging output of a program look in a cell: coloured, as in a browser's console.
+"""How warnings, errors and debugging output of a program look in a cell: marked, as in a browser's console.
 
-The stream is already chosen: ``console.warn`` and ``console.error`` print to stderr. Colours are added only where a
-person sees them. Captured text, and text printed without an interactive front end, stays as the program printed it.
+The stream is already chosen: ``console.warn`` and ``console.error`` print to stderr. Marks and colours are added only
+where a person sees them. Captured text, and text printed without an interactive front end, stays as the program printed
+it.
 """
 
 from __future__ import annotations
@@ -12,23 +13,33 @@ from typing import Any
 
 from ...program.result import Output
 
-STYLES = {
-    "debug": "38;5;244",
-    "warn": "38;5;58;48;5;230",
-    "error": "38;5;88;48;5;224",
-}
-"""Codes of a terminal by level: grey; dark on pale yellow, and on pale red. With its ground a colour is legible on any
-other, such as the one that JupyterLab gives stderr."""
+GREY = "38;5;244"
+"""The code of a terminal for debugging output."""
+
+MARKS = {"warn": ("38;5;136", "▲"), "error": ("38;5;167", "●")}
+"""Colour and mark by level, as in the extension's `values.css`. Both colours can be seen on light and on dark grounds.
+
+The text keeps the front end's own colour, which is legible in every theme, and gets no ground.
+"""
 
 
 def painted(printed: Output) -> str:
-    """What a program printed, in the colours of its level; a text with colours of its own keeps those."""
+    """Mark what a program printed by its level: a warning or an error begins with a coloured sign."""
     level = printed.level or ("error" if printed.stream == "stderr" else None)
-    if level is None or "\x1b" in printed.text:
+    if level is None:
         return printed.text
-    # Line by line: a ground would go on to the right of a terminal otherwise.
     lines = printed.text.split("\n")
-    return "\n".join(f"\x1b[{STYLES[level]}m{line}\x1b[0m" if line else "" for line in lines)
+    has_colours = "\x1b" in printed.text  # they may go on to the next line
+    if level == "debug":
+        return (
+            printed.text if has_colours else "\n".join(f"\x1b[{GREY}m{line}\x1b[0m" if line else "" for line in lines)
+        )
+    colour, mark = MARKS[level]
+    first, *others = lines
+    if not has_colours:
+        # A coloured space: the extension draws a line along the whole message.
+        others = [f"\x1b[{colour}m \x1b[0m {line}" if line else "" for line in others]
+    return "\n".join([f"\x1b[{colour}m{mark}\x1b[0m {first}", *others])
 
 
 def are_seen(stream: Any) -> bool:

@@ -67,9 +67,10 @@ def join(parts: Iterable[Markup]) -> Markup:
     return Markup("".join(parts))
 
 
-def page(*content: Markup, style: str = "") -> Markup:
-    """Make one output: its style, `style` beside that of all outputs, and its content."""
-    return Markup(f"<style>{STYLE}{style}</style>{tag('div', *content, kind=f'out {NO_FORMULAS}')}")
+def page(*content: Markup, style: str | None = None) -> Markup:
+    """Make one output: its content, and `style` for front ends without our extension; None: `STYLE`."""
+    style = STYLE if style is None else style
+    return Markup(f"<style>{style}</style>{tag('div', *content, kind=f'out {NO_FORMULAS}')}")
 
 
 def _spelled(found: re.Match[str]) -> str:
@@ -77,41 +78,17 @@ def _spelled(found: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\u{{{code:x}}}"
 
 
-STYLE = re.sub(
-    r"\s*\n\s*",
-    "",
-    """
-.pctx-out{font-size:var(--jp-code-font-size,13px);line-height:1.5;color:var(--jp-content-font-color1,inherit);
-max-width:100%;overflow-x:auto}
-.pctx-out .pctx-code,.pctx-out .pctx-tree,.pctx-out .pctx-table td,.pctx-out .pctx-hidden{
-font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace)}
-.pctx-out pre.pctx-code{margin:4px 0;padding:6px 10px;white-space:pre-wrap;overflow-wrap:anywhere;color:inherit;
-background:rgba(128,128,128,.1);border-left:2px solid rgba(128,128,128,.35);font-size:inherit;line-height:1.4}
-.pctx-out pre.pctx-frame{white-space:pre;overflow-x:auto;overflow-wrap:normal}
-.pctx-out .pctx-head{font-weight:600;margin:0 0 2px;white-space:pre-wrap;overflow-wrap:anywhere}
-.pctx-out .pctx-wrong{color:var(--jp-error-color1,#e04848)}
-.pctx-out .pctx-text{margin:0 0 4px;white-space:pre-wrap;overflow-wrap:anywhere}
-.pctx-out .pctx-dim{color:var(--jp-content-font-color2,#7a7a7a)}
-.pctx-out .pctx-key{color:var(--jp-mirror-editor-property-color,#3182c4)}
-.pctx-out .pctx-string{color:var(--jp-mirror-editor-string-color,#c8643a);overflow-wrap:anywhere;white-space:pre-wrap}
-.pctx-out .pctx-number{color:var(--jp-mirror-editor-number-color,#22936a)}
-.pctx-out .pctx-word{color:var(--jp-mirror-editor-keyword-color,#3d963d)}
-.pctx-out .pctx-hidden{color:var(--jp-error-color1,#e04848);border:1px solid currentColor;border-radius:2px;
-padding:0 2px;font-size:85%}
-.pctx-out .pctx-tree details>div,.pctx-out .pctx-tree .pctx-leaf{margin-left:1.3em}
-.pctx-out .pctx-tree details>summary{cursor:pointer;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.pctx-out .pctx-tree>details>div details{margin-left:0}
-.pctx-out details>summary{cursor:pointer}
-.pctx-out table.pctx-table{border-collapse:collapse;border:none;font-size:inherit;margin:2px 0;table-layout:auto}
-.pctx-out .pctx-table th,.pctx-out .pctx-table td{border:none;
-border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.3));
-padding:3px 12px 3px 6px;text-align:left;vertical-align:top;max-width:44em;overflow-wrap:anywhere}
-.pctx-out .pctx-table thead th{font-weight:600;border-bottom:1px solid var(--jp-border-color1,rgba(128,128,128,.6));
-white-space:nowrap}
-.pctx-out .pctx-table tbody th{font-weight:400}
-.pctx-out .pctx-table td.pctx-right,.pctx-out .pctx-table th.pctx-right{text-align:right;white-space:nowrap}
-.pctx-out .pctx-table td.pctx-prose{font-family:var(--jp-content-font-family,sans-serif);min-width:16em}
-.pctx-out .pctx-note{margin:4px 0 0;color:var(--jp-content-font-color2,#7a7a7a)}
-""",
+STYLE = (
+    ".pctx-tree,.pctx-out pre,.pctx-out td{font-family:monospace;text-align:left;white-space:pre-wrap}"
+    ".pctx-tree div{margin-left:1em}"
+    ".pctx-out th,.pctx-out td{padding:2px 8px}"
+    ".pctx-out .pctx-right{text-align:right}"
+    ".pctx-dim{opacity:.7}"
+    ".pctx-wrong,.pctx-hidden{color:#e04848}"
 )
-"""How outputs look: JupyterLab's own colours, light or dark; elsewhere colours that are legible on both."""
+"""How outputs look where our extension does not run, such as in VS Code and on pages that nbconvert exports.
+
+It is saved with each output, so it has 300 bytes at most. In JupyterLab the extension's `values.css` has all rules, and
+each of them is more specific than these. So an output looks the same where JupyterLab removes this style: in notebooks
+that are not trusted, and for others who edit the same notebook.
+"""

@@ -19,7 +19,7 @@ import msgspec
 
 from ...session.approvals import WAITS, WAITS_FOR_ANSWER
 from ...session.trace import CUT_OFF, MIME, REFUSALS, CallRecord, ConsoleLine, ToolTally, Trace, refused_call
-from .display import Bundle, clean, size
+from .display import Bundle, clean, shortened, size
 from .markup import Markup, escape, page, tag, visible
 
 MOST_JSON = 80_000
@@ -27,6 +27,9 @@ MOST_JSON = 80_000
 
 MOST_ROWS = 100
 """Calls that are drawn in HTML, the first ones and those that failed; JupyterLab draws all that are kept."""
+
+MOST_LINE = 1000
+"""Characters of one console message that a notebook's file keeps."""
 
 MOST_LINES = 20
 """Rows that the text lists."""
@@ -75,7 +78,9 @@ def reserved() -> Bundle:
 
 def fitted(trace: Trace) -> Trace:
     """The trace as a notebook's file keeps it: without the code, which the cell has, and cut to `MOST_JSON` bytes."""
-    lines = [ConsoleLine(line.at_s, line.stream, line.text[:200], line.level) for line in trace.console[:100]]
+    lines = [
+        ConsoleLine(line.at_s, line.stream, shortened(line.text, MOST_LINE), line.level) for line in trace.console[:100]
+    ]
     trace = msgspec.structs.replace(
         trace, code="", code_cut=False, console=lines, console_cut=trace.console_cut or len(lines) < len(trace.console)
     )
@@ -479,7 +484,9 @@ def _listed(groups: list[_Group], shown: set[int]) -> int:
 
 
 def _overview(trace: Trace, scale: _Scale) -> Markup:
-    return tag("span", *_strip(trace.calls, scale), kind="track pctx-overview")
+    # Its size is not in STYLE, which has no room for what each timeline has once.
+    size_of_it = 'style="display:inline-block;width:160px;height:12px"'
+    return tag("span", *_strip(trace.calls, scale), kind="track pctx-overview", attributes=size_of_it)
 
 
 def _group(group: _Group, scale: _Scale, shown: set[int], most: int) -> Iterator[Markup]:
@@ -624,32 +631,14 @@ def _mark(place: str, kind: str) -> Markup:
     return tag("span", kind=f"bar pctx-{kind}" if kind else "bar", attributes=f'style="{place}"')
 
 
-STYLE = """
-.pctx-timeline{margin:2px 0;max-width:60em}
-.pctx-timeline .pctx-call>summary{list-style:none;cursor:pointer}
-.pctx-timeline .pctx-call>summary::-webkit-details-marker{display:none}
-.pctx-timeline .pctx-line{display:flex;align-items:center;gap:8px;padding:1px 0 1px 1.1em}
-.pctx-timeline .pctx-tool{flex:0 0 30%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
-font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace)}
-.pctx-timeline .pctx-track{position:relative;flex:1;height:10px;background:rgba(128,128,128,.12);border-radius:2px}
-.pctx-timeline .pctx-overview{display:inline-block;width:160px;height:12px;vertical-align:middle;overflow:hidden}
-.pctx-timeline .pctx-scale{height:1.3em;background:none;border-left:1px solid rgba(128,128,128,.4)}
-.pctx-timeline .pctx-tick{position:absolute;padding-left:3px;font-size:85%;white-space:nowrap;
-border-left:1px solid rgba(128,128,128,.4)}
-.pctx-timeline .pctx-stub{text-align:right;font-size:85%}
-.pctx-timeline .pctx-calls{margin-left:1em}
-.pctx-timeline .pctx-bar{position:absolute;top:0;bottom:0;min-width:2px;border-radius:2px;
-background:var(--jp-brand-color1,#3182c4)}
-.pctx-timeline .pctx-bar.pctx-check{background:rgba(128,128,128,.6)}
-.pctx-timeline .pctx-bar.pctx-failed{background:var(--jp-error-color1,#e04848)}
-.pctx-timeline .pctx-bar.pctx-refused{background:var(--jp-warn-color1,#c77700)}
-.pctx-timeline .pctx-bar.pctx-person{
-background:repeating-linear-gradient(-45deg,var(--jp-warn-color1,#c77700) 0 3px,transparent 3px 6px)}
-.pctx-timeline .pctx-bar.pctx-queued{opacity:.35}
-.pctx-timeline .pctx-bar.pctx-under-way{opacity:.55}
-.pctx-timeline .pctx-took{flex:0 0 6.5em;text-align:right;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.pctx-timeline .pctx-said{display:block;margin:0 0 2px 1.1em;overflow-wrap:anywhere}
-.pctx-timeline .pctx-told{margin:0 0 2px 2.2em;white-space:pre-wrap;overflow-wrap:anywhere;
-font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace)}
-""".replace("\n", "")
-"""How timelines look, beside `markup.STYLE`."""
+STYLE = (
+    ".pctx-line{display:inline-flex;width:90%}"
+    ".pctx-tool{width:30%}"
+    ".pctx-track{flex:1;position:relative}"
+    ".pctx-bar,.pctx-tick{position:absolute}"
+    ".pctx-bar{height:9px;min-width:2px;background:#38c}"
+    ".pctx-failed{background:red}"
+    ".pctx-refused,.pctx-person{background:#c70}"
+    ".pctx-took{width:6em}"
+)
+"""How timelines look where our extension does not draw them; see `markup.STYLE`."""

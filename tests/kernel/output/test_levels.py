@@ -7,19 +7,31 @@ import io
 import pytest
 
 from pctx_jupyter.kernel.output import levels
-from pctx_jupyter.program.result import Output
+from pctx_jupyter.program.result import Level, Output
 
 
-def test_each_line_has_its_colours_and_what_was_printed_is_between() -> None:
-    painted = levels.painted(Output("stderr", "one\n\ntwo\n", "warn"))
-    first, empty, second, end = painted.split("\n")
-    assert (empty, end) == ("", "") and first.replace("one", "two") == second
-    assert first.startswith("\x1b[") and first.endswith("one\x1b[0m")
+@pytest.mark.parametrize(("level", "colour", "mark"), [("warn", 136, "▲"), (None, 167, "●")])
+def test_a_warning_and_an_error_begin_with_a_coloured_mark_and_their_text_has_no_colour(
+    level: Level | None, colour: int, mark: str
+) -> None:
+    painted = levels.painted(Output("stderr", "one\n\ntwo\n", level))
+    assert painted == f"\x1b[38;5;{colour}m{mark}\x1b[0m one\n\n\x1b[38;5;{colour}m \x1b[0m two\n"
 
 
-def test_usual_output_and_a_text_with_colours_of_its_own_stay_as_they_are() -> None:
+def test_no_level_has_a_ground_of_its_own() -> None:
+    printed = [Output("stderr", "x\n", "warn"), Output("stderr", "x\n"), Output("stdout", "x\n", "debug")]
+    assert not [text for one in printed if ";48;" in (text := levels.painted(one))]
+
+
+def test_debugging_output_is_grey_line_by_line() -> None:
+    assert levels.painted(Output("stdout", "one\n", "debug")) == "\x1b[38;5;244mone\x1b[0m\n"
+
+
+def test_usual_output_stays_as_it_is_and_colours_of_a_text_go_on_from_line_to_line() -> None:
     assert levels.painted(Output("stdout", "usual\n")) == "usual\n"
-    assert levels.painted(Output("stderr", "\x1b[32mgreen\x1b[0m\n")) == "\x1b[32mgreen\x1b[0m\n"
+    green = "\x1b[32mgreen\nstill green\x1b[0m\n"
+    assert levels.painted(Output("stderr", green)) == f"\x1b[38;5;167m●\x1b[0m {green}"
+    assert levels.painted(Output("stdout", green, "debug")) == green
 
 
 class Terminal(io.StringIO):

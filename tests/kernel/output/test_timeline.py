@@ -8,7 +8,6 @@ import pytest
 
 from pctx_jupyter.kernel.output import timeline
 from pctx_jupyter.kernel.output.display import Bundle
-from pctx_jupyter.kernel.output.markup import STYLE
 from pctx_jupyter.session.trace import (
     MIME,
     MOST_CALLS,
@@ -37,7 +36,7 @@ def seen(bundle: Bundle) -> Seen:
     found = Seen(bundle["text/html"])
     assert found.tags <= ALLOWED_TAGS
     assert found.attributes <= ALLOWED_ATTRIBUTES | {"style"}
-    assert found.styles == [STYLE + timeline.STYLE]
+    assert found.styles == [timeline.STYLE]
     assert found.open == []
     return found
 
