@@ -2,8 +2,8 @@
 
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 
-import { table, timeline } from './results/renderer';
+import { table, timeline, tree } from './results/renderer';
 
-const extensions: IRenderMime.IExtension[] = [timeline, table];
+const extensions: IRenderMime.IExtension[] = [timeline, table, tree];
 
 export default extensions;

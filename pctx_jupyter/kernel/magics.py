@@ -38,6 +38,9 @@ from .options import CellOptions, cell_options
 from .stopped import Interrupted, StoppedByPerson, show_stops
 from .timelines import Drawing, timeline
 
+VALUES = "pctx.value"
+"""The name that front ends open comms with; see `output.whole`."""
+
 _CELL = re.compile(r"\s*%%pctx(?:[ \t]+(?P<line>[^\n]*))?\n(?P<body>.*)\Z", re.DOTALL)
 
 
@@ -151,6 +154,10 @@ class PctxMagics(Magics):
             self._shell.user_ns[chosen.output] = value
         if chosen.is_quiet:
             return None
+        if chosen.output is not None:
+            from .output import publisher
+
+            publisher.show_stored(chosen.output)
         if running.look is not None:
             from .output import sanitizer
 
@@ -214,10 +221,24 @@ def load(shell: InteractiveShell) -> None:
         shell.input_transformers_cleanup.append(magics.transform)
         magics.guests.load(in_cell=_is_in_cell())
         magics.forget_stops = show_stops(shell)
+        _comms(shell).register_target(VALUES, _on_value)
     magics.editing.load()
     atexit.register(magics.bridge.close)
     magics.bridge.open()
     magics.bridge.report_tools()  # existing tools: if no cell loads us, no end of a cell would report them
+
+
+def _comms(shell: InteractiveShell) -> Any:
+    """Return what opens the comms of this shell's kernel."""
+    kernel: Any = shell.kernel  # type: ignore[attr-defined]  # ipykernel sets it
+    return kernel.comm_manager
+
+
+def _on_value(comm: Any, message: dict[str, Any]) -> None:
+    """Answer a front end that asks for a whole value."""
+    from .output import whole  # only when it is needed: programs start faster
+
+    whole.on_open(comm, message)
 
 
 def _log_own_faults_only() -> None:
@@ -242,7 +263,10 @@ def unload(shell: InteractiveShell) -> None:
     magics.editing.unload()
     if magics.guests is not None:
         magics.guests.unload()
+        _comms(shell).unregister_target(VALUES, _on_value)
     if magics.forget_stops is not None:
         magics.forget_stops()
+    if (whole := sys.modules.get("pctx_jupyter.kernel.output.whole")) is not None:
+        whole.forget()
     magics.bridge.close()
     atexit.unregister(magics.bridge.close)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a b
 
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 PANEL = ["#pctx-panel"]
-ELSEWHERE = [".pctx-TimelineOutput", ".pctx-TableOutput", ".pctx-Status"]
+ELSEWHERE = [".pctx-TimelineOutput", ".pctx-TableOutput", ".pctx-TreeOutput", ".pctx-Status"]
 
 TOOLS = """
 %load_ext pctx_jupyter
@@ -36,6 +36,7 @@ def fail(why: str) -> str:
 
 PROGRAM = """%%pctx
 console.log("usual"); console.debug("quiet"); console.warn("careful"); console.error("wrong");
+await Deno.jupyter.display({ name: "x", parts: { n: [1, null, true], text: "y".repeat(99) } });
 await Notebook.remove({ ids: [1] }); await Notebook.fail({ why: "no way" }).catch(() => 0);
 [{ name: "a", amount: 1 }, { name: "b", amount: null }]"""
 

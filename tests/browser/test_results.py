@@ -7,7 +7,10 @@ import re
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from playwright.sync_api import Locator, Page, Request, expect
+
+from pctx_jupyter.kernel.output import display
 
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
 
@@ -44,6 +47,11 @@ def notebook(page: Page, server: FrontEnd, name: str, *programs: str) -> Noteboo
     opened = NotebookPage(page, server, file)
     opened.run(0)
     return opened
+
+
+def result(value: Any) -> dict[str, Any]:
+    """What a cell shows of a program's value."""
+    return display.result(Raw(json.dumps(value).encode()))
 
 
 def timeline(opened: NotebookPage, index: int = 1) -> Locator:
@@ -316,3 +324,110 @@ def test_a_table_is_sorted_by_its_heads(page: Page, lab: FrontEnd) -> None:
     expect(ids).to_have_text(["30", "10", "9"])
     expect(table.get_by_role("columnheader", name="id")).to_have_attribute("aria-sort", "descending")
     expect(table).to_contain_text("<b>b</b>")
+
+
+def test_values_look_the_same_in_a_notebook_that_is_not_trusted(page: Page, lab: FrontEnd) -> None:
+    value: Any = {"name": "Ann", "n": [1, None]}
+    data = result(value)
+    outputs = [
+        {"output_type": "display_data", "metadata": {}, "data": one}
+        for one in (data, {"text/html": data["text/html"], "text/plain": ""})
+    ]
+    cell = {"cell_type": "code", "execution_count": 1, "id": "one", "metadata": {}, "source": "", "outputs": outputs}
+    file = lab.write("untrusted.ipynb", "")
+    saved = json.loads((lab.root / file).read_text())
+    (lab.root / file).write_text(json.dumps({**saved, "cells": [cell]}))
+    opened = NotebookPage(page, lab, file)
+    out = opened.cells.nth(0).locator(".jp-OutputArea-output")
+    colours = {"key": "property", "string": "string", "number": "number", "word": "keyword"}
+    resolved = """(element, name) => {
+        element.style.outlineColor = `var(--jp-mirror-editor-${name}-color)`;
+        return getComputedStyle(element).outlineColor;
+    }"""
+    for index, prefix in enumerate(("pctx-Tree-", "pctx-")):  # the data, and the HTML of front ends without it
+        for part, variable in colours.items():
+            shown = out.nth(index).locator(f".{prefix}{part}").first
+            expect(shown).to_have_css("color", shown.evaluate(resolved, variable))
+        assert out.nth(index).locator("style").count() == 0
+
+
+def test_a_large_table_is_shown_whole_filtered_and_copied_with_the_kernels_rows(page: Page, lab: FrontEnd) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = notebook(
+        page,
+        lab,
+        "large",
+        "Array.from({ length: 5_000 }, (_, id) => ({ id, place: `Europe/Andorra ${id}`, x: id / 7, y: id * 1.5 }))",
+    )
+    opened.run(1)
+    table = opened.cells.nth(1).locator(".pctx-Table")
+    rows = table.locator("tbody tr[data-number]")
+    expect(table).to_contain_text(re.compile("5,?000 rows × 4 columns"))
+    expect(rows).to_have_count(20)
+    cell = rows.nth(1).locator("td").nth(2).locator("div")
+    expect(cell).to_have_text("0.142857")
+    expect(cell).to_have_attribute("title", "0.14285714285714285")
+    table.get_by_role("button", name="Show all").click()
+    table.locator(".pctx-Table-scroll").evaluate("node => node.scrollTop = node.scrollHeight")
+    expect(rows.last.locator("th")).to_have_text("4999")
+    assert rows.count() < 200  # the others have not been drawn
+    # The points of a column of numbers are below each other.
+    places = "nodes => nodes.map(n => n.getBoundingClientRect().right - parseFloat(getComputedStyle(n).paddingRight))"
+    table.get_by_role("searchbox").fill("ndorra 499")
+    expect(table).to_contain_text(re.compile("11 of 5,?000 rows"))
+    texts = table.locator("tbody td:nth-child(5) div")
+    ends = [
+        round(end - (len(text.partition(".")[1]) + len(text.partition(".")[2])) * width)
+        for end, text, width in zip(
+            texts.evaluate_all(places),
+            texts.all_text_contents(),
+            [table.locator("thead td").evaluate("n => parseFloat(getComputedStyle(n).minWidth) / 4")] * 11,
+            strict=True,
+        )
+    ]
+    assert max(ends) - min(ends) <= 1
+    table.get_by_role("button", name="Copy CSV").click()
+    expect(table.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert copied[0].strip() == "id,place,x,y" and copied[-2].startswith("4999,Europe/Andorra 4999,714.1428571428571,")
+
+
+def test_a_wide_table_keeps_its_first_columns_and_marks_where_more_is_hidden(page: Page, lab: FrontEnd) -> None:
+    row = ", ".join(f"column{n}: 'some words of {n}'" for n in range(43))
+    opened = notebook(page, lab, "wide", f"[{{ {row} }}]")
+    opened.run(1)
+    frame = opened.cells.nth(1).locator(".pctx-Table-frame")
+    expect(frame).to_have_class("pctx-Table-frame pctx-is-moreRight")
+    box = frame.locator("tbody th").bounding_box()
+    frame.locator(".pctx-Table-scroll").evaluate("node => node.scrollLeft = 300")
+    expect(frame).to_have_class("pctx-Table-frame pctx-is-moreLeft pctx-is-moreRight")
+    assert frame.locator("tbody th").bounding_box() == box
+    heights = {cell.evaluate("node => node.offsetHeight") for cell in frame.locator("tbody td div").all()[:5]}
+    assert len(heights) == 1 and heights.pop() < 30  # each text is one line
+
+
+def test_a_part_of_a_value_and_its_path_are_copied(page: Page, lab: FrontEnd) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = notebook(page, lab, "copy", "({ orders: [{ name: 'Ann', text: 'x'.repeat(5000) }], n: 2n ** 64n })")
+    opened.run(1)
+    tree = opened.cells.nth(1).locator(".pctx-Tree")
+    tree.get_by_role("button", name="0: {2}").click()
+    text = tree.locator(".pctx-Tree-row", has_text="text:").last
+    expect(text).to_contain_text(re.compile("5,?000 characters"))
+    text.hover()
+    text.get_by_role("button", name="Copy value").click()
+    expect(text).to_contain_text("copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "x" * 5000  # the file has only the beginning
+    text.get_by_role("button", name="Copy path").click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('[')")
+    assert page.evaluate("navigator.clipboard.readText()") == '["orders"][0]["text"]'
+
+
+def test_a_warning_has_a_mark_and_no_ground(page: Page, lab: FrontEnd) -> None:
+    opened = notebook(page, lab, "levels", "console.warn('careful\\nwith this'); console.error('wrong')")
+    opened.run(1)
+    out = opened.cells.nth(1).locator(".jp-RenderedText[data-mime-type$=stderr]")
+    expect(out).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    expect(out.locator("span").first).to_have_text("▲")
+    border = "node => getComputedStyle(node, '::before').borderLeftWidth"
+    assert [mark.evaluate(border) for mark in out.locator("pre > span").all()] == ["2px"] * 3

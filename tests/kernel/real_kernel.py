@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -78,6 +79,21 @@ class RealKernel:
     def start(self, code: str) -> str:
         """Send a cell; returns its id."""
         return self.client.execute(code, store_history=True)
+
+    def ask_comm(self, target: str, data: dict[str, Any]) -> dict[str, Any] | None:
+        """Open a comm with data, and return the data of the kernel's first message; None: it sent none."""
+        message = self.client.session.msg("comm_open", {"comm_id": uuid4().hex, "target_name": target, "data": data})
+        self.client.shell_channel.send(message)
+        answered = None
+        deadline = time.monotonic() + SOON
+        while True:
+            found = self._next(deadline)
+            if found["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                self.elsewhere.append(found)
+            elif found["msg_type"] == "comm_msg":
+                answered = found["content"]["data"]
+            elif found["msg_type"] == "status" and found["content"]["execution_state"] == "idle":
+                return answered
 
     def end(self, id: str, *, when: tuple[str, Callable[[], None]] | None = None) -> Cell:
         """Receive a cell's messages until it ends; those of other cells go to `elsewhere`."""

@@ -29,14 +29,25 @@ def test_a_program_calls_tools_and_its_value_is_shown_and_stored(kernel: RealKer
     cell = kernel.run(f"{head}%%pctx -o total\nconst n: number = await Notebook.add({{ a: 1, b: 2 }});\nn * 2")
     assert cell.error is None
     assert cell.value == "6"
+    assert [bundle["text/plain"] for bundle in cell.shown][-2:] == ["→ total", "6"]
     assert kernel.run("type(total), total").value == "(int, 6)"
 
 
 def test_rows_go_in_and_come_out_as_lists_of_dicts(kernel: RealKernel) -> None:
     kernel.run("orders = [{'id': 1, 'amount': 2.5}, {'id': 2, 'amount': 4.0}]")
     cell = kernel.run("%%pctx -i orders -o large\norders.filter((o) => o.amount > 3)")
-    assert "text/html" in cell.shown[0]
+    assert "<table" in cell.shown[-1]["text/html"]
     assert kernel.run("large").value == "[{'id': 2, 'amount': 4}]"
+
+
+def test_a_front_end_receives_all_rows_of_a_cut_table(kernel: RealKernel) -> None:
+    cell = kernel.run("%%pctx\nArray.from({ length: 10_000 }, (_, id) => ({ id, name: `n${id}` }))")
+    table = cell.shown[-1]["application/vnd.pctx.table+json"]
+    assert len(table["rows"]) < table["total"] == 10_000
+    whole = kernel.ask_comm("pctx.value", {"id": table["id"]})
+    assert whole is not None and whole["rows"][-1] == [9999, "n9999"]
+    assert kernel.ask_comm("pctx.value", {"id": table["id"], "path": [1, "name"]}) == {"text": "n1"}
+    assert kernel.ask_comm("pctx.value", {"id": "unknown"}) is None
 
 
 @forms
@@ -54,7 +65,7 @@ def test_output_streams_in_order_into_the_cell(kernel: RealKernel, head: str) ->
         "  await Notebook.say({ text: `tool ${n}` });\n}\nconsole.error('wrong');"
     )
     assert cell.text().startswith("program 1\ntool 1\nprogram 2\ntool 2\n")
-    assert plain(cell.text("stderr")) == "wrong\n"
+    assert plain(cell.text("stderr")) == "● wrong\n"
 
 
 def plain(text: str) -> str:
@@ -108,7 +119,7 @@ PRINTS = "%%pctx\nconsole.log('a'); console.debug('b'); console.warn('c'); conso
 def test_warnings_errors_and_debugging_have_colours_where_somebody_sees_them(kernel: RealKernel) -> None:
     cell = kernel.run(PRINTS)
     out, err = cell.text().split("\n"), cell.text("stderr").split("\n")
-    assert [plain(line) for line in (*out, *err)] == ["a", "b", "", "c", "d", ""]
+    assert [plain(line) for line in (*out, *err)] == ["a", "b", "", "▲ c", "● d", ""]
     looks = [re.sub(r"[a-d]", "", line) for line in (*out[:2], *err[:2])]
     assert looks[0] == "" and len(set(looks)) == 4
 
@@ -157,7 +168,7 @@ def test_a_chart_is_the_value_of_a_cell_and_its_data_can_be_stored(kernel: RealK
     schema = "https://vega.github.io/schema/vega-lite/v5.json"
     code = f"({{ $schema: {schema!r}, mark: 'bar', data: {{ values: [{{ a: 1 }}] }} }})"
     cell = kernel.run(f"%%pctx -o chart\n{code}")
-    assert cell.shown[0]["application/vnd.vegalite.v5+json"]["mark"] == "bar"
+    assert cell.shown[-1]["application/vnd.vegalite.v5+json"]["mark"] == "bar"
     assert kernel.run("chart['data']").value == "{'values': [{'a': 1}]}"
     assert kernel.run(f"%%pctx --quiet\n{code}").shown == []
 

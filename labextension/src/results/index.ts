@@ -6,6 +6,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { linkPlaces } from './jump';
+import { loadFrom } from './wholeValue';
 
 const jump: JupyterFrontEndPlugin<void> = {
   id: 'pctx-jupyter:results-jump',
@@ -23,4 +24,14 @@ const jump: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [jump];
+const values: JupyterFrontEndPlugin<void> = {
+  id: 'pctx-jupyter:results-values',
+  description: 'Gets whole values from the kernel.',
+  autoStart: true,
+  requires: [INotebookTracker],
+  activate: (_: JupyterFrontEnd, notebooks: INotebookTracker) => {
+    loadFrom(notebooks);
+  }
+};
+
+export default [jump, values];

@@ -1,4 +1,4 @@
-/** Renders our MIME types in outputs as widgets: timelines and tables, drawn again when they change. */
+/** Renders our MIME types in outputs as widgets: timelines, tables and trees, drawn again when they change. */
 
 import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -14,6 +14,9 @@ import { MIME as TABLE, TableModel } from './table';
 import { Table } from './tableView';
 import { Timeline } from './timeline';
 import { MIME, type TracedRun } from './trace';
+import { MIME as TREE, TreeModel } from './tree';
+import { Tree } from './treeView';
+import { wholeValue } from './wholeValue';
 
 const runs = new RunLookup(api);
 
@@ -101,7 +104,7 @@ class TableRenderer extends VDomRenderer<TableModel> implements IRenderMime.IRen
   readonly #trans: TranslationBundle;
 
   constructor(translator: ITranslator) {
-    super(new TableModel());
+    super(new TableModel(id => wholeValue.load(this.node, { id })));
     this.addClass('pctx-TableOutput');
     this.#trans = translator.load('pctx_jupyter');
   }
@@ -112,13 +115,60 @@ class TableRenderer extends VDomRenderer<TableModel> implements IRenderMime.IRen
   }
 
   protected override render(): React.ReactElement {
-    return <Table model={this.model} trans={this.#trans} />;
+    return (
+      <Table
+        model={this.model}
+        trans={this.#trans}
+        copy={text => {
+          Clipboard.copyToSystem(text);
+        }}
+      />
+    );
   }
 }
 
+class TreeRenderer extends VDomRenderer<TreeModel> implements IRenderMime.IRenderer {
+  readonly #trans: TranslationBundle;
+
+  constructor(translator: ITranslator) {
+    super(new TreeModel((id, path) => wholeValue.load(this.node, { id, path })));
+    this.addClass('pctx-TreeOutput');
+    this.#trans = translator.load('pctx_jupyter');
+  }
+
+  async renderModel(output: IRenderMime.IMimeModel): Promise<void> {
+    this.model.json = output.data[TREE];
+    await this.renderPromise;
+  }
+
+  protected override render(): React.ReactElement {
+    return (
+      <Tree
+        model={this.model}
+        trans={this.#trans}
+        copy={text => {
+          Clipboard.copyToSystem(text);
+        }}
+      />
+    );
+  }
+}
+
+export const tree: IRenderMime.IExtension = {
+  id: 'pctx-jupyter:tree',
+  description: 'A value whose parts can be unfolded and copied.',
+  rendererFactory: {
+    safe: true,
+    mimeTypes: [TREE],
+    createRenderer: options => new TreeRenderer(options.translator ?? nullTranslator)
+  },
+  rank: 0,
+  dataType: 'json'
+};
+
 export const table: IRenderMime.IExtension = {
   id: 'pctx-jupyter:table',
-  description: 'Rows that can be sorted.',
+  description: 'Rows that can be sorted, filtered and copied.',
   rendererFactory: {
     safe: true,
     mimeTypes: [TABLE],

@@ -18,7 +18,7 @@ from ...errors import Failure
 from ...tools import typegen
 from ...tools.catalog import UNTYPED, Tool
 from ..functions import values
-from . import sortable, tree
+from . import branches, sortable, tree, whole
 from .markup import Markup, escape, join, page, tag, visible, without_commands
 
 Bundle = dict[str, Any]
@@ -69,15 +69,38 @@ def result(raw: Raw, value: Any = ...) -> Bundle:
     if isinstance(value, (dict, list)) and value:
         names = tree.columns(value)
         if names is not None and isinstance(value, list):
-            shown = _bundle(text, tree.table(value, names))
-            return shown if len(value) == 1 else {**shown, sortable.MIME: sortable.data(value, names)}
+            data = sortable.data(value, names)
+            return {**_bundle(text, tree.table(value, names)), sortable.MIME: _kept(data, raw, sortable.is_whole(data))}
         note = [] if cut is None else [tag("div", escape(cut), kind="note")]
-        return _bundle(text, tree.tree(value), *note)
+        data = branches.data(value)
+        return {**_bundle(text, tree.tree(value), *note), branches.MIME: _kept(data, raw, "cut" not in data)}
     if isinstance(value, str) and ("\n" in value or len(value) > TEXT_WIDTH):
         part = value[:MOST_MESSAGE]
         note = [tag("div", escape(f"{len(value):,} characters, shown in part"), kind="note")] if part != value else []
         return _bundle(text, tag("pre", escape(part), kind="code"), *note)
     return {"text/plain": text}
+
+
+def _kept(data: dict[str, Any], raw: Raw, is_whole: bool) -> dict[str, Any]:
+    """Keep a value of which only a part is data; returns the data with the id of the whole value."""
+    id = None if is_whole else whole.keep(raw)
+    return data if id is None else {**data, "id": id}
+
+
+def rows(first: list[dict[str, Any]], columns: list[str], total: int) -> Bundle:
+    """Show a large table of which only the first rows are here.
+
+    Args:
+        first: The first rows.
+        columns: The names of all columns.
+        total: The number of all rows.
+    """
+    text, _ = tree.text(first)
+    data = sortable.data(first, columns, total)
+    return {
+        **_bundle(f"{text}\n({tree.shape(total, len(columns))})", tree.table(first, columns, total)),
+        sortable.MIME: data,
+    }
 
 
 def with_note(rows: list[dict[str, Any]], note: str) -> Bundle:
@@ -234,6 +257,13 @@ def untyped(schema: object) -> dict[str, str]:
     if not isinstance(notes, dict):
         return {}
     return {clean(str(name)): str(why) for name, why in notes.items()}
+
+
+def stored(name: str) -> Bundle:
+    """Show quietly which variable has received a program's value."""
+    text = visible(f"→ {name}", is_name=True)
+    # Without the style of other outputs: it would be the larger part of what a notebook's file keeps of this line.
+    return {"text/plain": text, "text/html": tag("div", tag("span", escape(text), kind="dim"), kind="out")}
 
 
 def status(facts: Mapping[str, object]) -> Bundle:

@@ -51,6 +51,13 @@ def show_stop(where: str) -> None:
     _publish(display.stopped(None, where), {})
 
 
+def show_stored(name: str) -> None:
+    """Show which variable has received a program's value."""
+    from . import display
+
+    _publish(display.stored(name), {})
+
+
 class Timeline:
     """The timeline of one run, in the cell in whose context it was made; each drawing takes the last one's place.
 

@@ -7,6 +7,7 @@ table). Knows no MIME types.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ MOST_ITEMS = 100
 MOST_ROWS = 20
 """Rows of a table that are shown."""
 
-MOST_COLUMNS = 30
+MOST_COLUMNS = 200
 """Columns that a table may have; wider rows become a tree."""
 
 TEXT_LINES = 60
@@ -35,6 +36,9 @@ STRING_CHARS = 1000
 
 CELL_CHARS = 200
 """Characters of one cell of a table that are shown."""
+
+SAFE_FLOAT = 1e15
+"""From here on a number is written with an exponent."""
 
 HTML_CHARS = 80_000
 """Characters of markup after which no more items are shown."""
@@ -182,21 +186,45 @@ def columns(value: Any) -> list[str] | None:
     return list(found) if cells and nested * 3 <= len(cells) else None
 
 
-def table(value: list[dict[str, Any]], names: list[str]) -> Markup:
-    """Make a table of rows, with the row's number first."""
+def shape(rows: int, columns: int) -> str:
+    """Write the size of a table, as ``105 rows × 6 columns``."""
+    return f"{rows:,} row{'s' if rows != 1 else ''} × {columns:,} column{'s' if columns != 1 else ''}"
+
+
+def number(value: float) -> str:
+    """Write a number for people: six significant digits, and all digits of its whole part."""
+    if isinstance(value, int) or value - value != 0.0:
+        return scalar(value)
+    if value.is_integer() and abs(value) < SAFE_FLOAT:
+        return str(int(value))
+    if abs(value) >= SAFE_FLOAT or abs(value) < 1e-5:
+        return f"{value:.6g}"
+    decimals = max(0, 5 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def table(value: list[dict[str, Any]], names: list[str], total: int | None = None) -> Markup:
+    """Make a table of rows, with the row's number first, and a line below that says how large it is.
+
+    Args:
+        value: The rows, of which the first ones are shown.
+        names: The names of the columns.
+        total: The number of rows of the whole table; None: these are all.
+    """
+    total = len(value) if total is None else total
     right = {name: _is_numeric(value, name) for name in names}
     head = join(tag("th", escape(_cut(name), is_name=True), kind="right" if right[name] else "") for name in names)
     rows, left = [], HTML_CHARS
-    for number, row in enumerate(value[:MOST_ROWS]):
+    for index, row in enumerate(value[:MOST_ROWS]):
         cells = join(_cell(row, name, right[name]) for name in names)
-        rows.append(tag("tr", tag("th", escape(str(number)), kind="right pctx-dim"), cells))
+        rows.append(tag("tr", tag("th", escape(str(index)), kind="right pctx-dim"), cells))
         left -= len(rows[-1])
         if left <= 0:
             break
     shown = tag("table", tag("thead", tag("tr", tag("th"), head)), tag("tbody", *rows), kind="table")
-    if len(rows) < len(value):
-        shown = join((shown, tag("div", escape(f"{len(rows):,} of {len(value):,} rows"), kind="note")))
-    return shown
+    part = f"first {len(rows):,} of " if len(rows) < total else ""
+    return join((shown, tag("div", escape(part + shape(total, len(names))), kind="note")))
 
 
 def _cell(row: dict[str, Any], name: str, is_right: bool) -> Markup:
@@ -210,6 +238,10 @@ def _cell(row: dict[str, Any], name: str, is_right: bool) -> Markup:
         shown = tag("span", escape(_size(value) if inside is None else inside), kind="dim")
     elif value is None:
         shown = tag("span", escape("null"), kind="dim")
+    elif isinstance(value, float):
+        shown = escape(number(value))
+        if shown != scalar(value).removesuffix(".0"):
+            return tag("td", shown, kind="right" if is_right else "", attributes=f'title="{scalar(value)}"')
     else:
         shown = escape(scalar(value))
     return tag("td", shown, kind="right" if is_right else "")

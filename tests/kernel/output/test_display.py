@@ -6,19 +6,21 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from msgspec import Raw
 
 from pctx_jupyter.errors import Failure
-from pctx_jupyter.kernel.output import display, sortable, tree
+from pctx_jupyter.kernel.output import branches, display, sortable, timeline, tree, whole
 from pctx_jupyter.kernel.output.markup import STYLE, escape, visible, without_commands
 from pctx_jupyter.program.diagnostics import code_frame
+from pctx_jupyter.session.trace import CallRecord, CheckRecord, Trace
 from pctx_jupyter.tools.catalog import Tool
 
 ALLOWED_TAGS = {"style", "div", "span", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "br"}
-ALLOWED_ATTRIBUTES = {"class", "open"}
+ALLOWED_ATTRIBUTES = {"class", "open", "title"}
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -213,30 +215,124 @@ def test_rows_are_a_table_with_a_count() -> None:
     bundle = shown(rows)
     html = seen(bundle)
     assert "table" in html.tags
-    assert "20 of 300 rows" in html.text
+    assert "first 20 of 300 rows × 3 columns" in html.text
     assert bundle["text/html"].count("<tr>") == 21
     assert '["x"]' in html.text
     assert "300 items" in bundle["text/plain"]
 
 
-def test_rows_are_data_too_for_front_ends_that_sort() -> None:
+def test_rows_are_data_too_for_front_ends_that_draw_tables() -> None:
     rows = [{"id": 2**53 + 1, "name": "x" * 300, "tags": [1, 2], "ok": True}, {"id": 1, "name": None}]
     assert shown(rows)[sortable.MIME] == {
         "columns": ["id", "name", "tags", "ok"],
-        "rows": [["9007199254740993", "x" * 200 + "…", {"json": "[1, 2]"}, True], [1, None, {}, {}]],
+        "rows": [["9007199254740993", "x" * 300, {"json": "[1, 2]"}, True], [1, None, {}, {}]],
         "total": 2,
     }
-    many = shown([{"id": n, "text": "é" * 100} for n in range(10_000)])[sortable.MIME]
-    assert (many["total"], 100 < len(many["rows"]) < 200) == (10_000, True)
+    assert shown([{"id": 1}])[sortable.MIME]["total"] == 1
+
+
+def test_a_cut_table_has_a_round_number_of_rows_and_is_kept_whole() -> None:
+    rows = [{"id": n, "text": "é" * 100} for n in range(10_000)]
+    many = shown(rows)[sortable.MIME]
+    assert (many["total"], len(many["rows"])) == (10_000, 100)
     assert len(json.dumps(many)) <= 100_000
-    assert sortable.MIME not in shown([{"id": 1}])
+    kept = whole.rows(many["id"])
+    assert kept is not None and kept["rows"] == [[n, "é" * 100] for n in range(10_000)]
+
+
+def test_cut_texts_are_whole_in_the_kept_table() -> None:
+    table = shown([{"text": "x" * 501}])[sortable.MIME]
+    assert table["rows"] == [["x" * 500 + "…"]] and table["cut"] is True
+    kept = whole.rows(table["id"])
+    assert kept is not None and kept["rows"] == [["x" * 501]]
+
+
+def test_kept_tables_are_bounded_and_the_oldest_is_dropped_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "MOST_BYTES", 25)
+    first, second, third = (whole.keep(raw([{"a": n}])) for n in range(3))  # ten bytes each
+    assert whole.rows(first) is None
+    assert whole.rows(second) and whole.rows(third)
+    assert whole.keep(raw([{"a": "x" * 30}])) is None
+    for unknown in (None, "", "x", 1, ["x"]):
+        assert whole.rows(unknown) is None
+    whole.forget()
+    assert whole.rows(third) is None
+
+
+def test_the_first_rows_of_a_large_table_say_its_size() -> None:
+    bundle = display.rows([{"id": 1, "name": "a"}], ["id", "name", "x"], 1_000)
+    assert "first 1 of 1,000 rows × 3 columns" in seen(bundle).text
+    assert bundle["text/plain"].endswith("(1,000 rows × 3 columns)")
+    assert (bundle[sortable.MIME]["total"], len(bundle[sortable.MIME]["rows"])) == (1_000, 1)
+
+
+def test_a_value_with_parts_is_data_too_with_notes_on_what_json_cannot_have() -> None:
+    value = {"id": 2**53 + 1, "n": [float("nan"), 1.5, True, None], "text": "x" * 1001, "half": "\ud800"}
+    data = display.result(raw(1), value)[branches.MIME]
+    assert data.pop("id")  # of the whole value, because a text is cut
+    assert data == {
+        "value": {"id": None, "n": [None, 1.5, True, None], "text": "x" * 1000, "half": "?"},
+        "texts": [[["id"], "9007199254740993"], [["n", 0], "NaN"]],
+        "cut": [[["text"], 1001]],
+    }
+    assert shown({"a": [1, "b"]})[branches.MIME] == {"value": {"a": [1, "b"]}}
+
+
+def test_the_data_of_a_value_of_any_size_and_depth_is_bounded() -> None:
+    deep: object = "end"
+    for _ in range(400):
+        deep = {"a": [deep]}
+    many = [float("nan")] * 100_000
+    for big in (
+        [["x" * 900] * 50] * 500,
+        {str(n): {"é" * 99: "y" * 999} for n in range(5000)},
+        [2**70] * 9999,
+        many,
+        deep,
+    ):
+        data = display.result(raw(1), big)[branches.MIME]
+        assert len(json.dumps(data, ensure_ascii=False).encode()) <= 2 * branches.MOST_JSON
+        assert data["cut"] and data["id"]
+
+
+def test_a_part_of_a_kept_value_is_copied_as_json_and_a_text_as_it_is() -> None:
+    id = whole.keep(raw({"a": [{"b": "x\ny"}, 1]}))
+    assert whole.text(id, []) == '{\n  "a": [\n    {\n      "b": "x\\ny"\n    },\n    1\n  ]\n}'
+    assert whole.text(id, ["a", 0, "b"]) == "x\ny"
+    assert whole.text(id, ["a", 1]) == "1"
+    for path in (["b"], ["a", 2], ["a", -1], ["a", "0"], [0], ["a", 1, 0], ["a", True]):
+        assert whole.text(id, path) is None
+    assert whole.text("unknown", []) is None
+
+
+NUMBERS = [
+    (0.1 + 0.2, "0.3"),
+    (1234567.891, "1234568"),
+    (52.370216123456789, "52.3702"),
+    (-0.000123456789, "-0.000123457"),
+    (1.5e-9, "1.5e-09"),
+    (2.5e20, "2.5e+20"),
+    (12345678901234567890, "12345678901234567890"),
+    (3.0, "3"),
+    (True, "true"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), NUMBERS)
+def test_numbers_of_a_table_have_six_significant_digits_and_whole_ones_all(value: float, text: str) -> None:
+    assert f">{text}</td>" in shown([{"a": value, "b": 1}])["text/html"]
+
+
+def test_the_digits_that_a_table_leaves_out_are_in_a_title() -> None:
+    html = shown([{"a": 52.370216123}, {"a": 1.5}])["text/html"]
+    assert 'title="52.370216123">52.3702<' in html and html.count("title=") == 1
 
 
 NO_TABLES = [
     [1, 2],
     [{"a": 1}, 2],
     [{}],
-    [{f"c{n}": n for n in range(31)}],
+    [{f"c{n}": n for n in range(201)}],
     [{"a": {"b": 1}, "c": [1]}],
     [[1]],
     {"a": {"b": 1}},
@@ -251,6 +347,12 @@ def test_what_is_not_rows_is_no_table(value: object) -> None:
 def test_rows_with_different_keys_leave_cells_empty() -> None:
     bundle = shown([{"a": 1}, {"b": "x"}])
     assert "<td></td>" in bundle["text/html"]
+
+
+def test_the_variable_of_a_value_is_named_in_a_short_quiet_line() -> None:
+    bundle = display.stored("total")
+    assert bundle["text/plain"] == "→ total"
+    assert "pctx-dim" in bundle["text/html"] and len(bundle["text/html"]) < 100
 
 
 def test_value_decoded_already_is_not_decoded_again() -> None:
@@ -374,15 +476,28 @@ def test_status_and_help_are_aligned_text_and_tables() -> None:
     assert "%%pctx [-o NAME]" in seen(bundle).text
 
 
-def test_style_uses_the_front_ends_colours_with_fall_backs_and_loads_nothing() -> None:
-    assert "url(" not in STYLE
-    assert "@import" not in STYLE
-    assert "<" not in STYLE
-    for part in STYLE.split("var(")[1:]:
-        name, comma, _ = part.partition(",")
-        assert name.startswith("--jp-")
-        assert comma
-        assert ")" not in name
+def test_the_style_that_is_saved_with_each_output_is_small_and_loads_nothing() -> None:
+    for style in (STYLE, timeline.STYLE):
+        assert len(f"<style>{style}</style>") <= 300
+        assert not re.search("url|@|<", style)
+
+
+def test_the_extension_styles_every_class_of_an_output() -> None:
+    rules = (Path(__file__).parents[3] / "labextension" / "style" / "values.css").read_text()
+    for name, bundle in every_sink("a\u202e\nb").items():
+        for found in re.findall(r'class="([^"]*)"', bundle.get("text/html", "")):
+            for one in set(found.split()) - {"mathjax_ignore", "tex2jax_ignore"}:
+                assert f".{one}" in rules, name
+
+
+def test_the_outputs_of_a_small_program_take_little_room_in_a_notebooks_file() -> None:
+    call = CallRecord(1, "Notebook.add", 0.003, 0.005, arguments='{"a":1,"b":2}', argument_bytes=13, result="3")
+    check = CheckRecord("passed", 0.04)
+    run = Trace(
+        id="e", code="x", asked_by="cell", state="ok", started_at=0.0, duration_s=0.05, calls=[call], check=check
+    )
+    outputs = [timeline.bundle(run), shown({"total": 3, "parts": [1, 2]})]
+    assert len(json.dumps(outputs)) <= 4_000
 
 
 def test_a_program_that_somebody_is_told_of_is_shown_with_what_terminal_commands_would_hide() -> None:
