@@ -30,6 +30,8 @@ const MARGIN = 15;
 const ROW_PX = 24;
 /** Characters up to which a column of text is as wide as its text; longer texts break at word ends. */
 const WIDE = 48;
+/** Characters up to which the first column leaves room for the others when it stays. */
+const NARROW = 24;
 
 export function Table({ model, trans, copy }: TableProps): React.ReactElement {
   const frame = React.useRef<HTMLDivElement>(null);
@@ -119,7 +121,7 @@ function Head({ model, trans }: Pick<TableProps, 'model' | 'trans'>): React.Reac
           <th
             key={index}
             scope="col"
-            className={column.isNumeric ? 'pctx-is-number' : ''}
+            className={classOf(column, index)}
             style={{ minWidth: `${Math.min(WIDE, column.width)}ch` }}
             aria-sort={order?.column !== index ? 'none' : order.isDown ? 'descending' : 'ascending'}
           >
@@ -152,13 +154,19 @@ function Row({ row, columns, at }: RowProps): React.ReactElement {
     <tr data-number={row.number} aria-rowindex={at}>
       <th scope="row">{row.number}</th>
       {columns.map((column, index) => (
-        <Cell key={index} cell={row.cells[index] ?? { kind: 'none' }} column={column} />
+        <Cell key={index} cell={row.cells[index] ?? { kind: 'none' }} column={column} kind={classOf(column, index)} />
       ))}
     </tr>
   );
 }
 
-function Cell({ cell, column }: { cell: TableCell; column: Column }): React.ReactElement {
+/** The class of a column's cells. The first column stays while the others scroll, unless it is wide. */
+function classOf(column: Column, index: number): string {
+  const isFirst = index === 0 && column.width <= NARROW && column.name.length <= NARROW;
+  return [column.isNumeric ? 'pctx-is-number' : '', isFirst ? 'pctx-is-first' : ''].filter(one => one !== '').join(' ');
+}
+
+function Cell({ cell, column, kind }: { cell: TableCell; column: Column; kind: string }): React.ReactElement {
   const isPlain = cell.kind === 'value' && cell.value !== null;
   const text = shownText(cell);
   const whole = cellText(cell);
@@ -166,7 +174,7 @@ function Cell({ cell, column }: { cell: TableCell; column: Column }): React.Reac
   // The points of a column are below each other: a number is followed by the room of the longest fraction.
   const room = column.isNumeric && isPlain ? column.fraction - fractionOf(text) : 0;
   return (
-    <td className={column.isNumeric ? 'pctx-is-number' : ''}>
+    <td className={kind}>
       <div
         className={isPlain ? 'pctx-Table-text' : 'pctx-Table-text pctx-Table-quiet'}
         style={room > 0 ? { paddingRight: `${room}ch` } : undefined}

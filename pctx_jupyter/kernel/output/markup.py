@@ -79,12 +79,12 @@ def _spelled(found: re.Match[str]) -> str:
 
 
 STYLE = (
-    ".pctx-tree,.pctx-out pre,.pctx-out td{font-family:monospace;text-align:left;white-space:pre-wrap}"
+    ".pctx-tree,.pctx-out pre,.pctx-out td{font-family:monospace;white-space:pre-wrap}"
     ".pctx-tree div{margin-left:1em}"
-    ".pctx-out th,.pctx-out td{padding:2px 8px}"
-    ".pctx-out .pctx-right{text-align:right}"
+    ".pctx-out td,.pctx-out th{padding:4px;text-align:left!important}"
+    ".pctx-out .pctx-right{text-align:right!important}"
     ".pctx-dim{opacity:.7}"
-    ".pctx-wrong,.pctx-hidden{color:#e04848}"
+    ".pctx-wrong,.pctx-hidden{color:#d33}"
 )
 """How outputs look where our extension does not run, such as in VS Code and on pages that nbconvert exports.
 

@@ -639,6 +639,6 @@ STYLE = (
     ".pctx-bar{height:9px;min-width:2px;background:#38c}"
     ".pctx-failed{background:red}"
     ".pctx-refused,.pctx-person{background:#c70}"
-    ".pctx-took{width:6em}"
+    ".pctx-took{width:7em}"
 )
 """How timelines look where our extension does not draw them; see `markup.STYLE`."""
