@@ -300,7 +300,6 @@ def test_nothing_that_is_shown_runs_or_loads_anything(page: Page, lab: FrontEnd)
     opened.run(1)
     opened.run(2)
     shown = timeline(opened)
-    shown.locator(".pctx-Timeline-fold").click()
     for row in shown.locator(".pctx-Timeline-row").all()[:20]:
         row.click()
     shown.locator("summary").click()

@@ -110,7 +110,7 @@ function show(node: HTMLElement, data: Record<string, unknown>[], line: string):
   );
   const table = element('table', '');
   table.append(head, body);
-  const frame = element('div', 'pctx-Table-frame');
+  const frame = element('div', 'pctx-Table-scroll');
   frame.append(table);
   const whole = element('div', 'pctx-Table');
   whole.append(frame, note);

@@ -16,6 +16,8 @@ export interface Rows {
   total: number;
   /** The id under which the kernel keeps the whole table; empty: it keeps none. */
   id: string;
+  /** A line to be shown below the table; empty: there is none. */
+  note: string;
   /** Whether no row is left out and no text is cut. */
   isWhole: boolean;
 }
@@ -56,7 +58,7 @@ export const SHOWN = 200;
 
 /** Read rows; null: they are not valid. They come from a notebook's file, so their shape is checked. */
 export function read(json: unknown, from: keyof typeof LIMITS = 'file'): Rows | null {
-  const given = (json ?? {}) as Record<'columns' | 'rows' | 'total' | 'id' | 'cut', unknown>;
+  const given = (json ?? {}) as Record<'columns' | 'rows' | 'total' | 'id' | 'cut' | 'note', unknown>;
   if (!Array.isArray(given.columns) || !Array.isArray(given.rows)) {
     return null;
   }
@@ -73,6 +75,7 @@ export function read(json: unknown, from: keyof typeof LIMITS = 'file'): Rows | 
     rows,
     total,
     id: typeof given.id === 'string' ? given.id : '',
+    note: typeof given.note === 'string' ? given.note : '',
     isWhole: total === rows.length && given.cut !== true
   };
 }

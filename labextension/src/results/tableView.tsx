@@ -102,6 +102,7 @@ export function Table({ model, trans, copy }: TableProps): React.ReactElement {
         </div>
       </div>
       <Foot model={model} trans={trans} copy={copy} />
+      {rows.note !== '' && <div className="pctx-Table-quiet">{inertLine(rows.note, 2000)}</div>}
     </div>
   );
 }
@@ -193,6 +194,7 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
     return <></>;
   }
   const found = model.sorted.length;
+  const again = trans.__('Run the cell again to have all.');
   const had = rows.rows.length;
   const columns = trans._n('%1 column', '%1 columns', rows.columns.length, rows.columns.length.toLocaleString());
   const all = trans._n('%1 row', '%1 rows', rows.total, rows.total.toLocaleString());
@@ -212,7 +214,7 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
       >
         {isCopied ? trans.__('Copied') : trans.__('Copy CSV')}
       </button>
-      {(rows.total > FEW || model.isOpen) && (
+      {(had > FEW || (rows.id !== '' && had < rows.total) || model.isOpen) && (
         <button
           type="button"
           data-lm-suppress-shortcuts="true"
@@ -240,11 +242,8 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
         {loading === 'pending' && trans.__('waiting for the kernel …')}
         {loading === 'failed' &&
           (had < rows.total
-            ? trans.__(
-                'Only the first %1 rows are in the notebook. Run the cell again to see all.',
-                had.toLocaleString()
-              )
-            : trans.__('Long texts are cut in the notebook. Run the cell again to have them whole.'))}
+            ? `${trans.__('Only the first %1 rows are here.', had.toLocaleString())} ${rows.id !== '' ? again : ''}`
+            : `${trans.__('Long texts are cut.')} ${again}`)}
       </span>
     </div>
   );

@@ -87,29 +87,20 @@ def _kept(data: dict[str, Any], raw: Raw, is_whole: bool) -> dict[str, Any]:
     return data if id is None else {**data, "id": id}
 
 
-def rows(first: list[dict[str, Any]], columns: list[str], total: int) -> Bundle:
-    """Show a large table of which only the first rows are here.
+def with_note(rows: list[dict[str, Any]], note: str, total: int | None = None) -> Bundle:
+    """Show rows as a table, and under it a line that says why they are shown so.
 
     Args:
-        first: The first rows.
-        columns: The names of all columns.
-        total: The number of all rows.
+        rows: The rows.
+        note: The line.
+        total: The number of rows of the table whose first rows these are; None: these are all.
     """
-    text, _ = tree.text(first)
-    data = sortable.data(first, columns, total)
-    return {
-        **_bundle(f"{text}\n({tree.shape(total, len(columns))})", tree.table(first, columns, total)),
-        sortable.MIME: data,
-    }
-
-
-def with_note(rows: list[dict[str, Any]], note: str) -> Bundle:
-    """Show rows as a table, and under it a line that says why they are shown so."""
     text, _ = tree.text(rows)
     names = tree.columns(rows)
     if names is None:
         return {"text/plain": text}
-    return _bundle(text, tree.table(rows, names), tag("div", escape(note, is_name=True), kind="note"))
+    shown = _bundle(text, tree.table(rows, names, total), tag("div", escape(note, is_name=True), kind="note"))
+    return {**shown, sortable.MIME: {**sortable.data(rows, names, total), "note": sortable.encodable(visible(note))}}
 
 
 _FURTHER = re.compile(r"\n(?=line \d{1,9}, column \d{1,9}: )")

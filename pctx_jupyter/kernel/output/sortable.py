@@ -4,7 +4,7 @@
 
 A cell is a value without parts, `{"json": …}` for one with parts and for NaN, or `{}` where the row has none. Whole
 numbers that a browser could not tell apart are text. A table for a notebook's file is limited: `cut` says that a text
-is cut, and `id` is the name under which the kernel keeps the whole table.
+is cut, and `id` is the name under which the kernel keeps the whole table. `note` is a line to be shown below the table.
 """
 
 from __future__ import annotations

@@ -259,11 +259,15 @@ def test_kept_tables_are_bounded_and_the_oldest_is_dropped_first(monkeypatch: py
     assert whole.rows(third) is None
 
 
-def test_the_first_rows_of_a_large_table_say_its_size() -> None:
-    bundle = display.rows([{"id": 1, "name": "a"}], ["id", "name", "x"], 1_000)
-    assert "first 1 of 1,000 rows × 3 columns" in seen(bundle).text
-    assert bundle["text/plain"].endswith("(1,000 rows × 3 columns)")
-    assert (bundle[sortable.MIME]["total"], len(bundle[sortable.MIME]["rows"])) == (1_000, 1)
+def test_rows_with_a_note_say_their_size_and_that_of_the_table_whose_first_rows_they_are() -> None:
+    bundle = display.with_note([{"id": 1, "name": "a"}], "of a frame", 1_000)
+    assert "first 1 of 1,000 rows × 2 columns" in seen(bundle).text and "of a frame" in seen(bundle).text
+    assert bundle[sortable.MIME] == {
+        "columns": ["id", "name"],
+        "rows": [[1, "a"]],
+        "total": 1_000,
+        "note": "of a frame",
+    }
 
 
 def test_a_value_with_parts_is_data_too_with_notes_on_what_json_cannot_have() -> None:
