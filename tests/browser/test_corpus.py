@@ -160,12 +160,23 @@ def test_nothing_does_anything_in_an_exported_page(page: Page, shown: Any, tmp_p
     errors.clear()  # what it says of scripts that it cannot load
 
 
+def hostile_trees(texts: list[str]) -> list[Any]:
+    deep: Any = 1
+    for _ in range(100):  # nbformat cannot write much deeper ones
+        deep = [{"deep": deep}]
+    notes = [[["a"], text] for text in texts] + [[[], 1e300], [["b"], 7], None, [1], [[{}], "x"]]
+    trees: list[Any] = [{"value": {text: [text, {text: None}]}, "texts": [[[text, 1, text], text]]} for text in texts]
+    broken = {"value": {"a": 1, "b": "x", "__proto__": [1]}, "texts": notes, "cut": notes, "id": texts[0]}
+    return [*trees, broken, {"value": deep}, {"value": list(range(50_000)), "cut": [[[], 10**9]]}]
+
+
 def foreign_notebook() -> Any:
     """A notebook from anywhere: our own MIME types, and all others, with whatever a file can have."""
-    trace, table = "application/vnd.pctx.trace+json", "application/vnd.pctx.table+json"
+    trace, table, tree = (f"application/vnd.pctx.{kind}+json" for kind in ("trace", "table", "tree"))
     texts = payloads("text")
     given = [json.loads(text) for text in payloads("json")]
-    bundles = [{kind: one} for kind in (trace, table) for one in given]
+    bundles = [{kind: one} for kind in (trace, table, tree) for one in given]
+    bundles += [{tree: one} for one in hostile_trees(texts)]
     bundles += [{trace: one} for one in hostile_traces(texts)] + [{table: one} for one in hostile_tables(texts)]
     many = {"call": 1, "tool": "x" * 1000, "started_s": 0, "ended_s": 1, "arguments": "[" * 200}
     bundles.append({trace: {"state": "ok", "duration_s": 1, "calls": [many] * 5000}})
@@ -190,6 +201,9 @@ def test_a_notebook_from_anywhere_does_nothing_by_our_types(page: Page, lab: Fro
         ".pctx-Timeline-row.pctx-is-group",
         ".pctx-Timeline-row:not(.pctx-is-group)",
         ".pctx-Table th button",
+        ".pctx-Tree-fold",
+        ".pctx-Tree-parts .pctx-Tree-fold",
+        ".pctx-Tree-acts button",
     ):
         page.evaluate("what => [...document.querySelectorAll(what)].slice(0, 400).forEach(one => one.click())", chosen)
     watch.check(OUTPUTS)
@@ -197,6 +211,8 @@ def test_a_notebook_from_anywhere_does_nothing_by_our_types(page: Page, lab: Fro
     assert page.locator(".pctx-Timeline").count() >= len(payloads("text"))
     assert page.locator(".pctx-Table").count() >= len(payloads("text"))
     assert page.locator(".pctx-Table td").count() < 60_000
+    assert page.locator(".pctx-Tree").count() >= len(payloads("text"))
+    assert page.locator(".pctx-Tree-row").count() < 60_000
     page.locator(".pctx-Place").first.click()
     expect(opened.cells.nth(0)).to_be_attached()
     assert errors == []

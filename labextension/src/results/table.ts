@@ -86,12 +86,15 @@ function cell(value: unknown, most: number): TableCell {
     return { kind: 'value', value: typeof plain === 'string' ? plain.slice(0, most) : plain };
   }
   const text: unknown = typeof value === 'object' && 'json' in value ? value.json : undefined;
+  if (text === 'NaN' || text === 'Infinity' || text === '-Infinity') {
+    return { kind: 'value', value: Number(text) };
+  }
   return typeof text === 'string' ? { kind: 'json', text: text.slice(0, most) } : { kind: 'none' };
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
-/** Compare two cells: numbers, then booleans, then texts. Null and missing values come last in both directions. */
+/** Compare two cells: numbers, then booleans, then texts. Null, NaN and missing values come last in both directions. */
 export function compare(a: TableCell, b: TableCell, isDown: boolean): number {
   const [first, second] = [rank(a), rank(b)];
   if (first === 3 || second === 3) {
@@ -114,7 +117,7 @@ function plain(one: TableCell): string | number | boolean | null {
 
 function rank(one: TableCell): number {
   const value = plain(one);
-  return value === null ? 3 : typeof value === 'number' ? 0 : typeof value === 'boolean' ? 1 : 2;
+  return value === null || Number.isNaN(value) ? 3 : typeof value === 'number' ? 0 : typeof value === 'boolean' ? 1 : 2;
 }
 
 /** The whole text of a cell. */
@@ -130,7 +133,7 @@ export function shownText(one: TableCell): string {
 /** Write a number with six significant digits. Whole numbers keep all of theirs, since they may be ids. */
 export function numberText(value: number): string {
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e21) {
+  if ((Number.isInteger(value) && size < 1e21) || !Number.isFinite(value)) {
     return String(value);
   }
   if (size >= 1e15 || size < 1e-5) {

@@ -29,6 +29,18 @@ test('a column sorts upwards, then downwards, then as it came; what is missing s
   assert.deepEqual([order(model), model.order], [[0, 1, 2, 3], null]);
 });
 
+test('a column with NaN and infinities is one of numbers, and NaN sorts like a missing value', () => {
+  const model = new TableModel();
+  const json = ['NaN', 'Infinity', '-Infinity'].map(text => [{ json: text }]);
+  model.json = { columns: ['a'], rows: [[1.5], ...json, [-2]], total: 5 };
+  assert.deepEqual(model.columns, [{ name: 'a', isNumeric: true, width: 9, fraction: 2 }]);
+  model.sort(0);
+  assert.deepEqual(order(model), [3, 4, 0, 2, 1]);
+  model.sort(0);
+  assert.deepEqual(order(model), [2, 0, 4, 3, 1]);
+  assert.equal(model.csv, 'a\r\nInfinity\r\n1.5\r\n-2\r\n-Infinity\r\nNaN\r\n');
+});
+
 test('texts sort as people do, kinds one after the other', () => {
   const model = new TableModel();
   model.json = ROWS;

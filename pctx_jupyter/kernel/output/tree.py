@@ -40,7 +40,7 @@ CELL_CHARS = 200
 SAFE_FLOAT = 1e15
 """From here on a number is written with an exponent."""
 
-HTML_CHARS = 80_000
+HTML_CHARS = 30_000
 """Characters of markup after which no more items are shown."""
 
 
