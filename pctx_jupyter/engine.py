@@ -26,6 +26,7 @@ from .session import access
 from .session.bash import Bash
 from .session.code_mode.sessions import CodeModeSessions
 from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
+from .session.observations import Observations
 from .session.own_agents import AgentFunctionSet
 from .session.registry import UPSTREAM_TOOLS, Registry
 from .session.remembered import Nothing
@@ -35,6 +36,8 @@ from .session.watch import Change
 from .settings import Places, Settings
 from .tools.catalog import Catalog
 from .upstream.all import NO_FILE, open_upstreams
+from .upstream.shapes import FILE as SHAPES_FILE
+from .upstream.shapes import ShapeFile
 
 if TYPE_CHECKING:
     from .agents.door import Door
@@ -55,6 +58,8 @@ class Engine:
     def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
         self.settings = settings
         self._bash = Bash(Shell(pool.run).run)
+        self.observations: Observations | None = None
+        """What tools without a return type have returned; None: that is not observed."""
         self.registry = Registry(
             pool.run,
             settings,
@@ -150,6 +155,13 @@ class Engine:
         if self.settings.agents == "off":
             raise errors.Forbidden("Cannot let agents in: they are switched off here (Pctx.agents)")
 
+    def observe(self, places: Places) -> None:
+        """Observe from now on what tools without a return type return; before the first tool is registered."""
+        kept = ShapeFile(os.path.join(places.data, SHAPES_FILE) if places.data else "")  # noqa: PTH118
+        self.observations = self.registry.observations = Observations(
+            kept, time.monotonic, time.time, lambda: self.registry.watchers.notify("tools")
+        )
+
     def _functions_for(self, session: Session) -> AgentFunctionSet:
         """Make the functions for an agent whose programs run in a session. They are loaded when first needed."""
         self.admit_agents()
@@ -195,7 +207,7 @@ class Engine:
                 raise errors.SessionNotFound("Cannot add MCP servers: the session is over; open another one")
             tools = Catalog(limit=UPSTREAM_TOOLS, changed=self.registry.note_change)
             settings = replace(self.settings, upstreams=NO_FILE)
-            opening = open_upstreams(settings, Places(), tools, self.registry.watchers.notify)
+            opening = open_upstreams(settings, Places(), tools, self.registry.watchers.notify, self.observations)
             self._own_servers[session.id] = opening
             self.registry.give_servers(session, await opening.__aenter__(), tools)
         assert session.servers is not None
@@ -266,21 +278,27 @@ async def open_engine(
     async with open_pool(settings) as pool, open_checker(settings, check_s=settings.max_check_s) as checker:
         engine = Engine(settings, pool, checker)
         engine.registry.approvals.is_served = is_served
-        sweeper = asyncio.create_task(_expire(engine.registry))
         registry = engine.registry
+        if settings.observe_types:
+            engine.observe(places or Places())
+        sweeper = asyncio.create_task(_expire(engine))
 
         def on_change(change: Change) -> None:
             if change == "upstreams":
                 registry.make_way()
             registry.watchers.notify(change)
 
-        async with open_upstreams(settings, places or Places(), registry.upstreams, on_change) as upstreams:
+        async with open_upstreams(
+            settings, places or Places(), registry.upstreams, on_change, engine.observations
+        ) as upstreams:
             engine.upstreams = registry.servers = registry.approvals.remembered = upstreams
             try:
                 yield engine
             finally:
                 sweeper.cancel()
                 await engine.stop()
+                if engine.observations is not None:
+                    await engine.observations.close()
                 engine.upstreams = registry.servers = None
                 registry.approvals.remembered = Nothing()
 
@@ -299,7 +317,9 @@ def usual_places(root: str) -> Places:
     return Places(upstreams=(here, own), in_question=() if is_own else (here,), data=data)
 
 
-async def _expire(registry: Registry) -> None:
+async def _expire(engine: Engine) -> None:
     while True:
         await asyncio.sleep(EXPIRY_S)
-        registry.expire()
+        engine.registry.expire()
+        if engine.observations is not None:
+            engine.observations.refresh()

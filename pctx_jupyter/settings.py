@@ -190,6 +190,11 @@ class Settings:
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
     )
+    observe_types: bool = _setting(
+        True,
+        "Remember which fields and kinds of values tools without a return type have returned, never the values, and "
+        "declare that as their type.",
+    )
     max_check_s: float = _setting(
         3.0, "Seconds a type check may take, and may wait before it starts; after that the program runs unchecked."
     )

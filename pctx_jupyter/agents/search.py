@@ -176,7 +176,7 @@ def _words_of(tool: Tool) -> Iterator[str]:
 
 def _words_about_fields(tool: Tool) -> Iterator[str]:
     """The words of the fields of a tool's arguments and result: of their names, descriptions and fixed values."""
-    texts = chain(_about_fields(tool.input_schema, DEEPEST), _about_fields(tool.output_schema, DEEPEST))
+    texts = chain(_about_fields(tool.input_schema, DEEPEST), _about_fields(tool.result_schema, DEEPEST))
     yield from islice(chain.from_iterable(map(words, islice(texts, MOST_WORDS))), 2 * MOST_WORDS)
 
 

@@ -520,6 +520,7 @@ class _Life:
             share=tool.share,
             effects=tool.effects,
             nonfinite=True,
+            code_hash=tool.code_hash,
         )
         await home.client.offer(asked, partial(self._serve, home, tool))
         offered[tool.namespace, tool.name] = tool

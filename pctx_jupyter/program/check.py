@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, TypeAlias
 
@@ -31,6 +31,10 @@ MOST_COMPARED = 2_000
 """Tools, and namespaces, among which one like a wrong name is looked for."""
 MOST_NAMES = 8
 """Names a message lists where none of them looks like the one that was meant."""
+
+
+MOST_WARNINGS = 5
+"""Warnings that are shown beside the output of a program."""
 
 
 # ── Asked and answered ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,13 +131,20 @@ class Checked:
         diagnostics: What is wrong with it.
         has_more: Whether there is more wrong with it than is listed.
         kept: Declarations of its top level, to stand in an ambient namespace; None: they were not asked for.
+        kept_plain: Those with ``any`` in the place of observed types; None: they are the same.
         outline: What it has at its top level; None: it has a syntax error.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
     has_more: bool = False
     kept: str | None = None
+    kept_plain: str | None = None
     outline: Outline | None = field(default=None, compare=False)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether an error keeps the program from running."""
+        return any(one.severity == "error" for one in self.diagnostics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +165,34 @@ Read = Callable[[str, str], Awaitable[Outline | None]]
 
 Raises `errors.Busy` when it cannot be read; the message says why.
 """
+
+
+MAY_BE_INCOMPLETE = "This type was observed in earlier calls and may be incomplete."
+"""Follows a warning about a type that was observed, not declared."""
+
+
+def softened(found: Checked, plain: Checked) -> Checked:
+    """Turn into warnings what is wrong with a program only because of observed types.
+
+    Args:
+        found: What a check has found.
+        plain: What a check of the same program has found with ``any`` in the place of every observed type.
+    """
+    places = {(one.line, one.column) for one in plain.diagnostics}
+    warnings = [
+        replace(one, severity="warning", message=f"{one.message} {MAY_BE_INCOMPLETE}"[:LONGEST])
+        for one in found.diagnostics
+        if one.severity == "error" and (one.line, one.column) not in places
+    ]
+    listed = sorted([*plain.diagnostics, *warnings], key=lambda one: (one.line, one.column))
+    return replace(found, diagnostics=tuple(listed), has_more=plain.has_more, kept_plain=plain.kept)
+
+
+def warning(checked: Checked) -> str | None:
+    """Return what a program is warned of, a line each; None: nothing."""
+    lines = [f"line {d.line}, column {d.column}: {d.message}" for d in checked.diagnostics if d.severity == "warning"]
+    more = [f"… and {len(lines) - MOST_WARNINGS:,} more"] if len(lines) > MOST_WARNINGS else []
+    return "\n".join([*lines[:MOST_WARNINGS], *more]) or None
 
 
 NO_MEMBER = frozenset({2339, 2551})
@@ -246,7 +285,7 @@ def checked(findings: Findings, tools: Iterable[str] = (), namespaces: Iterable[
         namespaces: The names of further namespaces.
     """
     if not findings.found:
-        return Checked((), findings.more, findings.kept, findings.outline)
+        return Checked((), findings.more, findings.kept, outline=findings.outline)
     listed = list(islice(tools, MOST_COMPARED))
     spaces = sorted({*islice(namespaces, MOST_COMPARED), *(path.rpartition(".")[0] for path in listed)})
     return Checked(
@@ -268,7 +307,7 @@ def checked(findings: Findings, tools: Iterable[str] = (), namespaces: Iterable[
         ),
         findings.more,
         findings.kept,
-        findings.outline,
+        outline=findings.outline,
     )
 
 

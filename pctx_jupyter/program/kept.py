@@ -134,6 +134,7 @@ class _Cell:
     survey: Survey
     values: dict[str, Raw]
     declarations: str | None
+    plain: str | None
     exposed: dict[str, str]
     types: dict[str, str]
     gone: set[str] = field(default_factory=set)
@@ -141,7 +142,7 @@ class _Cell:
     @property
     def size(self) -> int:
         sizes = (memoryview(value).nbytes for value in self.values.values())
-        return len(self.survey.code) + len(self.declarations or "") + sum(sizes)
+        return len(self.survey.code) + len(self.declarations or "") + len(self.plain or "") + sum(sizes)
 
     def drop(self, name: str) -> None:
         """Forget a name: what is left of the cell finds the one that takes its place, if there is one."""
@@ -182,13 +183,16 @@ class KeptNames:
         """The names that are kept of values: a program finds them as globals."""
         return {name for cell in self._cells for name in cell.exposed}
 
-    def add(self, survey: Survey, values: Mapping[str, Raw], declarations: str | None) -> list[str]:
+    def add(
+        self, survey: Survey, values: Mapping[str, Raw], declarations: str | None, plain: str | None = None
+    ) -> list[str]:
         """Keep what a program that ended well has left; what had one of its names before is replaced.
 
         Args:
             survey: What of it is to be kept; constants without a value are not.
             values: Its constants.
             declarations: Of its top level; None: nothing is known of their types.
+            plain: Those with ``any`` in the place of observed types; None: they are the same.
 
         Returns:
             The names that are kept now.
@@ -199,7 +203,7 @@ class KeptNames:
         texts = {name for piece in survey.pieces for name in piece.names}
         exposed = {to: name for to, name in survey.exposed.items() if name in texts or name in values}
         kept = dict.fromkeys([*exposed, *survey.types])
-        cell = _Cell(0, survey, dict(values), declarations, exposed, dict(survey.types))
+        cell = _Cell(0, survey, dict(values), declarations, plain, exposed, dict(survey.types))
         others = set(self) - set(kept)
         if len(others) + len(kept) > self._most:
             raise errors.InvalidParams(
@@ -243,17 +247,22 @@ class KeptNames:
         """What a sandbox imports before a program, in order."""
         return tuple(_prelude(cell) for cell in self._cells if cell.exposed)
 
-    def declarations(self, hidden: Collection[str] = ()) -> str:
-        """Declare what is kept, as globals, but for the names of what hides it."""
+    def declarations(self, hidden: Collection[str] = (), *, has_observed: bool = True) -> str:
+        """Declare what is kept, as globals, but for the names of what hides it.
+
+        Args:
+            has_observed: Whether what comes of observed types has them; without, it is ``any``.
+        """
         parts = []
         for cell in self._cells:
             shown = {to: name for to, name in (cell.types | cell.exposed).items() if to not in hidden}
-            if cell.declarations is None:
+            declarations = cell.declarations if has_observed or cell.plain is None else cell.plain
+            if declarations is None:
                 parts += [f"declare const {name}: any;\n" for name in shown if name in cell.exposed]
                 parts += [f"type {name} = any;\n" for name in shown if name in cell.types]
                 continue
             space = f"__pctx_cell_{cell.number}"
-            parts.append(f"declare namespace {space} {{\n{cell.declarations}\n}}\n")
+            parts.append(f"declare namespace {space} {{\n{declarations}\n}}\n")
             parts += [f"import {to} = {space}.{name};\n" for to, name in shown.items()]
         return "".join(parts)
 

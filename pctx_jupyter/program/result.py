@@ -58,8 +58,15 @@ class CallEnded(msgspec.Struct, frozen=True):
     result: str = ""
 
 
+WIDENED = "widened the observed type: "
+"""How a note begins that follows the end of its call."""
+
+
 class CallNoted(msgspec.Struct, frozen=True):
-    """What keeps a tool call that is under way, or how far it has come: ``waits: the notebook is busy``."""
+    """What delays a tool call that is under way, or its progress: ``waits: the notebook is busy``.
+
+    After the end of the call: how its result has widened the observed type of the tool (`WIDENED`).
+    """
 
     call: int
     tool: str

@@ -71,7 +71,8 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     `share`: whether others than its own session may see it, as far as the session shares its tools. `effects`: whether
     it changes something outside; absent: no, for its author would have said so. `nonfinite`: whether its
     client reads and writes payloads with NaN and the infinities, as the module of that name has them; without, they are
-    null.
+    null. `code_hash`: a hash of the code of a tool without an `output_schema`; when it changes, the type that was
+    observed is forgotten.
     """
 
     namespace: str
@@ -83,6 +84,7 @@ class RegisterTool(msgspec.Struct, omit_defaults=True):
     share: bool = True
     effects: bool | Literal["unknown"] | None = None
     nonfinite: bool = False
+    code_hash: str = ""
 
 
 class UnregisterTool(msgspec.Struct):

@@ -187,7 +187,7 @@ def kernel_of(
         connected=session is not None,
         sharing=registry.sharing_of(kernel_id) if service is None else service.sharing,
         tool_count=len(session.catalog) if session is not None else 0,
-        version=session.version if session is not None else "",
+        version=f"{session.version}.{registry.types_version}" if session is not None else "",
         kind="kernel" if service is None else "service",
         has_namesake=kernel_id in namesakes,
         start=start or 0,

@@ -46,6 +46,7 @@ class _CellQuestion:
     cell: Cell
     job: CheckJob
     offered: Offering
+    inputs: list[str]
 
 
 async def complete(session: Session, asked: wire.Position) -> wire.Completed:
@@ -148,7 +149,7 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
     cell = question.cell
     if session.check is None or not session.settings.typecheck or not cell.is_checked or not cell.code.strip():
         return wire.Diagnosed([])
-    verdict = await session.check(question.job)
+    verdict = await session.judge(question.job, question.offered, question.inputs, is_editor=True)
     if isinstance(verdict, Unchecked):
         raise errors.Busy(f"{verdict.reason}; try again")
     begins = [0]
@@ -205,8 +206,9 @@ async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
         offered = await session.offering(cell.code)
     taken = offered.taken
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
-    job = await session.check_job(cell.code, offered, inputs[: cells.MOST_INPUTS], is_editor=True)
-    return _CellQuestion(cell, job, offered)
+    inputs = inputs[: cells.MOST_INPUTS]
+    job = await session.check_job(cell.code, offered, inputs, is_editor=True)
+    return _CellQuestion(cell, job, offered, inputs)
 
 
 def _measure(source: str, most_bytes: int) -> None:

@@ -47,7 +47,7 @@ def program_functions(tools: Sequence[Tool], is_listed: Callable[[Tool], bool]) 
                 tool.namespace_name,
                 tool.description,
                 tool.input_schema if has_schemas else None,
-                tool.output_schema if has_schemas else None,
+                tool.result_schema if has_schemas else None,
             )
             for tool in tools
             if is_listed(tool)

@@ -207,6 +207,7 @@ class LocalTools:
             effects=None if asked.effects == "unknown" else asked.effects is True,
             nonfinite=asked.nonfinite,
         )
+        tool = self._registry.watched(tool, asked.code_hash)
         self.session.register(tool, self._call_client, replace=asked.replace, size=size)
         return wire.Success()
 

@@ -15,11 +15,13 @@ from msgspec import Raw
 from .. import errors
 from ..program.check import Check, Read
 from ..program.editor import Editor
+from ..rpc.jsonrpc import Json
 from ..settings import Settings
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
 from ..tools.scope import Changes, Layer, ServedTools
 from .bash import Bash
 from .execution import Execution, ProgramRunner
+from .observations import Observations
 from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
 from .owners import Cause, NameOwner, NameOwners
 from .remembered import Permission
@@ -72,6 +74,7 @@ class Registry:
         approvals: The calls that wait for a person's consent.
         upstreams: The tools of all upstream servers, each server a namespace.
         servers: Those servers; None where there can be none.
+        observations: What tools without a return type have returned; None: that is not observed.
         owners: The names of those who offer tools, connected or not.
         services: The clients that offer tools and are no kernels.
     """
@@ -104,6 +107,7 @@ class Registry:
         self.history, self.watchers = self._journal.history, self._journal.watchers
         self.approvals, self.observers = self._journal.approvals, self._journal.observers
         self.servers: Upstreams | None = None
+        self.observations: Observations | None = None
         self._upstream_layer = Layer(self.upstreams)
 
     def __iter__(self) -> Iterator[Session]:
@@ -131,6 +135,25 @@ class Registry:
         """
         session.servers = SessionServers(upstreams, tools)
         self._changes.count()
+
+    @property
+    def types_version(self) -> int:
+        """Grows with every change of the types that were observed."""
+        return 0 if self.observations is None else self.observations.version
+
+    def watched(self, tool: Tool, code_hash: str = "", owner: str = "") -> Tool:
+        """Return a client's tool with what it was observed to return, if it does not declare that.
+
+        Args:
+            code_hash: A hash of its code: another function of the same name is another tool. "": it is known by its
+                description and its arguments.
+            owner: Whose tool it is, if others may have one like it.
+        """
+        if self.observations is None:
+            return tool
+        names = [tool.registered_namespace, tool.registered_name]
+        as_it_is: list[Json] = [code_hash] if code_hash else ["", tool.description, tool.input_schema]
+        return self.observations.watched(tool, ["function", owner, *names, *as_it_is])
 
     def note_change(self) -> None:
         """Take note that tools have changed in a catalog that was not made here."""

@@ -612,7 +612,8 @@ class Session:
         values = {name: left.values[name] for name in survey.constants if name in left.values}
         declarations = checked.kept if isinstance(checked, Checked) else None
         try:
-            names_kept = kept_names.add(survey, values, declarations)
+            plain = checked.kept_plain if isinstance(checked, Checked) else None
+            names_kept = kept_names.add(survey, values, declarations, plain)
         except errors.InvalidParams as error:
             return [], dict.fromkeys([*survey.exposed, *survey.types], error.message)
         unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
@@ -649,6 +650,7 @@ class Session:
         *,
         is_editor: bool = False,
         kept_names: KeptNames | None = None,
+        has_observed: bool = True,
     ) -> CheckJob:
         """Return what a program of this session is checked against; an editor's questions are answered by the same.
 
@@ -659,6 +661,7 @@ class Session:
             keep: See `CheckJob.keep`.
             is_editor: Whether tools have to be declared that the program does not name yet.
             kept_names: What earlier programs left for it; None: what the session has of them.
+            has_observed: Whether it knows observed types; without, they are ``any``.
         """
         if isinstance(inputs, Mapping):
             declared = input_types.declare(inputs)
@@ -668,8 +671,9 @@ class Session:
             # What a program was given last is most likely what the next one gets.
             is_known = inputs == self._declared[0]
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
-        globals = declared + (self.kept if kept_names is None else kept_names).declarations(inputs)
-        tools = await self._declare_for(code, offered)
+        left = self.kept if kept_names is None else kept_names
+        globals = declared + left.declarations(inputs, has_observed=has_observed)
+        tools = await self._declare_for(code, offered, has_observed=has_observed)
         unnamed = offered.unnamed()
         return CheckJob(
             session=self.id,
@@ -682,15 +686,45 @@ class Session:
             keep=keep,
         )
 
-    async def _declare_for(self, code: str, offered: Offering) -> typegen.ProgramDeclarations:
+    async def judge(
+        self,
+        job: CheckJob,
+        offered: Offering,
+        inputs: Mapping[str, Raw] | Iterable[str],
+        *,
+        is_editor: bool = False,
+        kept_names: KeptNames | None = None,
+    ) -> Verdict:
+        """Check a program; what is wrong only because of observed types is a warning.
+
+        Args:
+            job: As `check_job` returns it for the other arguments.
+        """
+        assert self._check is not None, "only programs that are to be checked are judged"
+        verdict = await self._check(job)
+        if isinstance(verdict, Unchecked) or not (verdict.is_wrong or verdict.kept is not None):
+            return verdict
+        plain = await self.check_job(
+            job.code, offered, inputs, job.keep, is_editor=is_editor, kept_names=kept_names, has_observed=False
+        )
+        if (plain.texts, plain.whole, plain.globals) == (job.texts, job.whole, job.globals):
+            return verdict
+        found = await self._check(plain)
+        if not verdict.is_wrong:
+            return replace(verdict, kept_plain=found.kept if isinstance(found, Checked) else None)
+        return found if isinstance(found, Unchecked) else checks.softened(verdict, found)
+
+    async def _declare_for(
+        self, code: str, offered: Offering, *, has_observed: bool = True
+    ) -> typegen.ProgramDeclarations:
         """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
         tools, words, names = offered.named, offered.words, offered.unnamed()
         # The notebook's own name says what `Notebook` does: it is declared where it is used.
         if self.name is not None and self.name not in code:
             tools = [tool for tool in tools if tool.namespace_name != self.name]
-        if len(tools) > FEW and not typegen.is_ready(tools):
-            return await asyncio.to_thread(typegen.for_program, tools, words, names)
-        return typegen.for_program(tools, words, names)
+        if len(tools) > FEW and not (has_observed and typegen.is_ready(tools)):
+            return await asyncio.to_thread(typegen.for_program, tools, words, names, has_observed=has_observed)
+        return typegen.for_program(tools, words, names, has_observed=has_observed)
 
     async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
         """Say what a program has at its top level; None: it has a syntax error.
@@ -717,7 +751,7 @@ class Session:
             return None
         since = self._clock()
         job = await self.check_job(code, asked.offered, asked.inputs, keep, kept_names=asked.kept)
-        verdict = await self._check(job)
+        verdict = await self.judge(job, asked.offered, asked.inputs, kept_names=asked.kept)
         took_s, at_s = self._clock() - since, self._clock() - execution.started_at
         if isinstance(verdict, Unchecked):
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason, at_s))
@@ -726,7 +760,10 @@ class Session:
         if (failure := checks.failure(verdict, code, advice(code, asked.offered.tools, asked.offered))) is not None:
             execution.publish(TypesChecked("failed", took_s, failure.message, at_s, verdict.diagnostics))
             raise errors.TypesWrong(failure)
-        execution.publish(TypesChecked("passed", took_s, None, at_s))
+        warned = checks.warning(verdict)
+        execution.publish(TypesChecked("passed", took_s, warned, at_s, verdict.diagnostics))
+        if warned is not None:
+            execution.publish(Output("stderr", f"Warning: {warned}\n", "warn"))
         return verdict
 
     def _validate(

@@ -7,6 +7,7 @@ it knows neither sandboxes nor connections.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -16,9 +17,9 @@ from msgspec import UNSET, Raw, UnsetType
 from .. import errors
 from ..program import diagnostics
 from ..program.program import Program
-from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted
+from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted
 from ..rpc import nonfinite
-from ..tools.catalog import AskedBy, Call, Form, FormReply, Offer, Tool
+from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
 from . import forms
@@ -27,6 +28,11 @@ from .execution import CallMade, Execution
 from .observers import Observers
 from .remembered import way_out
 from .trace import CUT_OFF, MOST_CODE, preview
+
+log = logging.getLogger(__name__)
+
+MOST_WIDENED = 3
+"""Places of an observed type, widened by a call, that its note names."""
 
 
 class ToolCalls:
@@ -139,6 +145,10 @@ class ToolCalls:
             if hold.is_without_place:
                 await hold.end_turn(number)
             failed = None
+            if offer.tool.observed is not None:
+                # Later: the program has its answer first.
+                seen = partial(self._observe, execution, offer.tool, offer.tool.observed, number, result)
+                asyncio.get_running_loop().call_soon(seen)
             return result
         except errors.PctxError as error:
             failed = error.message
@@ -165,6 +175,18 @@ class ToolCalls:
                 if execution.observe is not None and not execution.is_over:
                     execution.observe(made)
                 self._observers.call_ended(execution.recorder.trace, made)
+
+    def _observe(self, execution: Execution, tool: Tool, observed: ObservedResult, number: int, result: Raw) -> None:
+        """Take in what a call has returned; a note says so where that widens the type that programs know."""
+        try:
+            widened = observed.take(result)
+        except Exception:  # whatever a tool returns, its program goes on
+            log.warning("observations = the result of %s cannot be read", tool.path, exc_info=True)
+            return
+        if widened:
+            more = f", and {len(widened) - MOST_WIDENED:,} more" if len(widened) > MOST_WIDENED else ""
+            note = f"{WIDENED}{', '.join(widened[:MOST_WIDENED])}{more}"
+            execution.publish(CallNoted(number, tool.path, self._clock() - execution.started_at, note))
 
     def _too_long(self, execution: Execution, offer: Offer) -> errors.ToolTimeout | None:
         """Return the error of a call that takes too long; None: its time is limited elsewhere."""

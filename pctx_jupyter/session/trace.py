@@ -14,7 +14,18 @@ import msgspec
 from msgspec import Raw
 
 from ..errors import Failure
-from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Event, Level, Output, Stream, TypesChecked
+from ..program.result import (
+    WIDENED,
+    CallDecided,
+    CallEnded,
+    CallNoted,
+    CallStarted,
+    Event,
+    Level,
+    Output,
+    Stream,
+    TypesChecked,
+)
 from ..rpc import nonfinite
 from ..tools.catalog import AskedBy
 
@@ -66,6 +77,7 @@ lost."""
 class CallRecord(msgspec.Struct, omit_defaults=True):
     """One tool call. `ended_s` is absent while it runs; previews are the beginning of the JSON.
 
+    `note` is what delays it while it runs, and afterwards how its result has widened the observed type of the tool.
     `decision` is there when the call was not simply let pass: who decided what about it (`approvals.Decision`).
     `decided_s` is the time of a person's decision, and `begun_s` the time at which a tool began that waited for its
     turn. Before them the call waited: for a person, then for its turn.
@@ -206,6 +218,8 @@ class Recorder:
                     if not note and noted.begun_s is None:
                         noted.begun_s = round(at_s, 6)
                     noted.note = note[:200] or None
+                elif note.startswith(WIDENED) and (widening := self._ended(call)) is not None:
+                    widening.note = note[:200]
             case CallDecided(call, _, at_s, decision, arguments):
                 if (decided := self._open.get(call)) is not None:
                     if decided.note is not None:  # it waited for the person
@@ -269,6 +283,10 @@ class Recorder:
             tally.ended += 1
             tally.total_s = round(tally.total_s + ended.ended_s - ended.started_s, 6)
             tally.ended_s = ended.ended_s
+
+    def _ended(self, call: int) -> CallRecord | None:
+        """The record of a call that has ended, most likely a moment ago."""
+        return next((record for record in reversed(self.trace.calls) if record.call == call), None)
 
     def _preview(self, text: str) -> str:
         kept = text[: self._previews_left]

@@ -35,6 +35,26 @@ UNTYPED = "x-untyped"
 """The keyword of an arguments' schema that says, by name, why parts of a signature are ``any``."""
 
 
+class ObservedResult(Protocol):
+    """What the results of one tool without a return type were observed to be. It changes as calls are made."""
+
+    @property
+    def schema(self) -> Json:
+        """JSON Schema with the keyword `observed.OBSERVED`; None: nothing is known."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of `schema`."""
+
+    def take(self, result: Raw) -> list[str]:
+        """Take in the result of one more call; returns how it widens what was known, a few words for each place."""
+
+
+def is_untyped(schema: object) -> bool:
+    """Whether a schema of a result allows anything."""
+    return schema is None or schema is True or schema == {}
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function that programs may call.
@@ -47,12 +67,14 @@ class Tool:
         effects: Whether it changes something outside, so that an agent's call may need a person's consent: yes, no, or
             None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
             effects only if they say so.
+        reads_only: Whether its MCP server says that it changes nothing, and does not only leave out that it destroys.
         nonfinite: Whether the client that serves it reads and writes NaN and the infinities, as `nonfinite` has them.
         other: The tool that this is another name of; None: of none.
         spelled: Its canonical name where `names.tool_name` is another tool's; "": that one.
         about: The namespace's comment: what it is for, in the words of the MCP server that has it, or its notebook.
         notebook: The path of its notebook where another notebook has the same file name; elsewhere empty. It comes from
             the server alone: no client or MCP server can set it.
+        observed: What its results were observed to be; None: its result is declared, or nothing is observed.
     """
 
     registered_namespace: str
@@ -63,10 +85,12 @@ class Tool:
     share: bool = True
     effects: bool | None = False
     nonfinite: bool = False
+    reads_only: bool = field(default=False, compare=False)
     other: Tool | None = field(default=None, compare=False, repr=False)
     spelled: str = ""
     about: str = field(default="", compare=False, repr=False)
     notebook: str = field(default="", compare=False, repr=False)
+    observed: ObservedResult | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def namespace_name(self) -> str:
@@ -102,6 +126,12 @@ class Tool:
         if name == self.registered_name:
             other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
         return other
+
+    @property
+    def result_schema(self) -> Json:
+        """JSON Schema of its result: the declared one, or else the observed one, which has `observed.OBSERVED`."""
+        seen = None if self.observed is None else self.observed.schema
+        return self.output_schema if seen is None else seen
 
     @property
     def first(self) -> Tool:
@@ -520,7 +550,7 @@ def described(tool: Tool) -> dict[str, Json]:
         "name": tool.path,
         "description": tool.description,
         "input_schema": tool.input_schema,
-        "output_schema": tool.output_schema,
+        "output_schema": tool.result_schema,
     }
     return found | {"notebook": tool.notebook} if tool.notebook else found
 

@@ -20,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from . import inert, names, shapes
+from . import inert, names, observed, shapes
 from .shapes import Shape
 
 MOST_CHARACTERS = 64_000
@@ -42,7 +42,10 @@ _Value = TypeVar("_Value")
 
 
 class ToolLike(Protocol):
-    """What is read of a tool. It must not change afterwards: texts are kept."""
+    """What is read of a tool. It must not change afterwards: texts are kept.
+
+    It may have an ``observed`` result besides (`catalog.ObservedResult`), which may change.
+    """
 
     @property
     def namespace_name(self) -> str: ...
@@ -117,7 +120,11 @@ class ProgramDeclarations:
 
 
 def for_program(
-    tools: Iterable[ToolLike], words: AbstractSet[str] | None = None, namespaces: Collection[str] = ()
+    tools: Iterable[ToolLike],
+    words: AbstractSet[str] | None = None,
+    namespaces: Collection[str] = (),
+    *,
+    has_observed: bool = True,
 ) -> ProgramDeclarations:
     """Declare tools for the check of one program, each namespace in a text of its own, in name order.
 
@@ -127,6 +134,7 @@ def for_program(
         tools: With canonical names that are unique.
         words: The names in the program; None: everything is declared, whatever it names.
         namespaces: Canonical names of further namespaces that the program can reach.
+        has_observed: Whether results have the types that were observed; without, they are ``any``.
 
     Any thread may call it. The first time, it takes 0.2 ms a tool; `is_ready` returns whether that is done.
     """
@@ -134,7 +142,7 @@ def for_program(
     everybody = by_name.keys() | set(namespaces)
     needed, whole = [], []
     for name, own in by_name.items():
-        space = _space(name, own)
+        space = _space(name, own, has_observed=has_observed)
         whole.append(space.text(everybody))
         needed.append(whole[-1] if words is None or len(own) <= WHOLE else space.text(everybody, words))
     return ProgramDeclarations(tuple(needed), () if needed == whole else tuple(whole))
@@ -148,7 +156,8 @@ def stubs(namespaces: Iterable[str]) -> str:
 
 def is_ready(tools: Iterable[ToolLike]) -> bool:
     """Whether the declarations of these tools have been written before and are still in memory."""
-    return all(_spaces.peek((name, True, *map(id, own))) is not None for name, own in _by_namespace(tools).items())
+    spaces = _by_namespace(tools).items()
+    return all(_spaces.peek((name, True, True, *map(_identity, own))) is not None for name, own in spaces)
 
 
 def declaration(tool: ToolLike) -> str:
@@ -169,10 +178,12 @@ def apart(tools: Iterable[ToolLike]) -> dict[str, str]:
 def signature(tool: ToolLike) -> str:
     """Write one tool on one line, without comments: ``loadOrders(args?: { status?: string }): Promise<Order[]>``.
 
-    Types that have a name are not spelled out, and of a long signature not what is nested deep.
+    Types that have a name are not spelled out, and of a long signature not what is nested deep. An observed result is
+    marked ``/* observed */``.
     """
+    mark = " /* observed */" if observed.comment(_result(tool)) else ""
     for deepest in (shapes.DEEPEST, 6, 4, 3, 2):
-        text = _parts(tool, "", docs=False, deepest=deepest).signature(tool.tool_name)
+        text = _parts(tool, "", docs=False, deepest=deepest).signature(tool.tool_name) + mark
         if len(text) <= SIGNATURE:
             return text
     return Parts("any", "any", {}, _parts(tool, "", docs=False).optional).signature(tool.tool_name)
@@ -247,8 +258,8 @@ class _Entry:
 class _Space:
     """The declarations of one namespace, whole or in part. Does not change once it is made."""
 
-    def __init__(self, name: str, tools: Sequence[ToolLike], docs: bool = True) -> None:
-        self.name, self.docs = name, docs
+    def __init__(self, name: str, tools: Sequence[ToolLike], docs: bool = True, has_observed: bool = True) -> None:
+        self.name, self.docs, self.has_observed = name, docs, has_observed
         self.interface = _interface(name)
         self.types: dict[str, str] = {}
         self.about = next((text for tool in tools if (text := _comment(getattr(tool, "about", ""), ABOUT))), "")
@@ -284,7 +295,7 @@ class _Space:
         functions: list[str] = []
         hidden: list[str] = []
         for tool, text in ((entry.tool, entry.text) for entry in entries):
-            doc = _doc(tool) if self.docs else ""
+            doc = _doc(tool, self.has_observed) if self.docs else ""
             if self.interface:
                 functions.append(f"{doc}{text};")
             elif tool.tool_name in names.RESERVED:
@@ -304,7 +315,8 @@ class _Space:
     def _entry(self, tool: ToolLike) -> _Entry:
         """Write one tool's line; its types join the others' unless one of the same name differs."""
         for naming in _namings(tool):
-            found = _parts(tool, self.scope and self.scope + ".", naming, self.docs)
+            scope = self.scope and self.scope + "."
+            found = _parts(tool, scope, naming, self.docs, has_observed=self.has_observed)
             if all(self.types.get(name, text) == text for name, text in found.types.items()):
                 self.types |= found.types
                 break
@@ -342,9 +354,26 @@ class _Space:
             yield from _alias(alias, self.name, tools, whole=len(tools) == len(entries))
 
 
-def _space(name: str, tools: Sequence[ToolLike], docs: bool = True) -> _Space:
+def _space(name: str, tools: Sequence[ToolLike], docs: bool = True, *, has_observed: bool = True) -> _Space:
     # The entry holds the tools, so that no other gets the same id().
-    return _spaces.get((name, docs, *map(id, tools)), lambda: _Space(name, tools, docs))
+    key = (name, docs, has_observed, *map(_identity, tools))
+    return _spaces.get(key, lambda: _Space(name, tools, docs, has_observed))
+
+
+def _identity(tool: ToolLike) -> Hashable:
+    """Identify a tool with what is observed of it now."""
+    seen = getattr(tool, "observed", None)
+    return id(tool) if seen is None else (id(tool), seen.version)
+
+
+def _result(tool: ToolLike, has_observed: bool = True) -> object:
+    """The schema of a tool's result: the observed one, where there is one and it is wanted.
+
+    The kernel has observed schemas as those of the tools of others.
+    """
+    seen = getattr(tool, "observed", None)
+    schema = tool.output_schema if seen is None else seen.schema or tool.output_schema
+    return schema if has_observed or not observed.comment(schema) else None
 
 
 def _alias(alias: str, name: str, tools: list[ToolLike], whole: bool) -> Iterator[str]:
@@ -387,9 +416,12 @@ def _block(opening: str, members: list[str]) -> Iterator[str]:
         yield "}"
 
 
-def _doc(tool: ToolLike) -> str:
-    """A tool's description as a comment of one line or several."""
-    return _comment(tool.description or "", DESCRIPTION)
+def _doc(tool: ToolLike, has_observed: bool = True) -> str:
+    """A tool's description as a comment of one line or several, and what is known of an observed result."""
+    description = (tool.description or "")[:DESCRIPTION].strip()
+    seen = observed.comment(_result(tool, has_observed))
+    text = f"{description}\n@returns {seen}" if description and seen else description or seen
+    return _comment(text, len(text))
 
 
 def _comment(text: str, longest: int) -> str:
@@ -407,9 +439,17 @@ def _namings(tool: ToolLike) -> Iterator[str]:
     yield from (f"{prefix}{{}}{number}" for number in count(2))
 
 
-def _parts(tool: ToolLike, scope: str, naming: str = "{}", docs: bool = True, deepest: int = shapes.DEEPEST) -> Parts:
+def _parts(
+    tool: ToolLike,
+    scope: str,
+    naming: str = "{}",
+    docs: bool = True,
+    deepest: int = shapes.DEEPEST,
+    *,
+    has_observed: bool = True,
+) -> Parts:
     """Write a tool's types; its argument's get ``Input`` behind their names where they differ from its result's."""
-    output = _shape(tool.output_schema, tool.tool_name + "Result", naming, scope, docs, deepest)
+    output = _shape(_result(tool, has_observed), tool.tool_name + "Result", naming, scope, docs, deepest)
     for suffix in chain(["{}", "{}Input"], (f"{{}}Input{number}" for number in count(2))):
         input = _shape(tool.input_schema, tool.tool_name + "Args", naming.format(suffix), scope, docs, deepest)
         if all(output.types.get(name, text) == text for name, text in input.types.items()):
@@ -440,7 +480,7 @@ def _shape(schema: object, root: str, naming: str, scope: str, docs: bool, deepe
 
 def _key(tools: tuple[ToolLike, ...], aliases: bool, docs: bool = True) -> Hashable:
     # Identity will do, as tools do not change; the entry holds them, so that no other gets the same id().
-    return aliases, docs, *map(id, tools)
+    return aliases, docs, *map(_identity, tools)
 
 
 class _Memory(Generic[_Value]):

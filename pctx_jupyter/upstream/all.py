@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import errors
 from ..rpc.jsonrpc import Json
+from ..session.observations import Observations
 from ..session.remembered import Permission
 from ..session.upstreams import Listed, SignIn, missing_in_words
 from ..session.upstreams import Upstream as View
@@ -107,9 +108,18 @@ class OpenUpstreams:
         places: Where the files are.
         catalog: Where the tools go.
         on_change: Called with what has changed.
+        observations: What tools without a return type have returned; None: that is not observed.
     """
 
-    def __init__(self, settings: Settings, places: Places, catalog: Catalog, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        places: Places,
+        catalog: Catalog,
+        on_change: OnChange,
+        observations: Observations | None = None,
+    ) -> None:
+        self._observations = observations
         self._settings, self._catalog, self._on_change = settings, catalog, on_change
         self._data = places.data
         named = settings.upstreams not in ("", NO_FILE)
@@ -452,7 +462,13 @@ class OpenUpstreams:
             fingerprints = Fingerprints(str(data / TOOLS_FILE) if data else "")
             shared = import_module(f"{__package__}.shared")
             self._around = shared.Surroundings(
-                self._settings, self._catalog, fingerprints, self._allowed, signin.SignIns(kept), self._on_change
+                self._settings,
+                self._catalog,
+                fingerprints,
+                self._allowed,
+                signin.SignIns(kept),
+                self._on_change,
+                self._observations,
             )
             for name in LIBRARIES:
                 logging.getLogger(name).addFilter(self._log_filter)
@@ -540,10 +556,14 @@ def _paths(settings: Settings, places: Places) -> list[str]:
 
 @asynccontextmanager
 async def open_upstreams(
-    settings: Settings, places: Places, catalog: Catalog, on_change: OnChange
+    settings: Settings,
+    places: Places,
+    catalog: Catalog,
+    on_change: OnChange,
+    observations: Observations | None = None,
 ) -> AsyncIterator[OpenUpstreams]:
     """Begin to connect to all upstreams; disconnect from them on the way out. Opening waits for none of them."""
-    upstreams = OpenUpstreams(settings, places, catalog, on_change)
+    upstreams = OpenUpstreams(settings, places, catalog, on_change, observations)
     runner = asyncio.create_task(upstreams.run(), name="upstreams")
     try:
         yield upstreams

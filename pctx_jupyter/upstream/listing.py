@@ -235,8 +235,13 @@ class Listing:
             defaults.optional(parts["input schema"]),
             parts["output schema"],
             effects=_effects(hints),
+            reads_only=_effects(hints) is False and hints is not None and hints.get("readOnlyHint") is True,
         )
-        found[name] = ListedTool(ours, Fingerprint.of(description, parts), tool["inputSchema"])
+        fingerprint = Fingerprint.of(description, parts)
+        if (observations := self._around.observations) is not None:
+            named = ["server", self._server.name, self._server.way.shown, name]
+            ours = observations.watched(ours, named, dict[str, Json](fingerprint.parts))
+        found[name] = ListedTool(ours, fingerprint, tool["inputSchema"])
         return size
 
     # comparing and offering

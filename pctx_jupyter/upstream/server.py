@@ -120,7 +120,7 @@ class UpstreamServer:
             log=transport.log(),
             retry_s=None if connection.retry_s is None else math.ceil(connection.retry_s),
             connections=connection.connections,
-            version=listing.version,
+            version=listing.version + (0 if self.around.observations is None else self.around.observations.version),
             mark=listing.mark,
         )
 

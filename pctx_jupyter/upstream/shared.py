@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..session.observations import Observations
 from ..session.watch import Change
 from ..settings import Settings
 from ..tools.catalog import Catalog
@@ -20,6 +21,7 @@ class Surroundings:
     Args:
         catalog: Holds the tools that programs can call.
         on_change: Called with what has changed: ``tools`` or ``upstreams``.
+        observations: What tools without a return type have returned; None: that is not observed.
     """
 
     settings: Settings
@@ -28,3 +30,4 @@ class Surroundings:
     allowed: Allowed
     sign_ins: SignIns
     on_change: Callable[[Change], None]
+    observations: Observations | None = None

@@ -8,6 +8,7 @@ are offered before each program. This module does not know where they are regist
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import sys
 import types
@@ -95,6 +96,16 @@ class PythonTool:
             effects=None if self.effects == "unknown" else self.effects is True,
             nonfinite=True,
         )
+
+    @functools.cached_property
+    def code_hash(self) -> str:
+        """A hash of what its code does, where it declares no result; "": it does, or there is no code of Python.
+
+        Comments, and the place of the code, make no difference.
+        """
+        if self.output_schema is not None or not isinstance(self.code, types.CodeType):
+            return ""
+        return hashlib.blake2b(repr(_substance(self.code)).encode(errors="replace"), digest_size=16).hexdigest()
 
     @property
     def path(self) -> str:
@@ -227,6 +238,18 @@ def _read_again(known: PythonTool, code: object) -> PythonTool:
         return replace(fresh, share=known.share, effects=known.effects, code=code, run_on=known.run_on)
     except errors.PctxError:
         return replace(known, code=code)
+
+
+def _substance(value: object) -> object:
+    """What of a code object, or of a constant in it, says what the code does; the same in every process."""
+    if isinstance(value, types.CodeType):
+        constants = tuple(map(_substance, value.co_consts))
+        return value.co_name, value.co_code, constants, value.co_names, value.co_varnames, value.co_freevars
+    if isinstance(value, tuple):
+        return tuple(map(_substance, value))
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    return value
 
 
 def _code_of(function: Any) -> object:

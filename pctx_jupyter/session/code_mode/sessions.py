@@ -51,6 +51,7 @@ class CodeModeSession:
         id: The name that the client knows it by.
         owner: Who may use it, besides the users of the server: a kernel's id; "": no one else.
         session: The engine's.
+        watched: Returns a tool with what it was observed to return.
 
     Attributes:
         size: Bytes of JSON that its tools take.
@@ -58,10 +59,12 @@ class CodeModeSession:
         runs: The connections by the ids of the executions that they have asked for.
     """
 
-    __slots__ = ("doors", "id", "owner", "runs", "session", "size")
+    __slots__ = ("_watched", "doors", "id", "owner", "runs", "session", "size")
 
-    def __init__(self, id: str, owner: str, session: Session) -> None:
-        self.id, self.owner, self.session = id, owner, session
+    def __init__(
+        self, id: str, owner: str, session: Session, watched: Callable[[Tool], Tool] = lambda tool: tool
+    ) -> None:
+        self.id, self.owner, self.session, self._watched = id, owner, session, watched
         self.size = 0
         self.doors: set[CodeModeDoor] = set()
         self.runs: dict[str, CodeModeDoor] = {}
@@ -80,7 +83,7 @@ class CodeModeSession:
         registered: list[Tool] = []
         try:
             for one in tools:
-                tool, size = _tool(one), _size(one)
+                tool, size = self._watched(_tool(one)), _size(one)
                 self.session.catalog.add(tool, partial(self._call, one.namespace or ""), size=size)
                 registered.append(tool)
         except errors.PctxError:
@@ -150,7 +153,9 @@ class CodeModeSessions:
             )
         session = self._registry.open()
         session.idle_s = self._settings.api_session_idle_s
-        opened = CodeModeSession(f"{session.id}.{self._signature(session.id, owner)}", owner, session)
+        signed = f"{session.id}.{self._signature(session.id, owner)}"
+        watched = partial(self._registry.watched, owner=owner)
+        opened = CodeModeSession(signed, owner, session, watched)
         self._open[session.id] = opened
         return opened
 

@@ -47,7 +47,11 @@ class TraceMaker:
         """Take in one event of the execution."""
         if not isinstance(event, TypesChecked) or event.outcome == "unchecked":
             return
-        self.wrong = [f"Line {d.line}, Column {d.column}: TS{d.code}: {d.message}" for d in event.diagnostics]
+        self.wrong = [
+            f"Line {d.line}, Column {d.column}: TS{d.code}: {d.message}"
+            for d in event.diagnostics
+            if d.severity == "error"
+        ]
         found = messages.TypesFailed([_diagnostic(one) for one in event.diagnostics])
         started_s = max(event.at_s - event.duration_s, 0.0)
         checked = messages.TypeCheckEvent(
