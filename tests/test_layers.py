@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "engine": CORE | {"sandbox", "agents", "upstream"},
     "embedded": CORE | {"client", "engine"},
     "server": SHARED,
-    "kernel": SHARED,
+    "handles": BASE,
+    "kernel": SHARED | {"handles"},
     "frameworks": SHARED | {"kernel"},
     "cli": SHARED | {"embedded"},
 }

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from .. import errors
+from ..handles.table import Handles, KernelHandles
 from ..program.result import Display, Output
 from ..rpc import wire
 from .functions.calls import answered, begin, keep_nothing
@@ -74,9 +75,11 @@ class Running:
         look: How the program's value is displayed; None: as its JSON.
         draw: Receives traces of the run, on the bridge's thread; None: none are requested.
         reserve: Reserves the place of the timeline, on the bridge's thread.
+        handles: The frames that its program uses by handle.
     """
 
     cell: WaitingCell[BridgeAnswer | Exception]
+    handles: Handles
     raised: dict[str, BaseException] = field(default_factory=dict)
     look: Display | None = None
     draw: Draw | None = None
@@ -104,6 +107,9 @@ class Bridge:
         open_home: Opens the engine's home, on the bridge's loop.
         tools: Returns the tools that this kernel offers now; called before each program.
         guests: Runs the calls of guest programs; None: there is no loop that could run them between cells.
+
+    Attributes:
+        handles: What programs of this kernel use by handle.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Bridge:
         guests: Guests | None = None,
     ) -> None:
         self._open_home, self._tools, self._guests = open_home, tools, guests
+        self.handles = KernelHandles()
         self._life: _Life | None = None
         self._lock = threading.RLock()  # an agent may call from any thread
         _bridges.add(self)
@@ -164,7 +171,11 @@ class Bridge:
             self._life.post(partial(self._life.report_tools, self._offered()))
 
     async def wait_for(
-        self, asked: wire.Execute, draw: Draw | None = None, reserve: Reserve | None = None
+        self,
+        asked: wire.Execute,
+        draw: Draw | None = None,
+        reserve: Reserve | None = None,
+        handles: Handles | None = None,
     ) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while the cell awaits it; returns its outcome.
 
@@ -172,16 +183,21 @@ class Bridge:
             asked: The program.
             draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
             reserve: Called on the bridge's thread before anything of the program is shown.
+            handles: Holds the frames that it is given; None: it is given none.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
         """
-        running, start, stop = self._prepare(asked, draw, reserve)
+        running, start, stop = self._prepare(asked, draw, reserve, handles)
         await running.cell.wait(start, stop)
         return _executed(_outcome(running.cell)), running
 
     def block_for(
-        self, asked: wire.Execute, draw: Draw | None = None, reserve: Reserve | None = None
+        self,
+        asked: wire.Execute,
+        draw: Draw | None = None,
+        reserve: Reserve | None = None,
+        handles: Handles | None = None,
     ) -> tuple[wire.Executed | Exception, Running]:
         """Run a program while this thread blocks, and return its outcome.
 
@@ -189,11 +205,12 @@ class Bridge:
             asked: The program.
             draw: Receives its trace several times a second, on the bridge's thread, if it calls tools; None: no traces.
             reserve: Called on the bridge's thread before anything of the program is shown.
+            handles: Holds the frames that it is given; None: it is given none.
 
         Raises:
             KeyboardInterrupt: The cell was interrupted; the program and its tools are being stopped.
         """
-        running, start, stop = self._prepare(asked, draw, reserve)
+        running, start, stop = self._prepare(asked, draw, reserve, handles)
         running.cell.block(start, stop)
         return _executed(_outcome(running.cell)), running
 
@@ -213,7 +230,7 @@ class Bridge:
             CancelledError: The caller was cancelled, or a tool interrupted; the program is being stopped.
             PctxError: The call could not be made.
         """
-        running, start, stop = self._prepare(asked, draw, reserve, is_part=True)
+        running, start, stop = self._prepare(asked, draw, reserve, self.handles.guests, is_part=True)
         await running.cell.wait(start, stop)
         if running.cell.interrupt is not None:
             raise asyncio.CancelledError from running.cell.interrupt
@@ -236,7 +253,7 @@ class Bridge:
             PctxError: The call could not be made.
         """
         is_part = threading.current_thread() is not threading.main_thread()
-        running, start, stop = self._prepare(asked, draw, reserve, is_part=is_part)
+        running, start, stop = self._prepare(asked, draw, reserve, self.handles.guests, is_part=is_part)
         running.cell.block(start, stop)
         return _answered(_outcome(running.cell))
 
@@ -245,6 +262,7 @@ class Bridge:
         asked: BridgeRequest,
         draw: Draw | None = None,
         reserve: Reserve | None = None,
+        handles: Handles | None = None,
         *,
         is_part: bool = False,
     ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
@@ -252,7 +270,8 @@ class Bridge:
         asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
         if isinstance(asked, wire.Execute):
             asked = msgspec.structs.replace(asked, nonfinite=True)
-        running = Running(WaitingCell(is_part=is_part), draw=draw, reserve=reserve)
+        held = self.handles.of_run() if handles is None else handles
+        running = Running(WaitingCell(is_part=is_part), held, draw=draw, reserve=reserve)
         life = self._live()
         offered = self._offered()
         return (
@@ -270,7 +289,7 @@ class Bridge:
                 self.close()
             if self._life is None:
                 with uninterrupted():  # a thread without a reference would never end
-                    self._life = _Life(self._open_home, self._guests)
+                    self._life = _Life(self._open_home, self._guests, self.handles.guests)
             return self._life
 
     def forget(self) -> None:
@@ -303,10 +322,12 @@ def _answered(outcome: BridgeAnswer | Exception) -> wire.AgentAnswered:
 class _Life:
     """One period between opening and closing: a thread, its loop, and the home that is open in it."""
 
-    def __init__(self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None) -> None:
+    def __init__(
+        self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None, handles: Handles
+    ) -> None:
         self.loop = new_loop()
         self.home: concurrent.futures.Future[Home] = concurrent.futures.Future()
-        self._open_home, self._guests = open_home, guests
+        self._open_home, self._guests, self._handles_of_guests = open_home, guests, handles
         self._errands = Inbox[Callable[[], None]](self.loop, lambda errand: errand())
         self._main: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -529,14 +550,15 @@ class _Life:
         """Run a tool in the waiting cell; for a guest program, run it between the kernel's cells."""
         arguments = None if asked.arguments is UNSET else asked.arguments
         if asked.asked_by is not None:
-            call = partial(begin, keep_nothing, tool, arguments)
+            call = partial(begin, keep_nothing, tool, arguments, self._handles_of_guests)
             return answered(tool, await host(self._guests, home.client, tool, asked, call, lambda: bool(self._running)))
         running = self._running.get(asked.execution_id)
         if running is None:
             raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
         answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
         job = PendingCall(
-            partial(begin, running.keep, tool, arguments), lambda outcome: self.post(partial(_settle, answer, outcome))
+            partial(begin, running.keep, tool, arguments, running.handles),
+            lambda outcome: self.post(partial(_settle, answer, outcome)),
         )
         running.show_first()
         running.cell.post(job)

@@ -55,7 +55,13 @@ HELP = {
         ("%pctx tools", "List the tools, and those of other notebooks and MCP servers that this notebook may call."),
         ("%pctx details TOOL …", "Show how tools are called, and what they do."),
     ],
-    "Kept": [("%pctx forget [NAME …]", "Remove what earlier programs keep for later ones: these names, or all.")],
+    "Kept": [
+        (
+            "%pctx forget [NAME|ID …]",
+            "Remove what earlier programs keep for later ones: these names or frames, or all.",
+        ),
+        ("%pctx handles", "List the frames that later programs may use, with their ids."),
+    ],
     "Guests": [
         ("%pctx share [on|agents|off]", "Set who else may call the tools: other notebooks too, agents only, nobody."),
         ("%pctx runs", "List the latest guest programs that called them."),
@@ -90,6 +96,7 @@ class Commands:
             "tools": self._tools,
             "details": self._details,
             "forget": self._forget,
+            "handles": self._handles,
             "share": self._share,
             "runs": self._runs,
             "insert": self._insert,
@@ -156,12 +163,30 @@ class Commands:
         )
 
     def _forget(self, line: str) -> None:
-        names = line.replace(",", " ").split()
-        try:
-            gone = self._bridge.do(lambda home: home.client.forget(names), HOME_S)
-        except TimeoutError:
-            raise UsageError(f"Cannot forget: the engine is not open after {HOME_S:g} s; try again") from None
+        words, handles = line.replace(",", " ").split(), self._bridge.handles
+        gone = [word for word in words if handles.drop(word)]
+        names = [word for word in words if word not in gone]
+        if names or not words:
+            try:
+                gone += self._bridge.do(lambda home: home.client.forget(names), HOME_S)
+            except TimeoutError:
+                raise UsageError(f"Cannot forget: the engine is not open after {HOME_S:g} s; try again") from None
+            handles.forget(names or None)
         print(f"Forgot {', '.join(gone)}" if gone else "Nothing was kept")  # noqa: T201  # a magic's output
+
+    def _handles(self, line: str) -> Shown:
+        from .output import display
+
+        found = list(self._bridge.handles)
+        if not found:
+            return display.Shown(
+                {"text/plain": "No frame outlives its program: export one, or let an agent ask for one"}
+            )
+        rows = [
+            (one.id, one.label, f"{len(one.value):,} × {len(one.value.columns):,}", display.size(one.size), why)
+            for one, why in found
+        ]
+        return display.Shown(display.table(("Id", "Of", "Rows × columns", "Size", "Held"), rows))
 
     def _share(self, line: str) -> None:
         if line not in SHARING:

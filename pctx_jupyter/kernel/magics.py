@@ -25,8 +25,9 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from msgspec import Raw
 
 from .. import errors, foreign
+from ..handles.table import Handles
 from ..nearest import did_you_mean
-from ..rpc import wire
+from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
 from .bridge import Bridge, Running
 from .commands import Commands
@@ -53,11 +54,12 @@ class PctxMagics(Magics):
         self._shell = shell
         # A terminal has no loop that runs between its cells.
         self.guests = Guests(shell) if hasattr(shell, "kernel") else None
-        self.bridge = Bridge(self._open_home, python_tools.defined, self.guests)
+        self.bridge = Bridge(self._open_home, self._tools, self.guests)
         self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge, None if self.guests is None else self.guests.notices)
         self._has_shown_home = False
         self.forget_stops: Callable[[], None] | None = None
+        self._frames: python_tools.PythonTool | None = None  # what serves the frames that cells pass in
         self._kept: dict[str, set[str]] = {}  # by session: names are kept as long as their session
 
     @no_var_expand  # braces and dollars are TypeScript's
@@ -66,22 +68,22 @@ class PctxMagics(Magics):
         """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx); %pctx help says how."""
         if cell is None:
             return self._commands.run(line)
-        chosen = cell_options(line)
-        program = self._program(chosen, cell)
+        chosen, handles = cell_options(line), self.bridge.handles.of_run()
+        program = self._program(chosen, cell, handles)
         with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
             try:
-                outcome, running = self.bridge.block_for(program, drawing.draw, drawing.reserve)
+                outcome, running = self.bridge.block_for(program, drawing.draw, drawing.reserve, handles)
             except KeyboardInterrupt as interrupt:
                 raise Interrupted(interrupt, drawing.shown) from None
         return self._result(chosen, outcome, running, drawing)
 
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
-        chosen = cell_options(line)
-        program = self._program(chosen, cell)
+        chosen, handles = cell_options(line), self.bridge.handles.of_run()
+        program = self._program(chosen, cell, handles)
         with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
             try:
-                outcome, running = await self.bridge.wait_for(program, drawing.draw, drawing.reserve)
+                outcome, running = await self.bridge.wait_for(program, drawing.draw, drawing.reserve, handles)
             except KeyboardInterrupt as interrupt:
                 raise Interrupted(interrupt, drawing.shown) from None
         return self._result(chosen, outcome, running, drawing)
@@ -105,27 +107,52 @@ class PctxMagics(Magics):
 
         return open_home(os.environ, Pctx(parent=self._shell).settings())
 
-    def _program(self, chosen: CellOptions, code: str) -> wire.Execute:
+    def _tools(self) -> list[python_tools.PythonTool]:
+        return python_tools.defined() if self._frames is None else [*python_tools.defined(), self._frames]
+
+    def _program(self, chosen: CellOptions, code: str, handles: Handles) -> wire.Execute:
+        inputs = {name: self._input(name) for name in chosen.inputs}
+        inputs |= {name: self._frame(name, handles) for name in chosen.frames}
+        tools = None if chosen.tools is None else list(chosen.tools)
+        if tools is not None and chosen.frames and self._frames is not None:
+            tools.append(self._frames.path)
         return wire.Execute(
             code,
             timeout_s=chosen.timeout_s,
             typecheck=chosen.typecheck,
-            tools=None if chosen.tools is None else list(chosen.tools),
-            inputs={name: self._input(name) for name in chosen.inputs},
+            tools=tools,
+            inputs=inputs,
             keep=chosen.keep,
         )
 
     def _input(self, name: str) -> Raw:
         from .functions import values
 
+        value = self._named(name)
+        try:
+            return values.to_json(value, name)
+        except errors.NotJson as error:
+            raise UsageError(f"Cannot pass in {error.message}") from None
+
+    def _frame(self, name: str, handles: Handles) -> Raw:
+        """Hold a data frame for the program; returns its handle."""
+        from ..handles.frames import NotAFrame
+        from .functions import handed
+
+        value = self._named(name)
+        if self._frames is None:
+            self._frames = handed.server_of_frames()
+        try:
+            return handed.hand_in(value, handles, name, self._frames.path)
+        except NotAFrame as error:
+            raise UsageError(f"Cannot pass in {name} by handle: {error}; -i {name} passes a value in") from None
+
+    def _named(self, name: str) -> Any:
         names = self._shell.user_ns
         if name not in names:
             hint = did_you_mean(name, (key for key in names if not key.startswith("_")))
             raise UsageError(f"Cannot pass in {name}: the notebook has no such name{hint}")
-        try:
-            return values.to_json(names[name], name)
-        except errors.NotJson as error:
-            raise UsageError(f"Cannot pass in {error.message}") from None
+        return names[name]
 
     def _result(
         self, chosen: CellOptions, outcome: wire.Executed | Exception, running: Running, drawing: Drawing
@@ -149,9 +176,10 @@ class PctxMagics(Magics):
             sys.stderr.write(f"pctx: {name} is not kept: {why}\n")
         if outcome.kept and (session := self._session()) is not None:
             self._kept.setdefault(session, set()).update(outcome.kept)
+            self.bridge.handles.keep(outcome.kept, running.handles)
         value = values.from_json(outcome.value)
         if chosen.output is not None:
-            self._shell.user_ns[chosen.output] = value
+            self._shell.user_ns[chosen.output] = _kept_value(outcome.value, value, running)
         if chosen.is_quiet:
             return None
         if chosen.output is not None:
@@ -164,6 +192,8 @@ class PctxMagics(Magics):
             return display.Shown(*sanitizer.safe(running.look))
         if outcome.value == NULL:
             return None
+        if (frame := marks.body(value)) is not None and "first" in frame:
+            return display.Shown(display.frame(frame))
         return display.Shown(display.result(outcome.value, value))
 
     def _session(self) -> str | None:
@@ -193,6 +223,15 @@ class PctxMagics(Magics):
             if home.is_second_choice and not self._has_shown_home:
                 self._has_shown_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
+
+
+def _kept_value(payload: Raw, value: Any, running: Running) -> Any:
+    """Return what ``-o`` stores: the value, with the very objects in the place of handles."""
+    if not marks.holds_handle(payload):
+        return value
+    from .functions import handed, values
+
+    return handed.replaced(values.from_json(payload), running.handles)
 
 
 def _has_timeline(chosen: CellOptions) -> bool:

@@ -25,6 +25,7 @@ class CellOptions:
     Args:
         output: The variable that receives the program's value; None: no variable.
         inputs: Names of the notebook that the program gets as constants.
+        frames: Names of data frames that the program gets by handle.
         timeout_s: Seconds it may run; None: the default.
         tools: Patterns of the tools it may call; None: all.
         typecheck: Whether its types are checked first; None: the engine's setting.
@@ -35,6 +36,7 @@ class CellOptions:
 
     output: str | None = None
     inputs: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
     timeout_s: float | None = None
     tools: tuple[str, ...] | None = None
     typecheck: bool | None = None
@@ -53,6 +55,7 @@ def cell_options(line: str) -> CellOptions:
     return CellOptions(
         output=given.output,
         inputs=tuple(dict.fromkeys(name for lists in given.inputs for names in lists for name in names)),
+        frames=tuple(dict.fromkeys(name for lists in given.frames for names in lists for name in names)),
         timeout_s=given.timeout,
         tools=tuple(pattern for lists in given.tools for patterns in lists for pattern in patterns)
         if given.tools
@@ -209,6 +212,7 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
 _VALUES: dict[str, dict[str, Any]] = {
     "--output": {"type": _name},
     "--input": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "inputs"},
+    "--frame": {"type": _names, "action": "append", "nargs": "+", "default": [], "dest": "frames"},
     "--timeout": {"type": _seconds},
     "--tools": {"type": _patterns, "action": "append", "nargs": "+", "default": []},
 }

@@ -64,6 +64,7 @@ class Option:
 OPTIONS = (
     Option(("-o", "--output"), "NAME", "Store the value in the notebook."),
     Option(("-i", "--input"), "NAME,…", "Pass values of the notebook in, as constants of the same names."),
+    Option(("-f", "--frame"), "NAME,…", "Pass data frames in by handle: they stay in the notebook."),
     Option(("-t", "--timeout"), "S", "Stop the program after S seconds.", "--timeout"),
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),
@@ -73,7 +74,7 @@ OPTIONS = (
 )
 """What a magic line may hold. The magic's parser, usage and help, and the completion of its line, are made of these."""
 
-_INPUTS, _TOOLS, _NO_CHECK = "--input", "--tools", "--no-check"
+_INPUTS, _FRAMES, _TOOLS, _NO_CHECK = "--input", "--frame", "--tools", "--no-check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,9 @@ class Cell:
 
     @property
     def inputs(self) -> list[str]:
-        """The names after ``-i``, so far as they are names."""
-        found = (name.strip() for value in self._values(_INPUTS) for name in value.split(","))
+        """The names after ``-i`` and ``-f``, so far as they are names."""
+        values = [*self._values(_INPUTS), *self._values(_FRAMES)]
+        found = (name.strip() for value in values for name in value.split(","))
         return [name for name in dict.fromkeys(found) if name.isidentifier()][:MOST_INPUTS]
 
     @property
@@ -141,7 +143,7 @@ def complete(cell: Cell, offset: int, names: Iterable[str], tools: Iterable[str]
     Args:
         cell: With a magic line.
         offset: In it.
-        names: Of the notebook, for ``-i``.
+        names: Of the notebook, for ``-i`` and ``-f``.
         tools: Full names, for ``--tools``.
 
     Returns:
@@ -157,7 +159,7 @@ def complete(cell: Cell, offset: int, names: Iterable[str], tools: Iterable[str]
         fitting = [(name, one.help) for one in OPTIONS for name in one.names if name.startswith(word)]
         return offset - units(word), (fitting if earlier else [])
     typed = value.rpartition(",")[2].lstrip("'\"")
-    if _INPUTS in option.names:
+    if _INPUTS in option.names or _FRAMES in option.names:
         known = [(name, "") for name in names]
     elif _TOOLS in option.names:
         paths = sorted(tools)

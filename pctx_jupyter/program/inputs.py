@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..rpc import nonfinite
+from ..rpc import marks, nonfinite
 from ..tools.inert import property_name
 
 EXACT_BYTES = 250_000
@@ -38,6 +38,8 @@ DEEPEST = 8
 """Levels of objects and arrays that are written down."""
 LONGEST = 10_000
 """Characters of one declaration; a longer one is written less deeply."""
+MOST_FRAME_FIELDS = 2_000
+"""Columns of a frame whose types are declared."""
 LONGEST_NAME = 200
 """Characters of a field's name; an object with a longer one is a map."""
 
@@ -66,6 +68,12 @@ class _Type:
 
 
 _ANY = _Type()
+_TYPES_OF_KINDS = {
+    f"{name}{mark}": _Type((name,), is_nullable=bool(mark))
+    for name in ("string", "number", "boolean")
+    for mark in ("", "?")
+}
+"""The types of a frame's columns by `handles.frames.kinds`."""
 
 
 def declare(inputs: Mapping[str, Raw]) -> str:
@@ -79,6 +87,8 @@ def declare(inputs: Mapping[str, Raw]) -> str:
 
 def type_of(value: Raw) -> str:
     """The TypeScript type of one JSON value; ``any`` when it is none that can be read."""
+    if (handle := marks.body_of(value)) is not None:
+        return _type_of_frame(handle.get("kinds"))
     try:
         found = _type_at(memoryview(nonfinite.typed(value)), 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -87,6 +97,14 @@ def type_of(value: Raw) -> str:
         if len(text := _write(found, depth)) <= LONGEST:
             return text
     return "any"
+
+
+def _type_of_frame(kinds: Any) -> str:
+    """The type of a frame by the kinds of its columns, such as ``{"id": "number", "status": "string?"}``."""
+    if not isinstance(kinds, dict) or not 0 < len(kinds) <= MOST_FRAME_FIELDS:
+        return "Frame"
+    columns = {str(name): (_TYPES_OF_KINDS.get(kind, _ANY), True) for name, kind in kinds.items()}
+    return f"Frame<{_write_object(columns, None, DEEPEST)}>"
 
 
 # ── Looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ from ..program.editor import Editor
 from ..program.kept import KeptNames, Prelude, Survey
 from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
+from ..rpc import marks
 from ..rpc.channel import GONE
 from ..rpc.jsonrpc import NULL
 from ..settings import Settings
@@ -439,7 +440,7 @@ class Session:
         self._validate(code, options.get("timeout_s"), inputs, options.get("execution_id"))
         given = options.get("kept")
         left = self.kept if given is None else given
-        offered = await self.offering(code, options.get("tools"), left)
+        offered = await self.offering(f"{code} {_servers_of(inputs)}", options.get("tools"), left)
         self._check_id(options.get("execution_id"))  # the same one may have begun meanwhile
         if hidden := inputs.keys() & offered.taken:
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
@@ -784,6 +785,12 @@ class Session:
     def _check_id(self, execution_id: str | None) -> None:
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")
+
+
+def _servers_of(inputs: Mapping[str, Raw]) -> str:
+    """The tools that serve the frames among the inputs: a program reaches them without naming them."""
+    handles = (body for body in map(marks.body_of, inputs.values()) if body is not None)
+    return " ".join(str(body.get("id", "")).partition("#")[0] for body in handles)
 
 
 def check_timeout(timeout_s: float | None, settings: Settings) -> None:

@@ -18,7 +18,7 @@ from .. import errors
 from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted
-from ..rpc import nonfinite
+from ..rpc import marks, nonfinite
 from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
@@ -113,6 +113,12 @@ class ToolCalls:
         if path not in execution.offered:
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: it is not offered to this execution")
         offer = self._find(path)
+        if arguments is not None and not offer.tool.nonfinite and marks.holds_handle(arguments):
+            raise errors.ToolFailed(
+                f"Cannot call {path}: a frame stays in its notebook, and this tool is elsewhere; pass "
+                "await frame.rows()",
+                name="TypeError",
+            )
         execution.calls += 1
         number, hold = execution.calls, execution.hold
         hold.begin_call()

@@ -26,6 +26,8 @@ from . import names
 
 LEARNT = "x-learnt"
 """The keyword of a schema whose type was learnt and may be wrong; its value says from what, such as a docstring."""
+HANDLE = "x-handle"
+"""The keyword of a schema of rows that pass by handle: ``frame`` of a result, ``frame or rows`` of an argument."""
 LONGEST_PATH = 300
 """Characters of a path that are compared with others."""
 _WORDS = re.compile(r"\d+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_][^\W\d_A-Z]*")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from . import inert, names
-from .catalog import LEARNT
+from .catalog import HANDLE, LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
 
 DEEPEST = 32
@@ -188,7 +188,7 @@ class _Writer:
         self.written = 0
         self.asked = 0
         self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
-        self.taken = {"Promise", "Record", LIKELY}  # a type of that name would hide the one we mean
+        self.taken = {"Promise", "Record", "Frame", LIKELY}  # a type of that name would hide the one we mean
         self.waiting: dict[int, Target] = {}
         self.circle: frozenset[int] = frozenset()  # named types whose own text, not a property's, we are in
         self.types: dict[str, str] = {}
@@ -453,6 +453,11 @@ class _Writer:
     def array_type(self, schema: Schema) -> TypeText:
         if schema == BYTES:
             return TypeText("Uint8Array")
+        if HANDLE in schema:
+            row = self.behind(schema.get("items", True))
+            if schema[HANDLE] == "frame":
+                return TypeText("Frame" if row == OBJECT else f"Frame<{row.text}>")
+            return _union([TypeText("Frame"), TypeText(_grouped(row) + "[]")])
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:

@@ -24,6 +24,7 @@ from pctx_jupyter.kernel.options import CellOptions, RegisterOptions, cell_optio
         ("-i df, s", CellOptions(inputs=("df", "s"))),
         ("-i df s , t -o x", CellOptions(inputs=("df", "s", "t"), output="x")),
         ("-i df, -q", CellOptions(inputs=("df",), is_quiet=True)),
+        ("-f big, other -i s", CellOptions(inputs=("s",), frames=("big", "other"))),
         ("--input=df, s", CellOptions(inputs=("df", "s"))),
         (
             "--tools Sales.*, Notebook.add Math.* -q",

@@ -184,7 +184,7 @@ def members() -> dict[str, list[str]]:
     return dict(converse(code).value)
 
 
-OURS = {"CALLABLE_TOOLS", "Deno", "Notebook", "list_functions"}
+OURS = {"CALLABLE_TOOLS", "Deno", "Notebook", "list_functions", "openFrame"}
 
 
 def test_every_object_of_the_platform_has_a_row_here_and_in_the_reference() -> None:

@@ -287,7 +287,7 @@ export function isBeforeCompletion({ state }: EditorView): boolean {
   const line = state.doc.lineAt(main.head);
   const before = line.text.slice(0, main.head - line.from);
   if (isInLine(state.doc.toString(), main.head)) {
-    return /\s(--?[\w-]*|(-i|--input|--tools)[ =]?[\w$.,]*)$/.test(before);
+    return /\s(--?[\w-]*|(-i|--input|-f|--frame|--tools)[ =]?[\w$.,]*)$/.test(before);
   }
   if (/[{,] $/.test(before)) {
     return isInArgument(state, main.head - 1);

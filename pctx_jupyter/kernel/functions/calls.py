@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from ... import errors
 from .tool import PythonTool, call
+
+if TYPE_CHECKING:
+    from ...handles.table import Handles
 
 MESSAGE_CHARS = 10_000
 """Characters of an exception's message that reach the program."""
@@ -25,15 +29,20 @@ def keep_nothing(error: BaseException) -> None:
     """Keep no exception: a guest program calls, and no cell of this notebook will show it."""
 
 
-def begin(keep: Keep, tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
+def begin(keep: Keep, tool: PythonTool, arguments: Raw | None, handles: Handles | None = None) -> Raw | Awaitable[Raw]:
     """Call a tool; returns its result, or an awaitable of it.
+
+    Args:
+        keep: Keeps its exception.
+        tool: The tool.
+        arguments, handles: As `tool.call` takes them.
 
     Raises:
         ToolFailed: The error for the program; its cause is the tool's exception.
         KeyboardInterrupt: It was interrupted.
     """
     try:
-        made = call(tool, arguments)
+        made = call(tool, arguments, handles)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -24,8 +24,9 @@ import typing_extensions
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
 
+from ...tools.catalog import HANDLE
 from ...tools.shapes import BYTES
-from . import tables, values
+from . import handed, tables, values
 
 _TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
 """Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""
@@ -39,6 +40,23 @@ def _as_json() -> core_schema.PlainSerializerFunctionSerSchema:
     """The serialization of types that pydantic cannot write: as the JSON that `values` makes of them."""
     return core_schema.plain_serializer_function_ser_schema(lambda value: values.from_json(values.to_json(value)))
 
+
+def with_frames(properties: dict[str, Any]) -> None:
+    """Declare that parameters which take the rows of a frame take a handle of a frame, too; changed in place."""
+    for name, schema in properties.items():
+        members = schema.get("anyOf", [])
+        if any(_is_rows(one) for one in members):
+            found = [one | _OR_FRAME if _is_rows(one) else one for one in members]
+            properties[name] = schema | {"anyOf": found}
+        elif _is_rows(schema):
+            properties[name] = schema | _OR_FRAME
+
+
+def _is_rows(schema: dict[str, Any]) -> bool:
+    return all(schema.get(key) == value for key, value in _ROWS.items())
+
+
+_OR_FRAME = {HANDLE: "frame or rows"}
 
 make_typed_dict: Any = typing_extensions.TypedDict
 """Makes a TypedDict whose fields are known at run time only."""
@@ -69,6 +87,7 @@ class Foreign:
 
     def converted(self, value: Any) -> Any:
         """Return the value as one of the type."""
+        value = handed.taken(value)
         if isinstance(value, self.kind):
             return value
         try:
@@ -405,6 +424,8 @@ def _scalar(kind: type, make: Callable[[Any], Any], schema: dict[str, Any]) -> F
 
 
 def _rows(value: Any) -> list[Any]:
+    if (convert := tables.converter(type(value))) is not None:  # a frame of another library, passed by handle
+        value = convert(value)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError("rows are needed: an array of objects")
     return value

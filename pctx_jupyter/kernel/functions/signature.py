@@ -414,6 +414,7 @@ class _SignatureReader:
         named = [parameter for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD]
         for parameter, described in zip(named, properties.values(), strict=True):
             _show_default(described, parameter.default)
+        foreign.with_frames(properties)
         return adapter, schema
 
     def _declarable(self, name: str, parameter: Parameter, field: Any) -> Any:

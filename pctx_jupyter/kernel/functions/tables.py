@@ -264,6 +264,29 @@ def is_labelled(pd: Any, index: Any) -> bool:
     return index.nlevels > 1 or index.name is not None or not pd.api.types.is_integer_dtype(index.dtype)
 
 
+def flattened(frame: Any) -> Any:
+    """Return a pandas frame whose labels are columns and whose names are texts, as its rows have them.
+
+    Any other value is returned as it is.
+
+    Raises:
+        Unfit: Two columns have the same name.
+    """
+    pd = sys.modules.get("pandas")
+    if pd is None or not isinstance(frame, pd.DataFrame):
+        return frame
+    names = [_column_name(label) for label in frame.columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unfit(f'two columns of the data frame are called "{twice}"; rename one')
+    levels = list(_with_index(pd, frame.index[:0], {name: [] for name in names}))[: -len(names) or None]
+    flat = frame if names == list(frame.columns) else frame.set_axis(names, axis=1)
+    if is_labelled(pd, frame.index):
+        return flat.rename_axis(columns=None).reset_index(names=levels)
+    is_counted = isinstance(frame.index, pd.RangeIndex) and frame.index.start == 0 and frame.index.step == 1
+    return flat if is_counted else flat.reset_index(drop=True)
+
+
 def _column_name(label: Any) -> str:
     if isinstance(label, str):
         return label

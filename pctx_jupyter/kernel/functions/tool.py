@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from msgspec import Raw
 
 from ... import errors, foreign, futures
-from ...rpc.jsonrpc import Json
+from ...rpc import marks
+from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
 
 if TYPE_CHECKING:
+    from ...handles.table import Handles
     from .signature import FunctionSignature
 
 __all__ = [
@@ -67,6 +69,7 @@ class PythonTool:
         own_description: The description that was given in place of the docstring's; None: none was.
         code: The function's code when its signature was read.
         run_on: What runs its calls; None: the thread that calls it.
+        handle: Whether programs get a handle of the data frame that it returns, and not its rows.
     """
 
     namespace: str
@@ -82,6 +85,7 @@ class PythonTool:
     own_description: str | None = field(default=None, repr=False)
     code: object = field(default=None, repr=False)
     run_on: futures.Executor | None = field(default=None, repr=False)
+    handle: bool = False
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -130,6 +134,7 @@ def tool(
     share: bool = True,
     effects: Effects | None = None,
     run_on: futures.Executor | None = None,
+    handle: bool = False,
 ) -> Callable[[F], F]: ...
 
 
@@ -143,6 +148,7 @@ def tool(
     share: bool = True,
     effects: Effects | None = None,
     run_on: futures.Executor | None = None,
+    handle: bool = False,
 ) -> F | Callable[[F], F]:
     """Offer a function to TypeScript programs; the function itself does not change.
 
@@ -161,6 +167,8 @@ def tool(
             function that passes calls on; a person is asked as well. None: no.
         run_on: Where calls run: a client of Dask, or an executor of ``concurrent.futures``. Each call submits the
             function, and the kernel is free meanwhile. None: in the kernel. A tool may also return a future.
+        handle: Whether the data frame that it returns (pandas, polars, Arrow) stays in the kernel. Programs get a
+            ``Frame``, whose operations run there, in place of all rows.
 
     Raises:
         InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
@@ -174,6 +182,7 @@ def tool(
         "share": share,
         "effects": effects,
         "run_on": run_on,
+        "handle": handle,
     }
     if function is None:
         return functools.partial(_decorated, given)
@@ -194,6 +203,7 @@ def define(
     share: bool = True,
     effects: Effects | None = None,
     run_on: futures.Executor | None = None,
+    handle: bool = False,
 ) -> PythonTool:
     """Make a tool of a function, and keep it for programs; `tool` describes the arguments."""
     if effects not in (None, "unknown") and not isinstance(effects, bool):
@@ -201,10 +211,10 @@ def define(
             f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
         )
     try:
-        made = _python_tool(function, name, namespace, description)
+        made = python_tool(function, name, namespace, description)
         if run_on is not None and (reason := futures.why_not(run_on, made.is_async)) is not None:
             raise errors.InvalidParams(f"Cannot register {made.name}: {reason}")
-        made = replace(made, share=share, effects=effects, run_on=run_on)
+        made = _by_handle(replace(made, share=share, effects=effects, run_on=run_on), handle)
         declared = made.tool
         demand_free_name(declared)
         there = _here.get(declared.path)
@@ -234,8 +244,9 @@ def _read_again(known: PythonTool, code: object) -> PythonTool:
     """Make the tool from the function's present signature; return the old tool if that is not possible."""
     try:
         function = _reloaded(known.function)
-        fresh = _python_tool(function, known.name, known.namespace, known.own_description)
-        return replace(fresh, share=known.share, effects=known.effects, code=code, run_on=known.run_on)
+        fresh = python_tool(function, known.name, known.namespace, known.own_description)
+        fresh = replace(fresh, share=known.share, effects=known.effects, code=code, run_on=known.run_on)
+        return _by_handle(fresh, known.handle)
     except errors.PctxError:
         return replace(known, code=code)
 
@@ -250,6 +261,15 @@ def _substance(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(map(repr, value))
     return value
+
+
+def _by_handle(made: PythonTool, handle: bool) -> PythonTool:
+    """Declare that a tool returns its data frames by handle, if it does."""
+    if not handle:
+        return made
+    from . import handed
+
+    return replace(made, handle=True, output_schema=handed.by_handle(made.output_schema))
 
 
 def _code_of(function: Any) -> object:
@@ -288,13 +308,14 @@ def forget(path: str) -> PythonTool | None:
     return None
 
 
-def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
+def call(tool: PythonTool, arguments: Raw | None, handles: Handles | None = None) -> Raw | Awaitable[Raw]:
     """Call a tool's function on this thread.
 
     Args:
         tool: The tool.
         arguments: JSON of an object of named arguments; anything else is the value of the first parameter; None or
-            null is no argument.
+            null is no argument. An operation on a frame is served in place of the function.
+        handles: Holds the frames of the program that calls; None: it gets rows.
 
     Returns:
         JSON of the result, or what to await for it if the function is async, returns a future or runs elsewhere.
@@ -306,17 +327,49 @@ def call(tool: PythonTool, arguments: Raw | None) -> Raw | Awaitable[Raw]:
         Exception: Whatever the function raises.
     """
     name = tool.tool.tool_name
-    positional, named = tool.signature.bind(arguments, name)
+    if arguments is not None and handles is not None and marks.is_operation(arguments):
+        from . import handed
+
+        return handed.serve(arguments, handles)
+    positional, named = _bound(tool, arguments, handles)
     if tool.run_on is None:
         result = tool.function(*positional, **named)
     else:
         result = futures.submit(tool.run_on, tool.function, positional, named)
     if (pending := futures.pending(result)) is not None:
-        return _awaited(tool, pending, name)
-    return tool.signature.returned(result, name)
+        return _awaited(tool, pending, name, handles)
+    return _returned(tool, result, name, handles)
 
 
-async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str) -> Raw:
+def _bound(tool: PythonTool, arguments: Raw | None, handles: Handles | None) -> tuple[list[Any], dict[str, Any]]:
+    """Convert the arguments of a call; a handle among them becomes its frame."""
+    name = tool.tool.tool_name
+    if arguments is None or handles is None or not marks.holds_handle(arguments):
+        return tool.signature.bind(arguments, name)
+    from . import handed
+
+    with handed.taking(handles):
+        positional, named = tool.signature.bind(arguments, name)
+    return handed.replaced(positional, handles), handed.replaced(named, handles)
+
+
+def _returned(tool: PythonTool, result: Any, name: str, handles: Handles | None) -> Raw:
+    """Write the result of a call as JSON, or as the handle of a frame."""
+    if not tool.handle or handles is None:
+        return tool.signature.returned(result, name)
+    if result is None:
+        return NULL
+    from ...handles.frames import NotAFrame
+    from . import handed
+
+    try:
+        return handed.hand_over(result, handles, tool.path)
+    except NotAFrame as error:
+        message = f"{name}: {error}; return a data frame, or define the tool without handle=True"
+        raise errors.ToolFailed(message, name="TypeError") from None
+
+
+async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str, handles: Handles | None) -> Raw:
     result: object = None
     while pending is not None:
         try:
@@ -326,12 +379,13 @@ async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str) 
                 raise TypeError(f"{name}: {AWAITED_IN_VAIN}") from error
             raise
         pending = futures.pending(result)  # an async function may return a future
-    return tool.signature.returned(result, name)
+    return _returned(tool, result, name, handles)
 
 
-def _python_tool(
+def python_tool(
     given: Callable[..., Any], name: str | None, namespace: str | None, description: str | None
 ) -> PythonTool:
+    """Make a tool of a function without defining it for the process; raises what `define` raises."""
     function = given.__func__ if isinstance(given, staticmethod) else given
     shown = _name_of(function) if name is None else name
     if (reason := _why_not(function, shown)) is not None:

@@ -23,6 +23,106 @@ declare function list_functions(): {
   toString(): string;
 }[];
 
+// ── Frames ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A condition on the rows of a frame, or a value that is computed from its columns. */
+interface FrameColumn<T = any> {
+  /** Equal, different, above, below. A comparison with a missing value is false; `ne` is the opposite of `eq`. */
+  eq(other: FrameOperand<T>): FrameColumn<boolean>;
+  ne(other: FrameOperand<T>): FrameColumn<boolean>;
+  gt(other: FrameOperand<T>): FrameColumn<boolean>;
+  ge(other: FrameOperand<T>): FrameColumn<boolean>;
+  lt(other: FrameOperand<T>): FrameColumn<boolean>;
+  le(other: FrameOperand<T>): FrameColumn<boolean>;
+  in(values: readonly NonNullable<T>[]): FrameColumn<boolean>;
+  isNull(): FrameColumn<boolean>;
+  contains(part: string): FrameColumn<boolean>;
+  startsWith(part: string): FrameColumn<boolean>;
+  endsWith(part: string): FrameColumn<boolean>;
+  and(other: FrameColumn<boolean>): FrameColumn<boolean>;
+  or(other: FrameColumn<boolean>): FrameColumn<boolean>;
+  not(): FrameColumn<boolean>;
+  add(other: number | FrameColumn<number | null>): FrameColumn<number>;
+  sub(other: number | FrameColumn<number | null>): FrameColumn<number>;
+  mul(other: number | FrameColumn<number | null>): FrameColumn<number>;
+  div(other: number | FrameColumn<number | null>): FrameColumn<number>;
+}
+type FrameOperand<T> = T | FrameColumn<any> | (T extends string ? Date : never) | null;
+type FrameColumns<Row> = { readonly [Name in keyof Row]-?: FrameColumn<Row[Name]> };
+type FrameAggregate = "sum" | "mean" | "min" | "max" | "median" | "std" | "count" | "nunique";
+/** The function of a column by its name; a new name with `[column, function]`, or with `"count"` for all rows. */
+type FrameAggregates<Row> = { [name: string]: FrameAggregate | readonly [keyof Row & string, FrameAggregate] };
+type FrameAggregated<Row, A> = {
+  [Name in keyof A]: A[Name] extends "count" | "nunique" | readonly [any, "count" | "nunique"] ? number
+    : A[Name] extends readonly [infer Column extends keyof Row, "min" | "max"] ? Row[Column] | null
+    : A[Name] extends "min" | "max" ? Name extends keyof Row ? Row[Name] | null : never
+    : number | null;
+};
+/**
+ * A table that stays in its notebook. Operations that return a `Frame` are lazy; the others compute all of them there,
+ * in one call, and return what they are asked for.
+ */
+interface Frame<Row = any> extends AsyncIterable<Row> {
+  readonly columns: (keyof Row & string)[];
+  /** Keeps rows: `orders.filter((o) => o.amount.gt(10).and(o.status.eq("open")))`. */
+  filter(condition: (row: FrameColumns<Row>) => FrameColumn<boolean>): Frame<Row>;
+  select<K extends keyof Row & string>(...columns: K[]): Frame<Pick<Row, K>>;
+  /** Adds columns: `orders.withColumns({ total: (o) => o.price.mul(o.count) })`. */
+  withColumns<C extends { [name: string]: (row: FrameColumns<Row>) => FrameColumn<any> | string | number | boolean }>(
+    columns: C,
+  ): Frame<
+    & Omit<Row, keyof C>
+    & { [K in keyof C]: ReturnType<C[K]> extends FrameColumn<infer T> ? T : ReturnType<C[K]> }
+  >;
+  /** Sorts, stable; missing values are last. */
+  sortBy(columns: (keyof Row & string) | (keyof Row & string)[], order?: "ascending" | "descending"): Frame<Row>;
+  /** Groups: `orders.groupBy("status").agg({ amount: "sum", n: "count" })`. */
+  groupBy<K extends keyof Row & string>(...columns: K[]): {
+    agg<const A extends FrameAggregates<Row>>(aggregates: A): Frame<Pick<Row, K> & FrameAggregated<Row, A>>;
+  };
+  /** Joins a frame of the same notebook by columns that both have. */
+  join<K extends keyof Row & string>(other: Frame<any>, on: K | K[], how: "semi" | "anti"): Frame<Row>;
+  join<Other, K extends keyof Row & keyof Other & string>(
+    other: Frame<Other>,
+    on: K | K[],
+    how?: "inner" | "left",
+  ): Frame<
+    & Row
+    & { [N in Exclude<keyof Other, K> as N extends keyof Row ? `${N & string}_right` : N]: Other[N] }
+  >;
+  count(): Promise<number>;
+  /** All rows, or those of a range. */
+  rows(from?: number, to?: number): Promise<Row[]>;
+  /** The first rows, 5 by default. */
+  head(count?: number): Promise<Row[]>;
+  /** Some rows at random, 5 by default; the same for the same seed. */
+  sample(count?: number, seed?: number): Promise<Row[]>;
+  /** Aggregates of all rows: `{ amount: "sum", n: "count" }`. */
+  agg<const A extends FrameAggregates<Row>>(aggregates: A): Promise<FrameAggregated<Row, A>>;
+  /** One column; one of numbers as a typed array, with NaN for missing values. */
+  column<K extends keyof Row & string>(
+    name: K,
+  ): Promise<0 extends 1 & Row[K] ? any : NonNullable<Row[K]> extends number ? Float64Array : Row[K][]>;
+  /** One row for each column: type, count, missing values, range. */
+  describe(): Promise<
+    {
+      column: string;
+      type: string;
+      count: number;
+      missing: number;
+      min?: any;
+      max?: any;
+      mean?: number | null;
+      median?: number | null;
+      std?: number | null;
+    }[]
+  >;
+  /** The type of each column, as its library has it. */
+  schema(): Promise<{ [column: string]: string }>;
+}
+/** Opens a frame by its id, which the answer of an earlier program has: `await openFrame("Sales.orders#k3J9")`. */
+declare function openFrame(id: string): Promise<Frame>;
+
 // ── Console ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Console {

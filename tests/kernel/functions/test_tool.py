@@ -386,8 +386,8 @@ PARAMETERS: list[tuple[Any, dict[str, Any]]] = [
     (Tree, {"$ref": "#/$defs/Tree"}),
     (list["Order"], {"type": "array", "items": {"$ref": "#/$defs/Order"}}),
     (Page[int], {"$ref": "#/$defs/Page_int_"}),
-    (pd.DataFrame, {"type": "array", "items": {"type": "object"}}),
-    (pl.DataFrame, {"type": "array", "items": {"type": "object"}}),
+    (pd.DataFrame, {"type": "array", "items": {"type": "object"}, "x-handle": "frame or rows"}),
+    (pl.DataFrame, {"type": "array", "items": {"type": "object"}, "x-handle": "frame or rows"}),
     (pd.Series, {"anyOf": [{"type": "array", "items": {}}, {"type": "object"}]}),
     (npt.NDArray[np.float64], {"type": "array", "items": {}}),
     (np.ndarray, {"type": "array", "items": {}}),
@@ -398,7 +398,10 @@ PARAMETERS: list[tuple[Any, dict[str, Any]]] = [
         dict[str, pd.DataFrame],
         {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "object"}}},
     ),
-    ("pd.DataFrame | None", {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}]}),
+    (
+        "pd.DataFrame | None",
+        {"anyOf": [{"type": "array", "items": {"type": "object"}, "x-handle": "frame or rows"}, {"type": "null"}]},
+    ),
 ]
 
 

@@ -26,6 +26,7 @@ import { unmarked } from "./numbers.js";
 import { encode } from "./encode.js";
 import { progressed } from "./timers.js";
 import { warnOfRounding } from "./rounding.js";
+import { askWith, framed } from "./frames.js";
 
 /** Calls that the host has not answered yet, by id. */
 export const pending = new Map();
@@ -111,10 +112,12 @@ export function settle(message, line) {
   else {
     const value = unmarked(message.result);
     warnOfRounding(line, value, ["result"], "The result of " + call.name + ": value", "Return it as text: str(\u2026)");
-    call.resolve(value);
+    call.resolve(framed(value, call.name));
   }
   progressed();
 }
+
+askWith(call);
 
 // A program that races calls does not wait for those that lose.
 for (const name of ["race", "any"]) {

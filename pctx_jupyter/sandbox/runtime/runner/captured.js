@@ -27,9 +27,11 @@ export const [
   BigIntC,
   BlobC,
   ErrorC,
+  Float64ArrayC,
   Int8ArrayC,
   NumberC,
   PromiseC,
+  ProxyC,
   RangeErrorC,
   RegExpC,
   TypeErrorC,
@@ -41,9 +43,11 @@ export const [
   BigInt,
   Blob,
   Error,
+  Float64Array,
   Int8Array,
   Number,
   Promise,
+  Proxy,
   RangeError,
   RegExp,
   TypeError,
@@ -62,6 +66,7 @@ export const regExpExec = uncurry(RegExp.prototype.exec);
 export const regExpToString = uncurry(RegExp.prototype.toString);
 export const errorToString = uncurry(Error.prototype.toString);
 export const dateToJSON = Date.prototype.toJSON;
+export const toISOString = uncurry(Date.prototype.toISOString);
 export const numberValue = uncurry(Number.prototype.valueOf);
 export const stringValue = uncurry(String.prototype.valueOf);
 export const bigIntValue = uncurry(BigInt.prototype.valueOf);
@@ -83,6 +88,7 @@ export const viewLength = getter(DataView.prototype, "byteLength");
 export const searchEach = uncurry(URLSearchParams.prototype.forEach);
 export const findByte = uncurry(Uint8Array.prototype.indexOf);
 export const copyInto = uncurry(Uint8Array.prototype.set);
+export const { fromBase64 } = /** @type {any} */ (Uint8Array);
 export const toBase64 = uncurry(/** @type {any} */ (Uint8Array.prototype).toBase64);
 export const encodeInto = uncurry(TextEncoder.prototype.encodeInto);
 export const decode = uncurry(TextDecoder.prototype.decode);

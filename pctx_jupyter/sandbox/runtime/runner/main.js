@@ -50,6 +50,7 @@ import { finish } from "./ending.js";
 import { displayValue, limitDisplays } from "./display.js";
 import { capture, revive } from "./kept.js";
 import { remaining } from "./globals.js";
+import { shown } from "./frames.js";
 
 /** Code of a program that failed. */
 const EXECUTION_FAILED = -32002;
@@ -81,7 +82,7 @@ async function run(id, params, line) {
     nameModule(url, "program.ts");
     const module = await import(url);
     phase = "run";
-    const value = await valueOf(module, params.entry);
+    const value = await shown(await valueOf(module, params.entry));
     await finish(value, params, began);
     phase = "result";
     const result = encode(value, "value");

@@ -19,6 +19,7 @@ import { REFUSED } from "./forms.js";
 import { unmarked } from "./numbers.js";
 import { warnOfRounding } from "./rounding.js";
 import { call } from "./calls.js";
+import { framed, openFrame } from "./frames.js";
 
 /**
  * Define what the program finds: tools, inputs and the two ways to call a tool by its name.
@@ -56,10 +57,11 @@ export function install(namespaces, inputs, functions, line) {
   define(callable, "list", list, "");
   for (const name of /** @type {string[]} */ (ownKeys(inputs))) {
     const value = unmarked(inputs[name]);
-    define(G, name, value, "input " + name);
+    define(G, name, framed(value, ""), "input " + name);
     warnOfRounding(line, value, ["params", "inputs", name], name, "Pass it as text: str(\u2026)");
   }
   if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
+  if (!hasOwn(G, "openFrame")) define(G, "openFrame", openFrame, "");
   if (!hasOwn(G, "list_functions")) {
     define(G, "list_functions", () => describedFunctions(functions ?? namesAlone(list())), "");
   }

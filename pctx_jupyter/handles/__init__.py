@@ -1,0 +1,1 @@
+"""Handles: objects of the kernel that programs use by name while the objects stay where they are."""

@@ -1,0 +1,339 @@
+// @ts-check
+/**
+ * Frames: tables that stay in their notebook. A frame is an id and the steps that the program has added to it; a result
+ * is asked for by one call of the tool that returned the frame. It does not know how calls are sent.
+ *
+ * In JSON a frame is `{"$pctx.frame":{"id":"path#id","steps":[…],"columns":[…]}}`. `rpc/marks.py` has the rules.
+ */
+
+import {
+  $asyncIterator,
+  create,
+  Float64ArrayC,
+  freeze,
+  fromBase64,
+  hasOwn,
+  indexOf,
+  isArray,
+  keys,
+  ProxyC,
+  set,
+  slice,
+  toISOString,
+  TypeErrorC,
+  weakGet,
+  weakSet,
+} from "./captured.js";
+
+/** The only key of a handle. */
+const FRAME = "$pctx.frame";
+/** Rows that an iteration reads with one call. */
+const BATCH = 1_000;
+/** What each frame is. @type {WeakMap<object, {id: string, steps: unknown[], columns: string[]}>} */
+const frames = new WeakMap();
+/** The tree of each expression. @type {WeakMap<object, unknown>} */
+const nodes = new WeakMap();
+/** @type {(name: string, args: unknown) => Promise<any>} */
+let ask;
+
+/** @param {(name: string, args: unknown) => Promise<any>} call sends a call */
+export const askWith = (call) => {
+  ask = call;
+};
+
+/** @param {unknown} value */
+export const isFrame = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
+
+/** @param {string} id @param {unknown[]} steps @param {string[]} columns */
+function make(id, steps, columns) {
+  const frame = new Frame();
+  weakSet(frames, frame, { id, steps, columns });
+  return frame;
+}
+
+/**
+ * The frame that a payload stands for; any other payload as it is.
+ *
+ * @param {any} value parsed
+ * @param {string} path of the tool that returned it, which serves its operations, whatever the id says; "": the id says
+ */
+export function framed(value, path) {
+  if (typeof value !== "object" || value === null || !hasOwn(value, FRAME) || keys(value).length !== 1) return value;
+  const { id, steps, columns } = value[FRAME];
+  if (typeof id !== "string" || !isArray(columns)) return value;
+  const own = path === "" ? id : path + "#" + slice(id, indexOf(id, "#") + 1);
+  return make(own, isArray(steps) ? steps : [], columns);
+}
+
+/** @param {any} frame */
+const stateOf = (frame) => {
+  const state = weakGet(frames, frame);
+  if (state === undefined) throw new TypeErrorC("This is no frame");
+  return state;
+};
+
+/** @param {any} frame @param {string} what @param {object} [more] @returns {Promise<any>} */
+function result(frame, what, more) {
+  const { id, steps } = stateOf(frame);
+  const args = { "$pctx.call": what, frame: { id, steps }, ...more };
+  return ask(slice(id, 0, indexOf(id, "#")), args);
+}
+
+/** @param {any} frame @param {unknown} step @param {string[]} [columns] */
+function added(frame, step, columns) {
+  const state = stateOf(frame);
+  const steps = [];
+  for (let i = 0; i < state.steps.length; i++) steps[i] = state.steps[i];
+  steps[steps.length] = step;
+  return make(state.id, steps, columns ?? state.columns);
+}
+
+/** @param {unknown} tree */
+function expression(tree) {
+  const made = new FrameColumn();
+  weakSet(nodes, made, tree);
+  return made;
+}
+
+/** @param {any} value an expression, or a plain value */
+function nodeOf(value) {
+  const node = typeof value === "object" && value !== null ? weakGet(nodes, value) : undefined;
+  if (node !== undefined) return node;
+  if (isFrame(value)) throw new TypeErrorC("A frame cannot stand in an expression: give a column or a value");
+  return { lit: value instanceof Date ? toISOString(value) : value ?? null };
+}
+
+/** @param {string} op @param {unknown[]} of */
+function operation(op, of) {
+  const parts = [];
+  for (let i = 0; i < of.length; i++) parts[i] = nodeOf(of[i]);
+  return expression({ op, of: parts });
+}
+
+/** An expression on the columns of a frame. */
+class FrameColumn {
+  /** @param {unknown} other */ eq(other) {
+    return operation("eq", [this, other]);
+  }
+  /** @param {unknown} other */ ne(other) {
+    return operation("ne", [this, other]);
+  }
+  /** @param {unknown} other */ gt(other) {
+    return operation("gt", [this, other]);
+  }
+  /** @param {unknown} other */ ge(other) {
+    return operation("ge", [this, other]);
+  }
+  /** @param {unknown} other */ lt(other) {
+    return operation("lt", [this, other]);
+  }
+  /** @param {unknown} other */ le(other) {
+    return operation("le", [this, other]);
+  }
+  /** @param {unknown} other */ and(other) {
+    return operation("and", [this, other]);
+  }
+  /** @param {unknown} other */ or(other) {
+    return operation("or", [this, other]);
+  }
+  not() {
+    return operation("not", [this]);
+  }
+  isNull() {
+    return operation("isNull", [this]);
+  }
+  /** @param {unknown[]} values */ in(values) {
+    return operation("in", [this, values]);
+  }
+  /** @param {unknown} other */ add(other) {
+    return operation("add", [this, other]);
+  }
+  /** @param {unknown} other */ sub(other) {
+    return operation("sub", [this, other]);
+  }
+  /** @param {unknown} other */ mul(other) {
+    return operation("mul", [this, other]);
+  }
+  /** @param {unknown} other */ div(other) {
+    return operation("div", [this, other]);
+  }
+  /** @param {string} part */ contains(part) {
+    return operation("contains", [this, part]);
+  }
+  /** @param {string} part */ startsWith(part) {
+    return operation("startsWith", [this, part]);
+  }
+  /** @param {string} part */ endsWith(part) {
+    return operation("endsWith", [this, part]);
+  }
+}
+
+/** The columns of a frame, as the argument of the function that builds an expression. @param {any} frame */
+function columnsOf(frame) {
+  const { columns } = stateOf(frame);
+  return new ProxyC(create(null), {
+    get(_, /** @type {string | symbol} */ name) {
+      if (typeof name !== "string") return undefined;
+      for (let i = 0; i < columns.length; i++) if (columns[i] === name) return expression({ col: name });
+      throw new TypeErrorC('The frame has no column "' + name + '"; it has ' + listed(columns));
+    },
+  });
+}
+
+/** @param {string[]} columns */
+function listed(columns) {
+  let text = "";
+  for (let i = 0; i < columns.length && i < 20; i++) text += (i === 0 ? "" : ", ") + columns[i];
+  return columns.length > 20 ? text + ", \u2026" : text;
+}
+
+/** @param {any} frame @param {any} build @param {string} what */
+function built(frame, build, what) {
+  if (typeof build !== "function") {
+    throw new TypeErrorC(what + " takes a function of the columns: row => row." + (stateOf(frame).columns[0] ?? "id"));
+  }
+  return nodeOf(build(columnsOf(frame)));
+}
+
+/** @param {string[]} left @param {string[]} right @param {string[]} on */
+function joinedColumns(left, right, on) {
+  const found = [];
+  for (let i = 0; i < left.length; i++) found[i] = left[i];
+  for (let i = 0; i < right.length; i++) {
+    const name = right[i];
+    if (!isIn(on, name)) found[found.length] = isIn(left, name) ? name + "_right" : name;
+  }
+  return found;
+}
+
+/** @param {string[]} names @param {string} name */
+function isIn(names, name) {
+  for (let i = 0; i < names.length; i++) if (names[i] === name) return true;
+  return false;
+}
+
+/** The numbers of a column, or its values. @param {any} found */
+function unpacked(found) {
+  if (isArray(found)) return found;
+  const bytes = fromBase64(found.float64);
+  return new Float64ArrayC(bytes.buffer);
+}
+
+/** A table that stays in its notebook. */
+class Frame {
+  get columns() {
+    const found = [], { columns } = stateOf(this);
+    for (let i = 0; i < columns.length; i++) found[i] = columns[i];
+    return found;
+  }
+  /** @param {unknown} build */
+  filter(build) {
+    return added(this, ["filter", built(this, build, "filter")]);
+  }
+  /** @param {string[]} columns */
+  select(...columns) {
+    return added(this, ["select", columns], columns);
+  }
+  /** @param {Record<string, unknown>} made */
+  withColumns(made) {
+    const names = keys(made), steps = create(null), columns = this.columns;
+    for (let i = 0; i < names.length; i++) {
+      steps[names[i]] = built(this, made[names[i]], "withColumns");
+      if (!isIn(columns, names[i])) columns[columns.length] = names[i];
+    }
+    return added(this, ["with", steps], columns);
+  }
+  /** @param {string | string[]} columns @param {"ascending" | "descending"} [order] */
+  sortBy(columns, order) {
+    return added(this, ["sort", isArray(columns) ? columns : [columns], order === "descending"]);
+  }
+  /** @param {string[]} by */
+  groupBy(...by) {
+    return freeze({
+      agg: (/** @type {Record<string, unknown>} */ wanted) => {
+        const columns = [], names = keys(wanted);
+        for (let i = 0; i < by.length; i++) columns[i] = by[i];
+        for (let i = 0; i < names.length; i++) columns[columns.length] = names[i];
+        return added(this, ["group", by, wanted], columns);
+      },
+    });
+  }
+  /** @param {any} other @param {string | string[]} on @param {string} [how] */
+  join(other, on, how = "inner") {
+    if (!isFrame(other)) throw new TypeErrorC("join needs another frame");
+    const { id, steps, columns } = stateOf(other), names = isArray(on) ? on : [on];
+    const isFilter = how === "semi" || how === "anti";
+    return added(
+      this,
+      ["join", { id, steps }, names, how],
+      isFilter ? undefined : joinedColumns(stateOf(this).columns, columns, names),
+    );
+  }
+  count() {
+    return result(this, "count");
+  }
+  /** @param {number} [from] @param {number} [to] */
+  rows(from, to) {
+    return result(this, "rows", { from, to });
+  }
+  /** @param {number} [count] */
+  head(count = 5) {
+    return result(this, "rows", { from: 0, to: count });
+  }
+  /** @param {number} [count] @param {number} [seed] */
+  sample(count = 5, seed) {
+    return result(this, "sample", { count, seed });
+  }
+  describe() {
+    return result(this, "describe");
+  }
+  schema() {
+    return result(this, "schema");
+  }
+  /** @param {Record<string, unknown>} wanted */
+  agg(wanted) {
+    return result(this, "agg", { wanted });
+  }
+  /** @param {string} name */
+  async column(name) {
+    return unpacked(await result(this, "column", { name }));
+  }
+  async *[$asyncIterator]() {
+    for (let from = 0;; from += BATCH) {
+      const rows = await result(this, "rows", { from, to: from + BATCH });
+      for (let i = 0; i < rows.length; i++) yield rows[i];
+      if (rows.length < BATCH) return;
+    }
+  }
+  toJSON() {
+    const { id, steps, columns } = stateOf(this);
+    return { [FRAME]: { id, steps, columns } };
+  }
+}
+
+/** How the console shows a frame. @this {any} */
+function inspected() {
+  const { id, steps, columns } = stateOf(this);
+  return "Frame " + slice(id, 0, indexOf(id, "#")) + " (" + listed(columns) + ")" + (steps.length > 0 ? ", lazy" : "");
+}
+set(Frame.prototype, /** @type {any} */ (Symbol.for("Deno.customInspect")), inspected);
+
+/**
+ * What a program's value becomes: of a frame, its shape, types and first rows, which one call computes.
+ *
+ * @param {any} value
+ */
+export async function shown(value) {
+  if (!isFrame(value)) return value;
+  const { id } = stateOf(value), found = await result(value, "preview");
+  const path = slice(id, 0, indexOf(id, "#"));
+  return { [FRAME]: { ...found, id: path + "#" + found.id } };
+}
+
+/** A frame by the text that names it in an earlier answer. @param {unknown} id */
+export function openFrame(id) {
+  if (typeof id !== "string" || indexOf(id, "#") < 0) {
+    throw new TypeErrorC("Cannot open a frame: its id is a text with a #, such as Sales.orders#k3J9");
+  }
+  return ask(slice(id, 0, indexOf(id, "#")), { "$pctx.call": "open", frame: { id, steps: [] } });
+}

@@ -1,0 +1,362 @@
+"""Lazy operations on frames: real pandas, polars and narwhals. The rows of a chain are compared with those of the same
+chain in plain Python, on generated data with missing values, time zones, categories, decimals and nested columns."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import operator
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pctx_jupyter import errors
+from pctx_jupyter.handles import frames
+from pctx_jupyter.kernel.functions import handed, tables, values
+
+Row = dict[str, Any]
+
+UTC = dt.UTC
+TIMES = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(UTC))
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.integers(-5, 5),
+    "amount": st.none() | st.integers(-40, 40).map(lambda n: n / 4),
+    "status": st.none() | st.sampled_from(["open", "done", "lost", ""]),
+    "kind": st.none() | st.sampled_from(["a", "b"]),
+    "at": st.none() | TIMES,
+    "day": st.none() | st.dates(dt.date(2000, 1, 1), dt.date(2030, 1, 1)),
+    "price": st.none() | st.integers(-400, 400).map(lambda n: Decimal(n) / 100),
+    "paid": st.none() | st.booleans(),
+    "tags": st.lists(st.sampled_from(["x", "y"]), max_size=2),
+}
+POLARS = {
+    "id": pl.Int64,
+    "amount": pl.Float64,
+    "status": pl.String,
+    "kind": pl.Categorical,
+    "at": pl.Datetime("us", "UTC"),
+    "day": pl.Date,
+    "price": pl.Decimal(10, 2),
+    "paid": pl.Boolean,
+    "tags": pl.List(pl.String),
+}
+ROWS = st.lists(st.fixed_dictionaries(VALUES), max_size=12)
+
+
+def in_polars(rows: list[Row]) -> Any:
+    return frames.opened(pl.DataFrame(rows, schema=POLARS))
+
+
+def in_pandas(rows: list[Row]) -> Any:
+    columns = {name: [row[name] for row in rows] for name in VALUES}
+    frame = pd.DataFrame(columns)
+    frame["id"] = frame["id"].astype("int64")
+    for name in ("status", "day", "price", "paid", "tags"):  # an empty list says nothing of what it would hold
+        frame[name] = pd.Series(columns[name], dtype="str" if name == "status" else "object")
+    frame["amount"] = frame["amount"].astype("float64")
+    frame["kind"] = pd.Categorical(columns["kind"], categories=["a", "b"])
+    frame["at"] = pd.to_datetime(pd.Series(columns["at"], dtype="object"), utc=True)
+    return frames.opened(frame)
+
+
+LIBRARIES: dict[str, Callable[[list[Row]], Any]] = {"pandas": in_pandas, "polars": in_polars}
+
+
+def plain(frame: Any) -> list[Row]:
+    """The rows of a frame as a program gets them, with numbers that compare."""
+    rows: list[Row] = values.from_json(values.to_json(frame.to_native()))
+    return [{name: _comparable(value) for name, value in row.items()} for row in rows]
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, str):
+        try:
+            return Decimal(value).normalize()
+        except ArithmeticError:
+            return value
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def expected(rows: list[Row]) -> list[Row]:
+    found: list[Row] = values.from_json(values.to_json(rows))
+    return [{name: _comparable(value) for name, value in row.items()} for row in found]
+
+
+def none(id: str) -> Any:
+    raise AssertionError("no frame is joined")
+
+
+def column(name: str) -> dict[str, Any]:
+    return {"col": name}
+
+
+def op(name: str, *of: Any) -> dict[str, Any]:
+    return {"op": name, "of": [one if isinstance(one, dict) else {"lit": one} for one in of]}
+
+
+COMPARISONS = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+
+
+def compared(name: str, left: Any, right: Any) -> bool:
+    """What a comparison gives for one row: false if a value is missing, and ``ne`` is the opposite of ``eq``."""
+    if name == "ne":
+        return not compared("eq", left, right)
+    return left is not None and right is not None and bool(COMPARISONS[name](left, right))
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> tuple[dict[str, Any], Callable[[Row], bool]]:
+    """A condition as a program sends it, and the same in Python."""
+    match draw(st.sampled_from(["compare", "compare", "null", "in", "text", "and", "or", "not", "columns", "paid"])):
+        case "compare":
+            name = draw(st.sampled_from(["id", "amount", "status", "kind", "at", "day", "price"]))
+            value = draw(VALUES[name].filter(lambda one: one is not None))
+            sign = draw(st.sampled_from(sorted(COMPARISONS)))
+            sent = value if isinstance(value, (int, float, str)) else values.from_json(values.to_json(value))
+            return op(sign, column(name), sent), lambda row: compared(sign, row[name], value)
+        case "columns":
+            sign = draw(st.sampled_from(sorted(COMPARISONS)))
+            return op(sign, column("id"), column("amount")), lambda row: compared(sign, row["id"], row["amount"])
+        case "null":
+            name = draw(st.sampled_from(sorted(VALUES)))
+            return op("isNull", column(name)), lambda row: row[name] is None
+        case "in":
+            some = draw(st.lists(st.sampled_from(["open", "lost", "other"]), max_size=2))
+            return op("in", column("status"), some), lambda row: row["status"] in some
+        case "text":
+            part = draw(st.sampled_from(["o", "en", "("]))
+            return op("contains", column("status"), part), lambda row: part in (row["status"] or "")
+        case "paid":
+            return column("paid"), lambda row: row["paid"] is True
+        case "not":
+            inner, test = draw(conditions())
+            return op("not", inner), lambda row: not test(row)
+        case both:
+            (left, first), (right, second) = draw(conditions()), draw(conditions())
+            if both == "and":
+                return op("and", left, right), lambda row: first(row) and second(row)
+            return op("or", left, right), lambda row: first(row) or second(row)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@settings(deadline=None, max_examples=150)
+@given(rows=ROWS, first=conditions(), second=conditions())
+def test_filters_keep_the_same_rows_as_plain_python(library: str, rows: list[Row], first: Any, second: Any) -> None:
+    frame = LIBRARIES[library](rows)
+    found = frames.run([["filter", first[0]], ["filter", second[0]]], frame, "orders", none)
+    assert plain(found) == expected([row for row in rows if first[1](row) and second[1](row)])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, descending=st.booleans(), by=st.sampled_from(["id", "amount", "status", "at"]))
+def test_sorting_is_stable_and_puts_missing_values_last(
+    library: str, rows: list[Row], descending: bool, by: str
+) -> None:
+    frame = LIBRARIES[library](rows)
+    there = sorted((row for row in rows if row[by] is not None), key=lambda row: row[by])
+    if descending:  # stable: equal rows keep their order
+        there = sorted((row for row in rows if row[by] is not None), key=lambda row: row[by], reverse=True)
+    gone = [row for row in rows if row[by] is None]
+    assert plain(frames.run([["sort", [by], descending]], frame, "orders", none)) == expected([*there, *gone])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@settings(deadline=None, max_examples=80)
+@given(rows=ROWS, key=st.sampled_from(["status", "kind", "id"]))
+def test_groups_have_the_aggregates_of_their_rows_in_the_order_of_their_keys(
+    library: str, rows: list[Row], key: str
+) -> None:
+    frame = LIBRARIES[library](rows)
+    wanted = {
+        "n": "count",
+        "amount": "sum",
+        "there": ["amount", "count"],
+        "least": ["amount", "min"],
+        "most": ["amount", "max"],
+        "mean": ["amount", "mean"],
+        "kinds": ["day", "nunique"],
+    }
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    made = []
+    for name in sorted(groups, key=lambda one: (one is None, one if one is not None else 0)):
+        amounts = [row["amount"] for row in groups[name] if row["amount"] is not None]
+        made.append(
+            {
+                key: name,
+                "n": len(groups[name]),
+                "amount": float(sum(amounts)),
+                "there": len(amounts),
+                "least": min(amounts, default=None),
+                "most": max(amounts, default=None),
+                "mean": sum(amounts) / len(amounts) if amounts else None,
+                "kinds": len({row["day"] for row in groups[name]} - {None}),
+            }
+        )
+    assert plain(frames.run([["group", [key], wanted]], frame, "orders", none)) == expected(made)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("how", frames.JOINS)
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS, others=ROWS)
+def test_joins_match_what_is_there_and_keep_the_order_of_the_left_frame(
+    library: str, how: str, rows: list[Row], others: list[Row]
+) -> None:
+    make = LIBRARIES[library]
+    right = frames.run([["select", ["status", "id"]]], make(others), "others", none)
+    left = frames.run([["select", ["status", "id"]]], make(rows), "orders", none)
+    made: list[Row] = []
+    for row in rows:
+        kept = {"status": row["status"], "id": row["id"]}
+        matches = [one for one in others if one["status"] is not None and one["status"] == row["status"]]
+        match how:
+            case "semi":
+                made += [kept] if matches else []
+            case "anti":
+                made += [] if matches else [kept]
+            case _:
+                made += [kept | {"id_right": one["id"]} for one in matches]
+                made += [kept | {"id_right": None}] if how == "left" and not matches else []
+    found = frames.run([["join", {"id": "it"}, ["status"], how]], left, "orders", lambda _: right)
+    assert plain(found) == expected(made)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@settings(deadline=None, max_examples=60)
+@given(rows=ROWS)
+def test_what_is_computed_of_a_frame_is_that_of_its_rows(library: str, rows: list[Row]) -> None:
+    frame = LIBRARIES[library](rows)
+    there = [row["amount"] for row in rows if row["amount"] is not None]
+    wanted = {"amount": "sum", "n": "count", "least": ["amount", "min"], "states": ["status", "nunique"]}
+    assert frames.aggregated(frame, "orders", wanted) == {
+        "amount": sum(there),
+        "n": len(rows),
+        "least": min(there, default=None),
+        "states": len({row["status"] for row in rows} - {None}),
+    }
+    made = frames.run([["with", {"double": op("mul", column("amount"), 2)}]], frame, "orders", none)
+    doubled = [{"double": None if row["amount"] is None else row["amount"] * 2} for row in rows]
+    assert [{"double": row["double"]} for row in plain(made)] == expected(doubled)
+    packed = frames.packed(frame, "amount")
+    assert packed is not None
+    numbers = struct.unpack(f"<{len(rows)}d", base64.b64decode(packed))
+    assert [None if number != number else number for number in numbers] == [row["amount"] for row in rows]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_kinds_are_those_of_the_columns_in_json(library: str) -> None:
+    row: Row = {
+        "id": 1,
+        "amount": None,
+        "status": "open",
+        "kind": "a",
+        "at": dt.datetime(2024, 1, 1, tzinfo=UTC),
+        "day": None,
+        "price": Decimal("1.5"),
+        "paid": True,
+        "tags": ["x"],
+    }
+    found = frames.kinds(LIBRARIES[library]([row]))
+    known = {"id": "number", "amount": "number?", "status": "string", "kind": "string", "at": "string"}
+    assert found.items() >= (known | {"tags": "any"}).items()
+    assert found["paid"] == ("boolean" if library == "polars" else "any"), (
+        "pandas has objects where truth may be missing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([["select", ["amuont"]]], 'no column "amuont" (did you mean amount?); it has id, amount'),
+        ([["filter", op("gt", column("x"), 1)]], 'no column "x"'),
+        ([["group", ["id"], {"amount": "total"}]], "no aggregate 'total' for \"amount\""),
+        ([["group", ["id"], {}]], "no aggregate is given"),
+        ([["select", ["id"]], ["sort", ["amount"], False]], 'no column "amount"'),
+        ([["sort", "id", False]], "it has no step"),
+        ([["filter", {"op": "eval", "of": []}]], "it has no expression"),
+        ([["filter", op("gt", column("status"), 5)]], 'column "status": it holds texts, not 5'),
+        ([["filter", op("gt", column("at"), "soon")]], "column \"at\": 'soon' is not a datetime"),
+        ([["with", {"x": op("add", column("status"), 1)}]], 'Cannot calculate with column "status"'),
+        ([["group", ["id"], {"status": "sum"}]], 'Cannot compute sum of column "status"'),
+        ("filter", "steps must be a list"),
+    ],
+)
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_wrong_step_is_refused_with_what_there_is(library: str, steps: Any, message: str) -> None:
+    row = dict.fromkeys(VALUES) | {"id": 1, "status": "open", "tags": []}
+    frame = LIBRARIES[library]([row | {"at": dt.datetime(2024, 1, 1, tzinfo=UTC)}])
+    with pytest.raises(errors.InvalidParams) as raised:
+        frames.run(steps, frame, "orders", none)
+    assert message in raised.value.message
+
+
+def test_misspelt_column_is_refused_before_an_earlier_step_runs() -> None:
+    class Forbidden:
+        columns = ("id",)
+
+        def filter(self, where: object) -> None:
+            raise AssertionError("a step ran")
+
+    with pytest.raises(errors.InvalidParams):
+        frames.run([["filter", op("gt", column("id"), 1)], ["select", ["idd"]]], Forbidden(), "orders", none)
+
+
+def test_deep_expression_is_refused() -> None:
+    node = column("paid")
+    for _ in range(frames.MOST_STEPS + 1):
+        node = op("not", node)
+    with pytest.raises(errors.InvalidParams, match="nested deeper than 200 levels"):
+        frames.run([["filter", node]], in_pandas([]), "orders", none)
+
+
+@pytest.mark.parametrize(("value", "why"), [([{"id": 1}], "list is not a data frame"), (5, "int is not a data frame")])
+def test_value_that_is_no_table_is_refused(value: object, why: str) -> None:
+    with pytest.raises(frames.NotAFrame, match=why):
+        frames.opened(value)
+
+
+def test_lazy_frame_is_collected() -> None:
+    assert len(frames.opened(pl.DataFrame({"id": [1, 2]}).lazy())) == 2
+
+
+def test_labels_of_pandas_are_columns_as_in_rows() -> None:
+    frame = pd.DataFrame({1: [1, 2]}, index=pd.Index(["a", "b"], name="name"))
+    flat = frames.opened(tables.flattened(frame))
+    assert flat.columns == ["name", "1"]
+    assert plain(flat) == values.from_json(values.to_json(frame))
+
+
+def test_long_texts_and_many_columns_are_shown_in_part() -> None:
+    wide = frames.opened(pl.DataFrame({f"c{n}": ["x" * 100] for n in range(30)}))
+    types, first = frames.preview(wide)
+    assert len(types) == frames.MOST_SHOWN
+    [row] = frames.shortened(first.rows(named=True))
+    assert {len(text) for text in row.values()} == {frames.LONGEST_SHOWN}
+
+
+def test_schema_of_rows_becomes_that_of_a_frame_also_where_there_may_be_none() -> None:
+    rows = {"type": "array", "items": {"$ref": "#/$defs/Order"}}
+    assert handed.by_handle(rows) == rows | {"x-handle": "frame"}
+    assert handed.by_handle({"anyOf": [rows, {"type": "null"}]}) == {
+        "anyOf": [rows | {"x-handle": "frame"}, {"type": "null"}]
+    }
+    assert handed.by_handle(None) == {"type": "array", "items": {"type": "object"}, "x-handle": "frame"}

@@ -1,0 +1,211 @@
+"""Frames by handle, end to end in a real kernel with an engine of its own: cells, tools, results, life."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from .real_kernel import RealKernel
+
+TOOLS = """
+import datetime as dt, gc, weakref
+import pandas as pd, polars as pl
+from pctx_jupyter import tool
+
+big = pd.DataFrame({
+    "id": range(2_500),
+    "status": ["open", "done"] * 1_250,
+    "amount": [float(n) for n in range(2_500)],
+})
+names = pl.DataFrame({"status": ["open", "lost"], "label": ["Open", "Lost"]})
+
+@tool(handle=True)
+def orders() -> pd.DataFrame:
+    return big
+
+@tool(handle=True)
+async def labels() -> pl.DataFrame:
+    return names
+
+@tool(handle=True)
+def maybe(there: bool) -> pd.DataFrame | None:
+    return big if there else None
+
+@tool(handle=True)
+def wrong() -> pd.DataFrame:
+    return [1]
+
+@tool
+def is_big(frame: pd.DataFrame) -> bool:
+    return frame is big
+
+@tool
+def kind_of(anything):
+    return [type(one).__name__ for one in anything]
+
+@tool
+def height(frame: pl.DataFrame) -> int:
+    assert isinstance(frame, pl.DataFrame)
+    return frame.height
+"""
+
+
+@pytest.fixture(scope="module")
+def frames(kernel: RealKernel) -> RealKernel:
+    assert kernel.run(TOOLS).error is None
+    return kernel
+
+
+def value(kernel: RealKernel, code: str, line: str = "") -> Any:
+    """The value of a program, through ``-o``."""
+    cell = kernel.run(f"%%pctx {line} -q -o found\n{code}")
+    assert cell.error is None, cell.error
+    return json.loads(kernel.run("import json; print(json.dumps(found))").text())
+
+
+def error(kernel: RealKernel, code: str, line: str = "") -> str:
+    cell = kernel.run(f"%%pctx {line} -q\n{code}")
+    assert cell.error is not None
+    return cell.text("stderr") + cell.traceback
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("await (await Notebook.orders()).count()", 2500),
+        ("(await Notebook.orders()).columns", ["id", "status", "amount"]),
+        ("await (await Notebook.orders()).rows(1, 3).then((rows) => rows.map((r) => r.id))", [1, 2]),
+        ("await (await Notebook.orders()).head(1)", [{"id": 0, "status": "open", "amount": 0.0}]),
+        ("(await (await Notebook.orders()).sample(3, 1)).length", 3),
+        (
+            """
+            const open = (await Notebook.orders()).filter((r) => r.status.eq("open").and(r.amount.gt(2490)));
+            const twice = open.withColumns({ twice: (r) => r.amount.mul(2) }).select("twice");
+            await twice.sortBy("twice", "descending").rows()
+            """,
+            [{"twice": 4996.0}, {"twice": 4992.0}, {"twice": 4988.0}, {"twice": 4984.0}],
+        ),
+        (
+            "await (await Notebook.orders()).groupBy('status').agg({ amount: 'sum', n: 'count' }).rows()",
+            [
+                {"status": "done", "amount": 1562500.0, "n": 1250},
+                {"status": "open", "amount": 1561250.0, "n": 1250},
+            ],
+        ),
+        (
+            "const a = await (await Notebook.orders()).column('amount'); [a instanceof Float64Array, a.length, a[7]]",
+            [True, 2500, 7.0],
+        ),
+        ("(await (await Notebook.orders()).column('status')).slice(0, 2)", ["open", "done"]),
+        ("let n = 0; for await (const row of await Notebook.orders()) n += row.id; n", 3123750),
+        ("await (await Notebook.orders()).agg({ n: 'count', most: ['id', 'max'] })", {"n": 2500, "most": 2499}),
+        ("(await (await Notebook.orders()).describe()).map((c) => c.missing)", [0, 0, 0]),
+        ("await (await Notebook.orders()).schema()", {"id": "Int64", "status": "String", "amount": "Float64"}),
+        ("await Notebook.maybe({ there: false })", None),
+        ("(await Notebook.maybe({ there: true }))?.columns.length", 3),
+        ("await (await Notebook.labels()).rows(0, 1)", [{"status": "open", "label": "Open"}]),
+        ("await Notebook.isBig({ frame: await Notebook.orders() })", True),
+        ("await Notebook.isBig({ frame: (await Notebook.orders()).filter((r) => r.id.gt(1)) })", False),
+        (
+            "const o = await Notebook.orders(); await Notebook.kindOf({ anything: [o, [], o.select('id')] })",
+            ["DataFrame", "list", "DataFrame"],
+        ),
+        ("await Notebook.height({ frame: (await Notebook.orders()).filter((r) => r.id.lt(3)) })", 3),
+    ],
+)
+def test_program_asks_a_frame_and_gets_what_it_asks_for(frames: RealKernel, code: str, expected: Any) -> None:
+    assert value(frames, code) == expected
+
+
+def test_frames_of_two_libraries_are_joined(frames: RealKernel) -> None:
+    code = """
+    const joined = (await Notebook.orders()).join(await Notebook.labels(), "status");
+    [joined.columns, await joined.count(), await joined.head(1)]
+    """
+    row = {"id": 0, "status": "open", "amount": 0.0, "label": "Open"}
+    assert value(frames, code) == [["id", "status", "amount", "label"], 1250, [row]]
+
+
+def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> None:
+    code = "const first: number = (await big.head(1))[0].amount; [first, await big.filter((o) => o.id.lt(5)).count()]"
+    assert value(frames, code, "-f big") == [0.0, 5]
+    assert "Property 'idd' does not exist" in error(frames, "big.filter((o) => o.idd.lt(5))", "-f big")
+    assert "is not assignable" in error(frames, "const text: string = (await big.head(1))[0].id", "-f big")
+    assert "Argument of type '5' is not assignable" in error(frames, "big.filter((o) => o.status.eq(5))", "-f big")
+    assert value(frames, "await big.count()", "-f big --tools Notebook.orders") == 2500
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "message"),
+    [
+        (
+            "(await Notebook.orders()).filter((r) => r.amuont.gt(1))",
+            "",
+            'no column "amuont"; it has id, status, amount',
+        ),
+        ("await (await Notebook.orders()).select('amuont').count()", "", 'no column "amuont" (did you mean amount?)'),
+        ("await Notebook.wrong()", "", "list is not a data frame; return a data frame, or define the tool without"),
+        ("await openFrame('Notebook.orders#nothing')", "", "its notebook does not hold it"),
+        ("await openFrame('nothing')", "", "its id is a text with a #"),
+        (
+            "await Notebook.orders({ '$pctx.call': 'drop', frame: { id: 'x', steps: [] } } as any)",
+            "",
+            "does not hold it",
+        ),
+        ("await Notebook.orders({ '$pctx.call': 'rows' } as any)", "", "the call is not one that a frame makes"),
+        ("await (await Notebook.orders()).rows(-1)", "", "0 or more, not -1"),
+        ("1", "-f add", "Cannot pass in add by handle: function is not a data frame"),
+        ("1", "-f bigg", "did you mean big?"),
+    ],
+)
+def test_what_a_frame_cannot_do_is_refused_with_the_reason(
+    frames: RealKernel, code: str, line: str, message: str
+) -> None:
+    assert message in error(frames, code, line)
+
+
+def test_result_is_shown_with_its_shape_and_stored_as_the_very_object(frames: RealKernel) -> None:
+    cell = frames.run("%%pctx -o same\nawait Notebook.orders()")
+    shown = json.dumps([one["content"] for one in cell.outputs])
+    assert "Frame of 2,500 rows \\u00d7 3 columns, in the notebook: id Int64, status String, amount Float64" in shown
+    assert frames.run("print(same is big)").text() == "True\n"
+    frames.run("%%pctx -q -o part\n[(await Notebook.orders()).filter((r) => r.id.lt(2)), 1]")
+    assert frames.run("print(type(part[0]).__name__, len(part[0]), part[1])").text() == "DataFrame 2 1\n"
+
+
+def test_exported_frame_lives_until_it_is_forgotten(frames: RealKernel) -> None:
+    assert (
+        frames.run("%%pctx -q\nexport const few = (await Notebook.orders()).filter((r) => r.id.lt(2));").error is None
+    )
+    assert value(frames, "[await few.count(), few.columns]") == [2, ["id", "status", "amount"]]
+    listed = json.dumps([one["content"] for one in frames.run("%pctx handles").outputs])
+    assert "Notebook.orders" in listed
+    assert "kept with few" in listed
+    assert frames.run("%pctx forget few").text() == "Forgot few\n"
+    assert "No frame outlives its program" in json.dumps([o["content"] for o in frames.run("%pctx handles").outputs])
+
+
+def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:
+    assert (
+        frames.run(
+            """
+    class Watched(pd.DataFrame):
+        pass
+
+    @tool(handle=True)
+    def watched() -> pd.DataFrame:
+        made = Watched({"id": range(10)})
+        alive.append(weakref.ref(made))
+        return made
+
+    alive = []
+    """.replace("\n    ", "\n")
+        ).error
+        is None
+    )
+    code = "for (let i = 0; i < 20; i++) await (await Notebook.watched()).filter((r) => r.id.gt(i)).count(); 1"
+    for _ in range(5):
+        assert value(frames, code) == 1
+    assert frames.run("gc.collect(); print(len(alive), sum(one() is not None for one in alive))").text() == "100 0\n"
