@@ -24,6 +24,7 @@ PAGES = [
     "docs/howto/tools.md",
     "docs/howto/cluster.md",
     "docs/howto/data.md",
+    "docs/howto/frames.md",
     "docs/reference/values.md",
     "docs/howto/output.md",
     "docs/howto/keep.md",
