@@ -211,6 +211,7 @@ class PctxMagics(Magics):
         self._kept = {id: names for id, names in self._kept.items() if id == session}
         lost = [name for name in lost if name not in self._kept.get(session, ())]
         if lost:
+            self.bridge.handles.forget(lost)
             sys.stderr.write(
                 f"pctx: the engine's session is a new one; what earlier cells kept is gone ({', '.join(lost)}): "
                 "run those cells again\n"

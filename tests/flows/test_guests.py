@@ -64,6 +64,19 @@ def quiet() -> int:
 """
 
 
+FRAMES = """
+import pandas as pd
+
+@tool(handle=True)
+def orders() -> pd.DataFrame:
+    return pd.DataFrame({"id": range(100), "status": "open", "amount": [float(n) for n in range(100)]})
+
+@tool
+def height(frame: pd.DataFrame) -> int:
+    return len(frame)
+"""
+
+
 @dataclass
 class Notebook:
     """An open notebook."""
@@ -171,6 +184,29 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     [cell] = inserted.reply["payload"]
     assert cell["text"] == f"%%pctx\n{code}"
     assert sales.kernel.run(cell["text"]).value == '"LookupError"'
+
+
+def test_a_frame_that_an_agents_program_ends_with_is_there_for_its_later_programs(
+    sales: Notebook, agent: Agent
+) -> None:
+    assert sales.kernel.run(FRAMES).error is None
+    until(lambda: "SalesReport.orders" in agent.tools())
+    found = agent.run("(await SalesReport.orders()).filter((o) => o.amount.ge(2)).sortBy('amount', 'descending')")
+    first = [{"id": n, "status": "open", "amount": float(n)} for n in (99, 98, 97)]
+    types = {"id": "Int64", "status": "String", "amount": "Float64"}
+    assert found == {"$pctx.frame": {"id": found["$pctx.frame"]["id"], "rows": 98, "columns": types, "first": first}}
+    assert len(json.dumps(found)) < 400, "some 100 tokens"
+    id = found["$pctx.frame"]["id"]
+    assert id.startswith("SalesReport.orders#")
+    code = f"const frame = await openFrame('{id}'); [await frame.count(), await SalesReport.height({{ frame }})]"
+    assert agent.run(code) == [98, 98]
+    assert "for agents and other notebooks" in (sales.kernel.run("%pctx handles").value or "")
+    assert sales.kernel.run(f"%pctx forget {id}").text() == f"Forgot {id}\n"
+    with pytest.raises(errors.ExecutionFailed, match="its notebook does not hold it"):
+        agent.run(code)
+    for forged in ("SalesReport.orders#", f"SalesReport.load#{id[-5:]}"):
+        with pytest.raises(errors.ExecutionFailed, match="does not hold it"):
+            agent.run(f"await openFrame('{forged}')")
 
 
 def test_many_programs_in_a_row_share_a_notice(sales: Notebook, agent: Agent) -> None:

@@ -279,6 +279,52 @@ def test_functions_are_listed_as_the_host_describes_them_and_are_names_as_texts(
     assert converse(code, functions=known).value == [known, "execute,Math.add"]
 
 
+def test_operations_of_a_frame_go_to_the_tool_that_returned_it_whatever_its_id_says() -> None:
+    code = """
+    const frame = await Notebook.echo({ "$pctx.frame": { id: "Notebook.fail#x", columns: ["a", "b"] } });
+    const sum = await frame.filter((r) => r.a.gt(1).and(r.b.eq(new Date(0)))).select("b").count();
+    [frame.columns, sum]
+    """
+    said = converse(code)
+    conditions = [
+        {"op": "gt", "of": [{"col": "a"}, {"lit": 1}]},
+        {"op": "eq", "of": [{"col": "b"}, {"lit": "1970-01-01T00:00:00.000Z"}]},
+    ]
+    steps = [["filter", {"op": "and", "of": conditions}], ["select", ["b"]]]
+    asked = {"$pctx.call": "count", "frame": {"id": "Notebook.echo#x", "steps": steps}}
+    assert said.value == [["a", "b"], asked]
+    assert [call["name"] for call in said.params("call")] == ["Notebook.echo", "Notebook.echo"]
+
+
+def test_frame_in_arguments_and_within_a_value_is_its_id_with_its_steps() -> None:
+    code = """
+    const frame = await Notebook.echo({ "$pctx.frame": { id: "x", columns: ["a"] } });
+    const { data } = await Notebook.echo({ data: frame.select("a") });
+    console.log(frame);
+    [data, frame]
+    """
+    said = converse(code)
+    lazy = {"$pctx.frame": {"id": "Notebook.echo#x", "steps": [["select", ["a"]]], "columns": ["a"]}}
+    assert said.value == [lazy, {"$pctx.frame": {"id": "Notebook.echo#x", "steps": [], "columns": ["a"]}}]
+    assert said.params("output")[0]["text"] == "Frame Notebook.echo (a)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("frame.filter((r) => r.b.gt(1))", 'The frame has no column "b"; it has a'),
+        ("frame.filter('a > 1')", "filter takes a function of the columns: row => row.a"),
+        ("frame.join(frame.count(), 'a')", "join needs another frame"),
+        ("frame.filter((r) => r.a.eq(frame))", "A frame cannot stand in an expression"),
+        ("frame.count.call({})", "This is no frame"),
+        ("openFrame('x')", "Cannot open a frame: its id is a text with a #"),
+    ],
+)
+def test_wrong_use_of_a_frame_is_refused_before_anything_is_called(code: str, message: str) -> None:
+    said = converse('const frame = await Notebook.echo({ "$pctx.frame": { id: "x", columns: ["a"] } });\n' + code)
+    assert message in said.thrown["message"]
+
+
 def test_tools_and_inputs_cannot_be_replaced_but_shadowed() -> None:
     code = """
     const faults = [];

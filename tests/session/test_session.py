@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -94,6 +95,21 @@ async def test_a_tool_unregistered_during_an_execution_is_not_found_by_its_next_
     with pytest.raises(errors.ToolNotFound):
         await one.execute("…")
     assert called == [2]
+
+
+@pytest.mark.parametrize("arguments", [{"$pctx.frame": {"id": "a#b"}}, {"in": [{"$pctx.frame": {"id": "a#b"}}]}])
+async def test_a_frame_goes_to_a_tool_of_a_notebook_only(arguments: object) -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        with pytest.raises(errors.ToolFailed, match=r"a frame stays in its notebook.*pass await frame\.rows\(\)"):
+            await serve("Mail.send", Raw(json.dumps(arguments, separators=(",", ":")).encode()))
+        return 1
+
+    async def send(call: Call) -> Raw:
+        raise AssertionError("a tool of another server was called with a frame")
+
+    one = session(FakeSandbox(act))
+    one.register(Tool("Mail", "send"), send)
+    assert (await one.execute("await Mail.send({})")).value == Raw(b"1")
 
 
 async def test_a_failed_call_is_told_with_its_error() -> None:

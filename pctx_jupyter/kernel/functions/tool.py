@@ -47,6 +47,13 @@ AWAITED_IN_VAIN = (
     "Client(asynchronous=True)"
 )
 
+FRAME_HINT = (
+    "Returns a Frame: a table that stays in the notebook. filter((row) => row.a.gt(1)), select, withColumns, sortBy, "
+    'groupBy("b").agg({ a: "sum", n: "count" }) and join return frames; await its count(), head(n), rows(from, to), '
+    "agg({…}), column(name), describe(). End with a frame to keep it: await openFrame(id) opens it in a later program."
+)
+"""Ends the description of a tool that returns frames: what a model has to know to use them, in some 100 tokens."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Effects = bool | Literal["unknown"]
@@ -93,7 +100,7 @@ class PythonTool:
         return Tool(
             self.namespace,
             self.name,
-            self.description,
+            f"{self.description}\n\n{FRAME_HINT}".strip() if self.handle else self.description,
             self.input_schema,
             self.output_schema,
             share=self.share,

@@ -447,7 +447,10 @@ DEFAULTS = [
     (
         pd.DataFrame,
         None,
-        {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "null"}], "default": None},
+        {
+            "anyOf": [{"type": "array", "items": {"type": "object"}, "x-handle": "frame or rows"}, {"type": "null"}],
+            "default": None,
+        },
     ),
     (
         Annotated[int, pydantic.Field(description="d")],
