@@ -8,7 +8,19 @@ from importlib import import_module
 
 from .measure import HEAD
 
-PARTS = ("engine", "checker", "many_tools", "server", "mcp", "upstream", "tokens", "kernel", "browser", "memory")
+PARTS = (
+    "engine",
+    "checker",
+    "many_tools",
+    "server",
+    "mcp",
+    "upstream",
+    "tokens",
+    "kernel",
+    "frames",
+    "browser",
+    "memory",
+)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def schema(frame: Frame) -> dict[str, str]:
 # Chains: checked, then run
 
 
-def run(steps: object, frame: Frame, label: str, find: Find) -> Frame:
+def run(steps: object, frame: Frame, label: str, find: Find, only: Collection[str] | None = None) -> Frame:
     """Check a chain of steps against the columns of a frame, and run it.
 
     Args:
@@ -117,6 +117,7 @@ def run(steps: object, frame: Frame, label: str, find: Find) -> Frame:
         frame: The frame it begins with.
         label: What messages call that frame.
         find: Finds the frames that it joins.
+        only: The columns of the result that are needed; other columns may be left out. None: all.
 
     Raises:
         InvalidParams: A column does not exist, or the chain is wrong. Nothing has run.
@@ -126,6 +127,8 @@ def run(steps: object, frame: Frame, label: str, find: Find) -> Frame:
     checked = _Checked(label, list(frame.columns), find)
     for step in steps:
         checked.add(step)
+    if only is not None and checked.can_be_narrow and checked.columns_have(only):
+        frame = _narrow(frame, checked.used | set(only))
     for act in checked.acts:
         try:
             frame = act(frame)
@@ -136,13 +139,25 @@ def run(steps: object, frame: Frame, label: str, find: Find) -> Frame:
     return frame
 
 
+def _narrow(frame: Frame, names: Collection[str]) -> Frame:
+    """Return a frame with these of its columns alone: filters and sorts copy every column there is."""
+    kept = [name for name in frame.columns if name in names] or frame.columns[:1]
+    return frame.select(*kept)
+
+
 class _Checked:
     """A chain while it is checked: the functions that run it, and the columns after the latest step."""
 
     def __init__(self, label: str, columns: list[str], find: Find) -> None:
         self.acts: list[Callable[[Frame], Frame]] = []
         self.columns = columns
+        self.used: set[str] = set()
+        self.can_be_narrow = True
         self._label, self._find = label, find
+
+    def columns_have(self, names: Collection[str]) -> bool:
+        """Return whether the frame has all of these columns after the latest step."""
+        return set(names) <= set(self.columns)
 
     def add(self, step: object) -> None:
         """Check one step.
@@ -173,6 +188,7 @@ class _Checked:
                 self.columns = [*keys, *(name for name, _, _ in found)]
             case ["join", dict(other), [*names], str(how)] if how in JOINS:
                 on = self.names(names)
+                self.can_be_narrow = False  # the left columns decide how the right ones are called
                 right, label = self._right(other)
                 _Checked(label, list(right.columns), self._find).names(on)
                 self.acts.append(lambda frame: _joined(frame, right, on, how))
@@ -197,6 +213,7 @@ class _Checked:
         if name not in self.columns:
             listed = ", ".join(self.columns[:MOST_SHOWN]) + (", …" if len(self.columns) > MOST_SHOWN else "")
             raise self._wrong(f'no column "{name[:100]}"{did_you_mean(name, self.columns)}; it has {listed}')
+        self.used.add(name)
         return name
 
     def aggregates(self, wanted: dict[str, Any]) -> list[tuple[str, str | None, str]]:
@@ -600,6 +617,12 @@ def _with_texts(frame: Frame, names: Collection[str]) -> Frame:
     return frame.with_columns(*(nw.col(one).cast(nw.String) for one in texts)) if texts else frame
 
 
+def columns_of(wanted: Mapping[str, Any]) -> list[str]:
+    """Return the columns that aggregates may be of; what is wrong in them is not decided here."""
+    found = [one[0] if isinstance(one, list) and one else name for name, one in wanted.items()]
+    return [name for name in found if isinstance(name, str)]
+
+
 def aggregated(frame: Frame, label: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return aggregates of the whole frame, by name.
 
@@ -657,7 +680,7 @@ def sampled(frame: Frame, count: int, seed: int | None) -> Frame:
 # What leaves the kernel
 
 
-def packed(frame: Frame, name: str) -> str | None:
+def packed(frame: Frame, name: str) -> bytes | None:
     """Return a column of numbers as the bytes of float64, base64, with NaN for missing; None: it holds no numbers.
 
     Integers beyond 2**53 are rounded, as in JSON.
@@ -675,7 +698,7 @@ def packed(frame: Frame, name: str) -> str | None:
         if sys.byteorder == "big":
             found.byteswap()
         data = memoryview(found).cast("B")
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(data)
 
 
 def preview(frame: Frame) -> tuple[dict[str, str], Frame]:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from pctx_jupyter import errors
 from pctx_jupyter.handles import frames
+from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.functions import handed, tables, values
 
 Row = dict[str, Any]
@@ -360,3 +361,40 @@ def test_schema_of_rows_becomes_that_of_a_frame_also_where_there_may_be_none() -
         "anyOf": [rows | {"x-handle": "frame"}, {"type": "null"}]
     }
     assert handed.by_handle(None) == {"type": "array", "items": {"type": "object"}, "x-handle": "frame"}
+
+
+CHAINS: list[list[Any]] = [
+    [["filter", op("gt", column("id"), 0)]],
+    [["filter", column("paid")], ["sort", ["at"], True]],
+    [["with", {"id": op("mul", column("amount"), 2)}], ["filter", op("isNull", column("day"))]],
+    [["select", ["status", "id", "amount"]], ["filter", op("ne", column("status"), "open")]],
+    [["group", ["status"], {"id": "max", "amount": "sum"}]],
+    [["join", {"id": "other"}, ["status"], "left"]],
+]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("steps", CHAINS)
+@settings(deadline=None, max_examples=15)
+@given(rows=ROWS)
+def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
+    library: str, steps: list[Any], rows: list[Row]
+) -> None:
+    table = Handles()
+    make = LIBRARIES[library]
+    other = table.add("other", make(rows), None)
+    steps = [["join", {"id": other.id}, *step[2:]] if step[0] == "join" else step for step in steps]
+    whole = frames.run(steps, make(rows), "orders", lambda one: table.find(one).value)
+    wanted = {"most": ["id", "max"], "amount": "sum", "there": ["amount", "count"]}
+
+    def ask(what: str, **more: Any) -> Any:
+        handle = table.add("orders", make(rows), None)
+        asked = {"$pctx.call": what, "frame": {"id": handle.id, "steps": steps}} | more
+        return values.from_json(handed.serve(values.to_json(asked), table))
+
+    assert ask("count") == len(whole)
+    assert ask("agg", wanted=wanted) == values.from_json(values.to_json(frames.aggregated(whole, "orders", wanted)))
+    assert ask("agg", wanted=wanted | {"n": "count"})["n"] == len(whole)
+    assert ask("column", name="status") == [row["status"] for row in plain(whole)]
+    with pytest.raises(errors.InvalidParams, match=r"it has .*status"):
+        ask("agg", wanted={"idd": "sum"})

@@ -103,7 +103,7 @@ def serve(arguments: Raw, handles: Handles) -> Raw:
 
 
 def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, Any], handles: Handles) -> Raw:
-    frame = _derived(handle, steps, handles)
+    frame = _derived(handle, steps, handles, _needed(what, more))
     match what, more:
         case "count", _:
             return values.to_json(len(frame))
@@ -127,15 +127,29 @@ def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, An
     raise errors.InvalidParams(f"Cannot use {handle.label}: a frame has no operation {what[:50]} with these arguments")
 
 
-def _derived(handle: Handle[Any], steps: list[Any], handles: Handles) -> Any:
+def _needed(what: str, more: dict[str, Any]) -> list[str] | None:
+    """Return the columns that an operation is about; None: all."""
+    match what, more:
+        case "count", _:
+            return []
+        case "column", {"name": str(name)}:
+            return [name]
+        case "agg", {"wanted": dict(wanted)} if "count" not in wanted.values():
+            return frames.columns_of(wanted)
+    return None
+
+
+def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list[str] | None = None) -> Any:
     if not steps:
         return handle.value
 
     def find(id: str) -> Any:
         return handles.find(id).value
 
-    key = msgspec.json.encode(steps).decode()
-    return handle.derive(key, lambda: frames.run(steps, handle.value, handle.label, find))
+    key, narrow = (msgspec.json.encode([steps, one]).decode() for one in (None, only))
+    if only is None or key in handle.derived:
+        return handle.derive(key, lambda: frames.run(steps, handle.value, handle.label, find))
+    return handle.derive(narrow, lambda: frames.run(steps, handle.value, handle.label, find, only))
 
 
 def _no_frame(id: str) -> Any:
@@ -152,7 +166,7 @@ def _place(value: Any, otherwise: int) -> int:
 
 def _column(frame: Any, name: str) -> Raw:
     if (packed := frames.packed(frame, name)) is not None:
-        return values.to_json({"float64": packed})
+        return Raw(b'{"float64":"' + packed + b'"}')
     rows = tables.converter(type(native := frame.to_native()))
     assert rows is not None, "narwhals has told it from other values"
     return values.to_json([row[name] for row in rows(native)], name)
