@@ -22,7 +22,7 @@ import sys
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ LONGEST_SHOWN = 40
 MOST_STEPS = 200
 """Steps of one chain, and levels of one expression: far more than people write, and no recursion ends in an error."""
 
+T = TypeVar("T")
+
 Frame = Any
 """A ``narwhals.DataFrame``. narwhals types a frame by its library, and here it may be any."""
 Find = Callable[[str], Frame]
@@ -46,6 +48,40 @@ Find = Callable[[str], Frame]
 
 class NotAFrame(Exception):
     """A value is not a table that narwhals supports; the message says what it is."""
+
+
+_adapters: dict[type, Callable[[Any], Any]] = {}
+"""Functions that return the data frame of a value, by the value's type."""
+
+
+def register(kind: type[T], as_frame: Callable[[T], Any]) -> None:
+    """Let tools return values of a type by handle, and cells pass them in, as the data frame that a function returns.
+
+    A tool that takes the frame again gets the value itself. The function runs once for each handle. Registering a type
+    again replaces its function.
+
+    Args:
+        kind: The type; a subclass uses the same function, unless it has one of its own.
+        as_frame: Takes a value, and returns a data frame of pandas, polars, Arrow or another library that narwhals
+            supports.
+    """
+    _adapters[kind] = as_frame
+
+
+def adapted(value: Any) -> Any:
+    """Return the data frame of a value whose type is registered; any other value as it is.
+
+    Raises:
+        NotAFrame: The registered function failed.
+    """
+    as_frame = next((_adapters[kind] for kind in type(value).__mro__ if kind in _adapters), None)
+    if as_frame is None:
+        return value
+    try:
+        return as_frame(value)
+    except Exception as error:
+        shown = type(value).__name__
+        raise NotAFrame(f"the function that is registered for {shown} failed ({error})") from error
 
 
 def opened(native: Any) -> Frame:
@@ -466,6 +502,11 @@ act_on_text: dict[Any, Callable[[str, str], bool]] = {
 def _among(frame: Frame, column: Any, values: Any) -> Any:
     if not isinstance(values, list):
         raise errors.InvalidParams("Cannot search a column: in takes a list of values")
+    if _is_series(column) and not _is_odd(column) and _python_type(column) in (str, float):
+        texts = _alike(column, None)
+        wanted = [one for one in (_alike(value, texts) for value in values) if one is not None]
+        found = _condition(texts.is_in(wanted), frame) if wanted else _bools(frame, [False] * len(frame))
+        return found | _is_missing(frame, texts) if None in values else found & ~_is_missing(frame, texts)
     same = _compared(operator.eq)
     found = _bools(frame, [False] * len(frame))
     for value in values:

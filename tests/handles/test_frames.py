@@ -21,6 +21,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.handles import frames
 from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.functions import handed, tables, values
+from pctx_jupyter.rpc import marks
 
 Row = dict[str, Any]
 
@@ -138,8 +139,10 @@ def conditions(draw: st.DrawFn) -> tuple[dict[str, Any], Callable[[Row], bool]]:
             name = draw(st.sampled_from(sorted(VALUES)))
             return op("isNull", column(name)), lambda row: row[name] is None
         case "in":
-            some = draw(st.lists(st.sampled_from(["open", "lost", "other"]), max_size=2))
-            return op("in", column("status"), some), lambda row: row["status"] in some
+            name = draw(st.sampled_from(["status", "kind", "id", "amount", "day", "price"]))
+            some = draw(st.lists(VALUES[name], max_size=3))
+            sent = values.from_json(values.to_json(some))
+            return op("in", column(name), sent), lambda row: row[name] in some
         case "text":
             part = draw(st.sampled_from(["o", "en", "("]))
             return op("contains", column("status"), part), lambda row: part in (row["status"] or "")
@@ -398,3 +401,25 @@ def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
     assert ask("column", name="status") == [row["status"] for row in plain(whole)]
     with pytest.raises(errors.InvalidParams, match=r"it has .*status"):
         ask("agg", wanted={"idd": "sum"})
+
+
+class Readings:
+    """A value of a library that narwhals does not support."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+
+class Special(Readings):
+    """Registered by its base class."""
+
+
+def test_registered_type_is_handed_over_as_its_frame_and_taken_back_as_itself() -> None:
+    frames.register(Readings, lambda one: pd.DataFrame(one.rows, index=pd.Index([7], name="place")))
+    table, given = Handles(), Special([{"celsius": 1.5}])
+    body = marks.body_of(handed.hand_over(given, table, "readings"))
+    assert body is not None
+    assert body["columns"] == ["place", "celsius"]
+    assert handed.native_of(body, table) is given
+    with pytest.raises(frames.NotAFrame, match="the function that is registered for Readings failed"):
+        handed.hand_over(Readings([{"a": 1}, {"a": 2}]), table, "readings")

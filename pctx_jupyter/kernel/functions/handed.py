@@ -62,7 +62,7 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
 
 def _hold(native: Any, handles: Handles, label: str) -> Handle[Any]:
     try:
-        flat = tables.flattened(native)
+        flat = tables.flattened(frames.adapted(native))
     except tables.Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     frame = frames.opened(flat)
