@@ -8,12 +8,15 @@ import json
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
+from msgspec import Raw
 from websockets.asyncio.client import connect
 
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session.code_mode.messages import EXECUTE_TYPESCRIPT, SESSION_HEADER
 from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools.catalog import Call, Tool
 
 from .engine import until_warm
 from .homes import Server, running_server
@@ -21,6 +24,9 @@ from .measure import Row, time_ms
 
 IDLE = 1_000
 """Idle sessions that are weighed."""
+
+DECLARED = 200
+"""Functions whose declarations a bash command searches."""
 
 
 async def rows() -> list[Row]:
@@ -31,6 +37,9 @@ async def rows() -> list[Row]:
             await until_warm(engine)
 
         alone = await time_ms(lambda: session.execute("1+1"), rest=warm)
+        for n in range(DECLARED):
+            session.register(Tool(f"space_{n % 10}", f"load_{n}", f"Loads orders of kind {n}."), _answer_nothing)
+        bash = await time_ms(lambda: session.run_bash("grep -l 'kind 42' */*.d.ts"), rest=warm)
     async with (
         running_server() as server,
         PctxClient(f"ws://127.0.0.1:{server.port}/local-tools", headers=server.headers) as client,
@@ -46,10 +55,16 @@ async def rows() -> list[Row]:
         checked = await time_ms(lambda: client.execute_code("1+1"), rest=refilled)
         session_api = await through_session_api(server, refilled)
     return [
+        Row(f"a bash command over {DECLARED} declarations, warm", bash, 500, alone, "a program 1+1"),
         Row("through the WebSocket, warm: 1+1", through, 2 * alone, alone, "engine alone"),
         Row("through the session API, warm, checked: 1+1", session_api, 1.3 * checked, checked, "local-tools"),
         Row(f"{IDLE:,} idle sessions of the session API: each", await idle_session_kb(), 10, unit="kB"),
     ]
+
+
+async def _answer_nothing(call: Call) -> Raw:
+    """Serve a tool that nobody calls."""
+    return rpc.NULL
 
 
 async def through_session_api(server: Server, rest: Callable[[], Awaitable[None]]) -> float:
