@@ -267,6 +267,14 @@ class PctxClient(EditorRequests, UpstreamRequests):
         """
         return (await self._ask(wire.FORGET, wire.Forget(list(names)), wire.Forgotten)).forgotten
 
+    async def forget_types(self, functions: Iterable[str]) -> None:
+        """Forget the types that were observed of tools, by full name, in either spelling.
+
+        Raises:
+            ToolNotFound: Names the first that is unknown; nothing is forgotten.
+        """
+        await self._ask(wire.FORGET_TYPES, wire.ForgetTypes(list(functions)), wire.Success)
+
     # programs
 
     async def run(

@@ -14,11 +14,13 @@ from .. import errors
 from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
 from ..rpc import wire
-from ..tools.catalog import UNTYPED, Tool
+from ..tools.catalog import UNTYPED, Tool, is_untyped
 from . import options
 from .bridge import Bridge
 from .functions import tool
 from .home import Home
+from .learning import USAGE as LEARN_USAGE
+from .learning import LearnCommand, tool_of
 
 if TYPE_CHECKING:
     from ..session.session import Sharing
@@ -54,6 +56,10 @@ HELP = {
         ("%pctx unregister TOOL …", "Withdraw tools."),
         ("%pctx tools", "List the tools, and those of other notebooks and MCP servers that this notebook may call."),
         ("%pctx details TOOL …", "Show how tools are called, and what they do."),
+        (
+            LEARN_USAGE,
+            "Call a tool once to learn the type of its result; or those of a server that only read; or forget types.",
+        ),
     ],
     "Kept": [
         (
@@ -95,6 +101,7 @@ class Commands:
             "unregister": self._unregister,
             "tools": self._tools,
             "details": self._details,
+            "learn": self._learn,
             "forget": self._forget,
             "handles": self._handles,
             "share": self._share,
@@ -162,6 +169,12 @@ class Commands:
             {kind: "\n\n".join(bundle.get(kind, "") for bundle in bundles) for kind in ("text/plain", "text/html")}
         )
 
+    def _learn(self, line: str) -> Shown | None:
+        try:
+            return LearnCommand(self._bridge).run(line)
+        except TimeoutError:
+            raise UsageError(f"Cannot learn: the engine has not answered within {HOME_S:g} s; try again") from None
+
     def _forget(self, line: str) -> None:
         words, handles = line.replace(",", " ").split(), self._bridge.handles
         gone = [word for word in words if handles.drop(word)]
@@ -222,7 +235,7 @@ class Commands:
             found = self._bridge.do(lambda home: home.client.list_functions(), OTHERS_S, with_tools=True)
         except (TimeoutError, errors.PctxError):
             return []
-        return [_tool_of(entry) for entry in found if entry["name"] not in own]
+        return [tool_of(entry) for entry in found if entry["name"] not in own]
 
     def _status(self, line: str) -> Shown:
         from .output import display
@@ -273,13 +286,22 @@ class Commands:
     def _described(self, name: str) -> Tool:
         """The tool of a name: of this notebook, or from elsewhere if programs may call it."""
         try:
-            return self._tool(name, "describe").tool
+            own = self._tool(name, "describe").tool
         except UsageError:
             others = self._of_others({one.path for one in tool.defined()})
             found = next((one for one in others if one.path == name), None)
             if found is None:
                 raise
             return found
+        if not is_untyped(own.output_schema):
+            return own
+        try:  # the engine knows what it has returned
+            known = self._bridge.do(
+                lambda home: home.client.get_function_details([own.path]), OTHERS_S, with_tools=True
+            )
+        except (TimeoutError, errors.PctxError):
+            return own
+        return replace(own, output_schema=known[own.path]["output_schema"])
 
     def _tool(self, name: str, action: str) -> tool.PythonTool:
         """The tool of a name, with or without its namespace, in either spelling."""
@@ -305,12 +327,6 @@ def _shared(shared: wire.Shared) -> str:
             return f"Shared with agents, as {shared.name}; %pctx share on shares with other notebooks too"
         case "everyone":
             return f"Shared with agents and other notebooks, as {shared.name}"
-
-
-def _tool_of(entry: dict[str, Any]) -> Tool:
-    namespace, _, name = entry["name"].partition(".")
-    tool = Tool(namespace, name, entry["description"], entry["input_schema"], entry["output_schema"])
-    return replace(tool, notebook=entry.get("notebook", ""))
 
 
 def _first_line(code: str) -> str:

@@ -19,6 +19,7 @@ REGISTER_TOOL = "register_tool"
 UNREGISTER_TOOL = "unregister_tool"
 EXECUTE = "execute"
 FORGET = "forget"
+FORGET_TYPES = "forget_types"
 LIST_FUNCTIONS = "list_functions"
 GET_FUNCTION_DETAILS = "get_function_details"
 COMPLETE = "complete"
@@ -290,6 +291,12 @@ class RegisterMcp(msgspec.Struct, omit_defaults=True):
     name: str
     url: str
     auth: dict[str, Any] | None = None
+
+
+class ForgetTypes(msgspec.Struct):
+    """Parameters of ``forget_types``: full names of the tools whose observed types are forgotten."""
+
+    functions: list[str]
 
 
 class GetFunctionDetails(msgspec.Struct):

@@ -163,6 +163,7 @@ _METHODS = (
     Method(wire.UNREGISTER_TOOL, "unregister a tool", _WITH_A_SESSION),
     Method(wire.EXECUTE, "run a program", _EVERYBODY),
     Method(wire.FORGET, "forget names", _WITH_A_SESSION),
+    Method(wire.FORGET_TYPES, "forget observed types", _WITH_A_SESSION),
     Method(wire.LIST_FUNCTIONS, "list functions", _EVERYBODY),
     Method(wire.GET_FUNCTION_DETAILS, "describe functions", _EVERYBODY),
     Method(wire.COMPLETE, "complete a name", _EVERYBODY),

@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from ..settings import Limits
 from ..tools import inert, typegen
-from ..tools.catalog import Tool
+from ..tools.catalog import Tool, observed_version
 from ..tools.scope import Scope
 
 INDEX = "README.md"
@@ -86,10 +86,10 @@ class Bash:
             owner: The session's id.
         """
         await scope.prepare()
-        version = scope.version
+        tools = scope.listed()
+        version = scope.version, observed_version(tools)
         known = self._trees.get(owner)
         if known is None or known[0] != version:
-            tools = scope.listed()
             text = await asyncio.to_thread(_encoded, tools) if len(tools) > FEW else _encoded(tools)
             known = self._trees[owner] = version, text
         self._trees.move_to_end(owner)

@@ -149,6 +149,12 @@ class LocalTools:
                 return await self._execute(wire.read(params, wire.Execute, method))
             case wire.FORGET:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
+            case wire.FORGET_TYPES:
+                named = wire.read(params, wire.ForgetTypes, method).functions
+                known = [self.session.scope.find(path).tool for path in named]
+                if self._registry.observations is not None:
+                    await self._registry.observations.forget(known)
+                return wire.Success()
             case wire.LIST_FUNCTIONS:
                 await self.session.scope.prepare()
                 return {"functions": [described(tool) for tool in self.session.scope.listed()]}

@@ -210,13 +210,15 @@ class Observations:
         if self.version != before:
             self.changed()
 
-    def forget(self, tools: Iterable[ObservedTool]) -> None:
+    async def forget(self, tools: Iterable[Tool]) -> None:
         """Forget what these tools have returned."""
-        listed = list(tools)
-        for tool in listed:
-            tool.clear()
-            self._unsaved.discard(tool)
-        self._kept.forget([tool.key for tool in listed])
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
+        seen = [tool.observed for tool in tools if isinstance(tool.observed, ObservedTool)]
+        for one in seen:
+            one.clear()
+            self._unsaved.discard(one)
+        await asyncio.to_thread(self._kept.forget, [one.key for one in seen])
         self.changed()
 
     async def close(self) -> None:

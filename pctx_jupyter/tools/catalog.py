@@ -546,15 +546,21 @@ def globals_of(tools: Iterable[Tool]) -> dict[str, dict[str, str]]:
     return found
 
 
+def observed_version(tools: Iterable[Tool]) -> int:
+    """Return a number that grows with every change of the types that were observed of these tools."""
+    return sum(tool.observed.version for tool in tools if tool.observed is not None)
+
+
 def described(tool: Tool) -> dict[str, Json]:
-    """A tool as lists show it to programs, under its full name; `notebook` is only there where it says more."""
+    """A tool as lists show it to programs, under its full name; `notebook` and `reads_only` where they say more."""
     found: dict[str, Json] = {
         "name": tool.path,
         "description": tool.description,
         "input_schema": tool.input_schema,
         "output_schema": tool.result_schema,
     }
-    return found | {"notebook": tool.notebook} if tool.notebook else found
+    found |= {"notebook": tool.notebook} if tool.notebook else {}
+    return found | {"reads_only": True} if tool.reads_only else found
 
 
 def detailed(tool: Tool) -> dict[str, Json]:

@@ -304,7 +304,7 @@ async def test_a_person_can_have_it_forgotten(tmp_path: Path) -> None:
         tool = one.offer()
         await one.returns(1)
         await one.observations.close()
-        one.observations.forget([tool.observed])  # type: ignore[list-item]
+        await one.observations.forget([tool])
         assert "Promise<any>" in one.declared
     async with shop(tmp_path / "observed.json") as one:
         one.offer()
@@ -424,6 +424,6 @@ async def test_what_is_kept_of_observed_types_is_a_warning_in_later_programs() -
 
 async def test_forgetting_a_type_between_two_checks_harms_nothing() -> None:
     one, check = await checked(Checked((wrong("no such field"),)), Checked())
-    one.observations.forget([one.session.catalog.find("Sales.load").tool.observed])  # type: ignore[list-item]
+    await one.observations.forget([one.session.catalog.find("Sales.load").tool])
     await one.returns()
     assert len(check.jobs) == 1
