@@ -211,7 +211,8 @@ def explained(tool: ToolLike) -> str:
     )
     if described:
         found.append("\n".join(["Arguments:", *described]))
-    if text := _described(tool.output_schema):
+    result = _result(tool)
+    if text := " ".join(filter(None, (_described(result), observed.comment(result)))):
         found.append(f"Returns: {text}")
     found += _parts(tool, "", docs=False).types.values()
     return "\n\n".join(part for part in found if part)
@@ -420,7 +421,7 @@ def _doc(tool: ToolLike, has_observed: bool = True) -> str:
     """A tool's description as a comment of one line or several, and what is known of an observed result."""
     description = (tool.description or "")[:DESCRIPTION].strip()
     seen = observed.comment(_result(tool, has_observed))
-    text = f"{description}\n@returns {seen}" if description and seen else description or seen
+    text = f"{description}\n{seen}" if description and seen else description or seen
     return _comment(text, len(text))
 
 

@@ -11,10 +11,12 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.session.bash import KEPT_TREES, Bash, BashJob, BashResult, tree
+from pctx_jupyter.session.observations import Observations
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
+from pctx_jupyter.upstream.shapes import ShapeFile
 
 from ..fakes import FakeClock, FakeSandbox
 
@@ -96,6 +98,20 @@ async def test_a_command_gets_the_functions_that_programs_can_call_now() -> None
     mine.unregister("Math.add")
     await mine.run_bash("ls")
     assert list(shell.files()) == ["README.md"]
+
+
+async def test_a_command_gets_the_types_that_were_observed_since_the_last_one() -> None:
+    shell = FakeShell()
+    engine = registry(shell)
+    engine.observations = Observations(ShapeFile(""), FakeClock())
+    mine = engine.open()
+    tool = engine.watched(Tool("math", "load"))
+    mine.register(tool, one)
+    await mine.run_bash("ls")
+    assert tool.observed is not None
+    tool.observed.take(Raw(b'{"rate": 1.5}'))
+    await mine.run_bash("ls")
+    assert "Promise<{ rate: number }>" in shell.files()["Math/load.d.ts"]
 
 
 async def test_no_command_has_the_functions_of_another_session() -> None:

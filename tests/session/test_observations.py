@@ -107,7 +107,7 @@ async def test_description_stays_before_what_was_observed() -> None:
     async with shop() as one:
         tool = one.offer(description="Loads orders.")
         await one.returns(1, 2)
-        assert " * Loads orders.\n   * @returns Observed in 2 calls; may be incomplete.\n" in one.declared
+        assert " * Loads orders.\n   * Observed in 2 calls; may be incomplete.\n" in one.declared
         assert typegen.signature(tool) == "load(args?: any): Promise<number> /* observed */"
 
 
