@@ -151,7 +151,7 @@ class ToolCalls:
             if hold.is_without_place:
                 await hold.end_turn(number)
             failed = None
-            if offer.tool.observed is not None:
+            if offer.tool.observed is not None and not (marks.is_operation(arguments) or marks.is_handle(result)):
                 # Later: the program has its answer first.
                 seen = partial(self._observe, execution, offer.tool, offer.tool.observed, number, result)
                 asyncio.get_running_loop().call_soon(seen)

@@ -195,6 +195,16 @@ async def test_a_result_that_cannot_be_read_does_not_disturb_its_program(caplog:
         assert "cannot be read" in caplog.text and "Promise<any>" in one.declared
 
 
+@pytest.mark.parametrize(
+    "result", [{"$pctx.frame": {"id": "a", "columns": []}}, {"$pctx.call": {"frame": "a", "steps": []}}]
+)
+async def test_frames_and_operations_on_them_are_not_observed(result: Any) -> None:
+    async with shop() as one:
+        one.offer()
+        await one.returns(result)
+        assert "Promise<any>" in one.declared
+
+
 async def test_a_large_result_is_not_looked_at() -> None:
     async with shop() as one:
         one.offer()
