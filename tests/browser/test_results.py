@@ -131,8 +131,14 @@ def test_a_run_whose_kernel_restarts_is_cut_off(page: Page, lab: FrontEnd) -> No
     path = lab.root / "cut.ipynb"
     saved = json.loads(path.read_text())
     kept = saved["cells"][1]["outputs"][0]["data"]["application/vnd.pctx.trace+json"]
-    if kept["state"] != "running":  # the extension may have saved the end
-        kept["state"] = "running"
+    assert kept["state"] == "running"
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    data = json.loads(path.read_text())["cells"][1]["outputs"][0]["data"]
+    ended = data["application/vnd.pctx.trace+json"]
+    assert (ended["state"], ended["stopped_by"]) == ("stopped", "kernel")
+    for kind in ("text/html", "text/plain"):
+        assert "cut off · the kernel was restarted" in "".join(data[kind]) and "running" not in "".join(data[kind])
     for name, id in (("known", kept["id"]), ("unknown", "no.such-run")):
         kept["id"] = id
         (lab.root / f"cut-{name}.ipynb").write_text(json.dumps(saved))

@@ -4,6 +4,7 @@ import { Clipboard } from '@jupyterlab/apputils';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { nullTranslator, type ITranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { VDomRenderer } from '@jupyterlab/ui-components';
+import type { PartialJSONObject, ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import React from 'react';
 
@@ -12,17 +13,22 @@ import { AGAIN_MS, isExecuting, RunLookup, type Found } from './alive';
 import { TimelineModel } from './model';
 import { MIME as TABLE, TableModel } from './table';
 import { Table } from './tableView';
-import { Timeline } from './timeline';
-import { MIME, type TracedRun } from './trace';
+import { Timeline, endText } from './timeline';
+import { MIME, read, type TracedRun } from './trace';
 import { MIME as TREE, TreeModel } from './tree';
 import { Tree } from './treeView';
 import { wholeValue } from './wholeValue';
 
 const runs = new RunLookup(api);
 
+/** The words for a run under way in the other forms of an output: those of `pctx_jupyter/kernel/output/timeline.py`. */
+const RUNNING_HTML = 'running when last drawn';
+const RUNNING_TEXT = 'running …';
+
 class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMime.IRenderer {
   readonly #trans: TranslationBundle;
   #timer = 0;
+  #output: IRenderMime.IMimeModel | null = null;
 
   constructor(translator: ITranslator) {
     super(new TimelineModel());
@@ -36,6 +42,7 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
   }
 
   async renderModel(output: IRenderMime.IMimeModel): Promise<void> {
+    this.#output = output;
     this.model.json = output.data[MIME];
     this.#follow();
     await this.renderPromise;
@@ -77,10 +84,17 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
     if (this.isDisposed || this.model.run !== run) {
       return; // a newer trace has come
     }
+    const wasAlive = this.model.life === 'alive';
     if (found && 'trace' in found) {
       this.model.json = found.trace;
     } else if (found) {
       this.model.life = found.life;
+    }
+    const trace = found && 'trace' in found ? found.trace : null;
+    if (wasAlive && (trace || this.model.life === 'cut') && this.#output) {
+      // Its kernel ended before it could send the last trace: the file keeps how the run ended. A file that is only opened
+      // does not change.
+      this.#output.setData({ data: endedData(this.#output.data, trace, this.#trans) });
     }
     if (this.model.run.state === 'running' && this.model.life !== 'cut') {
       this.#followLater();
@@ -98,6 +112,32 @@ class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMim
       />
     );
   }
+}
+
+/** The data of an output whose run has ended without a last trace from its kernel. */
+function endedData(
+  data: ReadonlyPartialJSONObject,
+  trace: api.Trace | null,
+  trans: TranslationBundle
+): PartialJSONObject {
+  const saved = data[MIME] as PartialJSONObject;
+  const state = trace?.state ?? 'stopped';
+  const by = trace ? trace.stopped_by : 'kernel';
+  const ended: PartialJSONObject = { ...saved, state, ...(by ? { stopped_by: by } : {}) };
+  if (typeof trace?.duration_s === 'number') {
+    ended.duration_s = trace.duration_s;
+  }
+  const end = endText(read(ended)?.end ?? 'stopped', trace?.asked_by ?? 'cell', trans, { life: 'cut' });
+  const replaced = (type: string, words: string): PartialJSONObject => {
+    const text = data[type];
+    return typeof text === 'string' ? { [type]: text.replace(words, end) } : {};
+  };
+  return {
+    ...data,
+    [MIME]: ended,
+    ...replaced('text/html', RUNNING_HTML),
+    ...replaced('text/plain', RUNNING_TEXT)
+  };
 }
 
 class TableRenderer extends VDomRenderer<TableModel> implements IRenderMime.IRenderer {

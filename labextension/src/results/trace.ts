@@ -319,7 +319,7 @@ function rowOf(call: Record<string, unknown>, nowS: number, state: RunState): Ti
     { name: 'result', text: text(call.result), bytes: seconds(call.result_bytes) }
   ];
   const decision = text(call.decision);
-  const isCut = state === 'stopped' && call.error === CUT_OFF;
+  const isCut = state === 'stopped' && (isUnderWay || call.error === CUT_OFF);
   const error = typeof call.error === 'string' && !isCut ? call.error : null;
   const isRefused = REFUSED.includes(decision) && error !== null;
   const note = text(call.note);
