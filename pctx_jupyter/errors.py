@@ -63,6 +63,7 @@ class Failure:
         stack: Frames of the user's program only.
         token: Set when a tool's exception caused it: the tool's owner finds the exception by it.
         missing: The name that is not defined, where that is the error. A kernel that has such a name can say more.
+        stopped: Whether a person or another client stopped the program.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Failure:
     stack: str = ""
     token: str | None = None
     missing: str | None = None
+    stopped: bool | None = None
 
     def text(self) -> str:
         """What a person or a model reads: name, message, place and frame."""
@@ -91,6 +93,7 @@ class Failure:
             "stack": self.stack,
             "token": self.token,
             "missing": self.missing,
+            "stopped": self.stopped or None,
         }
         printed: dict[str, Json] = {"stdout": stdout, "stderr": stderr}
         return {key: value for key, value in known.items() if value is not None} | printed

@@ -21,13 +21,16 @@ class _ErrorData(msgspec.Struct):
     stack: str = ""
     token: str | None = None
     missing: str | None = None
+    stopped: bool | None = None
     seconds: float | None = None
     stdout: str = ""
     stderr: str = ""
 
 
 def execution_error(error: errors.PctxError) -> errors.PctxError:
-    """Return the `ExecutionFailed` or `ExecutionTimeout` that an error received for ``execute`` stands for.
+    """Return the error that one received for ``execute`` stands for: an `ExecutionFailed` or an `ExecutionTimeout`.
+
+    It is an `ExecutionStopped` if a person or another client stopped the program.
 
     An error that is neither stays as it is; one of a server that gives no details keeps its message.
     """
@@ -42,6 +45,7 @@ def execution_error(error: errors.PctxError) -> errors.PctxError:
         case errors.ExecutionFailed.code:
             message = error.message if data.message is None else data.message
             failure = Failure(data.name, message, data.line, data.column, data.frame, data.stack, data.token)
-            failure = replace(failure, missing=data.missing)
-            return errors.ExecutionFailed(failure, **printed)
+            failure = replace(failure, missing=data.missing, stopped=data.stopped)
+            kind = errors.ExecutionStopped if data.stopped else errors.ExecutionFailed
+            return kind(failure, **printed)
     return error

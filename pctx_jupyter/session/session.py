@@ -524,7 +524,7 @@ class Session:
             failed = Failure(error.name, error.message)
             raise errors.LimitExceeded(failed, **execution.output()) from None
         except StoppedByHand as error:
-            by, failed = "person", Failure("Stopped", f"Cannot finish execution: {error}")
+            by, failed = "person", Failure("Stopped", f"Cannot finish execution: {error}", stopped=True)
             raise errors.ExecutionStopped(failed, **execution.output()) from None
         except errors.ExecutionTimeout as error:
             by, failed = "limit", Failure("ExecutionTimeout", error.message)

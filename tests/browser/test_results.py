@@ -77,7 +77,7 @@ def test_a_run_is_a_timeline_whose_calls_unfold(page: Page, app: str, request: p
     expect(shown.locator(".pctx-Timeline-check")).to_contain_text(re.compile("^✓ "))
     rows = shown.locator(".pctx-Timeline-row")
     expect(rows).to_have_count(3)  # consecutive calls of one tool are one
-    expect(rows.nth(0)).to_contain_text("Notebook.nap× 2")
+    expect(rows.nth(0)).to_contain_text("Notebook.nap × 2")
     rows.nth(0).click()
     expect(rows).to_have_count(5)
     expect(rows.nth(1)).to_have_attribute("title", re.compile(r"^started .*, took 1\d\d ms$"))

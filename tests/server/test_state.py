@@ -198,7 +198,9 @@ async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: As
         messages = [await it.receive(), await it.receive()]
         answer = next(message for message in messages if message.get("id") == 7)
         assert answer["error"]["data"]["name"] == "Stopped" and "stopped it by hand" in answer["error"]["message"]
-        assert (await ask("executions"))[1]["executions"][0]["state"] == "stopped"
+        assert answer["error"]["data"]["stopped"] is True
+        listed = (await ask("executions"))[1]["executions"][0]
+        assert (listed["state"], listed["stopped_by"]) == ("stopped", "person")
         assert (await ask(f"executions/{running['id']}/stop", "POST"))[0] == 404
         assert (await it.ask("execute", {"code": "1 + 1"}))["result"]["value"] == 2
 

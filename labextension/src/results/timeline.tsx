@@ -361,7 +361,7 @@ function GroupLine({ run, row, group, model, index, trans }: LineProps & { group
     >
       <span className="pctx-Timeline-name">
         <span className="pctx-Timeline-caret" aria-hidden="true" />
-        <span className="pctx-Timeline-callee">{name}</span>
+        <span className="pctx-Timeline-callee">{name}</span>{' '}
         <span className="pctx-Timeline-count">× {count.toLocaleString()}</span>
       </span>{' '}
       <span className="pctx-Timeline-track">
@@ -418,7 +418,7 @@ function CallLine({ run, row, call, model, index, trans }: LineProps & { call: T
       }}
     >
       <span className="pctx-Timeline-name">
-        <span className="pctx-Timeline-callee">{name}</span>
+        <span className="pctx-Timeline-callee">{name}</span>{' '}
         {argument !== '' && <span className="pctx-Timeline-argument">{argument}</span>}
       </span>{' '}
       <span className="pctx-Timeline-track">

@@ -296,7 +296,7 @@ test('the head counts calls by tool, and failures apart from denials', async () 
   const rows = [...node.querySelectorAll('.pctx-Timeline-row')];
   assert.deepEqual(
     rows.map(row => row.querySelector('.pctx-Timeline-name')?.textContent),
-    ['Geo.find', 'Geo.offset× 2', 'Shop.refund']
+    ['Geo.find', 'Geo.offset × 2', 'Shop.refund']
   );
   assert.equal(rows[0]?.getAttribute('title'), 'started 459 ms, took 500 ms');
   assert.equal(node.querySelectorAll('.pctx-is-refused .pctx-Timeline-wrong').length, 0);
