@@ -100,6 +100,11 @@ class Settings:
     max_agent_state_bytes: int = _setting(1 * MIB, "Bytes of programs and JSON that one such state may have.")
     agent_state_idle_s: float = _setting(3600.0, "Seconds such a state is kept after its last use.")
     timeline: bool = _setting(True, "Show a timeline under a cell whose program called tools; a cell may override it.")
+    save_notices: bool = _setting(
+        False,
+        "Save what notebooks show of agents' programs, and of other notebooks' programs, that call their tools, in the "
+        "notebooks' files.",
+    )
     max_history: int = _setting(
         100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API."
     )

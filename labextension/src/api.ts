@@ -162,7 +162,8 @@ export async function clientConfigs(): Promise<ClientConfig[]> {
 
 /** Functions that are called on changes; `ended` is called once, unless `signal` ended the watch. */
 export interface Watcher {
-  opened: () => void;
+  /** Gets the function that reports for which kernels this page shows the programs of others. */
+  opened: (draw: (kernels: readonly string[]) => void) => void;
   changed: (change: Change) => void;
   ended: () => void;
 }
@@ -178,7 +179,11 @@ export function watch(watcher: Watcher, signal: AbortSignal): void {
   signal.addEventListener('abort', close);
   socket.onopen = () => {
     if (!signal.aborted) {
-      watcher.opened();
+      watcher.opened(drawn => {
+        if (socket.readyState === WebSocket.OPEN) {
+          socket.send(JSON.stringify({ drawn }));
+        }
+      });
     }
   };
   socket.onmessage = event => {

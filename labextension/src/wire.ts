@@ -282,7 +282,8 @@ export interface ErrorRecord {
  * One execution, in few words. `title` is its first line of code, `error` the beginning of what went
  * wrong, `agent` the name that an agent's client gives itself. `refused` is the decision that ended
  * it: `denied`, `unanswered` or `forbidden`; null: none did. `stopped_by` is what ended a stopped one;
- * null: it was not stopped.
+ * null: it was not stopped. `called` is the number of calls of tools that notebooks offer, by the id
+ * of the notebook's kernel.
  */
 export interface ExecutionState {
   id: string;
@@ -299,6 +300,7 @@ export interface ExecutionState {
   agent?: string;
   refused?: string | null;
   stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person' | null;
+  called?: Record<string, unknown>;
 }
 
 /** The latest executions, the last one first. */

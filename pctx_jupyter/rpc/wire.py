@@ -485,10 +485,11 @@ class TraceNotice(msgspec.Struct):
     trace: Raw
 
 
-class GuestNotice(msgspec.Struct):
+class GuestNotice(msgspec.Struct, omit_defaults=True):
     """Parameters of ``guest``: a guest program has called a tool of this session, or has ended after that.
 
-    `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``.
+    `execution_id` is that of its ``execute_tool`` requests; `trace` as in ``trace``. `drawn` is true where a front end
+    shows the programs of others that call this kernel's tools, so that the kernel need not.
     """
 
     execution_id: str
@@ -496,6 +497,7 @@ class GuestNotice(msgspec.Struct):
     asked_by: str
     code: str
     trace: Raw
+    drawn: bool = False
 
 
 class OutputNotice(msgspec.Struct, omit_defaults=True):

@@ -32,6 +32,7 @@ from .naming import NotebookNames, SessionManager
 from .pipes import KernelPipes
 from .rest import HealthHandler, StatusHandler
 from .running import RunningEngine
+from .saving import keep_out_notices
 from .sessions.routes import (
     ExecuteBash,
     FunctionLists,
@@ -186,6 +187,8 @@ class PctxApp(ExtensionApp):
         self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir), self._observe)
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door
+        if not self._running.settings.save_notices:
+            keep_out_notices(server.contents_manager)
         # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
         is_local = not server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)

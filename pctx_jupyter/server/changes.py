@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 from jupyter_server.auth.decorator import ws_authenticated
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 FRAMES_PER_S = 4
 """Frames about one kind of change a second: as often as a list that is read may change."""
 
+MOST_DRAWN = 500
+"""Kernels whose guest programs one front end may show: more than a browser has notebooks open."""
+
 
 class Changed(msgspec.Struct):
     """One frame."""
@@ -35,8 +39,17 @@ class Changed(msgspec.Struct):
     change: Change
 
 
+class Drawn(msgspec.Struct):
+    """The only frame that a front end sends: the ids of the kernels whose guest programs it shows itself.
+
+    Each frame replaces the one before. When the connection ends, the front end shows none any more.
+    """
+
+    drawn: Annotated[list[Annotated[str, msgspec.Meta(max_length=100)]], msgspec.Meta(max_length=MOST_DRAWN)]
+
+
 class ChangesSocket(PctxHandler, WebSocketHandler):
-    """``pctx/api/changes``: nothing is read from it."""
+    """``pctx/api/changes``: the server sends changes; a front end sends which kernels' guest programs it shows."""
 
     _engine: Engine
     _leave: Callable[[], None] | None = None
@@ -48,7 +61,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
     # Tornado would ping an idle panel, too. A proxy takes that for activity, and a hub never culls the server.
     ping_interval = 0
     ping_timeout = 0
-    max_message_size = 1 << 10
+    max_message_size = 1 << 16
 
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
@@ -79,7 +92,15 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
         self._pulse.start()
 
     def on_message(self, message: str | bytes) -> None:
-        """Ignore what the client sends."""
+        """Take note of the kernels whose guest programs the front end shows; ignore any other frame."""
+        if not self._may_answer:  # whoever may only read must not keep a notebook from showing something
+            return
+        try:
+            drawn = msgspec.json.decode(message, type=Drawn).drawn
+        except msgspec.DecodeError:
+            log.debug("changes < a frame that cannot be read")
+            return
+        self._engine.registry.watchers.draw(self, drawn)
 
     def on_pong(self, data: bytes) -> None:
         """Take note of a sign of life."""
@@ -92,6 +113,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
             self._pulse.stop()
         if self._leave is not None:
             self._leave()
+            self._engine.registry.watchers.draw(self, ())
             if self._absent is not None:
                 self._absent()
             for timer in self._timers.values():

@@ -93,6 +93,7 @@ class ExecutionState(msgspec.Struct):
     `title` is its first line of code, `error` the beginning of what went wrong, `agent` the name that an agent's client
     gives itself. `refused` is the decision that ended it: ``denied``, ``unanswered`` or ``forbidden``; null: none did.
     `stopped_by` is what ended a stopped one; null: it was not stopped.
+    `called` is the number of calls of tools that notebooks offer, by the id of the notebook's kernel.
     """
 
     id: str
@@ -109,6 +110,7 @@ class ExecutionState(msgspec.Struct):
     agent: str = ""
     refused: str | None = None
     stopped_by: StoppedBy | None = None
+    called: dict[str, int] = {}
 
 
 class Executions(msgspec.Struct):
@@ -195,8 +197,8 @@ def kernel_of(
     )
 
 
-def execution_of(trace: Trace) -> ExecutionState:
-    """A trace, in few words."""
+def execution_of(trace: Trace, called: dict[str, int]) -> ExecutionState:
+    """A trace, in few words, and the number of calls of notebooks' tools, by kernel."""
     title = next((line.strip() for line in trace.code.splitlines() if line.strip()), "")
     error = None if trace.error is None else Failure(trace.error.name, trace.error.message).text()
     return ExecutionState(
@@ -214,6 +216,7 @@ def execution_of(trace: Trace) -> ExecutionState:
         trace.agent,
         refused.decision if (refused := refused_call(trace)) is not None else None,
         trace.stopped_by,
+        called,
     )
 
 
@@ -344,7 +347,8 @@ class ExecutionList(_State):
 
     @web.authenticated
     async def get(self) -> None:
-        self.send(Executions([execution_of(trace) for trace in (await self.registry()).history]))
+        history = (await self.registry()).history
+        self.send(Executions([execution_of(trace, history.called(trace.id)) for trace in history]))
 
 
 class ExecutionTrace(_State):

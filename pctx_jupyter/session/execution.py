@@ -285,6 +285,10 @@ class Execution:
         """What is known of it so far, as JSON."""
         return self.recorder.json()
 
+    def count_for(self, kernel_id: str) -> None:
+        """Count a call of a tool that the notebook of this kernel offers."""
+        self.recorder.count_for(kernel_id)
+
     def trace_for_owner(self, calls: Collection[int]) -> Raw:
         """What the owner of these calls, by number, may know of it so far, as JSON."""
         return Raw(msgspec.json.encode(for_owner(self.recorder.now(), calls)))

@@ -264,6 +264,8 @@ class LocalTools:
         if guest is None:
             guest = self._guests[asker.key] = _Guest()
         guest.numbers.add(call.number)
+        if self.session.kernel_id is not None:
+            asker.count_for(self.session.kernel_id)
         if is_first:
             self._notify_of_guest(asker, "began", guest)
             asker.when_ended(lambda: self._forget_guest(asker))
@@ -299,7 +301,8 @@ class LocalTools:
 
     def _notify_of_guest(self, asker: Asker, state: Literal["began", "ended"], guest: _Guest) -> None:
         trace = asker.trace_for_owner(guest.numbers)
-        notice = wire.GuestNotice(asker.key, state, asker.asked_by, asker.code, trace)
+        is_drawn = self._registry.watchers.is_drawn(self.session.kernel_id)
+        notice = wire.GuestNotice(asker.key, state, asker.asked_by, asker.code, trace, is_drawn)
         self.channel.notify(wire.GUEST, notice)
 
     def _receive(self, notice: rpc.Notification) -> None:

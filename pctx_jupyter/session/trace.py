@@ -32,6 +32,10 @@ from ..tools.catalog import AskedBy
 MIME = "application/vnd.pctx.trace+json"
 """What a notebook knows a trace by."""
 
+NOTICE = "pctx_notice"
+"""The key in the metadata of an output that shows guest programs: the server saves such outputs only where a setting
+says so."""
+
 MOST_CODE = 20_000
 """Characters of the program that are kept."""
 MOST_CALLS = 400
@@ -180,11 +184,16 @@ class Recorder:
         trace: As it is when the execution begins.
         elapsed: Returns the seconds since then.
         changed: Called after every change; it never waits.
+
+    Attributes:
+        called: The number of calls of tools that notebooks offer, by kernel. It is not part of the trace: notebooks
+            save traces, and the owner of a tool must not learn whose other tools a program calls.
     """
 
     def __init__(self, trace: Trace, elapsed: Callable[[], float], changed: Callable[[], None]) -> None:
         self.trace = trace
         self._elapsed, self._changed = elapsed, changed
+        self.called: dict[str, int] = {}
         self._open: dict[int, CallRecord] = {}
         self._tallies: dict[str, ToolTally] = {}
         self._open_of: Counter[str] = Counter()
@@ -230,6 +239,12 @@ class Recorder:
             case TypesChecked(outcome, duration_s, message):
                 trace.check = CheckRecord(outcome, round(duration_s, 6), message and message[:2000])
         self._changed()
+
+    def count_for(self, kernel_id: str) -> None:
+        """Count a call of a tool that the notebook of this kernel offers."""
+        self.called[kernel_id] = self.called.get(kernel_id, 0) + 1
+        if self.called[kernel_id] == 1:
+            self._changed()
 
     def end(
         self,
@@ -392,3 +407,8 @@ class History:
         """The execution of this key, if it is still known."""
         found = self._recorders.get(key)
         return found.trace if found is not None else None
+
+    def called(self, key: str) -> dict[str, int]:
+        """The number of calls of tools that notebooks offer, by kernel, of the execution of this key."""
+        found = self._recorders.get(key)
+        return dict(found.called) if found is not None else {}

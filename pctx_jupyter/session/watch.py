@@ -6,7 +6,7 @@ A change is one word. Listeners fetch the new state when they are ready, so noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ class Watchers:
 
     def __init__(self) -> None:
         self._listeners: dict[object, Callable[[Change], None]] = {}
+        self._drawn: dict[object, frozenset[str]] = {}  # kernels, by who draws their guests
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -38,3 +39,18 @@ class Watchers:
                 listener(change)
             except Exception:
                 log.exception("watch = a listener failed on %s", change)
+
+    def draw(self, painter: object, kernels: Collection[str]) -> None:
+        """Take note that a front end shows the guest programs of these kernels itself, until it says otherwise.
+
+        Args:
+            painter: Identifies the front end.
+            kernels: The ids of the kernels; empty: it shows none any more.
+        """
+        self._drawn.pop(painter, None)
+        if kernels:
+            self._drawn[painter] = frozenset(kernels)
+
+    def is_drawn(self, kernel_id: str | None) -> bool:
+        """Whether some front end shows the guest programs of a kernel itself."""
+        return any(kernel_id in kernels for kernels in self._drawn.values())

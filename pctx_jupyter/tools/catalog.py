@@ -166,6 +166,9 @@ class Asker(Protocol):
     def when_ended(self, act: Callable[[], None]) -> None:
         """Have a function called once, when the execution is over."""
 
+    def count_for(self, kernel_id: str) -> None:
+        """Count a call of a tool that the notebook of this kernel offers."""
+
     def trace_for_owner(self, calls: Collection[int]) -> Raw:
         """What the owner of these calls, by number, may know of it so far, as JSON (`trace.for_owner`)."""
 

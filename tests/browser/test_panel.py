@@ -116,6 +116,26 @@ def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: F
     assert notebook.source(2) == f"%%pctx\n{code}"
 
 
+def test_a_run_opens_as_a_tab_with_its_program_in_colours_its_calls_and_its_value(page: Page, lab: FrontEnd) -> None:
+    code = "const orders = await Notebook.loadOrders({ status: 'open' })\norders"
+    notebook, panel = prepare(page, lab, "run tab.ipynb", f"%%pctx\n{code}")
+    run_row(panel, "const orders = await").dblclick()
+    tab = page.get_by_role("region", name="Run", exact=True)
+    expect(tab.get_by_role("group", name="Program")).to_contain_text(code)
+    colours = "node => new Set([...node.querySelectorAll('span')].map(span => getComputedStyle(span).color)).size"
+    expect(tab.locator("code span").first).to_be_visible()
+    assert tab.get_by_role("group", name="Program").evaluate(colours) > 1
+    expect(tab.locator(".pctx-Timeline-row").filter(has_text="Notebook.loadOrders")).to_be_visible()
+    expect(tab.get_by_role("group", name="Value")).to_contain_text('"open"')
+    run_row(panel, "const orders = await").click()
+    panel.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_role("tab", name="const orders = await")).to_have_count(1)
+    tab.get_by_role("button", name="Insert as cell").click()
+    expect(notebook.cells).to_have_count(3)
+    expect(notebook.cells.nth(2)).to_be_visible()
+    assert notebook.source(2) == f"%%pctx\n{code}"
+
+
 def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
     notebook, panel = prepare(page, lab, "stop.ipynb", "")
     notebook.replace(1, "%%pctx\nfor (;;) { /* for ever */ }")

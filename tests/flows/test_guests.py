@@ -13,8 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 from pctx_jupyter import errors
+from pctx_jupyter.session.trace import NOTICE
 
 from ..kernel.real_kernel import SOON, RealKernel, attached
 from ..server.process import ServerProcess, server_process
@@ -170,14 +172,11 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     assert "loads 5" in printed(heard, "stdout")
     traceback = printed(heard, "stderr")
     assert "LookupError: no such order" in traceback and "pctx_jupyter" not in traceback
-    # On a slow machine a timeline is drawn more than once.
-    began, *shown = texts(heard, "display_data") + texts(heard, "update_display_data")
-    *_, timeline = (text for text in shown if text.startswith("2 calls"))
-    *_, ended = (text for text in shown if text.startswith("An agent's"))
-    assert timeline.startswith("2 calls · load 1 · fail 1 · 1 failed · ")
+    [began] = texts(heard, "display_data")
+    *_, ended = texts(heard, "update_display_data")
     assert began.startswith("An agent's program calls this notebook's tools · running")
     assert ended.startswith("An agent's program called this notebook's tools · done in")
-    assert all(f"SalesReport.{name}" in timeline for name in ("load", "fail"))
+    assert "2 calls" in ended and all(f"SalesReport.{name}" in ended for name in ("load", "fail"))
     number = ended.partition("%pctx insert ")[2].split()[0]
     assert "an agent's program" in (sales.kernel.run("%pctx runs").value or "")
     inserted = sales.kernel.run(f"%pctx insert {number}")
@@ -209,15 +208,68 @@ def test_a_frame_that_an_agents_program_ends_with_is_there_for_its_later_program
             agent.run(f"await openFrame('{forged}')")
 
 
-def test_many_programs_in_a_row_share_a_notice(sales: Notebook, agent: Agent) -> None:
+def test_the_programs_of_an_agent_share_a_notice_until_another_cell_runs(sales: Notebook, agent: Agent) -> None:
     last = sales.kernel.start("'the last cell'")
     sales.kernel.end(last)
     for _ in range(8):
         agent.run("await SalesReport.loadLater({ n: 1 })")
     heard = sales.heard(last)
-    shown = [text for text in texts(heard, "display_data") if " call · " not in text]
-    assert len(shown) == 6
-    assert "1 more guest programs" in shown[-1] and "3 more guest programs" in texts(heard, "update_display_data")[-1]
+    assert len(texts(heard, "display_data")) == 1
+    shown = texts(heard, "update_display_data")[-1]
+    assert shown.startswith("8 programs of agents called this notebook's tools · last ")
+    assert shown.count("SalesReport.loadLater · done in") == 5
+    assert all(m["content"]["metadata"] == {NOTICE: True} for m in heard if m["msg_type"].endswith("display_data"))
+    following = sales.kernel.start("'the following cell'")
+    sales.kernel.end(following)
+    agent.run("await SalesReport.loadLater({ n: 1 })")
+    [alone] = texts(sales.heard(following), "display_data")
+    assert alone.startswith("An agent's program calls this notebook's tools")
+
+
+def test_a_notice_stays_below_the_cell_at_which_its_program_began(
+    sales: Notebook, agent: Agent, tmp_path: Path
+) -> None:
+    first = sales.kernel.start("'the first cell'")
+    sales.kernel.end(first)
+    called = tmp_path / "called"
+    running = agent.begin(f"await SalesReport.hangLater({{ path: {json.dumps(str(called))} }}).catch((e) => e.name)")
+    until(called.exists)
+    second = sales.kernel.start("'the second cell'")
+    sales.kernel.end(second)
+    sales.process.send_signal(signal.SIGINT)
+    assert running.result(SOON) == "KeyboardInterrupt"
+    assert "An agent's program called" in texts(sales.heard(first), "update_display_data")[-1]
+    assert not [m for m in sales.heard(second) if m["msg_type"].endswith("display_data")]
+
+
+def test_a_front_end_that_shows_an_agents_programs_keeps_them_out_of_the_cells(
+    server: ServerProcess, sales: Notebook, agent: Agent
+) -> None:
+    last = sales.kernel.start("'the last cell'")
+    sales.kernel.end(last)
+    kernel = sales.session["kernel"]["id"]
+    with connect(f"{server.url.replace('http', 'ws', 1)}pctx/api/changes", additional_headers=server.headers) as page:
+        page.send("no JSON")
+        page.send(json.dumps({"drawn": [kernel]}))
+        until(lambda: not _shown(sales, agent, last))
+        assert "SalesReport.load" in (sales.kernel.run("%pctx runs").value or "")
+        last = sales.kernel.start("'the last cell'")
+        sales.kernel.end(last)
+        page.send(json.dumps({"drawn": []}))
+        until(lambda: _shown(sales, agent, last))
+        page.send(json.dumps({"drawn": [kernel]}))
+    last = sales.kernel.start("'the last cell'")
+    sales.kernel.end(last)
+    until(lambda: _shown(sales, agent, last))
+    [newest, *_] = server.ask("GET", "pctx/api/executions")["executions"]
+    assert newest["called"] == {kernel: 1}
+
+
+def _shown(notebook: Notebook, agent: Agent, cell: str) -> list[str]:
+    """What a cell shows of one more program of an agent."""
+    before = len(notebook.heard(cell))
+    agent.run("await SalesReport.load({ n: 1 })")
+    return [m["msg_type"] for m in notebook.heard(cell)[before:] if m["msg_type"].endswith("display_data")]
 
 
 def test_a_call_waits_while_a_cell_runs_and_says_so(

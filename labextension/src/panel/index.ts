@@ -7,9 +7,11 @@ import {
   ICommandPalette,
   InputDialog,
   Notification,
+  WidgetTracker,
   showDialog,
   showErrorMessage
 } from '@jupyterlab/apputils';
+import { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -22,8 +24,11 @@ import { Drafts } from '../approvals/model';
 import { ApprovalNotices } from '../approvals/notices';
 import { inert, inertLine } from '../inert';
 import { callOf, cellOf, nameFor } from './calls';
+import { type ActivityPlace, Bars, type BarsActions } from './bars';
 import { PanelModel } from './model';
 import { serverKey } from './rows';
+import { RunModel } from './run';
+import { RunTab } from './runTab';
 import { current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import type { Actions } from './view';
@@ -35,6 +40,8 @@ export namespace CommandIDs {
   export const insertCell = 'pctx:insert-cell';
   export const newNotebook = 'pctx:new-notebook';
   export const showPanel = 'pctx:show-panel';
+  /** With the argument `id`. */
+  export const openRun = 'pctx:open-run';
   export const addServer = 'pctx:add-server';
   export const copyConfig = 'pctx:copy-client-config';
 }
@@ -46,7 +53,15 @@ const panel: JupyterFrontEndPlugin<void> = {
   description: 'Kernels and their tools, runs, status, launcher and commands.',
   autoStart: true,
   requires: [INotebookTracker],
-  optional: [ICommandPalette, ILauncher, IStatusBar, ISettingRegistry, ITranslator, ILayoutRestorer],
+  optional: [
+    ICommandPalette,
+    ILauncher,
+    IStatusBar,
+    ISettingRegistry,
+    ITranslator,
+    ILayoutRestorer,
+    IEditorLanguageRegistry
+  ],
   activate: (
     app: JupyterFrontEnd,
     tracker: INotebookTracker,
@@ -55,7 +70,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     statusBar: IStatusBar | null,
     settings: ISettingRegistry | null,
     translator: ITranslator | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    languages: IEditorLanguageRegistry | null
   ) => {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const model = new PanelModel(api);
@@ -66,7 +82,21 @@ const panel: JupyterFrontEndPlugin<void> = {
     restorer?.add(widget, widget.id);
 
     addCommands(app, tracker, actions, widget, trans);
-    for (const command of Object.values(CommandIDs)) {
+    const runs = new WidgetTracker<RunTab>({ namespace: 'pctx-runs' });
+    app.commands.addCommand(CommandIDs.openRun, {
+      label: trans.__('Open Run'),
+      execute: ({ id }) => {
+        if (typeof id === 'string') {
+          openRun(id, app, model, runs, { languages, actions, trans });
+        }
+      }
+    });
+    void restorer?.restore(runs, {
+      command: CommandIDs.openRun,
+      args: tab => ({ id: tab.run }),
+      name: tab => tab.run
+    });
+    for (const command of Object.values(CommandIDs).filter(one => one !== CommandIDs.openRun)) {
       palette?.addItem({ command, category: 'pctx' });
     }
     // The launcher's own translation: a different text would be a different category.
@@ -103,6 +133,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       const wasAnswered = widget.answering !== null && !questions.some(question => question.id === widget.answering);
       drafts.keep(questions);
       notices.update(questions);
+      widget.count(questions.length);
       showProgress();
       if (wasAnswered) {
         widget.answering = null;
@@ -122,9 +153,23 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     model.runsChanged.connect(showProgress);
     followFront(model, tracker);
+    const bars = new Bars(
+      model,
+      tracker,
+      {
+        show: actions.openRun,
+        stop: actions.stop,
+        insert: actions.insertInto
+      },
+      trans
+    );
+    if (!settings) {
+      bars.place = 'bar';
+    }
     void settings?.load(ID).then(loaded => {
       const read = (): void => {
         progress.afterS = Number(loaded.get('notifyAfter').composite ?? 0);
+        bars.place = loaded.get('agentActivity').composite as ActivityPlace;
       };
       loaded.changed.connect(read);
       read();
@@ -147,7 +192,7 @@ function actionsOf(
   drafts: Drafts,
   tracker: INotebookTracker,
   trans: TranslationBundle
-): Actions {
+): Actions & { insertInto: BarsActions['insert'] } {
   /** Run an action, and show its error if it fails. */
   const attempt = (title: string, work: () => Promise<void>): void => {
     work().catch((error: unknown) => showErrorMessage(title, error instanceof Error ? inert(error.message, 2000) : ''));
@@ -176,8 +221,21 @@ function actionsOf(
     insertRun: trace => {
       const there = notebook();
       if (there) {
+        app.shell.activateById(there.id);
         attempt(trans.__('Cannot insert the program'), () => insertCell(there, cellOf(trace.code)));
       }
+    },
+    openRun: run => {
+      void app.commands.execute(CommandIDs.openRun, { id: run.id });
+    },
+    insertInto: (there, run) => {
+      attempt(trans.__('Cannot insert the program'), async () => {
+        const trace = await api.trace(run.id);
+        if (trace.code_cut) {
+          throw new Error(trans.__('Only the beginning of this program is kept: it cannot be inserted as a cell.'));
+        }
+        await insertCell(there, cellOf(trace.code));
+      });
     },
     stop: run => {
       attempt(trans.__('Cannot stop it'), () => api.stop(run.id));
@@ -290,6 +348,31 @@ function actionsOf(
       });
     }
   };
+}
+
+/** Open a run as a tab, or activate its tab; where there are no tabs, as in Notebook 7, show it in the panel. */
+function openRun(
+  id: string,
+  app: JupyterFrontEnd,
+  model: PanelModel,
+  tabs: WidgetTracker<RunTab>,
+  props: { languages: IEditorLanguageRegistry | null; actions: Actions; trans: TranslationBundle }
+): void {
+  const tab =
+    tabs.find(one => one.run === id) ?? new RunTab({ ...props, model: new RunModel(id, model, { trace: api.trace }) });
+  if (!tab.isAttached) {
+    app.shell.add(tab, 'main', { mode: 'tab-after', type: 'pctx' });
+  }
+  if (tab.isAttached) {
+    if (!tabs.has(tab)) {
+      void tabs.add(tab);
+    }
+    app.shell.activateById(tab.id);
+  } else {
+    tab.dispose();
+    model.choose(`run ${id}`);
+    void app.commands.execute(CommandIDs.showPanel);
+  }
 }
 
 /** Tell the model which notebook is in front, and its kernel. */

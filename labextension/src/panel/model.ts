@@ -89,6 +89,9 @@ export class PanelModel {
   #signal: AbortSignal | null = null;
   #failures = 0;
   #busy = new Map<string, boolean>();
+  /** The kernels for which this page shows the programs of others. */
+  #drawn: readonly string[] = [];
+  #draw: ((kernels: readonly string[]) => void) | null = null;
 
   constructor(source: Source, later: Later = (act, milliseconds) => void setTimeout(act, milliseconds)) {
     this.#source = source;
@@ -151,6 +154,15 @@ export class PanelModel {
   follow(kernelId: string | null): void {
     if (kernelId !== this.#known.front) {
       this.#know({ front: kernelId });
+    }
+  }
+
+  /** Report for which kernels this page shows the programs of others; these kernels then show no notices of them. */
+  draw(kernels: readonly string[]): void {
+    const sorted = [...kernels].sort();
+    if (sorted.join() !== this.#drawn.join()) {
+      this.#drawn = sorted;
+      this.#draw?.(sorted);
     }
   }
 
@@ -317,8 +329,10 @@ export class PanelModel {
     }
     this.#source.watch(
       {
-        opened: () => {
+        opened: draw => {
           this.#failures = 0;
+          this.#draw = draw;
+          draw(this.#drawn);
           this.#offeredVersions.clear(); // it may be another server, whose versions start again
           this.#become('ready');
           (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
@@ -329,6 +343,7 @@ export class PanelModel {
           this.#onChange(change);
         },
         ended: () => {
+          this.#draw = null;
           this.#lose();
         }
       },

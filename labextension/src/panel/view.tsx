@@ -21,6 +21,8 @@ import { duration, size, time } from './words';
 /** The actions of the panel. */
 export interface Actions extends ToolActions {
   insertRun: (trace: Trace) => void;
+  /** Open a run as a tab. */
+  openRun: (run: ExecutionState) => void;
   stop: (run: ExecutionState) => void;
   share: (kernel: KernelState, to: Sharing) => void;
   copyConfig: () => void;
@@ -40,7 +42,7 @@ interface PanelProps {
 
 const SHARING: readonly Sharing[] = ['nobody', 'agents', 'everyone'];
 /** Characters of a program, or of its result, that are drawn. */
-const MOST_SHOWN = 20_000;
+export const MOST_SHOWN = 20_000;
 
 export function Panel({ model, drafts, actions, trans }: PanelProps): React.ReactElement {
   if (model.connection === 'absent') {
@@ -233,6 +235,8 @@ function act(row: PanelRow, actions: Actions): void {
     actions.insertCall(row.tool, row.kernel);
   } else if (row.kind === 'offered') {
     actions.insertCall(row.tool, null);
+  } else if (row.kind === 'run') {
+    actions.openRun(row.run);
   }
 }
 
@@ -340,11 +344,7 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
       return (
         <>
           <div className="pctx-Row-line">
-            <span
-              className={`pctx-State pctx-mod-${row.run.refused ? 'stopped' : row.run.state}`}
-              role="img"
-              aria-label={endName(row.run, trans)}
-            />
+            <EndMark run={row.run} trans={trans} />
             <bdi className="pctx-Row-title pctx-mod-code">{inertLine(row.run.title)}</bdi>
           </div>
           <span className="pctx-Row-quiet pctx-Row-line">
@@ -363,6 +363,18 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
     case 'empty':
       return <span className="pctx-Row-quiet">{emptyText(row.why, row.of, trans)}</span>;
   }
+}
+
+const MARKS: Record<ExecutionState['state'], string> = { running: '◌', ok: '✓', failed: '✕', stopped: '■' };
+
+/** How a run ended, as a sign and a colour: colours alone are not for everybody. */
+export function EndMark({ run, trans }: { run: ExecutionState; trans: TranslationBundle }): React.ReactElement {
+  const end = run.refused ? 'stopped' : run.state;
+  return (
+    <span className={`pctx-EndMark pctx-mod-${end}`} role="img" aria-label={endName(run, trans)}>
+      {MARKS[end]}
+    </span>
+  );
 }
 
 function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
@@ -481,6 +493,15 @@ function RunDetail(props: {
         {askerName(run, trans)} · {endName(run, trans)}
       </h3>
       <div className="pctx-Detail-buttons">
+        <button
+          className="jp-mod-styled"
+          title={trans.__('Open this run as a tab')}
+          onClick={() => {
+            actions.openRun(run);
+          }}
+        >
+          {trans.__('Open')}
+        </button>
         {loading?.status === 'ready' && (
           <button
             className="jp-mod-styled"

@@ -79,6 +79,14 @@ export class PanelWidget extends ReactWidget {
     }
   }
 
+  /** Show on the sidebar's icon how many calls wait for a person. */
+  count(waiting: number): void {
+    this.title.dataset = waiting > 0 ? { pctxWaiting: String(waiting) } : {};
+    const text = this.#trans.__('pctx: tools and runs');
+    this.title.caption =
+      waiting > 0 ? `${text} · ${this.#trans._n('%1 waits for you', '%1 wait for you', waiting)}` : text;
+  }
+
   /** Give the focus back to the element that had it, or to the notebook. */
   giveFocus(): void {
     const before = this.#before;

@@ -23,3 +23,8 @@ export function size(bytes: number): string {
 export function time(seconds: number): string {
   return new Date(seconds * 1000).toLocaleTimeString();
 }
+
+/** The hour and minute of seconds since 1970. */
+export function minute(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}

@@ -23,6 +23,10 @@ class Server {
   asked: string[] = [];
   watcher: Watcher | null = null;
   refusal: Error | null = null;
+  drawn: (readonly string[])[] = [];
+  readonly draw = (kernels: readonly string[]): void => {
+    this.drawn.push(kernels);
+  };
 
   readonly source: Source = {
     kernels: () => this.#answer('kernels', this.kernelList),
@@ -111,7 +115,7 @@ test('it asks once it is connected, and for tools only when somebody looks', asy
   server.kernelList = [kernel('a', 3)];
   const { model } = await following(server);
   assert.deepEqual(server.asked, ['status', 'watch']);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   assert.equal(model.connection, 'ready');
   assert.ok(!server.asked.includes('kernel a 0'));
@@ -125,7 +129,7 @@ test('thousands of tools come in parts, and again only when they have changed', 
   server.kernelList = [kernel('a', 1200)];
   const { model } = await following(server);
   model.show(true);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   assert.deepEqual(
     server.asked.filter(what => what.startsWith('kernel ')),
@@ -147,7 +151,7 @@ test('a kernel that is gone takes its tools along', async () => {
   server.kernelList = [kernel('a', 1)];
   const { model } = await following(server);
   model.show(true);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   server.kernelList = [];
   server.watcher?.changed('sessions');
@@ -161,7 +165,7 @@ test('a kernel that is gone takes its tools along', async () => {
 test('changes that come while it asks are asked about once more, not once each', async () => {
   const server = new Server();
   await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   server.asked = [];
   for (let change = 0; change < 100; change++) {
@@ -180,7 +184,7 @@ test('a server without pctx is left alone, until somebody asks again', async () 
   server.refusal = null;
   model.retry();
   await settled();
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   assert.equal(model.connection, 'ready');
 });
 
@@ -188,7 +192,7 @@ test('a server that goes away is asked again, ever more seldom, and all is asked
   const server = new Server();
   server.kernelList = [kernel('a', 1)];
   const { model, later } = await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   server.refusal = new ApiError('gone', 0, false);
   server.watcher?.ended();
@@ -201,7 +205,7 @@ test('a server that goes away is asked again, ever more seldom, and all is asked
   server.kernelList = [];
   later.pop()?.();
   await settled();
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   assert.equal(model.connection, 'ready');
   assert.equal(model.rows.filter(row => row.kind === 'kernel').length, 0);
@@ -233,7 +237,7 @@ test('of a run that is chosen everything is asked for, and again while it change
   const server = new Server();
   server.runs = [run('x', 'running')];
   const { model } = await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   model.choose('run x');
   assert.equal(model.trace?.status, 'pending');
@@ -249,7 +253,7 @@ test('what is unfolded of a run stays so while it goes on, and not of the next',
   const server = new Server();
   server.runs = [run('x', 'running'), run('y')];
   const { model } = await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   model.choose('run x');
   await settled();
@@ -286,7 +290,7 @@ async function withServers(...servers: Upstream[]): Promise<{ server: Server; mo
   server.servers = servers;
   const { model } = await following(server);
   model.show(true);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   return { server, model };
 }
@@ -341,7 +345,7 @@ test('a server that is started anew is asked again, whatever its counts say', as
   await settled();
   server.asked = [];
   server.watcher?.ended();
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   assert.deepEqual(askedOfServers(server), ['upstream x 0']);
 });
@@ -351,7 +355,7 @@ test('keys move through the rows, open, close, and go up', async () => {
   server.kernelList = [kernel('a', 2)];
   const { model } = await following(server);
   model.show(true);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   model.move(Infinity);
   assert.equal(model.chosenRow, model.rows.at(-1));
@@ -378,7 +382,7 @@ test('what is chosen by a key is brought into sight', async () => {
   server.kernelList = [kernel('a', 400)];
   const { model } = await following(server);
   model.show(true);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   model.scroll(0, 300);
   model.move(1);
@@ -394,7 +398,7 @@ test('after an answer the next call that waits is chosen, and after the last one
   const server = new Server();
   server.runs = [{ id: 'r' } as ExecutionState];
   const { model } = await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   model.choose('run r');
   const waiting = (...ids: string[]): Question[] => ids.map(id => ({ id, tool: 'A.b', arguments: '{}' }) as Question);
@@ -415,7 +419,24 @@ test('a call that waits is chosen by itself where nothing else is', async () => 
   const server = new Server();
   server.questions = [{ id: 'a', tool: 'A.b', arguments: '{}' } as Question];
   const { model } = await following(server);
-  server.watcher?.opened();
+  server.watcher?.opened(server.draw);
   await settled();
   assert.equal(model.chosen, 'question a');
+});
+
+test('the kernels whose guest programs the page shows are reported when they change, and on each new connection', async () => {
+  const server = new Server();
+  const model = new PanelModel(server.source);
+  const end = new AbortController();
+  model.draw(['b', 'a']);
+  model.start(end.signal);
+  await settled();
+  server.watcher?.opened(server.draw);
+  model.draw(['a', 'b']);
+  model.draw(['a']);
+  server.watcher?.ended();
+  model.draw([]);
+  server.watcher?.opened(server.draw);
+  assert.deepEqual(server.drawn, [['a', 'b'], ['a'], []]);
+  end.abort();
 });

@@ -36,6 +36,9 @@ MOST_TOOLS = 200
 MOST_MESSAGE = 10_000
 """Characters of an error's message, frame or traceback that are shown."""
 
+NOTICE_STYLE = "border-left:3px solid #8a8ad0;padding-left:10px"
+"""How a notice is set apart from the output of the cell below which it stands."""
+
 TEXT_WIDTH = 100
 """Columns of the text form of tables."""
 
@@ -206,10 +209,13 @@ def catalog(tools: Iterable[Tool], others: Iterable[Tool] = ()) -> Bundle:
     return _bundle(text, *parts) if len(parts) > 1 or "table" in parts[0] else {"text/plain": text}
 
 
-def notice(head: str, lines: Sequence[str], code: str | None = None) -> Bundle:
-    """Show an event that no cell caused: a headline, further lines below it, and a folded program."""
+def notice(head: str, lines: Sequence[str], code: str | None = None, timeline: Bundle | None = None) -> Bundle:
+    """Show an event that no cell caused: a headline, further lines below it, a folded program, and its timeline.
+
+    A line at its side sets it apart from the output of the cell.
+    """
     head, lines = clean(head), [clean(line) for line in lines if line]
-    return _bundle(
+    shown = _bundle(
         "\n".join([head, *(f"  {line}" for line in lines)]),
         tag("div", escape(head, is_name=True), kind="head"),
         *(tag("div", escape(line, is_name=True), kind="dim") for line in lines),
@@ -219,6 +225,13 @@ def notice(head: str, lines: Sequence[str], code: str | None = None) -> Bundle:
             else []
         ),
     )
+    if timeline is not None:
+        shown["text/plain"] += f"\n{timeline['text/plain']}"
+        if "text/html" in shown:
+            shown["text/html"] += timeline["text/html"]
+    if "text/html" in shown:
+        shown["text/html"] = tag("div", Markup(shown["text/html"]), attributes=f'style="{NOTICE_STYLE}"')
+    return shown
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Bundle:

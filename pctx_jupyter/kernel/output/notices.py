@@ -1,8 +1,8 @@
 """Notices: what a notebook shows of guest programs that call its tools, and a list of the latest ones.
 
-A notice is an output of the cell that ran last. It shows the program and its kind of owner. When the program has
-ended, the notice also shows the calls and the outcome, and the run's timeline follows. This module knows IPython's
-displays, not how calls arrive.
+A notice is an output of the cell that ran last when the program began. It shows the program, its calls and its outcome,
+and it is updated in place. The programs of one owner share a notice until another cell has run. Where a front end
+shows guest programs itself, there are no notices. This module knows IPython's displays, not how calls arrive.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from IPython.core.display_functions import publish_display_data
 
 from ...rpc import wire
-from ...session.trace import Trace
+from ...session.trace import NOTICE, Trace
 
 if TYPE_CHECKING:
     from .display import Bundle
@@ -29,8 +29,8 @@ _publish: Callable[..., None] = publish_display_data  # IPython is not typed
 MOST_RUNS = 20
 """The number of latest programs that are kept."""
 
-MOST_NOTICES = 5
-"""Notices between two cells; all further programs share one more notice."""
+MOST_LINES = 5
+"""Programs of one owner that their notice lists, the latest ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,20 +42,26 @@ class GuestRun:
         id: The id of its execution.
         code: Its whole text.
         trace: Its latest trace.
+        notice: The notice that shows it; None: a front end shows it.
     """
 
     number: int
     id: str
     code: str
     trace: Trace
-    notice: str = field(default_factory=lambda: f"pctx:guest:{uuid4().hex}")
+    notice: Notice | None = None
+
+    @property
+    def whose(self) -> str:
+        """The name of the owner: an agent's client, or another notebook; empty: it has none."""
+        return (self.trace.agent if self.trace.asked_by == "agent" else self.trace.notebook) or ""
 
     @property
     def owner(self) -> str:
-        """The kind of owner, as text for people."""
-        if self.trace.asked_by == "agent":
-            return "an agent's program"
-        return f"a program of {self.trace.notebook or 'another notebook'}"
+        """The program and its owner, as text for people."""
+        if self.whose:
+            return f"a program of {self.whose}"
+        return "an agent's program" if self.trace.asked_by == "agent" else "a program of another notebook"
 
     @property
     def called(self) -> str:
@@ -67,7 +73,7 @@ class GuestRun:
     @property
     def state(self) -> str:
         """Its state, or its outcome and duration."""
-        if self.trace.state == "running" or self.trace.duration_s is None:
+        if not self.is_over or self.trace.duration_s is None:
             return "running"
         from .timeline import duration
 
@@ -77,24 +83,75 @@ class GuestRun:
         return f"{ended} {duration(self.trace.duration_s)}{said}"
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.trace.state != "running"
+
+    @property
     def began(self) -> str:
         """The time of day at which it began."""
         return time.strftime("%H:%M:%S", time.localtime(self.trace.started_at))
+
+
+@dataclass(slots=True, eq=False)
+class Notice:
+    """One output: the programs of one owner.
+
+    Args:
+        context: The context of the cell whose output it is.
+        runs: The programs, oldest first; the latest ones, if there are many.
+        count: The number of all programs.
+    """
+
+    context: contextvars.Context
+    runs: deque[GuestRun] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    count: int = 0
+    id: str = field(default_factory=lambda: f"pctx:guest:{uuid4().hex}")
+    is_shown: bool = False
+
+    def add(self, run: GuestRun) -> None:
+        """Show a further program."""
+        self.runs.append(run)
+        self.count += 1
+        run.notice = self
+
+    def show(self) -> None:
+        """Make the output, or update it in place."""
+        arguments: dict[str, Any] = {"transient": {"display_id": self.id}, "update": self.is_shown}
+        self.is_shown = True
+        self.context.copy().run(_publish, self._bundle(), {NOTICE: True}, **arguments)
+
+    def _bundle(self) -> Bundle:
+        from . import display, timeline  # imported with the first notice
+
+        last = self.runs[-1]
+        if self.count == 1:
+            verb = "called" if last.is_over else "calls"
+            head = f"{last.owner[:1].upper()}{last.owner[1:]} {verb} this notebook's tools · {last.state}"
+            # When the program has ended, its timeline shows the calls.
+            lines = ["" if last.is_over else last.called, f"%pctx insert {last.number} makes a cell of it"]
+        else:
+            kind = "other notebooks" if last.trace.asked_by != "agent" else "agents"
+            head = f"{self.count} programs of {last.whose or kind} called this notebook's tools · last {last.began}"
+            lines = [
+                " · ".join(part for part in (run.began, run.called, run.state, f"%pctx insert {run.number}") if part)
+                for run in reversed(self.runs)
+            ]
+        return display.notice(head, lines, last.code, timeline.bundle(last.trace) if last.is_over else None)
 
 
 class Notices:
     """The notices of one notebook.
 
     Args:
-        context: Returns the context of the cell below which notices are shown.
+        context: Returns the context of the cell below which new notices are shown.
     """
 
     def __init__(self, context: Callable[[], contextvars.Context]) -> None:
         self._context = context
         self._runs: deque[GuestRun] = deque(maxlen=MOST_RUNS)
         self._count = 0
-        self._since_cell = 0
-        self._in_one: list[GuestRun] = []  # the programs that share the last notice
+        self._notices: dict[tuple[str, str], Notice] = {}  # below the cell that ran last, by owner
 
     @property
     def runs(self) -> list[GuestRun]:
@@ -102,61 +159,30 @@ class Notices:
         return list(self._runs)
 
     def cell_ended(self) -> None:
-        """Show further notices below the cell that just ended, each on its own again."""
-        self._since_cell = 0
-        self._in_one = []
+        """Show further programs below the cell that just ended, in new notices."""
+        self._notices = {}
 
     def update(self, notice: wire.GuestNotice) -> None:
-        """Record that a guest program began to call this notebook's tools, or ended, and show it."""
+        """Record that a guest program began to call this notebook's tools, or ended, and show it.
+
+        A program that ended is shown in the notice that it has from its beginning, under whatever cell that is.
+        """
         trace = msgspec.json.decode(notice.trace, type=Trace)
         if notice.state == "began":
             self._count += 1
             run = GuestRun(self._count, notice.execution_id, notice.code, trace)
             self._runs.append(run)
-            self._since_cell += 1
-            if self._since_cell > MOST_NOTICES:
-                self._in_one.append(run)
-                run.notice = self._in_one[0].notice
-            self._show(run, is_new=self._since_cell <= MOST_NOTICES + 1)
-        elif (found := next((run for run in self._runs if run.id == notice.execution_id), None)) is not None:
-            found.trace = trace
-            self._show(found, is_new=False)
-            if not self._is_shared(found):
-                self._publish(_timeline(trace), f"{found.notice}:timeline", is_new=True)
-
-    def _show(self, run: GuestRun, *, is_new: bool) -> None:
-        bundle = _shared_notice(self._in_one) if self._is_shared(run) else _notice(run)
-        self._publish(bundle, run.notice, is_new=is_new)
-
-    def _is_shared(self, run: GuestRun) -> bool:
-        return run in self._in_one
-
-    def _publish(self, bundle: Bundle, name: str, *, is_new: bool) -> None:
-        arguments: dict[str, Any] = {"transient": {"display_id": name}, "update": not is_new}
-        self._context().copy().run(_publish, bundle, {}, **arguments)
-
-
-def _notice(run: GuestRun) -> Bundle:
-    from . import display  # imported with the first notice
-
-    is_over = run.trace.state != "running"
-    head = (
-        f"{run.owner[:1].upper()}{run.owner[1:]} {'called' if is_over else 'calls'} this notebook's tools · {run.state}"
-    )
-    # When the program has ended, its timeline shows the calls.
-    lines = ["" if is_over else run.called, f"%pctx insert {run.number} makes a cell of it"]
-    return display.notice(head, lines, run.code)
-
-
-def _timeline(trace: Trace) -> Bundle:
-    from . import timeline
-
-    return timeline.bundle(trace)
-
-
-def _shared_notice(runs: list[GuestRun]) -> Bundle:
-    from . import display  # imported with the first notice
-
-    last = runs[-1]
-    head = f"{len(runs)} more guest programs called this notebook's tools · the last: {last.state}"
-    return display.notice(head, [last.called, "%pctx runs lists the latest"], last.code)
+        else:
+            found = next((run for run in self._runs if run.id == notice.execution_id), None)
+            if found is None:
+                return
+            run = found
+            run.trace = trace
+        if run.notice is None and not notice.drawn:
+            key = (trace.asked_by, run.whose)
+            shown = self._notices.get(key)
+            if shown is None:
+                shown = self._notices[key] = Notice(self._context())
+            shown.add(run)
+        if run.notice is not None:
+            run.notice.show()

@@ -1,0 +1,85 @@
+/** The state of the tab of one run: its trace, which is requested again while the run continues. Never touches the DOM. */
+
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import type * as api from '../api';
+import { type Loading, PENDING, failed, ready } from '../loading';
+import { TimelineModel } from '../results/model';
+import type { PanelModel } from './model';
+
+export class RunModel {
+  readonly id: string;
+  trace: Loading<api.Trace> = PENDING;
+  readonly timeline = new TimelineModel();
+  readonly #panel: PanelModel;
+  readonly #source: Pick<typeof api, 'trace'>;
+  readonly #changed = new Signal<this, void>(this);
+  #run: api.ExecutionState | undefined;
+  /** Counts the requests, so that late answers are dropped. */
+  #asked = 0;
+
+  constructor(id: string, panel: PanelModel, source: Pick<typeof api, 'trace'>) {
+    this.id = id;
+    this.#panel = panel;
+    this.#source = source;
+    this.timeline.stateChanged.connect(() => {
+      this.#changed.emit();
+    });
+    panel.runsChanged.connect(this.#follow, this);
+    this.#run = this.#find();
+    void this.#ask();
+  }
+
+  get changed(): ISignal<this, void> {
+    return this.#changed;
+  }
+
+  /** The run in few words; undefined: the server has not listed it yet. */
+  get run(): api.ExecutionState | undefined {
+    return this.#run;
+  }
+
+  dispose(): void {
+    this.#asked++;
+    Signal.clearData(this);
+    this.timeline.dispose();
+  }
+
+  #find(): api.ExecutionState | undefined {
+    return this.#panel.runs.find(run => run.id === this.id);
+  }
+
+  #follow(): void {
+    const before = this.#run;
+    this.#run = this.#find() ?? before; // the server forgets old runs
+    // A run that has ended does not change.
+    if (this.trace.status !== 'ready' || this.trace.value.state === 'running') {
+      void this.#ask();
+    } else if (before === undefined) {
+      this.#changed.emit();
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const number = ++this.#asked;
+    let trace: Loading<api.Trace>;
+    try {
+      trace = ready(await this.#source.trace(this.id));
+    } catch (error) {
+      trace = failed(error);
+    }
+    if (number !== this.#asked) {
+      return;
+    }
+    if (trace.status === 'ready' || this.trace.status !== 'ready') {
+      this.trace = trace;
+    } else if (this.trace.value.state === 'running') {
+      this.timeline.life = 'cut'; // the server does not know it any more, so its last trace stays
+    }
+    if (trace.status === 'ready') {
+      this.timeline.life = 'alive';
+      this.timeline.json = trace.value;
+    }
+    this.#changed.emit();
+  }
+}
