@@ -101,7 +101,8 @@ async def test_the_limit_does_not_count_while_a_call_waits_and_what_keeps_it_is_
     outcome = await call(busy, load, engine=engine)
     assert isinstance(outcome, Raw) and read(outcome) == 5
     assert [(note.execution_id, note.call, note.note, note.waits) for note in engine.heard] == [
-        ("e1", 3, "waits: a cell of the notebook is running", True)
+        ("e1", 3, "waits: a cell of the notebook is running", True),
+        ("e1", 3, "", False),  # it waits no longer
     ]
     assert busy.withdrawn == []
 

@@ -121,6 +121,7 @@ async def test_a_kernel_is_shown_with_its_tools_under_both_names(kernel: Any, as
             "signature": "loadOrders(args?: any): Promise<any>",
             "description": "Loads.",
             "effects": True,
+            "arguments": [],
         }
         assert (second["path"], second["shared_as"], second["effects"]) == ("Notebook.secret", None, False)
 

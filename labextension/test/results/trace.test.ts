@@ -295,7 +295,7 @@ test('the head counts calls by tool, and failures apart from denials', async () 
   assert.equal(node.querySelector('.pctx-Timeline-check')?.textContent, '✓ 41 ms');
   const rows = [...node.querySelectorAll('.pctx-Timeline-row')];
   assert.deepEqual(
-    rows.map(row => row.querySelector('.pctx-Timeline-name')?.textContent),
+    rows.map(row => row.querySelector('.pctx-Timeline-name')?.textContent?.trim()),
     ['Geo.find', 'Geo.offset × 2', 'Shop.refund']
   );
   assert.equal(rows[0]?.getAttribute('title'), 'started 459 ms, took 500 ms');
