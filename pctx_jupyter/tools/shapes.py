@@ -78,6 +78,34 @@ _PLAIN = {
 _SIMPLE = {kind: type for kind, type in _PLAIN.items() if type not in (ARRAY, OBJECT)}
 _LABEL = re.compile(r"[a-z][A-Za-z0-9_]{0,40}")
 """Titles of a tuple's places that are names, and no prose."""
+_NO_LABELS = frozenset(
+    [
+        "abstract",
+        "any",
+        "boolean",
+        "const",
+        "false",
+        "import",
+        "infer",
+        "keyof",
+        "never",
+        "new",
+        "null",
+        "number",
+        "object",
+        "readonly",
+        "string",
+        "symbol",
+        "this",
+        "true",
+        "typeof",
+        "undefined",
+        "unique",
+        "unknown",
+        "void",
+    ]
+)
+"""Words that begin a type: TypeScript takes them as labels, but other readers of TypeScript do not."""
 _CLASSES: dict[type, str] = {
     str: "string",
     bool: "boolean",
@@ -546,7 +574,7 @@ def _labels(places: list[object]) -> list[str]:
     """The names of a tuple's places, as a named tuple has them; none unless every place has one of its own."""
     titles = [place.get("title") if isinstance(place, dict) else None for place in places]
     found = [title for title in titles if isinstance(title, str) and _LABEL.fullmatch(title)]
-    return found if len(set(found)) == len(places) else []
+    return found if len(set(found) - _NO_LABELS) == len(places) else []
 
 
 def _is_string(value: object) -> bool:

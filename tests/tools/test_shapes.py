@@ -66,6 +66,7 @@ def one_line(schema: Any) -> str:
         ({"prefixItems": [STRING | {"title": "x"}], "minItems": 1}, "[x: string, ...rest: any[]]"),
         ({"prefixItems": [STRING | {"title": "x"}, NUMBER], "minItems": 2, "items": False}, "[string, number]"),
         ({"prefixItems": [STRING | {"title": "a b"}], "minItems": 1, "items": False}, "[string]"),
+        ({"prefixItems": [STRING | {"title": "new"}], "minItems": 1, "items": False}, "[string]"),
         ({"prefixItems": [STRING | {"title": "x"}] * 2, "minItems": 2, "items": False}, "[string, string]"),
         ({"anyOf": [{}, {}], "x-learnt": "docstring"}, "any"),
         ({"anyOf": [NUMBER, STRING], "x-learnt": "docstring"}, "any"),
