@@ -14,7 +14,7 @@ from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
-LOAD_ORDERS = re.compile(r"^loadOrders\(args: .*\) → ")
+LOAD_ORDERS = re.compile(r"^loadOrders\(.*\) → ")
 """The tool with its type, in a list of completions."""
 
 PYTHON, PCTX = "text/x-ipython", "text/x-pctx"
@@ -108,6 +108,7 @@ def test_tools_are_completed_as_one_types_after_any_characters(notebook: Noteboo
     keyboard.type("'paid'")
     keyboard.press("Tab")  # behind the call: there is no further argument
     keyboard.type(";\nawait Notebook.loadOrders")
+    expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     keyboard.press("Escape")
     keyboard.type("({ ")
     expect(completions(notebook.page)).to_have_text([re.compile(r"^status \("), "limit (number, optional)"])
@@ -317,6 +318,7 @@ def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPag
     notebook.page.keyboard.type("; Notebook.")
     expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     notebook.page.keyboard.press("Enter")
+    notebook.page.keyboard.type("'paid'")
     expect(wrong).to_have_text(["loadOrder", "loadOrder"])
     notebook.page.evaluate(f"{COMMANDS}.execute('application:close').then(() => null)")
     expect(wrong).to_have_text(["loadOrder"])

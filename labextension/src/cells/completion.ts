@@ -32,7 +32,7 @@ const AFTER_KEYSTROKE_MS = 30;
 const PATIENCE_MS = 1_000;
 
 /** Characters of a type in the list. */
-const MOST_DETAIL = 60;
+const MOST_DETAIL = 40;
 
 /** Provides the server's completions. */
 export class PctxCompletions implements ICompletionProvider {
@@ -174,12 +174,13 @@ export class PctxCompletions implements ICompletionProvider {
  * An item of JupyterLab's list: a name with its type. JupyterLab compares what is typed with the part before a parenthesis.
  */
 export function itemOf(item: Completed['items'][number]): CompletionHandler.ICompletionItem {
-  const detail = inertLine(item.detail ?? '', MOST_DETAIL);
-  const isCall = detail.includes(') → ');
+  const whole = inertLine(item.detail ?? '');
+  const isCall = whole.includes(') → ');
+  // Of a long call the arguments are left out: the description beside the list has them.
+  const result = isCall && whole.length > MOST_DETAIL ? `(…) → ${whole.slice(whole.lastIndexOf(') → ') + 4)}` : whole;
+  const detail = inertLine(result, MOST_DETAIL);
   const label = detail === '' ? item.label : isCall ? `${item.label}${detail}` : `${item.label} (${detail})`;
-  const documentation = [detail === '' || item.arguments ? '' : detail, item.documentation]
-    .filter(Boolean)
-    .join('\n\n');
+  const documentation = [item.arguments ? '' : whole, item.documentation].filter(Boolean).join('\n\n');
   return { label, insertText: item.insertText, type: item.type, documentation };
 }
 
@@ -216,7 +217,7 @@ export function documentationBeside(
   registry: ISettingRegistry | null
 ): (isOurs: boolean) => void {
   const { setShowDocumentationPanel } = manager as { setShowDocumentationPanel?: (isShown: boolean) => void };
-  let usual: { isShown: boolean; isChosen: boolean } | null = null;
+  let usual = { isShown: false, isChosen: false };
   registry
     ?.load(MANAGER_SETTINGS)
     .then(loaded => {
@@ -231,7 +232,7 @@ export function documentationBeside(
       console.debug('pctx: descriptions are shown as JupyterLab does by itself', error);
     });
   return isOurs => {
-    if (usual && !usual.isChosen) {
+    if (!usual.isChosen) {
       setShowDocumentationPanel?.call(manager, usual.isShown || (isOurs && settings.showDocumentation));
     }
   };

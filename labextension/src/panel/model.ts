@@ -486,20 +486,22 @@ export class PanelModel {
       return;
     }
     const isSearched = wordsOf(this.query).length > 0;
-    for (const { name, version = 0, tools: count = 0 } of this.#known.servers ?? []) {
+    for (const { name, version = 0, tools: count = 0, functions = [] } of this.#known.servers ?? []) {
       const isWanted = isSearched || this.#toggled.has(serverKey(name));
       if (!isWanted || this.#offeredVersions.get(name) === version) {
         continue;
       }
       const tools: api.UpstreamTool[] = [];
-      while (tools.length < count) {
+      let total = count + functions.length; // functions for resources and prompts are listed with the tools
+      while (tools.length < total) {
         const part = await this.#source.upstream(name, tools.length);
         if (part.version !== version || part.tools.length === 0) {
           break; // the tools have changed; the next change reports it
         }
         tools.push(...part.tools);
+        total = part.tool_count;
       }
-      if (tools.length === count) {
+      if (tools.length === total) {
         this.#offeredVersions.set(name, version);
         this.#know({ offered: new Map([...this.#known.offered, [name, tools]]) });
       }

@@ -167,5 +167,7 @@ test('a name is listed with its type, which is no part of what is typed or inser
   assert.equal(field.label, 'load ((string | number)[], optional)');
   assert.equal(field.documentation, '(string | number)[], optional\n\nLoads.');
   assert.equal(itemOf({ ...item, detail: '', arguments: null }).label, 'load');
+  const long = itemOf({ ...item, detail: `(args: { ${'n: number; '.repeat(9)}}) → Order[]`, arguments: ['n'] });
+  assert.equal(long.label, 'load(…) → Order[]', 'the description beside the list has the arguments');
   assert.ok(itemOf({ ...item, detail: `() → ${'x'.repeat(500)}`, arguments: null }).label.length < 80);
 });

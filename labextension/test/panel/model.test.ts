@@ -60,7 +60,8 @@ class Server {
     upstreams: () => this.#answer('upstreams', this.servers),
     upstream: (name, start) => {
       const server = this.servers.find(one => one.name === name);
-      const count = Math.min(500, (server?.tools ?? 0) - start);
+      const total = (server?.tools ?? 0) + (server?.functions?.length ?? 0);
+      const count = Math.min(500, total - start);
       const tools = Array.from({ length: count }, (_, index) => ({
         path: `X.t${start + index}`,
         name: `t${start + index}`,
@@ -71,7 +72,7 @@ class Server {
         arguments: []
       }));
       const version = server?.version ?? 0;
-      return this.#answer(`upstream ${name} ${start}`, { name, version, tool_count: server?.tools ?? 0, start, tools });
+      return this.#answer(`upstream ${name} ${start}`, { name, version, tool_count: total, start, tools });
     },
     watch: watcher => {
       this.asked.push('watch');
@@ -316,6 +317,20 @@ test('a server’s tools are asked for when it is opened, in parts, and again wh
   server.watcher?.changed('upstreams');
   await settled();
   assert.equal(offeredIn(model), 2);
+});
+
+test('a server with functions for resources has them in its list, which does not load for ever', async () => {
+  const { server, model } = await withServers();
+  model.open('server w');
+  await settled();
+  server.servers = [{ ...upstream('w', 0, 0), state: 'connecting' }];
+  server.watcher?.changed('upstreams');
+  await settled();
+  assert.equal(model.chosenRow?.kind, 'server', 'it was chosen before the server listed it');
+  server.servers = [{ ...upstream('w', 2, 4), functions: ['a', 'b'] }];
+  server.watcher?.changed('upstreams');
+  await settled();
+  assert.equal(offeredIn(model), 4);
 });
 
 test('where something is searched, the tools of all servers are', async () => {
