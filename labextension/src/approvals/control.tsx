@@ -118,7 +118,7 @@ function emptyText(field: FormField, json: string | undefined, trans: Translatio
   if (field.isRequired) {
     return field.kind === 'choice' ? trans.__('Choose…') : '';
   }
-  return field.fallback === null ? trans.__('not passed') : trans.__('not passed: the default is %1', field.fallback);
+  return field.fallback === null ? trans.__('not passed') : trans.__('default: %1', field.fallback);
 }
 
 function chosenIn(json: string | undefined): string[] {

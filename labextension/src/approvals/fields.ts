@@ -249,7 +249,7 @@ export function jsonOf(field: FormField, text: string): string | null {
     case 'lines':
       return text === '' && !field.isRequired ? emptyOf(field) : whole(JSON.stringify(text));
     case 'json':
-      return text.trim() === '' ? emptyOf(field) : text;
+      return text.trim() === '' ? emptyOf(field) : text.replace(/\n/g, '\n  ');
     default:
       return text === '' ? emptyOf(field) : text;
   }
@@ -264,7 +264,8 @@ export function shownIn(field: FormField, json: string | undefined): string {
     const value = parsed(json);
     return typeof value === 'string' ? value : json;
   }
-  return json;
+  // Without the indentation of a member. A line end in JSON is never a part of a text.
+  return field.kind === 'json' ? json.replace(/\n {2}/g, '\n') : json;
 }
 
 function emptyOf(field: FormField): string | null {

@@ -114,6 +114,13 @@ test('what is put into a field is JSON of its kind, and an empty optional field 
   );
 });
 
+test('JSON of several lines is shown without the indentation of its member, and has it again when it is passed', () => {
+  const list = field({ type: 'array' }, '[1]');
+  const json = '[\n    1,\n    2\n  ]';
+  assert.equal(shownIn(list, json), '[\n  1,\n  2\n]');
+  assert.equal(jsonOf(list, shownIn(list, json)), json);
+});
+
 const SCHEMA = {
   type: 'object',
   properties: { to: { type: 'string' }, orders: { type: 'array', items: { type: 'integer' } } },
