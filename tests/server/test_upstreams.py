@@ -109,7 +109,7 @@ async def test_a_server_is_added_called_listed_and_removed(
     assert tools["MyPeer.echo"] == {
         "path": "MyPeer.echo",
         "shared_as": "MyPeer.echo",
-        "signature": "echo(args?: { text?: string }): Promise<any>",
+        "signature": "echo(args?: { text?: string }): Promise<string> /* observed */",  # by the call above
         "description": "Says it again.",
         "effects": False,
         "arguments": [],
