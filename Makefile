@@ -21,7 +21,7 @@ lab-build: api                    ## build the JupyterLab extension if its sourc
 
 test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

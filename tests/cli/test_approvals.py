@@ -254,7 +254,7 @@ def test_a_script_answers_a_form_and_an_answer_that_does_not_fit_is_refused(
     terminal.until("[a]nswer, [d]ecline, [c]ancel, [s]kip? ")
     id = waiting(call, asking)
     refused = call(asking.folder, "approvals", "--allow", id, "--arguments", '{"name": 5}')
-    assert refused.returncode == 2 and "name must be a text" in refused.stderr
+    assert refused.returncode == 2 and "name: must be a text" in refused.stderr
     done = call(asking.folder, "approvals", "--allow", id, "--arguments", '{"name": "Ada"}')
     assert done.returncode == 0, done.stderr
     assert json.loads(agent.end()) == {"action": "accept", "content": {"name": "Ada"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from contextlib import suppress
 from typing import Any
@@ -44,9 +45,9 @@ async def test_runs_that_end_in_every_way_and_clients_that_vanish_leave_nothing(
             await asyncio.wait([killer])
             await asyncio.gather(*(vanish(server) for _ in range(CLIENTS)))
             async with asyncio.timeout(SOON):
-                while (now := await held(server, client)) != before:
+                while not is_back(before, now := await held(server, client)):
                     await asyncio.sleep(0.05)  # the server's own affairs tell nobody of their end
-            assert now == before
+            assert is_back(before, now)
         assert "Traceback" not in server.log, server.log
 
 
@@ -109,6 +110,12 @@ def sandboxes(server: ServerProcess) -> list[psutil.Process]:
             if command and command[0].endswith("deno") and command[-1].endswith("boot.js"):
                 found.append(child)
     return found
+
+
+def is_back(before: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
+    """Whether nothing is held that was not; asyncio keeps the threads in which it wrote a file, up to a number."""
+    most = min(32, (os.cpu_count() or 1) + 4)
+    return now[:2] == before[:2] and before[2] <= now[2] <= before[2] + most
 
 
 async def held(server: ServerProcess, client: PctxClient) -> tuple[int, int, int]:

@@ -93,7 +93,7 @@ def test_the_form_of_an_mcp_server_is_filled_in_in_the_notebook(
         commands.run("")
         shown = capsys.readouterr().out
         assert "The MCP server asks asks you something." in shown and f'allow {question.id} {{"name":"Bob"}}' in shown
-        with pytest.raises(UsageError, match="name must be a text"):
+        with pytest.raises(UsageError, match="name: must be a text"):
             commands.run(f'allow {question.id} {{"name": 5}}')
         with pytest.raises(UsageError, match="they must be a JSON object"):
             commands.run(f"allow {question.id} Ada")

@@ -25,7 +25,7 @@ from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
 
-from .programs import Host, job, launcher, pool_of, run, sandboxes, soon, until
+from .programs import Host, job, launcher, launchers, pool_of, run, sandboxes, soon, until
 
 
 def idle(pool: Pool, warm: int = 1) -> bool:
@@ -531,7 +531,7 @@ async def test_without_the_launcher_programs_run_in_one_layer() -> None:
         sandboxes()[0].kill()
         await until(lambda: pool.status()["trouble"] is not None)
         await until(lambda: idle(pool))
-        assert psutil.Process().children() == sandboxes()
+        assert launchers() == []
 
 
 REHEARSED = r"""

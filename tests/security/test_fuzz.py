@@ -191,7 +191,7 @@ class Marked(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        assert {name for name, _ in attrs} <= {"class", "open", "style"}
+        assert {name for name, _ in attrs} <= {"class", "open", "style", "title"}
 
 
 some_text = schemas.texts | st.sampled_from(payloads("text"))

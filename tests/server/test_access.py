@@ -438,6 +438,7 @@ PARAMS: dict[str, Any] = {
     "unregister_tool": {"namespace": "a", "name": "b"},
     "execute": {"code": "1"},
     "forget": {"names": []},
+    "forget_types": {"functions": []},
     "get_function_details": {"functions": []},
     "share": {"to": "everyone"},
     "revoke_permission": {"id": "none"},
