@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
-from .jsonrpc import Json
 
 # client → server
 REGISTER_TOOL = "register_tool"
@@ -567,8 +566,8 @@ class ProgramFunction(msgspec.Struct):
     name: str
     namespace: str
     description: str
-    input_schema: Json
-    output_schema: Json
+    input_schema: Any
+    output_schema: Any
 
 
 class RunProgram(msgspec.Struct, omit_defaults=True):
