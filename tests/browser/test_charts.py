@@ -56,10 +56,12 @@ POKE = """() => {
 
 STRANGE = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter(element =>
   [...element.attributes].some(one => one.name.startsWith('on') || /outside\\.example|javascript:/.test(one.value))
-  || ['INPUT', 'SELECT', 'SCRIPT', 'IFRAME', 'OBJECT', 'EMBED', 'LINK', 'IMAGE'].includes(element.tagName)
+  || (element.tagName === 'INPUT' && !element.matches('.pctx-Table [type=search]:not([onchange])'))
+  || ['SELECT', 'SCRIPT', 'IFRAME', 'OBJECT', 'EMBED', 'LINK', 'IMAGE'].includes(element.tagName)
   || (element.tagName === 'FORM' && element.outerHTML !== '<form class="vega-bindings"></form>')
 ).map(element => element.outerHTML.slice(0, 200))"""
-"""Elements with handlers, and those that no chart makes; each has an empty form, for the inputs that none may have."""
+"""Elements with handlers, and those that no chart makes; each has an empty form, for the inputs that none may have.
+The field that filters the rows of a table of ours is no chart's."""
 
 
 class Watch:
