@@ -6,23 +6,17 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import type { ExecutionState, Trace } from '../api';
 import { Code } from '../code';
 import { pctxIcon } from '../icon';
 import { inert, inertLine } from '../inert';
 import { Calls } from '../results/timeline';
 import type { RunModel } from './run';
+import { type RunActions, RunButtons, RunError } from './runParts';
 import { MOST_SHOWN, askerName, endName } from './view';
 import { duration, size, time } from './words';
 
 /** Characters of a tab's title. */
 const MOST_TITLE = 30;
-
-/** The actions of the tab. */
-export interface RunActions {
-  insertRun: (trace: Trace) => void;
-  stop: (run: ExecutionState) => void;
-}
 
 interface RunProps {
   model: RunModel;
@@ -94,42 +88,13 @@ function Run({ model, languages, actions, trans }: RunProps): React.ReactElement
         </p>
       )}
       <div className="pctx-Detail-buttons">
-        {trace.status === 'ready' && (
-          <button
-            className="jp-mod-styled"
-            disabled={trace.value.code_cut}
-            onClick={() => {
-              actions.insertRun(trace.value);
-            }}
-          >
-            {trans.__('Insert as cell')}
-          </button>
-        )}
-        {run?.state === 'running' && (
-          <button
-            className="jp-mod-styled jp-mod-warn"
-            onClick={() => {
-              actions.stop(run);
-            }}
-          >
-            {trans.__('Stop')}
-          </button>
-        )}
+        <RunButtons run={run} trace={trace.status === 'ready' ? trace.value : null} actions={actions} trans={trans} />
       </div>
       {trace.status === 'pending' && <p className="pctx-Detail-quiet">{trans.__('Loading…')}</p>}
       {trace.status === 'failed' && <p className="pctx-Detail-error">{inert(trace.error.message, 1000)}</p>}
       {trace.status === 'ready' && (
         <>
-          {trace.value.error && (
-            <p className="pctx-Detail-error" dir="auto">
-              {inert(
-                trace.value.error.name
-                  ? `${trace.value.error.name}: ${trace.value.error.message}`
-                  : trace.value.error.message,
-                4000
-              )}
-            </p>
-          )}
+          <RunError error={trace.value.error} />
           <h3>{trans.__('Program')}</h3>
           <Program code={trace.value.code} languages={languages} trans={trans} />
           <h3>{trans.__('Calls')}</h3>

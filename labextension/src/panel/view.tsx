@@ -16,14 +16,13 @@ import { ServerDetail, stateClass, stateText, stateWord } from './servers';
 import type { ToolActions } from './actions';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
 import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type Section, idOf } from './rows';
+import { type RunActions, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
 /** The actions of the panel. */
-export interface Actions extends ToolActions {
-  insertRun: (trace: Trace) => void;
+export interface Actions extends ToolActions, RunActions {
   /** Open a run as a tab. */
   openRun: (run: ExecutionState) => void;
-  stop: (run: ExecutionState) => void;
   share: (kernel: KernelState, to: Sharing) => void;
   copyConfig: () => void;
   retry: () => void;
@@ -502,27 +501,12 @@ function RunDetail(props: {
         >
           {trans.__('Open')}
         </button>
-        {loading?.status === 'ready' && (
-          <button
-            className="jp-mod-styled"
-            disabled={loading.value.code_cut}
-            onClick={() => {
-              actions.insertRun(loading.value);
-            }}
-          >
-            {trans.__('Insert as cell')}
-          </button>
-        )}
-        {run.state === 'running' && (
-          <button
-            className="jp-mod-styled jp-mod-warn"
-            onClick={() => {
-              actions.stop(run);
-            }}
-          >
-            {trans.__('Stop')}
-          </button>
-        )}
+        <RunButtons
+          run={run}
+          trace={loading?.status === 'ready' ? loading.value : null}
+          actions={actions}
+          trans={trans}
+        />
       </div>
       {loading?.status === 'ready' && loading.value.code_cut && (
         <p className="pctx-Detail-quiet">
@@ -543,11 +527,7 @@ function TraceDetail(props: {
   const { trace, timeline, trans } = props;
   return (
     <>
-      {trace.error && (
-        <p className="pctx-Detail-error" dir="auto">
-          {inert(trace.error.name ? `${trace.error.name}: ${trace.error.message}` : trace.error.message, 4000)}
-        </p>
-      )}
+      <RunError error={trace.error} />
       <Code label={trans.__('Program')}>{inert(trace.code, MOST_SHOWN)}</Code>
       {timeline && <Calls model={timeline} trans={trans} />}
       {trace.result && <Payload name={trans.__('Value')} text={trace.result} bytes={trace.result_bytes} />}
