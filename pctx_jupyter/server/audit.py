@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..session.execution import CallMade
-from ..session.trace import REFUSALS, Trace
+from ..session.trace import Trace
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
@@ -68,7 +68,7 @@ class AuditLog:
             **self._who(trace),
             "number": call.number,
             "tool": call.tool.path,
-            "outcome": outcome(call),
+            "outcome": call.outcome,
             "started_at": _time(trace.started_at + call.started_s),
             "duration_s": round(call.ended_s - call.started_s, 6),
             "argument_bytes": len(arguments),
@@ -91,13 +91,6 @@ class AuditLog:
             "kernel_id": trace.kernel_id,
         }
         return known | {"agent": trace.agent} if trace.agent else known
-
-
-def outcome(call: CallMade) -> str:
-    """Return how a call ended: ``ok``, ``failed`` or, where it was decided so, ``refused``."""
-    if call.error is None:
-        return "ok"
-    return "refused" if call.decision in REFUSALS else "failed"
 
 
 def _user() -> str:

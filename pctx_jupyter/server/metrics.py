@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from ..engine import Engine
 from ..session.execution import CallMade
 from ..session.trace import Trace
-from .audit import outcome
 
 RUN_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 """Seconds that separate the classes of executions; the longest limit that can be set by default is 600."""
@@ -57,7 +56,7 @@ class Metrics(Collector):
 
     def call_ended(self, trace: Trace, call: CallMade) -> None:
         """Count a call."""
-        self._calls.labels(trace.asked_by, outcome(call)).inc()
+        self._calls.labels(trace.asked_by, call.outcome).inc()
         self._call_s.observe(call.ended_s - call.started_s)
         if call.decision is not None:
             self._decisions.labels(call.decision).inc()

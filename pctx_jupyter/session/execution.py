@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -25,7 +25,7 @@ from ..tools import names
 from ..tools.catalog import AskedBy, Tool
 from .approvals import Then
 from .hold import Hold
-from .trace import Recorder, StoppedBy, TraceState, for_owner
+from .trace import REFUSALS, Recorder, StoppedBy, TraceState, for_owner
 
 CLIENT: ContextVar[str] = ContextVar("pctx client", default="")
 """Which of the clients that share a session makes a request: each has its own share of the places and of the queue.
@@ -169,6 +169,13 @@ class CallMade:
     ended_s: float
     decision: str | None = None
 
+    @property
+    def outcome(self) -> Literal["ok", "failed", "refused"]:
+        """How it ended; ``refused``: by the decision about it."""
+        if self.error is None:
+            return "ok"
+        return "refused" if self.decision in REFUSALS else "failed"
+
 
 Observe = Callable[[CallMade], None]
 """Receives each call of one execution when it has ended. Never blocks."""
@@ -194,7 +201,6 @@ class Execution:
         agent: The name that an agent's client gives itself.
         call_times: The time that calls of tools may take; None: as `limits` says.
         observe: Receives its calls when they have ended.
-        decisions: What was decided about calls that are under way, by number.
     """
 
     id: str
@@ -221,7 +227,6 @@ class Execution:
     left: ValuesKept | None = None
     value: Raw | None = None
     is_over: bool = False
-    decisions: dict[int, str] = field(default_factory=dict)
     printed: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     _when_ended: list[Callable[[], None]] = field(default_factory=list)
 

@@ -133,10 +133,18 @@ class ToolCalls:
         execution.publish(CallStarted(number, path, started_s, size, preview(arguments), line))
         result: Raw | None = None
         failed: str | None = CUT_OFF
+        decision: Decision | None = None
+
+        def decided(by: Decision, edited: Raw | None) -> None:
+            nonlocal decision
+            decision = by
+            at_s = self._clock() - since
+            execution.publish(CallDecided(number, path, at_s, by, None if edited is None else preview(edited)))
+
         try:
             then = self._guard_of(execution, offer.tool)
             if then is not None:
-                arguments = await self._consent(execution, offer.tool, then, arguments, line, number)
+                arguments = await self._consent(execution, offer.tool, then, arguments, line, decided, note)
             if hold.is_without_place:  # other calls of this program wait
                 await hold.take_place()
 
@@ -166,7 +174,6 @@ class ToolCalls:
             size = 0 if result is None else memoryview(result).nbytes
             ended_s = self._clock() - since
             execution.publish(CallEnded(number, path, ended_s, size, failed, preview(result)))
-            decision = execution.decisions.pop(number, None) if execution.decisions else None
             if self._observers or execution.observe is not None:
                 made = CallMade(
                     number=number,
@@ -219,38 +226,44 @@ class ToolCalls:
         return "notebook" if self._asker == "cell" and self._scope.is_foreign(path) else self._asker
 
     async def _consent(
-        self, execution: Execution, tool: Tool, then: Then, arguments: Raw | None, line: int | None, number: int
+        self,
+        execution: Execution,
+        tool: Tool,
+        then: Then,
+        arguments: Raw | None,
+        line: int | None,
+        decided: Callable[[Decision, Raw | None], None],
+        note: Callable[[str], None],
     ) -> Raw | None:
         """Ask for a person's consent to a call; return its arguments, which they may have changed.
+
+        Args:
+            execution: The one that calls.
+            tool: What it calls.
+            then: What is to become of the call.
+            arguments: JSON.
+            line: Where the program calls; None: that is unknown.
+            decided: Receives the decision, with the arguments that a person has changed.
+            note: Receives what delays the call.
 
         Raises:
             ToolFailed: It is denied.
         """
         path = tool.path
-
-        def decided(decision: Decision, edited: Raw | None = None) -> None:
-            at_s = self._clock() - execution.started_at
-            execution.publish(CallDecided(number, path, at_s, decision, None if edited is None else preview(edited)))
-            execution.decisions[number] = decision
-
         if then == "deny":
-            decided("forbidden")
+            decided("forbidden", None)
             raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
         is_granted = execution.granted.get(path) is tool
         if is_granted or self._approvals.is_granted(path, self._asked_by(path), self._of, tool):
-            decided("granted")
+            decided("granted", None)
             return arguments
         if execution.is_unattended:
-            decided("unanswered")
+            decided("unanswered", None)
             why = "it needs a person's consent, and nobody answered this program before"
             raise consent.refusal(path, why + self._way_out(tool))
         question = self._question(execution, tool, arguments, line)
         question.effects = tool.effects
         question.agent, question.input_schema = execution.agent, _shown_schema(tool)
-
-        def asked(question: Question) -> None:
-            at_s = self._clock() - execution.started_at
-            execution.publish(CallNoted(number, path, at_s, consent.waits_in(question)))
 
         answer = await self._approvals.ask(
             question,
@@ -259,7 +272,7 @@ class ToolCalls:
             granted=execution.granted,
             has_client=execution.has_client,
             hold=execution.hold.waiting(),
-            asked=asked,
+            asked=lambda question: note(consent.waits_in(question)),
         )
         execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)
