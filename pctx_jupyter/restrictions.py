@@ -2,7 +2,7 @@
 
 Jupyter lets a user's own configuration win over the system's. For limits that is right; for what an institution has
 decided it is not. So `FILE` in a folder of the system's configuration has settings that users can only make stricter.
-Whoever can run code in an account can still run code of their own there: this binds pctx, not the account.
+A person who can run code in an account can run other programs there: the file restricts pctx, not the account.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
     limits: dict[str, Any] = {}
     for name, value in demanded.items():
         own = getattr(settings.limits if name in _LIMITS else settings, name)
+        if name == "max_running_per_session":
+            own = settings.running_per_session  # 0 stands for a share of max_running
         strict = _stricter(name, own, value)
         (limits if name in _LIMITS else changed)[name] = strict
     if "max_timeout_s" in demanded:
@@ -99,7 +101,7 @@ def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
 def _stricter(name: str, own: Any, demanded: Any) -> Any:
     """Return the stricter of two values of a setting."""
     if name in _LEAST:
-        return _least(name, own, demanded)
+        return min(own, demanded)
     if name == "layers":
         return max(own, demanded)
     if name in _ONLY_FALSE:
@@ -113,10 +115,3 @@ def _stricter(name: str, own: Any, demanded: Any) -> Any:
     if name == "consent_by":
         return tuple(place for place in own if place in demanded)
     return demanded
-
-
-def _least(name: str, own: Any, demanded: Any) -> Any:
-    """Return the smaller number; 0 of `max_running_per_session` stands for half of `max_running`, not for none."""
-    if name == "max_running_per_session" and own == 0:
-        return demanded
-    return min(own, demanded)

@@ -18,7 +18,7 @@ from traitlets.config import Config, Configurable
 
 from . import restrictions
 from .errors import InvalidParams
-from .session.approvals import Policy
+from .session.approvals import PolicyRule
 from .settings import Limits, Settings
 
 _LIMITS = {limit.name: limit for limit in fields(Limits)}
@@ -68,39 +68,45 @@ class WholeNumber(_BoundedNumber, Int):  # type: ignore[type-arg]
     info_text = "a whole number"
 
 
-class Rules(List):  # type: ignore[type-arg]
-    """A policy's rules, each of which can be read."""
-
-    info_text = "a list of rules such as 'ask agent Mail.*'"
+class _CheckedTexts(List):  # type: ignore[type-arg]
+    """A list of texts, each of which `check` can read."""
 
     def __init__(self, default: tuple[str, ...], **more: Any) -> None:
         super().__init__(Unicode(), list(default), **more)
 
+    def check(self, text: str) -> None:
+        """Raise an error that says why a text cannot be read."""
+        raise NotImplementedError
+
     def validate(self, obj: HasTraits, value: Any) -> Any:
-        rules = super().validate(obj, value)
-        try:
-            Policy(rules or ())
-        except InvalidParams as error:
-            raise TraitError(f"The '{self.name}' trait is wrong: {error.message}") from None
-        return rules
+        texts = super().validate(obj, value)
+        for text in texts or ():
+            try:
+                self.check(text)
+            except (InvalidParams, ValueError) as error:
+                raise TraitError(f"The '{self.name}' trait is wrong: {error}") from None
+        return texts
 
 
-class CommandPatterns(List):  # type: ignore[type-arg]
+class Rules(_CheckedTexts):
+    """A policy's rules."""
+
+    info_text = "a list of rules such as 'ask agent Mail.*'"
+
+    def check(self, text: str) -> None:
+        PolicyRule.read(text)
+
+
+class CommandPatterns(_CheckedTexts):
     """Patterns of commands, each of which a shell could split into words."""
 
     info_text = "a list of patterns such as 'npx -y @modelcontextprotocol/*'"
 
-    def __init__(self, default: tuple[str, ...], **more: Any) -> None:
-        super().__init__(Unicode(), list(default), **more)
-
-    def validate(self, obj: HasTraits, value: Any) -> Any:
-        patterns = super().validate(obj, value)
-        for pattern in patterns or ():
-            try:
-                shlex.split(pattern)
-            except ValueError as error:
-                raise TraitError(f"The '{self.name}' trait is wrong: {pattern!r} cannot be read: {error}") from None
-        return patterns
+    def check(self, text: str) -> None:
+        try:
+            shlex.split(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} cannot be read: {error}") from None
 
 
 _KINDS: dict[type, type[TraitType[Any, Any]]] = {

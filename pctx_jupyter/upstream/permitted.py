@@ -63,7 +63,7 @@ def fits(words: Sequence[str], pattern: str) -> bool:
     wanted = shlex.split(pattern)
     if wanted[-1:] == [ANY]:
         wanted.pop()
-        words = words[: len(wanted)] if len(words) >= len(wanted) else words
+        words = words[: len(wanted)]
     return len(words) == len(wanted) and all(map(fnmatchcase, words, wanted))
 
 
