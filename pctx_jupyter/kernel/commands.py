@@ -164,10 +164,7 @@ class Commands:
         from .output import display
 
         found = [self._described(name) for name in _words(line, "%pctx details TOOL …")]
-        bundles = [display.details(one) for one in found]
-        return display.Shown(
-            {kind: "\n\n".join(bundle.get(kind, "") for bundle in bundles) for kind in ("text/plain", "text/html")}
-        )
+        return display.Shown(display.details_of(found))
 
     def _learn(self, line: str) -> Shown | None:
         try:

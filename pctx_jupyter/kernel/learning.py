@@ -110,10 +110,7 @@ class LearnCommand:
     def _shown(self, tools: Iterable[Tool]) -> Shown:
         from .output import display
 
-        bundles = [display.details(tool) for tool in tools]
-        return display.Shown(
-            {kind: "\n\n".join(one.get(kind, "") for one in bundles) for kind in ("text/plain", "text/html")}
-        )
+        return display.Shown(display.details_of(tools))
 
 
 def tool_of(entry: dict[str, Any]) -> Tool:

@@ -272,6 +272,12 @@ def details(tool: Tool) -> Bundle:
     )
 
 
+def details_of(tools: Iterable[Tool]) -> Bundle:
+    """Show several tools, one below the other, each as `details` shows it."""
+    bundles = [details(tool) for tool in tools]
+    return {kind: "\n\n".join(one.get(kind, "") for one in bundles) for kind in ("text/plain", "text/html")}
+
+
 def untyped(schema: object) -> dict[str, str]:
     """Why parts of a tool's signature are ``any`` although they are annotated, by parameter; ``return``: its result."""
     notes = schema.get(UNTYPED) if isinstance(schema, dict) else None
