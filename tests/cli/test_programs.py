@@ -197,7 +197,7 @@ async def test_on_a_server_a_program_finds_the_tools_of_its_notebooks(with_serve
         done = await asyncio.to_thread(with_server, "check", "-", "--server", stdin="await Kernel.doubel({ n: 21 })")
         assert done.returncode == 1 and "Did you mean 'double'" in done.stdout
         done = await asyncio.to_thread(with_server, "types", "--server")
-        assert "namespace Kernel" in done.stdout and "* Doubles." in done.stdout
+        assert "namespace Kernel" in done.stdout and "* Doubles.\n   * Observed in 1 call" in done.stdout
         done = await asyncio.to_thread(with_server, "types", "--server", "--json")
         assert json.loads(done.stdout)["functions"][0] | {"output_schema": None} == {
             "name": "Kernel.double",

@@ -191,7 +191,10 @@ class Marked(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        assert {name for name, _ in attrs} <= {"class", "open", "style", "title"}
+        given = dict(attrs)
+        if tag == "td" and (title := given.pop("title", None)) is not None:
+            float(title)  # the digits of a number that is shown with fewer
+        assert given.keys() <= {"class", "open", "style"}
 
 
 some_text = schemas.texts | st.sampled_from(payloads("text"))
