@@ -93,7 +93,7 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         """Take note of the kernels whose guest programs the front end shows; ignore any other frame."""
-        if not self._may_answer:  # whoever may only read must not keep a notebook from showing something
+        if not self._may_answer:  # a user who may only read must not keep a notebook from showing something
             return
         try:
             drawn = msgspec.json.decode(message, type=Drawn).drawn

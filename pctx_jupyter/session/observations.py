@@ -1,7 +1,7 @@
 """What tools without a return type have returned: one shape a tool, widened by every call that disagrees, and kept.
 
 A shape belongs to a tool as it is: when the tool's server describes it otherwise, or a function's code changes, the
-shape is forgotten. All programs, whoever they are of, add to it and profit from it. A look at a result takes little of
+shape is forgotten. Programs of cells, agents and notebooks all add to it and use it. A look at a result takes little of
 the time, and happens after the program has its answer.
 
 Where shapes are kept is decided elsewhere (`KeptShapes`). No value of a result is ever kept.

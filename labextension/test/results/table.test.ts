@@ -125,7 +125,7 @@ test('a filter leaves the rows that contain a text, whatever its case, and CSV h
 const PART = { columns: ['id'], rows: [[2], [1]], total: 3, id: 'kept' };
 const WHOLE = { columns: ['id'], rows: [[2], [1], [0]], total: 3 };
 
-test('whoever sorts, filters, opens or copies a part of a table gets the whole one from the kernel, once', async () => {
+test('the whole table comes from the kernel, once, when its part is sorted, filtered, opened or copied', async () => {
   const acts: ((model: TableModel) => unknown)[] = [
     model => {
       model.sort(0);
