@@ -46,6 +46,7 @@ def settings(**configured: Any) -> Settings:
         ("max_running", 4, 100, 4),
         ("max_running", 4, 2, 2),
         ("max_running_per_session", 3, 0, 3),
+        ("max_running_per_session", 12, 0, 8),  # 0 is half of max_running
         ("layers", 2, 1, 2),
         ("trust_folder", False, True, False),
         ("trust_folder", True, False, False),
