@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -66,6 +67,9 @@ Clock = Callable[[], float]
 
 FEW = 50
 """Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
+
+_INVOKES = re.compile(r"\binvoke\b")
+"""A program that has this in its text may call functions by name with ``invoke``: then that is declared for it."""
 
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
@@ -674,6 +678,8 @@ class Session:
             declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
         left = self.kept if kept_names is None else kept_names
         globals = declared + left.declarations(inputs, has_observed=has_observed)
+        if _INVOKES.search(code) and "invoke" not in offered.taken | frozenset(inputs) | left.names:
+            globals += typegen.invocable(self._named_in_text(code, offered))
         tools = await self._declare_for(code, offered, has_observed=has_observed)
         unnamed = offered.unnamed()
         return CheckJob(
@@ -719,13 +725,26 @@ class Session:
         self, code: str, offered: Offering, *, has_observed: bool = True
     ) -> typegen.ProgramDeclarations:
         """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
-        tools, words, names = offered.named, offered.words, offered.unnamed()
-        # The notebook's own name says what `Notebook` does: it is declared where it is used.
-        if self.name is not None and self.name not in code:
-            tools = [tool for tool in tools if tool.namespace_name != self.name]
+        tools, words, names = self._shown(code, offered), offered.words, offered.unnamed()
         if len(tools) > FEW and not (has_observed and typegen.is_ready(tools)):
             return await asyncio.to_thread(typegen.for_program, tools, words, names, has_observed=has_observed)
         return typegen.for_program(tools, words, names, has_observed=has_observed)
+
+    def _shown(self, code: str, offered: Offering) -> list[Tool]:
+        """Return the tools that a program's check declares."""
+        # The notebook's own name says what `Notebook` does: it is declared where it is used.
+        if self.name is None or self.name in code:
+            return offered.named
+        return [tool for tool in offered.named if tool.namespace_name != self.name]
+
+    def _named_in_text(self, code: str, offered: Offering) -> list[Tool]:
+        """Return the tools whose full names can stand in a program's text; where there are many, those that do."""
+        tools = self._shown(code, offered)
+        if offered.words is None:
+            return tools
+        return [
+            tool for tool in tools if tool.path in code or f"{tool.registered_namespace}.{tool.registered_name}" in code
+        ]
 
     async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
         """Say what a program has at its top level; None: it has a syntax error.

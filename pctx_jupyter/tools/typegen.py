@@ -33,6 +33,17 @@ DESCRIPTION = 4_000
 """Characters of a tool's description that are declared."""
 ABOUT = 2_000
 """Characters of the text about a namespace that are declared: it stands in each of its declarations."""
+
+INVOKE = """\
+interface FunctionsByName {}
+/** A call of a function by its full name; `arguments` may be left out where the function needs none. */
+type CallByName<Name extends keyof FunctionsByName> = Parameters<FunctionsByName[Name]> extends [infer Given]
+  ? { name: Name; arguments: Given }
+  : { name: Name; arguments?: Parameters<FunctionsByName[Name]>[0] };
+/** Calls a function by its full name: `await invoke({ name: "Sales.loadOrders", arguments: { status: "open" } })`. */
+declare function invoke<Name extends keyof FunctionsByName>(call: CallByName<Name>): ReturnType<FunctionsByName[Name]>;
+"""
+"""What declares ``invoke``, next to the functions that it can call."""
 KEPT_TOOLS = 20_000
 """Tools whose declarations are kept, by namespace; they take about 1 kB each."""
 
@@ -152,6 +163,29 @@ def stubs(namespaces: Iterable[str]) -> str:
     """Declare that namespaces are there, for a program that does not name them: an editor completes their names."""
     found = [name for name in namespaces if name not in names.GLOBALS and names.is_bare(name)]
     return "".join(f"declare const {name}: object;\n" for name in found)
+
+
+def invocable(tools: Iterable[ToolLike]) -> str:
+    """Declare ``invoke``, which calls one of these tools by its full name, with the tool's own types.
+
+    Args:
+        tools: What a program may call, as `for_program` declares it for this program.
+    """
+    known = list(tools)
+    paths: dict[str, str] = {}
+    for path_of in (_canonical_path, _registered_path):  # a canonical name hides another tool's spelling of it
+        for tool in known:
+            paths.setdefault(path_of(tool), f"(typeof {tool.namespace_name})[{inert.string(tool.tool_name)}]")
+    members = [f"{inert.string(path)}: {function};" for path, function in paths.items()]
+    return "\n".join([*_block("interface FunctionsByName", members), INVOKE])
+
+
+def _canonical_path(tool: ToolLike) -> str:
+    return f"{tool.namespace_name}.{tool.tool_name}"
+
+
+def _registered_path(tool: ToolLike) -> str:
+    return f"{tool.registered_namespace}.{tool.registered_name}"
 
 
 def is_ready(tools: Iterable[ToolLike]) -> bool:

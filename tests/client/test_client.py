@@ -66,6 +66,27 @@ async def test_a_tool_is_called_by_its_name_in_any_spelling(connect: Connect) ->
         assert (await client.execute_code(f"[{', '.join(calls)}]"))["value"] == ["A", "A", "A"]
 
 
+async def test_invoke_calls_a_function_by_its_name_with_the_function_s_own_types(connect: Connect) -> None:
+    async with connect() as client:
+        takes = {"type": "object", "properties": {"least": {"type": "number"}}, "required": ["least"]}
+        await client.register_tool("shop", "load_orders", lambda args: [args["least"]], None, takes, {"type": "array"})
+        await client.register_tool("shop", "now", lambda _: "noon", None, None, {"type": "string"})
+        code = """
+            const orders = await invoke({ name: "Shop.loadOrders", arguments: { least: 2 } });
+            const said = await Promise.all((["Shop.now", "shop.now"] as const).map((name) => invoke({ name })));
+            [orders.length, ...said.map((one) => one.toUpperCase())]
+        """
+        assert (await client.run(code)).value == [1, "NOON", "NOON"]
+        for wrong, why in [
+            ('invoke({ name: "Shop.loadOrders", arguments: { least: "2" } })', "'string' is not assignable"),
+            ('invoke({ name: "Shop.loadOrders" })', "Property 'arguments' is missing"),
+            ('invoke({ name: "Shop.loadOrder", arguments: {} })', "Did you mean '\"Shop.loadOrders\"'"),
+        ]:
+            with pytest.raises(errors.ExecutionFailed, match=why):
+                await client.run(f"await {wrong}")
+        assert (await client.run("const invoke = (n: number) => n + 1; invoke(1)")).value == 2
+
+
 async def test_tools_are_listed_described_replaced_and_withdrawn(connect: Connect) -> None:
     async with connect() as client:
         await client.register_tool("math", "one", lambda _: 1, "One.")

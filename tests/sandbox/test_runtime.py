@@ -270,6 +270,21 @@ def test_tools_can_be_called_by_name_and_listed() -> None:
     assert said.params("call") == [{"name": "Q.any", "arguments": 1}]
 
 
+def test_invoke_calls_a_tool_as_a_direct_call_does() -> None:
+    code = """
+    const failed = [];
+    for (const wrong of [undefined, "Math.add", { name: 1 }]) {
+        try { await invoke(wrong); } catch (error) { failed.push(`${error}`); }
+    }
+    [await Notebook.echo({ n: 1 }), await invoke({ name: "Notebook.echo", arguments: { n: 1 } }), failed]
+    """
+    said = converse(code)
+    one, object = {"name": "Notebook.echo", "arguments": {"n": 1}}, "it takes one object, such as"
+    assert said.params("call") == [one, one] and said.value[:2] == [{"n": 1}, {"n": 1}]
+    assert [object in text for text in said.value[2]] == [True, True, False]
+    assert said.value[2][2] == "TypeError: Cannot call a tool: its name must be a text"
+
+
 def test_functions_are_listed_as_the_host_describes_them_and_are_names_as_texts() -> None:
     known = [
         {"name": "execute", "namespace": "", "description": "Runs.", "input_schema": None, "output_schema": None},

@@ -357,6 +357,14 @@ def test_any_tools_are_declared_without_error(tools: list[Tool]) -> None:
     for tool in usable.values():
         assert "\n" not in typegen.signature(tool)
         assert schemas.errors_in(typegen.declaration(tool)) == []
+    assert schemas.errors_in(text + typegen.invocable(usable.values())) == []
+
+
+def test_a_full_name_means_the_tool_that_has_it_before_one_that_was_registered_so() -> None:
+    shouted, spelled = Tool("SALES", "load", "", None, None), Tool("s_a_l_e_s", "load", "", None, None)
+    text = typegen.invocable([shouted, spelled])
+    assert '"SALES.load": (typeof SALES)["load"];' in text and text.count('"SALES.load"') == 1
+    assert '"Sales.load": (typeof Sales)["load"];' in text
 
 
 def test_a_program_is_declared_each_namespace_in_a_text_that_depends_on_it_alone() -> None:

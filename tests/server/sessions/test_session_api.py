@@ -272,6 +272,22 @@ async def test_arguments_that_are_no_object_never_reach_the_client(post: Post, o
             assert not result["success"] and "one object" in result["stderr"]
 
 
+async def test_a_program_of_a_sidecar_invokes_functions_by_the_names_that_are_listed(
+    post: Post, open_socket: Open
+) -> None:
+    session = await create(post)
+    await post("register/tools", {"tools": [TOOL]}, session)
+    async with open_socket(session) as wire:
+        (listed,) = (await post("code-mode/functions/list", session=session)).json()["functions"]
+        call = {"name": f"{listed['namespace']}.{listed['name']}", "arguments": {"xs": [1, 2]}}
+        code = f"async function run() {{ return await invoke({json.dumps(call)}) }}"
+        await wire.say(id="it", method="execute_typescript", params={"code": code, "disclosure": "sidecar"})
+        asked = await wire.receive()
+        assert asked["params"]["args"] == {"xs": [1, 2]}
+        await wire.say(id=asked["id"], result={"output": 3})
+        assert (await wire.receive())["result"]["output"] == 3
+
+
 @pytest.mark.parametrize(
     ("method", "params", "code"),
     [

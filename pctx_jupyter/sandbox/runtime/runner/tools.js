@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The globals of one run: its tools, its inputs, and the two ways to call a tool by its name.
+ * The globals of one run: its tools, its inputs, and the functions that call a tool by its name.
  */
 
 import {
@@ -22,7 +22,7 @@ import { call } from "./calls.js";
 import { framed, openFrame } from "./frames.js";
 
 /**
- * Define what the program finds: tools, inputs and the two ways to call a tool by its name.
+ * Define what the program finds: tools, inputs and the functions that call a tool by its name.
  *
  * @param {Record<string, Record<string, string>>} namespaces global name → property → canonical path
  * @param {Record<string, unknown>} inputs
@@ -52,6 +52,13 @@ export function install(namespaces, inputs, functions, line) {
     if (typeof name !== "string") throw new TypeErrorC("Cannot call a tool: its name must be a text");
     return call(hasOwn(spelled, name) ? spelled[name] : name, args);
   };
+  const invoke = (/** @type {unknown} */ wanted) => {
+    if (typeof wanted !== "object" || wanted === null) {
+      throw new TypeErrorC('Cannot invoke: it takes one object, such as {name: "Ns.name", arguments: {}}');
+    }
+    const { name, arguments: args } = /** @type {Record<string, unknown>} */ (wanted);
+    return execute(name, args);
+  };
   const callable = create(null);
   define(callable, "execute", execute, "");
   define(callable, "list", list, "");
@@ -61,6 +68,10 @@ export function install(namespaces, inputs, functions, line) {
     warnOfRounding(line, value, ["params", "inputs", name], name, "Pass it as text: str(\u2026)");
   }
   if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
+  if (!hasOwn(G, "invoke")) {
+    // An earlier program may have left a function of this name: then that one counts.
+    defineProperty(G, "invoke", { value: invoke, enumerable: true, configurable: true, writable: false });
+  }
   if (!hasOwn(G, "openFrame")) define(G, "openFrame", openFrame, "");
   if (!hasOwn(G, "list_functions")) {
     define(G, "list_functions", () => describedFunctions(functions ?? namesAlone(list())), "");
