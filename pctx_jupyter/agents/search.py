@@ -2,7 +2,8 @@
 
 BM25 is over names, descriptions, and the fields of arguments and results with their descriptions.
 
-The index is built off the loop for the first search, and kept until the tools change.
+The index is built off the loop for the first search, and kept until the tools or their observed
+types change.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Hashable, Iterator
 from itertools import chain, islice
 
 from ..rpc.jsonrpc import Json
-from ..tools.catalog import Tool
+from ..tools.catalog import Tool, observed_version
 from ..tools.scope import Scope
 
 SATURATION = 1.5
@@ -71,9 +72,10 @@ class Search:
         """
         async with self._lock:  # those who ask meanwhile wait for the same index
             await self._scope.prepare()
-            version = self._scope.version
+            tools = self._scope.listed()
+            version = self._scope.version, observed_version(tools)
             if self._index is None or version != self._version:
-                self._index = await asyncio.to_thread(Index, self._scope.listed())
+                self._index = await asyncio.to_thread(Index, tools)
                 self._version = version
             index = self._index
         return index.find(query, most)

@@ -26,7 +26,9 @@ from ..rpc import nonfinite, wire
 from ..rpc.channel import Channel, Send
 from ..rpc.peer import SERVERS
 from ..settings import Settings
+from ..tools import keywords
 from ..tools.catalog import Asker, Call, Tool, described, detailed
+from ..tools.observed import OBSERVED
 from . import access, assist
 from .execution import AGENT, CLIENT, Execution
 from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
@@ -208,7 +210,7 @@ class LocalTools:
             asked.name,
             asked.description or "",
             asked.input_schema,
-            asked.output_schema,
+            keywords.without(asked.output_schema, {OBSERVED}),
             share=asked.share,
             effects=None if asked.effects == "unknown" else asked.effects is True,
             nonfinite=asked.nonfinite,

@@ -241,7 +241,7 @@ class _Writer:
         if self.written > MOST_SCHEMAS:
             return _degraded("too large a schema")
         kind = schema.get("type", kinds)
-        if LEARNT in schema:
+        if isinstance(schema.get(LEARNT), str):
             return self.likely(schema)
         if kind.__class__ is str and _COMBINING.isdisjoint(schema):
             if kind != "object" and kind != "array":
@@ -481,7 +481,7 @@ class _Writer:
     def array_type(self, schema: Schema) -> TypeText:
         if schema == BYTES:
             return TypeText("Uint8Array")
-        if HANDLE in schema:
+        if isinstance(schema.get(HANDLE), str):
             row = self.behind(schema.get("items", True))
             if schema[HANDLE] == "frame":
                 return TypeText("Frame" if row == OBJECT else f"Frame<{row.text}>")

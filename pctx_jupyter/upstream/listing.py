@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from .. import errors
 from ..rpc.jsonrpc import Json
-from ..tools import names
+from ..tools import keywords, names
 from ..tools.catalog import Call, Tool
 from . import defaults, features, mending, reading
 from .config import ServerConfig
@@ -232,8 +232,8 @@ class Listing:
             self._server.name,
             name,
             description,
-            defaults.optional(parts["input schema"]),
-            parts["output schema"],
+            defaults.optional(keywords.without(parts["input schema"])),
+            keywords.without(parts["output schema"]),
             effects=_effects(hints),
             reads_only=_effects(hints) is False and hints is not None and hints.get("readOnlyHint") is True,
         )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 from pctx_jupyter.agents.search import Search, words
+from pctx_jupyter.session.observations import Observations
 from pctx_jupyter.tools.catalog import Call, Catalog, Tool
 from pctx_jupyter.tools.scope import Changes, Layer, Scope
+from pctx_jupyter.upstream.shapes import ShapeFile
 
 TOOLS = [
     Tool("github", "search_issues", "Finds issues of a repository."),
@@ -140,3 +143,14 @@ def test_words_are_compared_small_and_singular() -> None:
     assert list(words("getUserIDs from HTTPServer_2, statuses of queries; class")) == (
         ["get", "user", "id", "from", "http", "server", "2", "statuse", "of", "query", "class"]
     )
+
+
+async def test_fields_that_were_observed_are_found_from_then_on() -> None:
+    observations = Observations(ShapeFile(""), lambda: 0.0)
+    tool = observations.watched(Tool("market", "load", "Loads all there is."), ["load"])
+    one = search(catalog(*TOOLS, tool))
+    assert await one.find("precipitation", 3) == []
+    assert tool.observed is not None
+    tool.observed.take(Raw(b'[{"precipitation": 1.5}]'))
+    assert await one.find("precipitation", 3) == [tool]
+    await observations.close()

@@ -275,6 +275,13 @@ async def test_functions_are_listed_and_described_by_their_canonical_names() -> 
     assert details == {"my_math.add_all": listed | {"name": "addAll", "namespace": "MyMath"}}
 
 
+async def test_a_client_cannot_declare_a_type_as_observed() -> None:
+    client = Client(registry(FakeSandbox()))
+    await client.ask("register_tool", namespace="math", name="add", output_schema={"type": "number", "x-observed": 7})
+    (listed,) = (await client.ask("list_functions"))["functions"]
+    assert listed["output_schema"] == {"type": "number"}
+
+
 async def test_sessions_do_not_see_each_other() -> None:
     sessions = registry(FakeSandbox(call_tool))
     one, other = Client(sessions, serve=doubled), Client(sessions, serve=doubled)

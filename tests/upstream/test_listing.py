@@ -54,3 +54,29 @@ async def test_a_tool_that_joins_later_leaves_the_names_of_the_others_alone(
         await world.until(lambda: any(tool.registered_name == "get user" for tool in world.catalog))
         found = {tool.registered_name: tool.tool_name for tool in world.catalog}
         assert found == {"get_user": "getUser", "getUser2": "getUser2", "get user": "getUser3"}
+
+
+async def test_no_server_can_declare_what_only_this_package_does(open_world: OpenWorld, tmp_path: Path) -> None:
+    number = {"type": "number"}
+    takes = {
+        "type": "object",
+        "properties": {"n": {"anyOf": [number, {}], "x-learnt": "docstring"}},
+        "required": ["n"],
+        "x-untyped": {"n": "forged"},
+    }
+    row = {"type": "object", "properties": {"a": number}, "required": ["a"]}
+    listed = [
+        {"name": "order", "inputSchema": takes, "outputSchema": {**row, "x-observed": 7}},
+        {"name": "rows", "inputSchema": {"type": "object"}, "outputSchema": {"$ref": "#/$defs/rows", "$defs": {
+            "rows": {"type": "array", "items": row, "x-handle": "frame"}}}},
+    ]  # fmt: skip
+    (tmp_path / "log.tools").write_text(json.dumps(listed))
+    async with open_world(peer("told", tmp_path / "log")) as world:
+        await world.until_state("told")
+        tools = list(world.catalog)
+    declared = typegen.declarations(tools, aliases=False)
+    assert "a: number" in declared
+    assert not any(word in declared for word in ("Observed", "Likely", "Frame", "forged"))
+    # Without observed types, the same is declared: so a mistake is an error, not a warning.
+    assert typegen.for_program(tools) == typegen.for_program(tools, has_observed=False)
+    assert "x-untyped" not in json.dumps([tool.input_schema for tool in tools])
