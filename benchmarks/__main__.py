@@ -16,6 +16,7 @@ PARTS = (
     "mcp",
     "upstream",
     "tokens",
+    "learnt",
     "kernel",
     "frames",
     "browser",

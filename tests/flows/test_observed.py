@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import learnt
 from pctx_jupyter import errors
 from pctx_jupyter.client.client import PctxClient
 from pctx_jupyter.engine import Engine, open_engine
@@ -155,3 +156,16 @@ async def test_many_programs_at_once_widen_one_type(tmp_path: Path) -> None:
             "c": "array",
         }
         assert "required" not in schema
+
+
+async def test_second_program_of_an_agent_is_right_first_time() -> None:
+    """The recorded conversations of `benchmarks.learnt`, with two servers of others."""
+    done = await learnt.compared()
+    for task, (first, again), (guessed, known) in zip(learnt.TASKS, done.unknown, done.observed, strict=True):
+        for tally in (first, again, guessed):  # none of these knows the type before its first program
+            assert "Promise<any>" in tally.answers[0]
+            assert tally.answers[1] not in task.expect
+        assert (first.answers[-1], again.answers[-1], guessed.answers[-1]) == (*task.expect, task.expect[0])
+        assert "may be incomplete" in known.answers[0] and "Promise<any>" not in known.answers[0]
+        assert known.answers[1:] == [task.expect[1]], "the first program is right, and no answer warns"
+        assert known.calls == again.calls - 2 and known.tokens < again.tokens
