@@ -33,6 +33,8 @@ SHOWN = {
         "48 months of 4 years",
         "a chart: millimetres of rain by month and year",
         "  True",
+        "623 of 1461 days were wet",
+        "(True, ['sun', 'fog', 'rain', 'drizzle', 'snow'])",
         "dry days from",
     ),
 }
