@@ -14,6 +14,7 @@ from jupyterlab_chat.ychat import YChat
 
 SOON_S = 60
 """Seconds that the answer may take on a busy machine."""
+POLL_S = 0.05
 
 
 async def main(folder: str, message: str) -> None:
@@ -27,8 +28,9 @@ async def main(folder: str, message: str) -> None:
     assert sent is not None
     async with asyncio.timeout(SOON_S):
         await persona.on_message(sent)
-    (answer,) = (one for one in chat.get_messages() if one.sender == persona.id)
-    sys.stdout.write(answer.body)
+        while not (answers := [one for one in chat.get_messages() if one.sender == persona.id]):
+            await asyncio.sleep(POLL_S)  # what an agent says is written to the chat in a task of its own
+    sys.stdout.write(answers[0].body)
     sys.stdout.flush()
     await manager.shutdown_personas()
 
