@@ -6,6 +6,7 @@ A task of its own, because what a task opens, the same task should close, and re
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 
@@ -90,10 +91,14 @@ class RunningEngine:
         try:
             async with open_engine(self.settings, self._places, is_served=True) as engine:
                 detach = self._attach(engine)
+                # All that is loaded by now stays until the server ends. Each full collection of Python's garbage would
+                # visit it, and keep the loop for a tenth of a second.
+                gc.freeze()
                 try:
                     opened.set_result(engine)
                     await self._stop.wait()
                 finally:
+                    gc.unfreeze()
                     detach()
         except Exception as error:
             log.exception("engine = failed")

@@ -742,9 +742,7 @@ class Session:
         tools = self._shown(code, offered)
         if offered.words is None:
             return tools
-        return [
-            tool for tool in tools if tool.path in code or f"{tool.registered_namespace}.{tool.registered_name}" in code
-        ]
+        return [tool for tool in tools if tool.path in code or tool.registered_path in code]
 
     async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
         """Say what a program has at its top level; None: it has a syntax error.

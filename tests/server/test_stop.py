@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +40,15 @@ async def test_stopping_answers_what_is_under_way_and_closes_every_connection(
         await one.gone()
         await other.gone()
         assert one.connection.close_code == 1001
+
+
+async def test_what_is_loaded_is_left_out_of_garbage_collections_while_the_engine_is_open(
+    running: RunningEngine,
+) -> None:
+    await running.get()
+    assert gc.get_freeze_count() > 10_000
+    await running.stop()
+    assert gc.get_freeze_count() == 0
 
 
 async def test_a_stopped_engine_is_not_opened_again(jp_fetch: Any, running: RunningEngine) -> None:
