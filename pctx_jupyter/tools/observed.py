@@ -1,4 +1,4 @@
-"""The shape of JSON values that tools have returned: which fields there are, and of which kinds.
+"""The shape of JSON values, such as those that tools have returned: which fields there are, and of which kinds.
 
 A shape holds names of fields and kinds of values, and no value. Shapes of several results are joined: a field that
 some results lack is optional, and a value of several kinds is a union. An object whose names look like data, such as
@@ -10,10 +10,12 @@ Everything is bounded. Values in, schemas out; it knows nothing of tools and of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -51,7 +53,7 @@ _DATA = re.compile(
     re.DOTALL,
 )
 """A name that is data, most likely."""
-_INHERITED = frozenset(
+INHERITED = frozenset(
     {"__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "__proto__", "constructor"}
     | {"hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf"}
 )
@@ -71,6 +73,7 @@ class ResultShape(msgspec.Struct, frozen=True, omit_defaults=True):
         values: What the values of maps are; None: no map occurs.
         elements: What the elements of lists are; None: no list occurs.
         is_any: Whether anything may occur, because the limits do not allow to say more.
+        is_open: Whether objects may have other fields besides, because not all objects were looked at.
     """
 
     scalars: frozenset[Scalar] = frozenset()
@@ -80,53 +83,99 @@ class ResultShape(msgspec.Struct, frozen=True, omit_defaults=True):
     values: ResultShape | None = None
     elements: ResultShape | None = None
     is_any: bool = False
+    is_open: bool = False
 
 
 NOTHING = ResultShape()
 """The shape of no value at all."""
 ANYTHING = ResultShape(is_any=True)
-_SCALARS: dict[type, ResultShape] = {
-    bool: ResultShape(frozenset({"boolean"})),
-    int: ResultShape(frozenset({"number"})),
-    float: ResultShape(frozenset({"number"})),
-    str: ResultShape(frozenset({"string"})),
-    type(None): ResultShape(frozenset({"null"})),
+_SCALARS: dict[type, Scalar] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    type(None): "null",
 }
 
 
 # ── Looking and joining ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class LookLimits:
+    """How closely values are looked at.
+
+    Args:
+        deepest: Levels of objects and lists that are looked at; what is below may be anything.
+        most_fields: Fields of one object; an object that has more is a map.
+        longest_name: Characters of a field's name; an object with a longer one is a map.
+        sample: Elements of a longer list, or of a larger map, that are looked at; None: all.
+        has_data_for_names: Whether an object whose names look like data is a map.
+        is_open: Whether objects may have other fields besides, because not all objects are looked at.
+    """
+
+    deepest: int = DEEPEST
+    most_fields: int = MOST_FIELDS
+    longest_name: int = LONGEST_NAME
+    sample: int | None = SAMPLE
+    has_data_for_names: bool = True
+    is_open: bool = False
+
+
+OF_RESULTS = LookLimits()
+"""How results of calls are looked at: of the next call, another one comes."""
+
+
 def shape_of(value: Json) -> ResultShape:
-    """Return the shape of one value."""
-    return bounded(_shape_at(value, 0))
+    """Return the shape of one result."""
+    return bounded(shape_of_all([value]))
 
 
-def _shape_at(value: Json, depth: int) -> ResultShape:
-    if (scalar := _SCALARS.get(type(value))) is not None:
-        return scalar
-    if depth >= DEEPEST:
+def shape_of_all(values: Sequence[Json], limits: LookLimits = OF_RESULTS, depth: int = 0) -> ResultShape:
+    """Return the shape of several values, column by column, because that is fast.
+
+    Args:
+        depth: Levels of objects and lists that are around them.
+    """
+    kinds = set(map(type, values))
+    nested = kinds - _SCALARS.keys()
+    if nested and (depth >= limits.deepest or not nested <= {dict, list}):
         return ANYTHING
-    if isinstance(value, list):
-        return ResultShape(elements=join_all(_shape_at(one, depth + 1) for one in _sample(value)))
-    if isinstance(value, dict):
-        if _is_map(value):
-            return ResultShape(values=join_all(_shape_at(one, depth + 1) for one in _sample(list(value.values()))))
-        fields = {name: _shape_at(one, depth + 1) for name, one in value.items()}
-        return ResultShape(fields=fields, required=frozenset(fields), may_be_empty=not fields)
-    return ANYTHING
+    scalars = frozenset(_SCALARS[kind] for kind in kinds if kind in _SCALARS)
+    lists: Sequence[Any] = [one for one in values if type(one) is list]
+    elements = None
+    if lists:
+        elements = shape_of_all([one for some in lists for one in _sample(some, limits)], limits, depth + 1)
+    if dict not in kinds:
+        return ResultShape(scalars, elements=elements)
+    objects: Sequence[Any] = values if len(kinds) == 1 else [one for one in values if type(one) is dict]
+    several = dict.fromkeys(map(tuple, objects))  # the names of each, once
+    names = dict.fromkeys(chain.from_iterable(several))
+    if is_map(names, limits):
+        inner = [value for one in objects for value in _sample(list(one.values()), limits)]
+        members = shape_of_all(inner, limits, depth + 1)
+        return ResultShape(scalars, values=members, elements=elements, is_open=limits.is_open)
+    required = frozenset(names).intersection(*(one for one in several if one))
+    fields = {}
+    for name in names:
+        is_in_all = name in required and () not in several
+        column = [one[name] for one in objects] if is_in_all else [one[name] for one in objects if name in one]
+        fields[name] = shape_of_all(column, limits, depth + 1)
+    return ResultShape(scalars, fields, required, () in several, None, elements, is_open=limits.is_open)
 
 
-def _sample(elements: list[Json]) -> list[Json]:
+def _sample(elements: list[Json], limits: LookLimits) -> list[Json]:
     """Some elements of a long list: at random, but the same ones every time."""
-    if len(elements) <= SAMPLE:
+    if limits.sample is None or len(elements) <= limits.sample:
         return elements
-    return [elements[place] for place in sorted(Random(0).sample(range(len(elements)), SAMPLE))]
+    return [elements[place] for place in sorted(Random(0).sample(range(len(elements)), limits.sample))]
 
 
-def _is_map(names: Iterable[str]) -> bool:
-    listed = list(names)
-    return len(listed) > MOST_FIELDS or any(len(name) > LONGEST_NAME or _DATA.fullmatch(name) for name in listed)
+def is_map(names: Collection[str], limits: LookLimits) -> bool:
+    """Return whether an object with these names is a map, as far as the names show that."""
+    if len(names) > limits.most_fields or any(len(name) > limits.longest_name for name in names):
+        return True
+    return limits.has_data_for_names and any(_DATA.fullmatch(name) for name in names)
 
 
 def join_all(shapes: Iterable[ResultShape]) -> ResultShape:
@@ -161,7 +210,8 @@ def join(one: ResultShape, other: ResultShape) -> ResultShape:
     elements = one.elements if other.elements is None else other.elements
     if one.elements is not None and other.elements is not None:
         elements = join(one.elements, other.elements)
-    return ResultShape(one.scalars | other.scalars, fields, required, may_be_empty, values, elements)
+    is_open = one.is_open or other.is_open
+    return ResultShape(one.scalars | other.scalars, fields, required, may_be_empty, values, elements, is_open=is_open)
 
 
 def _values_of(shape: ResultShape) -> ResultShape:
@@ -187,7 +237,7 @@ def _settled(shape: ResultShape) -> ResultShape:
         is_varying = optional >= (FEW_OPTIONAL if not required else max(MANY_OPTIONAL, 3 * len(required)))
         if is_varying and _is_one_type(together := join_all(fields.values())):
             fields, required, may_be_empty, values = None, frozenset(), False, _settled(together)
-    return ResultShape(shape.scalars, fields, required, may_be_empty, values, elements, shape.is_any)
+    return ResultShape(shape.scalars, fields, required, may_be_empty, values, elements, shape.is_any, shape.is_open)
 
 
 def _is_one_type(shape: ResultShape) -> bool:
@@ -229,6 +279,7 @@ def _cut(shape: ResultShape, depth: int) -> ResultShape:
         None if shape.values is None else _cut(shape.values, depth - 1),
         None if shape.elements is None else _cut(shape.elements, depth - 1),
         shape.is_any,
+        shape.is_open,
     )
 
 
@@ -257,7 +308,7 @@ def _schema(shape: ResultShape) -> dict[str, Json]:
         written["additionalProperties"] = _schema(shape.values)
     elif shape.fields:
         written["properties"] = {
-            name: {} if name in _INHERITED and name not in required else _schema(one)
+            name: {} if name in INHERITED and name not in required else _schema(one)
             for name, one in shape.fields.items()
         }
         if required:

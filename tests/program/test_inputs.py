@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from pctx_jupyter.program import inputs
 from pctx_jupyter.program.inputs import declare, type_of
+from pctx_jupyter.tools import observed
 
 
 def typed(value: Any) -> str:
@@ -147,3 +148,21 @@ def test_any_value_has_a_short_type_on_one_line(value: Any) -> None:
         return
     assert len(text) <= inputs.LONGEST
     assert text.isprintable() or not any(end in text for end in "\n\r\u2028\u2029")
+
+
+@given(JSON)
+def test_an_input_has_the_kinds_that_a_result_of_the_same_value_has(value: Any) -> None:
+    """Both come from one inference: where neither has a map, the types differ in their spelling alone."""
+    exact, result = (observed.shape_of_all([value], limits) for limits in (inputs._EXACT, observed.OF_RESULTS))
+
+    def kinds(one: observed.ResultShape) -> Any:
+        fields = one.fields if one.values is None else None
+        return (
+            one.scalars,
+            fields and {name: kinds(field) for name, field in fields.items()},
+            one.elements and kinds(one.elements),
+        )
+
+    if "values" not in repr(result).replace("values=None", ""):
+        assert kinds(exact) == kinds(result)
+    assert "values=ResultShape" not in repr(exact), "all names of an input are known"

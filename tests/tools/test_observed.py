@@ -125,6 +125,11 @@ def test_every_observed_value_is_valid(values: list[Any]) -> None:
         jsonschema.Draft202012Validator(True if schema is None else schema).validate(value)
 
 
+@given(st.lists(VALUES | RECORDS, max_size=6))
+def test_several_values_looked_at_together_have_the_shape_of_each_joined(values: list[Any]) -> None:
+    assert observed.shape_of_all(values) == join_all(observed.shape_of_all([value]) for value in values)
+
+
 @given(st.lists(VALUES, max_size=6), st.randoms(use_true_random=False))
 def test_order_of_results_does_not_matter(values: list[Any], random: Any) -> None:
     found = [shape_of(value) for value in values]
