@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .. import errors
+from ..rpc import attached
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.pulse import Pulse
 
@@ -94,7 +95,7 @@ class Socket(Channel):
             while True:
                 frame = await self._frames.get()
                 if frame is not None:
-                    await self._connection.send(frame, text=True)
+                    await self._connection.send(frame, text=not attached.is_joined(frame))
                 else:
                     asyncio.ensure_future(await self._connection.ping()).add_done_callback(self._on_pong)
 

@@ -15,7 +15,6 @@ with the first frame.
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import operator
 import sys
@@ -37,6 +36,9 @@ LONGEST_SHOWN = 40
 """Characters of a text that are shown."""
 MOST_STEPS = 200
 """Steps of one chain, and levels of one expression: far more than people write, and no recursion ends in an error."""
+
+LARGEST_EXACT = 2**53
+"""Integers beyond it are rounded in JavaScript."""
 
 T = TypeVar("T")
 
@@ -721,25 +723,59 @@ def sampled(frame: Frame, count: int, seed: int | None) -> Frame:
 # What leaves the kernel
 
 
-def packed(frame: Frame, name: str) -> bytes | None:
-    """Return a column of numbers as the bytes of float64, base64, with NaN for missing; None: it holds no numbers.
+def numbers(frame: Frame, name: str) -> tuple[memoryview, bool] | None:
+    """Return a column of numbers as the bytes of float64, with NaN for missing; None: it holds no numbers.
 
-    Integers beyond 2**53 are rounded, as in JSON.
+    Also returns whether an integer is beyond 2**53, and rounded, as in JSON.
     """
     import narwhals.stable.v2 as nw
 
     column = frame[name]
     if not column.dtype.is_numeric() or column.dtype == nw.Decimal:
         return None
-    floats = column.cast(nw.Float64)
+    rounded = column.dtype.is_integer() and _has_large(column)
+    floats = column if rounded else column.cast(nw.Float64)  # Arrow does not cast what it would round
+    if not rounded and (numpy := sys.modules.get("numpy")) is not None:
+        return numpy.ascontiguousarray(floats.to_numpy(), dtype="<f8").data.cast("B"), rounded
+    return _little_endian(
+        array("d", [float("nan") if one is None else float(one) for one in floats.to_list()])
+    ), rounded
+
+
+def _has_large(column: Any) -> bool:
+    edges = [edge for edge in (column.min(), column.max()) if edge is not None]
+    return any(abs(int(edge)) > LARGEST_EXACT for edge in edges if edge == edge)
+
+
+def integers(frame: Frame, name: str) -> memoryview:
+    """Return a column of integers as the bytes of int64.
+
+    Raises:
+        InvalidParams: It holds something else, or values are missing.
+    """
+    import narwhals.stable.v2 as nw
+
+    column = frame[name]
+    if not column.dtype.is_integer():
+        raise errors.InvalidParams(
+            f'Cannot read column "{name}" as bigint: its type is {column.dtype}, and not one of integers'
+        )
+    if missing := int(column.null_count()):
+        raise errors.InvalidParams(
+            f'Cannot read column "{name}" as bigint: {missing:,} of its values are missing; filter them out before'
+        )
+    if column.dtype == nw.UInt64 and len(column) and int(column.max()) >= 1 << 63:
+        raise errors.InvalidParams(f'Cannot read column "{name}" as bigint: a value is 2**63 or more; read its rows')
     if (numpy := sys.modules.get("numpy")) is not None:
-        data = numpy.ascontiguousarray(floats.to_numpy(), dtype="<f8").data.cast("B")
-    else:
-        found = array("d", [float("nan") if one is None else one for one in floats.to_list()])
-        if sys.byteorder == "big":
-            found.byteswap()
-        data = memoryview(found).cast("B")
-    return base64.b64encode(data)
+        found: memoryview = numpy.ascontiguousarray(column.to_numpy(), dtype="<i8").data.cast("B")
+        return found
+    return _little_endian(array("q", column.to_list()))
+
+
+def _little_endian(found: array[Any]) -> memoryview:
+    if sys.byteorder == "big":
+        found.byteswap()
+    return memoryview(found).cast("B")
 
 
 def preview(frame: Frame) -> tuple[dict[str, str], Frame]:

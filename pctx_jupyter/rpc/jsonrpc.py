@@ -317,7 +317,7 @@ def check_frame(frame: bytes) -> None:
             raise errors.NotJson("Cannot send message: a payload is not UTF-8") from None
     if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
         raise errors.NotJson(f"Cannot send message: {TOO_DEEP}")
-    if b"\\ud" in frame or b"\\uD" in frame:  # rare: characters are written as they are
+    if b"\\" in frame and (b"\\ud" in frame or b"\\uD" in frame):  # rare: characters are written as they are
         try:
             msgspec.json.decode(frame, type=Raw)
         except msgspec.DecodeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from . import attached
+
 WHOLE = 1 << 16
 """Bytes up to which a line is copied to leave in one piece."""
 
@@ -21,19 +23,22 @@ class Lines:
 
     Args:
         most: Bytes one line may have.
+        takes_bytes: Whether bytes may follow a line (`attached`); they belong to it.
     """
 
-    __slots__ = ("_bytes", "_most", "_parts")
+    __slots__ = ("_bytes", "_following", "_is_in_bytes", "_most", "_parts", "_takes_bytes")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, *, takes_bytes: bool = False) -> None:
+        self._most, self._takes_bytes = most, takes_bytes
+        self._following = 0  # bytes that the line whose end has come is followed by, and that have not come
+        self._is_in_bytes = False
         self._parts: list[bytes] = []  # of a line whose end has not come
         self._bytes = 0
 
     @property
     def is_too_long(self) -> bool:
         """Whether the line whose end has not come is longer than any may be."""
-        return self._bytes > self._most
+        return self._bytes + self._following > self._most
 
     @property
     def start(self) -> bytes:
@@ -42,6 +47,8 @@ class Lines:
 
     def cut(self, data: bytes) -> list[bytes]:
         """Take what arrived; returns the lines that are whole now, without their ends."""
+        if self._takes_bytes:
+            return self._cut_with_bytes(data)
         *whole, rest = data.split(b"\n")
         if whole:
             self._parts.append(whole[0])
@@ -52,9 +59,37 @@ class Lines:
             self._bytes += len(rest)
         return whole
 
+    def _cut_with_bytes(self, data: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.is_too_long:
+            end = at + self._following if self._is_in_bytes else data.find(b"\n", at)
+            part = data[at:] if end < 0 else data[at:end]
+            at += len(part)
+            self._parts.append(part)
+            self._bytes += len(part)
+            if self._is_in_bytes:
+                self._following -= len(part)
+            elif end < 0:
+                break
+            else:
+                at += 1
+                line = b"".join(self._parts)
+                if (size := attached.announced(line)) is None:
+                    found.append(line)
+                    self.clear()
+                    continue
+                self._parts, self._bytes = [line, b"\n"], len(line) + 1
+                self._following, self._is_in_bytes = size, True
+            if not self._following:
+                found.append(b"".join(self._parts))
+                self.clear()
+        return found
+
     def clear(self) -> None:
         """Forget the line whose end has not come."""
         self._parts, self._bytes = [], 0
+        self._following, self._is_in_bytes = 0, False
 
 
 class LineWriter:
@@ -77,6 +112,11 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Write one line, without its end. A line break may stand in it between two tokens, where JSON allows it."""
+        if attached.is_joined(line):
+            self._waiting.append(line)
+            self.waiting_bytes += len(line)
+            self._write()
+            return
         if b"\n" in line:
             line = line.replace(b"\n", b" ")  # here it would end the line
         self._waiting.extend((line + b"\n",) if len(line) < WHOLE else (line, b"\n"))

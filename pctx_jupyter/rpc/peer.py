@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Raw
 
 from .. import errors, visible
+from . import attached
 from . import jsonrpc as rpc
 
 log = logging.getLogger(__name__)
@@ -129,8 +130,12 @@ class Peer:
     def answer(self, id: rpc.Id, result: Raw) -> None:
         """Answer a request that is still owed one; what the other end could not read becomes a refusal."""
         if id in self._owed:
+            parts = attached.split(result)
             try:
-                frame = self._checked(rpc.encode(rpc.Response(id, result)))
+                if parts is None:
+                    frame = self._checked(rpc.encode(rpc.Response(id, result)))
+                else:
+                    frame = self._checked(rpc.encode(rpc.Response(id, parts[0])), parts[1])
             except errors.ProtocolError as error:
                 self.refuse(id, error)
                 return
@@ -147,13 +152,19 @@ class Peer:
 
     def receive(self, frame: bytes | str) -> tuple[Incoming, ...]:
         """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself."""
-        if len(frame) > self._max_bytes:
-            return self._too_large(frame)
+        data: bytes | None = None
+        size = len(frame)
+        if isinstance(frame, bytes) and attached.is_joined(frame):
+            if (parts := attached.parted(frame)) is None:
+                return self._cannot_take(None, None, errors.ParseError("Cannot read message: bytes of it are missing"))
+            frame, data = parts
+        if size > self._max_bytes:
+            return self._too_large(frame, size)
         try:
             message = rpc.decode(frame)
         except errors.UnreadableMessage as error:
             return self._cannot_take(error.id, error.kind, error)
-        return self._accept(message)
+        return self._accept(message if data is None else _with_bytes(message, data))
 
     def _accept(self, message: rpc.Message) -> tuple[Incoming, ...]:
         match message:
@@ -208,9 +219,9 @@ class Peer:
         self._owed.discard(id)
         return (Withdrawn(id),)
 
-    def _too_large(self, frame: bytes | str) -> tuple[Incoming, ...]:
+    def _too_large(self, frame: bytes | str, size: int) -> tuple[Incoming, ...]:
         found = rpc.identify(frame)
-        return self._cannot_take(found.id, found.kind, errors.MessageTooLarge(len(frame), self._max_bytes))
+        return self._cannot_take(found.id, found.kind, errors.MessageTooLarge(size, self._max_bytes))
 
     def _cannot_take(self, id: rpc.Id | None, kind: str | None, error: errors.PctxError) -> tuple[Incoming, ...]:
         """Fail what an unreadable frame belongs to: a request of the other end, or one of this end's own."""
@@ -232,9 +243,17 @@ class Peer:
             frame = rpc.encode(self._dialect.refusal(id, short))
         self._outgoing.append(frame)
 
-    def _checked(self, frame: bytes) -> bytes:
-        """Return a frame that the other end can read."""
-        if len(frame) > self._max_sent_bytes:
-            raise errors.MessageTooLarge(len(frame), self._max_sent_bytes)
+    def _checked(self, frame: bytes, data: memoryview | None = None) -> bytes:
+        """Return a frame that the other end can read, with the bytes that follow its message."""
+        size = len(frame) if data is None else len(frame) + data.nbytes
+        if size > self._max_sent_bytes:
+            raise errors.MessageTooLarge(size, self._max_sent_bytes)
         rpc.check_frame(frame)
-        return frame
+        return frame if data is None else attached.joined(frame, data)
+
+
+def _with_bytes(message: rpc.Message, data: bytes) -> rpc.Message:
+    """Return a response with the bytes that came with it. They are dropped if it does not announce them."""
+    if isinstance(message, rpc.Response) and (payload := attached.payload(message.result, data)) is not None:
+        return rpc.Response(message.id, payload)
+    return message

@@ -1,8 +1,9 @@
 """Lines between two processes of one machine: how a kernel and the server that started it speak.
 
 A WebSocket does the same for everybody; this costs half of its time, which for short tool calls is much of theirs. One
-line is one frame. A line that is a single space is a ping, and an empty one is the answer to it. An end that is silent
-while an answer is owed, or stops reading, is dropped. The pipe knows neither methods nor who may connect.
+line is one frame, and bytes may follow it (`attached`). A line that is a single space is a ping, and an empty one is
+the answer to it. An end that is silent while an answer is owed, or stops reading, is dropped. The pipe knows neither
+methods nor who may connect.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Pipe(asyncio.Protocol):
         self._unread_bytes = unread_bytes
         self._pulse = Pulse(ping_s, ping=lambda: self.send(PING), is_needed=is_owed, on_silence=self._drop)
         self._writer = LineWriter()
-        self._lines = Lines(4 * max_bytes + (1 << 20))
+        self._lines = Lines(4 * max_bytes + (1 << 20), takes_bytes=True)
         self._received: deque[bytes] = deque()  # lines that no turn of the loop has taken yet
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None

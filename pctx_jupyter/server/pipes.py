@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from .. import errors, processes
-from ..rpc import wire
+from ..rpc import attached, wire
 from ..rpc.channel import Channel
 from ..rpc.pipe import UNREAD_BYTES, Pipe
 from ..session import access
@@ -176,7 +176,8 @@ class _Admission:
     def _feed(self, line: bytes) -> None:
         assert self._channel is not None, "it is fed once it is there"
         try:
-            line.decode()  # payloads are passed on unread: someone has to make sure that they are text
+            # Payloads are passed on unread: someone has to make sure that they are text.
+            attached.message(line).decode()
         except UnicodeDecodeError:
             self.pipe.receive = lambda line: None
             self.pipe.close()

@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import errors, foreign
 from ..engine import Engine
+from ..rpc import attached
 from ..rpc.channel import Channel
 from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
@@ -148,7 +149,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     def _send(self, frame: bytes) -> None:
         try:
-            sent = asyncio.ensure_future(self.write_message(frame))
+            sent = asyncio.ensure_future(self.write_message(frame, binary=attached.is_joined(frame)))
         except WebSocketClosedError:
             return
         except StreamBufferFullError:

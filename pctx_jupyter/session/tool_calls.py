@@ -18,7 +18,7 @@ from .. import errors
 from ..program import diagnostics
 from ..program.program import Program
 from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted
-from ..rpc import marks, nonfinite
+from ..rpc import attached, marks, nonfinite
 from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
@@ -173,13 +173,14 @@ class ToolCalls:
             hold.end_call(number)
             size = 0 if result is None else memoryview(result).nbytes
             ended_s = self._clock() - since
-            execution.publish(CallEnded(number, path, ended_s, size, failed, preview(result)))
+            shown = None if result is None else attached.without_bytes(result)
+            execution.publish(CallEnded(number, path, ended_s, size, failed, preview(shown)))
             if self._observers or execution.observe is not None:
                 made = CallMade(
                     number=number,
                     tool=offer.tool,
                     arguments=arguments,
-                    result=result,
+                    result=shown,
                     error=failed,
                     started_s=started_s,
                     ended_s=ended_s,

@@ -3,7 +3,6 @@ chain in plain Python, on generated data with missing values, time zones, catego
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import operator
 import struct
@@ -13,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -264,10 +264,43 @@ def test_what_is_computed_of_a_frame_is_that_of_its_rows(library: str, rows: lis
     made = frames.run([["with", {"double": op("mul", column("amount"), 2)}]], frame, "orders", none)
     doubled = [{"double": None if row["amount"] is None else row["amount"] * 2} for row in rows]
     assert [{"double": row["double"]} for row in plain(made)] == expected(doubled)
-    packed = frames.packed(frame, "amount")
-    assert packed is not None
-    numbers = struct.unpack(f"<{len(rows)}d", base64.b64decode(packed))
+    found = frames.numbers(frame, "amount")
+    assert found is not None
+    assert not found[1]
+    numbers = struct.unpack(f"<{len(rows)}d", found[0])
     assert [None if number != number else number for number in numbers] == [row["amount"] for row in rows]
+
+
+LARGE = {"fits": [1, 2**53], "long": [-(2**53) - 1, 3], "floats": [float("inf"), -0.0], "texts": ["a", "b"]}
+
+
+@pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_column_says_whether_integers_are_rounded_and_gives_them_exactly_if_asked(made: Any) -> None:
+    frame = frames.opened(made(LARGE))
+    found = {name: frames.numbers(frame, name) for name in LARGE}
+    assert {name: one and one[1] for name, one in found.items()} == {
+        "fits": False,
+        "long": True,
+        "floats": False,
+        "texts": None,
+    }
+    assert found["floats"] is not None and struct.unpack("<2d", found["floats"][0]) == (float("inf"), 0.0)
+    assert struct.pack("<d", -0.0) == bytes(found["floats"][0][8:])
+    assert struct.unpack("<2q", frames.integers(frame, "long")) == (-(2**53) - 1, 3)
+    with pytest.raises(errors.InvalidParams, match='column "floats" as bigint: its type is Float64'):
+        frames.integers(frame, "floats")
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (pl.Series([1, None]), "1 of its values are missing"),
+        (pl.Series([2**63], dtype=pl.UInt64), "is 2\\*\\*63 or more"),
+    ],
+)
+def test_integers_that_int64_cannot_hold_are_refused(values: pl.Series, why: str) -> None:
+    with pytest.raises(errors.InvalidParams, match=why):
+        frames.integers(frames.opened(pl.DataFrame({"id": values})), "id")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

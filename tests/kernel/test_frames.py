@@ -26,6 +26,12 @@ def orders() -> pd.DataFrame:
     return big
 
 @tool(handle=True)
+def odd() -> pl.DataFrame:
+    numbers = [None, float("nan"), float("inf"), 0.0, -1.5]
+    flags = [True, None, False, True, False]
+    return pl.DataFrame({"number": numbers, "flag": flags, "day": [dt.date(2024, 2, 29)] * 5, "large": [2**53 + 1] * 5})
+
+@tool(handle=True)
 async def labels() -> pl.DataFrame:
     return names
 
@@ -98,6 +104,16 @@ def error(kernel: RealKernel, code: str, line: str = "") -> str:
             "const a = await (await Notebook.orders()).column('amount'); [a instanceof Float64Array, a.length, a[7]]",
             [True, 2500, 7.0],
         ),
+        ("const a = await (await Notebook.orders()).column('id', 'bigint'); [a.length, `${a[2499]}`]", [2500, "2499"]),
+        ("`${await (await Notebook.odd()).column('number')}`", "NaN,NaN,Infinity,0,-1.5"),
+        (
+            "`${await (await Notebook.odd()).filter((r) => r.number.gt(5e9)).select('number').column('number')}`",
+            "Infinity",
+        ),
+        ("await (await Notebook.odd()).column('flag')", [True, None, False, True, False]),
+        ("(await (await Notebook.odd()).column('day'))[0]", "2024-02-29"),
+        ("(await (await Notebook.odd()).filter((r) => r.number.gt(1).not()).column('number')).length", 4),
+        ("(await (await Notebook.odd()).filter((r) => r.day.eq('1999-01-01')).column('number')).length", 0),
         ("(await (await Notebook.orders()).column('status')).slice(0, 2)", ["open", "done"]),
         ("let n = 0; for await (const row of await Notebook.orders()) n += row.id; n", 3123750),
         ("await (await Notebook.orders()).agg({ n: 'count', most: ['id', 'max'] })", {"n": 2500, "most": 2499}),
@@ -164,6 +180,15 @@ def test_what_a_frame_cannot_do_is_refused_with_the_reason(
     frames: RealKernel, code: str, line: str, message: str
 ) -> None:
     assert message in error(frames, code, line)
+
+
+def test_integers_that_a_column_rounds_are_warned_of_once(frames: RealKernel) -> None:
+    cell = frames.run(
+        "%%pctx -q\nconst odd = await Notebook.odd(); for (let i = 0; i < 3; i++) await odd.column('large')"
+    )
+    assert cell.error is None
+    assert cell.text("stderr").count("integers beyond 2**53 are rounded") == 1
+    assert 'column(name, "bigint")' in cell.text("stderr")
 
 
 def test_result_is_shown_with_its_shape_and_stored_as_the_very_object(frames: RealKernel) -> None:

@@ -95,6 +95,31 @@ async def test_a_tool_result_beyond_the_limit_is_an_error_the_program_can_catch(
         assert await it.is_fine()
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "value"),
+    [
+        ("float64", struct.pack("<3d", 1.5, float("nan"), 0.0), ["Float64Array", "1.5,NaN,0"]),
+        ("int64", struct.pack("<q", 2**53 + 1), ["BigInt64Array", "9007199254740993"]),
+        ("bytes", b"\n{}\xff", ["Uint8Array", "10,123,125,255"]),
+        ("float64", b"", ["Float64Array", ""]),
+        ("float64", b"1234567", ["Uint8Array", "49,50,51,52,53,54,55"]),
+    ],
+)
+async def test_bytes_after_a_result_reach_the_program_as_a_typed_array(
+    wire: Connect, kind: str, data: bytes, value: list[str]
+) -> None:
+    async with wire() as it:
+        await it.offer("a.b")
+        code = "const found: any = await a.b(); const next = await a.b(); [found.constructor.name, `${found}`, next]"
+        await it.say(id=1, method="execute", params={"code": code})
+        call = await it.receive()
+        head = json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": {"$pctx.bytes": kind, "size": len(data)}})
+        await it.connection.send(b"%d %s\n%s" % (len(data), head.encode(), data))
+        call = await it.receive()
+        await it.say(id=call["id"], result="next")
+        assert (await it.receive())["result"]["value"] == [*value, "next"]
+
+
 async def test_tool_arguments_beyond_the_limit_are_an_error_the_program_can_catch(wire: Connect) -> None:
     async with wire() as it:
         await it.offer("a.b")

@@ -6,6 +6,7 @@ knows; how long a frame is held, its table.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,7 +19,7 @@ from msgspec import Raw
 from ... import errors
 from ...handles import frames
 from ...handles.table import Handle, Handles
-from ...rpc import marks
+from ...rpc import attached, marks
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import HANDLE
 from . import tables, values
@@ -118,8 +119,11 @@ def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, An
             return values.to_json(frames.schema(frame))
         case "agg", {"wanted": dict(wanted)}:
             return values.to_json(frames.aggregated(frame, handle.label, wanted))
-        case "column", {"name": str(name)}:
-            return _column(frames.run([["select", [name]]], frame, handle.label, _no_frame), name)
+        case "column", {"name": str(name)} if more.get("as") in (None, "bigint"):
+            chosen = frames.run([["select", [name]]], frame, handle.label, _no_frame)
+            if more.get("as") == "bigint":
+                return attached.attach("int64", frames.integers(chosen, name))
+            return _column(chosen, name, by_bytes=more.get("bytes") is True)
         case "preview", _:
             return _preview(frame, handle, handles, is_new=bool(steps))
         case "open", _:
@@ -164,9 +168,12 @@ def _place(value: Any, otherwise: int) -> int:
     return value
 
 
-def _column(frame: Any, name: str) -> Raw:
-    if (packed := frames.packed(frame, name)) is not None:
-        return Raw(b'{"float64":"' + packed + b'"}')
+def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
+    if (numbers := frames.numbers(frame, name)) is not None:
+        data, is_rounded = numbers
+        if by_bytes:
+            return attached.attach("float64", data, rounded=is_rounded)
+        return Raw(b'{"float64":"' + base64.b64encode(data) + b'"}')  # for the sandboxes of an older server
     rows = tables.converter(type(native := frame.to_native()))
     assert rows is not None, "narwhals has told it from other values"
     return values.to_json([row[name] for row in rows(native)], name)

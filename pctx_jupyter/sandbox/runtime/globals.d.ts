@@ -99,7 +99,9 @@ interface Frame<Row = any> extends AsyncIterable<Row> {
   sample(count?: number, seed?: number): Promise<Row[]>;
   /** Aggregates of all rows: `{ amount: "sum", n: "count" }`. */
   agg<const A extends FrameAggregates<Row>>(aggregates: A): Promise<FrameAggregated<Row, A>>;
-  /** One column; one of numbers as a typed array, with NaN for missing values. */
+  /** A column of integers, exactly; fails where a value is missing. */
+  column(name: keyof Row & string, as: "bigint"): Promise<BigInt64Array>;
+  /** One column; one of numbers as a typed array, with NaN for missing values, and integers beyond 2**53 rounded. */
   column<K extends keyof Row & string>(
     name: K,
   ): Promise<0 extends 1 & Row[K] ? any : NonNullable<Row[K]> extends number ? Float64Array : Row[K][]>;

@@ -25,8 +25,8 @@ import { textOf, tokens } from "./errors.js";
 import { unmarked } from "./numbers.js";
 import { encode } from "./encode.js";
 import { progressed } from "./timers.js";
-import { warnOfRounding } from "./rounding.js";
-import { askWith, framed } from "./frames.js";
+import { warnOfRoundedBytes, warnOfRounding } from "./rounding.js";
+import { arrayOf, askWith, BYTES, framed } from "./frames.js";
 
 /** Calls that the host has not answered yet, by id. */
 export const pending = new Map();
@@ -102,14 +102,21 @@ function failed(error, reason) {
   return error;
 }
 
-/** @param {any} message the answer to a call @param {string} line the message as text */
-export function settle(message, line) {
+/**
+ * @param {any} message the answer to a call
+ * @param {string} line the message as text
+ * @param {ArrayBuffer} [bytes] what follows it
+ */
+export function settle(message, line, bytes) {
   const call = mapGet(pending, message.id);
   if (call === undefined) return;
   mapDelete(pending, message.id);
   lastAnswered = message.id;
   if (hasOwn(message, "error")) call.reject(failed(call.error, message.error));
-  else {
+  else if (bytes !== undefined) {
+    if (hasOwn(message.result, "rounded")) warnOfRoundedBytes(call.name);
+    call.resolve(arrayOf(message.result[BYTES], bytes));
+  } else {
     const value = unmarked(message.result);
     warnOfRounding(line, value, ["result"], "The result of " + call.name + ": value", "Return it as text: str(\u2026)");
     call.resolve(framed(value, call.name));

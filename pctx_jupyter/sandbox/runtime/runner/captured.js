@@ -24,6 +24,7 @@ export const { isInteger, isSafeInteger } = Number;
 export const [
   ArrayC,
   ArrayBufferC,
+  BigInt64ArrayC,
   BigIntC,
   BlobC,
   ErrorC,
@@ -40,6 +41,7 @@ export const [
 ] = [
   Array,
   ArrayBuffer,
+  BigInt64Array,
   BigInt,
   Blob,
   Error,

@@ -8,6 +8,8 @@
 
 import {
   $asyncIterator,
+  BigInt64ArrayC,
+  bufferLength,
   create,
   Float64ArrayC,
   freeze,
@@ -21,6 +23,7 @@ import {
   slice,
   toISOString,
   TypeErrorC,
+  Uint8ArrayC,
   weakGet,
   weakSet,
 } from "./captured.js";
@@ -212,11 +215,20 @@ function isIn(names, name) {
   return false;
 }
 
-/** The numbers of a column, or its values. @param {any} found */
+/** The first key of what says that bytes follow. */
+export const BYTES = "$pctx.bytes";
+
+/** A typed array of bytes from the host. @param {unknown} kind @param {ArrayBuffer} buffer */
+export function arrayOf(kind, buffer) {
+  const isWhole = bufferLength(buffer) % 8 === 0;
+  if (kind === "float64" && isWhole) return new Float64ArrayC(buffer);
+  return kind === "int64" && isWhole ? new BigInt64ArrayC(buffer) : new Uint8ArrayC(buffer);
+}
+
+/** A column that came in JSON: its values, or the numbers in Base64. @param {any} found */
 function unpacked(found) {
-  if (isArray(found)) return found;
-  const bytes = fromBase64(found.float64);
-  return new Float64ArrayC(bytes.buffer);
+  if (typeof found !== "object" || found === null || isArray(found) || typeof found.float64 !== "string") return found;
+  return arrayOf("float64", fromBase64(found.float64).buffer);
 }
 
 /** A table that stays in its notebook. */
@@ -294,9 +306,9 @@ class Frame {
   agg(wanted) {
     return result(this, "agg", { wanted });
   }
-  /** @param {string} name */
-  async column(name) {
-    return unpacked(await result(this, "column", { name }));
+  /** @param {string} name @param {"bigint"} [as] */
+  async column(name, as) {
+    return unpacked(await result(this, "column", { name, as, bytes: true }));
   }
   async *[$asyncIterator]() {
     for (let from = 0;; from += BATCH) {

@@ -11,6 +11,7 @@
  *                                                      linger_ms?, prelude?, places?, functions?}}  once
  *     >  {"id":7,"method":"call","params":{"name":"Math.add","arguments":{"a":1}}}             and "stack", if `places`
  *     <  {"id":7,"result":3}    or    {"id":7,"error":{"code","message","data":{"name","token"}}}
+ *     <  16 {"id":7,"result":{"$pctx.bytes":"float64","size":16}}    and 16 bytes after the line
  *     <  {"method":"later"}                               no answer within a millisecond: the program goes on
  *     >  {"method":"output","params":{"stream":"stdout","text":"...\n","level"?}}
  *     >  {"method":"display","params":{"data":{type: content},"metadata"?,"display_id"?,"update"?,"is_value"?}}
@@ -22,6 +23,7 @@
 
 import {
   ArrayBufferC,
+  arrayLength,
   BlobC,
   copyInto,
   createObjectURL,
@@ -30,6 +32,7 @@ import {
   exit,
   findByte,
   hasOwn,
+  indexOf,
   mapSize,
   now,
   parse,
@@ -37,6 +40,7 @@ import {
   read,
   readSync,
   set,
+  slice,
   stringify,
   Uint8ArrayC,
 } from "./captured.js";
@@ -56,6 +60,10 @@ import { shown } from "./frames.js";
 const EXECUTION_FAILED = -32002;
 /** Answers in a row for which the process blocks, before timers and unhandled rejections have their turn. */
 const MAX_BLOCKED = 16;
+/** Bytes that are read at once where many follow a line. */
+const BLOCK = 1 << 18;
+/** The digit 0. */
+const ZERO = 0x30;
 /** Microtasks a program may take between an answer and its next call: each `async` function that returns takes some. */
 const STEPS = 20;
 
@@ -111,8 +119,12 @@ async function rehearse() {
   await finish(undefined, {}, 0);
 }
 
-/** @param {string} line @returns {Promise<void> | undefined} what the next line waits for */
-function receive(line) {
+/**
+ * @param {string} line
+ * @param {ArrayBuffer} [bytes] that follow it
+ * @returns {Promise<void> | undefined} what the next line waits for
+ */
+function receive(line, bytes) {
   const message = parse(line);
   if (hasOwn(message, "method")) {
     if (started) return undefined;
@@ -122,7 +134,24 @@ function receive(line) {
       started = true;
       run(message.id, message.params, line);
     }
-  } else if (hasOwn(message, "id")) settle(message, line);
+  } else if (hasOwn(message, "id")) settle(message, line, bytes);
+}
+
+/**
+ * Read the bytes that follow a line. It blocks the process: the host is writing them.
+ *
+ * @param {Uint8Array} there those that have been read with the line
+ * @param {number} size how many follow
+ */
+function readBytes(there, size) {
+  const buffer = new ArrayBufferC(size);
+  copyInto(new Uint8ArrayC(buffer), there);
+  for (let at = arrayLength(there); at < size;) {
+    const count = readSync(new Uint8ArrayC(buffer, at, size - at < BLOCK ? size - at : BLOCK));
+    if (count === null) exit(0);
+    at += count;
+  }
+  return buffer;
 }
 
 /**
@@ -159,9 +188,18 @@ async function serve() {
     if (count === null) exit(0);
     const bytes = new Uint8ArrayC(buffer, 0, end + count);
     for (let i = findByte(bytes, 0x0a, end); i >= 0; i = findByte(bytes, 0x0a, begin)) {
-      const busy = receive(decode(decoder, new Uint8ArrayC(buffer, begin, i - begin)));
-      if (busy !== undefined) await busy;
+      const line = decode(decoder, new Uint8ArrayC(buffer, begin, i - begin)), mark = bytes[begin];
       begin = i + 1;
+      let more;
+      if (mark >= ZERO && mark < ZERO + 10) {
+        const space = indexOf(line, " "), size = +slice(line, 0, space), here = end + count - begin;
+        more = readBytes(new Uint8ArrayC(buffer, begin, here < size ? here : size), size);
+        begin += here < size ? here : size;
+        receive(slice(line, space + 1), more);
+        continue;
+      }
+      const busy = receive(line);
+      if (busy !== undefined) await busy;
     }
     end += count;
     if (begin === end) begin = end = 0;

@@ -56,6 +56,17 @@ export function warnOfRounding(line, value, root, what, exact) {
   );
 }
 
+/** Warn on stderr, once, that integers in a column are rounded here. @param {string} name of the tool */
+export function warnOfRoundedBytes(name) {
+  if (searches >= MAX_SEARCHES) return;
+  searches = MAX_SEARCHES;
+  print(
+    "The result of " + name + ": integers beyond 2**53 are rounded: numbers of JavaScript are rounded there. " +
+      'Read them with column(name, "bigint").\n',
+    2,
+  );
+}
+
 /**
  * The path from a value to an object or array within it; undefined: it is not there.
  *
