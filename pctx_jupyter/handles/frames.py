@@ -70,6 +70,28 @@ def register(kind: type[T], as_frame: Callable[[T], Any]) -> None:
     _adapters[kind] = as_frame
 
 
+def is_registered(value: Any) -> bool:
+    """Return whether a function makes data frames of values like this."""
+    return is_registered_type(type(value))
+
+
+def is_registered_type(kind: type) -> bool:
+    """Return whether a function makes data frames of values of this type."""
+    return any(base in _adapters for base in kind.__mro__)
+
+
+def with_one_column(value: Any) -> Any:
+    """Return a series of pandas or polars as a frame with one column; any other value as it is.
+
+    Without a name of its own, the column is called ``value``.
+    """
+    for library in ("pandas", "polars"):
+        module = sys.modules.get(library)
+        if module is not None and isinstance(value, module.Series):
+            return value.to_frame("value" if value.name in (None, "") else value.name)
+    return value
+
+
 def adapted(value: Any) -> Any:
     """Return the data frame of a value whose type is registered; any other value as it is.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -43,6 +43,7 @@ class Handle(Generic[T]):
         size: Bytes of memory it takes, roughly.
         used_at: Seconds of the table's clock.
         derived: What lazy operations on it gave, by their text.
+        kind: ``frame``, or a kind of `others`.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Handle(Generic[T]):
     size: int = 0
     used_at: float = 0.0
     derived: OrderedDict[str, T] = field(default_factory=OrderedDict)
+    kind: str = "frame"
 
     def derive(self, key: str, make: Callable[[], T]) -> T:
         """Return what operations on it give, from memory if they were the latest."""
@@ -71,7 +73,11 @@ class Handles:
         max_bytes: Bytes of their objects; None: no bound.
         idle_s: Seconds after its last use at which one leaves; None: it stays.
         outer: Tables that are searched after this one.
+        names: Where programs store objects under names; None: they may not.
         clock: Monotonic seconds.
+
+    Attributes:
+        names: As given.
     """
 
     def __init__(
@@ -81,8 +87,10 @@ class Handles:
         max_bytes: int | None = None,
         idle_s: float | None = None,
         outer: Callable[[], Iterator[Handles]] = lambda: iter(()),
+        names: MutableMapping[str, Any] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.names = names
         self._most, self._max_bytes, self._idle_s, self._outer, self._clock = most, max_bytes, idle_s, outer, clock
         self._held: OrderedDict[str, Handle[Any]] = OrderedDict()  # the latest used last
 
@@ -95,9 +103,9 @@ class Handles:
         self._expire()
         return iter(list(self._held.values()))
 
-    def add(self, label: str, value: Any, given: Any, size: int = 0) -> Handle[Any]:
+    def add(self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame") -> Handle[Any]:
         """Hold an object; returns its handle."""
-        made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, self._clock())
+        made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, self._clock(), kind=kind)
         self._held[made.id] = made
         self._expire()
         while len(self._held) > self._most or self._is_too_large():
@@ -162,16 +170,18 @@ class KernelHandles:
 
     Attributes:
         guests: The handles of guest programs and of the notebook's own agents, which later programs may open.
+        names: Where programs of the notebook's own cells store objects under names; None: nowhere.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.guests = for_guests(clock)
+        self.names: MutableMapping[str, Any] | None = None
         self._clock = clock
         self._kept: list[tuple[set[str], Handles]] = []
 
     def of_run(self) -> Handles:
         """Make the table of one run. It holds its objects as long as it is referenced itself."""
-        return Handles(outer=self._others, clock=self._clock)
+        return Handles(outer=self._others, names=self.names, clock=self._clock)
 
     def keep(self, names: Iterable[str], handles: Handles) -> None:
         """Hold the handles of a run as long as one of the constants that it keeps for later programs exists."""

@@ -55,6 +55,7 @@ class PctxMagics(Magics):
         # A terminal has no loop that runs between its cells.
         self.guests = Guests(shell) if hasattr(shell, "kernel") else None
         self.bridge = Bridge(self._open_home, self._tools, self.guests)
+        self.bridge.handles.names = shell.user_ns
         self.editing = Editing(shell, self.bridge)
         self._commands = Commands(shell, self.bridge, None if self.guests is None else self.guests.notices)
         self._has_shown_home = False
@@ -135,8 +136,9 @@ class PctxMagics(Magics):
             raise UsageError(f"Cannot pass in {error.message}") from None
 
     def _frame(self, name: str, handles: Handles) -> Raw:
-        """Hold a data frame for the program; returns its handle."""
+        """Hold an object for the program; returns its handle."""
         from ..handles.frames import NotAFrame
+        from ..handles.others import NoHandle
         from .functions import handed
 
         value = self._named(name)
@@ -144,7 +146,7 @@ class PctxMagics(Magics):
             self._frames = handed.server_of_frames()
         try:
             return handed.hand_in(value, handles, name, self._frames.path)
-        except NotAFrame as error:
+        except (NotAFrame, NoHandle) as error:
             raise UsageError(f"Cannot pass in {name} by handle: {error}; -i {name} passes a value in") from None
 
     def _named(self, name: str) -> Any:
@@ -192,9 +194,23 @@ class PctxMagics(Magics):
             return display.Shown(*sanitizer.safe(running.look))
         if outcome.value == NULL:
             return None
-        if (frame := marks.body(value)) is not None and "first" in frame:
-            return display.Shown(display.frame(frame))
+        if (handle := marks.body(value)) is not None and (shown := self._handle(handle, running)) is not None:
+            return shown
         return display.Shown(display.result(outcome.value, value))
+
+    def _handle(self, body: dict[str, Any], running: Running) -> Any:
+        """Show a value that stays in the notebook; None: it does not, whatever its JSON is."""
+        from .functions import handed
+        from .output import display
+
+        try:
+            handle = running.handles.find(str(body.get("id")))
+        except errors.InvalidParams:
+            return None
+        if handle.kind == "figure":
+            bundle = handed.figure(self._shell, handle.given)
+            return display.Shown(*bundle) if bundle is not None else display.Shown({})
+        return display.Shown(display.frame(body) if handle.kind == "frame" else display.handle(body))
 
     def _session(self) -> str | None:
         """The session at the engine, if there is one now."""

@@ -64,7 +64,7 @@ class Option:
 OPTIONS = (
     Option(("-o", "--output"), "NAME", "Store the value in the notebook."),
     Option(("-i", "--input"), "NAME,…", "Pass values of the notebook in, as constants of the same names."),
-    Option(("-f", "--frame"), "NAME,…", "Pass data frames in by handle: they stay in the notebook."),
+    Option(("-f", "--frame"), "NAME,…", "Pass data frames and other objects in by handle: they stay in the notebook."),
     Option(("-t", "--timeout"), "S", "Stop the program after S seconds.", "--timeout"),
     Option(("--tools",), "Sales.*,…", "Let the program call these tools only."),
     Option(("--no-check",), "", "Run the program without a type check."),

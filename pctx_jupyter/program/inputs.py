@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Raw
 
 from ..rpc import marks, nonfinite
+from ..tools.catalog import HANDLE_TYPES
 from ..tools.inert import property_name
 from ..tools.observed import ANYTHING, INHERITED, LookLimits, ResultShape, Scalar, is_map, shape_of_all
 
@@ -79,7 +80,7 @@ def declare(inputs: Mapping[str, Raw]) -> str:
 def type_of(value: Raw) -> str:
     """The TypeScript type of one JSON value; ``any`` when it is none that can be read."""
     if (handle := marks.body_of(value)) is not None:
-        return _type_of_frame(handle.get("kinds"))
+        return HANDLE_TYPES.get(str(handle.get("kind"))) or _type_of_frame(handle.get("kinds"))
     try:
         found = _shape_at(memoryview(nonfinite.typed(value)), 0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -27,7 +27,10 @@ from . import names
 LEARNT = "x-learnt"
 """The keyword of a schema whose type was learnt and may be wrong; its value says from what, such as a docstring."""
 HANDLE = "x-handle"
-"""The keyword of a schema of rows that pass by handle: ``frame`` of a result, ``frame or rows`` of an argument."""
+"""The keyword of a schema of what passes by handle: a key of `HANDLE_TYPES` or ``frame`` of a result, ``frame or rows``
+or ``array or values`` of an argument."""
+HANDLE_TYPES = {"array": "NDArray", "file": "FileHandle", "items": "Items", "figure": "Figure", "object": "Handle"}
+"""The types in TypeScript of what passes by handle and is no frame, by kind."""
 LONGEST_PATH = 300
 """Characters of a path that are compared with others."""
 _WORDS = re.compile(r"\d+|[A-Z]+(?![^\W\d_A-Z])|[^\W\d_][^\W\d_A-Z]*")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from . import inert, names
-from .catalog import HANDLE, LEARNT
+from .catalog import HANDLE, HANDLE_TYPES, LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
 
 DEEPEST = 32
@@ -216,7 +216,13 @@ class _Writer:
         self.written = 0
         self.asked = 0
         self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
-        self.taken = {"Promise", "Record", "Frame", LIKELY}  # a type of that name would hide the one we mean
+        self.taken = {
+            "Promise",
+            "Record",
+            "Frame",
+            *HANDLE_TYPES.values(),
+            LIKELY,
+        }  # a type of that name would hide the one we mean
         self.waiting: dict[int, Target] = {}
         self.circle: frozenset[int] = frozenset()  # named types whose own text, not a property's, we are in
         self.types: dict[str, str] = {}
@@ -243,6 +249,8 @@ class _Writer:
         kind = schema.get("type", kinds)
         if isinstance(schema.get(LEARNT), str):
             return self.likely(schema)
+        if kind is None and HANDLE in schema and (name := HANDLE_TYPES.get(str(schema[HANDLE]))) is not None:
+            return TypeText(name)
         if kind.__class__ is str and _COMBINING.isdisjoint(schema):
             if kind != "object" and kind != "array":
                 return _PLAIN.get(kind) or _degraded(f"unknown type {kind}")
@@ -485,7 +493,10 @@ class _Writer:
             row = self.behind(schema.get("items", True))
             if schema[HANDLE] == "frame":
                 return TypeText("Frame" if row == OBJECT else f"Frame<{row.text}>")
-            return _union([TypeText("Frame"), TypeText(_grouped(row) + "[]")])
+            if schema[HANDLE] == "items":
+                return TypeText("Items" if _is_any(row) else f"Items<{row.text}>")
+            name = "NDArray" if schema[HANDLE] == "array or values" else "Frame"
+            return _union([TypeText(name), TypeText(_grouped(row) + "[]")])
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:

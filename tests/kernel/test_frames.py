@@ -10,8 +10,11 @@ import pytest
 from .real_kernel import RealKernel
 
 TOOLS = """
-import datetime as dt, gc, weakref
-import pandas as pd, polars as pl
+import asyncio, datetime as dt, gc, os, tempfile, weakref
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np, pandas as pd, polars as pl
 from pctx_jupyter import tool
 
 big = pd.DataFrame({
@@ -19,6 +22,80 @@ big = pd.DataFrame({
     "status": ["open", "done"] * 1_250,
     "amount": [float(n) for n in range(2_500)],
 })
+numbers = np.arange(12, dtype="int32").reshape(3, 4)
+column = big["amount"].rename("amount")
+(folder := Path(tempfile.mkdtemp())).joinpath("log.txt").write_text("one\\ntwo \u20ac\\n\\nlast")
+folder.joinpath("secret.txt").write_text("secret")
+log = folder / "log.txt"
+
+class Figure:  # as matplotlib has one, which takes long to import
+    __module__ = "matplotlib.figure"
+    def savefig(self, out, format, bbox_inches):
+        out.write(b"PNG of " + format.encode())
+
+@dataclass
+class Model:
+    weights: list[float]
+    def __repr__(self):
+        return "Model(" + "w" * 1000
+
+model = Model([1.0])
+figure = Figure()
+folder_name = "log"
+
+@tool(handle=True)
+def matrix() -> np.ndarray:
+    return numbers
+
+@tool(handle=True)
+def series() -> pd.Series:
+    return column
+
+@tool(handle=True)
+def file() -> Path:
+    return log
+
+@tool(handle=True)
+def fifo() -> Path:
+    os.mkfifo(folder / "fifo")
+    return folder / "fifo"
+
+@tool(handle=True)
+def counted(most: int) -> Iterator[int]:
+    yield from range(most)
+
+@tool(handle=True)
+async def later(most: int) -> AsyncIterator[dict[str, int]]:
+    for n in range(most):
+        await asyncio.sleep(0)
+        yield {"n": n}
+
+@tool(handle=True)
+def failing() -> Iterator[int]:
+    yield 1
+    raise ValueError("no second one")
+
+@tool(handle=True)
+def fit() -> Model:
+    return model
+
+@tool(handle=True)
+def draw() -> Figure | None:
+    return figure
+
+@tool(handle=True)
+def no_array() -> np.ndarray:
+    return [1]
+
+@tool
+def predict(model: Model, factor: float, more: list[int] = []) -> float:
+    assert model is globals()["model"]
+    return model.weights[0] * factor + sum(more)
+
+@tool
+def which(array: np.ndarray, path: Path | None = None, anything=None, **rest) -> list[bool]:
+    return [array is numbers, path == log, anything is figure, rest == {"x": model}]
+
 names = pl.DataFrame({"status": ["open", "lost"], "label": ["Open", "Lost"]})
 
 @tool(handle=True)
@@ -135,6 +212,95 @@ def test_program_asks_a_frame_and_gets_what_it_asks_for(frames: RealKernel, code
     assert value(frames, code) == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("const m = await Notebook.matrix(); [m.shape, m.dtype, m.type]", [[3, 4], "int32", "numpy.ndarray"]),
+        ("const v: Float64Array = await (await Notebook.matrix()).values(1, 2); [...v]", [4, 5, 6, 7]),
+        ("`${await (await Notebook.matrix()).values(2, undefined, 'bigint')}`", "8,9,10,11"),
+        ("(await (await Notebook.matrix()).values(5)).length", 0),
+        (
+            "const m = await Notebook.matrix(); [await m.agg('sum'), await m.agg('mean'), await m.agg('count')]",
+            [66, 5.5, 12],
+        ),
+        (
+            "const s = await Notebook.series(); [s.columns, await s.agg({ amount: 'max' })]",
+            [["amount"], {"amount": 2499}],
+        ),
+        ("const f = await Notebook.file(); [f.name, f.size, await f.text(0, 3)]", ["log.txt", 17, "one"]),
+        ("[...await (await Notebook.file()).bytes(8, 11)]", [0xE2, 0x82, 0xAC]),
+        (
+            "const lines = []; for await (const line of await Notebook.file()) lines.push(line); lines",
+            ["one", "two \u20ac", "", "last"],
+        ),
+        ("let sum = 0; for await (const n of await Notebook.counted({ most: 3000 })) sum += n; sum", 4498500),
+        (
+            "const all = await Notebook.counted({most: 3}); [await all.take(2), await all.take(2), await all.take(2)]",
+            [[0, 1], [2], []],
+        ),
+        (
+            "const all = await Notebook.later({ most: 3 }); const [a] = await all.take(1); [a.n, await all.take(9)]",
+            [0, [{"n": 1}, {"n": 2}]],
+        ),
+        ("const m = await Notebook.fit(); await Notebook.predict({ model: m, factor: 3, more: [1, 2] })", 6),
+        (
+            """
+            const array = await Notebook.matrix(), path = await Notebook.file(), anything = await Notebook.draw();
+            await Notebook.which({ array, path, anything, x: await Notebook.fit() })
+            """,
+            [True, True, True, True],
+        ),
+        ("await Notebook.which({ array: [1], path: 'log.txt' })", [False, False, False, False]),
+    ],
+)
+def test_program_uses_what_is_no_table_by_handle(frames: RealKernel, code: str, expected: Any) -> None:
+    assert value(frames, code) == expected
+
+
+def test_input_by_handle_has_the_type_of_its_kind(frames: RealKernel) -> None:
+    names = "numbers,log,model,figure,column"
+    code = """
+    const array: NDArray = numbers, file: FileHandle = log, shown: Figure = figure;
+    const most: { amount: number | null } = await column.agg({ amount: "max" });
+    [array.shape, await file.text(0, 3), shown.type, await Notebook.predict({ model, factor: 2 }), most.amount]
+    """
+    assert value(frames, code, f"-f {names}") == [[3, 4], "one", "matplotlib.figure.Figure", 2, 2499]
+    assert "Property 'shap' does not exist" in error(frames, "numbers.shap", "-f numbers")
+
+
+def test_values_that_stay_in_the_notebook_are_shown_by_what_they_are(frames: RealKernel) -> None:
+    def shown(code: str) -> str:
+        return json.dumps(
+            [one["content"]["data"] for one in frames.run(f"%%pctx\n{code}").outputs if "data" in one["content"]]
+        )
+
+    assert "Array 3 \\u00d7 4 of int32, in the notebook: 0, 1, 2, 3, 4, \\u2026" in shown("await Notebook.matrix()")
+    assert "File log.txt, 17 bytes, in the notebook" in shown("await Notebook.file()")
+    assert "Model(www" in (text := shown("await Notebook.fit()"))
+    assert "w" * 200 not in text
+    assert "generator, in the notebook" in shown("await Notebook.counted({ most: 1 })")
+    assert "image/png" in shown("await Notebook.draw()")
+    assert "$pctx.frame" in shown("({ '$pctx.frame': { id: 'x', kind: 'figure', first: 1 } })")
+
+
+@pytest.mark.parametrize(
+    ("code", "stored"),
+    [
+        ("await (await Notebook.matrix()).save('kept')", "kept is numbers"),
+        ("await (await Notebook.orders()).save('kept')", "kept is big"),
+        (
+            "await (await Notebook.orders()).filter((r) => r.id.lt(2)).save('kept')",
+            "type(kept) is pd.DataFrame and len(kept) == 2",
+        ),
+        ("await (await Notebook.fit()).save('kept')", "kept is model"),
+    ],
+)
+def test_saved_object_is_a_variable_of_the_notebook(frames: RealKernel, code: str, stored: str) -> None:
+    assert frames.run("kept = None").error is None
+    assert frames.run(f"%%pctx -q\n{code}").error is None
+    assert frames.run(f"print({stored})").text() == "True\n"
+
+
 def test_frames_of_two_libraries_are_joined(frames: RealKernel) -> None:
     code = """
     const joined = (await Notebook.orders()).join(await Notebook.labels(), "status");
@@ -172,7 +338,21 @@ def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> Non
         ),
         ("await Notebook.orders({ '$pctx.call': 'rows' } as any)", "", "the call is not one that a frame makes"),
         ("await (await Notebook.orders()).rows(-1)", "", "0 or more, not -1"),
-        ("1", "-f add", "Cannot pass in add by handle: function is not a data frame"),
+        ("1", "-f is_big", "Cannot pass in is_big by handle: function is code, and not a value; -i is_big"),
+        ("1", "-f folder_name", "Cannot pass in folder_name by handle: str is no object that stays in the notebook"),
+        ("1", "-f folder", "cannot be read (it is not a plain file)"),
+        ("await Notebook.noArray()", "", "list is not an array of numpy; change its annotation"),
+        ("await Notebook.fifo()", "", "the file fifo cannot be read (it is not a plain file)"),
+        ("for await (const n of await Notebook.failing()) n", "", "no second one"),
+        ("await (await Notebook.file()).bytes(-1)", "", "0 or more, not -1"),
+        ("await (await Notebook.matrix()).values(0, 1, 'text' as any)", "", "it has no operation values with these"),
+        ("await (await Notebook.orders()).save('pd')", "", "it is the name of a function, a class or a module"),
+        ("await (await Notebook.orders()).save('print')", "", "it is the name of a function, a class or a module"),
+        ("await (await Notebook.orders()).save('is_big')", "", "it is the name of a function, a class or a module"),
+        ("await (await Notebook.orders()).save('a b')", "", "a variable has letters, digits and _"),
+        ("await (await Notebook.orders()).save('lambda')", "", "a variable has letters, digits and _"),
+        ("await (await Notebook.orders()).save('__builtins__')", "", "a variable has letters, digits and _"),
+        ("await (await Notebook.orders()).join(await Notebook.fit(), 'id')", "", "join needs another frame"),
         ("1", "-f bigg", "did you mean big?"),
     ],
 )

@@ -45,7 +45,11 @@ def with_frames(properties: dict[str, Any]) -> None:
     """Declare that parameters which take the rows of a frame take a handle of a frame, too; changed in place."""
     for name, schema in properties.items():
         members = schema.get("anyOf", [])
-        if any(_is_rows(one) for one in members):
+        if any(_is_path(one) for one in [schema, *members]):
+            plain = members or [{key: value for key, value in schema.items() if key in ("type", "format")}]
+            outer = {key: value for key, value in schema.items() if key not in ("type", "format", "anyOf")}
+            properties[name] = {"anyOf": [{HANDLE: "file"}, *plain]} | outer
+        elif any(_is_rows(one) for one in members):
             found = [one | _OR_FRAME if _is_rows(one) else one for one in members]
             properties[name] = schema | {"anyOf": found}
         elif _is_rows(schema):
@@ -56,7 +60,12 @@ def _is_rows(schema: dict[str, Any]) -> bool:
     return all(schema.get(key) == value for key, value in _ROWS.items())
 
 
+def _is_path(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "string" and schema.get("format") == "path"
+
+
 _OR_FRAME = {HANDLE: "frame or rows"}
+_ARRAY = _LIST | {HANDLE: "array or values"}
 
 make_typed_dict: Any = typing_extensions.TypedDict
 """Makes a TypedDict whose fields are known at run time only."""
@@ -139,7 +148,7 @@ def _rank(member: Any) -> int:
     found = next((one for one in get_args(member)[1:] if isinstance(one, Foreign)), None)
     if found is None or get_origin(member) is not Annotated:
         return 1
-    return 0 if found.accepts is _ROWS else 2 if found.accepts is _LIST or found.accepts is _LIST_OR_OBJECT else 1
+    return 0 if found.accepts is _ROWS else 2 if found.accepts in (_LIST, _ARRAY, _LIST_OR_OBJECT) else 1
 
 
 class _Rewriting:
@@ -355,7 +364,7 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, np.ndarray):
         scalar = next((get_args(arg)[0] for arg in args if get_origin(arg) is np.dtype), None)
         dtype = scalar if isinstance(scalar, type) else None
-        return Foreign(kind, lambda value: np.asarray(_list(value), dtype=dtype), _LIST, _LIST)
+        return Foreign(kind, lambda value: np.asarray(_list(value), dtype=dtype), _ARRAY, _LIST)
     if issubclass(kind, np.timedelta64):  # numpy counts it among the integers, and reads no text into it
         return None
     for base, schema in (

@@ -1,28 +1,37 @@
-"""Frames of the kernel that programs use by handle: handing one over, serving operations on it, taking it back.
+"""Objects of the kernel that programs use by handle: handing one over, serving operations on it, taking it back.
 
-It knows which JSON a handle is, and how rows become JSON. Which operations there are, `pctx_jupyter.handles.frames`
-knows; how long a frame is held, its table.
+It knows which JSON a handle is, and how values become JSON. Which operations there are, `pctx_jupyter.handles.frames`
+and `others` know; how long an object is held, its table.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import builtins
+import collections.abc
+import inspect
+import io
+import keyword
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from types import ModuleType, NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw
+from typing_extensions import is_typeddict
 
 from ... import errors
-from ...handles import frames
+from ...handles import frames, others, sql
 from ...handles.table import Handle, Handles
-from ...rpc import attached, marks
-from ...rpc.jsonrpc import Json
+from ...rpc import attached, marks, nonfinite
+from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
 from . import tables, values
+from .annotations import Unsaid
 
 if TYPE_CHECKING:
     from .tool import PythonTool
@@ -37,33 +46,63 @@ ANY_FRAME: dict[str, Json] = {"type": "array", "items": {"type": "object"}}
 # From the kernel to a program
 
 
-def hand_over(native: Any, handles: Handles, label: str) -> Raw:
-    """Hold a data frame for a program, and return its handle.
+def hand_over(native: Any, handles: Handles, label: str, kind: str = "frame") -> Raw:
+    """Hold an object for a program, and return its handle.
+
+    Args:
+        native: The object.
+        handles: What holds it.
+        label: What people call it.
+        kind: What the tool declares that it returns: ``frame``, or a kind of `others`.
 
     Raises:
         NotAFrame: It is not a data frame, or has no rows in JSON; the message says why.
+        NoHandle: It is not of the kind.
     """
-    handle = _hold(native, handles, label)
-    return _written({"id": handle.id, "columns": list(handle.value.columns)})
+    if kind == "frame" or (kind == "object" and frames.is_registered(native)):
+        return _opened(_hold(native, handles, label))
+    return _opened(_hold_other(native, handles, label, kind))
+
+
+def _opened(handle: Handle[Any]) -> Raw:
+    if handle.kind == "frame":
+        return _written({"id": handle.id, "columns": list(handle.value.columns)})
+    return _written({"id": handle.id, "kind": handle.kind, **others.facts(handle.kind, handle.value)})
+
+
+def _hold_other(native: Any, handles: Handles, label: str, kind: str) -> Handle[Any]:
+    value = others.held(kind, native)
+    return handles.add(label, value, native, others.size_of(kind, value), kind)
 
 
 def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
-    """Hold a data frame that is passed in to a program, and return its handle, with the kinds of its columns.
+    """Hold an object that is passed in to a program, and return its handle; of a frame, with the kinds of its columns.
 
     Args:
+        native: The object.
+        handles: What holds it.
+        label: What people call it.
         path: The tool that serves operations on it.
 
     Raises:
-        NotAFrame: As `hand_over`.
+        NotAFrame, NoHandle: As `hand_over`.
     """
-    handle = _hold(native, handles, label)
+    try:
+        handle = _hold(native, handles, label)
+    except frames.NotAFrame:
+        if frames.is_registered(native) or tables.is_table(native):
+            raise
+        kind = others.kind_of(native)
+        handle = _hold_other(native, handles, label, kind)
+        body = {"id": f"{path}#{handle.id}", "kind": kind, **others.facts(kind, handle.value)}
+        return _written(body)
     kinds = frames.kinds(handle.value)
     return _written({"id": f"{path}#{handle.id}", "columns": list(kinds), "kinds": kinds})
 
 
 def _hold(native: Any, handles: Handles, label: str) -> Handle[Any]:
     try:
-        flat = tables.flattened(frames.adapted(native))
+        flat = tables.flattened(frames.with_one_column(frames.adapted(native)))
     except tables.Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     frame = frames.opened(flat)
@@ -74,8 +113,53 @@ def _written(body: dict[str, Any]) -> Raw:
     return Raw(msgspec.json.encode({marks.FRAME: body}))
 
 
-def by_handle(schema: Json) -> Json:
-    """Return the schema of a tool's result when the tool returns its rows by handle."""
+def kind_of(annotation: Any) -> str:
+    """Return what a tool hands over that declares to return a type: ``frame``, or a kind of `others`."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kind_of(args[0])
+    if origin in (Union, UnionType):
+        found = {kind_of(one) for one in args if one is not NoneType}
+        return found.pop() if len(found) == 1 else "frame"
+    if annotation is object:
+        return "object"
+    kind = annotation if origin is None else origin
+    if not isinstance(kind, type):
+        return "array" if "NDArray" in str(getattr(kind, "__name__", "")) else "frame"
+    if issubclass(kind, Unsaid) or kind in (list, dict, tuple, NoneType) or is_typeddict(kind):
+        return "frame"
+    if kind in _ITERATORS:
+        return "items"
+    if issubclass(kind, PurePath):
+        return "file"
+    if others.is_figure(kind):
+        return "figure"
+    if any(base.__module__.partition(".")[0] == "numpy" and base.__name__ == "ndarray" for base in kind.__mro__):
+        return "array"
+    is_table = frames.is_registered_type(kind) or tables.converter(kind) is not None or kind.__name__ in _TABLES
+    return "frame" if is_table else "object"
+
+
+_ITERATORS = {
+    getattr(collections.abc, name)
+    for name in ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
+}
+_TABLES = {"DataFrame", "LazyFrame", "Series", "Table", "RecordBatch", "DuckDBPyRelation", "IntoFrame", "IntoDataFrame"}
+"""Names of classes whose libraries may not be loaded when a tool is defined."""
+
+
+def by_handle(schema: Json, kind: str = "frame") -> Json:
+    """Return the schema of a tool's result when the tool returns an object by handle."""
+    if kind != "frame":
+        made: dict[str, Json] = {HANDLE: kind}
+        if kind == "items":
+            items = schema.get("items", {}) if isinstance(schema, dict) and schema.get("type") == "array" else {}
+            made |= {"type": "array", "items": items}
+            if isinstance(schema, dict) and "$defs" in schema:
+                made["$defs"] = schema["$defs"]
+        members = schema.get("anyOf", []) if isinstance(schema, dict) else []
+        is_optional = isinstance(members, list) and {"type": "null"} in members
+        return {"anyOf": [made, {"type": "null"}]} if is_optional else made
     if not isinstance(schema, dict):
         return ANY_FRAME | {HANDLE: "frame"}
     if schema.get("type") == "array":
@@ -89,17 +173,24 @@ def by_handle(schema: Json) -> Json:
 # From a program to the kernel
 
 
-def serve(arguments: Raw, handles: Handles) -> Raw:
-    """Run an operation on a frame, and return its result.
+def serve(arguments: Raw, handles: Handles) -> Raw | Awaitable[Raw]:
+    """Run an operation on an object, and return its result.
 
     Raises:
-        InvalidParams: The frame is gone, a column does not exist, or the operation is wrong.
+        InvalidParams: The object is gone, a column does not exist, or the operation is wrong.
         NotJson: The result has no JSON form.
     """
     match values.from_json(arguments):
         case {marks.CALL: str(what), "frame": {"id": str(id), "steps": list(steps)}, **more}:
             handle = handles.find(id)
-            return _result(what, handle, steps, {str(name): value for name, value in more.items()}, handles)
+            named = {str(name): value for name, value in more.items()}
+            if what == "open":
+                return _opened(handle)
+            if what == "save":
+                return _save(named.get("name"), native_of({"id": id, "steps": steps}, handles), handles)
+            if handle.kind != "frame":
+                return _of_other(what, handle, named)
+            return _result(what, handle, steps, named, handles)
     raise errors.InvalidParams("Cannot use a frame: the call is not one that a frame makes")
 
 
@@ -110,7 +201,7 @@ def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, An
             return values.to_json(len(frame))
         case "rows", _:
             start, stop = _place(more.get("from"), 0), _place(more.get("to"), len(frame))
-            return values.to_json(frame[start:stop].to_native(), "rows")
+            return _rows(frame[start:stop], handle.label)
         case "sample", {"count": int(count)} if count >= 0 and isinstance(more.get("seed"), int | None):
             return values.to_json(frames.sampled(frame, count, more.get("seed")).to_native(), "rows")
         case "describe", _:
@@ -124,11 +215,99 @@ def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, An
             if more.get("as") == "bigint":
                 return attached.attach("int64", frames.integers(chosen, name))
             return _column(chosen, name, by_bytes=more.get("bytes") is True)
+        case "sql", {"query": query, "frames": dict(more_frames)}:
+            return _queried(query, frame, more_frames, handle, handles)
         case "preview", _:
             return _preview(frame, handle, handles, is_new=bool(steps))
-        case "open", _:
-            return _written({"id": handle.id, "columns": list(handle.value.columns)})
     raise errors.InvalidParams(f"Cannot use {handle.label}: a frame has no operation {what[:50]} with these arguments")
+
+
+def _queried(query: Any, frame: Any, others_by_name: dict[Any, Any], handle: Handle[Any], handles: Handles) -> Raw:
+    """Run a query on frames, and return the handle of its result."""
+    given: dict[str, Any] = {sql.TABLE: frame.to_native()}
+    for name, body in others_by_name.items():
+        other = handles.find(str(body.get("id")) if isinstance(body, dict) else "")
+        if other.kind != "frame" or name in given:
+            raise errors.InvalidParams(f"Cannot run a query: {str(name)[:50]} has to be a frame, and not called frame")
+        given[str(name)] = _derived(other, body.get("steps") or [], handles).to_native()
+    return _opened(_hold(sql.query(query, given), handles, handle.label))
+
+
+MOST_ROWS_BYTES = 256 << 20
+"""Bytes of rows that are not written as JSON: far more than a message may have, and too much for a kernel's memory."""
+
+
+def _rows(frame: Any, label: str) -> Raw:
+    """Write rows as JSON, unless there are so many that they would not pass anyway."""
+    least = len(frame) * (2 + sum(len(name) + 5 for name in frame.columns))
+    many = len(frame) * len(frame.columns) > 1_000_000  # else their size is not worth computing
+    if least > MOST_ROWS_BYTES or (many and frames.size_of(frame) > 4 * MOST_ROWS_BYTES):
+        raise errors.InvalidParams(
+            f"Cannot read {len(frame):,} rows of {label} at once: they are too large; read some with rows(from, to), "
+            "filter or group them, or use for await (const row of frame)"
+        )
+    return values.to_json(frame.to_native(), "rows")
+
+
+def _of_other(what: str, handle: Handle[Any], more: dict[str, Any]) -> Raw | Awaitable[Raw]:
+    """Run an operation on an object that is no frame."""
+    kind, value = handle.kind, handle.value
+    start = _place(more.get("from"), 0) if "from" in more else 0
+    stop = _place(more.get("to"), 0) if more.get("to") is not None else None
+    match kind, what:
+        case _, "preview":
+            found = {"id": handle.id, "kind": kind, **others.facts(kind, value), **others.preview(kind, value)}
+            return values.to_json({marks.FRAME: found})
+        case "array", "values" if more.get("as") in (None, "bigint"):
+            flat = others.part(value, start, stop)
+            if more.get("as") == "bigint":
+                return attached.attach("int64", others.integers(flat))
+            if (numbers := others.numbers(flat)) is None:
+                return values.to_json(flat, "values")
+            return attached.attach("float64", numbers[0], rounded=numbers[1])
+        case "array", "agg":
+            return values.to_json(others.aggregated(value, str(more.get("function"))))
+        case "file", "bytes":
+            return attached.attach("bytes", value.read(start, stop))
+        case "file", "text":
+            return values.to_json(value.read(start, stop).decode("utf-8", "replace"))
+        case "file", "lines":
+            lines, then = value.lines(start)
+            return values.to_json({"lines": lines, "next": then})
+        case "items", "take":
+            count = min(_place(more.get("count"), others.MOST_ITEMS), others.MOST_ITEMS)
+            if value.is_async:
+                return _taken_later(value, count)
+            return _items(*value.take(count))
+    raise errors.InvalidParams(f"Cannot use {handle.label}: it has no operation {what[:50]} with these arguments")
+
+
+async def _taken_later(value: others.Items, count: int) -> Raw:
+    return _items(*await value.take_async(count))
+
+
+def _items(items: list[Any], is_done: bool) -> Raw:
+    return values.to_json({"items": items, "done": is_done})
+
+
+def _save(name: Any, value: Any, handles: Handles) -> Raw:
+    """Store an object in the notebook under a name."""
+    if handles.names is None:
+        raise errors.InvalidParams(
+            "Cannot save: only the programs of the notebook's own cells store variables in it; end with the object, "
+            "and its id opens it in a later program"
+        )
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise errors.InvalidParams(
+            f"Cannot save as {name!r:.50}: a variable has letters, digits and _, and here begins with a letter"
+        )
+    there = handles.names.get(name)
+    if hasattr(builtins, name) or isinstance(there, (type, ModuleType)) or inspect.isroutine(there):
+        raise errors.InvalidParams(
+            f"Cannot save as {name}: it is the name of a function, a class or a module; choose another name"
+        )
+    handles.names[name] = value
+    return NULL
 
 
 def _needed(what: str, more: dict[str, Any]) -> list[str] | None:
@@ -188,6 +367,18 @@ def _preview(frame: Any, handle: Handle[Any], handles: Handles, *, is_new: bool)
     return values.to_json(found | ({"more_columns": more} if more else {}))
 
 
+def figure(shell: Any, value: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return how a figure is displayed, as at the end of a cell of Python; None: it has displayed itself."""
+    data, metadata = shell.display_formatter.format(value)
+    if not data:
+        return None
+    if not any(kind.startswith("image/") for kind in data) and hasattr(value, "savefig"):
+        out = io.BytesIO()
+        value.savefig(out, format="png", bbox_inches="tight")
+        data = {**data, "image/png": base64.b64encode(out.getvalue()).decode()}
+    return data, metadata
+
+
 def server_of_frames() -> PythonTool:
     """Make the tool that serves operations on frames that no tool has returned: those that a cell passes in."""
     from . import tool
@@ -224,7 +415,25 @@ def native_of(body: dict[str, Any], handles: Handles) -> Any:
     """Return the object of a handle: the very object that the notebook has, or what the steps make of it."""
     handle = handles.find(str(body.get("id")))
     steps = body.get("steps")
+    if handle.kind != "frame":
+        return handle.given
     return _derived(handle, steps, handles).to_native() if isinstance(steps, list) and steps else handle.given
+
+
+def objects_among(arguments: Raw, handles: Handles) -> tuple[Raw, dict[str, Any]]:
+    """Return arguments without those that are handles of objects other than frames, and these objects by name.
+
+    Frames are converted to what a parameter declares; other objects reach the function as they are.
+    """
+    text = bytes(arguments).strip()
+    if not text.startswith(b"{") or nonfinite.is_marked(arguments):
+        return arguments, {}
+    given = msgspec.json.decode(text, type=dict[str, Raw])
+    bodies = {name: body for name, one in given.items() if (body := marks.body_of(one)) is not None}
+    found = {name: handles.find(str(body.get("id"))) for name, body in bodies.items()}
+    objects = {name: handle.given for name, handle in found.items() if handle.kind != "frame"}
+    rest = {name: one for name, one in given.items() if name not in objects}
+    return Raw(msgspec.json.encode(rest)), objects
 
 
 def replaced(value: Any, handles: Handles) -> Any:

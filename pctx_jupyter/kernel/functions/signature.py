@@ -14,9 +14,10 @@ import keyword
 import types
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
@@ -90,24 +91,43 @@ class FunctionSignature:
     """Whether the class of the first argument selects the function, so that it has to be passed by position."""
     _arguments: pydantic.TypeAdapter[Any]
     _result: _Result | None
+    returns: Any = Any
+    """The type that the function declares to return, as far as it is known."""
+    _without: Callable[[frozenset[str]], pydantic.TypeAdapter[Any]] | None = None
+    """Makes what checks the arguments, without those of these parameters."""
 
-    def bind(self, raw: Raw | None, name: str) -> tuple[list[Any], dict[str, Any]]:
+    def bind(
+        self, raw: Raw | None, name: str, objects: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Convert one call's arguments to what the function declares.
 
         Args:
             raw: An object of named arguments; anything else is the first parameter's value, null or None no argument.
             name: What messages call the function.
+            objects: Further arguments, by name, which the function gets as they are.
 
         Raises:
             InvalidParams: An argument is unknown, missing or wrong; names it, with the path inside it.
         """
-        body = self._body(raw, name)
+        placed = {self._parameter_of(key): value for key, value in objects.items()}
+        body = self._body(raw, name, placed)
+        known = placed.keys() & {parameter.name for parameter in self._parameters} if placed else placed.keys()
+        adapter = self._arguments if not known or self._without is None else self._without(frozenset(known))
         try:
-            found = self._arguments.validator.validate_json(body)
+            found = adapter.validator.validate_json(body)
         except pydantic.ValidationError as error:
             data = pydantic_core.from_json(body)
             raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
+        if placed:
+            found |= {key: value for key, value in placed.items() if key in known}
+            if more := {key: value for key, value in placed.items() if key not in known}:
+                found[_EXTRA] = found.get(_EXTRA, {}) | more
         return self._placed(found, name)
+
+    def _parameter_of(self, key: str) -> str:
+        """The name of the parameter that arguments call so."""
+        names = [parameter.name for parameter in self._parameters]
+        return dict(zip(self._aliases, names, strict=True)).get(key, key)
 
     def _placed(self, found: dict[str, Any], name: str) -> tuple[list[Any], dict[str, Any]]:
         """Arrange arguments by position and by name: the values of ``*args`` follow all parameters before it."""
@@ -129,14 +149,14 @@ class FunctionSignature:
             positional += [*_defaults(skipped, str(star), name), *more]
         return positional, found | found.pop(_EXTRA, {})
 
-    def _body(self, raw: Raw | None, name: str) -> bytes:
+    def _body(self, raw: Raw | None, name: str, placed: Mapping[str, Any]) -> bytes:
         """The JSON object of one call's arguments, with NaN and Infinity as pydantic reads them."""
         marked = None if raw is None else nonfinite.inside(raw)
         if marked is None:
-            return self._checked_body(b"" if raw is None else bytes(raw).strip(), name)
-        return nonfinite.readable_inside(self._checked_body(marked, name))
+            return self._checked_body(b"" if raw is None else bytes(raw).strip(), name, placed)
+        return nonfinite.readable_inside(self._checked_body(marked, name, placed))
 
-    def _checked_body(self, text: bytes, name: str) -> bytes:
+    def _checked_body(self, text: bytes, name: str, placed: Mapping[str, Any]) -> bytes:
         """The JSON object of one call's arguments; `_EXTRA` holds those that are no parameters."""
         if text.startswith(b"{"):
             given = msgspec.json.decode(text, type=dict[str, Raw])
@@ -148,10 +168,15 @@ class FunctionSignature:
             given = {self._parameters[0].name: Raw(text)}
             text = msgspec.json.encode(given)
         extra = given.keys() - self._known
-        if extra and not self._takes_more():
-            unknown = next(key for key in given if key in extra)
+        unplaced = placed.keys() - self._known
+        if (extra or unplaced) and not self._takes_more():
+            unknown = next(key for key in [*given, *placed] if key in extra or key in unplaced)
             raise errors.InvalidParams(f"{name}: {self._unknown(unknown)}")
-        missing = [alias for parameter, alias in self._required if parameter not in given and alias not in given]
+        missing = [
+            alias
+            for parameter, alias in self._required
+            if parameter not in given and alias not in given and parameter not in placed
+        ]
         if missing:
             raise errors.InvalidParams(f"{name}: {', '.join(f'arguments.{alias}' for alias in missing)} missing")
         if extra:
@@ -270,6 +295,8 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
         _is_dispatched=callable(getattr(function, "register", None)),
         _arguments=arguments,
         _result=result,
+        returns=reader.returns,
+        _without=functools.cache(reader.without),
     )
 
 
@@ -350,6 +377,8 @@ class _SignatureReader:
 
     def __init__(self, function: Any, doc: docstring_parser.Docstring, shown: str, owner: type | None) -> None:
         self.notes: dict[str, str] = {}
+        self.returns: Any = Any
+        self._fields: dict[str, Any] = {}
         self._owner = owner
         self._shown = shown
         self._scope = AnnotationScope.of(function)
@@ -415,7 +444,12 @@ class _SignatureReader:
         for parameter, described in zip(named, properties.values(), strict=True):
             _show_default(described, parameter.default)
         foreign.with_frames(properties)
+        self._fields = fields
         return adapter, schema
+
+    def without(self, names: frozenset[str]) -> pydantic.TypeAdapter[Any]:
+        """Make what checks the arguments, without those of these parameters."""
+        return self._arguments_of({name: field for name, field in self._fields.items() if name not in names})[0]
 
     def _declarable(self, name: str, parameter: Parameter, field: Any) -> Any:
         """The field if it can be declared on its own, else as much of it as can be."""
@@ -488,7 +522,7 @@ class _SignatureReader:
             annotation = self._standard.get("return", Any)
             if annotation is Any and "return" in self._overloads:
                 annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
-        annotation = futures.awaited_type(self._resolved(annotation))
+        annotation = self.returns = futures.awaited_type(self._resolved(annotation))
         why = ""
         for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
             said = self._said(annotation, sayer)

@@ -50,6 +50,19 @@ def converter(kind: type) -> Convert | None:
     return None
 
 
+def is_table(value: Any) -> bool:
+    """Return whether a value is a data frame or a series of pandas or polars, or a table of Arrow."""
+    known = (
+        ("pandas", "DataFrame"),
+        ("pandas", "Series"),
+        ("polars", "DataFrame"),
+        ("polars", "Series"),
+        ("pyarrow", "Table"),
+    )
+    names = {(base.__module__.partition(".")[0], base.__name__) for base in type(value).__mro__}
+    return not names.isdisjoint(known)
+
+
 def is_certain(value: Any) -> bool:
     """Return whether a value is a table, or an array, of which JSON has every number and no key twice: a quick look."""
     np, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")

@@ -47,6 +47,15 @@ AWAITED_IN_VAIN = (
     "Client(asynchronous=True)"
 )
 
+_PASSES = "Tools of the same notebook take it, and get the very object; await save(name) stores it in the notebook."
+HINTS = {
+    "array": "Returns an NDArray that stays in the notebook: shape, dtype, await values(from, to), agg(name).",
+    "file": "Returns a FileHandle: await text(from, to), bytes(from, to), or for await (const line of file).",
+    "items": "Returns Items: await take(n), or for await (const item of items); each is taken once.",
+    "figure": "Returns a Figure that stays in the notebook; end with it to show it.",
+    "object": "Returns an object that stays in the notebook.",
+}
+"""End the descriptions of tools that return something else by handle, by its kind."""
 FRAME_HINT = (
     "Returns a Frame: a table that stays in the notebook. filter((row) => row.a.gt(1)), select, withColumns, sortBy, "
     'groupBy("b").agg({ a: "sum", n: "count" }) and join return frames; await its count(), head(n), rows(from, to), '
@@ -76,7 +85,8 @@ class PythonTool:
         own_description: The description that was given in place of the docstring's; None: none was.
         code: The function's code when its signature was read.
         run_on: What runs its calls; None: the thread that calls it.
-        handle: Whether programs get a handle of the data frame that it returns, and not its rows.
+        handle: Whether programs get a handle of what it returns, and not its JSON.
+        kind: What the handle is of: ``frame``, or a kind of `handles.others`.
     """
 
     namespace: str
@@ -93,6 +103,7 @@ class PythonTool:
     code: object = field(default=None, repr=False)
     run_on: futures.Executor | None = field(default=None, repr=False)
     handle: bool = False
+    kind: str = "frame"
 
     @functools.cached_property
     def tool(self) -> Tool:
@@ -100,13 +111,17 @@ class PythonTool:
         return Tool(
             self.namespace,
             self.name,
-            f"{self.description}\n\n{FRAME_HINT}".strip() if self.handle else self.description,
+            f"{self.description}\n\n{self._hint}".strip() if self.handle else self.description,
             self.input_schema,
             self.output_schema,
             share=self.share,
             effects=None if self.effects == "unknown" else self.effects is True,
             nonfinite=True,
         )
+
+    @property
+    def _hint(self) -> str:
+        return FRAME_HINT if self.kind == "frame" else f"{HINTS[self.kind]} {_PASSES}"
 
     @functools.cached_property
     def code_hash(self) -> str:
@@ -174,8 +189,9 @@ def tool(
             function that passes calls on; a person is asked as well. None: no.
         run_on: Where calls run: a client of Dask, or an executor of ``concurrent.futures``. Each call submits the
             function, and the kernel is free meanwhile. None: in the kernel. A tool may also return a future.
-        handle: Whether the data frame that it returns (pandas, polars, Arrow) stays in the kernel. Programs get a
-            ``Frame``, whose operations run there, in place of all rows.
+        handle: Whether what it returns stays in the kernel. Programs get a ``Frame`` of a data frame or a series
+            (pandas, polars, Arrow), whose operations run there, in place of all rows. The annotation says what else it
+            is: an array of numpy, a ``Path``, an iterator, a figure, or any other class.
 
     Raises:
         InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
@@ -218,7 +234,7 @@ def define(
             f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
         )
     try:
-        made = python_tool(function, name, namespace, description)
+        made = python_tool(function, name, namespace, description, may_yield=handle)
         if run_on is not None and (reason := futures.why_not(run_on, made.is_async)) is not None:
             raise errors.InvalidParams(f"Cannot register {made.name}: {reason}")
         made = _by_handle(replace(made, share=share, effects=effects, run_on=run_on), handle)
@@ -251,7 +267,7 @@ def _read_again(known: PythonTool, code: object) -> PythonTool:
     """Make the tool from the function's present signature; return the old tool if that is not possible."""
     try:
         function = _reloaded(known.function)
-        fresh = python_tool(function, known.name, known.namespace, known.own_description)
+        fresh = python_tool(function, known.name, known.namespace, known.own_description, may_yield=known.handle)
         fresh = replace(fresh, share=known.share, effects=known.effects, code=code, run_on=known.run_on)
         return _by_handle(fresh, known.handle)
     except errors.PctxError:
@@ -276,7 +292,8 @@ def _by_handle(made: PythonTool, handle: bool) -> PythonTool:
         return made
     from . import handed
 
-    return replace(made, handle=True, output_schema=handed.by_handle(made.output_schema))
+    kind = "items" if _yields_later(made.function) else handed.kind_of(made.signature.returns)
+    return replace(made, handle=True, kind=kind, output_schema=handed.by_handle(made.output_schema, kind))
 
 
 def _code_of(function: Any) -> object:
@@ -355,8 +372,9 @@ def _bound(tool: PythonTool, arguments: Raw | None, handles: Handles | None) -> 
         return tool.signature.bind(arguments, name)
     from . import handed
 
+    arguments, objects = handed.objects_among(arguments, handles)
     with handed.taking(handles):
-        positional, named = tool.signature.bind(arguments, name)
+        positional, named = tool.signature.bind(arguments, name, objects)
     return handed.replaced(positional, handles), handed.replaced(named, handles)
 
 
@@ -367,12 +385,19 @@ def _returned(tool: PythonTool, result: Any, name: str, handles: Handles | None)
     if result is None:
         return NULL
     from ...handles.frames import NotAFrame
+    from ...handles.others import NoHandle
     from . import handed
 
     try:
-        return handed.hand_over(result, handles, tool.path)
+        return handed.hand_over(result, handles, tool.path, tool.kind)
     except NotAFrame as error:
-        message = f"{name}: {error}; return a data frame, or define the tool without handle=True"
+        message = (
+            f"{name}: {error}; return a data frame, or define the tool without handle=True; of anything else, the "
+            "annotation has to say what it is"
+        )
+        raise errors.ToolFailed(message, name="TypeError") from None
+    except NoHandle as error:
+        message = f"{name}: {error}; change its annotation, or define the tool without handle=True"
         raise errors.ToolFailed(message, name="TypeError") from None
 
 
@@ -390,12 +415,17 @@ async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str, 
 
 
 def python_tool(
-    given: Callable[..., Any], name: str | None, namespace: str | None, description: str | None
+    given: Callable[..., Any],
+    name: str | None,
+    namespace: str | None,
+    description: str | None,
+    *,
+    may_yield: bool = False,
 ) -> PythonTool:
     """Make a tool of a function without defining it for the process; raises what `define` raises."""
     function = given.__func__ if isinstance(given, staticmethod) else given
     shown = _name_of(function) if name is None else name
-    if (reason := _why_not(function, shown)) is not None:
+    if (reason := _why_not(function, shown, may_yield=may_yield)) is not None:
         raise errors.InvalidParams(f"Cannot register {repr(given)[:80] if shown is None else shown}: {reason}")
     assert shown is not None
     from . import signature  # takes a moment: only a process that has tools pays for it
@@ -430,7 +460,11 @@ def _name_of(function: Any) -> str | None:
     return None if name == "<lambda>" else name
 
 
-def _why_not(function: Any, name: str | None) -> str | None:
+def _yields_later(function: Any) -> bool:
+    return inspect.isasyncgenfunction(function)
+
+
+def _why_not(function: Any, name: str | None, *, may_yield: bool = False) -> str | None:
     if isinstance(function, classmethod):
         return "inside its class there is no class to call it on; after the class, write tool(Class.method)"
     if not callable(function):
@@ -439,8 +473,8 @@ def _why_not(function: Any, name: str | None) -> str | None:
         return "it is a class; wrap what it should do in a function that returns an instance"
     if name is None:
         return "a lambda has no name; pass name="
-    if inspect.isasyncgenfunction(function):
-        return "it yields asynchronously; collect what it yields and return a list"
+    if _yields_later(function) and not may_yield:
+        return "it yields asynchronously; collect what it yields and return a list, or define it with handle=True"
     if inspect.isfunction(function):
         first = next(iter(inspect.signature(function).parameters), None)
         holder = function.__qualname__.rpartition(".")[0]

@@ -107,6 +107,24 @@ def frame(body: dict[str, Any]) -> Bundle:
     return shown | {"text/plain": f"{shown['text/plain']}\n({note})"}
 
 
+def handle(body: dict[str, Any]) -> Bundle:
+    """Show another object that stays in the notebook: what it is.
+
+    Args:
+        body: What the handle says, as a program's value has it.
+    """
+    match body:
+        case {"kind": "array", "shape": [*shape], "dtype": dtype}:
+            size = " × ".join(f"{length:,}" for length in shape) or "one element"
+            first = ", ".join(map(str, body.get("first", [])))
+            return {"text/plain": f"Array {size} of {dtype}, in the notebook" + (f": {first}, …" if first else "")}
+        case {"kind": "file", "name": name, "size": int(size)}:
+            return {"text/plain": f"File {name}, {size:,} bytes, in the notebook"}
+        case {"text": str(text), "type": kind}:
+            return {"text/plain": f"{text}\n({kind}, in the notebook)"}
+    return {"text/plain": f"{body.get('type', 'object')}, in the notebook"}
+
+
 def with_note(rows: list[dict[str, Any]], note: str, total: int | None = None) -> Bundle:
     """Show rows as a table, and under it a line that says why they are shown so.
 

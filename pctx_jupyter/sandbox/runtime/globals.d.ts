@@ -119,11 +119,59 @@ interface Frame<Row = any> extends AsyncIterable<Row> {
       std?: number | null;
     }[]
   >;
+  /**
+   * Runs a query of DuckDB, in which this frame is the table `frame`, and other frames have their names:
+   * `orders.sql("select * from frame join c using (id)", { c: customers })`.
+   */
+  sql<Other = any>(query: string, frames?: { [name: string]: Frame<any> }): Promise<Frame<Other>>;
+  /** Stores it as a variable of the notebook. */
+  save(name: string): Promise<void>;
   /** The type of each column, as its library has it. */
   schema(): Promise<{ [column: string]: string }>;
 }
-/** Opens a frame by its id, which the answer of an earlier program has: `await openFrame("Sales.orders#k3J9")`. */
-declare function openFrame(id: string): Promise<Frame>;
+/**
+ * Opens a frame by its id, which the answer of an earlier program has: `await openFrame("Sales.orders#k3J9")`. Another
+ * object has the type that is given: `await openFrame<NDArray>(id)`.
+ */
+declare function openFrame<Kind = Frame>(id: string): Promise<Kind>;
+
+/**
+ * An object that stays in its notebook. Tools of the same notebook take it, and get the very object. It has a `type`, and
+ * `save(name)` stores it as a variable of the notebook.
+ */
+type Handle = any;
+interface HandleOfNotebook {
+  /** The name of its class. */
+  readonly type: string;
+  /** Stores it as a variable of the notebook. */
+  save(name: string): Promise<void>;
+}
+/** An array of numpy. */
+interface NDArray extends HandleOfNotebook {
+  readonly shape: number[];
+  readonly dtype: string;
+  /** All elements, or those of a range of the first axis, in one dimension; others than numbers as an array. */
+  values(from?: number, to?: number): Promise<Float64Array>;
+  values(from: number | undefined, to: number | undefined, as: "bigint"): Promise<BigInt64Array>;
+  /** An aggregate of all elements, as numpy computes it. */
+  agg(name: "sum" | "mean" | "min" | "max" | "median" | "std" | "count"): Promise<number | null>;
+}
+/** A file. `for await (const line of file)` reads its lines. */
+interface FileHandle extends HandleOfNotebook, AsyncIterable<string> {
+  readonly name: string;
+  readonly size: number;
+  /** Its bytes, or those of a range. */
+  bytes(from?: number, to?: number): Promise<Uint8Array>;
+  /** The same as text. */
+  text(from?: number, to?: number): Promise<string>;
+}
+/** What an iterator yields, each item once: `for await (const item of items)`. */
+interface Items<T = any> extends HandleOfNotebook, AsyncIterable<T> {
+  /** The next items; fewer at the end. */
+  take(count: number): Promise<T[]>;
+}
+/** A figure of matplotlib or Plotly. A program that ends with it shows it. */
+interface Figure extends HandleOfNotebook {}
 
 // ── Console ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

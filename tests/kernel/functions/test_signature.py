@@ -270,7 +270,7 @@ DECLARED: list[tuple[Any, str]] = [
     (list[Literal[Colour.RED, Colour.BLUE]], '("r" | "b")[]'),
     (Measured, "Measured"),
     ("pd.Series[int]", "any[] | { [key: string]: any }"),
-    ("np.ndarray[Any, np.dtype[np.float64]]", "any[]"),
+    ("np.ndarray[Any, np.dtype[np.float64]]", "NDArray | any[]"),
 ]
 
 
@@ -459,7 +459,7 @@ def test_names_imported_for_type_checkers_resolve(tmp_path: Path, monkeypatch: p
 
 
 REAL: list[tuple[Any, str, str]] = [
-    (pd.read_csv, "filepath_or_buffer", "string"),
+    (pd.read_csv, "filepath_or_buffer", "FileHandle | string"),
     (pd.read_csv, "nrows", "number | null"),
     (pd.concat, "axis", 'number | "index" | "columns" | "rows"'),
     (pd.merge, "how", '"left" | "right" | "inner" | "outer" | "cross" | "left_anti" | "right_anti"'),

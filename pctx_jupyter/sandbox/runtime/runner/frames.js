@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Frames: tables that stay in their notebook. A frame is an id and the steps that the program has added to it; a result
- * is asked for by one call of the tool that returned the frame. It does not know how calls are sent.
+ * Frames and other handles: objects that stay in their notebook. A frame is an id and the steps that the program has added
+ * to it; a result is asked for by one call of the tool that returned the frame. It does not know how calls are sent.
  *
  * In JSON a frame is `{"$pctx.frame":{"id":"path#id","steps":[…],"columns":[…]}}`. `rpc/marks.py` has the rules.
  */
@@ -32,7 +32,11 @@ import {
 const FRAME = "$pctx.frame";
 /** Rows that an iteration reads with one call. */
 const BATCH = 1_000;
-/** What each frame is. @type {WeakMap<object, {id: string, steps: unknown[], columns: string[]}>} */
+/**
+ * What each handle is. One that is no frame has a kind, and facts.
+ *
+ * @type {WeakMap<object, {id: string, steps: unknown[], columns: string[], facts?: Record<string, any>}>}
+ */
 const frames = new WeakMap();
 /** The tree of each expression. @type {WeakMap<object, unknown>} */
 const nodes = new WeakMap();
@@ -45,7 +49,9 @@ export const askWith = (call) => {
 };
 
 /** @param {unknown} value */
-export const isFrame = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
+const isHandle = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
+/** @param {any} value */
+export const isFrame = (value) => isHandle(value) && weakGet(frames, value).facts === undefined;
 
 /** @param {string} id @param {unknown[]} steps @param {string[]} columns */
 function make(id, steps, columns) {
@@ -62,9 +68,12 @@ function make(id, steps, columns) {
  */
 export function framed(value, path) {
   if (typeof value !== "object" || value === null || !hasOwn(value, FRAME) || keys(value).length !== 1) return value;
-  const { id, steps, columns } = value[FRAME];
-  if (typeof id !== "string" || !isArray(columns)) return value;
+  const body = value[FRAME];
+  if (typeof body !== "object" || body === null || typeof body.id !== "string") return value;
+  const { id, steps, columns, kind } = body;
   const own = path === "" ? id : path + "#" + slice(id, indexOf(id, "#") + 1);
+  if (typeof kind === "string") return hasOwn(KINDS, kind) ? other(own, KINDS[kind], body) : value;
+  if (!isArray(columns)) return value;
   return make(own, isArray(steps) ? steps : [], columns);
 }
 
@@ -102,7 +111,7 @@ function expression(tree) {
 function nodeOf(value) {
   const node = typeof value === "object" && value !== null ? weakGet(nodes, value) : undefined;
   if (node !== undefined) return node;
-  if (isFrame(value)) throw new TypeErrorC("A frame cannot stand in an expression: give a column or a value");
+  if (isHandle(value)) throw new TypeErrorC("A frame cannot stand in an expression: give a column or a value");
   return { lit: value instanceof Date ? toISOString(value) : value ?? null };
 }
 
@@ -317,18 +326,135 @@ class Frame {
       if (rows.length < BATCH) return;
     }
   }
+  /** @param {string} query @param {Record<string, unknown>} [frames] */
+  sql(query, frames = {}) {
+    const given = create(null), names = keys(frames);
+    for (let i = 0; i < names.length; i++) {
+      const one = /** @type {any} */ (frames)[names[i]];
+      if (!isFrame(one)) throw new TypeErrorC("sql needs frames by name: { " + names[i] + " } is not one");
+      const { id, steps } = stateOf(one);
+      given[names[i]] = { id, steps };
+    }
+    return result(this, "sql", { query, frames: given });
+  }
+  /** @param {string} name */
+  async save(name) {
+    await result(this, "save", { name });
+  }
   toJSON() {
     const { id, steps, columns } = stateOf(this);
     return { [FRAME]: { id, steps, columns } };
   }
 }
 
+/** An object that stays in its notebook, and is no frame. */
+class Handle {
+  get type() {
+    return factsOf(this).type;
+  }
+  /** @param {string} name */
+  async save(name) {
+    await result(this, "save", { name });
+  }
+  toJSON() {
+    const { id, facts } = stateOf(this);
+    return { [FRAME]: { id, steps: [], kind: facts?.kind } };
+  }
+}
+/** An array of numpy. */
+class NDArray extends Handle {
+  get shape() {
+    const found = [], { shape } = factsOf(this);
+    for (let i = 0; i < shape.length; i++) found[i] = shape[i];
+    return found;
+  }
+  get dtype() {
+    return factsOf(this).dtype;
+  }
+  /** @param {number} [from] @param {number} [to] @param {"bigint"} [as] */
+  values(from, to, as) {
+    return result(this, "values", { from, to, as });
+  }
+  /** @param {string} name */
+  agg(name) {
+    return result(this, "agg", { function: name });
+  }
+}
+/** A file, which is read in ranges. */
+class FileHandle extends Handle {
+  get name() {
+    return factsOf(this).name;
+  }
+  get size() {
+    return factsOf(this).size;
+  }
+  /** @param {number} [from] @param {number} [to] */
+  bytes(from, to) {
+    return result(this, "bytes", { from, to });
+  }
+  /** @param {number} [from] @param {number} [to] */
+  text(from, to) {
+    return result(this, "text", { from, to });
+  }
+  async *[$asyncIterator]() {
+    for (let from = 0; from !== null;) {
+      const { lines, next } = await result(this, "lines", { from });
+      for (let i = 0; i < lines.length; i++) yield lines[i];
+      from = next;
+    }
+  }
+}
+/** The items of an iterator, each of which is taken once. */
+class Items extends Handle {
+  /** @param {number} count */
+  async take(count) {
+    const found = [];
+    while (found.length < count) {
+      const { items, done } = await result(this, "take", { count: count - found.length });
+      for (let i = 0; i < items.length; i++) found[found.length] = items[i];
+      if (done) break;
+    }
+    return found;
+  }
+  async *[$asyncIterator]() {
+    for (;;) {
+      const { items, done } = await result(this, "take");
+      for (let i = 0; i < items.length; i++) yield items[i];
+      if (done) return;
+    }
+  }
+}
+/** A figure of matplotlib or Plotly. */
+class Figure extends Handle {}
+/** @type {Record<string, any>} */
+const KINDS = /** @type {any} */ ({
+  __proto__: null,
+  array: NDArray,
+  file: FileHandle,
+  items: Items,
+  figure: Figure,
+  object: Handle,
+});
+
+/** @param {string} id @param {any} Kind @param {Record<string, unknown>} facts */
+function other(id, Kind, facts) {
+  const made = new Kind();
+  weakSet(frames, made, { id, steps: [], columns: [], facts });
+  return made;
+}
+
+/** @param {any} handle @returns {Record<string, any>} */
+const factsOf = (handle) => stateOf(handle).facts ?? {};
+
 /** How the console shows a frame. @this {any} */
 function inspected() {
-  const { id, steps, columns } = stateOf(this);
+  const { id, steps, columns, facts } = stateOf(this);
+  if (facts !== undefined) return facts.type + " " + slice(id, 0, indexOf(id, "#")) + ", in the notebook";
   return "Frame " + slice(id, 0, indexOf(id, "#")) + " (" + listed(columns) + ")" + (steps.length > 0 ? ", lazy" : "");
 }
-set(Frame.prototype, /** @type {any} */ (Symbol.for("Deno.customInspect")), inspected);
+for (const kind of [Frame, Handle]) {
+  set(kind.prototype, /** @type {any} */ (Symbol.for("Deno.customInspect")), inspected);
+}
 
 /**
  * What a program's value becomes: of a frame, its shape, types and first rows, which one call computes.
@@ -336,10 +462,10 @@ set(Frame.prototype, /** @type {any} */ (Symbol.for("Deno.customInspect")), insp
  * @param {any} value
  */
 export async function shown(value) {
-  if (!isFrame(value)) return value;
-  const { id } = stateOf(value), found = await result(value, "preview");
-  const path = slice(id, 0, indexOf(id, "#"));
-  return { [FRAME]: { ...found, id: path + "#" + found.id } };
+  if (!isHandle(value)) return value;
+  const { id } = stateOf(value), answer = await result(value, "preview");
+  const path = slice(id, 0, indexOf(id, "#")), found = isHandle(answer) ? factsOf(answer) : answer;
+  return { [FRAME]: { ...found, id: path + "#" + slice(found.id, indexOf(found.id, "#") + 1) } };
 }
 
 /** A frame by the text that names it in an earlier answer. @param {unknown} id */
