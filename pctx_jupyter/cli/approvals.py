@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 from urllib.parse import quote
 
 import msgspec
@@ -38,7 +38,9 @@ OVER = "It was answered elsewhere, or its time is up\n"
 SAID = {"allow": "Allowed", "deny": "Denied", "cancel": "Dismissed"}
 """What a person reads after each decision."""
 FORM_PROMPT = "[a]nswer, [d]ecline, [c]ancel, [s]kip? "
-PROMPT = "[a]llow once, [d]eny, al[w]ays allow this tool, [s]kip? "
+PROMPT = "[a]llow once, [d]eny, allow for this [p]rogram, al[w]ays allow this tool, [s]kip? "
+AllowedFor = Literal["once", "program", "always"]
+"""How long an answer that allows a call lasts: for this call, for the program that calls, or for good."""
 
 
 class _Questions(msgspec.Struct):
@@ -93,7 +95,7 @@ class ApprovalsCommand(ServerCommand):
             try:
                 is_there = asyncio.run(desk.answer(id, decision, arguments=arguments))
             except errors.InvalidParams as error:
-                raise Stop(Exit.USAGE, error.message) from None
+                raise Stop(Exit.USAGE, questions.seen(error.message)) from None
             if not is_there:
                 raise Stop(Exit.USAGE, f"Cannot answer {id[:100]}: no such call waits")
             say(SAID[decision])
@@ -136,10 +138,11 @@ class Desk(Protocol):
     async def questions(self) -> list[Question]:
         """Those that wait, the oldest first."""
 
-    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+    async def answer(self, id: str, decision: str, *, lasts: AllowedFor = "once", arguments: Json = None) -> bool:
         """Answer a question; whether it was still there.
 
         Args:
+            lasts: With `allow`, what it also allows without asking.
             arguments: In place of the program's, or the answer to a form; None: none.
         """
 
@@ -157,7 +160,7 @@ class OwnDesk:
     async def questions(self) -> list[Question]:
         return self._approvals.questions()
 
-    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+    async def answer(self, id: str, decision: str, *, lasts: AllowedFor = "once", arguments: Json = None) -> bool:
         match decision:
             case "allow" if arguments is not None:
                 answer = ConsentReply("edited", Raw(msgspec.json.encode(arguments)))
@@ -167,7 +170,7 @@ class OwnDesk:
                 answer = ConsentReply.denied()
             case _:
                 answer = ConsentReply.dismissed()
-        return self._approvals.answer(id, answer, for_good=always)
+        return self._approvals.answer(id, answer, for_good=lasts == "always", for_program=lasts == "program")
 
 
 class ServerDesk:
@@ -199,8 +202,13 @@ class ServerDesk:
         path = f"/{quote(id, safe='')}"
         return await asyncio.to_thread(self._ask, path, of="permissions", method="DELETE") is not None
 
-    async def answer(self, id: str, decision: str, *, always: bool = False, arguments: Json = None) -> bool:
-        said: dict[str, Json] = {"decision": decision, "always": always, "by": "terminal"}
+    async def answer(self, id: str, decision: str, *, lasts: AllowedFor = "once", arguments: Json = None) -> bool:
+        said: dict[str, Json] = {
+            "decision": decision,
+            "always": lasts == "always",
+            "for_program": lasts == "program",
+            "by": "terminal",
+        }
         if arguments is not None:
             said["arguments"] = arguments
         body = json.dumps(said).encode()
@@ -369,11 +377,11 @@ async def _ask(desk: Desk, question: Question, lines: _Lines, changed: asyncio.E
         out.write(text)
         out.flush()
 
-    async def answered(decision: str, *, always: bool = False, arguments: Json = None) -> bool:
+    async def answered(decision: str, *, lasts: AllowedFor = "once", arguments: Json = None) -> bool:
         try:
-            was_there = await desk.answer(question.id, decision, always=always, arguments=arguments)
+            was_there = await desk.answer(question.id, decision, lasts=lasts, arguments=arguments)
         except errors.InvalidParams as error:
-            show(f"{error.message}\n")
+            show(f"{questions.seen(error.message)}\n")
             return False
         show(f"{SAID[decision]}\n" if was_there else OVER)
         return True
@@ -411,7 +419,7 @@ Show = Callable[[str], None]
 class Answer(Protocol):
     """Answers a question; False: the answer is refused, and the question still waits."""
 
-    def __call__(self, decision: str, *, always: bool = False, arguments: Json = None) -> Awaitable[bool]: ...
+    def __call__(self, decision: str, *, lasts: AllowedFor = "once", arguments: Json = None) -> Awaitable[bool]: ...
 
 
 async def _fill_in(form: AskedForm, typed_line: TypedLine, show: Show, answered: Answer) -> bool:
@@ -460,13 +468,15 @@ async def _decide(typed_line: TypedLine, show: Show, answered: Answer) -> bool:
             case None:
                 return False
             case "yes" if always:
-                return await answered("allow", always=True)
+                return await answered("allow", lasts="always")
             case _ if always:
                 always = False
             case "a" | "allow":
                 return await answered("allow")
             case "d" | "deny":
                 return await answered("deny")
+            case "p" | "program":
+                return await answered("allow", lasts="program")
             case "w" | "always":
                 always = True
             case "s" | "skip":

@@ -41,7 +41,8 @@ class Handle(Generic[T]):
         value: What programs work with.
         given: The very object, as the notebook has it.
         size: Bytes of memory it takes, roughly.
-        used_at: Seconds of the table's clock.
+        used_at: When it was last used, in seconds of the table's clock.
+        since: When it was handed over, in the same.
         derived: What lazy operations on it gave, by their text.
         kind: ``frame``, or a kind of `others`.
     """
@@ -52,6 +53,7 @@ class Handle(Generic[T]):
     given: Any
     size: int = 0
     used_at: float = 0.0
+    since: float = 0.0
     derived: OrderedDict[str, T] = field(default_factory=OrderedDict)
     kind: str = "frame"
 
@@ -105,7 +107,7 @@ class Handles:
 
     def add(self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame") -> Handle[Any]:
         """Hold an object; returns its handle."""
-        made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, self._clock(), kind=kind)
+        made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, now := self._clock(), now, kind=kind)
         self._held[made.id] = made
         self._expire()
         while len(self._held) > self._most or self._is_too_large():
@@ -178,6 +180,10 @@ class KernelHandles:
         self.names: MutableMapping[str, Any] | None = None
         self._clock = clock
         self._kept: list[tuple[set[str], Handles]] = []
+
+    def now(self) -> float:
+        """Return the seconds of its clock."""
+        return self._clock()
 
     def of_run(self) -> Handles:
         """Make the table of one run. It holds its objects as long as it is referenced itself."""

@@ -23,6 +23,7 @@ from .learning import USAGE as LEARN_USAGE
 from .learning import LearnCommand, tool_of
 
 if TYPE_CHECKING:
+    from ..handles.table import Handle
     from ..session.session import Sharing
     from .approvals import ApprovalCommands
     from .output.display import Shown
@@ -66,7 +67,7 @@ HELP = {
             "%pctx forget [NAME|ID …]",
             "Remove what earlier programs keep for later ones: these names or frames, or all.",
         ),
-        ("%pctx handles", "List the frames that later programs may use, with their ids."),
+        ("%pctx handles", "List the frames and other objects that later programs may use, with their ids."),
     ],
     "Guests": [
         ("%pctx share [on|agents|off]", "Set who else may call the tools: other notebooks too, agents only, nobody."),
@@ -192,11 +193,20 @@ class Commands:
             return display.Shown(
                 {"text/plain": "No frame outlives its program: export one, or let an agent ask for one"}
             )
+        now = self._bridge.handles.now()
         rows = [
-            (one.id, one.label, f"{len(one.value):,} × {len(one.value.columns):,}", display.size(one.size), why)
+            (
+                one.id,
+                one.label,
+                one.kind,
+                _extent(one),
+                display.size(one.size),
+                why,
+                f"{(now - one.since) / 60:,.0f} min",
+            )
             for one, why in found
         ]
-        return display.Shown(display.table(("Id", "Of", "Rows × columns", "Size", "Held"), rows))
+        return display.Shown(display.table(("Id", "Of", "Kind", "Shape", "Size", "Held", "For"), rows))
 
     def _share(self, line: str) -> None:
         if line not in SHARING:
@@ -353,3 +363,10 @@ def _words(line: str, usage: str) -> list[str]:
     if not (words := line.replace(",", " ").split()):
         raise UsageError(f"A name is missing\nUsage: {usage}")
     return words
+
+
+def _extent(handle: Handle[Any]) -> str:
+    """How many rows and columns, or elements, an object has; "": it has none."""
+    if handle.kind == "frame":
+        return f"{len(handle.value):,} × {len(handle.value.columns):,}"
+    return " × ".join(f"{length:,}" for length in handle.value.shape) if handle.kind == "array" else ""

@@ -280,7 +280,8 @@ def test_values_that_stay_in_the_notebook_are_shown_by_what_they_are(frames: Rea
     assert "w" * 200 not in text
     assert "generator, in the notebook" in shown("await Notebook.counted({ most: 1 })")
     assert "image/png" in shown("await Notebook.draw()")
-    assert "$pctx.frame" in shown("({ '$pctx.frame': { id: 'x', kind: 'figure', first: 1 } })")
+    for forged in ("kind: 'figure', first: 1", "first: 1", "columns: 5"):
+        assert "$pctx.frame" in shown(f"({{ '$pctx.frame': {{ id: 'x', {forged} }} }})")
 
 
 @pytest.mark.parametrize(
@@ -390,6 +391,36 @@ def test_exported_frame_lives_until_it_is_forgotten(frames: RealKernel) -> None:
     assert "kept with few" in listed
     assert frames.run("%pctx forget few").text() == "Forgot few\n"
     assert "No frame outlives its program" in json.dumps([o["content"] for o in frames.run("%pctx handles").outputs])
+
+
+def test_objects_that_outlive_their_program_are_listed_by_kind_and_can_be_forgotten(frames: RealKernel) -> None:
+    code = """
+    export const kept = [
+      await Notebook.matrix(), await Notebook.file(), await Notebook.fit(), await Notebook.draw(),
+      await Notebook.counted({ most: 3 }), await Notebook.series(),
+    ];
+    """
+    assert frames.run(f"%%pctx -q\n{code}").error is None
+    listed = json.dumps([one["content"] for one in frames.run("%pctx handles").outputs])
+    for shown in (
+        "array",
+        "3 \\u00d7 4",
+        "file",
+        "object",
+        "figure",
+        "items",
+        "2,500 \\u00d7 1",
+        "kept with kept",
+        "0 min",
+    ):
+        assert shown in listed
+    code = """
+    const [array, , model, , items] = kept;
+    const [first] = await items.take(1);
+    [await array.agg("max"), await Notebook.predict({ model, factor: 2 }), first]
+    """
+    assert value(frames, code) == [11, 2, 0]
+    assert frames.run("%pctx forget kept").text() == "Forgot kept\n"
 
 
 def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:

@@ -572,7 +572,7 @@ export function decisionText(decision: string, trans: TranslationBundle, waitedS
     case 'edited':
       return trans.__('allowed as changed');
     case 'granted':
-      return trans.__('always allowed');
+      return trans.__('allowed before');
     case 'denied':
       return trans.__('denied by you');
     case 'unanswered':

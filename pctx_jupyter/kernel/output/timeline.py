@@ -53,7 +53,7 @@ FOR_TURN = "waits:"
 DECISIONS = {
     "allowed": "allowed",
     "edited": "allowed as changed",
-    "granted": "always allowed",
+    "granted": "allowed before",
     "denied": "denied by you",
     "unanswered": "not answered",
     "forbidden": "denied by the policy",

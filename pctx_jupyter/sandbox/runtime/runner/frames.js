@@ -49,9 +49,9 @@ export const askWith = (call) => {
 };
 
 /** @param {unknown} value */
-const isHandle = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
+export const isHandle = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
 /** @param {any} value */
-export const isFrame = (value) => isHandle(value) && weakGet(frames, value).facts === undefined;
+const isFrame = (value) => isHandle(value) && weakGet(frames, value).facts === undefined;
 
 /** @param {string} id @param {unknown[]} steps @param {string[]} columns */
 function make(id, steps, columns) {
@@ -75,6 +75,19 @@ export function framed(value, path) {
   if (typeof kind === "string") return hasOwn(KINDS, kind) ? other(own, KINDS[kind], body) : value;
   if (!isArray(columns)) return value;
   return make(own, isArray(steps) ? steps : [], columns);
+}
+
+/** A value of an earlier program, with handles in the place of what names them. @param {any} value parsed; changed */
+export function framedWithin(value) {
+  if (typeof value !== "object" || value === null) return value;
+  const found = framed(value, "");
+  if (found !== value) return found;
+  const names = keys(value);
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i], item = value[name];
+    if (typeof item === "object" && item !== null) set(value, name, framedWithin(item));
+  }
+  return value;
 }
 
 /** @param {any} frame */
@@ -358,7 +371,7 @@ class Handle {
   }
   toJSON() {
     const { id, facts } = stateOf(this);
-    return { [FRAME]: { id, steps: [], kind: facts?.kind } };
+    return { [FRAME]: { ...facts, id, steps: [] } };
   }
 }
 /** An array of numpy. */

@@ -22,7 +22,7 @@ import { headline, nameModule, textOf } from "./errors.js";
 import { MAX_DEPTH } from "./depth.js";
 import { unmarked } from "./numbers.js";
 import { encode } from "./encode.js";
-import { framed, isFrame } from "./frames.js";
+import { framedWithin, isHandle } from "./frames.js";
 
 /**
  * Define the constants that were kept from an earlier program. A declaration of the program hides one of that name.
@@ -34,7 +34,7 @@ export async function revive(cell) {
   nameModule(url, cell.name);
   try {
     const names = keys(cell.values);
-    for (let i = 0; i < names.length; i++) set(cell.values, names[i], framed(unmarked(cell.values[names[i]]), ""));
+    for (let i = 0; i < names.length; i++) set(cell.values, names[i], framedWithin(unmarked(cell.values[names[i]])));
     set(G, "__pctx_kept", cell.values);
     const module = await import(url);
     delete G.__pctx_kept;
@@ -77,7 +77,7 @@ function unfit(value, depth) {
     default:
       return typeof value === "undefined" ? "undefined has no JSON form" : "a " + typeof value + " has no JSON form";
   }
-  if (isFrame(value)) return undefined;
+  if (isHandle(value)) return undefined;
   if (depth >= MAX_DEPTH) return "it is a cycle, or nested too deeply";
   const above = getPrototypeOf(value), isList = isArray(value);
   if (!isList && above !== ObjectPrototype && above !== null) return kindOf(value) + " has no JSON form";
