@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING
 
 from . import errors
 from ._version import __version__
+from .hosts.fleet import HostFleet, open_fleet
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
-from .sandbox.pool import Pool, open_pool
+from .sandbox.pool import open_pool
 from .sandbox.shell import Shell
 from .session import access
 from .session.bash import Bash
 from .session.code_mode.sessions import CodeModeSessions
+from .session.execution import Sandboxes
 from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
 from .session.observations import Observations
 from .session.own_agents import AgentFunctionSet
@@ -53,15 +55,17 @@ class Engine:
         settings: The limits and switches it runs under.
         registry: Its sessions.
         format: Lays out a program's text: an `editor.Format`.
+        hosts: The sandbox hosts that may connect; None: programs run here.
     """
 
-    def __init__(self, settings: Settings, pool: Pool, checker: Checker) -> None:
+    def __init__(self, settings: Settings, sandboxes: Sandboxes, checker: Checker) -> None:
         self.settings = settings
-        self._bash = Bash(Shell(pool.run).run)
+        self.hosts = sandboxes if isinstance(sandboxes, HostFleet) else None
+        self._bash = Bash(Shell(sandboxes.run).run)
         self.observations: Observations | None = None
         """What tools without a return type have returned; None: that is not observed."""
         self.registry = Registry(
-            pool.run,
+            sandboxes.run,
             settings,
             time.monotonic,
             checker.check,
@@ -74,7 +78,7 @@ class Engine:
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None
         """The MCP servers that programs may call; None before and after `open_engine`."""
-        self._pool, self._checker = pool, checker
+        self._sandboxes, self._checker = sandboxes, checker
         self._doors: set[LocalTools] = set()
         self._mcp: Door | None = None
         self._code_mode: CodeModeSessions | None = None
@@ -232,7 +236,7 @@ class Engine:
             "tools": sum(len(session.catalog) for session in self.registry),
             "executions": len(self.registry.executions()),
             "agent_states": self._mcp.state_count if self._mcp is not None else 0,
-            "sandbox": self._pool.status(),
+            "sandbox": self._sandboxes.status(),
             "checker": self._checker.status(),
             "upstreams": self._upstream_status(),
         }
@@ -275,8 +279,11 @@ async def open_engine(
         places: Where its files are; None: it has none.
         is_served: Whether front ends can connect to it, in which people are asked for consent.
     """
-    async with open_pool(settings) as pool, open_checker(settings, check_s=settings.max_check_s) as checker:
-        engine = Engine(settings, pool, checker)
+    async with (
+        _open_sandboxes(settings, is_served=is_served) as sandboxes,
+        open_checker(settings, check_s=settings.max_check_s) as checker,
+    ):
+        engine = Engine(settings, sandboxes, checker)
         engine.registry.approvals.is_served = is_served
         registry = engine.registry
         if settings.observe_types:
@@ -301,6 +308,13 @@ async def open_engine(
                     await engine.observations.close()
                 engine.upstreams = registry.servers = None
                 registry.approvals.remembered = Nothing()
+
+
+def _open_sandboxes(settings: Settings, *, is_served: bool) -> AbstractAsyncContextManager[Sandboxes]:
+    """Open what programs run in, as the settings say."""
+    if settings.sandboxes == "here":
+        return open_pool(settings)
+    return open_fleet(settings, is_reachable=is_served)
 
 
 def usual_places(root: str) -> Places:

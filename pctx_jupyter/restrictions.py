@@ -26,7 +26,18 @@ _LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if
 """Numbers that may be smaller; `timeout_s` is bounded by `max_timeout_s`."""
 _ONLY_FALSE = {"trust_folder", "kernels_may_add_servers"}
 _ONLY_TRUE = {"typecheck", "jitless"}
-_FIXED = {"audit", "upstreams", "upstream_commands", "upstream_hosts", "changed_tools", "disclosure", "sign_ins"}
+_FIXED = {
+    "audit",
+    "fallback",
+    "host_token_file",
+    "sandboxes",
+    "upstreams",
+    "upstream_commands",
+    "upstream_hosts",
+    "changed_tools",
+    "disclosure",
+    "sign_ins",
+}
 """What a user cannot change at all once it is in the file."""
 _LIMITS = {field.name for field in fields(Limits)}
 

@@ -82,6 +82,23 @@ class Settings:
     warm_sandboxes: int = _setting(
         2, "Sandboxes kept started and waiting; each costs about 10 MB of private memory.", least=0
     )
+    sandboxes: str = _setting(
+        "here",
+        "Where programs run. here: on the machine of the engine. hosts: on the sandbox hosts that connect to the "
+        "server (jupyter pctx sandbox-host).",
+        choices=("here", "hosts"),
+    )
+    fallback: str = _setting(
+        "refuse",
+        "What happens to programs while no sandbox host is connected. refuse: they wait up to max_queue_s, then they "
+        "are refused. here: they run on the machine of the engine.",
+        choices=("here", "refuse"),
+    )
+    host_token_file: str = _setting(
+        "",
+        "Path of the file with the token of sandbox hosts; empty: pctx/sandbox-token in Jupyter's data folder, which "
+        "jupyter pctx sandbox-token writes.",
+    )
     max_queue_s: float = _setting(
         30.0, "Seconds a program may wait for its turn and for a sandbox before it is refused as busy."
     )

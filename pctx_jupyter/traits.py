@@ -29,8 +29,9 @@ RENAMED = {
     name.removeprefix("max_"): name
     for name in (_LIMITS | _SETTINGS)
     if name.startswith("max_") and name != "max_timeout_s"
-} | {"sandboxes": "max_running"}
-"""Old names of limits. A configuration may use one; a warning names the new one."""
+}
+"""Old names of limits. A configuration may use one; a warning names the new one. A number as
+`sandboxes` is the old name of `max_running`."""
 
 log = logging.getLogger(__name__)
 
@@ -156,12 +157,14 @@ class Pctx(_Traits):
     def __init__(self, **kwargs: Any) -> None:
         parent = kwargs.get("parent")
         config = kwargs.get("config") or (parent.config if parent is not None else {})
-        if old := sorted(RENAMED.keys() & config.get("Pctx", {}).keys()):
+        given = config.get("Pctx", {})
+        renamed = RENAMED | ({"sandboxes": "max_running"} if str(given.get("sandboxes", "")).isdecimal() else {})
+        if old := sorted(renamed.keys() & given.keys()):
             config = kwargs["config"] = deepcopy(config)
             for name in old:
-                log.warning("Pctx.%s is now called %s: write c.Pctx.%s", name, RENAMED[name], RENAMED[name])
+                log.warning("Pctx.%s is now called %s: write c.Pctx.%s", name, renamed[name], renamed[name])
                 value = config["Pctx"].pop(name)
-                config["Pctx"].setdefault(RENAMED[name], value)
+                config["Pctx"].setdefault(renamed[name], value)
         super().__init__(**kwargs)
 
     def settings(self) -> Settings:

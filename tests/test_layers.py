@@ -38,9 +38,10 @@ MAY_IMPORT = {
     "agents": CORE,
     "upstream": CORE,
     "client": CORE,
-    "engine": CORE | {"sandbox", "agents", "upstream"},
+    "hosts": CORE | {"sandbox", "client"},
+    "engine": CORE | {"sandbox", "hosts", "agents", "upstream"},
     "embedded": CORE | {"client", "engine"},
-    "server": SHARED,
+    "server": SHARED | {"hosts"},
     "handles": BASE,
     "kernel": SHARED | {"handles"},
     "frameworks": SHARED | {"kernel"},
@@ -50,6 +51,7 @@ MAY_IMPORT = {
 
 ALSO = {
     "agents/__init__.py": {"frameworks"},  # names the types of what programs import from there
+    "cli/hosts.py": {"hosts", "sandbox"},  # the command that is a sandbox host
     "cli/start.py": {"server"},  # the command that starts a server
     "cli/mcp.py": {"agents"},  # passes MCP on, which needs no engine
     "cli/upstreams.py": {"upstream"},  # edits the file of servers, which needs no engine

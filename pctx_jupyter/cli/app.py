@@ -30,6 +30,11 @@ class PctxCommand(Command):
             "List and answer the calls that wait for a person's consent.",
         ),
         "mcp": (f"{_HERE}.mcp.McpCommand", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
+        "sandbox-host": (
+            f"{_HERE}.hosts.SandboxHostCommand",
+            "Run programs for a server on another machine, in sandboxes of this one.",
+        ),
+        "sandbox-token": (f"{_HERE}.hosts.SandboxTokenCommand", "Print the token with which sandbox hosts connect."),
         "doctor": (f"{_HERE}.doctor.Doctor", "Say what is installed, found and reachable; and cures."),
     }
     examples = (

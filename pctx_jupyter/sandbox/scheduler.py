@@ -102,9 +102,8 @@ class Scheduler:
         most_held: int = 16,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._places, self._per_session = places, min(places, per_session or places)
-        self._open = max(1, places - kept)  # places that programs which are not interactive may have
-        self._most_held, self._clock = most_held, clock
+        self._kept, self._most_held, self._clock = kept, most_held, clock
+        self._bound(places, per_session)
         self._queues: dict[str, _Queue] = {}  # by session
         self._grants = 0
         self._others = 0  # programs running that are not interactive
@@ -115,6 +114,15 @@ class Scheduler:
         """Programs that wait for one, those that have given one up and want it back among them."""
         self.held = 0
         """Programs that have given their place up and do not want it back yet."""
+
+    def _bound(self, places: int, per_session: int | None) -> None:
+        self._places, self._per_session = places, min(places, per_session or places)
+        self._open = min(places, max(1, places - self._kept))  # places of programs which are not interactive
+
+    def resize(self, places: int, per_session: int | None = None) -> None:
+        """Change how many places there are. Programs that have one keep it, even if there are fewer places now."""
+        self._bound(places, per_session)
+        self._grant()
 
     @property
     def free(self) -> int:

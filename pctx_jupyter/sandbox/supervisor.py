@@ -14,13 +14,14 @@ import math
 from msgspec import UNSET, Raw
 
 from .. import errors
-from ..program.result import Display, Emit, Level, Output, Stream, ValuesKept
+from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.peer import UNREAD, Peer, Withdrawn
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
+from .allowance import OutputAllowance
 from .worker import ENVELOPE, Worker
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,6 @@ GRACE_S = 1.0
 """Seconds cancelled tool calls have to end in before the program's end is reported; they take one turn of the loop."""
 PATIENCE_S = 0.001
 """Seconds in which a short tool call is answered: so long the sandbox may stand still, with its program's timers."""
-MARKER_BYTES = 100
-"""Bytes the sandbox's own note about cut output may take beyond the limit."""
-
-DISPLAY_COST = 200
-"""Bytes a display counts for beyond its content; the sandbox counts with a little more."""
 
 
 class Supervisor:
@@ -64,8 +60,7 @@ class Supervisor:
         self._latest = 0.0  # when it made its latest call
         self._patience: asyncio.TimerHandle | None = None
         self._called = 0
-        self._output_left = job.limits.max_output_bytes + MARKER_BYTES
-        self._display_left = job.limits.max_display_bytes
+        self._said = OutputAllowance(job.limits, emit)
         self._timers: list[asyncio.TimerHandle] = []
         self._watcher: asyncio.TimerHandle | None = None
         self._is_stopped = False  # when it was last checked
@@ -148,12 +143,12 @@ class Supervisor:
                 self._call(id, wire.read(params, wire.CallTool, wire.CALL))
             case rpc.Notification(wire.OUTPUT, params):
                 printed = wire.read(params, wire.Printed, wire.OUTPUT)
-                self._print(printed.stream, printed.text, printed.level)
+                self._said.print(printed.stream, printed.text, printed.level)
             case rpc.Notification(wire.DISPLAY, params):
-                self._display(wire.read(params, wire.Displayed, wire.DISPLAY))
+                self._said.display(wire.read(params, wire.Displayed, wire.DISPLAY))
             case rpc.Notification(wire.UNHANDLED, params):
                 thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
-                self._print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
+                self._said.print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
             case rpc.Notification(wire.KEPT, params):
                 kept = wire.read(params, wire.KeptNotice, wire.KEPT)
                 self._emit(ValuesKept(kept.values, kept.refused))
@@ -262,28 +257,6 @@ class Supervisor:
                 f"more than {self._limits.max_memory_mb} MB of answers to its tool calls wait to be read "
                 "(Pctx.max_memory_mb); await fewer calls at once"
             )
-
-    # its output
-
-    def _print(self, stream: Stream, text: str, level: Level | None = None) -> None:
-        if self._output_left < 0:
-            return
-        encoded = text.encode()
-        self._output_left -= len(encoded)
-        if self._output_left < 0:
-            # The sandbox counts too, and should have cut before us.
-            kept = encoded[: self._output_left].decode(errors="ignore")
-            text = f"{kept}\n… output cut after {self._limits.max_output_bytes} bytes\n"
-        self._emit(Output(stream, text, level))
-
-    def _display(self, shown: wire.Displayed) -> None:
-        metadata = None if shown.metadata is UNSET else shown.metadata
-        sizes = [memoryview(part).nbytes for part in (shown.data, metadata) if part is not None]
-        self._display_left -= DISPLAY_COST + sum(sizes)
-        # The sandbox counts as well, and raises an error in the program. What exceeds the limit here is forged.
-        if self._display_left >= 0:
-            id = shown.display_id and shown.display_id[:DISPLAY_COST]
-            self._emit(Display(shown.data, metadata, id, shown.update, shown.is_value))
 
     # its end
 

@@ -26,6 +26,7 @@ from .editing import (
     HoverHandler,
     SignatureHandler,
 )
+from .hosts import HostSocket
 from .kernels import KernelManager, KernelTokens
 from .mcp import DOOR, McpHandler
 from .naming import NotebookNames, SessionManager
@@ -94,6 +95,7 @@ HANDLERS: dict[str, type[PctxHandler]] = {
     "local-tools": LocalToolsSocket,
     "pctx/local-tools": LocalToolsSocket,
     "pctx/agents": AgentsSocket,
+    "pctx/sandboxes": HostSocket,
     "mcp": McpHandler,
     "pctx/mcp": McpHandler,
     "pctx/health": HealthHandler,

@@ -24,6 +24,8 @@ from tornado import web
 
 from .. import errors
 from ..engine import Engine
+from ..hosts.messages import TOKEN_HEADER as HOST_TOKEN_HEADER
+from ..hosts.tokens import is_token, token_file
 from ..rpc import wire
 from ..rpc.environment import TOKEN_HEADER
 from ..session import access
@@ -84,6 +86,9 @@ class PctxHandler(JupyterHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
         """Refuse callers without authentication, trusted origin or permission, with a 403."""
+        if self._route is not None and self._route.host:
+            self._admit_host()
+            return
         self.kernel_id = self._kernel()
         if self.kernel_id is None:
             await super().prepare()
@@ -102,6 +107,16 @@ class PctxHandler(JupyterHandler):
             raise web.HTTPError(HTTPStatus.FORBIDDEN, f"may not {route.action} {RESOURCE}")
         if route.code is access.Code.ALWAYS:
             await self.demand_code()
+
+    def _admit_host(self) -> None:
+        """Let in a sandbox host by its token. Whatever else the request brings does not count; no page may send it."""
+        headers = self.request.headers
+        running: RunningEngine = self.settings[RUNNING]
+        token = headers.get(HOST_TOKEN_HEADER, "")
+        is_page = any(name in headers for name in ("Origin", "Sec-WebSocket-Origin"))
+        if not token or is_page or not self.check_host() or not is_token(token, token_file(running.settings)):
+            raise web.HTTPError(HTTPStatus.FORBIDDEN)
+        self.current_user = self._jupyter_current_user = User("sandbox-host")
 
     def check_xsrf_cookie(self) -> None:
         """Refuse a page from elsewhere with a 403, whatever the method; Jupyter's 404 hides what it is about."""
@@ -188,7 +203,9 @@ class PctxHandler(JupyterHandler):
 
     def _without_credentials(self, text: str) -> str:
         """A text without anything that this request carried in its credentials, its arguments or its cookies."""
-        headers = [self.request.headers.get(name, "") for name in ("Authorization", "Cookie", TOKEN_HEADER)]
+        headers = [
+            self.request.headers.get(name, "") for name in ("Authorization", "Cookie", TOKEN_HEADER, HOST_TOKEN_HEADER)
+        ]
         given = [*headers, headers[0].partition(" ")[2].strip(), *(one.value for one in self.cookies.values())]
         for values in self.request.arguments.values():
             for sent in values:

@@ -61,6 +61,7 @@ class Route:
         code: If it runs code, the authorizer must also allow the user to ``execute`` the resource ``kernels``.
         is_socket: Whether it is a WebSocket.
         is_for_any_origin: Whether a page of another origin may lead here: the last step of a sign-in.
+        host: Whether the token of sandbox hosts opens it, and nothing else does: neither a user nor a kernel.
     """
 
     method: str
@@ -70,6 +71,7 @@ class Route:
     code: Code = Code.NEVER
     is_socket: bool = False
     is_for_any_origin: bool = False
+    host: bool = False
 
 
 def _socket(path: str, action: Action, *, kernel: bool = False) -> Route:
@@ -81,6 +83,7 @@ _ROUTES = (
     _socket("pctx/local-tools", "execute", kernel=True),
     _socket("pctx/agents", "execute"),
     _socket("pctx/api/changes", "read"),
+    Route("GET", "pctx/sandboxes", "execute", is_socket=True, host=True),
     *(Route(method, path, "execute") for path in ("mcp", "pctx/mcp") for method in ("GET", "POST", "DELETE")),
     Route("GET", "pctx/health", "read", kernel=True),
     Route("GET", "pctx/api/status", "read", kernel=True),

@@ -19,6 +19,7 @@ from ..errors import Failure, ToolTimeout
 from ..program.kept import Prelude
 from ..program.program import Program
 from ..program.result import Emit, Event, Output, ValuesKept
+from ..rpc.jsonrpc import Json
 from ..rpc.wire import ProgramFunction, Thrown
 from ..settings import Limits
 from ..tools import names
@@ -93,6 +94,16 @@ ProgramRunner = Callable[[Job, ServeCall, Emit], Awaitable[Raw]]
 Raises `ProgramThrew` or `ProgramStopped` when it failed, `errors.ExecutionTimeout`, `errors.Busy` or
 `errors.SandboxUnavailable` when it could not end or start. Cancelling it stops the program.
 """
+
+
+class Sandboxes(Protocol):
+    """Where programs run: in the pool of this machine, or on other machines."""
+
+    async def run(self, job: Job, serve: ServeCall, emit: Emit) -> Raw:
+        """Run one program: a `ProgramRunner`. When it ends, its calls have ended, and no event follows."""
+
+    def status(self) -> dict[str, Json]:
+        """Return how many sandboxes there are and in what state, and what is wrong, for people and metrics."""
 
 
 class ProgramThrew(Exception):

@@ -6,7 +6,7 @@ Knows neither who waits for what, nor how places are given out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -35,13 +35,25 @@ class Hold:
     Attributes:
         place: The program's place; None: it needs none.
         is_without_place: Whether the program has given its place up.
+        on_clock: Called when the wall clock stops or starts, with whether it stands still; None: nothing is called.
     """
 
-    __slots__ = ("_for_person", "_left_s", "_open", "_stopped", "_timeout", "_turns", "is_without_place", "place")
+    __slots__ = (
+        "_for_person",
+        "_left_s",
+        "_open",
+        "_stopped",
+        "_timeout",
+        "_turns",
+        "is_without_place",
+        "on_clock",
+        "place",
+    )
 
     def __init__(self) -> None:
         self.place: ProgramSlot | None = None
         self.is_without_place = False
+        self.on_clock: Callable[[bool], None] | None = None
         self._open = 0
         self._for_person = 0
         self._turns: set[int] = set()  # calls that wait for their turn, by number
@@ -64,16 +76,22 @@ class Hold:
         """Whether the wall clock stands still."""
         return self._stopped > 0
 
-    def _stop_clock(self) -> None:
+    def stop_clock(self) -> None:
+        """Let the wall clock stand still until `start_clock` was called as often as this."""
         self._stopped += 1
+        if self._stopped == 1 and self.on_clock is not None:
+            self.on_clock(True)
         if self._stopped > 1 or self._timeout is None or self._timeout.expired():
             return
         if (due := self._timeout.when()) is not None:
             self._left_s = due - asyncio.get_running_loop().time()
             self._timeout.reschedule(None)
 
-    def _start_clock(self) -> None:
+    def start_clock(self) -> None:
+        """Undo one `stop_clock`."""
         self._stopped -= 1
+        if not self._stopped and self.on_clock is not None:
+            self.on_clock(False)
         if not self._stopped and self._timeout is not None and self._timeout.when() is None:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
 
@@ -96,7 +114,7 @@ class Hold:
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
         """Have an open call wait for a person in the block; it leaves the block with a place for the program."""
-        self._stop_clock()
+        self.stop_clock()
         try:
             self._for_person += 1
             try:
@@ -106,7 +124,7 @@ class Hold:
                 self._for_person -= 1
             await self.take_place()
         finally:
-            self._start_clock()
+            self.start_clock()
 
     def begin_turn(self, number: int) -> None:
         """An open call waits for its turn in a busy notebook, from now until it ends.
@@ -125,11 +143,11 @@ class Hold:
     async def take_place(self) -> None:
         """Wait until the program has a place."""
         if self.place is not None and self.is_without_place:
-            self._stop_clock()
+            self.stop_clock()
             try:
                 await self.place.take()
             finally:
-                self._start_clock()
+                self.start_clock()
         self.is_without_place = False
 
     def _settle(self) -> None:

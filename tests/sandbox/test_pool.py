@@ -7,6 +7,8 @@ import logging
 import os
 import select
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,27 +21,38 @@ from pctx_jupyter import errors
 from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.sandbox.executable import Executable
-from pctx_jupyter.sandbox.pool import Pool, open_pool
+from pctx_jupyter.sandbox.pool import open_pool
 from pctx_jupyter.sandbox.spawner import Direct, Launcher, Spawner
-from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew
+from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew, Sandboxes
 from pctx_jupyter.settings import Limits, Settings
 from tests.fakes import SOON
 
-from .programs import Host, job, launcher, pool_of, run, sandboxes, soon, until
+from .programs import Host, job, launcher, pool_of, remote_of, run, sandboxes, soon, until
+
+OpenSandboxes = Callable[..., AbstractAsyncContextManager[Sandboxes]]
 
 
-def idle(pool: Pool, warm: int = 1) -> bool:
-    """Whether the pool has all it wants and nothing to do."""
+@pytest.fixture(params=[pool_of, remote_of], ids=["here", "on a host"])
+def open_sandboxes(request: pytest.FixtureRequest) -> OpenSandboxes:
+    """Opens what programs run in: the pool of this machine, or a sandbox host over a socket."""
+    found: OpenSandboxes = request.param
+    return found
+
+
+def idle(pool: Sandboxes, warm: int = 1) -> bool:
+    """Whether the pool has all it wants and nothing to do; an engine does not know what its hosts keep warm."""
     status = pool.status()
-    return status["warm"] == warm and not (status["starting"] or status["running"] or status["waiting"])
+    return ("hosts" in status or status["warm"] == warm) and not (
+        status["starting"] or status["running"] or status["waiting"]
+    )
 
 
 # programs
 
 
-async def test_a_program_calls_tools_prints_and_returns_a_value() -> None:
+async def test_a_program_calls_tools_prints_and_returns_a_value(open_sandboxes: OpenSandboxes) -> None:
     host = Host()
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         value = await run(
             pool,
             """
@@ -56,14 +69,14 @@ async def test_a_program_calls_tools_prints_and_returns_a_value() -> None:
     assert host.events == [Output("stdout", "before\n"), Output("stderr", "after\n")]
 
 
-async def test_a_value_passes_as_the_bytes_that_were_written() -> None:
-    async with pool_of() as pool:
+async def test_a_value_passes_as_the_bytes_that_were_written(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes() as pool:
         value = await soon(pool.run(job('({big: 1e21, text: "ünï 😀", none: undefined})'), Host().serve, print))
     assert bytes(value) == '{"big":1e+21,"text":"ünï 😀"}'.encode()
 
 
-async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token() -> None:
-    async with pool_of() as pool:
+async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes() as pool:
         with pytest.raises(ProgramThrew) as thrown:
             await run(pool, "const a = 1;\nawait Test.fail({})")
         error = thrown.value.thrown
@@ -75,13 +88,13 @@ async def test_a_program_that_throws_says_what_and_a_failed_tool_keeps_its_token
         assert "Expression expected" in wrong.value.thrown.message
 
 
-async def test_a_program_reads_the_data_of_a_failed_call() -> None:
+async def test_a_program_reads_the_data_of_a_failed_call(open_sandboxes: OpenSandboxes) -> None:
     code = """
         const error = await Test.refuse({}).catch((error) => error);
         const other = await Test.fail({}).catch((error) => error);
         [error instanceof Error, error.name, error.message, error.data, Object.keys(other).includes("data")]
     """
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         value = await run(pool, code)
     assert value == [True, "McpError", "no such city", {"field": ["city"], "name": "x"}, False]
 
@@ -95,40 +108,42 @@ async def test_an_error_thrown_under_a_condition_is_worded_as_any_other(last: st
     assert "RangeError: x" in thrown.value.thrown.stack + thrown.value.thrown.message
 
 
-async def test_a_tool_nobody_offers_is_an_error_the_program_can_catch() -> None:
-    async with pool_of() as pool:
+async def test_a_tool_nobody_offers_is_an_error_the_program_can_catch(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes() as pool:
         value = await run(
             pool, 'let said = ""; try { await CALLABLE_TOOLS.execute("Os.exit") } catch (e) { said = e.message } said'
         )
     assert value == "Cannot call Os.exit: no such tool"
 
 
-async def test_a_tool_that_breaks_is_an_internal_error_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_tool_that_breaks_is_an_internal_error_and_in_the_log(
+    caplog: pytest.LogCaptureFixture, open_sandboxes: OpenSandboxes
+) -> None:
     async def serve(path: str, arguments: Raw | None) -> Raw:
         raise ZeroDivisionError
 
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         program = job("let said = ''; try { await Test.echo() } catch (e) { said = e.message } said")
         assert bytes(await soon(pool.run(program, serve, print))) == b'"Internal error"'
     assert "failed to serve Test.echo" in caplog.text
 
 
-async def test_a_tool_that_awaits_something_cancelled_is_answered() -> None:
+async def test_a_tool_that_awaits_something_cancelled_is_answered(open_sandboxes: OpenSandboxes) -> None:
     async def serve(path: str, arguments: Raw | None) -> Raw:
         nothing: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         nothing.cancel()
         return await nothing
 
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         value = await soon(pool.run(job("await Test.echo().catch((error) => error.message)"), serve, print))
     assert bytes(value) == b'"Test.echo was cancelled"'
 
 
-async def test_answers_written_on_several_lines_stay_one_message() -> None:
+async def test_answers_written_on_several_lines_stay_one_message(open_sandboxes: OpenSandboxes) -> None:
     async def serve(path: str, arguments: Raw | None) -> Raw:
         return Raw(b'{\n  "a": [\n1,\n2]\n}\n')
 
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         assert bytes(await soon(pool.run(job("await Test.echo()"), serve, print))) == b'{"a":[1,2]}'
 
 
@@ -140,7 +155,7 @@ async def test_a_lost_rejection_is_printed_and_the_program_goes_on() -> None:
 
 
 @pytest.mark.parametrize("before", ["", "await Test.echo(); await Test.echo();"])
-async def test_a_programs_timers_run_while_it_waits_for_a_slow_tool(before: str) -> None:
+async def test_a_programs_timers_run_while_it_waits_for_a_slow_tool(before: str, open_sandboxes: OpenSandboxes) -> None:
     code = f"""
         {before}
         const late = new Promise((_, reject) => setTimeout(() => reject(new Error("too slow")), 20));
@@ -148,18 +163,18 @@ async def test_a_programs_timers_run_while_it_waits_for_a_slow_tool(before: str)
         setInterval(() => ticks++, 1);
         await Promise.race([Test.hang(), late]).catch((error) => [error.message, ticks > 0])
         """
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         assert await run(pool, code) == ["too slow", True]
 
 
-async def test_what_else_a_program_does_goes_on_while_a_tool_is_slow() -> None:
+async def test_what_else_a_program_does_goes_on_while_a_tool_is_slow(open_sandboxes: OpenSandboxes) -> None:
     code = """
         void Promise.race([Test.hang()]); // who races calls does not wait for them at the end
         const digest = await crypto.subtle.digest("SHA-1", new Uint8Array(1));
         [digest.byteLength, await Test.echo(1), await Test.echo(2)]
         """
     host = Host()
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         assert await run(pool, code, host=host) == [20, 1, 2]
     assert host.called == ["Test.hang", "Test.echo", "Test.echo"]
 
@@ -174,8 +189,8 @@ async def test_what_comes_after_the_answer_does_not_count() -> None:
     assert host.events == events
 
 
-async def test_many_programs_at_once_keep_to_themselves() -> None:
-    async with pool_of(max_running=8, warm_sandboxes=2) as pool:
+async def test_many_programs_at_once_keep_to_themselves(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes(max_running=8, warm_sandboxes=2) as pool:
         hosts = [Host() for _ in range(12)]
         runs = (run(pool, "console.log(me); await Test.echo(me)", host=host, me=n) for n, host in enumerate(hosts))
         assert await asyncio.gather(*runs) == list(range(12))
@@ -192,9 +207,9 @@ async def test_no_process_runs_two_programs() -> None:
 # the end of programs
 
 
-async def test_cancelling_stops_the_program_and_its_tool_calls_at_once() -> None:
+async def test_cancelling_stops_the_program_and_its_tool_calls_at_once(open_sandboxes: OpenSandboxes) -> None:
     host = Host()
-    async with pool_of(warm_sandboxes=0) as pool:
+    async with open_sandboxes(warm_sandboxes=0) as pool:
         running = asyncio.ensure_future(run(pool, "await Promise.all([Test.hang(), Test.hang()])", host=host))
         await until(lambda: len(host.called) == 2)
         victim = sandboxes()[0]
@@ -217,7 +232,7 @@ async def test_cancelling_stops_a_program_that_computes() -> None:
         await until(lambda: len(sandboxes()) == 1 and idle(pool))  # the next one
 
 
-async def test_a_tool_that_ignores_its_cancellation_does_not_keep_the_program() -> None:
+async def test_a_tool_that_ignores_its_cancellation_does_not_keep_the_program(open_sandboxes: OpenSandboxes) -> None:
     released = asyncio.Event()
     begun = asyncio.Event()
 
@@ -230,7 +245,7 @@ async def test_a_tool_that_ignores_its_cancellation_does_not_keep_the_program() 
                 continue
         return Raw(b"1")
 
-    async with pool_of() as pool:
+    async with open_sandboxes() as pool:
         running = asyncio.ensure_future(pool.run(job("await Test.echo()"), stubborn, print))
         await soon(begun.wait())
         running.cancel()
@@ -356,8 +371,8 @@ async def test_a_pool_closed_while_it_opens_leaves_nothing() -> None:
 # places
 
 
-async def test_executions_wait_for_a_place_and_are_refused_when_none_comes_free() -> None:
-    async with pool_of(max_running=1, max_queue_s=0.05) as pool:
+async def test_executions_wait_for_a_place_and_are_refused_when_none_comes_free(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes(max_running=1, max_queue_s=0.05) as pool:
         await until(lambda: idle(pool))
         host = Host()
         running = asyncio.ensure_future(run(pool, "await Test.hang()", host=host))
@@ -382,8 +397,10 @@ async def test_a_program_that_no_sandbox_starts_for_is_not_told_that_others_run(
         assert (pool.status()["running"], pool.status()["waiting"]) == (0, 0)
 
 
-async def test_a_session_that_queues_many_programs_does_not_keep_another_from_running() -> None:
-    async with pool_of(max_running=4, max_queue_s=4 * SOON) as pool:
+async def test_a_session_that_queues_many_programs_does_not_keep_another_from_running(
+    open_sandboxes: OpenSandboxes,
+) -> None:
+    async with open_sandboxes(max_running=4, max_queue_s=4 * SOON) as pool:
         greedy = [Host() for _ in range(8)]
         queued = [
             asyncio.ensure_future(pool.run(replace(job("await Test.hang()"), session="greedy"), host.serve, print))
@@ -403,14 +420,14 @@ async def test_a_session_that_queues_many_programs_does_not_keep_another_from_ru
         await asyncio.wait(queued)
 
 
-async def test_those_who_wait_are_served_in_the_order_they_came() -> None:
+async def test_those_who_wait_are_served_in_the_order_they_came(open_sandboxes: OpenSandboxes) -> None:
     order: list[int] = []
 
-    async def one(pool: Pool, n: int) -> None:
+    async def one(pool: Sandboxes, n: int) -> None:
         await run(pool, "1")
         order.append(n)
 
-    async with pool_of(max_running=1) as pool:
+    async with open_sandboxes(max_running=1) as pool:
         await asyncio.gather(*(one(pool, n) for n in range(5)))
     assert order == [0, 1, 2, 3, 4]
 
@@ -509,8 +526,8 @@ async def test_layers_that_are_required_and_missing_refuse_every_program() -> No
             await run(pool, "1")
 
 
-async def test_jitless_programs_run() -> None:
-    async with pool_of(jitless=True) as pool:
+async def test_jitless_programs_run(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes(jitless=True) as pool:
         assert await run(pool, "typeof WebAssembly + (1 + 1)") == "undefined2"
 
 
@@ -565,8 +582,8 @@ async def test_pools_open_side_by_side() -> None:
     assert await asyncio.gather(*(one(n) for n in range(4))) == [0, 1, 4, 9]
 
 
-async def test_a_program_handed_more_than_a_message_may_hold_is_refused() -> None:
-    async with pool_of(max_message_bytes=1000) as pool:
+async def test_a_program_handed_more_than_a_message_may_hold_is_refused(open_sandboxes: OpenSandboxes) -> None:
+    async with open_sandboxes(max_message_bytes=1000) as pool:
         with pytest.raises(errors.MessageTooLarge):
             await run(pool, "1", Limits(max_result_bytes=1000), text="x" * 200_000)
         assert await run(pool, "1") == 1

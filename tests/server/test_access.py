@@ -21,6 +21,7 @@ from tornado.web import RequestHandler
 from websockets.asyncio.client import connect
 
 from pctx_jupyter import errors
+from pctx_jupyter.hosts.messages import TOKEN_HEADER as HOST_TOKEN_HEADER
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server.app import HANDLERS
@@ -37,7 +38,7 @@ from .conftest import Headers
 from .test_kernel_pipe import bare
 from .wires import eventually, open_wire
 
-KERNEL, TOKEN = "a-kernel", "its-own-token"
+KERNEL, TOKEN, HOST_TOKEN = "a-kernel", "its-own-token", "the-token-of-sandbox-hosts"
 ACTIONS = ("read", "write", "execute")
 FOREIGN = "https://evil.example"
 
@@ -145,6 +146,8 @@ def open_world(
         untrusted = {"name": "untrusted", "command": "/bin/sh", "args": ["-c", f"touch {jp_root_dir}/started"]}
         (jp_root_dir / "pctx.json").write_text(json.dumps({"servers": [untrusted]}))
         (jp_config_dir / "pctx.json").write_text('{"servers": [{"name": "known", "url": "http://127.0.0.1:9/mcp"}]}')
+        (jp_data_dir / "pctx").mkdir(parents=True, exist_ok=True)
+        (jp_data_dir / "pctx" / "sandbox-token").write_text(HOST_TOKEN)
         kernels._tokens[KERNEL] = TOKEN
         kernels._starting.add(KERNEL)
         engine = await running.get()
@@ -260,6 +263,14 @@ def _always(route: Route) -> bool:
     return True
 
 
+def _host(**more: str) -> Callable[[World], Headers]:
+    return lambda world: {HOST_TOKEN_HEADER: HOST_TOKEN, **more}
+
+
+def _host_route(route: Route) -> bool:
+    return route.host
+
+
 def _callback(route: Route) -> bool:
     return route.is_for_any_origin
 
@@ -273,9 +284,16 @@ def _without(action: str) -> Cell:
 EVERYTHING = {(action, resource) for action in ACTIONS for resource in ("pctx", "kernels")}
 
 USER = Cell("a user", _token(), _always)
+HOST = Cell("a sandbox host", _host(), _host_route, lambda _: EVERYTHING)
 
 CELLS = [
     USER,
+    HOST,
+    Cell("a sandbox host, with an origin", _host(Origin="null"), _never),
+    Cell("a sandbox host, by a foreign host", _host(Host="rebound.example"), _never),
+    Cell("the token of sandbox hosts as the server's", lambda world: {"Authorization": f"token {HOST_TOKEN}"}, _never),
+    Cell("the token of sandbox hosts as a kernel's", lambda world: {TOKEN_HEADER: HOST_TOKEN}, _never),
+    Cell("the server's token as that of sandbox hosts", lambda world: {HOST_TOKEN_HEADER: world.token}, _never),
     Cell("nobody", lambda world: {}, _never),
     Cell("a wrong token", lambda world: {"Authorization": "token wrong"}, _never),
     Cell("a wrong token in the query", lambda world: {}, _never, query=lambda world: "?token=wrong"),
@@ -327,6 +345,11 @@ CELLS = [
 ]
 
 
+def lets_in(cell: Cell, route: Route) -> bool:
+    """Whether a cell is let in; the route of sandbox hosts is for them alone."""
+    return cell.lets_in(route) and route.host == (cell is HOST)
+
+
 async def ask(world: World, route: Route, cell: Cell) -> int:
     """Ask for one route as a cell says; returns the status."""
     Whim.denied = cell.denied(route)
@@ -352,7 +375,7 @@ async def test_whom_a_row_does_not_let_in_is_refused_and_nothing_changes(
         before = world.state()
         for route in access.ROUTES.values():
             for cell in CELLS:
-                if not cell.lets_in(route):
+                if not lets_in(cell, route):
                     assert await ask(world, route, cell) == 403, (route, cell.name)
                     assert world.state() == before, (route, cell.name)
 
@@ -366,10 +389,10 @@ async def test_whom_a_row_lets_in_is_served(open_world: OpenWorld, is_open_by_de
         )
         for route in routes:
             key = (route.path, route.method)
-            status = await ask(world, route, USER)
+            status = await ask(world, route, HOST if route.host else USER)
             assert key == FAILS or status == DONE.get(key, 101 if route.is_socket else 200), route
             for cell in CELLS:
-                if cell.lets_in(route):
+                if lets_in(cell, route):
                     status = await ask(world, route, cell)
                     is_served = status not in (401, 403, 405) and (status < 500 or key == FAILS)
                     assert is_served, (route, cell.name, status)

@@ -1,0 +1,103 @@
+"""``sandbox-host`` and ``sandbox-token``: sandboxes of this machine for an engine on another one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from traitlets import Bool, Int, Unicode
+
+from ..hosts.tokens import SHORTEST, TOKEN_VARIABLE, mint_token, read_token, token_file
+from . import terminal
+from .command import Command, Exit, Stop, say
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Hosts whose connections do not leave the machine."""
+
+
+class SandboxHostCommand(Command):
+    """``jupyter pctx sandbox-host``."""
+
+    description = """
+        Run programs for a Jupyter server on another machine, in sandboxes of this one.
+
+        It connects to the server, so no port needs to be open here. Its token is read from the file that --token-file
+        names, else from the environment variable PCTX_HOST_TOKEN, else from the file of sandbox-token on this machine.
+        It connects again when the connection is lost. When it is stopped, programs that run may end first.
+        """
+    examples = "jupyter pctx sandbox-host --url https://jupyter.example.org/user/ana --sandboxes 8"
+    aliases = {
+        "url": "SandboxHostCommand.url",
+        "sandboxes": "SandboxHostCommand.sandboxes",
+        "token-file": "SandboxHostCommand.token_file",
+        **Command.aliases,
+    }
+
+    url = Unicode("", config=True, help="The base URL of the server.")
+    sandboxes = Int(0, config=True, help="Programs that run here at the same time; 0: one for each processor.")
+    token_file = Unicode("", config=True, help="The path of a file with the token of sandbox hosts.")
+
+    def main(self) -> int:
+        """Serve until it is stopped."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Stop(Exit.USAGE, "Cannot connect: name the server, as in --url https://jupyter.example.org/base")
+        if self.sandboxes < 0:
+            raise Stop(Exit.USAGE, "Cannot start: --sandboxes must be a number above 0")
+        if parts.scheme == "http" and parts.hostname not in LOCAL:
+            say("Warning: without https, others on the network can read programs, their inputs and the token")
+        token = self._token()
+        asyncio.run(self._serve(token, self.sandboxes or os.cpu_count() or 1))
+        return Exit.OK
+
+    def _token(self) -> str:
+        file = Path(self.token_file).expanduser() if self.token_file else token_file(self.settings())
+        token = os.environ.pop(TOKEN_VARIABLE, "") if not self.token_file else ""
+        if len(token) < SHORTEST:
+            token = read_token(file) or ""
+        if not token:
+            raise Stop(
+                Exit.USAGE,
+                f"Cannot connect: {file} has no token; jupyter pctx sandbox-token on the server prints it. Name a file "
+                f"with --token-file, or set {TOKEN_VARIABLE}",
+            )
+        return token
+
+    async def _serve(self, token: str, capacity: int) -> None:
+        from ..hosts.dialing import SandboxHost, isolation
+
+        deno = self.settings().deno
+        host = SandboxHost(self.url, token, capacity, await isolation(deno), deno=deno, say=say)
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, host.stop)
+        await host.serve()
+
+
+class SandboxTokenCommand(Command):
+    """``jupyter pctx sandbox-token``."""
+
+    description = """
+        Print the token with which sandbox hosts connect to the servers of this account; make it first if need be.
+
+        It opens nothing else. With --new, another one takes its place, and hosts with the old one are refused.
+        """
+    examples = "jupyter pctx sandbox-token"
+    flags: dict[str, Any] = {
+        "new": ({"SandboxTokenCommand": {"replaces": True}}, "Make a new token in place of the old one."),
+        "debug": Command.flags["debug"],
+    }
+
+    replaces = Bool(False, config=True, help="Make a new token in place of the old one.")
+
+    def main(self) -> int:
+        """Print it."""
+        file = token_file(self.settings())
+        token = None if self.replaces else read_token(file)
+        terminal.write(sys.stdout, f"{token or mint_token(file)}\n")
+        return Exit.OK

@@ -1,0 +1,38 @@
+"""The server's end of a sandbox host's WebSocket. Only the token of sandbox hosts opens it."""
+
+from __future__ import annotations
+
+from .. import errors
+from ..hosts.messages import TOKEN_HEADER, frame_bytes
+from ..hosts.remote import RemoteHost
+from ..hosts.tokens import is_token, token_file
+from ..rpc.channel import Channel
+from .base import RUNNING
+from .socket import LocalToolsSocket, largest_frame
+
+
+class HostSocket(LocalToolsSocket):
+    """``/pctx/sandboxes``: one sandbox host. It gets programs and opens no session."""
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of a frame that is read; a host that sends a longer one is disconnected before it has arrived."""
+        return largest_frame(frame_bytes(self.settings[RUNNING].settings))
+
+    async def admit_client(self) -> bool:
+        """Let every host in whose token was accepted; the first message says whether it can be used."""
+        return True
+
+    def open_channel(self) -> Channel:
+        """Open the server's end of the conversation with this host."""
+        fleet = self._engine.hosts
+        if fleet is None:
+            return RemoteHost(self._send, self._engine.settings, _refuse).channel
+        token, file = self.request.headers[TOKEN_HEADER], token_file(self._engine.settings)
+        return fleet.greet(self._send, lambda: is_token(token, file)).channel
+
+
+def _refuse(host: RemoteHost) -> None:
+    raise errors.Forbidden(
+        "Cannot connect: this server runs programs on its own machine; set c.Pctx.sandboxes = 'hosts' there"
+    )

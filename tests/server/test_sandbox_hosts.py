@@ -1,0 +1,174 @@
+"""Sandbox hosts of a real server: who may connect, and programs that run in a process that has dialled in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from pctx_jupyter import errors
+from pctx_jupyter.client import PctxClient
+from pctx_jupyter.engine import Engine
+from pctx_jupyter.hosts.messages import TOKEN_HEADER, WIRE
+from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
+from pctx_jupyter.server.running import RunningEngine
+from tests.fakes import SOON
+
+from .conftest import Headers
+from .process import START_S
+from .wires import Wire
+
+OpenClient = Callable[..., AbstractAsyncContextManager[PctxClient]]
+
+HELLO = {"version": "1", "wire": WIRE, "layers": 2, "capacity": 2, "deno": "2.9.8", "name": "a host"}
+
+
+@pytest.fixture
+def limits(request: pytest.FixtureRequest) -> dict[str, Any]:
+    more: dict[str, Any] = getattr(request, "param", {})
+    return {"sandboxes": "hosts", "max_queue_s": 2 * SOON, "typecheck": False, **more}
+
+
+@pytest.fixture
+def token_file(jp_data_dir: Path) -> Path:
+    return jp_data_dir / "pctx" / "sandbox-token"
+
+
+@asynccontextmanager
+async def dialled(url: str, headers: Headers) -> AsyncIterator[Wire]:
+    """A bare connection of a host that has said nothing."""
+    async with connect(url + "pctx/sandboxes", additional_headers=headers, proxy=None, max_size=None) as it:
+        yield Wire(it)
+
+
+@asynccontextmanager
+async def host_process(url: str, token: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A sandbox host as a process of its own; it is asked to stop on the way out."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", url.replace("ws:", "http:")),
+        *options,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", TOKEN_VARIABLE: token},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def connected(engine: Engine, hosts: int) -> None:
+    """Wait until so many hosts are connected; a process takes a second to start."""
+    assert engine.hosts is not None
+    async with asyncio.timeout(START_S):
+        while len(engine.hosts.hosts) != hosts:
+            await asyncio.sleep(0.02)
+
+
+def mode(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+@pytest.mark.timeout(120)
+async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
+    url: str, token_file: Path, client: OpenClient, running: RunningEngine
+) -> None:
+    engine = await running.get()
+    token = mint_token(token_file)
+    assert mode(token_file) == 0o600
+    async with host_process(url, token, "--sandboxes", "2") as process, client() as it:
+        await connected(engine, 1)
+        assert (await it.run("[1 + 1, 'ü']")).value == [2, "ü"]
+        sandbox: Any = engine.status()["sandbox"]
+        (host,) = sandbox["hosts"]
+        assert (host["capacity"], host["running"], host["layers"]) == (2, 0, sandbox["layers"])
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 4 * SOON) == 0
+        await connected(engine, 0)
+
+
+async def refused(url: str, headers: Headers) -> int:
+    """The status with which a connection is refused, and that its body tells nothing."""
+    with pytest.raises(InvalidStatus) as error:
+        async with dialled(url, headers):
+            raise AssertionError("it was let in")
+    body = json.loads(error.value.response.body or b"{}")
+    assert body in ({}, {"message": "Forbidden"})
+    return error.value.response.status_code
+
+
+async def test_only_the_token_of_hosts_opens_the_route_and_it_opens_nothing_else(
+    url: str, token_file: Path, jp_auth_header: Headers, jp_serverapp: Any
+) -> None:
+    server = jp_serverapp.identity_provider.token
+    strangers: list[Headers] = [
+        {},
+        jp_auth_header,
+        {TOKEN_HEADER: server},
+        {TOKEN_HEADER: ""},
+        {TOKEN_HEADER: "x" * 40},
+    ]
+    for headers in strangers:
+        assert await refused(url, headers) == 403  # no token has been made yet
+    token = mint_token(token_file)
+    for headers in [
+        *strangers,
+        {"Authorization": f"token {token}"},
+        {TOKEN_HEADER: token, "Origin": "https://a.example"},
+    ]:
+        assert await refused(url, headers) == 403
+    for path in ("local-tools", "pctx/agents", "pctx/api/changes"):
+        with pytest.raises(InvalidStatus, match="403"):
+            async with connect(url + path, additional_headers={TOKEN_HEADER: token}, proxy=None):
+                raise AssertionError("it was let in")
+    write(token_file, "short\n")
+    assert await refused(url, {TOKEN_HEADER: "short"}) == 403
+
+
+@pytest.mark.parametrize(
+    ("limits", "said", "why"),
+    [
+        ({"layers": 2}, {"layers": 1}, r"2 layers of isolation are required \(Pctx.layers\), and this host has 1"),
+        ({}, {"wire": WIRE + 1}, "install the same version of pctx-jupyter on both"),
+        ({}, {"capacity": 0}, "between 1 and 1,024 programs"),
+        ({}, {"capacity": 10**9}, "between 1 and 1,024 programs"),
+        ({"sandboxes": "here"}, {}, "runs programs on its own machine"),
+    ],
+    indirect=["limits"],
+)
+async def test_a_host_that_does_not_fit_is_refused_in_a_sentence(
+    url: str, token_file: Path, running: RunningEngine, said: dict[str, Any], why: str
+) -> None:
+    token = mint_token(token_file)
+    async with dialled(url, {TOKEN_HEADER: token}) as host:
+        answer = await host.ask("hello", HELLO | said)
+        assert answer["error"]["code"] == errors.Forbidden.code
+        assert why.replace("\\", "") in answer["error"]["message"]
+    engine = await running.get()
+    assert not (engine.hosts and engine.hosts.hosts)
+
+
+async def test_a_host_with_a_replaced_token_gets_no_more_programs(
+    url: str, token_file: Path, client: OpenClient, running: RunningEngine
+) -> None:
+    token = mint_token(token_file)
+    async with dialled(url, {TOKEN_HEADER: token}) as host, client() as it:
+        assert "limits" in (await host.ask("hello", HELLO))["result"]
+        mint_token(token_file)
+        asked = asyncio.ensure_future(it.run("1"))
+        await host.gone()
+        with pytest.raises(errors.SandboxUnavailable, match="no other has connected"):
+            await asked
