@@ -25,7 +25,7 @@ from ..session.upstreams import withheld_in_words
 from ..settings import Settings
 from . import terminal
 from .command import Command, Exit, Stop, say
-from .servers import health, running
+from .servers import health, hosts, running
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -138,7 +138,8 @@ async def _engine(settings: Settings) -> list[Finding]:
     from ..embedded import settle
     from ..engine import open_engine, usual_places
 
-    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes))
+    # Hosts connect to servers, not to this engine: what it tries are the sandboxes of this machine.
+    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes), sandboxes="here")
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
         found = await _programs(engine)
         if engine.upstreams is not None:
@@ -339,3 +340,14 @@ def _servers() -> Iterator[Finding]:
             yield Finding(about, "note", f"{server.url} has pctx {how.version}, this is {__version__}", cure)
         else:
             yield Finding(about, "ok", f"{server.url} has pctx {how.version}")
+            yield from _hosts(about, hosts(server))
+
+
+def _hosts(about: str, found: list[dict[str, Any]] | None) -> Iterator[Finding]:
+    """The sandbox hosts of one server, if its programs run on hosts."""
+    if found:
+        listed = ", ".join(f"{host['name']} ({host['running']} of {host['capacity']} run)" for host in found)
+        yield Finding(about, "ok", f"sandbox hosts: {listed}")
+    elif found is not None:
+        cure = "jupyter pctx sandbox-host starts one; c.Pctx.fallback = 'here' runs programs on the server meanwhile"
+        yield Finding(about, "note", "no sandbox host is connected", cure)

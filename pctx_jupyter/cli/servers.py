@@ -96,6 +96,17 @@ def health(server: Server) -> ServerHealth:
         return ServerHealth(trouble="what answers there is no pctx")
 
 
+def hosts(server: Server) -> list[dict[str, Any]] | None:
+    """Request the sandbox hosts of a server; None: its programs run on its own machine, or it does not say."""
+    request = urllib.request.Request(f"{server.url}pctx/api/status", headers=server.headers)
+    try:
+        with open_url(request, timeout=ANSWER_S) as answer:
+            found: list[dict[str, Any]] | None = json.load(answer)["sandbox"].get("hosts")
+            return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _refusal(status: int) -> str:
     match status:
         case 401 | 403:

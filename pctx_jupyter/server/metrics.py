@@ -87,6 +87,10 @@ class Metrics(Collector):
         for state in ("warm", "starting"):
             sandboxes.add_metric((state,), sandbox[state])
         yield sandboxes
+        if (hosts := sandbox.get("hosts")) is not None:
+            yield GaugeMetricFamily("pctx_hosts", "Sandbox hosts that are connected.", value=len(hosts))
+            capacity = sum(host["capacity"] for host in hosts)
+            yield GaugeMetricFamily("pctx_host_sandboxes", "Programs that all hosts may run at once.", value=capacity)
         upstreams = GaugeMetricFamily("pctx_upstreams", "MCP servers, by state.", labels=("state",))
         known = engine.upstreams.listed().upstreams if engine.upstreams is not None else []
         for state, number in Tally(one.state for one in known).items():

@@ -15,6 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter import errors
+from pctx_jupyter.cli.doctor import Finding, _hosts
+from pctx_jupyter.cli.servers import Server, hosts
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.engine import Engine
 from pctx_jupyter.hosts.messages import TOKEN_HEADER, WIRE
@@ -84,7 +86,7 @@ def write(file: Path, text: str) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
-    url: str, token_file: Path, client: OpenClient, running: RunningEngine
+    url: str, token_file: Path, client: OpenClient, running: RunningEngine, jp_fetch: Any, jp_serverapp: Any
 ) -> None:
     engine = await running.get()
     token = mint_token(token_file)
@@ -95,6 +97,12 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
         sandbox: Any = engine.status()["sandbox"]
         (host,) = sandbox["hosts"]
         assert (host["capacity"], host["running"], host["layers"]) == (2, 0, sandbox["layers"])
+        (shown,) = _hosts("Server", sandbox["hosts"])
+        assert shown == Finding("Server", "ok", f"sandbox hosts: {host['name']} (0 of 2 run)")
+        metrics = (await jp_fetch("metrics")).body.decode()
+        assert "pctx_hosts 1.0" in metrics and "pctx_host_sandboxes 2.0" in metrics
+        asked = asyncio.to_thread(hosts, Server(url.replace("ws:", "http:"), jp_serverapp.identity_provider.token))
+        assert await asked == [host]
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 4 * SOON) == 0
         await connected(engine, 0)

@@ -204,11 +204,13 @@ export class StatusWidget extends ReactWidget {
     if (!status) {
       return this.#trans.__('pctx: tools and runs');
     }
-    const { warm, running } = status.sandbox;
+    const { warm, running, hosts } = status.sandbox;
     return [
       this.#trans.__('pctx %1', status.version),
       this.#trans._n('%1 tool', '%1 tools', status.tools),
-      this.#trans.__('%1 sandboxes ready, %2 running', Number(warm ?? 0), Number(running ?? 0))
+      Array.isArray(hosts)
+        ? this.#trans.__('%1 running on %2 sandbox hosts', Number(running ?? 0), hosts.length)
+        : this.#trans.__('%1 sandboxes ready, %2 running', Number(warm ?? 0), Number(running ?? 0))
     ].join('\n');
   }
 }
