@@ -28,8 +28,10 @@ _ONLY_FALSE = {"trust_folder", "kernels_may_add_servers"}
 _ONLY_TRUE = {"typecheck", "jitless"}
 _FIXED = {
     "audit",
+    "dask_scheduler",
     "fallback",
     "host_token_file",
+    "host_url",
     "sandboxes",
     "upstreams",
     "upstream_commands",

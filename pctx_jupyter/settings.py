@@ -85,8 +85,18 @@ class Settings:
     sandboxes: str = _setting(
         "here",
         "Where programs run. here: on the machine of the engine. hosts: on the sandbox hosts that connect to the "
-        "server (jupyter pctx sandbox-host).",
-        choices=("here", "hosts"),
+        "server (jupyter pctx sandbox-host). dask: on such hosts, which the workers of a Dask cluster start.",
+        choices=("here", "hosts", "dask"),
+    )
+    dask_scheduler: str = _setting(
+        "",
+        "Address of the scheduler of that cluster, such as tls://dask.example.org:8786. With tls, the certificates are "
+        "those of Dask's own configuration.",
+    )
+    host_url: str = _setting(
+        "",
+        "Base URL of the server for the sandbox hosts that a Dask cluster starts; empty: the address at which the "
+        "server listens.",
     )
     fallback: str = _setting(
         "refuse",

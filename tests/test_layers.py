@@ -70,6 +70,7 @@ OWNERS = {
     "httpx2": {"client", "agents", "upstream"},  # the MCP SDK brings it, and the original's plain client uses HTTP
     "IPython": {"kernel"},
     "ipykernel": {"kernel"},
+    "distributed": {"hosts"},
 }
 """Outside packages that only some rooms may import."""
 

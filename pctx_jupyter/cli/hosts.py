@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from traitlets import Bool, Int, Unicode
+from traitlets import Bool, Float, Int, Unicode
 
 from ..hosts.tokens import SHORTEST, TOKEN_VARIABLE, mint_token, read_token, token_file
 from . import terminal
@@ -35,12 +36,24 @@ class SandboxHostCommand(Command):
         "url": "SandboxHostCommand.url",
         "sandboxes": "SandboxHostCommand.sandboxes",
         "token-file": "SandboxHostCommand.token_file",
+        "give-up": "SandboxHostCommand.give_up_s",
         **Command.aliases,
+    }
+
+    flags: dict[str, Any] = {
+        "until-eof": (
+            {"SandboxHostCommand": {"until_eof": True}},
+            "Stop when the standard input is closed: it ends with the process that has started it.",
+        ),
+        "debug": Command.flags["debug"],
     }
 
     url = Unicode("", config=True, help="The base URL of the server.")
     sandboxes = Int(0, config=True, help="Programs that run here at the same time; 0: one for each processor.")
     token_file = Unicode("", config=True, help="The path of a file with the token of sandbox hosts.")
+
+    give_up_s = Float(0.0, config=True, help="Seconds without a connection after which it ends; 0: it never does.")
+    until_eof = Bool(False, config=True, help="Stop when the standard input is closed.")
 
     def main(self) -> int:
         """Serve until it is stopped."""
@@ -72,11 +85,22 @@ class SandboxHostCommand(Command):
         from ..hosts.dialing import SandboxHost, isolation
 
         deno = self.settings().deno
-        host = SandboxHost(self.url, token, capacity, await isolation(deno), deno=deno, say=say)
+        host = SandboxHost(
+            self.url, token, capacity, await isolation(deno), deno=deno, say=say, give_up_s=self.give_up_s
+        )
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, host.stop)
+        if self.until_eof:
+            loop.add_reader(sys.stdin, lambda: _read_to_end(loop, host.stop))
         await host.serve()
+
+
+def _read_to_end(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+    """Stop once nothing more can come from the standard input."""
+    if not os.read(sys.stdin.fileno(), 4_096):
+        loop.remove_reader(sys.stdin)
+        stop()
 
 
 class SandboxTokenCommand(Command):

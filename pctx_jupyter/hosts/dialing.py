@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -82,11 +83,21 @@ class SandboxHost:
         has: What isolates them.
         deno: The path of Deno; empty: the one that came with the package.
         say: Receives each change of its state, for people.
+        give_up_s: Seconds without a connection after which it ends; 0: it never does.
     """
 
     def __init__(
-        self, url: str, token: str, capacity: int, has: Isolation, *, deno: str = "", say: Callable[[str], None]
+        self,
+        url: str,
+        token: str,
+        capacity: int,
+        has: Isolation,
+        *,
+        deno: str = "",
+        say: Callable[[str], None],
+        give_up_s: float = 0.0,
     ) -> None:
+        self._give_up_s = give_up_s or math.inf
         self._url, self._token, self._capacity, self._has = url.rstrip("/"), token, capacity, has
         self._deno, self._say = deno, say
         self._stopping = asyncio.Event()
@@ -101,7 +112,8 @@ class SandboxHost:
         Raises:
             Forbidden: The engine refuses this host; the message says why.
         """
-        rests = BackOff(FIRST_S, LONGEST_S)
+        rests, clock = BackOff(FIRST_S, LONGEST_S), asyncio.get_running_loop().time
+        self._connected_at = clock()
         while not self._stopping.is_set():
             try:
                 await self._connect(rests)
@@ -111,6 +123,8 @@ class SandboxHost:
                         f"Cannot connect to {self._url}: the server refused the token of this sandbox host; "
                         "jupyter pctx sandbox-token prints the right one there"
                     ) from None
+                if clock() - self._connected_at > self._give_up_s:
+                    raise
                 rest_s = rests.next_s()
                 self._say(f"{lost.message}; next attempt in {rest_s:.1f} s")
                 try:
@@ -126,7 +140,7 @@ class SandboxHost:
             ConnectionLost: It was lost, or never came about.
             Forbidden: The engine refuses this host.
         """
-        end = HostEnd()
+        end = HostEnd(self.stop)
         channel = await connect(
             f"{self._url}/{ROUTE}",
             {messages.TOKEN_HEADER: self._token},
@@ -151,6 +165,7 @@ class SandboxHost:
                     channel.notify(messages.LEAVING)
                     await self._drain(end, gone)
                 finally:
+                    self._connected_at = asyncio.get_running_loop().time()
                     gone.cancel()
                     stopping.cancel()
         finally:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from msgspec import Raw
 
@@ -23,9 +24,13 @@ from ..sandbox.pool import KEPT, open_pool
 from ..sandbox.scheduler import Scheduler, Seat
 from ..session.execution import Job, ProgramStopped, Sandboxes, ServeCall
 from ..settings import Settings
+from . import messages
 from .remote import HostLost, RemoteHost
 
 log = logging.getLogger(__name__)
+
+STOP_S = 10.0
+"""Seconds that what starts hosts may take to end them when the engine closes."""
 
 START = "start one with jupyter pctx sandbox-host, or set c.Pctx.fallback = 'here'"
 """What to do when there is no host."""
@@ -47,6 +52,7 @@ class HostFleet:
             0, kept=KEPT, most_held=settings.max_waiting_programs, clock=asyncio.get_running_loop().time
         )
         self._changed = asyncio.Event()
+        self._starters: list[asyncio.Task[None]] = []
         self._trouble: str | None = None
         """What is wrong with what starts hosts."""
         self._resize()
@@ -59,6 +65,21 @@ class HostFleet:
             is_valid: Whether its token is still valid.
         """
         return RemoteHost(send, self._settings, self._add, is_valid)
+
+    def keep(self, starter: Coroutine[Any, Any, None]) -> None:
+        """Run what starts hosts until the fleet closes; it is cancelled then."""
+        self._starters.append(asyncio.create_task(starter))
+
+    async def close(self) -> None:
+        """End what starts hosts, then disconnect all of them."""
+        for task in self._starters:
+            task.cancel()
+        if self._starters:
+            await asyncio.wait(self._starters, timeout=STOP_S)
+        for host in self.hosts:
+            if self._settings.sandboxes == "dask":  # others may serve the next engine at this address
+                host.channel.notify(messages.DISMISS)
+            host.channel.close(errors.Cancelled("Cancelled: the server is stopping"))
 
     def note(self, trouble: str | None) -> None:
         """Take note of what is wrong with what starts hosts; None: nothing."""
@@ -230,5 +251,4 @@ async def open_fleet(settings: Settings, *, is_reachable: bool) -> AsyncIterator
         try:
             yield fleet
         finally:
-            for host in fleet.hosts:
-                host.channel.close(errors.Cancelled("Cancelled: the server is stopping"))
+            await fleet.close()

@@ -54,9 +54,13 @@ class HostEnd:
     """The host's end of the conversation with one engine; its `serve` and `on_notification` are for a `Channel`.
 
     Programs that arrive before `accept` was called wait for it.
+
+    Args:
+        on_dismiss: Called when the engine does not need this host any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_dismiss: Callable[[], None] = lambda: None) -> None:
+        self._on_dismiss = on_dismiss
         self._run: asyncio.Future[ProgramRunner] = asyncio.get_running_loop().create_future()
         self._channel: Channel | None = None
         self._holds: dict[int, _HostHold] = {}
@@ -98,7 +102,9 @@ class HostEnd:
                 self._idle.set()
 
     def on_notification(self, notification: rpc.Notification) -> None:
-        """Stop or start the clock of a program."""
+        """Stop or start the clock of a program, or end because the engine does not need this host any more."""
+        if notification.method == messages.DISMISS:
+            self._on_dismiss()
         if notification.method != messages.HOLD:
             return
         try:

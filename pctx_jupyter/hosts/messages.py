@@ -35,6 +35,7 @@ OUTPUT, DISPLAY, KEPT = wire.OUTPUT, wire.DISPLAY, wire.KEPT
 # engine → host
 RUN_JOB = "run_job"
 HOLD = "hold"
+DISMISS = "dismiss"
 
 
 class Hello(msgspec.Struct):

@@ -26,7 +26,7 @@ from .editing import (
     HoverHandler,
     SignatureHandler,
 )
-from .hosts import HostSocket
+from .hosts import HostSocket, start_hosts
 from .kernels import KernelManager, KernelTokens
 from .mcp import DOOR, McpHandler
 from .naming import NotebookNames, SessionManager
@@ -217,6 +217,7 @@ class PctxApp(ExtensionApp):
         server = self.serverapp
         assert server is not None
         stops = [metrics.expose(engine)]
+        start_hosts(engine, engine.settings.host_url or server.connection_url)
         if engine.settings.audit != "off" and (events := server.event_logger) is not None:
             audit_log = AuditLog(events, has_payloads=engine.settings.audit == "payloads")
             stops.append(engine.registry.observers.add(audit_log))

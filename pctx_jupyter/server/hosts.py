@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 from .. import errors
+from ..engine import Engine
 from ..hosts.messages import TOKEN_HEADER, frame_bytes
 from ..hosts.remote import RemoteHost
-from ..hosts.tokens import is_token, token_file
+from ..hosts.tokens import is_token, mint_token, read_token, token_file
 from ..rpc.channel import Channel
 from .base import RUNNING
 from .socket import LocalToolsSocket, largest_frame
+
+
+def start_hosts(engine: Engine, url: str) -> None:
+    """Have a Dask cluster start sandbox hosts, if that is configured.
+
+    Args:
+        engine: The server's.
+        url: The base URL of the server, as workers reach it.
+    """
+    fleet, settings = engine.hosts, engine.settings
+    if fleet is None or settings.sandboxes != "dask":
+        return
+    if not settings.dask_scheduler:
+        fleet.note("c.Pctx.dask_scheduler is empty; it must name the scheduler of a Dask cluster")
+        return
+    try:
+        from ..hosts.dask import keep_hosts
+
+        file = token_file(settings)
+        token = read_token(file) or mint_token(file)
+    except ImportError:
+        fleet.note("Dask is not installed; pip install 'pctx-jupyter[dask]'")
+    except errors.CannotWrite as error:
+        fleet.note(error.message)
+    else:
+        fleet.keep(keep_hosts(settings.dask_scheduler, url, token, fleet.note))
 
 
 class HostSocket(LocalToolsSocket):
