@@ -13,6 +13,7 @@ PARTS = (
     "checker",
     "many_tools",
     "server",
+    "hosts",
     "mcp",
     "upstream",
     "tokens",

@@ -56,6 +56,7 @@ async def test_a_program_that_has_called_or_printed_is_never_run_again(code: str
         next(one for one in links if one.end.running).cut()
         with pytest.raises(ProgramStopped, match=why) as stopped:
             await soon(running)
+        await until(lambda: not any(one.end.running for one in links))  # it ends on its host, too
         assert stopped.value.name == "SandboxEnded"
         assert host.called == {0: [], 1: ["Test.hang"], 2: ["Test.echo", "Test.hang"]}[len(host.called)]
         assert host.cancelled == host.hung.is_set()
@@ -200,25 +201,25 @@ async def test_a_host_cannot_call_for_a_run_that_it_was_not_given() -> None:
     assert all(isinstance(one, errors.Cancelled) for one in refusals)
 
 
-async def test_a_host_cannot_call_after_the_end_of_a_program_nor_what_is_not_offered() -> None:
-    late: list[asyncio.Task[object]] = []
+async def test_a_host_cannot_call_or_print_after_the_end_of_a_program_nor_call_what_is_not_offered() -> None:
+    async with fleet_of(0) as (fleet, _):
+        ends: list[HostLink] = []
 
-    async def act(channel: Channel, request: rpc.Request) -> object:
-        with pytest.raises(errors.ToolNotFound):
-            await channel.call("call", {"run": number(request), "name": "Os.exit"})
+        async def act(request: rpc.Request) -> object:
+            assert ends[0].channel is not None
+            with pytest.raises(errors.ToolNotFound):
+                await ends[0].channel.call("call", {"run": number(request), "name": "Os.exit"})
+            return {"value": number(request)}
 
-        async def afterwards() -> None:
-            with pytest.raises(errors.PctxError):
-                await channel.call("call", {"run": number(request), "name": "Test.echo"})
-            channel.notify("output", {"run": number(request), "stream": "stdout", "text": "late"})
-
-        late.append(asyncio.ensure_future(afterwards()))
-        return {"value": 1}
-
-    host, outcome = await against(act)
-    await asyncio.wait(late)
-    assert outcome == 1 and host.events == []
-    assert host.called in (["Os.exit"], ["Os.exit", "Test.echo"])
+        host = Host()
+        async with hostile(fleet, act) as made:
+            ends.append(made)
+            ended = await run(fleet, "1", host=host)
+            assert made.channel is not None
+            made.channel.notify("output", {"run": ended, "stream": "stdout", "text": "late"})
+            with pytest.raises(errors.Cancelled, match="its program is over"):
+                await made.channel.call("call", {"run": ended, "name": "Test.echo"})
+            assert (host.called, host.events, len(fleet.hosts)) == (["Os.exit"], [], 1)
 
 
 async def test_a_host_cannot_make_more_calls_than_the_limit() -> None:

@@ -103,9 +103,25 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
         assert "pctx_hosts 1.0" in metrics and "pctx_host_sandboxes 2.0" in metrics
         asked = asyncio.to_thread(hosts, Server(url.replace("ws:", "http:"), jp_serverapp.identity_provider.token))
         assert await asked == [host]
+        assert engine.hosts is not None
+        engine.hosts.hosts[0].channel.close()  # the network is gone for a moment
+        await connected(engine, 0)
+        await connected(engine, 1)
+        assert (await it.run("2 + 1")).value == 3
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 4 * SOON) == 0
         await connected(engine, 0)
+
+
+@pytest.mark.timeout(120)
+async def test_a_host_with_a_wrong_token_ends_and_says_what_to_do(url: str, token_file: Path) -> None:
+    mint_token(token_file)
+    async with host_process(url, "a-token-that-is-wrong") as process:
+        assert process.stderr is not None
+        said = (await asyncio.wait_for(process.stderr.read(), START_S)).decode()
+        assert await process.wait() == 3
+    assert "the server refused the token of this sandbox host; jupyter pctx sandbox-token" in said
+    assert "a-token-that-is-wrong" not in said
 
 
 async def refused(url: str, headers: Headers) -> int:

@@ -1,0 +1,201 @@
+"""Programs on a sandbox host, a process that has dialled in to a real server, against the pool of this machine.
+
+Both run in one interleaved measurement, and with them the bare round trip between two processes, which each tool call
+on a host takes besides. The last row is a simulation: 1,000 hosts in this process whose programs wait and compute
+nothing. It shows how many programs per second the engine's queue and its protocol can give to hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.serverapp import ServerApp
+from msgspec import Raw
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from traitlets.config import Config
+
+from pctx_jupyter.engine import Engine, open_engine
+from pctx_jupyter.hosts.fleet import open_fleet
+from pctx_jupyter.hosts.host import HostEnd
+from pctx_jupyter.hosts.messages import HELLO, WIRE, Hello
+from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
+from pctx_jupyter.program.program import prepare
+from pctx_jupyter.program.result import Emit, Event
+from pctx_jupyter.rpc import jsonrpc as rpc
+from pctx_jupyter.rpc.channel import Channel, Send, crossed
+from pctx_jupyter.server.base import RUNNING
+from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.hold import Hold
+from pctx_jupyter.session.session import Session
+from pctx_jupyter.settings import Limits, Settings
+from pctx_jupyter.tools.catalog import Call, Tool
+
+from .engine import until_warm
+from .measure import Row, paired_ms, seconds
+
+REST_S = 0.15
+"""Seconds in which a host starts the sandbox that takes the place of the one that was used."""
+
+CALLS = "for (let n = 0; n < 100; n++) await Bench.echo({ n }); 0"
+MEGABYTE = "Array.from({ length: 4250 }, (_, i) => ({ id: i, title: 'record ' + i, text: 'word '.repeat(40) }))"
+
+
+MANY = 1_000
+"""Simulated hosts."""
+WORK_S = 0.5
+"""Seconds that a simulated program takes."""
+
+ECHO = """
+import asyncio, sys
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data): self.transport.write(data)
+    def connection_lost(self, error): asyncio.get_running_loop().stop()
+loop = asyncio.new_event_loop()
+loop.run_until_complete(loop.create_connection(Echo, "127.0.0.1", int(sys.argv[1])))
+loop.run_forever()
+"""
+"""The least that can answer on a socket."""
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """Another process on a socket; gives a function that measures 100 round trips in seconds."""
+    found: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
+        asyncio.get_running_loop().create_future()
+    )
+    listener = await asyncio.start_server(lambda *streams: found.set_result(streams), "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ECHO, str(port))
+    reader, writer = await found
+
+    async def trips() -> None:
+        for _ in range(100):
+            writer.write(b"x" * 100)
+            await reader.readexactly(100)
+
+    try:
+        yield lambda: seconds(trips())
+    finally:
+        writer.close()
+        listener.close()
+        await process.wait()
+
+
+async def simulated() -> float:
+    """Programs per second that an engine gives to `MANY` hosts, each with one place."""
+
+    async def work(job: Job, serve: ServeCall, emit: Emit) -> Raw:
+        async with job.hold.time_limit(60):
+            await asyncio.sleep(WORK_S)
+        return rpc.NULL
+
+    async with open_fleet(Settings(sandboxes="hosts", max_queue_s=600.0), is_reachable=True) as fleet:
+        for _ in range(MANY):
+            end = HostEnd()
+            end.accept(work)
+
+            def far(send: Send, end: HostEnd = end) -> Channel:
+                made = Channel(
+                    send, serve=end.serve, on_notification=end.on_notification, name="host", max_bytes=1 << 26
+                )
+                end.join(made)
+                return made
+
+            _, channel = crossed(lambda send: fleet.greet(send).channel, far)
+            await channel.call(HELLO, Hello("1", WIRE, 2, 1))
+        job = Job("a", prepare("1"), {}, {}, Limits())
+        jobs = [replace(job, hold=Hold(), session=str(n % 100)) for n in range(2 * MANY)]
+        took = await seconds(asyncio.gather(*(fleet.run(one, _refuse, _ignore) for one in jobs)))
+    return 2 * MANY / took
+
+
+async def _refuse(path: str, arguments: Raw | None, stack: str = "", /) -> Raw:
+    raise AssertionError("no program calls")
+
+
+def _ignore(event: Event) -> None:
+    """Drop an event."""
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Engine]:
+    """The engine of a real server in this process, with one sandbox host in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        token_file = Path(folder, "token")
+        token = mint_token(token_file)
+        pctx = {"sandboxes": "hosts", "host_token_file": str(token_file), "typecheck": False}
+        server = {"jpserver_extensions": {"pctx_jupyter": True}, "root_dir": folder, "open_browser": False}
+        config = Config({"ServerApp": server | {"allow_root": True, "log_level": 40}, "Pctx": pctx})
+        app: Any = ServerApp.instance(config=config)
+        app.initialize(argv=[], new_httpserver=False)
+        app.start_app()
+        sockets = bind_sockets(0, "127.0.0.1")
+        http = HTTPServer(app.web_app)
+        http.add_sockets(sockets)
+        engine: Engine = await app.web_app.settings[RUNNING].get()
+        url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}{app.base_url}"
+        host = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", url, "--sandboxes", "2"),
+            env=os.environ | {TOKEN_VARIABLE: token},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            assert engine.hosts is not None
+            while not engine.hosts.hosts:
+                await asyncio.sleep(0.05)
+            yield engine
+        finally:
+            host.terminate()
+            await host.wait()
+            http.stop()
+            await app.web_app.settings[RUNNING].stop()
+
+
+def session_of(engine: Engine) -> Session:
+    """A session with one tool, which returns its arguments."""
+    session = engine.registry.open()
+    session.register(Tool("bench", "echo", "Returns its arguments."), _echo)
+    return session
+
+
+async def _echo(call: Call) -> Raw:
+    return call.arguments or rpc.NULL
+
+
+async def rows() -> list[Row]:
+    async with open_engine(Settings(typecheck=False)) as engine, served() as far, echo() as trips:
+        here, there = session_of(engine), session_of(far)
+
+        async def timed(session: Session, code: str) -> float:
+            await until_warm(engine)
+            await asyncio.sleep(REST_S)
+            return await seconds(session.execute(code))
+
+        def pair(code: str) -> tuple[Callable[[], Awaitable[float]], Callable[[], Awaitable[float]]]:
+            return (lambda: timed(there, code)), (lambda: timed(here, code))
+
+        found = {name: await paired_ms(*pair(code)) for name, code in (("1", "1+1"), ("c", CALLS), ("m", MEGABYTE))}
+        network, _ = await paired_ms(trips, trips)
+    base = "the pool of this machine"
+    return [
+        Row("on a sandbox host, warm: 1+1", found["1"][0], 1.5 * found["1"][1], found["1"][1], base),
+        Row(
+            "on a sandbox host: 100 tool calls in sequence",
+            found["c"][0],
+            2 * found["c"][1] + network,
+            found["c"][1],
+            f"{base}; 100 bare round trips: {network:.1f}",
+        ),
+        Row("on a sandbox host: a value of 1 MB, texts", found["m"][0], 1.2 * found["m"][1], found["m"][1], base),
+        Row(f"simulated: programs given to {MANY:,} hosts", await simulated(), 250, unit="/s", more_is_better=True),
+    ]
