@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from . import errors
 from ._version import __version__
 from .hosts.fleet import HostFleet, open_fleet
+from .history.file import FILE as HISTORY_FILE
+from .history.file import HistoryFile
+from .history.writer import HistoryWriter
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
@@ -78,6 +81,8 @@ class Engine:
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None
         """The MCP servers that programs may call; None before and after `open_engine`."""
+        self.history: HistoryWriter | None = None
+        """Records what has ended; None: no history is kept."""
         self._sandboxes, self._checker = sandboxes, checker
         self._doors: set[LocalTools] = set()
         self._mcp: Door | None = None
@@ -166,6 +171,25 @@ class Engine:
             kept, time.monotonic, time.time, lambda: self.registry.watchers.notify("tools")
         )
 
+    def keep_history(self, places: Places) -> None:
+        """Keep a history of executions from now on, in the folder for what has to be remembered."""
+        settings = self.settings
+        path = os.path.join(places.data, HISTORY_FILE)  # noqa: PTH118
+        self.history = HistoryWriter(
+            HistoryFile(path, settings.max_history_runs, settings.max_history_bytes),
+            self._clean,
+            has_code=settings.history_code,
+            has_values=settings.history_values,
+        )
+        self.registry.observers.add(self.history)
+
+    def _clean(self, text: str) -> str:
+        """Take the secrets out of a text that the entries of MCP servers refer to."""
+        own = (session.servers.upstreams for session in self.registry if session.servers is not None)
+        for upstreams in (self.upstreams, *own):
+            text = text if upstreams is None else upstreams.clean(text)
+        return text
+
     def _functions_for(self, session: Session) -> AgentFunctionSet:
         """Make the functions for an agent whose programs run in a session. They are loaded when first needed."""
         self.admit_agents()
@@ -239,6 +263,7 @@ class Engine:
             "sandbox": self._sandboxes.status(),
             "checker": self._checker.status(),
             "upstreams": self._upstream_status(),
+            "history": self.history.status() if self.history is not None else {},
         }
 
     def _upstream_status(self) -> rpc.Json:
@@ -288,6 +313,8 @@ async def open_engine(
         registry = engine.registry
         if settings.observe_types:
             engine.observe(places or Places())
+        if settings.history and places is not None and places.data:
+            engine.keep_history(places)
         sweeper = asyncio.create_task(_expire(engine))
 
         def on_change(change: Change) -> None:
@@ -306,6 +333,8 @@ async def open_engine(
                 await engine.stop()
                 if engine.observations is not None:
                     await engine.observations.close()
+                if engine.history is not None:
+                    await asyncio.to_thread(engine.history.close)
                 engine.upstreams = registry.servers = None
                 registry.approvals.remembered = Nothing()
 

@@ -24,7 +24,7 @@ AGENTS = ("off", "ask", "on")
 
 _LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if field.name.startswith("max_")}
 """Numbers that may be smaller; `timeout_s` is bounded by `max_timeout_s`."""
-_ONLY_FALSE = {"trust_folder", "kernels_may_add_servers"}
+_ONLY_FALSE = {"trust_folder", "kernels_may_add_servers", "history", "history_code", "history_values"}
 _ONLY_TRUE = {"typecheck", "jitless"}
 _FIXED = {
     "audit",

@@ -135,6 +135,17 @@ class Settings:
     max_history: int = _setting(
         100, "Executions whose traces are kept in memory, for JupyterLab's panel and the REST API."
     )
+    history: bool = _setting(
+        True,
+        "Keep a history of executions in Jupyter's data folder: who ran what and when, the tools it called, how it "
+        "ended. Only its owner can read the file.",
+    )
+    history_code: bool = _setting(True, "Keep the code of programs in that history.")
+    history_values: bool = _setting(
+        False, "Keep what programs print, and the beginnings of arguments and results, in that history."
+    )
+    max_history_runs: int = _setting(10_000, "Executions that the history keeps; the oldest make room.")
+    max_history_bytes: int = _setting(64 * MIB, "Bytes that the executions in the history may have together.")
     mcp_path: str = _setting(
         "mcp",
         "A second path of the MCP endpoint below the server's base URL, besides pctx/mcp; empty: no second path. "

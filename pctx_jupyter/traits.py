@@ -28,10 +28,10 @@ _SETTINGS = {setting.name: setting for setting in fields(Settings) if setting.na
 RENAMED = {
     name.removeprefix("max_"): name
     for name in (_LIMITS | _SETTINGS)
-    if name.startswith("max_") and name != "max_timeout_s"
+    if name.startswith("max_") and name.removeprefix("max_") not in (_LIMITS | _SETTINGS)
 }
-"""Old names of limits. A configuration may use one; a warning names the new one. A number as
-`sandboxes` is the old name of `max_running`."""
+"""Old names of limits. A configuration may use one; a warning names the new one. A number as `sandboxes` is the old name
+of `max_running`."""
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ BASE = {"_version", "errors", "foreign", "futures", "nearest", "processes", "set
 """Modules that every room may use; they use none of them."""
 CORE = BASE | {"rpc", "tools", "program", "session"}
 """What the rooms for the outside worlds know."""
-SHARED = CORE | {"engine", "client", "traits"}
+SHARED = CORE | {"engine", "client", "traits", "history"}
 """What the rooms know that are built on the engine."""
 
 MAY_IMPORT = {
@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "upstream": CORE,
     "client": CORE,
     "hosts": CORE | {"sandbox", "client"},
-    "engine": CORE | {"sandbox", "hosts", "agents", "upstream"},
+    "history": CORE,
+    "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
     "embedded": CORE | {"client", "engine"},
     "server": SHARED | {"hosts"},
     "handles": BASE,

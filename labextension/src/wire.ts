@@ -248,9 +248,9 @@ export interface EditedArguments {
 }
 
 /**
- * The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
- * `executions` counts those that run now; `agent_states`, the states that agents keep between their
- * programs.
+ * The state of the engine, for people: the fields of `sandbox`, `checker`, `upstreams` and `history`
+ * may change. `executions` counts those that run now; `agent_states`, the states that agents keep
+ * between their programs.
  */
 export interface EngineStatus {
   version: string;
@@ -262,6 +262,7 @@ export interface EngineStatus {
   /** Each MCP server's state by name, and `trouble`. */
   upstreams: Record<string, unknown>;
   agent_states?: number;
+  history?: Record<string, unknown>;
 }
 
 /** Every error. */
@@ -414,6 +415,39 @@ export interface ListedFunction {
   namespace: string;
   name: string;
   description: string | null;
+}
+
+/**
+ * One run that has ended, in few words. `number` names it for people, `id` for the other routes.
+ * `title` is its first line of code, and `error` the beginning of what went wrong. `tools` counts the
+ * calls by tool. `has_failed`: it failed, or was stopped at a limit.
+ */
+export interface PastRun {
+  number: number;
+  id: string;
+  title: string;
+  asked_by: 'agent' | 'cell' | 'client' | 'notebook';
+  agent: string;
+  notebook: string | null;
+  state: 'failed' | 'ok' | 'running' | 'stopped';
+  has_failed: boolean;
+  started_at: number;
+  duration_s: number;
+  calls: number;
+  failed_calls: number;
+  tools: Record<string, unknown>;
+  error: string | null;
+}
+
+/**
+ * Past runs, the latest first. Where a history is not `is_kept`, there are none (`Pctx.history`).
+ * `lost` of the server's runs could not be written; `trouble` says why, while that lasts.
+ */
+export interface PastRuns {
+  runs: PastRun[];
+  is_kept?: boolean;
+  lost?: number;
+  trouble?: string | null;
 }
 
 /**

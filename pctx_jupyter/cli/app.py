@@ -29,6 +29,7 @@ class PctxCommand(Command):
             f"{_HERE}.approvals.ApprovalsCommand",
             "List and answer the calls that wait for a person's consent.",
         ),
+        "history": (f"{_HERE}.history.HistoryCommand", "List past runs, and print their programs."),
         "mcp": (f"{_HERE}.mcp.McpCommand", "Serve MCP clients over stdin and stdout; name MCP servers for programs."),
         "sandbox-host": (
             f"{_HERE}.hosts.SandboxHostCommand",

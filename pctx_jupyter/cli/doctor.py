@@ -100,6 +100,7 @@ class Doctor(Command):
         else:
             yield from asyncio.run(_engine(settings))
             yield from _limits(settings)
+            yield _history(settings)
         yield from _folders()
         yield _server_extension()
         yield _lab_extension()
@@ -139,7 +140,7 @@ async def _engine(settings: Settings) -> list[Finding]:
     from ..engine import open_engine, usual_places
 
     # Hosts connect to servers, not to this engine: what it tries are the sandboxes of this machine.
-    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes), sandboxes="here")
+    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes), sandboxes="here", history=False)
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
         found = await _programs(engine)
         if engine.upstreams is not None:
@@ -188,6 +189,22 @@ def _upstreams(known: Listed) -> Iterator[Finding]:
             yield Finding(about, "wrong", f"{server.state}{why} ({server.where})", cure)
     for problem in known.problems:
         yield Finding("MCP servers", "wrong", problem, "correct the file")
+
+
+def _history(settings: Settings) -> Finding:
+    """Whether past runs can be written down."""
+    from ..history.file import HistoryFile, HistoryUnavailable, usual_path
+
+    if not settings.history:
+        return Finding("History", "ok", "switched off (Pctx.history)")
+    file = HistoryFile(usual_path(), settings.max_history_runs, settings.max_history_bytes)
+    try:
+        file.add([])
+        file.close()
+        return Finding("History", "ok", f"{file.count():,} runs in {file.path}")
+    except HistoryUnavailable as error:
+        says, _, cure = error.message.rpartition("; ")
+        return Finding("History", "wrong", says, cure)
 
 
 def _server_extension() -> Finding:

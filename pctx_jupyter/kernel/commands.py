@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -24,7 +25,9 @@ from .learning import LearnCommand, tool_of
 
 if TYPE_CHECKING:
     from ..handles.table import Handle
+    from ..history.file import PastRun
     from ..session.session import Sharing
+    from ..session.trace import Trace
     from .approvals import ApprovalCommands
     from .output.display import Shown
     from .output.notices import Notices
@@ -69,6 +72,12 @@ HELP = {
         ),
         ("%pctx handles", "List the frames and other objects that later programs may use, with their ids."),
     ],
+    "Past": [
+        (
+            options.HISTORY_USAGE,
+            "List past runs, those of earlier days too; with a number, make a cell of that program.",
+        ),
+    ],
     "Guests": [
         ("%pctx share [on|agents|off]", "Set who else may call the tools: other notebooks too, agents only, nobody."),
         ("%pctx runs", "List the latest guest programs that called them."),
@@ -105,6 +114,7 @@ class Commands:
             "learn": self._learn,
             "forget": self._forget,
             "handles": self._handles,
+            "history": self._history,
             "share": self._share,
             "runs": self._runs,
             "insert": self._insert,
@@ -236,6 +246,30 @@ class Commands:
             raise UsageError(f"Cannot insert run {line!r}: it is not among the latest; %pctx runs lists them")
         self._shell.set_next_input(f"%%pctx\n{runs[line].code}")
 
+    def _history(self, line: str) -> Shown | None:
+        from ..history.file import HistoryFile, usual_path
+        from .output import display
+
+        asked = options.history_options(line)
+        file = HistoryFile(usual_path())
+        if asked.number is not None:
+            self._insert_past(asked.number, file.get(asked.number))
+            return None
+        runs = file.search(asked.text, failed=asked.failed, agent=asked.agent, most=asked.most)
+        if not runs:
+            return display.Shown({"text/plain": "The history has no such run"})
+        heads = ("Run", "Began", "Whose", "State", "Seconds", "Called", "Program")
+        return display.Shown(display.table(heads, map(_past_row, runs)))
+
+    def _insert_past(self, number: int, trace: Trace | None) -> None:
+        if trace is None:
+            raise UsageError(f"Cannot insert run {number}: the history has no such run; %pctx history lists some")
+        if not trace.code:
+            raise UsageError(f"Cannot insert run {number}: its code was not kept (Pctx.history_code)")
+        if trace.code_cut:
+            print(f"Only the beginning of run {number} was kept: {len(trace.code):,} characters")  # noqa: T201  # a magic's output
+        self._shell.set_next_input(f"%%pctx\n{trace.code}")
+
     def _of_others(self, own: set[str]) -> list[Tool]:
         """The tools from elsewhere that programs may call; none if the engine does not answer at once."""
         try:
@@ -334,6 +368,14 @@ def _shared(shared: wire.Shared) -> str:
             return f"Shared with agents, as {shared.name}; %pctx share on shares with other notebooks too"
         case "everyone":
             return f"Shared with agents and other notebooks, as {shared.name}"
+
+
+def _past_row(run: PastRun) -> tuple[str, ...]:
+    began = datetime.fromtimestamp(run.started_at).strftime("%Y-%m-%d %H:%M:%S")  # the person's own time
+    whose = run.agent or (run.notebook or "a notebook" if run.asked_by in ("cell", "notebook") else run.asked_by)
+    called = ", ".join(f"{tool} × {calls}" if calls > 1 else tool for tool, calls in run.tools.items())
+    state = f"{run.state}: {run.error}" if run.error else run.state
+    return (f"{run.number}", began, whose, state, f"{run.duration_s:.3f}", called, run.title)
 
 
 def _first_line(code: str) -> str:

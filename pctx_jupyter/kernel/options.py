@@ -157,6 +157,47 @@ def upstream_options(line: str) -> UpstreamOptions:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryOptions:
+    """``%pctx history orders --failed``, or ``%pctx history 12``.
+
+    Args:
+        number: The run whose program becomes a cell; None: runs are listed.
+        text: Words that each of them has.
+        failed: Whether only those are listed that failed.
+        agent: Words of the agent's name; empty: any asker.
+        most: How many are listed.
+    """
+
+    number: int | None = None
+    text: str = ""
+    failed: bool = False
+    agent: str = ""
+    most: int = 20
+
+
+HISTORY_USAGE = "%pctx history [TEXT …|NUMBER] [--failed] [--agent NAME] [-n N]"
+"""What messages and help show."""
+
+
+def history_options(line: str) -> HistoryOptions:
+    """Read the line after ``%pctx history``.
+
+    Raises:
+        UsageError: An option is wrong; the message shows how the command is used.
+    """
+    given = _parse(_history, line, HISTORY_USAGE)
+    text, agent = " ".join(given.text), given.agent or ""
+    is_number = text.isascii() and text.isdecimal() and not (given.failed or agent)
+    return HistoryOptions(int(text) if is_number else None, text, given.failed, agent, given.most)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 5 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 9999")
+    return int(text)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name:
@@ -226,6 +267,13 @@ _register = _parser(
     (("functions",), {"nargs": "+"}),
     (("-n", "--namespace"), {}),
     (("--no-share",), {"action": "store_true"}),
+)
+_history = _parser(
+    "%pctx history",
+    (("--failed",), {"action": "store_true"}),
+    (("--agent",), {}),
+    (("-n",), {"type": _count, "default": 20, "dest": "most"}),
+    (("text",), {"nargs": "*"}),
 )
 _upstream = _parser(
     "%pctx mcp add",

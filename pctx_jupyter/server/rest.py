@@ -25,7 +25,7 @@ class HealthReport(msgspec.Struct):
 
 
 class EngineStatus(msgspec.Struct):
-    """The state of the engine, for people: the fields of `sandbox`, `checker` and `upstreams` may change.
+    """The state of the engine, for people: the fields of `sandbox`, `checker`, `upstreams` and `history` may change.
 
     `executions` counts those that run now; `agent_states`, the states that agents keep between their programs.
     """
@@ -38,6 +38,7 @@ class EngineStatus(msgspec.Struct):
     checker: dict[str, Any]
     upstreams: dict[str, Any]
     agent_states: int = 0
+    history: dict[str, Any] = {}
 
 
 class HealthHandler(PctxHandler):

@@ -64,6 +64,7 @@ ANSWERS: list[type[msgspec.Struct]] = [
     state.ClientConfigs,
     state.Executions,
     state.Kernels,
+    state.PastRuns,
     state.Permissions,
     state.Questions,
     state.RefusedArguments,

@@ -6,6 +6,7 @@ Users of the server see all of it; a kernel's own token opens nothing here. ``op
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Iterator
 from http import HTTPStatus
 from itertools import islice
@@ -20,6 +21,7 @@ from tornado import web
 from .. import errors
 from ..agents import clients as mcp_clients
 from ..errors import Failure
+from ..history.file import HistoryUnavailable, PastRun
 from ..rpc import wire
 from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
@@ -38,6 +40,8 @@ MOST_TOOLS = 500
 """Tools in one answer: writing their signatures takes a turn of the loop that all share."""
 MOST_DESCRIPTION = 1_000
 """Characters of a tool's description in a list."""
+MOST_PAST = 100
+"""Past runs in one answer."""
 NO_QUESTION = "Cannot answer: the call does not wait any more"
 """The error for a question that has an answer, or whose time is up."""
 
@@ -117,6 +121,19 @@ class Executions(msgspec.Struct):
     """The latest executions, the last one first."""
 
     executions: list[ExecutionState]
+
+
+class PastRuns(msgspec.Struct):
+    """Past runs, the latest first.
+
+    Where a history is not `is_kept`, there are none (`Pctx.history`). `lost` of the server's runs could not be written;
+    `trouble` says why, while that lasts.
+    """
+
+    runs: list[PastRun]
+    is_kept: bool = True
+    lost: int = 0
+    trouble: str | None = None
 
 
 class Stopped(msgspec.Struct):
@@ -352,14 +369,54 @@ class ExecutionList(_State):
 
 
 class ExecutionTrace(_State):
-    """``GET pctx/api/executions/{id}``: all that is kept of one."""
+    """``GET pctx/api/executions/{id}``: all that is kept of one, in memory or in the history."""
 
     @web.authenticated
     async def get(self, id: str) -> None:
-        trace = (await self.registry()).history.get(id)
+        engine = await self.open_engine()
+        trace = engine.registry.history.get(id)
+        if trace is None and engine.history is not None:
+            try:
+                trace = await asyncio.to_thread(engine.history.file.get, id)
+            except HistoryUnavailable as error:
+                self.refuse(error)
+                return
         if trace is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot show this execution: it is no longer kept")
         self.send(trace)
+
+
+class PastRunList(_State):
+    """``GET pctx/api/history``: the past runs that fit a search, the latest first."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        history = (await self.open_engine()).history
+        if history is None:
+            self.send(PastRuns([], is_kept=False))
+            return
+        most = self._number("most", MOST_PAST)
+        try:
+            runs = await asyncio.to_thread(
+                history.file.search,
+                self.get_query_argument("text", ""),
+                failed=self.get_query_argument("failed", "") not in ("", "0", "false"),
+                agent=self.get_query_argument("agent", ""),
+                before=self._number("before", None),
+                most=min(most or 1, MOST_PAST),
+            )
+        except HistoryUnavailable as error:
+            self.refuse(error)
+            return
+        self.send(PastRuns(runs, lost=history.lost, trouble=history.trouble))
+
+    def _number(self, name: str, default: int | None) -> int | None:
+        text = self.get_query_argument(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+            raise web.HTTPError(HTTPStatus.BAD_REQUEST, f"Cannot search the history: {name} must be a whole number")
+        return int(text)
 
 
 class ExecutionStop(_State):

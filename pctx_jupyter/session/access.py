@@ -99,6 +99,7 @@ _ROUTES = (
     Route("GET", "pctx/api/executions", "read"),
     Route("GET", "pctx/api/executions/{id}", "read"),
     Route("POST", "pctx/api/executions/{id}/stop", "execute"),
+    Route("GET", "pctx/api/history", "read"),
     Route("GET", "pctx/api/approvals", "read"),
     Route("POST", "pctx/api/approvals/{id}", "execute"),
     Route("POST", "pctx/api/approvals/{id}/check", "execute"),

@@ -167,6 +167,9 @@ class Upstreams(Protocol):
     def listed(self) -> Listed:
         """What is known of each."""
 
+    def clean(self, text: str) -> str:
+        """The text without the secrets of their entries."""
+
     def namespaces(self) -> set[str]:
         """The namespaces of all that are wanted, whether they have listed a tool yet or not."""
 

@@ -149,6 +149,11 @@ class OpenUpstreams:
         problems = [problem for file in self._files for problem in file.problems] + self._passed_over
         return Listed(sorted(views, key=lambda view: view.name.lower()), problems)
 
+    def clean(self, text: str) -> str:
+        for redactor in self._redactors:
+            text = redactor.clean(text)
+        return text
+
     def namespaces(self) -> set[str]:
         return set(self._wanted())
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+from pctx_jupyter.history.file import HistoryFile
 from pctx_jupyter.kernel.functions import tool
 from pctx_jupyter.kernel.magics import PctxMagics
-from pctx_jupyter.kernel.options import CellOptions, RegisterOptions, cell_options, register_options
+from pctx_jupyter.kernel.options import (
+    CellOptions,
+    HistoryOptions,
+    RegisterOptions,
+    cell_options,
+    history_options,
+    register_options,
+)
+from pctx_jupyter.session.trace import ErrorRecord, ToolTally, Trace
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,15 @@ def magics() -> Iterator[PctxMagics]:
     InteractiveShell.clear_instance()
 
 
+def shown(shell: InteractiveShell, command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The text that a command of ``%pctx`` shows."""
+    display = shell.run_line_magic("pctx", command)
+    if display is None:
+        return capsys.readouterr().out
+    data = display._repr_mimebundle_()
+    return str((data[0] if isinstance(data, tuple) else data)["text/plain"])
+
+
 @pytest.mark.parametrize("cell", ["%%pctx\n1 + 1", "\n\n%%pctx\n1 + 1", "%%pctx   \n1 + 1"])
 def test_an_outermost_cell_is_awaited(magics: PctxMagics, cell: str) -> None:
     assert magics.shell.transform_cell(cell) == "await get_ipython()._pctx.run('', '1 + 1\\n')\n"
@@ -132,6 +151,55 @@ def test_a_cell_is_not_awaited_where_awaiting_is_off_or_foreign(magics: PctxMagi
 def test_a_cell_within_a_running_cell_is_not_awaited(magics: PctxMagics) -> None:
     magics.shell.run_cell("inner = get_ipython().transform_cell('%%pctx\\n1')")
     assert "await" not in magics.shell.user_ns["inner"]
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("", HistoryOptions()),
+        ("12", HistoryOptions(12, "12")),
+        ("orders 'a b' --failed", HistoryOptions(None, "orders a b", failed=True)),
+        ("12 --failed", HistoryOptions(None, "12", failed=True)),
+        ("--agent 'Claude Code' -n 5", HistoryOptions(agent="Claude Code", most=5)),
+    ],
+)
+def test_the_options_of_the_history_are_read(line: str, options: HistoryOptions) -> None:
+    assert history_options(line) == options
+
+
+@pytest.mark.parametrize("line", ["-n 0", "-n x", "-n -1", "--fail", "'open"])
+def test_a_wrong_option_of_the_history_is_refused_with_the_usage(line: str) -> None:
+    with pytest.raises(UsageError, match="Usage: %pctx history"):
+        history_options(line)
+
+
+def test_past_runs_are_listed_and_become_cells_again(
+    magics: PctxMagics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    shell, asked = magics.shell, "history <b>bold</b>"
+    assert "The history has no such run" in shown(shell, "history", capsys)
+    file = HistoryFile(str(tmp_path / "pctx" / "history.sqlite3"))
+    known = {"asked_by": "agent", "agent": "Claude", "started_at": 1.0}
+    error = ErrorRecord("Error", "<script>")
+    file.add(
+        [
+            Trace(id="a", code="<b>bold</b>\n1", state="failed", error=error, tools=[ToolTally("A.b", 2)], **known),
+            Trace(id="b", code="", state="ok", **known),
+            Trace(id="c", code="2", code_cut=True, state="ok", **known),
+        ]
+    )
+    file.close()
+    text = shown(shell, asked, capsys)
+    assert all(part in text for part in ("Claude", "failed: Error: <script>", "A.b × 2", "<b>bold</b>"))
+    assert "Claude" not in shown(shell, f"{asked} --agent other", capsys)
+    shell.run_line_magic("pctx", "history 1")
+    assert shell.rl_next_input == "%%pctx\n<b>bold</b>\n1"
+    for number, why in ((2, "its code was not kept"), (7, "the history has no such run")):
+        with pytest.raises(UsageError, match=why):
+            shell.run_line_magic("pctx", f"history {number}")
+    shell.run_line_magic("pctx", "history 3")
+    assert "Only the beginning of run 3 was kept: 1 characters" in capsys.readouterr().out
 
 
 def test_register_takes_lambdas_by_the_name_they_are_known_by_and_functions_of_python(magics: PctxMagics) -> None:

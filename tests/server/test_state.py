@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -186,6 +187,47 @@ async def test_an_execution_is_listed_in_few_words_and_told_whole(wire: Connect,
     status, trace = await ask(f"executions/{quote(worked['id'], safe='')}")
     assert status == 200 and trace["result"] == "42" and trace["console"][0]["text"] == "1\n"
     assert (await ask("executions/none"))[0] == 404
+
+
+async def test_past_executions_are_searched_and_opened_when_memory_has_forgotten_them(
+    wire: Connect, ask: Ask, running: RunningEngine
+) -> None:
+    async with wire() as it:
+        for code in ("const hidden = 'in the past'; 1", "throw new Error('no luck')"):
+            await it.ask("execute", {"code": code})
+    engine = await running.get()
+    assert engine.history is not None
+    await asyncio.to_thread(engine.history.close)  # it has written
+    (_, all_of_them), (_, found), (_, failed) = [
+        await ask(f"history{query}") for query in ("", "?text=PAST%20hidden", "?failed=1")
+    ]
+    assert [one["number"] for one in all_of_them["runs"]] == [2, 1] and all_of_them["is_kept"]
+    assert [one["title"] for one in found["runs"]] == ["const hidden = 'in the past'; 1"]
+    assert [one["error"] for one in failed["runs"]] == ["Error: no luck"]
+    assert [one["number"] for one in (await ask("history?before=2"))[1]["runs"]] == [1]
+    assert len((await ask("history?most=1"))[1]["runs"]) == 1
+    for query in ("before=x", "most=-1", "most=1e9", f"before={'9' * 30}"):
+        status, wrong = await ask(f"history?{query}")
+        assert status == 400 and "must be a whole number" in wrong["message"]
+    engine.registry.history._recorders.clear()
+    status, trace = await ask(f"executions/{found['runs'][0]['id']}")
+    assert status == 200 and trace["code"] == "const hidden = 'in the past'; 1" and "result" not in trace
+    assert (await ask("executions/nothing"))[0] == 404
+
+
+def damage(file: Path) -> None:
+    """Write what is no database."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"no database" * 100)
+
+
+async def test_a_history_that_cannot_be_read_is_an_answer_with_the_reason(ask: Ask, running: RunningEngine) -> None:
+    history = (await running.get()).history
+    assert history is not None
+    await asyncio.to_thread(damage, Path(history.file.path))
+    for path in ("history", "executions/nothing"):
+        status, said = await ask(path)
+        assert status == 507 and "delete the file" in said["message"]
 
 
 async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: Ask) -> None:
