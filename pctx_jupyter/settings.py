@@ -266,6 +266,12 @@ class Settings:
         "as the server. Kernels that connect by the server's Unix socket may do so anyway; others may run in a "
         "container or in another account.",
     )
+    kernel_url: str = _setting(
+        "",
+        "Address at which kernels find the server: for kernels in containers, on other hosts or behind a gateway. "
+        "'http://10.0.0.5:{port}{base_url}': the server's port and base URL replace the placeholders. Empty: the "
+        "address that the server itself names.",
+    )
     connect_timeout_s: float = _setting(30.0, "Seconds an MCP server may take to connect and to list its tools.")
     changed_tools: str = _setting(
         "withhold",

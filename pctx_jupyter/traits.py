@@ -18,6 +18,7 @@ from traitlets.config import Config, Configurable
 
 from . import restrictions
 from .errors import InvalidParams
+from .rpc.environment import expand_url
 from .session.approvals import PolicyRule
 from .settings import Limits, Settings
 
@@ -110,6 +111,21 @@ class CommandPatterns(_CheckedTexts):
             raise ValueError(f"{text!r} cannot be read: {error}") from None
 
 
+class KernelUrl(Unicode):  # type: ignore[type-arg]
+    """A template of the address at which kernels find the server, or nothing."""
+
+    info_text = "an HTTP URL such as 'http://10.0.0.5:{port}{base_url}'"
+
+    def validate(self, obj: HasTraits, value: Any) -> Any:
+        template = super().validate(obj, value)
+        if template:
+            try:
+                expand_url(template, 8888, "/")
+            except InvalidParams as error:
+                raise TraitError(f"The '{self.name}' trait is wrong: {error}") from None
+        return template
+
+
 _KINDS: dict[type, type[TraitType[Any, Any]]] = {
     float: Number,
     int: WholeNumber,
@@ -129,6 +145,8 @@ def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
         trait = CommandPatterns(setting.default, help=setting.metadata["help"])
     elif setting.name == "upstream_hosts":
         trait = List(Unicode(), list(setting.default), help=setting.metadata["help"])
+    elif setting.name == "kernel_url":
+        trait = KernelUrl(setting.default, help=setting.metadata["help"])
     elif choices is not None:
         trait = Enum(choices, setting.default, help=setting.metadata["help"])
     else:

@@ -78,3 +78,13 @@ def test_old_names_stand_for_no_other_setting() -> None:
 
 def test_none_kept_warm_is_a_legal_wish() -> None:
     assert configured(warm_sandboxes=0).settings().warm_sandboxes == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", ["10.0.0.5:8888", "http://h:{prot}{base_url}", "http://h/?token=1", "http://", "ftp://h/"]
+)
+def test_an_address_for_kernels_that_none_could_use_is_refused_with_an_example(wrong: str) -> None:
+    with pytest.raises(TraitError, match=r"kernel_url.*10\.0\.0\.5:\{port\}\{base_url\}"):
+        Pctx(config=Config({"Pctx": {"kernel_url": wrong}}))
+    good = "https://hub.example.org{base_url}"
+    assert Pctx(config=Config({"Pctx": {"kernel_url": good}})).settings().kernel_url == good

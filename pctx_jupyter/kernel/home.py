@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import errors
-from ..rpc.environment import PIPE, TOKEN, TOKEN_HEADER, URL
+from ..rpc.environment import BEHIND_GATEWAY, GATEWAY_TOKEN, GATEWAY_URL, PIPE, TOKEN, TOKEN_HEADER, URL
 from ..rpc.jsonrpc import Json
 from ..settings import Settings
 
@@ -63,18 +63,60 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
         settings: Of an embedded engine; a server has its own.
     """
     async with AsyncExitStack() as stack:
-        url = environment.get(URL)
-        why = f"no Jupyter server with pctx-jupyter started this kernel ({URL} is not set)"
-        if url:
+        place = _ServerPlace.of(environment)
+        if place.url:
             try:
-                home = await stack.enter_async_context(_at_server(url, environment))
+                home = await stack.enter_async_context(_at_server(place))
             except errors.PctxError as error:
                 log.info("home = not at the server: %s", error)
-                why = _refused(error) or error.message
+                why = _refused(error) or f"{error.message}{_unreachable(error)}"
             else:
                 yield home
                 return
-        yield await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(url)))
+        elif place.is_behind_gateway:
+            why = (
+                f"a gateway started this kernel, and no Jupyter server with pctx-jupyter gave it an address "
+                f"({GATEWAY_URL} is not set); c.Pctx.kernel_url of the notebook's server sets the address"
+            )
+        else:
+            why = f"no Jupyter server with pctx-jupyter started this kernel ({URL} is not set)"
+        yield await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(place.url)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerPlace:
+    """What the environment says of this kernel's server.
+
+    Args:
+        url: Its address; empty: there is none.
+        token: What opens it for this kernel.
+        pipe: The path of its Unix socket.
+        is_behind_gateway: Whether a gateway started this kernel.
+        why: Why this server is the right one.
+    """
+
+    url: str
+    token: str
+    pipe: str
+    is_behind_gateway: bool
+    why: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> _ServerPlace:
+        """Read the environment: what came through a gateway counts before what the gateway itself says."""
+        if url := environment.get(GATEWAY_URL, ""):
+            why = "it is the server of this notebook, and has a gateway start its kernels"
+            return cls(url, environment.get(GATEWAY_TOKEN, ""), "", True, why)
+        why = "it started this kernel and has pctx-jupyter enabled"
+        url, token, pipe = (environment.get(name, "") for name in (URL, TOKEN, PIPE))
+        return cls(url, token, pipe, BEHIND_GATEWAY in environment, why)
+
+
+def _unreachable(error: errors.PctxError) -> str:
+    """What else may be wrong when nothing answered at the server's address."""
+    if isinstance(error, errors.CannotConnect) and error.http_status is None:
+        return " For a kernel in a container or on another host, c.Pctx.kernel_url of that server sets its address"
+    return ""
 
 
 def _refused(error: errors.PctxError) -> str | None:
@@ -88,12 +130,12 @@ def _refused(error: errors.PctxError) -> str | None:
 
 
 @asynccontextmanager
-async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[Home]:
+async def _at_server(place: _ServerPlace) -> AsyncIterator[Home]:
     from ..client import pipe, socket
     from ..client.raw import RawClient
 
-    token, path = environment.get(TOKEN, ""), environment.get(PIPE, "")
-    shown = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
+    token, path = place.token, place.pipe
+    shown = urlsplit(place.url)._replace(query="", fragment="").geturl().rstrip("/")
     address, most = f"{shown}/pctx/local-tools", Settings().max_message_bytes
 
     async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
@@ -105,7 +147,7 @@ async def _at_server(url: str, environment: Mapping[str, str]) -> AsyncIterator[
         return await socket.connect(address, {TOKEN_HEADER: token}, serve, on_notification, most)
 
     async with RawClient(address, connect=connect) as client:
-        yield Home(client, "Jupyter server", "it started this kernel and has pctx-jupyter enabled", shown)
+        yield Home(client, "Jupyter server", place.why, shown)
 
 
 @asynccontextmanager

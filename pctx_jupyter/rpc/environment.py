@@ -1,6 +1,10 @@
-"""How a server and the kernels that it starts find each other: names of environment variables, and of a header."""
+"""How a server and its kernels find each other: names of environment variables, and of a header."""
 
 from __future__ import annotations
+
+import re
+
+from .. import errors
 
 URL = "PCTX_JUPYTER_URL"
 """The environment variable with the address of the server that started a kernel: ``http://host:port/base/url/``."""
@@ -11,5 +15,36 @@ TOKEN = "PCTX_JUPYTER_TOKEN"
 PIPE = "PCTX_JUPYTER_PIPE"
 """The environment variable with the path of the server's Unix socket; empty when there is none."""
 
+GATEWAY_URL, GATEWAY_TOKEN = f"KERNEL_{URL}", f"KERNEL_{TOKEN}"
+"""The same two for a kernel that a gateway starts: gateways pass on variables whose names begin with ``KERNEL_``. They
+count before the others, which would name the gateway."""
+
+BEHIND_GATEWAY = "KERNEL_GATEWAY"
+"""The environment variable that gateways set for their kernels."""
+
 TOKEN_HEADER = "X-Pctx-Token"
 """The request header that carries a kernel's token."""
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def expand_url(template: str, port: int, base_url: str) -> str:
+    """Return the address that a template of ``c.Pctx.kernel_url`` stands for.
+
+    Args:
+        template: An HTTP URL; ``{port}`` and ``{base_url}`` in it are replaced.
+        port: The server's.
+        base_url: The server's, with a slash at both ends.
+
+    Raises:
+        InvalidParams: It is no such template.
+    """
+    values = {"port": str(port), "base_url": base_url}
+    unknown = [name for name in _PLACEHOLDER.findall(template) if name not in values]
+    url = _PLACEHOLDER.sub(lambda found: values.get(found[1], ""), template)
+    if unknown or not re.fullmatch(r"https?://[^\s/?#{}]+(/[^\s?#{}]*)?", url):
+        raise errors.InvalidParams(
+            f"Cannot use {template!r} as address: it must be an HTTP URL such as "
+            "'http://10.0.0.5:{port}{base_url}', without other placeholders, query or fragment"
+        )
+    return url

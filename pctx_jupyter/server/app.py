@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from jupyter_server.extension.application import ExtensionApp
 
 from ..engine import Engine, usual_places
+from ..rpc.environment import expand_url
 from ..session import access
 from ..session.owners import Cause
 from ..session.registry import Registry
@@ -77,6 +80,9 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
     from ..agents.door import Door
+
+
+log = logging.getLogger(__name__)
 
 
 def colour_exports(config: Config) -> None:
@@ -164,6 +170,15 @@ def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
     return made
 
 
+def _is_loopback(url: str) -> bool:
+    """Whether an address leads to the machine of whoever uses it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def without_quotations(record: logging.LogRecord) -> bool:
     """Take out of Tornado's lines about malformed requests what they quote: the header may be one with a token."""
     if str(record.msg).startswith("Malformed HTTP message") and isinstance(record.args, tuple):
@@ -193,16 +208,14 @@ class PctxApp(ExtensionApp):
         self.settings[DOOR] = self._mcp_door
         if not self._running.settings.save_notices:
             keep_out_notices(server.contents_manager)
-        # Behind a gateway kernels run elsewhere: they inherit nothing from us and could not reach us.
-        is_local = not server.gateway_config.gateway_enabled
+        is_remote = server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)
-        tokens = KernelTokens(manager, lambda: server.connection_url, self._note_kernel) if is_local else None
-        self.settings[KERNELS], self.settings[NAMES] = tokens, None
-        self._pipes: KernelPipes | None = None
-        if tokens is not None:
-            sessions = cast("SessionManager", server.session_manager)
-            names = self.settings[NAMES] = NotebookNames(sessions, self._registry, tokens.is_alive)
-            self._pipes = KernelPipes(self._running, tokens, names)
+        tokens = KernelTokens(manager, self._kernel_url, self._note_kernel, is_remote=is_remote)
+        sessions = cast("SessionManager", server.session_manager)
+        names = NotebookNames(sessions, self._registry, tokens.is_alive)
+        self.settings[KERNELS], self.settings[NAMES] = tokens, names
+        # Kernels of a gateway run on another machine, which has other Unix sockets.
+        self._pipes = None if is_remote else KernelPipes(self._running, tokens, names)
 
     def initialize_handlers(self) -> None:
         """Add our routes below the server's base URL: those that have a row in the table of who may what."""
@@ -213,6 +226,25 @@ class PctxApp(ExtensionApp):
         if self._pipes is not None:
             await self._pipes.open()
         await self._running.get()
+
+    def _kernel_url(self) -> str:
+        """Return the address at which kernels find this server; empty: they cannot reach it."""
+        server = self.serverapp
+        assert server is not None
+        template = self._running.settings.kernel_url
+        if template:
+            return expand_url(template, server.port, server.base_url)
+        url: str = server.connection_url
+        gateway = server.gateway_config.url or url
+        if _is_loopback(url) and not _is_loopback(gateway):
+            # On the gateway's host it would name another program, and a token must not go there.
+            log.warning(
+                "kernels = those of the gateway cannot reach this server at %s: programs run in the kernels; "
+                "c.Pctx.kernel_url sets an address that they can reach",
+                url,
+            )
+            return ""
+        return url
 
     def _observe(self, engine: Engine) -> Callable[[], None]:
         """Let the server's metrics and its audit log record what the engine does."""

@@ -36,10 +36,10 @@ RUNNING = "pctx_running_engine"
 """The web application's setting with the `RunningEngine`."""
 
 KERNELS = "pctx_kernel_tokens"
-"""The web application's setting with the `KernelTokens`, or None when kernels do not run here."""
+"""The web application's setting with the `KernelTokens`; None: a server without kernels."""
 
 NAMES = "pctx_notebook_names"
-"""The web application's setting with the `NotebookNames`, or None when kernels do not run here."""
+"""The web application's setting with the `NotebookNames`; None: a server without kernels."""
 
 RESOURCE = "pctx"
 """What an authorizer is asked about; the actions are ``read``, ``write`` and ``execute``."""
@@ -89,6 +89,8 @@ class PctxHandler(JupyterHandler):
         if self._route is not None and self._route.host:
             self._admit_host()
             return
+        if (token := self.request.headers.get(TOKEN_HEADER)) and (kernels := self.settings[KERNELS]) is not None:
+            await kernels.settle(token)
         self.kernel_id = self._kernel()
         if self.kernel_id is None:
             await super().prepare()

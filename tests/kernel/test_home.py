@@ -10,7 +10,7 @@ import pytest
 
 from pctx_jupyter.kernel.home import Home, open_home
 from pctx_jupyter.rpc import wire
-from pctx_jupyter.rpc.environment import PIPE, TOKEN, URL
+from pctx_jupyter.rpc.environment import BEHIND_GATEWAY, GATEWAY_TOKEN, GATEWAY_URL, PIPE, TOKEN, URL
 from pctx_jupyter.settings import Settings
 
 ONE = Settings(warm_sandboxes=1)
@@ -29,16 +29,23 @@ async def test_without_a_server_the_engine_is_embedded_and_ends_with_its_home() 
     before = set(psutil.Process().children(recursive=True))
     async with open_home({}, ONE) as home:
         assert (home.kind, home.url, home.is_second_choice) == ("embedded", None, False)
-        assert "PCTX_JUPYTER_URL is not set" in home.why
+        assert "PCTX_JUPYTER_URL is not set" in home.why and "gateway" not in home.why
         assert home.status is not None and home.status()["sessions"] == 1
         assert await _adds(home)
     assert not psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=5)[1]
+
+
+async def test_a_kernel_of_a_gateway_that_has_no_address_names_the_gateway_as_the_reason() -> None:
+    async with open_home({BEHIND_GATEWAY: "1", GATEWAY_URL: ""}, Settings(warm_sandboxes=0)) as home:
+        assert (home.kind, home.is_second_choice) == ("embedded", False)
+        assert "a gateway started this kernel" in home.why and "KERNEL_PCTX_JUPYTER_URL" in home.why
 
 
 async def test_a_server_that_is_gone_is_no_reason_to_fail(free_tcp_port: int) -> None:
     async with open_home({URL: f"http://127.0.0.1:{free_tcp_port}/base/", TOKEN: "secret"}, ONE) as home:
         assert (home.kind, home.is_second_choice) == ("embedded", True)
         assert "is the server running there?" in home.why and "secret" not in home.why
+        assert "c.Pctx.kernel_url" in home.why
         assert await _adds(home)
 
 
@@ -46,7 +53,7 @@ async def test_a_server_that_refuses_the_kernel_is_no_reason_to_fail(jp_serverap
     environment = {URL: jp_serverapp.connection_url, TOKEN: "not one of its kernels'"}
     async with open_home(environment, ONE) as home:
         assert (home.kind, home.is_second_choice) == ("embedded", True)
-        assert "403" in home.why
+        assert "403" in home.why and "c.Pctx.kernel_url" not in home.why
         assert await _adds(home)
 
 
@@ -66,4 +73,10 @@ async def test_a_kernel_of_a_server_is_at_home_there(
         assert home.status is None and not home.is_second_choice
         assert environment[TOKEN] not in repr(home)
         assert await _adds(home)
+    if not pipe:  # the same server through a gateway, which has a server of its own
+        of_gateway = {URL: "http://gateway:1/", TOKEN: "the gateway's", BEHIND_GATEWAY: "1"}
+        told = {GATEWAY_URL: environment[URL], GATEWAY_TOKEN: environment[TOKEN]}
+        async with open_home(of_gateway | told, ONE) as home:
+            assert (home.kind, home.url) == ("Jupyter server", jp_serverapp.connection_url.rstrip("/"))
+            assert "gateway" in home.why and await _adds(home)
     await jp_fetch("api", "kernels", kernel_id, method="DELETE")

@@ -43,6 +43,7 @@ class ServerProcess:
         options: More of its command line.
         like: One that has stopped; this one has its address and its token.
         token: What it asks for; "": nothing. None: one that nobody can guess.
+        ip: Where it listens; 127.0.0.1 is always among it.
 
     Attributes:
         url: Its base URL, ``http://127.0.0.1:port/some/base/``.
@@ -51,7 +52,12 @@ class ServerProcess:
     """
 
     def __init__(
-        self, folder: Path, *options: str, like: ServerProcess | None = None, token: str | None = None
+        self,
+        folder: Path,
+        *options: str,
+        like: ServerProcess | None = None,
+        token: str | None = None,
+        ip: str = "127.0.0.1",
     ) -> None:
         if like is None:
             with socket.socket() as free:
@@ -68,7 +74,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
-                *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", "--ServerApp.base_url=/some/base"),
+                *("--ServerApp.port_retries=0", f"--ServerApp.ip={ip}", "--ServerApp.base_url=/some/base"),
                 "--Pctx.max_check_s=20",  # on a busy machine the type checker may take long to start
                 *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={self.token}", *ALONE, *options),
             ],
@@ -155,11 +161,11 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    *options: str, like: ServerProcess | None = None, token: str | None = None
+    *options: str, like: ServerProcess | None = None, token: str | None = None, ip: str = "127.0.0.1"
 ) -> Iterator[ServerProcess]:
     """Start a server, and stop it on the way out."""
     with tempfile.TemporaryDirectory() as folder:
-        server = ServerProcess(Path(folder), *options, like=like, token=token)
+        server = ServerProcess(Path(folder), *options, like=like, token=token, ip=ip)
         try:
             yield server
         finally:

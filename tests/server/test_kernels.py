@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPClientError
 
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
-from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER, URL
+from pctx_jupyter.rpc.environment import GATEWAY_TOKEN, GATEWAY_URL, TOKEN, TOKEN_HEADER, URL
 from pctx_jupyter.server.kernels import KernelTokens
 from tests.fakes import SOON
 
@@ -64,6 +64,79 @@ async def test_a_kernel_is_told_where_its_server_is_and_a_token_of_its_own(launc
     assert launched.tokens is not None
     assert [launched.tokens.owner(first[TOKEN]), launched.tokens.owner(second[TOKEN])] == ids
     assert launched.tokens.owner(first[TOKEN][:-1]) is None and launched.tokens.owner("") is None
+
+
+async def test_a_kernel_gets_no_address_that_the_environment_of_its_server_has_from_an_older_one(
+    launched: Launched,
+) -> None:
+    await launched.start_kernel(env={GATEWAY_URL: "http://older/", GATEWAY_TOKEN: "older", "HOME": "/home/ann"})
+    assert GATEWAY_URL not in launched.environments[0] and GATEWAY_TOKEN not in launched.environments[0]
+
+
+class Gateway:
+    """The manager of a server that uses a gateway, which chooses the ids: a kernel runs before its id is known."""
+
+    def __init__(self) -> None:
+        self.known: list[str] = []
+        self.environments: list[dict[str, str]] = []
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+        self.start_kernel: Callable[..., Awaitable[str]] = self._start
+
+    def __contains__(self, kernel_id: str) -> bool:
+        return kernel_id in self.known
+
+    async def _start(self, *, env: dict[str, str], **kwargs: Any) -> str:
+        assert "kernel_id" not in kwargs  # a gateway takes one as the id of a kernel that it has
+        self.environments.append(env)
+        self.asked.set()
+        await self.answer.wait()
+        self.known.append(kernel_id := f"of the gateway {len(self.known)}")
+        return kernel_id
+
+
+async def test_a_kernel_of_a_gateway_that_connects_before_its_id_is_known_waits_until_it_is() -> None:
+    manager: Any = Gateway()
+    tokens = KernelTokens(manager, lambda: "http://user:1/base/", is_remote=True)
+    starting = asyncio.create_task(manager.start_kernel(env={URL: "http://older/", "HOME": "/home/ann"}))
+    await manager.asked.wait()
+    (environment,) = manager.environments
+    assert environment[GATEWAY_URL] == "http://user:1/base/" and environment["HOME"] == "/home/ann"
+    assert URL not in environment and TOKEN not in environment  # those are the gateway's to set
+    token = environment[GATEWAY_TOKEN]
+    await tokens.settle("a stranger's")  # returns at once
+    settling = asyncio.create_task(tokens.settle(token))
+    await asyncio.sleep(0)
+    assert not settling.done() and tokens.owner(token) is None
+    manager.answer.set()
+    async with asyncio.timeout(SOON):
+        await settling
+    assert tokens.owner(token) == await starting == "of the gateway 0"
+    manager.known.clear()
+    assert tokens.owner(token) is None
+
+
+async def test_a_server_that_a_gateways_kernels_cannot_reach_gives_them_no_token() -> None:
+    manager: Any = Gateway()
+    manager.answer.set()
+    KernelTokens(manager, lambda: "", is_remote=True)
+    await manager.start_kernel(env={GATEWAY_URL: "http://older/", GATEWAY_TOKEN: "older"})
+    assert {manager.environments[0][name] for name in (GATEWAY_URL, GATEWAY_TOKEN)} == {""}
+
+
+async def test_a_server_that_is_a_gateway_passes_on_what_the_users_server_gives_and_never_takes_in_its_kernels(
+    jp_fetch: Any, jp_serverapp: Any, kernels: KernelTokens
+) -> None:
+    of_user = {GATEWAY_URL: "http://user:1/", GATEWAY_TOKEN: "of the user's server"}
+    for sent in ({**of_user, "KERNEL_USERNAME": "ann"}, {"KERNEL_USERNAME": "ann"}):
+        asked = json.dumps({"name": "python3", "env": sent})
+        kernel_id = json.loads((await jp_fetch("api", "kernels", method="POST", body=asked)).body)["id"]
+        environment = psutil.Process(jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid).environ()
+        assert {name: environment[name] for name in of_user if name in environment} == {
+            name: value for name, value in of_user.items() if name in sent
+        }
+        assert URL not in environment and TOKEN not in environment and environment["KERNEL_GATEWAY"] == "1"
+        await jp_fetch("api", "kernels", kernel_id, method="DELETE")
 
 
 async def test_a_kernel_may_connect_while_it_is_still_starting(launched: Launched) -> None:
