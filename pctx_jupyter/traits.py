@@ -31,8 +31,10 @@ RENAMED = {
     for name in (_LIMITS | _SETTINGS)
     if name.startswith("max_") and name.removeprefix("max_") not in (_LIMITS | _SETTINGS)
 }
-"""Old names of limits. A configuration may use one; a warning names the new one. A number as `sandboxes` is the old name
-of `max_running`."""
+"""Old names of limits. A configuration may use one; a warning names the new one.
+
+A number as `sandboxes` is the old name of `max_running`.
+"""
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "foreign": set(),
     "futures": {"errors"},
+    "memory": {"settings"},
     "nearest": set(),
     "processes": set(),
     "restrictions": {"errors", "settings"},
@@ -42,11 +43,11 @@ MAY_IMPORT = {
     "history": CORE,
     "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
     "embedded": CORE | {"client", "engine"},
-    "server": SHARED | {"hosts"},
+    "server": SHARED | {"hosts", "memory"},
     "handles": BASE,
     "kernel": SHARED | {"handles"},
     "frameworks": SHARED | {"kernel"},
-    "cli": SHARED | {"embedded"},
+    "cli": SHARED | {"embedded", "memory"},
 }
 """One row a room, or a module of the root: what it may import, for types too."""
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_data_dir, jupyter_path
 
-from .. import errors, processes
+from .. import errors, memory, processes
 from .._version import __version__
 from ..session.upstreams import withheld_in_words
-from ..settings import Settings
+from ..settings import MIB, Settings
 from . import terminal
 from .command import Command, Exit, Stop, say
 from .servers import health, hosts, running
@@ -101,6 +101,7 @@ class Doctor(Command):
             yield from asyncio.run(_engine(settings))
             yield from _limits(settings)
             yield _history(settings)
+            yield from _memory(settings)
         yield from _folders()
         yield _server_extension()
         yield _lab_extension()
@@ -303,6 +304,17 @@ def _limits(settings: Settings) -> Iterator[Finding]:
             says = f"{most:,} at most ({command} -H); {settings.max_running} sandboxes at a time need about {needed:,}"
             room = max(1, (most - own) // each)
             yield Finding(about, "note", says, f"raise the limit, or set c.Pctx.max_running = {room}")
+
+
+def _memory(settings: Settings) -> Iterator[Finding]:
+    """Whether all sandboxes fit at once into the memory of the container, or pod, that this process runs in."""
+    limit = memory.cgroup_limit()
+    if limit is None:
+        return
+    if (shortage := memory.shortage(settings, limit)) is not None:
+        yield Finding("Memory", "note", *shortage)
+    else:
+        yield Finding("Memory", "ok", f"{limit // MIB:,} MiB; all sandboxes fit")
 
 
 def _folders() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from jupyter_server.extension.application import ExtensionApp
 
+from .. import memory
 from ..engine import Engine, usual_places
 from ..rpc.environment import expand_url
 from ..session import access
@@ -223,6 +224,8 @@ class PctxApp(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Open the engine before the first request, so that the first program finds a warm sandbox."""
+        if (shortage := memory.shortage(self._running.settings, memory.cgroup_limit())) is not None:
+            log.warning("sandboxes = do not fit: %s; %s", *shortage)
         if self._pipes is not None:
             await self._pipes.open()
         await self._running.get()
