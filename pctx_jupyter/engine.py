@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from . import errors
 from ._version import __version__
-from .hosts.fleet import HostFleet, open_fleet
 from .history.file import FILE as HISTORY_FILE
 from .history.file import HistoryFile
 from .history.writer import HistoryWriter
+from .hosts.fleet import HostFleet, open_fleet
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .sandbox.checker import Checker, open_checker
