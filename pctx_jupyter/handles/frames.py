@@ -705,8 +705,11 @@ def aggregated(frame: Frame, label: str, wanted: Mapping[str, Any]) -> dict[str,
 
 def _plain(value: Any, frame: Frame) -> Any:
     """Return an aggregate; None where a library that has NaN for missing values gives NaN."""
-    is_gone = frame.implementation.is_pandas_like() and (value is None or not bool(value == value))
-    return None if is_gone else value
+    if not frame.implementation.is_pandas_like():
+        return value
+    pandas = sys.modules.get("pandas")
+    is_missing = value is None or (pandas is not None and value is pandas.NA)  # which has no truth value
+    return None if is_missing or not bool(value == value) else value
 
 
 def _no_frame(id: str) -> Frame:
@@ -786,8 +789,11 @@ def integers(frame: Frame, name: str) -> memoryview:
         raise errors.InvalidParams(
             f'Cannot read column "{name}" as bigint: {missing:,} of its values are missing; filter them out before'
         )
-    if column.dtype == nw.UInt64 and len(column) and int(column.max()) >= 1 << 63:
+    is_longer = column.dtype in (nw.UInt64, nw.Int128, nw.UInt128)
+    if is_longer and len(column) and not -(1 << 63) <= int(column.min()) <= int(column.max()) < 1 << 63:
         raise errors.InvalidParams(f'Cannot read column "{name}" as bigint: a value is 2**63 or more; read its rows')
+    if is_longer:
+        return _little_endian(array("q", column.to_list()))
     if (numpy := sys.modules.get("numpy")) is not None:
         found: memoryview = numpy.ascontiguousarray(column.to_numpy(), dtype="<i8").data.cast("B")
         return found

@@ -199,6 +199,12 @@ def test_a_frame_that_an_agents_program_ends_with_is_there_for_its_later_program
     assert id.startswith("SalesReport.orders#")
     code = f"const frame = await openFrame('{id}'); [await frame.count(), await SalesReport.height({{ frame }})]"
     assert agent.run(code) == [98, 98]
+    column = (
+        f"const it = await (await openFrame('{id}')).column('amount'); [it.length, it[0], it instanceof Float64Array]"
+    )
+    assert agent.run(column) == [98, 99, True]
+    with pytest.raises(errors.ExecutionFailed, match="only the programs of the notebook's own cells store variables"):
+        agent.run(f"await (await openFrame('{id}')).save('stolen')")
     assert "for agents and other notebooks" in (sales.kernel.run("%pctx handles").value or "")
     assert sales.kernel.run(f"%pctx forget {id}").text() == f"Forgot {id}\n"
     with pytest.raises(errors.ExecutionFailed, match="its notebook does not hold it"):

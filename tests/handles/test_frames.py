@@ -10,12 +10,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.handles import frames
@@ -296,6 +298,7 @@ def test_column_says_whether_integers_are_rounded_and_gives_them_exactly_if_aske
     [
         (pl.Series([1, None]), "1 of its values are missing"),
         (pl.Series([2**63], dtype=pl.UInt64), "is 2\\*\\*63 or more"),
+        (pl.Series([-(2**100)], dtype=pl.Int128), "is 2\\*\\*63 or more"),
     ],
 )
 def test_integers_that_int64_cannot_hold_are_refused(values: pl.Series, why: str) -> None:
@@ -384,6 +387,75 @@ def test_labels_of_pandas_are_columns_as_in_rows() -> None:
     flat = frames.opened(tables.flattened(frame))
     assert flat.columns == ["name", "1"]
     assert plain(flat) == values.from_json(values.to_json(frame))
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "int64[pyarrow]"])
+def test_aggregate_that_is_missing_is_null_for_nullable_columns_of_pandas(dtype: str) -> None:
+    frame = frames.opened(pd.DataFrame({"a": pd.array([1, None], dtype=dtype)}))
+    assert frames.described(frame)[0]["std"] is None
+    assert frames.aggregated(frame, "orders", {"a": "std", "most": ["a", "max"]}) == {"a": None, "most": 1}
+
+
+def test_integers_of_128_bits_are_exact_if_they_fit() -> None:
+    frame = frames.opened(pl.DataFrame({"id": pl.Series([2**62, -5], dtype=pl.Int128)}))
+    assert struct.unpack("<2q", frames.integers(frame, "id")) == (2**62, -5)
+
+
+def asked(native: Any, what: str, handles: Handles | None = None, **more: Any) -> Raw:
+    """What an operation on a frame gives, as a program asks for it."""
+    held = Handles() if handles is None else handles
+    body = marks.body_of(handed.hand_over(native, held, "orders"))
+    assert body is not None
+    call = {marks.CALL: what, "frame": {"id": body["id"], "steps": []}, **more}
+    found = handed.serve(Raw(msgspec.json.encode(call)), held)
+    assert isinstance(found, Raw)
+    return found
+
+
+def test_rows_far_beyond_what_passes_are_refused_before_they_are_written() -> None:
+    large = pl.select(pl.repeat(1, 50_000_000, dtype=pl.Int8).alias("a"))
+    with pytest.raises(errors.InvalidParams, match=r"Cannot read 50,000,000 rows of orders at once.*rows\(from, to\)"):
+        asked(large, "rows")
+    assert len(values.from_json(asked(large, "rows", **{"from": 10, "to": 13}))) == 3
+
+
+@pytest.mark.parametrize(
+    ("native", "column", "found"),
+    [
+        (pd.DataFrame({"a": pd.Categorical(["x", None])}), "a", ["x", None]),
+        (
+            pd.DataFrame({"a": pd.to_datetime(["2024-01-01", None]).tz_localize("Europe/Oslo")}),
+            "a",
+            ["2024-01-01T00:00:00+01:00", None],
+        ),
+        (pl.DataFrame({"a": [Decimal("1.10"), None]}), "a", ["1.10", None]),
+        (pl.DataFrame({"a": [{"b": [1]}, None]}), "a", [{"b": [1]}, None]),
+        (pd.DataFrame({"a": [1, "x", None]}), "a", [1, "x", None]),
+        (pd.DataFrame({"a": pd.to_timedelta([1, None], unit="s")}), "a", ["PT1S", None]),
+        (pd.DataFrame({"v": [True]}, index=pd.MultiIndex.from_tuples([("a", 1)])), "level_0", ["a"]),
+        (pd.DataFrame([["x"]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "a_b", ["x"]),
+        (pl.DataFrame({"a": []}), "a", []),
+        (pa.table({"a": pa.nulls(2)}), "a", [None, None]),
+        (pd.Series(["x"], index=["k"], name="a"), "a", ["x"]),
+        (pl.Series(["x"]), "value", ["x"]),
+    ],
+)
+def test_column_of_any_type_has_the_values_of_rows(native: Any, column: str, found: list[Any]) -> None:
+    assert values.from_json(asked(native, "column", name=column, bytes=True)) == found
+    assert [row[column] for row in values.from_json(asked(native, "rows"))] == found
+
+
+@pytest.mark.parametrize(
+    ("native", "why"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), 'two columns of the data frame are called "a"'),
+        (pd.DataFrame({"a": [1j]}), "a complex number is not JSON"),
+        (pd.DataFrame(), 'no column "a"'),
+    ],
+)
+def test_column_that_is_not_there_or_has_no_json_form_is_refused(native: Any, why: str) -> None:
+    with pytest.raises((errors.PctxError, frames.NotAFrame), match=why):
+        asked(native, "column", name="a", bytes=True)
 
 
 def test_long_texts_and_many_columns_are_shown_in_part() -> None:

@@ -423,6 +423,19 @@ def test_objects_that_outlive_their_program_are_listed_by_kind_and_can_be_forgot
     assert frames.run("%pctx forget kept").text() == "Forgot kept\n"
 
 
+def test_handle_ends_with_its_run_and_the_oldest_of_too_many_is_gone(frames: RealKernel) -> None:
+    id = value(frames, "JSON.parse(JSON.stringify(await Notebook.matrix()))['$pctx.frame'].id")
+    assert id.startswith("Notebook.matrix#")
+    assert "its notebook does not hold it" in error(frames, f"await openFrame('{id}')")
+    code = """
+    const first = await Notebook.matrix(), others: NDArray[] = [];
+    for (let n = 0; n < 1000; n++) others.push(await Notebook.matrix());
+    const gone = await first.agg("sum").catch((error) => error.message);
+    [await others[0].agg("sum"), gone.includes("does not hold it")]
+    """
+    assert value(frames, code) == [66, True]
+
+
 def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:
     assert (
         frames.run(

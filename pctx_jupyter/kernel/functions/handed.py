@@ -355,7 +355,10 @@ def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
         return Raw(b'{"float64":"' + base64.b64encode(data) + b'"}')  # for the sandboxes of an older server
     rows = tables.converter(type(native := frame.to_native()))
     assert rows is not None, "narwhals has told it from other values"
-    return values.to_json([row[name] for row in rows(native)], name)
+    try:
+        return values.to_json([row[name] for row in rows(native)], name)
+    except tables.Unfit as error:
+        raise errors.NotJson(f"{name}: {error}") from None
 
 
 def _preview(frame: Any, handle: Handle[Any], handles: Handles, *, is_new: bool) -> Raw:
