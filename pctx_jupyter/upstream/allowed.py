@@ -44,7 +44,7 @@ class Consents(msgspec.Struct, omit_defaults=True):
     next: bool = False
 
 
-class Allowed:
+class Allowed(store.InStore[dict[str, Consents]]):
     """The consents of this machine. Several processes may add to them, and take them back.
 
     A server is named by the file that names it, and by its name there. What is allowed to a server that no file names
@@ -57,22 +57,8 @@ class Allowed:
     def __init__(self, path: str) -> None:
         kind = dict[str, Consents]
         what, unread = "the list of tools that are allowed for good", "you are asked again"
-        self._kept = store.open_store(path, kind, what=what, unread=unread)
+        super().__init__(store.open_store(path, kind, what=what, unread=unread))
         self._here = store.open_store("", kind, what=what, unread=unread)
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the file cannot be read or written; None when it can."""
-        return self._kept.trouble
-
-    @property
-    def mark(self) -> object:
-        """Changes when another process has changed something."""
-        return self._kept.mark
-
-    def retry(self) -> None:
-        """Write what could not be written before."""
-        self._kept.retry()
 
     def holds(self, place: str, server: ServerConfig, name: str, fingerprint: Fingerprint, by: str) -> bool:
         """Whether a call of a tool is allowed.
@@ -156,14 +142,14 @@ class Allowed:
                 del servers[name]
             return servers or None
 
-        self._store(place).change(place, change)
+        self._store_of(place).change(place, change)
         return True
 
-    def _store(self, place: str) -> store.Store[dict[str, Consents]]:
-        return self._kept if place else self._here
+    def _store_of(self, place: str) -> store.Store[dict[str, Consents]]:
+        return self._store if place else self._here
 
     def _consents(self, place: str, name: str) -> Consents | None:
-        return (self._store(place).get(place) or {}).get(name)
+        return (self._store_of(place).get(place) or {}).get(name)
 
     def _of(self, place: str, server: ServerConfig) -> dict[str, Consent]:
         known = self._consents(place, server.name)
@@ -180,7 +166,7 @@ class Allowed:
             change(known)
             return servers
 
-        self._store(place).change(place, changed)
+        self._store_of(place).change(place, changed)
 
 
 def _hash(fingerprint: Fingerprint) -> str:

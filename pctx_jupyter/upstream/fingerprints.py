@@ -83,7 +83,7 @@ class Comparison:
     instructions: ChangedTool | None = None
 
 
-class Fingerprints:
+class Fingerprints(store.InStore[ApprovedTools]):
     """The fingerprints of all servers. Several processes may change them.
 
     A server is known by its name, and by its command or URL: another server of the same name is another.
@@ -93,23 +93,8 @@ class Fingerprints:
     """
 
     def __init__(self, path: str) -> None:
-        self._store = store.open_store(
-            path, ApprovedTools, what="the list of approved tools", unread="tools count as first seen"
-        )
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the file cannot be read or written; None when it can."""
-        return self._store.trouble
-
-    @property
-    def mark(self) -> object:
-        """Changes when anybody approves tools, or forgets a server."""
-        return self._store.mark
-
-    def retry(self) -> None:
-        """Write what could not be written before."""
-        self._store.retry()
+        what = "the list of approved tools"
+        super().__init__(store.open_store(path, ApprovedTools, what=what, unread="tools count as first seen"))
 
     def compare(
         self, server: str, where: str, tools: Mapping[str, Fingerprint], instructions: Fingerprint | None = None

@@ -20,7 +20,7 @@ MOST_KEPT_BYTES = 2 << 20
 _ALL = "tools"
 
 
-class ShapeFile:
+class ShapeFile(store.InStore[dict[str, KeptShape]]):
     """A `KeptShapes` in a file. What cannot be read counts as nothing, and what cannot be written holds until the end.
 
     Args:
@@ -28,18 +28,8 @@ class ShapeFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._store = store.open_store(
-            path, dict[str, KeptShape], what="the list of observed types", unread="types are observed again"
-        )
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the file cannot be read or written; None when it can."""
-        return self._store.trouble
-
-    @property
-    def mark(self) -> object:
-        return self._store.mark
+        kind, what = dict[str, KeptShape], "the list of observed types"
+        super().__init__(store.open_store(path, kind, what=what, unread="types are observed again"))
 
     def get(self, key: str) -> KeptShape | None:
         return (self._store.get(_ALL) or {}).get(key)

@@ -296,6 +296,31 @@ def locked_edit(path: str, data: str) -> Iterator[None]:
         yield
 
 
+class InStore(Generic[T]):
+    """What is kept in one store, as the base of what says what it means.
+
+    Args:
+        store: Where it is kept.
+    """
+
+    def __init__(self, store: Store[T]) -> None:
+        self._store = store
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the file cannot be read or written; None when it can."""
+        return self._store.trouble
+
+    @property
+    def mark(self) -> object:
+        """Changes when any process has changed something."""
+        return self._store.mark
+
+    def retry(self) -> None:
+        """Write what could not be written before."""
+        self._store.retry()
+
+
 def open_store(path: str, kind: type[T], *, what: str, unread: str) -> Store[T]:
     """A store in a file; the arguments are those of `Store`.
 

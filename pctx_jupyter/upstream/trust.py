@@ -24,7 +24,7 @@ MOST = 1000
 """Hashes kept of one file; of more, the latest."""
 
 
-class Trust:
+class Trust(store.InStore[list[str]]):
     """What is trusted on this machine. Several processes may add to it.
 
     Args:
@@ -32,19 +32,8 @@ class Trust:
     """
 
     def __init__(self, path: str) -> None:
-        self._store = store.open_store(
-            path, list[str], what="the list of trusted servers", unread="no server of a folder is trusted"
-        )
-
-    @property
-    def mark(self) -> object:
-        """Changes when a server becomes trusted."""
-        return self._store.mark
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the file cannot be read; None when it can."""
-        return self._store.trouble
+        what = "the list of trusted servers"
+        super().__init__(store.open_store(path, list[str], what=what, unread="no server of a folder is trusted"))
 
     def holds(self, file: str, server: ServerConfig) -> bool:
         """Whether a server is trusted as a file has it now."""
