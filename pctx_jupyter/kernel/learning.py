@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
+from IPython.core.error import StdinNotImplementedError, UsageError
 
 from .. import errors
 from ..nearest import did_you_mean
@@ -23,7 +23,7 @@ ANSWER_S = 30.0
 """Seconds that the engine may take to describe tools."""
 MOST_SAMPLED = 20
 """Tools of one server that are called at once."""
-USAGE = "%pctx learn TOOL [ARGUMENTS] | NAMESPACE --read-only | --forget TOOL …"
+USAGE = "%pctx learn TOOL [ARGUMENTS] | NAMESPACE [--read-only] | --forget TOOL …"
 
 _PATH = re.compile(r"[A-Za-z_$][\w$]*(?:\.[\w$]+)+")
 _NAMESPACE = re.compile(r"([A-Za-z_$][\w$]*)\s+--read-only|--read-only\s+([A-Za-z_$][\w$]*)")
@@ -51,10 +51,14 @@ class LearnCommand:
             return None
         if (several := _NAMESPACE.fullmatch(line)) is not None:
             return self._sample(several[1] or several[2])
+        if line.isidentifier() and any(path.startswith(f"{line}.") for path in self._listed()):
+            return self._sample(line, is_asked=True)
         path, _, arguments = line.partition(" ")
         path, bracket, rest = path.partition("(")
         if bracket or not _PATH.fullmatch(path):
-            raise UsageError(f"Cannot learn {path + bracket + rest!r}: it is not the name of a tool\nUsage: {USAGE}")
+            raise UsageError(
+                f"Cannot learn {path + bracket + rest!r}: it is not the name of a tool or a namespace\nUsage: {USAGE}"
+            )
         self._call(self._described(path), arguments.strip())
         learnt = self._described(path)
         if not observed.comment(learnt.output_schema):
@@ -63,12 +67,21 @@ class LearnCommand:
             )
         return self._shown([learnt])
 
-    def _sample(self, namespace: str) -> Shown:
-        """Call each tool of a namespace that says that it only reads, and needs no argument."""
+    def _listed(self) -> dict[str, dict[str, Any]]:
+        """The engine's list of functions, by full name."""
         entries = self._bridge.do(lambda home: home.client.list_functions(), ANSWER_S, with_tools=True)
-        own = [entry for entry in entries if entry["name"].partition(".")[0] == namespace]
+        return {entry["name"]: entry for entry in entries}
+
+    def _sample(self, namespace: str, *, is_asked: bool = False) -> Shown | None:
+        """Call each tool of a namespace that says that it only reads, and needs no argument.
+
+        Args:
+            is_asked: Whether the user is asked first; they may decline.
+        """
+        entries = self._listed()
+        own = [entry for path, entry in entries.items() if path.partition(".")[0] == namespace]
         if not own:
-            known = dict.fromkeys(entry["name"].partition(".")[0] for entry in entries)
+            known = dict.fromkeys(path.partition(".")[0] for path in entries)
             raise UsageError(f"Cannot learn {namespace}: no such namespace{did_you_mean(namespace, known)}")
         fit = [tool_of(entry) for entry in own if entry.get("reads_only") and _takes_nothing(entry["input_schema"])]
         new = [tool for tool in fit if is_untyped(tool.output_schema)][:MOST_SAMPLED]
@@ -77,6 +90,8 @@ class LearnCommand:
                 f"Nothing to learn of {namespace}: it has no tool that says that it only reads (readOnlyHint), needs "
                 f"no argument, and has an unknown result; %pctx learn {namespace}.TOOL {{…}} calls one tool"
             )
+        if is_asked and not _agrees(namespace, [tool.path for tool in new]):
+            return None
         failed = []
         for tool in new:
             try:
@@ -119,6 +134,22 @@ def tool_of(entry: dict[str, Any]) -> Tool:
     namespace, _, name = path.partition(".")
     tool = Tool(namespace, name, entry["description"], entry["input_schema"], entry["output_schema"])
     return replace(tool, notebook=entry.get("notebook", ""))
+
+
+def _agrees(namespace: str, paths: list[str]) -> bool:
+    """Ask the user whether to call these tools.
+
+    Raises:
+        UsageError: This front end cannot ask.
+    """
+    try:
+        answer = input(f"Call {', '.join(paths)} once? The server says that they only read. [y/N] ")
+    except (StdinNotImplementedError, EOFError):
+        raise UsageError(
+            f"Cannot ask whether to call {', '.join(paths)}: this front end has no input; "
+            f"%pctx learn {namespace} --read-only calls them without asking"
+        ) from None
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _takes_nothing(schema: object) -> bool:

@@ -76,6 +76,17 @@ class RealKernel:
         """
         return self.end(self.start(code), when=when)
 
+    def run_and_answer(self, code: str, answer: str) -> tuple[str, Cell]:
+        """Run a cell that asks for a line of input, and send the answer; returns the question, too."""
+        id = self.start(code)
+        asked = self.client.get_stdin_msg(timeout=SOON)
+        self.client.input(answer)
+        return asked["content"]["prompt"], self.end(id)
+
+    def run_without_input(self, code: str) -> Cell:
+        """Run a cell as a front end does that cannot ask for input."""
+        return self.end(self.client.execute(code, store_history=True, allow_stdin=False))
+
     def start(self, code: str) -> str:
         """Send a cell; returns its id."""
         return self.client.execute(code, store_history=True)

@@ -46,7 +46,20 @@ def test_a_function_without_an_annotation_is_learnt_and_forgotten_when_its_code_
     assert "Promise<any>" in (kernel.run("%pctx details load").value or "")
 
 
-def test_tools_of_a_server_that_only_read_are_sampled(kernel: RealKernel) -> None:
+def test_tools_of_a_server_that_only_read_are_sampled_when_the_user_agrees(kernel: RealKernel) -> None:
+    question, declined = kernel.run_and_answer("%pctx learn Library", "")
+    assert question == "Call Library.linked once? The server says that they only read. [y/N] "
+    assert declined.error is None and declined.value is None
+    refused = kernel.run_without_input("%pctx learn Library")
+    assert "has no input; %pctx learn Library --read-only calls them" in refused.text("stderr")
+    assert "Promise<any>" in (kernel.run("%pctx details Library.linked").value or "")
+    _, sampled = kernel.run_and_answer("%pctx learn Library", "y")
+    assert "Library.linked" in (sampled.value or "") and "Library.news" not in (sampled.value or "")
+    assert "Observed in 1 call" in (sampled.value or "")
+    kernel.run("%pctx learn --forget Library.linked")
+
+
+def test_tools_of_a_server_that_only_read_are_sampled_without_a_question(kernel: RealKernel) -> None:
     sampled = kernel.run("%pctx learn Library --read-only")
     assert "Library.linked" in (sampled.value or "") and "Library.news" not in (sampled.value or "")
     assert "Observed in 1 call" in (sampled.value or "")
