@@ -65,7 +65,7 @@ bench-agents: $(VENV)/test.installed  ## what an agent sends and reads for nine 
 faults: $(VENV)/test.installed    ## kill and stop every part while programs run, and cut connections; two tables, some minutes
 	$(BIN)/python -m benchmarks.faults && $(BIN)/python -m benchmarks.cuts
 
-soak: $(VENV)/test.installed      ## many executions, sessions and hostile clients: what is left, and what others notice; three tables
+soak: $(VENV)/test.installed      ## many executions, sessions and hostile clients: what is left, and what others notice; four tables
 	$(BIN)/python -m benchmarks.soak
 
 report-libraries: $(VENV)/libraries.installed  ## how many functions of everyday libraries can be offered, and how many of their parameters have types

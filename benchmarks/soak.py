@@ -1,8 +1,9 @@
 """What remains after much work, and what one hostile client costs all others.
 
-``python -m benchmarks.soak [EXECUTIONS] [SESSIONS]`` prints three tables:
+``python -m benchmarks.soak [EXECUTIONS] [SESSIONS]`` prints four tables:
 
 - many executions, one in ten with its sandbox killed: descriptors, tasks, processes, temporary files and memory;
+- as many cells of a kernel that work with frames by handle: frames, handles and memory that are left;
 - many idle sessions of connected clients: memory each, and processor time;
 - one client that floods a server, while another runs `1+1` and a probe asks for the server's health.
 """
@@ -37,6 +38,7 @@ from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 from tests.server.process import ServerProcess, server_process
 
+from .homes import running_kernel
 from .hostile import ACTS
 
 KILLED = 0.1
@@ -138,6 +140,95 @@ async def executions(total: int, warm_up: int = WARM_UP, seed: int = 1) -> tuple
                 return before, await some(total), ends
         finally:
             tempfile.tempdir = temporary
+
+
+# frames by handle
+
+FRAMES = """
+import ctypes, gc, json, weakref
+from contextlib import suppress
+import pandas as pd
+import psutil
+from IPython import get_ipython
+from pctx_jupyter import tool
+from pctx_jupyter.handles.table import Handle, Handles
+
+class Watched(pd.DataFrame):
+    "A frame of 400 kB that is counted as long as it exists."
+
+alive = weakref.WeakValueDictionary()
+
+@tool(handle=True)
+def orders(n: int) -> pd.DataFrame:
+    made = Watched({"id": range(n, n + 25_000), "amount": [float(n)] * 25_000})
+    alive[n] = made
+    return made
+
+@tool
+def height(frame: pd.DataFrame) -> int:
+    return len(frame)
+
+PROGRAM = '''
+const frame = await Notebook.orders({ n });
+const few = frame.filter((r) => r.id.lt(n + 10)).sortBy("amount");
+[await few.count(), (await frame.head(2)).length, await Notebook.height({ frame })]
+'''
+EXPORTED = "export const kept = (await Notebook.orders({ n })).filter((r) => r.id.lt(n + 10)); await kept.count()"
+
+def work(first, runs):
+    global n
+    run = get_ipython().run_cell_magic
+    for n in range(first, first + runs):
+        run("pctx", "-i n -q -o found --no-check --no-timeline", EXPORTED if n % 5 == 0 else PROGRAM)
+        assert found == (10 if n % 5 == 0 else [10, 2, 25_000]), found
+        if n % 10 == 0:
+            get_ipython().run_line_magic("pctx", "forget kept")
+    get_ipython().run_line_magic("pctx", "forget")
+
+def left():
+    for _ in range(3):
+        gc.collect()
+    kinds = [type(one) for one in gc.get_objects()]
+    with suppress(OSError, AttributeError):  # of another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free and not given back yet is no leak
+    memory = psutil.Process().memory_info().rss
+    print(json.dumps([len(alive), kinds.count(Handle), kinds.count(Handles), memory]))
+"""
+"""What the kernel of a soak offers and runs. Each fifth program keeps a frame; half of these are forgotten at once."""
+A_CELL = 200
+"""Programs that one cell of the kernel runs: its front end waits for at most a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a kernel still holds.
+
+    Args:
+        frames: Objects that tools returned by handle.
+        handles, tables: Handles of them, and tables of these.
+        resident: Bytes of memory.
+    """
+
+    frames: int
+    handles: int
+    tables: int
+    resident: int
+
+
+async def frames(total: int, warm_up: int = WARM_UP) -> tuple[Left, Left]:
+    """Run so many cells that work with frames in a kernel; returns what it held before and after."""
+    async with running_kernel() as kernel:
+        await kernel.run(FRAMES)
+
+        async def some(first: int, runs: int) -> Left:
+            for start in range(first, first + runs, A_CELL):
+                await kernel.run(f"work({start}, {min(A_CELL, first + runs - start)})")
+            return Left(*json.loads((await kernel.run("left()")).splitlines()[-1]))
+
+        return await some(0, warm_up), await some(warm_up, total)
+
+
+# idle sessions
 
 
 async def sessions(number: int) -> tuple[float, float]:
@@ -307,6 +398,12 @@ async def main(total: int = 10_000, idle: int = 5_000) -> None:
     print(
         f"  {'memory':<12} {(after.resident - before.resident) / total / 1000:+.2f} kB a run  (goal: ≤ 1)", flush=True
     )
+    was, now = await frames(total)
+    print(f"{total:,} cells of a kernel with frames by handle")
+    for name in ("frames", "handles", "tables"):
+        print(f"  {name:<12} {getattr(now, name) - getattr(was, name):+d}  (goal: +0)")
+    percent = 100 * (now.resident - was.resident) / was.resident
+    print(f"  {'memory':<12} {percent:+.2f} % of {was.resident / 1e6:.0f} MB  (goal: ≤ 1)", flush=True)
     memory, cpu = await sessions(idle)
     print(f"{idle:,} idle sessions: {memory:.1f} kB each (goal: ≤ 40), {cpu:.1f} % of a core (goal: ≤ 2)", flush=True)
     await hostile_clients()
