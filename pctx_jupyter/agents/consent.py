@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ..session.approvals import Then
 from ..tools.catalog import Tool
@@ -46,4 +45,4 @@ def declared(tool: Tool, guarded: Guarded) -> Tool:
     text = _IN_DECLARATION.get(guarded.get(tool.path, "allow"))
     if text is None:
         return tool
-    return replace(tool, description=f"{tool.description.rstrip()}\n{text}".lstrip())
+    return tool.changed(description=f"{tool.description.rstrip()}\n{text}".lstrip())

@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -176,7 +175,7 @@ class Observations:
         """
         if not is_untyped(tool.output_schema):
             return tool
-        return replace(tool, observed=self.of(_digest(list(named)), _digest(as_it_is)))
+        return tool.changed(observed=self.of(_digest(list(named)), _digest(as_it_is)))
 
     def of(self, key: str, of: str) -> ObservedTool:
         """Return what a tool has returned, with what is kept of it.

@@ -11,10 +11,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self, overload
 
 import msgspec
 from msgspec import Raw
@@ -60,6 +60,54 @@ def is_untyped(schema: object) -> bool:
     return schema is None or schema is True or schema == {}
 
 
+class _Schema:
+    """A field of `Tool` that holds a schema as JSON text, and decodes it whenever somebody reads it.
+
+    A server may hold the schemas of 100,000 tools. A full collection of Python's garbage visits each of their objects
+    in one turn of the event loop, and it visits no text. A value that is not JSON is held as it is.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.place = f"_{name}"
+
+    def __get__(self, tool: object | None, owner: type) -> Json:
+        if tool is None:
+            return None  # the default of the field
+        held: Json | bytes = getattr(tool, self.place)
+        return msgspec.json.decode(held) if isinstance(held, bytes) else held
+
+    def __set__(self, tool: object, schema: Json | bytes) -> None:
+        if isinstance(schema, dict | list):
+            with suppress(TypeError, ValueError, RecursionError):
+                schema = msgspec.json.encode(schema)
+        object.__setattr__(tool, self.place, schema)
+
+
+class _Once:
+    """A property that is computed when it is first read. Unlike `functools.cached_property` it needs no ``__dict__``.
+
+    A ``__dict__`` would be one more object of each tool for the collector of garbage.
+    """
+
+    def __init__(self, compute: Callable[[Tool], str]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, tool: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, tool: Tool, owner: type) -> str: ...
+    def __get__(self, tool: Tool | None, owner: type) -> Self | str:
+        if tool is None:
+            return self
+        found = self._compute(tool)
+        object.__setattr__(tool, self._name, found)  # from now on it is found before this descriptor
+        return found
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function that programs may call.
@@ -67,7 +115,8 @@ class Tool:
     Args:
         registered_namespace, registered_name: The spelling it was registered with.
         description: What it does, for people and models.
-        input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything.
+        input_schema, output_schema: JSON Schema 2020-12 of its arguments object and of its result; None: anything. They
+            are held as text, so each reading takes the time to decode it and returns objects of the reader's own.
         share: Whether others than the session it is registered in may ever see it.
         effects: Whether it changes something outside, so that an agent's call may need a person's consent: yes, no, or
             None, which is unknown. Unknown is what an MCP server leaves open; a tool that its own author registers has
@@ -85,8 +134,8 @@ class Tool:
     registered_namespace: str
     registered_name: str
     description: str = ""
-    input_schema: Json = None
-    output_schema: Json = None
+    input_schema: Json = _Schema()  # type: ignore[assignment]
+    output_schema: Json = _Schema()  # type: ignore[assignment]
     share: bool = True
     effects: bool | None = False
     nonfinite: bool = False
@@ -97,22 +146,22 @@ class Tool:
     notebook: str = field(default="", compare=False, repr=False)
     observed: ObservedResult | None = field(default=None, compare=False, repr=False)
 
-    @cached_property
+    @_Once
     def namespace_name(self) -> str:
         """The canonical namespace: PascalCase."""
         return names.namespace_name(self.registered_namespace)
 
-    @cached_property
+    @_Once
     def tool_name(self) -> str:
         """The canonical name within the namespace: camelCase."""
         return self.spelled or names.tool_name(self.registered_name)
 
-    @cached_property
+    @_Once
     def path(self) -> str:
         """The canonical full name, ``Notebook.loadOrders``: what identifies a tool within a session."""
         return f"{self.namespace_name}.{self.tool_name}"
 
-    @cached_property
+    @_Once
     def registered_path(self) -> str:
         """The full name as registered, ``notebook.load_orders``."""
         return f"{self.registered_namespace}.{self.registered_name}"
@@ -127,10 +176,16 @@ class Tool:
     def renamed(self, namespace: str, name: str) -> Tool:
         """Return the same tool under another name."""
         spelled = self.spelled if name == self.registered_name else ""
-        other = replace(self, registered_namespace=namespace, registered_name=name, other=self.first, spelled=spelled)
+        other = self.changed(registered_namespace=namespace, registered_name=name, other=self.first, spelled=spelled)
         if name == self.registered_name:
-            other.__dict__["tool_name"] = self.tool_name  # to spell a name takes longer than all the rest
+            # To spell a name takes longer than all the rest.
+            object.__setattr__(other, "tool_name", self.tool_name)
         return other
+
+    def changed(self, **fields: Any) -> Tool:
+        """Return the same tool with other values of some fields; unlike `dataclasses.replace` it decodes no schema."""
+        texts = {"input_schema": self._input_schema, "output_schema": self._output_schema}  # type: ignore[attr-defined]
+        return replace(self, **(texts | fields))
 
     @property
     def result_schema(self) -> Json:

@@ -13,7 +13,7 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Protocol
 
@@ -518,7 +518,7 @@ class View:
                 alias = tool.renamed(self.name, name)
                 if self.notebook:
                     about = f"Functions of the notebook {self.notebook}"
-                    alias = replace(alias, about=about, notebook=self.notebook)
+                    alias = alias.changed(about=about, notebook=self.notebook)
             self._aliases[tool.path] = alias
             serve = _passing_on(offer.serve if self._is_own else self.serve, tool)
             self._space.add(Offer(alias, serve, not self._is_own))

@@ -237,7 +237,8 @@ def required(tool: ToolLike) -> list[str]:
 def explained(tool: ToolLike) -> str:
     """Return what help shows below a tool's signature: the descriptions of it and its parts, and its types."""
     found = [(tool.description or "")[:DESCRIPTION].strip()]
-    arguments = tool.input_schema.get("properties") if isinstance(tool.input_schema, dict) else None
+    schema = tool.input_schema
+    arguments = schema.get("properties") if isinstance(schema, dict) else None
     described = (
         [f"  {name}: {text}" for name, one in arguments.items() if (text := _described(one))]
         if isinstance(arguments, dict)
@@ -485,12 +486,13 @@ def _parts(
 ) -> Parts:
     """Write a tool's types; its argument's get ``Input`` behind their names where they differ from its result's."""
     output = _shape(_result(tool, has_observed), tool.tool_name + "Result", naming, scope, docs, deepest)
+    arguments = tool.input_schema
     for suffix in chain(["{}", "{}Input"], (f"{{}}Input{number}" for number in count(2))):
-        input = _shape(tool.input_schema, tool.tool_name + "Args", naming.format(suffix), scope, docs, deepest)
+        input = _shape(arguments, tool.tool_name + "Args", naming.format(suffix), scope, docs, deepest)
         if all(output.types.get(name, text) == text for name, text in input.types.items()):
             break
     # No arguments at all is what most people mean by a list of none, and the shortest to read.
-    nothing = isinstance(tool.input_schema, dict) and tool.input_schema.get("properties") == {} and input.text in _EMPTY
+    nothing = isinstance(arguments, dict) and arguments.get("properties") == {} and input.text in _EMPTY
     return Parts("{}" if nothing else input.text, output.text, output.types | input.types, input.optional)
 
 

@@ -7,7 +7,7 @@ describes the functions, and makes values of a server's messages. It does not se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mcp_types import ServerCapabilities
@@ -194,7 +194,7 @@ def named(features: Iterable[Feature], taken: Iterable[str]) -> list[Feature]:
             free = f"{feature.name}{number}"
         tool = feature.tool
         found.append(
-            feature if free == tool.registered_name else Feature(feature.name, replace(tool, registered_name=free))
+            feature if free == tool.registered_name else Feature(feature.name, tool.changed(registered_name=free))
         )
     return found
 

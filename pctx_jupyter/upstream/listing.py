@@ -334,14 +334,14 @@ class Listing:
             return
         about = self._about
         tools = {
-            name: replace(found.tool, about=about) if about else found.tool
+            name: found.tool.changed(about=about) if about else found.tool
             for name, found in self.found.items()
             if name not in self.withheld
         }
         for changed in self.compared.changed:
             # Nobody has approved what it says now, and that it has no effects may be new.
             if changed.name in tools and tools[changed.name].effects is False:
-                tools[changed.name] = replace(tools[changed.name], effects=None)
+                tools[changed.name] = tools[changed.name].changed(effects=None)
         catalog = self._around.catalog
         functions = self._functions(about)
         gone = [tool for name, tool in self.offered.items() if not _is_same(tools.get(name), tool)]
@@ -383,7 +383,7 @@ class Listing:
         """The functions for resources and prompts, under names that none of the server's tools has."""
         taken = {*self.found, *(found.tool.tool_name for found in self.found.values())}
         found = features.named(self._features, taken)
-        return [Feature(one.name, replace(one.tool, about=about)) for one in found]
+        return [Feature(one.name, one.tool.changed(about=about)) for one in found]
 
 
 def _is_same(now: Tool | None, was: Tool) -> bool:
@@ -395,7 +395,7 @@ def _number_those_that_meet(found: dict[str, ListedTool], before: dict[str, str]
     spelled = names.distinct_tool_names(found, before)
     for name, one in found.items():
         if spelled[name] != one.tool.tool_name:
-            found[name] = replace(one, tool=replace(one.tool, spelled=spelled[name]))
+            found[name] = replace(one, tool=one.tool.changed(spelled=spelled[name]))
 
 
 def _effects(hints: dict[str, Any] | None) -> bool | None:

@@ -116,7 +116,7 @@ async def test_a_tool_that_declares_its_result_is_not_observed(schema: Any) -> N
     async with shop() as one:
         tool = one.offer(output_schema=schema)
         await one.returns(1)
-        assert tool.observed is None and tool.result_schema is schema
+        assert tool.observed is None and tool.result_schema == schema
 
 
 @pytest.mark.parametrize("schema", [None, True, {}])

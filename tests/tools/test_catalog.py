@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from dataclasses import replace
 
 import pytest
 from msgspec import Raw
@@ -182,3 +184,23 @@ def test_an_odd_name_of_a_tool_becomes_one_that_can_be_written(name: str) -> Non
     (tool,) = tools
     assert names.is_identifier(tool.tool_name)
     assert tools.find(tool.path).tool.registered_name == name
+
+
+def test_the_collector_of_garbage_visits_no_part_of_a_tool() -> None:
+    schema = {"type": "object", "properties": {"id": {"type": ["string", "null"]}}, "required": ["id"]}
+    tool = Tool("math", "add", "", schema, schema, about="Numbers").renamed("Other", "add")
+    assert tool.path == "Other.add" and tool.registered_path == "Other.add"
+    visited = [part for part in gc.get_referents(tool, tool.first) if gc.is_tracked(part)]
+    assert all(part in (Tool, tool.first) for part in visited)
+    assert tool.input_schema == tool.output_schema == schema
+
+
+def test_a_schema_is_as_it_was_given_and_its_readers_share_no_part_of_it() -> None:
+    for schema in [None, True, {}, {"enum": ["\ud800", 2**70]}, {"const": 2**70, "default": 1.0}, "text"]:
+        tool = Tool("math", "add", "", schema, schema).changed(description="Adds.")
+        assert tool.input_schema == tool.output_schema == schema and tool == replace(tool)
+    tool = Tool("math", "add", "", {"type": "object"})
+    first = tool.input_schema
+    assert isinstance(first, dict)
+    first["type"] = "array"
+    assert tool.input_schema == {"type": "object"}
