@@ -114,6 +114,8 @@ class LocalTools:
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
+        self._serve_own = self._call_client
+        """One object for all tools; each reading of a method makes another one."""
         self.channel = Channel(
             send,
             serve=self._serve,
@@ -216,7 +218,7 @@ class LocalTools:
             nonfinite=asked.nonfinite,
         )
         tool = self._registry.watched(tool, asked.code_hash)
-        self.session.register(tool, self._call_client, replace=asked.replace, size=size)
+        self.session.register(tool, self._serve_own, replace=asked.replace, size=size)
         return wire.Success()
 
     def _share(self, asked: wire.Share | None) -> wire.Shared:

@@ -103,6 +103,7 @@ async def test_a_flood_of_registrations_by_one_client_leaves_what_a_session_may_
             refused.append(error.message)
     (session,) = sessions
     assert len(session.catalog) == 50 and len(refused) == 9_950 and "Pctx.max_tools" in refused[-1]
+    assert len({id(offer.serve) for offer in session.catalog.offers()}) == 1, "each tool has a method of its own"
     await client.ask("unregister_tool", namespace="n0", name="t0")
     large = {"description": "x" * 99_000}
     with pytest.raises(errors.InvalidParams, match=r"Pctx\.max_tools_bytes"):
