@@ -55,8 +55,14 @@ class ListedTool:
 
     tool: Tool
     fingerprint: Fingerprint
-    arguments: Json
-    """The schema of its arguments as the server has it."""
+    arguments: bytes
+    """The schema of its arguments as the server has it, as JSON. The collector of garbage visits no text."""
+
+    def filled(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return arguments of a call, with the defaults of those that the server requires."""
+        if b'"default"' not in self.arguments:
+            return arguments
+        return defaults.filled(arguments, msgspec.json.decode(self.arguments))
 
 
 class Listing:
@@ -137,7 +143,7 @@ class Listing:
 
     def filled(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments of a tool, with the defaults of those that its server requires."""
-        return defaults.filled(arguments, self.found[name].arguments) if name in self.found else arguments
+        return self.found[name].filled(arguments) if name in self.found else arguments
 
     def fingerprint_of(self, tool: Tool) -> Fingerprint | None:
         """The fingerprint of a tool that can be called now; None for any other."""
@@ -241,7 +247,7 @@ class Listing:
         if (observations := self._around.observations) is not None:
             named = ["server", self._server.name, self._server.way.shown, name]
             ours = observations.watched(ours, named, dict[str, Json](fingerprint.parts))
-        found[name] = ListedTool(ours, fingerprint, tool["inputSchema"])
+        found[name] = ListedTool(ours, fingerprint, msgspec.json.encode(tool["inputSchema"]))
         return size
 
     # comparing and offering
