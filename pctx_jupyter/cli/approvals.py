@@ -430,9 +430,11 @@ async def _fill_in(form: AskedForm, typed_line: TypedLine, show: Show, answered:
             case None:
                 return False
             case "d" | "D" | "decline":
-                return await answered("deny")
+                if await answered("deny"):
+                    return True
             case "c" | "C" | "cancel":
-                return await answered("cancel")
+                if await answered("cancel"):
+                    return True
             case "s" | "S" | "skip":
                 return True
             case "a" | "A" | "answer":
@@ -468,15 +470,20 @@ async def _decide(typed_line: TypedLine, show: Show, answered: Answer) -> bool:
             case None:
                 return False
             case "yes" if always:
-                return await answered("allow", lasts="always")
+                if await answered("allow", lasts="always"):
+                    return True
+                always = False
             case _ if always:
                 always = False
             case "a" | "allow":
-                return await answered("allow")
+                if await answered("allow"):
+                    return True
             case "d" | "deny":
-                return await answered("deny")
+                if await answered("deny"):
+                    return True
             case "p" | "program":
-                return await answered("allow", lasts="program")
+                if await answered("allow", lasts="program"):
+                    return True
             case "w" | "always":
                 always = True
             case "s" | "skip":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import pty
@@ -16,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pctx_jupyter import errors
+from pctx_jupyter.cli import approvals
+from pctx_jupyter.session.approvals import Question
 
 from ..server.process import ServerProcess
 from ..upstream.conftest import peer
@@ -124,6 +130,56 @@ def test_a_person_at_a_terminal_allows_and_denies(asking: ServerProcess, termina
     terminal.type("\nyes\nd\n")
     terminal.until("Denied")
     assert "a person denied it, in the terminal" in agent.end()
+
+
+def test_a_tool_that_is_allowed_to_a_program_is_asked_about_again_in_the_next(
+    asking: ServerProcess, terminal: Terminal
+) -> None:
+    twice = "[await Good.echo({ text: 'a' }), await Good.echo({ text: 'b' })].length"
+    agent = Agent(asking, twice)
+    terminal.until("[s]kip? ")
+    terminal.type("p\n")
+    terminal.until("Allowed")
+    assert agent.end() == 2
+    agent = Agent(asking)
+    terminal.until("[s]kip? ")
+    terminal.type("d\n")
+    terminal.until("Denied")
+    assert "denied" in agent.end()
+
+
+def test_the_reason_of_a_refused_answer_cannot_control_the_terminal() -> None:
+    class Desk:
+        async def questions(self) -> list[Question]:
+            return [question]
+
+        async def answer(self, id: str, decision: str, **more: Any) -> bool:
+            raise errors.InvalidParams("Cannot allow it: \x1b[2J is no text")
+
+    class Typed(list[str | None]):
+        def forget(self) -> None: ...
+
+        async def next(self) -> str | None:
+            return self.pop(0)
+
+    async def ask() -> None:
+        assert await approvals._ask(Desk(), question, Typed(["a", "s"]), asyncio.Event(), shown)  # type: ignore[arg-type]
+
+    question = Question(
+        id="q",
+        tool="Good.echo",
+        description="",
+        asked_by="agent",
+        execution="e",
+        code="1",
+        arguments="{}",
+        argument_bytes=2,
+    )
+    shown = io.StringIO()
+    asyncio.run(ask())
+    assert "is no text" in shown.getvalue()
+    assert "\x1b" not in shown.getvalue()
+    assert shown.getvalue().count(approvals.PROMPT) == 2, "the call still waits"
 
 
 def test_what_was_typed_before_a_question_is_no_answer(asking: ServerProcess, terminal: Terminal) -> None:

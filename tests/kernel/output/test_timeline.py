@@ -73,15 +73,17 @@ def test_what_somebody_decided_stands_beside_the_call() -> None:
         call(1, 0.0, 1.0, "A.a", decision="edited", arguments="{}"),
         call(2, 1.0, 2.0, "A.b", decision="denied", error="no"),
         call(3, 0.0, 121.0, "A.c", decision="unanswered", decided_s=120.4, error="no"),
+        call(5, 2.0, 3.0, "A.b", decision="granted"),
     ]
     bundle = timeline.bundle(trace(*asked, call(4, 0.0, 2.0, "A.d", note="waited to the end")))
     assert [line.partition("s  ")[2] for line in bundle["text/plain"].splitlines()[1:]] == [
         "allowed as changed",
         "denied by you  no",
         "not answered in 2 min  no",
+        "allowed before",
         "waited to the end",
     ]
-    assert bundle["text/plain"].splitlines()[0] == "4 calls · a 1 · b 1 · c 1 · d 1 · 2 denied · 2.00 s"
+    assert bundle["text/plain"].splitlines()[0] == "5 calls · a 1 · b 2 (mean 1.00 s) · c 1 · d 1 · 2 denied · 2.00 s"
     assert "pctx-wrong" not in bundle["text/html"].partition("</style>")[2], "a decision is no error"
     text = seen(bundle).text
     assert "allowed as changed" in text and "denied" in text and "waited to the end" in text
