@@ -47,3 +47,9 @@ export function cellOf(code: string): string {
   }
   return `%%pctx\n${code.slice(0, end)}`;
 }
+
+/** The lines that make a function a tool. */
+export const EXAMPLE_LINES = '@tool\ndef greet(name: str) -> str:\n    return f"Hello, {name}"';
+
+/** A cell that makes a tool. */
+export const EXAMPLE = `from pctx_jupyter import tool\n\n\n${EXAMPLE_LINES}`;

@@ -13,7 +13,7 @@ import {
 } from '@jupyterlab/apputils';
 import { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 import { ILauncher } from '@jupyterlab/launcher';
-import { INotebookTracker } from '@jupyterlab/notebook';
+import { INotebookTracker, NotebookActions } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab/translation';
@@ -23,13 +23,14 @@ import { pctxIcon } from '../icon';
 import { Drafts } from '../approvals/model';
 import { ApprovalNotices } from '../approvals/notices';
 import { inert, inertLine } from '../inert';
-import { callOf, cellOf, nameFor } from './calls';
+import { EXAMPLE, callOf, cellOf, nameFor } from './calls';
 import { type ActivityPlace, Bars, type BarsActions } from './bars';
+import { writeSplit } from './divider';
 import { PanelModel } from './model';
 import { serverKey } from './rows';
 import { RunModel } from './run';
 import { RunTab } from './runTab';
-import { current, insert, insertCell, kernelId, open } from './notebook';
+import { cellNumbers, current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import type { Actions } from './view';
 import { askForServers } from './dialog';
@@ -248,6 +249,19 @@ function actionsOf(
     copyConfig: () => {
       attempt(trans.__('Cannot configure a client'), () => copyConfig(trans));
     },
+    insertExample: () => {
+      const there = notebook();
+      if (there) {
+        app.shell.activateById(there.id);
+        attempt(trans.__('Cannot insert the example'), () => insertCell(there, EXAMPLE));
+      }
+    },
+    divide: part => {
+      model.divide(part);
+      if (model.split !== null) {
+        writeSplit(model.split);
+      }
+    },
     retry: () => {
       model.retry();
     },
@@ -375,7 +389,7 @@ function openRun(
   }
 }
 
-/** Tell the model which notebook is in front, and its kernel. */
+/** Tell the model which notebook is in front, its kernel, and which cells show runs. */
 function followFront(model: PanelModel, tracker: INotebookTracker): void {
   const follow = (): void => {
     model.follow(kernelId(current(tracker)));
@@ -384,6 +398,16 @@ function followFront(model: PanelModel, tracker: INotebookTracker): void {
   tracker.widgetAdded.connect((_, panel) => {
     panel.sessionContext.kernelChanged.connect(follow);
   });
+  const number = (): void => {
+    const cells = new Map<string, number>();
+    tracker.forEach(panel => {
+      cellNumbers(panel).forEach((cell, run) => cells.set(run, cell));
+    });
+    model.number(cells);
+  };
+  model.runsChanged.connect(number);
+  tracker.currentChanged.connect(number);
+  NotebookActions.executed.connect(number); // a cell gets its number after its run has ended
   follow();
 }
 

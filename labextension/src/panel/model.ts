@@ -14,6 +14,7 @@ import { TimelineModel } from '../results/model';
 import {
   type PanelData,
   type RowPosition,
+  type RunFilter,
   type PanelRow,
   inSight,
   offsetsOf,
@@ -44,6 +45,10 @@ export type PanelConnection = 'pending' | 'ready' | 'absent' | 'lost';
 /** Milliseconds before a lost server is retried: the first time, and at most. */
 const RETRY_MS = [1_000, 30_000] as const;
 
+/** The least and the greatest part of the panel's height that its details have: list and details stay visible. */
+export const LEAST_SPLIT = 0.15;
+export const MOST_SPLIT = 0.8;
+
 /** Runs a function later; tests pass their own. */
 export type Later = (act: () => void, milliseconds: number) => void;
 
@@ -55,6 +60,10 @@ export class PanelModel {
   /** The timeline of the chosen run; it keeps its unfolded rows while the run continues. */
   timeline: TimelineModel | null = null;
   query = '';
+  /** Which runs are listed. */
+  filter: RunFilter = 'all';
+  /** The part of the panel's height that the details have; null: as much as they need, up to a half. */
+  split: number | null = null;
   /** The chosen row, by its key. */
   chosen: string | null = null;
   /** The part of the list to scroll into view, from and to, in pixels; the view resets it afterwards. */
@@ -174,6 +183,27 @@ export class PanelModel {
     this.#ask('offered', () => this.#askForOffered());
   }
 
+  /** List all runs, or some of them. */
+  filterRuns(filter: RunFilter): void {
+    this.filter = filter;
+    this.#rows = null;
+    this.#changed.emit();
+  }
+
+  /** Set the numbers of the cells that show runs, by the run's id. */
+  number(cells: ReadonlyMap<string, number>): void {
+    const before = this.#known.cells ?? new Map<string, number>();
+    if (cells.size !== before.size || [...cells].some(([id, cell]) => before.get(id) !== cell)) {
+      this.#know({ cells });
+    }
+  }
+
+  /** Give the details a part of the panel's height. */
+  divide(part: number): void {
+    this.split = Math.min(MOST_SPLIT, Math.max(LEAST_SPLIT, part));
+    this.#changed.emit();
+  }
+
   scroll(top: number, height: number): void {
     if (top === this.#top && height === this.#height) {
       return;
@@ -188,7 +218,7 @@ export class PanelModel {
 
   get rows(): readonly PanelRow[] {
     if (this.#rows === null) {
-      this.#rows = rowsOf(this.#known, this.query, this.#toggled);
+      this.#rows = rowsOf(this.#known, this.query, this.#toggled, this.filter);
       this.#offsets = null;
       this.#places = null;
     }

@@ -15,6 +15,9 @@ import type {
   UpstreamTool
 } from '../api';
 
+/** Which runs are listed. */
+export type RunFilter = 'all' | 'failed' | 'agents';
+
 export type Section = 'questions' | 'permissions' | 'notebooks' | 'servers' | 'runs';
 
 /** Why a section, a notebook, or a server is empty. */
@@ -56,7 +59,15 @@ export type PanelRow = Base &
         readonly name: string;
         readonly change: ChangedTool | undefined;
       }
-    | { readonly kind: 'run'; readonly run: ExecutionState }
+    | {
+        readonly kind: 'run';
+        readonly run: ExecutionState;
+        /** Whether it is a run of the notebook in front, or calls its tools. */
+        readonly isFront: boolean;
+        /** The number of the cell that shows it; null: no open notebook does. */
+        readonly cell: number | null;
+      }
+    | { readonly kind: 'example'; readonly kernel: KernelState }
     | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section }
   );
 
@@ -71,7 +82,8 @@ export const HEIGHTS: Record<PanelRow['kind'], number> = {
   offered: 42,
   withheld: 42,
   run: 42,
-  empty: 28
+  empty: 28,
+  example: 100
 };
 
 /** The data of the panel. `undefined`: there is no answer yet, or servers are not requested. */
@@ -87,6 +99,8 @@ export interface PanelData {
   /** The kernel of the notebook in front; null: there is none. */
   readonly front: string | null;
   readonly runs: readonly ExecutionState[] | undefined;
+  /** The numbers of the cells that show runs, by the run's id. */
+  readonly cells?: ReadonlyMap<string, number>;
 }
 
 /** The key of a server's row. */
@@ -110,8 +124,14 @@ export function wordsOf(query: string): string[] {
  * @param query Words that each thing, or its parent, must contain.
  * @param toggled Keys of rows that differ from their initial state. Servers begin closed, and so do other notebooks than
  *   the one in front; all other rows begin open.
+ * @param filter Which runs are listed.
  */
-export function rowsOf(known: PanelData, query: string, toggled: ReadonlySet<string>): PanelRow[] {
+export function rowsOf(
+  known: PanelData,
+  query: string,
+  toggled: ReadonlySet<string>,
+  filter: RunFilter = 'all'
+): PanelRow[] {
   const words = wordsOf(query);
   const rows: PanelRow[] = [];
   if (known.questions.length > 0) {
@@ -133,12 +153,43 @@ export function rowsOf(known: PanelData, query: string, toggled: ReadonlySet<str
   if (known.servers !== undefined) {
     add(rows, 'servers', known.servers, toggled, words, list => servers(list, known.offered, words, toggled));
   }
-  add(rows, 'runs', known.runs, toggled, words, runs =>
-    runs
-      .filter(run => has(words, run.title, run.notebook ?? '', run.error ?? '', run.asked_by, run.state))
-      .map(run => ({ kind: 'run', key: `run ${run.id}`, level: 2, run }))
+  add(
+    rows,
+    'runs',
+    known.runs,
+    toggled,
+    words,
+    runs =>
+      runs
+        .filter(run => isListed(run, filter))
+        .filter(run =>
+          has(words, run.title, run.notebook ?? '', run.agent ?? '', run.error ?? '', run.asked_by, run.state)
+        )
+        .map(run => ({ run, isFront: isOf(run, known.front) }))
+        .sort((one, other) => Number(other.isFront) - Number(one.isFront)) // the others keep their order
+        .map(({ run, isFront }) => {
+          const cell = known.cells?.get(run.id) ?? null;
+          return { kind: 'run', key: `run ${run.id}`, level: 2, run, isFront, cell };
+        }),
+    filter !== 'all'
   );
   return rows;
+}
+
+function isListed(run: ExecutionState, filter: RunFilter): boolean {
+  switch (filter) {
+    case 'all':
+      return true;
+    case 'failed':
+      return run.state === 'failed';
+    case 'agents':
+      return run.asked_by === 'agent';
+  }
+}
+
+/** Whether a run belongs to a kernel: it is of one of its cells, or calls its tools. */
+function isOf(run: ExecutionState, kernelId: string | null): boolean {
+  return kernelId !== null && (run.kernel_id === kernelId || Number(run.called?.[kernelId] ?? 0) > 0);
 }
 
 /** The number of a row, from 1, among the rows with the same parent, and their count. */
@@ -194,7 +245,8 @@ function add<T>(
   known: readonly T[] | undefined,
   toggled: ReadonlySet<string>,
   words: string[],
-  rowsOf: (known: readonly T[]) => PanelRow[]
+  rowsOf: (known: readonly T[]) => PanelRow[],
+  isFiltered = words.length > 0
 ): void {
   const key = `section ${section}`;
   const isOpen = !toggled.has(key);
@@ -208,7 +260,8 @@ function add<T>(
     found.forEach(row => rows.push(row));
     return;
   }
-  const why = known === undefined ? 'loading' : words.length > 0 && known.length > 0 ? 'no-match' : 'none';
+  const why =
+    known === undefined ? 'loading' : (isFiltered || words.length > 0) && known.length > 0 ? 'no-match' : 'none';
   rows.push({ kind: 'empty', key: `${key} empty`, level: 2, why, of: section });
 }
 
@@ -240,7 +293,9 @@ function notebooks(
     found?.forEach(tool =>
       rows.push({ kind: 'tool', key: `tool ${kernel.kernel_id} ${tool.path}`, level: 3, kernel, tool })
     );
-    if (!found?.length) {
+    if (isFront && kernel.connected && kernel.tool_count === 0) {
+      rows.push({ kind: 'example', key: `${key} example`, level: 3, kernel });
+    } else if (!found?.length) {
       const why = !kernel.connected ? 'disconnected' : kernel.tool_count === 0 ? 'no-tools' : 'loading';
       rows.push({ kind: 'empty', key: `${key} empty`, level: 3, why, of: 'notebooks' });
     }

@@ -15,7 +15,9 @@ import type { PanelModel } from './model';
 import { ServerDetail, stateClass, stateText, stateWord } from './servers';
 import type { ToolActions } from './actions';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
-import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type Section, idOf } from './rows';
+import { Divider } from './divider';
+import { EXAMPLE_LINES } from './calls';
+import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type RunFilter, type Section, idOf } from './rows';
 import { type RunActions, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
@@ -26,6 +28,10 @@ export interface Actions extends ToolActions, RunActions {
   share: (kernel: KernelState, to: Sharing) => void;
   copyConfig: () => void;
   retry: () => void;
+  /** Insert a cell that makes a tool. */
+  insertExample: () => void;
+  /** Give the details a part of the panel's height. */
+  divide: (part: number) => void;
   decide: Decide;
   revoke: (permission: Permission) => void;
   /** Go back to the notebook. */
@@ -39,6 +45,7 @@ interface PanelProps {
   trans: TranslationBundle;
 }
 
+const FILTERS: readonly RunFilter[] = ['all', 'failed', 'agents'];
 const SHARING: readonly Sharing[] = ['nobody', 'agents', 'everyone'];
 /** Characters of a program, or of its result, that are drawn. */
 export const MOST_SHOWN = 20_000;
@@ -88,13 +95,40 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
           {trans.__('Connect…')}
         </button>
       </div>
+      {model.runs.length > 0 && (
+        <div className="pctx-Chips" role="group" aria-label={trans.__('Runs that are listed')}>
+          <span className="pctx-Row-quiet">{trans.__('Runs:')}</span>
+          {FILTERS.map(filter => (
+            <button
+              key={filter}
+              className="pctx-Chip"
+              aria-pressed={model.filter === filter}
+              onClick={() => {
+                model.filterRuns(filter);
+              }}
+            >
+              {filterName(filter, trans)}
+            </button>
+          ))}
+        </div>
+      )}
       {model.connection === 'lost' && (
         <div className="pctx-Panel-note" role="status">
           {trans.__('The server does not answer. Retrying…')}
         </div>
       )}
       <Tree model={model} actions={actions} trans={trans} />
-      <Detail model={model} drafts={drafts} actions={actions} trans={trans} />
+      {hasDetail(model) && (
+        <>
+          <Divider part={model.split} move={actions.divide} trans={trans} />
+          <div
+            className={`pctx-Details${model.split === null ? '' : ' pctx-mod-split'}`}
+            style={model.split === null ? undefined : { height: `${100 * model.split}%` }}
+          >
+            <Detail model={model} drafts={drafts} actions={actions} trans={trans} />
+          </div>
+        </>
+      )}
     </>
   );
 }
@@ -180,7 +214,7 @@ function Tree({ model, actions, trans }: Omit<PanelProps, 'drafts'>): React.Reac
               }
             }}
           >
-            <Content row={row} trans={trans} />
+            <Content row={row} actions={actions} trans={trans} />
           </div>
         ))}
       </div>
@@ -234,12 +268,15 @@ function act(row: PanelRow, actions: Actions): void {
     actions.insertCall(row.tool, row.kernel);
   } else if (row.kind === 'offered') {
     actions.insertCall(row.tool, null);
+  } else if (row.kind === 'example') {
+    actions.insertExample();
   } else if (row.kind === 'run') {
     actions.openRun(row.run);
   }
 }
 
-function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): React.ReactElement {
+function Content(props: { row: PanelRow; actions: Actions; trans: TranslationBundle }): React.ReactElement {
+  const { row, actions, trans } = props;
   switch (row.kind) {
     case 'section':
       return (
@@ -348,7 +385,7 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
           </div>
           <span className="pctx-Row-quiet pctx-Row-line">
             {[
-              askerName(row.run, trans),
+              placeName(row, trans),
               time(row.run.started_at),
               row.run.duration_s === null ? stateName('running', trans) : duration(row.run.duration_s),
               row.run.refused ? endName(row.run, trans) : '',
@@ -357,6 +394,28 @@ function Content({ row, trans }: { row: PanelRow; trans: TranslationBundle }): R
               .filter(Boolean)
               .join(' · ')}
           </span>
+        </>
+      );
+    case 'example':
+      return (
+        <>
+          <span className="pctx-Row-quiet">{trans.__('No tools yet. Three lines make one:')}</span>
+          <pre className="pctx-Example">{EXAMPLE_LINES}</pre>
+          <button
+            className="jp-mod-styled pctx-Panel-button"
+            onClick={event => {
+              event.stopPropagation();
+              actions.insertExample();
+            }}
+            onDoubleClick={event => {
+              event.stopPropagation();
+            }}
+            onKeyDown={event => {
+              event.stopPropagation();
+            }}
+          >
+            {trans.__('Insert example')}
+          </button>
         </>
       );
     case 'empty':
@@ -382,6 +441,12 @@ function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
       {isOpen ? '▾' : '▸'}
     </span>
   );
+}
+
+/** Whether the chosen row has details. */
+function hasDetail(model: PanelModel): boolean {
+  const kind = model.chosenRow?.kind;
+  return kind !== undefined && kind !== 'section' && kind !== 'empty' && kind !== 'example';
 }
 
 function Detail({ model, drafts, actions, trans }: PanelProps): React.ReactElement | null {
@@ -544,6 +609,25 @@ function Payload({ name, text, bytes }: { name: string; text: string; bytes?: nu
       <Code label={name}>{inert(text, MOST_SHOWN)}</Code>
     </div>
   );
+}
+
+function filterName(filter: RunFilter, trans: TranslationBundle): string {
+  switch (filter) {
+    case 'all':
+      return trans.__('all');
+    case 'failed':
+      return trans.__('failed');
+    case 'agents':
+      return trans.__('agents');
+  }
+}
+
+/** Where a run is shown, or who runs it: the number of its cell, or the agent. */
+function placeName(row: Extract<PanelRow, { kind: 'run' }>, trans: TranslationBundle): string {
+  if (row.cell === null || row.run.asked_by !== 'cell') {
+    return askerName(row.run, trans);
+  }
+  return row.isFront ? `[${row.cell}]` : `${askerName(row.run, trans)} [${row.cell}]`;
 }
 
 function sectionName(section: Section, trans: TranslationBundle): string {

@@ -10,6 +10,7 @@ import React from 'react';
 import { pctxIcon } from '../icon';
 import type { Drafts } from '../approvals/model';
 import type { PanelModel } from './model';
+import { readSplit } from './divider';
 import { type Actions, Panel } from './view';
 
 /** The documents of JupyterLab and of Notebook. */
@@ -37,6 +38,7 @@ export class PanelWidget extends ReactWidget {
     this.#drafts = drafts;
     this.#actions = actions;
     this.#trans = trans;
+    model.split = readSplit();
     this.id = 'pctx-panel';
     this.addClass('pctx-Panel');
     this.title.icon = pctxIcon;

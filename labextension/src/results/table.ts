@@ -53,6 +53,8 @@ const LIMITS = {
 const MOST_COLUMNS = 200;
 /** Rows that are drawn before the reader asks for all. */
 export const FEW = 20;
+/** Rows that need no filter: they are read at a glance. */
+export const EASY = 10;
 /** Characters of a text that are drawn; the tooltip has more. */
 export const SHOWN = 200;
 

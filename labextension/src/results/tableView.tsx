@@ -6,6 +6,7 @@ import React from 'react';
 import { inert, inertLine } from '../inert';
 import {
   cellText,
+  EASY,
   FEW,
   fractionOf,
   SHOWN,
@@ -226,7 +227,7 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
           {model.isOpen ? trans.__('Show fewer') : trans.__('Show all')}
         </button>
       )}
-      {had > 1 && (
+      {rows.total > EASY && (
         <input
           type="search"
           data-lm-suppress-shortcuts="true"

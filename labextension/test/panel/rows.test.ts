@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
-import { HEIGHTS, type PanelData, idOf, inSight, offsetsOf, placesOf, rowsOf } from '../../src/panel/rows';
+import {
+  HEIGHTS,
+  type PanelData,
+  type RunFilter,
+  idOf,
+  inSight,
+  offsetsOf,
+  placesOf,
+  rowsOf
+} from '../../src/panel/rows';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
   kernel_id: id,
@@ -230,4 +239,38 @@ test('a server that is not trusted yet does not load for ever', () => {
     rows.flatMap(row => (row.kind === 'empty' && row.of === 'servers' ? [row.why] : [])),
     ['untrusted']
   );
+});
+
+test('the runs of the notebook in front come first, with the numbers of the cells that show them', () => {
+  const runs: ExecutionState[] = [
+    { ...run('agent', '1'), agent: 'Claude Code', called: {} },
+    { ...run('own', '2'), asked_by: 'cell', kernel_id: 'a' },
+    { ...run('calls it', '3'), called: { a: 2 } },
+    { ...run('other', '4'), asked_by: 'cell', kernel_id: 'b', state: 'failed' }
+  ];
+  const front: PanelData = { ...known, runs, front: 'a', cells: new Map([['own', 12]]) };
+  const found = rowsOf(front, '', new Set()).flatMap(row => (row.kind === 'run' ? [row] : []));
+  assert.deepEqual(
+    found.map(row => [row.run.id, row.isFront, row.cell]),
+    [
+      ['own', true, 12],
+      ['calls it', true, null],
+      ['agent', false, null],
+      ['other', false, null]
+    ]
+  );
+  const listed = (filter: RunFilter): string[] =>
+    rowsOf(front, '', new Set(), filter).flatMap(row => (row.kind === 'run' ? [row.run.id] : []));
+  assert.deepEqual(listed('failed'), ['other']);
+  assert.deepEqual(listed('agents'), ['calls it', 'agent']);
+  const good: PanelData = { ...front, runs: runs.slice(0, 3) };
+  const last = rowsOf(good, '', new Set(), 'failed').at(-1);
+  assert.ok(last?.kind === 'empty' && last.why === 'no-match', 'there are runs, but none of these');
+});
+
+test('the notebook in front says how to make a tool while it has none', () => {
+  const front = { ...known, front: 'c' };
+  assert.deepEqual(shape(front).slice(0, 3), ['notebooks', 'kernel c', 'kernel c example']);
+  assert.ok(!shape({ ...known, front: 'a' }).includes('kernel c example'));
+  assert.ok(!shape({ ...known, front: 'd' }).includes('kernel d example'), 'its kernel is away');
 });

@@ -1,0 +1,142 @@
+// The panel as it is drawn, in jsdom, which has no layout.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { nullTranslator } from '@jupyterlab/translation';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import React from 'react';
+import { renderToStaticMarkup } from 'react-dom/server';
+
+import { Drafts } from '../../src/approvals/model';
+import type { ExecutionState, KernelState } from '../../src/api';
+import { Divider, readSplit, writeSplit } from '../../src/panel/divider';
+import { PanelModel, type Source } from '../../src/panel/model';
+import { cellNumbers } from '../../src/panel/notebook';
+import { type Actions, Panel } from '../../src/panel/view';
+
+const trans = nullTranslator.load('');
+
+const never = new Proxy({}, { get: () => () => new Promise(() => undefined) });
+
+function draw(model: PanelModel): HTMLElement {
+  const page = document.createElement('div');
+  page.innerHTML = renderToStaticMarkup(
+    React.createElement(Panel, { model, drafts: new Drafts(), actions: never as Actions, trans })
+  );
+  return page;
+}
+
+/** A model of a server with one notebook, which is in front and has no tools, and with two runs. */
+async function modelOf(): Promise<PanelModel> {
+  const kernel: KernelState = {
+    kernel_id: 'k',
+    name: 'Shop',
+    path: 'shop.ipynb',
+    connected: true,
+    sharing: 'agents',
+    tool_count: 0,
+    version: '1'
+  };
+  const run = (id: string, more: Partial<ExecutionState>): ExecutionState => ({
+    id,
+    title: id,
+    asked_by: 'cell',
+    notebook: 'shop.ipynb',
+    kernel_id: 'k',
+    state: 'ok',
+    started_at: 0,
+    duration_s: 1,
+    calls: 1,
+    failed_calls: 0,
+    error: null,
+    ...more
+  });
+  const runs = [
+    run('other', { kernel_id: 'x', asked_by: 'agent', agent: 'Claude Code', state: 'failed' }),
+    run('own', {})
+  ];
+  const source = {
+    ...Object.fromEntries(['approvals', 'permissions', 'upstreams'].map(name => [name, () => Promise.resolve([])])),
+    kernels: () => Promise.resolve([kernel]),
+    executions: () => Promise.resolve(runs),
+    status: () => Promise.resolve({ version: '1', sandbox: {} }),
+    watch: (watcher: { opened: (draw: () => void) => void }) => {
+      watcher.opened(() => undefined);
+    }
+  } as unknown as Source;
+  const model = new PanelModel(source);
+  model.follow('k');
+  model.start(new AbortController().signal);
+  await new Promise(resolve => setTimeout(resolve, 20));
+  model.scroll(0, 800);
+  return model;
+}
+
+test('runs are listed with the number of their cell or the agent, a sign, and chips that choose among them', async () => {
+  const model = await modelOf();
+  model.number(new Map([['own', 12]]));
+  const page = draw(model);
+  const texts = (): string[] =>
+    [...draw(model).querySelectorAll('.pctx-mod-run')].map(row => row.textContent.replace(/·.*·/s, '…'));
+  assert.deepEqual(texts(), ['✓own[12] … 1 call', '✕otherClaude Code … 1 call']);
+  const chips = [...page.querySelectorAll('.pctx-Chip')];
+  assert.deepEqual(
+    chips.map(chip => [chip.textContent, chip.getAttribute('aria-pressed')]),
+    [
+      ['all', 'true'],
+      ['failed', 'false'],
+      ['agents', 'false']
+    ]
+  );
+  model.filterRuns('failed');
+  assert.deepEqual(texts(), ['✕otherClaude Code … 1 call']);
+});
+
+test('a notebook without tools shows the lines that make one, with a button that inserts them', async () => {
+  const row = draw(await modelOf()).querySelector('.pctx-mod-example');
+  assert.match(row?.querySelector('pre')?.textContent ?? '', /^@tool\ndef greet\(name: str\) -> str:\n {4}return /);
+  assert.equal(row?.querySelector('button')?.textContent, 'Insert example');
+});
+
+test('the line between list and details is a separator, and its place is remembered', async () => {
+  const model = await modelOf();
+  assert.equal(draw(model).querySelector('[role=separator]'), null, 'there are no details');
+  model.choose('kernel k');
+  assert.equal(draw(model).querySelector<HTMLElement>('.pctx-Details')?.style.height, '');
+  model.divide(0.62);
+  const page = draw(model);
+  assert.equal(page.querySelector('[role=separator]')?.getAttribute('aria-valuenow'), '62');
+  assert.equal(page.querySelector<HTMLElement>('.pctx-Details')?.style.height, '62%');
+  model.divide(7);
+  assert.equal(model.split, 0.8, 'the list stays visible');
+  assert.equal(readSplit(), null);
+  writeSplit(0.62);
+  assert.equal(readSplit(), 0.62);
+  localStorage.setItem('pctx-panel-split', 'x');
+  assert.equal(readSplit(), null);
+  let moved = 0;
+  const line = Divider({ part: 0.5, move: part => (moved = part), trans });
+  (line.props as { onKeyDown: (event: object) => void }).onKeyDown({
+    key: 'ArrowUp',
+    preventDefault: () => undefined,
+    stopPropagation: () => undefined
+  });
+  assert.equal(moved, 0.55);
+});
+
+test('the numbers of cells are those of the cells whose outputs have the runs', () => {
+  const cell = (type: string, executionCount: number | null, ...data: object[]): object => ({
+    type,
+    executionCount,
+    outputs: { length: data.length, get: (at: number) => ({ data: data[at] }) }
+  });
+  const trace = (id: unknown): object => ({ 'application/vnd.pctx.trace+json': { id } });
+  const cells = [
+    cell('code', 12, { 'text/plain': 'x' }, trace('a')),
+    cell('code', null, trace('b')),
+    cell('code', 3, trace(5), { 'application/vnd.pctx.trace+json': null }),
+    { type: 'markdown' }
+  ];
+  const panel = { content: { model: { cells } } } as unknown as NotebookPanel;
+  assert.deepEqual([...cellNumbers(panel)], [['a', 12]]);
+});
