@@ -20,8 +20,10 @@ import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab
 
 import * as api from '../api';
 import { pctxIcon } from '../icon';
+import { DesktopNotices } from '../approvals/desktop';
 import { Drafts } from '../approvals/model';
 import { ApprovalNotices } from '../approvals/notices';
+import { TitleCount } from '../approvals/title';
 import { inert, inertLine } from '../inert';
 import { EXAMPLE, callOf, cellOf, nameFor } from './calls';
 import { type ActivityPlace, Bars, type BarsActions } from './bars';
@@ -125,6 +127,13 @@ const panel: JupyterFrontEndPlugin<void> = {
       }
     };
     const notices = new ApprovalNotices(trans, reactions, Notification, drafts.deadlines);
+    const desktop = new DesktopNotices(
+      trans,
+      reactions.review,
+      'Notification' in window ? window.Notification : undefined,
+      () => !document.hasFocus()
+    );
+    const title = new TitleCount(document);
     const progress = new Progress(trans, actions.stop);
     const showProgress = (): void => {
       progress.update(model.runs, new Set(model.questions.map(question => question.execution)));
@@ -134,6 +143,8 @@ const panel: JupyterFrontEndPlugin<void> = {
       const wasAnswered = widget.answering !== null && !questions.some(question => question.id === widget.answering);
       drafts.keep(questions);
       notices.update(questions);
+      desktop.update(questions);
+      title.count(questions.length);
       widget.count(questions.length);
       showProgress();
       if (wasAnswered) {
@@ -169,6 +180,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     }
     void settings?.load(ID).then(loaded => {
       const read = (): void => {
+        desktop.isOn = loaded.get('browserNotifications').composite === true;
         progress.afterS = Number(loaded.get('notifyAfter').composite ?? 0);
         bars.place = loaded.get('agentActivity').composite as ActivityPlace;
       };
@@ -180,6 +192,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     widget.disposed.connect(() => {
       life.abort();
       progress.dispose();
+      title.dispose();
     });
     void app.restored.then(() => {
       model.start(life.signal);

@@ -6,7 +6,9 @@ import { nullTranslator } from '@jupyterlab/translation';
 import type { Question } from '../../src/api';
 import { effectsMark, effectsText } from '../../src/approvals/effects';
 import { Deadlines, Drafts, clock, linesOf, shown } from '../../src/approvals/model';
+import { DesktopNotices } from '../../src/approvals/desktop';
 import { MOST, ApprovalNotices } from '../../src/approvals/notices';
+import { TitleCount } from '../../src/approvals/title';
 import type { Notifier } from '../../src/notifier';
 
 const question = (args: string, more: Partial<Question> = {}): Question => ({
@@ -186,4 +188,82 @@ test('a call is allowed in its notification only where all of its arguments are 
   now = 25;
   notices.tick();
   assert.equal(messages[3], 'Claude Code wants to call Mail.send with {"n":1} · 1:40 left');
+});
+
+test('the page’s title has the number of calls that wait, also after the title was written again', async () => {
+  document.title = '(1) copy.ipynb - JupyterLab';
+  const count = new TitleCount(document);
+  const settled = (): Promise<unknown> => new Promise(resolve => setTimeout(resolve, 0));
+  count.count(2);
+  assert.equal(document.title, '(2) (1) copy.ipynb - JupyterLab');
+  document.title = 'shop.ipynb - JupyterLab';
+  await settled();
+  assert.equal(document.title, '(2) shop.ipynb - JupyterLab');
+  count.count(1);
+  assert.equal(document.title, '(1) shop.ipynb - JupyterLab');
+  count.count(0);
+  document.title = '(1) copy.ipynb - JupyterLab';
+  await settled();
+  assert.equal(document.title, '(1) copy.ipynb - JupyterLab');
+  count.dispose();
+});
+
+test('a notification of the browser names a call once, if it is allowed and the page is not in front', () => {
+  let permission: NotificationPermission = 'default';
+  let asked = 0;
+  let isAway = true;
+  const log: string[] = [];
+  const open: Shown[] = [];
+  class Shown {
+    onclick: (() => void) | null = null;
+    static get permission(): NotificationPermission {
+      return permission;
+    }
+    static requestPermission(): Promise<NotificationPermission> {
+      asked++;
+      return Promise.resolve(permission);
+    }
+    constructor(
+      title: string,
+      private readonly options: { body: string }
+    ) {
+      log.push(`${title}: ${options.body}`);
+      open.push(this);
+    }
+    close(): void {
+      log.push(`closed: ${this.options.body}`);
+    }
+  }
+  const reviewed: string[] = [];
+  const notices = new DesktopNotices(
+    nullTranslator.load(''),
+    one => reviewed.push(one.id),
+    Shown,
+    () => isAway
+  );
+  const one = question('{"secret":1}', { agent: 'Claude Code' });
+  notices.update([question('{}', { id: 'before' })]);
+  notices.isOn = true;
+  notices.isOn = true;
+  assert.deepEqual([asked, log], [1, []]);
+  permission = 'granted';
+  notices.update([one]);
+  notices.update([one]);
+  assert.deepEqual(log, ['Waiting for you: Claude Code wants to call Mail.send']);
+  window.focus = () => undefined;
+  open[0]?.onclick?.();
+  assert.deepEqual(reviewed, ['q']);
+  isAway = false;
+  notices.update([question('{}', { id: 'other' })]);
+  assert.deepEqual(log.slice(1), ['closed: Claude Code wants to call Mail.send']);
+  isAway = true;
+  notices.isOn = false;
+  notices.update([question('{}', { id: 'third' })]);
+  assert.equal(open.length, 1);
+  new DesktopNotices(
+    nullTranslator.load(''),
+    () => undefined,
+    undefined,
+    () => true
+  ).update([one]);
 });

@@ -4,8 +4,10 @@ import { test } from 'node:test';
 
 import { nullTranslator } from '@jupyterlab/translation';
 import type { NotebookPanel } from '@jupyterlab/notebook';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { MessageLoop } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
 import React from 'react';
-import { renderToStaticMarkup } from 'react-dom/server';
 
 import { Drafts } from '../../src/approvals/model';
 import type { ExecutionState, KernelState } from '../../src/api';
@@ -14,16 +16,24 @@ import { PanelModel, type Source } from '../../src/panel/model';
 import { cellNumbers } from '../../src/panel/notebook';
 import { type Actions, Panel } from '../../src/panel/view';
 
+globalThis.ResizeObserver ??= class {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+};
+
 const trans = nullTranslator.load('');
 
 const never = new Proxy({}, { get: () => () => new Promise(() => undefined) });
 
-function draw(model: PanelModel): HTMLElement {
-  const page = document.createElement('div');
-  page.innerHTML = renderToStaticMarkup(
-    React.createElement(Panel, { model, drafts: new Drafts(), actions: never as Actions, trans })
-  );
-  return page;
+async function draw(model: PanelModel): Promise<HTMLElement> {
+  const props = { model, drafts: new Drafts(), actions: never as Actions, trans };
+  const widget = ReactWidget.create(React.createElement(Panel, props));
+  Widget.attach(widget, document.body);
+  MessageLoop.flush();
+  await widget.renderPromise;
+  await new Promise(resolve => setTimeout(resolve, 20));
+  return widget.node;
 }
 
 /** A model of a server with one notebook, which is in front and has no tools, and with two runs. */
@@ -75,10 +85,12 @@ async function modelOf(): Promise<PanelModel> {
 test('runs are listed with the number of their cell or the agent, a sign, and chips that choose among them', async () => {
   const model = await modelOf();
   model.number(new Map([['own', 12]]));
-  const page = draw(model);
-  const texts = (): string[] =>
-    [...draw(model).querySelectorAll('.pctx-mod-run')].map(row => row.textContent.replace(/·.*·/s, '…'));
-  assert.deepEqual(texts(), ['✓own[12] … 1 call', '✕otherClaude Code … 1 call']);
+  const page = await draw(model);
+  const texts = async (): Promise<string[]> =>
+    [...(await draw(model)).querySelectorAll('.pctx-mod-run')].map(row =>
+      (row.textContent ?? '').replace(/·.*·/s, '…')
+    );
+  assert.deepEqual(await texts(), ['✓own[12] … 1 call', '✕otherClaude Code … 1 call']);
   const chips = [...page.querySelectorAll('.pctx-Chip')];
   assert.deepEqual(
     chips.map(chip => [chip.textContent, chip.getAttribute('aria-pressed')]),
@@ -89,22 +101,22 @@ test('runs are listed with the number of their cell or the agent, a sign, and ch
     ]
   );
   model.filterRuns('failed');
-  assert.deepEqual(texts(), ['✕otherClaude Code … 1 call']);
+  assert.deepEqual(await texts(), ['✕otherClaude Code … 1 call']);
 });
 
 test('a notebook without tools shows the lines that make one, with a button that inserts them', async () => {
-  const row = draw(await modelOf()).querySelector('.pctx-mod-example');
+  const row = (await draw(await modelOf())).querySelector('.pctx-mod-example');
   assert.match(row?.querySelector('pre')?.textContent ?? '', /^@tool\ndef greet\(name: str\) -> str:\n {4}return /);
   assert.equal(row?.querySelector('button')?.textContent, 'Insert example');
 });
 
 test('the line between list and details is a separator, and its place is remembered', async () => {
   const model = await modelOf();
-  assert.equal(draw(model).querySelector('[role=separator]'), null, 'there are no details');
+  assert.equal((await draw(model)).querySelector('[role=separator]'), null, 'there are no details');
   model.choose('kernel k');
-  assert.equal(draw(model).querySelector<HTMLElement>('.pctx-Details')?.style.height, '');
+  assert.equal((await draw(model)).querySelector<HTMLElement>('.pctx-Details')?.style.height, '');
   model.divide(0.62);
-  const page = draw(model);
+  const page = await draw(model);
   assert.equal(page.querySelector('[role=separator]')?.getAttribute('aria-valuenow'), '62');
   assert.equal(page.querySelector<HTMLElement>('.pctx-Details')?.style.height, '62%');
   model.divide(7);
