@@ -25,6 +25,7 @@ import type {
   Kernels,
   KernelState,
   Listed,
+  PastRuns,
   Permission,
   Permissions,
   Question,
@@ -142,6 +143,12 @@ export function share(id: string, to: Sharing): Promise<KernelState> {
 /** The latest first. */
 export async function executions(): Promise<ExecutionState[]> {
   return (await request<Executions>('api/executions')).executions;
+}
+
+/** Executions of earlier days too that have all words of a text, the latest first. */
+export async function history(text: string): Promise<ExecutionState[]> {
+  const { runs } = await request<PastRuns>(`api/history?text=${encodeURIComponent(text)}`);
+  return runs.map(run => ({ ...run, kernel_id: null }));
 }
 
 export function trace(id: string): Promise<Trace> {

@@ -30,6 +30,7 @@ export type Source = Pick<
   | 'kernels'
   | 'kernel'
   | 'executions'
+  | 'history'
   | 'trace'
   | 'status'
   | 'watch'
@@ -80,6 +81,7 @@ export class PanelModel {
     servers: undefined,
     offered: new Map(),
     runs: undefined,
+    past: [],
     questions: [],
     permissions: [],
     front: null
@@ -124,6 +126,11 @@ export class PanelModel {
 
   get runs(): readonly api.ExecutionState[] {
     return this.#known.runs ?? [];
+  }
+
+  /** A run that is listed, now or by the search. */
+  run(id: string): api.ExecutionState | undefined {
+    return this.runs.find(run => run.id === id) ?? this.#known.past.find(run => run.id === id);
   }
 
   get questions(): readonly api.Question[] {
@@ -181,6 +188,7 @@ export class PanelModel {
     this.wanted = [0, 0];
     this.#changed.emit();
     this.#ask('offered', () => this.#askForOffered());
+    this.#ask('history', () => this.#askForPast());
   }
 
   /** List all runs, or some of them. */
@@ -540,6 +548,21 @@ export class PanelModel {
     if ([...this.#known.offered.keys()].some(name => !names.has(name))) {
       this.#know({ offered: new Map([...this.#known.offered].filter(([name]) => names.has(name))) });
       this.#offeredVersions = new Map([...this.#offeredVersions].filter(([name]) => names.has(name)));
+    }
+  }
+
+  /** Request the runs of earlier days that the search finds; without a search there are none. */
+  async #askForPast(): Promise<void> {
+    let past: readonly api.ExecutionState[] = [];
+    if (wordsOf(this.query).length > 0 && this.connection === 'ready') {
+      try {
+        past = await this.#source.history(this.query);
+      } catch {
+        // The history cannot be read: the search finds what is in memory.
+      }
+    }
+    if (past.length > 0 || this.#known.past.length > 0) {
+      this.#know({ past });
     }
   }
 

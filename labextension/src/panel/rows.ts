@@ -101,6 +101,8 @@ export interface PanelData {
   readonly runs: readonly ExecutionState[] | undefined;
   /** The numbers of the cells that show runs, by the run's id. */
   readonly cells?: ReadonlyMap<string, number>;
+  /** Runs that the server has found in its history for the search; some of them may be among `runs`. */
+  readonly past: readonly ExecutionState[];
 }
 
 /** The key of a server's row. */
@@ -159,18 +161,22 @@ export function rowsOf(
     known.runs,
     toggled,
     words,
-    runs =>
-      runs
+    runs => {
+      const found = runs.filter(run =>
+        has(words, run.title, run.notebook ?? '', run.agent ?? '', run.error ?? '', run.asked_by, run.state)
+      );
+      // The server has searched the whole code of past runs; their ids may occur twice, and keys may not.
+      const all = new Map([...found, ...(words.length > 0 ? known.past : [])].map(run => [run.id, run]));
+      found.forEach(run => all.set(run.id, run));
+      return [...all.values()]
         .filter(run => isListed(run, filter))
-        .filter(run =>
-          has(words, run.title, run.notebook ?? '', run.agent ?? '', run.error ?? '', run.asked_by, run.state)
-        )
         .map(run => ({ run, isFront: isOf(run, known.front) }))
         .sort((one, other) => Number(other.isFront) - Number(one.isFront)) // the others keep their order
         .map(({ run, isFront }) => {
           const cell = known.cells?.get(run.id) ?? null;
           return { kind: 'run', key: `run ${run.id}`, level: 2, run, isFront, cell };
-        }),
+        });
+    },
     filter !== 'all'
   );
   return rows;

@@ -46,7 +46,7 @@ export class RunModel {
   }
 
   #find(): api.ExecutionState | undefined {
-    return this.#panel.runs.find(run => run.id === this.id);
+    return this.#panel.run(this.id);
   }
 
   #follow(): void {

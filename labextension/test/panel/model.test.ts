@@ -19,6 +19,7 @@ class Server {
   kernelList: KernelState[] = [];
   servers: Upstream[] = [];
   runs: ExecutionState[] = [];
+  past: ExecutionState[] = [];
   questions: Question[] = [];
   asked: string[] = [];
   watcher: Watcher | null = null;
@@ -44,6 +45,7 @@ class Server {
       return this.#answer(`kernel ${id} ${start}`, { ...(kernel as KernelState), tools });
     },
     executions: () => this.#answer('executions', this.runs),
+    history: text => this.#answer(`history ${text}`, this.past),
     trace: id => this.#answer(`trace ${id}`, { id, code: '1', state: 'ok', calls } as Trace),
     status: () =>
       this.#answer('status', {
@@ -331,6 +333,59 @@ test('a server with functions for resources has them in its list, which does not
   server.watcher?.changed('upstreams');
   await settled();
   assert.equal(offeredIn(model), 4);
+});
+
+const past = (id: string): ExecutionState => ({
+  id,
+  title: id,
+  asked_by: 'cell',
+  notebook: null,
+  kernel_id: null,
+  state: 'ok',
+  started_at: 0,
+  duration_s: 1,
+  calls: 0,
+  failed_calls: 0,
+  error: null
+});
+
+test('a search also finds runs of earlier days, each once, and they can be opened', async () => {
+  const server = new Server();
+  server.runs = [past('orders today'), past('other')];
+  server.past = [past('orders today'), past('an old one'), past('an old one')];
+  const { model } = await following(server);
+  server.watcher?.opened(server.draw);
+  await settled();
+  const shown = (): string[] => model.rows.flatMap(row => (row.kind === 'run' ? [row.run.id] : []));
+  assert.deepEqual(shown(), ['orders today', 'other']);
+  model.search('orders');
+  await settled();
+  assert.ok(server.asked.includes('history orders'));
+  assert.deepEqual(shown(), ['orders today', 'an old one']);
+  model.choose('run an old one');
+  await settled();
+  assert.equal(model.trace?.status, 'ready');
+  assert.equal(model.run('an old one')?.title, 'an old one');
+  model.search('');
+  await settled();
+  assert.deepEqual(shown(), ['orders today', 'other']);
+  assert.equal(model.run('an old one'), undefined);
+});
+
+test('a search finds what is in memory where the history cannot be read', async () => {
+  const server = new Server();
+  server.runs = [past('orders today')];
+  server.past = [past('an old one')];
+  const { model } = await following(server);
+  server.watcher?.opened(server.draw);
+  await settled();
+  model.search('o');
+  await settled();
+  assert.equal(model.rows.filter(row => row.kind === 'run').length, 2);
+  server.refusal = new ApiError('Cannot use the history', 507, true);
+  model.search('or');
+  await settled();
+  assert.equal(model.rows.filter(row => row.kind === 'run').length, 1);
 });
 
 test('where something is searched, the tools of all servers are', async () => {

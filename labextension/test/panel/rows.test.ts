@@ -53,6 +53,7 @@ const nothing: PanelData = {
   servers: undefined,
   offered: new Map(),
   runs: undefined,
+  past: [],
   questions: [],
   permissions: [],
   front: null
