@@ -22,6 +22,7 @@ from .session.approvals import Approvals
 from .session.upstreams import Upstreams
 from .session.watch import Watchers
 from .settings import Places, Settings
+from .traits import restrict
 
 
 @asynccontextmanager
@@ -29,10 +30,10 @@ async def open_client(settings: Settings | None = None, *, places: Places | None
     """Open an engine and a client of it; both are closed on the way out.
 
     Args:
-        settings: Limits and switches of the engine; None: the defaults.
+        settings: Limits and switches of the engine; None: the defaults. What an administrator demands counts as well.
         places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
     """
-    async with open_raw_client(settings, places=places) as client:
+    async with open_raw_client(restrict(settings or Settings()), places=places) as client:
         yield client
 
 

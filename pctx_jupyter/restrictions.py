@@ -24,7 +24,14 @@ AGENTS = ("off", "ask", "on")
 
 _LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if field.name.startswith("max_")}
 """Numbers that may be smaller; `timeout_s` is bounded by `max_timeout_s`."""
-_ONLY_FALSE = {"trust_folder", "kernels_may_add_servers", "history", "history_code", "history_values"}
+_ONLY_FALSE = {
+    "trust_folder",
+    "kernels_may_add_servers",
+    "may_skip_check",
+    "history",
+    "history_code",
+    "history_values",
+}
 _ONLY_TRUE = {"typecheck", "jitless"}
 _FIXED = {
     "audit",
@@ -106,6 +113,8 @@ def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
             own = settings.running_per_session  # 0 stands for a share of max_running
         strict = _stricter(name, own, value)
         (limits if name in _LIMITS else changed)[name] = strict
+    if demanded.get("typecheck"):
+        changed["may_skip_check"] = False  # otherwise each program could do without it
     if "max_timeout_s" in demanded:
         limits["timeout_s"] = min(settings.limits.timeout_s, changed["max_timeout_s"])
     return replace(settings, limits=replace(settings.limits, **limits), **changed)

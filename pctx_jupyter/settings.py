@@ -233,6 +233,7 @@ class Settings:
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
     )
+    may_skip_check: bool = _setting(True, "Let a request switch the check off for its program, as --no-check does.")
     observe_types: bool = _setting(
         True,
         "Remember which fields and kinds of values tools without a return type have returned, never the values, and "

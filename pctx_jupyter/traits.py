@@ -193,19 +193,27 @@ class Pctx(_Traits):
         Raises:
             InvalidParams: What an administrator demands cannot be read.
         """
-        settings = self._configured()
-        for path, demanded in restrictions.read():
-            try:
-                valid = Pctx(config=Config({"Pctx": demanded}))
-            except TraitError as error:
-                raise InvalidParams(f"Cannot read the restrictions in {path}: {error}") from None
-            values = {name: getattr(valid, name) for name in demanded}
-            tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-            settings = restrictions.restricted(settings, values | tuples)
-        return settings
+        return restrict(self._configured())
 
     def _configured(self) -> Settings:
         limits = Limits(**{name: getattr(self, name) for name in _LIMITS})
         settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
         return Settings(limits=limits, **settings)
+
+
+def restrict(settings: Settings) -> Settings:
+    """Return settings that are at least as strict as the administrator's files demand.
+
+    Raises:
+        InvalidParams: What an administrator demands cannot be read.
+    """
+    for path, demanded in restrictions.read():
+        try:
+            valid = Pctx(config=Config({"Pctx": demanded}))
+        except TraitError as error:
+            raise InvalidParams(f"Cannot read the restrictions in {path}: {error}") from None
+        values = {name: getattr(valid, name) for name in demanded}
+        tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        settings = restrictions.restricted(settings, values | tuples)
+    return settings

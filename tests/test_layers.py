@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "hosts": CORE | {"sandbox", "client"},
     "history": CORE,
     "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
-    "embedded": CORE | {"client", "engine"},
+    "embedded": CORE | {"client", "engine", "traits"},
     "server": SHARED | {"hosts", "memory"},
     "handles": BASE,
     "kernel": SHARED | {"handles"},

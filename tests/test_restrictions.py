@@ -11,7 +11,8 @@ import pytest
 from traitlets.config import Config
 
 from pctx_jupyter import restrictions
-from pctx_jupyter.errors import InvalidParams
+from pctx_jupyter.embedded import open_client
+from pctx_jupyter.errors import ExecutionFailed, InvalidParams
 from pctx_jupyter.settings import Limits, Settings
 from pctx_jupyter.traits import Pctx
 
@@ -56,6 +57,7 @@ def settings(**configured: Any) -> Settings:
         ("max_history_runs", 10, 100, 10),
         ("typecheck", True, False, True),
         ("jitless", True, False, True),
+        ("may_skip_check", False, True, False),
         ("audit", "on", "off", "on"),
         ("upstream_hosts", ["*.example.org"], ["*"], ("*.example.org",)),
         ("upstream_commands", [], ["*"], ()),
@@ -74,6 +76,22 @@ def test_a_demanded_limit_bounds_the_time_of_a_program_that_does_not_ask_for_one
     demand({"max_timeout_s": 20, "max_memory_mb": 256})
     found = settings(timeout_s=300, max_memory_mb=4096)
     assert (found.max_timeout_s, found.limits.timeout_s, found.limits.max_memory_mb) == (20, 20, 256)
+
+
+async def test_neither_a_program_nor_a_script_does_without_a_check_that_is_demanded(demand: Any) -> None:
+    demand({"typecheck": True, "max_calls": 5})
+    loose = Settings(typecheck=False, warm_sandboxes=0, max_check_s=30.0, limits=Limits(max_calls=100))
+    async with open_client(loose) as client:
+        with pytest.raises(ExecutionFailed, match="is not assignable"):
+            await client.execute_code("const n: number = 'text'", typecheck=False)
+        await client.register_tool("Math", "one", lambda arguments: 1)
+        with pytest.raises(ExecutionFailed, match="calls"):
+            await client.execute_code("for (let n = 0; n < 9; n++) await Math.one({})", typecheck=False)
+
+
+def test_a_program_may_do_without_a_check_that_is_only_configured(demand: Any) -> None:
+    demand({"max_running": 4})
+    assert settings(typecheck=True).may_skip_check and not settings(may_skip_check=False).may_skip_check
 
 
 def test_the_files_of_all_folders_count(demand: Any) -> None:

@@ -765,7 +765,8 @@ class Session:
 
     async def _check_types(self, execution: Execution, asked: _Request, code: str, keep: bool | None) -> Verdict | None:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
-        if self._check is None or not (self._settings.typecheck if asked.typecheck is None else asked.typecheck):
+        is_left_to_settings = asked.typecheck is None or not (asked.typecheck or self._settings.may_skip_check)
+        if self._check is None or not (self._settings.typecheck if is_left_to_settings else asked.typecheck):
             return None
         since = self._clock()
         job = await self.check_job(code, asked.offered, asked.inputs, keep, kept_names=asked.kept)
