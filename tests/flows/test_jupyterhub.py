@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from websockets.asyncio.client import connect
@@ -212,6 +214,46 @@ def run(kernel: BlockingKernelClient, cell: str) -> str:
     return "".join(said)
 
 
+STRICT = """
+def with_bounds(spawner):
+    if spawner.user.name == "bo":
+        spawner.args = [*spawner.args, "--Pctx.agents=off"]
+
+def scopes(spawner):
+    return ["users:activity!user", *(["access:servers!server"] if spawner.user.name == "ana" else [])]
+
+c.Spawner.server_token_scopes = scopes
+c.Spawner.pre_spawn_hook = with_bounds
+"""
+
+PAGE = Path(__file__).parents[2] / "docs/howto/jupyterhub.md"
+
+
+def run_recipe(hub: Hub, user: str, token: str) -> str:
+    """Run the agent of the page about hubs, which starts the user's server; returns what it printed, or its error."""
+    (recipe,) = re.findall(r"```python\n(# start_and_run\.py\n.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    environment = {"HUB_URL": hub.url, "HUB_USER": user, "HUB_TOKEN": token, "NO_PROXY": "*"}
+    done = subprocess.run(
+        [sys.executable, "-c", recipe],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=2 * START_S,
+    )
+    return done.stdout.strip() or done.stderr
+
+
+def status_of_agent(hub: Hub, user: str, token: str) -> int:
+    """The HTTP status of an agent's request to a user's server."""
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    try:
+        hub.ask("POST", f"user/{user}/pctx/mcp", asked, token=token)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return 200
+
+
 TOOL = """
 %load_ext pctx_jupyter
 from pctx_jupyter import tool
@@ -224,9 +266,13 @@ def double(n: int) -> int:
 
 @pytest.mark.timeout(6 * START_S)
 async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_gets_in(tmp_path: Path) -> None:
-    with running_hub(tmp_path) as hub:
+    with running_hub(tmp_path, STRICT) as hub:
         ana, bo = hub.user("ana"), hub.user("bo")
-        hub.start_server("ana")
+        may_start = {"scopes": ["access:servers!user=ana", "servers!user=ana"]}
+        starter = hub.ask("POST", "hub/api/users/ana/tokens", may_start)["token"]
+        assert "needs the scope servers!user=ana" in run_recipe(hub, "ana", ana)
+        assert "HTTP Error 40" in run_recipe(hub, "ana", bo)
+        assert run_recipe(hub, "ana", starter) == "42"
         with open_notebook(hub, "ana", ana, "sales report.ipynb") as kernel:
             run(kernel, TOOL)
             assert "42" in run(kernel, "%%pctx\nawait Notebook.double({ n: 21 })")
@@ -239,6 +285,24 @@ async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_ge
                 hub.ask("POST", "user/ana/pctx/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}, token=bo)
             with refusal.value as answer:
                 assert answer.code == 403 and "Authentication required" in json.load(answer)["error"]["message"]
+
+            # The token of the hub that a notebook inherits: its user's server, unless the hub gives it less.
+            inherited = run(kernel, "import os; os.environ['JUPYTERHUB_API_TOKEN']").strip("'")
+            async with McpClient(f"{hub.url}user/ana/pctx/mcp", token=inherited) as agent:
+                assert (await agent.execute("6 * 7"))["output"] == 42
+            own_configuration = tmp_path / "bo" / ".jupyter"
+            own_configuration.mkdir()
+            (own_configuration / "jupyter_server_config.py").write_text("c.Pctx.agents = 'on'")
+            hub.start_server("bo")
+            (server,) = (
+                one for one in psutil.process_iter(["cmdline"]) if "--Pctx.agents=off" in (one.info["cmdline"] or [])
+            )
+            given = server.environ()["JUPYTERHUB_API_TOKEN"]
+            with pytest.raises(urllib.error.HTTPError, match="403"):  # the hub gave that scope to ana's alone
+                hub.ask("GET", "user/bo/pctx/health", token=given)
+            assert hub.ask("GET", "user/bo/pctx/health", token=bo)["status"] == "ok"
+            refused = [status_of_agent(hub, "bo", token) for token in (bo, inherited)]
+            assert refused == [403, 403]  # a user's own file does not let agents in again
 
             # What the panel copies leads there, too; behind a proxy no port of this machine does.
             clients = hub.ask("GET", "user/ana/pctx/api/client-config", token=ana)["clients"]
