@@ -34,6 +34,7 @@ from websockets.asyncio.client import connect
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.engine import open_engine
+from pctx_jupyter.sandbox.pool import Pool
 from pctx_jupyter.settings import Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 from tests.server.process import ServerProcess, server_process
@@ -95,7 +96,8 @@ async def executions(total: int, warm_up: int = WARM_UP, seed: int = 1) -> tuple
                 async def tool(call: Call) -> Raw:
                     if kill["next"]:
                         kill["next"] = False
-                        lent = list(engine._pool._lent)
+                        assert isinstance(engine._sandboxes, Pool)
+                        lent = list(engine._sandboxes._lent)
                         with suppress(ProcessLookupError):
                             os.kill(chance.choice(lent).pid, signal.SIGKILL)
                     await asyncio.sleep(0)
