@@ -70,6 +70,9 @@ class KeptShapes(Protocol):
     def get(self, key: str) -> KeptShape | None:
         """Return the shape of a tool."""
 
+    def all(self) -> Mapping[str, KeptShape]:
+        """Return every shape that is kept, by the key of its tool."""
+
     def add(self, news: Mapping[str, KeptShape]) -> None:
         """Add shapes to those of the same tools."""
 
@@ -204,8 +207,10 @@ class Observations:
         if (mark := self._kept.mark) == self._mark:
             return
         self._mark, before = mark, self.version
-        for tool in list(self._tools.values()):
-            tool.adopt(self._kept.get(tool.key))
+        # A server may have 100,000 tools, and few of them have a shape that is kept.
+        for key, kept in self._kept.all().items():
+            if (tool := self._tools.get(key)) is not None:
+                tool.adopt(kept)
         if self.version != before:
             self.changed()
 

@@ -32,7 +32,10 @@ class ShapeFile(store.InStore[dict[str, KeptShape]]):
         super().__init__(store.open_store(path, kind, what=what, unread="types are observed again"))
 
     def get(self, key: str) -> KeptShape | None:
-        return (self._store.get(_ALL) or {}).get(key)
+        return self.all().get(key)
+
+    def all(self) -> Mapping[str, KeptShape]:
+        return self._store.get(_ALL) or {}
 
     def add(self, news: Mapping[str, KeptShape]) -> None:
         def change(known: dict[str, KeptShape] | None) -> dict[str, KeptShape]:

@@ -245,6 +245,20 @@ async def test_shapes_outlast_the_engine_and_are_shared(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o077 == 0
 
 
+async def test_a_refresh_reads_nothing_for_tools_without_a_kept_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(tmp_path / "observed.json") as one:
+        tools = [one.offer(f"t{n}") for n in range(50)]
+        asked: list[str] = []
+        looked_up = ShapeFile.get
+        monkeypatch.setattr(ShapeFile, "get", lambda file, key: [looked_up(file, key), asked.append(key)][0])
+        one.observations.refresh()
+        assert asked == [] and len(tools) == 50
+        one.offer("another")
+        assert len(asked) == 1
+
+
 async def test_what_is_new_is_kept_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAVE_S", 0.01)
     file = tmp_path / "observed.json"
