@@ -85,6 +85,18 @@ def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd
     assert notebook.source(1).endswith('await Notebook.loadOrders({ status: "open" })')
 
 
+def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> None:
+    notebook, panel = prepare(page, lab, "a long name of a notebook.ipynb")
+    expect(tool_row(panel, notebook, "Notebook.loadOrders")).to_be_visible(timeout=PATIENCE_MS)
+    page.set_viewport_size({"width": 500, "height": 800})
+    kernel_row(panel, notebook).click()
+    room = "row => row.querySelector('.pctx-Row-title').clientWidth / row.clientWidth"
+    assert kernel_row(panel, notebook).evaluate(room) > 0.5
+    head = panel.locator(".pctx-Detail h3")
+    lines = "head => head.getClientRects().length && head.clientHeight / parseFloat(getComputedStyle(head).fontSize)"
+    assert head.evaluate(lines) < 4, "it breaks between words, in two lines at most"
+
+
 def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab: FrontEnd) -> None:
     for folder in ("north", "south"):
         Path(lab.root, folder).mkdir(exist_ok=True)
@@ -99,8 +111,18 @@ def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab
 def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:
     code = "const o = await Notebook.loadOrders({ status: 'open' })\no.length"
     notebook, panel = prepare(page, lab, "runs.ipynb", f"%%pctx\n{code}")
+    expect(run_row(panel, "const o = await")).to_contain_text("[2]", timeout=PATIENCE_MS)
     run_row(panel, "const o = await").click()
     detail = panel.get_by_role("region", name="Chosen run")
+    line = panel.get_by_role("separator")
+    before, at = detail.bounding_box(), line.bounding_box()
+    assert before is not None and at is not None
+    page.mouse.move(at["x"] + 50, at["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 50, at["y"] - 98, steps=3)
+    page.mouse.up()
+    after = detail.bounding_box()
+    assert after is not None and abs(after["height"] - before["height"] - 100) < 10
     expect(detail).to_contain_text("Notebook.loadOrders")
     call = detail.locator(".pctx-Timeline-row").filter(has_text="Notebook.loadOrders")
     call.click()
