@@ -62,7 +62,7 @@ export type PanelRow = Base &
     | {
         readonly kind: 'run';
         readonly run: ExecutionState;
-        /** Whether it is a run of the notebook in front, or calls its tools. */
+        /** Whether it is a run of a cell of the notebook in front. */
         readonly isFront: boolean;
         /** The number of the cell that shows it; null: no open notebook does. */
         readonly cell: number | null;
@@ -193,9 +193,14 @@ function isListed(run: ExecutionState, filter: RunFilter): boolean {
   }
 }
 
-/** Whether a run belongs to a kernel: it is of one of its cells, or calls its tools. */
+/**
+ * Whether a run is of a cell of a kernel's notebook.
+ *
+ * Runs of agents stay in the order of time: one whose only call was denied has called no tool of any notebook, and
+ * must not be listed after earlier ones.
+ */
 function isOf(run: ExecutionState, kernelId: string | null): boolean {
-  return kernelId !== null && (run.kernel_id === kernelId || Number(run.called?.[kernelId] ?? 0) > 0);
+  return kernelId !== null && run.kernel_id === kernelId;
 }
 
 /** The number of a row, from 1, among the rows with the same parent, and their count. */

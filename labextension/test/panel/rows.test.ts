@@ -242,7 +242,7 @@ test('a server that is not trusted yet does not load for ever', () => {
   );
 });
 
-test('the runs of the notebook in front come first, with the numbers of the cells that show them', () => {
+test('the runs of the cells of the notebook in front come first, with the numbers of the cells that show them', () => {
   const runs: ExecutionState[] = [
     { ...run('agent', '1'), agent: 'Claude Code', called: {} },
     { ...run('own', '2'), asked_by: 'cell', kernel_id: 'a' },
@@ -255,15 +255,15 @@ test('the runs of the notebook in front come first, with the numbers of the cell
     found.map(row => [row.run.id, row.isFront, row.cell]),
     [
       ['own', true, 12],
-      ['calls it', true, null],
       ['agent', false, null],
+      ['calls it', false, null],
       ['other', false, null]
     ]
   );
   const listed = (filter: RunFilter): string[] =>
     rowsOf(front, '', new Set(), filter).flatMap(row => (row.kind === 'run' ? [row.run.id] : []));
   assert.deepEqual(listed('failed'), ['other']);
-  assert.deepEqual(listed('agents'), ['calls it', 'agent']);
+  assert.deepEqual(listed('agents'), ['agent', 'calls it']);
   const good: PanelData = { ...front, runs: runs.slice(0, 3) };
   const last = rowsOf(good, '', new Set(), 'failed').at(-1);
   assert.ok(last?.kind === 'empty' && last.why === 'no-match', 'there are runs, but none of these');
