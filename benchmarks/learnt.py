@@ -1,7 +1,7 @@
-"""What observed types spare an agent: recorded conversations with two MCP servers that declare no results.
+"""What observed types spare an agent: scripted conversations with two MCP servers that declare no results.
 
 The servers are of others, from npm and PyPI. A task comes twice, with other numbers and in another conversation.
-Without observed types, the agent has to guess a field, look at a whole result, and write its program again, every
+Without observed types, the script guesses a wrong field, looks at a whole result, and writes its program again, every
 time. With them, the declaration of the second conversation has the type that the calls of the first one returned.
 """
 

@@ -31,6 +31,8 @@ _ONLY_FALSE = {
     "history",
     "history_code",
     "history_values",
+    "observe_types",
+    "save_notices",
 }
 _ONLY_TRUE = {"typecheck", "jitless"}
 _FIXED = {
@@ -39,6 +41,7 @@ _FIXED = {
     "fallback",
     "host_token_file",
     "host_url",
+    "kernel_url",
     "sandboxes",
     "upstreams",
     "upstream_commands",
@@ -109,8 +112,9 @@ def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
     limits: dict[str, Any] = {}
     for name, value in demanded.items():
         own = getattr(settings.limits if name in _LIMITS else settings, name)
-        if name == "max_running_per_session":
-            own = settings.running_per_session  # 0 stands for a share of max_running
+        if name == "max_running_per_session":  # 0 stands for a share of max_running
+            own = settings.running_per_session
+            value = replace(settings, max_running_per_session=value).running_per_session
         strict = _stricter(name, own, value)
         (limits if name in _LIMITS else changed)[name] = strict
     if demanded.get("typecheck"):

@@ -44,6 +44,9 @@ type CallByName<Name extends keyof FunctionsByName> = Parameters<FunctionsByName
 declare function invoke<Name extends keyof FunctionsByName>(call: CallByName<Name>): ReturnType<FunctionsByName[Name]>;
 """
 """What declares ``invoke``, next to the functions that it can call."""
+
+INVOKE_ANY = "declare function invoke(call: { name: string; arguments?: any }): Promise<any>;\n"
+"""What declares ``invoke`` where there are no functions. A call says that its function is not offered."""
 KEPT_TOOLS = 20_000
 """Tools whose declarations are kept, by namespace; they take about 1 kB each."""
 
@@ -177,7 +180,7 @@ def invocable(tools: Iterable[ToolLike]) -> str:
         for tool in known:
             paths.setdefault(path_of(tool), f"(typeof {tool.namespace_name})[{inert.string(tool.tool_name)}]")
     members = [f"{inert.string(path)}: {function};" for path, function in paths.items()]
-    return "\n".join([*_block("interface FunctionsByName", members), INVOKE])
+    return "\n".join([*_block("interface FunctionsByName", members), INVOKE if members else INVOKE_ANY])
 
 
 def _canonical_path(tool: ToolLike) -> str:

@@ -68,6 +68,8 @@ async def test_a_tool_is_called_by_its_name_in_any_spelling(connect: Connect) ->
 
 async def test_invoke_calls_a_function_by_its_name_with_the_function_s_own_types(connect: Connect) -> None:
     async with connect() as client:
+        with pytest.raises(errors.ExecutionFailed, match=r"Cannot call Shop\.now: it is not offered"):
+            await client.run('await invoke({ name: "Shop.now" })')
         takes = {"type": "object", "properties": {"least": {"type": "number"}}, "required": ["least"]}
         await client.register_tool("shop", "load_orders", lambda args: [args["least"]], None, takes, {"type": "array"})
         await client.register_tool("shop", "now", lambda _: "noon", None, None, {"type": "string"})

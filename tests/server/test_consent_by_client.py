@@ -398,6 +398,9 @@ async def test_a_single_call_needs_the_same_consent_as_one_of_a_program(
     agent: Connect, desk: Desk, allows: bool
 ) -> None:
     async with agent(lambda form: ALLOW if allows else t.ElicitResult(action="decline")) as client:
-        result = await client.call_tool("invoke", {"name": "Sales.removeAll", "arguments": {"names": ["a"]}})
+        call = {"name": "Sales.removeAll", "arguments": {"names": ["a"]}}
+        result = await client.call_tool("invoke", call)
         assert (text(result) == '"removed"') is allows and result.is_error is not allows
-        assert desk.removed == int(allows)
+        inside = await client.call_tool("execute", {"code": f"await invoke({json.dumps(call)})"})
+        assert (text(inside) == '"removed"') is allows and inside.is_error is not allows
+        assert desk.removed == 2 * int(allows)
