@@ -57,6 +57,9 @@ def query(text: object, tables: Mapping[str, Any]) -> Any:
             database.register(name, table)
         database.execute("SET lock_configuration = true")
         return _result(duckdb, database.sql(text), tables[TABLE])
+    except duckdb.CatalogException as error:  # what it suggests are tables of its own
+        why = str(error).partition("\nDid you mean")[0].strip()[:1_000]
+        raise errors.InvalidParams(f"Cannot run a query: {why} The tables are {', '.join(tables)}") from None
     except duckdb.Error as error:
         raise errors.InvalidParams(f"Cannot run a query: {str(error).strip()[:1_000]}") from None
     finally:

@@ -63,6 +63,11 @@ def test_query_reaches_no_file_no_network_and_no_variable(text: str, tmp_path: P
     assert [one.name for one in tmp_path.iterdir()] == ["secret.csv"]
 
 
+def test_table_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(errors.InvalidParams, match=r"name orders does not exist! The tables are frame, names$"):
+        sql.query("select * from orders", {"frame": pd.DataFrame(DATA), "names": pd.DataFrame(DATA)})
+
+
 def test_misspelt_column_is_refused_with_what_there_is() -> None:
     with pytest.raises(errors.InvalidParams, match=r'(?s)"statos" not found.*status'):
         sql.query("select statos from frame", {"frame": pl.DataFrame(DATA)})

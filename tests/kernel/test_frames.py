@@ -206,6 +206,17 @@ def error(kernel: RealKernel, code: str, line: str = "") -> str:
             ["DataFrame", "list", "DataFrame"],
         ),
         ("await Notebook.height({ frame: (await Notebook.orders()).filter((r) => r.id.lt(3)) })", 3),
+        (
+            """
+            const few = (await Notebook.orders()).filter((r) => r.id.lt(5));
+            const found = await few.sql<{ label: string; most: number }>(
+                "select label, max(id) as most from frame join names using (status) group by label",
+                { names: await Notebook.labels() },
+            );
+            (await found.rows()).map((row) => [row.label, row.most])
+            """,
+            [["Open", 4]],
+        ),
     ],
 )
 def test_program_asks_a_frame_and_gets_what_it_asks_for(frames: RealKernel, code: str, expected: Any) -> None:
