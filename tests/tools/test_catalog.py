@@ -190,8 +190,9 @@ def test_the_collector_of_garbage_visits_no_part_of_a_tool() -> None:
     schema = {"type": "object", "properties": {"id": {"type": ["string", "null"]}}, "required": ["id"]}
     tool = Tool("math", "add", "", schema, schema, about="Numbers").renamed("Other", "add")
     assert tool.path == "Other.add" and tool.registered_path == "Other.add"
+    gc.collect()  # a tuple of texts is left out from its first collection on
     visited = [part for part in gc.get_referents(tool, tool.first) if gc.is_tracked(part)]
-    assert all(part in (Tool, tool.first) for part in visited)
+    assert [part for part in visited if part is not Tool and part is not tool.first] == []
     assert tool.input_schema == tool.output_schema == schema
 
 
