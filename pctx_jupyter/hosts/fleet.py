@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -183,20 +182,13 @@ class HostFleet:
             raise self._refusal(seat) from None
 
     def _refusal(self, seat: Seat) -> errors.PctxError:
-        waited_s, scheduler, session = self._settings.max_queue_s, self._scheduler, seat.ticket.session
+        waited_s = self._settings.max_queue_s
         if not self._hosts and self._here is None:
             why = f" ({self._trouble})" if self._trouble else ""
             return errors.SandboxUnavailable(
                 f"Cannot start execution: no sandbox host has connected within {waited_s:g} s{why}; {START}"
             )
-        retry_s = math.ceil(scheduler.wait_s(session, seat.ahead))
-        return errors.Busy(
-            f"Cannot start execution: its turn has not come within {waited_s:g} s (Pctx.max_queue_s). It is number "
-            f"{seat.ahead + 1:,} of the waiting programs of this session, of which {scheduler.running_of(session)} are "
-            f"running, and {scheduler.running} in all on {len(self._hosts)} sandbox hosts; try again in about "
-            f"{retry_s:,} s, or start more hosts",
-            data={"retry_after_s": retry_s},
-        )
+        return seat.refusal(waited_s, f"on {len(self._hosts)} sandbox hosts", ", or start more hosts")
 
     async def _choose(self) -> RemoteHost | None:
         """Return the host with the largest share of free places; None: the program runs on this machine.

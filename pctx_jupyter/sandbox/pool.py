@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -159,21 +158,14 @@ class Pool:
             raise self._busy(seat) from None
 
     def _busy(self, seat: Seat) -> errors.Busy:
-        waited_s, scheduler, session = self._settings.max_queue_s, self._scheduler, seat.ticket.session
+        waited_s = self._settings.max_queue_s
         if seat.is_taken:
             trouble = f" ({self._trouble})" if self._trouble else ""
             return errors.Busy(
                 f"Cannot start execution: no sandbox has started within {waited_s:g} s (Pctx.max_queue_s)"
                 f"{trouble}; try again later"
             )
-        retry_s = math.ceil(scheduler.wait_s(session, seat.ahead))
-        return errors.Busy(
-            f"Cannot start execution: its turn has not come within {waited_s:g} s (Pctx.max_queue_s). It is number "
-            f"{seat.ahead + 1:,} of the waiting programs of this session, of which {scheduler.running_of(session)} are "
-            f"running, and {scheduler.running} in all (Pctx.max_running_per_session, Pctx.max_running); try again in "
-            f"about {retry_s:,} s",
-            data={"retry_after_s": retry_s},
-        )
+        return seat.refusal(waited_s, "(Pctx.max_running_per_session, Pctx.max_running)")
 
     async def _take(self) -> Worker:
         if self._is_closed:

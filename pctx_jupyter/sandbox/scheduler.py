@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
+from .. import errors
+
 RECENT = 0.2
 """The weight of the latest program in the mean time that a program keeps its place."""
 
@@ -271,6 +273,23 @@ class Seat:
     def is_taken(self) -> bool:
         """Whether the program has its place."""
         return self.ticket.state is TicketState.RUNNING
+
+    def refusal(self, waited_s: float, of_all: str, more: str = "") -> errors.Busy:
+        """Return the error of a program whose turn did not come.
+
+        Args:
+            waited_s: Seconds that it has waited.
+            of_all: What stands after the number of all programs that run.
+            more: What can be done besides trying again.
+        """
+        scheduler, session = self._scheduler, self.ticket.session
+        retry_s = math.ceil(scheduler.wait_s(session, self.ahead))
+        return errors.Busy(
+            f"Cannot start execution: its turn has not come within {waited_s:g} s (Pctx.max_queue_s). It is number "
+            f"{self.ahead + 1:,} of the waiting programs of this session, of which {scheduler.running_of(session)} are "
+            f"running, and {scheduler.running} in all {of_all}; try again in about {retry_s:,} s{more}",
+            data={"retry_after_s": retry_s},
+        )
 
     def give_up(self, *, always: bool = True) -> bool:
         """Give the place to other programs, and return whether that was done.
