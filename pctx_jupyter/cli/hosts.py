@@ -14,11 +14,9 @@ from urllib.parse import urlsplit
 from traitlets import Bool, Float, Int, Unicode
 
 from ..hosts.tokens import SHORTEST, TOKEN_VARIABLE, mint_token, read_token, token_file
+from ..rpc.environment import LOOPBACK
 from . import terminal
 from .command import Command, Exit, Stop, say
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
-"""Hosts whose connections do not leave the machine."""
 
 
 class SandboxHostCommand(Command):
@@ -62,7 +60,7 @@ class SandboxHostCommand(Command):
             raise Stop(Exit.USAGE, "Cannot connect: name the server, as in --url https://jupyter.example.org/base")
         if self.sandboxes < 0:
             raise Stop(Exit.USAGE, "Cannot start: --sandboxes must be a number above 0")
-        if parts.scheme == "http" and parts.hostname not in LOCAL:
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             say("Warning: without https, others on the network can read programs, their inputs and the token")
         token = self._token()
         asyncio.run(self._serve(token, self.sandboxes or os.cpu_count() or 1))

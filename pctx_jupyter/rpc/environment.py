@@ -25,6 +25,9 @@ BEHIND_GATEWAY = "KERNEL_GATEWAY"
 TOKEN_HEADER = "X-Pctx-Token"
 """The request header that carries a kernel's token."""
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""The hosts in URLs that lead to a server on one's own machine."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 

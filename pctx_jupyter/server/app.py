@@ -172,7 +172,7 @@ def rules(mcp_path: str) -> list[tuple[str, type[PctxHandler], dict[str, str]]]:
 
 
 def _is_loopback(url: str) -> bool:
-    """Whether an address leads to the machine of whoever uses it."""
+    """Whether an address leads to the machine of the client that opens it."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

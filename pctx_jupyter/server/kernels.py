@@ -104,6 +104,10 @@ class KernelTokens:
         """Whether the server has this kernel, or is starting it."""
         return kernel_id in self._starting or kernel_id in self._manager
 
+    def _forget_dead(self) -> None:
+        """Forget the tokens of kernels that are gone."""
+        self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
+
     async def _start_kernel(self, **kwargs: Any) -> str:
         kwargs["env"] = {key: kept for key, kept in (kwargs.get("env") or os.environ).items() if key not in _OURS}
         if self._is_remote:
@@ -115,7 +119,7 @@ class KernelTokens:
         kwargs["kernel_id"] = kernel_id
         if kernel_id in self._manager:  # a request for one that runs already
             return await ensure_async(self._start(**kwargs))
-        self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
+        self._forget_dead()
         token = self._tokens[kernel_id] = secrets.token_urlsafe(32)
         ours = {URL: self._url(), TOKEN: token, PIPE: self.pipe}
         kwargs["env"] |= ours
@@ -130,7 +134,7 @@ class KernelTokens:
     async def _start_remote_kernel(self, kwargs: dict[str, Any]) -> str:
         if kwargs.get("kernel_id") is not None:  # one that the gateway has already
             return await ensure_async(self._start(**kwargs))
-        self._tokens = {id: token for id, token in self._tokens.items() if self.is_alive(id)}
+        self._forget_dead()
         url, token, settled = self._url(), secrets.token_urlsafe(32), asyncio.Event()
         # Without an address, too: Jupyter sends this server's own environment as well, which may have an older one.
         kwargs["env"] |= {GATEWAY_URL: url, GATEWAY_TOKEN: token if url else ""}

@@ -23,6 +23,7 @@ from ..agents import clients as mcp_clients
 from ..errors import Failure
 from ..history.file import HistoryUnavailable, PastRun
 from ..rpc import wire
+from ..rpc.environment import LOOPBACK
 from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
 from ..session.remembered import Permission
@@ -503,10 +504,6 @@ class OnePermission(_State):
         if not (await self.registry()).approvals.revoke(id):
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot revoke this permission: there is none of this id")
         self.send(wire.Success())
-
-
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-"""The hosts by which one reaches a server on one's own machine."""
 
 
 class ClientConfigList(PctxHandler):
