@@ -760,8 +760,8 @@ def numbers(frame: Frame, name: str) -> tuple[memoryview, bool] | None:
         return None
     rounded = column.dtype.is_integer() and _has_large(column)
     floats = column if rounded else column.cast(nw.Float64)  # Arrow does not cast what it would round
-    if not rounded and (numpy := sys.modules.get("numpy")) is not None:
-        return numpy.ascontiguousarray(floats.to_numpy(), dtype="<f8").data.cast("B"), rounded
+    if not rounded and "numpy" in sys.modules:
+        return bytes_of(floats.to_numpy(), "<f8"), rounded
     return _little_endian(
         array("d", [float("nan") if one is None else float(one) for one in floats.to_list()])
     ), rounded
@@ -794,10 +794,15 @@ def integers(frame: Frame, name: str) -> memoryview:
         raise errors.InvalidParams(f'Cannot read column "{name}" as bigint: a value is 2**63 or more; read its rows')
     if is_longer:
         return _little_endian(array("q", column.to_list()))
-    if (numpy := sys.modules.get("numpy")) is not None:
-        found: memoryview = numpy.ascontiguousarray(column.to_numpy(), dtype="<i8").data.cast("B")
-        return found
+    if "numpy" in sys.modules:
+        return bytes_of(column.to_numpy(), "<i8")
     return _little_endian(array("q", column.to_list()))
+
+
+def bytes_of(flat: Any, dtype: str) -> memoryview:
+    """Return the bytes of an array of numpy that has one dimension, as numbers of a type such as ``<f8``."""
+    found: memoryview = sys.modules["numpy"].ascontiguousarray(flat, dtype=dtype).data.cast("B")
+    return found
 
 
 def _little_endian(found: array[Any]) -> memoryview:

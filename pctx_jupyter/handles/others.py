@@ -17,12 +17,13 @@ import stat
 import sys
 import types
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from time import monotonic
 from typing import Any
 
 from .. import errors
+from .frames import LARGEST_EXACT, bytes_of
 
 MOST_ITEMS = 1_000
 """Items that are taken with one call."""
@@ -146,9 +147,9 @@ def numbers(flat: Any) -> tuple[memoryview, bool] | None:
     """Return numbers as the bytes of float64, and whether some are rounded; None: they are no numbers."""
     if flat.dtype.kind not in "iuf":
         return None
-    np = sys.modules["numpy"]
-    rounded = flat.dtype.kind in "iu" and flat.size > 0 and max(abs(int(flat.min())), abs(int(flat.max()))) > 2**53
-    return np.ascontiguousarray(flat, dtype="<f8").data.cast("B") if flat.size else memoryview(b""), bool(rounded)
+    is_large = flat.dtype.kind in "iu" and flat.size > 0
+    rounded = is_large and max(abs(int(flat.min())), abs(int(flat.max()))) > LARGEST_EXACT
+    return bytes_of(flat, "<f8"), rounded
 
 
 def integers(flat: Any) -> memoryview:
@@ -161,8 +162,7 @@ def integers(flat: Any) -> memoryview:
         raise errors.InvalidParams(f"Cannot read an array of {flat.dtype} as bigint: it does not hold integers")
     if flat.dtype.kind == "u" and flat.size and int(flat.max()) >= 1 << 63:
         raise errors.InvalidParams("Cannot read an array as bigint: a value is 2**63 or more")
-    found: memoryview = sys.modules["numpy"].ascontiguousarray(flat, dtype="<i8").data
-    return found.cast("B") if flat.size else memoryview(b"")
+    return bytes_of(flat, "<i8")
 
 
 AGGREGATES = ("sum", "mean", "min", "max", "median", "std", "count")
@@ -258,7 +258,9 @@ class File:
                 found.append(line.decode("utf-8", "replace").rstrip("\r\n"))
             return found, start + read if start + read < size else None
 
-    def _reading(self) -> _Reading:
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Any, int]]:
+        """Open the file for one reading; yields it with its size now."""
         try:
             descriptor, found = self._opened()
         except OSError as error:
@@ -268,22 +270,8 @@ class File:
             raise errors.InvalidParams(
                 f"Cannot read {self.name}: another file has its place since it was handed over; call the tool again"
             )
-        return _Reading(descriptor, found.st_size)
-
-
-@dataclass
-class _Reading:
-    """A file that is open for one reading."""
-
-    descriptor: int
-    size: int
-
-    def __enter__(self) -> tuple[Any, int]:
-        self._file = os.fdopen(self.descriptor, "rb")
-        return self._file, self.size
-
-    def __exit__(self, *why: object) -> None:
-        self._file.close()
+        with os.fdopen(descriptor, "rb") as file:
+            yield file, found.st_size
 
 
 # Items
