@@ -8,8 +8,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Question } from '../api';
-import { inertLine } from '../inert';
-import { askerOf } from './effects';
+import { requestText } from './effects';
 
 /** A notification of the browser that is shown. */
 interface ShownNotice {
@@ -66,9 +65,7 @@ export class DesktopNotices {
     if (!this.#isOn || this.notifier?.permission !== 'granted' || !this.isAway()) {
       return null;
     }
-    const body = question.form
-      ? this.trans.__('The MCP server %1 asks you something', inertLine(question.form.server, 100))
-      : this.trans.__('%1 wants to call %2', askerOf(question, this.trans), inertLine(question.tool, 60));
+    const body = requestText(question, this.trans);
     const notice = new this.notifier(this.trans.__('Waiting for you'), { body, tag: `pctx ${question.id}` });
     notice.onclick = () => {
       window.focus();

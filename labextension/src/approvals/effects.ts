@@ -13,6 +13,18 @@ export function askerOf(question: Pick<Question, 'asked_by' | 'agent'>, trans: T
   return question.agent ? inertLine(question.agent, 40) : trans.__('An agent');
 }
 
+/** What is asked: to answer an MCP server, or to allow a call, with what it passes if that is given. */
+export function requestText(question: Question, trans: TranslationBundle, given = ''): string {
+  if (question.form) {
+    return trans.__('The MCP server %1 asks you something', inertLine(question.form.server, 100));
+  }
+  const asker = askerOf(question, trans);
+  const tool = inertLine(question.tool, 60);
+  return given === ''
+    ? trans.__('%1 wants to call %2', asker, tool)
+    : trans.__('%1 wants to call %2 with %3', asker, tool, given);
+}
+
 /** A sentence about a tool's effects; empty if it has none. `null`: they are unknown. */
 export function effectsText(effects: boolean | null, trans: TranslationBundle): string {
   if (effects === null) {

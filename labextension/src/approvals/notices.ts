@@ -10,7 +10,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Question } from '../api';
 import { inertLine, whole } from '../inert';
 import type { Notifier } from '../notifier';
-import { askerOf } from './effects';
+import { requestText } from './effects';
 import { Deadlines, clock } from './model';
 
 /** Notifications at the same time. */
@@ -83,23 +83,12 @@ export class ApprovalNotices {
 
   #message(question: Question): string {
     const given = inertLine(question.arguments, MOST_ARGUMENTS);
-    const asks = this.#asks(question, given);
+    const asks = requestText(question, this.trans, given);
     const left = this.deadlines.left(question.id);
     if (left === null) {
       return asks;
     }
     return this.trans.__('%1 · %2 left', asks, clock(left > STEP_S ? Math.ceil(left / STEP_S) * STEP_S : STEP_S));
-  }
-
-  #asks(question: Question, given: string): string {
-    if (question.form) {
-      return this.trans.__('The MCP server %1 asks you something', inertLine(question.form.server, 100));
-    }
-    const asker = askerOf(question, this.trans);
-    const tool = inertLine(question.tool, 60);
-    return given === ''
-      ? this.trans.__('%1 wants to call %2', asker, tool)
-      : this.trans.__('%1 wants to call %2 with %3', asker, tool, given);
   }
 
   /** Whether the notification shows everything that the call passes. */

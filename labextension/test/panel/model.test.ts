@@ -12,6 +12,7 @@ import {
   type Watcher
 } from '../../src/api';
 import { PanelModel, type Source } from '../../src/panel/model';
+import { runOf } from './runs';
 
 const calls = [{ call: 1, tool: 'Notebook.t0', started_s: 0 }];
 
@@ -335,19 +336,7 @@ test('a server with functions for resources has them in its list, which does not
   assert.equal(offeredIn(model), 4);
 });
 
-const past = (id: string): ExecutionState => ({
-  id,
-  title: id,
-  asked_by: 'cell',
-  notebook: null,
-  kernel_id: null,
-  state: 'ok',
-  started_at: 0,
-  duration_s: 1,
-  calls: 0,
-  failed_calls: 0,
-  error: null
-});
+const past = (id: string): ExecutionState => runOf({ id, asked_by: 'cell' });
 
 test('a search also finds runs of earlier days, each once, and they can be opened', async () => {
   const server = new Server();

@@ -12,6 +12,7 @@ import {
   placesOf,
   rowsOf
 } from '../../src/panel/rows';
+import { runOf } from './runs';
 
 const kernel = (id: string, count: number, more: Partial<KernelState> = {}): KernelState => ({
   kernel_id: id,
@@ -33,19 +34,7 @@ const tool = (name: string, description = ''): ToolState => ({
   arguments: []
 });
 
-const run = (id: string, title: string): ExecutionState => ({
-  id,
-  title,
-  asked_by: 'agent',
-  notebook: null,
-  kernel_id: null,
-  state: 'ok',
-  started_at: 0,
-  duration_s: 1,
-  calls: 0,
-  failed_calls: 0,
-  error: null
-});
+const run = (id: string, title: string): ExecutionState => runOf({ id, title, asked_by: 'agent' });
 
 const nothing: PanelData = {
   kernels: undefined,
