@@ -190,7 +190,14 @@ def open_notebook(hub: Hub, user: str, token: str, path: str) -> Iterator[Blocki
     """A notebook on a user's server, as JupyterLab opens it through the proxy; and its kernel."""
     asked = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
     kernel = hub.ask("POST", f"user/{user}/api/sessions", asked, token=token)["kernel"]["id"]
-    (left,) = (hub.folder / user).rglob(f"kernel-{kernel}.json")
+    with kernel_client(hub.folder / user, kernel) as client:
+        yield client
+
+
+@contextmanager
+def kernel_client(folder: Path, kernel_id: str) -> Iterator[BlockingKernelClient]:
+    """A client of a kernel whose connection file is somewhere below a folder, once the kernel is ready."""
+    (left,) = folder.rglob(f"kernel-{kernel_id}.json")
     client = BlockingKernelClient(connection_file=str(left))
     client.load_connection_file()
     client.start_channels()

@@ -22,7 +22,7 @@ from pctx_jupyter.rpc.environment import PIPE, TOKEN, URL
 from pctx_jupyter.settings import Settings
 
 from ..server.process import START_S, ServerProcess, server_process
-from .test_jupyterhub import TOOL, run
+from .test_jupyterhub import TOOL, kernel_client, run
 
 WARM = "--Pctx.warm_sandboxes=1"
 MODULE = "tests.flows.test_kernels_elsewhere"
@@ -35,15 +35,8 @@ def notebook(server: ServerProcess, gateway: ServerProcess, path: str) -> Iterat
     """A notebook of a server whose kernels a gateway starts."""
     asked = {"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}}
     kernel_id = server.ask("POST", "api/sessions", asked)["kernel"]["id"]
-    (left,) = gateway.folder.rglob(f"kernel-{kernel_id}.json")
-    client = BlockingKernelClient(connection_file=str(left))
-    client.load_connection_file()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=START_S)
+    with kernel_client(gateway.folder, kernel_id) as client:
         yield client
-    finally:
-        client.stop_channels()
 
 
 @pytest.mark.timeout(6 * START_S)
