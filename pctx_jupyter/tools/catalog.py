@@ -199,6 +199,11 @@ class Tool:
         return self if self.other is None else self.other
 
 
+_FIRST = Tool("first", "first")
+_ = _FIRST.path, _FIRST.registered_path
+"""Python gives a class room for the attributes that its first instances have. An attribute that only a later instance
+gets needs a ``__dict__``. So the first tool gets all that is computed once."""
+
 AskedBy = Literal["cell", "client", "agent", "notebook"]
 """Whose program it is: a cell of the notebook itself, a program of a client that is no kernel, an agent's, another
 notebook's."""

@@ -188,10 +188,11 @@ def test_an_odd_name_of_a_tool_becomes_one_that_can_be_written(name: str) -> Non
 
 def test_the_collector_of_garbage_visits_no_part_of_a_tool() -> None:
     schema = {"type": "object", "properties": {"id": {"type": ["string", "null"]}}, "required": ["id"]}
+    others = [Tool("math", f"add_{number}") for number in range(100)]  # enough for Python to fix what all tools have
     tool = Tool("math", "add", "", schema, schema, about="Numbers").renamed("Other", "add")
     assert tool.path == "Other.add" and tool.registered_path == "Other.add"
     gc.collect()  # a tuple of texts is left out from its first collection on
-    visited = [part for part in gc.get_referents(tool, tool.first) if gc.is_tracked(part)]
+    visited = [part for part in gc.get_referents(tool, tool.first, *others) if gc.is_tracked(part)]
     assert [part for part in visited if isinstance(part, dict | list | tuple | set)] == []
     assert tool.input_schema == tool.output_schema == schema
 
