@@ -33,6 +33,8 @@ PROGRAMS = [
 async def test_runs_that_end_in_every_way_and_clients_that_vanish_leave_nothing() -> None:
     with server_process("--Pctx.warm_sandboxes=0", "--Pctx.timeout_s=0.4", "--Pctx.max_running=4") as server:
         async with a_client(server) as client:
+            await run(client, "await t.echo()")
+            await has_history(server)
             before = await held(server, client)  # whatever is opened once is open now
             killer = asyncio.create_task(kill_now_and_then(server))
             for _ in range(RUNS // 12):
@@ -77,6 +79,13 @@ async def run(client: PctxClient, code: str) -> None:
     async with asyncio.timeout(SOON):
         with suppress(errors.ExecutionError, errors.SandboxUnavailable):  # the latter: killed while it started
             await client.execute_code(code)
+
+
+async def has_history(server: ServerProcess) -> None:
+    """Wait until a program is in the history, whose file a thread opens with the first one."""
+    async with asyncio.timeout(SOON):
+        while not (await asyncio.to_thread(server.ask, "GET", "pctx/api/history"))["runs"]:
+            await asyncio.sleep(0.05)
 
 
 async def vanish(server: ServerProcess) -> None:
