@@ -9,8 +9,12 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from concurrent.futures import thread  # noqa: F401 (loaded while files can be opened: the way out needs threads)
 from contextlib import suppress
 from dataclasses import dataclass
+
+if sys.platform != "win32":
+    import resource  # not in `shortage`: without descriptors nothing can be imported
 
 REAP_S = 2.0
 """Seconds to wait for a killed process; it takes 3 ms."""
@@ -131,7 +135,5 @@ def _limit(name: str) -> str:
     """One of this process's limits and a space; empty where it has none."""
     if sys.platform == "win32":
         return ""
-    import resource
-
     soft, _ = resource.getrlimit(getattr(resource, name))
     return "" if soft == resource.RLIM_INFINITY else f"{soft:,} "

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import re
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -71,3 +73,23 @@ async def test_a_command_that_does_not_exist_is_an_error() -> None:
 )
 def test_a_refusal_of_the_system_says_what_is_short(code: int, says: str) -> None:
     assert re.search(says, processes.shortage(OSError(code, os.strerror(code))))
+
+
+WITHOUT_DESCRIPTORS = """
+import asyncio, errno, os, resource
+import pctx_jupyter.engine
+from pctx_jupyter import processes
+
+async def main():
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+    print(await asyncio.to_thread(processes.shortage, OSError(errno.EMFILE, "")))
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_refusal_and_the_way_out_need_is_loaded_before_descriptors_can_be_short() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_DESCRIPTORS], capture_output=True, text=True, check=False)
+    assert "ulimit -n" in done.stdout, done.stderr
