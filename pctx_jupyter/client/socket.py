@@ -47,9 +47,7 @@ class Socket(Channel):
         self, connection: ClientConnection, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int
     ) -> None:
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: a ping
-        super().__init__(
-            self._frames.put_nowait, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes
-        )
+        super().__init__(self._push, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes)
         self._connection = connection
         self._carrier = asyncio.create_task(self._carry(), name=f"carry {name}")
         self.on_close(self._hang_up)
@@ -65,6 +63,10 @@ class Socket(Channel):
         self._pulse.stop()
         if asyncio.current_task() is not self._carrier:
             self._carrier.cancel()
+
+    def _push(self, frame: bytes) -> None:
+        self._pulse.wake()
+        self._frames.put_nowait(frame)
 
     def _ping(self) -> None:
         self._frames.put_nowait(None)

@@ -85,6 +85,7 @@ class Pipe(asyncio.Protocol):
         """Write one frame, without waiting; a frame for a pipe that is gone is dropped."""
         if self._transport is None or self._transport.is_closing():
             return
+        self._pulse.wake()
         self._writer.write(frame)
         if self._unread_bytes is not None and self._writer.waiting_bytes > self._unread_bytes:
             self._drop(f"it left {self._unread_bytes:,} bytes and more unread")

@@ -129,6 +129,8 @@ class ChangesSocket(PctxHandler, WebSocketHandler):
             self.ws_connection.stream.close()
 
     def _on_change(self, change: Change) -> None:
+        if self._pulse is not None:
+            self._pulse.wake()  # a person may be asked from now on
         if change in self._timers:
             self._waiting.add(change)
         else:

@@ -148,6 +148,8 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             )
 
     def _send(self, frame: bytes) -> None:
+        if self._pulse is not None:
+            self._pulse.wake()
         try:
             sent = asyncio.ensure_future(self.write_message(frame, binary=attached.is_joined(frame)))
         except WebSocketClosedError:

@@ -52,7 +52,33 @@ async def test_an_end_that_is_owed_nothing_is_not_pinged_until_something_is_owed
     await silent(Other(answers=5))
     assert idle.pings == 0 and not idle.silent.done()
     idle.is_needed = True
+    idle.pulse.wake()
     await silent(idle)
+
+
+async def test_a_pulse_sleeps_while_nothing_is_owed_and_each_sign_of_life_wakes_it() -> None:
+    asked = 0
+
+    def is_needed() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    pulse = Pulse(EVERY_S, ping=lambda: None, is_needed=is_needed, on_silence=lambda _: None)
+    pulse.beat()
+    await silent(Other(answers=5))
+    assert asked == 0  # it has not begun
+    pulse.start()
+    await silent(Other(answers=5))
+    assert asked == 1  # and it slept for seven intervals
+    pulse.beat()
+    pulse.wake()
+    await silent(Other())
+    assert asked == 2
+    pulse.beat()
+    pulse.stop()
+    await silent(Other())
+    assert asked == 2
 
 
 async def test_what_was_missed_before_an_idle_time_does_not_count_after_it() -> None:
@@ -60,6 +86,7 @@ async def test_what_was_missed_before_an_idle_time_does_not_count_after_it() -> 
     await silent(Other(answers=3))
     assert other.pings == SILENT_PINGS and not other.silent.done()
     other.is_needed = True
+    other.pulse.wake()
     await silent(other)
     assert other.pings == 2 * SILENT_PINGS
 
