@@ -165,9 +165,13 @@ export function rowsOf(
       const found = runs.filter(run =>
         has(words, run.title, run.notebook ?? '', run.agent ?? '', run.error ?? '', run.asked_by, run.state)
       );
-      // The server has searched the whole code of past runs; their ids may occur twice, and keys may not.
-      const all = new Map([...found, ...(words.length > 0 ? known.past : [])].map(run => [run.id, run]));
-      found.forEach(run => all.set(run.id, run));
+      // The server has searched the whole code of past runs, the latest first. Their ids may occur twice; keys may not.
+      const all = new Map<string, ExecutionState>();
+      for (const run of [...found, ...(words.length > 0 ? known.past : [])]) {
+        if (!all.has(run.id)) {
+          all.set(run.id, run);
+        }
+      }
       return [...all.values()]
         .filter(run => isListed(run, filter))
         .map(run => ({ run, isFront: isOf(run, known.front) }))

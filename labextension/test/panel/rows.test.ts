@@ -264,3 +264,12 @@ test('the notebook in front says how to make a tool while it has none', () => {
   assert.ok(!shape({ ...known, front: 'a' }).includes('kernel c example'));
   assert.ok(!shape({ ...known, front: 'd' }).includes('kernel d example'), 'its kernel is away');
 });
+
+test('a search lists past runs after those of this server, and of one id the latest', () => {
+  const past = [run('1', 'search me, past'), run('9', 'later'), run('9', 'earlier'), run('8', 'last')];
+  const data: PanelData = { ...nothing, kernels: [], runs: [run('1', 'search me')], past };
+  const titles = (query: string): string[] =>
+    rowsOf(data, query, new Set()).flatMap(row => (row.kind === 'run' ? [row.run.title] : []));
+  assert.deepEqual(titles('search'), ['search me', 'later', 'last']);
+  assert.deepEqual(titles(''), ['search me']);
+});
