@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -136,6 +137,8 @@ async def connect(
     except InvalidStatus as error:
         status = error.response.status_code
         raise errors.CannotConnect(f"Cannot connect to {shown}: {_refusal(status)}", http_status=status) from None
+    except ssl.SSLError as error:
+        raise errors.CannotConnect(f"Cannot connect to {shown}: {_mistrust(error)}") from None
     except (OSError, TimeoutError) as error:
         why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
         raise errors.CannotConnect(f"Cannot connect to {shown}: {why}; is the server running there?") from None
@@ -155,6 +158,15 @@ def _keep_alive(connection: ClientConnection) -> None:
         for name, value in KEEP_ALIVE.items():
             if (option := getattr(socket, name, None)) is not None:
                 found.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _mistrust(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); if an authority of your own has signed it, let "
+            "the variable SSL_CERT_FILE name that authority's certificate"
+        )
+    return f"TLS failed ({error.reason or error.strerror}); if the server does not use it, the URL begins with http:"
 
 
 def _refusal(status: int) -> str:

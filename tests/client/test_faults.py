@@ -152,6 +152,18 @@ async def test_an_address_where_nobody_is_says_so(url: str, hint: str) -> None:
     assert "s3cret" not in str(refused.value) and refused.value.__cause__ is None
 
 
+async def test_an_address_that_does_not_use_tls_says_so() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "localhost", 0) as plain:
+        port = plain.sockets[0].getsockname()[1]
+        with pytest.raises(errors.CannotConnect, match=r"TLS failed \(\w+\); if the server does not use it.* http:"):
+            await PctxClient(f"https://localhost:{port}/?token=s3cret").connect()
+
+
 async def test_a_wrong_token_is_refused_with_the_way_out(server: Server) -> None:
     with pytest.raises(errors.CannotConnect, match="token"):
         await PctxClient(server[0], headers={"Authorization": "token wrong"}).connect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -52,12 +56,14 @@ async def dialled(url: str, headers: Headers) -> AsyncIterator[Wire]:
 
 
 @asynccontextmanager
-async def host_process(url: str, token: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def host_process(
+    url: str, token: str, *options: str, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A sandbox host as a process of its own; it is asked to stop on the way out."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", url.replace("ws:", "http:")),
         *options,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", TOKEN_VARIABLE: token},
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", TOKEN_VARIABLE: token, **environment},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -122,6 +128,30 @@ async def test_a_host_with_a_wrong_token_ends_and_says_what_to_do(url: str, toke
         assert await process.wait() == 3
     assert "the server refused the token of this sandbox host; jupyter pctx sandbox-token" in said
     assert "a-token-that-is-wrong" not in said
+
+
+@pytest.mark.timeout(180)
+async def test_a_host_connects_over_tls_to_a_server_whose_authority_it_trusts_and_to_no_other(
+    tmp_path: Path, url: str, token_file: Path, running: RunningEngine, jp_serverapp: Any, jp_base_url: str
+) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server, sockets = HTTPServer(jp_serverapp.web_app, ssl_options=context), bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    port = sockets[0].getsockname()[1]
+    safe, token = f"https://localhost:{port}{jp_base_url}", mint_token(token_file)
+    try:
+        async with host_process(safe, token, SSL_CERT_FILE=str(certificate)):
+            await connected(await running.get(), 1)
+        async with host_process(safe, token, "--give-up", "0.01") as process:
+            assert process.stderr is not None
+            said = (await asyncio.wait_for(process.stderr.read(), START_S)).decode()
+        assert "its certificate is not trusted (unable to get local issuer certificate)" in said
+        assert "SSL_CERT_FILE" in said and token not in said
+    finally:
+        server.stop()
 
 
 async def refused(url: str, headers: Headers) -> int:
