@@ -1,7 +1,7 @@
 """What a bad network does to calls: they pass a proxy that delays, splits, cuts and half-opens connections.
 
 ``python -m benchmarks.cuts [CALLS] [SEEDS]`` prints one table with a line for each door: a client's WebSocket, the Unix
-socket of kernels, and MCP over HTTP. Programs call one tool that counts; each call has a number.
+socket of kernels, MCP over HTTP, and a sandbox host. Programs call one tool that counts; each call has a number.
 
 A call is lost if its program never ends, crossed if it returns what belongs to another, and doubled if the tool ran
 twice for it. A program that returned must have had all its effects.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import tempfile
@@ -26,12 +27,13 @@ import httpx2
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient, pipe
 from pctx_jupyter.engine import Engine, open_engine
+from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.rpc.pipe import Pipe
 from pctx_jupyter.settings import Settings
 from tests.server.process import ServerProcess
 
-DOORS = ("websocket", "pipe", "mcp")
+DOORS = ("websocket", "pipe", "mcp", "host")
 
 CALLS_A_PROGRAM = 50
 """Calls that one program makes, at most; a twentieth of all, where that is less."""
@@ -323,16 +325,45 @@ async def through_pipe(calls: int, seed: int, tally: Tally) -> None:
             tally.cuts += network.cuts
 
 
+async def through_host(server: ServerProcess, calls: int, seed: int, tally: Tally) -> None:
+    """The network is bad between the server and the sandbox host that runs its programs."""
+    counter = Counter()
+    token = mint_token(server.folder / "host-token")
+    url = server.url.replace("http:", "ws:") + "local-tools"
+    async with bad_tcp(server.port, random.Random(seed)) as (port, network):
+        host = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", f"http://127.0.0.1:{port}/some/base/"),
+            *("--sandboxes", str(AT_ONCE)),
+            env=os.environ | {TOKEN_VARIABLE: token},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with PctxClient(url, headers=server.headers, patience_s=LIMIT_S) as client:
+                await client.register_tool("Here", "count", counter)
+
+                async def execute(code: str) -> Any:
+                    return (await client.execute_code(code, typecheck=False))["value"]
+
+                await execute("1")  # the host has connected
+                network.is_bad = True
+                await run(execute, counter, calls, tally, call="await Here.count({ n })")
+                network.is_bad = False
+        finally:
+            host.kill()
+            await host.wait()
+        tally.cuts += network.cuts
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[ServerProcess]:
-    """A server with the counting upstream server."""
+def running(folder: Path, *more: str) -> Iterator[ServerProcess]:
+    """A server with the counting upstream server, and more options."""
     (folder / "counting.py").write_text(COUNTING)
     entry = {"name": "counting", "command": sys.executable, "args": [str(folder / "counting.py"), str(folder / "ran")]}
     (folder / "pctx.json").write_text(json.dumps({"servers": [entry]}))
     (folder / "config").mkdir()
     options = "c.Pctx.typecheck = False\nc.Pctx.policy = []\nc.Pctx.trust_folder = True\n"
     (folder / "config" / "jupyter_server_config.py").write_text(options)
-    server = ServerProcess(folder)
+    server = ServerProcess(folder, *more)
     try:
         while (server.ask("GET", "pctx/api/status"))["upstreams"].get("counting") != "ready":
             time.sleep(0.1)
@@ -348,10 +379,12 @@ async def measure(door: str, calls: int, seeds: int) -> Tally:
         for seed in range(seeds):
             await through_pipe(calls, seed, tally)
         return tally
-    through = through_websocket if door == "websocket" else through_mcp
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
-        for seed in range(seeds):
-            await through(server, calls, seed, tally)
+    through = {"websocket": through_websocket, "mcp": through_mcp, "host": through_host}[door]
+    with tempfile.TemporaryDirectory() as folder:
+        on_host = ["--Pctx.sandboxes=hosts", f"--Pctx.host_token_file={folder}/host-token"] if door == "host" else []
+        with running(Path(folder), *on_host) as server:
+            for seed in range(seeds):
+                await through(server, calls, seed, tally)
     return tally
 
 
