@@ -67,7 +67,7 @@ async def address(file: Path) -> str:
 
 
 @pytest.mark.timeout(180)
-async def test_workers_start_hosts_which_run_programs_and_end_with_their_nanny(
+async def test_workers_start_hosts_which_end_with_their_nanny_and_a_scheduler_that_was_killed_can_be_replaced(
     url: str, client: OpenClient, running: RunningEngine, tmp_path: Path
 ) -> None:
     engine = await running.get()
@@ -75,10 +75,11 @@ async def test_workers_start_hosts_which_run_programs_and_end_with_their_nanny(
     assert "c.Pctx.dask_scheduler is empty" in str(engine.hosts.status()["trouble"])
     file = tmp_path / "scheduler.json"
     where = ("--scheduler-file", str(file), "--no-dashboard")
-    async with dask("scheduler", "--port", "0", "--host", "127.0.0.1", *where), client() as it:
+    at = ("scheduler", "--host", "127.0.0.1", *where, "--port")
+    worker = ("worker", "--nthreads", "2", "--nworkers", "1", *where)
+    async with dask(*at, "0") as scheduler, client() as it:
         object.__setattr__(engine.settings, "dask_scheduler", await address(file))
         start_hosts(engine, url.replace("ws:", "http:"))
-        worker = ("worker", "--nthreads", "2", "--nworkers", "1", *where)
         async with dask(*worker) as nanny:  # it joins later
             await connected(engine, 1)
             (host,) = engine.hosts.hosts
@@ -89,8 +90,16 @@ async def test_workers_start_hosts_which_run_programs_and_end_with_their_nanny(
             await nanny.wait()
             await connected(engine, 0)
             await asyncio.to_thread(process.wait, START_S)
-        async with dask(*worker) as nanny:
+        scheduler.kill()
+        await scheduler.wait()
+        async with asyncio.timeout(START_S):
+            while "cannot be reached" not in str(engine.hosts.status()["trouble"]):
+                await asyncio.sleep(0.05)
+        port = engine.settings.dask_scheduler.rpartition(":")[2]
+        async with dask(*at, port), dask(*worker) as nanny:  # another one at its address, and a worker of that
+            waiting = asyncio.create_task(it.run("20 + 2"))
             await connected(engine, 1)
+            assert (await waiting).value == 22 and engine.hosts.status()["trouble"] is None
             (process,) = hosts_below(nanny)
             await running.stop()
             await asyncio.to_thread(process.wait, START_S)

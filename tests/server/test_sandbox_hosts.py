@@ -120,6 +120,27 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
 
 
 @pytest.mark.timeout(120)
+async def test_a_program_ends_with_the_host_that_was_killed_and_another_host_runs_it_if_it_had_done_nothing(
+    url: str, token_file: Path, client: OpenClient, running: RunningEngine
+) -> None:
+    engine, token = await running.get(), mint_token(token_file)
+    async with host_process(url, token) as one, client() as it:
+        await connected(engine, 1)
+        await it.register_tool("Here", "kill", lambda _: one.kill())
+        with pytest.raises(errors.ExecutionFailed, match="it had made 1 tool call by then, and was not run again"):
+            await it.run("await Here.kill()")
+        async with host_process(url, token) as two:
+            await connected(engine, 1)
+            waits = asyncio.create_task(it.run("await new Promise((done) => setTimeout(done, 500)); 20 + 1"))
+            assert engine.hosts is not None
+            while not engine.hosts.hosts[0].running:
+                await asyncio.sleep(0.01)
+            two.kill()
+            async with host_process(url, token):
+                assert (await waits).value == 21
+
+
+@pytest.mark.timeout(120)
 async def test_a_host_with_a_wrong_token_ends_and_says_what_to_do(url: str, token_file: Path) -> None:
     mint_token(token_file)
     async with host_process(url, "a-token-that-is-wrong") as process:
