@@ -26,8 +26,9 @@ from .worker import Worker, open_worker
 log = logging.getLogger(__name__)
 
 HEAP_MB = 512
-NURSERY_MB = 4
-"""Megabytes of new objects between two small collections; V8's own 16 cost 50 MB of memory and gain nothing."""
+NURSERY_MB = 8
+"""Megabytes (MiB) of new objects between two small collections. With 4, a check with 200 tools takes 6 % longer, and a
+ninth more processor time; V8's own 16 cost 20 MB of memory and gain nothing."""
 RESIDENT_BYTES = 400 * MIB
 """Memory beyond which the process is replaced; it has 150 MB with 200 tools, more with more sessions."""
 MESSAGE_BYTES = 64 * MIB
@@ -298,6 +299,14 @@ class Compiler:
         finally:
             self.begun_at = None
 
+    def tidy(self) -> bool:
+        """Make the process, if there is one, return the memory of its garbage. False: it is busy; try again later."""
+        if not self.is_idle or (self._warming is not None and not self._warming.done()):
+            return False
+        if self.channel is not None:
+            self.channel.notify("tidy", {})
+        return True
+
     def replace_if_large(self) -> None:
         """Replace a process that has nothing to do and has grown too large."""
         if self._worker is not None and self.is_idle and self.memory > RESIDENT_BYTES:
@@ -400,8 +409,9 @@ async def _status(worker: Worker) -> int | None:
 async def _open_spawner(deno: str, limits: Limits) -> Spawner:
     """Open what starts the process: as for any sandbox, but for another script and a larger heap."""
     *arguments, _ = flags.command(deno, limits)
-    nursery = f",--max-semi-space-size={NURSERY_MB}"
-    command = [a + nursery if a.startswith("--v8-flags=") else a for a in arguments] + [str(_SERVICE)]
+    # No program runs in that process, so its script may have V8's collector.
+    more = f",--max-semi-space-size={NURSERY_MB},--expose-gc"
+    command = [a + more if a.startswith("--v8-flags=") else a for a in arguments] + [str(_SERVICE)]
     if sys.platform == "linux" and hasattr(os, "pidfd_open"):
         return await Launcher.open(command, flags.readable(deno) + [str(file) for file in [_SERVICE, *_FILES]])
     return Direct(command, limits)

@@ -748,3 +748,17 @@ async def test_namespaces_are_sent_once_and_forgotten_when_a_program_has_others(
         assert isinstance(gone, Checked) and gone.diagnostics
     assert [len(params.get("texts", ())) for params in sent] == [1, 0, 0]
     assert [len(params["files"]) if "files" in params else None for params in sent] == [2, None, 1]
+
+
+async def test_an_idle_process_returns_the_memory_of_its_garbage_and_checks_on() -> None:
+    async with open_checker(Settings(), check_s=4 * SOON, tidy_s=0.2) as checker:
+        for number in range(8):
+            await checker.check(job(f"(await Sales.loadOrders({{status: 'open'}})).map((o) => o.total + {number})"))
+        used = checker.status()["memory_bytes"]
+        assert isinstance(used, int)
+        async with asyncio.timeout(4 * SOON):
+            while not 0 < int(str(checker.status()["memory_bytes"])) < used:
+                await asyncio.sleep(0.1)
+        verdict = await checker.check(job("Sales.loadOrder()"))
+        assert isinstance(verdict, Checked) and verdict.diagnostics
+        assert checker.status()["starts"] == 1

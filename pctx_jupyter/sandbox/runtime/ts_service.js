@@ -13,6 +13,7 @@
  *     <  "complete", "hover" or "signature" with {…, offset}
  *     >  {start, length, items: [{name, kind, detail?, docs?}]}, [{start, length, text, docs}] or [{signatures, signature, parameter}]
  *     <  {"method":"forget","params":{session}}
+ *     <  {"method":"tidy","params":{}}    collects garbage, and returns its memory to the system
  *
  * `files` names the scripts that declare tools, `texts` has those of them that the session did not have before, and
  * `globals` is a script that declares inputs; they stay until the next ones. A file's name stands for its text: whoever
@@ -1037,6 +1038,7 @@ function send(message) {
 /** @param {any} message */
 function receive({ id, method, params }) {
   if (method === "forget") return forget(params.session);
+  if (method === "tidy") return globalThis.gc?.({ type: "major", flavor: "last-resort" });
   if (id === undefined || !Object.hasOwn(methods, method)) return;
   deadline = performance.now() + (params.budget_ms ?? Infinity);
   try {
