@@ -27,6 +27,10 @@ BUSY_S = 2.0
 ATTEMPTS = 5
 """Times that an access is tried while the file is locked: for some locks SQLite does not wait at all."""
 
+SPARE = 100
+"""Once runs or bytes are beyond their limit, the oldest runs make room for this part of the limit. So that happens once
+in a hundred runs: to find them takes 4 ms with 10,000 runs, and a run is written in 0.1 ms."""
+
 MOST_LISTED = 1_000
 """Runs in one answer."""
 MOST_TITLE = 120
@@ -92,6 +96,7 @@ class HistoryFile:
     ) -> None:
         self.path, self._most_runs, self._most_bytes, self._steps = path, most_runs, most_bytes, steps
         self._held: tuple[sqlite3.Connection, int] | None = None  # with the file's number: it may be deleted
+        self._sums: tuple[int, int, float] | None = None  # as of which version of the file; runs, bytes
 
     def add(self, traces: Sequence[Trace]) -> None:
         """Append runs, and delete the oldest ones beyond the limits. It blocks: call it on a thread.
@@ -105,7 +110,7 @@ class HistoryFile:
             there.executemany(
                 "INSERT INTO runs (id, has_failed, agent, words, trace, size) VALUES (?, ?, ?, ?, ?, ?)", rows
             )
-            self._make_room(there)
+            self._make_room(there, len(rows), sum(size for *_, size in rows))
 
         self._use(write, makes=True)
 
@@ -178,20 +183,35 @@ class HistoryFile:
         """Close the connection that `add` keeps open."""
         if self._held is not None:
             self._held[0].close()
-            self._held = None
+            self._held = self._sums = None
 
-    def _make_room(self, there: sqlite3.Connection) -> None:
-        runs, size = there.execute("SELECT COUNT(*), TOTAL(size) FROM runs").fetchone()
-        if runs <= self._most_runs and size <= self._most_bytes:
-            return
-        last, left = 0, self._most_bytes
-        for kept, (number, its) in enumerate(there.execute("SELECT number, size FROM runs ORDER BY number DESC")):
-            left -= its
-            if kept == self._most_runs or left < 0:
+    def _make_room(self, there: sqlite3.Connection, added: int, added_bytes: int) -> None:
+        """Delete the oldest runs if there are too many.
+
+        All runs are counted only where another connection has written since the last time.
+        """
+        (version,) = there.execute("PRAGMA data_version").fetchone()
+        if self._sums is not None and self._sums[0] == version:
+            runs, size = self._sums[1] + added, self._sums[2] + added_bytes
+        else:
+            runs, size = there.execute("SELECT COUNT(*), TOTAL(size) FROM runs").fetchone()
+        if runs > self._most_runs or size > self._most_bytes:
+            runs, size = self._delete_oldest(there)
+        self._sums = version, runs, size
+
+    def _delete_oldest(self, there: sqlite3.Connection) -> tuple[int, int]:
+        """Delete the oldest runs beyond the limits, and some more; returns how many are left, and their bytes."""
+        most_runs = self._most_runs - self._most_runs // SPARE
+        most_bytes = self._most_bytes - self._most_bytes // SPARE
+        runs, size, last = 0, 0, 0
+        for number, its in there.execute("SELECT number, size FROM runs ORDER BY number DESC"):
+            if runs == most_runs or size + its > most_bytes:
                 last = number
                 break
+            runs, size = runs + 1, size + its
         there.execute("DELETE FROM runs WHERE number <= ?", (last,))
         there.execute("PRAGMA incremental_vacuum").fetchall()
+        return runs, size
 
     def _use(self, act: Callable[[sqlite3.Connection], T], *, makes: bool, plain: bool = False) -> T | None:
         """Do something in one transaction; None: there is no file.

@@ -138,6 +138,31 @@ def test_the_oldest_runs_make_room_and_their_numbers_are_not_used_again(tmp_path
     assert b"yyyy" not in Path(path).read_bytes()
 
 
+def test_the_oldest_runs_make_room_for_a_hundredth_of_the_limit_at_once(file: HistoryFile) -> None:
+    small = HistoryFile(file.path, most_runs=200)
+    small.add([run()] * 200)
+    assert small.count() == 200
+    small.add([run()])
+    assert small.count() == 198
+    small.add([run()])
+    small.add([run()])
+    assert small.count() == 200
+    small.close()
+
+
+def test_what_others_write_and_delete_counts_towards_the_limit(file: HistoryFile) -> None:
+    one, other = HistoryFile(file.path, most_runs=3), HistoryFile(file.path, most_runs=30)
+    one.add([run()])
+    other.add([run("other")] * 4)
+    one.add([run("one")])
+    assert codes(file) == ["one", "other", "other"]
+    assert other.clear() == 3
+    one.add([run()] * 3)
+    assert one.count() == 3
+    one.close()
+    other.close()
+
+
 def test_only_the_owner_may_read_the_files(file: HistoryFile, tmp_path: Path) -> None:
     path = tmp_path / "data" / "history.sqlite3"
     file.add([run()])
