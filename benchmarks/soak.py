@@ -6,10 +6,14 @@
 - as many cells of a kernel that work with frames by handle: frames, handles and memory that are left;
 - many idle sessions of connected clients: memory each, and processor time;
 - one client that floods a server, while another runs `1+1` and a probe asks for the server's health.
+
+``python -m benchmarks.soak --act TEXT`` prints of the last table only the rows whose name contains the text;
+``--callbacks`` adds which callbacks of the server's loop the long turns ran.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import json
@@ -41,6 +45,7 @@ from tests.server.process import ServerProcess, server_process
 
 from .homes import running_kernel
 from .hostile import ACTS
+from .turns import CALLBACKS
 
 KILLED = 0.1
 """The part of executions whose sandbox is killed."""
@@ -272,6 +277,7 @@ class Noticed:
     Attributes:
         p99_ms, max_ms: How long the answers to a health probe took.
         turn_ms: Processor time of the longest turn of the server's loop.
+        callbacks: What the long turns ran, as `benchmarks.turns` describes them.
         others_ms: The longest that another client's `1+1` took.
         failed: How many of those failed.
         refusal: What the hostile client was told.
@@ -281,6 +287,7 @@ class Noticed:
     p99_ms: float
     max_ms: float
     turn_ms: float
+    callbacks: list[dict[str, Any]]
     others_ms: float
     failed: int
     refusal: str
@@ -361,12 +368,13 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
         await asyncio.wait(tasks)
         for task in tasks:
             task.result()
-        turn_ms = (await asyncio.to_thread(get, "bench/turns"))["longest_ms"]
+        turns = await asyncio.to_thread(get, "bench/turns")
     probes.sort()
     return Noticed(
         p99_ms=probes[int(0.99 * (len(probes) - 1))],
         max_ms=probes[-1],
-        turn_ms=turn_ms,
+        turn_ms=turns["longest_ms"],
+        callbacks=turns["callbacks"],
         others_ms=max(others),
         failed=failed,
         refusal=refusal.decode().strip(),
@@ -389,6 +397,9 @@ async def hostile_clients(acts: Iterable[str] = tuple(ACTS)) -> None:
             f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.turn_ms:6.0f} {found.others_ms:7.0f} {found.failed:6}"
         )
         print(f"{act:<40} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
+        for one in found.callbacks:
+            times = f"{one['turns']:5} turns, {one['longest_ms']:5.0f} ms at most, {one['ms']:7.0f} ms in all"
+            print(f"  {one['what']:<70} {times}")
 
 
 async def main(total: int = 10_000, idle: int = 5_000) -> None:
@@ -411,5 +422,21 @@ async def main(total: int = 10_000, idle: int = 5_000) -> None:
     await hostile_clients()
 
 
+def asked() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("executions", type=int, nargs="?", default=10_000)
+    parser.add_argument("sessions", type=int, nargs="?", default=5_000)
+    parser.add_argument("--act", action="append", help="print the rows of hostile clients whose name contains this")
+    parser.add_argument("--callbacks", action="store_true", help="print what the long turns of the server's loop ran")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, sys.argv[1:])))
+    options = asked()
+    if options.callbacks:
+        os.environ[CALLBACKS] = "1"
+    if options.act:
+        asyncio.run(hostile_clients([act for act in ACTS if any(text in act for text in options.act)]))
+    else:
+        asyncio.run(main(options.executions, options.sessions))
