@@ -85,7 +85,12 @@ class PctxHandler(JupyterHandler):
         self.current_user = None  # none, until `prepare` has identified the caller
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
-        """Refuse callers without authentication, trusted origin or permission, with a 403."""
+        """Refuse callers without authentication, trusted origin or permission, with a 403.
+
+        Of each route, one request a turn of the loop passes: it may take some milliseconds before it first waits.
+        """
+        running: RunningEngine = self.settings[RUNNING]
+        await running.requests.enter(self.request.path if self._route is None else self._route.path)
         if self._route is not None and self._route.host:
             self._admit_host()
             return

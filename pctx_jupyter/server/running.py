@@ -12,31 +12,14 @@ from collections.abc import Callable
 
 from .. import errors
 from ..engine import Engine, open_engine
-from ..rpc.pipe import BURST
 from ..settings import Places, Settings
+from .turns import Lanes, TurnBudget
 
 log = logging.getLogger(__name__)
 
 
 def _attach_nothing(engine: Engine) -> Callable[[], None]:
     return lambda: None
-
-
-class TurnBudget:
-    """Counts the messages that all connections together take in one turn of the loop."""
-
-    def __init__(self) -> None:
-        self._taken = 0
-
-    def take(self) -> bool:
-        """Count one message, and return whether this turn may take another."""
-        if self._taken == 0:
-            asyncio.get_running_loop().call_soon(self._begin)
-        self._taken += 1
-        return self._taken < BURST
-
-    def _begin(self) -> None:
-        self._taken = 0
 
 
 class RunningEngine:
@@ -48,14 +31,15 @@ class RunningEngine:
         attach: Is called with the engine when it has opened; returns what to call before it closes.
 
     Attributes:
-        turn: The messages that clients' WebSockets may deliver in this turn of the loop.
+        messages: What clients' WebSockets may deliver in a turn of the loop.
+        requests: What requests by HTTP pass one after another; a lane for each route.
     """
 
     def __init__(
         self, settings: Settings, places: Places, attach: Callable[[Engine], Callable[[], None]] = _attach_nothing
     ) -> None:
         self.settings, self._places, self._attach = settings, places, attach
-        self.turn = TurnBudget()
+        self.messages, self.requests = TurnBudget(), Lanes()
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[Engine] | None = None
         self._stop = asyncio.Event()

@@ -25,6 +25,7 @@ from ..rpc.pulse import Pulse
 from .base import CODE, NAMES, RUNNING, PctxHandler
 from .naming import NotebookNames
 from .running import RunningEngine
+from .turns import TurnBudget
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +107,14 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
         """Hand a frame to the channel; Tornado reads the next one when that is done."""
         self._beat()
-        if len(message) >= LARGE_BYTES:
-            return self._feed_later(message)
-        self._feed(message)
         running: RunningEngine = self.settings[RUNNING]
-        return None if running.turn.take() else asyncio.sleep(0)
+        if len(message) >= LARGE_BYTES or not running.messages.take():
+            return self._feed_later(message, running.messages)
+        self._feed(message)
+        return None
 
-    async def _feed_later(self, message: str | bytes) -> None:
-        await asyncio.sleep(0)
+    async def _feed_later(self, message: str | bytes, messages: TurnBudget) -> None:
+        await messages.wait()
         self._feed(message)
 
     def _feed(self, message: str | bytes) -> None:
