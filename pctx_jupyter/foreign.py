@@ -75,6 +75,29 @@ def limit_unread(connection: Any, max_bytes: int) -> None:
         stream.max_write_buffer_size = max_bytes
 
 
+def limit_body(connection: Any, max_bytes: int) -> None:
+    """Make a connection of Tornado refuse the body of its request when it has more bytes.
+
+    Tornado then answers with the status 400, and closes the connection.
+    """
+    connection.set_max_body_size(max_bytes)
+
+
+async def pass_over_body(handler: Any) -> None:
+    """Have Tornado read the body of a request that its handler streams, and wait until all of it has come.
+
+    It is called in `prepare`, after which Tornado would read the body anyway. It returns at once if the client is gone.
+    """
+    from tornado.iostream import StreamClosedError
+
+    if not handler._prepared_future.done():
+        handler._prepared_future.set_result(None)
+    try:
+        await handler.request._body_future
+    except StreamClosedError:
+        return
+
+
 # Jupyter Server.
 
 ACTIVITY_SWITCH = "_track_activity"

@@ -97,6 +97,17 @@ async def test_tornado_handlers_and_streams_have_what_is_set_on_them() -> None:
     foreign.limit_unread(Connection(), 1)
 
 
+def test_tornado_streams_bodies_by_the_futures_and_the_limit_that_are_used() -> None:
+    from tornado import web
+    from tornado.http1connection import HTTP1Connection
+
+    why = broke("tornado", "streams bodies in another way")
+    source = inspect.getsource(web)
+    for name in ("self.handler._prepared_future", "self.request._body_future"):
+        assert f"{name} = Future()" in source, why
+    assert inspect.signature(HTTP1Connection.set_max_body_size).parameters, why
+
+
 def test_jupyter_server_handlers_have_the_private_names() -> None:
     from jupyter_server.base.handlers import APIHandler, JupyterHandler
 

@@ -23,6 +23,11 @@ REQUEST_BYTES = 1 << 16
 """Bytes a request may have besides a program, whose text JSON may make six times as long."""
 
 
+def request_bytes(settings: Settings) -> int:
+    """Return the bytes that a request of an agent may have."""
+    return 6 * settings.max_program_bytes + REQUEST_BYTES
+
+
 class Door:
     """What all agents of one engine share.
 
@@ -32,12 +37,11 @@ class Door:
 
     Attributes:
         plain: Answers clients that know no MCP.
-        most_bytes: What a request may have.
     """
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
         self._registry = registry
-        self.most_bytes = 6 * settings.max_program_bytes + REQUEST_BYTES
+        self._most_bytes = request_bytes(settings)
         self._functions = Functions(registry.agents(), settings)
         self.plain = Plain(self._functions)
         self._server: AgentServer | None = None
@@ -66,7 +70,7 @@ class Door:
                 server = await self._load()
                 from .endpoint import AsgiEndpoint, manager_of
 
-                self._endpoint = AsgiEndpoint(manager_of(server.server, self.most_bytes), server.server.forget)
+                self._endpoint = AsgiEndpoint(manager_of(server.server, self._most_bytes), server.server.forget)
             return self._endpoint
 
     async def close(self) -> None:

@@ -40,9 +40,9 @@ class AsgiHandler(web.RequestHandler):
         if self._exchange is not None:
             self._exchange.gone.set()
 
-    async def run_asgi(self, application: Application) -> None:
-        """Answer this request with an application."""
-        exchange = self._exchange = _Exchange(self)
+    async def run_asgi(self, application: Application, body: bytes) -> None:
+        """Answer this request, which has this body, with an application."""
+        exchange = self._exchange = _Exchange(self, body)
         await application(_scope(self.request), exchange.receive, exchange.send)
         if not exchange.is_started and not exchange.gone.is_set():
             raise web.HTTPError(500, "the application gave no answer")
@@ -51,8 +51,8 @@ class AsgiHandler(web.RequestHandler):
 class _Exchange:
     """One request and its response, in ASGI's words."""
 
-    def __init__(self, handler: web.RequestHandler) -> None:
-        self._handler = handler
+    def __init__(self, handler: web.RequestHandler, body: bytes) -> None:
+        self._handler, self._body = handler, body
         self.gone = asyncio.Event()
         self._is_answered = asyncio.Event()
         self._is_read = False
@@ -62,7 +62,7 @@ class _Exchange:
         """The body, at once and whole; after that, the end of the exchange."""
         if not self._is_read:
             self._is_read = True
-            return {"type": "http.request", "body": self._handler.request.body, "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         ends = [asyncio.ensure_future(event.wait()) for event in (self.gone, self._is_answered)]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

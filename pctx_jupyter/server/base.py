@@ -22,7 +22,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import origin_matches_pat
 from tornado import web
 
-from .. import errors
+from .. import errors, foreign
 from ..engine import Engine
 from ..hosts.messages import TOKEN_HEADER as HOST_TOKEN_HEADER
 from ..hosts.tokens import is_token, token_file
@@ -56,13 +56,17 @@ SHORTEST = 4
 HIDDEN = "***"
 """What a log line has in place of a credential."""
 
+BODY_BYTES = 8 << 20
+"""Bytes of a request's body where a route has no other limit: reading so much JSON takes some milliseconds."""
+
 log = logging.getLogger(__name__)
 
 RequestBody = TypeVar("RequestBody", bound=msgspec.Struct)
 
 
+@web.stream_request_body
 class PctxHandler(JupyterHandler):
-    """A request to pctx."""
+    """A request to pctx. Nothing of its body is kept before the request is admitted, nor if the body is too large."""
 
     auth_resource = RESOURCE
     refusal = "a kernel's own token does not open this; sign in as a user of the server"
@@ -83,14 +87,55 @@ class PctxHandler(JupyterHandler):
         if "Referer" in self.request.headers:
             self.request.headers["Referer"] = _without_secrets(self.request.headers["Referer"])
         self.current_user = None  # none, until `prepare` has identified the caller
+        self._chunks: list[bytes] = []
+        self._keeps_body = False
+
+    @property
+    def most_body_bytes(self) -> int:
+        """The bytes that the body may have."""
+        return BODY_BYTES
+
+    @property
+    def content(self) -> bytes:
+        """The body; complete when the method of the handler is called."""
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0] if self._chunks else b""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body, unless the request is refused anyway."""
+        if self._keeps_body:
+            self._chunks.append(chunk)
 
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
-        """Refuse callers without authentication, trusted origin or permission, with a 403.
+        """Refuse callers without authentication, trusted origin or permission, with a 403; too large a body with a 413.
 
         Of each route, one request a turn of the loop passes: it may take some milliseconds before it first waits.
         """
         running: RunningEngine = self.settings[RUNNING]
         await running.requests.enter(self.request.path if self._route is None else self._route.path)
+        if "Content-Length" not in self.request.headers:
+            foreign.limit_body(self.request.connection, self.most_body_bytes)
+        try:
+            await self._admit()
+            self._demand_short_body()
+        except Exception:
+            # A client may read the answer only when it has sent the body. One that asks first need not send it.
+            if "Expect" not in self.request.headers:
+                await foreign.pass_over_body(self)
+            raise
+        self._keeps_body = True
+
+    def _demand_short_body(self) -> None:
+        size = self.request.headers.get("Content-Length", "")
+        if size.isdecimal() and int(size) > self.most_body_bytes:
+            raise web.HTTPError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"Cannot read the request: it has {int(size):,} bytes and may have {self.most_body_bytes:,}",
+            )
+
+    async def _admit(self) -> None:
+        """Find out who asks, and refuse with a 403 who may not."""
         if self._route is not None and self._route.host:
             self._admit_host()
             return
@@ -160,7 +205,7 @@ class PctxHandler(JupyterHandler):
     def read_body(self, kind: type[RequestBody]) -> RequestBody | None:
         """The body; None when it is not of this kind, which has been answered then."""
         try:
-            return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
+            return wire.read(msgspec.Raw(self.content), kind, self.request.path.rsplit("/", 1)[-1])
         except errors.InvalidParams as error:
             self.refuse(error)
             return None

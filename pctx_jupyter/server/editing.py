@@ -109,14 +109,23 @@ class _EditorHandler(PctxHandler):
         asked = self.read_text(kind)
         return await help(await self.find(asked.kernel_id, asked.session_id), asked)
 
+    @property
+    def most_body_bytes(self) -> int:
+        """The bytes of a body that is read, so that a cell that is too large is refused as one."""
+        return max(super().most_body_bytes, self._most_cell_bytes)
+
+    @property
+    def _most_cell_bytes(self) -> int:
+        limit: int = ESCAPED * self.settings[RUNNING].settings.max_program_bytes + OVERHEAD_BYTES
+        return limit
+
     def read_text(self, kind: type[CellBody]) -> CellBody:
         """The body, unless it is too large or something else: then `errors.InvalidParams`."""
-        limit = ESCAPED * self.settings[RUNNING].settings.max_program_bytes + OVERHEAD_BYTES
-        if (size := len(self.request.body)) > limit:
+        if (size := len(self.content)) > self._most_cell_bytes:
             raise errors.InvalidParams(
                 f"Cannot look at this cell: {size:,} bytes are too many (Pctx.max_program_bytes)"
             )
-        return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rsplit("/", 1)[-1])
+        return wire.read(msgspec.Raw(self.content), kind, self.request.path.rsplit("/", 1)[-1])
 
 
 class CompleteHandler(_EditorHandler):

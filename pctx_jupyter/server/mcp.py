@@ -15,9 +15,10 @@ from typing import Any
 from tornado import web
 
 from .. import errors, foreign
+from ..agents.door import request_bytes
 from ..session.execution import OWNER_KEY
 from .asgi import Application, AsgiHandler, AsgiMessage
-from .base import PctxHandler
+from .base import RUNNING, PctxHandler
 
 DOOR = "pctx_mcp_door"
 """The web application's setting with a coroutine function that gives the engine's `Door`."""
@@ -47,6 +48,11 @@ class McpHandler(AsgiHandler, PctxHandler):
     _track_activity = False  # an open stream is no sign of life; a program that runs is (`current_activity`)
     _plain: asyncio.Task[bytes] | None = None
 
+    @property
+    def most_body_bytes(self) -> int:
+        """The bytes that a request may have."""
+        return request_bytes(self.settings[RUNNING].settings)
+
     def check_xsrf_cookie(self) -> None:
         """A cookie comes along with any page's request; a token does not."""
         if not foreign.has_user(self):
@@ -69,12 +75,11 @@ class McpHandler(AsgiHandler, PctxHandler):
     async def _serve(self) -> None:
         try:
             door = await self.settings[DOOR]()
-            is_short = len(self.request.body) <= door.most_bytes  # what is not, the endpoint refuses unread
-            request = door.plain.reads(self.request.body) if is_short and self._may_be_plain() else None
+            request = door.plain.reads(self.content) if self._may_be_plain() else None
             if request is not None:
                 await self._answer_plainly(door.plain.answer(request))
             else:
-                await self.run_asgi(_owned(await door.endpoint(), self._owner()))
+                await self.run_asgi(_owned(await door.endpoint(), self._owner()), self.content)
         except errors.Forbidden as error:
             raise web.HTTPError(HTTPStatus.FORBIDDEN, error.message) from None
         except errors.PctxError as error:

@@ -76,7 +76,7 @@ class _Upstreams(PctxHandler):
 
     def read_seen(self) -> Seen | None:
         """What somebody has looked at; None when the body is something else, which has been answered then."""
-        return self.read_body(Seen) if self.request.body else Seen()
+        return self.read_body(Seen) if self.content else Seen()
 
     async def answer(self, work: Awaitable[object], status: int = HTTPStatus.OK) -> None:
         """Finish with what comes of the work, or with its error."""
@@ -205,7 +205,7 @@ class UpstreamSignIn(_Upstreams):
 
     @web.authenticated
     async def post(self, name: str) -> None:
-        given = self.read_body(SignInBody) if self.request.body else SignInBody()
+        given = self.read_body(SignInBody) if self.content else SignInBody()
         if given is None:
             return
         upstreams = await self.upstreams()

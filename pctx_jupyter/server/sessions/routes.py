@@ -58,16 +58,19 @@ class CodeModeHandler(PctxHandler):
         """The session that the header names; raises `SessionNotFound`."""
         return (await self.sessions()).get(self.session_id, self.owner)
 
+    @property
+    def most_body_bytes(self) -> int:
+        """The bytes that a request may have: as many as a message."""
+        limit: int = self.settings[RUNNING].settings.max_message_bytes
+        return limit
+
     def body(self, kind: type[Body]) -> Body:
         """Read the body.
 
         Raises:
-            InvalidParams, MessageTooLarge: It is not of this kind, or too large.
+            InvalidParams: It is not of this kind.
         """
-        limit = self.settings[RUNNING].settings.max_message_bytes
-        if len(self.request.body) > limit:
-            raise errors.MessageTooLarge(len(self.request.body), limit)
-        return wire.read(msgspec.Raw(self.request.body), kind, self.request.path.rpartition("/pctx/")[2])
+        return wire.read(msgspec.Raw(self.content), kind, self.request.path.rpartition("/pctx/")[2])
 
     async def trickle(self, work: Coroutine[Any, Any, msgspec.Struct]) -> None:
         """Answer with what `work` returns, and with spaces before it while that takes long.
@@ -188,7 +191,7 @@ class ToolsRegister(CodeModeHandler):
     @answered
     async def post(self) -> messages.ToolsRegistered:
         await self.session()
-        tools, size = self.body(messages.RegisterTools).tools, len(self.request.body)
+        tools, size = self.body(messages.RegisterTools).tools, len(self.content)
         return messages.ToolsRegistered((await self.sessions()).register(self.session_id, self.owner, tools, size))
 
 
