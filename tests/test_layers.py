@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
     "embedded": CORE | {"client", "engine", "traits"},
     "server": SHARED | {"hosts", "memory"},
-    "handles": BASE,
+    "handles": BASE | {"memory"},
     "kernel": SHARED | {"handles"},
     "frameworks": SHARED | {"kernel"},
     "cli": SHARED | {"embedded", "memory"},

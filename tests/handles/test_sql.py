@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from pctx_jupyter import errors
 from pctx_jupyter.handles import frames, sql
 
 pytest.importorskip("duckdb")
+
+SOON = 20
+"""Seconds that turn a hang into a failure."""
 
 DATA = {"id": [1, 2, None], "status": ["open", "done", "open"]}
 secret = pd.DataFrame({"password": ["hunter2"]})
@@ -50,6 +54,27 @@ def test_query_of_a_frame_gives_a_table_of_the_same_library(made: Any) -> None:
         "create table t as select 1",
         "insert into frame values (1, 'x')",
         "pragma database_list",
+        "select * from sniff_csv('{path}')",
+        "select * from parquet_metadata('{path}')",
+        "select * from read_text('file://{path}')",
+        "select * from duckdb_extensions()",
+        "select * from query_table('{path}')",
+        "select * from read_duckdb('{path}', table_name := 'x')",
+        "from json_execute_serialized_sql(json_serialize_sql('from read_text(''{path}'')'))",
+        "from enable_logging(storage := 'file', storage_path := '{path}.log')",
+        "from enable_profiling(save_location := '{path}.json')",
+        "from register_external_resource('a', 'b')",
+        "from pandas_scan(1)",
+        "from arrow_scan(1, 2, 3)",
+        "select * from sqlite_scan('{path}', 'x')",
+        "explain analyze select * from frame",
+        "create macro x() as 1",
+        "checkpoint",
+        "vacuum",
+        "set variable x = 1",
+        "use memory",
+        "prepare it as select 1",
+        "describe frame; select 1",
         "call pragma_version()",
         "",
     ],
@@ -71,3 +96,83 @@ def test_table_that_is_not_there_is_refused_with_those_that_are() -> None:
 def test_misspelt_column_is_refused_with_what_there_is() -> None:
     with pytest.raises(errors.InvalidParams, match=r'(?s)"statos" not found.*status'):
         sql.query("select statos from frame", {"frame": pl.DataFrame(DATA)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from range(3000000000)",
+        "select repeat('x', 1000000) as text from range(100000)",
+        "select list(range) from range(3000000000)",
+        "select a.range from range(100000) a, range(100000) b",
+    ],
+)
+@pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame])
+def test_query_that_needs_too_much_memory_is_refused(text: str, made: Any) -> None:
+    with pytest.raises(errors.InvalidParams, match=r"it needs more than 0\.1 GB of memory; filter or group more rows$"):
+        sql.query(text, {"frame": made(DATA)}, max_bytes=100_000_000)
+
+
+def test_long_query_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(errors.InvalidParams, match="it has 20,001 characters, and may have 20,000"):
+        sql.query("x" * 20_001, {"frame": pd.DataFrame(DATA)})
+
+
+@pytest.mark.parametrize("name", ["FRAME", "a b", "1", 'x"; drop', ""])
+def test_table_without_a_name_of_its_own_is_refused(name: str) -> None:
+    with pytest.raises(errors.InvalidParams, match="is no name of a table"):
+        sql.query("select 1", {"frame": pd.DataFrame(DATA), name: pd.DataFrame(DATA)})
+
+
+def test_columns_of_one_name_get_names_of_their_own() -> None:
+    found = sql.query("select sum(id) a, sum(id) a from frame", {"frame": pl.DataFrame(DATA)})
+    assert found.rows(named=True) == [{"a": 3.0, "a_1": 3.0}]
+
+
+ENDLESS = [
+    "select count(*) from range(1000000000000)",
+    "select count(*) from range(1000000) a, range(1000000) b where a.range + b.range = 7",
+    "with recursive t(n) as (select 1 union select (n + 1) % 1000000000 from t) select count(*) from t",
+    "select count(*) from frame " + " ".join(f"join frame a{n} using (status)" for n in range(40)),
+    "select levenshtein(repeat('a', 50000), repeat('b', 50000))",
+]
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_query_ends_when_its_caller_is_cancelled_and_another_one_runs(text: str) -> None:
+    tables = {"frame": pd.DataFrame({"id": range(1000), "status": ["open"] * 1000})}
+
+    async def both() -> Any:
+        first = asyncio.create_task(sql.ask(text, tables))
+        second = asyncio.create_task(sql.ask("select count(*) n from frame", tables))
+        assert not (await asyncio.wait([first, second], timeout=0.2))[0], "queries run one after the other"
+        first.cancel()
+        async with asyncio.timeout(SOON):
+            found = await second
+        assert first.cancelled()
+        return found
+
+    assert asyncio.run(both()).to_dict("records") == [{"n": 1000}]
+
+
+def test_query_that_waits_for_another_one_can_be_cancelled() -> None:
+    tables = {"frame": pd.DataFrame(DATA)}
+
+    async def both() -> None:
+        first = asyncio.create_task(sql.ask(ENDLESS[0], tables))
+        second = asyncio.create_task(sql.ask("select 1", tables))
+        await asyncio.wait([second], timeout=0.1)
+        second.cancel()
+        async with asyncio.timeout(SOON):
+            await asyncio.wait([second])
+        assert second.cancelled() and not first.done()
+        first.cancel()
+        async with asyncio.timeout(SOON):
+            assert len(await sql.ask("select 1", tables)) == 1
+
+    asyncio.run(both())
+
+
+def test_wrong_query_on_its_own_thread_is_refused_as_elsewhere() -> None:
+    with pytest.raises(errors.InvalidParams, match="statos"):
+        asyncio.run(sql.ask("select statos from frame", {"frame": pl.DataFrame(DATA)}))

@@ -322,6 +322,14 @@ def test_frames_of_two_libraries_are_joined(frames: RealKernel) -> None:
     assert value(frames, code) == [["id", "status", "amount", "label"], 1250, [row]]
 
 
+def test_query_ends_with_its_program_and_the_next_one_runs(frames: RealKernel) -> None:
+    endless = "select count(*) as n from range(1000000000000)"
+    all = "const all = await Notebook.orders();"
+    code = f"{all} await Promise.race([all.sql('{endless}').then(() => 'done'), all.count().then(() => 'counted')])"
+    assert value(frames, code) == "counted"
+    assert value(frames, f"{all} await (await all.sql('select count(*) as n from frame')).rows()") == [{"n": 2500}]
+
+
 def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> None:
     code = "const first: number = (await big.head(1))[0].amount; [first, await big.filter((o) => o.id.lt(5)).count()]"
     assert value(frames, code, "-f big") == [0.0, 5]

@@ -194,7 +194,9 @@ def serve(arguments: Raw, handles: Handles) -> Raw | Awaitable[Raw]:
     raise errors.InvalidParams("Cannot use a frame: the call is not one that a frame makes")
 
 
-def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, Any], handles: Handles) -> Raw:
+def _result(
+    what: str, handle: Handle[Any], steps: list[Any], more: dict[str, Any], handles: Handles
+) -> Raw | Awaitable[Raw]:
     frame = _derived(handle, steps, handles, _needed(what, more))
     match what, more:
         case "count", _:
@@ -222,15 +224,18 @@ def _result(what: str, handle: Handle[Any], steps: list[Any], more: dict[str, An
     raise errors.InvalidParams(f"Cannot use {handle.label}: a frame has no operation {what[:50]} with these arguments")
 
 
-def _queried(query: Any, frame: Any, others_by_name: dict[Any, Any], handle: Handle[Any], handles: Handles) -> Raw:
+async def _queried(
+    query: Any, frame: Any, others_by_name: dict[Any, Any], handle: Handle[Any], handles: Handles
+) -> Raw:
     """Run a query on frames, and return the handle of its result."""
     given: dict[str, Any] = {sql.TABLE: frame.to_native()}
     for name, body in others_by_name.items():
         other = handles.find(str(body.get("id")) if isinstance(body, dict) else "")
         if other.kind != "frame" or name in given:
             raise errors.InvalidParams(f"Cannot run a query: {str(name)[:50]} has to be a frame, and not called frame")
-        given[str(name)] = _derived(other, body.get("steps") or [], handles).to_native()
-    return _opened(_hold(sql.query(query, given), handles, handle.label))
+        steps = body.get("steps")
+        given[str(name)] = _derived(other, steps if isinstance(steps, list) else [], handles).to_native()
+    return _opened(_hold(await sql.ask(query, given), handles, handle.label))
 
 
 MOST_ROWS_BYTES = 256 << 20
