@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from . import errors
 from ._version import __version__
+from .history.audit import AuditLog, open_audit_file
 from .history.file import FILE as HISTORY_FILE
 from .history.file import HistoryFile
 from .history.writer import HistoryWriter
@@ -303,13 +304,19 @@ async def open_engine(
         settings: Its limits and switches.
         places: Where its files are; None: it has none.
         is_served: Whether front ends can connect to it, in which people are asked for consent.
+
+    Raises:
+        SandboxUnavailable: An audit log is required, and cannot be written.
     """
     async with (
+        _audit_log(settings, is_served=is_served) as audit_log,
         _open_sandboxes(settings, is_served=is_served) as sandboxes,
         open_checker(settings, check_s=settings.max_check_s) as checker,
     ):
         engine = Engine(settings, sandboxes, checker)
         engine.registry.approvals.is_served = is_served
+        if audit_log is not None:
+            engine.registry.observers.add(audit_log)
         registry = engine.registry
         if settings.observe_types:
             engine.observe(places or Places())
@@ -337,6 +344,23 @@ async def open_engine(
                     await asyncio.to_thread(engine.history.close)
                 engine.upstreams = registry.servers = None
                 registry.approvals.remembered = Nothing()
+
+
+@asynccontextmanager
+async def _audit_log(settings: Settings, *, is_served: bool) -> AsyncIterator[AuditLog | None]:
+    """Open the audit log in a file; None: there is none. A Jupyter server has its event system for it as well.
+
+    Raises:
+        SandboxUnavailable: An audit log is required, and cannot be written.
+    """
+    if settings.audit == "off" or (is_served and not settings.audit_file):
+        yield None
+        return
+    audit_log, close = open_audit_file(settings)
+    try:
+        yield audit_log
+    finally:
+        close()
 
 
 def _open_sandboxes(settings: Settings, *, is_served: bool) -> AbstractAsyncContextManager[Sandboxes]:

@@ -37,6 +37,7 @@ _ONLY_FALSE = {
 _ONLY_TRUE = {"typecheck", "jitless"}
 _FIXED = {
     "audit",
+    "audit_file",
     "dask_scheduler",
     "fallback",
     "host_token_file",

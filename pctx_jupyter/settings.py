@@ -225,10 +225,16 @@ class Settings:
     )
     audit: str = _setting(
         "off",
-        "Whether the server emits an event for every execution and every call that has ended, which "
-        "c.EventLogger.handlers write. on: without code, arguments and results; payloads: with the code of programs "
-        "and the arguments of calls.",
+        "Whether an event is written for every execution and every call that has ended. On a server, "
+        "c.EventLogger.handlers write them. on: without code, arguments and results; payloads: with the code of "
+        "programs and the arguments of calls.",
         choices=("off", "on", "payloads"),
+    )
+    audit_file: str = _setting(
+        "",
+        "Path of a file to which every engine appends these events, on a server besides c.EventLogger.handlers; ~ is "
+        "the home folder, {user} the name of the user. Empty: kernels without a server, scripts and commands run no "
+        "programs while audit is on.",
     )
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."

@@ -62,6 +62,7 @@ def settings(**configured: Any) -> Settings:
         ("jitless", True, False, True),
         ("may_skip_check", False, True, False),
         ("audit", "on", "off", "on"),
+        ("audit_file", "/var/log/pctx.jsonl", "/dev/null", "/var/log/pctx.jsonl"),
         ("upstream_hosts", ["*.example.org"], ["*"], ("*.example.org",)),
         ("upstream_commands", [], ["*"], ()),
         ("consent_by", ["jupyterlab", "terminal"], ["client", "terminal"], ("terminal",)),

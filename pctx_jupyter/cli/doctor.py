@@ -101,6 +101,7 @@ class Doctor(Command):
             yield from asyncio.run(_engine(settings))
             yield from _limits(settings)
             yield _history(settings)
+            yield from _audit_log(settings)
             yield from _memory(settings)
         yield from _folders()
         yield _server_extension()
@@ -141,7 +142,10 @@ async def _engine(settings: Settings) -> list[Finding]:
     from ..engine import open_engine, usual_places
 
     # Hosts connect to servers, not to this engine: what it tries are the sandboxes of this machine.
-    settings = replace(settings, warm_sandboxes=min(1, settings.warm_sandboxes), sandboxes="here", history=False)
+    # Nor is what it tries, a program of its own, anybody's to record.
+    settings = replace(
+        settings, warm_sandboxes=min(1, settings.warm_sandboxes), sandboxes="here", history=False, audit="off"
+    )
     async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
         found = await _programs(engine)
         if engine.upstreams is not None:
@@ -206,6 +210,22 @@ def _history(settings: Settings) -> Finding:
     except HistoryUnavailable as error:
         says, _, cure = error.message.rpartition("; ")
         return Finding("History", "wrong", says, cure)
+
+
+def _audit_log(settings: Settings) -> Iterator[Finding]:
+    """Whether the events of an engine outside of a server can be written, where that is required."""
+    from ..history.audit import open_audit_file, path_of
+
+    if settings.audit == "off":
+        return
+    try:
+        _, close = open_audit_file(settings)
+    except errors.SandboxUnavailable as error:
+        says, _, cure = error.message.rpartition("; ")
+        yield Finding("Audit log", "wrong", says, cure)
+    else:
+        close()
+        yield Finding("Audit log", "ok", f"written to {path_of(settings)}")
 
 
 def _server_extension() -> Finding:

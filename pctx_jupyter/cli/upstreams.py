@@ -427,7 +427,7 @@ class ConnectCommand(FileCommand):
         from ..embedded import settle
         from ..engine import open_engine, usual_places
 
-        settings = replace(self.settings(), upstreams="", warm_sandboxes=0)
+        settings = replace(self.settings(), upstreams="", warm_sandboxes=0, audit="off")  # it runs no programs
         path = str(self.path.absolute())
         data = usual_places(str(Path.cwd())).data
         places = Places(upstreams=(path,), in_question=(path,) if self.is_in_question else (), data=data)

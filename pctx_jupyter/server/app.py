@@ -13,13 +13,13 @@ from jupyter_server.extension.application import ExtensionApp
 
 from .. import memory
 from ..engine import Engine, usual_places
+from ..history.audit import AuditLog
 from ..rpc.environment import expand_url
 from ..session import access
 from ..session.owners import Cause
 from ..session.registry import Registry
 from ..traits import Pctx
 from . import metrics
-from .audit import AuditLog
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
 from .changes import ChangesSocket
 from .editing import (
@@ -258,6 +258,8 @@ class PctxApp(ExtensionApp):
         if engine.settings.audit != "off" and (events := server.event_logger) is not None:
             audit_log = AuditLog(events, has_payloads=engine.settings.audit == "payloads")
             stops.append(engine.registry.observers.add(audit_log))
+            if not (events.handlers or engine.settings.audit_file):
+                log.warning("audit = events are not written: set c.EventLogger.handlers or c.Pctx.audit_file")
 
         def stop() -> None:
             for one in stops:

@@ -1,30 +1,43 @@
 """The audit log: one event for each execution and each call that has ended, through Jupyter's own event system.
 
 It is off until ``c.Pctx.audit`` asks for it: JupyterLab listens to all events of its server, and each one costs a
-fraction of a millisecond. ``c.EventLogger.handlers`` say where events go. The schemas in `events` say what they hold:
-no code, no arguments, no results and no text of an error, unless code and arguments are asked for.
+fraction of a millisecond. On a server, ``c.EventLogger.handlers`` say where events go. ``c.Pctx.audit_file`` names a
+file for the events of every engine, those in kernels and commands included. The schemas in `events` say what events
+hold: no code, no arguments, no results and no text of an error, unless code and arguments are asked for.
 """
 
 from __future__ import annotations
 
 import getpass
 import hashlib
+import logging
 import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import errors
 from ..session.execution import CallMade
 from ..session.trace import Trace
+from ..settings import Settings
 
 if TYPE_CHECKING:
     from jupyter_events import EventLogger
+
+log = logging.getLogger(__name__)
 
 SCHEMAS = Path(__file__).parent / "events"
 EXECUTION = "https://events.pctx-jupyter.org/execution/v1"
 CALL = "https://events.pctx-jupyter.org/call/v1"
 MOST_HASHED = 1 << 20
 """Bytes of arguments up to which they are hashed and written: SHA-256 of so many takes about a millisecond."""
+
+
+USER = "{user}"
+"""What stands for the name of the user in the path of a file."""
 
 
 class AuditLog:
@@ -91,6 +104,59 @@ class AuditLog:
             "kernel_id": trace.kernel_id,
         }
         return known | {"agent": trace.agent} if trace.agent else known
+
+
+class _AppendingHandler(logging.FileHandler):
+    """Appends events to a file that its owner alone can read; says once why it cannot."""
+
+    _has_failed = False
+
+    def _open(self) -> Any:
+        path = Path(self.baseFilename)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.fdopen(os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Log the first failure in a row; logging would print a traceback for each event."""
+        if not self._has_failed:
+            self._has_failed = True
+            log.error("audit = cannot write to %s (%s)", self.baseFilename, sys.exc_info()[1])
+
+
+def path_of(settings: Settings) -> str:
+    """Return the absolute path of the file that the settings name."""
+    return os.path.abspath(os.path.expanduser(settings.audit_file.replace(USER, _user())))  # noqa: PTH100, PTH111
+
+
+def open_audit_file(settings: Settings) -> tuple[AuditLog, Callable[[], None]]:
+    """Open the audit log that the settings name; returns it, and the function that closes it.
+
+    Raises:
+        SandboxUnavailable: The file cannot be written, or none is named.
+    """
+    if not settings.audit_file:
+        raise errors.SandboxUnavailable(
+            "Cannot run programs here: an audit log is required (Pctx.audit), and without a file only a Jupyter server "
+            "has one; set Pctx.audit_file, or use a kernel of a Jupyter server with pctx-jupyter"
+        )
+    from jupyter_events import EventLogger
+
+    path = path_of(settings)
+    try:
+        handler = _AppendingHandler(path)
+    except OSError as error:
+        raise errors.SandboxUnavailable(
+            f"Cannot run programs here: the audit log cannot be written to {path} ({error.strerror}); make that file "
+            "writable for this account, or set Pctx.audit_file"
+        ) from None
+    events = EventLogger(handlers=[handler])
+
+    def close() -> None:
+        events.remove_handler(handler)
+        with suppress(OSError):  # the end of the last event cannot be written: that has been logged
+            handler.close()
+
+    return AuditLog(events, has_payloads=settings.audit == "payloads"), close
 
 
 def _user() -> str:

@@ -1,0 +1,116 @@
+"""The audit log of engines outside of a Jupyter server: in kernels, scripts and commands.
+
+Real: files, Jupyter's event system, one engine with its sandbox. The log of a server is tested with the server.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from pctx_jupyter import errors, restrictions
+from pctx_jupyter.embedded import open_client
+from pctx_jupyter.engine import open_engine
+from pctx_jupyter.history.audit import open_audit_file
+from pctx_jupyter.kernel.home import open_home
+from pctx_jupyter.session.trace import Trace
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.traits import Pctx
+
+
+@pytest.fixture
+def demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes the file of an administrator's restrictions."""
+
+    def write(**demanded: Any) -> None:
+        (tmp_path / restrictions.FILE).write_text(json.dumps(demanded))
+        monkeypatch.setattr(restrictions, "folders", lambda: [str(tmp_path)])
+
+    return write
+
+
+def ended(code: str = "1 + 1") -> Trace:
+    return Trace(id="k.1", code=code, asked_by="cell", state="ok", started_at=0.0, duration_s=0.1)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_a_kernel_without_a_server_runs_nothing_where_an_audit_log_is_demanded_and_has_no_file(
+    demand: Any,
+) -> None:
+    demand(audit="on")
+    settings = Pctx(config=Config({"Pctx": {"audit": "off"}})).settings()
+    with pytest.raises(errors.SandboxUnavailable, match=r"an audit log is required.*Pctx\.audit_file"):
+        async with open_home({}, settings):
+            raise AssertionError("it is open")
+
+
+async def test_a_script_cannot_do_without_an_audit_log_that_is_demanded(demand: Any) -> None:
+    demand(audit="on")
+    with pytest.raises(errors.SandboxUnavailable, match="an audit log is required"):
+        async with open_client(Settings(audit="off")):
+            raise AssertionError("it is open")
+
+
+async def test_a_script_writes_the_events_that_are_demanded_to_the_file_that_is_demanded(
+    demand: Any, tmp_path: Path
+) -> None:
+    demand(audit="on", audit_file=str(tmp_path / "logs" / "{user}.jsonl"))
+    settings = Settings(audit="off", audit_file=os.devnull, warm_sandboxes=0, typecheck=False, history=False)
+    async with open_client(settings) as client:
+        await client.register_tool("Shop", "price", lambda arguments: 42)
+        await client.execute_code('await Shop.price({ sku: "hidden-sku" })')
+    call, execution = lines(tmp_path / "logs" / f"{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}.jsonl")
+    assert (call["tool"], call["outcome"], call["asked_by"]) == ("Shop.price", "ok", "client")
+    assert (execution["outcome"], execution["calls"], execution["execution"]) == ("ok", 1, call["execution"])
+    assert "hidden-sku" not in json.dumps([call, execution])
+
+
+async def test_a_server_writes_to_the_file_as_well_and_needs_none(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for settings in (Settings(audit="on", warm_sandboxes=0), Settings(audit="on", audit_file=str(path))):
+        async with open_engine(settings, is_served=True) as engine:
+            engine.registry.observers.execution_ended(ended())
+    assert [line["outcome"] for line in lines(path)] == ["ok"]
+
+
+def test_logs_of_several_engines_append_to_a_file_that_its_owner_alone_reads(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "events.jsonl"
+    settings = Settings(audit="payloads", audit_file=str(path))
+    opened = [open_audit_file(settings) for _ in range(2)]
+    for number, (audit_log, _) in enumerate(opened):
+        audit_log.execution_ended(ended(f"{number} + 1"))
+    for _, close in opened:
+        close()
+    opened[0][0].execution_ended(ended("3 + 1"))
+    assert [line["code"] for line in lines(path)] == ["0 + 1", "1 + 1"]
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = Settings(audit="on", audit_file=str(tmp_path / "file" / "events.jsonl"))
+    with pytest.raises(errors.SandboxUnavailable, match=r"cannot be written to .*events\.jsonl \("):
+        open_audit_file(settings)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_disk_that_is_full_is_one_line_of_the_log_and_stops_no_program(caplog: pytest.LogCaptureFixture) -> None:
+    audit_log, close = open_audit_file(Settings(audit="on", audit_file="/dev/full"))
+    with caplog.at_level(logging.ERROR):
+        audit_log.execution_ended(ended())
+        audit_log.execution_ended(ended())
+    (record,) = caplog.records
+    assert record.message.startswith("audit = cannot write to /dev/full") and "No space left" in record.message
+    close()
