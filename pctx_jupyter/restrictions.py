@@ -50,6 +50,7 @@ _FIXED = {
     "changed_tools",
     "disclosure",
     "sign_ins",
+    "spans",
 }
 """What a user cannot change at all once it is in the file."""
 _LIMITS = {field.name for field in fields(Limits)}

@@ -236,6 +236,12 @@ class Settings:
         "the home folder, {user} the name of the user. Empty: kernels without a server, scripts and commands run no "
         "programs while audit is on.",
     )
+    spans: str = _setting(
+        "on",
+        "Whether spans of OpenTelemetry are recorded for executions and calls, if this process has a tracer provider. "
+        "on: without code, arguments and results; payloads: with the beginnings of them.",
+        choices=("off", "on", "payloads"),
+    )
     typecheck: bool = _setting(
         True, "Check a program's types before it runs, and refuse it if they are wrong; a request may override it."
     )

@@ -9,10 +9,11 @@ import logging
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from .. import errors
 from ..rpc import jsonrpc as rpc
-from ..rpc import nonfinite
+from ..rpc import nonfinite, span_context
 from ..rpc.jsonrpc import Json
 from ..session.session import Session, check_timeout
 from ..tools.catalog import described, detailed
@@ -30,6 +31,7 @@ BUILT_IN = frozenset({"list_functions", "get_function_details", "execute"})
 class _Call(msgspec.Struct):
     name: str
     arguments: dict[str, Any] | None = None
+    meta: span_context.Meta = msgspec.field(default=UNSET, name="_meta")
 
 
 class _Asked(msgspec.Struct):
@@ -100,7 +102,11 @@ class Plain:
                     for known in self._functions.definitions()
                 ]
             }
-        call = _read(request.params or b"{}", _Call)
+        call: _Call = _read(request.params or b"{}", _Call)
+        with span_context.entered(span_context.received(call.meta)):
+            return await self._answer_call(call)
+
+    async def _answer_call(self, call: _Call) -> dict[str, Json]:
         if call.name not in BUILT_IN:
             if not self._functions.has(call.name):
                 raise errors.InvalidParams(f"Unknown tool: {call.name[:100]}")

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 from uuid import uuid4
 
 import msgspec
+from msgspec import UNSET
 
 from .. import errors
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import span_context, wire
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..settings import Settings
 from . import socket
@@ -418,7 +419,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
         self, asked: wire.CallAgentFunction, receive: Callable[[ExecutionNotice], None] | None = None
     ) -> AgentAnswered:
         id = asked.execution_id or uuid4().hex
-        asked = msgspec.structs.replace(asked, execution_id=id, events=receive is not None)
+        asked = msgspec.structs.replace(asked, execution_id=id, events=receive is not None, meta=_meta(asked))
         with self._listening(id, receive, has_trace=asked.trace):
             return await self._ask(wire.CALL_AGENT_FUNCTION, asked, AgentAnswered)
 
@@ -428,6 +429,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
         id = asked.execution_id or uuid4().hex
         if receive is not None:
             asked = msgspec.structs.replace(asked, execution_id=id, events=True)
+        if (meta := _meta(asked)) is not asked.meta:
+            asked = msgspec.structs.replace(asked, meta=meta)
         with self._listening(id, receive, has_trace=asked.trace):
             try:
                 return await self._ask(wire.EXECUTE, asked, wire.Executed)
@@ -523,7 +526,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
         asked = wire.read(request.params, wire.ExecuteTool, request.method)
         if (offer := self._offers.get(asked.name)) is None:
             raise errors.ToolNotFound(f"Cannot call {asked.name[:200]}: this client offers no such tool")
-        return await offer.serve(asked)
+        with span_context.entered(span_context.received(asked.meta)):
+            return await offer.serve(asked)
 
     def _on_notification(self, notification: rpc.Notification) -> None:
         try:
@@ -538,6 +542,11 @@ class PctxClient(EditorRequests, UpstreamRequests):
         notice = wire.read(notification.params, kind, notification.method)
         if (listener := self._listeners.get(notice.execution_id)) is not None:
             listener(notice)
+
+
+def _meta(asked: wire.Execute | wire.CallAgentFunction) -> span_context.Meta:
+    """Return the ``_meta`` of a request: its own, or else the current span."""
+    return span_context.outgoing() if asked.meta is UNSET else asked.meta
 
 
 async def _offer_again(channel: Channel, offer: Registration) -> None:

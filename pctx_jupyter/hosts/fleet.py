@@ -131,7 +131,7 @@ class HostFleet:
         seat = Seat(self._scheduler, job.session, is_interactive=job.is_interactive)
         try:
             await self._take(seat)
-            job.hold.place = seat
+            job.hold.begin(seat)
             for is_last in (False, True):
                 host = await self._choose()
                 if host is None:

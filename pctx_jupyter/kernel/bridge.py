@@ -26,7 +26,7 @@ from msgspec import UNSET, Raw
 from .. import errors
 from ..handles.table import Handles, KernelHandles
 from ..program.result import Display, Output
-from ..rpc import wire
+from ..rpc import span_context, wire
 from .functions.calls import answered, begin, keep_nothing
 from .functions.tool import PythonTool
 from .home import Home
@@ -267,7 +267,8 @@ class Bridge:
         is_part: bool = False,
     ) -> tuple[Running, Callable[[], None], Callable[[], None]]:
         id = asked.execution_id or uuid4().hex
-        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None)
+        meta = span_context.outgoing()  # of this thread: the request is sent from the bridge's
+        asked = msgspec.structs.replace(asked, execution_id=id, calls=False, trace=draw is not None, meta=meta)
         if isinstance(asked, wire.Execute):
             asked = msgspec.structs.replace(asked, nonfinite=True)
         held = self.handles.of_run() if handles is None else handles
@@ -549,15 +550,16 @@ class _Life:
     async def _serve(self, home: Home, tool: PythonTool, asked: wire.ExecuteTool) -> Raw:
         """Run a tool in the waiting cell; for a guest program, run it between the kernel's cells."""
         arguments = None if asked.arguments is UNSET else asked.arguments
+        context = span_context.received(asked.meta)
         if asked.asked_by is not None:
-            call = partial(begin, keep_nothing, tool, arguments, self._handles_of_guests)
+            call = span_context.within(context, partial(begin, keep_nothing, tool, arguments, self._handles_of_guests))
             return answered(tool, await host(self._guests, home.client, tool, asked, call, lambda: bool(self._running)))
         running = self._running.get(asked.execution_id)
         if running is None:
             raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
         answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
         job = PendingCall(
-            partial(begin, running.keep, tool, arguments, running.handles),
+            span_context.within(context, partial(begin, running.keep, tool, arguments, running.handles)),
             lambda outcome: self.post(partial(_settle, answer, outcome)),
         )
         running.show_first()

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from .. import errors
+from .span_context import Meta
 
 # client → server
 REGISTER_TOOL = "register_tool"
@@ -101,7 +102,8 @@ class Execute(msgspec.Struct, omit_defaults=True):
     ``display`` and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
     `trace` asks for ``trace`` notifications: now and then while a program that calls tools runs, and once more at its
     end. `keep` asks that later programs find what it has at its top level; absent, they find what it exports; false,
-    nothing. `nonfinite`: as in ``register_tool``, for inputs, the value and what is displayed.
+    nothing. `nonfinite`: as in ``register_tool``, for inputs, the value and what is displayed. `meta` is ``_meta``: the
+    span that this is part of (`span_context`).
     """
 
     code: str
@@ -115,6 +117,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     keep: bool | None = None
     trace: bool = False
     nonfinite: bool = False
+    meta: Meta = msgspec.field(default=UNSET, name="_meta")
 
 
 class ListAgentFunctions(msgspec.Struct, omit_defaults=True):
@@ -141,8 +144,8 @@ class AgentFunctions(msgspec.Struct):
 class CallAgentFunction(msgspec.Struct, omit_defaults=True):
     """Parameters of ``call_agent_function``: one of the functions that ``list_agent_functions`` lists.
 
-    `execution_id` names the program that the function runs, if it runs one; `events`, `calls` and `trace` are as in
-    ``execute``.
+    `execution_id` names the program that the function runs, if it runs one; `events`, `calls`, `trace` and `meta` are
+    as in ``execute``.
     """
 
     name: str
@@ -152,6 +155,7 @@ class CallAgentFunction(msgspec.Struct, omit_defaults=True):
     events: bool = False
     calls: bool = True
     trace: bool = False
+    meta: Meta = msgspec.field(default=UNSET, name="_meta")
 
 
 class AgentImage(msgspec.Struct):
@@ -462,7 +466,7 @@ class SessionCreated(msgspec.Struct):
 
 
 class ExecuteTool(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``execute_tool``; `name` is the tool's full name as registered.
+    """Parameters of ``execute_tool``; `name` is the tool's full name as registered. `meta` is as in ``execute``.
 
     The other fields are for guest programs. `asked_by` is the kind of guest, and absent when the program is the
     session's own. `call` is the call's number for ``call_note``. `call_s` is the number of seconds that the call may
@@ -475,6 +479,7 @@ class ExecuteTool(msgspec.Struct, omit_defaults=True):
     asked_by: Literal["agent", "notebook", "client"] | None = None
     call: int = 0
     call_s: float = 0.0
+    meta: Meta = msgspec.field(default=UNSET, name="_meta")
 
 
 class TraceNotice(msgspec.Struct):

@@ -152,7 +152,7 @@ class Pool:
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
                 await seat.take()
-                hold.place = seat
+                hold.begin(seat)
                 return await self._take()
         except TimeoutError:
             raise self._busy(seat) from None

@@ -16,6 +16,7 @@ from tornado import web
 
 from .. import errors, foreign
 from ..agents.door import request_bytes
+from ..rpc import span_context
 from ..session.execution import OWNER_KEY
 from .asgi import Application, AsgiHandler, AsgiMessage
 from .base import RUNNING, PctxHandler
@@ -76,10 +77,11 @@ class McpHandler(AsgiHandler, PctxHandler):
         try:
             door = await self.settings[DOOR]()
             request = door.plain.reads(self.content) if self._may_be_plain() else None
-            if request is not None:
-                await self._answer_plainly(door.plain.answer(request))
-            else:
-                await self.run_asgi(_owned(await door.endpoint(), self._owner()), self.content)
+            with span_context.entered(span_context.extracted(self.request.headers)):
+                if request is not None:
+                    await self._answer_plainly(door.plain.answer(request))
+                else:
+                    await self.run_asgi(_owned(await door.endpoint(), self._owner()), self.content)
         except errors.Forbidden as error:
             raise web.HTTPError(HTTPStatus.FORBIDDEN, error.message) from None
         except errors.PctxError as error:

@@ -18,7 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import errors, foreign
 from ..engine import Engine
-from ..rpc import attached
+from ..rpc import attached, span_context
 from ..rpc.channel import Channel
 from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
@@ -50,6 +50,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     _engine: Engine
     _channel: Channel | None = None
     _pulse: Pulse | None = None
+    _span_context: span_context.SpanContext = None  # of the handshake
     _unsent = 0  # bytes of frames that wait to be written, with what each costs
     as_agent = False
     """Whether its client gets the agents' session in place of one of its own."""
@@ -87,6 +88,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self.set_nodelay(True)
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
+        self._span_context = span_context.extracted(self.request.headers)
         self._channel = self.open_channel()
         self._channel.on_close(self._hang_up)
         self._pulse = Pulse(self.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)
@@ -118,7 +120,9 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self._feed(message)
 
     def _feed(self, message: str | bytes) -> None:
-        if self._channel is not None:
+        if self._channel is None:
+            return
+        with span_context.entered(self._span_context):  # of requests that name no span themselves
             # The limit counts bytes, and a character beyond ASCII takes more than one.
             is_counted = isinstance(message, bytes) or message.isascii()
             self._channel.feed(message if is_counted else utf8(message))

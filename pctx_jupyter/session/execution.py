@@ -26,6 +26,7 @@ from ..tools import names
 from ..tools.catalog import AskedBy, Tool
 from .approvals import Then
 from .hold import Hold
+from .spans import ExecutionSpan
 from .trace import REFUSALS, Recorder, StoppedBy, TraceState, for_owner
 
 CLIENT: ContextVar[str] = ContextVar("pctx client", default="")
@@ -212,6 +213,7 @@ class Execution:
         agent: The name that an agent's client gives itself.
         call_times: The time that calls of tools may take; None: as `limits` says.
         observe: Receives its calls when they have ended.
+        span: Its span; None: none is recorded.
     """
 
     id: str
@@ -233,6 +235,7 @@ class Execution:
     agent: str = ""
     call_times: CallTimes | None = None
     observe: Observe | None = None
+    span: ExecutionSpan | None = None
     stop: StopExecution | None = None
     calls: int = 0
     left: ValuesKept | None = None

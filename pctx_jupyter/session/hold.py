@@ -35,6 +35,7 @@ class Hold:
     Attributes:
         place: The program's place; None: it needs none.
         is_without_place: Whether the program has given its place up.
+        on_place: Called when the program gets its first place; None: nothing is called.
         on_clock: Called when the wall clock stops or starts, with whether it stands still; None: nothing is called.
     """
 
@@ -47,18 +48,26 @@ class Hold:
         "_turns",
         "is_without_place",
         "on_clock",
+        "on_place",
         "place",
     )
 
     def __init__(self) -> None:
         self.place: ProgramSlot | None = None
         self.is_without_place = False
+        self.on_place: Callable[[], None] | None = None
         self.on_clock: Callable[[bool], None] | None = None
         self._open = 0
         self._for_person = 0
         self._turns: set[int] = set()  # calls that wait for their turn, by number
         self._timeout: asyncio.Timeout | None = None
         self._stopped, self._left_s = 0, 0.0
+
+    def begin(self, place: ProgramSlot) -> None:
+        """The program has its first place."""
+        self.place = place
+        if self.on_place is not None:
+            self.on_place()
 
     # the wall clock
 

@@ -22,7 +22,7 @@ from msgspec import UNSET, Raw, UnsetType
 from .. import errors
 from ..program.result import CallEnded, CallStarted, Display, Event, Output
 from ..rpc import jsonrpc as rpc
-from ..rpc import nonfinite, wire
+from ..rpc import nonfinite, span_context, wire
 from ..rpc.channel import Channel, Send
 from ..rpc.peer import SERVERS
 from ..settings import Settings
@@ -234,7 +234,8 @@ class LocalTools:
 
     async def _call_client(self, call: Call) -> Raw:
         """Call a tool of the client, for a program of its own."""
-        asked = wire.ExecuteTool(call.tool.registered_path, _arguments(call), call.execution_id)
+        meta = span_context.outgoing()
+        asked = wire.ExecuteTool(call.tool.registered_path, _arguments(call), call.execution_id, meta=meta)
         return await self._ask_client(call, asked, self._here)
 
     async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
@@ -280,6 +281,7 @@ class LocalTools:
             asked_by="notebook" if asker.asked_by == "cell" else asker.asked_by,
             call=call.number,
             call_s=asker.call_s,
+            meta=span_context.outgoing(),
         )
         # The kernel limits the time of a call, because the call may have to wait for its turn. A kernel that is stopped
         # does neither that nor report that the call waits.
@@ -330,17 +332,18 @@ class LocalTools:
             CLIENT.set(self._client)
         feed = _Feed(self.channel, self._unsent, asked, traces=self.session.settings.timeline)
         try:
-            result = await self.session.execute(
-                asked.code,
-                timeout_s=asked.timeout_s,
-                typecheck=asked.typecheck,
-                tools=asked.tools,
-                inputs=asked.inputs if asked.nonfinite else _taken(asked.inputs),
-                execution_id=asked.execution_id,
-                keep=asked.keep,
-                emit=feed.send,
-                began=feed.begin,
-            )
+            with span_context.entered(span_context.received(asked.meta)):
+                result = await self.session.execute(
+                    asked.code,
+                    timeout_s=asked.timeout_s,
+                    typecheck=asked.typecheck,
+                    tools=asked.tools,
+                    inputs=asked.inputs if asked.nonfinite else _taken(asked.inputs),
+                    execution_id=asked.execution_id,
+                    keep=asked.keep,
+                    emit=feed.send,
+                    began=feed.begin,
+                )
         finally:
             feed.end()
         return wire.Executed(
@@ -379,7 +382,8 @@ class LocalTools:
         AGENT.set(asked.agent)
         FOLLOWED.set(Followed(asked.execution_id, feed.send, feed.begin))
         try:
-            return await self._agent(asked.agent).call(asked.name, asked.arguments)
+            with span_context.entered(span_context.received(asked.meta)):
+                return await self._agent(asked.agent).call(asked.name, asked.arguments)
         finally:
             feed.end()
 

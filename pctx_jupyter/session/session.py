@@ -53,6 +53,7 @@ from .execution import (
     StoppedByHand,
 )
 from .observers import Observers
+from .spans import Spans
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, StoppedBy, Trace, TraceState
 from .upstreams import Upstreams
@@ -88,6 +89,7 @@ class Journal:
     watchers: Watchers
     approvals: Approvals
     observers: Observers
+    spans: Spans
 
 
 def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Journal:
@@ -101,7 +103,7 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Jo
         settings.max_waiting_programs,
         now,
     )
-    return Journal(History(settings.max_history), now, watchers, asking, Observers())
+    return Journal(History(settings.max_history), now, watchers, asking, Observers(), Spans(settings.spans, clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,6 +505,7 @@ class Session:
             agent=trace.agent,
             call_times=asked.call_times,
             observe=asked.observe,
+            span=self._journal.spans.begin(trace),
         )
 
     @contextmanager
@@ -542,6 +545,8 @@ class Session:
             self.used_at = self._clock()
             execution.end(state, value=execution.value, failure=failed, stopped_by=by)
             self._journal.observers.execution_ended(execution.recorder.trace)
+            if execution.span is not None:
+                execution.span.end(execution.recorder.trace)
 
     async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:
         """Check a program, run it, and return what came of it."""
@@ -574,6 +579,8 @@ class Session:
         def serve(path: str, arguments: Raw | None, stack: str = "", /) -> Awaitable[Raw]:
             return self._calls.serve(execution, program, path, arguments, stack)
 
+        if execution.span is not None:
+            execution.hold.on_place = execution.span.queued()
         try:
             value = await self._run(job, serve, execution.publish)
         except ProgramThrew as error:

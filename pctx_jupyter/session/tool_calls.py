@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
@@ -131,8 +132,10 @@ class ToolCalls:
         line = diagnostics.line_of_call(stack, program) if stack else None
         started_s = self._clock() - since
         execution.publish(CallStarted(number, path, started_s, size, preview(arguments), line))
+        span = None if execution.span is None else execution.span.begin_call(number, path)
         result: Raw | None = None
         failed: str | None = CUT_OFF
+        failed_as = CUT_OFF
         decision: Decision | None = None
 
         def decided(by: Decision, edited: Raw | None) -> None:
@@ -153,9 +156,10 @@ class ToolCalls:
 
             begin_turn = partial(hold.begin_turn, number)
             call = Call(execution.id, offer.tool, arguments, number, execution, note, begin_turn, ask)
-            work = offer.serve(call)
             too_long = self._too_long(execution, offer)
-            result = await (work if too_long is None else _in_time(work, too_long))
+            with nullcontext() if span is None else span.entered():
+                work = offer.serve(call)
+                result = await (work if too_long is None else _in_time(work, too_long))
             if hold.is_without_place:
                 await hold.end_turn(number)
             failed = None
@@ -166,6 +170,7 @@ class ToolCalls:
             return result
         except errors.PctxError as error:
             failed = error.message
+            failed_as = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
             if hold.is_without_place:
                 await hold.end_turn(number)
             raise
@@ -175,6 +180,8 @@ class ToolCalls:
             ended_s = self._clock() - since
             shown = None if result is None else attached.without_bytes(result)
             execution.publish(CallEnded(number, path, ended_s, size, failed, preview(shown)))
+            if span is not None:
+                span.end(arguments, shown, None if failed is None else failed_as, decision)
             if self._observers or execution.observe is not None:
                 made = CallMade(
                     number=number,

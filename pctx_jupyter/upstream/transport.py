@@ -19,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
 from .. import errors, visible
+from ..rpc import span_context
 from . import config, permitted, reach
 from .addresses import read_url
 from .bounds import TooLarge, bounding
@@ -134,7 +135,10 @@ class Transport:
                 self._redactor.learn_more,
             )
         most = self._around.settings.max_message_bytes
-        hooks = {"response": [self._note_status, bounding(most, self.too_large)]}
+        hooks: dict[str, list[Callable[..., Any]]] = {
+            "request": [_name_span],
+            "response": [self._note_status, bounding(most, self.too_large)],
+        }
         timeout = httpx2.Timeout(30, read=None)
 
         def http(*asked: Any, **more: Any) -> httpx2.AsyncClient:  # the SDK passes less than is needed here
@@ -230,6 +234,14 @@ class Transport:
             if isinstance(way, Address) and (way.url.has_reference or asked.host != httpx2.URL(way.url.written).host):
                 return reach.shown(asked)
         return way.shown
+
+
+async def _name_span(request: httpx2.Request) -> None:
+    """Write the current span into the headers of a request: the SDK sends it in the task of the call, or in a copy."""
+    carrier: dict[str, str] = {}
+    span_context.inject(carrier)
+    for name, text in carrier.items():
+        request.headers.setdefault(name, text)
 
 
 def is_unusable(error: BaseException) -> bool:

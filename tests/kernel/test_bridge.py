@@ -32,6 +32,7 @@ from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Settings
 
 from ..fakes import SOON, FakeSandbox, read
+from ..recorded import recording
 
 Program = Callable[["Sandbox"], Awaitable[Any]]
 
@@ -185,6 +186,35 @@ def test_async_tools_of_one_program_overlap(kernel: Kernel, form: str) -> None:
             return await asyncio.gather(*(sandbox.call("Notebook.meet", name=name) for name in "ab"))
 
     assert kernel.run("both", form) == ["b", "second"]
+
+
+@forms
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_the_span_of_a_call_is_current_while_its_function_runs_and_that_of_the_cell_is_its_origin(
+    kernel: Kernel, form: str, is_async: bool
+) -> None:
+    with recording() as spans:
+
+        def work() -> None:
+            spans.tracer.start_span("work").end()
+
+        async def later() -> None:
+            await asyncio.sleep(0)
+            work()
+
+        (later if is_async else work).__name__ = "look"
+        kernel.tool(later if is_async else work)
+
+        @kernel.program
+        async def asks(sandbox: Sandbox) -> None:
+            await sandbox.call("Notebook.look")
+
+        with spans.tracer.start_as_current_span("cell"):
+            kernel.run("asks", form)
+        spans.tracer.start_span("after").end()
+        assert spans.is_child(spans.one("pctx.execute"), spans.one("cell"))
+        assert spans.is_child(spans.one("work"), spans.one("execute_tool Notebook.look"))
+        assert spans.one("after").parent is None
 
 
 def test_an_async_tool_runs_on_the_kernels_loop_when_the_cell_is_awaited(kernel: Kernel) -> None:

@@ -17,6 +17,7 @@ from tornado.httpclient import HTTPClientError
 
 from pctx_jupyter.server.running import RunningEngine
 
+from ..recorded import TRACE_ID, TRACEPARENT, recording
 from .conftest import Headers
 from .wires import Wire
 
@@ -218,6 +219,27 @@ async def plain(fetch: Any, name: str, **arguments: Any) -> Any:
     answer = await fetch("mcp", method="POST", body=json.dumps(body), request_timeout=LONG)
     assert answer.headers["Content-Type"].startswith("application/json")
     return json.loads(json.loads(answer.body)["result"]["content"][0]["text"])
+
+
+async def test_the_span_that_an_agent_names_is_the_origin_of_its_program(
+    agent: Connect, era: str, jp_fetch: Any
+) -> None:
+    with recording() as spans:
+        async with agent(era) as client:
+            with spans.tracer.start_as_current_span("agent"):
+                await client.call_tool("execute", {"code": "1"})
+        origin = spans.id(spans.one("agent"))
+        assert [spans.id(span) for span in spans.named("pctx.execute")] == [origin]
+        parents = {span.context.span_id: span.name for span in spans.all}
+        (program,) = spans.named("pctx.execute")
+        assert program.parent is not None and parents[program.parent.span_id] == "tools/call execute"
+    with recording() as spans:
+        params = {"name": "execute", "arguments": {"code": "1"}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        for headers, meta in (({"Traceparent": TRACEPARENT}, {}), ({}, {"_meta": {"traceparent": TRACEPARENT}})):
+            sent = json.dumps(body | {"params": params | meta})
+            await jp_fetch("mcp", method="POST", body=sent, headers=headers, request_timeout=LONG)
+        assert [spans.id(span) for span in spans.named("pctx.execute")] == [TRACE_ID, TRACE_ID]
 
 
 async def test_a_plain_client_gets_the_originals_shapes(

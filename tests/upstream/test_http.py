@@ -11,9 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from mcp.server.mcpserver import Context
 
 from pctx_jupyter import errors
 
+from ..recorded import recording
 from .conftest import OpenWorld, peer
 from .http_peer import Authority, Bearer, Flood, Stranger, browse, free_port, make_server, serving
 
@@ -35,6 +37,32 @@ async def test_a_server_is_called_over_either_transport(open_world: OpenWorld, k
         assert await world.call("It.echo", {"text": large}) == {"result": large}
         assert await world.call("It.count", {"n": 2}) == {"result": "counted"}
         assert world.notes == ["counting (1 of 2)", "counting (2 of 2)"]
+
+
+async def test_the_span_of_a_call_travels_in_the_request_and_in_its_header(open_world: OpenWorld) -> None:
+    port, server = free_port(), make_server()
+    app, headers = server.streamable_http_app(), list[str]()
+
+    @server.tool()
+    def look(context: Context) -> dict[str, str]:  # type: ignore[type-arg]
+        meta = context.request_context.meta or {}
+        return {"traceparent": str(meta.get("traceparent"))}
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        found = dict(scope.get("headers", ())).get(b"traceparent")
+        if found is not None:
+            headers.append(found.decode())
+        await app(scope, receive, send)
+
+    with recording() as spans:
+        async with serving(noting, port), open_world({"name": "it", "url": f"http://127.0.0.1:{port}/mcp"}) as world:
+            await world.until_state("it")
+            headers.clear()
+            with spans.tracer.start_as_current_span("call") as call:
+                found = await world.call("It.look", {})
+            trace_id = f"{call.get_span_context().trace_id:032x}"
+            assert found["traceparent"].split("-")[1] == trace_id
+            assert headers and {header.split("-")[1] for header in headers} == {trace_id}
 
 
 async def test_headers_are_sent_and_their_lack_is_told(open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch) -> None:

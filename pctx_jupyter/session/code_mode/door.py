@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from ... import errors
 from ...rpc import jsonrpc as rpc
-from ...rpc import nonfinite, wire
+from ...rpc import nonfinite, span_context, wire
 from ...rpc.channel import Channel, Send
 from ...rpc.peer import Dialect
 from ...settings import Settings
@@ -100,7 +100,9 @@ class CodeModeDoor:
             raise errors.MethodNotFound(
                 f"Cannot serve {request.method[:100]}: no such method; there is {messages.EXECUTE_TYPESCRIPT}"
             )
-        return await self._execute(wire.read(request.params, messages.ExecuteTypescript, request.method))
+        asked = wire.read(request.params, messages.ExecuteTypescript, request.method)
+        with span_context.entered(span_context.received(asked.meta)):
+            return await self._execute(asked)
 
     async def _execute(self, asked: messages.ExecuteTypescript) -> messages.TypescriptResult:
         session, id = self._session.session, secrets.token_urlsafe(16)

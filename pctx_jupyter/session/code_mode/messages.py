@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
+
+from ...rpc.span_context import Meta
 
 SESSION_HEADER = "x-code-mode-session"
 """The HTTP header with the id of the session."""
@@ -124,13 +126,14 @@ class ExecuteTypescript(msgspec.Struct):
     """Parameters of ``execute_typescript``.
 
     `tool_timeout_secs` limits each call of a tool, `tool_timeout_overrides` the calls of single tools by their ids
-    (``namespace__name``, as registered).
+    (``namespace__name``, as registered). `meta` is ``_meta``: the span that this is part of (`span_context`).
     """
 
     code: str
     disclosure: Literal["catalog", "filesystem", "sidecar"] = "catalog"
     tool_timeout_secs: float | None = None
     tool_timeout_overrides: dict[str, float] | None = None
+    meta: Meta = msgspec.field(default=UNSET, name="_meta")
 
 
 class ExecuteToolArgs(msgspec.Struct):

@@ -21,6 +21,7 @@ from pctx_jupyter.server.kernels import KernelTokens
 from pctx_jupyter.server.sessions.routes import MOST_REASON, reason_phrase
 from pctx_jupyter.session.code_mode.messages import SESSION_HEADER
 from tests.fakes import SOON
+from tests.recorded import TRACE_ID, TRACEPARENT, recording
 
 from ..conftest import Headers, kernels
 from ..wires import Wire, eventually
@@ -103,6 +104,21 @@ async def test_closing_succeeds_twice_and_never_for_what_was_no_session(post: Po
     with pytest.raises(InvalidStatus, match="404"):
         async with open_socket(session):
             pass
+
+
+async def test_the_span_that_a_client_names_in_its_handshake_or_its_request_is_the_origin_of_its_program(
+    post: Post, open_socket: Open, jp_auth_header: Headers
+) -> None:
+    session = await create(post)
+    with recording() as spans:
+        async with open_socket(session, {**jp_auth_header, "traceparent": TRACEPARENT}) as wire:
+            await run(wire, "1")
+            await run(wire, "2", _meta={"traceparent": TRACEPARENT.replace("4bf9", "5bf9")})
+        async with open_socket(session) as wire:
+            await run(wire, "3")
+        first, second, third = spans.named("pctx.execute")
+        assert (spans.id(first), spans.id(second)) == (TRACE_ID, TRACE_ID.replace("4bf9", "5bf9"))
+        assert third.parent is None
 
 
 async def test_a_session_of_another_kind_is_no_session_of_this_api(post: Post, running: Any) -> None:
