@@ -25,6 +25,7 @@ FOREIGN_ERRORS = (
     "reading 'last_modified'",  # Notebook 7.2, of a checkpoint that is not there
     "_cellToolbarOverlapsContents",  # JupyterLab 4.2, of a view that is closed
     "[yjs#509]",  # two copies of a library that JupyterLab shares
+    "/lsp/status",  # JupyterLab 4.7, of an extension that is not installed
 )
 """What front ends log about themselves."""
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from ..flows.agent import Agent
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+from .test_panel import run_row, show
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -91,6 +92,15 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     reload(notebook)
     assert agent.begin("await Bar.load({ n: 2 })").result() == 4
     expect(bar).to_contain_text("Agent ran 1 program here · 1 call", timeout=PATIENCE_MS)
+    with activity_in(lab, "nothing"):
+        reload(notebook)
+        notebook.run(2)
+        assert agent.begin("/* unseen */ await Bar.load({ n: 3 })").result() == 6
+        expect(run_row(show(page), "/* unseen */")).to_be_visible(timeout=PATIENCE_MS)
+        expect(bar).to_be_hidden()
+        last = notebook.cells.nth(2).locator(".jp-OutputArea")
+        expect(last).to_contain_text("loads 3", timeout=PATIENCE_MS)
+        expect(last).not_to_contain_text("this notebook's tools")
 
 
 def test_an_agents_program_is_shown_below_the_last_cell_if_the_settings_say_so_and_is_not_saved(

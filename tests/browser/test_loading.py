@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+from .test_panel import show
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -46,7 +47,7 @@ def test_kernels_load_pctx_by_themselves_if_the_settings_say_so(page: Page, lab:
         file.unlink()
 
 
-def test_the_notebook_of_the_launchers_card_has_loaded_pctx(page: Page, lab: FrontEnd) -> None:
+def test_the_notebook_of_the_launchers_card_has_loaded_pctx_and_gets_its_first_tool(page: Page, lab: FrontEnd) -> None:
     NotebookPage(page, lab, lab.write("other.ipynb", "'python'"))
     page.evaluate("void window.jupyterapp.commands.execute('pctx:new-notebook')")
     cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
@@ -57,3 +58,12 @@ def test_the_notebook_of_the_launchers_card_has_loaded_pctx(page: Page, lab: Fro
     page.keyboard.insert_text("40 + 2")
     page.keyboard.press("Control+Enter")
     expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
+    panel = show(page)
+    example = panel.locator(".pctx-mod-example")
+    expect(example).to_contain_text("No tools yet. Three lines make one:", timeout=PATIENCE_MS)
+    expect(example.locator("pre")).to_contain_text("def greet(name: str) -> str:")
+    panel.get_by_role("button", name="Insert example").click()
+    expect(cells.nth(2).locator(".cm-content")).to_contain_text("from pctx_jupyter import tool", timeout=PATIENCE_MS)
+    page.keyboard.press("Control+Enter")  # the cursor is in it
+    expect(panel.locator(".pctx-mod-tool").filter(has_text="greet")).to_be_visible(timeout=PATIENCE_MS)
+    expect(example).to_have_count(0)

@@ -564,9 +564,16 @@ def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
 
 
 def test_the_panel_is_in_notebook_7_too(page: Page, notebook7: FrontEnd) -> None:
-    notebook, panel = prepare(page, notebook7, "seven.ipynb")
+    notebook, panel = prepare(page, notebook7, "seven.ipynb", "%%pctx\nawait Notebook.hello()")
     expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
     show(page)  # and stays
+    tool_row(panel, notebook, "Notebook.hello").click()
+    run_row(panel, "await Notebook.hello()").dblclick()  # there are no tabs
+    detail = panel.get_by_role("region", name="Chosen run")
+    expect(detail.locator(".pctx-Timeline-row")).to_contain_text("Notebook.hello", timeout=PATIENCE_MS)
+    detail.get_by_role("button", name="Insert as cell").click()
+    expect(notebook.cells).to_have_count(3)
+    assert notebook.source(2) == "%%pctx\nawait Notebook.hello()"
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
     expect(panel).not_to_be_visible()
     show(page)
@@ -576,13 +583,23 @@ def test_a_server_that_goes_and_returns_is_followed(
     page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
 ) -> None:
     with front_end("lab", tmp_path_factory.mktemp("gone")) as first:
-        notebook, panel = prepare(page, first, "gone.ipynb")
+        notebook, panel = prepare(page, first, "gone.ipynb", "%%pctx\n// before\nawait Notebook.hello()")
         expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
         first.stop()
         expect(panel.get_by_role("status")).to_contain_text("does not answer", timeout=PATIENCE_MS)
     with front_end("lab", tmp_path_factory.mktemp("unused"), like=first):
         expect(panel.get_by_role("status")).to_have_count(0, timeout=2 * PATIENCE_MS)
         expect(panel.get_by_text("No notebook has loaded pctx")).to_be_visible(timeout=PATIENCE_MS)
+        # JupyterLab's own dialog, that the server did not answer.
+        page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
+        past = run_row(panel, "// before")
+        expect(past).to_have_count(0)  # the new server has run nothing
+        panel.get_by_role("searchbox").fill("Notebook.hello before")  # words of its program, in any order
+        past.click(timeout=PATIENCE_MS)
+        expect(panel.get_by_role("region", name="Chosen run")).to_contain_text("await Notebook.hello()")
+        past.dblclick()
+        tab = page.get_by_role("region", name="Run", exact=True)
+        expect(tab.locator(".pctx-Timeline-row")).to_contain_text("Notebook.hello", timeout=PATIENCE_MS)
         page.goto("about:blank")
     errors.clear()  # what JupyterLab says of a server that is away
 
