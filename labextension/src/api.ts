@@ -22,6 +22,7 @@ import type {
   Explained,
   ExplainedCall,
   Formatted,
+  HeldHandles,
   Kernels,
   KernelState,
   Listed,
@@ -138,6 +139,17 @@ export function kernel(id: string, start: number): Promise<KernelState> {
 
 export function share(id: string, to: Sharing): Promise<KernelState> {
   return request<KernelState>(`api/kernels/${encodeURIComponent(id)}/sharing`, { method: 'PUT', body: { to } });
+}
+
+/** The objects that a kernel holds for programs. */
+export function handles(id: string): Promise<HeldHandles> {
+  return request<HeldHandles>(`api/kernels/${encodeURIComponent(id)}/handles`);
+}
+
+/** Make a kernel forget an object that outlives its program. */
+export async function forgetHandle(kernel: string, id: string): Promise<void> {
+  const path = `api/kernels/${encodeURIComponent(kernel)}/handles/${encodeURIComponent(id)}`;
+  await request(path, { method: 'DELETE' });
 }
 
 /** The latest first. */

@@ -127,7 +127,7 @@ export interface CallRecord {
 
 /** One frame. */
 export interface Changed {
-  change: 'approvals' | 'executions' | 'sessions' | 'tools' | 'upstreams';
+  change: 'approvals' | 'executions' | 'handles' | 'sessions' | 'tools' | 'upstreams';
 }
 
 /**
@@ -374,6 +374,32 @@ export interface FunctionsWanted {
 export interface HealthReport {
   status: 'ok';
   version: string;
+}
+
+/**
+ * An object that stays in a kernel, and that programs use by its handle. `label` is the tool that
+ * returned it, or the variable. `kind` is `frame`, or another kind of handle. `shape` has rows and
+ * columns, or the lengths of an array; nothing else has one. `size` is its bytes of memory, roughly.
+ * `held` says what holds it: a `run`, the `session` for the constants in `names`, or `agents`: the
+ * kernel, for agents and other notebooks. `age_s` is the seconds since it was handed over, `left_s`
+ * those after which it leaves unless it is used again; without it, time does not end it.
+ */
+export interface HeldHandle {
+  id: string;
+  label: string;
+  kind: string;
+  held: 'agents' | 'run' | 'session';
+  shape?: number[];
+  size?: number;
+  names?: string[];
+  age_s?: number;
+  left_s?: number;
+}
+
+/** Result of `list_handles`: the objects that a kernel holds; `more` are not listed. */
+export interface HeldHandles {
+  handles: HeldHandle[];
+  more?: number;
 }
 
 /**

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Raw
+
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from .client import ExecutionNotice, PctxClient
@@ -18,6 +20,10 @@ class RawClient(PctxClient):
         super().__init__(*args, **options)
         self.on_guest: Callable[[wire.GuestNotice], None] = lambda notice: None
         """Called when a guest program begins to call this client's tools, and when it has ended; never waits."""
+        self.list_handles: Callable[[], wire.HeldHandles] = lambda: wire.HeldHandles([])
+        """Lists the objects that this client holds for programs; never waits."""
+        self.forget_handle: Callable[[str], bool] = lambda handle_id: False
+        """Removes one that outlives its run, by its id; returns whether it was there. It never waits."""
 
     async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
         """Offer a tool that takes and returns raw JSON.
@@ -38,6 +44,11 @@ class RawClient(PctxClient):
         """
         if self.ws is not None:
             self.ws.notify(wire.CALL_NOTE, wire.CallNote(asked.execution_id, asked.call, note, waits))
+
+    def report_handles(self) -> None:
+        """Report that the objects that this client holds have changed; without a connection, do nothing."""
+        if self.ws is not None:
+            self.ws.notify(wire.HANDLES_CHANGED)
 
     async def execute(
         self, asked: wire.Execute, *, on_notice: Callable[[ExecutionNotice], None] | None = None
@@ -67,6 +78,15 @@ class RawClient(PctxClient):
                 waits.
         """
         return await self._call_agent(asked, on_notice)
+
+    async def _serve(self, request: rpc.Request) -> Raw:
+        match request.method:
+            case wire.LIST_HANDLES:
+                return rpc.raw(self.list_handles())
+            case wire.FORGET_HANDLE:
+                asked = wire.read(request.params, wire.ForgetHandle, request.method)
+                return rpc.raw(wire.HandleForgotten(self.forget_handle(asked.id)))
+        return await super()._serve(request)
 
     def _receive(self, notification: rpc.Notification) -> None:
         if notification.method == wire.GUEST:

@@ -2,16 +2,20 @@
 
 Knows neither frames nor programs. An id is unguessable, so that a program reaches only the objects that were given to
 it. A table holds its objects until it is dropped itself, or until one of its bounds is met: the oldest object leaves.
+
+Any thread may list a table and remove objects from it. Only the main thread frees them, because what an object does
+when it is freed may need that thread: a generator closes its file or its database there.
 """
 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from .. import errors
 
@@ -67,6 +71,10 @@ class Handle(Generic[T]):
         return self.derived[key]
 
 
+Free = Callable[[list[Handle[Any]]], None]
+"""Receives handles that have left a table, and drops the last references to them. It empties the list."""
+
+
 class Handles:
     """The handles of one run, or of all guest programs of a kernel.
 
@@ -77,6 +85,9 @@ class Handles:
         outer: Tables that are searched after this one.
         names: Where programs store objects under names; None: they may not.
         clock: Monotonic seconds.
+        changed: Called from any thread when a handle is added or leaves, and where one leaves after a time, when it is
+            used. It never waits.
+        free: Drops the handles that have left.
 
     Attributes:
         names: As given.
@@ -91,27 +102,36 @@ class Handles:
         outer: Callable[[], Iterator[Handles]] = lambda: iter(()),
         names: MutableMapping[str, Any] | None = None,
         clock: Callable[[], float] = monotonic,
+        changed: Callable[[], None] = lambda: None,
+        free: Free = list.clear,
     ) -> None:
         self.names = names
+        self._changed, self._free = changed, free
+        self._lock = threading.RLock()  # a finalizer may use the table again
         self._most, self._max_bytes, self._idle_s, self._outer, self._clock = most, max_bytes, idle_s, outer, clock
         self._held: OrderedDict[str, Handle[Any]] = OrderedDict()  # the latest used last
 
     def __len__(self) -> int:
-        self._expire()
+        self._leave_idle()
         return len(self._held)
 
     def __iter__(self) -> Iterator[Handle[Any]]:
         """Yield its handles, the latest used last."""
-        self._expire()
-        return iter(list(self._held.values()))
+        self._leave_idle()
+        with self._lock:
+            held = list(self._held.values())
+        return iter(held)
 
     def add(self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame") -> Handle[Any]:
         """Hold an object; returns its handle."""
         made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, now := self._clock(), now, kind=kind)
-        self._held[made.id] = made
-        self._expire()
-        while len(self._held) > self._most or self._is_too_large():
-            self._held.popitem(last=False)
+        with self._lock:
+            self._held[made.id] = made
+            gone = self._idle()
+            while len(self._held) > self._most or self._is_too_large():
+                gone.append(self._held.popitem(last=False)[1])
+        self._free(gone)
+        self._changed()
         return made
 
     def find(self, id: str) -> Handle[Any]:
@@ -134,17 +154,43 @@ class Handles:
 
     def forget(self, id: str) -> bool:
         """Drop one object; returns whether it was there."""
-        return self._held.pop(id.rpartition("#")[2], None) is not None
+        with self._lock:
+            found = self._held.pop(id.rpartition("#")[2], None)
+        if found is None:
+            return False
+        gone = [found]
+        del found  # the list alone refers to it now
+        self._free(gone)
+        self._changed()
+        return True
 
     def clear(self) -> None:
         """Drop all objects."""
-        self._held.clear()
+        with self._lock:
+            gone = list(self._held.values())
+            self._held.clear()
+        if gone:
+            self._free(gone)
+            self._changed()
+
+    def left_s(self, handle: Handle[Any]) -> float | None:
+        """Return the seconds after which a handle leaves unless it is used again; None: it stays."""
+        return None if self._idle_s is None else max(0.0, handle.used_at + self._idle_s - self._clock())
+
+    def next_leaves_s(self) -> float | None:
+        """Return the seconds after which the next handle leaves; None: none does."""
+        oldest = next(iter(self), None)
+        return None if oldest is None else self.left_s(oldest)
 
     def _find(self, id: str) -> Handle[Any] | None:
-        self._expire()
-        if (found := self._held.get(id)) is not None:
-            found.used_at = self._clock()
-            self._held.move_to_end(id)
+        self._leave_idle()
+        with self._lock:
+            if (found := self._held.get(id)) is not None:
+                found.used_at = self._clock()
+                self._held.move_to_end(id)
+        if found is not None:
+            if self._idle_s is not None:
+                self._changed()
             return found
         return next((found for table in self._outer() if (found := table._find(id)) is not None), None)
 
@@ -154,14 +200,52 @@ class Handles:
             return False
         return sum(one.size for one in self._held.values()) > self._max_bytes
 
-    def _expire(self) -> None:
+    def _leave_idle(self) -> None:
         if self._idle_s is None:
             return
-        while self._held:
+        with self._lock:
+            gone = self._idle()
+        if gone:
+            self._free(gone)
+            self._changed()
+
+    def _idle(self) -> list[Handle[Any]]:
+        """Remove the handles that have not been used for long enough; returns them."""
+        gone: list[Handle[Any]] = []
+        while self._idle_s is not None and self._held:
             oldest = next(iter(self._held.values()))
             if self._clock() - oldest.used_at < self._idle_s:
-                return
-            self._held.popitem(last=False)
+                break
+            gone.append(self._held.popitem(last=False)[1])
+        return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A handle, and how long it is held.
+
+    Args:
+        handle: The handle.
+        by: What holds it: a program that runs, the session, or the table of agents and other notebooks.
+        names: The constants for which the session holds it.
+        left_s: Seconds after which it leaves unless it is used again; None: time does not end it.
+    """
+
+    handle: Handle[Any]
+    by: Literal["run", "session", "agents"]
+    names: tuple[str, ...] = ()
+    left_s: float | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason, for people."""
+        match self.by:
+            case "run":
+                return "by a program that runs"
+            case "session":
+                return f"kept with {', '.join(self.names)}"
+            case "agents":
+                return "for agents and other notebooks"
 
 
 class KernelHandles:
@@ -173,10 +257,14 @@ class KernelHandles:
     Attributes:
         guests: The handles of guest programs and of the notebook's own agents, which later programs may open.
         names: Where programs of the notebook's own cells store objects under names; None: nowhere.
+        on_change: Called from any thread when the handles of the kernel may have changed; never waits.
+        on_main: Runs a function on the main thread, soon; None: objects are freed on the thread that removes them.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self.guests = for_guests(clock)
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_main: Callable[[Callable[[], None]], None] | None = None
+        self.guests = for_guests(clock, self._changed, self._free)
         self.names: MutableMapping[str, Any] | None = None
         self._clock = clock
         self._kept: list[tuple[set[str], Handles]] = []
@@ -187,35 +275,61 @@ class KernelHandles:
 
     def of_run(self) -> Handles:
         """Make the table of one run. It holds its objects as long as it is referenced itself."""
-        return Handles(outer=self._others, names=self.names, clock=self._clock)
+        return Handles(outer=self._others, names=self.names, clock=self._clock, changed=self._changed, free=self._free)
 
     def keep(self, names: Iterable[str], handles: Handles) -> None:
         """Hold the handles of a run as long as one of the constants that it keeps for later programs exists."""
         self.forget(names := set(names))
         if names and len(handles):
             self._kept.append((names, handles))
+            self._changed()
 
     def forget(self, names: Iterable[str] | None = None) -> None:
         """Drop the handles of kept constants that are gone, by the constants' names; None: of all."""
         gone = None if names is None else set(names)
         left = [] if gone is None else [(one - gone, handles) for one, handles in self._kept]
-        self._kept = [(one, handles) for one, handles in left if one]
+        had_any, self._kept = bool(self._kept), [(one, handles) for one, handles in left if one]
+        if had_any:
+            self._changed()
 
     def __iter__(self) -> Iterator[tuple[Handle[Any], str]]:
         """Yield the handles that outlive their runs, each with the reason."""
-        for names, handles in self._kept:
-            yield from ((one, f"kept with {', '.join(sorted(names))}") for one in handles)
-        yield from ((one, "for agents and other notebooks") for one in self.guests)
+        yield from ((one.handle, one.why) for one in self.held())
+
+    def held(self, running: Iterable[Handles] = ()) -> Iterator[Held]:
+        """Yield the handles, each with what holds it and how long.
+
+        Args:
+            running: The tables of the programs that run now.
+        """
+        for table in dict.fromkeys(running):
+            if table is not self.guests:
+                yield from (Held(one, "run") for one in table)
+        for names, handles in list(self._kept):
+            yield from (Held(one, "session", tuple(sorted(names))) for one in handles)
+        yield from (Held(one, "agents", left_s=self.guests.left_s(one)) for one in self.guests)
 
     def drop(self, id: str) -> bool:
         """Drop one object that outlives its run; returns whether it was there."""
         return any(table.forget(id) for table in self._others())
 
+    def _changed(self) -> None:
+        self.on_change()
+
+    def _free(self, gone: list[Handle[Any]]) -> None:
+        """Drop handles on the main thread, which objects may need when they are freed."""
+        if gone and self.on_main is not None and threading.current_thread() is not threading.main_thread():
+            self.on_main(gone.clear)
+        else:
+            gone.clear()
+
     def _others(self) -> Iterator[Handles]:
-        yield from (handles for _, handles in self._kept)
+        yield from (handles for _, handles in list(self._kept))
         yield self.guests
 
 
-def for_guests(clock: Callable[[], float] = monotonic) -> Handles:
+def for_guests(
+    clock: Callable[[], float] = monotonic, changed: Callable[[], None] = lambda: None, free: Free = list.clear
+) -> Handles:
     """Make the table of a kernel's guest programs: bounded in number, bytes and time."""
-    return Handles(most=GUEST_HANDLES, max_bytes=GUEST_BYTES, idle_s=GUEST_S, clock=clock)
+    return Handles(most=GUEST_HANDLES, max_bytes=GUEST_BYTES, idle_s=GUEST_S, clock=clock, changed=changed, free=free)

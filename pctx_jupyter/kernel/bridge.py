@@ -29,6 +29,7 @@ from ..program.result import Display, Output
 from ..rpc import span_context, wire
 from .functions.calls import answered, begin, keep_nothing
 from .functions.tool import PythonTool
+from .held import listed
 from .home import Home
 from .hosting import host
 from .inbox import Inbox
@@ -61,6 +62,9 @@ _Name = tuple[str, str]
 
 KEPT_ERRORS = 100
 """Exceptions of tools that one execution keeps, the latest ones. Each keeps its frames in memory."""
+
+HANDLES_S = 0.2
+"""Seconds in which changes of handles become one report: a list that is read need not change more often."""
 
 CLOSE_S = 3.0
 """Seconds that closing waits for the thread. Ending sandboxes and closing a connection takes far less."""
@@ -120,6 +124,8 @@ class Bridge:
     ) -> None:
         self._open_home, self._tools, self._guests = open_home, tools, guests
         self.handles = KernelHandles()
+        self.handles.on_change = self._report_handles
+        self.handles.on_main = None if guests is None else guests.soon
         self._life: _Life | None = None
         self._lock = threading.RLock()  # an agent may call from any thread
         _bridges.add(self)
@@ -169,6 +175,12 @@ class Bridge:
         """
         if self._life is not None and self._life.is_of_use:
             self._life.post(partial(self._life.report_tools, self._offered()))
+
+    def _report_handles(self) -> None:
+        life = self._life
+        if life is not None and not life.is_reporting_handles and life.is_of_use:
+            life.is_reporting_handles = True
+            life.post(life.report_handles)
 
     async def wait_for(
         self,
@@ -290,7 +302,7 @@ class Bridge:
                 self.close()
             if self._life is None:
                 with uninterrupted():  # a thread without a reference would never end
-                    self._life = _Life(self._open_home, self._guests, self.handles.guests)
+                    self._life = _Life(self._open_home, self._guests, self.handles)
             return self._life
 
     def forget(self) -> None:
@@ -324,11 +336,13 @@ class _Life:
     """One period between opening and closing: a thread, its loop, and the home that is open in it."""
 
     def __init__(
-        self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None, handles: Handles
+        self, open_home: Callable[[], AbstractAsyncContextManager[Home]], guests: Guests | None, handles: KernelHandles
     ) -> None:
         self.loop = new_loop()
         self.home: concurrent.futures.Future[Home] = concurrent.futures.Future()
-        self._open_home, self._guests, self._handles_of_guests = open_home, guests, handles
+        self._open_home, self._guests, self._handles = open_home, guests, handles
+        self.is_reporting_handles = False  # set by any thread, so that one report is on its way
+        self._leaving: asyncio.TimerHandle | None = None
         self._errands = Inbox[Callable[[], None]](self.loop, lambda errand: errand())
         self._main: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -396,11 +410,13 @@ class _Life:
         opening = self.home
         try:
             async with self._open_home() as home:
-                home.client.on_reconnect = self._report_again
+                home.client.on_reconnect = self._reconnected
+                home.client.list_handles = self._list_handles
+                home.client.forget_handle = self._handles.drop
                 if self._guests is not None:
                     home.client.on_guest = self._guests.on_program
                 opening.set_result(home)
-                self._report_again()
+                self._reconnected()
                 try:
                     await self._leave
                 except asyncio.CancelledError:
@@ -457,6 +473,30 @@ class _Life:
         if self._must_report and not self._is_closing and (self._reporting is None or self._reporting.done()):
             self._reporting = self.loop.create_task(self._report())
 
+    def _reconnected(self) -> None:
+        """Report all that a new session has to know."""
+        self._report_again()
+        if any(self._handles.held()):
+            self._send_handles()
+
+    # the objects that programs use by handle
+
+    def report_handles(self) -> None:
+        """Report soon that they have changed, and once more when the next one leaves by itself."""
+        self.loop.call_later(HANDLES_S, self._send_handles)
+
+    def _send_handles(self) -> None:
+        self.is_reporting_handles = False  # first: a change from now on is a new one
+        if self._leaving is not None:
+            self._leaving.cancel()
+        left_s = self._handles.guests.next_leaves_s()
+        self._leaving = None if left_s is None else self.loop.call_later(left_s + HANDLES_S, self._send_handles)
+        if self.home.done() and not self.home.cancelled() and self.home.exception() is None:
+            self.home.result().client.report_handles()
+
+    def _list_handles(self) -> wire.HeldHandles:
+        return listed(self._handles, [running.handles for running in self._running.values()])
+
     async def _report(self) -> None:
         """Offer all tools; without a connection, the next connection does it."""
         while self._must_report:
@@ -485,7 +525,12 @@ class _Life:
         id = asked.execution_id
         self._running[id], self._tools = running, tools
         running.task = self.loop.create_task(self._execute(running, asked))
-        running.task.add_done_callback(lambda task: self._running.pop(id, None))  # also if stopped before it began
+        running.task.add_done_callback(lambda task: self._ended(id))  # also if stopped before it began
+
+    def _ended(self, id: str) -> None:
+        running = self._running.pop(id, None)
+        if running is not None and running.handles is not self._handles.guests and len(running.handles):
+            self.report_handles()
 
     def stop(self, running: Running) -> None:
         if running.task is not None:
@@ -552,7 +597,7 @@ class _Life:
         arguments = None if asked.arguments is UNSET else asked.arguments
         context = span_context.received(asked.meta)
         if asked.asked_by is not None:
-            call = span_context.within(context, partial(begin, keep_nothing, tool, arguments, self._handles_of_guests))
+            call = span_context.within(context, partial(begin, keep_nothing, tool, arguments, self._handles.guests))
             return answered(tool, await host(self._guests, home.client, tool, asked, call, lambda: bool(self._running)))
         running = self._running.get(asked.execution_id)
         if running is None:

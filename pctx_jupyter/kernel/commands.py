@@ -19,12 +19,12 @@ from ..tools.catalog import UNTYPED, Tool, is_untyped
 from . import options
 from .bridge import Bridge
 from .functions import tool
+from .held import shape_of
 from .home import Home
 from .learning import USAGE as LEARN_USAGE
 from .learning import LearnCommand, tool_of
 
 if TYPE_CHECKING:
-    from ..handles.table import Handle
     from ..history.file import PastRun
     from ..session.session import Sharing
     from ..session.trace import Trace
@@ -198,7 +198,7 @@ class Commands:
     def _handles(self, line: str) -> Shown:
         from .output import display
 
-        found = list(self._bridge.handles)
+        found = list(self._bridge.handles.held())
         if not found:
             return display.Shown(
                 {"text/plain": "No frame outlives its program: export one, or let an agent ask for one"}
@@ -206,17 +206,18 @@ class Commands:
         now = self._bridge.handles.now()
         rows = [
             (
-                one.id,
+                (one := held.handle).id,
                 one.label,
                 one.kind,
-                _extent(one),
+                " × ".join(f"{length:,}" for length in shape_of(one)),
                 display.size(one.size),
-                why,
+                held.why,
                 f"{(now - one.since) / 60:,.0f} min",
+                "" if held.left_s is None else f"{held.left_s / 60:,.0f} min",
             )
-            for one, why in found
+            for held in found
         ]
-        return display.Shown(display.table(("Id", "Of", "Kind", "Shape", "Size", "Held", "For"), rows))
+        return display.Shown(display.table(("Id", "Of", "Kind", "Shape", "Size", "Held", "For", "Left"), rows))
 
     def _share(self, line: str) -> None:
         if line not in SHARING:
@@ -405,10 +406,3 @@ def _words(line: str, usage: str) -> list[str]:
     if not (words := line.replace(",", " ").split()):
         raise UsageError(f"A name is missing\nUsage: {usage}")
     return words
-
-
-def _extent(handle: Handle[Any]) -> str:
-    """How many rows and columns, or elements, an object has; "": it has none."""
-    if handle.kind == "frame":
-        return f"{len(handle.value):,} × {len(handle.value.columns):,}"
-    return " × ".join(f"{length:,}" for length in handle.value.shape) if handle.kind == "array" else ""

@@ -121,6 +121,13 @@ class Guests:
         call.is_withdrawn = True  # seen even while the loop is busy
         self._do(partial(_cancel, call))
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Run a function on the kernel's main thread, when it comes back to its loop; at once if it has no loop."""
+        if self.is_ready:
+            self._do(act)
+        else:
+            act()
+
     def on_program(self, notice: wire.GuestNotice) -> None:
         """Show that a guest program begins to call this notebook's tools, or has ended."""
         if self.is_ready:

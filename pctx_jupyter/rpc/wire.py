@@ -42,10 +42,13 @@ SIGN_IN_UPSTREAM = "sign_in_upstream"
 REGISTER_MCP = "register_mcp"
 LIST_AGENT_FUNCTIONS = "list_agent_functions"
 CALL_AGENT_FUNCTION = "call_agent_function"
+HANDLES_CHANGED = "handles_changed"
 
 # server → client
 SESSION_CREATED = "session_created"
 EXECUTE_TOOL = "execute_tool"
+LIST_HANDLES = "list_handles"
+FORGET_HANDLE = "forget_handle"
 OUTPUT = "output"
 DISPLAY = "display"
 EVENT = "event"
@@ -248,6 +251,46 @@ class CallNote(msgspec.Struct, omit_defaults=True):
     call: int
     note: str
     waits: bool = False
+
+
+class HeldHandle(msgspec.Struct, omit_defaults=True):
+    """An object that stays in a kernel, and that programs use by its handle.
+
+    `label` is the tool that returned it, or the variable. `kind` is ``frame``, or another kind of handle. `shape` has
+    rows and columns, or the lengths of an array; nothing else has one. `size` is its bytes of memory, roughly. `held`
+    says what holds it: a ``run``, the ``session`` for the constants in `names`, or ``agents``: the kernel, for agents
+    and other notebooks. `age_s` is the seconds since it was handed over, `left_s` those after which it leaves unless it
+    is used again; without it, time does not end it.
+    """
+
+    id: str
+    label: str
+    kind: str
+    held: Literal["run", "session", "agents"]
+    shape: list[int] = []
+    size: int = 0
+    names: list[str] = []
+    age_s: float = 0.0
+    left_s: float | None = None
+
+
+class HeldHandles(msgspec.Struct, omit_defaults=True):
+    """Result of ``list_handles``: the objects that a kernel holds; `more` are not listed."""
+
+    handles: list[HeldHandle]
+    more: int = 0
+
+
+class ForgetHandle(msgspec.Struct):
+    """Parameters of ``forget_handle``: the id of an object that outlives its run."""
+
+    id: str
+
+
+class HandleForgotten(msgspec.Struct):
+    """Result of ``forget_handle``: whether the object was there."""
+
+    forgotten: bool
 
 
 class AddUpstream(msgspec.Struct, omit_defaults=True):

@@ -78,6 +78,7 @@ ANSWERS: list[type[msgspec.Struct]] = [
     wire.Explained,
     wire.ExplainedCall,
     wire.Formatted,
+    wire.HeldHandles,
     wire.Success,
 ]
 """What they are answered with."""

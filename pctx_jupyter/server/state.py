@@ -360,6 +360,42 @@ class KernelSharing(_State):
         self.send(kernel_of(registry, kernel_id, paths, registry.owners.places()))
 
 
+class HandleList(_State):
+    """``GET pctx/api/kernels/{kernel_id}/handles``: the objects that a kernel holds for programs."""
+
+    @web.authenticated
+    async def get(self, kernel_id: str) -> None:
+        registry = await self.registry()
+        if kernel_id not in listed(registry):
+            raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot list objects: this kernel is not connected to pctx")
+        session = registry.of_kernel(kernel_id)
+        if session is None or session.handles is None:
+            self.send(wire.HeldHandles([]))
+            return
+        try:
+            self.send(await session.handles.listed())
+        except errors.PctxError as error:
+            self.refuse(error)
+
+
+class OneHandle(_State):
+    """``DELETE pctx/api/kernels/{kernel_id}/handles/{id}``: forget one of these objects."""
+
+    @web.authenticated
+    async def delete(self, kernel_id: str, id: str) -> None:
+        session = (await self.registry()).of_kernel(kernel_id)
+        try:
+            was_there = session is not None and session.handles is not None and await session.handles.forget(id)
+        except errors.PctxError as error:
+            self.refuse(error)
+            return
+        if not was_there:
+            raise web.HTTPError(
+                HTTPStatus.NOT_FOUND, "Cannot forget this object: the kernel holds it no longer, or its program runs"
+            )
+        self.send(wire.Success())
+
+
 class ExecutionList(_State):
     """``GET pctx/api/executions``: the latest ones, in few words."""
 

@@ -30,6 +30,7 @@ from ..tools import keywords
 from ..tools.catalog import Asker, Call, Tool, described, detailed
 from ..tools.observed import OBSERVED
 from . import access, assist
+from .client_handles import ClientHandles
 from .execution import AGENT, CLIENT, Execution
 from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
@@ -312,8 +313,17 @@ class LocalTools:
         self.channel.notify(wire.GUEST, notice)
 
     def _receive(self, notice: rpc.Notification) -> None:
-        if notice.method != wire.CALL_NOTE or self._caller not in access.METHODS[wire.CALL_NOTE].callers:
+        row = access.METHODS.get(notice.method)
+        if row is None or self._caller not in row.callers:
             return
+        match notice.method:
+            case wire.CALL_NOTE:
+                self._receive_note(notice)
+            case wire.HANDLES_CHANGED:
+                self.session.handles = self.session.handles or ClientHandles(self.channel)
+                self._registry.watchers.notify("handles")
+
+    def _receive_note(self, notice: rpc.Notification) -> None:
         try:
             noted = wire.read(notice.params, wire.CallNote, notice.method)
         except errors.InvalidParams:

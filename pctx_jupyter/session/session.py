@@ -40,6 +40,7 @@ from .advice import advice
 from .approvals import Approvals, Policy, Then
 from .bash import Bash, BashJob, BashResult
 from .built_in import LISTS, program_functions
+from .client_handles import ClientHandles
 from .execution import (
     AGENT,
     CLIENT,
@@ -247,6 +248,8 @@ class Session:
         self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
+        self.handles: ClientHandles | None = None
+        """The objects that its client holds for programs; None: the client has not said that it holds any."""
         self.servers: SessionServers | None = None
         """MCP servers of its own; None: it has none. `Registry.give_servers` sets it."""
         self.is_attached = False

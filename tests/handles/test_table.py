@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -84,6 +86,100 @@ def test_kept_handles_live_as_long_as_one_of_the_constants_they_were_kept_with()
     kernel.keep(["limit"], kernel.of_run())  # a later program keeps the same name
     with pytest.raises(errors.InvalidParams):
         later.find(made.id)
+
+
+def test_every_handle_says_what_holds_it_and_how_long() -> None:
+    now = 0.0
+    kernel = KernelHandles(lambda: now)
+    run, kept = kernel.of_run(), kernel.of_run()
+    kept.add("orders", 1, 1)
+    kernel.keep(["orders", "all"], kept)
+    run.add("weights", 1, 1)
+    kernel.guests.add("Sales.orders", 1, 1)
+    now = 600.0
+    held = list(kernel.held([run, kernel.guests, kernel.guests]))  # two agents' programs run
+    assert [(one.handle.label, one.by, one.names, one.left_s) for one in held] == [
+        ("weights", "run", (), None),
+        ("orders", "session", ("all", "orders"), None),
+        ("Sales.orders", "agents", (), GUEST_S - 600.0),
+    ]
+    assert kernel.guests.next_leaves_s() == GUEST_S - 600.0
+    assert run.next_leaves_s() is None and kernel.of_run().next_leaves_s() is None
+
+
+def test_each_change_of_what_a_kernel_holds_is_reported() -> None:
+    now, changes = 0.0, 0
+
+    def count() -> None:
+        nonlocal changes
+        changes += 1
+
+    kernel = KernelHandles(lambda: now)
+    kernel.on_change = count
+
+    def reports(act: Callable[[], object]) -> bool:
+        before = changes
+        act()
+        return changes > before
+
+    run = kernel.of_run()
+    made = run.add("orders", 1, 1)
+    assert changes == 1
+    assert not reports(lambda: run.find(made.id)) and not reports(kernel.of_run), "nothing else is held"
+    assert reports(lambda: kernel.keep(["orders"], run))
+    assert reports(lambda: kernel.drop(made.id)) and not reports(lambda: kernel.drop(made.id))
+    assert reports(lambda: kernel.forget(["orders"])) and not reports(kernel.forget)
+    used = kernel.guests.add("orders", 1, 1)
+    assert reports(lambda: kernel.guests.find(used.id)), "it stays longer now"
+    now = GUEST_S * 2
+    assert reports(lambda: len(kernel.guests)) and not reports(lambda: len(kernel.guests))
+
+
+def test_object_that_another_thread_removes_is_freed_on_the_main_thread() -> None:
+    freed: list[str] = []
+    errands: list[Callable[[], None]] = []
+    kernel = KernelHandles()
+    kernel.on_main = errands.append
+
+    def opened() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            freed.append(threading.current_thread().name)
+
+    next(source := opened())
+    made = kernel.guests.add("items", source, source, kind="items")
+    id = made.id
+    del source, made
+    forgetting = threading.Thread(target=kernel.drop, args=[id])
+    forgetting.start()
+    forgetting.join()
+    assert list(kernel.held()) == [] and freed == []
+    errands.pop()()
+    assert freed == [threading.main_thread().name]
+
+
+def test_table_may_be_listed_by_one_thread_while_another_changes_it() -> None:
+    now = 0.0
+    kernel = KernelHandles(lambda: now)
+    failures: list[BaseException] = []
+    is_done = threading.Event()
+
+    def look() -> None:
+        try:
+            while not is_done.is_set():
+                list(kernel.held())
+        except BaseException as error:
+            failures.append(error)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(3_000):
+        now += GUEST_S / 10
+        kernel.guests.add("x", 1, 1)
+    is_done.set()
+    looking.join()
+    assert failures == [] and len(kernel.guests) == 10
 
 
 def test_latest_results_of_a_handle_are_computed_once() -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from pctx_jupyter import errors
 from pctx_jupyter.client.raw import RawClient
+from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.bridge import Bridge, Running
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.home import Home
@@ -884,6 +886,72 @@ def test_a_tool_has_the_effects_that_its_author_declares_and_none_if_they_say_no
     known = {tool.registered_name: tool.effects for tool in session.catalog}
     assert known == {"yes": True, "no": False, "unknown": None, "unsaid": False}
     assert {name: kernel.tools[name].tool.effects for name in known} == known
+
+
+def test_objects_are_listed_and_forgotten_while_a_cell_computes_and_each_change_is_reported(kernel: Kernel) -> None:
+    class Model:
+        """What stays in the notebook."""
+
+    changed = threading.Event()
+
+    async def watch(home: Home) -> None:
+        kernel.registry.watchers.add(lambda change: changed.set() if change == "handles" else None)
+
+    def held() -> list[tuple[str, str]]:
+        """Ask as the server does, from another thread than the cell's."""
+        assert changed.wait(SOON)
+        changed.clear()
+
+        async def listed(home: Home) -> wire.HeldHandles:
+            [session] = kernel.registry
+            assert session.handles is not None
+            return await session.handles.listed()
+
+        return [(one.label, one.held) for one in kernel.bridge.do(listed, SOON).handles]
+
+    def forget(id: str) -> bool:
+        async def forgotten(home: Home) -> bool:
+            [session] = kernel.registry
+            assert session.handles is not None
+            return await session.handles.forget(id)
+
+        return kernel.bridge.do(forgotten, SOON)
+
+    def fit() -> Model:
+        return Model()
+
+    kernel.tools["fit"] = tools.define(fit, handle=True)
+
+    @kernel.tool
+    def look() -> list[Any]:
+        return [held(), forget("of no object")]
+
+    @kernel.program
+    async def fits(sandbox: Sandbox) -> Any:
+        await sandbox.call("Notebook.fit")
+        return await sandbox.call("Notebook.look")
+
+    kernel.bridge.do(watch, SOON)
+    assert kernel.run("fits") == [[["Notebook.fit", "run"]], False]
+    assert held() == [], "its program has ended"
+    asked = kernel.bridge.handles.guests.add("Notebook.fit", Model(), Model(), kind="object")
+    assert held() == [("Notebook.fit", "agents")]
+    assert forget(asked.id)
+    assert held() == [] and not forget(asked.id)
+
+
+def test_object_for_agents_leaves_at_its_time_though_no_program_runs(kernel: Kernel) -> None:
+    class Model:
+        """What stays in the notebook."""
+
+    gone = threading.Event()
+    handles = kernel.bridge.handles
+    kernel.bridge.do(_nothing, SOON)
+    handles.guests = Handles(idle_s=0.05, changed=lambda: handles.on_change())
+    handles.guests.add("Notebook.fit", model := Model(), model, kind="object")
+    weakref.finalize(model, gone.set)
+    del model
+    assert gone.wait(SOON)
 
 
 async def _nothing(home: Home) -> None: ...

@@ -206,6 +206,7 @@ DONE = {
     ("pctx/api/upstreams", "POST"): 201,
     ("pctx/oauth/callback", "GET"): 400,  # no sign-in is under way
     ("pctx/api/permissions/{id}", "DELETE"): 404,  # nobody has allowed anything for good
+    ("pctx/api/kernels/{kernel_id}/handles/{id}", "DELETE"): 404,  # the kernel holds nothing
     **{(path, method): 400 for path in ("mcp", "pctx/mcp") for method in ("GET", "DELETE")},  # no such session
     **{(f"pctx/{path}", "POST"): 404 for path in OF_A_SESSION},  # no session is named
     ("pctx/ws", "GET"): 404,
@@ -478,6 +479,9 @@ PARAMS: dict[str, Any] = {
 }
 """What succeeds; a method that is not here takes nothing."""
 
+NOTIFICATIONS = {wire.CALL_NOTE, wire.HANDLES_CHANGED}
+"""What is no request: it has no answer."""
+
 Ask = Callable[[str, Any], Any]
 
 
@@ -549,7 +553,7 @@ async def test_a_caller_may_use_what_its_rows_say(
                     assert code == errors.InvalidParams.code, "nobody has allowed anything for good"
                 elif name in (wire.COMPLETE, wire.HOVER, wire.SIGNATURE, wire.DIAGNOSTICS):
                     assert code == errors.InvalidParams.code, "that is enough: the type checker takes long to start"
-                elif name != wire.CALL_NOTE:  # a notification: there is no request of that name
+                elif name not in NOTIFICATIONS:
                     assert code == 0, name
             assert await ask("no_such_method", None) == errors.MethodNotFound.code
 
@@ -557,7 +561,7 @@ async def test_a_caller_may_use_what_its_rows_say(
 def test_every_method_that_is_served_has_a_row() -> None:
     source = inspect.getsource(local_tools) + inspect.getsource(serve_upstreams)
     served = {getattr(wire, name) for name in re.findall(r"case wire\.([A-Z_]+)", source)}
-    assert served | serve_upstreams.METHODS | {wire.CALL_NOTE} == access.METHODS.keys()
+    assert served | serve_upstreams.METHODS | NOTIFICATIONS == access.METHODS.keys()
 
 
 def test_a_kernels_token_changes_no_server_by_itself_and_an_agent_never() -> None:

@@ -173,6 +173,37 @@ async def test_a_wrong_request_about_a_kernel_says_what_is_wrong(kernel: Any, as
             assert status == 400 and "Cannot serve sharing" in answer["message"]
 
 
+# handles
+
+
+async def test_the_objects_of_a_kernel_are_listed_and_forgotten_and_a_change_is_reported(
+    kernel: Any, ask: Ask, watch: Any, kernel_token: Headers
+) -> None:
+    async with watch() as it, kernel() as one:
+        assert await ask("kernels/k1/handles") == (200, {"handles": []}), "it has not said that it holds any"
+        await one.say(method="handles_changed")
+        await heard(it, "handles")
+        orders = {"id": "h1", "label": "orders", "kind": "frame", "held": "agents", "shape": [6, 3], "left_s": 60.5}
+        for path, method, asked, result, status, answer in (
+            ("", "GET", ("list_handles", None), {"handles": [orders]}, 200, {"handles": [orders]}),
+            ("/a%2Fb", "DELETE", ("forget_handle", {"id": "a/b"}), {"forgotten": True}, 200, {"success": True}),
+            ("/h1", "DELETE", ("forget_handle", {"id": "h1"}), {"forgotten": False}, 404, None),
+            ("", "GET", ("list_handles", None), {"handles": [{}]}, 502, None),
+        ):
+            waiting = asyncio.create_task(ask(f"kernels/k1/handles{path}", method))
+            request = await one.receive()
+            assert (request["method"], request.get("params")) == asked
+            await one.say(id=request["id"], result=result)
+            got, said = await waiting
+            assert got == status and (answer is None or said == answer), said
+        assert (await ask("kernels/k1/handles", headers=kernel_token))[0] == 403, "a kernel's token opens nothing here"
+    assert await ask("kernels/k1/handles/h1", "DELETE") == (
+        404,
+        {"message": "Cannot forget this object: the kernel holds it no longer, or its program runs"},
+    )
+    assert (await ask("kernels/nobody/handles"))[0] == 404
+
+
 # executions
 
 

@@ -166,6 +166,50 @@ async def test_a_client_that_does_not_read_misses_events_and_is_told_how_many() 
     assert ran["stdout"] == "one\ntwo\nthree\nfour\n"
 
 
+async def test_the_objects_that_a_client_holds_are_asked_from_it_once_it_has_said_that_it_holds_some() -> None:
+    asked: list[str] = []
+    answers: dict[str, object] = {
+        "list_handles": {"handles": [{"id": "h1", "label": "orders", "kind": "frame", "held": "run", "shape": [6, 3]}]},
+        "forget_handle": {"forgotten": True},
+    }
+
+    async def serve(request: rpc.Request) -> object:
+        asked.append(request.method)
+        return answers[request.method]
+
+    sessions = registry(FakeSandbox(call_tool))
+    changes: list[str] = []
+    sessions.watchers.add(changes.append)
+    client = Client(sessions, serve)
+    (session,) = sessions
+    assert session.handles is None
+    changes.clear()
+    client.channel.notify("handles_changed")
+    await asyncio.sleep(0)
+    assert changes == ["handles"] and asked == []
+    assert session.handles is not None
+    async with asyncio.timeout(SOON):
+        (held,) = (await session.handles.listed()).handles
+        assert (held.id, held.shape, held.left_s) == ("h1", [6, 3], None)
+        assert await session.handles.forget("h1")
+        answers["list_handles"] = {"handles": [{"id": 7}]}
+        with pytest.raises(errors.Remote, match="cannot be read"):
+            await session.handles.listed()
+    client.channel.close()
+    with pytest.raises(errors.ConnectionLost):
+        await session.handles.listed()
+
+
+async def test_a_connection_of_agents_holds_no_objects() -> None:
+    sessions = registry(FakeSandbox(call_tool))
+    changes: list[str] = []
+    client = Client(sessions, as_agent=True)
+    sessions.watchers.add(changes.append)
+    client.channel.notify("handles_changed")
+    await asyncio.sleep(0)
+    assert changes == [] and sessions.agents().handles is None
+
+
 async def test_a_guest_program_whose_call_waits_for_its_turn_has_no_place_until_the_call_ends() -> None:
     place, called, answered = Place(), asyncio.Event(), asyncio.Event()
     seen: list[bool] = []

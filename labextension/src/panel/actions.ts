@@ -1,6 +1,6 @@
 /** What a person can do in the panel with tools and MCP servers. */
 
-import type { KernelState, ToolState, Upstream } from '../api';
+import type { HeldHandle, KernelState, ToolState, Upstream } from '../api';
 
 /** What can be done about an MCP server. */
 export interface ServerActions {
@@ -14,6 +14,11 @@ export interface ServerActions {
   allowTools: (server: Upstream) => void;
   /** Take back what was allowed for good: for one tool, or for all. */
   askAgain: (server: Upstream, tool?: string) => void;
+}
+
+/** What can be done about an object that a kernel holds. */
+export interface HandleActions {
+  forgetHandle: (kernel: string, handle: HeldHandle) => void;
 }
 
 /** What can be done about a tool. */

@@ -293,6 +293,9 @@ function actionsOf(
         });
       }
     },
+    forgetHandle: (kernel, handle) => {
+      attempt(trans.__('Cannot forget the object'), () => api.forgetHandle(kernel, handle.id));
+    },
     revoke: permission => {
       attempt(trans.__('Cannot revoke the permission'), () => api.revoke(permission.id));
     },

@@ -31,6 +31,7 @@ export type Source = Pick<
   | 'kernel'
   | 'executions'
   | 'history'
+  | 'handles'
   | 'trace'
   | 'status'
   | 'watch'
@@ -84,7 +85,8 @@ export class PanelModel {
     past: [],
     questions: [],
     permissions: [],
-    front: null
+    front: null,
+    handles: null
   };
   #versions = new Map<string, string>();
   #offeredVersions = new Map<string, number>();
@@ -163,13 +165,15 @@ export class PanelModel {
     if (isShown && this.connection === 'ready') {
       this.#ask('tools', () => this.#askForTools());
       this.#ask('offered', () => this.#askForOffered());
+      this.#askForHandles();
     }
   }
 
-  /** Set the kernel of the notebook in front: it is listed first. */
+  /** Set the kernel of the notebook in front: it is listed first, and its handles are. */
   follow(kernelId: string | null): void {
     if (kernelId !== this.#known.front) {
       this.#know({ front: kernelId });
+      this.#askForHandles();
     }
   }
 
@@ -409,10 +413,14 @@ export class PanelModel {
       case 'sessions':
         this.#ask('kernels', async () => {
           this.#know({ kernels: await this.#source.kernels() });
+          this.#askForHandles();
           this.#ask('tools', () => this.#askForTools());
           await this.#askForStatus();
         });
         this.#askForPermissions();
+        break;
+      case 'handles':
+        this.#askForHandles();
         break;
       case 'executions':
         this.#ask('executions', async () => {
@@ -490,6 +498,23 @@ export class PanelModel {
   async #askForStatus(): Promise<void> {
     this.status = await this.#source.status();
     this.#changed.emit();
+  }
+
+  /** Request the handles of the kernel in front, if it is connected. */
+  #askForHandles(): void {
+    this.#ask('handles', async () => {
+      const { front } = this.#known;
+      const isThere = this.kernels.some(kernel => kernel.kernel_id === front && kernel.connected);
+      if (!this.#isShown || this.connection !== 'ready') {
+        return;
+      }
+      let handles: PanelData['handles'] = null;
+      if (front !== null && isThere) {
+        const { handles: list, more = 0 } = await this.#source.handles(front);
+        handles = { kernel: front, list, more, at: Date.now() / 1000 };
+      }
+      this.#know({ handles });
+    });
   }
 
   async #askForTools(): Promise<void> {

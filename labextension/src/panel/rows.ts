@@ -7,6 +7,7 @@
 import type {
   ChangedTool,
   ExecutionState,
+  HeldHandle,
   KernelState,
   Permission,
   Question,
@@ -18,7 +19,7 @@ import type {
 /** Which runs are listed. */
 export type RunFilter = 'all' | 'failed' | 'agents';
 
-export type Section = 'questions' | 'permissions' | 'notebooks' | 'servers' | 'runs';
+export type Section = 'questions' | 'permissions' | 'notebooks' | 'handles' | 'servers' | 'runs';
 
 /** Why a section, a notebook, or a server is empty. */
 export type Emptiness = 'loading' | 'none' | 'no-match' | 'no-tools' | 'disconnected' | 'untrusted';
@@ -43,6 +44,14 @@ export type PanelRow = Base &
         readonly isOpen: boolean;
       }
     | { readonly kind: 'tool'; readonly kernel: KernelState; readonly tool: ToolState }
+    | {
+        readonly kind: 'handle';
+        /** The kernel that holds it. */
+        readonly owner: string;
+        readonly handle: HeldHandle;
+        /** When it leaves unless it is used again, in seconds since 1970; null: time does not end it. */
+        readonly until: number | null;
+      }
     | { readonly kind: 'question'; readonly question: Question }
     | { readonly kind: 'permission'; readonly permission: Permission }
     | { readonly kind: 'server'; readonly server: Upstream; readonly isOpen: boolean }
@@ -78,6 +87,7 @@ export const HEIGHTS: Record<PanelRow['kind'], number> = {
   tool: 42,
   question: 42,
   permission: 42,
+  handle: 42,
   server: 42,
   offered: 42,
   withheld: 42,
@@ -85,6 +95,16 @@ export const HEIGHTS: Record<PanelRow['kind'], number> = {
   empty: 28,
   example: 100
 };
+
+/** The objects that a kernel holds for programs. */
+export interface HeldByKernel {
+  readonly kernel: string;
+  readonly list: readonly HeldHandle[];
+  /** How many more there are that are not listed. */
+  readonly more: number;
+  /** When the list was received, in seconds since 1970. */
+  readonly at: number;
+}
 
 /** The data of the panel. `undefined`: there is no answer yet, or servers are not requested. */
 export interface PanelData {
@@ -98,6 +118,8 @@ export interface PanelData {
   readonly permissions: readonly Permission[];
   /** The kernel of the notebook in front; null: there is none. */
   readonly front: string | null;
+  /** What this kernel, or the one that was in front before, holds; null: nothing is known. */
+  readonly handles: HeldByKernel | null;
   readonly runs: readonly ExecutionState[] | undefined;
   /** The numbers of the cells that show runs, by the run's id. */
   readonly cells?: ReadonlyMap<string, number>;
@@ -152,6 +174,10 @@ export function rowsOf(
   add(rows, 'notebooks', known.kernels, toggled, words, kernels =>
     notebooks(kernels, known.tools, known.front, words, toggled)
   );
+  const held = known.handles;
+  if (held !== null && held.kernel === known.front && held.list.length > 0) {
+    add(rows, 'handles', held.list, toggled, words, list => handles(list, held, words), words.length > 0, held.more);
+  }
   if (known.servers !== undefined) {
     add(rows, 'servers', known.servers, toggled, words, list => servers(list, known.offered, words, toggled));
   }
@@ -261,11 +287,12 @@ function add<T>(
   toggled: ReadonlySet<string>,
   words: string[],
   rowsOf: (known: readonly T[]) => PanelRow[],
-  isFiltered = words.length > 0
+  isFiltered = words.length > 0,
+  more = 0
 ): void {
   const key = `section ${section}`;
   const isOpen = !toggled.has(key);
-  rows.push({ kind: 'section', key, level: 1, section, count: known?.length ?? 0, isOpen });
+  rows.push({ kind: 'section', key, level: 1, section, count: (known?.length ?? 0) + more, isOpen });
   if (!isOpen) {
     return;
   }
@@ -278,6 +305,15 @@ function add<T>(
   const why =
     known === undefined ? 'loading' : (isFiltered || words.length > 0) && known.length > 0 ? 'no-match' : 'none';
   rows.push({ kind: 'empty', key: `${key} empty`, level: 2, why, of: section });
+}
+
+function handles(list: readonly HeldHandle[], { kernel, at }: HeldByKernel, words: string[]): PanelRow[] {
+  return list
+    .filter(one => has(words, one.label, one.kind, one.id, ...(one.names ?? [])))
+    .map(handle => {
+      const until = handle.left_s == null ? null : at + handle.left_s;
+      return { kind: 'handle', key: `handle ${kernel} ${handle.id}`, level: 2, owner: kernel, handle, until };
+    });
 }
 
 function notebooks(

@@ -13,7 +13,8 @@ import type { TimelineModel } from '../results/model';
 import { Calls, decisionText, endText } from '../results/timeline';
 import type { PanelModel } from './model';
 import { ServerDetail, stateClass, stateText, stateWord } from './servers';
-import type { ToolActions } from './actions';
+import type { HandleActions, ToolActions } from './actions';
+import { HandleDetail, HandleRow } from './handles';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
 import { Divider } from './divider';
 import { EXAMPLE_LINES } from './calls';
@@ -22,7 +23,7 @@ import { type RunActions, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
 /** The actions of the panel. */
-export interface Actions extends ToolActions, RunActions {
+export interface Actions extends ToolActions, RunActions, HandleActions {
   /** Open a run as a tab. */
   openRun: (run: ExecutionState) => void;
   share: (kernel: KernelState, to: Sharing) => void;
@@ -376,6 +377,8 @@ function Content(props: { row: PanelRow; actions: Actions; trans: TranslationBun
           <span className="pctx-Row-quiet pctx-Row-line">{permissionText(row.permission, trans)}</span>
         </>
       );
+    case 'handle':
+      return <HandleRow handle={row.handle} until={row.until} trans={trans} />;
     case 'run':
       return (
         <>
@@ -468,6 +471,17 @@ function Detail({ model, drafts, actions, trans }: PanelProps): React.ReactEleme
       );
     case 'permission':
       return <PermissionDetail permission={row.permission} actions={actions} trans={trans} />;
+    case 'handle':
+      return (
+        <HandleDetail
+          handle={row.handle}
+          until={row.until}
+          forget={() => {
+            actions.forgetHandle(row.owner, row.handle);
+          }}
+          trans={trans}
+        />
+      );
     case 'offered':
       return <OfferedDetail tool={row.tool} server={row.server} change={row.change} actions={actions} trans={trans} />;
     case 'withheld':
@@ -638,6 +652,8 @@ function sectionName(section: Section, trans: TranslationBundle): string {
       return trans.__('Allowed without asking');
     case 'notebooks':
       return trans.__('Notebooks');
+    case 'handles':
+      return trans.__('Handles');
     case 'servers':
       return trans.__('MCP servers');
     case 'runs':

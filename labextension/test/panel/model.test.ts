@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import {
   ApiError,
   type ExecutionState,
+  type HeldHandle,
   type KernelState,
   type Question,
   type Trace,
@@ -22,6 +23,7 @@ class Server {
   runs: ExecutionState[] = [];
   past: ExecutionState[] = [];
   questions: Question[] = [];
+  handles: HeldHandle[] = [];
   asked: string[] = [];
   watcher: Watcher | null = null;
   refusal: Error | null = null;
@@ -46,6 +48,7 @@ class Server {
       return this.#answer(`kernel ${id} ${start}`, { ...(kernel as KernelState), tools });
     },
     executions: () => this.#answer('executions', this.runs),
+    handles: id => this.#answer(`handles ${id}`, { handles: this.handles }),
     history: text => this.#answer(`history ${text}`, this.past),
     trace: id => this.#answer(`trace ${id}`, { id, code: '1', state: 'ok', calls } as Trace),
     status: () =>
@@ -126,6 +129,35 @@ test('it asks once it is connected, and for tools only when somebody looks', asy
   model.show(true);
   await settled();
   assert.equal(model.rows.filter(row => row.kind === 'tool').length, 3);
+});
+
+test('handles are those of the notebook in front, and requested while somebody looks and when they change', async () => {
+  const server = new Server();
+  server.kernelList = [kernel('a', 0), kernel('b', 0), { ...kernel('c', 0), connected: false }];
+  server.handles = [{ id: 'h1', label: 'orders', kind: 'frame', held: 'session', names: ['orders'] }];
+  const { model } = await following(server);
+  server.watcher?.opened(server.draw);
+  const askedOf = async (act: () => void): Promise<string[]> => {
+    server.asked = [];
+    act();
+    await settled();
+    return server.asked.filter(what => what.startsWith('handles'));
+  };
+  const held = (): string[] => model.rows.filter(row => row.kind === 'handle').map(row => row.key);
+  await settled();
+  assert.deepEqual(await askedOf(() => model.follow('a')), [], 'nobody looks');
+  assert.deepEqual(await askedOf(() => model.show(true)), ['handles a']);
+  assert.deepEqual(held(), ['handle a h1']);
+  server.handles = [];
+  assert.deepEqual(await askedOf(() => server.watcher?.changed('handles')), ['handles a']);
+  assert.deepEqual(held(), []);
+  server.handles = [{ id: 'h2', label: 'other', kind: 'array', held: 'run' }];
+  assert.deepEqual(await askedOf(() => model.follow('b')), ['handles b']);
+  assert.deepEqual(held(), ['handle b h2']);
+  assert.deepEqual(await askedOf(() => model.follow('c')), [], 'it is not connected');
+  assert.deepEqual(await askedOf(() => model.follow('unknown')), [], 'it has not loaded pctx');
+  assert.deepEqual(await askedOf(() => model.follow(null)), []);
+  assert.deepEqual(held(), []);
 });
 
 test('thousands of tools come in parts, and again only when they have changed', async () => {

@@ -10,7 +10,7 @@ import { Widget } from '@lumino/widgets';
 import React from 'react';
 
 import { Drafts } from '../../src/approvals/model';
-import type { ExecutionState, KernelState } from '../../src/api';
+import type { ExecutionState, HeldHandle, KernelState } from '../../src/api';
 import { Divider, readSplit, writeSplit } from '../../src/panel/divider';
 import { PanelModel, type Source } from '../../src/panel/model';
 import { cellNumbers } from '../../src/panel/notebook';
@@ -26,8 +26,8 @@ const trans = nullTranslator.load('');
 
 const never = new Proxy({}, { get: () => () => new Promise(() => undefined) });
 
-async function draw(model: PanelModel): Promise<HTMLElement> {
-  const props = { model, drafts: new Drafts(), actions: never as Actions, trans };
+async function draw(model: PanelModel, actions: Partial<Actions> = {}): Promise<HTMLElement> {
+  const props = { model, drafts: new Drafts(), actions: { ...(never as Actions), ...actions }, trans };
   const widget = ReactWidget.create(React.createElement(Panel, props));
   Widget.attach(widget, document.body);
   MessageLoop.flush();
@@ -37,7 +37,7 @@ async function draw(model: PanelModel): Promise<HTMLElement> {
 }
 
 /** A model of a server with one notebook, which is in front and has no tools, and with two runs. */
-async function modelOf(): Promise<PanelModel> {
+async function modelOf(held: HeldHandle[] = []): Promise<PanelModel> {
   const kernel: KernelState = {
     kernel_id: 'k',
     name: 'Shop',
@@ -70,6 +70,7 @@ async function modelOf(): Promise<PanelModel> {
     kernels: () => Promise.resolve([kernel]),
     executions: () => Promise.resolve(runs),
     status: () => Promise.resolve({ version: '1', sandbox: {} }),
+    handles: () => Promise.resolve({ handles: held }),
     watch: (watcher: { opened: (draw: () => void) => void }) => {
       watcher.opened(() => undefined);
     }
@@ -108,6 +109,33 @@ test('a notebook without tools shows the lines that make one, with a button that
   const row = (await draw(await modelOf())).querySelector('.pctx-mod-example');
   assert.match(row?.querySelector('pre')?.textContent ?? '', /^@tool\ndef greet\(name: str\) -> str:\n {4}return /);
   assert.equal(row?.querySelector('button')?.textContent, 'Insert example');
+});
+
+test('a handle shows its kind, shape, size and how long it stays, and can be forgotten unless its program runs', async () => {
+  const frame = { id: 'h1', label: 'Shop.orders', kind: 'frame', shape: [100000, 3], size: 2_400_000 };
+  const model = await modelOf([
+    { ...frame, held: 'agents', left_s: 60 },
+    { id: 'h2', label: 'weights', kind: 'array', shape: [2, 3], held: 'session', names: ['kept', 'too'] },
+    { id: 'h3', label: 'Shop.fit', kind: 'object', held: 'run' }
+  ]);
+  model.show(true);
+  await new Promise(resolve => setTimeout(resolve, 20));
+  const forgotten: unknown[] = [];
+  const drawn = (): Promise<HTMLElement> =>
+    draw(model, { forgetHandle: (kernel, handle) => forgotten.push([kernel, handle.id]) });
+  const rows = [...(await drawn()).querySelectorAll('.pctx-mod-handle')].map(row => row.textContent);
+  assert.match(rows[0] ?? '', /^Shop.ordersFrame100.000 × 3 · 2.4 MB · for agents and other notebooks, until /);
+  assert.equal(rows[1], 'weightsArray2 × 3 · kept as kept, too');
+  assert.equal(rows[2], 'Shop.fitObjectuntil its program ends');
+  const detail = async (id: string): Promise<Element | null> => {
+    model.choose(`handle k ${id}`);
+    return (await drawn()).querySelector('.pctx-Detail');
+  };
+  assert.match((await detail('h1'))?.textContent ?? '', /100.000 rows × 3 columns · 2.4 MB · held for 0 ms/);
+  (await detail('h1'))?.querySelector('button')?.click();
+  assert.deepEqual(forgotten, [['k', 'h1']]);
+  assert.match((await detail('h2'))?.textContent ?? '', /An earlier program exported it as kept, too/);
+  assert.equal((await detail('h3'))?.querySelector('button'), null);
 });
 
 test('the line between list and details is a separator, and its place is remembered', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { ExecutionState, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
+import type { ExecutionState, HeldHandle, KernelState, ToolState, Upstream, UpstreamTool } from '../../src/api';
 import {
   HEIGHTS,
   type PanelData,
@@ -45,7 +45,8 @@ const nothing: PanelData = {
   past: [],
   questions: [],
   permissions: [],
-  front: null
+  front: null,
+  handles: null
 };
 const shape = (known: PanelData, query = '', toggled: string[] = []): string[] =>
   rowsOf(known, query, new Set(toggled)).map(row =>
@@ -220,6 +221,26 @@ test('what is allowed without asking is a section, which is there when something
   const permissions = [{ id: 'p', tool: 'Mail.send', asked_by: ['agent'] }];
   assert.deepEqual(shape({ ...nothing, permissions }).slice(0, 2), ['permissions', 'permission p']);
   assert.ok(!shape(nothing).includes('permissions'));
+});
+
+test('the objects that the notebook in front holds are a section, which is there when it holds some', () => {
+  const list: HeldHandle[] = [
+    { id: 'h1', label: 'Notebook.loadOrders', kind: 'frame', held: 'agents', left_s: 60 },
+    { id: 'h2', label: 'weights', kind: 'array', held: 'session', names: ['kept'] }
+  ];
+  const handles = { kernel: 'a', list, more: 7, at: 1000 };
+  const holding: PanelData = { ...known, front: 'a', handles };
+  const section = (data: PanelData, query = ''): string[] => shape(data, query).filter(key => key.startsWith('handle'));
+  assert.deepEqual(section(holding), ['handles', 'handle a h1', 'handle a h2']);
+  assert.deepEqual(section(holding, 'kept'), ['handles', 'handle a h2']);
+  assert.deepEqual(section({ ...holding, front: 'b' }), [], 'they are of another notebook');
+  assert.deepEqual(section({ ...holding, handles: { ...handles, list: [] } }), []);
+  const rows = rowsOf(holding, '', new Set());
+  assert.deepEqual(
+    rows.flatMap(row => (row.kind === 'handle' ? [row.until] : [])),
+    [1060, null]
+  );
+  assert.equal(rows.find(row => row.kind === 'section' && row.section === 'handles' && row.count === 9)?.level, 1);
 });
 
 test('a server that is not trusted yet does not load for ever', () => {

@@ -1,0 +1,58 @@
+"""Describes the objects that a kernel holds for programs, for a list that people read.
+
+It reads shapes and sizes alone, and runs no code of the objects but what their shape takes, so the bridge's thread may
+do it while a cell runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from ..handles.table import Handle, Handles, KernelHandles
+from ..rpc import wire
+
+log = logging.getLogger(__name__)
+
+MOST_LISTED = 200
+"""Objects in one list: a program in a loop may hold 1,000, and a person reads the first ones."""
+LONGEST_LABEL = 200
+"""Characters of a label in the list."""
+
+
+def shape_of(handle: Handle[Any]) -> list[int]:
+    """Return the rows and columns of a frame, or the lengths of an array; [] if an object has none."""
+    try:
+        if handle.kind == "frame":
+            return [len(handle.value), len(handle.value.columns)]
+        return [int(length) for length in handle.value.shape] if handle.kind == "array" else []
+    except Exception:  # the notebook may be changing the object at this moment
+        log.debug("held = an object without a shape", exc_info=True)
+        return []
+
+
+def listed(handles: KernelHandles, running: Iterable[Handles]) -> wire.HeldHandles:
+    """List the objects of a kernel, those of programs that run first.
+
+    Args:
+        handles: The kernel's.
+        running: The tables of the programs that run now.
+    """
+    now, found = handles.now(), handles.held(running)
+    rows = [
+        wire.HeldHandle(
+            (one := held.handle).id,
+            one.label[:LONGEST_LABEL],
+            one.kind,
+            held.by,
+            shape_of(one),
+            one.size,
+            list(held.names),
+            round(now - one.since, 3),
+            None if held.left_s is None else round(held.left_s, 3),
+        )
+        for held in islice(found, MOST_LISTED)
+    ]
+    return wire.HeldHandles(rows, more=sum(1 for _ in found))
