@@ -19,7 +19,7 @@ from ..tools.catalog import UNTYPED, Tool, is_untyped
 from . import options
 from .bridge import Bridge
 from .functions import tool
-from .held import shape_of
+from .held import shape_of, size_of
 from .home import Home
 from .learning import USAGE as LEARN_USAGE
 from .learning import LearnCommand, tool_of
@@ -210,7 +210,7 @@ class Commands:
                 one.label,
                 one.kind,
                 " × ".join(f"{length:,}" for length in shape_of(one)),
-                display.size(one.size),
+                display.size(size_of(one)) if size_of(one) else "",
                 held.why,
                 f"{(now - one.since) / 60:,.0f} min",
                 "" if held.left_s is None else f"{held.left_s / 60:,.0f} min",

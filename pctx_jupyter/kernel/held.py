@@ -33,6 +33,11 @@ def shape_of(handle: Handle[Any]) -> list[int]:
         return []
 
 
+def size_of(handle: Handle[Any]) -> int:
+    """Return the bytes of a frame or an array, roughly; 0: the size of an object of this kind is not known."""
+    return handle.size if handle.kind in ("frame", "array") else 0
+
+
 def listed(handles: KernelHandles, running: Iterable[Handles]) -> wire.HeldHandles:
     """List the objects of a kernel, those of programs that run first.
 
@@ -48,7 +53,7 @@ def listed(handles: KernelHandles, running: Iterable[Handles]) -> wire.HeldHandl
             one.kind,
             held.by,
             shape_of(one),
-            one.size,
+            size_of(one),
             list(held.names),
             round(now - one.since, 3),
             None if held.left_s is None else round(held.left_s, 3),

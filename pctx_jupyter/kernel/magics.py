@@ -25,7 +25,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from msgspec import Raw
 
 from .. import errors, foreign
-from ..handles.table import Handles
+from ..handles.table import Handle, Handles
 from ..nearest import did_you_mean
 from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
@@ -194,22 +194,18 @@ class PctxMagics(Magics):
             return display.Shown(*sanitizer.safe(running.look))
         if outcome.value == NULL:
             return None
-        if (handle := marks.body(value)) is not None and (shown := self._handle(handle, running)) is not None:
-            return shown
+        if (body := marks.body(value)) is not None and (handle := _held(body, running)) is not None:
+            return self._look(handle, body)
         return display.Shown(display.result(outcome.value, value))
 
-    def _handle(self, body: dict[str, Any], running: Running) -> Any:
-        """Show a value that stays in the notebook; None: it does not, whatever its JSON is."""
+    def _look(self, handle: Handle[Any], body: dict[str, Any]) -> Any:
+        """Return how a value that stays in the notebook is shown; None: it has displayed itself."""
         from .functions import handed
         from .output import display
 
-        try:
-            handle = running.handles.find(str(body.get("id")))
-        except errors.InvalidParams:
-            return None
         if handle.kind == "figure":
             bundle = handed.figure(self._shell, handle.given)
-            return display.Shown(*bundle) if bundle is not None else display.Shown({})
+            return None if bundle is None else display.Shown(*bundle)
         return display.Shown(display.frame(body) if handle.kind == "frame" else display.handle(body))
 
     def _session(self) -> str | None:
@@ -240,6 +236,14 @@ class PctxMagics(Magics):
             if home.is_second_choice and not self._has_shown_home:
                 self._has_shown_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
+
+
+def _held(body: dict[str, Any], running: Running) -> Handle[Any] | None:
+    """Return the handle that a value names; None: the notebook holds none of this id, whatever the value's JSON is."""
+    try:
+        return running.handles.find(str(body.get("id")))
+    except errors.InvalidParams:
+        return None
 
 
 def _kept_value(payload: Raw, value: Any, running: Running) -> Any:

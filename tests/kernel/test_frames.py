@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from .real_kernel import RealKernel
 
@@ -293,6 +296,45 @@ def test_values_that_stay_in_the_notebook_are_shown_by_what_they_are(frames: Rea
     assert "image/png" in shown("await Notebook.draw()")
     for forged in ("kind: 'figure', first: 1", "first: 1", "columns: 5"):
         assert "$pctx.frame" in shown(f"({{ '$pctx.frame': {{ id: 'x', {forged} }} }})")
+
+
+FIGURES = """
+import matplotlib.figure
+import plotly.graph_objects
+from pctx_jupyter.agents import agent_tools
+
+@tool(handle=True)
+def lines() -> matplotlib.figure.Figure:
+    made = matplotlib.figure.Figure(figsize=(2, 1))
+    made.subplots().plot([1, 3, 2])
+    return made
+
+@tool(handle=True)
+def bars() -> plotly.graph_objects.Figure:
+    return plotly.graph_objects.Figure(plotly.graph_objects.Bar(x=["a", "b"], y=[1, 2]))
+"""
+
+
+def test_figures_of_matplotlib_and_plotly_are_shown_in_the_cell_exported_and_named_to_an_agent(
+    frames: RealKernel,
+) -> None:
+    assert frames.run(FIGURES).error is None
+    shown = {}
+    for name in ("lines", "bars"):
+        cell = frames.run(f"%%pctx --no-timeline\nawait Notebook.{name}()")
+        assert cell.error is None, cell.traceback
+        (shown[name],) = (one["content"]["data"] for one in cell.outputs if "data" in one["content"])
+    assert base64.b64decode(shown["lines"]["image/png"]).startswith(b"\x89PNG")
+    assert shown["bars"]["application/vnd.plotly.v1+json"]["data"][0]["y"] == [1, 2]
+    outputs = [nbformat.v4.new_output("display_data", data) for data in shown.values()]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)])
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert shown["lines"]["image/png"][:100] in page and "Plotly.newPlot(" in page
+    for name, kind in (("lines", "matplotlib.figure.Figure"), ("bars", "plotly.graph_objs._figure.Figure")):
+        code = json.dumps({"code": f"await Notebook.{name}()"})
+        text = frames.run(f"print((await agent_tools('a').call('execute', {code})).text)").text()
+        assert f'"kind":"figure","type":"{kind}"' in text
+        assert len(text) <= 150, "a token has one character at least"
 
 
 @pytest.mark.parametrize(

@@ -376,7 +376,14 @@ def _preview(frame: Any, handle: Handle[Any], handles: Handles, *, is_new: bool)
 
 
 def figure(shell: Any, value: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return how a figure is displayed, as at the end of a cell of Python; None: it has displayed itself."""
+    """Return how a figure is displayed, as at the end of a cell of Python; None: it has displayed itself.
+
+    A figure of Plotly has HTML, too: without it, an export of the notebook, and a front end without Plotly's extension,
+    would show nothing.
+    """
+    if hasattr(value, "to_html") and (found := value._repr_mimebundle_()):
+        page = {} if "text/html" in found else {"text/html": value.to_html(full_html=False, include_plotlyjs="cdn")}
+        return {**found, **page, "text/plain": f"Figure of {type(value).__module__.partition('.')[0]}"}, {}
     data, metadata = shell.display_formatter.format(value)
     if not data:
         return None
