@@ -19,6 +19,7 @@ PARTS = (
     "tokens",
     "learnt",
     "kernel",
+    "cluster",
     "frames",
     "browser",
     "memory",

@@ -10,6 +10,8 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
+import pickle
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,14 +31,16 @@ class Executor(Protocol):
 def submit(
     executor: Executor, function: Callable[..., Any], positional: Sequence[Any], named: Mapping[str, Any]
 ) -> Any:
-    """Start one call of a function on an executor, and return its future.
+    """Run one call of a function on an executor: return its future, or what to await for its value.
 
-    The arguments are bound to the function first, so that none of them is taken for an option of ``submit``.
+    A client of Dask gets all calls that come together at once, when the first of them is awaited. None of the arguments
+    is taken for an option of ``submit``.
     """
-    bound = functools.partial(function, *positional, **named)
-    if _is_dask_client(executor):
-        return executor.submit(bound, pure=False)  # type: ignore[call-arg]  # Dask runs equal calls once otherwise
-    return executor.submit(bound)
+    if is_dask_client(executor):
+        from .cluster import cluster_of
+
+        return cluster_of(executor).run((function, positional, named))
+    return executor.submit(functools.partial(function, *positional, **named))
 
 
 def why_not(executor: object, is_async: bool) -> str | None:
@@ -87,6 +91,16 @@ def awaited_type(annotation: Any) -> Any:
     return annotation
 
 
+def is_about_pickling(error: Exception) -> bool:
+    """Whether an error says that something cannot be pickled. Libraries raise several classes for that."""
+    if isinstance(error, pickle.PickleError):
+        return True
+    return isinstance(error, (TypeError, AttributeError)) and _PICKLING.search(str(error)) is not None
+
+
+_PICKLING = re.compile(r"(?i)pickle|serializ|can't get (local object|attribute)")
+
+
 def was_awaited_in_vain(error: AttributeError) -> bool:
     """Whether an error says that a future of a synchronous client of Dask was awaited.
 
@@ -111,7 +125,8 @@ def is_dask_collection(value: object) -> bool:
     return dask is not None and not inspect.isclass(value) and bool(dask.is_dask_collection(value))
 
 
-def _is_dask_client(executor: object) -> bool:
+def is_dask_client(executor: object) -> bool:
+    """Whether what runs functions is a client of Dask."""
     distributed = sys.modules.get("distributed.client")
     return distributed is not None and isinstance(executor, distributed.Client)
 
@@ -142,34 +157,14 @@ async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
         raise
     try:
         return future.result(0)
-    except concurrent.futures.CancelledError:
+    except (concurrent.futures.CancelledError, asyncio.CancelledError):  # the second one, its function raised
         raise errors.ToolFailed("its future was cancelled", name="CancelledError") from None
 
 
 async def _of_dask_future(future: Any) -> Any:
-    client = future.client
-    if client.asynchronous:
-        work: Awaitable[Any] = client.gather(future)
-        if client.loop.asyncio_loop is not asyncio.get_running_loop():
-            work = _elsewhere(client, work)
-    else:
-        work = _elsewhere(client, client.gather(future, asynchronous=True))
-    try:
-        return await work
-    except concurrent.futures.CancelledError as error:  # which Dask's own derives from
-        raise errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError") from None
-    except asyncio.CancelledError:
-        _elsewhere(client, client.cancel([future], asynchronous=True))
-        raise
+    from .cluster import cluster_of
 
-
-def _elsewhere(client: Any, work: Awaitable[Any]) -> Awaitable[Any]:
-    """Await something of a client's in the client's own loop."""
-
-    async def awaited() -> Any:
-        return await work
-
-    return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(awaited(), client.loop.asyncio_loop))
+    return await cluster_of(future.client).value(future)
 
 
 async def _of_dask_collection(collection: Any) -> Any:

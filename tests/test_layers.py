@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
 
-BASE = {"_version", "errors", "foreign", "futures", "nearest", "processes", "settings", "visible"}
+BASE = {"_version", "cluster", "errors", "foreign", "futures", "nearest", "processes", "settings", "visible"}
 """Modules that every room may use; they use none of them."""
 CORE = BASE | {"rpc", "tools", "program", "session"}
 """What the rooms for the outside worlds know."""
@@ -21,9 +21,10 @@ SHARED = CORE | {"engine", "client", "traits", "history"}
 
 MAY_IMPORT = {
     "_version": set(),
+    "cluster": {"errors"},
     "errors": set(),
     "foreign": set(),
-    "futures": {"errors"},
+    "futures": {"cluster", "errors"},
     "memory": {"settings"},
     "nearest": set(),
     "processes": set(),
@@ -72,7 +73,7 @@ OWNERS = {
     "httpx2": {"client", "agents", "upstream"},  # the MCP SDK brings it, and the original's plain client uses HTTP
     "IPython": {"kernel"},
     "ipykernel": {"kernel"},
-    "distributed": {"hosts"},
+    "distributed": {"cluster", "hosts"},
 }
 """Outside packages that only some rooms may import."""
 

@@ -47,6 +47,11 @@ AWAITED_IN_VAIN = (
     "Client(asynchronous=True)"
 )
 
+PICKLED = (
+    "with run_on, the function with what it uses of the notebook, its arguments and its result are pickled; make "
+    "connections, locks and open files inside the function, and return plain data"
+)
+
 _PASSES = "Tools of the same notebook take it, and get the very object; await save(name) stores it in the notebook."
 HINTS = {
     "array": "Returns an NDArray that stays in the notebook: shape, dtype, await values(from, to), agg(name).",
@@ -406,9 +411,11 @@ async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str, 
     while pending is not None:
         try:
             result = await pending
-        except AttributeError as error:
-            if futures.was_awaited_in_vain(error):
+        except Exception as error:
+            if isinstance(error, AttributeError) and futures.was_awaited_in_vain(error):
                 raise TypeError(f"{name}: {AWAITED_IN_VAIN}") from error
+            if tool.run_on is not None and futures.is_about_pickling(error):
+                raise errors.ToolFailed(f"{name}: {error}; {PICKLED}", name=type(error).__name__) from error
             raise
         pending = futures.pending(result)  # an async function may return a future
     return _returned(tool, result, name, handles)

@@ -6,13 +6,14 @@ in the notebook's file, so all are bounded. Nothing here displays anything.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import attrgetter
 
 import msgspec
@@ -36,6 +37,9 @@ MOST_LINES = 20
 
 MOST_NAMED = 4
 """Tools that the headline names."""
+
+MOST_READ = 1_000
+"""Arguments of calls that stay read: a timeline is drawn several times, and has fewer calls than this."""
 
 MOST_ARGUMENT = 40
 """Characters of an argument behind a name."""
@@ -207,6 +211,7 @@ _ARGUMENT = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*("(?:[^"\\]|\\.)*"|-?\
 """One argument that is a simple value, in the beginning of JSON."""
 
 
+@functools.lru_cache(maxsize=MOST_READ)
 def _arguments(text: str) -> dict[str, str]:
     """The arguments of a call as text, by name. Of JSON that is cut, those that are simple values before the cut."""
     try:
@@ -511,8 +516,7 @@ def _group(group: _Group, scale: _Scale, shown: set[int], most: int) -> Iterator
 
 def _strip(calls: list[CallRecord], scale: _Scale) -> list[Markup]:
     """The columns in which calls work or wait, as marks; columns in which one failed are red."""
-    columns = [""] * COLUMNS
-    ranks = {"": 0, "queued": 1, "person": 2, "work": 3, "failed": 4}
+    begun = {kind: [0] * (COLUMNS + 1) for kind in ("failed", "work", "person", "queued")}  # the first is shown first
     for call in calls:
         phases = list(_phases(call, scale.end_s))
         if call.error is not None and not _is_refused(call) and call.ended_s is not None:
@@ -520,8 +524,10 @@ def _strip(calls: list[CallRecord], scale: _Scale) -> list[Markup]:
         for phase in phases:
             begin = min(COLUMNS - 1, int(scale.share(phase.from_s) * COLUMNS))
             end = max(begin + 1, round(scale.share(phase.to_s) * COLUMNS))
-            for at in range(begin, end):
-                columns[at] = max(columns[at], phase.kind, key=ranks.__getitem__)
+            begun[phase.kind][begin] += 1
+            begun[phase.kind][end] -= 1
+    open_at = {kind: list(accumulate(changes)) for kind, changes in begun.items()}
+    columns = [next((kind for kind, counts in open_at.items() if counts[at]), "") for at in range(COLUMNS)]
     marks: list[Markup] = []
     at = 0
     for kind, same in groupby(columns):

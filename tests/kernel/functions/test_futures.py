@@ -7,14 +7,15 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, cast
 
 import dask
 import distributed
 import pytest
 from msgspec import Raw
 
+from pctx_jupyter import cluster as clusters
 from pctx_jupyter import errors, futures
 from pctx_jupyter.client.offers import serving
 from pctx_jupyter.kernel.functions import tool as tools
@@ -166,6 +167,89 @@ async def test_equal_calls_on_a_cluster_each_run(cluster: distributed.Client) ->
     await result_of(one)
     await result_of(one)
     assert len(RAN) == 2
+
+
+def opposite(n: int) -> int:
+    return -n
+
+
+def with_lock(n: int) -> object:
+    return LOCK
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def cancel() -> None:
+    raise asyncio.CancelledError
+
+
+LOCK = threading.Lock()
+
+
+async def test_calls_that_come_together_are_sent_together_and_each_gets_its_own_value_or_error(
+    cluster: distributed.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    submitted = clusters.submitted
+
+    def counted(client: Any, calls: Any) -> Any:
+        sent.append(len(calls))
+        return submitted(client, calls)
+
+    monkeypatch.setattr(clusters, "submitted", counted)
+    lock = threading.Lock()
+    tasks = [made(one, run_on=cluster) for one in (double, opposite, lambda n: lock, fail)]
+    await result_of(tasks[0], b'{"n":1}')
+    sent.clear()
+    awaited = [
+        tools.call(one, Raw(b'{"n":%d}' % n if one.function is not fail else b"{}")) for n in range(50) for one in tasks
+    ]
+    found = await asyncio.gather(*(cast("Awaitable[Raw]", one) for one in awaited), return_exceptions=True)
+    assert [bytes(cast("Raw", found[at])) for at in (0, 1, 196, 197)] == [b"0", b"0", b"98", b"-49"]
+    assert all(isinstance(one, errors.ToolFailed) and "cannot pickle" in str(one) for one in found[2::4])
+    assert {str(one) for one in found[3::4]} == {"nothing there"}
+    assert max(sent) > 50
+
+
+async def test_what_cannot_be_pickled_is_refused_with_the_way_out(cluster: distributed.Client) -> None:
+    lock = threading.Lock()
+    one = made(lambda: lock, run_on=cluster)
+    with pytest.raises(errors.ToolFailed, match=r"cannot pickle '_thread.lock' object; with run_on, the function with"):
+        await result_of(one)
+    with ProcessPoolExecutor(1) as processes:
+        for function in (lambda: lock, with_lock):
+            with pytest.raises(errors.ToolFailed, match="return plain data") as error:
+                await result_of(made(function, run_on=processes), b'{"n":1}' if function is with_lock else b"{}")
+            assert error.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("where", ["dask", "threads"])
+async def test_no_error_of_a_function_ends_what_waits_for_it(cluster: distributed.Client, where: str) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        executor: Any = cluster if where == "dask" else threads
+        if where == "threads":  # a worker of Dask ends with it
+            with pytest.raises(SystemExit):
+                await result_of(made(leave, run_on=executor))
+        with pytest.raises(errors.ToolFailed, match="its future was cancelled"):
+            await result_of(made(cancel, run_on=executor))
+        assert await result_of(made(double, run_on=executor), b'{"n":4}') == b"8"
+
+
+async def test_error_of_a_worker_has_the_workers_traceback(cluster: distributed.Client) -> None:
+    with pytest.raises(LookupError) as error:
+        await result_of(made(fail, run_on=cluster))
+    assert error.traceback[-1].name == "fail"
+
+
+async def test_a_client_that_is_closed_is_an_error_of_its_tool(cluster: distributed.Client) -> None:
+    client = distributed.Client(cluster.scheduler.address, set_as_default=False)
+    one = made(double, run_on=client)
+    assert await result_of(one, b'{"n":1}') == b"2"
+    await asyncio.to_thread(client.close)
+    with pytest.raises(Exception, match=r"closed|closing"):
+        await asyncio.wait_for(result_of(one, b'{"n":1}'), LONG_S)
 
 
 async def test_who_stops_waiting_cancels_the_work(cluster: distributed.Client) -> None:
