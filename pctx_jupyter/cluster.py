@@ -174,7 +174,7 @@ class Cluster:
         async for first in completed:
             if self._under_way >= MANY:
                 await asyncio.sleep(PAUSE_S)
-            futures = [first, *completed.next_batch(block=False)]
+            futures = [first, *completed.next_batch(block=False)]  # type: ignore[no-untyped-call]
             self._under_way -= sum(len(by_future[future]) for future in futures)
             self._do(self._fetch(client, [one for future in futures for one in by_future.pop(future)]))
 
