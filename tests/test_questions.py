@@ -52,15 +52,15 @@ def question(**more: Any) -> Question:
 
 def test_a_question_says_who_asks_for_what_where_and_for_how_long() -> None:
     assert text(question(description="Sends mail.\n\nNow."), 100).split("\n") == [
-        "An agent's program asks for consent to call Mail.send.",
-        "The tool's own description: Sends mail. Now.",
+        "An agent wants to call Mail.send.",
+        "The tool's description: Sends mail. Now.",
         "Arguments: {}",
         "It calls at line 3 of its program:",
         "    1 | one",
         "    2 | two",
         "  > 3 | await Mail.send({})",
         "    4 | four",
-        "Without an answer it is denied in 120 s.",
+        "120 s left, then denied.",
     ]
 
 
@@ -87,9 +87,9 @@ def test_what_cannot_be_seen_is_spelled_wherever_it_stands(field: str, mark: str
 @settings(max_examples=200, derandomize=True, deadline=None)
 def test_no_line_of_a_stranger_looks_like_one_of_ours(tool: str, arguments: str, code: str) -> None:
     lines = text(question(tool=tool, arguments=arguments, code=code, line=1), 10_000).split("\n")
-    assert lines[0].startswith("An agent's program asks for consent to call ") and lines[0].endswith(".")
+    assert lines[0].startswith("An agent wants to call ") and lines[0].endswith(".")
     assert lines[1].startswith("Arguments: ") and lines[2].startswith("It calls at line 1")
-    assert all(" | " in line for line in lines[3:-1]) and lines[-1].startswith("Without an answer")
+    assert all(" | " in line for line in lines[3:-1]) and lines[-1].endswith(" s left, then denied.")
 
 
 def test_text_that_can_be_seen_stays_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -39,6 +40,51 @@ def test_words_that_are_not_written(unwanted: str) -> None:
         if word.search(line)
     ]
     assert not found, f"write: {UNWANTED[unwanted]}"
+
+
+VISIBLE = re.compile(r"""trans\s*\.(?:__|_n)\(\s*(?P<quote>['"`])(?P<text>.*?)(?<!\\)(?P=quote)""", re.DOTALL)
+"""The text of a translated message, in TypeScript."""
+
+DIALECT = {
+    r"somebody|nobody else's|anybody": "a person, you, an agent",
+    r"\bpieces?\b": "lines",
+    r"has to be": "must be",
+    r"is no [a-z]|are no [a-z]": "is not a",
+    r"for good\b": "without asking",
+    r"programs? of others": "guest programs",
+    r"\bone a line\b": "one per line",
+    r"\b(?:hears?|tells?|told|says to|complains?|wants (?!to call))\b": "a plain verb",
+    r"Cannot do (?:that|it)|Not done": "the action that failed",
+    r"[.!?]\s+\S.*[.!?]\s+\S": "at most two sentences",
+}
+"""What to write instead, by what a message on the screen does not have: one fact, in plain words."""
+
+
+def messages() -> list[tuple[str, str]]:
+    """The messages that JupyterLab shows, each with its place: translated texts, and the texts of settings."""
+    source = ROOT / "labextension" / "src"
+    found = [
+        (f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, one.start()) + 1}", one["text"])
+        for path in sorted(source.rglob("*.ts*"))
+        for text in [path.read_text("utf-8")]
+        for one in VISIBLE.finditer(text)
+    ]
+    for path in sorted((ROOT / "labextension" / "schema").glob("*.json")):
+        for name, setting in json.loads(path.read_text("utf-8"))["properties"].items():
+            found += [(f"{path.name}: {name}", setting[part]) for part in ("title", "description")]
+    return found
+
+
+def test_messages_on_the_screen_are_plain() -> None:
+    found = messages()
+    assert len(found) > 200
+    poor = [
+        f"{place}: {text!r}: write {better}"
+        for place, text in found
+        for pattern, better in DIALECT.items()
+        if re.search(pattern, text)
+    ]
+    assert not poor
 
 
 LONGEST = 35

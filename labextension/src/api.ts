@@ -289,7 +289,7 @@ export async function checkArguments(id: string, args: string | null): Promise<A
   return (await request<CheckedArguments>(path, { method: 'POST', json })).problems;
 }
 
-/** The tools that people have allowed for good. */
+/** The tools that are allowed without asking. */
 export async function permissions(): Promise<Permission[]> {
   return (await request<Permissions>('api/permissions')).permissions;
 }
@@ -340,7 +340,7 @@ export function allowTools(name: string, seen: string | undefined): Promise<Upst
   return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/trust`, { body: { seen, tools: true } });
 }
 
-/** Take back what a person has allowed for good: for one tool, or for all of a server. */
+/** Take back permissions to call tools without asking: for one tool, or for all of a server. */
 export function askAgain(name: string, tool?: string): Promise<Upstream> {
   const query = tool === undefined ? '' : `?tool=${encodeURIComponent(tool)}`;
   return request<Upstream>(`api/upstreams/${encodeURIComponent(name)}/allowed${query}`, { method: 'DELETE' });

@@ -477,7 +477,7 @@ export interface PastRuns {
 }
 
 /**
- * A tool that a person has allowed for good: its calls do not wait. `asked_by` says whose programs may
+ * A tool that is allowed without asking: its calls do not wait. `asked_by` says whose programs may
  * call it (`*`: anybody's), `notebook` which notebook's, where it is one notebook alone. `since` is in
  * seconds since 1970; 0: unknown. `lasts` as in a question. `server` is the MCP server that offers the
  * tool.
@@ -492,7 +492,7 @@ export interface Permission {
   notebook?: string;
 }
 
-/** The tools that people have allowed for good, the oldest permission first. */
+/** The tools that are allowed without asking, the oldest permission first. */
 export interface Permissions {
   permissions: Permission[];
 }
@@ -718,8 +718,8 @@ export interface Underlined {
  * What is known of one MCP server; nothing in it is secret. `where` is its command, or its URL without
  * the query; `source` the file that configures it, null when it was added for as long as the engine
  * runs. `new` are tools it did not have when it was approved, `changed` those that differ from then:
- * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that a person has
- * allowed for good. `functions` are those for its resources and prompts. `problems` says what else is
+ * they are withheld where `Pctx.changed_tools` is `withhold`. `allowed` are tools that are allowed
+ * without asking. `functions` are those for its resources and prompts. `problems` says what else is
  * not as it should be, `error` why it is not ready, `retry_s` in how many seconds the next attempt to
  * connect follows by itself (null: none is planned). `log` holds the last lines that it wrote to
  * stderr or sent as log messages. `version` changes with the tools that can be called; `mark` with
@@ -744,7 +744,7 @@ export interface Upstream {
   changed?: ChangedTool[];
   /** Changed tools that cannot be called. */
   withheld?: string[];
-  /** Tools that somebody has allowed for good. */
+  /** Tools that are allowed without asking. */
   allowed?: string[];
   problems?: string[];
   /** What it calls itself. */

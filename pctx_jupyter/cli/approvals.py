@@ -34,8 +34,8 @@ from ..session.watch import Watchers
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
 
-OVER = "It was answered elsewhere, or its time is up\n"
-SAID = {"allow": "Allowed", "deny": "Denied", "cancel": "Dismissed"}
+OVER = "It was answered elsewhere, or its time ran out\n"
+SAID = {"allow": "Allowed", "deny": "Denied", "cancel": "Cancelled"}
 """What a person reads after each decision."""
 FORM_PROMPT = "[a]nswer, [d]ecline, [c]ancel, [s]kip? "
 PROMPT = "[a]llow once, [d]eny, allow for this [p]rogram, al[w]ays allow this tool, [s]kip? "
@@ -60,13 +60,13 @@ class ApprovalsCommand(ServerCommand):
         In a terminal it shows each call with its arguments and the part of its program, and asks. With --watch it goes
         on until it is interrupted, and calls wait for it; without --watch it ends when no call is left. --allow, --deny
         and --cancel answer one by its id; --arguments has the answer to what an MCP server asks. The
-        tools that are allowed without asking are listed, too; --revoke takes one of those permissions back.
+        tools that are allowed without asking are listed, too; --revoke ends one of those permissions.
         """
     examples = "jupyter pctx approvals --watch\njupyter pctx approvals --json\njupyter pctx approvals --deny ID"
 
     allow = Unicode("", config=True, help="Allow the call with this id, once.")
     deny = Unicode("", config=True, help="Deny the call with this id.")
-    revoke = Unicode("", config=True, help="Take the permission with this id back.")
+    revoke = Unicode("", config=True, help="Revoke the permission with this id.")
     cancel = Unicode("", config=True, help="Leave the question with this id undecided.")
     arguments = Unicode("", config=True, help="JSON, with --allow: the answer to a form, or other arguments.")
     watch = Bool(False, config=True, help="Wait for calls until interrupted.")
@@ -103,7 +103,7 @@ class ApprovalsCommand(ServerCommand):
         if self.revoke:
             if not asyncio.run(desk.revoke(self.revoke)):
                 raise Stop(Exit.USAGE, f"Cannot revoke {self.revoke[:100]}: no tool has that permission")
-            say("Revoked: the next call of this tool waits for a person")
+            say("Revoked. The next call of this tool waits for your consent")
             return Exit.OK
         is_person = sys.stdin.isatty() and not self.json
         if self.watch or is_person:
@@ -187,7 +187,9 @@ class ServerDesk:
         try:
             return msgspec.json.decode(await asyncio.to_thread(self._ask, ""), type=_Questions).approvals
         except msgspec.MsgspecError:
-            raise Stop(Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: it is no pctx") from None
+            raise Stop(
+                Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: the server does not have pctx"
+            ) from None
 
     async def permissions(self) -> list[Permission]:
         """Return the tools that are allowed without asking."""
@@ -195,7 +197,9 @@ class ServerDesk:
             answer = await asyncio.to_thread(self._ask, "", of="permissions")
             return msgspec.json.decode(answer, type=_Permissions).permissions
         except msgspec.MsgspecError:
-            raise Stop(Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: it is no pctx") from None
+            raise Stop(
+                Exit.UNREACHABLE, f"Cannot read the answer of {self.server.url}: the server does not have pctx"
+            ) from None
 
     async def revoke(self, id: str) -> bool:
         """Take a permission back; returns whether there was one."""
@@ -334,7 +338,7 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
         listening = asyncio.create_task(_watch(listener, changed))
         try:
             if watch:
-                say(f"Waiting for calls on {desk.server.url}; Ctrl-C ends it")
+                say(f"Waiting for calls on {desk.server.url}. Press Ctrl-C to stop")
             while True:
                 changed.clear()
                 waiting = await desk.questions()
@@ -350,7 +354,9 @@ async def _attend(desk: ServerDesk, *, is_person: bool, watch: bool, as_json: bo
                 elif watch:
                     raise Stop(Exit.UNREACHABLE, f"Cannot wait any longer: {desk.server.url} has closed the connection")
                 else:
-                    say("No call is left" if done else "No call waits for consent; --watch waits for one")
+                    say(
+                        "No more calls wait for consent" if done else "No call waits for consent; --watch waits for one"
+                    )
                     return Exit.OK
         finally:
             listening.cancel()
@@ -464,7 +470,7 @@ async def _decide(typed_line: TypedLine, show: Show, answered: Answer) -> bool:
     """Have a person consent to a call, or deny it; False when they have left."""
     always = False
     while True:
-        show("Allow this tool always? Type yes: " if always else PROMPT)
+        show("Type yes to always allow this tool: " if always else PROMPT)
         text = await typed_line()
         match text if text is None else text.lower():
             case None:

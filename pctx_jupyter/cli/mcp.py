@@ -26,7 +26,10 @@ class McpCommand(Command):
         "list": (f"{_HERE}.upstreams.ListServers", "List its servers."),
         "remove": (f"{_HERE}.upstreams.Remove", "Take a server out of it."),
         "trust": (f"{_HERE}.upstreams.TrustServers", "Let servers start that the file in this folder names."),
-        "ask": (f"{_HERE}.upstreams.AskAgainCommand", "Ask again before tools are called that were allowed for good."),
+        "ask": (
+            f"{_HERE}.upstreams.AskAgainCommand",
+            "Ask again before tools are called that were allowed without asking.",
+        ),
         "approve": (f"{_HERE}.upstreams.Approve", "Take a server's tools as they are now, after they have changed."),
         "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
         "log": (f"{_HERE}.upstreams.Log", "Print the last lines that a server wrote to stderr."),

@@ -68,7 +68,7 @@ class FileCommand(Command):
         return text, config.parse(text, str(self.path), str(self.path))
 
     def allowed(self) -> Allowed:
-        """The tools that are allowed for good, of the servers of such files. Raises `Stop`."""
+        """The tools that are allowed without asking, of the servers of such files. Raises `Stop`."""
         from ..engine import usual_places
 
         known = Allowed(str(Path(usual_places("").data, ALLOWED_FILE)))
@@ -363,7 +363,7 @@ class AskAgainCommand(FileCommand):
     """``jupyter pctx mcp ask``."""
 
     description = """
-        Ask again before an agent calls what somebody has allowed for good: jupyter pctx mcp ask NAME, or
+        Ask again before an agent calls tools that are allowed without asking: jupyter pctx mcp ask NAME, or
         jupyter pctx mcp ask NAME TOOL … for some of the server's tools.
         """
     examples = "jupyter pctx mcp ask wiki\njupyter pctx mcp ask wiki delete_page"
@@ -378,7 +378,7 @@ class AskAgainCommand(FileCommand):
         there = known.names(place, server)
         if unknown := sorted(set(tools) - set(there)):
             listed = terminal.harmless(", ".join(there)) or "none"
-            raise Stop(Exit.USAGE, f"Cannot ask again: {unknown[0]} is not allowed for good; allowed: {listed}")
+            raise Stop(Exit.USAGE, f"Cannot ask again: {unknown[0]} is not allowed without asking; allowed: {listed}")
         found = known.forget(place, server.name, tools or None)
         self.check(known)
         say(f"Before tools of {name} are called, you are asked again" if found else f"No tool of {name} was allowed")

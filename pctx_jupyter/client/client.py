@@ -233,7 +233,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
         return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).approvals
 
     async def list_permissions(self) -> list[AllowedTool]:
-        """List this session's own tools that a person has allowed for good: their calls do not wait."""
+        """List this session's own tools that are allowed without asking: their calls do not wait."""
         return (await self._ask(wire.LIST_APPROVALS, None, wire.WaitingCalls)).permissions
 
     async def revoke_permission(self, id: str) -> None:

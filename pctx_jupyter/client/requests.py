@@ -97,7 +97,7 @@ class UpstreamRequests(Requests):
 
         Raises:
             UpstreamNotFound: There is none of that name.
-            InvalidParams: That tool is not allowed for good.
+            InvalidParams: That tool is not allowed without asking.
         """
         return await self._ask(wire.ASK_AGAIN, wire.AskAgain(name, tool), Upstream)
 

@@ -37,7 +37,7 @@ ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
 """The places where calls on a server are answered."""
 
 
-REVOKED = "Revoked: the next call of this tool waits for a person"
+REVOKED = "Revoked. The next call of this tool waits for your consent"
 
 
 class ApprovalCommands:
@@ -55,7 +55,7 @@ class ApprovalCommands:
         """Run the command in a line; an empty line lists the calls. Raises UsageError if there is no such command."""
         name, _, id = line.strip().partition(" ")
         if (name, bool(id)) not in COMMANDS:
-            raise UsageError(f"%pctx approvals cannot do that\nUsage: {USAGE}")
+            raise UsageError(f"%pctx approvals has no command {line.strip()[:100]!r}\nUsage: {USAGE}")
 
         async def do(home: Home) -> str:
             if home.approvals is not None:
@@ -64,10 +64,17 @@ class ApprovalCommands:
                 await home.client.revoke_permission(id.strip())
                 return REVOKED
             if name:
-                raise UsageError(f"Cannot answer here: a notebook does not answer for its user; answer in {ELSEWHERE}")
+                raise UsageError(
+                    f"Cannot answer here: the code of a notebook cannot consent for you. Answer in {ELSEWHERE}"
+                )
             waiting = await home.client.list_approvals()
-            lines = [f"{one.tool}, called by {one.asked_by}: {one.left_s:.0f} s left" for one in waiting]
-            lines = [*lines, f"Answer in {ELSEWHERE}"] if lines else ["No call of this notebook's tools waits"]
+            lines = [
+                f"{questions.asker(one.asked_by)} wants to call {one.tool} · {one.left_s:.0f} s left, then denied"
+                for one in waiting
+            ]
+            lines = (
+                [*lines, f"Answer in {ELSEWHERE}"] if lines else ["No call of this notebook's tools waits for consent"]
+            )
             return "\n".join([*lines, *_allowed(await home.client.list_permissions())])
 
         print(self._bridge.do(do, ANSWER_S))  # noqa: T201  # a magic's output
@@ -77,24 +84,24 @@ class ApprovalCommands:
         match name:
             case "on":
                 self._leave = self._leave or approvals.attend("terminal")
-                return "Calls that need consent wait for it here: %pctx approvals lists them"
+                return "Calls that need consent now wait for it. %pctx approvals lists them"
             case "off":
                 if self._leave is not None:
                     self._leave()
                     self._leave = None
-                return "Calls that need consent are denied at once"
+                return "Calls that need consent are now denied at once"
             case "allow" | "deny" | "cancel":
                 id, _, arguments = id.partition(" ")
                 answer = _reply(name, arguments.strip())
                 if not approvals.may_consent("terminal"):
-                    raise UsageError("Cannot answer: consent is not given in the terminal here (Pctx.consent_by)")
+                    raise UsageError("Cannot answer: Pctx.consent_by does not allow consent in a terminal")
                 try:
                     is_there = approvals.answer(id, answer)
                 except errors.InvalidParams as error:
                     raise UsageError(error.message) from None
                 if not is_there:
                     raise UsageError(f"Cannot answer {id[:100]!r}: no such call waits")
-                return {"allow": "Allowed", "deny": "Denied", "cancel": "Dismissed"}[name]
+                return {"allow": "Allowed", "deny": "Denied", "cancel": "Cancelled"}[name]
             case "revoke":
                 if not approvals.revoke(id):
                     raise UsageError(f"Cannot revoke {id[:100]!r}: no tool has that permission")

@@ -52,44 +52,50 @@ HELP = {
         *((option.summary, option.help) for option in OPTIONS),
     ],
     "Tools": [
-        ("@tool", "Above a function: offer it to programs (from pctx_jupyter import tool)."),
+        ("@tool", "Above a function: make it a tool (from pctx_jupyter import tool)."),
         (
             options.REGISTER_USAGE,
-            "Offer functions that the notebook has already; --no-share: only to its own programs.",
+            "Make tools of functions that the notebook has; --no-share: only this notebook may call them.",
         ),
-        ("%pctx unregister TOOL …", "Withdraw tools."),
-        ("%pctx tools", "List the tools, and those of other notebooks and MCP servers that this notebook may call."),
-        ("%pctx details TOOL …", "Show how tools are called, and what they do."),
+        ("%pctx unregister TOOL …", "Remove tools."),
+        ("%pctx tools", "List the tools that programs of this notebook may call."),
+        ("%pctx details TOOL …", "Show the declaration and the description of tools."),
         (
             LEARN_USAGE,
-            "Call a tool once to learn the type of its result; or those of a server that only read; or forget types.",
+            "Call a tool once to learn the type of its result; --read-only: all tools of a server that change nothing.",
         ),
     ],
     "Kept": [
         (
             "%pctx forget [NAME|ID …]",
-            "Remove what earlier programs keep for later ones: these names or frames, or all.",
+            "Remove names and frames that earlier programs keep for later ones; without a name, all of them.",
         ),
         ("%pctx handles", "List the frames and other objects that later programs may use, with their ids."),
     ],
     "Past": [
         (
             options.HISTORY_USAGE,
-            "List past runs, those of earlier days too; with a number, make a cell of that program.",
+            "List past runs; with a number, insert the program of that run as a cell.",
         ),
     ],
     "Guests": [
-        ("%pctx share [on|agents|off]", "Set who else may call the tools: other notebooks too, agents only, nobody."),
-        ("%pctx runs", "List the latest guest programs that called them."),
-        ("%pctx insert N", "Make a cell of such a program."),
-        ("%pctx approvals", "List the calls that wait for a person's consent, and where to answer them."),
+        (
+            "%pctx share [on|agents|off]",
+            "Set who may call the tools: agents and notebooks, agents, only this notebook.",
+        ),
+        ("%pctx runs", "List the latest guest programs: those of agents and other notebooks that called the tools."),
+        ("%pctx insert N", "Insert a guest program as a cell."),
+        (
+            "%pctx approvals",
+            "List the calls that wait for your consent, and the tools that are allowed without asking.",
+        ),
     ],
     "MCP servers": [
         ("%pctx mcp", "List the MCP servers whose tools programs may call."),
         ("%pctx mcp add NAME URL|COMMAND …", "Add one; --bearer, --header, --env, --sse, --for-now."),
-        ("%pctx mcp remove NAME", "Remove one; also reconnect, approve (its changed tools) and sign-in."),
+        ("%pctx mcp remove NAME", "Remove one. In place of remove: reconnect, trust, approve, ask, sign-in."),
     ],
-    "Engine": [("%pctx status", "Show where programs run, why there, and the state of that engine.")],
+    "Engine": [("%pctx status", "Show where programs run, why, and the state of that engine.")],
 }
 """What ``%pctx help`` shows."""
 
@@ -364,11 +370,11 @@ def _shared(shared: wire.Shared) -> str:
         return "Cannot be shared: programs run in an engine of this kernel (%pctx status says why)"
     match shared.to:
         case "nobody":
-            return "Shared with nobody: this notebook alone calls its tools"
+            return "Only this notebook may call its tools"
         case "agents":
-            return f"Shared with agents, as {shared.name}; %pctx share on shares with other notebooks too"
+            return f"Agents may call its tools, as {shared.name}; %pctx share on: notebooks too"
         case "everyone":
-            return f"Shared with agents and other notebooks, as {shared.name}"
+            return f"Agents and notebooks may call its tools, as {shared.name}"
 
 
 def _past_row(run: PastRun) -> tuple[str, ...]:

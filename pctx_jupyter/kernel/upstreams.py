@@ -34,7 +34,7 @@ POLL_S = 0.1
 """Seconds between two checks of its state."""
 
 FEW = 10
-"""Tools that are allowed for good whose names are shown; if there are more, their number is shown."""
+"""Tools that are allowed without asking whose names are shown; if there are more, their number is shown."""
 
 USAGE = (
     "%pctx mcp [list | add NAME URL|COMMAND … | remove NAME | reconnect NAME | approve NAME | trust NAME | "
@@ -83,7 +83,7 @@ class UpstreamCommands:
                 return _line(self._do(lambda client: _ask_again(client, rest)))
             case "sign-in" if rest:
                 return self._sign_in(rest)
-        raise UsageError(f"%pctx mcp cannot do that\nUsage: {USAGE}")
+        raise UsageError(f"%pctx mcp has no such command\nUsage: {USAGE}")
 
     def _do(self, work: Callable[[PctxClient], Coroutine[Any, Any, T]], limit_s: float = ANSWER_S) -> T:
         return self._bridge.do(lambda home: work(home.client), limit_s)
@@ -183,5 +183,5 @@ def _state(one: upstreams.Upstream) -> str:
         parts.append(f"new since then: {', '.join(one.new)}")
     if one.allowed:
         few = len(one.allowed) <= FEW
-        parts.append(f"allowed for good: {', '.join(one.allowed) if few else f'{len(one.allowed):,} tools'}")
+        parts.append(f"allowed without asking: {', '.join(one.allowed) if few else f'{len(one.allowed):,} tools'}")
     return "; ".join(part for part in [*parts, *one.problems] if part)

@@ -220,7 +220,7 @@ class WaitingCall(msgspec.Struct):
 
 
 class AllowedTool(msgspec.Struct):
-    """A tool that a person has allowed for good: whose programs may call it, and since when (seconds since 1970)."""
+    """A tool that is allowed without asking: whose programs may call it, and since when (seconds since 1970)."""
 
     id: str
     tool: str

@@ -297,7 +297,7 @@ class RefusedArguments(ErrorBody):
 
 
 class Permissions(msgspec.Struct):
-    """The tools that people have allowed for good, the oldest permission first."""
+    """The tools that are allowed without asking, the oldest permission first."""
 
     permissions: list[Permission]
 
@@ -525,7 +525,7 @@ class ArgumentsCheck(_State):
 
 
 class PermissionList(_State):
-    """``GET pctx/api/permissions``: the tools that people have allowed for good."""
+    """``GET pctx/api/permissions``: the tools that are allowed without asking."""
 
     @web.authenticated
     async def get(self) -> None:

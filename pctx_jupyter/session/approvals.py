@@ -256,7 +256,7 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """What a person has allowed for good: a tool, for as long as it is this very tool."""
+    """What is allowed without asking: a tool, for as long as it is this very tool."""
 
     id: str
     tool: Tool
@@ -569,7 +569,7 @@ class Approvals:
         self._changed()
 
     def permissions(self, holds: Holds = lambda of, path, tool: True) -> list[Permission]:
-        """Return what people have allowed for good and is not `remembered`, the oldest first.
+        """Return what is allowed without asking and is not `remembered`, the oldest first.
 
         Args:
             holds: Says whether a tool that was granted is still there: if not, its permission has ended.

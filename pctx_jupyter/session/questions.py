@@ -29,12 +29,7 @@ MOST_OTHERS = 5
 _UNSEEN = re.compile(f"[{visible.HIDING}{visible.WITHOUT_WIDTH}\ufe0f]")
 """What hides, turns, takes no room or shows nothing, though some of it counts as printable."""
 
-_WHO = {
-    "agent": "An agent's program",
-    "cell": "A cell",
-    "client": "A client's program",
-    "notebook": "Another notebook's program",
-}
+_ASKERS = {"agent": "An agent", "cell": "A cell", "client": "A client", "notebook": "Another notebook"}
 
 
 def seen(text: str) -> str:
@@ -42,6 +37,11 @@ def seen(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _UNSEEN.sub(visible.spell, "".join(one if one.isprintable() else visible.escaped(one) for one in text))
+
+
+def asker(asked_by: str) -> str:
+    """Return who calls a tool, at the beginning of a sentence."""
+    return _ASKERS.get(asked_by, "A program")
 
 
 def _first(description: str) -> str:
@@ -57,16 +57,18 @@ def text(question: Question, most_arguments: int = MOST_ARGUMENTS) -> str:
     """
     if question.form is not None:
         return _form(question, question.form)
-    who = f'The agent "{seen(question.agent)}"' if question.agent else _WHO[question.asked_by]
-    lines = [f"{who} asks for consent to call {seen(question.tool)}."]
+    who = f'The agent "{seen(question.agent)}"' if question.agent else asker(question.asked_by)
+    lines = [f"{who} wants to call {seen(question.tool)}."]
     if question.notebook is not None and question.asked_by in ("agent", "cell", "notebook"):
         lines.append(f"Notebook: {seen(question.notebook[:LINE])}")
     if question.description.strip():
-        lines.append(f"The tool's own description: {seen(_first(question.description))}")
+        lines.append(f"The tool's description: {seen(_first(question.description))}")
     if question.effects is None:
-        lines.append("The tool does not say whether it changes something.")
+        lines.append("It does not say whether it changes something.")
+    elif question.effects:
+        lines.append("It changes something outside.")
     lines += [_arguments(question, most_arguments), *_code(question)]
-    lines.append(f"Without an answer it is denied in {question.left_s:.0f} s.")
+    lines.append(f"{question.left_s:.0f} s left, then denied.")
     return "\n".join(lines)
 
 
@@ -74,7 +76,7 @@ _CALLERS = {"agent": "agents", "cell": "cells", "client": "clients", "notebook":
 
 
 def permission(tool: str, asked_by: Iterable[str], since: float) -> str:
-    """Say in one line which tool is allowed for good, to whom, and since when (seconds since 1970; 0: unknown)."""
+    """Say in one line which tool is allowed without asking, to whom, and since when (s since 1970; 0: unknown)."""
     who = " and ".join(_CALLERS.get(one, seen(one)) for one in asked_by)
     when = f", since {datetime.fromtimestamp(since).astimezone():%Y-%m-%d %H:%M}" if since else ""
     return f"{seen(tool)} for {who}{when}"
@@ -82,7 +84,7 @@ def permission(tool: str, asked_by: Iterable[str], since: float) -> str:
 
 def _form(question: Question, form: AskedForm) -> str:
     """Everything a person needs to answer what an MCP server asks."""
-    calls = f"{_WHO[question.asked_by]} called {seen(question.tool)}"
+    calls = f"{asker(question.asked_by)} called {seen(question.tool)}"
     lines = [f"The MCP server {seen(form.server)} asks you something. {calls}."]
     if form.others:
         named = ", ".join(map(seen, form.others[:MOST_OTHERS]))
@@ -92,11 +94,11 @@ def _form(question: Question, form: AskedForm) -> str:
     lines += [f"  | {seen(line)}" for line in form.message[:MOST_ARGUMENTS].strip().splitlines()]
     if form.url is not None:
         lines.append(f"It asks you to open this page: {seen(form.url)}")
-        lines.append("Open it only if you expect it; look at its host first. Nothing opens it by itself.")
+        lines.append("Check the host first. pctx does not open the page.")
     lines += [f"- {field_text(field)}" for field in (forms.fields(form.schema) if form.schema is not None else [])]
     if form.secrets:
         lines.append(secret_warning(form))
-    lines.append(f"Without an answer it is cancelled in {question.left_s:.0f} s.")
+    lines.append(f"{question.left_s:.0f} s left, then cancelled.")
     return "\n".join(lines)
 
 
@@ -105,7 +107,7 @@ def secret_warning(form: AskedForm) -> str:
     names = ", ".join(seen(name[:LINE]) for name in form.secrets)
     return (
         f"Warning: {names} looks like a secret. The protocol forbids servers to ask for secrets in a form. "
-        f"{seen(form.server)} gets what you type."
+        f"{seen(form.server)} receives what you type."
     )
 
 
@@ -130,7 +132,7 @@ def _arguments(question: Question, most: int) -> str:
         return f"Arguments: {shown}"
     return (
         f"Arguments, cut, of {question.argument_bytes:,} bytes: {shown[:most]}…\n"
-        "Deny the call if what is left out could matter; JupyterLab shows more."
+        "JupyterLab shows more of them. Deny the call if you cannot tell what it does."
     )
 
 

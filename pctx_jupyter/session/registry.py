@@ -356,7 +356,7 @@ class Registry:
         return [execution for session in everyone for execution in session.executions.values()]
 
     def permissions(self, owner: Session | None = None) -> list[Permission]:
-        """Return what people have allowed for good, without what has ended because its tool is gone or has changed.
+        """Return what is allowed without asking, without what has ended because its tool is gone or has changed.
 
         Args:
             owner: Whose own tools they are about; None: all tools.

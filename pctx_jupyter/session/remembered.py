@@ -18,7 +18,7 @@ OLD_RULE = 'c.Pctx.policy = ["ask agent * effects"]'
 
 
 class Permission(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A tool that a person has allowed for good: its calls do not wait.
+    """A tool that is allowed without asking: its calls do not wait.
 
     `asked_by` says whose programs may call it (``*``: anybody's), `notebook` which notebook's, where it is one notebook
     alone. `since` is in seconds since 1970; 0: unknown. `lasts` as in a question. `server` is the MCP server that

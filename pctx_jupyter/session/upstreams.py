@@ -42,8 +42,8 @@ class Upstream(msgspec.Struct, kw_only=True):
 
     `where` is its command, or its URL without the query; `source` the file that configures it, null when it was added
     for as long as the engine runs. `new` are tools it did not have when it was approved, `changed` those that differ
-    from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that a person has
-    allowed for good. `functions` are those for its resources and prompts. `problems` says what else is not as it should
+    from then: they are withheld where `Pctx.changed_tools` is ``withhold``. `allowed` are tools that are allowed
+    without asking. `functions` are those for its resources and prompts. `problems` says what else is not as it should
     be, `error` why it is not ready, `retry_s` in how many seconds the next attempt to connect follows by itself (null:
     none is planned). `log` holds the last lines that it wrote to stderr or sent as log messages. `version` changes with
     the tools that can be called; `mark` with anything that is approved or trusted: who says yes passes on the one they
@@ -227,14 +227,14 @@ class Upstreams(Protocol):
         """
 
     def ask_again(self, name: str, tool: str | None = None) -> Upstream:
-        """Take back what a person has allowed for good.
+        """Take back permissions to call tools without asking.
 
         Args:
             tool: One tool of the server; None: all of them.
 
         Raises:
             UpstreamNotFound: There is none of that name.
-            InvalidParams: That tool is not allowed for good.
+            InvalidParams: That tool is not allowed without asking.
         """
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:

@@ -249,7 +249,9 @@ class OpenUpstreams:
     def ask_again(self, name: str, tool: str | None = None) -> View:
         upstream = self._find(name)
         if not upstream.ask_again(tool) and tool is not None:
-            raise errors.InvalidParams(f"Cannot ask again: {tool[:100]} of {upstream.name} is not allowed for good")
+            raise errors.InvalidParams(
+                f"Cannot ask again: {tool[:100]} of {upstream.name} is not allowed without asking"
+            )
         return upstream.view()
 
     async def sign_in(self, name: str, redirect_url: str | None) -> SignIn:

@@ -1,4 +1,4 @@
-"""The tools of MCP servers that a person has allowed for good, on this machine.
+"""The tools of MCP servers that are allowed without asking, on this machine.
 
 A consent is for one tool of one server of one file. It ends when the tool's fingerprint changes, when the server is
 reached otherwise, and when the server is removed. It is also for one kind of caller, unless a person answered for a
@@ -56,7 +56,7 @@ class Allowed(store.InStore[dict[str, Consents]]):
 
     def __init__(self, path: str) -> None:
         kind = dict[str, Consents]
-        what, unread = "the list of tools that are allowed for good", "you are asked again"
+        what, unread = "the list of tools that are allowed without asking", "you are asked again"
         super().__init__(store.open_store(path, kind, what=what, unread=unread))
         self._here = store.open_store("", kind, what=what, unread=unread)
 
@@ -77,7 +77,7 @@ class Allowed(store.InStore[dict[str, Consents]]):
         return self._of(place, server)
 
     def names(self, place: str, server: ServerConfig) -> list[str]:
-        """The tools of a server that are allowed for good."""
+        """The tools of a server that are allowed without asking."""
         return sorted(self._of(place, server))
 
     def add(self, place: str, server: ServerConfig, tools: Mapping[str, Fingerprint], by: str = ANYBODY) -> None:

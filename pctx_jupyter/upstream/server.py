@@ -170,7 +170,7 @@ class UpstreamServer:
         self.listing.allow_next()
 
     def permissions(self) -> list[Permission]:
-        """Return what a person has allowed for good."""
+        """Return what is allowed without asking."""
         known = self.around.allowed.consents(self.place, self.server)
         return [
             Permission(
@@ -203,7 +203,7 @@ class UpstreamServer:
         return found[name].tool.tool_name if name in found else names.tool_name(name)
 
     def ask_again(self, tool: str | None = None) -> bool:
-        """Take back what was allowed for good; returns whether there was anything.
+        """Take back what was allowed without asking; returns whether there was anything.
 
         Args:
             tool: One tool, as the server or programs spell it; None: all.

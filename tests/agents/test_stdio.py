@@ -151,7 +151,7 @@ async def test_an_engine_of_its_own_asks_by_the_client_or_denies_at_once(era: st
     user = User()
     async with started(EMBEDDED, str(servers), mode=era, user=user) as client:
         assert "hi" in text(await client.call_tool("execute", {"code": CODE}))
-    assert len(user.asked) == 1 and "asks for consent to call Good.echo." in user.asked[0]
+    assert len(user.asked) == 1 and "wants to call Good.echo." in user.asked[0]
     async with started(EMBEDDED, str(servers), mode=era) as client:
         said = text(await client.call_tool("execute", {"code": CODE}))
     assert "it was not sent" in said and "jupyter pctx start" in said and "open JupyterLab" not in said

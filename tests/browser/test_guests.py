@@ -34,7 +34,7 @@ def agent_of(lab: FrontEnd) -> Agent:
 
 def bar_of(page: Page) -> Locator:
     """The bar of the notebook in front."""
-    return page.get_by_role("region", name="Programs of others in this notebook")
+    return page.get_by_role("region", name="Guest programs in this notebook")
 
 
 def reload(notebook: NotebookPage) -> None:
@@ -70,10 +70,10 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     for _ in range(2):
         assert agent.begin("// <img src=x onerror=alert(1)>\nawait Bar.load({ n: 21 })").result() == 42
     bar = bar_of(page)
-    expect(bar).to_contain_text("Agent ran 2 programs here · 2 calls", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 2 programs here · 2 calls", timeout=PATIENCE_MS)
     output = notebook.cells.nth(1).locator(".jp-OutputArea")
     expect(output).to_contain_text("loads 21")
-    expect(output).not_to_contain_text("this notebook's tools")
+    expect(output).not_to_contain_text("a program here")
     toolbar, content = (
         page.locator(part).bounding_box() for part in (".jp-NotebookPanel-toolbar", ".jp-NotebookPanel-notebook")
     )
@@ -81,7 +81,7 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     assert toolbar and content and box
     assert toolbar["y"] + toolbar["height"] <= box["y"] + 1 and box["y"] + box["height"] <= content["y"] + 1
     reload(notebook)
-    expect(bar).to_contain_text("Agent ran 2 programs here", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 2 programs here", timeout=PATIENCE_MS)
     bar.get_by_role("button", name="Show").click()
     expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("Bar.load", timeout=PATIENCE_MS)
     page.get_by_role("tab", name="bar.ipynb").click()
@@ -113,7 +113,7 @@ def test_an_agents_program_is_shown_below_the_last_cell_if_the_settings_say_so_a
         notebook.run(1)
         running = agent_of(lab).begin(HOSTILE)
         output = notebook.cells.nth(1).locator(".jp-OutputArea")
-        expect(output).to_contain_text("An agent's program called this notebook's tools · done in", timeout=PATIENCE_MS)
+        expect(output).to_contain_text("An agent ran a program here · done in", timeout=PATIENCE_MS)
         assert running.result() == 42
         expect(output).to_contain_text("loads 21")
         expect(output).to_contain_text("1 call")
@@ -126,4 +126,4 @@ def test_an_agents_program_is_shown_below_the_last_cell_if_the_settings_say_so_a
         expect(notebook.cells.nth(3).locator(".jp-OutputArea")).to_contain_text("42")
         page.evaluate("window.jupyterapp.commands.execute('docmanager:save').then(() => null)")
         saved = (lab.root / name).read_text()
-        assert "loads 21" in saved and "this notebook's tools" not in saved
+        assert "loads 21" in saved and "a program here" not in saved

@@ -119,7 +119,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no pseud
 def test_a_person_at_a_terminal_allows_and_denies(asking: ServerProcess, terminal: Terminal) -> None:
     agent = Agent(asking)
     shown = terminal.until("[s]kip? ")
-    assert "An agent's program asks for consent to call Good.echo." in shown
+    assert "An agent wants to call Good.echo." in shown
     assert "\\u202e" in shown and "\u202e" not in shown and "\x1b[2J" not in shown
     assert "It calls at line 2 of its program:" in shown and "> 2 | try {" in shown
     terminal.type("a\n")
@@ -210,7 +210,7 @@ def test_a_script_lists_and_answers_and_the_terminals_question_disappears(
         terminal.until("[s]kip? ")
         id = waiting(call, asking)
         listed = call(asking.folder, "approvals")
-        assert "asks for consent to call Good.echo." in listed.stdout and id in listed.stdout
+        assert "wants to call Good.echo." in listed.stdout and id in listed.stdout
         assert call(asking.folder, "approvals", f"--{decision}", id).returncode == 0
         terminal.until("It was answered elsewhere")
         assert said in agent.end()
@@ -248,7 +248,7 @@ def test_a_program_that_runs_in_a_terminal_asks_there(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "run", "program.ts", *options)
     try:
         shown = terminal.until("[s]kip? ")
-        assert "asks for consent to call Good.echo." in shown
+        assert "wants to call Good.echo." in shown
         terminal.type("a\n")
         terminal.until("Allowed")
         terminal.until("u001b")

@@ -125,7 +125,7 @@ def test_a_person_allows_all_tools_of_a_server_and_takes_that_back(pctx: Pctx, w
     assert kept.stat().st_mode & 0o777 == 0o600
     assert '"next":true' in kept.read_text() and '"lost"' not in kept.read_text()
     done = pctx("mcp", "ask", "time", "convert_time")
-    assert done.returncode == 2 and "convert_time is not allowed for good" in done.stderr
+    assert done.returncode == 2 and "convert_time is not allowed without asking" in done.stderr
     assert pctx("mcp", "ask").returncode == pctx("mcp", "ask", "svn").returncode == 2
     assert "you are asked again" in pctx("mcp", "ask", "time").stderr
     assert kept.read_text() == "{}"

@@ -174,8 +174,8 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     assert "LookupError: no such order" in traceback and "pctx_jupyter" not in traceback
     [began] = texts(heard, "display_data")
     *_, ended = texts(heard, "update_display_data")
-    assert began.startswith("An agent's program calls this notebook's tools · running")
-    assert ended.startswith("An agent's program called this notebook's tools · done in")
+    assert began.startswith("An agent is running a program here · running")
+    assert ended.startswith("An agent ran a program here · done in")
     assert "2 calls" in ended and all(f"SalesReport.{name}" in ended for name in ("load", "fail"))
     number = ended.partition("%pctx insert ")[2].split()[0]
     assert "an agent's program" in (sales.kernel.run("%pctx runs").value or "")
@@ -222,14 +222,14 @@ def test_the_programs_of_an_agent_share_a_notice_until_another_cell_runs(sales: 
     heard = sales.heard(last)
     assert len(texts(heard, "display_data")) == 1
     shown = texts(heard, "update_display_data")[-1]
-    assert shown.startswith("8 programs of agents called this notebook's tools · last ")
+    assert shown.startswith("An agent ran 8 programs here · last ")
     assert shown.count("SalesReport.loadLater · done in") == 5
     assert all(m["content"]["metadata"] == {NOTICE: True} for m in heard if m["msg_type"].endswith("display_data"))
     following = sales.kernel.start("'the following cell'")
     sales.kernel.end(following)
     agent.run("await SalesReport.loadLater({ n: 1 })")
     [alone] = texts(sales.heard(following), "display_data")
-    assert alone.startswith("An agent's program calls this notebook's tools")
+    assert alone.startswith("An agent is running a program here")
 
 
 def test_a_notice_stays_below_the_cell_at_which_its_program_began(
@@ -418,7 +418,7 @@ def test_a_notebook_keeps_its_tools_to_itself_or_shares_them_with_other_notebook
     cell = "%%pctx\nSalesReport.lo"
     plots.kernel.client.complete(cell, len(cell))
     assert {"load", "loadLater"} <= set(plots.kernel.client.get_shell_msg(timeout=SOON)["content"]["matches"])
-    assert "a program of Plots" in (sales.kernel.run("%pctx runs").value or "")
+    assert "Plots" in (sales.kernel.run("%pctx runs").value or "")
 
     assert "with nobody" in sales.kernel.run("%pctx share off").text()
     assert plots.kernel.run(call).error == "ProgramFailed"

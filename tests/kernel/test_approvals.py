@@ -113,7 +113,7 @@ def test_an_engine_of_the_kernels_own_is_answered_in_the_notebook(
             question = waiting(bridge)
             commands.run("")
             shown = capsys.readouterr().out
-            assert "asks for consent to call Sales.send" in shown and "\u202e" not in shown
+            assert "wants to call Sales.send" in shown and "\u202e" not in shown
             assert f"%pctx approvals {decision} {question.id}" in shown
             commands.run(f"{decision} {question.id}")
             assert said in running.result(LONG)
@@ -180,9 +180,9 @@ def test_on_a_server_a_notebook_lists_the_calls_of_its_tools_and_answers_none(
         commands = ApprovalCommands(server.bridge)
         commands.run("")
         shown = capsys.readouterr().out
-        assert "Sales.send, called by agent: 1" in shown and "jupyter pctx approvals" in shown
+        assert "An agent wants to call Sales.send · 1" in shown and "jupyter pctx approvals" in shown
         for line in ("on", "allow 1", "deny 1"):
-            with pytest.raises(UsageError, match="does not answer for its user"):
+            with pytest.raises(UsageError, match="cannot consent for you"):
                 commands.run(line)
 
         async def allow(home: Home) -> None:

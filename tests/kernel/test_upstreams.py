@@ -55,7 +55,7 @@ def test_a_server_is_added_called_and_removed(kernel: RealKernel) -> None:
     assert "more (" in kernel.run("%pctx mcp approve more").text()
     assert "more (" in kernel.run("%pctx mcp trust more").text()
     assert "more (" in kernel.run("%pctx mcp ask more").text()
-    assert "env of more is not allowed for good" in kernel.run("%pctx mcp ask more env").text("stderr")
+    assert "env of more is not allowed without asking" in kernel.run("%pctx mcp ask more env").text("stderr")
     assert "brings what it needs" in kernel.run("%pctx mcp sign-in more").text("stderr")
     assert kernel.run("%pctx mcp remove more").text() == "Removed more\n"
     assert "Cannot find an MCP server named 'more'" in kernel.run("%pctx mcp remove more").text("stderr")

@@ -140,7 +140,7 @@ async def test_a_client_that_can_ask_its_user_gives_consent(agent: Connect, desk
     async with agent(user) as client:
         assert text(await client.call_tool("execute", {"code": CODE})) == '"removed"'
     (form,) = asked
-    assert "asks for consent to call Sales.removeAll." in form.message and '{"names":["a"]}' in form.message
+    assert "wants to call Sales.removeAll." in form.message and '{"names":["a"]}' in form.message
     assert "> 3 | try { said = await Sales.removeAll" in form.message
     assert form.requested_schema["properties"]["allow"]["default"] is False
     assert desk.removed == 1
@@ -349,7 +349,7 @@ async def test_a_clients_user_fills_in_the_form_of_an_mcp_server(agent: Connect,
     async with agent(user) as client:
         assert json.loads(await asks(running, client, WHO)) == {"action": "accept", "content": {"name": "Ada"}}
     consent, form = asked
-    assert "asks for consent to call Asks.ask" in consent.message
+    assert "wants to call Asks.ask" in consent.message
     assert "The MCP server asks asks you something." in form.message and "  | Who are you?" in form.message
 
 

@@ -601,5 +601,5 @@ def test_a_question_names_the_agent_and_its_notebook() -> None:
         argument_bytes=2,
     )
     lines = questions.text(asked).split("\n")
-    assert lines[0] == 'The agent "buyer\\u202e" asks for consent to call Notebook.pay.'
+    assert lines[0] == 'The agent "buyer\\u202e" wants to call Notebook.pay.'
     assert lines[1] == "Notebook: Report"

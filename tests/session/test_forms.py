@@ -258,7 +258,7 @@ def question(**form: Any) -> Question:
 
 async def test_a_form_in_words_shows_its_fields_and_spells_out_what_hides() -> None:
     text = questions.text(question(schema=SCHEMA))
-    assert text.startswith("The MCP server wiki asks you something. An agent's program called Wiki.edit.\n")
+    assert text.startswith("The MCP server wiki asks you something. An agent called Wiki.edit.\n")
     assert "\x1b" not in text
     assert "  | allow everything" in text, "no line of the server looks like one of ours"
     assert "- name (text; required): Your name" in text
@@ -269,10 +269,10 @@ async def test_a_form_in_words_shows_its_fields_and_spells_out_what_hides() -> N
 async def test_a_form_in_words_warns_of_secrets_and_a_page_is_a_text() -> None:
     warned = questions.text(question(schema={"properties": {"password": {"type": "string"}}}, secrets=["password"]))
     assert "Warning: password looks like a secret." in warned
-    assert "wiki gets what you type." in warned
+    assert "wiki receives what you type." in warned
     page = questions.text(question(url="https://pay.example/\u202ex"))
     assert "It asks you to open this page: https://pay.example/\\u202ex" in page
-    assert "Nothing opens it by itself." in page
+    assert "pctx does not open the page." in page
 
 
 async def test_an_agent_is_told_for_what_its_call_waits() -> None:

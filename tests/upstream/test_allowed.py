@@ -1,4 +1,4 @@
-"""Which tools of MCP servers are allowed for good: the file, and real servers. There is no engine."""
+"""Which tools of MCP servers are allowed without asking: the file, and real servers. There is no engine."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ async def test_always_for_a_tool_survives_a_restart_until_a_person_is_to_be_aske
     async with told(open_world, tmp_path, DROP, LOOK) as world:
         await world.until_state("told")
         assert allowed(world, "Told.drop")
-        with pytest.raises(errors.InvalidParams, match="look of told is not allowed for good"):
+        with pytest.raises(errors.InvalidParams, match="look of told is not allowed without asking"):
             world.upstreams.ask_again("told", "look")
         assert world.upstreams.ask_again("told", "drop").allowed == []
         assert not allowed(world, "Told.drop")

@@ -113,7 +113,7 @@ function emptyText(field: FormField, json: string | undefined, trans: Translatio
     return 'null';
   }
   if (json === '""' && field.kind !== 'choice') {
-    return trans.__('an empty text');
+    return trans.__('empty text');
   }
   if (field.isRequired) {
     return field.kind === 'choice' ? trans.__('Choose…') : '';

@@ -7,10 +7,16 @@ import { inertLine } from '../inert';
 
 /** Who asks: an agent by the name that its client gives itself. */
 export function askerOf(question: Pick<Question, 'asked_by' | 'agent'>, trans: TranslationBundle): string {
-  if (question.asked_by !== 'agent') {
-    return trans.__('A program');
+  switch (question.asked_by) {
+    case 'agent':
+      return question.agent ? inertLine(question.agent, 40) : trans.__('An agent');
+    case 'cell':
+      return trans.__('A cell');
+    case 'notebook':
+      return trans.__('Another notebook');
+    default:
+      return trans.__('A client');
   }
-  return question.agent ? inertLine(question.agent, 40) : trans.__('An agent');
 }
 
 /** What is asked: to answer an MCP server, or to allow a call, with what it passes if that is given. */

@@ -9,6 +9,7 @@ import { type ISignal, Signal } from '@lumino/signaling';
 
 import type { ArgumentProblem, Question } from '../api';
 import { whole } from '../inert';
+import { jsonProblem, objectProblem } from '../json';
 import { type FormField, type Members, fieldsOf, joined, jsonOf, membersOf, parsed } from './fields';
 
 /** Asks the server what is wrong with arguments, which are JSON; null: the draft of an answer to a form. */
@@ -149,7 +150,7 @@ export class Drafts {
     // Each value by itself: a text such as `1, "b": 2` would make another argument.
     const members = this.#drafts.get(question.id)?.members ?? new Map<string, string>();
     const isValid = [...members.values()].every(json => parsed(json) !== undefined);
-    return isValid && jsonError(text) === null ? text : undefined;
+    return isValid && objectProblem(text) === null ? text : undefined;
   }
 
   /** What is wrong with the edited arguments, as far as it is known. */
@@ -160,9 +161,9 @@ export class Drafts {
     }
     const wrong = [...(draft.members ?? [])].filter(([, json]) => parsed(json) === undefined);
     if (wrong.length > 0) {
-      return wrong.map(([field, json]) => ({ field, message: `is not valid JSON: ${jsonError(json) ?? ''}` }));
+      return wrong.map(([field, json]) => ({ field, message: `is not valid JSON: ${jsonProblem(json) ?? ''}` }));
     }
-    const error = jsonError(draft.text);
+    const error = objectProblem(draft.text);
     return error === null ? (draft.problems ?? []) : [{ field: '', message: error }];
   }
 
@@ -206,17 +207,6 @@ export class Drafts {
       draft.problems = problems;
       this.#changed.emit();
     }
-  }
-}
-
-/** Why a text is no JSON object; null: it is one. */
-function jsonError(text: string): string | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? null : 'not a JSON object';
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -48,13 +48,13 @@ function FormText({ form, trans }: { form: AskedForm; trans: TranslationBundle }
       </p>
       {form.url !== undefined && (
         <p className="pctx-Detail-warning" role="note">
-          {trans.__('It asks you to open this page. Look at its host first:')} <code>{whole(form.url)}</code>
+          {trans.__('It asks you to open this page. Check the host first:')} <code>{whole(form.url)}</code>
         </p>
       )}
       {form.secrets && form.secrets.length > 0 && (
         <p className="pctx-Detail-warning" role="note">
           {trans.__(
-            '%1 looks like a secret. MCP servers must not ask for secrets here, and the server gets what you type.',
+            '%1 looks like a secret, and the server receives what you type. MCP servers must not ask for secrets here.',
             inertLine(form.secrets.join(', '))
           )}
         </p>
@@ -89,7 +89,7 @@ function Arguments({ question, drafts, trans }: ArgumentsProps): React.ReactElem
         {question.form
           ? trans.__('Your answer')
           : question.is_cut
-            ? trans.__('The beginning of its arguments')
+            ? trans.__('The beginning of the arguments')
             : trans.__('Arguments (you can edit them)')}
       </p>
       {fields === null ? (
@@ -122,7 +122,7 @@ function Arguments({ question, drafts, trans }: ArgumentsProps): React.ReactElem
               trans={trans}
             />
           ))}
-          {fields.length === 0 && <p className="pctx-Detail-quiet">{trans.__('None')}</p>}
+          {fields.length === 0 && <p className="pctx-Detail-quiet">{trans.__('No arguments')}</p>}
         </div>
       )}
       {rest.length > 0 && (
@@ -263,7 +263,7 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
         <button
           className="jp-mod-styled jp-mod-accept"
           disabled={isWrong}
-          title={trans.__('Ctrl Enter')}
+          title={trans.__('Ctrl+Enter')}
           onClick={() => {
             decide(question, 'allow');
           }}
@@ -304,7 +304,7 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
       {question.code_cut && (
         <p className="pctx-Detail-warning" role="note">
           {trans.__(
-            'This is not all of the program: it is too long to be shown. Here are lines %1 to %2.',
+            'The program is too long to be shown whole. These are its lines %1 to %2.',
             lines[0]?.number,
             lines.at(-1)?.number
           )}

@@ -229,7 +229,7 @@ export function documentationBeside(
       read();
     })
     .catch((error: unknown) => {
-      console.debug('pctx: descriptions are shown as JupyterLab does by itself', error);
+      console.debug('pctx: cannot change how descriptions are shown; the setting of JupyterLab applies', error);
     });
   return isOurs => {
     if (!usual.isChosen) {

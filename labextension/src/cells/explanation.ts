@@ -19,7 +19,7 @@ export function typescriptIn(languages: IEditorLanguageRegistry): Colour {
       }
     };
     colour().catch((error: unknown) => {
-      console.debug('pctx: a signature stays without colours', error);
+      console.debug('pctx: cannot colour a signature', error);
     });
   };
 }

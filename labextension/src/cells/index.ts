@@ -109,7 +109,7 @@ const cells: JupyterFrontEndPlugin<void> = {
     }
     if (registry) {
       settings.follow(registry).catch((error: unknown) => {
-        console.error('pctx: settings of cells are not there; defaults hold', error);
+        console.error('pctx: cannot load the settings of cells; the defaults apply', error);
       });
     }
   }

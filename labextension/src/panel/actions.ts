@@ -12,7 +12,7 @@ export interface ServerActions {
   signIn: (server: Upstream) => void;
   /** Allow all of its tools for good, and trust it. */
   allowTools: (server: Upstream) => void;
-  /** Take back what was allowed for good: for one tool, or for all. */
+  /** Take back what was allowed without asking: for one tool, or for all. */
   askAgain: (server: Upstream, tool?: string) => void;
 }
 

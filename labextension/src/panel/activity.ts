@@ -1,5 +1,5 @@
 /**
- * Which programs of others have called a notebook's tools, grouped by their owner. Pure functions.
+ * Which guest programs have called a notebook's tools, grouped by their owner. Pure functions.
  *
  * A notebook's own programs are not among them: the output of the cell shows those.
  */

@@ -1,9 +1,10 @@
-/** Draws the bar under a notebook's toolbar: the programs of others that called its tools. It holds no state. */
+/** Draws the bar under a notebook's toolbar: the guest programs that called its tools. It holds no state. */
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { ExecutionState } from '../api';
+import { askerOf } from '../approvals/effects';
 import type { Activity } from './activity';
 import { EndMark, askerName } from './view';
 import { minute } from './words';
@@ -90,7 +91,8 @@ function Line({ activity, actions, trans }: { activity: Activity } & Omit<BarPro
 /** What an owner's programs did in a notebook, as one sentence and figures. */
 export function activityText({ runs, calls }: Activity, trans: TranslationBundle): string {
   const [last] = runs;
-  const who = askerName(last, trans);
+  const isNotebook = last.asked_by === 'cell' || last.asked_by === 'notebook';
+  const who = isNotebook ? askerName(last, trans) : askerOf(last, trans);
   const failed = runs.filter(run => run.state === 'failed').length;
   return [
     runs.some(run => run.state === 'running')

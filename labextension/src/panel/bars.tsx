@@ -1,5 +1,5 @@
 /**
- * Puts a bar under the toolbar of each notebook in which programs of others have called tools.
+ * Puts a bar under the toolbar of each notebook in which guest programs have called tools.
  *
  * The bars are made of the server's list of runs, so they are there again after a reload. The server is told for which
  * kernels this page shows such programs: those kernels show no notices in the output of cells.
@@ -16,7 +16,7 @@ import { Bar, type BarActions } from './bar';
 import type { PanelModel } from './model';
 import { kernelId } from './notebook';
 
-/** Where programs of others are shown: the setting `agentActivity`. */
+/** Where guest programs are shown: the setting `agentActivity`. */
 export type ActivityPlace = 'bar' | 'output' | 'nothing';
 
 /** Pixels of one line; the style sheet has the same value. */
@@ -102,7 +102,7 @@ class BarWidget extends ReactWidget {
     };
     this.addClass('pctx-Bar');
     this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', trans.__('Programs of others in this notebook'));
+    this.node.setAttribute('aria-label', trans.__('Guest programs in this notebook'));
     this.node.dataset.lmSuppressShortcuts = 'true';
     this.hide();
   }

@@ -52,7 +52,10 @@ class FormWidget extends Widget {
     this.#extra.rows = 2;
     const hint = document.createElement('p');
     hint.className = 'pctx-Detail-quiet';
-    hint.textContent = trans.__('Do not type secrets here: %1 takes one from the server’s environment.', '${env:NAME}');
+    hint.textContent = trans.__(
+      'Do not type a secret here. %1 takes it from the environment of the Jupyter server.',
+      '${env:NAME}'
+    );
     this.node.append(hint);
     const pasted = document.createElement('details');
     const summary = document.createElement('summary');
@@ -64,7 +67,7 @@ class FormWidget extends Widget {
     this.#json.placeholder = '{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}';
     const label = document.createElement('label');
     this.#isForNow.type = 'checkbox';
-    label.append(this.#isForNow, ` ${trans.__('Only for this session: until the Jupyter server ends')}`);
+    label.append(this.#isForNow, ` ${trans.__('Only until the Jupyter server stops')}`);
     this.node.append(label);
     const test = document.createElement('button');
     test.type = 'button';
@@ -110,8 +113,8 @@ class FormWidget extends Widget {
     this.#name.placeholder = this.#where.value.trim() ? nameOf(this.#where.value, this.#trans) : '';
     this.#where.disabled = this.#name.disabled = this.#extra.disabled = isPasted;
     this.#extraLabel.textContent = isUrl
-      ? this.#trans.__('Headers and secrets, one a line')
-      : this.#trans.__('Environment and secrets, one a line');
+      ? this.#trans.__('Headers and secrets, one per line')
+      : this.#trans.__('Environment variables and secrets, one per line');
     this.#extra.placeholder = isUrl ? 'Authorization: Bearer ${env:TOKEN}' : 'TOKEN=${env:TOKEN}';
   }
 
@@ -147,7 +150,7 @@ class FormWidget extends Widget {
       const box = document.createElement('pre');
       box.className = 'pctx-Code';
       box.tabIndex = 0;
-      box.setAttribute('aria-label', this.#trans.__('The last lines that it wrote'));
+      box.setAttribute('aria-label', this.#trans.__('The last lines of its log'));
       box.textContent = inert(log.join('\n'), 4000);
       this.#outcome.append(box);
     }
@@ -170,7 +173,7 @@ export function outcomeOf(server: Upstream, isNamed: boolean, trans: Translation
     case 'ready':
       return name + trans._n('It works: %1 tool.', 'It works: %1 tools.', server.tools ?? 0);
     case 'needs sign-in':
-      return name + trans.__('It answers, and needs a sign-in. Add it, then sign in.');
+      return name + trans.__('It works, but needs a sign-in. Add it, then sign in.');
     default:
       return name + (inertLine(server.error ?? '', 1000) || trans.__('It does not answer.'));
   }

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { UpstreamEntry } from '../api';
 import { inertLine } from '../inert';
+import { jsonProblem } from '../json';
 
 /** What a person has typed. */
 export interface ServerForm {
@@ -61,7 +62,9 @@ export function wordsOfCommand(text: string, trans: TranslationBundle): string[]
     }
   }
   if (quote) {
-    throw new Unreadable(trans.__('A quote is not closed: %1', inertLine(text.slice(text.lastIndexOf(quote)), 60)));
+    throw new Unreadable(
+      trans.__('This quotation mark is not closed: %1', inertLine(text.slice(text.lastIndexOf(quote)), 60))
+    );
   }
   return word === null ? words : [...words, word];
 }
@@ -85,7 +88,7 @@ export function entriesOf(form: ServerForm, trans: TranslationBundle): UpstreamE
   const name = form.name.trim() || nameOf(where, trans);
   if (kind === 'url') {
     if (!/^https?:$/.test(protocolOf(where))) {
-      throw new Unreadable(trans.__('Not an address of a server: %1', inertLine(where, 100)));
+      throw new Unreadable(trans.__('Not a web address: %1', inertLine(where, 100)));
     }
     const headers = pairsOf(form.extra, /^([^:\s]+)\s*:\s*(.*)$/, trans.__('Name: value'), trans);
     return [{ name, url: where, ...(headers && { headers }) }];
@@ -119,7 +122,7 @@ function pairsOf(
     }
     const found = form.exec(line);
     if (!found) {
-      throw new Unreadable(trans.__('Cannot read the line %1: it has to be %2', inertLine(line, 60), shown));
+      throw new Unreadable(trans.__('Cannot read the line %1: it must be %2', inertLine(line, 60), shown));
     }
     pairs.push([found[1] ?? '', found[2] ?? '']);
   }
@@ -127,12 +130,11 @@ function pairsOf(
 }
 
 function entriesOfJson(text: string, trans: TranslationBundle): UpstreamEntry[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Unreadable(trans.__('Not valid JSON: %1', error instanceof Error ? error.message : ''));
+  const problem = jsonProblem(text);
+  if (problem !== null) {
+    throw new Unreadable(trans.__('Not valid JSON: %1', problem));
   }
+  const value: unknown = JSON.parse(text);
   const isObject = (one: unknown): one is Record<string, unknown> =>
     typeof one === 'object' && one !== null && !Array.isArray(one);
   const named = isObject(value) ? (value.mcpServers ?? value.servers ?? value) : null;
@@ -140,7 +142,9 @@ function entriesOfJson(text: string, trans: TranslationBundle): UpstreamEntry[] 
     ? Object.entries(named).flatMap(([name, entry]) => (isObject(entry) ? [{ ...entry, name }] : []))
     : [];
   if (entries.length === 0) {
-    throw new Unreadable(trans.__('It names no server: it has to be like {"mcpServers": {"name": {"command": "…"}}}'));
+    throw new Unreadable(
+      trans.__('The JSON names no server. It must be like {"mcpServers": {"name": {"command": "…"}}}')
+    );
   }
   return entries;
 }

@@ -214,7 +214,7 @@ function actionsOf(
   const notebook = (): ReturnType<typeof current> => {
     const found = current(tracker);
     if (!found) {
-      Notification.info(trans.__('Open a notebook first, to insert it there.'), { autoClose: 5000 });
+      Notification.info(trans.__('Open a notebook first.'), { autoClose: 5000 });
     }
     return found;
   };
@@ -246,21 +246,21 @@ function actionsOf(
       attempt(trans.__('Cannot insert the program'), async () => {
         const trace = await api.trace(run.id);
         if (trace.code_cut) {
-          throw new Error(trans.__('Only the beginning of this program is kept: it cannot be inserted as a cell.'));
+          throw new Error(trans.__('The program is too long: only its beginning was kept.'));
         }
         await insertCell(there, cellOf(trace.code));
       });
     },
     stop: run => {
-      attempt(trans.__('Cannot stop it'), () => api.stop(run.id));
+      attempt(trans.__('Cannot stop the program'), () => api.stop(run.id));
     },
     share: (kernel, to) => {
-      attempt(trans.__('Cannot share its tools'), async () => {
+      attempt(trans.__('Cannot change who may call its tools'), async () => {
         model.replace(await api.share(kernel.kernel_id, to));
       });
     },
     copyConfig: () => {
-      attempt(trans.__('Cannot configure a client'), () => copyConfig(trans));
+      attempt(trans.__('Cannot copy the configuration'), () => copyConfig(trans));
     },
     insertExample: () => {
       const there = notebook();
@@ -281,7 +281,7 @@ function actionsOf(
     decide: (question, decision, howLong) => {
       const edited = decision === 'allow' ? drafts.edited(question) : null;
       if (edited !== undefined) {
-        attempt(trans.__('Cannot answer'), async () => {
+        attempt(trans.__('Cannot send your answer'), async () => {
           try {
             await api.answer(question.id, decision, edited, howLong);
           } catch (error) {
@@ -329,7 +329,7 @@ function actionsOf(
         const name = inertLine(server.name);
         const sure = await showDialog({
           title: trans.__('Remove %1?', name),
-          body: trans.__('Programs cannot call its tools any more.'),
+          body: trans.__('Programs can no longer call its tools.'),
           buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Remove') })]
         });
         if (sure.button.accept) {
@@ -338,17 +338,17 @@ function actionsOf(
       });
     },
     tellServer: (server, what) => {
-      attempt(trans.__('Cannot do that'), async () => {
+      attempt(trans.__('Cannot change the server'), async () => {
         await api.tellUpstream(server.name, what, server.mark);
       });
     },
     allowTools: server => {
-      attempt(trans.__('Cannot do that'), async () => {
+      attempt(trans.__('Cannot allow its tools'), async () => {
         const name = inertLine(server.name);
         const sure = await showDialog({
           title: trans.__('Allow all tools of %1?', name),
           body: trans.__(
-            'Agents can call all of them without asking, including those that change something, until a tool changes.'
+            'Agents then call them without asking, also those that change something, until a tool changes.'
           ),
           buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Allow') })]
         });
@@ -358,7 +358,7 @@ function actionsOf(
       });
     },
     askAgain: (server, tool) => {
-      attempt(trans.__('Cannot do that'), async () => {
+      attempt(trans.__('Cannot revoke the permission'), async () => {
         await api.askAgain(server.name, tool);
       });
     },
@@ -431,7 +431,7 @@ async function copyConfig(trans: TranslationBundle): Promise<void> {
   const clients = await api.clientConfigs();
   const chosen = await InputDialog.getItem({
     title: trans.__('Connect an MCP client'),
-    label: trans.__('The copied text contains this server’s token.'),
+    label: trans.__('The configuration contains the token of this server.'),
     items: clients.map(client => client.title),
     okLabel: trans.__('Copy')
   });
@@ -440,7 +440,9 @@ async function copyConfig(trans: TranslationBundle): Promise<void> {
     return;
   }
   Clipboard.copyToSystem(client.text);
-  Notification.success(trans.__('%1: %2. Copied to the clipboard.', client.title, client.place), { autoClose: 8000 });
+  Notification.success(trans.__('%1: copied to the clipboard. Paste it into %2.', client.title, client.place), {
+    autoClose: 8000
+  });
 }
 
 function addCommands(

@@ -6,6 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ExecutionState } from '../api';
 import { inertLine } from '../inert';
 import type { Notifier } from '../notifier';
+import { endName } from './view';
 import { duration } from './words';
 
 /** Characters of a title in a notification. */
@@ -118,13 +119,17 @@ export class Progress {
     }
     const title = inertLine(run.title, MOST_TITLE);
     const isOk = run.state === 'ok';
+    const isError = run.state === 'failed' && !run.refused;
+    const end = endName(run, this.#trans);
     const message = isOk
       ? this.#trans.__('Done in %1: %2', duration(run.duration_s ?? 0), title)
-      : this.#trans.__('Not done: %1 (%2)', title, inertLine(run.error ?? run.state, MOST_TITLE));
+      : isError && run.error
+        ? this.#trans.__('Failed: %1 (%2)', title, inertLine(run.error, MOST_TITLE))
+        : `${end.charAt(0).toUpperCase()}${end.slice(1)}: ${title}`;
     this.#notifier.update({
       id: notification,
       message,
-      type: isOk ? 'success' : 'error',
+      type: isOk ? 'success' : isError ? 'error' : 'info',
       autoClose: 5000,
       actions: []
     });

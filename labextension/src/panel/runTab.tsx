@@ -51,7 +51,7 @@ export class RunContent extends ReactWidget {
     const name = (): void => {
       const title = model.run?.title ?? (model.trace.status === 'ready' ? model.trace.value.code : '');
       this.title.label = inertLine(title, MOST_TITLE) || trans.__('Run');
-      this.title.caption = trans.__('A run of pctx');
+      this.title.caption = trans.__('A run of a program');
     };
     model.changed.connect(name);
     name();
@@ -71,24 +71,26 @@ function Run({ model, languages, actions, trans }: RunProps): React.ReactElement
   const { run, trace } = model;
   return (
     <>
-      {run && (
-        <h2 className="pctx-Run-head">
-          <bdi>{askerName(run, trans)}</bdi> · {endName(run, trans)}
-        </h2>
-      )}
-      {run && (
-        <p className="pctx-Detail-quiet">
-          {[
-            run.asked_by === 'agent' || !run.notebook ? '' : inertLine(run.notebook),
-            time(run.started_at),
-            run.duration_s === null ? '' : duration(run.duration_s)
-          ]
-            .filter(Boolean)
-            .join(' · ')}
-        </p>
-      )}
-      <div className="pctx-Detail-buttons">
-        <RunButtons run={run} trace={trace.status === 'ready' ? trace.value : null} actions={actions} trans={trans} />
+      <div className="pctx-Run-head">
+        {run && (
+          <h2>
+            <bdi>{askerName(run, trans)}</bdi> · {endName(run, trans)}
+          </h2>
+        )}
+        {run && (
+          <span className="pctx-Detail-quiet">
+            {[
+              run.asked_by === 'agent' || !run.notebook ? '' : inertLine(run.notebook),
+              time(run.started_at),
+              run.duration_s === null ? '' : duration(run.duration_s)
+            ]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
+        )}
+        <div className="pctx-Detail-buttons">
+          <RunButtons run={run} trace={trace.status === 'ready' ? trace.value : null} actions={actions} trans={trans} />
+        </div>
       </div>
       {trace.status === 'pending' && <p className="pctx-Detail-quiet">{trans.__('Loading…')}</p>}
       {trace.status === 'failed' && <p className="pctx-Detail-error">{inert(trace.error.message, 1000)}</p>}
@@ -99,7 +101,7 @@ function Run({ model, languages, actions, trans }: RunProps): React.ReactElement
           <Program code={trace.value.code} languages={languages} trans={trans} />
           <h3>{trans.__('Calls')}</h3>
           <Calls model={model.timeline} trans={trans} />
-          {!trace.value.calls_in_all && <p className="pctx-Detail-quiet">{trans.__('It has called no tool.')}</p>}
+          {!trace.value.calls_in_all && <p className="pctx-Detail-quiet">{trans.__('It called no tools.')}</p>}
           {trace.value.result && (
             <>
               <h3>

@@ -24,7 +24,7 @@ export function questionOf(server: Upstream, page: SignIn, trans: TranslationBun
     throw new Error(trans.__('The sign-in page is not a web address: %1', inertLine(page.url, 100)));
   }
   const name = inertLine(server.name);
-  const body = trans.__('%1 (%2) asks you to. Its page opens in a new tab.', name, inertLine(server.where));
+  const body = trans.__('%1 (%2) asks you to sign in. The page opens in a new tab.', name, inertLine(server.where));
   const answer = page.gets_code ? ` ${trans.__('The result is sent to %1.', inertLine(page.gets_code))}` : '';
   return { url: url.href, title: trans.__('Sign in at %1?', inertLine(url.host)), body: body + answer };
 }
@@ -91,22 +91,22 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
         <bdi>{inertLine(server.name)}</bdi>
       </h3>
       <p className="pctx-Detail-quiet">
-        {stateText(server, trans)} · {trans.__('in programs: %1', inertLine(server.namespace))}
+        {stateText(server, trans)} · {trans.__('namespace %1', inertLine(server.namespace))}
       </p>
       {server.state === 'untrusted' && (
         <p className="pctx-Detail-warning">
           {server.transport === 'stdio'
-            ? trans.__('This folder brings a server that would be started with your rights:')
-            : trans.__('This folder brings a server that your programs would reach:')}
+            ? trans.__('This folder has an MCP server. It would run this command with your rights:')
+            : trans.__('This folder has an MCP server. Your programs would send data to this address:')}
         </p>
       )}
       <Code label={trans.__('Address')}>{inert(server.where, 1000)}</Code>
       {server.state === 'untrusted' && server.source && (
-        <p className="pctx-Detail-quiet">{trans.__('Named in %1', inertLine(server.source))}</p>
+        <p className="pctx-Detail-quiet">{trans.__('Configured in %1', inertLine(server.source))}</p>
       )}
       {server.error && <p className="pctx-Detail-error">{inert(server.error, 2000)}</p>}
       {(server.log ?? []).length > 0 && server.state === 'down' && (
-        <Code label={trans.__('The last lines that it wrote')}>{inert((server.log ?? []).join('\n'), 4000)}</Code>
+        <Code label={trans.__('The last lines of its log')}>{inert((server.log ?? []).join('\n'), 4000)}</Code>
       )}
       {allowed.length > 0 && (
         <p className="pctx-Detail-quiet">

@@ -21,8 +21,8 @@ export function ToolDetail(props: ToolProps & { tool: ToolState; kernel: KernelS
       <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {tool.shared_as === null
-          ? trans.__('Only its own notebook can call it.')
-          : trans.__('For others: %1', inertLine(tool.shared_as))}
+          ? trans.__('Only this notebook can call it.')
+          : trans.__('Others call it %1.', inertLine(tool.shared_as))}
         {` ${effectsText(tool.effects, trans)}`.trimEnd()}
       </p>
       <InsertCall
@@ -49,7 +49,7 @@ export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.R
       <p className="pctx-Detail-quiet">
         {trans.__('%1 of the server %2.', inertLine(tool.name), inertLine(server.name))}
         {` ${effectsText(tool.effects, trans)}`.trimEnd()}
-        {isAllowed ? ` ${trans.__('A person has allowed it for good.')}` : ''}
+        {isAllowed ? ` ${trans.__('It is called without asking.')}` : ''}
       </p>
       <div className="pctx-Detail-buttons">
         <InsertCall
@@ -85,7 +85,7 @@ export function WithheldDetail(props: OfServer & { name: string }): React.ReactE
       </h3>
       <p className="pctx-Detail-quiet">
         {trans.__(
-          'A tool of the server %1 that has changed since it was approved. Programs cannot call it until it is approved.',
+          'This tool of the server %1 has changed since it was approved. Programs cannot call it until you approve it again.',
           inertLine(server.name)
         )}
       </p>
@@ -104,14 +104,14 @@ export function Change({ change, trans }: { change: ChangedTool; trans: Translat
       <p className="pctx-Detail-quiet">
         {trans.__('Changed: %1', change.what.map(part => differenceName(part, trans)).join(', '))}
       </p>
-      <span className="pctx-Row-quiet">{trans.__('Its description was')}</span>
-      <Code label={trans.__('Its description was')}>{inert(change.was)}</Code>
-      <span className="pctx-Row-quiet">{trans.__('Its description is')}</span>
-      <Code label={trans.__('Its description is')}>{inert(change.now)}</Code>
+      <span className="pctx-Row-quiet">{trans.__('Description before')}</span>
+      <Code label={trans.__('Description before')}>{inert(change.was)}</Code>
+      <span className="pctx-Row-quiet">{trans.__('Description now')}</span>
+      <Code label={trans.__('Description now')}>{inert(change.now)}</Code>
       {change.differences !== undefined && change.differences.length > 0 && (
         <>
-          <span className="pctx-Row-quiet">{trans.__('What else has changed')}</span>
-          <Code label={trans.__('What else has changed')}>{inert(change.differences.join('\n'))}</Code>
+          <span className="pctx-Row-quiet">{trans.__('Other changes')}</span>
+          <Code label={trans.__('Other changes')}>{inert(change.differences.join('\n'))}</Code>
         </>
       )}
     </>
@@ -129,7 +129,7 @@ export function Approve({ server, actions, trans }: ToolProps & { server: Upstre
         actions.tellServer(server, 'approve');
       }}
     >
-      {isChanged ? trans.__('Approve as changed') : trans.__('Approve what is new')}
+      {isChanged ? trans.__('Approve as changed') : trans.__('Approve new tools')}
     </button>
   );
 }
@@ -144,7 +144,7 @@ export function differenceName(part: string, trans: TranslationBundle): string {
     case 'output schema':
       return trans.__('result');
     case 'annotations':
-      return trans.__('its declared effects');
+      return trans.__('effects');
     default:
       return inertLine(part, 100);
   }

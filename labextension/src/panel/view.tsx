@@ -54,7 +54,11 @@ export const MOST_SHOWN = 20_000;
 export function Panel({ model, drafts, actions, trans }: PanelProps): React.ReactElement {
   if (model.connection === 'absent') {
     return (
-      <Message text={trans.__('This server has no pctx. Install pctx-jupyter where it runs, and restart it.')}>
+      <Message
+        text={trans.__(
+          'This Jupyter server does not have pctx. Install pctx-jupyter in its environment, and restart it.'
+        )}
+      >
         <button className="jp-mod-styled" onClick={actions.retry}>
           {trans.__('Retry')}
         </button>
@@ -97,7 +101,7 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
         </button>
       </div>
       {model.runs.length > 0 && (
-        <div className="pctx-Chips" role="group" aria-label={trans.__('Runs that are listed')}>
+        <div className="pctx-Chips" role="group" aria-label={trans.__('Show runs')}>
           <span className="pctx-Row-quiet">{trans.__('Runs:')}</span>
           {FILTERS.map(filter => (
             <button
@@ -540,8 +544,8 @@ function PermissionDetail(props: {
       <p className="pctx-Detail-quiet">{permissionText(permission, trans)}</p>
       <p className="pctx-Detail-quiet">
         {permission.lasts === 'tool'
-          ? trans.__('It is called without asking, also after a restart, until the tool changes.')
-          : trans.__('It is called without asking, until the kernel of its notebook, or the server, ends.')}
+          ? trans.__('It is called without asking until the tool changes. A restart does not end this.')
+          : trans.__('It is called without asking until the kernel of its notebook, or the Jupyter server, stops.')}
       </p>
       <div className="pctx-Detail-buttons">
         <button
@@ -588,9 +592,7 @@ function RunDetail(props: {
         />
       </div>
       {loading?.status === 'ready' && loading.value.code_cut && (
-        <p className="pctx-Detail-quiet">
-          {trans.__('Only the beginning of this program is kept: it cannot be inserted as a cell.')}
-        </p>
+        <p className="pctx-Detail-quiet">{trans.__('The program is too long: only its beginning was kept.')}</p>
       )}
       {loading?.status === 'failed' && <p className="pctx-Detail-error">{inert(loading.error.message, 1000)}</p>}
       {loading?.status === 'ready' && <TraceDetail trace={loading.value} timeline={model.timeline} trans={trans} />}
@@ -672,7 +674,7 @@ function emptyText(why: Emptiness, of: Section, trans: TranslationBundle): strin
     case 'disconnected':
       return trans.__('Not connected');
     case 'untrusted':
-      return trans.__('Not started: choose the server to trust it');
+      return trans.__('Not started. Select the server to trust it.');
     case 'none':
       return of === 'notebooks'
         ? trans.__('No notebook has loaded pctx')

@@ -191,7 +191,7 @@ export class StatusWidget extends ReactWidget {
   #text(): string {
     const { connection } = this.#model;
     if (connection === 'lost') {
-      return this.#trans.__('pctx: no answer');
+      return this.#trans.__('pctx: the server does not answer');
     }
     const waiting = this.#model.questions.length;
     if (waiting > 0) {

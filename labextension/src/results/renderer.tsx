@@ -22,7 +22,7 @@ import { wholeValue } from './wholeValue';
 const runs = new RunLookup(api);
 
 /** The words for a run under way in the other forms of an output: those of `pctx_jupyter/kernel/output/timeline.py`. */
-const RUNNING_HTML = 'running when last drawn';
+const RUNNING_HTML = 'running when saved';
 const RUNNING_TEXT = 'running …';
 
 class TimelineRenderer extends VDomRenderer<TimelineModel> implements IRenderMime.IRenderer {

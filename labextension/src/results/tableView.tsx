@@ -195,7 +195,7 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
     return <></>;
   }
   const found = model.sorted.length;
-  const again = trans.__('Run the cell again to have all.');
+  const again = trans.__('Run the cell again to get all.');
   const had = rows.rows.length;
   const columns = trans._n('%1 column', '%1 columns', rows.columns.length, rows.columns.length.toLocaleString());
   const all = trans._n('%1 row', '%1 rows', rows.total, rows.total.toLocaleString());
@@ -243,8 +243,8 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
         {loading === 'pending' && trans.__('waiting for the kernel …')}
         {loading === 'failed' &&
           (had < rows.total
-            ? `${trans.__('Only the first %1 rows are here.', had.toLocaleString())} ${rows.id !== '' ? again : ''}`
-            : `${trans.__('Long texts are cut.')} ${again}`)}
+            ? `${trans.__('The notebook has only the first %1 rows.', had.toLocaleString())} ${rows.id !== '' ? again : ''}`
+            : `${trans.__('Long texts are shortened.')} ${again}`)}
       </span>
     </div>
   );

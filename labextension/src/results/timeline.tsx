@@ -398,7 +398,7 @@ function CallLine({ run, row, call, model, index, trans }: LineProps & { call: T
     refused: '',
     failed: trans.__('failed'),
     cut: '',
-    underWay: trans.__('under way'),
+    underWay: trans.__('running'),
     done: ''
   };
   const startedS = duration(Math.max(0, call.beganS - run.zeroS));
@@ -470,7 +470,7 @@ function Details({ row, trans }: { row: TimelineRow; trans: TranslationBundle })
         </pre>
       )}
       {row.parts.length === 0 && told === '' && (
-        <div className="pctx-Timeline-quiet">{trans.__('No details of this call are kept.')}</div>
+        <div className="pctx-Timeline-quiet">{trans.__('No details of this call were kept.')}</div>
       )}
     </div>
   );

@@ -125,7 +125,7 @@ function Acts({ node, model, trans, copy }: TreeProps & { node: TreeNode }): Rea
               setSaid(trans.__('copied'));
             },
             () => {
-              setSaid(trans.__('The notebook has only a part of it. Run the cell again to copy it whole.'));
+              setSaid(trans.__('The notebook has only a part of it. Run the cell again to get all.'));
             }
           );
         }}

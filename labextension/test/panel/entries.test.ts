@@ -35,16 +35,16 @@ test('words are those of a shell, and paths of Windows keep their backslashes', 
 
 test('what cannot be read is an error that says so, and starts nothing', () => {
   const wrong: [string, string, string, RegExp][] = [
-    ['ls "unclosed', '', '', /A quote is not closed: "unclosed/],
-    ["ls 'a b", '', '', /A quote is not closed/],
+    ['ls "unclosed', '', '', /This quotation mark is not closed: "unclosed/],
+    ["ls 'a b", '', '', /This quotation mark is not closed/],
     ['', '', '', /Type a URL/],
     ['""', '', '', /The command is empty/],
-    ['ftp://x.example', '', '', /Not an address of a server/],
-    ['https://', '', '', /Not an address of a server/],
+    ['ftp://x.example', '', '', /Not a web address/],
+    ['https://', '', '', /Not a web address/],
     ['https://x.example', 'a', 'no colon here', /Cannot read the line no colon here/],
     ['uvx thing', 'a', 'NO_VALUE', /Cannot read the line NO_VALUE/],
-    ['{"mcpServers": {}}', '', '', /It names no server/],
-    ['{"mcpServers"', '', '', /Not valid JSON/]
+    ['{"mcpServers": {}}', '', '', /The JSON names no server/],
+    ['{"mcpServers"', '', '', /Not valid JSON: expected :/]
   ];
   for (const [where, name, extra, message] of wrong) {
     assert.throws(() => entries(where, name, extra), message, where);
@@ -72,7 +72,10 @@ test('servers of another client are pasted as they are', () => {
 test('JSON in its own field counts in place of the rest', () => {
   const json = '{"mcpServers": {"time": {"command": "uvx"}}}';
   assert.deepEqual(entriesOf({ where: 'ls', name: 'x', extra: '', json }, trans), [{ command: 'uvx', name: 'time' }]);
-  assert.throws(() => entriesOf({ where: '', name: '', extra: '', json: '{' }, trans), /Not valid JSON/);
+  assert.throws(
+    () => entriesOf({ where: '', name: '', extra: '', json: '{' }, trans),
+    /Not valid JSON: expected a name/
+  );
 });
 
 test('the outcome of a test is in words', () => {

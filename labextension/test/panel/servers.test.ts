@@ -23,7 +23,7 @@ test('the host that the browser will open is in the title, spelled so that no le
 
 test('the server is named, and who gets the answer where that is another host', () => {
   const page = { url: 'https://login.example/', host: 'login.example' };
-  const body = 'wi\\u202eki (https://wiki.example/mcp) asks you to. Its page opens in a new tab.';
+  const body = 'wi\\u202eki (https://wiki.example/mcp) asks you to sign in. The page opens in a new tab.';
   assert.equal(questionOf(wiki, page, trans).body, body);
   const answer = `${body} The result is sent to token.example.`;
   assert.equal(questionOf(wiki, { ...page, gets_code: 'token.example' }, trans).body, answer);

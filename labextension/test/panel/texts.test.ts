@@ -123,3 +123,38 @@ test('a run that waits for a person has no notification besides its question', t
   progress.update([run], new Set(['a']));
   assert.deepEqual(told, ['Running: a', 'dismissed']);
 });
+
+test('the end of a long run is a failure only if it failed, in the words of the list of runs', t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const shown: string[] = [];
+  const notifier = {
+    emit: () => 'id',
+    update: ({ type, message }: { type: string; message: string }) => (shown.push(`${type} ${message}`), true),
+    dismiss: () => true
+  } as unknown as Notifier;
+  const progress = new Progress(
+    nullTranslator.load(''),
+    () => undefined,
+    notifier,
+    () => 100
+  );
+  progress.afterS = 1;
+  const run = { id: 'a', title: 'load()', asked_by: 'agent', state: 'running', started_at: 90 } as ExecutionState;
+  const ends: Partial<ExecutionState>[] = [
+    { state: 'stopped', stopped_by: 'person' },
+    { state: 'stopped', stopped_by: 'caller' },
+    { state: 'failed', error: 'Denied: Cannot call Mail.send', refused: 'denied' },
+    { state: 'failed', error: 'TypeError: x is undefined' }
+  ];
+  for (const end of ends) {
+    progress.update([run]);
+    t.mock.timers.tick(1);
+    progress.update([{ ...run, ...end }]);
+  }
+  assert.deepEqual(shown, [
+    'info Stopped by you: load()',
+    'info Stopped by the agent: load()',
+    'info Denied by you: load()',
+    'error Failed: load() (TypeError: x is undefined)'
+  ]);
+});

@@ -58,10 +58,8 @@ class GuestRun:
 
     @property
     def owner(self) -> str:
-        """The program and its owner, as text for people."""
-        if self.whose:
-            return f"a program of {self.whose}"
-        return "an agent's program" if self.trace.asked_by == "agent" else "a program of another notebook"
+        """The owner as text for people, at the beginning of a sentence."""
+        return self.whose or ("An agent" if self.trace.asked_by == "agent" else "Another notebook")
 
     @property
     def called(self) -> str:
@@ -126,13 +124,12 @@ class Notice:
 
         last = self.runs[-1]
         if self.count == 1:
-            verb = "called" if last.is_over else "calls"
-            head = f"{last.owner[:1].upper()}{last.owner[1:]} {verb} this notebook's tools · {last.state}"
+            did = "ran" if last.is_over else "is running"
+            head = f"{last.owner} {did} a program here · {last.state}"
             # When the program has ended, its timeline shows the calls.
             lines = ["" if last.is_over else last.called, f"%pctx insert {last.number} makes a cell of it"]
         else:
-            kind = "other notebooks" if last.trace.asked_by != "agent" else "agents"
-            head = f"{self.count} programs of {last.whose or kind} called this notebook's tools · last {last.began}"
+            head = f"{last.owner} ran {self.count} programs here · last {last.began}"
             lines = [
                 " · ".join(part for part in (run.began, run.called, run.state, f"%pctx insert {run.number}") if part)
                 for run in reversed(self.runs)

@@ -462,7 +462,7 @@ def _text_bar(group: _Group, scale: _Scale) -> str:
 def _html(trace: Trace) -> str:
     scale, groups = _scale(trace), _groups(trace)
     # A page cannot find out whether the run goes on.
-    head = escape(_headline(trace, running="running when last drawn"))
+    head = escape(_headline(trace, running="running when saved"))
     kind = "wrong" if trace.state == "failed" and refused_call(trace) is None else "dim"
     for most_rows, most_chars in ((MOST_ROWS, 300), (MOST_ROWS, 60), (40, 0)):
         shown = _shown(trace, most_rows)

@@ -64,7 +64,7 @@ def test_a_call_under_way_reaches_to_now_and_says_what_keeps_it() -> None:
     assert "pctx-queued" in bundle["text/html"]
     assert "waits: the notebook is busy" in seen(bundle).text
     assert "running …" not in seen(bundle).text, "a page cannot find out whether it is"
-    assert "running when last drawn" in seen(bundle).text
+    assert "running when saved" in seen(bundle).text
     assert "pctx-under-way" in timeline.bundle(trace(call(1, 1.0, None), state="running"))["text/html"]
 
 
