@@ -222,7 +222,7 @@ def test_what_is_always_allowed_is_listed_and_revoked(asking: ServerProcess, ter
     agent = Agent(asking)
     terminal.until("[s]kip? ")
     terminal.type("w\n")
-    terminal.until("Type yes: ")
+    terminal.until("Type yes to always allow this tool: ")
     terminal.type("yes\n")
     terminal.until("Allowed")
     agent.end()
