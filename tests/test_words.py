@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
+
+from pctx_jupyter.kernel.output import timeline
+from pctx_jupyter.session.trace import CallRecord, StoppedBy, Trace
 
 from . import prose
 
@@ -85,6 +90,22 @@ def test_messages_on_the_screen_are_plain() -> None:
         if re.search(pattern, text)
     ]
     assert not poor
+
+
+def test_an_exported_timeline_has_the_words_of_the_live_one() -> None:
+    live = {text for place, text in messages() if "/results/" in place}
+    error = CallRecord(1, "A.b", 0.0, 1.0, decision="denied", error="no")
+    ends: list[dict[str, Any]] = [
+        {"stopped_by": by, "asked_by": asker} for by in get_args(StoppedBy) for asker in ("cell", "agent", "client")
+    ]
+    ends += [{}, {"state": "failed"}]
+    ends += [{"state": "failed", "calls": [replace(error, decision=one)]} for one in timeline.DECISIONS]
+    traces = [
+        Trace(**{"id": "e", "code": "", "asked_by": "cell", "started_at": 0.0, "state": "stopped", **end})
+        for end in ends
+    ]
+    exported = {*map(timeline.ending, traces), *timeline.DECISIONS.values()}
+    assert len(exported) > 12 and exported <= live
 
 
 LONGEST = 35

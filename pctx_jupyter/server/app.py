@@ -37,7 +37,7 @@ from .naming import NotebookNames, SessionManager
 from .pipes import KernelPipes
 from .rest import HealthHandler, StatusHandler
 from .running import RunningEngine
-from .saving import keep_out_notices
+from .saving import change_what_is_saved
 from .sessions.routes import (
     ExecuteBash,
     FunctionLists,
@@ -211,8 +211,7 @@ class PctxApp(ExtensionApp):
         self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir), self._observe)
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door
-        if not self._running.settings.save_notices:
-            keep_out_notices(server.contents_manager)
+        change_what_is_saved(server.contents_manager, with_notices=self._running.settings.save_notices)
         is_remote = server.gateway_config.gateway_enabled
         manager = cast("KernelManager", server.kernel_manager)
         tokens = KernelTokens(manager, self._kernel_url, self._note_kernel, is_remote=is_remote)
