@@ -13,17 +13,22 @@ pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a b
 
 def test_a_kernel_without_pctx_is_loaded_with_one_click_also_after_a_restart(page: Page, lab: FrontEnd) -> None:
     notebook = NotebookPage(page, lab, lab.write("unloaded.ipynb", "'python'", "%%pctx\n40 + 2"))
-    line = page.locator(".pctx-LoadLine")
-    for _ in range(2):
-        expect(notebook.cells.nth(1).locator(".pctx-LoadLine")).to_contain_text(
-            "This kernel has not loaded pctx.", timeout=PATIENCE_MS
-        )
-        page.get_by_role("button", name="Load", exact=True).click()
+    line, row = page.locator(".pctx-LoadLine"), show(page).locator(".pctx-mod-unloaded")
+    output = notebook.cells.nth(1).locator(".jp-OutputArea")
+    of_error = output.get_by_role("button", name="Load pctx")
+    for button in (*(one.get_by_role("button", name="Load", exact=True) for one in (line, row)), of_error):
+        for place in (notebook.cells.nth(1).locator(line), row):
+            expect(place).to_contain_text("This kernel has not loaded pctx.", timeout=PATIENCE_MS)
+        if button == of_error:
+            notebook.run(1)
+            expect(output).to_contain_text("Cell magic `%%pctx` not found", timeout=PATIENCE_MS)
+        button.click()
         expect(line).to_have_count(0, timeout=PATIENCE_MS)
+        expect(row).to_have_count(0, timeout=PATIENCE_MS)
         notebook.run(1)
-        expect(notebook.cells.nth(1).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
+        expect(output).to_contain_text("42", timeout=PATIENCE_MS)
         page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
-        expect(line).to_have_count(1, timeout=PATIENCE_MS)
+    expect(line).to_have_count(1, timeout=PATIENCE_MS)
 
 
 def test_a_notebook_without_programs_is_left_alone(page: Page, lab: FrontEnd) -> None:

@@ -106,6 +106,9 @@ def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab
     for name, folder in (("Sales", "north"), ("Sales2", "south")):
         row = panel.locator(".pctx-mod-kernel").filter(has_text=f"{folder}/sales.ipynb")
         expect(row).to_contain_text(f"{name} {folder}", timeout=PATIENCE_MS)
+    panel.get_by_role("button", name="open").click()  # of the one that is not in front
+    expect(page.get_by_role("tab", name="sales.ipynb")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(panel.locator(".pctx-mod-kernel").filter(has_text="this notebook")).to_contain_text("Sales north")
 
 
 def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:

@@ -6,6 +6,7 @@ import { IEditorExtensionRegistry, IEditorLanguageRegistry } from '@jupyterlab/c
 import { ICompletionProviderManager } from '@jupyterlab/completer';
 import { IConsoleTracker } from '@jupyterlab/console';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
@@ -24,6 +25,7 @@ import { popups } from './popups';
 import { CellSettings, SETTINGS_ID } from './settings';
 import { signatures } from './signature';
 import { follow, mayBePctx } from './tagging';
+import { offerLoading } from './unknownMagic';
 
 const cells: JupyterFrontEndPlugin<void> = {
   id: SETTINGS_ID,
@@ -36,7 +38,8 @@ const cells: JupyterFrontEndPlugin<void> = {
     ICompletionProviderManager,
     ISettingRegistry,
     ITranslator,
-    ICommandPalette
+    ICommandPalette,
+    IRenderMimeRegistry
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -47,7 +50,8 @@ const cells: JupyterFrontEndPlugin<void> = {
     completions: ICompletionProviderManager | null,
     registry: ISettingRegistry | null,
     translator: ITranslator | null,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    rendermime: IRenderMimeRegistry | null
   ) => {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const settings = new CellSettings();
@@ -101,7 +105,10 @@ const cells: JupyterFrontEndPlugin<void> = {
     void app.restored.then(() => languages.getLanguage(PCTX_MIME));
 
     if (notebooks) {
-      followLoading(notebooks, settings, trans);
+      const load = followLoading(notebooks, settings, trans);
+      if (rendermime) {
+        offerLoading(rendermime, notebooks, load, trans);
+      }
     }
     addCommands(app.commands, notebooks, consoles, trans);
     for (const command of [FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM, FIX_PROBLEM]) {

@@ -16,15 +16,22 @@ import type { CellSettings } from './settings';
 /** Milliseconds after the last change of a notebook until its cells are read again. */
 const REST_MS = 200;
 
+/** Loads pctx in the kernel of a notebook, and shows the outcome at its cells. */
+export type LoadIn = (panel: NotebookPanel) => void;
+
 /** Follow every notebook. */
-export function followLoading(notebooks: INotebookTracker, settings: CellSettings, trans: TranslationBundle): void {
+export function followLoading(notebooks: INotebookTracker, settings: CellSettings, trans: TranslationBundle): LoadIn {
+  const lines = new WeakMap<NotebookPanel, LoadLine>();
   const add = (_: unknown, panel: NotebookPanel): void => {
-    new LoadLine(panel, settings, trans);
+    lines.set(panel, new LoadLine(panel, settings, trans));
   };
   notebooks.forEach(panel => {
     add(null, panel);
   });
   notebooks.widgetAdded.connect(add);
+  return panel => {
+    lines.get(panel)?.load();
+  };
 }
 
 class LoadLine {
@@ -73,6 +80,10 @@ class LoadLine {
       this.#node.remove();
     });
     again();
+  }
+
+  load(): void {
+    void this.#loading.load();
   }
 
   #isEndOfCell({ header, parent_header: parent, content }: KernelMessage.IMessage): boolean {

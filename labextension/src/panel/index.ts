@@ -24,6 +24,7 @@ import { DesktopNotices } from '../approvals/desktop';
 import { Drafts } from '../approvals/model';
 import { ApprovalNotices } from '../approvals/notices';
 import { TitleCount } from '../approvals/title';
+import { KernelLoading } from '../cells/loading';
 import { inert, inertLine } from '../inert';
 import { EXAMPLE, callOf, cellOf, nameFor } from './calls';
 import { type ActivityPlace, Bars, type BarsActions } from './bars';
@@ -79,7 +80,8 @@ const panel: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const model = new PanelModel(api);
     const drafts = new Drafts(api.checkArguments);
-    const actions = actionsOf(app, model, drafts, tracker, trans);
+    const loading = new KernelLoading();
+    const actions = actionsOf(app, model, drafts, loading, tracker, trans);
     const widget = new PanelWidget(model, drafts, actions, trans);
     app.shell.add(widget, 'left', { rank: 600, type: 'pctx' });
     restorer?.add(widget, widget.id);
@@ -165,6 +167,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     });
     model.runsChanged.connect(showProgress);
     followFront(model, tracker);
+    followLoading(model, loading, tracker);
     const bars = new Bars(
       model,
       tracker,
@@ -204,6 +207,7 @@ function actionsOf(
   app: JupyterFrontEnd,
   model: PanelModel,
   drafts: Drafts,
+  loading: KernelLoading,
   tracker: INotebookTracker,
   trans: TranslationBundle
 ): Actions & { insertInto: BarsActions['insert'] } {
@@ -267,6 +271,20 @@ function actionsOf(
       if (there) {
         app.shell.activateById(there.id);
         attempt(trans.__('Cannot insert the example'), () => insertCell(there, EXAMPLE));
+      }
+    },
+    loadPctx: () => {
+      void loading.load();
+    },
+    openNotebook: kernel => {
+      const there = tracker.find(panel => kernelId(panel) === kernel.kernel_id);
+      if (there) {
+        app.shell.activateById(there.id);
+      } else if (kernel.path !== null) {
+        const { path } = kernel;
+        attempt(trans.__('Cannot open the notebook'), async () => {
+          await app.commands.execute('docmanager:open', { path });
+        });
       }
     },
     divide: part => {
@@ -425,6 +443,43 @@ function followFront(model: PanelModel, tracker: INotebookTracker): void {
   tracker.currentChanged.connect(number);
   NotebookActions.executed.connect(number); // a cell gets its number after its run has ended
   follow();
+}
+
+/** Find out whether the kernel of the notebook in front has loaded pctx, when a person sees the panel. */
+function followLoading(model: PanelModel, loading: KernelLoading, tracker: INotebookTracker): void {
+  const ask = (): void => {
+    if (model.isFrontUnknown) {
+      void loading.ask();
+    }
+  };
+  const follow = (): void => {
+    loading.follow(current(tracker)?.sessionContext.session?.kernel ?? null);
+    ask();
+  };
+  tracker.currentChanged.connect(follow);
+  tracker.widgetAdded.connect((_, panel) => {
+    const isFront = (): boolean => current(tracker) === panel;
+    panel.sessionContext.kernelChanged.connect(() => {
+      if (isFront()) {
+        follow();
+      }
+    });
+    panel.sessionContext.statusChanged.connect((_, status) => {
+      if (isFront() && (status === 'restarting' || status === 'autorestarting')) {
+        follow();
+      }
+    });
+  });
+  NotebookActions.executed.connect(ask); // the cell may have loaded it
+  model.changed.connect(() => {
+    if (loading.state === 'unknown') {
+      ask();
+    }
+  });
+  loading.changed.connect(() => {
+    const { state, error } = loading;
+    model.unload(state === 'absent' || state === 'loading' ? { isLoading: state === 'loading', error } : null);
+  });
 }
 
 async function copyConfig(trans: TranslationBundle): Promise<void> {

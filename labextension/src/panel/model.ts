@@ -21,6 +21,7 @@ import {
   placesOf,
   rowsOf,
   serverKey,
+  type Unloaded,
   wordsOf
 } from './rows';
 
@@ -162,6 +163,7 @@ export class PanelModel {
   /** Set whether the panel is visible: tools are requested only then. */
   show(isShown: boolean): void {
     this.#isShown = isShown;
+    this.#changed.emit();
     if (isShown && this.connection === 'ready') {
       this.#ask('tools', () => this.#askForTools());
       this.#ask('offered', () => this.#askForOffered());
@@ -174,6 +176,20 @@ export class PanelModel {
     if (kernelId !== this.#known.front) {
       this.#know({ front: kernelId });
       this.#askForHandles();
+    }
+  }
+
+  /** Whether the panel is visible, and the kernel of the notebook in front is not among those that the server knows. */
+  get isFrontUnknown(): boolean {
+    const { front, kernels } = this.#known;
+    const isKnown = kernels?.some(kernel => kernel.kernel_id === front && kernel.connected) ?? true;
+    return this.#isShown && front !== null && !isKnown;
+  }
+
+  /** Set whether the kernel of the notebook in front has not loaded pctx. */
+  unload(unloaded: Unloaded | null): void {
+    if (JSON.stringify(unloaded) !== JSON.stringify(this.#known.unloaded ?? null)) {
+      this.#know({ unloaded });
     }
   }
 

@@ -77,6 +77,7 @@ export type PanelRow = Base &
         readonly cell: number | null;
       }
     | { readonly kind: 'example'; readonly kernel: KernelState }
+    | { readonly kind: 'unloaded'; readonly unloaded: Unloaded }
     | { readonly kind: 'empty'; readonly why: Emptiness; readonly of: Section }
   );
 
@@ -93,7 +94,8 @@ export const HEIGHTS: Record<PanelRow['kind'], number> = {
   withheld: 42,
   run: 42,
   empty: 28,
-  example: 100
+  example: 100,
+  unloaded: 34
 };
 
 /** The objects that a kernel holds for programs. */
@@ -104,6 +106,13 @@ export interface HeldByKernel {
   readonly more: number;
   /** When the list was received, in seconds since 1970. */
   readonly at: number;
+}
+
+/** The kernel of the notebook in front has not loaded pctx. */
+export interface Unloaded {
+  readonly isLoading: boolean;
+  /** Why the last attempt to load it failed; empty: it did not. */
+  readonly error: string;
 }
 
 /** The data of the panel. `undefined`: there is no answer yet, or servers are not requested. */
@@ -120,6 +129,8 @@ export interface PanelData {
   readonly front: string | null;
   /** What this kernel, or the one that was in front before, holds; null: nothing is known. */
   readonly handles: HeldByKernel | null;
+  /** Null: its kernel has loaded pctx, or cannot. */
+  readonly unloaded?: Unloaded | null;
   readonly runs: readonly ExecutionState[] | undefined;
   /** The numbers of the cells that show runs, by the run's id. */
   readonly cells?: ReadonlyMap<string, number>;
@@ -171,9 +182,10 @@ export function rowsOf(
         .map(permission => ({ kind: 'permission', key: `permission ${permission.id}`, level: 2, permission }))
     );
   }
-  add(rows, 'notebooks', known.kernels, toggled, words, kernels =>
-    notebooks(kernels, known.tools, known.front, words, toggled)
-  );
+  add(rows, 'notebooks', known.kernels, toggled, words, kernels => [
+    ...unloaded(known, words),
+    ...notebooks(kernels, known.tools, known.front, words, toggled)
+  ]);
   const held = known.handles;
   if (held !== null && held.kernel === known.front && held.list.length > 0) {
     add(rows, 'handles', held.list, toggled, words, list => handles(list, held, words), words.length > 0, held.more);
@@ -314,6 +326,14 @@ function handles(list: readonly HeldHandle[], { kernel, at }: HeldByKernel, word
       const until = handle.left_s == null ? null : at + handle.left_s;
       return { kind: 'handle', key: `handle ${kernel} ${handle.id}`, level: 2, owner: kernel, handle, until };
     });
+}
+
+/** A row that loads pctx in the kernel of the notebook in front, if it has not. */
+function unloaded(known: PanelData, words: string[]): PanelRow[] {
+  const isThere = known.kernels?.some(kernel => kernel.kernel_id === known.front && kernel.connected) ?? false;
+  return known.unloaded && known.front !== null && !isThere && words.length === 0
+    ? [{ kind: 'unloaded', key: 'unloaded', level: 2, unloaded: known.unloaded }]
+    : [];
 }
 
 function notebooks(

@@ -18,7 +18,16 @@ import { HandleDetail, HandleRow } from './handles';
 import { OfferedDetail, ToolDetail, WithheldDetail, differenceName } from './tools';
 import { Divider } from './divider';
 import { EXAMPLE_LINES } from './calls';
-import { type Emptiness, HEIGHTS, type Novelty, type PanelRow, type RunFilter, type Section, idOf } from './rows';
+import {
+  type Emptiness,
+  HEIGHTS,
+  type Novelty,
+  type PanelRow,
+  type RunFilter,
+  type Section,
+  type Unloaded,
+  idOf
+} from './rows';
 import { type RunActions, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
@@ -31,6 +40,10 @@ export interface Actions extends ToolActions, RunActions, HandleActions {
   retry: () => void;
   /** Insert a cell that makes a tool. */
   insertExample: () => void;
+  /** Load pctx in the kernel of the notebook in front. */
+  loadPctx: () => void;
+  /** Show the notebook of a kernel. */
+  openNotebook: (kernel: KernelState) => void;
   /** Give the details a part of the panel's height. */
   divide: (part: number) => void;
   decide: Decide;
@@ -275,6 +288,8 @@ function act(row: PanelRow, actions: Actions): void {
     actions.insertCall(row.tool, null);
   } else if (row.kind === 'example') {
     actions.insertExample();
+  } else if (row.kind === 'unloaded') {
+    actions.loadPctx();
   } else if (row.kind === 'run') {
     actions.openRun(row.run);
   }
@@ -303,6 +318,22 @@ function Content(props: { row: PanelRow; actions: Actions; trans: TranslationBun
           </span>
           {row.isFront && <span className="pctx-Row-mark">{trans.__('this notebook')}</span>}
           <span className="pctx-Row-quiet">{shareName(row.kernel.sharing, trans)}</span>
+          {!row.isFront && hasNotebook(row.kernel) && (
+            <button
+              className="pctx-Link pctx-Row-open"
+              tabIndex={-1} // the details have a button for the keyboard
+              title={trans.__('Open this notebook')}
+              onClick={event => {
+                event.stopPropagation();
+                actions.openNotebook(row.kernel);
+              }}
+              onDoubleClick={event => {
+                event.stopPropagation();
+              }}
+            >
+              {trans.__('open')} ↗
+            </button>
+          )}
           <span className="pctx-Row-count">{row.kernel.tool_count}</span>
         </>
       );
@@ -425,9 +456,50 @@ function Content(props: { row: PanelRow; actions: Actions; trans: TranslationBun
           </button>
         </>
       );
+    case 'unloaded':
+      return <UnloadedRow unloaded={row.unloaded} load={actions.loadPctx} trans={trans} />;
     case 'empty':
       return <span className="pctx-Row-quiet">{emptyText(row.why, row.of, trans)}</span>;
   }
+}
+
+function UnloadedRow(props: { unloaded: Unloaded; load: () => void; trans: TranslationBundle }): React.ReactElement {
+  const { unloaded, load, trans } = props;
+  const { isLoading, error } = unloaded;
+  const text = isLoading
+    ? trans.__('Loading pctx…')
+    : error !== ''
+      ? trans.__('Cannot load pctx in this kernel: %1', inertLine(error, 300))
+      : trans.__('This kernel has not loaded pctx.');
+  return (
+    <>
+      <span className="pctx-Row-title" title={text}>
+        {text}
+      </span>
+      {!isLoading && (
+        <button
+          className="jp-mod-styled pctx-Panel-button"
+          onClick={event => {
+            event.stopPropagation();
+            load();
+          }}
+          onDoubleClick={event => {
+            event.stopPropagation();
+          }}
+          onKeyDown={event => {
+            event.stopPropagation();
+          }}
+        >
+          {error === '' ? trans.__('Load') : trans.__('Try again')}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** Whether a kernel is of a notebook that can be opened. */
+function hasNotebook(kernel: KernelState): boolean {
+  return kernel.kind !== 'service' && kernel.path !== null;
 }
 
 const MARKS: Record<ExecutionState['state'], string> = { running: '◌', ok: '✓', failed: '✕', stopped: '■' };
@@ -453,7 +525,7 @@ function Twisty({ isOpen }: { isOpen: boolean }): React.ReactElement {
 /** Whether the chosen row has details. */
 function hasDetail(model: PanelModel): boolean {
   const kind = model.chosenRow?.kind;
-  return kind !== undefined && kind !== 'section' && kind !== 'empty' && kind !== 'example';
+  return kind !== undefined && !['section', 'empty', 'example', 'unloaded'].includes(kind);
 }
 
 function Detail({ model, drafts, actions, trans }: PanelProps): React.ReactElement | null {
@@ -510,6 +582,19 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
         <bdi>{kernel.kind === 'service' ? trans.__('A service') : inertLine(kernel.path ?? kernel.kernel_id)}</bdi>
         {kernel.connected ? '' : ` · ${trans.__('not connected')}`}
       </p>
+      {hasNotebook(kernel) && (
+        <div className="pctx-Detail-buttons">
+          <button
+            className="jp-mod-styled"
+            title={trans.__('Open this notebook')}
+            onClick={() => {
+              actions.openNotebook(kernel);
+            }}
+          >
+            {trans.__('Open')}
+          </button>
+        </div>
+      )}
       <label className="pctx-Detail-field">
         {trans.__('Who may call its tools')}
         <select

@@ -138,6 +138,27 @@ test('a handle shows its kind, shape, size and how long it stays, and can be for
   assert.equal((await detail('h3'))?.querySelector('button'), null);
 });
 
+test('a kernel without pctx has a line that loads it, and notebooks that are not in front have a link to them', async () => {
+  const model = await modelOf();
+  assert.equal((await draw(model)).querySelector('.pctx-Row-open'), null);
+  assert.ok(!model.isFrontUnknown);
+  model.show(true);
+  model.follow('new');
+  assert.ok(model.isFrontUnknown);
+  const line = async (): Promise<string | null | undefined> =>
+    (await draw(model)).querySelector('.pctx-mod-unloaded')?.textContent;
+  assert.equal(await line(), undefined, 'the kernel has not answered');
+  model.unload({ isLoading: false, error: '' });
+  assert.equal(await line(), 'This kernel has not loaded pctx.Load');
+  model.unload({ isLoading: true, error: '' });
+  assert.equal(await line(), 'Loading pctx…');
+  model.unload({ isLoading: false, error: 'ModuleNotFoundError: no pctx' });
+  assert.equal(await line(), 'Cannot load pctx in this kernel: ModuleNotFoundError: no pctxTry again');
+  assert.equal((await draw(model)).querySelector('.pctx-Row-open')?.textContent, 'open ↗');
+  model.unload(null);
+  assert.equal(await line(), undefined);
+});
+
 test('the line between list and details is a separator, and its place is remembered', async () => {
   const model = await modelOf();
   assert.equal((await draw(model)).querySelector('[role=separator]'), null, 'there are no details');

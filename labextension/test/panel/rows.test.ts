@@ -294,3 +294,19 @@ test('a search lists past runs after those of this server, and of one id the lat
   assert.deepEqual(titles('search'), ['search me', 'later', 'last']);
   assert.deepEqual(titles(''), ['search me']);
 });
+
+test('a notebook in front whose kernel has not loaded pctx has a row that loads it, until the server knows the kernel', () => {
+  const unloaded = { isLoading: false, error: '' };
+  const absent = { ...known, front: 'new', unloaded };
+  assert.deepEqual(shape(absent).slice(0, 3), ['notebooks', 'unloaded', 'kernel a']);
+  assert.deepEqual(shape({ ...nothing, kernels: [], front: 'new', unloaded }).slice(0, 2), ['notebooks', 'unloaded']);
+  assert.ok(shape({ ...absent, front: 'd' }).includes('unloaded'), 'it was restarted');
+  for (const other of [
+    { ...absent, front: 'a' },
+    { ...absent, front: null },
+    { ...absent, unloaded: null }
+  ]) {
+    assert.ok(!shape(other).includes('unloaded'));
+  }
+  assert.ok(!shape(absent, 'orders').includes('unloaded'), 'a search finds tools');
+});
