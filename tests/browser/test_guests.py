@@ -87,6 +87,11 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     page.get_by_role("tab", name="bar.ipynb").click()
     bar.get_by_role("button", name="Insert as cell").click()
     expect(notebook.cells).to_have_count(3)
+    page.set_viewport_size({"width": 500, "height": 800})
+    text = bar.locator(".pctx-Bar-text")
+    assert text.evaluate("text => text.clientWidth / text.closest('.pctx-Bar').clientWidth") > 0.3
+    expect(bar.get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1280, "height": 800})
     bar.get_by_role("button", name="Close").click()
     expect(bar).to_be_hidden()
     reload(notebook)

@@ -438,3 +438,6 @@ def test_a_warning_has_a_mark_and_no_ground(page: Page, lab: FrontEnd) -> None:
     expect(out.locator("span").first).to_have_text("▲")
     border = "node => getComputedStyle(node, '::before').borderLeftWidth"
     assert [mark.evaluate(border) for mark in out.locator("pre > span").all()] == ["2px"] * 3
+    place = opened.cells.nth(1).locator(".jp-OutputArea-child").first
+    expect(place.locator(".pctx-TimelineOutput")).to_have_count(1)
+    assert place.bounding_box() is None, "the place of a timeline without calls has no height, nor has its prompt"

@@ -66,7 +66,7 @@ function Line({ activity, actions, trans }: { activity: Activity } & Omit<BarPro
         {trans.__('Show')}
       </button>
       <button
-        className="pctx-Bar-button"
+        className="pctx-Bar-button pctx-mod-insert"
         title={trans.__('Insert the latest program below the current cell')}
         onClick={() => {
           actions.insert(last);

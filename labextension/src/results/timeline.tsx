@@ -361,8 +361,7 @@ function GroupLine({ run, row, group, model, index, trans }: LineProps & { group
     >
       <span className="pctx-Timeline-name">
         <span className="pctx-Timeline-caret" aria-hidden="true" />
-        <span className="pctx-Timeline-callee">{name}</span>{' '}
-        <span className="pctx-Timeline-count">× {count.toLocaleString()}</span>
+        <Callee name={name} /> <span className="pctx-Timeline-count">× {count.toLocaleString()}</span>
       </span>{' '}
       <span className="pctx-Timeline-track">
         <svg viewBox={`0 0 ${STRIP} 10`} preserveAspectRatio="none" aria-hidden="true">
@@ -418,8 +417,7 @@ function CallLine({ run, row, call, model, index, trans }: LineProps & { call: T
       }}
     >
       <span className="pctx-Timeline-name">
-        <span className="pctx-Timeline-callee">{name}</span>{' '}
-        {argument !== '' && <span className="pctx-Timeline-argument">{argument}</span>}
+        <Callee name={name} /> {argument !== '' && <span className="pctx-Timeline-argument">{argument}</span>}
       </span>{' '}
       <span className="pctx-Timeline-track">
         {call.phases.map((phase, at) => (
@@ -433,6 +431,17 @@ function CallLine({ run, row, call, model, index, trans }: LineProps & { call: T
       <span className="pctx-Timeline-took">{took}</span>{' '}
       {said !== '' && <span className="pctx-Timeline-said">{said}</span>}
     </button>
+  );
+}
+
+/** The name of a tool in two parts, of which the namespace gives way first. */
+function Callee({ name }: { name: string }): React.ReactElement {
+  const at = name.lastIndexOf('.') + 1;
+  return (
+    <>
+      <span className="pctx-Timeline-space">{name.slice(0, at)}</span>
+      <span className="pctx-Timeline-callee">{name.slice(at)}</span>
+    </>
   );
 }
 
