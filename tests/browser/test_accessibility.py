@@ -1,10 +1,16 @@
-"""What axe-core finds wrong for people who use a keyboard, a screen reader, or need contrast; in a real browser."""
+"""What axe-core finds wrong for people who use a keyboard, a screen reader, or need contrast; in a real browser.
+
+Also what the browser passes to a screen reader of the panel, and of a question.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -107,6 +113,86 @@ class Eyes:
         self.wrong += [f"{at}, {self.theme}: {one}" for one in wrong]
 
 
+TEXTS = ("StaticText", "InlineTextBox", "LabelText", "paragraph", "generic", "none", "image")
+"""Roles that add nothing to what is around them."""
+
+STATES = ("level", "expanded", "pressed", "selected", "invalid", "required", "disabled")
+"""What a screen reader says of an element besides its role and name."""
+
+
+def spoken(page: Page, name: str) -> list[str]:
+    """What the browser passes to a screen reader of a region: role, name, description and state of each element."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    known = {node["nodeId"]: node for node in nodes}
+
+    def words(node: dict[str, Any]) -> Iterator[str]:
+        role = node.get("role", {}).get("value", "")
+        if not node["ignored"] and role not in TEXTS:
+            said = [role, *(node.get(part, {}).get("value", "") for part in ("name", "description"))]
+            held = {one["name"]: one["value"].get("value") for one in node.get("properties", [])}
+            states = {state: held[state] for state in STATES if held.get(state) not in (None, False, "false")}
+            yield " · ".join([part for part in said if part] + [f"{key} {value}" for key, value in states.items()])
+        for child in node.get("childIds", []):
+            yield from words(known.get(child, {"ignored": True}))
+
+    regions = (node for node in nodes if node.get("role", {}).get("value") == "region")
+    [top] = (node for node in regions if node.get("name", {}).get("value") == name)
+    return list(words(top))
+
+
+def differences(lines: list[str], *patterns: str) -> list[str]:
+    """The lines that their patterns do not fit, each pattern after the one before; patterns that have none."""
+    found = [
+        f"{line!r}, not {pattern!r}"
+        for line, pattern in zip(lines, patterns, strict=False)
+        if not fnmatchcase(line, pattern)
+    ]
+    return found + [f"{pattern!r} is missing" for pattern in patterns[len(lines) :]]
+
+
+PANEL_SPOKEN = (
+    "region · pctx: tools and runs",
+    "searchbox · Search tools and runs",
+    "button · Add server… · Add an MCP server whose tools programs can call",
+    "button · Connect… · Copy the configuration of an MCP client for this server",
+    "group · Runs that are listed",
+    "button · all · pressed true",
+    "button · failed",
+    "button · agents",
+    "tree · Tools and runs",
+    "treeitem · NOTEBOOKS 1 · level 1 · expanded True",
+    "treeitem · Access this notebook 2 · level 2 · expanded True",
+    "treeitem · Notebook.remove effects Removes orders for good. · level 3 · selected True",
+    "treeitem · Notebook.fail private *fail(args: * · level 3",
+    "treeitem · MCP SERVERS 1 · level 1 · expanded True",
+    "treeitem · needs you parrot * · level 2 · expanded True",
+)
+
+TOOL_SPOKEN = (
+    "region · Chosen tool",
+    "heading · Notebook.remove · level 3",
+    "group · Signature",
+    "button · Insert call",
+)
+
+QUESTION_SPOKEN = (
+    "region · Call that waits for consent",
+    "heading · An agent wants to call Access.remove · level 3",
+    "timer",
+    "group · Arguments (you can edit them)",
+    "textbox · ids required · ids is not valid JSON: * · invalid true · required True",
+    "status",
+    "button · Edit as JSON",
+    "button · Allow · Ctrl Enter · disabled True",
+    "button · Deny",
+    "button · Allow Access.remove for this program · disabled True",
+    "button · Allow Access.remove until its kernel restarts · disabled True",
+    "note",
+    "group · Program",
+    "mark",
+)
+
+
 def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_path: Path) -> None:
     file = tmp_path / "parrot"
     with upstream(lab, peer("good", file, name="parrot")) as route, ThreadPoolExecutor(1) as threads:
@@ -147,6 +233,9 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
             eyes.look("nothing found")
             panel.get_by_role("searchbox").fill("")
 
+        tool_row(panel, notebook, "Notebook.remove").click()
+        assert differences(spoken(page, "pctx: tools and runs"), *PANEL_SPOKEN) == []
+        assert differences(spoken(page, "Chosen tool"), *TOOL_SPOKEN) == []
         eyes.wear("Dark")
         look_around()
         code = "// a comment\n" * 2000 + "await Access.remove({ ids: [1] })"
@@ -159,6 +248,7 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         calling = detail.locator("mark")  # axe does not look at it, because most of the program is out of sight
         eyes.look("consent")
         assert contrast(calling) > LEGIBLE
+        assert differences(spoken(page, "Call that waits for consent"), *QUESTION_SPOKEN) == []
         eyes.wear("Light")
         eyes.look("consent")
         assert contrast(calling) > LEGIBLE
