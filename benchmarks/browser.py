@@ -1,6 +1,8 @@
-"""Editing in JupyterLab: from a keystroke to what it shows, and a large notebook with and without the extension.
+"""JupyterLab: from a keystroke to what it shows, a large notebook with and without the extension, and a large timeline.
 
-Measured by the page itself, in a real browser. Needs Chromium; says so and has no rows where there is none.
+Measured by the page itself, in a real browser. What a page computes is measured as processor time of its main thread,
+during which nobody can type. Needs Chromium; says so and has no rows where there is
+none.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.front_end import FrontEnd, NotebookPage, front_end
@@ -28,6 +30,30 @@ from pctx_jupyter import tool
 def load_orders(status: str) -> list[int]:
     return []"""
 CELLS = [f"%%pctx\nconst n{i} = {i};\nn{i} + 1" if i % 2 else f"n{i} = {i}\nprint(n{i})" for i in range(200)]
+
+CALLS = 2000
+"""Calls of a large timeline: as many as a front end reads of one."""
+
+DRAW = """async count => {
+    const cell = window.jupyterapp.shell.currentWidget.content.widgets[0];
+    const calls = Array.from({ length: count }, (_, n) => ({
+        call: n + 1, tool: `Notebook.t${n % 3}`, started_s: n / 1000, ended_s: n / 1000 + 0.01,
+        arguments: `{"n":${n}}`, argument_bytes: 10, result: `${n}`, result_bytes: 4
+    }));
+    const output = moment => ({ output_type: 'display_data', metadata: {}, data: { 'application/vnd.pctx.trace+json':
+        { id: 'e', state: 'running', duration_s: 3 + moment, calls_in_all: count, calls } } });
+    window.drawAgain = async moment => {
+        cell.model.outputs.set(0, output(moment));
+        await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
+    };
+    cell.model.outputs.clear();
+    cell.model.outputs.add(output(0));
+    await new Promise(resolve => {
+        const isDrawn = () => cell.node.querySelector('.pctx-Timeline-row') !== null;
+        const look = () => isDrawn() ? setTimeout(resolve) : requestAnimationFrame(look);
+        requestAnimationFrame(look);
+    });
+}"""
 
 UNTIL_SHOWN = """selector => { window.shown = new Promise(resolve => document.addEventListener('keydown', () => {
     const pressed = performance.now();
@@ -71,11 +97,14 @@ def _measured(path: str) -> list[Row]:
         notebook = NotebookPage(browser.new_page(), ours, ours.write("typed.ipynb", TOOL, ""))
         notebook.run(0)
         listed, underlined = _listed_ms(notebook), _underlined_ms(notebook)
+        drawn, again = _drawn_ms(NotebookPage(browser.new_page(), ours, ours.write("drawn.ipynb", "1")))
         opened, alone = _opened_ms(browser, ours, base)
         browser.close()
     return [
         Row("JupyterLab: a key to the list of a tool's names", listed, 150),
         Row("JupyterLab: the last key to the underline", underlined, 400),
+        Row("JupyterLab: draw a timeline of 2,000 calls (processor)", drawn, 100),
+        Row("JupyterLab: draw it again while it runs (processor)", again, 50),
         Row("JupyterLab: open 200 cells, half of them %%pctx", opened, 1.05 * alone, alone, "without the extension"),
     ]
 
@@ -106,6 +135,29 @@ def _shown_ms(page: Page, key: str, selector: str) -> float:
     page.keyboard.press(key)
     page.wait_for_selector(selector, state="attached")  # gives up, as the promise does not
     return float(page.evaluate("window.shown"))
+
+
+def _drawn_ms(notebook: NotebookPage) -> tuple[float, float]:
+    """For the first time, and with another moment of the run."""
+    page = notebook.page
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    first, again = [], []
+    for number in range(TIMES):
+        page.wait_for_timeout(REST_MS)
+        before = _computed_ms(session)
+        page.evaluate(DRAW, CALLS)
+        drawn = _computed_ms(session)
+        page.evaluate("moment => window.drawAgain(moment)", number + 1)
+        first.append(drawn - before)
+        again.append(_computed_ms(session) - drawn)
+    return median(first), median(again)
+
+
+def _computed_ms(session: CDPSession) -> float:
+    """Milliseconds that the page's main thread has computed."""
+    found = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+    return 1000 * float(found["TaskDuration"])
 
 
 def _opened_ms(browser: Browser, ours: FrontEnd, base: FrontEnd) -> tuple[float, float]:
