@@ -27,7 +27,7 @@ from msgspec import Raw
 from ..rpc import marks, nonfinite
 from ..tools.catalog import HANDLE_TYPES
 from ..tools.inert import property_name
-from ..tools.observed import ANYTHING, INHERITED, LookLimits, ResultShape, Scalar, is_map, shape_of_all
+from ..tools.observed import ANYTHING, INHERITED, LookLimits, ResultShape, Scalar, is_map, shape_within
 
 EXACT_BYTES = 250_000
 """Bytes of JSON that are looked at whole; that takes some 7 ms."""
@@ -41,6 +41,8 @@ DEEPEST = 8
 """Levels of objects and arrays that are written down."""
 LONGEST = 10_000
 """Characters of one declaration; a longer one is written less deeply."""
+MOST_NODES = LONGEST // 2
+"""Fields and elements of a shape: each takes two characters or more of its declaration."""
 MOST_FRAME_FIELDS = 2_000
 """Columns of a frame whose types are declared."""
 LONGEST_NAME = 200
@@ -109,7 +111,7 @@ def _shape_at(data: memoryview, depth: int) -> ResultShape:
     if kind == b"[" and (flat := _flat(data)) is not None:
         return ResultShape(elements=flat)
     if size <= EXACT_BYTES:
-        return shape_of_all([msgspec.json.decode(data)], _EXACT)
+        return shape_within([msgspec.json.decode(data)], _EXACT, MOST_NODES)
     match kind:
         case b'"':
             return ResultShape(frozenset({"string"}))
@@ -140,7 +142,7 @@ def _element_shape(data: memoryview, depth: int) -> ResultShape:
         sample = sample[::2]
     if len(sample) == 1 and len(sample[0]) > EXACT_BYTES:
         return _shape_at(sample[0], depth + 1) if len(elements) == 1 else ANYTHING
-    return shape_of_all([msgspec.json.decode(element) for element in sample], _SAMPLED)
+    return shape_within([msgspec.json.decode(element) for element in sample], _SAMPLED, MOST_NODES)
 
 
 def _flat(data: memoryview) -> ResultShape | None:

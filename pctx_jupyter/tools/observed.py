@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import chain
 from random import Random
@@ -127,41 +127,85 @@ OF_RESULTS = LookLimits()
 
 
 def shape_of(value: Json) -> ResultShape:
-    """Return the shape of one result."""
-    return bounded(shape_of_all([value]))
+    """Return the shape of one result, within the limits."""
+    return shape_within([value])
 
 
-def shape_of_all(values: Sequence[Json], limits: LookLimits = OF_RESULTS, depth: int = 0) -> ResultShape:
-    """Return the shape of several values, column by column, because that is fast.
+def shape_within(values: Sequence[Json], limits: LookLimits = OF_RESULTS, most_nodes: int = MOST_NODES) -> ResultShape:
+    """Return the shape of several values; if it were too large, the deepest levels may be anything.
+
+    The time that it takes is bounded, too: a level of too many fields is left when they are too many.
 
     Args:
-        depth: Levels of objects and lists that are around them.
+        most_nodes: Fields and elements that the shape may have.
     """
-    kinds = set(map(type, values))
-    nested = kinds - _SCALARS.keys()
-    if nested and (depth >= limits.deepest or not nested <= {dict, list}):
-        return ANYTHING
-    scalars = frozenset(_SCALARS[kind] for kind in kinds if kind in _SCALARS)
-    lists: Sequence[Any] = [one for one in values if type(one) is list]
-    elements = None
-    if lists:
-        elements = shape_of_all([one for some in lists for one in _sample(some, limits)], limits, depth + 1)
-    if dict not in kinds:
-        return ResultShape(scalars, elements=elements)
-    objects: Sequence[Any] = values if len(kinds) == 1 else [one for one in values if type(one) is dict]
-    several = dict.fromkeys(map(tuple, objects))  # the names of each, once
-    names = dict.fromkeys(chain.from_iterable(several))
-    if is_map(names, limits):
-        inner = [value for one in objects for value in _sample(list(one.values()), limits)]
-        members = shape_of_all(inner, limits, depth + 1)
-        return ResultShape(scalars, values=members, elements=elements, is_open=limits.is_open)
-    required = frozenset(names).intersection(*(one for one in several if one))
-    fields = {}
-    for name in names:
-        is_in_all = name in required and () not in several
-        column = [one[name] for one in objects] if is_in_all else [one[name] for one in objects if name in one]
-        fields[name] = shape_of_all(column, limits, depth + 1)
-    return ResultShape(scalars, fields, required, () in several, None, elements, is_open=limits.is_open)
+    try:
+        return _Look(limits, most_nodes).shape(values, 0)
+    except _TooMany:
+        pass
+    found = ANYTHING
+    for deepest in range(1, limits.deepest):
+        try:
+            found = _Look(replace(limits, deepest=deepest), most_nodes).shape(values, 0)
+        except _TooMany:
+            break
+    return found
+
+
+def shape_of_all(values: Sequence[Json], limits: LookLimits = OF_RESULTS) -> ResultShape:
+    """Return the shape of several values, of whatever size."""
+    return _Look(limits, None).shape(values, 0)
+
+
+class _TooMany(Exception):
+    """A shape has more fields and elements than it may have."""
+
+
+class _Look:
+    """One look at values, column by column, because that is fast.
+
+    Args:
+        most_nodes: Fields and elements that the shape may have; None: any number.
+    """
+
+    def __init__(self, limits: LookLimits, most_nodes: int | None) -> None:
+        self._limits, self._most_nodes, self._nodes = limits, most_nodes, 0
+
+    def shape(self, values: Sequence[Json], depth: int) -> ResultShape:
+        """Return the shape of values that have so many levels of objects and lists around them.
+
+        Raises:
+            _TooMany: As it says.
+        """
+        limits = self._limits
+        self._nodes += 1
+        if self._most_nodes is not None and self._nodes > self._most_nodes:
+            raise _TooMany
+        kinds = set(map(type, values))
+        nested = kinds - _SCALARS.keys()
+        if nested and (depth >= limits.deepest or not nested <= {dict, list}):
+            return ANYTHING
+        scalars = frozenset(_SCALARS[kind] for kind in kinds if kind in _SCALARS)
+        lists: Sequence[Any] = [one for one in values if type(one) is list]
+        elements = None
+        if lists:
+            elements = self.shape([one for some in lists for one in _sample(some, limits)], depth + 1)
+        if dict not in kinds:
+            return ResultShape(scalars, elements=elements)
+        objects: Sequence[Any] = values if len(kinds) == 1 else [one for one in values if type(one) is dict]
+        several = dict.fromkeys(map(tuple, objects))  # the names of each, once
+        names = dict.fromkeys(chain.from_iterable(several))
+        if is_map(names, limits):
+            inner = [value for one in objects for value in _sample(list(one.values()), limits)]
+            members = self.shape(inner, depth + 1)
+            return ResultShape(scalars, values=members, elements=elements, is_open=limits.is_open)
+        required = frozenset(names).intersection(*(one for one in several if one))
+        fields = {}
+        for name in names:
+            is_in_all = name in required and () not in several
+            column = [one[name] for one in objects] if is_in_all else [one[name] for one in objects if name in one]
+            fields[name] = self.shape(column, depth + 1)
+        return ResultShape(scalars, fields, required, () in several, None, elements, is_open=limits.is_open)
 
 
 def _sample(elements: list[Json], limits: LookLimits) -> list[Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import jsonschema
@@ -115,6 +116,59 @@ def test_what_is_too_deep_or_too_large_may_be_anything() -> None:
     wide = {f"a{chr(97 + n)}": {f"b{chr(97 + m)}": {"c": 1} for m in range(26)} for n in range(26)}
     assert observed._size(shape_of(wide)) <= observed.MOST_NODES
     assert written(wide).startswith("{ aa: any; ab: any;")
+
+
+@given(VALUES, st.integers(1, 12))
+def test_shape_that_would_be_too_large_is_the_deepest_that_is_not(value: Any, most: int) -> None:
+    whole = observed.shape_of_all([value])
+    cuts = [observed._cut(whole, depth) for depth in range(observed.DEEPEST + 1)]
+    fitting = [cut for cut in cuts if observed._size(cut) <= most]
+    assert observed.shape_within([value], most_nodes=most) == fitting[-1]
+
+
+def nested(*widths: int) -> Any:
+    """An object of objects, with so many fields in each level."""
+    if not widths:
+        return 1
+    return {f"{chr(97 + n // 26)}{chr(97 + n % 26)}": nested(*widths[1:]) for n in range(widths[0])}
+
+
+@pytest.mark.parametrize("value", [nested(90, 90, 9), nested(4, 4, 4, 4, 4, 4, 4), [nested(30, 60, 40)] * 3])
+def test_look_at_a_wide_and_deep_result_takes_a_bounded_number_of_steps(value: Any) -> None:
+    steps = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal steps
+        steps += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        settled(shape_of(value))
+    finally:
+        sys.setprofile(before)
+    assert steps < 100 * observed.MOST_NODES
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({f"{n:06x}": n for n in range(100_000)}, "{ [key: string]: number }"),
+        (
+            [{f"key{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}x{n}": 1} for n in range(50_000)],
+            "{ [key: string]: number }[]",
+        ),
+        ({"n" * 10_000: 1, "b": 2}, "{ [key: string]: number }"),
+        ({"__proto__": 1, "constructor": "x"}, "{ __proto__: number; constructor: string }"),
+        ({"*/ x": 1, "a\u2028b": 1}, "{ [key: string]: number }"),
+        ({"\u202e": 1, "\u0000": "a"}, '{ "\\u202e": number; "\\u0000": string }'),
+        ({"x-observed": 5, "$ref": "#/x"}, '{ "x-observed": number; $ref: string }'),
+        ([1, "a", None, True, [1], {"a": 1}], "any[]"),
+        ({"$pctx.frame": {"id": "A.b#c"}}, '{ "$pctx.frame": { id: string } }'),
+    ],
+)
+def test_result_that_is_made_to_be_odd_has_a_small_type(value: Any, text: str) -> None:
+    assert written(value) == text
 
 
 @given(st.lists(VALUES, max_size=6))

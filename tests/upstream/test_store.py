@@ -14,6 +14,7 @@ from pctx_jupyter.upstream import config, store
 from pctx_jupyter.upstream.allowed import Allowed
 from pctx_jupyter.upstream.config import ServerConfig
 from pctx_jupyter.upstream.fingerprints import Fingerprint, Fingerprints
+from pctx_jupyter.upstream.shapes import ShapeFile
 from pctx_jupyter.upstream.sign_in import KeptSignIn, SignInStore
 from pctx_jupyter.upstream.trust import Trust
 
@@ -77,6 +78,26 @@ for n in range(NUMBERS):
 """,
     )
     assert len(Allowed(str(tmp_path / "state.json")).names("/a/pctx.json", server("s"))) == 2 * NUMBERS
+
+
+def test_two_processes_that_observe_one_tool_at_once_widen_one_type_and_lose_no_call(tmp_path: Path) -> None:
+    both(
+        tmp_path,
+        """
+from pctx_jupyter.session.observations import KeptShape
+from pctx_jupyter.tools.observed import shape_of
+kept = ShapeFile(path)
+for n in range(2 * me, 2 * NUMBERS, 4):
+    number = KeptShape('of', shape_of({'id': me or 'x', f'only_{me}': True}), 1)
+    kept.add({'tool': number, f't{n}': number})
+""",
+    )
+    kept = ShapeFile(str(tmp_path / "state.json"))
+    one = kept.get("tool")
+    assert one is not None and one.calls == NUMBERS
+    assert one.shape.fields is not None and one.shape.fields.keys() == {"id", "only_0", "only_1"}
+    assert one.shape.fields["id"].scalars == {"number", "string"} and one.shape.required == {"id"}
+    assert kept.all().keys() == {"tool", *(f"t{n}" for n in range(0, 2 * NUMBERS, 2))}
 
 
 def test_two_processes_that_sign_in_at_once_keep_all_sign_ins(tmp_path: Path) -> None:
