@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio.subprocess
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
 # MCP SDK: its errors carry no code that tells these apart.
 
@@ -83,19 +83,16 @@ def limit_body(connection: Any, max_bytes: int) -> None:
     connection.set_max_body_size(max_bytes)
 
 
-async def pass_over_body(handler: Any) -> None:
-    """Have Tornado read the body of a request that its handler streams, and wait until all of it has come.
+def read_body(handler: Any) -> Awaitable[None]:
+    """Have Tornado read the body of a request that its handler streams; what is returned is done when all has come.
 
-    It is called in `prepare`, after which Tornado would read the body anyway. It returns at once if the client is gone.
+    It is called in `prepare`, after which Tornado would read the body anyway. Awaiting raises `StreamClosedError` if the
+    client is gone.
     """
-    from tornado.iostream import StreamClosedError
-
     if not handler._prepared_future.done():
         handler._prepared_future.set_result(None)
-    try:
-        await handler.request._body_future
-    except StreamClosedError:
-        return
+    read: Awaitable[None] = handler.request._body_future
+    return read
 
 
 # Jupyter Server.

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import traceback
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
@@ -21,6 +22,7 @@ from jupyter_server.auth import User
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import origin_matches_pat
 from tornado import web
+from tornado.iostream import StreamClosedError
 
 from .. import errors, foreign
 from ..engine import Engine
@@ -122,7 +124,8 @@ class PctxHandler(JupyterHandler):
         except Exception:
             # A client may read the answer only when it has sent the body. One that asks first need not send it.
             if "Expect" not in self.request.headers:
-                await foreign.pass_over_body(self)
+                with suppress(StreamClosedError):
+                    await foreign.read_body(self)
             raise
         self._keeps_body = True
 
