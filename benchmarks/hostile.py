@@ -11,6 +11,7 @@ import gzip
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Awaitable, Callable
@@ -36,12 +37,14 @@ class Hostile:
     Attributes:
         answers: How many frames came.
         refusal: The message of the first refusal among them, or why the connection ended; "": there was none.
+        session: The id of its session of the session API; "": it has none.
     """
 
     def __init__(self, url: str, token: str, connection: Any) -> None:
         self.url, self.token, self.connection = url, token, connection
         self.answers = 0
         self.refusal = ""
+        self.session = ""
         self._last = 0
 
     @property
@@ -57,15 +60,35 @@ class Hostile:
 
     async def post(self, path: str, body: bytes, **more: str) -> None:
         """Post something, with more headers; a refusal is noted."""
+        await self.posted(path, body, **more)
+
+    async def post_in_session(self, path: str, body: object) -> None:
+        """Post to the session API."""
+        more = {"x-code-mode-session": self.session}
+        folder = "pctx/" if path.startswith("register") else "pctx/code-mode/"
+        await self.posted(f"{folder}{path}", json.dumps(body).encode(), **more)
+
+    async def posted(self, path: str, body: bytes, **more: str) -> bytes:
+        """Post something, and return the answer; empty: it was refused, which is noted."""
         headers = self.headers | {"Content-Type": "application/json"} | more
         request = urllib.request.Request(f"{self.url}{path}", data=body, headers=headers)
+
+        def answer() -> bytes:
+            with DIRECT.open(request, timeout=60) as answer:
+                return bytes(answer.read())
+
         try:
-            await asyncio.to_thread(lambda: DIRECT.open(request, timeout=60).close())
+            return await asyncio.to_thread(answer)
         except urllib.error.HTTPError as error:
             with error:
                 self.refusal = self.refusal or f"HTTP {error.code}: {error.read().decode(errors='replace')}"
         except OSError as error:
             self.refusal = self.refusal or str(error)
+        return b""
+
+    def get(self, path: str) -> None:
+        """Get something, in a thread."""
+        DIRECT.open(urllib.request.Request(f"{self.url}{path}", headers=self.headers), timeout=60).close()
 
     async def read(self) -> None:
         try:
@@ -229,6 +252,168 @@ async def brings_an_upstream(client: Hostile) -> None:
     await asyncio.sleep(5)
 
 
+FIELD = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
+
+
+async def offer_many(client: Hostile, number: int = 10_000) -> None:
+    """Register many tools, and wait until all of them are."""
+    before = client.answers
+    for n in range(number):
+        await client.send("register_tool", {"namespace": f"many{n % 10}", "name": f"t{n}", "input_schema": FIELD})
+    async with asyncio.timeout(REFUSED_S * 4):
+        while client.answers < before + number:
+            await asyncio.sleep(0.05)
+
+
+async def lists_functions(client: Hostile) -> None:
+    await offer_many(client)
+    for _ in range(50):
+        await client.send("list_functions", {})
+
+
+async def asks_for_details(client: Hostile) -> None:
+    await offer_many(client)
+    for _ in range(5):
+        await client.send("get_function_details", {"functions": [f"many{n % 10}.t{n}" for n in range(10_000)] * 10})
+        await client.send("get_function_details", {"functions": [f"many1.x{n}" for n in range(10_000)]})
+
+
+async def asks_for_unknown_details(client: Hostile) -> None:
+    """By the session API, which leaves out what it does not know."""
+    await code_mode(client, 10_000)
+    await client.post_in_session("functions/details", {"functions": [f"many.x{n}" for n in range(10_000)]})
+
+
+async def registers_all_at_once(client: Hostile) -> None:
+    for _ in range(3):
+        await code_mode(client, 10_000)
+        await client.post_in_session("functions/list", {})
+
+
+async def code_mode(client: Hostile, number: int) -> None:
+    """Open a session of the session API, and register so many tools with one request."""
+    opened = json.loads(await client.posted("pctx/code-mode/session/create", b"{}"))
+    client.session = opened["session_id"]
+    tools = [{"namespace": "many", "name": f"t{n}", "input_schema": FIELD} for n in range(number)]
+    await client.post_in_session("register/tools", {"tools": tools})
+
+
+async def sends_pings(client: Hostile) -> None:
+    ping = Frame(Opcode.PING, b"x").serialize(mask=True)
+    for _ in range(200):
+        client.connection.transport.write(ping * 1_000)
+        await asyncio.sleep(0)
+
+
+async def sends_small_frames(client: Hostile) -> None:
+    for _ in range(50_000):
+        await client.raw("[")
+    for _ in range(50_000):
+        await client.raw('{"jsonrpc":"2.0","method":"no_such_notification"}')
+
+
+async def cancels(client: Hostile) -> None:
+    for n in range(5_000):
+        await client.raw(json.dumps({"jsonrpc": "2.0", "id": f"c{n}", "method": "execute", "params": {"code": "1"}}))
+        await client.raw(json.dumps({"jsonrpc": "2.0", "method": "$/cancel", "params": {"id": f"c{n}"}}))
+
+
+async def sends_large_inputs(client: Hostile) -> None:
+    for _ in range(3):
+        await client.send("execute", {"code": "a.length", "inputs": {"a": [{"b": n} for n in range(2_000_000)]}})
+        await client.send("execute", {"code": "1", "inputs": {f"a{n}": n for n in range(200_000)}})
+
+
+async def checks_large_programs(client: Hostile) -> None:
+    code = "".join(f"const a{n} = {n};\n" for n in range(40_000))
+    for n in range(50):
+        await client.send("diagnostics", {"code": code})
+        await client.send("complete", {"code": code, "line": 1, "column": n % 5})
+
+
+async def prints_lines(client: Hostile) -> None:
+    for n in range(3):
+        code = "for (let i = 0; i < 200_000; i++) console.log(i)"
+        await client.send("execute", {"code": code, "execution_id": f"p{n}", "events": True})
+    await asyncio.sleep(3)
+
+
+async def floods_mcp(client: Hostile) -> None:
+    """Handshakes that begin sessions, and searches with long queries."""
+    await offer_many(client, 5_000)
+    await client.send("share", {"to": "everyone", "name": "hostile"})
+    headers = {"Accept": "application/json, text/event-stream"}
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
+    search = {"name": "search_functions", "arguments": {"query": "t many id string " * 50, "k": 20}}
+    listed = {"name": "list_functions", "arguments": {"detail": "descriptions"}}
+    asked = [("initialize", hello), ("tools/call", search), ("tools/call", listed), ("tools/list", {})]
+
+    async def one(number: int) -> None:
+        for n in range(20):
+            method, params = asked[(number + n) % len(asked)]
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+            await client.post("mcp", body, **headers)
+
+    await asyncio.gather(*(one(number) for number in range(20)))
+
+
+async def searches_history(client: Hostile) -> None:
+    for _ in range(20):
+        await client.send("execute", {"code": "1"})
+    text = urllib.parse.quote("%_" * 1_000 + "'\"*")
+
+    async def one() -> None:
+        for _ in range(20):
+            with suppress(urllib.error.HTTPError):
+                await asyncio.to_thread(client.get, f"pctx/api/history?text={text}&most=1000")
+
+    await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def watches(client: Hostile) -> None:
+    """Connections to the panel's changes that read nothing, while there are many changes."""
+    url = f"{client.url.replace('http', 'ws', 1)}pctx/api/changes"
+    many = [
+        await connect(url, additional_headers=client.headers, proxy=None, compression=None, max_queue=1)
+        for _ in range(200)
+    ]
+    for one in many:
+        one.transport.pause_reading()
+    for n in range(3_000):
+        await client.send("register_tool", {"namespace": "w", "name": f"t{n}"})
+        await client.send("unregister_tool", {"namespace": "w", "name": f"t{n}"})
+    await asyncio.sleep(3)
+    for one in many:
+        one.transport.abort()
+
+
+async def opens_and_closes(client: Hostile) -> None:
+    async def one() -> None:
+        for _ in range(50):
+            async with connected(client.url, client.token) as connection:
+                await connection.recv()
+
+    await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def sends_slowly(client: Hostile) -> None:
+    """Requests whose headers and bodies never end."""
+    port = int(client.url.split(":")[2].split("/")[0])
+    path = client.url.split(str(port))[1]
+    head = f"POST {path}mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {client.token}\r\n"
+    writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(500)]
+    for writer in writers[::2]:
+        writer.write(f"{head}Content-Length: 1000000\r\n\r\n".encode())
+    for _ in range(20):
+        for writer in writers[::2]:
+            writer.write(b"x")
+        for writer in writers[1::2]:
+            writer.write(head.encode() if _ == 0 else b"X-A: b\r\n")
+        await asyncio.sleep(0.1)
+    for writer in writers:
+        writer.close()
+
+
 ACTS: dict[str, Callable[[Hostile], Awaitable[None]]] = {
     "nothing: the quiet baseline": nothing,
     "queues 10,000 programs": floods_programs,
@@ -245,6 +430,21 @@ ACTS: dict[str, Callable[[Hostile], Awaitable[None]]] = {
     "sends type-checker bombs": bombs_the_checker,
     "never reads while a program prints": never_reads,
     "brings a server with 10,000 tools": brings_an_upstream,
+    "lists 10,000 functions 50 times": lists_functions,
+    "asks for details of 100,000 functions": asks_for_details,
+    "asks for details of 10,000 unknown ones": asks_for_unknown_details,
+    "registers 10,000 tools by one request": registers_all_at_once,
+    "sends 200,000 pings": sends_pings,
+    "sends 100,000 useless frames": sends_small_frames,
+    "cancels 5,000 programs": cancels,
+    "sends inputs of 2,000,000 values": sends_large_inputs,
+    "has programs of 40,000 lines checked": checks_large_programs,
+    "prints 600,000 lines": prints_lines,
+    "floods MCP with handshakes and searches": floods_mcp,
+    "searches the history for wildcards": searches_history,
+    "watches and never reads": watches,
+    "opens and closes 1,000 connections": opens_and_closes,
+    "sends 500 requests that never end": sends_slowly,
 }
 
 
