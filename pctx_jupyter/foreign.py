@@ -86,8 +86,8 @@ def limit_body(connection: Any, max_bytes: int) -> None:
 def read_body(handler: Any) -> Awaitable[None]:
     """Have Tornado read the body of a request that its handler streams; what is returned is done when all has come.
 
-    It is called in `prepare`, after which Tornado would read the body anyway. Awaiting raises `StreamClosedError` if the
-    client is gone.
+    It is called in `prepare`, after which Tornado would read the body anyway. To await what it returns raises
+    `StreamClosedError` if the client is gone.
     """
     if not handler._prepared_future.done():
         handler._prepared_future.set_result(None)

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
 
-BASE = {"_version", "cluster", "errors", "foreign", "futures", "nearest", "processes", "settings", "visible"}
+BASE = {"_version", "cluster", "errors", "foreign", "futures", "nearest", "processes", "settings", "slices", "visible"}
 """Modules that every room may use; they use none of them."""
 CORE = BASE | {"rpc", "tools", "program", "session"}
 """What the rooms for the outside worlds know."""
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "processes": set(),
     "restrictions": {"errors", "settings"},
     "settings": set(),
+    "slices": set(),
     "visible": set(),
     "rpc": BASE,
     "tools": BASE | {"rpc"},
@@ -60,6 +61,7 @@ ALSO = {
     "cli/upstreams.py": {"upstream"},  # edits the file of servers, which needs no engine
     "cli/clients.py": {"agents"},  # prints the configuration of MCP clients
     "server/state.py": {"agents"},  # the same, for the panel
+    "server/mcp.py": {"agents"},  # the size that their requests may have
     "server/app.py": {"agents"},  # names the type of the engine's MCP door
 }
 """What single modules import beyond their row."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, span_context
 from ..rpc.jsonrpc import Json
 from ..session.session import Session, check_timeout
+from ..slices import in_slices
 from ..tools.catalog import described, detailed
 from .answers import AgentAnswer
 from .functions import Definition, Functions
@@ -125,15 +127,16 @@ class Plain:
             case "list_functions":
                 functions = [_described(known) for known in self._built_in()]
                 await session.scope.prepare()
-                return {"functions": [*functions, *(described(tool) for tool in session.scope.listed())]}
+                return {"functions": functions + [described(one) async for one in in_slices(session.scope.listed())]}
             case "get_function_details":
-                return {path: self._details(path) for path in _read(arguments, _Asked).functions}
+                built_in = {known.name: known for known in self._built_in()}
+                wanted = dict.fromkeys(_read(arguments, _Asked).functions)
+                return {path: self._details(path, built_in) async for path in in_slices(wanted)}
         return await _executed(session, _read(arguments, _PlainExecute))
 
-    def _details(self, path: str) -> Json:
-        known = {known.name: known for known in self._built_in()}
-        if path in known:
-            return {**_described(known[path]), "namespace": ""}
+    def _details(self, path: str, built_in: Mapping[str, Definition]) -> Json:
+        if path in built_in:
+            return {**_described(built_in[path]), "namespace": ""}
         return detailed(self._functions.session.scope.find(path).tool)
 
     def _built_in(self) -> list[Definition]:

@@ -26,6 +26,7 @@ from ..rpc import nonfinite, span_context, wire
 from ..rpc.channel import Channel, Send
 from ..rpc.peer import SERVERS
 from ..settings import Settings
+from ..slices import in_slices
 from ..tools import keywords
 from ..tools.catalog import Asker, Call, Tool, described, detailed
 from ..tools.observed import OBSERVED
@@ -156,16 +157,16 @@ class LocalTools:
                 return wire.Forgotten(self.session.kept.forget(wire.read(params, wire.Forget, method).names))
             case wire.FORGET_TYPES:
                 named = wire.read(params, wire.ForgetTypes, method).functions
-                known = [self.session.scope.find(path).tool for path in named]
+                known = [self.session.scope.find(path).tool async for path in in_slices(dict.fromkeys(named))]
                 if self._registry.observations is not None:
                     await self._registry.observations.forget(known)
                 return wire.Success()
             case wire.LIST_FUNCTIONS:
                 await self.session.scope.prepare()
-                return {"functions": [described(tool) for tool in self.session.scope.listed()]}
+                return {"functions": [described(tool) async for tool in in_slices(self.session.scope.listed())]}
             case wire.GET_FUNCTION_DETAILS:
                 wanted = wire.read(params, wire.GetFunctionDetails, method)
-                return {path: self._details(path) for path in wanted.functions}
+                return {path: self._details(path) async for path in in_slices(dict.fromkeys(wanted.functions))}
             case wire.COMPLETE:
                 return await assist.complete(self.session, wire.read(params, wire.Position, method))
             case wire.HOVER:

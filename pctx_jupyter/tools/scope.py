@@ -286,6 +286,13 @@ class Scope:
         Raises:
             ToolNotFound: Names the closest tool there is.
         """
+        offer = self.get(path)
+        if offer is None:
+            raise self._not_found(path)
+        return offer
+
+    def get(self, path: str) -> Offer | None:
+        """Look up a tool by either of its paths; None: there is none. It does not look for a similar name."""
         self._refresh()
         for at in _dots(path):  # a registered name may have dots in it
             namespace = self.namespace(path[:at])
@@ -294,7 +301,7 @@ class Scope:
             offer = namespace.offers.get(path) or namespace.offers.get(namespace.paths.get(path, ""))
             if offer is not None:
                 return offer
-        raise self._not_found(path)
+        return None
 
     def is_foreign(self, path: str) -> bool:
         """Whether a tool, by its canonical path, is another notebook's."""

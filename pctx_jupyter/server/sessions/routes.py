@@ -192,7 +192,9 @@ class ToolsRegister(CodeModeHandler):
     async def post(self) -> messages.ToolsRegistered:
         await self.session()
         tools, size = self.body(messages.RegisterTools).tools, len(self.content)
-        return messages.ToolsRegistered((await self.sessions()).register(self.session_id, self.owner, tools, size))
+        return messages.ToolsRegistered(
+            await (await self.sessions()).register(self.session_id, self.owner, tools, size)
+        )
 
 
 class ServersRegister(CodeModeHandler):

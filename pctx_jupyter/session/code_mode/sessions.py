@@ -14,6 +14,7 @@ import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from msgspec import Raw
 
 from ... import errors
 from ...settings import Settings
+from ...slices import in_slices
 from ...tools import names, typegen
 from ...tools.catalog import Call, Tool
 from ..local_tools import TOOL_BYTES
@@ -74,21 +76,22 @@ class CodeModeSession:
         """Whether it has no connection and runs no program."""
         return not self.doors and not self.session.executions
 
-    def register(self, tools: Iterable[messages.RegisteredTool]) -> int:
-        """Offer all of these tools, or none; returns how many they are.
+    async def register(self, tools: list[messages.RegisteredTool]) -> int:
+        """Offer all of these tools, or none; returns how many they are. Others are served meanwhile.
 
         Raises:
             ToolExists, InvalidParams: One of them cannot be offered; names it.
         """
         registered: list[Tool] = []
         try:
-            for one in tools:
+            async for one in in_slices(tools):
                 tool, size = self._watched(_tool(one)), _size(one)
                 self.session.catalog.add(tool, partial(self._call, one.namespace or ""), size=size)
                 registered.append(tool)
-        except errors.PctxError:
+        except BaseException:  # also where the request is cancelled
             for tool in registered:
-                self.session.catalog.remove(tool.path)
+                with suppress(errors.ToolNotFound):  # another request may have removed it
+                    self.session.catalog.remove(tool.path)
             raise
         if registered:
             self.session.tools_changed()
@@ -105,13 +108,10 @@ class CodeModeSession:
     async def details(self, paths: Iterable[str]) -> messages.FunctionDetails:
         """Describe functions with their types; those that do not exist are left out."""
         found: dict[str, Tool] = {}
-        for path in paths:
-            try:
-                tool = self.session.scope.find(path).tool
-            except errors.ToolNotFound:
-                continue
-            found.setdefault(tool.path, tool)
-        described = [_details(tool) for tool in found.values()]
+        async for path in in_slices(paths):
+            if (offer := self.session.scope.get(path)) is not None:
+                found.setdefault(offer.tool.path, offer.tool)
+        described = [_details(tool) async for tool in in_slices(list(found.values()))]
         code = await self.session.declare(list(found.values()), aliases=False) if found else NO_HIT
         return messages.FunctionDetails(described, code)
 
@@ -176,7 +176,7 @@ class CodeModeSessions:
         found.session.touch()
         return found
 
-    def register(self, id: str, owner: str, tools: list[messages.RegisteredTool], size: int) -> int:
+    async def register(self, id: str, owner: str, tools: list[messages.RegisteredTool], size: int) -> int:
         """Offer tools in a session; all of them, or none.
 
         Args:
@@ -193,9 +193,12 @@ class CodeModeSessions:
                 break
             if not self._close_idle([one for one in others if one.size]):
                 raise errors.Busy("Cannot register tools: the open sessions hold too many; close some of them")
-        count = found.register(tools)
-        found.size += size
-        return count
+        found.size += size  # at once: others that register meanwhile have to count it
+        try:
+            return await found.register(tools)
+        except BaseException:
+            found.size -= size
+            raise
 
     async def close(self, id: str, owner: str = "") -> None:
         """Close a session; its programs are stopped, and answered. Does nothing for one that is closed already.

@@ -59,24 +59,24 @@ def test_what_the_registry_closes_is_gone_here_too() -> None:
         them.get(one.id)
 
 
-def test_the_tools_of_a_session_are_bounded_and_refused_as_a_whole() -> None:
+async def test_the_tools_of_a_session_are_bounded_and_refused_as_a_whole() -> None:
     _, them = sessions()
     one = them.open()
-    assert them.register(one.id, "", [a_tool("a", 3_000)], 3_100) == 1
+    assert await them.register(one.id, "", [a_tool("a", 3_000)], 3_100) == 1
     with pytest.raises(errors.InvalidParams, match="max_tools_bytes"):
-        them.register(one.id, "", [a_tool("b"), a_tool("c", 3_000)], 3_200)
+        await them.register(one.id, "", [a_tool("b"), a_tool("c", 3_000)], 3_200)
     assert [tool.registered_name for tool in one.session.catalog] == ["a"]
-    assert them.register(one.id, "", [a_tool("b"), a_tool("c", 1_000)], 1_200) == 2
+    assert await them.register(one.id, "", [a_tool("b"), a_tool("c", 1_000)], 1_200) == 2
 
 
-def test_idle_sessions_make_room_for_the_tools_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_sessions_make_room_for_the_tools_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OWNER_BYTES", 5_000)
     _, them = sessions()
     old, used, new = them.open(), them.open(), them.open()
     for one in (old, used):
-        them.register(one.id, "", [a_tool("a", 2_000)], 2_100)
+        await them.register(one.id, "", [a_tool("a", 2_000)], 2_100)
     them.get(used.id)
-    them.register(new.id, "", [a_tool("a", 2_000)], 2_100)
+    await them.register(new.id, "", [a_tool("a", 2_000)], 2_100)
     with pytest.raises(errors.SessionNotFound):
         them.get(old.id)
     assert them.get(used.id) is used and len(new.session.catalog) == 1
