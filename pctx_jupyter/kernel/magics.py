@@ -195,10 +195,10 @@ class PctxMagics(Magics):
         if outcome.value == NULL:
             return None
         if (body := marks.body(value)) is not None and (handle := _held(body, running)) is not None:
-            return self._look(handle, body)
+            return self._shown(handle, body)
         return display.Shown(display.result(outcome.value, value))
 
-    def _look(self, handle: Handle[Any], body: dict[str, Any]) -> Any:
+    def _shown(self, handle: Handle[Any], body: dict[str, Any]) -> Any:
         """Return how a value that stays in the notebook is shown; None: it has displayed itself."""
         from .functions import handed
         from .output import display
