@@ -23,6 +23,7 @@ PARTS = (
     "frames",
     "browser",
     "memory",
+    "embedded",
 )
 
 

@@ -7,6 +7,7 @@ import keyword
 import re
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -45,6 +46,7 @@ class CellOptions:
     is_quiet: bool = False
 
 
+@lru_cache(64)  # a cell is run again with the same line, and to parse one takes 0.2 ms
 def cell_options(line: str) -> CellOptions:
     """Read the line after ``%%pctx``.
 

@@ -49,6 +49,7 @@ from pctx_jupyter.session.trace import ErrorRecord, ToolTally, Trace
 )
 def test_options_are_read(line: str, options: CellOptions) -> None:
     assert cell_options(line) == options
+    assert cell_options(line) is cell_options(line)  # a cell that is run again is not parsed again
 
 
 @pytest.mark.parametrize(
