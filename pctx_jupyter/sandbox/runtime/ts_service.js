@@ -40,17 +40,11 @@ const MAX_NAMES = 200;
 /** Levels into a program's value at which a promise is looked for. */
 const MAX_DEPTH = 3;
 
-// As a text it is ready in a third of the time a module takes.
-const loaded = { exports: /** @type {any} */ ({}) };
-new Function("module", "exports", "require", "process", "__filename", "__dirname", compiler)(
-  loaded,
-  loaded.exports,
-  undefined,
-  undefined,
-  "/typescript.js",
-  "/",
-);
-const ts = loaded.exports;
+// As a text it is ready in a third of the time a module takes. Evaluated as it is, V8 keeps no second copy of its 3.6 MB.
+Reflect.deleteProperty(globalThis, "process"); // Deno would load it, for the compiler to look at.
+(0, eval)(compiler);
+const { ts } = /** @type {any} */ (globalThis);
+Reflect.deleteProperty(globalThis, "ts");
 
 const OPTIONS = {
   target: ts.ScriptTarget.ESNext,
