@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -197,7 +197,13 @@ class Launcher:
         self._loop.add_reader(channel, self._receive)
 
     @classmethod
-    async def open(cls, command: list[str], readable: list[str], start_s: float = START_S) -> Launcher:
+    async def open(
+        cls,
+        command: list[str],
+        readable: list[str],
+        start_s: float = START_S,
+        environment: Mapping[str, str] = flags.ENVIRONMENT,
+    ) -> Launcher:
         """Start the helper.
 
         The kernel kills it when the thread that calls this ends: call it on the loop's own, long-lived thread.
@@ -206,11 +212,12 @@ class Launcher:
             command: The command line of each sandbox.
             readable: The files and folders that a sandbox can read, and execute.
             start_s: Seconds it may take to fork one sandbox.
+            environment: All that a sandbox has in its environment.
 
         Raises:
             SandboxUnavailable: It does not start.
         """
-        environment = [f"{name}={value}" for name, value in flags.ENVIRONMENT.items()]
+        variables = [f"{name}={value}" for name, value in environment.items()]
         python = os.path.realpath(sys.executable)  # noqa: ASYNC240
         try:
             ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -221,7 +228,7 @@ class Launcher:
         with its:
             try:
                 helper = subprocess.Popen(  # noqa: ASYNC220 (1 ms; no waiting, no watcher)
-                    [python, "-I", "-S", LAUNCHER, *arguments, "--", *environment, "--", *command],
+                    [python, "-I", "-S", LAUNCHER, *arguments, "--", *variables, "--", *command],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

@@ -6,19 +6,21 @@ import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pctx_jupyter import errors
 from pctx_jupyter.program.check import Checked, CheckJob, Unchecked
 from pctx_jupyter.sandbox import checker as module
-from pctx_jupyter.sandbox import compiler
+from pctx_jupyter.sandbox import compiler, flags
 from pctx_jupyter.sandbox.checker import Checker, open_checker
 from pctx_jupyter.sandbox.spawner import Launcher
 from pctx_jupyter.sandbox.worker import Worker
@@ -762,3 +764,11 @@ async def test_an_idle_process_returns_the_memory_of_its_garbage_and_checks_on()
         verdict = await checker.check(job("Sales.loadOrder()"))
         assert isinstance(verdict, Checked) and verdict.diagnostics
         assert checker.status()["starts"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_the_compiler_has_one_heap_for_all_threads_and_nothing_of_the_host(held: Held) -> None:
+    assert held.check("1 + 1") == []
+    children = psutil.Process().children(recursive=True)
+    compilers = [one for one in children if Path(one.exe()).name == "deno" and one.cmdline()[-1].endswith("service.js")]
+    assert compilers and all(one.environ() == flags.ENVIRONMENT | compiler.ALLOCATOR for one in compilers)
