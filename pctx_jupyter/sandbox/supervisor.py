@@ -289,6 +289,9 @@ class Supervisor:
         self._timers.append(self._loop.call_later(0, self._end, ended.result()))
 
     def _end(self, status: int | None) -> None:
+        if self._worker.is_behind:
+            self._timers.append(self._loop.call_later(0, self._end, status))
+            return
         limits = self._limits
         match status:
             case -6 if "stack overflow" in self._worker.error_line():  # of the reader of TypeScript, not of the program

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import deque
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
+from ..slices import SLICE_S
 from . import flags
 from .spawner import Process
 
@@ -49,6 +51,7 @@ class Worker(asyncio.Protocol):
     Attributes:
         name: Begins its log lines.
         ended: The process's exit status once it is gone; negative: the signal that ended it.
+        is_behind: Whether lines that have arrived are received in later turns of the loop.
     """
 
     def __init__(self, process: Process, payload_bytes: int) -> None:
@@ -64,6 +67,7 @@ class Worker(asyncio.Protocol):
         self._lines: deque[bytes] = deque()  # complete lines that no listener has received yet
         self._reader = Lines(self._line_bytes)
         self._paused = False
+        self.is_behind = False
         self._writer = LineWriter()
 
     @property
@@ -109,15 +113,13 @@ class Worker(asyncio.Protocol):
         """Stop reading: once the pipe is full, the program waits. Writing goes on, lest both sides wait for ever."""
         if not self._paused:
             self._paused = True
-            if self._transport is not None:
-                self._transport.pause_reading()
+            self._set_reading()
 
     def resume(self) -> None:
         """Read again."""
         if self._paused:
             self._paused = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._set_reading()
             self._deliver()
 
     def dismiss(self) -> None:
@@ -161,12 +163,32 @@ class Worker(asyncio.Protocol):
             self._listener.end()
 
     def _deliver(self) -> None:
+        if not self.is_behind:
+            self._deliver_some()
+
+    def _deliver_some(self) -> None:
+        """Deliver lines for a slice of this turn: a program that prints many short ones must not delay others."""
+        self.is_behind = False
+        since = time.thread_time()
         while self._lines and not self._paused and self._listener is not None:
+            if time.thread_time() - since >= SLICE_S:
+                self.is_behind = True
+                asyncio.get_running_loop().call_soon(self._deliver_some)
+                break
             line = self._lines.popleft()
             if len(line) > self._line_bytes:
                 self._overflow(line[:200])
             else:
                 self._listener.receive(line)
+        self._set_reading()
+
+    def _set_reading(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._paused or self.is_behind:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _overflow(self, start: bytes) -> None:
         listener, self._listener = self._listener, None

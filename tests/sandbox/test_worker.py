@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 
 import pytest
 
@@ -12,6 +13,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.sandbox.spawner import Process
 from pctx_jupyter.sandbox.worker import ENVELOPE, Worker, open_worker
 from pctx_jupyter.settings import Limits
+from pctx_jupyter.slices import SLICE_S
 
 from .programs import soon
 
@@ -191,3 +193,31 @@ async def test_giving_up_while_it_starts_kills_it() -> None:
         await opening
     assert stranger.killed == 1
     stranger.close()
+
+
+async def test_lines_that_take_long_are_received_over_many_turns_and_all_before_the_end() -> None:
+    class Slow(Ear):
+        def receive(self, line: bytes) -> None:
+            super().receive(line)
+            since = time.thread_time()
+            while time.thread_time() - since < SLICE_S / 2:
+                pass
+
+    stranger, slow = Stranger(), Slow()
+    worker = await stranger.worker()
+    try:
+        worker.listen(slow)
+        await stranger.say(b"".join(b"%d\n" % n for n in range(20)))
+        turns = 0
+        while len(slow.lines) < 20:
+            before = len(slow.lines)
+            await asyncio.sleep(0)
+            turns += len(slow.lines) > before
+        assert turns >= 5 and slow.lines == [b"%d" % n for n in range(20)]
+        await stranger.say(b"last\n" * 20)
+        stranger.pipe.close()
+        await soon(slow.ended.wait())
+        assert slow.lines[20:] == [b"last"] * 20 and not worker.is_behind
+    finally:
+        worker.kill()
+        os.close(stranger.stderr)

@@ -333,6 +333,15 @@ async def test_a_program_is_checked_against_the_types_of_its_inputs() -> None:
     assert asked[0].globals == "declare const rows: { id: number | null }[];\n"
 
 
+async def test_a_program_with_too_many_inputs_is_refused_before_any_is_looked_at() -> None:
+    async def check(job: CheckJob) -> Checked:
+        raise AssertionError("it was checked")
+
+    inputs = {f"n{n}": Raw(b"1") for n in range(1_001)}
+    with pytest.raises(errors.InvalidParams, match=r"1,001 inputs and may have 1,000; pass one object"):
+        await session(FakeSandbox(), check=check).execute("1", inputs=inputs)
+
+
 async def test_time_limits_are_the_requests_up_to_the_longest() -> None:
     sandbox = FakeSandbox()
     one = session(sandbox, Settings(max_timeout_s=100))
