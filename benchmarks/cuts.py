@@ -3,6 +3,9 @@
 ``python -m benchmarks.cuts [CALLS] [SEEDS]`` prints one table with a line for each door: a client's WebSocket, the Unix
 socket of kernels, MCP over HTTP, and a sandbox host. Programs call one tool that counts; each call has a number.
 
+A connection that is half open passes nothing on in one direction. Pings notice that, and the end that notices it logs
+that it has dropped the connection: there is one such line, or two, for each that the table counts.
+
 A call is lost if its program never ends, crossed if it returns what belongs to another, and doubled if the tool ran
 twice for it. A program that returned must have had all its effects.
 """
@@ -56,16 +59,24 @@ class Tally:
     done: int = 0
     failed: int = 0
     cuts: int = 0
+    half_open: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     crossed: list[str] = field(default_factory=list)
 
+    def note(self, network: BadNetwork) -> None:
+        """Count what a network did to connections."""
+        self.cuts += network.cuts
+        self.half_open += network.half_open
+
     def row(self, name: str) -> str:
-        numbers = (self.calls, self.done, self.failed, self.cuts, len(self.lost), len(self.doubled), len(self.crossed))
+        wrong = (len(self.lost), len(self.doubled), len(self.crossed))
+        numbers = (self.calls, self.done, self.failed, self.cuts, self.half_open, *wrong)
         return f"{name:<12}" + "".join(f"{number:>10,}" for number in numbers)
 
 
-HEAD = f"{'door':<12}{'calls':>10}{'returned':>10}{'failed':>10}{'cuts':>10}{'lost':>10}{'doubled':>10}{'crossed':>10}"
+COLUMNS = ("calls", "returned", "failed", "cuts", "half-open", "lost", "doubled", "crossed")
+HEAD = f"{'door':<12}" + "".join(f"{name:>10}" for name in COLUMNS)
 
 
 class BadNetwork:
@@ -85,7 +96,7 @@ class BadNetwork:
     ) -> None:
         self._reach, self._chance, self._rate = reach, chance, rate
         self.is_bad = False
-        self.cuts = 0
+        self.cuts = self.half_open = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on one connection, until either end closes it or it is cut."""
@@ -110,7 +121,7 @@ class BadNetwork:
             while data := await reader.read(1 << 16):
                 lot = self._chance.random() / self._rate if self.is_bad else 1.0
                 if lot < HALF_OPEN:
-                    self.cuts += 1
+                    self.half_open += 1
                     while await reader.read(1 << 16):  # read, and pass on nothing any more
                         pass
                     break
@@ -200,7 +211,7 @@ async def through_websocket(server: ServerProcess, calls: int, seed: int, tally:
 
             await run(execute, counter, calls, tally, call="await Here.count({ n })")
             network.is_bad = False
-        tally.cuts += network.cuts
+        tally.note(network)
 
 
 COUNTING = """
@@ -260,7 +271,7 @@ async def through_mcp(server: ServerProcess, calls: int, seed: int, tally: Tally
 
         await run(execute, counter, calls, tally, call="Number(await Counting.count({ n }))")
         network.is_bad = False
-        tally.cuts += network.cuts
+        tally.note(network)
     async with asyncio.timeout(LIMIT_S):
         while (await asyncio.to_thread(server.ask, "GET", "pctx/api/status"))["executions"]:
             await asyncio.sleep(0.1)  # what nobody waits for any more
@@ -322,7 +333,7 @@ async def through_pipe(calls: int, seed: int, tally: Tally) -> None:
                 await run(execute, counter, calls, tally, call="await Here.count({ n })")
                 network.is_bad = False
             server.close()
-            tally.cuts += network.cuts
+            tally.note(network)
 
 
 async def through_host(server: ServerProcess, calls: int, seed: int, tally: Tally) -> None:
@@ -351,7 +362,7 @@ async def through_host(server: ServerProcess, calls: int, seed: int, tally: Tall
         finally:
             host.kill()
             await host.wait()
-        tally.cuts += network.cuts
+        tally.note(network)
 
 
 @contextmanager
