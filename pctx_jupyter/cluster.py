@@ -143,7 +143,7 @@ class Cluster:
             futures = submitted(client, [one.call for one in waits if one.call is not None])
         except Exception as error:  # nothing was sent
             if len(waits) == 1:
-                _settle([(waits[0], None, _root(error))])
+                _settle([(waits[0], None, error)])
                 return
             by_function: dict[int, list[_Wait]] = {}  # most likely, one function cannot be pickled
             for one in waits:
@@ -202,13 +202,6 @@ def submitted(client: Any, calls: Sequence[BoundCall]) -> list[Any]:
     keys = [f"{funcname(function)}-{uuid4()}" for function in functions]
     found: list[Any] = client.map(apply, functions, [*map(list, positional)], [*map(dict, named)], key=keys, pure=False)
     return found
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return the first cause of an error: Dask says that it could not serialize, and its cause says what."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
 
 
 async def _outcome(client: Any, future: Any) -> tuple[Any, BaseException | None]:

@@ -20,6 +20,39 @@ from typing import Any, Protocol, get_args, get_origin
 from . import errors
 
 
+class RemoteValue:
+    """A value that is computed elsewhere, and stays there until it is asked for.
+
+    Args:
+        given: A future of one of the libraries, or a collection of Dask. Without a client, Dask computes that again
+            each time it is asked for.
+
+    Attributes:
+        given: What is passed to tools.
+        type: What people call it.
+        write: Writes the value as JSON, if it has no handle; None: as its kind says.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.type = type(given).__name__
+        self.write: Callable[[Any], Any] | None = None
+
+    @property
+    def state(self) -> str:
+        """``pending``, or how it ended, as its library says; ``lazy`` of what is computed when it is asked for."""
+        if isinstance(self.given, concurrent.futures.Future):
+            return "finished" if self.given.done() else "pending"
+        return str(self.given.status) if is_dask_future(self.given) else "lazy"
+
+    async def value(self) -> Any:
+        """Wait for the value, and return it. Raises what was raised elsewhere."""
+        if is_dask_collection(self.given) and (client := _dask_client()) is not None:
+            self.given = client.compute(self.given)
+        found = pending(self.given)
+        return None if found is None else await found
+
+
 class Executor(Protocol):
     """What runs functions elsewhere: an executor of ``concurrent.futures``, or a client of Dask."""
 
@@ -39,8 +72,28 @@ def submit(
     if is_dask_client(executor):
         from .cluster import cluster_of
 
-        return cluster_of(executor).run((function, positional, named))
+        return cluster_of(executor).run((function, *_on_cluster(executor, positional, named)))
     return executor.submit(functools.partial(function, *positional, **named))
+
+
+def started(
+    executor: Executor, function: Callable[..., Any], positional: Sequence[Any], named: Mapping[str, Any]
+) -> Any:
+    """Start one call of a function on an executor at once, and return its future."""
+    if is_dask_client(executor):
+        from .cluster import submitted
+
+        return submitted(executor, [(function, *_on_cluster(executor, positional, named))])[0]
+    return executor.submit(functools.partial(function, *positional, **named))
+
+
+def _on_cluster(client: Any, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments with futures in the place of what Dask computes lazily: Dask passes only their values on."""
+
+    def future_of(value: Any) -> Any:
+        return client.compute(value) if is_dask_collection(value) else value
+
+    return [future_of(one) for one in positional], {name: future_of(one) for name, one in named.items()}
 
 
 def why_not(executor: object, is_async: bool) -> str | None:
@@ -81,14 +134,36 @@ def _wait_for(value: object) -> Callable[[Any], Awaitable[Any]] | None:
     return _of_ray_ref if _is_ray_ref(value) else None
 
 
+def is_future_type(annotation: Any) -> bool:
+    """Whether a return annotation is a future of a library: ``Future``, ``Future[int]``, or ``Delayed`` of Dask."""
+    kind = get_origin(annotation) or annotation
+    if not inspect.isclass(kind):
+        return False
+    found = {(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__}
+    return not _FUTURES.isdisjoint(found)
+
+
+_FUTURES = {("concurrent", "Future"), ("distributed", "Future"), ("dask", "Delayed"), ("ray", "ObjectRef")}
+"""Classes of futures, whose libraries may not be loaded."""
+
+
 def awaited_type(annotation: Any) -> Any:
     """Return the type of what a return annotation stands for: ``int`` for ``Future[int]`` and ``Awaitable[int]``."""
     origin = get_origin(annotation)
+    if origin is None and is_future_type(annotation):
+        return Any
     if inspect.isclass(origin) and issubclass(origin, (Awaitable, concurrent.futures.Future)):
         return get_args(annotation)[-1]
     if inspect.isclass(annotation) and issubclass(annotation, (Awaitable, concurrent.futures.Future)):
         return Any
     return annotation
+
+
+def root_of(error: Exception) -> Exception:
+    """Return the first cause of an error: Dask says that it could not serialize, and its cause says what."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
 
 
 def is_about_pickling(error: Exception) -> bool:

@@ -6,6 +6,7 @@ tools or wires. It imports no library of those whose objects it knows: an object
 - An *array* of numpy: its shape and type are known; numbers are read as bytes, in ranges of its first axis.
 - A *file*, by its path: read in ranges. Only the very file that was handed over is read, whatever its path names later.
 - *Items* of an iterator or a generator, also an asynchronous one: taken once, in their order.
+- A *future* of a value that is computed elsewhere and stays there, also what Dask computes lazily.
 - A *figure*, which a notebook can show, and any other *object*: they pass to tools alone.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import Any
 
-from .. import errors
+from .. import errors, futures
 from .frames import LARGEST_EXACT, bytes_of
 
 MOST_ITEMS = 1_000
@@ -47,13 +48,15 @@ class NoHandle(Exception):
 
 
 def kind_of(value: Any) -> str:
-    """Return the kind of a value that is no table: ``array``, ``file``, ``items``, ``figure`` or ``object``.
+    """Return the kind of a value that is no table: ``array``, ``file``, ``items``, ``future``, …
 
     Raises:
         NoHandle: It is plain, and crosses as a value, or is code.
     """
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, bytearray, list, dict, tuple, set)):
         raise NoHandle(f"{type(value).__name__} is no object that stays in the notebook")
+    if futures.unready(value):  # a Delayed says of itself that it is a routine
+        return "future"
     if isinstance(value, (type, types.ModuleType)) or inspect.isroutine(value):
         raise NoHandle(f"{type(value).__name__} is code, and not a value")
     np = sys.modules.get("numpy")
@@ -82,6 +85,10 @@ def held(kind: str, value: Any) -> Any:
         return Items(value)
     if kind == "file":
         return File(value)
+    if kind == "future":
+        if not futures.unready(value):
+            raise NoHandle(f"{type(value).__name__} is not a future")
+        return futures.RemoteValue(value)
     if kind == "array":
         np = sys.modules.get("numpy")
         if np is None or not isinstance(value, np.ndarray):
@@ -114,7 +121,7 @@ def facts(kind: str, value: Any) -> dict[str, Any]:
         return {"type": "numpy.ndarray", "shape": list(value.shape), "dtype": str(value.dtype)}
     if kind == "file":
         return {"type": "File", "name": value.name, "size": value.size}
-    if kind == "items":
+    if kind in ("items", "future"):
         return {"type": value.type}
     shown = type(value)
     return {"type": f"{shown.__module__}.{shown.__qualname__}".removeprefix("__main__.")}
@@ -124,6 +131,8 @@ def preview(kind: str, value: Any) -> dict[str, Any]:
     """Return what is shown of a value besides its facts."""
     if kind == "array" and value.dtype.kind in "biufUM":
         return {"first": value.reshape(-1)[:FIRST_NUMBERS]}
+    if kind == "future":
+        return {"text": value.state}
     if kind == "object":
         try:
             text = repr(value)

@@ -27,9 +27,20 @@ from . import names
 LEARNT = "x-learnt"
 """The keyword of a schema whose type was learnt and may be wrong; its value says from what, such as a docstring."""
 HANDLE = "x-handle"
-"""The keyword of a schema of what passes by handle: a key of `HANDLE_TYPES` or ``frame`` of a result, ``frame or rows``
-or ``array or values`` of an argument."""
-HANDLE_TYPES = {"array": "NDArray", "file": "FileHandle", "items": "Items", "figure": "Figure", "object": "Handle"}
+"""The keyword of a schema of what passes by handle.
+
+Of a result, its value is a key of `HANDLE_TYPES` or ``frame``. Of an argument it is ``frame or rows`` or
+``array or values``. If a future of the argument's value may be passed, too, the value begins with `FUTURE_OR`."""
+FUTURE_OR = "future or "
+"""Begins the keyword's value of an argument that may be a future of its value. What follows may be empty."""
+HANDLE_TYPES = {
+    "array": "NDArray",
+    "file": "FileHandle",
+    "items": "Items",
+    "figure": "Figure",
+    "future": "Future",
+    "object": "Handle",
+}
 """The types in TypeScript of what passes by handle and is no frame, by kind."""
 LONGEST_PATH = 300
 """Characters of a path that are compared with others."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from . import inert, names
-from .catalog import HANDLE, HANDLE_TYPES, LEARNT
+from .catalog import FUTURE_OR, HANDLE, HANDLE_TYPES, LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
 
 DEEPEST = 32
@@ -215,7 +215,8 @@ class _Writer:
         self.depth = 0
         self.written = 0
         self.asked = 0
-        self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write
+        self.names: dict[int, str] = {}  # by id(): the document holds every schema while we write, and so does `made`
+        self.made: list[Schema] = []
         self.taken = {
             "Promise",
             "Record",
@@ -246,6 +247,8 @@ class _Writer:
             return _degraded("nested too deep")
         if self.written > MOST_SCHEMAS:
             return _degraded("too large a schema")
+        if str(schema.get(HANDLE, "")).startswith(FUTURE_OR):
+            return self.or_future(schema, kinds)
         kind = schema.get("type", kinds)
         if isinstance(schema.get(LEARNT), str):
             return self.likely(schema)
@@ -268,6 +271,14 @@ class _Writer:
             written = self.combined(schema, kind)
         self.base = base
         return written
+
+    def or_future(self, schema: Schema, kinds: list[object] | None) -> TypeText:
+        """A value, or a future of it."""
+        handle = str(schema[HANDLE]).removeprefix(FUTURE_OR)
+        plain = schema | {HANDLE: handle} if handle else {name: one for name, one in schema.items() if name != HANDLE}
+        self.made.append(plain)
+        written = self.of(plain, kinds)
+        return written if _is_any(written) else _union([written, TypeText(f"Future<{written.text}>")])
 
     def likely(self, schema: Schema) -> TypeText:
         """A type without a declaration: it is shown, and every value is assignable to it."""
@@ -493,8 +504,9 @@ class _Writer:
             row = self.behind(schema.get("items", True))
             if schema[HANDLE] == "frame":
                 return TypeText("Frame" if row == OBJECT else f"Frame<{row.text}>")
-            if schema[HANDLE] == "items":
-                return TypeText("Items" if _is_any(row) else f"Items<{row.text}>")
+            if schema[HANDLE] in ("items", "future"):
+                name = HANDLE_TYPES[str(schema[HANDLE])]
+                return TypeText(name if _is_any(row) else f"{name}<{row.text}>")
             name = "NDArray" if schema[HANDLE] == "array or values" else "Frame"
             return _union([TypeText(name), TypeText(_grouped(row) + "[]")])
         items = schema.get("items", True)
@@ -609,7 +621,9 @@ def _simple(schema: object) -> TypeText | None:
     if not isinstance(schema, dict):
         return None
     kind = schema.get("type")
-    return _SIMPLE.get(kind) if isinstance(kind, str) and _COMBINING.isdisjoint(schema) else None
+    if not isinstance(kind, str) or HANDLE in schema:
+        return None
+    return _SIMPLE.get(kind) if _COMBINING.isdisjoint(schema) else None
 
 
 def _union(members: Iterable[TypeText]) -> TypeText:

@@ -12,8 +12,8 @@ import collections.abc
 import inspect
 import io
 import keyword
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import PurePath
@@ -46,7 +46,9 @@ ANY_FRAME: dict[str, Json] = {"type": "array", "items": {"type": "object"}}
 # From the kernel to a program
 
 
-def hand_over(native: Any, handles: Handles, label: str, kind: str = "frame") -> Raw:
+def hand_over(
+    native: Any, handles: Handles, label: str, kind: str = "frame", write: Callable[[Any], Raw] | None = None
+) -> Raw:
     """Hold an object for a program, and return its handle.
 
     Args:
@@ -54,6 +56,7 @@ def hand_over(native: Any, handles: Handles, label: str, kind: str = "frame") ->
         handles: What holds it.
         label: What people call it.
         kind: What the tool declares that it returns: ``frame``, or a kind of `others`.
+        write: Writes the value of a future as JSON; None: as any value.
 
     Raises:
         NotAFrame: It is not a data frame, or has no rows in JSON; the message says why.
@@ -61,7 +64,10 @@ def hand_over(native: Any, handles: Handles, label: str, kind: str = "frame") ->
     """
     if kind == "frame" or (kind == "object" and frames.is_registered(native)):
         return _opened(_hold(native, handles, label))
-    return _opened(_hold_other(native, handles, label, kind))
+    handle = _hold_other(native, handles, label, kind)
+    if kind == "future":
+        handle.value.write = write
+    return _opened(handle)
 
 
 def _opened(handle: Handle[Any]) -> Raw:
@@ -136,8 +142,20 @@ def kind_of(annotation: Any) -> str:
         return "figure"
     if any(base.__module__.partition(".")[0] == "numpy" and base.__name__ == "ndarray" for base in kind.__mro__):
         return "array"
-    is_table = frames.is_registered_type(kind) or tables.converter(kind) is not None or kind.__name__ in _TABLES
-    return "frame" if is_table else "object"
+    return "frame" if _is_table_type(kind) else "object"
+
+
+def _is_table_type(kind: type) -> bool:
+    return frames.is_registered_type(kind) or tables.converter(kind) is not None or kind.__name__ in _TABLES
+
+
+def of_value(schema: Json, returns: Any) -> Json:
+    """Return the schema of what the ``result`` of a future is: a table or an array is a handle, anything else JSON."""
+    kind = get_origin(returns) or returns
+    if isinstance(kind, type) and _is_table_type(kind):
+        return by_handle(schema)
+    name = kind_of(returns)
+    return by_handle(schema, name) if name in ("array", "figure") else schema
 
 
 _ITERATORS = {
@@ -150,8 +168,12 @@ _TABLES = {"DataFrame", "LazyFrame", "Series", "Table", "RecordBatch", "DuckDBPy
 
 def by_handle(schema: Json, kind: str = "frame") -> Json:
     """Return the schema of a tool's result when the tool returns an object by handle."""
+    if kind == "future":
+        inner = schema if isinstance(schema, dict) else {}
+        made: dict[str, Json] = {HANDLE: kind, "type": "array", "items": inner}
+        return made | {"$defs": inner["$defs"]} if "$defs" in inner else made
     if kind != "frame":
-        made: dict[str, Json] = {HANDLE: kind}
+        made = {HANDLE: kind}
         if kind == "items":
             items = schema.get("items", {}) if isinstance(schema, dict) and schema.get("type") == "array" else {}
             made |= {"type": "array", "items": items}
@@ -189,7 +211,7 @@ def serve(arguments: Raw, handles: Handles) -> Raw | Awaitable[Raw]:
             if what == "save":
                 return _save(named.get("name"), native_of({"id": id, "steps": steps}, handles), handles)
             if handle.kind != "frame":
-                return _of_other(what, handle, named)
+                return _of_other(what, handle, named, handles)
             return _result(what, handle, steps, named, handles)
     raise errors.InvalidParams("Cannot use a frame: the call is not one that a frame makes")
 
@@ -254,7 +276,7 @@ def _rows(frame: Any, label: str) -> Raw:
     return values.to_json(frame.to_native(), "rows")
 
 
-def _of_other(what: str, handle: Handle[Any], more: dict[str, Any]) -> Raw | Awaitable[Raw]:
+def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Handles) -> Raw | Awaitable[Raw]:
     """Run an operation on an object that is no frame."""
     kind, value = handle.kind, handle.value
     start = _place(more.get("from"), 0) if "from" in more else 0
@@ -284,7 +306,26 @@ def _of_other(what: str, handle: Handle[Any], more: dict[str, Any]) -> Raw | Awa
             if value.is_async:
                 return _taken_later(value, count)
             return _items(*value.take(count))
+        case "future", "result":
+            return _result_of(handle, handles)
     raise errors.InvalidParams(f"Cannot use {handle.label}: it has no operation {what[:50]} with these arguments")
+
+
+async def _result_of(handle: Handle[Any], handles: Handles) -> Raw:
+    """Wait for the value of a future: a table, an array or a figure becomes a handle, anything else is JSON."""
+    value = await handle.value.value()
+    if value is None:
+        return NULL
+    try:
+        return _opened(_hold(value, handles, handle.label))
+    except frames.NotAFrame as error:
+        if frames.is_registered(value) or tables.is_table(value):
+            raise errors.ToolFailed(f"{handle.label}: {error}", name="TypeError") from None
+    with suppress(others.NoHandle):
+        if (kind := others.kind_of(value)) in ("array", "figure"):
+            return _opened(_hold_other(value, handles, handle.label, kind))
+    write = handle.value.write
+    return values.to_json(value, "result") if write is None else write(value)
 
 
 async def _taken_later(value: others.Items, count: int) -> Raw:

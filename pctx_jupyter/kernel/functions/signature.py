@@ -93,6 +93,8 @@ class FunctionSignature:
     _result: _Result | None
     returns: Any = Any
     """The type that the function declares to return, as far as it is known."""
+    is_future: bool = False
+    """Whether the function declares to return a future of a library."""
     _without: Callable[[frozenset[str]], pydantic.TypeAdapter[Any]] | None = None
     """Makes what checks the arguments, without those of these parameters."""
 
@@ -296,6 +298,7 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
         _arguments=arguments,
         _result=result,
         returns=reader.returns,
+        is_future=reader.is_future,
         _without=functools.cache(reader.without),
     )
 
@@ -378,6 +381,7 @@ class _SignatureReader:
     def __init__(self, function: Any, doc: docstring_parser.Docstring, shown: str, owner: type | None) -> None:
         self.notes: dict[str, str] = {}
         self.returns: Any = Any
+        self.is_future = False
         self._fields: dict[str, Any] = {}
         self._owner = owner
         self._shown = shown
@@ -522,7 +526,9 @@ class _SignatureReader:
             annotation = self._standard.get("return", Any)
             if annotation is Any and "return" in self._overloads:
                 annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
-        annotation = self.returns = futures.awaited_type(self._resolved(annotation))
+        annotation = self._resolved(annotation)
+        self.is_future = futures.is_future_type(annotation)
+        annotation = self.returns = futures.awaited_type(annotation)
         why = ""
         for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
             said = self._said(annotation, sayer)

@@ -21,7 +21,7 @@ from msgspec import Raw
 from ... import errors, foreign, futures
 from ...rpc import marks
 from ...rpc.jsonrpc import NULL, Json
-from ...tools.catalog import Tool, demand_free_name
+from ...tools.catalog import FUTURE_OR, HANDLE, Tool, demand_free_name
 from .tracebacks import traceback_of_user_frames
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ HINTS = {
     "array": "Returns an NDArray that stays in the notebook: shape, dtype, await values(from, to), agg(name).",
     "file": "Returns a FileHandle: await text(from, to), bytes(from, to), or for await (const line of file).",
     "items": "Returns Items: await take(n), or for await (const item of items); each is taken once.",
+    "future": "Returns a Future, which stays where it is computed: await result() brings its value.",
     "figure": "Returns a Figure that stays in the notebook; end with it to show it.",
     "object": "Returns an object that stays in the notebook.",
 }
@@ -196,7 +197,8 @@ def tool(
             function, and the kernel is free meanwhile. None: in the kernel. A tool may also return a future.
         handle: Whether what it returns stays in the kernel. Programs get a ``Frame`` of a data frame or a series
             (pandas, polars, Arrow), whose operations run there, in place of all rows. The annotation says what else it
-            is: an array of numpy, a ``Path``, an iterator, a figure, or any other class.
+            is: an array of numpy, a ``Path``, an iterator, a figure, or any other class. A future, and with ``run_on``
+            every result, is a ``Future`` whose value stays where it is until ``result()`` asks for it.
 
     Raises:
         InvalidParams: The function cannot be a tool; the message says why. A parameter that cannot be declared is none
@@ -292,13 +294,29 @@ def _substance(value: object) -> object:
 
 
 def _by_handle(made: PythonTool, handle: bool) -> PythonTool:
-    """Declare that a tool returns its data frames by handle, if it does."""
+    """Declare that a tool returns objects by handle, and takes futures, if it does."""
+    if futures.is_dask_client(made.run_on):
+        made = replace(made, input_schema=_or_futures(made.input_schema))
     if not handle:
         return made
     from . import handed
 
+    if made.run_on is not None or made.signature.is_future:
+        inner = handed.of_value(made.output_schema, made.signature.returns)
+        return replace(made, handle=True, kind="future", output_schema=handed.by_handle(inner, "future"))
     kind = "items" if _yields_later(made.function) else handed.kind_of(made.signature.returns)
     return replace(made, handle=True, kind=kind, output_schema=handed.by_handle(made.output_schema, kind))
+
+
+def _or_futures(schema: Json) -> Json:
+    """Return the schema of arguments each of which may be a future of its value: Dask passes the value on."""
+    if not isinstance(schema, dict) or not isinstance(properties := schema.get("properties"), dict):
+        return schema
+    made: dict[str, Json] = {}
+    for name, one in properties.items():
+        handle = one.get(HANDLE, "") if isinstance(one, dict) else ""
+        made[name] = one | {HANDLE: f"{FUTURE_OR}{handle}"} if isinstance(one, dict) and one else one
+    return schema | {"properties": made}
 
 
 def _code_of(function: Any) -> object:
@@ -363,9 +381,14 @@ def call(tool: PythonTool, arguments: Raw | None, handles: Handles | None = None
     positional, named = _bound(tool, arguments, handles)
     if tool.run_on is None:
         result = tool.function(*positional, **named)
+    elif tool.kind == "future" and handles is not None:
+        try:
+            result = futures.started(tool.run_on, tool.function, positional, named)
+        except Exception as error:
+            raise _said_of_pickling(tool, error) from error
     else:
         result = futures.submit(tool.run_on, tool.function, positional, named)
-    if (pending := futures.pending(result)) is not None:
+    if (pending := _pending(tool, result, handles)) is not None:
         return _awaited(tool, pending, name, handles)
     return _returned(tool, result, name, handles)
 
@@ -394,7 +417,8 @@ def _returned(tool: PythonTool, result: Any, name: str, handles: Handles | None)
     from . import handed
 
     try:
-        return handed.hand_over(result, handles, tool.path, tool.kind)
+        write = functools.partial(tool.signature.returned, name=name)
+        return handed.hand_over(result, handles, tool.path, tool.kind, write)
     except NotAFrame as error:
         message = (
             f"{name}: {error}; return a data frame, or define the tool without handle=True; of anything else, the "
@@ -415,10 +439,22 @@ async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str, 
             if isinstance(error, AttributeError) and futures.was_awaited_in_vain(error):
                 raise TypeError(f"{name}: {AWAITED_IN_VAIN}") from error
             if tool.run_on is not None and futures.is_about_pickling(error):
-                raise errors.ToolFailed(f"{name}: {error}; {PICKLED}", name=type(error).__name__) from error
+                raise _said_of_pickling(tool, error) from error
             raise
-        pending = futures.pending(result)  # an async function may return a future
+        pending = _pending(tool, result, handles)  # an async function may return a future
     return _returned(tool, result, name, handles)
+
+
+def _pending(tool: PythonTool, result: Any, handles: Handles | None) -> Awaitable[Any] | None:
+    """Return what to await for a tool's result; None: the result is handed over as it is."""
+    if tool.kind == "future" and handles is not None and futures.unready(result):
+        return None
+    return futures.pending(result)
+
+
+def _said_of_pickling(tool: PythonTool, error: Exception) -> errors.ToolFailed:
+    error = futures.root_of(error)
+    return errors.ToolFailed(f"{tool.tool.tool_name}: {error}; {PICKLED}", name=type(error).__name__)
 
 
 def python_tool(

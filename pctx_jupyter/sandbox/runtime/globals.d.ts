@@ -170,6 +170,11 @@ interface Items<T = any> extends HandleOfNotebook, AsyncIterable<T> {
   /** The next items; fewer at the end. */
   take(count: number): Promise<T[]>;
 }
+/** What is computed elsewhere, such as on a cluster, and stays there. Tools with `run_on` of that cluster take it. */
+interface Future<T = any> extends HandleOfNotebook {
+  /** Waits for the value and brings it: tables and arrays as handles of the notebook, anything else as itself. */
+  result(): Promise<T>;
+}
 /** A figure of matplotlib or Plotly. A program that ends with it shows it. */
 interface Figure extends HandleOfNotebook {}
 

@@ -8,19 +8,25 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, cast
 
 import dask
 import distributed
+import msgspec
+import pandas as pd
 import pytest
+from dask.delayed import Delayed
 from msgspec import Raw
 
 from pctx_jupyter import cluster as clusters
 from pctx_jupyter import errors, futures
 from pctx_jupyter.client.offers import serving
+from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
 from pctx_jupyter.rpc import wire
+from pctx_jupyter.tools.shapes import shape
 
 LONG_S = 30
 
@@ -369,3 +375,168 @@ async def test_a_callback_of_a_client_may_return_a_future() -> None:
 
 def test_plain_values_are_not_waited_for() -> None:
     assert [futures.pending(one) for one in (None, 1, "x", [1], {"a": 1}, object(), int)] == [None] * 7
+
+
+# Results that stay where they are
+
+
+def table(rows: int) -> pd.DataFrame:
+    RAN.append(rows)
+    return pd.DataFrame({"n": range(rows)})
+
+
+def total(table: pd.DataFrame, factor: int = 1) -> int:
+    return int(table["n"].sum()) * factor
+
+
+def inner_total(tables: list[Any]) -> int:
+    return sum(total(one) for one in tables)
+
+
+class Program:
+    """What a program does with handles, by the JSON that it sends."""
+
+    def __init__(self) -> None:
+        self.handles = Handles()
+
+    async def call(self, one: PythonTool, **arguments: Any) -> Any:
+        made = tools.call(one, Raw(msgspec.json.encode(arguments)), self.handles)
+        return msgspec.json.decode(made if isinstance(made, Raw) else await made)
+
+    async def ask(self, one: PythonTool, handle: Any, what: str = "result") -> Any:
+        frame = {"id": handle["$pctx.frame"]["id"], "steps": []}
+        return await self.call(one, **{"$pctx.call": what, "frame": frame})
+
+    def object_of(self, handle: Any) -> Any:
+        return self.handles.find(handle["$pctx.frame"]["id"]).given
+
+
+def by_name(function: Callable[..., Any], **given: Any) -> PythonTool:
+    return tools.define(function, name=function.__name__, **given)
+
+
+async def test_result_stays_on_the_cluster_until_it_is_asked_for(cluster: distributed.Client) -> None:
+    RELEASE.clear()
+    program, held = Program(), by_name(hold, run_on=cluster, handle=True)
+    handle = await program.call(held)  # at once: nothing waits for the value
+    assert (await program.ask(held, handle, "preview"))["$pctx.frame"] | {"id": ""} == {
+        "id": "",
+        "kind": "future",
+        "type": "Future",
+        "text": "pending",
+    }
+    asked = asyncio.ensure_future(program.ask(held, handle))
+    RELEASE.set()
+    assert await asked is True
+
+
+async def test_tool_on_the_same_cluster_takes_the_future_in_the_place_of_a_value(cluster: distributed.Client) -> None:
+    RAN.clear()
+    program = Program()
+    load, add, several = (
+        by_name(table, run_on=cluster, handle=True),
+        by_name(total, run_on=cluster),
+        by_name(inner_total, run_on=cluster),
+    )
+    loaded, factor = (
+        await program.call(load, rows=5),
+        await program.call(by_name(double, run_on=cluster, handle=True), n=2),
+    )
+    assert await program.call(add, table=loaded, factor=factor) == 40
+    assert await program.call(add, table=[{"n": 3}], factor=factor) == 12
+    assert await program.call(several, tables=[loaded, loaded]) == 20
+    assert RAN == [5]  # it was computed once
+    lazy = await program.call(by_name(delayed_table, handle=True))
+    assert await program.call(add, table=lazy) == 6
+    frame = await program.ask(load, loaded)
+    assert frame["$pctx.frame"]["columns"] == ["n"]
+    assert program.object_of(frame)["n"].tolist() == [0, 1, 2, 3, 4]
+
+
+def delayed_table() -> Delayed:
+    return dask.delayed(table)(4)
+
+
+async def test_other_tools_get_the_very_future(cluster: distributed.Client) -> None:
+    seen: list[Any] = []
+
+    def take(future: Any) -> None:
+        seen.append(future)
+
+    program = Program()
+    handle = await program.call(by_name(table, run_on=cluster, handle=True), rows=1)
+    await program.call(by_name(take), future=handle)
+    assert isinstance(seen[0], distributed.Future) and seen[0] is program.object_of(handle)
+
+
+@pytest.mark.parametrize("has_client", [True, False])
+async def test_what_is_lazy_is_computed_when_it_is_asked_for(cluster: distributed.Client, has_client: bool) -> None:
+    RAN.clear()
+    program, lazy = Program(), by_name(delayed_table, handle=True)
+    handle = await program.call(lazy)
+    assert handle["$pctx.frame"]["type"] == "Delayed" and RAN == []
+    with cluster.as_current() if has_client else nullcontext():
+        assert (await program.ask(lazy, handle))["$pctx.frame"]["columns"] == ["n"]
+
+
+async def test_result_that_stays_with_an_executor_keeps_its_declared_type() -> None:
+    def wrong(n: int) -> str:
+        return cast("Any", n)
+
+    with ThreadPoolExecutor(1) as threads:
+        program, one = Program(), by_name(wrong, run_on=threads, handle=True)
+        handle = await program.call(one, n=1)
+        with pytest.raises(errors.ToolFailed, match="change the tool's return annotation"):
+            await program.ask(one, handle)
+        failing = by_name(fail, run_on=threads, handle=True)
+        with pytest.raises(LookupError, match="nothing there"):
+            await program.ask(failing, await program.call(failing))
+
+
+async def test_who_stops_waiting_for_a_result_cancels_it() -> None:
+    RELEASE.clear()
+    with ThreadPoolExecutor(1) as threads:
+        program, one = Program(), by_name(double, run_on=threads, handle=True)
+        threads.submit(hold)
+        handle = await program.call(one, n=1)
+        waiting = asyncio.ensure_future(program.ask(one, handle))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert program.object_of(handle).cancelled()
+        RELEASE.set()
+
+
+async def test_what_cannot_be_sent_is_no_future(cluster: distributed.Client) -> None:
+    lock = threading.Lock()
+    with pytest.raises(errors.ToolFailed, match=r"cannot pickle .*; with run_on, the function"):
+        await Program().call(tools.define(lambda: lock, name="one", run_on=cluster, handle=True))
+
+
+def no_future() -> concurrent.futures.Future[int]:
+    return cast("Any", 5)
+
+
+async def test_value_that_is_no_future_is_refused() -> None:
+    with pytest.raises(errors.ToolFailed, match="int is not a future"):
+        await Program().call(by_name(no_future, handle=True))
+
+
+def typed_future() -> distributed.Future[list[int]]:
+    raise NotImplementedError
+
+
+def test_types_say_what_stays_elsewhere_and_what_may_be_a_future(cluster: distributed.Client) -> None:
+    def types(function: Any, **given: Any) -> tuple[str, str]:
+        one = by_name(function, **given)
+        return shape(one.input_schema).text, shape(one.output_schema).text
+
+    assert types(table, run_on=cluster, handle=True) == ("{ rows: number | Future<number> }", "Future<Frame>")
+    assert (
+        "table: Frame | { [key: string]: any }[] | Future<Frame | { [key: string]: any }[]>;"
+        in types(total, run_on=cluster)[0]
+    )
+    assert types(typed_future, handle=True)[1] == "Future<number[]>"
+    assert types(delayed_table, handle=True)[1] == "Future"
+    with ThreadPoolExecutor(1) as threads:
+        assert types(double, run_on=threads, handle=True) == ("{ n: number }", "Future<number>")

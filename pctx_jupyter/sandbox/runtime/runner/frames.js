@@ -437,6 +437,12 @@ class Items extends Handle {
     }
   }
 }
+/** What is computed elsewhere, and stays there until its result is asked for. */
+class Future extends Handle {
+  result() {
+    return result(this, "result");
+  }
+}
 /** A figure of matplotlib or Plotly. */
 class Figure extends Handle {}
 /** @type {Record<string, any>} */
@@ -446,6 +452,7 @@ const KINDS = /** @type {any} */ ({
   file: FileHandle,
   items: Items,
   figure: Figure,
+  future: Future,
   object: Handle,
 });
 
