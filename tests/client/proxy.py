@@ -1,4 +1,4 @@
-"""A TCP proxy between client and server, for faults: connections cut, nobody there, somebody who says no."""
+"""A TCP proxy between client and server, for faults: connections cut, silent or slow, nobody there, a refusal."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._refusal: bytes | None = None
         self._is_holding = False
+        self.delay_s = 0.0
+        """Seconds by which it delays what it passes on, in either direction."""
         self.accepted = 0
         """How many connections were made to it."""
         self.passed_bytes = 0
@@ -87,6 +89,7 @@ class Proxy:
                 self.passed_bytes += len(data)
                 if self._is_holding:
                     continue
+                await asyncio.sleep(self.delay_s)
                 writer.write(data)
                 await writer.drain()
         with suppress(OSError):

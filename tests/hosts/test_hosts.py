@@ -23,7 +23,7 @@ from pctx_jupyter.hosts.messages import HELLO, WIRE, Hello
 from pctx_jupyter.program.result import Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel
-from pctx_jupyter.session.execution import ProgramStopped
+from pctx_jupyter.session.execution import Job, ProgramStopped
 from pctx_jupyter.settings import Limits
 from tests.fakes import SOON
 from tests.sandbox.programs import Host, HostLink, fleet_of, host_of, job, link, run, soon, until
@@ -72,6 +72,32 @@ async def test_a_program_is_run_again_only_once() -> None:
             await until(lambda: not lost.end.running)  # noqa: B023 (awaited in the same turn)
         with pytest.raises(ProgramStopped, match="had made no tool calls by then; run it again"):
             await soon(running)
+
+
+async def _slow(given: Job, serve: Any, emit: Any) -> Raw:
+    """What a host does with a program here: it takes a moment, and returns the text."""
+    async with given.hold.time_limit(SOON):
+        await asyncio.sleep(0.01)
+    return Raw(msgspec.json.encode(given.program.text.strip()))
+
+
+async def test_many_programs_of_many_sessions_all_end_while_hosts_come_and_go() -> None:
+    def computes_nothing(one: HostLink) -> HostLink:
+        one.end._run = asyncio.get_running_loop().create_future()
+        one.end.accept(_slow)
+        return one
+
+    async with fleet_of(2, capacity=4, max_queue_s=4 * SOON, max_running_per_session=2) as (fleet, links):
+        for one in links:
+            computes_nothing(one)
+        jobs = [replace(job(f"{n}"), session=str(n % 20)) for n in range(200)]
+        running = [asyncio.ensure_future(fleet.run(one, Host().serve, print)) for one in jobs]
+        await until(lambda: sum(one.done() for one in running) > 20)
+        async with host_of(fleet, 4) as late:
+            computes_nothing(late)
+            links[0].cut()
+            found = await asyncio.wait_for(asyncio.gather(*running), 4 * SOON)
+        assert [str(n) in bytes(one).decode() for n, one in enumerate(found)] == [True] * 200
 
 
 async def test_programs_wait_for_a_host_that_comes_later() -> None:

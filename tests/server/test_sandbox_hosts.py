@@ -26,6 +26,7 @@ from pctx_jupyter.engine import Engine
 from pctx_jupyter.hosts.messages import TOKEN_HEADER, WIRE
 from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
 from pctx_jupyter.server.running import RunningEngine
+from tests.client.proxy import proxied
 from tests.fakes import SOON
 
 from .conftest import Headers
@@ -138,6 +139,23 @@ async def test_a_program_ends_with_the_host_that_was_killed_and_another_host_run
             two.kill()
             async with host_process(url, token):
                 assert (await waits).value == 21
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("limits", [{"fallback": "here", "ping_s": 0.5}], indirect=True)
+async def test_a_program_whose_host_falls_silent_runs_elsewhere(
+    url: str, token_file: Path, client: OpenClient, running: RunningEngine
+) -> None:
+    engine, token = await running.get(), mint_token(token_file)
+    async with proxied(url) as proxy, host_process(proxy.url, token, "--sandboxes", "1") as host, client() as it:
+        await connected(engine, 1)
+        proxy.delay_s = 0.05  # slow is not silent
+        assert (await it.run("1 + 1")).value == 2
+        assert engine.hosts is not None and engine.hosts.hosts
+        proxy.hold()
+        assert (await it.run("2 + 1")).value == 3
+        assert not engine.hosts.hosts
+        host.kill()
 
 
 @pytest.mark.timeout(120)
