@@ -203,6 +203,14 @@ export function providersOf(manager: ICompletionProviderManager): Iterable<IComp
   return getProviders?.call(manager).values() ?? [];
 }
 
+/** Call a function with each text that a person accepts; JupyterLab 4.2 does not report it. */
+export function followAccepted(manager: ICompletionProviderManager, accept: (text: string) => void): void {
+  const { selected } = manager as Partial<ICompletionProviderManager>;
+  selected?.connect((_, { insertText }) => {
+    accept(insertText);
+  });
+}
+
 /** JupyterLab's own settings of completion. */
 const MANAGER_SETTINGS = '@jupyterlab/completer-extension:manager';
 

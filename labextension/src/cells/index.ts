@@ -13,7 +13,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as api from '../api';
 import { Assistant } from './assistant';
 import { addCommands, FIX_PROBLEM, FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM } from './commands';
-import { completeWhileTyping, documentationBeside, PctxCompletions, providersOf } from './completion';
+import { completeWhileTyping, documentationBeside, followAccepted, PctxCompletions, providersOf } from './completion';
 import { callFields } from './fields';
 import { squiggles } from './diagnostics';
 import { typescriptIn } from './explanation';
@@ -91,8 +91,8 @@ const cells: JupyterFrontEndPlugin<void> = {
         documentationBeside(completions, settings, registry)
       );
       completions.registerProvider(ours);
-      completions.selected.connect((_, { insertText }) => {
-        ours.accept(insertText);
+      followAccepted(completions, text => {
+        ours.accept(text);
       });
       const keepAlone = (): void => {
         ours.keepAlone(providersOf(completions));

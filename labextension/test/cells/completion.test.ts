@@ -5,10 +5,11 @@ import { test, type TestContext } from 'node:test';
 
 import { EditorView } from '@codemirror/view';
 import type { ICompletionContext, ICompletionProviderManager } from '@jupyterlab/completer';
+import { Signal } from '@lumino/signaling';
 
 import type { Completed } from '../../src/api';
 import type { EditorReply, Assistant } from '../../src/cells/assistant';
-import { completeWhileTyping, itemOf, PctxCompletions } from '../../src/cells/completion';
+import { completeWhileTyping, followAccepted, itemOf, PctxCompletions } from '../../src/cells/completion';
 import type { Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
 
@@ -170,4 +171,14 @@ test('a name is listed with its type, which is no part of what is typed or inser
   const long = itemOf({ ...item, detail: `(args: { ${'n: number; '.repeat(9)}}) → Order[]`, arguments: ['n'] });
   assert.equal(long.label, 'load(…) → Order[]', 'the description beside the list has the arguments');
   assert.ok(itemOf({ ...item, detail: `() → ${'x'.repeat(500)}`, arguments: null }).label.length < 80);
+});
+
+test('accepted texts are followed where JupyterLab reports them, and nothing fails where it does not', () => {
+  const manager = { selected: new Signal<unknown, { insertText: string }>({}) };
+  const accepted: string[] = [];
+  const accept = (text: string): void => void accepted.push(text);
+  followAccepted(manager as unknown as ICompletionProviderManager, accept);
+  manager.selected.emit({ insertText: 'load' });
+  followAccepted({} as ICompletionProviderManager, accept);
+  assert.deepEqual(accepted, ['load']);
 });
