@@ -104,7 +104,7 @@ def test_an_exported_timeline_has_the_words_of_the_live_one() -> None:
         Trace(**{"id": "e", "code": "", "asked_by": "cell", "started_at": 0.0, "state": "stopped", **end})
         for end in ends
     ]
-    exported = {*map(timeline.ending, traces), *timeline.DECISIONS.values()}
+    exported = {*map(timeline.ending, traces), *timeline.DECISIONS.values(), *timeline.ASKERS.values()}
     assert len(exported) > 12 and exported <= live
 
 

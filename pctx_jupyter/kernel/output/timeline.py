@@ -54,6 +54,9 @@ FOR_TURN = "waits:"
 """How the note of a call begins that waits for its turn (`Guests.hindrance`)."""
 
 
+ASKERS = {"agent": "requested by an agent", "notebook": "requested by another notebook"}
+"""What people read about a program that is not of this notebook, by `Trace.asked_by`."""
+
 DECISIONS = {
     "allowed": "allowed",
     "edited": "allowed as changed",
@@ -323,6 +326,7 @@ def _headline(trace: Trace, running: str = "running …") -> str:
         f"{refused:,} denied" if refused else "",
         "" if trace.duration_s is None else duration(trace.duration_s),
         running if trace.state == "running" else ending(trace),
+        ASKERS.get(trace.asked_by, ""),
     ]
     return " · ".join(part for part in parts if part)
 
