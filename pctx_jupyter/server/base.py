@@ -71,7 +71,7 @@ class PctxHandler(JupyterHandler):
     """A request to pctx. Nothing of its body is kept before the request is admitted, nor if the body is too large."""
 
     auth_resource = RESOURCE
-    refusal = "a kernel's own token does not open this; sign in as a user of the server"
+    refusal = "a kernel's own token cannot be used here; sign in as a user of the server"
     """The error message for a kernel that may not use this."""
     kernel_id: str | None = None
     """The kernel that asks, if one does by its own token."""

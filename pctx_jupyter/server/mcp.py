@@ -26,7 +26,7 @@ DOOR = "pctx_mcp_door"
 
 NO_TOKEN = "Authentication required: send the header 'Authorization: Bearer <token of the Jupyter server>'"
 
-KERNEL = "A kernel's own token opens no agent's door: notebooks share with agents what they keep from each other"
+KERNEL = "A kernel's own token cannot be used here. Use the token of a user of the server"
 
 
 def _owned(application: Application, owner: str) -> Application:

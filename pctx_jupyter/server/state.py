@@ -464,7 +464,7 @@ class ExecutionStop(_State):
         execution = (await self.registry()).running(id)
         if execution is None or execution.stop is None:
             raise web.HTTPError(HTTPStatus.NOT_FOUND, "Cannot stop this execution: it does not run")
-        execution.stop("somebody stopped it by hand, in JupyterLab or over HTTP")
+        execution.stop("a person stopped it, in JupyterLab or over HTTP")
         self.send(Stopped())
 
 

@@ -381,7 +381,7 @@ class UpstreamConnection:
             if self.client is not None:
                 self._become(Phase.CONNECTING)
         if attempt.needs_sign_in:
-            phase, error = Phase.NEEDS_SIGN_IN, "it wants somebody to sign in"
+            phase, error = Phase.NEEDS_SIGN_IN, "it needs a sign-in"
         return _End(phase, error, attempt.stood_s)
 
     async def _connect(self, attempt: _Attempt) -> None:

@@ -57,7 +57,7 @@ class NeedsSignIn(errors.PctxError):
     """A person has to sign in first."""
 
     def __init__(self) -> None:
-        super().__init__("it wants somebody to sign in")
+        super().__init__("it needs a sign-in")
 
 
 class KeptSignIn(msgspec.Struct):

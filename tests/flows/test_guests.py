@@ -409,7 +409,7 @@ def test_a_notebook_keeps_its_tools_to_itself_or_shares_them_with_other_notebook
     call = "%%pctx\nawait SalesReport.load({ n: 7 })"
     assert plots.kernel.run(call).error == "ProgramFailed"
 
-    assert "with agents and other notebooks, as SalesReport" in sales.kernel.run("%pctx share on").text()
+    assert "Agents and notebooks may call its tools, as SalesReport" in sales.kernel.run("%pctx share on").text()
     assert plots.kernel.run(call).value == "14"
     assert sales.kernel.run(call).value == "14"  # its own, by its own name
     listed = plots.kernel.run("%pctx tools").value or ""
@@ -420,11 +420,11 @@ def test_a_notebook_keeps_its_tools_to_itself_or_shares_them_with_other_notebook
     assert {"load", "loadLater"} <= set(plots.kernel.client.get_shell_msg(timeout=SOON)["content"]["matches"])
     assert "Plots" in (sales.kernel.run("%pctx runs").value or "")
 
-    assert "with nobody" in sales.kernel.run("%pctx share off").text()
+    assert "Only this notebook" in sales.kernel.run("%pctx share off").text()
     assert plots.kernel.run(call).error == "ProgramFailed"
     assert not any(tool.startswith("SalesReport.") for tool in agent.tools())
 
-    assert "with agents, as SalesReport" in sales.kernel.run("%pctx share agents").text()
+    assert "Agents may call its tools, as SalesReport" in sales.kernel.run("%pctx share agents").text()
     assert "SalesReport.load" in agent.tools()
     assert "as SalesReport" in sales.kernel.run("%pctx share").text()
     assert "as SalesReport" in (sales.kernel.run("%pctx status").value or "")

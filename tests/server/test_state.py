@@ -271,7 +271,7 @@ async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: As
         assert await ask(f"executions/{running['id']}/stop", "POST") == (200, {"stopped": True})
         messages = [await it.receive(), await it.receive()]
         answer = next(message for message in messages if message.get("id") == 7)
-        assert answer["error"]["data"]["name"] == "Stopped" and "stopped it by hand" in answer["error"]["message"]
+        assert answer["error"]["data"]["name"] == "Stopped" and "a person stopped it" in answer["error"]["message"]
         assert answer["error"]["data"]["stopped"] is True
         listed = (await ask("executions"))[1]["executions"][0]
         assert (listed["state"], listed["stopped_by"]) == ("stopped", "person")
@@ -298,7 +298,7 @@ async def test_an_agents_program_can_be_stopped_by_hand(ask: Ask, running: Runni
     (listed,) = (await ask("executions"))[1]["executions"]
     assert listed["asked_by"] == "agent"
     assert (await ask(f"executions/{listed['id']}/stop", "POST"))[0] == 200
-    with pytest.raises(errors.ExecutionStopped, match="by hand"):
+    with pytest.raises(errors.ExecutionStopped, match="a person stopped it"):
         await run
 
 

@@ -253,7 +253,7 @@ async def test_a_person_signs_in_with_the_answer_brought_by_hand(
     async with serving(make_server(authority, url).streamable_http_app(), port):
         async with open_world({"name": "it", "url": f"{url}/mcp"}) as world:
             view = await world.until_state("it", "needs sign-in")
-            assert view.error == "it wants somebody to sign in" and not authority.clients
+            assert view.error == "it needs a sign-in" and not authority.clients
             here = "https://hub.example.com/user/me/pctx/oauth/callback"
             page = (await world.upstreams.sign_in("it", here)).url
             asked = parse_qs(urlsplit(page).query)

@@ -223,6 +223,6 @@ async def test_a_token_that_no_header_can_hold_is_no_sign_in(
         page = await world.upstreams.sign_in("it", BACK)
         state = parse_qs(urlsplit(page.url).query)["state"][0]
         view = await world.upstreams.finish_sign_in(f"{BACK}?code=c&state={state}")
-        assert (view.state, view.error) == ("needs sign-in", "it wants somebody to sign in")
+        assert (view.state, view.error) == ("needs sign-in", "it needs a sign-in")
     assert "canary" not in caplog.text and "next attempt" not in caplog.text
     assert all("canary" not in repr(headers) for headers in server.headers)
