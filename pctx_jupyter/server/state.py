@@ -7,6 +7,7 @@ Users of the server see all of it; a kernel's own token opens nothing here. ``op
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Container, Iterator
 from http import HTTPStatus
 from itertools import islice
@@ -412,6 +413,9 @@ class ExecutionTrace(_State):
     async def get(self, id: str) -> None:
         engine = await self.open_engine()
         trace = engine.registry.history.get(id)
+        if trace is not None and trace.state == "running":
+            # A trace changes with events only; a call that waits reaches to the present.
+            trace = msgspec.structs.replace(trace, duration_s=max(0.0, round(time.time() - trace.started_at, 6)))
         if trace is None and engine.history is not None:
             try:
                 trace = await asyncio.to_thread(engine.history.file.get, id)

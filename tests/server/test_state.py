@@ -267,7 +267,9 @@ async def test_a_running_execution_can_be_stopped_by_hand(wire: Connect, ask: As
         await it.say(id=7, method="execute", params={"code": "await a.b(); for (;;);", "execution_id": "x"})
         assert (await it.receive())["method"] == "execute_tool"
         (running,) = (await ask("executions"))[1]["executions"]
-        assert running["state"] == "running"
+        assert (running["state"], running["duration_s"]) == ("running", None)
+        first, second = [(await ask(f"executions/{running['id']}"))[1]["duration_s"] for _ in range(2)]
+        assert 0 < first < second, "a call that waits reaches to the present"
         assert await ask(f"executions/{running['id']}/stop", "POST") == (200, {"stopped": True})
         messages = [await it.receive(), await it.receive()]
         answer = next(message for message in messages if message.get("id") == 7)

@@ -7,6 +7,9 @@ import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
 import type { PanelModel } from './model';
 
+/** Milliseconds between two requests for a trace that grows: its calls reach to the present. */
+const GROWS_MS = 1000;
+
 export class RunModel {
   readonly id: string;
   trace: Loading<api.Trace> = PENDING;
@@ -17,6 +20,7 @@ export class RunModel {
   #run: api.ExecutionState | undefined;
   /** Counts the requests, so that late answers are dropped. */
   #asked = 0;
+  #growing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(id: string, panel: PanelModel, source: Pick<typeof api, 'trace'>) {
     this.id = id;
@@ -41,6 +45,7 @@ export class RunModel {
 
   dispose(): void {
     this.#asked++;
+    clearTimeout(this.#growing);
     Signal.clearData(this);
     this.timeline.dispose();
   }
@@ -62,6 +67,7 @@ export class RunModel {
 
   async #ask(): Promise<void> {
     const number = ++this.#asked;
+    clearTimeout(this.#growing);
     let trace: Loading<api.Trace>;
     try {
       trace = ready(await this.#source.trace(this.id));
@@ -77,6 +83,9 @@ export class RunModel {
       this.timeline.life = 'cut'; // the server does not know it any more, so its last trace stays
     }
     if (trace.status === 'ready') {
+      if (trace.value.state === 'running') {
+        this.#growing = setTimeout(() => void this.#ask(), GROWS_MS);
+      }
       this.timeline.life = 'alive';
       this.timeline.json = trace.value;
     }
