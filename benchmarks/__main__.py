@@ -24,6 +24,7 @@ PARTS = (
     "browser",
     "memory",
     "embedded",
+    "seeing",
 )
 
 

@@ -8,6 +8,7 @@ hold: no code, no arguments, no results and no text of an error, unless code and
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import hashlib
 import logging
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +52,42 @@ class AuditLog:
 
     def __init__(self, events: EventLogger, *, has_payloads: bool) -> None:
         self._events, self._has_payloads = events, has_payloads
+        self._waiting: list[Callable[[], None]] = []
         self._user = _user()
         for schema, name in ((EXECUTION, "execution"), (CALL, "call")):
             if schema not in events.schemas:
                 events.register_event_schema(SCHEMAS / f"{name}.yaml")
 
     def execution_ended(self, trace: Trace) -> None:
-        """Write the event of an execution."""
+        """Write the event of an execution, soon."""
+        self._soon(partial(self._write_execution, trace))
+
+    def call_ended(self, trace: Trace, call: CallMade) -> None:
+        """Write the event of a call, soon."""
+        self._soon(partial(self._write_call, trace, call))
+
+    def flush(self) -> None:
+        """Write what waits, in its order."""
+        waiting, self._waiting = self._waiting, []
+        for write in waiting:
+            try:
+                write()
+            except Exception:
+                log.exception("audit = failed to write an event")
+
+    def _soon(self, write: Callable[[], None]) -> None:
+        # An event takes longer to write than all else that is recorded. So the program, or its client, has its answer
+        # first.
+        self._waiting.append(write)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+        else:
+            if len(self._waiting) == 1:
+                loop.call_soon(self.flush)
+
+    def _write_execution(self, trace: Trace) -> None:
         data: dict[str, Any] = {
             **self._who(trace),
             "outcome": trace.state,
@@ -74,8 +105,7 @@ class AuditLog:
             data["code"] = trace.code
         self._events.emit(schema_id=EXECUTION, data=data)
 
-    def call_ended(self, trace: Trace, call: CallMade) -> None:
-        """Write the event of a call."""
+    def _write_call(self, trace: Trace, call: CallMade) -> None:
         arguments = b"" if call.arguments is None else memoryview(call.arguments)
         data: dict[str, Any] = {
             **self._who(trace),
@@ -140,6 +170,11 @@ def open_audit_file(settings: Settings) -> tuple[AuditLog, Callable[[], None]]:
             "has one; set Pctx.audit_file, or use a kernel of a Jupyter server with pctx-jupyter"
         )
     from jupyter_events import EventLogger
+    from jupyter_events.schema_registry import SchemaRegistry
+
+    class OwnSchemas(SchemaRegistry):
+        def validate_event(self, id_: str, data: dict[str, Any]) -> None:
+            """Take no time for what is made here: on a server, every event is compared with its schema."""
 
     path = path_of(settings)
     try:
@@ -149,14 +184,16 @@ def open_audit_file(settings: Settings) -> tuple[AuditLog, Callable[[], None]]:
             f"Cannot run programs here: the audit log cannot be written to {path} ({error.strerror}); make that file "
             "writable for this account, or set Pctx.audit_file"
         ) from None
-    events = EventLogger(handlers=[handler])
+    events = EventLogger(handlers=[handler], schemas=OwnSchemas())
+    audit_log = AuditLog(events, has_payloads=settings.audit == "payloads")
 
     def close() -> None:
+        audit_log.flush()
         events.remove_handler(handler)
         with suppress(OSError):  # the end of the last event cannot be written: that has been logged
             handler.close()
 
-    return AuditLog(events, has_payloads=settings.audit == "payloads"), close
+    return audit_log, close
 
 
 def _user() -> str:

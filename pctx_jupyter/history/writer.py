@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,9 @@ MOST_BATCH = 64
 """Runs that are written in one transaction."""
 MOST_CALLS = 100
 """Calls of one run that are kept one by one; all of them are counted."""
+PAUSE_S = 0.1
+"""Seconds between two transactions: one takes half a millisecond of processor time, however few runs it writes. The
+first run after a while is written at once."""
 CLOSE_S = 3.0
 """Seconds that the end of an engine waits for runs that are not written yet."""
 
@@ -52,6 +56,7 @@ class HistoryWriter:
         self._waiting: queue.Queue[Trace | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._said: str | None = None
+        self._is_closing = threading.Event()
 
     def execution_ended(self, trace: Trace) -> None:
         """Let the thread write a run."""
@@ -67,6 +72,10 @@ class HistoryWriter:
     def call_ended(self, trace: Trace, call: CallMade) -> None:
         """Do nothing: the trace counts calls."""
 
+    def wait(self) -> None:
+        """Block until all runs are written, or lost."""
+        self._waiting.join()
+
     def status(self) -> dict[str, Json]:
         """Return how many runs were lost, and why, for people and health checks."""
         return {"lost": self.lost, "trouble": self.trouble}
@@ -75,6 +84,7 @@ class HistoryWriter:
         """Write what waits, and end the thread; it blocks for `CLOSE_S` at most."""
         if self._thread is None:
             return
+        self._is_closing.set()
         try:
             self._waiting.put(None, timeout=CLOSE_S)
         except queue.Full:
@@ -82,25 +92,32 @@ class HistoryWriter:
         self._thread.join(CLOSE_S)
 
     def _write(self) -> None:
-        is_open = True
+        is_open, again_at = True, 0.0
         while is_open:
             batch = [self._waiting.get()]
+            if (pause_s := again_at - time.monotonic()) > 0:
+                self._is_closing.wait(pause_s)
             while len(batch) < MOST_BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             is_open = None not in batch
-            runs = [one for one in batch if one is not None]
-            if not runs:
-                continue
-            try:
-                self.file.add(runs)
-            except HistoryUnavailable as error:
-                self._fail(len(runs), error.message)
-            except Exception as error:  # the thread must live on
-                log.exception("history = failed")
-                self._fail(len(runs), f"Cannot use the history in {self.file.path}: {type(error).__name__}")
-            else:
-                self.trouble = None
+            self._add([one for one in batch if one is not None])
+            for _ in batch:
+                self._waiting.task_done()
+            again_at = time.monotonic() + PAUSE_S
         self.file.close()
+
+    def _add(self, runs: list[Trace]) -> None:
+        if not runs:
+            return
+        try:
+            self.file.add(runs)
+        except HistoryUnavailable as error:
+            self._fail(len(runs), error.message)
+        except Exception as error:  # the thread must live on
+            log.exception("history = failed")
+            self._fail(len(runs), f"Cannot use the history in {self.file.path}: {type(error).__name__}")
+        else:
+            self.trouble = None
 
     def _fail(self, runs: int, why: str) -> None:
         self.lost += runs

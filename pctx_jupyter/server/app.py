@@ -260,7 +260,7 @@ class PctxApp(ExtensionApp):
         start_hosts(engine, engine.settings.host_url or server.connection_url)
         if engine.settings.audit != "off" and (events := server.event_logger) is not None:
             audit_log = AuditLog(events, has_payloads=engine.settings.audit == "payloads")
-            stops.append(engine.registry.observers.add(audit_log))
+            stops += [engine.registry.observers.add(audit_log), audit_log.flush]
             if not (events.handlers or engine.settings.audit_file):
                 log.warning("audit = events are not written: set c.EventLogger.handlers or c.Pctx.audit_file")
 

@@ -418,6 +418,7 @@ class ExecutionTrace(_State):
             trace = msgspec.structs.replace(trace, duration_s=max(0.0, round(time.time() - trace.started_at, 6)))
         if trace is None and engine.history is not None:
             try:
+                await asyncio.to_thread(engine.history.wait)
                 trace = await asyncio.to_thread(engine.history.file.get, id)
             except HistoryUnavailable as error:
                 self.refuse(error)
@@ -438,6 +439,7 @@ class PastRunList(_State):
             return
         most = self._number("most", MOST_PAST)
         try:
+            await asyncio.to_thread(history.wait)
             runs = await asyncio.to_thread(
                 history.file.search,
                 self.get_query_argument("text", ""),

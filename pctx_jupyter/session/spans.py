@@ -49,16 +49,18 @@ class Spans:
         provider = api.get_tracer_provider()
         if provider is not self._provider:
             self._provider, self._tracer = provider, api.get_tracer("pctx_jupyter", __version__)
-        span = self._tracer.start_span(NAME)
+        known = {"pctx.execution.id": trace.id, "pctx.asked_by": trace.asked_by}
+        if trace.notebook:
+            known["pctx.notebook"] = trace.notebook
+        if trace.kernel_id:
+            known["pctx.kernel.id"] = trace.kernel_id
+        if trace.agent:
+            known["gen_ai.agent.name"] = trace.agent
+        if self._has_payloads:
+            known["pctx.code"] = trace.code[:LONGEST_PAYLOAD]
+        span = self._tracer.start_span(NAME, attributes=known)
         if not span.get_span_context().is_valid:
             return None
-        if span.is_recording():
-            known = {"pctx.execution.id": trace.id, "pctx.asked_by": trace.asked_by}
-            known |= {"pctx.notebook": trace.notebook} if trace.notebook else {}
-            known |= {"pctx.kernel.id": trace.kernel_id} if trace.kernel_id else {}
-            known |= {"gen_ai.agent.name": trace.agent} if trace.agent else {}
-            known |= {"pctx.code": trace.code[:LONGEST_PAYLOAD]} if self._has_payloads else {}
-            span.set_attributes(known)
         return ExecutionSpan(api, self._tracer, span, trace.id, self._clock, has_payloads=self._has_payloads)
 
 
@@ -88,16 +90,13 @@ class ExecutionSpan:
             number: Counts the execution's calls.
             tool: The tool's path.
         """
-        span = self._tracer.start_span(f"execute_tool {tool}", self._context)
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "gen_ai.operation.name": "execute_tool",
-                    "gen_ai.tool.name": tool,
-                    "gen_ai.tool.type": "function",
-                    "gen_ai.tool.call.id": f"{self._id}.{number}",
-                }
-            )
+        known = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": tool,
+            "gen_ai.tool.type": "function",
+            "gen_ai.tool.call.id": f"{self._id}.{number}",
+        }
+        span = self._tracer.start_span(f"execute_tool {tool}", self._context, attributes=known)
         return CallSpan(self._api, span, has_payloads=self._has_payloads)
 
     def end(self, trace: Trace) -> None:
