@@ -265,6 +265,7 @@ class Engine:
             "checker": self._checker.status(),
             "upstreams": self._upstream_status(),
             "history": self.history.status() if self.history is not None else {},
+            "meter": {name: getattr(self.registry.meter.total, name) for name in ("runs", "plain", "here")},
         }
 
     def _upstream_status(self) -> rpc.Json:

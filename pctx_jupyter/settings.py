@@ -166,6 +166,11 @@ class Settings:
         "invoke, which calls one function without a program.",
         choices=("catalog", "filesystem", "sidecar"),
     )
+    agent_meter: bool = _setting(
+        False,
+        "End each answer about an agent's program with a line that says how many tokens it cost, and how many plain "
+        "calls of the same tools cost. The line itself costs about 20.",
+    )
     mcp_wait_s: float = _setting(
         40.0,
         "Seconds an agent waits for a program; then it gets a handle to collect its result, as most clients give up "

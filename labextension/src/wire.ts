@@ -443,10 +443,17 @@ export interface ListedFunction {
   description: string | null;
 }
 
+/** Tokens of one program, estimated: of the same calls one by one, and of the program. */
+export interface Meter {
+  plain: number;
+  here: number;
+}
+
 /**
  * One run that has ended, in few words. `number` names it for people, `id` for the other routes.
  * `title` is its first line of code, and `error` the beginning of what went wrong. `tools` counts the
- * calls by tool. `has_failed`: it failed, or was stopped at a limit.
+ * calls by tool. `has_failed`: it failed, or was stopped at a limit. `meter` is what it cost a model;
+ * null where that was not counted yet.
  */
 export interface PastRun {
   number: number;
@@ -463,6 +470,7 @@ export interface PastRun {
   failed_calls: number;
   tools: Record<string, unknown>;
   error: string | null;
+  meter?: Meter | null;
 }
 
 /**
@@ -670,7 +678,8 @@ export interface ToolsRegistered {
  * it, `kernel_id` that notebook's kernel. `agent` is the name that an agent's client gives itself.
  * `started_at` is in seconds since 1970. `calls_in_all` and `failed_calls` count what `calls` may
  * leave out, and so do `tools`, in the order of their first calls. At most `most_at_once` calls were
- * under way at once. Of code that is `code_cut`, only the beginning is there.
+ * under way at once. Of code that is `code_cut`, only the beginning is there. `meter` says what it
+ * cost a model, when it has ended.
  */
 export interface Trace {
   id: string;
@@ -695,6 +704,7 @@ export interface Trace {
   stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person';
   tools?: ToolTally[];
   most_at_once?: number;
+  meter?: Meter;
 }
 
 /**

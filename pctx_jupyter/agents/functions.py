@@ -229,6 +229,11 @@ class Functions:
         ]
         return [one for one in definitions if self.has(one.name)]
 
+    def count_listing(self) -> None:
+        """Count for the meter what a model reads of these functions when a client lists them."""
+        texts = (one.description + msgspec.json.encode(one.input_schema).decode() for one in self.definitions())
+        self.session.meter.read(0, sum(map(len, texts)) + len(INSTRUCTIONS))
+
     def has(self, name: str) -> bool:
         """Whether there is such a function."""
         return name in self._functions
@@ -244,7 +249,10 @@ class Functions:
             asks: How the client can ask its user for consent. Only one that `Repeats` is asked by the result.
         """
         try:
-            return await self._functions[name](arguments, report, asks)
+            answer = await self._functions[name](arguments, report, asks)
+            if name not in _RUN and name != "invoke" and isinstance(answer, AgentAnswer):
+                self.session.meter.read(len(msgspec.json.encode(arguments)), len(answer.text))
+            return answer
         except errors.PctxError as error:
             return AgentAnswer(error.message, is_error=True)
         except Exception:

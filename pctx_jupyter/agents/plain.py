@@ -119,7 +119,10 @@ class Plain:
             value = await self._call(call.name, msgspec.json.encode(call.arguments or {}))
         except errors.PctxError as error:
             return _content(msgspec.json.encode({"error": error.message}).decode(), is_error=True)
-        return _content(msgspec.json.encode(value).decode(), is_error=False)
+        text = msgspec.json.encode(value).decode()
+        if call.name != "execute":
+            self._functions.session.meter.read(len(msgspec.json.encode(call.arguments or {})), len(text))
+        return _content(text, is_error=False)
 
     async def _call(self, name: str, arguments: bytes) -> object:
         session = self._functions.session

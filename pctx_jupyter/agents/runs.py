@@ -19,6 +19,7 @@ from ..session import approvals
 from ..session.approvals import ConsentReply as Consent
 from ..session.approvals import Question
 from ..session.execution import Execution
+from ..session.meter import in_words
 from ..session.session import Session
 from . import answers
 from .answers import AgentAnswer
@@ -97,7 +98,7 @@ class AgentRun:
         has_client: bool = False,
         state: AgentState | None = None,
     ) -> None:
-        self._state = state
+        self._state, self._has_meter = state, session.settings.agent_meter
         self.handle = secrets.token_urlsafe(16)
         self.code, self.rounds = code, 0
         self._approvals, self._has_client = session.approvals, has_client
@@ -169,6 +170,8 @@ class AgentRun:
     async def answer(self) -> AgentAnswer:
         """Return the answer as of now, with its state. What was printed is in one answer only."""
         answer = await self._outcome()
+        if self._has_meter and self._execution is not None and (meter := self._execution.recorder.trace.meter):
+            answer = replace(answer, text=f"{answer.text}\n{in_words(meter.plain, meter.here)}")
         if self._state is None:
             return answer
         lines = [answer.text, *(f"Not kept: {name}: {why}" for name, why in self._unkept.items())]

@@ -68,6 +68,7 @@ class AgentServer:
         self.server.close()
 
     async def _list_tools(self, context: Context, params: t.PaginatedRequestParams | None) -> t.ListToolsResult:
+        self._functions.count_listing()
         tools = [
             t.Tool(
                 name=known.name,

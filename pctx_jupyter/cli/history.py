@@ -84,4 +84,6 @@ def _line(run: PastRun) -> str:
     whose = run.agent or run.notebook or run.asked_by
     called = "".join(f" {tool} × {calls}" for tool, calls in run.tools.items())
     error = f"\n        {run.error}" if run.error else ""
+    if run.meter is not None:
+        called += f" ({run.meter.here:,} tokens; plain calls {run.meter.plain:,})"
     return f"{run.number:>6}  {began}  {run.state:<7} {run.duration_s:8.3f} s  {whose}: {run.title}{called}{error}"

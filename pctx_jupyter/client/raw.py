@@ -24,6 +24,8 @@ class RawClient(PctxClient):
         """Lists the objects that this client holds for programs; never waits."""
         self.forget_handle: Callable[[str], bool] = lambda handle_id: False
         """Removes one that outlives its run, by its id; returns whether it was there. It never waits."""
+        self.meter: wire.ProgramMeter | None = None
+        """What the last program that ended well cost a model, with all of its session; None: there was none."""
 
     async def offer(self, asked: wire.RegisterTool, serve: ServeTool) -> None:
         """Offer a tool that takes and returns raw JSON.
@@ -65,7 +67,9 @@ class RawClient(PctxClient):
             ConnectionLost: The connection was lost while it ran.
             PctxError: It was not run; the message says why.
         """
-        return await self._execute(asked, on_notice)
+        done = await self._execute(asked, on_notice)
+        self.meter = done.meter
+        return done
 
     async def call_agent(
         self, asked: wire.CallAgentFunction, *, on_notice: Callable[[ExecutionNotice], None] | None = None

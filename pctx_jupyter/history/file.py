@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import CannotWrite
+from ..session.meter import Meter
 from ..session.trace import Trace, TraceState
 from ..tools.catalog import AskedBy
 
@@ -59,6 +60,7 @@ class PastRun(msgspec.Struct):
 
     `number` names it for people, `id` for the other routes. `title` is its first line of code, and `error` the
     beginning of what went wrong. `tools` counts the calls by tool. `has_failed`: it failed, or was stopped at a limit.
+    `meter` is what it cost a model; null where that was not counted yet.
     """
 
     number: int
@@ -75,6 +77,7 @@ class PastRun(msgspec.Struct):
     failed_calls: int
     tools: dict[str, int]
     error: str | None
+    meter: Meter | None = None
 
 
 class HistoryFile:
@@ -330,6 +333,7 @@ def _past(number: int, trace: Trace) -> PastRun:
         trace.failed_calls,
         {one.tool: one.calls for one in trace.tools},
         error and error.partition("\n")[0][:MOST_TITLE],
+        trace.meter,
     )
 
 

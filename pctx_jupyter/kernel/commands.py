@@ -265,7 +265,7 @@ class Commands:
         runs = file.search(asked.text, failed=asked.failed, agent=asked.agent, most=asked.most)
         if not runs:
             return display.Shown({"text/plain": "The history has no such run"})
-        heads = ("Run", "Began", "Whose", "State", "Seconds", "Called", "Program")
+        heads = ("Run", "Began", "Whose", "State", "Seconds", "Tokens", "Plain", "Called", "Program")
         return display.Shown(display.table(heads, map(_past_row, runs)))
 
     def _insert_past(self, number: int, trace: Trace | None) -> None:
@@ -382,7 +382,8 @@ def _past_row(run: PastRun) -> tuple[str, ...]:
     whose = run.agent or (run.notebook or "a notebook" if run.asked_by in ("cell", "notebook") else run.asked_by)
     called = ", ".join(f"{tool} × {calls}" if calls > 1 else tool for tool, calls in run.tools.items())
     state = f"{run.state}: {run.error}" if run.error else run.state
-    return (f"{run.number}", began, whose, state, f"{run.duration_s:.3f}", called, run.title)
+    here, plain = ("", "") if run.meter is None else (f"{run.meter.here:,}", f"{run.meter.plain:,}")
+    return (f"{run.number}", began, whose, state, f"{run.duration_s:.3f}", here, plain, called, run.title)
 
 
 def _first_line(code: str) -> str:
@@ -394,6 +395,10 @@ async def _facts(home: Home) -> dict[str, object]:
     facts["Why"] = home.why
     if home.url is not None and home.client.session_id is not None:
         facts["Sharing"] = _shared(await home.client.share())
+    if (meter := home.client.meter) is not None:
+        from ..session.meter import in_words
+
+        facts["Programs"] = f"{meter.session_runs:,}: {in_words(meter.session_plain, meter.session_here)}"
     facts["Connection"] = "open" if home.client.session_id is not None else "lost; reconnecting"
     if home.status is not None:
         facts |= {name.capitalize(): _said(fact) for name, fact in home.status().items() if name != "tools"}

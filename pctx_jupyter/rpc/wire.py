@@ -479,10 +479,24 @@ class Success(msgspec.Struct):
     success: bool = True
 
 
+class ProgramMeter(msgspec.Struct):
+    """Tokens of a program, estimated: of the same calls one by one, and of the program.
+
+    `session_plain` and `session_here` are those of all programs of the session, of which there are `session_runs`.
+    """
+
+    plain: int
+    here: int
+    session_runs: int
+    session_plain: int
+    session_here: int
+
+
 class Executed(msgspec.Struct, omit_defaults=True):
     """Result of ``execute``; `unchecked` says why its types were not checked though they should have been.
 
-    `kept` are the names that later programs of the session find, `unkept` says of others why they do not.
+    `kept` are the names that later programs of the session find, `unkept` says of others why they do not. `meter` is
+    what the program costs a model.
     """
 
     value: Raw
@@ -494,6 +508,7 @@ class Executed(msgspec.Struct, omit_defaults=True):
     unchecked: str | None = None
     kept: list[str] = []
     unkept: dict[str, str] = {}
+    meter: ProgramMeter | None = None
 
 
 class Admit(msgspec.Struct):

@@ -26,6 +26,7 @@ from ..tools import names
 from ..tools.catalog import AskedBy, Tool
 from .approvals import Then
 from .hold import Hold
+from .meter import RunTraffic
 from .spans import ExecutionSpan
 from .trace import REFUSALS, Recorder, StoppedBy, TraceState, for_owner
 
@@ -213,6 +214,7 @@ class Execution:
         agent: The name that an agent's client gives itself.
         call_times: The time that calls of tools may take; None: as `limits` says.
         observe: Receives its calls when they have ended.
+        traffic: What its calls carry, for the meter.
         span: Its span; None: none is recorded.
     """
 
@@ -238,6 +240,7 @@ class Execution:
     span: ExecutionSpan | None = None
     stop: StopExecution | None = None
     calls: int = 0
+    traffic: RunTraffic = field(default_factory=RunTraffic)
     left: ValuesKept | None = None
     value: Raw | None = None
     is_over: bool = False

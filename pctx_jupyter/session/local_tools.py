@@ -367,7 +367,15 @@ class LocalTools:
             unchecked=result.unchecked,
             kept=list(result.kept),
             unkept=dict(result.unkept),
+            meter=self._metered(feed.execution),
         )
+
+    def _metered(self, execution: Execution | None) -> wire.ProgramMeter | None:
+        own = None if execution is None else execution.recorder.trace.meter
+        if own is None:
+            return None
+        total = self.session.meter.total
+        return wire.ProgramMeter(own.plain, own.here, total.runs, total.plain, total.here)
 
     # the client's own agents
 
@@ -448,14 +456,14 @@ class _Feed:
         has_id = asked.execution_id is not None
         self._wants_events, self._wants_traces = asked.events and has_id, asked.trace and has_id and traces
         self._wants_calls, self._takes_nonfinite = asked.calls, asked.nonfinite
-        self._execution: Execution | None = None
+        self.execution: Execution | None = None
         self._has_calls = False
         self._timer: asyncio.TimerHandle | None = None
         self._dropped = 0
 
     def begin(self, execution: Execution) -> None:
         """Follow an execution from now on."""
-        self._execution = execution
+        self.execution = execution
 
     def send(self, event: Event) -> None:
         """Send an event, and soon a trace if it is a call."""
@@ -506,8 +514,8 @@ class _Feed:
 
     def _send_trace(self, *, is_last: bool = False) -> None:
         self._timer = None
-        if self._execution is not None and (is_last or self._unsent() <= MAX_UNSENT_BYTES):
-            self._channel.notify(wire.TRACE, wire.TraceNotice(self._id, self._execution.trace()))
+        if self.execution is not None and (is_last or self._unsent() <= MAX_UNSENT_BYTES):
+            self._channel.notify(wire.TRACE, wire.TraceNotice(self._id, self.execution.trace()))
 
 
 def _caller(kernel_id: str | None) -> access.Caller:

@@ -72,6 +72,7 @@ class Registry:
         history: The latest executions of all sessions.
         watchers: The listeners that are notified of changes.
         approvals: The calls that wait for a person's consent.
+        meter: Adds up what the programs of all sessions cost a model.
         upstreams: The tools of all upstream servers, each server a namespace.
         servers: Those servers; None where there can be none.
         observations: What tools without a return type have returned; None: that is not observed.
@@ -106,6 +107,7 @@ class Registry:
         self._journal = journal_of(settings, clock, now)
         self.history, self.watchers = self._journal.history, self._journal.watchers
         self.approvals, self.observers = self._journal.approvals, self._journal.observers
+        self.meter = self._journal.meter
         self.servers: Upstreams | None = None
         self.observations: Observations | None = None
         self._upstream_layer = Layer(self.upstreams)

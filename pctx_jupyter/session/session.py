@@ -53,6 +53,7 @@ from .execution import (
     ProgramThrew,
     StoppedByHand,
 )
+from .meter import Meter, SessionMeter
 from .observers import Observers
 from .spans import Spans
 from .tool_calls import ToolCalls
@@ -94,6 +95,7 @@ class Journal:
     approvals: Approvals
     observers: Observers
     spans: Spans
+    meter: SessionMeter
 
 
 def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Journal:
@@ -107,7 +109,9 @@ def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Jo
         settings.max_waiting_programs,
         now,
     )
-    return Journal(History(settings.max_history), now, watchers, asking, Observers(), Spans(settings.spans, clock))
+    return Journal(
+        History(settings.max_history), now, watchers, asking, Observers(), Spans(settings.spans, clock), SessionMeter()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,8 @@ class Session:
         self._run, self._settings, self._clock, self._check, self._bash = run, settings, clock, check, bash
         self._in_hand: Counter[str] = Counter()  # programs that run or wait, by client
         self._journal = journal or journal_of(settings, clock)
+        self.meter = SessionMeter(self._journal.meter, is_read=asked_by == "agent")
+        """Adds up what its programs cost a model."""
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
         self._declared: tuple[frozenset[str], str] = frozenset(), ""
         self._calls = ToolCalls(
@@ -549,10 +555,20 @@ class Session:
         finally:
             del self.executions[execution.id]
             self.used_at = self._clock()
+            execution.recorder.trace.meter = self._metered(execution, failed)
             execution.end(state, value=execution.value, failure=failed, stopped_by=by)
             self._journal.observers.execution_ended(execution.recorder.trace)
             if execution.span is not None:
                 execution.span.end(execution.recorder.trace)
+
+    def _metered(self, execution: Execution, failed: Failure | None) -> Meter:
+        value = execution.value
+        answered = 0 if value is None else memoryview(value).nbytes
+        answered += 0 if failed is None else len(failed.message)
+        answered += sum(len(text) for texts in execution.printed.values() for text in texts)
+        if self.asked_by == "agent":
+            answered = min(answered, self._settings.max_mcp_characters)  # what is longer is cut
+        return self.meter.add(execution.traffic, len(execution.code.encode(errors="replace")), answered)
 
     async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:
         """Check a program, run it, and return what came of it."""

@@ -117,6 +117,8 @@ class ExecutionSpan:
             if trace.check is not None:
                 known["pctx.check.outcome"] = trace.check.outcome
                 known["pctx.check.duration_s"] = trace.check.duration_s
+            if trace.meter is not None:
+                known |= {"pctx.tokens.here": trace.meter.here, "pctx.tokens.plain": trace.meter.plain}
             span.set_attributes(known)
             if trace.state == "failed" or trace.stopped_by == "limit":
                 _fail(self._api, span, trace.error.name if trace.error is not None else trace.state)

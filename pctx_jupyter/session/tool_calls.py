@@ -176,7 +176,9 @@ class ToolCalls:
             raise
         finally:
             hold.end_call(number)
+            sent = 0 if arguments is None else memoryview(arguments).nbytes
             size = 0 if result is None else memoryview(result).nbytes
+            execution.traffic.add(offer.tool, sent + (size if failed is None else len(failed)))
             ended_s = self._clock() - since
             shown = None if result is None else attached.without_bytes(result)
             execution.publish(CallEnded(number, path, ended_s, size, failed, preview(shown)))

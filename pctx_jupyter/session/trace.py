@@ -28,6 +28,7 @@ from ..program.result import (
 )
 from ..rpc import nonfinite
 from ..tools.catalog import AskedBy
+from .meter import Meter
 
 MIME = "application/vnd.pctx.trace+json"
 """What a notebook knows a trace by."""
@@ -150,7 +151,8 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     `notebook` is the name under which others see the notebook that ran it, `kernel_id` that notebook's kernel.
     `agent` is the name that an agent's client gives itself. `started_at` is in seconds since 1970. `calls_in_all` and
     `failed_calls` count what `calls` may leave out, and so do `tools`, in the order of their first calls. At most
-    `most_at_once` calls were under way at once. Of code that is `code_cut`, only the beginning is there.
+    `most_at_once` calls were under way at once. Of code that is `code_cut`, only the beginning is there. `meter` says
+    what it cost a model, when it has ended.
     """
 
     id: str
@@ -175,6 +177,7 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     stopped_by: StoppedBy | None = None
     tools: list[ToolTally] = []
     most_at_once: int = 0
+    meter: Meter | None = None
 
 
 class Recorder:
@@ -338,7 +341,9 @@ def for_owner(trace: Trace, calls: Collection[int]) -> Trace:
     if error is not None and (refused := refused_call(trace)) is not None:
         # Made of what the host has decided, not of the program's error, whose text may hold anything.
         error = ErrorRecord(DENIED, f"Cannot call {refused.tool}: {REFUSALS[str(refused.decision)]}", error.line)
-    return msgspec.structs.replace(trace, calls=records, console=[], console_cut=False, result="", error=error)
+    return msgspec.structs.replace(
+        trace, calls=records, console=[], console_cut=False, result="", error=error, meter=None
+    )
 
 
 def _outline(record: CallRecord) -> CallRecord:

@@ -80,6 +80,8 @@ async def test_an_execution_is_a_span_and_its_calls_are_children_by_the_conventi
         "pctx.outcome": "ok",
         "pctx.calls": 1,
         "pctx.failed_calls": 0,
+        "pctx.tokens.here": 29,
+        "pctx.tokens.plain": 28,
     }
     assert (call.status.status_code, whole.status.status_code) == (StatusCode.UNSET, StatusCode.UNSET)
 
