@@ -376,6 +376,7 @@ def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
     assert kernel.run("%%pctx\n1").value == "1"  # by then Deno's version is known
     status = kernel.run("%pctx status").value or ""
     assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
+    assert re.search(r"Programs +\d+: [\d,]+ tokens?, .* plain tool calls \(estimated\)", status)
 
 
 def test_a_kernel_whose_server_is_gone_says_once_that_it_runs_programs_itself(kernel: RealKernel) -> None:

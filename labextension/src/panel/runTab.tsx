@@ -102,6 +102,15 @@ function Run({ model, languages, actions, trans }: RunProps): React.ReactElement
           <h3>{trans.__('Calls')}</h3>
           <Calls model={model.timeline} trans={trans} />
           {!trace.value.calls_in_all && <p className="pctx-Detail-quiet">{trans.__('It called no tools.')}</p>}
+          {trace.value.meter && (
+            <p className="pctx-Detail-quiet">
+              {trans.__(
+                'About %1 tokens for a model; the same calls one by one: about %2',
+                trace.value.meter.here.toLocaleString(),
+                trace.value.meter.plain.toLocaleString()
+              )}
+            </p>
+          )}
           {trace.value.result && (
             <>
               <h3>
