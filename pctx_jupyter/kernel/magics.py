@@ -196,7 +196,13 @@ class PctxMagics(Magics):
             return None
         if (body := marks.body(value)) is not None and (handle := _held(body, running)) is not None:
             return self._shown(handle, body)
-        return display.Shown(display.result(outcome.value, value))
+        raw = outcome.value
+        if marks.holds_handle(raw):  # among other values
+            from .functions import handed
+
+            value = handed.replaced(value, running.handles, handed.named)
+            raw = values.to_json(value)
+        return display.Shown(display.result(raw, value))
 
     def _shown(self, handle: Handle[Any], body: dict[str, Any]) -> Any:
         """Return how a value that stays in the notebook is shown; None: it has displayed itself."""

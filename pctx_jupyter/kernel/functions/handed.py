@@ -30,6 +30,7 @@ from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
 from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
+from ..held import shape_of
 from . import tables, values
 from .annotations import Unsaid
 
@@ -476,6 +477,19 @@ def native_of(body: dict[str, Any], handles: Handles) -> Any:
     return _derived(handle, steps, handles).to_native() if isinstance(steps, list) and steps else handle.given
 
 
+def named(body: dict[str, Any], handles: Handles) -> Any:
+    """Return a few words for the object of a handle; of a handle that the notebook does not hold, its JSON."""
+    try:
+        handle = handles.find(str(body.get("id")))
+    except errors.InvalidParams:
+        return {marks.FRAME: body}
+    if body.get("steps"):
+        return f"Frame made of {handle.label}, in the notebook"
+    if shape := " × ".join(f"{length:,}" for length in shape_of(handle)):
+        return f"{handle.kind.capitalize()} of {handle.label}, {shape}, in the notebook"
+    return f"{handle.kind.capitalize()} of {handle.label}, in the notebook"
+
+
 def objects_among(arguments: Raw, handles: Handles) -> tuple[Raw, dict[str, Any]]:
     """Return arguments without those that are handles of objects other than frames, and these objects by name.
 
@@ -492,17 +506,23 @@ def objects_among(arguments: Raw, handles: Handles) -> tuple[Raw, dict[str, Any]
     return Raw(msgspec.json.encode(rest)), objects
 
 
-def replaced(value: Any, handles: Handles) -> Any:
-    """Return decoded JSON with the objects in the place of their handles; lists and dicts are changed in place."""
+def replaced(value: Any, handles: Handles, instead: Callable[[dict[str, Any], Handles], Any] = native_of) -> Any:
+    """Return decoded JSON with the objects in the place of their handles; lists and dicts are changed in place.
+
+    Args:
+        value: The JSON.
+        handles: What holds the objects.
+        instead: Returns what takes the place of a handle; without it, the object.
+    """
     if (body := marks.body(value)) is not None:
-        return native_of(body, handles)
+        return instead(body, handles)
     todo = [value]
     while todo:
         part = todo.pop()
         places: Any = part.items() if type(part) is dict else enumerate(part) if type(part) is list else ()
         for place, item in list(places):
             if (body := marks.body(item)) is not None:
-                part[place] = native_of(body, handles)
+                part[place] = instead(body, handles)
             else:
                 todo.append(item)
     return value
