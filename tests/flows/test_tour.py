@@ -35,6 +35,8 @@ SHOWN = {
         "  True",
         "623 of 1461 days were wet",
         "(True, ['sun', 'fog', 'rain', 'drizzle', 'snow'])",
+        "Frame of 623 rows × 3 columns, in the notebook",
+        "623 wet days, and 4426 mm of rain",
         "dry days from",
     ),
 }
