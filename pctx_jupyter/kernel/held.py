@@ -16,11 +16,6 @@ from ..rpc import wire
 
 log = logging.getLogger(__name__)
 
-MOST_LISTED = 200
-"""Objects in one list: a program in a loop may hold 1,000, and a person reads the first ones."""
-LONGEST_LABEL = 200
-"""Characters of a label in the list."""
-
 
 def shape_of(handle: Handle[Any]) -> list[int]:
     """Return the rows and columns of a frame, or the lengths of an array; [] if an object has none."""
@@ -49,15 +44,15 @@ def listed(handles: KernelHandles, running: Iterable[Handles]) -> wire.HeldHandl
     rows = [
         wire.HeldHandle(
             (one := held.handle).id,
-            one.label[:LONGEST_LABEL],
+            one.label[: wire.LONGEST_HANDLE_TEXT],
             one.kind,
             held.by,
             shape_of(one),
             size_of(one),
-            list(held.names),
+            [name[: wire.LONGEST_HANDLE_TEXT] for name in held.names],
             round(now - one.since, 3),
             None if held.left_s is None else round(held.left_s, 3),
         )
-        for held in islice(found, MOST_LISTED)
+        for held in islice(found, wire.MOST_HANDLES)
     ]
     return wire.HeldHandles(rows, more=sum(1 for _ in found))

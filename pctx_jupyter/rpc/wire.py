@@ -6,7 +6,7 @@ refused as invalid parameters, naming the field. The wire is snake_case.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -253,6 +253,15 @@ class CallNote(msgspec.Struct, omit_defaults=True):
     waits: bool = False
 
 
+MOST_HANDLES = 200
+"""Objects in one list: a program in a loop may hold 1,000, and a person reads the first ones."""
+LONGEST_HANDLE_TEXT = 200
+"""Characters of each text in the list."""
+
+HandleText = Annotated[str, msgspec.Meta(max_length=LONGEST_HANDLE_TEXT)]
+"""A text about an object that a client holds."""
+
+
 class HeldHandle(msgspec.Struct, omit_defaults=True):
     """An object that stays in a kernel, and that programs use by its handle.
 
@@ -263,13 +272,13 @@ class HeldHandle(msgspec.Struct, omit_defaults=True):
     is used again; without it, time does not end it.
     """
 
-    id: str
-    label: str
-    kind: str
+    id: HandleText
+    label: HandleText
+    kind: HandleText
     held: Literal["run", "session", "agents"]
     shape: list[int] = []
     size: int = 0
-    names: list[str] = []
+    names: list[HandleText] = []
     age_s: float = 0.0
     left_s: float | None = None
 
@@ -277,7 +286,7 @@ class HeldHandle(msgspec.Struct, omit_defaults=True):
 class HeldHandles(msgspec.Struct, omit_defaults=True):
     """Result of ``list_handles``: the objects that a kernel holds; `more` are not listed."""
 
-    handles: list[HeldHandle]
+    handles: Annotated[list[HeldHandle], msgspec.Meta(max_length=MOST_HANDLES)]
     more: int = 0
 
 
