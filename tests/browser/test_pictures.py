@@ -94,6 +94,31 @@ orders.map((order) => order.amont)"""
 
 TYPED = "%%pctx\nconst orders = await Notebook."
 
+TABLE = '''
+import pandas as pd
+
+COUNTRIES = ["PT", "JP", "BR", "PT", "BR"] * 20_000
+SALES = pd.DataFrame({"id": range(100_000), "country": COUNTRIES, "amount": [n % 97 + 0.5 for n in range(100_000)]})
+
+@dataclass
+class Sale:
+    id: int
+    country: str
+    amount: float
+
+@tool(handle=True)
+def load_sales() -> list[Sale]:
+    """Load all sales as a frame."""
+    return SALES
+'''.strip()
+
+FRAME = """%%pctx
+export const sales = await Notebook.loadSales();
+console.log(await sales.groupBy("country").agg({ amount: "sum" }).rows());
+sales"""
+
+COLUMN = '%%pctx\nawait sales.filter((sale) => sale.country.eq("JP").and(sale.'
+
 ROOM = ("\n" * 4,) * 8  # below the list that opens
 
 AGENTS = """const all = await Sales.loadOrders({ country: "BR" });
@@ -157,9 +182,9 @@ def camera(lab: FrontEnd, page: Page, request: pytest.FixtureRequest) -> Iterato
 
 def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: FrontEnd, camera: Camera) -> None:
     page.set_viewport_size({"width": 1280, "height": 1400})
-    name = lab.write("sales.ipynb", TOOLS, PROGRAM, FAILING, CHART, WRONG, "", *ROOM)
+    name = lab.write("sales.ipynb", TOOLS, PROGRAM, FAILING, CHART, WRONG, "", TABLE, FRAME, "", *ROOM)
     notebook = NotebookPage(page, lab, name)
-    cells = [notebook.cells.nth(index) for index in range(6)]
+    cells = [notebook.cells.nth(index) for index in range(9)]
     notebook.run(0)
 
     notebook.run(1)  # the first program waits for the type checker to start
@@ -196,8 +221,28 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     camera.take("completion", inputs(cells[5]), page.locator(".jp-Completer"))
     page.keyboard.press("Escape")
 
+    notebook.run(6)
+    notebook.run(7)
+    frame = cells[7].locator("table")
+    expect(frame.locator("thead th")).to_have_text(["id", "country", "amount"], timeout=PATIENCE_MS)
+    expect(frame.locator("tbody tr")).to_have_count(3)
+    expect(cells[7]).to_contain_text("Frame of 100,000 rows × 3 columns, in the notebook: id Int64, country String")
+    camera.take("frame", *halves(cells[7]))
+    notebook.edit(8, COLUMN[:-1])
+    cells[8].evaluate("cell => cell.scrollIntoView({block: 'start'})")
+    page.keyboard.type(COLUMN[-1])
+    expect(completions(page)).to_have_count(3, timeout=PATIENCE_MS)
+    camera.take("columns", inputs(cells[8]), page.locator(".jp-Completer"))
+    page.keyboard.press("Escape")
+
     panel = show(page)
     widen(page, panel)
+    handle = panel.locator(".pctx-mod-handle")
+    handle.click(timeout=PATIENCE_MS)
+    expect(handle).to_contain_text("kept as sales")
+    held = panel.get_by_role("region", name="Chosen handle")
+    expect(held).to_contain_text("100,000 rows × 3 columns")
+    camera.take("handles", panel)
     tool = tool_row(panel, notebook, "Notebook.exchangeRate")
     tool.click(timeout=PATIENCE_MS)
     expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("Promise<number>", timeout=PATIENCE_MS)
@@ -212,3 +257,7 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
         camera.take("approval", question)
         question.get_by_role("button", name="Allow", exact=True).click()
         assert run.result(timeout=60) == 1
+
+    handle.click()
+    held.get_by_role("button", name="Forget").click()
+    expect(handle).to_have_count(0, timeout=PATIENCE_MS)
