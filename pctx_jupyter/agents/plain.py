@@ -128,7 +128,7 @@ class Plain:
         session = self._functions.session
         match name:
             case "list_functions":
-                functions = [_described(known) for known in self._built_in()]
+                functions: list[Mapping[str, object]] = [_described(known) for known in self._built_in()]
                 await session.scope.prepare()
                 return {"functions": functions + [described(one) async for one in in_slices(session.scope.listed())]}
             case "get_function_details":
@@ -137,7 +137,7 @@ class Plain:
                 return {path: self._details(path, built_in) async for path in in_slices(wanted)}
         return await _executed(session, _read(arguments, _PlainExecute))
 
-    def _details(self, path: str, built_in: Mapping[str, Definition]) -> Json:
+    def _details(self, path: str, built_in: Mapping[str, Definition]) -> Mapping[str, object]:
         if path in built_in:
             return {**_described(built_in[path]), "namespace": ""}
         return detailed(self._functions.session.scope.find(path).tool)

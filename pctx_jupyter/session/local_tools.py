@@ -406,7 +406,7 @@ class LocalTools:
         finally:
             feed.end()
 
-    def _details(self, path: str) -> rpc.Json:
+    def _details(self, path: str) -> dict[str, rpc.Json | Raw]:
         return detailed(self.session.scope.find(path).tool)
 
 

@@ -628,18 +628,27 @@ def observed_version(tools: Iterable[Tool]) -> int:
     return sum(tool.observed.version for tool in tools if tool.observed is not None)
 
 
-def described(tool: Tool) -> dict[str, Json]:
-    """A tool as lists show it to programs, under its full name; `notebook` and `reads_only` where they say more."""
-    found: dict[str, Json] = {
+def described(tool: Tool) -> dict[str, Json | Raw]:
+    """A tool as lists show it to programs, under its full name; `notebook` and `reads_only` where they say more.
+
+    Schemas are JSON text, to be encoded as they are: a list of 10,000 tools decodes none.
+    """
+    found: dict[str, Json | Raw] = {
         "name": tool.path,
         "description": tool.description,
-        "input_schema": tool.input_schema,
-        "output_schema": tool.result_schema,
+        "input_schema": _text(tool, "input_schema"),
+        "output_schema": _text(tool, "output_schema") if tool.observed is None else tool.result_schema,
     }
     found |= {"notebook": tool.notebook} if tool.notebook else {}
     return found | {"reads_only": True} if tool.reads_only else found
 
 
-def detailed(tool: Tool) -> dict[str, Json]:
+def _text(tool: Tool, field: str) -> Json | Raw:
+    """The text of a schema of a tool, or what is held in its place."""
+    held: Json | bytes = getattr(tool, f"_{field}")
+    return Raw(held) if isinstance(held, bytes) else held
+
+
+def detailed(tool: Tool) -> dict[str, Json | Raw]:
     """Describe a tool as JSON, with its name and its namespace apart."""
     return described(tool) | {"name": tool.tool_name, "namespace": tool.namespace_name}

@@ -6,12 +6,13 @@ import gc
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
 from pctx_jupyter.tools import names
-from pctx_jupyter.tools.catalog import Call, Catalog, Tool, globals_of, matching
+from pctx_jupyter.tools.catalog import Call, Catalog, Tool, described, globals_of, matching
 
 
 async def never(call: Call) -> Raw:
@@ -206,3 +207,11 @@ def test_a_schema_is_as_it_was_given_and_its_readers_share_no_part_of_it() -> No
     assert isinstance(first, dict)
     first["type"] = "array"
     assert tool.input_schema == {"type": "object"}
+
+
+def test_a_described_tool_has_its_schemas_as_text_that_is_encoded_as_it_is() -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": [1, None]}}}
+    found = described(Tool("Sales", "load", "Loads.", schema, None))
+    assert isinstance(found["input_schema"], Raw) and found["output_schema"] is None
+    written = {"name": "Sales.load", "description": "Loads.", "input_schema": schema, "output_schema": None}
+    assert msgspec.json.decode(msgspec.json.encode(found)) == written
