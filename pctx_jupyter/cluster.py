@@ -41,13 +41,13 @@ class _Wait:
     """The wait for one value of a cluster.
 
     Args:
-        done: Is set when the value or the error is there: a pair, in the loop of the caller.
+        done: Is set when the value or the error is there: a pair, in the loop of the caller; None: nobody waits.
         call: What is submitted; None: `future` is there from the start.
         future: The future of Dask, once there is one.
         is_over: Whether the caller has stopped waiting.
     """
 
-    done: asyncio.Future[tuple[Any, BaseException | None]]
+    done: asyncio.Future[tuple[Any, BaseException | None]] | None
     call: BoundCall | None = None
     future: Any = None
     is_over: bool = False
@@ -81,22 +81,28 @@ class Cluster:
         """
         return await self._wait(_Wait(asyncio.get_running_loop().create_future(), call))
 
-    async def value(self, future: Any) -> Any:
-        """Wait for a future of this client, and return its value; cancel it if this wait is cancelled.
+    def cancel(self, future: Any) -> None:
+        """Cancel a future of this client, from any thread, without waiting."""
+        self._put(self._given_up, _Wait(None, future=future))
+
+    async def value(self, future: Any, *, cancels: bool = True) -> Any:
+        """Wait for a future of this client, and return its value; cancel it if this wait is cancelled and `cancels`.
 
         Raises:
             ToolFailed: The future was cancelled.
             Exception: The function raised it.
         """
-        return await self._wait(_Wait(asyncio.get_running_loop().create_future(), future=future))
+        return await self._wait(_Wait(asyncio.get_running_loop().create_future(), future=future), cancels)
 
-    async def _wait(self, one: _Wait) -> Any:
+    async def _wait(self, one: _Wait, cancels: bool = True) -> Any:
+        assert one.done is not None, "somebody waits"
         self._put(self._new, one)
         try:
             value, error = await one.done
         except asyncio.CancelledError:
             one.is_over = True
-            self._put(self._given_up, one)
+            if cancels:
+                self._put(self._given_up, one)
             raise
         if error is not None:
             raise error
@@ -227,6 +233,8 @@ def _settle(outcomes: Iterable[tuple[_Wait, Any, BaseException | None]]) -> None
     """Give outcomes to those who wait for them, each in their own loop, which is woken once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Wait, Any, BaseException | None]]] = {}
     for outcome in outcomes:
+        if outcome[0].done is None:
+            continue
         by_loop.setdefault(outcome[0].done.get_loop(), []).append(outcome)
     for loop, some in by_loop.items():
         if not loop.is_closed():
@@ -235,7 +243,7 @@ def _settle(outcomes: Iterable[tuple[_Wait, Any, BaseException | None]]) -> None
 
 def _set(outcomes: Sequence[tuple[_Wait, Any, BaseException | None]]) -> None:
     for one, value, error in outcomes:
-        if not one.done.done():
+        if one.done is not None and not one.done.done():
             one.done.set_result((value, error))
 
 

@@ -37,6 +37,12 @@ class RemoteValue:
         self.given = given
         self.type = type(given).__name__
         self.write: Callable[[Any], Any] | None = None
+        self._is_abandoned = False
+
+    def __del__(self) -> None:
+        # No program can wait for it any more, and one has stopped to wait before it was there.
+        if self._is_abandoned:
+            cancel(self.given)
 
     @property
     def state(self) -> str:
@@ -46,11 +52,18 @@ class RemoteValue:
         return str(self.given.status) if is_dask_future(self.given) else "lazy"
 
     async def value(self) -> Any:
-        """Wait for the value, and return it. Raises what was raised elsewhere."""
+        """Wait for the value, and return it. Raises what was raised elsewhere.
+
+        If this wait is cancelled, the value can be asked for again; the work is cancelled when the handle is dropped.
+        """
         if is_dask_collection(self.given) and (client := _dask_client()) is not None:
             self.given = client.compute(self.given)
-        found = pending(self.given)
-        return None if found is None else await found
+        wait = _wait_for(self.given)
+        assert wait is not None, "nothing else is held"
+        self._is_abandoned = True
+        found = await wait(self.given, cancels=False)
+        self._is_abandoned = False
+        return found
 
 
 class Executor(Protocol):
@@ -118,12 +131,25 @@ def pending(value: object) -> Awaitable[Any] | None:
     return value if inspect.isawaitable(value) else None
 
 
+def cancel(value: object) -> None:
+    """Cancel the work of a future of one of the libraries, as far as its library can; does not wait."""
+    with suppress(Exception):
+        if isinstance(value, concurrent.futures.Future):
+            value.cancel()
+        elif is_dask_future(value):
+            from .cluster import cluster_of
+
+            cluster_of(value.client).cancel(value)  # type: ignore[attr-defined]
+        elif _is_ray_ref(value):
+            sys.modules["ray"].cancel(value)
+
+
 def unready(value: object) -> bool:
     """Whether a value is a future of one of the libraries, or a collection of Dask."""
     return _wait_for(value) is not None
 
 
-def _wait_for(value: object) -> Callable[[Any], Awaitable[Any]] | None:
+def _wait_for(value: object) -> Callable[..., Awaitable[Any]] | None:
     """Return what waits for the result of a library's future or collection; None: the value is neither."""
     if isinstance(value, concurrent.futures.Future):
         return _of_executor
@@ -211,7 +237,7 @@ def _is_ray_ref(value: object) -> bool:
     return isinstance(value, getattr(ray, "ObjectRef", ()))
 
 
-async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
+async def _of_executor(future: concurrent.futures.Future[Any], *, cancels: bool = True) -> Any:
     # With asyncio.wrap_future, a future that another thread cancels would end the tool as if its program had ended it.
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
@@ -228,7 +254,8 @@ async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
     try:
         await done
     except BaseException:
-        future.cancel()
+        if cancels:
+            future.cancel()
         raise
     try:
         return future.result(0)
@@ -236,17 +263,17 @@ async def _of_executor(future: concurrent.futures.Future[Any]) -> Any:
         raise errors.ToolFailed("its future was cancelled", name="CancelledError") from None
 
 
-async def _of_dask_future(future: Any) -> Any:
+async def _of_dask_future(future: Any, *, cancels: bool = True) -> Any:
     from .cluster import cluster_of
 
-    return await cluster_of(future.client).value(future)
+    return await cluster_of(future.client).value(future, cancels=cancels)
 
 
-async def _of_dask_collection(collection: Any) -> Any:
+async def _of_dask_collection(collection: Any, *, cancels: bool = True) -> Any:
     client = _dask_client()
     if client is None:
         return await asyncio.to_thread(collection.compute)
-    return await _of_dask_future(client.compute(collection))
+    return await _of_dask_future(client.compute(collection), cancels=cancels)
 
 
 def _dask_client() -> Any:
@@ -260,10 +287,11 @@ def _dask_client() -> Any:
         return None
 
 
-async def _of_ray_ref(ref: Any) -> Any:
+async def _of_ray_ref(ref: Any, *, cancels: bool = True) -> Any:
     future: concurrent.futures.Future[Any] = ref.future()
     try:
         return await _of_executor(future)
     except asyncio.CancelledError:
-        sys.modules["ray"].cancel(ref)
+        if cancels:
+            sys.modules["ray"].cancel(ref)
         raise

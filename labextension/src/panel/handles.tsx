@@ -88,6 +88,8 @@ function kindName(kind: string, trans: TranslationBundle): string {
       return trans.__('File');
     case 'items':
       return trans.__('Items');
+    case 'future':
+      return trans.__('Future');
     case 'figure':
       return trans.__('Figure');
     default:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -493,18 +494,35 @@ async def test_result_that_stays_with_an_executor_keeps_its_declared_type() -> N
             await program.ask(failing, await program.call(failing))
 
 
-async def test_who_stops_waiting_for_a_result_cancels_it() -> None:
-    RELEASE.clear()
+@pytest.mark.parametrize("where", ["dask", "threads"])
+async def test_result_that_takes_too_long_can_be_asked_for_again_and_is_cancelled_with_its_handle(
+    cluster: distributed.Client, where: str
+) -> None:
     with ThreadPoolExecutor(1) as threads:
-        program, one = Program(), by_name(double, run_on=threads, handle=True)
-        threads.submit(hold)
-        handle = await program.call(one, n=1)
-        waiting = asyncio.ensure_future(program.ask(one, handle))
-        await asyncio.sleep(0.01)
-        waiting.cancel()
-        await asyncio.wait([waiting])
-        assert program.object_of(handle).cancelled()
-        RELEASE.set()
+        for ends in (True, False):
+            RELEASE.clear()
+            busy = threads.submit(hold)
+            program = Program()
+            one = by_name(hold, run_on=cluster if where == "dask" else threads, handle=True)
+            handle = await program.call(one)
+            waiting = asyncio.ensure_future(program.ask(one, handle))
+            await asyncio.sleep(0.05)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            del waiting  # its error holds what it ran
+            future = program.object_of(handle)
+            assert not future.cancelled()
+            if ends:
+                RELEASE.set()
+                assert await program.ask(one, handle) is True
+            else:
+                program.handles.clear()
+                gc.collect()
+                async with asyncio.timeout(LONG_S):
+                    while not future.cancelled():
+                        await asyncio.sleep(0.01)
+            RELEASE.set()
+            await asyncio.to_thread(busy.result)
 
 
 async def test_what_cannot_be_sent_is_no_future(cluster: distributed.Client) -> None:
