@@ -10,7 +10,7 @@ import logging
 import math
 import shlex
 from copy import deepcopy
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum, Float, HasTraits, Int, List, TraitError, TraitType, Unicode
@@ -208,7 +208,8 @@ def restrict(settings: Settings) -> Settings:
     Raises:
         InvalidParams: What an administrator demands cannot be read.
     """
-    for path, demanded in restrictions.read():
+    found = restrictions.read()
+    for path, demanded in found:
         try:
             valid = Pctx(config=Config({"Pctx": demanded}))
         except TraitError as error:
@@ -216,4 +217,8 @@ def restrict(settings: Settings) -> Settings:
         values = {name: getattr(valid, name) for name in demanded}
         tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         settings = restrictions.restricted(settings, values | tuples)
+    names = {name for _, demanded in found for name in demanded}
+    if "audit" in names and "audit_file" not in names and settings.audit != "off":
+        # A file of the user's choice, such as /dev/null, is not the log that is required.
+        settings = replace(settings, audit_file="")
     return settings

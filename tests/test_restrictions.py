@@ -98,6 +98,17 @@ def test_a_program_may_do_without_a_check_that_is_only_configured(demand: Any) -
     assert settings(typecheck=True).may_skip_check and not settings(may_skip_check=False).may_skip_check
 
 
+def test_a_log_that_is_demanded_goes_to_no_file_of_the_users_choice(demand: Any) -> None:
+    demand({"audit": "on"})
+    assert settings(audit_file="/dev/null").audit_file == ""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_log_and_its_file_may_be_demanded_in_different_folders(demand: Any, order: int) -> None:
+    demand(*[{"audit": "on"}, {"audit_file": "/var/log/pctx.jsonl"}][::order])
+    assert settings(audit_file="/dev/null").audit_file == "/var/log/pctx.jsonl"
+
+
 def test_the_files_of_all_folders_count(demand: Any) -> None:
     demand({"max_running": 8, "agents": "ask"}, {"max_running": 4})
     found = settings()
