@@ -16,6 +16,7 @@ with the first frame.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import operator
 import sys
 from array import array
@@ -36,6 +37,14 @@ LONGEST_SHOWN = 40
 """Characters of a text that are shown."""
 MOST_STEPS = 200
 """Steps of one chain, and levels of one expression: far more than people write, and no recursion ends in an error."""
+MOST_NODES = 2_000
+"""Columns, values and operations in the expressions of one chain: each operation makes a column."""
+MOST_MADE_BYTES = 2 << 30
+"""Bytes that a step may make out of a frame: rows that match one another, or new columns."""
+LONGEST_PART = 10_000
+"""Characters of a text that is searched for: for longer ones, libraries have limits of their own."""
+MOST_COMPARED = 20_000_000
+"""Comparisons that one step makes one by one; a million takes 0.1 s."""
 
 LARGEST_EXACT = 2**53
 """Integers beyond it are rounded in JavaScript."""
@@ -212,6 +221,7 @@ class _Checked:
         self.acts: list[Callable[[Frame], Frame]] = []
         self.columns = columns
         self.used: set[str] = set()
+        self._nodes = 0
         self.can_be_narrow = True
         self._label, self._find = label, find
 
@@ -235,7 +245,7 @@ class _Checked:
                 self.columns = chosen
             case ["with", dict(columns)]:
                 made = {name: self._expression(one) for name, one in columns.items()}
-                self.acts.append(lambda frame: frame.with_columns(**_made(made, frame)))
+                self.acts.append(lambda frame: frame.with_columns(*_made(made, frame)))
                 self.columns = list(dict.fromkeys([*self.columns, *made]))
             case ["sort", [*names], bool(descending)]:
                 by = self.names(names)
@@ -253,8 +263,8 @@ class _Checked:
                 _Checked(label, list(right.columns), self._find).names(on)
                 self.acts.append(lambda frame: _joined(frame, right, on, how))
                 self.columns = _columns_of_join(self.columns, list(right.columns), on, how)
-            case ["slice", int(start), int(stop)]:
-                self.acts.append(lambda frame: frame[start:stop])
+            case ["slice", int(start), int(stop)] if start >= 0 <= stop and not {type(start), type(stop)} & {bool}:
+                self.acts.append(lambda frame: part(frame, start, stop))
             case _:
                 raise self._wrong(f"it has no step {msgspec.json.encode(step).decode()[:100]}")
 
@@ -283,6 +293,9 @@ class _Checked:
         """Return what computes an expression: a column, or a plain value."""
         if depth > MOST_STEPS:
             raise self._wrong(f"an expression is nested deeper than {MOST_STEPS} levels")
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise self._wrong(f"its expressions have more than {MOST_NODES:,} parts; use in([…]) for many values")
         match node:
             case {"col": str(name)}:
                 self._name(name)
@@ -375,12 +388,25 @@ def _compared(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any
             return _bools(frame, [False] * len(frame))
         if not (_is_series(left) or _is_series(right)):
             return act(left, right)
-        if _is_odd(left) or _is_odd(right):
+        if (outside := _outside(left, right)) is not None:
+            there = ~_condition(_either(_missing(left), _missing(right)), frame)
+            return there if act(*outside) else _bools(frame, [False] * len(frame))
+        if _is_odd(left) or _is_odd(right) or any(type(one) is int and one >= 1 << 63 for one in (left, right)):
             return _one_by_one(frame, act, left, right)
         absent = _either(_missing(left), _missing(right))
         return act(left, right).fill_null(False) & ~_condition(absent, frame)
 
     return compare
+
+
+def _outside(left: Any, right: Any) -> tuple[int, int] | None:
+    """Return what compares like a column of integers and an integer that it cannot hold; None: it can hold it."""
+    for value, column in ((left, right), (right, left)):
+        if type(value) is int and column.dtype.is_integer():
+            least, most = _range_of(column.dtype)
+            if not least <= value <= most:
+                return (value, 0) if value is left else (0, value)
+    return None
 
 
 def _either(left: Any, right: Any) -> Any:
@@ -412,10 +438,21 @@ def _alike(value: Any, to: Any) -> Any:
         return value.cast(nw.String) if value.dtype in (nw.Categorical, nw.Enum) else value
     if value is None or not _is_series(to):
         return value
+    if isinstance(value, (list, dict)):
+        raise errors.InvalidParams(f'Cannot compare column "{to.name}" with a list or an object: give one value')
     if to.null_count() == len(to):  # its type says nothing, and every comparison is false
         return None
     kind = _python_type(to)
-    if kind is None or isinstance(value, bool) or type(value) is kind:
+    if kind is bool or (isinstance(value, bool) and kind is not None):
+        if kind is bool and isinstance(value, bool):
+            return value
+        held = "true and false" if kind is bool else "texts" if kind is str else "no truth values"
+        raise errors.InvalidParams(f'Cannot compare column "{to.name}": it holds {held}, not {value!r:.50}')
+    if kind is float and isinstance(value, int):
+        if to.dtype.is_integer():
+            return value
+        return float(value) if abs(value) <= _LARGEST_FLOAT else math.inf if value > 0 else -math.inf
+    if kind is None or type(value) is kind:
         return value
     if kind is Decimal and isinstance(value, (int, float, str)):
         return _converted(str(value), Decimal, to)
@@ -424,6 +461,16 @@ def _alike(value: Any, to: Any) -> Any:
     if kind is str:
         raise errors.InvalidParams(f'Cannot compare column "{to.name}": it holds texts, not {value!r:.50}')
     return value
+
+
+_LARGEST_FLOAT = 1 << 1_000
+"""Integers beyond it may have no float."""
+
+
+def _range_of(dtype: Any) -> tuple[int, int]:
+    """Return the least and the largest integer that a column can hold; libraries refuse to compare it with others."""
+    bits = int("".join(filter(str.isdigit, str(dtype))) or 64) if dtype.is_integer() else 64
+    return (0, (1 << bits) - 1) if dtype.is_unsigned_integer() else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
 def _python_type(column: Any) -> type | None:
@@ -442,6 +489,8 @@ def _python_type(column: Any) -> type | None:
             return kind
     if dtype in (nw.String, nw.Categorical, nw.Enum):
         return str
+    if dtype == nw.Boolean:
+        return bool
     if dtype.is_numeric():
         return float
     if dtype == nw.Object:
@@ -494,6 +543,8 @@ def _texts(act: Callable[[Any, str], Any]) -> Callable[[Frame, Any, Any], Any]:
         column = _alike(column, None)
         if not _is_series(column) or not isinstance(part, str):
             raise errors.InvalidParams("Cannot search a column: contains, startsWith and endsWith take a text")
+        if len(part) > LONGEST_PART:
+            raise errors.InvalidParams(f"Cannot search for {len(part):,} characters; {LONGEST_PART:,} are the most")
         if _python_type(column) is not str:
             raise errors.InvalidParams(f'Cannot search column "{column.name}": it does not hold texts')
         if _is_odd(column):
@@ -526,16 +577,32 @@ act_on_text: dict[Any, Callable[[str, str], bool]] = {
 def _among(frame: Frame, column: Any, values: Any) -> Any:
     if not isinstance(values, list):
         raise errors.InvalidParams("Cannot search a column: in takes a list of values")
-    if _is_series(column) and not _is_odd(column) and _python_type(column) in (str, float):
+    is_large = any(type(one) is int and one >= 1 << 63 for one in values)
+    if _is_series(column) and not (_is_odd(column) or is_large) and _python_type(column) in (str, float):
         texts = _alike(column, None)
-        wanted = [one for one in (_alike(value, texts) for value in values) if one is not None]
+        wanted = _of_one_type([one for one in (_alike(value, texts) for value in values) if one is not None], texts)
         found = _condition(texts.is_in(wanted), frame) if wanted else _bools(frame, [False] * len(frame))
         return found | _is_missing(frame, texts) if None in values else found & ~_is_missing(frame, texts)
+    if len(values) * len(frame) > MOST_COMPARED:
+        raise errors.InvalidParams(
+            f"Cannot search a column of {len(frame):,} rows for {len(values):,} values one by one; join a frame of them"
+        )
     same = _compared(operator.eq)
     found = _bools(frame, [False] * len(frame))
     for value in values:
         found = found | _condition(same(frame, column, value), frame)
     return found
+
+
+def _of_one_type(values: list[Any], column: Any) -> list[Any]:
+    """Return values for `is_in` as the column has them: libraries refuse a list of floats for a column of integers."""
+    dtype = column.dtype
+    if dtype.is_float():
+        return [float(one) for one in values if abs(one) <= _LARGEST_FLOAT]
+    if not dtype.is_integer():
+        return values
+    least, most = _range_of(dtype)
+    return [int(one) for one in values if one == one // 1 and least <= one <= most]
 
 
 def _both(frame: Frame, left: Any, right: Any) -> Any:
@@ -581,14 +648,29 @@ OPERATIONS: dict[str, tuple[int, Callable[..., Any]]] = {
 """What expressions are made of: the number of arguments, and what computes it."""
 
 
-def _made(columns: Mapping[str, Callable[[Frame], Any]], frame: Frame) -> dict[str, Any]:
+def _made(columns: Mapping[str, Callable[[Frame], Any]], frame: Frame) -> list[Any]:
     import narwhals.stable.v2 as nw
 
+    _demand_room(8 * len(frame) * len(columns), f"{len(columns):,} columns of {len(frame):,} rows")
     found = {name: make(frame) for name, make in columns.items()}
-    return {name: one.alias(name) if _is_series(one) else nw.lit(one) for name, one in found.items()}
+    return [(one if _is_series(one) else nw.lit(one)).alias(name) for name, one in found.items()]
+
+
+def _demand_room(size: float, what: str) -> None:
+    if size > MOST_MADE_BYTES:
+        raise errors.InvalidParams(
+            f"Cannot make {what}: they would take some {size / 1e9:,.1f} GB, and {MOST_MADE_BYTES / 1e9:.1f} GB are "
+            "the most; filter, select or group before"
+        )
 
 
 # Steps on whole frames
+
+
+def part(frame: Frame, start: int, stop: int) -> Frame:
+    """Return some rows of a frame; numbers beyond its end mean its end."""
+    return frame[min(start, len(frame)) : min(stop, len(frame))]
+
 
 _ROW = "\0row"
 """The name of a column of row numbers, which makes an order certain where a library leaves it open."""
@@ -618,11 +700,29 @@ def _joined(frame: Frame, right: Frame, on: list[str], how: str) -> Frame:
     if type(nw.to_native(frame)) is not type(nw.to_native(right)):
         columns = {name: right[name].to_list() for name in right.columns}
         right = nw.from_dict(columns, backend=frame.implementation)
+    if how in ("inner", "left"):
+        _demand_room_for_join(frame, right, on)
     left = frame.with_row_index(_ROW)
     if how in ("semi", "anti"):
         return left.join(right.select(*on), on=on, how=how).sort(_ROW).drop(_ROW)
     both = left.join(right.with_row_index(_RIGHT_ROW), on=on, how=how)
     return both.sort(_ROW, _RIGHT_ROW, nulls_last=True).drop(_ROW, _RIGHT_ROW)
+
+
+def _demand_room_for_join(left: Frame, right: Frame, on: list[str]) -> None:
+    """Refuse a join whose rows would be too many, before they are made."""
+    import narwhals.stable.v2 as nw
+
+    each = sum(size_of(one) / len(one) + 8 for one in (left, right) if len(one))
+    if len(left) * len(right) * each <= MOST_MADE_BYTES:  # even if all rows matched
+        return
+    sides = zip((left, right), ("\0left", "\0right"), strict=True)
+    counts = [
+        one.group_by(*on).agg(nw.len().alias(name)).with_columns(nw.col(name).cast(nw.Float64)) for one, name in sides
+    ]
+    both = counts[0].join(counts[1], on=on, how="inner")
+    rows = float((both["\0left"] * both["\0right"]).sum() or 0)
+    _demand_room(rows * each, f"a join of {rows:,.0f} rows")
 
 
 AGGREGATES: dict[str, Callable[[Any], Any]] = {

@@ -342,6 +342,20 @@ def test_kinds_are_those_of_the_columns_in_json(library: str) -> None:
         ([["with", {"x": op("add", column("status"), 1)}]], 'Cannot calculate with column "status"'),
         ([["group", ["id"], {"status": "sum"}]], 'Cannot compute sum of column "status"'),
         ("filter", "steps must be a list"),
+        ([["filter", op("eq", column("id"), True)]], 'column "id": it holds no truth values, not True'),
+        ([["filter", op("eq", column("status"), True)]], 'column "status": it holds texts, not True'),
+        (
+            [["filter", {"op": "in", "of": [column("id"), {"lit": [1, False]}]}]],
+            'column "id": it holds no truth values',
+        ),
+        ([["filter", {"op": "eq", "of": [column("id"), {"lit": {"a": 1}}]}]], 'column "id" with a list or an object'),
+        (
+            [["filter", op("contains", column("status"), "a" * 10_001)]],
+            "search for 10,001 characters; 10,000 are the most",
+        ),
+        ([["slice", -1, 1]], "it has no step"),
+        ([["slice", True, 2]], "it has no step"),
+        ([["with", {f"c{n}": op("add", column("id"), 1) for n in range(1_000)}]], "more than 2,000 parts; use in([…])"),
     ],
 )
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -351,6 +365,82 @@ def test_wrong_step_is_refused_with_what_there_is(library: str, steps: Any, mess
     with pytest.raises(errors.InvalidParams) as raised:
         frames.run(steps, frame, "orders", none)
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("sign", "number", "rows"),
+    [("lt", 2**70, 2), ("gt", 2**70, 0), ("gt", -(2**70), 2), ("eq", 2**63, 0), ("ge", 2**63 - 1, 1)],
+)
+def test_integer_of_any_size_is_compared(library: str, sign: str, number: int, rows: int) -> None:
+    frame = frames.run([["select", ["id"]]], LIBRARIES[library]([_row(2**63 - 1), _row(-5)]), "orders", none)
+    assert len(frames.run([["filter", op(sign, column("id"), number)]], frame, "orders", none)) == rows
+    assert len(frames.run([["filter", op("in", column("id"), [number, -5])]], frame, "orders", none)) >= 1
+
+
+WIDTHS = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("library", ["numpy", "pandas", "pandas with Arrow", "polars", "Arrow"])
+def test_numbers_of_any_width_are_compared_with_any_number(library: str, width: str) -> None:
+    held = [0, 1, 2, 100]
+    column_of = pl.Series("a", held, dtype=getattr(pl, width))
+    made: Any = {
+        "numpy": lambda: pd.DataFrame({"a": column_of.to_numpy()}),
+        "pandas": lambda: pd.DataFrame({"a": pd.array(held, dtype=width)}),
+        "pandas with Arrow": lambda: column_of.to_frame().to_pandas(use_pyarrow_extension_array=True),
+        "polars": column_of.to_frame,
+        "Arrow": lambda: column_of.to_frame().to_arrow(),
+    }
+    frame = frames.opened(made[library]())
+    for number in (1, -5, 300, 0.5, 2.0, 2**63, 2**70, -(2**70)):
+        for sign, compare in COMPARISONS.items():
+            found = frames.run([["filter", op(sign, column("a"), number)]], frame, "orders", none)
+            assert len(found) == sum(compare(one, number) for one in held), (sign, number)
+        for among in ([number], [number, 100], [number, 0.25, 2]):
+            found = frames.run([["filter", op("in", column("a"), among)]], frame, "orders", none)
+            assert len(found) == sum(one in among for one in held), among
+
+
+def _row(id: int) -> Row:
+    return dict.fromkeys(VALUES) | {"id": id, "tags": [], "at": dt.datetime(2024, 1, 1, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", ["self", "exprs", "__class__", "constructor", "", "a b"])
+def test_column_may_have_any_name(library: str, name: str) -> None:
+    frame = LIBRARIES[library]([_row(1), _row(2)])
+    steps = [["with", {name: op("mul", column("id"), 10)}], ["filter", op("gt", column(name), 10)], ["select", [name]]]
+    assert plain(frames.run(steps, frame, "orders", none)) == [{name: 20}]
+    found = frames.run([["group", ["id"], {name: ["id", "max"]}], ["select", [name]]], frame, "orders", none)
+    assert plain(found) == [{name: 1}, {name: 2}]
+
+
+@pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("how", ["inner", "left"])
+def test_join_of_too_many_rows_is_refused_before_they_are_made(made: Any, how: str) -> None:
+    frame = frames.opened(made({"key": ["x"] * 20_000, "n": list(range(20_000))}))
+    with pytest.raises(
+        errors.InvalidParams, match=r"Cannot make a join of 400,000,000 rows: they would take some .* GB"
+    ):
+        frames.run([["join", {"id": "it"}, ["key"], how]], frame, "orders", lambda _: frame)
+    one_each = [["join", {"id": "it"}, ["n"], how], ["filter", op("lt", column("n"), 2)]]
+    assert len(frames.run(one_each, frame, "orders", lambda _: frame)) == 2
+    semi = frames.run([["join", {"id": "it"}, ["key"], "semi"]], frame, "orders", lambda _: frame)
+    assert len(semi) == 20_000
+
+
+def test_columns_that_would_take_too_much_memory_are_refused_before_they_are_made() -> None:
+    frame = frames.opened(pl.select(pl.repeat(1, 2_000_000, dtype=pl.Int8).alias("a")))
+    with pytest.raises(errors.InvalidParams, match=r"Cannot make 200 columns of 2,000,000 rows"):
+        frames.run([["with", {f"c{n}": {"lit": n} for n in range(200)}]], frame, "orders", none)
+
+
+def test_long_list_of_values_that_are_compared_one_by_one_is_refused() -> None:
+    frame = frames.opened(pl.DataFrame({"price": [Decimal("1.5")] * 10_000}))
+    with pytest.raises(errors.InvalidParams, match="10,000 rows for 3,000 values one by one; join a frame of them"):
+        frames.run([["filter", op("in", column("price"), ["2"] * 3_000)]], frame, "orders", none)
 
 
 def test_misspelt_column_is_refused_before_an_earlier_step_runs() -> None:
@@ -417,6 +507,20 @@ def test_rows_far_beyond_what_passes_are_refused_before_they_are_written() -> No
     with pytest.raises(errors.InvalidParams, match=r"Cannot read 50,000,000 rows of orders at once.*rows\(from, to\)"):
         asked(large, "rows")
     assert len(values.from_json(asked(large, "rows", **{"from": 10, "to": 13}))) == 3
+    for what, more in (("sample", {"count": 2**70}), ("rows", {"from": 0, "to": 2**70})):
+        with pytest.raises(errors.InvalidParams, match=r"Cannot read 50,000,000 rows of orders at once"):
+            asked(large, what, **more)
+
+
+@pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_numbers_of_rows_of_any_size_are_taken_or_refused(made: Any) -> None:
+    frame = made({"a": [1, 2, 3]})
+    assert values.from_json(asked(frame, "rows", **{"from": 1, "to": 2**70})) == [{"a": 2}, {"a": 3}]
+    assert values.from_json(asked(frame, "rows", **{"from": 2**70, "to": 2**80})) == []
+    assert len(values.from_json(asked(frame, "sample", count=2**70, seed=2**32 - 1))) == 3
+    for more in ({"count": True}, {"count": -1}, {"count": 1, "seed": -1}, {"count": 1, "seed": 2**32}, {"count": "1"}):
+        with pytest.raises(errors.InvalidParams):
+            asked(frame, "sample", **more)
 
 
 @pytest.mark.parametrize(

@@ -226,9 +226,12 @@ def _result(
             return values.to_json(len(frame))
         case "rows", _:
             start, stop = _place(more.get("from"), 0), _place(more.get("to"), len(frame))
-            return _rows(frame[start:stop], handle.label)
-        case "sample", {"count": int(count)} if count >= 0 and isinstance(more.get("seed"), int | None):
-            return values.to_json(frames.sampled(frame, count, more.get("seed")).to_native(), "rows")
+            return _rows(frames.part(frame, start, stop), handle.label)
+        case "sample", {"count": int(count)}:
+            seed = more.get("seed")
+            if _place(count, 0) >= 0 and seed is not None and not 0 <= _place(seed, 0) < 1 << 32:
+                raise errors.InvalidParams(f"Cannot sample {handle.label}: a seed is below 2**32, not {seed!r:.50}")
+            return _rows(frames.sampled(frame, count, seed), handle.label)
         case "describe", _:
             return values.to_json(frames.described(frame))
         case "schema", _:
@@ -239,6 +242,7 @@ def _result(
             chosen = frames.run([["select", [name]]], frame, handle.label, _no_frame)
             if more.get("as") == "bigint":
                 return attached.attach("int64", frames.integers(chosen, name))
+            _demand_passing(chosen, 2 * len(chosen), handle.label, "values")
             return _column(chosen, name, by_bytes=more.get("bytes") is True)
         case "sql", {"query": query, "frames": dict(more_frames)}:
             return _queried(query, frame, more_frames, handle, handles)
@@ -268,13 +272,18 @@ MOST_ROWS_BYTES = 256 << 20
 def _rows(frame: Any, label: str) -> Raw:
     """Write rows as JSON, unless there are so many that they would not pass anyway."""
     least = len(frame) * (2 + sum(len(name) + 5 for name in frame.columns))
+    _demand_passing(frame, least, label, "rows")
+    return values.to_json(frame.to_native(), "rows")
+
+
+def _demand_passing(frame: Any, least: int, label: str, what: str) -> None:
+    """Refuse to write a frame whose JSON has so many bytes at least, or that is so large, that it would not pass."""
     many = len(frame) * len(frame.columns) > 1_000_000  # else their size is not worth computing
     if least > MOST_ROWS_BYTES or (many and frames.size_of(frame) > 4 * MOST_ROWS_BYTES):
         raise errors.InvalidParams(
-            f"Cannot read {len(frame):,} rows of {label} at once: they are too large; read some with rows(from, to), "
+            f"Cannot read {len(frame):,} {what} of {label} at once: they are too large; read some with rows(from, to), "
             "filter or group them, or use for await (const row of frame)"
         )
-    return values.to_json(frame.to_native(), "rows")
 
 
 def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Handles) -> Raw | Awaitable[Raw]:
