@@ -340,6 +340,8 @@ def test_figures_of_matplotlib_and_plotly_are_shown_in_the_cell_exported_and_nam
         text = frames.run(f"print((await agent_tools('a').call('execute', {code})).text)").text()
         assert f'"kind":"figure","type":"{kind}"' in text
         assert len(text) <= 150, "a token has one character at least"
+        id = json.loads(text)["$pctx.frame"]["id"]
+        assert frames.run(f"%pctx forget {id}").text() == f"Forgot {id}\n"
 
 
 @pytest.mark.parametrize(
