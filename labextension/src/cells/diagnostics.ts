@@ -7,6 +7,7 @@
 
 import { linter, nextDiagnostic, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
 import type { Extension, Text } from '@codemirror/state';
+import * as editor from '@codemirror/view';
 import { ViewPlugin, type EditorView, type PluginValue, type ViewUpdate } from '@codemirror/view';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
@@ -172,9 +173,27 @@ export function squiggles(
   return [linter(null), ViewPlugin.fromClass(Squiggles)];
 }
 
-/** Move the cursor to the next problem; false: there is none. */
+/** Move the cursor to the next problem, and show it; false: there is none. */
 export function goToNextProblem(view: EditorView): boolean {
-  return nextDiagnostic(view);
+  // The front end brings the editor: that of JupyterLab 4.2 cannot open a bubble where the mouse is not.
+  const { activateHover } = editor as Partial<typeof editor>;
+  return activateHover ? nextDiagnostic(view) : selectNextProblem(view);
+}
+
+/** Select the first problem behind the selection, or the first one of all; false: there is none. */
+export function selectNextProblem(view: EditorView): boolean {
+  const chosen = view.state.selection.main;
+  const found: { from: number; to: number }[] = [];
+  forEachDiagnostic(view.state, (_, from, to) => found.push({ from, to }));
+  found.sort((one, other) => one.from - other.from);
+  const isBehind = ({ from, to }: { from: number; to: number }): boolean =>
+    from >= chosen.to && (from !== chosen.from || to !== chosen.to);
+  const next = found.find(isBehind) ?? found[0];
+  if (!next) {
+    return false;
+  }
+  view.dispatch({ selection: { anchor: next.from, head: next.to }, scrollIntoView: true });
+  return true;
 }
 
 /** Apply the correction of the problem at the cursor, or of the nearest one; false: there is none. */

@@ -9,7 +9,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Underlined } from '../../src/api';
 import type { EditorReply, Assistant } from '../../src/cells/assistant';
-import { fixProblem, squiggles } from '../../src/cells/diagnostics';
+import { fixProblem, selectNextProblem, squiggles } from '../../src/cells/diagnostics';
 import type { Owner, Owners } from '../../src/cells/owners';
 import { CellSettings } from '../../src/cells/settings';
 
@@ -69,7 +69,7 @@ test('an editor that goes leaves nothing behind', () => {
   assert.equal(Screen.shown.size, 0);
 });
 
-test('problems are where they were found, within the text, and the nearest one with a way out is fixed', async () => {
+test('problems are where they were found, within the text, are gone through in turn, and the nearest one with a way out is fixed', async () => {
   const { view, looked } = open('%%pctx\nlaod(); nope; laod()', [
     wrong(7, 11, 'load'),
     wrong(15, 19, null),
@@ -85,6 +85,12 @@ test('problems are where they were found, within the text, and the nearest one w
     [21, 25],
     [27, 27]
   ]);
+  const selected: number[] = [];
+  for (let moves = 0; moves < 5; moves++) {
+    assert.ok(selectNextProblem(view));
+    selected.push(view.state.selection.main.from);
+  }
+  assert.deepEqual(selected, [7, 15, 21, 27, 7], 'after the last one, the first one again');
   view.dispatch({ selection: { anchor: view.state.doc.length } });
   assert.ok(fixProblem(view));
   assert.equal(view.state.doc.toString(), '%%pctx\nlaod(); nope; load()');
