@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def test_links_within_the_docs_lead_somewhere(page: Path) -> None:
 
 def pictures_of_pages() -> set[str]:
     """The names of all pictures that a page shows."""
-    links = (link for page in PAGES for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()))
+    shown = re.compile(r"""!\[[^\]]*\]\(([^)]+)\)|<img\b[^>]*\bsrc="([^"]+)\"""")
+    links = (one[1] or one[2] for page in PAGES for one in shown.finditer(page.read_text()))
     return {Path(link).stem for link in links if "://" not in link}
 
 
@@ -107,6 +109,18 @@ def test_every_picture_of_a_page_is_taken_by_a_test_in_both_themes() -> None:
     assert taken == pictures_of_pages()
     files = {file.name for file in (ROOT / "docs" / "images").iterdir()}
     assert files == {f"{name}{theme}.png" for name in taken for theme in ("", "-dark")}
+
+
+def test_the_page_of_a_package_index_leads_to_no_file_beside_it() -> None:
+    """An index shows the README alone, as the build rewrites it."""
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    page = (ROOT / "README.md").read_text()
+    for one in hook["fancy-pypi-readme"]["substitutions"]:
+        page = re.sub(one["pattern"], one["replacement"], page)
+    targets = re.findall(r"""\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"]+)\"""", page)
+    relative = [target for pair in targets for target in pair if target and not target.startswith(("https://", "#"))]
+    assert len(targets) > 15 and not relative
+    assert "main/docs/images/overview-dark.png" in page
 
 
 def needed(route: access.Route) -> str:

@@ -6,18 +6,24 @@ Each run takes all of them, so a picture cannot show what does not exist. Where 
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import Implementation, TextContent
 from playwright.sync_api import Locator, Page, expect
 
 from .front_end import ALL_CELLS, PATIENCE_MS, FrontEnd, NotebookPage
 from .test_cells import completions, problems
-from .test_panel import agent, run_row, show, tool_row
+from .test_panel import run_row, show, tool_row
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -88,6 +94,12 @@ const chart = {
 };
 chart"""
 
+SUMS = """%%pctx
+const countries = ["PT", "JP", "BR"];
+const lists = await Promise.all(countries.map((country) => Notebook.loadOrders({ country })));
+const sum = (list: { amount: number }[]) => list.reduce((all, one) => all + one.amount, 0);
+countries.map((country, i) => ({ country, orders: lists[i].length, euros: sum(lists[i]) }))"""
+
 WRONG = """%%pctx
 const orders = await Notebook.loadOrders({ country: "PT" });
 orders.map((order) => order.amont)"""
@@ -138,7 +150,26 @@ class Camera:
         self._page, self._suffix = page, suffix
 
     def take(self, name: str, *parts: Locator, height: float | None = None) -> None:
-        """Take a picture of the rectangle around all parts, at most `height` pixels high."""
+        """Take a picture of the rectangle around all parts, at most `height` pixels high; without parts, of the page.
+
+        The whole page is taken at twice the density: it is shown smaller than it is.
+        """
+        taken = self._part(name, parts, height) if parts else self._whole()
+        if folder := os.environ.get("PCTX_PICTURES"):
+            (Path(folder) / f"{name}{self._suffix}.png").write_bytes(taken)
+
+    def _whole(self) -> bytes:
+        size = self._page.viewport_size
+        assert size is not None
+        # Playwright's own screenshots have the density with which its browser context was opened.
+        devtools = self._page.context.new_cdp_session(self._page)
+        devtools.send("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 2, "mobile": False})
+        self._page.wait_for_function("window.devicePixelRatio === 2")
+        taken = devtools.send("Page.captureScreenshot", {"format": "png"})["data"]
+        devtools.detach()
+        return base64.b64decode(taken)
+
+    def _part(self, name: str, parts: Sequence[Locator], height: float | None) -> bytes:
         parts[0].scroll_into_view_if_needed()
         boxes = [box for part in parts if (box := part.bounding_box())]
         assert len(boxes) == len(parts), f"{name}: not all of it is on the page"
@@ -147,9 +178,7 @@ class Camera:
         bottom = max(box["y"] + box["height"] for box in boxes)
         x, y = max(0, left - MARGIN), max(0, top - MARGIN)
         clip = {"x": x, "y": y, "width": right + MARGIN - x, "height": min(bottom + MARGIN - y, height or bottom)}
-        taken = self._page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]  # a TypedDict
-        if folder := os.environ.get("PCTX_PICTURES"):
-            (Path(folder) / f"{name}{self._suffix}.png").write_bytes(taken)
+        return self._page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]  # a TypedDict
 
 
 def inputs(cell: Locator) -> Locator:
@@ -162,15 +191,69 @@ def halves(cell: Locator) -> tuple[Locator, Locator]:
     return inputs(cell), cell.locator(".jp-Cell-outputWrapper")
 
 
-def widen(page: Page, panel: Locator) -> None:
+def drag(page: Page, edge: tuple[float, float], *, x: float | None = None, y: float | None = None) -> None:
+    """Drag an edge to a place, so that what is beside it has more room."""
+    page.mouse.move(*edge)
+    page.mouse.down()
+    page.mouse.move(edge[0] if x is None else x, edge[1] if y is None else y, steps=5)
+    page.mouse.up()
+
+
+def middle(edge: Locator) -> tuple[float, float]:
+    box = edge.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def widen(page: Page, panel: Locator, to: float) -> None:
     """Drag the edge of the panel, so that lines of programs have room."""
-    page.set_viewport_size({"width": 1280, "height": 1000})
     box = panel.bounding_box()
     assert box is not None
-    page.mouse.move(box["x"] + box["width"] + 2, 400)
-    page.mouse.down()
-    page.mouse.move(box["x"] + WIDTH, 400, steps=5)
-    page.mouse.up()
+    drag(page, (box["x"] + box["width"] + 2, 400), x=to)
+
+
+def claude_code(server: FrontEnd, code: str) -> str:
+    """Run a program as an MCP client of that name does; returns the answer."""
+
+    async def run() -> str:
+        headers = {"Authorization": f"token {server.token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=60) as http,
+            Client(
+                streamable_http_client(f"{server.url}pctx/mcp", http_client=http),
+                client_info=Implementation(name="claude-code", title="Claude Code", version="1"),
+            ) as client,
+        ):
+            answer = await client.call_tool("execute", {"code": code})
+            return "\n".join(part.text for part in answer.content if isinstance(part, TextContent))
+
+    return asyncio.run(run())
+
+
+def arrange(page: Page, notebook: NotebookPage, panel: Locator, cell: int) -> None:
+    """Show a question in the panel, a cell beside it, and the run that waits below the cell."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.add_style_tag(content=".Toastify { display: none }")  # a notification would cover the calls
+    page.get_by_role("region", name="Guest programs").get_by_role("button", name="Show").click(timeout=PATIENCE_MS)
+    page.evaluate(
+        """() => {
+          const shell = window.jupyterapp.shell;
+          const [run, notebook] = ['.pctx-Run', '.jp-Notebook'].map(
+            part => [...shell.widgets('main')].find(tab => tab.node.querySelector(part)));
+          shell.add(run, 'main', { mode: 'split-bottom', ref: notebook.id });
+        }"""
+    )
+    widen(page, panel, 360)
+    drag(page, middle(page.locator("#jp-main-dock-panel > [data-orientation=vertical]:not(.lm-mod-hidden)")), y=404)
+    drag(page, middle(page.get_by_role("separator", name="Height of the details")), y=236)
+    notebook.editor(cell + 1).click()
+    notebook.cells.nth(cell).evaluate("cell => cell.scrollIntoView({block: 'start'})")
+    page.locator(".pctx-Tree .pctx-mod-question").click()
+    page.wait_for_function(
+        "() => document.querySelector('.pctx-Run .pctx-Timeline-bar.pctx-is-person')?.offsetWidth > 100",
+        timeout=PATIENCE_MS,
+    )
+    page.mouse.move(640, 10)
 
 
 @pytest.fixture(params=["Light", "Dark"])
@@ -182,7 +265,7 @@ def camera(lab: FrontEnd, page: Page, request: pytest.FixtureRequest) -> Iterato
 
 def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: FrontEnd, camera: Camera) -> None:
     page.set_viewport_size({"width": 1280, "height": 1400})
-    name = lab.write("sales.ipynb", TOOLS, PROGRAM, FAILING, CHART, WRONG, "", TABLE, FRAME, "", *ROOM)
+    name = lab.write("sales.ipynb", TOOLS, PROGRAM, FAILING, CHART, WRONG, "", TABLE, FRAME, "", *ROOM, SUMS, "")
     notebook = NotebookPage(page, lab, name)
     cells = [notebook.cells.nth(index) for index in range(9)]
     notebook.run(0)
@@ -236,7 +319,8 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     page.keyboard.press("Escape")
 
     panel = show(page)
-    widen(page, panel)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    widen(page, panel, WIDTH)
     handle = panel.locator(".pctx-mod-handle")
     handle.click(timeout=PATIENCE_MS)
     expect(handle).to_contain_text("kept as sales")
@@ -249,15 +333,20 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     expect(run_row(panel, "const markets")).to_be_visible(timeout=PATIENCE_MS)
     camera.take("panel", panel)
 
+    handle.click()
+    held.get_by_role("button", name="Forget").click()
+    expect(handle).to_have_count(0, timeout=PATIENCE_MS)
+
+    sums = 9 + len(ROOM)
+    notebook.run(sums)
+    expect(notebook.cells.nth(sums).locator("table")).to_be_visible(timeout=PATIENCE_MS)
     with ThreadPoolExecutor(1) as threads:
-        run = threads.submit(agent, lab, AGENTS)
+        run = threads.submit(claude_code, lab, AGENTS)
         page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
         question = page.get_by_role("region", name="Call that waits for consent")
         expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"), timeout=PATIENCE_MS)
         camera.take("approval", question)
+        arrange(page, notebook, panel, sums)
+        camera.take("overview")
         question.get_by_role("button", name="Allow", exact=True).click()
-        assert run.result(timeout=60) == 1
-
-    handle.click()
-    held.get_by_role("button", name="Forget").click()
-    expect(handle).to_have_count(0, timeout=PATIENCE_MS)
+        assert "1" in run.result(timeout=60)
