@@ -98,7 +98,7 @@ export function activityText({ runs, calls }: Activity, trans: TranslationBundle
     runs.some(run => run.state === 'running')
       ? trans.__('%1 is running a program here', who)
       : trans._n('%2 ran %1 program here', '%2 ran %1 programs here', runs.length, who),
-    trans._n('%1 call', '%1 calls', calls),
+    trans._n('%2 call', '%2 calls', calls, calls.toLocaleString()),
     failed > 0 ? trans._n('%1 failed', '%1 failed', failed) : '',
     minute(last.started_at)
   ]

@@ -72,8 +72,8 @@ function shapeText(shape: readonly number[]): string {
 
 function frameText([rows = 0, columns = 0]: readonly number[], trans: TranslationBundle): string {
   const lengths = [
-    trans._n('%1 row', '%1 rows', rows).replace(String(rows), rows.toLocaleString()),
-    trans._n('%1 column', '%1 columns', columns)
+    trans._n('%2 row', '%2 rows', rows, rows.toLocaleString()),
+    trans._n('%2 column', '%2 columns', columns, columns.toLocaleString())
   ];
   return lengths.join(' × ');
 }

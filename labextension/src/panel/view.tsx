@@ -427,7 +427,7 @@ function Content(props: { row: PanelRow; actions: Actions; trans: TranslationBun
               time(row.run.started_at),
               row.run.duration_s === null ? stateName('running', trans) : duration(row.run.duration_s),
               row.run.refused ? endName(row.run, trans) : '',
-              row.run.calls > 0 ? trans._n('%1 call', '%1 calls', row.run.calls) : ''
+              row.run.calls > 0 ? trans._n('%2 call', '%2 calls', row.run.calls, row.run.calls.toLocaleString()) : ''
             ]
               .filter(Boolean)
               .join(' · ')}

@@ -197,8 +197,8 @@ function Foot({ model, trans, copy }: TableProps): React.ReactElement {
   const found = model.sorted.length;
   const again = trans.__('Run the cell again to get all.');
   const had = rows.rows.length;
-  const columns = trans._n('%1 column', '%1 columns', rows.columns.length, rows.columns.length.toLocaleString());
-  const all = trans._n('%1 row', '%1 rows', rows.total, rows.total.toLocaleString());
+  const columns = trans._n('%2 column', '%2 columns', rows.columns.length, rows.columns.length.toLocaleString());
+  const all = trans._n('%2 row', '%2 rows', rows.total, rows.total.toLocaleString());
   const count = model.filter !== '' ? trans.__('%1 of %2', found.toLocaleString(), all) : all;
   return (
     <div className="pctx-Table-foot">

@@ -109,13 +109,13 @@ function Headline({ run, life, trans }: { run: TracedRun; life: Life; trans: Tra
   ]);
   return (
     <>
-      <span>{trans._n('%1 call', '%1 calls', count, count.toLocaleString())}</span>
+      <span>{trans._n('%2 call', '%2 calls', count, count.toLocaleString())}</span>
       {tools.map((tool, index) => (
         <span key={index} className="pctx-Timeline-tool" title={inertLine(tool.name, 200)}>
           {toolText(tool, run, trans)}
         </span>
       ))}
-      {others > 0 && <span>{trans._n('%1 more tool', '%1 more tools', others, others)}</span>}
+      {others > 0 && <span>{trans._n('%1 more tool', '%1 more tools', others)}</span>}
       {run.failedCalls > 0 && (
         <span className="pctx-Timeline-wrong">{trans.__('%1 failed', run.failedCalls.toLocaleString())}</span>
       )}
@@ -316,7 +316,7 @@ function Rows({
       )}
       {left > 0 && (
         <div className="pctx-Timeline-quiet">
-          {trans._n('%1 more call', '%1 more calls', left, left.toLocaleString())}
+          {trans._n('%2 more call', '%2 more calls', left, left.toLocaleString())}
         </div>
       )}
     </div>
@@ -532,7 +532,7 @@ function Console({ run, trans }: { run: TracedRun; trans: TranslationBundle }): 
       <summary data-lm-suppress-shortcuts="true">
         {trans.__('Console')}
         <span className="pctx-Timeline-quiet">
-          {trans._n('%1 line', '%1 lines', count, count)}
+          {trans._n('%2 line', '%2 lines', count, count.toLocaleString())}
           {run.areLinesCut ? ` ${trans.__('and more')}` : ''}
         </span>
         <span className="pctx-Timeline-track" aria-hidden="true">
