@@ -175,7 +175,7 @@ export function squiggles(
 
 /** Move the cursor to the next problem, and show it; false: there is none. */
 export function goToNextProblem(view: EditorView): boolean {
-  // The front end brings the editor: that of JupyterLab 4.2 cannot open a bubble where the mouse is not.
+  // The front end brings the editor: not that of each version can open a bubble where the mouse is not.
   const { activateHover } = editor as Partial<typeof editor>;
   return activateHover ? nextDiagnostic(view) : selectNextProblem(view);
 }
