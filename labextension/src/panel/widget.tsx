@@ -1,5 +1,6 @@
 /** The panel and the status bar's item, as widgets. */
 
+import { EditorView } from '@codemirror/view';
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import { TextItem } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -94,7 +95,9 @@ export class PanelWidget extends ReactWidget {
     const before = this.#before;
     this.#actions.leave();
     if (before?.isConnected) {
-      before.focus();
+      // An editor puts its cursor back, which the browser alone does not always. What only contains editors is none.
+      const editor = before.matches('.cm-content') ? EditorView.findFromDOM(before) : null;
+      (editor ?? before).focus();
     }
   }
 
