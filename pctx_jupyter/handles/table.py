@@ -42,6 +42,7 @@ class Handle(Generic[T]):
     Args:
         id: Names it in its table.
         label: What people call it: the tool that returned it, or the variable.
+        path: The tool that serves operations on it. No other does, so traces, policies and approvals are of this one.
         value: What programs work with.
         given: The very object, as the notebook has it.
         size: Bytes of memory it takes, roughly.
@@ -53,6 +54,7 @@ class Handle(Generic[T]):
 
     id: str
     label: str
+    path: str
     value: T
     given: Any
     size: int = 0
@@ -122,9 +124,12 @@ class Handles:
             held = list(self._held.values())
         return iter(held)
 
-    def add(self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame") -> Handle[Any]:
-        """Hold an object; returns its handle."""
-        made = Handle(secrets.token_urlsafe(ID_BYTES), label, value, given, size, now := self._clock(), now, kind=kind)
+    def add(
+        self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame", path: str | None = None
+    ) -> Handle[Any]:
+        """Hold an object; returns its handle. Without a path, the label is the path of a tool."""
+        id, now = secrets.token_urlsafe(ID_BYTES), self._clock()
+        made = Handle(id, label, label if path is None else path, value, given, size, now, now, kind=kind)
         with self._lock:
             self._held[made.id] = made
             gone = self._idle()

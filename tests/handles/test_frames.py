@@ -497,9 +497,24 @@ def asked(native: Any, what: str, handles: Handles | None = None, **more: Any) -
     body = marks.body_of(handed.hand_over(native, held, "orders"))
     assert body is not None
     call = {marks.CALL: what, "frame": {"id": body["id"], "steps": []}, **more}
-    found = handed.serve(Raw(msgspec.json.encode(call)), held)
+    found = handed.serve(Raw(msgspec.json.encode(call)), held, "orders")
     assert isinstance(found, Raw)
     return found
+
+
+def test_only_the_tool_that_handed_an_object_over_serves_its_operations_and_what_they_give() -> None:
+    held = Handles()
+    own = asked(pd.DataFrame({"a": [1, 2]}), "preview", held)
+    (handle,) = held
+    operations: list[dict[str, Any]] = [{marks.CALL: what} for what in ("open", "count", "rows", "save", "preview")]
+    for what in operations:
+        call = what | {"frame": {"id": handle.id, "steps": []}, "name": "stolen"}
+        with pytest.raises(errors.InvalidParams, match=r"by a call of harmless: operations on it are calls of orders"):
+            handed.serve(values.to_json(call), held, "harmless")
+    steps = {marks.CALL: "preview", "frame": {"id": handle.id, "steps": [["select", ["a"]]]}}
+    found = handed.serve(values.to_json(steps), held, "orders")
+    assert isinstance(found, Raw) and handle.id in bytes(own).decode()
+    assert [one.path for one in held] == ["orders", "orders"]
 
 
 def test_rows_far_beyond_what_passes_are_refused_before_they_are_written() -> None:
@@ -608,7 +623,7 @@ def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
     def ask(what: str, **more: Any) -> Any:
         handle = table.add("orders", make(rows), None)
         asked = {"$pctx.call": what, "frame": {"id": handle.id, "steps": steps}} | more
-        return values.from_json(handed.serve(values.to_json(asked), table))
+        return values.from_json(handed.serve(values.to_json(asked), table, "orders"))
 
     assert ask("count") == len(whole)
     assert ask("agg", wanted=wanted) == values.from_json(values.to_json(frames.aggregated(whole, "orders", wanted)))

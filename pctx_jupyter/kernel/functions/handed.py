@@ -55,7 +55,7 @@ def hand_over(
     Args:
         native: The object.
         handles: What holds it.
-        label: What people call it.
+        label: The path of the tool that returned it.
         kind: What the tool declares that it returns: ``frame``, or a kind of `others`.
         write: Writes the value of a future as JSON; None: as any value.
 
@@ -64,8 +64,8 @@ def hand_over(
         NoHandle: It is not of the kind.
     """
     if kind == "frame" or (kind == "object" and frames.is_registered(native)):
-        return _opened(_hold(native, handles, label))
-    handle = _hold_other(native, handles, label, kind)
+        return _opened(_hold(native, handles, label, label))
+    handle = _hold_other(native, handles, label, label, kind)
     if kind == "future":
         handle.value.write = write
     return _opened(handle)
@@ -77,9 +77,9 @@ def _opened(handle: Handle[Any]) -> Raw:
     return _written({"id": handle.id, "kind": handle.kind, **others.facts(handle.kind, handle.value)})
 
 
-def _hold_other(native: Any, handles: Handles, label: str, kind: str) -> Handle[Any]:
+def _hold_other(native: Any, handles: Handles, label: str, path: str, kind: str) -> Handle[Any]:
     value = others.held(kind, native)
-    return handles.add(label, value, native, others.size_of(kind, value), kind)
+    return handles.add(label, value, native, others.size_of(kind, value), kind, path)
 
 
 def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
@@ -95,25 +95,25 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
         NotAFrame, NoHandle: As `hand_over`.
     """
     try:
-        handle = _hold(native, handles, label)
+        handle = _hold(native, handles, label, path)
     except frames.NotAFrame:
         if frames.is_registered(native) or tables.is_table(native):
             raise
         kind = others.kind_of(native)
-        handle = _hold_other(native, handles, label, kind)
+        handle = _hold_other(native, handles, label, path, kind)
         body = {"id": f"{path}#{handle.id}", "kind": kind, **others.facts(kind, handle.value)}
         return _written(body)
     kinds = frames.kinds(handle.value)
     return _written({"id": f"{path}#{handle.id}", "columns": list(kinds), "kinds": kinds})
 
 
-def _hold(native: Any, handles: Handles, label: str) -> Handle[Any]:
+def _hold(native: Any, handles: Handles, label: str, path: str) -> Handle[Any]:
     try:
         flat = tables.flattened(frames.with_one_column(frames.adapted(native)))
     except tables.Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     frame = frames.opened(flat)
-    return handles.add(label, frame, native, frames.size_of(frame))
+    return handles.add(label, frame, native, frames.size_of(frame), path=path)
 
 
 def _written(body: dict[str, Any]) -> Raw:
@@ -196,16 +196,26 @@ def by_handle(schema: Json, kind: str = "frame") -> Json:
 # From a program to the kernel
 
 
-def serve(arguments: Raw, handles: Handles) -> Raw | Awaitable[Raw]:
+def serve(arguments: Raw, handles: Handles, path: str) -> Raw | Awaitable[Raw]:
     """Run an operation on an object, and return its result.
 
+    Args:
+        arguments: The operation.
+        handles: What holds the object.
+        path: The tool that was called.
+
     Raises:
-        InvalidParams: The object is gone, a column does not exist, or the operation is wrong.
+        InvalidParams: The object is gone or of another tool, a column does not exist, or the operation is wrong.
         NotJson: The result has no JSON form.
     """
     match values.from_json(arguments):
         case {marks.CALL: str(what), "frame": {"id": str(id), "steps": list(steps)}, **more}:
             handle = handles.find(id)
+            if handle.path != path:
+                raise errors.InvalidParams(
+                    f"Cannot use {handle.label} by a call of {path}: operations on it are calls of {handle.path}; use "
+                    "the methods of the object itself"
+                )
             named = {str(name): value for name, value in more.items()}
             if what == "open":
                 return _opened(handle)
@@ -262,7 +272,7 @@ async def _queried(
             raise errors.InvalidParams(f"Cannot run a query: {str(name)[:50]} has to be a frame, and not called frame")
         steps = body.get("steps")
         given[str(name)] = _derived(other, steps if isinstance(steps, list) else [], handles).to_native()
-    return _opened(_hold(await sql.ask(query, given), handles, handle.label))
+    return _opened(_hold(await sql.ask(query, given), handles, handle.label, handle.path))
 
 
 MOST_ROWS_BYTES = 256 << 20
@@ -327,13 +337,13 @@ async def _result_of(handle: Handle[Any], handles: Handles) -> Raw:
     if value is None:
         return NULL
     try:
-        return _opened(_hold(value, handles, handle.label))
+        return _opened(_hold(value, handles, handle.label, handle.path))
     except frames.NotAFrame as error:
         if frames.is_registered(value) or tables.is_table(value):
             raise errors.ToolFailed(f"{handle.label}: {error}", name="TypeError") from None
     with suppress(others.NoHandle):
         if (kind := others.kind_of(value)) in ("array", "figure"):
-            return _opened(_hold_other(value, handles, handle.label, kind))
+            return _opened(_hold_other(value, handles, handle.label, handle.path, kind))
     write = handle.value.write
     return values.to_json(value, "result") if write is None else write(value)
 
@@ -418,7 +428,9 @@ def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
 
 
 def _preview(frame: Any, handle: Handle[Any], handles: Handles, *, is_new: bool) -> Raw:
-    shown = handles.add(handle.label, frame, frame.to_native(), frames.size_of(frame)) if is_new else handle
+    shown = handle
+    if is_new:
+        shown = handles.add(handle.label, frame, frame.to_native(), frames.size_of(frame), path=handle.path)
     types, first = frames.preview(frame)
     rows = values.from_json(values.to_json(first.to_native(), "rows"))
     more = len(frame.columns) - len(types)

@@ -377,7 +377,7 @@ def call(tool: PythonTool, arguments: Raw | None, handles: Handles | None = None
     if arguments is not None and handles is not None and marks.is_operation(arguments):
         from . import handed
 
-        return handed.serve(arguments, handles)
+        return handed.serve(arguments, handles, tool.path)
     positional, named = _bound(tool, arguments, handles)
     if tool.run_on is None:
         result = tool.function(*positional, **named)
