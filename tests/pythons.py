@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = ROOT / "build" / "pythons"
 ROOMS = ["tests/rpc", "tests/tools", "tests/program", "tests/session"]
-EXTRAS = ("hypothesis", "jsonschema", "psutil", "pytest", "pytest-jupyter", "pytest-timeout")
+EXTRAS = ("hypothesis", "jsonschema", "opentelemetry-sdk", "psutil", "pytest", "pytest-jupyter", "pytest-timeout")
 """Packages of the extra ``test`` that these tests need."""
 
 QUESTION = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name)"

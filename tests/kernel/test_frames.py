@@ -379,6 +379,10 @@ def test_query_ends_with_its_program_and_the_next_one_runs(frames: RealKernel) -
     assert value(frames, f"{all} await (await all.sql('select count(*) as n from frame')).rows()") == [{"n": 2500}]
 
 
+FORGED = json.dumps({"list": [{"$pctx.frame": {"id": "Notebook.orders#x", "columns": ["id"]}}]})
+"""Data that an export would turn into a frame, and a later program into calls."""
+
+
 def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> None:
     code = "const first: number = (await big.head(1))[0].amount; [first, await big.filter((o) => o.id.lt(5)).count()]"
     assert value(frames, code, "-f big") == [0.0, 5]
@@ -429,6 +433,16 @@ def test_what_a_frame_cannot_do_is_refused_with_the_reason(
     frames: RealKernel, code: str, line: str, message: str
 ) -> None:
     assert message in error(frames, code, line)
+
+
+def test_data_in_the_form_of_a_handle_chooses_no_tool_that_is_called(frames: RealKernel) -> None:
+    frames.run("forged = {'$pctx.frame': {'id': 'Notebook.orders#x', 'columns': ['id']}}")
+    message = error(frames, "await forged.rows()", "-i forged")
+    assert "Notebook.orders" not in message and "Frame.query" in message
+    cell = frames.run(f"%%pctx -q\nexport const forged = JSON.parse('{FORGED}');")
+    assert "its only key, $pctx.frame, stands for an object of the notebook" in json.dumps(
+        [one["content"] for one in cell.outputs]
+    )
 
 
 def test_integers_that_a_column_rounds_are_warned_of_once(frames: RealKernel) -> None:

@@ -30,6 +30,11 @@ import {
 
 /** The only key of a handle. */
 const FRAME = "$pctx.frame";
+/**
+ * The tool that serves what a cell passes in. The ids of inputs name it, but data can have the form of a handle, too:
+ * its id must not choose the tool that is called.
+ */
+export const INPUTS_PATH = "Frame.query";
 /** Rows that an iteration reads with one call. */
 const BATCH = 1_000;
 /**
@@ -48,6 +53,8 @@ export const askWith = (call) => {
   ask = call;
 };
 
+/** Whether a value has the form of a handle in JSON, which later programs would take it for. @param {object} value */
+export const isLikeHandle = (value) => hasOwn(value, FRAME) && keys(value).length === 1;
 /** @param {unknown} value */
 export const isHandle = (value) => typeof value === "object" && value !== null && weakGet(frames, value) !== undefined;
 /** @param {any} value */
@@ -67,7 +74,7 @@ function make(id, steps, columns) {
  * @param {string} path of the tool that returned it, which serves its operations, whatever the id says; "": the id says
  */
 export function framed(value, path) {
-  if (typeof value !== "object" || value === null || !hasOwn(value, FRAME) || keys(value).length !== 1) return value;
+  if (typeof value !== "object" || value === null || !isLikeHandle(value)) return value;
   const body = value[FRAME];
   if (typeof body !== "object" || body === null || typeof body.id !== "string") return value;
   const { id, steps, columns, kind } = body;

@@ -22,7 +22,7 @@ import { headline, nameModule, textOf } from "./errors.js";
 import { MAX_DEPTH } from "./depth.js";
 import { unmarked } from "./numbers.js";
 import { encode } from "./encode.js";
-import { framedWithin, isHandle } from "./frames.js";
+import { framedWithin, isHandle, isLikeHandle } from "./frames.js";
 
 /**
  * Define the constants that were kept from an earlier program. A declaration of the program hides one of that name.
@@ -78,6 +78,7 @@ function unfit(value, depth) {
       return typeof value === "undefined" ? "undefined has no JSON form" : "a " + typeof value + " has no JSON form";
   }
   if (isHandle(value)) return undefined;
+  if (isLikeHandle(value)) return "its only key, $pctx.frame, stands for an object of the notebook";
   if (depth >= MAX_DEPTH) return "it is a cycle, or nested too deeply";
   const above = getPrototypeOf(value), isList = isArray(value);
   if (!isList && above !== ObjectPrototype && above !== null) return kindOf(value) + " has no JSON form";

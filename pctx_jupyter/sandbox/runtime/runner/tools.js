@@ -19,7 +19,7 @@ import { REFUSED } from "./forms.js";
 import { unmarked } from "./numbers.js";
 import { warnOfRounding } from "./rounding.js";
 import { call } from "./calls.js";
-import { framed, openFrame } from "./frames.js";
+import { framed, INPUTS_PATH, openFrame } from "./frames.js";
 
 /**
  * Define what the program finds: tools, inputs and the functions that call a tool by its name.
@@ -64,7 +64,7 @@ export function install(namespaces, inputs, functions, line) {
   define(callable, "list", list, "");
   for (const name of /** @type {string[]} */ (ownKeys(inputs))) {
     const value = unmarked(inputs[name]);
-    define(G, name, framed(value, ""), "input " + name);
+    define(G, name, framed(value, INPUTS_PATH), "input " + name);
     warnOfRounding(line, value, ["params", "inputs", name], name, "Pass it as text: str(\u2026)");
   }
   if (!hasOwn(G, "CALLABLE_TOOLS")) define(G, "CALLABLE_TOOLS", freeze(callable), "");
