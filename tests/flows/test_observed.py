@@ -109,8 +109,15 @@ async def test_types_are_shared_with_agents_and_outlast_the_engine(tmp_path: Pat
         described = await client._ask(wire.CALL_AGENT_FUNCTION, asked, wire.AgentAnswered)
         assert "Observed in 1 call; may be incomplete." in described.text
         assert "Promise<{ id: number; title: string; user: { login: string }; body?: string }[]>" in described.text
+        wider = f"const found = {call([*ISSUES, {'id': None}])};\nfound.map((one) => one.titel).length"
+        asked = wire.CallAgentFunction("execute", {"code": wider}, agent="one")
+        answered = await client._ask(wire.CALL_AGENT_FUNCTION, asked, wire.AgentAnswered)
+        assert "Warning: line 2, column 24: Property 'titel' does not exist" in answered.text
+        assert answered.text.endswith("may be incomplete.\nresult:\n3") and not answered.is_error
+        latest = next(iter(engine.registry.history))
+        assert "widened the observed type: " in str(latest.calls[0].note)
     async with opened(tmp_path) as (engine, client):
-        assert (await declared(client))["x-observed"] == 1
+        assert (await declared(client))["x-observed"] == 2
         kept = (tmp_path / "data" / "observed.json").read_text()
         assert "login" in kept and '"x"' not in kept
 
