@@ -286,7 +286,7 @@ def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
     address = dialog.get_by_label("URL or command")
     address.fill('ls "unclosed')
     dialog.get_by_role("button", name="Add").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("A quote is not closed")
+    expect(dialog.get_by_role("alert")).to_contain_text("This quotation mark is not closed")
     assert address.input_value() == 'ls "unclosed'
     address.fill(f"{sys.executable} -c \"import sys; print('no disk', file=sys.stderr); sys.exit(3)\"")
     test = dialog.get_by_role("button", name="Test")
@@ -561,7 +561,7 @@ def test_a_clients_configuration_is_copied(page: Page, lab: FrontEnd) -> None:
     dialog = page.locator(".jp-Dialog")
     dialog.locator("select").select_option("Cursor")
     dialog.get_by_role("button", name="Copy").click()
-    expect(page.locator(".Toastify__toast")).to_contain_text("Copied to the clipboard")
+    expect(page.locator(".Toastify__toast")).to_contain_text("copied to the clipboard; add this to")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert f"{lab.url}pctx/mcp" in copied and lab.token in copied
 
@@ -614,7 +614,9 @@ def test_a_server_without_pctx_gets_a_calm_message(
     with front_end("lab", tmp_path_factory.mktemp("absent"), off) as server:
         NotebookPage(page, server, server.write("absent.ipynb", "1"))
         panel = show(page)
-        expect(panel.get_by_role("status")).to_contain_text("This server has no pctx", timeout=PATIENCE_MS)
+        expect(panel.get_by_role("status")).to_contain_text(
+            "This Jupyter server does not have pctx", timeout=PATIENCE_MS
+        )
         expect(page.locator(".pctx-Status")).not_to_be_visible()
         assert all(re.search("404|pctx", error) for error in errors)
         page.goto("about:blank")

@@ -495,7 +495,7 @@ async function copyConfig(trans: TranslationBundle): Promise<void> {
     return;
   }
   Clipboard.copyToSystem(client.text);
-  Notification.success(trans.__('%1: copied to the clipboard. Paste it into %2.', client.title, client.place), {
+  Notification.success(trans.__('%1: copied to the clipboard; %2.', client.title, client.place), {
     autoClose: 8000
   });
 }
