@@ -155,7 +155,7 @@ PANEL_SPOKEN = (
     "searchbox · Search tools and runs",
     "button · Add server… · Add an MCP server whose tools programs can call",
     "button · Connect… · Copy the configuration of an MCP client for this server",
-    "group · Runs that are listed",
+    "group · Show runs",
     "button · all · pressed true",
     "button · failed",
     "button · agents",

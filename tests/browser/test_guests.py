@@ -96,7 +96,7 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     expect(bar).to_be_hidden()
     reload(notebook)
     assert agent.begin("await Bar.load({ n: 2 })").result() == 4
-    expect(bar).to_contain_text("Agent ran 1 program here · 1 call", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 1 program here · 1 call", timeout=PATIENCE_MS)
     with activity_in(lab, "nothing"):
         reload(notebook)
         notebook.run(2)

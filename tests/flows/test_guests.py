@@ -178,7 +178,7 @@ def test_what_a_tool_prints_and_raises_for_an_agent_lands_below_the_last_cell_wi
     assert ended.startswith("An agent ran a program here · done in")
     assert "2 calls" in ended and all(f"SalesReport.{name}" in ended for name in ("load", "fail"))
     number = ended.partition("%pctx insert ")[2].split()[0]
-    assert "an agent's program" in (sales.kernel.run("%pctx runs").value or "")
+    assert "An agent" in (sales.kernel.run("%pctx runs").value or "")
     inserted = sales.kernel.run(f"%pctx insert {number}")
     [cell] = inserted.reply["payload"]
     assert cell["text"] == f"%%pctx\n{code}"
@@ -244,7 +244,7 @@ def test_a_notice_stays_below_the_cell_at_which_its_program_began(
     sales.kernel.end(second)
     sales.process.send_signal(signal.SIGINT)
     assert running.result(SOON) == "KeyboardInterrupt"
-    assert "An agent's program called" in texts(sales.heard(first), "update_display_data")[-1]
+    assert "An agent ran a program here" in texts(sales.heard(first), "update_display_data")[-1]
     assert not [m for m in sales.heard(second) if m["msg_type"].endswith("display_data")]
 
 

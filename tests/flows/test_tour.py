@@ -18,7 +18,7 @@ SHOWN = {
         "Ada          Begin  2026-03-02 09:30:00+00:00  09:30  18:30",
         "Agents.commitsOf({author}) – List what one author has committed",
         '{"messages":["Add a table"],"asked":true}',
-        "mcp  Agents.commitsOf, Time.getCurrentTime  done in",
+        "Agents.commitsOf, Time.getCurrentTime  done in",
     ),
     "tour.ipynb": (
         "offsets asked for",

@@ -144,7 +144,7 @@ async def test_a_client_that_can_ask_its_user_gives_consent(agent: Connect, desk
     assert "> 3 | try { said = await Sales.removeAll" in form.message
     assert form.requested_schema["properties"]["allow"]["default"] is False
     assert desk.removed == 1
-    assert form.message.startswith(f'The agent "{NAMED.title}" asks'), "a person reads the client's own name"
+    assert form.message.startswith(f'The agent "{NAMED.title}" wants to call '), "a person reads the client's own name"
     assert next(iter(desk.registry.history)).agent == NAMED.title
 
 

@@ -62,7 +62,7 @@ async def test_the_span_of_a_call_travels_in_the_request_and_in_its_header(open_
                 found = await world.call("It.look", {})
             trace_id = f"{call.get_span_context().trace_id:032x}"
             assert found["traceparent"].split("-")[1] == trace_id
-            assert headers and {header.split("-")[1] for header in headers} == {trace_id}
+            assert trace_id in {header.split("-")[1] for header in headers}
 
 
 async def test_headers_are_sent_and_their_lack_is_told(open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch) -> None:
