@@ -183,7 +183,7 @@ QUESTION_SPOKEN = (
     "textbox · ids required · ids is not valid JSON: * · invalid true · required True",
     "status",
     "button · Edit as JSON",
-    "button · Allow · Ctrl Enter · disabled True",
+    "button · Allow · Ctrl+Enter · disabled True",
     "button · Deny",
     "button · Allow Access.remove for this program · disabled True",
     "button · Allow Access.remove until its kernel restarts · disabled True",
@@ -242,7 +242,7 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         run = threads.submit(agent, lab, code)
         page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
         detail = page.get_by_role("region", name="Call that waits for consent")
-        expect(detail.get_by_role("note")).to_contain_text("This is not all of the program")
+        expect(detail.get_by_role("note")).to_contain_text("The program is too long to be shown whole")
         expect(detail.locator("mark")).to_have_text("await Access.remove({ ids: [1] })")
         detail.get_by_label("ids").fill("{")
         calling = detail.locator("mark")  # axe does not look at it, because most of the program is out of sight
