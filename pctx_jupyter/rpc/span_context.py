@@ -31,6 +31,13 @@ SpanContext = Any
 """A `Context` of OpenTelemetry; None: there is none."""
 
 
+def loaded_api() -> Any:
+    """Return OpenTelemetry's `trace` module; None: no code has loaded it, or another thread has not finished that."""
+    api = sys.modules.get("opentelemetry.trace")
+    # Python's own mark of a module whose code still runs: the names in it are not complete.
+    return None if api is None or getattr(api.__spec__, "_initializing", False) else api
+
+
 def outgoing() -> Meta:
     """Return the ``_meta`` for a request that is sent now; UNSET: no span is current."""
     carrier: dict[str, str] = {}
@@ -40,7 +47,7 @@ def outgoing() -> Meta:
 
 def inject(carrier: dict[str, str]) -> None:
     """Write the current span into a carrier, by the propagators of this process; nothing if no span is current."""
-    trace = sys.modules.get("opentelemetry.trace")
+    trace = loaded_api()
     if trace is None or not trace.get_current_span().get_span_context().is_valid:
         return
     from opentelemetry import propagate
@@ -50,7 +57,7 @@ def inject(carrier: dict[str, str]) -> None:
 
 def received(meta: Meta) -> SpanContext:
     """Return the context that the ``_meta`` of a request carries; None: none, or none that can be read."""
-    if meta is UNSET or "opentelemetry.trace" not in sys.modules or memoryview(meta).nbytes > MOST_BYTES:
+    if meta is UNSET or loaded_api() is None or memoryview(meta).nbytes > MOST_BYTES:
         return None
     try:
         carrier = msgspec.json.decode(meta)
@@ -65,7 +72,7 @@ def extracted(carrier: Mapping[str, Any]) -> SpanContext:
     Args:
         carrier: Texts by name; the names of headers in any case.
     """
-    if "opentelemetry.trace" not in sys.modules:
+    if loaded_api() is None:
         return None
     from opentelemetry import propagate, trace
 

@@ -9,7 +9,6 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai/blob/main/d
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from msgspec import Raw
 
 from .._version import __version__
-from ..rpc.span_context import SpanContext, entered
+from ..rpc.span_context import SpanContext, entered, loaded_api
 from .trace import Trace
 
 NAME = "pctx.execute"
@@ -43,7 +42,7 @@ class Spans:
 
     def begin(self, trace: Trace) -> ExecutionSpan | None:
         """Begin the span of an execution, as a child of the current one; None: nothing would record or carry it."""
-        api = sys.modules.get("opentelemetry.trace") if self._is_on else None
+        api = loaded_api() if self._is_on else None
         if api is None:
             return None
         provider = api.get_tracer_provider()

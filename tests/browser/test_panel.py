@@ -304,7 +304,7 @@ def test_a_server_is_added_and_removed(page: Page, lab: FrontEnd) -> None:
     expect(server).to_have_attribute("aria-selected", "true")
     expect(offered_row(panel, "clock", "Clock.getCurrentTime")).to_be_visible(timeout=PATIENCE_MS)
     detail = panel.get_by_role("region", name="Chosen server")
-    expect(detail).to_contain_text("in programs: Clock")
+    expect(detail).to_contain_text("namespace Clock")
     detail.get_by_role("button", name="Remove").click()
     page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
     expect(server).to_have_count(0, timeout=PATIENCE_MS)

@@ -10,6 +10,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -290,3 +292,14 @@ async def test_an_embedded_engine_records_the_check_the_queue_and_the_calls(span
     assert [event.name for event in first.events] == ["pctx.begun"]
     assert spans.known(second)["error.type"] == "TypeError"
     assert (spans.known(second)["pctx.check.outcome"], second.events) == ("failed", ())
+
+
+async def test_programs_run_without_spans_while_another_thread_loads_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("opentelemetry.trace")
+    module.__spec__ = ModuleSpec("opentelemetry.trace", None)
+    module.__spec__._initializing = True  # type: ignore[attr-defined]  # as importlib marks it
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", module)
+    await run(shop())
+    assert span_context.outgoing() is UNSET
+    assert span_context.extracted({"traceparent": TRACEPARENT}) is None
+    assert span_context.received(Raw(json.dumps({"traceparent": TRACEPARENT}).encode())) is None
