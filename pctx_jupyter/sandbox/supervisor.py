@@ -288,9 +288,10 @@ class Supervisor:
         # What it said before comes first, unless we are not reading anyway.
         self._timers.append(self._loop.call_later(0, self._end, ended.result()))
 
-    def _end(self, status: int | None) -> None:
-        if self._worker.is_behind:
-            self._timers.append(self._loop.call_later(0, self._end, status))
+    def _end(self, status: int | None, was_behind: bool = False) -> None:
+        if self._worker.is_behind or was_behind:
+            # Once the worker is not behind, it reads again, and what it reads then comes first, too.
+            self._timers.append(self._loop.call_later(0, self._end, status, self._worker.is_behind))
             return
         limits = self._limits
         match status:
