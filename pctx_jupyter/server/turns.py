@@ -32,31 +32,25 @@ class TurnBudget:
         self._most, self._taken = BURST, 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._since: float | None = None  # when this turn began; None: no turn is measured
-        self._is_scheduled = False
+        self._next = _NextTurn(self._begin)
 
     def take(self) -> bool:
         """Count a message and return True if this turn may take it; otherwise it has to `wait`."""
         if self._waiting or self._taken >= self._most:
             return False
         self._taken += 1
-        self._schedule()
+        self._next.schedule()
         return True
 
     async def wait(self) -> None:
         """Wait for a later turn that may take one more message; it is counted there."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        self._schedule()
+        self._next.schedule()
         await turn
-
-    def _schedule(self) -> None:
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
         """Begin a turn: set its limit by what the turn before took, and release messages that wait."""
-        self._is_scheduled = False
         now = self._clock()
         if self._since is not None:
             spent = now - self._since
@@ -73,7 +67,7 @@ class TurnBudget:
         # What a message asks for is begun in the turn after it came, so that one is measured, too.
         self._since = now if had_messages or self._taken else None
         if self._since is not None:
-            self._schedule()
+            self._next.schedule()
 
 
 class Lanes:
@@ -85,26 +79,20 @@ class Lanes:
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._passed: set[str] = set()
-        self._is_scheduled = False
+        self._next = _NextTurn(self._begin)
 
     async def enter(self, lane: str) -> None:
         """Pass at once if nothing of this kind has passed in this turn; otherwise wait, first come first served."""
         if lane not in self._passed and lane not in self._waiting:
             self._passed.add(lane)
-            self._schedule()
+            self._next.schedule()
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(lane, deque()).append(turn)
-        self._schedule()
+        self._next.schedule()
         await turn
 
-    def _schedule(self) -> None:
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._begin)
-
     def _begin(self) -> None:
-        self._is_scheduled = False
         self._passed.clear()
         for lane, waiting in list(self._waiting.items()):
             turn = waiting.popleft()
@@ -114,4 +102,20 @@ class Lanes:
                 turn.set_result(None)
             self._passed.add(lane)
         if self._passed:
-            self._schedule()
+            self._next.schedule()
+
+
+class _NextTurn:
+    """Calls a function at the beginning of the next turn of the loop: once, however often it is scheduled for it."""
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin, self._is_scheduled = begin, False
+
+    def schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        self._is_scheduled = False
+        self._begin()
