@@ -7,13 +7,11 @@
 
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { SHOWN, extendErrorOutput } from '../errorOutput';
 import type { LoadIn } from './loadLine';
 
-/** The MIME type with which JupyterLab shows what is written to stderr, where IPython writes this error. */
-const SHOWN = 'application/vnd.jupyter.stderr';
 /** IPython's words, of all supported versions. */
 const UNKNOWN = /^UsageError: Cell magic `%%pctx` not found/m;
 
@@ -29,31 +27,20 @@ export function offerLoading(
   load: LoadIn,
   trans: TranslationBundle
 ): void {
-  const usual = rendermime.getFactory(SHOWN);
-  if (!usual) {
-    return;
-  }
-  const createRenderer = (options: IRenderMime.IRendererOptions): IRenderMime.IRenderer => {
-    const renderer = usual.createRenderer(options);
-    const render = renderer.renderModel.bind(renderer);
-    renderer.renderModel = async model => {
-      await render(model);
-      const written = model.data[SHOWN];
-      const isThere = renderer.node.querySelector('.pctx-LoadLine-load') !== null;
-      if (!isThere && typeof written === 'string' && isUnknownMagic(written)) {
-        renderer.node.append(
-          loadButton(trans, () => {
-            const panel = notebooks.find(one => one.node.contains(renderer.node));
-            if (panel) {
-              load(panel);
-            }
-          })
-        );
-      }
-    };
-    return renderer;
-  };
-  rendermime.addFactory({ ...usual, mimeTypes: [SHOWN], createRenderer }, rendermime.getRank(SHOWN));
+  extendErrorOutput(rendermime, ({ node }) => data => {
+    const written = data[SHOWN];
+    const isThere = node.querySelector('.pctx-LoadLine-load') !== null;
+    if (!isThere && typeof written === 'string' && isUnknownMagic(written)) {
+      node.append(
+        loadButton(trans, () => {
+          const panel = notebooks.find(one => one.node.contains(node));
+          if (panel) {
+            load(panel);
+          }
+        })
+      );
+    }
+  });
 }
 
 function loadButton(trans: TranslationBundle, load: () => void): HTMLElement {

@@ -8,15 +8,14 @@
 import type { CodeEditor } from '@jupyterlab/codeeditor';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { MessageLoop } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
 import { isPctx, programStart } from '../cells/magic';
+import { extendErrorOutput } from '../errorOutput';
 
-/** The MIME types with which JupyterLab shows errors, and keeps their parts. */
-const SHOWN = 'application/vnd.jupyter.stderr';
+/** The MIME type with which JupyterLab keeps the parts of errors. */
 const ERROR = 'application/vnd.jupyter.error';
 /** The exception of a cell whose program failed: `pctx_jupyter/kernel/output/failure.py`. */
 const OURS = 'ProgramFailed';
@@ -40,13 +39,7 @@ export function linkPlaces(
   notebooks: INotebookTracker,
   trans: TranslationBundle
 ): void {
-  const usual = rendermime.getFactory(SHOWN);
-  if (!usual) {
-    return;
-  }
-  const createRenderer = (options: IRenderMime.IRendererOptions): IRenderMime.IRenderer => {
-    const renderer = usual.createRenderer(options);
-    const render = renderer.renderModel.bind(renderer);
+  extendErrorOutput(rendermime, renderer => {
     let isOurs = false;
     const link = (): void => {
       // Only a notebook has a cell to go to: a console's cell has been sent, and a separate output has none.
@@ -56,11 +49,6 @@ export function linkPlaces(
         });
       }
     };
-    renderer.renderModel = async model => {
-      isOurs = isFailure(model.data[ERROR]);
-      await render(model);
-      link();
-    };
     // Cells that are not on the screen are rendered before they are attached to their notebook.
     MessageLoop.installMessageHook(renderer, (_, message) => {
       if (message.type === Widget.Msg.AfterAttach.type) {
@@ -68,9 +56,11 @@ export function linkPlaces(
       }
       return true;
     });
-    return renderer;
-  };
-  rendermime.addFactory({ ...usual, mimeTypes: [SHOWN], createRenderer }, rendermime.getRank(SHOWN));
+    return data => {
+      isOurs = isFailure(data[ERROR]);
+      link();
+    };
+  });
 }
 
 /** Find the places that an error's text names, and where in the text they are named. */
