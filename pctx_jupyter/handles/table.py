@@ -297,10 +297,6 @@ class KernelHandles:
         if had_any:
             self._changed()
 
-    def __iter__(self) -> Iterator[tuple[Handle[Any], str]]:
-        """Yield the handles that outlive their runs, each with the reason."""
-        yield from ((one.handle, one.why) for one in self.held())
-
     def held(self, running: Iterable[Handles] = ()) -> Iterator[Held]:
         """Yield the handles, each with what holds it and how long.
 

@@ -80,7 +80,7 @@ def test_kept_handles_live_as_long_as_one_of_the_constants_they_were_kept_with()
     kernel.keep(["orders", "limit"], run)
     later = kernel.of_run()
     assert later.find(made.id) is made
-    assert [(one.id, why) for one, why in kernel] == [(made.id, "kept with limit, orders")]
+    assert [(one.handle.id, one.why) for one in kernel.held()] == [(made.id, "kept with limit, orders")]
     kernel.forget(["orders"])
     assert later.find(made.id) is made
     kernel.keep(["limit"], kernel.of_run())  # a later program keeps the same name
