@@ -256,6 +256,14 @@ def arrange(page: Page, notebook: NotebookPage, panel: Locator, cell: int) -> No
     page.mouse.move(640, 10)
 
 
+def complete(page: Page, notebook: NotebookPage, cell: int, text: str) -> None:
+    """Write a program, whose last character opens three suggestions."""
+    notebook.edit(cell, text[:-1])
+    notebook.cells.nth(cell).evaluate("cell => cell.scrollIntoView({block: 'start'})")
+    page.keyboard.type(text[-1])
+    expect(completions(page)).to_have_count(3, timeout=PATIENCE_MS)
+
+
 @pytest.fixture(params=["Light", "Dark"])
 def camera(lab: FrontEnd, page: Page, request: pytest.FixtureRequest) -> Iterator[Camera]:
     """A camera in front of a JupyterLab of each theme."""
@@ -297,10 +305,7 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     camera.take("problem", inputs(cells[4]), lint)
     page.mouse.move(1200, 20)
 
-    notebook.edit(5, TYPED[:-1])
-    cells[5].evaluate("cell => cell.scrollIntoView({block: 'start'})")
-    page.keyboard.type(TYPED[-1])
-    expect(completions(page)).to_have_count(3, timeout=PATIENCE_MS)
+    complete(page, notebook, 5, TYPED)
     camera.take("completion", inputs(cells[5]), page.locator(".jp-Completer"))
     page.keyboard.press("Escape")
 
@@ -311,10 +316,7 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     expect(frame.locator("tbody tr")).to_have_count(3)
     expect(cells[7]).to_contain_text("Frame of 100,000 rows × 3 columns, in the notebook: id Int64, country String")
     camera.take("frame", *halves(cells[7]))
-    notebook.edit(8, COLUMN[:-1])
-    cells[8].evaluate("cell => cell.scrollIntoView({block: 'start'})")
-    page.keyboard.type(COLUMN[-1])
-    expect(completions(page)).to_have_count(3, timeout=PATIENCE_MS)
+    complete(page, notebook, 8, COLUMN)
     camera.take("columns", inputs(cells[8]), page.locator(".jp-Completer"))
     page.keyboard.press("Escape")
 

@@ -98,6 +98,18 @@ test('a long run of an agent is told of, until it ends; short ones and cells are
   assert.deepEqual(told, ['Running: a', 'Done in 12.0 s: a']);
 });
 
+/** What reports on runs that take longer than a second. */
+function progressOf(notifier: Notifier): Progress {
+  const progress = new Progress(
+    nullTranslator.load(''),
+    () => undefined,
+    notifier,
+    () => 100
+  );
+  progress.afterS = 1;
+  return progress;
+}
+
 test('a run that waits for a person has no notification besides its question', t => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const told: string[] = [];
@@ -106,13 +118,7 @@ test('a run that waits for a person has no notification besides its question', t
     update: ({ message }: { message: string }) => (told.push(message), true),
     dismiss: () => told.push('dismissed')
   } as unknown as Notifier;
-  const progress = new Progress(
-    nullTranslator.load(''),
-    () => undefined,
-    notifier,
-    () => 100
-  );
-  progress.afterS = 1;
+  const progress = progressOf(notifier);
   const run = { id: 'a', title: 'a', asked_by: 'agent', state: 'running', started_at: 90 } as ExecutionState;
   progress.update([run], new Set(['a']));
   t.mock.timers.tick(5_000);
@@ -132,13 +138,7 @@ test('the end of a long run is a failure only if it failed, in the words of the 
     update: ({ type, message }: { type: string; message: string }) => (shown.push(`${type} ${message}`), true),
     dismiss: () => true
   } as unknown as Notifier;
-  const progress = new Progress(
-    nullTranslator.load(''),
-    () => undefined,
-    notifier,
-    () => 100
-  );
-  progress.afterS = 1;
+  const progress = progressOf(notifier);
   const run = { id: 'a', title: 'load()', asked_by: 'agent', state: 'running', started_at: 90 } as ExecutionState;
   const ends: Partial<ExecutionState>[] = [
     { state: 'stopped', stopped_by: 'person' },
