@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pctx_jupyter import processes
+from tests.below import below
 from tests.fakes import SOON
 
 
@@ -30,7 +31,7 @@ async def test_a_command_that_takes_too_long_is_killed_with_what_it_started() ->
     with pytest.raises(TimeoutError):
         await processes.run("/bin/sh", "-c", "sleep 61 & sleep 62", within_s=0.1)
     async with asyncio.timeout(SOON):
-        while [child for child in psutil.Process().children(recursive=True) if "sleep" in child.name()]:
+        while below(lambda command: "sleep" in command):
             await asyncio.sleep(0.005)
 
 
@@ -47,7 +48,7 @@ async def test_a_process_that_a_command_leaves_behind_holds_nobody_up() -> None:
 async def test_a_cancelled_run_leaves_no_process() -> None:
     running = asyncio.ensure_future(processes.run("/bin/sh", "-c", "exec sleep 64", within_s=SOON))
     async with asyncio.timeout(SOON):
-        while not [child for child in psutil.Process().children() if child.name() == "sleep"]:
+        while not below(lambda command: command[:1] == ["sleep"]):
             await asyncio.sleep(0.005)
     running.cancel()
     await asyncio.wait([running])

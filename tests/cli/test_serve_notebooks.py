@@ -18,6 +18,7 @@ import pytest
 
 from pctx_jupyter import errors
 
+from ..below import below
 from ..flows.agent import Agent
 from ..server.process import server_process
 from .conftest import Pctx, command, folders
@@ -77,8 +78,7 @@ class Served:
             time.sleep(0.05)
 
     def kernels(self) -> list[psutil.Process]:
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in below if "ipykernel_launcher" in " ".join(one.cmdline())]
+        return below(lambda command: "ipykernel_launcher" in " ".join(command), self.process.pid)
 
 
 @contextmanager

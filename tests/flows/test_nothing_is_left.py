@@ -13,6 +13,7 @@ import psutil
 from pctx_jupyter import errors
 from pctx_jupyter.client import PctxClient
 
+from ..below import below
 from ..server.process import ServerProcess, server_process
 
 RUNS = 120
@@ -112,13 +113,11 @@ async def kill_now_and_then(server: ServerProcess) -> None:
 
 def sandboxes(server: ServerProcess) -> list[psutil.Process]:
     """The Deno processes that run programs."""
-    found = []
-    for child in psutil.Process(server.process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            command = child.cmdline()
-            if command and command[0].endswith("deno") and command[-1].endswith("boot.js"):
-                found.append(child)
-    return found
+
+    def is_sandbox(command: list[str]) -> bool:
+        return bool(command) and command[0].endswith("deno") and command[-1].endswith("boot.js")
+
+    return below(is_sandbox, server.process.pid)
 
 
 def is_back(before: tuple[int, int, int], now: tuple[int, int, int]) -> bool:

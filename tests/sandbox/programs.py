@@ -26,6 +26,7 @@ from pctx_jupyter.sandbox.pool import OpenSpawner, Pool, open_pool
 from pctx_jupyter.sandbox.spawner import open_spawner
 from pctx_jupyter.session.execution import Job, Sandboxes
 from pctx_jupyter.settings import Limits, Settings
+from tests.below import below
 from tests.fakes import SOON
 
 TOOLS = ("echo", "fail", "refuse", "hang", "big")
@@ -219,12 +220,7 @@ def resources() -> tuple[set[int], set[str], int]:
 
 def processes(part: str) -> list[psutil.Process]:
     """The processes below this one whose command line has this part in it, the youngest last."""
-    found: list[tuple[float, int, psutil.Process]] = []
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if any(part in word for word in child.cmdline()):
-                found.append((child.create_time(), child.pid, child))
-    return [child for _, _, child in sorted(found)]
+    return below(lambda command: any(part in word for word in command))
 
 
 def sandboxes() -> list[psutil.Process]:

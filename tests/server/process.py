@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from tests.below import below
+
 START_S = 60
 """Seconds a server may take to start on a busy machine."""
 
@@ -117,9 +119,7 @@ class ServerProcess:
 
     def latest_kernel(self) -> psutil.Process:
         """The kernel that was started last."""
-        children = psutil.Process(self.process.pid).children()
-        kernels = [child for child in children if "ipykernel_launcher" in child.cmdline()]
-        return max(kernels, key=lambda child: child.create_time())
+        return below(lambda command: "ipykernel_launcher" in command, self.process.pid, recursive=False)[-1]
 
     @property
     def headers(self) -> dict[str, str]:

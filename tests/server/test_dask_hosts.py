@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pctx_jupyter.client import PctxClient
 from pctx_jupyter.server.hosts import start_hosts
 from pctx_jupyter.server.running import RunningEngine
 
+from ..below import below
 from .process import START_S
 from .test_sandbox_hosts import connected
 
@@ -41,9 +42,9 @@ async def dask(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     try:
         yield process
     finally:
-        below = psutil.Process(process.pid).children(recursive=True) if process.returncode is None else []
-        for one in below:
-            one.kill()
+        for one in below(bool, process.pid) if process.returncode is None else []:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         if process.returncode is None:
             process.kill()
         await process.wait()
@@ -51,8 +52,7 @@ async def dask(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 def hosts_below(process: asyncio.subprocess.Process) -> list[psutil.Process]:
     """The sandbox hosts that a nanny has started."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    return [one for one in below if "sandbox-host" in one.cmdline()]
+    return below(lambda command: "sandbox-host" in command, process.pid)
 
 
 async def address(file: Path) -> str:
