@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,22 @@ def test_a_module_imports_only_what_its_room_may(module: Path) -> None:
 
 def test_every_room_has_a_row_and_every_row_a_room() -> None:
     assert {layer(module) for module in modules()} - {"__init__", "__main__"} == MAY_IMPORT.keys()
+
+
+def test_the_page_on_the_architecture_says_what_each_room_may_import() -> None:
+    page = (PACKAGE.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    groups: dict[str, set[str]] = {}
+
+    def named(text: str) -> set[str]:
+        """The modules and rooms that a text names, those of groups included."""
+        return set(re.findall(r"`(\w+)`", text)).union(*(groups[name] for name in re.findall(r"\*(\w+)\*", text)))
+
+    for name, members in re.findall(r"^- \*(\w+)\*[^:]*: ((?:[^\n]|\n  )+)", page, re.MULTILINE):
+        groups[name] = named(members)
+    assert groups == {"base": BASE - {"_version"}, "core": CORE - {"_version"}, "shared": SHARED - {"_version"}}
+    rows = re.findall(r"^\| `(\w+)/` \| .* \| ([^|]+) \|$", page, re.MULTILINE)
+    folders = {room.name for room in PACKAGE.iterdir() if (room / "__init__.py").exists()}
+    assert {room: named(cell) for room, cell in rows} == {room: MAY_IMPORT[room] - {"_version"} for room in folders}
 
 
 def test_rooms_know_each_other_in_one_direction_only() -> None:
