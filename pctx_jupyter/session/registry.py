@@ -18,7 +18,8 @@ from ..program.editor import Editor
 from ..rpc.jsonrpc import Json
 from ..settings import Settings
 from ..tools.catalog import AskedBy, Call, Catalog, Tool
-from ..tools.scope import Changes, Layer, ServedTools
+from ..tools.scope import Changes, Layer
+from ..tools.shared_tools import ServiceTools
 from .bash import Bash
 from .execution import Execution, ProgramRunner
 from .observations import Observations
@@ -98,7 +99,7 @@ class Registry:
         self._sessions: dict[str, Session] = {}
         self.owners = NameOwners()
         self.services = Services()
-        self._served: dict[str, ServedTools] = {}  # by service
+        self._served: dict[str, ServiceTools] = {}  # by service
         self._sharing: dict[str, Sharing] = {}  # by kernel
         self._agents: Session | None = None
         self._own_agents: dict[str, dict[str, Session]] = {}  # by the session of their client, and by name
@@ -487,7 +488,7 @@ class Registry:
             return f"the service {owner.title} shares its tools with nobody"
         return None
 
-    def served_by(self, service: Service, session: Session) -> ServedTools:
+    def served_by(self, service: Service, session: Session) -> ServiceTools:
         """A service's tools as others see them."""
 
         def name(namespace: str) -> str:
@@ -495,7 +496,7 @@ class Registry:
 
         served, serve = self._served.get(service.id), session.serve_others or _refuse
         if served is None or served.serve != serve:
-            served = self._served[service.id] = ServedTools(session.catalog, name, serve)
+            served = self._served[service.id] = ServiceTools(session.catalog, name, serve)
         return served
 
     async def _settle(self, code: str, on_wait: Callable[[str], None]) -> None:

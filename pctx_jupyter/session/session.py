@@ -35,7 +35,8 @@ from ..rpc.jsonrpc import NULL
 from ..settings import Settings
 from ..tools import names, typegen
 from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
-from ..tools.scope import Changes, Layer, Offering, Scope, SharedTools
+from ..tools.scope import Changes, Layer, Offering, Scope
+from ..tools.shared_tools import SharedTools
 from .advice import advice
 from .approvals import Approvals, Policy, Then
 from .bash import Bash, BashJob, BashResult
