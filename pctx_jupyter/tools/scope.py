@@ -35,7 +35,7 @@ _BETWEEN_WORDS = re.compile(r"[\x00-#%-/:-@\[-^`{-\x7f\s]+")
 
 
 class ToolSource(Protocol):
-    """Where the tools of a layer come from: a `Catalog`, or what others see of one (`NotebookTools`, `ServiceTools`)."""
+    """Where tools of a layer come from: a `Catalog`, or what others see of one (`NotebookTools`, `ServiceTools`)."""
 
     @property
     def version(self) -> Hashable:

@@ -12,13 +12,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import cast
 
-from . import inert, names
+from . import inert, names, tags
 from .catalog import FUTURE_OR, HANDLE, HANDLE_TYPES, LEARNT
 from .schema import Document, Problem, Schema, Target, base_of
+from .type_text import (
+    ANY,
+    ARRAY,
+    BOOLEAN,
+    EMPTY,
+    NEVER,
+    NULL,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TypeText,
+    any_because,
+    grouped,
+    intersection,
+    is_any,
+    union,
+)
 
 DEEPEST = 32
 """Nested schemas in one type, named types counting afresh."""
@@ -41,30 +58,9 @@ _LIKELY = (
 )
 
 
-class TypeText(NamedTuple):
-    """A type's text and what it is made of: 0 one piece, 1 an intersection, 2 a union of these members."""
-
-    text: str
-    rank: int = 0
-    members: tuple[TypeText, ...] = ()
-
-
 BYTES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "format": "uint8array"}
 """The schema of an array that is written as ``Uint8Array``: in JSON, it is an array of its numbers."""
 
-ANY, NEVER, NULL, STRING, NUMBER = (
-    TypeText("any"),
-    TypeText("never"),
-    TypeText("null"),
-    TypeText("string"),
-    TypeText("number"),
-)
-EMPTY, OBJECT, ARRAY, BOOLEAN = (
-    TypeText("Record<string, never>"),
-    TypeText("{ [key: string]: any }"),
-    TypeText("any[]"),
-    TypeText("boolean"),
-)
 
 _PLAIN = {
     "string": STRING,
@@ -145,23 +141,9 @@ _OBJECT_WORDS = frozenset(
 )
 _INDEX_WORDS = frozenset({"additionalProperties", "patternProperties", "propertyNames", "unevaluatedProperties"})
 _ARRAY_WORDS = frozenset({"items", "prefixItems"})
-_TEXTS = {
-    "format": "format",
-    "pattern": "pattern",
-    "contentEncoding": "encoding",
-    "contentMediaType": "media",
-}
-_NUMBERS = {"exclusiveMinimum": "above", "exclusiveMaximum": "below", "multipleOf": "multipleOf"}
-_RANGES = {
-    word: (tag, "min" + of, "max" + of)
-    for tag, of in {"range": "imum", "length": "Length", "items": "Items", "properties": "Properties"}.items()
-    for word in ("min" + of, "max" + of)
-}
-_TAGGED = frozenset({"uniqueItems", *_TEXTS, *_NUMBERS, *_RANGES})
-"""Keywords that become JSDoc tags."""
 _INDIRECT = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf"})
 """Keywords behind which may be a schema whose tags belong to the property."""
-_UNDESCRIBED = _TAGGED | _INDIRECT | {"default", "deprecated"}
+_UNDESCRIBED = tags.TAGGED | _INDIRECT | {"default", "deprecated"}
 _DOC_WORDS = _UNDESCRIBED | {"description"}
 
 
@@ -241,12 +223,12 @@ class _Writer:
     def of(self, schema: object, kinds: list[object] | None = None) -> TypeText:
         """Write a schema; `kinds` are the types it has from the schema around it."""
         if not isinstance(schema, dict):
-            return ANY if schema is True else NEVER if schema is False else _degraded("not a schema")
+            return ANY if schema is True else NEVER if schema is False else any_because("not a schema")
         self.written += 1
         if self.depth >= self.deepest:
-            return _degraded("nested too deep")
+            return any_because("nested too deep")
         if self.written > MOST_SCHEMAS:
-            return _degraded("too large a schema")
+            return any_because("too large a schema")
         if str(schema.get(HANDLE, "")).startswith(FUTURE_OR):
             return self.or_future(schema, kinds)
         kind = schema.get("type", kinds)
@@ -256,7 +238,7 @@ class _Writer:
             return TypeText(name)
         if kind.__class__ is str and _COMBINING.isdisjoint(schema):
             if kind != "object" and kind != "array":
-                return _PLAIN.get(kind) or _degraded(f"unknown type {kind}")
+                return _PLAIN.get(kind) or any_because(f"unknown type {kind}")
             if "$id" not in schema:
                 return self.nested(schema, [kind])
         base, self.base = self.base, base_of(schema, self.base)
@@ -278,7 +260,7 @@ class _Writer:
         plain = schema | {HANDLE: handle} if handle else {name: one for name, one in schema.items() if name != HANDLE}
         self.made.append(plain)
         written = self.of(plain, kinds)
-        return written if _is_any(written) else _union([written, TypeText(f"Future<{written.text}>")])
+        return written if is_any(written) else union([written, TypeText(f"Future<{written.text}>")])
 
     def likely(self, schema: Schema) -> TypeText:
         """A type without a declaration: it is shown, and every value is assignable to it."""
@@ -287,7 +269,7 @@ class _Writer:
                 self.depth += 1
                 written = self.of(likely)
                 self.depth -= 1
-                if not _is_any(written):
+                if not is_any(written):
                     self.types[LIKELY] = _LIKELY
                     return TypeText(f"{self.scope}{LIKELY}<{written.text}>")
         return ANY
@@ -301,7 +283,7 @@ class _Writer:
         if len(kinds) == 1:
             written = self.kind(kinds[0], schema)
         elif kinds:
-            written = _union([self.kind(kind, schema) for kind in kinds[:MOST_MEMBERS]])
+            written = union([self.kind(kind, schema) for kind in kinds[:MOST_MEMBERS]])
         else:
             written = ANY
         self.depth -= 1
@@ -312,7 +294,7 @@ class _Writer:
             return self.object_type(schema)
         if kind == "array":
             return self.array_type(schema)
-        return (_PLAIN.get(kind) if isinstance(kind, str) else None) or _degraded(f"unknown type {kind!r:.40}")
+        return (_PLAIN.get(kind) if isinstance(kind, str) else None) or any_because(f"unknown type {kind!r:.40}")
 
     def combined(self, schema: Schema, kinds: list[object] | None) -> TypeText:
         """A schema with combining keywords: all of them hold at once."""
@@ -332,9 +314,9 @@ class _Writer:
             # A bare type says nothing new beside parts that were written as of that type.
             if not (bare and (parts or kinds is None)):
                 parts.insert(0, self.nested(schema, kinds))
-        written = _intersection(parts)
+        written = intersection(parts)
         self.depth -= 1
-        return _union([written, NULL]) if schema.get("nullable") is True and written is not ANY else written
+        return union([written, NULL]) if schema.get("nullable") is True and written is not ANY else written
 
     def conjuncts(self, schema: Schema, kinds: list[object] | None) -> list[TypeText]:
         """What ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, ``then`` and ``else`` say, where they say something."""
@@ -346,7 +328,7 @@ class _Writer:
             if isinstance(some := schema.get(keyword), list) and some:
                 parts.append(self.alternatives(schema, some, kinds))
         if "then" in schema and "else" in schema:
-            parts.append(_union([self.of(schema["then"], kinds), self.of(schema["else"], kinds)]))
+            parts.append(union([self.of(schema["then"], kinds), self.of(schema["else"], kinds)]))
         return [part for part in parts if part is not ANY]
 
     def alternatives(self, schema: Schema, some: list[object], kinds: list[object] | None) -> TypeText:
@@ -355,13 +337,15 @@ class _Writer:
         match schema.get("discriminator"):
             case {"propertyName": str(name), **rest}:
                 marks = rest.get("mapping")
-                return _union([self.marked(member, name, marks, kinds) for member in some])
-        return _union([self.of(member, kinds) for member in some])
+                return union([self.marked(member, name, marks, kinds) for member in some])
+        return union([self.of(member, kinds) for member in some])
 
     def many(self, some: list[object]) -> TypeText:
         """A long ``oneOf`` of constants is an enumeration."""
         constants = [member["const"] for member in some if isinstance(member, dict) and "const" in member]
-        return _enumeration(constants, None) if len(constants) == len(some) else _degraded(f"{len(some)} alternatives")
+        return (
+            _enumeration(constants, None) if len(constants) == len(some) else any_because(f"{len(some)} alternatives")
+        )
 
     def marked(self, member: object, name: str, marks: object, kinds: list[object] | None) -> TypeText:
         """An alternative that is known by a property, which is added when the alternative does not pin it."""
@@ -378,7 +362,7 @@ class _Writer:
                 return written
         values = [value for value, to in marks.items() if to == ref] if isinstance(marks, dict) else []
         pinned = " | ".join(inert.literal(value) for value in values or [target.place])
-        return _intersection([TypeText(f"{{ {inert.property_name(name)}: {pinned} }}"), written])
+        return intersection([TypeText(f"{{ {inert.property_name(name)}: {pinned} }}"), written])
 
     # References
 
@@ -386,17 +370,17 @@ class _Writer:
         """Write a reference as the name of its target."""
         target = self.document.resolve(ref, self.base)
         if isinstance(target, Problem):
-            return _degraded(f"{target.reason}: {ref}")
+            return any_because(f"{target.reason}: {ref}")
         if (simple := _simple(target.schema)) is not None:
             return simple
         if not isinstance(target.schema, dict):
             return self.of(target.schema)
         key = id(target.schema)
         if key in self.circle:
-            return _degraded("a type that is only itself")
+            return any_because("a type that is only itself")
         if key not in self.names:
             if len(self.names) >= MOST_SCHEMAS:
-                return _degraded("too many types")
+                return any_because("too many types")
             self.names[key] = self.new_name(target)
             self.waiting[key] = target
         if self.circle and key in self.waiting:
@@ -487,14 +471,14 @@ class _Writer:
         if listed > MOST_PROPERTIES:
             return f"/* and {listed - MOST_PROPERTIES:,} more */ [key: string]: any;"
         if not values and (allowed := _values(keys)) is not None and all(map(_is_string, allowed)):
-            value = _union(others).text if others else "any"
+            value = union(others).text if others else "any"
             return f"{{ [key in {_enumeration(allowed, None).text}]?: {value} }}"
         if not others:
             return ""
         # TypeScript wants every listed property to be one of the indexed type.
         if values:
             others += values + ([TypeText("undefined")] if some_optional else [])
-        written = _union(others)
+        written = union(others)
         return f"[key: string]: {written.text if len(written.text) <= 2 * WIDEST or not values else 'any'};"
 
     def array_type(self, schema: Schema) -> TypeText:
@@ -506,17 +490,17 @@ class _Writer:
                 return TypeText("Frame" if row == OBJECT else f"Frame<{row.text}>")
             if schema[HANDLE] in ("items", "future"):
                 name = HANDLE_TYPES[str(schema[HANDLE])]
-                return TypeText(name if _is_any(row) else f"{name}<{row.text}>")
+                return TypeText(name if is_any(row) else f"{name}<{row.text}>")
             name = "NDArray" if schema[HANDLE] == "array or values" else "Frame"
-            return _union([TypeText(name), TypeText(_grouped(row) + "[]")])
+            return union([TypeText(name), TypeText(grouped(row) + "[]")])
         items = schema.get("items", True)
         places = items if isinstance(items, list) else schema.get("prefixItems")
         if not isinstance(places, list) or not places:
             if items is False or items == []:
                 return TypeText("[]")
-            return TypeText(_grouped(self.behind(items)) + "[]") if items is not True and items != [] else ARRAY
+            return TypeText(grouped(self.behind(items)) + "[]") if items is not True and items != [] else ARRAY
         if len(places) > MOST_MEMBERS:
-            return _degraded(f"a tuple of {len(places):,}")
+            return any_because(f"a tuple of {len(places):,}")
         rest = schema.get("additionalItems", True) if items is places else items
         rest = schema.get("unevaluatedItems", True) if rest is True else rest
         least, most = _count(schema, "minItems", 0), _count(schema, "maxItems", len(places) + 1)
@@ -527,10 +511,10 @@ class _Writer:
             if labels:
                 parts.append(f"{labels[at]}{'' if at < least else '?'}: {written.text}")
             else:
-                parts.append(written.text if at < least else _grouped(written) + "?")
+                parts.append(written.text if at < least else grouped(written) + "?")
         if rest is not False and most > len(places):
             label = "...rest: " if labels else "..."
-            parts.append(label + _grouped(self.behind(rest)) + "[]")
+            parts.append(label + grouped(self.behind(rest)) + "[]")
         return TypeText(f"[{', '.join(parts)}]")
 
     # Comments, and what may be left out
@@ -547,11 +531,11 @@ class _Writer:
             said.append("@deprecated")
         if (default := schema.get("default")) is not None:
             said.append(f"@default {inert.comment(_json(default), 80)}")
-        if not _TAGGED.isdisjoint(schema):
-            said += _tags(schema)
+        if not tags.TAGGED.isdisjoint(schema):
+            said += tags.of(schema)
         if not _INDIRECT.isdisjoint(schema):
             for inner in self.inner(schema):
-                said += _tags(inner)
+                said += tags.of(inner)
         return f"/** {' '.join(filter(None, said))} */\n" if said else ""
 
     def inner(self, schema: Schema) -> Iterator[Schema]:
@@ -604,18 +588,6 @@ def _is_string(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _degraded(why: str) -> TypeText:
-    return TypeText(f"any /* {inert.comment(why, 100)} */")
-
-
-def _is_any(type: TypeText) -> bool:
-    return type.text == "any" or type.text.startswith("any /*")
-
-
-def _grouped(type: TypeText) -> str:
-    return f"({type.text})" if type.rank else type.text
-
-
 def _simple(schema: object) -> TypeText | None:
     """The type of a schema that is nothing but a primitive."""
     if not isinstance(schema, dict):
@@ -624,37 +596,6 @@ def _simple(schema: object) -> TypeText | None:
     if not isinstance(kind, str) or HANDLE in schema:
         return None
     return _SIMPLE.get(kind) if _COMBINING.isdisjoint(schema) else None
-
-
-def _union(members: Iterable[TypeText]) -> TypeText:
-    """Either of these; null last."""
-    some: dict[str, TypeText] = {}
-    for member in members:
-        if _is_any(member):
-            return member
-        if member.text != "never":
-            some |= {one.text: one for one in member.members or [member]}
-    if len(some) < 2:
-        return next(iter(some.values()), NEVER)
-    if "null" in some:
-        some["null"] = some.pop("null")
-    return TypeText(" | ".join(some), 2, tuple(some.values()))
-
-
-def _intersection(parts: Iterable[TypeText]) -> TypeText:
-    """All of these."""
-    every: dict[str, TypeText] = {}
-    vague: TypeText | None = None
-    for part in parts:
-        if part.text == "never":
-            return NEVER
-        if _is_any(part):
-            vague = part
-        else:
-            every.setdefault(part.text, part)
-    if len(every) < 2:
-        return next(iter(every.values()), vague or ANY)
-    return TypeText(" & ".join(f"({part.text})" if part.rank == 2 else part.text for part in every.values()), 1)
 
 
 def _values(schema: object) -> list[object] | None:
@@ -677,13 +618,13 @@ def _without(values: list[object], excluded: object) -> list[object]:
 def _enumeration(values: list[object], kinds: list[object] | None) -> TypeText:
     """A union of literals, of those values that are of one of the types."""
     if len(values) > MOST_VALUES:
-        wide = _union(_PLAIN.get(_CLASSES.get(kind, ""), ANY) for kind in dict.fromkeys(map(type, values)))
+        wide = union(_PLAIN.get(_CLASSES.get(kind, ""), ANY) for kind in dict.fromkeys(map(type, values)))
         return TypeText(f"{wide.text} /* one of {len(values):,} values */", wide.rank)
     if kinds is None or kinds == ["string"]:
         texts = dict.fromkeys([inert.string(value) for value in values if isinstance(value, str) and len(value) < 99])
         if len(texts) == len(values) > 1:
             return TypeText(" | ".join(texts), 2, tuple(map(TypeText, texts)))
-    return _union(TypeText(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
+    return union(TypeText(inert.literal(value)) for value in values if kinds is None or _is_of(value, kinds))
 
 
 def _is_of(value: object, kinds: list[object]) -> bool:
@@ -708,29 +649,3 @@ def _json(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return "…"
-
-
-def _tags(schema: Schema) -> Iterator[str]:
-    """Ranges, lengths and formats as JSDoc tags."""
-    for keyword in [keyword for keyword in schema if keyword in _TAGGED]:
-        value = schema[keyword]
-        if keyword in _RANGES:
-            tag, least, most = _RANGES[keyword]
-            low, high = _number(schema.get(least)), _number(schema.get(most))
-            low = "" if low == "0" and tag != "range" else low
-            if (low or high) and (keyword == least or least not in schema):
-                yield f"@{tag} {low}..{high}"
-        elif keyword in _NUMBERS:
-            if number := _number(value):
-                yield f"@{_NUMBERS[keyword]} {number}"
-        elif keyword in _TEXTS:
-            if isinstance(value, str):
-                yield f"@{_TEXTS[keyword]} {inert.comment(value, 120)}"
-        elif value is True:
-            yield "@unique"
-
-
-def _number(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    return inert.literal(value)

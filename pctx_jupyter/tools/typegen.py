@@ -20,7 +20,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from . import inert, names, observed, shapes
+from . import inert, names, observed, shapes, type_text
 from .shapes import Shape
 
 MOST_CHARACTERS = 64_000
@@ -50,7 +50,7 @@ INVOKE_ANY = "declare function invoke(call: { name: string; arguments?: any }): 
 KEPT_TOOLS = 20_000
 """Tools whose declarations are kept, by namespace; they take about 1 kB each."""
 
-_EMPTY = {shapes.OBJECT.text, shapes.EMPTY.text}
+_EMPTY = {type_text.OBJECT.text, type_text.EMPTY.text}
 
 _Value = TypeVar("_Value")
 
