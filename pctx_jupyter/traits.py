@@ -19,7 +19,7 @@ from traitlets.config import Config, Configurable
 from . import restrictions
 from .errors import InvalidParams
 from .rpc.environment import expand_url
-from .session.approvals import PolicyRule
+from .session.policy import PolicyRule
 from .settings import Limits, Settings
 
 _LIMITS = {limit.name: limit for limit in fields(Limits)}

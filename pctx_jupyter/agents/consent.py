@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..session.approvals import Then
+from ..session.policy import Then
 from ..tools.catalog import Tool
 
 Guarded = Mapping[str, Then]

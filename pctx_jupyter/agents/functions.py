@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from .. import errors
 from ..rpc.jsonrpc import Json
-from ..session.approvals import Then
+from ..session.policy import Then
 from ..session.session import Session, check_timeout
 from ..settings import Settings
 from ..tools.catalog import Tool

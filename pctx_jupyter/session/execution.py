@@ -24,9 +24,9 @@ from ..rpc.wire import ProgramFunction, Thrown
 from ..settings import Limits
 from ..tools import names
 from ..tools.catalog import AskedBy, Tool
-from .approvals import Then
 from .hold import Hold
 from .meter import RunTraffic
+from .policy import Then
 from .spans import ExecutionSpan
 from .trace import REFUSALS, Recorder, StoppedBy, TraceState, for_owner
 

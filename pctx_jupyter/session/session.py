@@ -38,7 +38,7 @@ from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope
 from ..tools.shared_tools import SharedTools
 from .advice import advice
-from .approvals import Approvals, Policy, Then
+from .approvals import Approvals
 from .bash import Bash, BashJob, BashResult
 from .built_in import LISTS, program_functions
 from .client_handles import ClientHandles
@@ -56,6 +56,7 @@ from .execution import (
 )
 from .meter import Meter, SessionMeter
 from .observers import Observers
+from .policy import Policy, Then
 from .spans import Spans
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, StoppedBy, Trace, TraceState

@@ -24,9 +24,10 @@ from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offe
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
 from . import forms
-from .approvals import Approvals, AskedForm, Decision, Policy, Question, Then
+from .approvals import Approvals, AskedForm, Decision, Question
 from .execution import CallMade, Execution
 from .observers import Observers
+from .policy import Policy, Then, forbidden
 from .remembered import way_out
 from .trace import CUT_OFF, MOST_CODE, preview
 
@@ -262,7 +263,7 @@ class ToolCalls:
         path = tool.path
         if then == "deny":
             decided("forbidden", None)
-            raise consent.refusal(path, consent.forbidden(self._asked_by(path)))
+            raise consent.refusal(path, forbidden(self._asked_by(path)))
         is_granted = execution.granted.get(path) is tool
         if is_granted or self._approvals.is_granted(path, self._asked_by(path), self._of, tool):
             decided("granted", None)

@@ -18,13 +18,12 @@ from pctx_jupyter.session.approvals import (
     ABSENCE_S,
     ConsentPlace,
     ConsentReply,
-    Policy,
-    PolicyRule,
     Question,
     part_around,
     waiting,
 )
 from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.policy import Policy, PolicyRule
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
 from pctx_jupyter.tools.catalog import Call, Tool
