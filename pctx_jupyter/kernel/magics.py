@@ -8,7 +8,6 @@ do not work.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import re
@@ -29,6 +28,7 @@ from ..handles.table import Handle, Handles
 from ..nearest import did_you_mean
 from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
+from . import exits
 from .bridge import Bridge, Running
 from .commands import Commands
 from .editing import Editing
@@ -289,7 +289,7 @@ def load(shell: InteractiveShell) -> None:
         magics.forget_stops = show_stops(shell)
         _comms(shell).register_target(VALUES, _on_value)
     magics.editing.load()
-    atexit.register(magics.bridge.close)
+    exits.add(magics.bridge.close)
     magics.bridge.open()
     magics.bridge.report_tools()  # existing tools: if no cell loads us, no end of a cell would report them
 
@@ -335,4 +335,4 @@ def unload(shell: InteractiveShell) -> None:
     if (whole := sys.modules.get("pctx_jupyter.kernel.output.whole")) is not None:
         whole.forget()
     magics.bridge.close()
-    atexit.unregister(magics.bridge.close)
+    exits.remove(magics.bridge.close)

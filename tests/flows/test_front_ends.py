@@ -89,3 +89,24 @@ def test_a_console_runs_a_cell_and_shows_its_value_and_its_errors(tmp_path: Path
         terminal.send("%%pctx" + ENTER + "throw new RangeError('far' + 1)" + RUN)
         terminal.expect("RangeError.*far1")
         terminal.expect(r"In \[5\]: ")
+
+
+@pytest.mark.timeout(2 * START)
+def test_plain_ipython_runs_a_cell_ends_without_a_word_and_keeps_its_last_run(tmp_path: Path) -> None:
+    cells = "%load_ext pctx_jupyter\nget_ipython().run_cell_magic('pctx', '', 'console.log(6 * 7)')"
+    (tmp_path / "cells.ipy").write_text(cells)
+    started = [sys.executable, "-m", "IPython", "--colors=NoColor", "cells.ipy"]
+    done = subprocess.run(
+        started, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=START, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "42" in done.stdout
+    past = subprocess.run(
+        [sys.executable, "-m", "pctx_jupyter", "history"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=START,
+        check=False,
+    )
+    assert "console.log(6 * 7)" in past.stdout, past.stderr
