@@ -115,6 +115,8 @@ def test_error_as_a_value_has_no_path_of_the_host() -> None:
         ("({ a: { get toJSON() { throw null } } })", "value.a.toJSON could not be read: Thrown: null"),
         ("const r = Proxy.revocable({}, {}); r.revoke(); [r.proxy]", "value[0].toJSON could not be read: TypeError: "),
         ("new Proxy({}, { ownKeys() { throw new Error('keys') } })", "value could not be read: Error: keys"),
+        ("[{ a: new Map([['\\ud800', 1], ['\\udc00', 2]]) }]", "value[0].a has two keys that JSON cannot tell apart: rename"),
+        ("({ '\\ud800': NaN, '\\ufffd': 2 })", "value has two keys that JSON cannot tell apart: rename one"),
         ("let d = 1; for (let i = 0; i < 501; i++) d = [d]; d", "value is nested deeper than 500 levels"),
         ("let d = {}; for (let i = 0; i < 1e5; i++) d = { d, 'a]]': ']]]' }; d", "value is nested deeper than 500 levels"),
         ("let d = 1n; for (let i = 0; i < 1e5; i++) d = [d]; d", "value is nested deeper than 500 levels"),

@@ -245,11 +245,11 @@ class _Result:
     def _json(self, checked: list[Any], warnings: bool | Literal["error"]) -> Raw:
         """Write the one value of a list that was checked."""
         serializer = self.adapter.serializer
-        if values.may_lose_keys(self.adapter):
+        payload: bytes = serializer.to_json(checked, by_alias=True, warnings=warnings)[1:-1]
+        if values.REPLACED in payload or values.may_lose_keys(self.adapter):
             [fields] = serializer.to_python(checked, by_alias=True, warnings=False)
             if values.loses_keys(fields):
                 return values.to_json(fields, "result")  # raises, and names the path
-        payload: bytes = serializer.to_json(checked, by_alias=True, warnings=warnings)[1:-1]
         found: object = None
         if b"NaN" in payload or b"Infinity" in payload:
             found = pydantic_core.from_json(payload)

@@ -62,6 +62,9 @@ MAX_DIGITS = 4300
 PATH_STEPS = 12
 """Steps of a path that a message shows; of a longer one, the first and the last few."""
 
+REPLACED = "\ufffd".encode()
+"""What stands for half a surrogate pair in JSON: keys that differ in such halves only meet."""
+
 
 def to_json(value: object, name: str = "value") -> Raw:
     """Write a value as JSON.
@@ -302,7 +305,7 @@ def _model(serializer: Any, model: Any) -> Any:
     except Exception:  # a field of a type that pydantic was told to let pass: ours to convert, or to name
         return serializer.to_python(model, by_alias=True)
     kind: Any = type(model)
-    if may_lose_keys(kind):
+    if REPLACED in payload or may_lose_keys(kind):
         fields = serializer.to_python(model, by_alias=True)
         if loses_keys(fields):
             return fields

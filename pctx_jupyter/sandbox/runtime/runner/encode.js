@@ -9,10 +9,13 @@ import {
   $iterator,
   $toStringTag,
   charCodeAt,
+  create,
+  hasOwn,
   indexOf,
   isArray,
   isPromise,
   keys,
+  parse,
   RegExpC,
   regExpExec,
   set,
@@ -61,8 +64,12 @@ export function encode(value, root, marks = true) {
   }
   if (fault !== undefined) throw fault;
   if (text === undefined) return "null";
-  if (indexOf(text, "\\ud") >= 0 || indexOf(text, "\\uD") >= 0) text = replaceLone(text);
   if (isTooDeep(text)) throw new TypeErrorC(root + " is nested deeper than " + MAX_DEPTH + " levels");
+  if (indexOf(text, "\\ud") >= 0 || indexOf(text, "\\uD") >= 0) {
+    fault = keysThatMeet(parse(text), root);
+    if (fault !== undefined) throw fault;
+    text = replaceLone(text);
+  }
   return marked ? MARK + text + "}" : text;
 }
 
@@ -83,6 +90,26 @@ function replaceLone(text) {
     i += isLone ? 6 : 2; // Two: the second of `\\` begins nothing.
   }
   return done + slice(text, from);
+}
+
+/**
+ * Find two keys of one object that are the same when lone surrogates are replaced.
+ *
+ * @param {any} value parsed
+ * @param {string} path
+ * @returns {TypeError | undefined}
+ */
+function keysThatMeet(value, path) {
+  if (typeof value !== "object" || value === null) return undefined;
+  const isList = isArray(value), names = keys(value), found = create(null);
+  for (let i = 0; i < names.length; i++) {
+    const name = toWellFormed(names[i]);
+    if (hasOwn(found, name)) return new TypeErrorC(path + " has two keys that JSON cannot tell apart: rename one");
+    found[name] = true;
+    const inside = keysThatMeet(value[names[i]], path + (isList ? "[" + i + "]" : property(name)));
+    if (inside !== undefined) return inside;
+  }
+  return undefined;
 }
 
 /**
