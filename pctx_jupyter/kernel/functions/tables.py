@@ -176,8 +176,11 @@ def _dates(np: Any, array: Any) -> Any:
 
 
 def _durations(np: Any, array: Any) -> Any:
-    if np.datetime_data(array.dtype)[0] in ("M", "Y"):
+    unit = np.datetime_data(array.dtype)[0]
+    if unit in ("M", "Y"):
         raise Unfit("a duration in months or years has no fixed length; convert it to days first")
+    if unit == "generic" and not np.isnat(array).all():
+        raise Unfit("a duration without a unit has no length; give it one, as by astype('m8[s]')")
     values = array.astype("m8[us]").astype(object)
     finer = _is_finer(np, array)
     if finer.any():
@@ -390,12 +393,27 @@ def _without_nan(values: list[Any], missing: Any) -> list[Any]:
 
 def _polars(pl: Any, kind: type) -> Convert | None:
     if issubclass(kind, pl.DataFrame):
-        return lambda frame: rows({column.name: column.to_list() for column in frame.iter_columns()}, frame.height)
+        return lambda frame: rows({one.name: _polars_values(pl, one) for one in frame.iter_columns()}, frame.height)
     if issubclass(kind, pl.Series):
-        return lambda series: series.to_list()
+        return lambda series: _polars_values(pl, series)
     if issubclass(kind, pl.LazyFrame):
         return _refuse("a lazy frame has no rows yet; collect() it first")
     return None
+
+
+def _polars_values(pl: Any, series: Any) -> list[Any]:
+    values: list[Any] = series.to_list()
+    dtype = series.dtype
+    if dtype == pl.Time or getattr(dtype, "time_unit", None) == "ns":  # to_list() cuts what Python's types cannot hold
+        finer = (series.to_physical() % 1000 != 0).fill_null(value=False)
+        found = series.filter(finer)
+        if dtype == pl.Duration:
+            texts = [duration_text(number, 9) for number in found.to_physical().to_list()]
+        else:
+            texts = found.dt.to_string("iso:strict").to_list()
+        for place, text in zip(finer.arg_true().to_list(), texts, strict=True):
+            values[place] = text
+    return values
 
 
 def _arrow(pa: Any, kind: type) -> Convert | None:

@@ -33,11 +33,11 @@ import inspect
 import ipaddress
 import sys
 import types
-from collections import abc
+from collections import UserString, abc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING, is_dataclass
 from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -123,7 +123,7 @@ def _scan(value: Any, objects: int, is_asked: bool) -> bool:
         Whether NaN or an infinity is in it.
 
     Raises:
-        Unfit: Two keys of a mapping may read the same in JSON.
+        Unfit: Two keys of a mapping may read the same in JSON, or a field is not written.
     """
     level: list[Any] = [value]
     found = False
@@ -137,6 +137,8 @@ def _scan(value: Any, objects: int, is_asked: bool) -> bool:
         if dict in kinds:
             objects -= len(plain) if len(kinds) == 1 else list(map(type, plain)).count(dict)
         odd = kinds - _CONTAINERS - _WITHOUT_PARTS
+        if any(map(_has_hidden_fields, odd)):
+            raise Unfit("msgspec leaves out a field")
         others = [part for part in level if type(part) in odd] if odd else []
         below = gc.get_referents(*plain)
         # CPython does not name the keys of a dict in which all are texts: then there are as many as it has values.
@@ -171,6 +173,14 @@ def _fields(value: Any) -> Iterable[str] | None:
     if hasattr(value, "__attrs_attrs__"):
         return [attribute.name for attribute in type(value).__attrs_attrs__]
     return None
+
+
+@lru_cache(maxsize=512)
+def _has_hidden_fields(kind: Any) -> bool:
+    """Whether msgspec leaves out fields: those of attrs that begin with ``_``, and defaults that the class holds."""
+    if is_dataclass(kind):
+        return any(not field.init and field.default is not MISSING for field in dataclass_fields(kind))
+    return any(attribute.name.startswith("_") for attribute in getattr(kind, "__attrs_attrs__", ()))
 
 
 _CONTAINERS: frozenset[type] = frozenset((dict, list, tuple, set, frozenset))
@@ -254,7 +264,7 @@ def _converter(kind: type) -> Convert | None:
             return known
     if (serializer := getattr(kind, "__pydantic_serializer__", None)) is not None:
         return lambda value: _model(serializer, value)
-    if issubclass(kind, (PurePath, ipaddress._IPAddressBase)):
+    if issubclass(kind, (PurePath, UserString, ipaddress._IPAddressBase)):
         return str
     if (convert := tables.converter(kind)) is not None:
         return convert
@@ -461,7 +471,7 @@ class _Walk:
         if is_dataclass(value):
             names = [field.name for field in dataclass_fields(value)]
         else:
-            names = [a.name for a in kind.__attrs_attrs__ if not a.name.startswith("_")]
+            names = [attribute.name for attribute in kind.__attrs_attrs__]
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
     def _by_text(self, mapping: dict[Any, Any], place: _Place | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import types
 import typing
-from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
+from collections import Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -76,6 +76,18 @@ class Attrs:
     x: object
 
 
+@attrs.define
+class Private:
+    _x: int
+    y: int = attrs.field(init=False, default=2)
+
+
+@dataclass
+class Constant:
+    x: int
+    kind: str = field(init=False, default="c")
+
+
 class Point(typing.NamedTuple):
     x: int
     y: int
@@ -129,6 +141,7 @@ PLAIN = [
     (float("nan"), float("nan")),
     (float("-inf"), float("-inf")),
     (Text("mine"), "mine"),
+    ([UserString("a")], ["a"]),
     (Whole(3), 3),
     (Real(2.5), 2.5),
     (Real("nan"), float("nan")),
@@ -151,6 +164,8 @@ PLAIN = [
     (Order(1), {"id": 1, "amount": 1.5, "tags": []}),
     (half_made(), {"x": 1}),
     (Attrs(Point(1, 2)), {"x": [1, 2]}),
+    ([Private(1)], [{"_x": 1, "y": 2}]),
+    ({"a": Constant(1)}, {"a": {"x": 1, "kind": "c"}}),
     (Struct(3), {"someName": 3}),
     (Model(someName=1), {"someName": 1, "when": "2024-05-06"}),
     (pydantic.RootModel[list[int]]([1]), [1]),
@@ -254,6 +269,12 @@ SERIES = [
     (pl.Series([{"a": 1}]), [{"a": 1}]),
     (pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
     (pl.Series([Decimal("1.10")]), ["1.10"]),
+    (
+        pl.Series([1, None, 2_000], dtype=pl.Datetime("ns", "Europe/Berlin")),
+        ["1970-01-01T01:00:00.000000001+01:00", None, "1970-01-01T01:00:00.000002+01:00"],
+    ),
+    (pl.Series([-1, None, 2_000], dtype=pl.Duration("ns")), ["-PT0.000000001S", None, "PT0.000002S"]),
+    (pl.Series([1, 2_000], dtype=pl.Int64).cast(pl.Time), ["00:00:00.000000001", "00:00:00.000002"]),
     (pl.Series([float("nan"), None]), [float("nan"), None]),
 ]
 
@@ -333,6 +354,7 @@ REFUSED = [
     (1j, "orders: a complex number is not JSON; pass its real and imag parts"),
     (np.complex64(1j), "orders: a complex number is not JSON"),
     ({"z": np.array([1j])}, "orders.z: a complex number is not JSON"),
+    (np.array([1], dtype="m8"), "orders: a duration without a unit has no length"),
     (np.timedelta64(1, "M"), "orders: a duration in months or years has no fixed length"),
     (object(), "orders: object is not JSON"),
     ({(1, 2): 3}, "orders: has the key (1, 2), of type tuple; JSON keys are text"),
