@@ -764,6 +764,8 @@ def _explained(found: list[ErrorDetails], data: object, name: str) -> str:
                 path, part = path + values.path_step(step), part[step]  # type: ignore[index]
             elif one["type"] == "missing" and position == len(steps) - 1:
                 path += values.path_step(step)
+            elif step == "[key]" and position == len(steps) - 1:
+                path, part = f"{path}: its key", steps[position - 1]
             # Anything else is pydantic's label of a union's member, no part of the data.
         said = _said(one)
         if said not in wrong.setdefault(path, []):
@@ -783,9 +785,17 @@ def _said(one: ErrorDetails) -> str:
     message = one["msg"]
     if one["type"] == "missing":
         return "missing"
+    if one["type"] in ("enum", "literal_error"):  # of several, commas are between them
+        return f"expected {one['ctx']['expected']}"
+    if one["type"] == "union_tag_invalid":
+        return f"expected {one['ctx']['discriminator']} to be one of {one['ctx']['expected_tags']}"
+    if one["type"] == "union_tag_not_found":
+        return f"expected a field {one['ctx']['discriminator']}"
+    if one["type"] == "date_from_datetime_inexact":
+        return "expected date without a time of day"
     if not message.startswith("Input should be "):
         return message.removeprefix("Value error, ")
-    wanted = message.removeprefix("Input should be ").removeprefix("a valid ")
+    wanted = message.removeprefix("Input should be ").removeprefix("a valid ").removeprefix("in a valid ")
     if wanted.startswith(("greater ", "less ", "a multiple ")):
         return f"should be {wanted}"
     return f"expected {wanted.partition(',')[0]}"

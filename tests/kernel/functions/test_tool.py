@@ -620,7 +620,12 @@ WRONG: list[tuple[object, str]] = [
         {"orders": [{"id": 1, "amount": 2}, {"id": 1, "amount": "x"}]},
         'f: arguments.orders[1].amount: expected number, got "x"',
     ),
-    ({"pet": {"kind": "cow"}}, "f: arguments.pet: "),
+    ({"pet": {"kind": "cow"}}, "f: arguments.pet: expected 'kind' to be one of 'cat', 'dog', got "),
+    ({"pet": {}}, "f: arguments.pet: expected a field 'kind', got {}"),
+    ({"mode": "x"}, "f: arguments.mode: expected 'a', 'b' or 'c', got"),
+    ({"by_id": {"1.5": "x"}}, "f: arguments.by_id['1.5']: its key: expected integer, got \"1.5\""),
+    ({"at": "24:00"}, "f: arguments.at: expected time format, got"),
+    ({"day": "2024-01-02T03:00"}, "f: arguments.day: expected date without a time of day, got"),
     ({"frame": [1]}, "f: arguments.frame: cannot become a DataFrame (rows are needed: an array of objects), got [1]"),
     ({"data": "?"}, "f: arguments.data: bytes are base64 text or a Uint8Array (Only base64 data is allowed); new Text"),
     ({"data": [1, 256]}, "f: arguments.data: bytes are base64 text or a Uint8Array, got [1,256]"),
@@ -638,6 +643,10 @@ def strict(
     either: int | str = 0,
     orders: list[Order] = [],  # noqa: B006
     pet: Pet | None = None,
+    mode: Literal["a", "b", "c"] = "a",
+    by_id: dict[int, str] = {},  # noqa: B006
+    at: dt.time | None = None,
+    day: dt.date | None = None,
     frame: pd.DataFrame | None = None,
     data: bytes = b"",
 ) -> None:
