@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 import typing_extensions
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from ...tools.catalog import HANDLE
@@ -156,8 +156,8 @@ class _Rewriting:
         self._made: dict[Any, Any] = {}
 
     def rewrite(self, annotation: Any) -> Any:
-        if annotation is bytes:
-            return _BASE64
+        if isinstance(annotation, type) and annotation in _BASE64:
+            return _BASE64[annotation]
         if annotation is Decimal:
             return _DECIMAL
         if isinstance(annotation, type):
@@ -364,7 +364,7 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, np.ndarray):
         scalar = next((get_args(arg)[0] for arg in args if get_origin(arg) is np.dtype), None)
         dtype = scalar if isinstance(scalar, type) else None
-        return Foreign(kind, lambda value: np.asarray(_list(value), dtype=dtype), _ARRAY, _LIST)
+        return Foreign(kind, lambda value: _array(np, _list(value), dtype), _ARRAY, _LIST)
     if issubclass(kind, np.timedelta64):  # numpy counts it among the integers, and reads no text into it
         return None
     for base, schema in (
@@ -377,6 +377,20 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
         if issubclass(kind, base):
             return _scalar(kind, kind, schema)
     return None
+
+
+def _array(np: Any, value: list[Any], dtype: Any) -> Any:
+    """Make an array of JSON's numbers, or raise ValueError: numpy cuts fractions and rounds integers in silence."""
+    made = np.asarray(value, dtype=dtype)
+    if dtype is not None:
+        plain = np.asarray(value) if made.dtype.kind in "iu" else made
+        if plain.dtype.kind == "f" and made.dtype.kind in "iu" and (plain % 1 != 0).any():
+            raise ValueError(f"{plain[plain % 1 != 0].flat[0]} is not a whole number")
+    elif made.dtype.kind == "f" and (abs(made) >= 2**53).any():
+        exact = np.asarray(value, dtype=object)
+        if all(type(one) is int for one in exact.flat):
+            return exact.astype(np.uint64) if exact.min() >= 0 and exact.max() < 2**64 else exact
+    return made
 
 
 def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
@@ -424,7 +438,10 @@ def _scalar(kind: type, make: Callable[[Any], Any], schema: dict[str, Any]) -> F
     plain = _PLAIN[schema["type"]]
 
     def checked(value: Any) -> Any:
-        made = make(plain.validate_python(value, strict=True))
+        try:
+            made = make(plain.validate_python(value))
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"]) from None
         if made != made and schema["type"] != "number":  # NaT, for one: JSON has no such text
             raise ValueError("it is not a time")
         return made
@@ -453,18 +470,22 @@ def _of_one_kind(values: list[Any]) -> list[Any]:
     return values
 
 
+@dataclass(frozen=True, eq=False)
 class _Base64:
     """Bytes as base64 text: the alphabet that JavaScript's ``atob`` reads.
 
     Both alphabets are accepted, and a list of numbers, which a ``Uint8Array`` is in JSON.
     """
 
+    kind: Callable[[bytes], Any]
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        kind: Any = self.kind
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.no_info_plain_validator_function(self.decoded),
-            python_schema=core_schema.bytes_schema(),
+            json_schema=core_schema.no_info_plain_validator_function(lambda text: kind(self.decoded(text))),
+            python_schema=core_schema.bytes_schema() if kind is bytes else core_schema.is_instance_schema(kind),
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: base64.b64encode(value).decode(), when_used="json-unless-none"
+                lambda value: base64.b64encode(bytes(value)).decode(), when_used="json-unless-none"
             ),
         )
 
@@ -491,7 +512,7 @@ class _Base64:
 
 
 _STANDARD = str.maketrans("-_", "+/")
-_BASE64 = Annotated[bytes, _Base64()]
+_BASE64: dict[type, Any] = {kind: Annotated[kind, _Base64(kind)] for kind in (bytes, bytearray, memoryview)}
 
 _DECIMAL = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A decimal number is text, so NaN and the infinities are texts like the others."""

@@ -546,7 +546,10 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (bytes, [255, 0], b"\xff\x00"),
     (bytes, [], b""),
     (pathlib.Path, "/a", pathlib.Path("/a")),
+    (bytearray, "/wA=", bytearray(b"\xff\x00")),
+    (memoryview, [255, 0], memoryview(b"\xff\x00")),
     (np.int64, 3, np.int64(3)),
+    (np.uint64, "18446744073709551615", np.uint64(2**64 - 1)),
     (pd.Timestamp, "2024-01-02T03:04:05Z", pd.Timestamp("2024-01-02T03:04:05Z")),
     (Any, {"a": [1, None]}, {"a": [1, None]}),
     (int, 2**70, 2**70),
@@ -571,6 +574,20 @@ def test_rows_become_frames_and_lists_become_arrays() -> None:
 
     rows = [{"n": 1}, {"n": 2}]
     assert called(made(summed), {"frame": rows, "other": {"a": rows}, "numbers": [4, 5]}) == 15
+
+
+def test_numbers_of_an_array_are_neither_cut_nor_rounded() -> None:
+    def of_integers(x: npt.NDArray[np.int64]) -> None: ...
+
+    def of_any(x: np.ndarray) -> list[str]:
+        return [x.dtype.name, *map(str, x.tolist())]
+
+    with pytest.raises(
+        errors.InvalidParams, match=r"arguments\.x: cannot become a ndarray \(1\.5 is not a whole number"
+    ):
+        called(made(of_integers), {"x": [1, 1.5]})
+    assert called(made(of_any), {"x": [2**64 - 1, 1]}) == ["uint64", str(2**64 - 1), "1"]
+    assert called(made(of_any), {"x": [2**64 - 1, -1]}) == ["object", str(2**64 - 1), "-1"]
 
 
 def everything(a: int, b: int = 2, /, c: int = 3, *, d: int = 4, **rest: Order) -> list[Any]:
