@@ -1,6 +1,7 @@
 """The client's end of a WebSocket: opens it, passes frames to a channel and back, notices when it is gone.
 
-It does not reconnect and knows no method. One task reads, one writes; frames leave in the order they were sent.
+It does not reconnect and knows no method. A frame passes in the turn of the loop in which it arrives or is sent: a
+queue with a task at its end would take a turn more, which is much of a short tool call's time.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event, State
 
 from .. import errors
 from ..rpc import attached
@@ -41,70 +47,129 @@ CLOSE_S = 2.0
 """Seconds the closing handshake may take; then the connection is cut."""
 
 
+class _Connection(ClientConnection):
+    """A WebSocket without a queue and tasks: what arrives is passed on at once, and what is sent is written at once.
+
+    Frames for which the system has no room wait here, and leave in the order they were sent.
+    """
+
+    def __init__(self, protocol: ClientProtocol, **options: Any) -> None:
+        super().__init__(protocol, **options)
+        self._parts: list[bytes | bytearray | memoryview] = []  # of a message whose end has not come
+        self._early: list[bytes] = []  # messages that came before `join`
+        self._waiting: deque[bytes] = deque()
+        self._receive: Callable[[bytes], None] = self._early.append
+        self._beat: Callable[[], None] = lambda: None
+        self._lost: Callable[[], None] = lambda: None
+
+    def join(self, receive: Callable[[bytes], None], beat: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Pass on what arrives from now on, and what has arrived.
+
+        Args:
+            receive: Takes a message.
+            beat: Called for each sign of life, before `receive`.
+            lost: Called once, when the connection is gone.
+        """
+        self._receive, self._beat, self._lost = receive, beat, lost
+        for message in self._early:
+            receive(message)
+        self._early.clear()
+        if self.state is State.CLOSED:
+            lost()
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame; it is dropped when the connection is closing."""
+        if self._waiting or self.paused:
+            self._waiting.append(frame)
+        else:
+            self._write(frame)
+
+    def push_ping(self) -> None:
+        """Send a ping; it is dropped when the connection is closing."""
+        if self.state is State.OPEN:
+            self.protocol.send_ping(b"")
+            self.send_data()
+
+    def _write(self, frame: bytes) -> None:
+        if self.state is not State.OPEN:
+            return
+        if attached.is_joined(frame):
+            self.protocol.send_binary(frame)
+        else:
+            self.protocol.send_text(frame)
+        self.send_data()
+
+    # what websockets and asyncio call
+
+    def process_event(self, event: Event) -> None:
+        self._beat()
+        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+            return
+        self._parts.append(event.data)
+        if event.fin:
+            parts, self._parts = self._parts, []
+            self._receive(bytes(parts[0]) if len(parts) == 1 else b"".join(parts))
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        while self._waiting and not self.paused:
+            self._write(self._waiting.popleft())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._waiting.clear()
+        self._lost()
+
+
 class Socket(Channel):
     """A channel that owns the WebSocket it runs over: closing either closes both."""
 
     def __init__(
-        self, connection: ClientConnection, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int
+        self, connection: _Connection, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int
     ) -> None:
-        self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: a ping
         super().__init__(self._push, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes)
         self._connection = connection
-        self._carrier = asyncio.create_task(self._carry(), name=f"carry {name}")
+        self._ending: asyncio.Task[None] | None = None
+        self._pulse = Pulse(PING_S, ping=connection.push_ping, is_needed=lambda: self.is_owed, on_silence=self._silent)
         self.on_close(self._hang_up)
-        self._pulse = Pulse(PING_S, ping=self._ping, is_needed=lambda: self.is_owed, on_silence=self._on_silence)
         self._pulse.start()
+        connection.join(self.feed, self._pulse.beat, self._on_lost)
 
     async def closed(self) -> None:
         """Wait until nothing is being served any more and the WebSocket is closed."""
         await super().closed()
-        await asyncio.wait([self._carrier])
-
-    def _hang_up(self) -> None:
-        self._pulse.stop()
-        if asyncio.current_task() is not self._carrier:
-            self._carrier.cancel()
+        if self._ending is not None:
+            await asyncio.wait([self._ending])
 
     def _push(self, frame: bytes) -> None:
         self._pulse.wake()
-        self._frames.put_nowait(frame)
+        self._connection.push(frame)
 
-    def _ping(self) -> None:
-        self._frames.put_nowait(None)
-
-    def _on_silence(self, why: str) -> None:
+    def _silent(self, why: str) -> None:
         log.info("%s = lost: %s", self.name, why)
         self.close(self._loss())
+
+    def _on_lost(self) -> None:
+        if not self.is_closed:
+            log.info("%s = lost: %s", self.name, self._connection.protocol.close_exc)
+            self.close(self._loss())
 
     def _loss(self) -> errors.ConnectionLost:
         return errors.ConnectionLost(f"Connection lost: {self.name}; what was under way may or may not have been done")
 
-    async def _carry(self) -> None:
-        writer = asyncio.create_task(self._write())
+    def _hang_up(self) -> None:
+        self._pulse.stop()
+        self._ending = asyncio.get_running_loop().create_task(self._end(), name=f"close {self.name}")
+
+    async def _end(self) -> None:
+        """Close the WebSocket; cut it if the other end reads nothing any more."""
         try:
-            while not self.is_closed:
-                frame = await self._connection.recv(decode=False)
-                self._pulse.beat()
-                self.feed(frame)
-        except ConnectionClosed as error:
-            log.info("%s = lost: %s", self.name, error)
-        finally:
-            writer.cancel()
-            self.close(self._loss())
-            await self._connection.close()
-
-    async def _write(self) -> None:
-        with suppress(ConnectionClosed):  # the reader notices, too, and closes
-            while True:
-                frame = await self._frames.get()
-                if frame is not None:
-                    await self._connection.send(frame, text=not attached.is_joined(frame))
-                else:
-                    asyncio.ensure_future(await self._connection.ping()).add_done_callback(self._on_pong)
-
-    def _on_pong(self, answered: asyncio.Future[float]) -> None:
-        if not answered.cancelled() and answered.exception() is None:
-            self._pulse.beat()
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._connection.close()
+        except TimeoutError:
+            self._connection.transport.abort()
+            await self._connection.wait_closed()
 
 
 async def connect(
@@ -133,6 +198,7 @@ async def connect(
             compression=None,
             proxy=None,
             logger=_quiet,
+            create_connection=_Connection,
         )
     except InvalidStatus as error:
         status = error.response.status_code
@@ -147,6 +213,7 @@ async def connect(
         raise errors.CannotConnect(
             f"Cannot connect to {shown}: no WebSocket is served there; it looks like ws://localhost:8888/local-tools"
         ) from None
+    assert isinstance(connection, _Connection), "it was asked for"
     _keep_alive(connection)
     return Socket(connection, serve=serve, on_notification=on_notification, name=shown, max_bytes=max_bytes)
 
