@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal, TypeAlias
+from typing import Any, AnyStr, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -324,6 +324,9 @@ def check_frame(frame: bytes) -> None:
             raise errors.NotJson("Cannot send message: a text holds half a character (a lone surrogate)") from None
 
 
+COUNTED_AT_ONCE = 1 << 16
+"""Bytes, or characters, of a text in which brackets are counted before it is decided whether to go on."""
+
 BRACKETS_AT_ONCE = 256
 """Brackets that are counted together: cheap to count, and few enough that most groups cannot reach the limit."""
 
@@ -342,10 +345,10 @@ def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
         text = bytes(text)
     # A level takes two brackets, so most texts are done with here.
     if isinstance(text, str):
-        if text.count("[") + text.count("{") <= most:
+        if not _has_more(text, ("[", "{"), most):
             return False
         text = text.encode(errors="surrogatepass")
-    elif text.count(b"[") + text.count(b"{") <= most:
+    elif not _has_more(text, (b"[", b"{"), most):
         return False
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # now each quote begins or ends a text
@@ -360,6 +363,17 @@ def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
         if level + opened > most and level + max(accumulate(memoryview(group).cast("b"))) > most:
             return True
         level += 2 * opened - len(group)
+    return False
+
+
+def _has_more(text: AnyStr, opening: tuple[AnyStr, AnyStr], most: int) -> bool:
+    """Return whether a text has more than so many of two characters; it is read only as far as that takes."""
+    found = 0
+    for start in range(0, len(text), COUNTED_AT_ONCE):
+        end = start + COUNTED_AT_ONCE
+        found += text.count(opening[0], start, end) + text.count(opening[1], start, end)
+        if found > most:
+            return True
     return False
 
 

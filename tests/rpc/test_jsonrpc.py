@@ -180,7 +180,8 @@ def test_nesting_is_counted_as_a_parser_counts_it(value: object, more: int, most
 
 @pytest.mark.parametrize("depth", [1, 100, 255, 256, 257, 499])
 def test_nesting_is_counted_across_many_brackets(depth: int) -> None:
-    text = "[" + f"{'[' * depth}{']' * depth}," * 20 + "0]"
+    far = "x" * (rpc.COUNTED_AT_ONCE - 2)  # what follows is counted in two parts
+    text = f'["{far}",' + f"{'[' * depth}{']' * depth}," * 20 + "0]"
     assert rpc.is_too_deep(text, depth) and not rpc.is_too_deep(text, depth + 1)
 
 
