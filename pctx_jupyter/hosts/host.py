@@ -24,6 +24,11 @@ from . import messages
 log = logging.getLogger(__name__)
 
 
+BEGAN_S = 0.02
+"""Seconds that a program runs before its engine is told that it has begun. A call, output or the end says so as well: a
+short program needs no message that would only delay its start."""
+
+
 class _HostHold(Hold):
     """The hold of a program on a host: its engine says when the clock stands still."""
 
@@ -35,10 +40,13 @@ class _HostHold(Hold):
 
     @asynccontextmanager
     async def time_limit(self, seconds: float) -> AsyncIterator[None]:
-        """As `Hold.time_limit`; says that the program begins."""
-        self._on_begin()
-        async with super().time_limit(seconds):
-            yield
+        """As `Hold.time_limit`; says that the program has begun if it runs longer than `BEGAN_S`."""
+        begun = asyncio.get_running_loop().call_later(BEGAN_S, self._on_begin)
+        try:
+            async with super().time_limit(seconds):
+                yield
+        finally:
+            begun.cancel()
 
     def set_held(self, held: bool) -> None:
         """Stop or start the clock; does nothing if it is so already."""

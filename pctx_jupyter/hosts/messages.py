@@ -175,7 +175,7 @@ class CallOfRun(msgspec.Struct, omit_defaults=True):
 
 
 class RunBegan(msgspec.Struct):
-    """Parameters of ``began``: the program has a sandbox and runs."""
+    """Parameters of ``began``: the program has a sandbox and has run for a moment."""
 
     run: int
 
