@@ -61,6 +61,8 @@ class _Connection(ClientConnection):
         self._receive: Callable[[bytes], None] = self._early.append
         self._beat: Callable[[], None] = lambda: None
         self._lost: Callable[[], None] = lambda: None
+        self.is_binary = False
+        """Whether messages without bytes are sent as binary frames, too."""
 
     def join(self, receive: Callable[[bytes], None], beat: Callable[[], None], lost: Callable[[], None]) -> None:
         """Pass on what arrives from now on, and what has arrived.
@@ -93,7 +95,7 @@ class _Connection(ClientConnection):
     def _write(self, frame: bytes) -> None:
         if self.state is not State.OPEN:
             return
-        if attached.is_joined(frame):
+        if self.is_binary or attached.is_joined(frame):
             self.protocol.send_binary(frame)
         else:
             self.protocol.send_text(frame)
@@ -173,7 +175,13 @@ class Socket(Channel):
 
 
 async def connect(
-    url: str, headers: Mapping[str, str], serve: Serve, on_notification: OnNotification, max_bytes: int
+    url: str,
+    headers: Mapping[str, str],
+    serve: Serve,
+    on_notification: OnNotification,
+    max_bytes: int,
+    *,
+    is_binary: bool = False,
 ) -> Socket:
     """Open a WebSocket and join a channel to it.
 
@@ -181,6 +189,7 @@ async def connect(
         url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); its query is kept out of messages and logs.
         headers: Sent with the handshake.
         serve, on_notification, max_bytes: As for `Channel`.
+        is_binary: Whether all messages are sent as binary frames, which our own servers read like texts, and quicker.
 
     Raises:
         CannotConnect: Says what happened and the way out.
@@ -214,6 +223,7 @@ async def connect(
             f"Cannot connect to {shown}: no WebSocket is served there; it looks like ws://localhost:8888/local-tools"
         ) from None
     assert isinstance(connection, _Connection), "it was asked for"
+    connection.is_binary = is_binary
     _keep_alive(connection)
     return Socket(connection, serve=serve, on_notification=on_notification, name=shown, max_bytes=max_bytes)
 

@@ -147,6 +147,7 @@ class SandboxHost:
             end.serve,
             end.on_notification,
             LARGEST_FRAME,
+            is_binary=True,
         )
         try:
             end.join(channel)

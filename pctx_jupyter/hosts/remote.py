@@ -231,7 +231,7 @@ class RemoteHost:
                     f"its value has more than {limits.max_result_bytes:,} bytes of JSON (Pctx.max_result_bytes); "
                     "use less"
                 )
-            return Raw(bytes(ended.value))
+            return ended.value
         if ended.thrown is not None:
             raise ProgramThrew(ended.thrown)
         if ended.stopped is not None:
