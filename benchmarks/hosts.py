@@ -1,8 +1,8 @@
 """Programs on a sandbox host, a process that has dialled in to a real server, against the pool of this machine.
 
-Both run in one interleaved measurement, and with them the bare round trip between two processes, which each tool call
-on a host takes besides. The last row is a simulation: 1,000 hosts in this process whose programs wait and compute
-nothing. It shows how many programs per second the engine's queue and its protocol can give to hosts.
+Both run in one interleaved measurement, and with them the round trip of a bare WebSocket between two processes, which
+each tool call on a host takes besides. The last row is a simulation: 1,000 hosts in this process whose programs wait
+and compute nothing. It shows how many programs per second the engine's queue and its protocol can give to hosts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from msgspec import Raw
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from traitlets.config import Config
+from websockets.asyncio.server import ServerConnection, serve
 
 from pctx_jupyter.engine import Engine, open_engine
 from pctx_jupyter.hosts.fleet import open_fleet
@@ -40,7 +42,7 @@ from pctx_jupyter.settings import Limits, Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 
 from .engine import until_warm
-from .measure import Row, paired_ms, seconds
+from .measure import Row, in_turns_ms, seconds
 
 REST_S = 0.15
 """Seconds in which a host starts the sandbox that takes the place of the one that was used."""
@@ -56,39 +58,40 @@ WORK_S = 0.5
 
 ECHO = """
 import asyncio, sys
-class Echo(asyncio.Protocol):
-    def connection_made(self, transport): self.transport = transport
-    def data_received(self, data): self.transport.write(data)
-    def connection_lost(self, error): asyncio.get_running_loop().stop()
-loop = asyncio.new_event_loop()
-loop.run_until_complete(loop.create_connection(Echo, "127.0.0.1", int(sys.argv[1])))
-loop.run_forever()
+from websockets.asyncio.client import connect
+async def echo():
+    options = {"compression": None, "ping_interval": None, "max_size": None, "proxy": None}
+    async with connect("ws://127.0.0.1:" + sys.argv[1], **options) as connection:
+        async for message in connection:
+            await connection.send(message)
+asyncio.run(echo())
 """
-"""The least that can answer on a socket."""
+"""A process that sends back what comes on a bare WebSocket."""
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[Callable[[], Awaitable[float]]]:
-    """Another process on a socket; gives a function that measures 100 round trips in seconds."""
-    found: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
-        asyncio.get_running_loop().create_future()
-    )
-    listener = await asyncio.start_server(lambda *streams: found.set_result(streams), "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ECHO, str(port))
-    reader, writer = await found
+async def echo() -> AsyncIterator[Callable[[int, int], Awaitable[float]]]:
+    """A bare WebSocket to another process; gives a function that takes a number of round trips, and of bytes."""
+    came: asyncio.Future[ServerConnection] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
 
-    async def trips() -> None:
-        for _ in range(100):
-            writer.write(b"x" * 100)
-            await reader.readexactly(100)
+    async def accept(connection: ServerConnection) -> None:
+        came.set_result(connection)
+        await over.wait()
 
-    try:
-        yield lambda: seconds(trips())
-    finally:
-        writer.close()
-        listener.close()
-        await process.wait()
+    async with serve(accept, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", ECHO, str(port))
+        connection = await came
+
+        async def trips(number: int, size: int) -> None:
+            for _ in range(number):
+                await connection.send(b"x" * size)
+                await connection.recv()
+
+        yield lambda number, size: seconds(trips(number, size))
+        over.set()
+    await process.wait()
 
 
 async def simulated() -> float:
@@ -173,7 +176,7 @@ async def _echo(call: Call) -> Raw:
 
 
 async def rows() -> list[Row]:
-    async with open_engine(Settings(typecheck=False)) as engine, served() as far, echo() as trips:
+    async with open_engine(Settings(typecheck=False)) as engine, served() as far, echo() as network:
         here, there = session_of(engine), session_of(far)
 
         async def timed(session: Session, code: str) -> float:
@@ -181,21 +184,27 @@ async def rows() -> list[Row]:
             await asyncio.sleep(REST_S)
             return await seconds(session.execute(code))
 
-        def pair(code: str) -> tuple[Callable[[], Awaitable[float]], Callable[[], Awaitable[float]]]:
-            return (lambda: timed(there, code)), (lambda: timed(here, code))
-
-        found = {name: await paired_ms(*pair(code)) for name, code in (("1", "1+1"), ("c", CALLS), ("m", MEGABYTE))}
-        network, _ = await paired_ms(trips, trips)
+        found: dict[str, list[float]] = {}
+        for name, code, trips in (("1", "1+1", (1, 100)), ("c", CALLS, (100, 100)), ("m", MEGABYTE, (1, 1 << 20))):
+            work = (partial(timed, there, code), partial(timed, here, code), partial(network, *trips))
+            found[name] = await in_turns_ms(*work)
     base = "the pool of this machine"
+    (one, one_here, _), (calls, calls_here, trips_100), (value, value_here, trip_1mb) = (found[name] for name in "1cm")
     return [
-        Row("on a sandbox host, warm: 1+1", found["1"][0], 1.5 * found["1"][1], found["1"][1], base),
+        Row("on a sandbox host, warm: 1+1", one, 1.5 * one_here, one_here, base),
         Row(
             "on a sandbox host: 100 tool calls in sequence",
-            found["c"][0],
-            2 * found["c"][1] + network,
-            found["c"][1],
-            f"{base}; 100 bare round trips: {network:.1f}",
+            calls,
+            2 * calls_here + trips_100,
+            calls_here,
+            f"{base}; 100 round trips on a bare WebSocket: {trips_100:.1f}",
         ),
-        Row("on a sandbox host: a value of 1 MB, texts", found["m"][0], 1.2 * found["m"][1], found["m"][1], base),
+        Row(
+            "on a sandbox host: a value of 1 MB, texts",
+            value,
+            1.2 * value_here,
+            value_here,
+            f"{base}; 1 MB on a bare WebSocket, one way: {trip_1mb / 2:.1f}",
+        ),
         Row(f"simulated: programs given to {MANY:,} hosts", await simulated(), 250, unit="/s", more_is_better=True),
     ]

@@ -55,8 +55,14 @@ async def paired_ms(
     ours: Callable[[], Awaitable[float]], base: Callable[[], Awaitable[float]], *, runs: int = RUNS
 ) -> tuple[float, float]:
     """The medians of two durations in milliseconds, taken in turns, so that a busy moment meets both."""
-    took: list[tuple[float, float]] = [(await ours(), await base()) for _ in range(runs)]
-    return 1000 * median(one for one, _ in took), 1000 * median(other for _, other in took)
+    one, other = await in_turns_ms(ours, base, runs=runs)
+    return one, other
+
+
+async def in_turns_ms(*works: Callable[[], Awaitable[float]], runs: int = RUNS) -> list[float]:
+    """The medians of several durations in milliseconds, taken in turns."""
+    took = [[await work() for work in works] for _ in range(runs)]
+    return [1000 * median(column) for column in zip(*took, strict=True)]
 
 
 async def seconds(work: Awaitable[object]) -> float:
