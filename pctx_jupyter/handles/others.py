@@ -24,7 +24,7 @@ from time import monotonic
 from typing import Any
 
 from .. import errors, futures
-from .frames import LARGEST_EXACT, bytes_of
+from .numbers import LARGEST_EXACT, bytes_of
 
 MOST_ITEMS = 1_000
 """Items that are taken with one call."""

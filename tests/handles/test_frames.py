@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from pctx_jupyter import errors
-from pctx_jupyter.handles import frames
+from pctx_jupyter.handles import aggregates, chains, frames, numbers, steps
 from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.functions import handed, tables, values
 from pctx_jupyter.rpc import marks
@@ -169,7 +169,7 @@ def conditions(draw: st.DrawFn) -> tuple[dict[str, Any], Callable[[Row], bool]]:
 @given(rows=ROWS, first=conditions(), second=conditions())
 def test_filters_keep_the_same_rows_as_plain_python(library: str, rows: list[Row], first: Any, second: Any) -> None:
     frame = LIBRARIES[library](rows)
-    found = frames.run([["filter", first[0]], ["filter", second[0]]], frame, "orders", none)
+    found = chains.run([["filter", first[0]], ["filter", second[0]]], frame, "orders", none)
     assert plain(found) == expected([row for row in rows if first[1](row) and second[1](row)])
 
 
@@ -184,7 +184,7 @@ def test_sorting_is_stable_and_puts_missing_values_last(
     if descending:  # stable: equal rows keep their order
         there = sorted((row for row in rows if row[by] is not None), key=lambda row: row[by], reverse=True)
     gone = [row for row in rows if row[by] is None]
-    assert plain(frames.run([["sort", [by], descending]], frame, "orders", none)) == expected([*there, *gone])
+    assert plain(chains.run([["sort", [by], descending]], frame, "orders", none)) == expected([*there, *gone])
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -221,19 +221,19 @@ def test_groups_have_the_aggregates_of_their_rows_in_the_order_of_their_keys(
                 "kinds": len({row["day"] for row in groups[name]} - {None}),
             }
         )
-    assert plain(frames.run([["group", [key], wanted]], frame, "orders", none)) == expected(made)
+    assert plain(chains.run([["group", [key], wanted]], frame, "orders", none)) == expected(made)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("how", frames.JOINS)
+@pytest.mark.parametrize("how", steps.JOINS)
 @settings(deadline=None, max_examples=60)
 @given(rows=ROWS, others=ROWS)
 def test_joins_match_what_is_there_and_keep_the_order_of_the_left_frame(
     library: str, how: str, rows: list[Row], others: list[Row]
 ) -> None:
     make = LIBRARIES[library]
-    right = frames.run([["select", ["status", "id"]]], make(others), "others", none)
-    left = frames.run([["select", ["status", "id"]]], make(rows), "orders", none)
+    right = chains.run([["select", ["status", "id"]]], make(others), "others", none)
+    left = chains.run([["select", ["status", "id"]]], make(rows), "orders", none)
     made: list[Row] = []
     for row in rows:
         kept = {"status": row["status"], "id": row["id"]}
@@ -246,7 +246,7 @@ def test_joins_match_what_is_there_and_keep_the_order_of_the_left_frame(
             case _:
                 made += [kept | {"id_right": one["id"]} for one in matches]
                 made += [kept | {"id_right": None}] if how == "left" and not matches else []
-    found = frames.run([["join", {"id": "it"}, ["status"], how]], left, "orders", lambda _: right)
+    found = chains.run([["join", {"id": "it"}, ["status"], how]], left, "orders", lambda _: right)
     assert plain(found) == expected(made)
 
 
@@ -257,20 +257,20 @@ def test_what_is_computed_of_a_frame_is_that_of_its_rows(library: str, rows: lis
     frame = LIBRARIES[library](rows)
     there = [row["amount"] for row in rows if row["amount"] is not None]
     wanted = {"amount": "sum", "n": "count", "least": ["amount", "min"], "states": ["status", "nunique"]}
-    assert frames.aggregated(frame, "orders", wanted) == {
+    assert chains.aggregated(frame, "orders", wanted) == {
         "amount": sum(there),
         "n": len(rows),
         "least": min(there, default=None),
         "states": len({row["status"] for row in rows} - {None}),
     }
-    made = frames.run([["with", {"double": op("mul", column("amount"), 2)}]], frame, "orders", none)
+    made = chains.run([["with", {"double": op("mul", column("amount"), 2)}]], frame, "orders", none)
     doubled = [{"double": None if row["amount"] is None else row["amount"] * 2} for row in rows]
     assert [{"double": row["double"]} for row in plain(made)] == expected(doubled)
-    found = frames.numbers(frame, "amount")
+    found = numbers.numbers(frame, "amount")
     assert found is not None
     assert not found[1]
-    numbers = struct.unpack(f"<{len(rows)}d", found[0])
-    assert [None if number != number else number for number in numbers] == [row["amount"] for row in rows]
+    there = struct.unpack(f"<{len(rows)}d", found[0])
+    assert [None if number != number else number for number in there] == [row["amount"] for row in rows]
 
 
 LARGE = {"fits": [1, 2**53], "long": [-(2**53) - 1, 3], "floats": [float("inf"), -0.0], "texts": ["a", "b"]}
@@ -279,7 +279,7 @@ LARGE = {"fits": [1, 2**53], "long": [-(2**53) - 1, 3], "floats": [float("inf"),
 @pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_column_says_whether_integers_are_rounded_and_gives_them_exactly_if_asked(made: Any) -> None:
     frame = frames.opened(made(LARGE))
-    found = {name: frames.numbers(frame, name) for name in LARGE}
+    found = {name: numbers.numbers(frame, name) for name in LARGE}
     assert {name: one and one[1] for name, one in found.items()} == {
         "fits": False,
         "long": True,
@@ -288,9 +288,9 @@ def test_column_says_whether_integers_are_rounded_and_gives_them_exactly_if_aske
     }
     assert found["floats"] is not None and struct.unpack("<2d", found["floats"][0]) == (float("inf"), 0.0)
     assert struct.pack("<d", -0.0) == bytes(found["floats"][0][8:])
-    assert struct.unpack("<2q", frames.integers(frame, "long")) == (-(2**53) - 1, 3)
+    assert struct.unpack("<2q", numbers.integers(frame, "long")) == (-(2**53) - 1, 3)
     with pytest.raises(errors.InvalidParams, match='column "floats" as bigint: its type is Float64'):
-        frames.integers(frame, "floats")
+        numbers.integers(frame, "floats")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_column_says_whether_integers_are_rounded_and_gives_them_exactly_if_aske
 )
 def test_integers_that_int64_cannot_hold_are_refused(values: pl.Series, why: str) -> None:
     with pytest.raises(errors.InvalidParams, match=why):
-        frames.integers(frames.opened(pl.DataFrame({"id": values})), "id")
+        numbers.integers(frames.opened(pl.DataFrame({"id": values})), "id")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -363,7 +363,7 @@ def test_wrong_step_is_refused_with_what_there_is(library: str, steps: Any, mess
     row = dict.fromkeys(VALUES) | {"id": 1, "status": "open", "tags": []}
     frame = LIBRARIES[library]([row | {"at": dt.datetime(2024, 1, 1, tzinfo=UTC)}])
     with pytest.raises(errors.InvalidParams) as raised:
-        frames.run(steps, frame, "orders", none)
+        chains.run(steps, frame, "orders", none)
     assert message in raised.value.message
 
 
@@ -373,9 +373,9 @@ def test_wrong_step_is_refused_with_what_there_is(library: str, steps: Any, mess
     [("lt", 2**70, 2), ("gt", 2**70, 0), ("gt", -(2**70), 2), ("eq", 2**63, 0), ("ge", 2**63 - 1, 1)],
 )
 def test_integer_of_any_size_is_compared(library: str, sign: str, number: int, rows: int) -> None:
-    frame = frames.run([["select", ["id"]]], LIBRARIES[library]([_row(2**63 - 1), _row(-5)]), "orders", none)
-    assert len(frames.run([["filter", op(sign, column("id"), number)]], frame, "orders", none)) == rows
-    assert len(frames.run([["filter", op("in", column("id"), [number, -5])]], frame, "orders", none)) >= 1
+    frame = chains.run([["select", ["id"]]], LIBRARIES[library]([_row(2**63 - 1), _row(-5)]), "orders", none)
+    assert len(chains.run([["filter", op(sign, column("id"), number)]], frame, "orders", none)) == rows
+    assert len(chains.run([["filter", op("in", column("id"), [number, -5])]], frame, "orders", none)) >= 1
 
 
 WIDTHS = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64"]
@@ -396,10 +396,10 @@ def test_numbers_of_any_width_are_compared_with_any_number(library: str, width: 
     frame = frames.opened(made[library]())
     for number in (1, -5, 300, 0.5, 2.0, 2**63, 2**70, -(2**70)):
         for sign, compare in COMPARISONS.items():
-            found = frames.run([["filter", op(sign, column("a"), number)]], frame, "orders", none)
+            found = chains.run([["filter", op(sign, column("a"), number)]], frame, "orders", none)
             assert len(found) == sum(compare(one, number) for one in held), (sign, number)
         for among in ([number], [number, 100], [number, 0.25, 2]):
-            found = frames.run([["filter", op("in", column("a"), among)]], frame, "orders", none)
+            found = chains.run([["filter", op("in", column("a"), among)]], frame, "orders", none)
             assert len(found) == sum(one in among for one in held), among
 
 
@@ -412,8 +412,8 @@ def _row(id: int) -> Row:
 def test_column_may_have_any_name(library: str, name: str) -> None:
     frame = LIBRARIES[library]([_row(1), _row(2)])
     steps = [["with", {name: op("mul", column("id"), 10)}], ["filter", op("gt", column(name), 10)], ["select", [name]]]
-    assert plain(frames.run(steps, frame, "orders", none)) == [{name: 20}]
-    found = frames.run([["group", ["id"], {name: ["id", "max"]}], ["select", [name]]], frame, "orders", none)
+    assert plain(chains.run(steps, frame, "orders", none)) == [{name: 20}]
+    found = chains.run([["group", ["id"], {name: ["id", "max"]}], ["select", [name]]], frame, "orders", none)
     assert plain(found) == [{name: 1}, {name: 2}]
 
 
@@ -424,23 +424,23 @@ def test_join_of_too_many_rows_is_refused_before_they_are_made(made: Any, how: s
     with pytest.raises(
         errors.InvalidParams, match=r"Cannot make a join of 400,000,000 rows: they would take some .* GB"
     ):
-        frames.run([["join", {"id": "it"}, ["key"], how]], frame, "orders", lambda _: frame)
+        chains.run([["join", {"id": "it"}, ["key"], how]], frame, "orders", lambda _: frame)
     one_each = [["join", {"id": "it"}, ["n"], how], ["filter", op("lt", column("n"), 2)]]
-    assert len(frames.run(one_each, frame, "orders", lambda _: frame)) == 2
-    semi = frames.run([["join", {"id": "it"}, ["key"], "semi"]], frame, "orders", lambda _: frame)
+    assert len(chains.run(one_each, frame, "orders", lambda _: frame)) == 2
+    semi = chains.run([["join", {"id": "it"}, ["key"], "semi"]], frame, "orders", lambda _: frame)
     assert len(semi) == 20_000
 
 
 def test_columns_that_would_take_too_much_memory_are_refused_before_they_are_made() -> None:
     frame = frames.opened(pl.select(pl.repeat(1, 2_000_000, dtype=pl.Int8).alias("a")))
     with pytest.raises(errors.InvalidParams, match=r"Cannot make 200 columns of 2,000,000 rows"):
-        frames.run([["with", {f"c{n}": {"lit": n} for n in range(200)}]], frame, "orders", none)
+        chains.run([["with", {f"c{n}": {"lit": n} for n in range(200)}]], frame, "orders", none)
 
 
 def test_long_list_of_values_that_are_compared_one_by_one_is_refused() -> None:
     frame = frames.opened(pl.DataFrame({"price": [Decimal("1.5")] * 10_000}))
     with pytest.raises(errors.InvalidParams, match="10,000 rows for 3,000 values one by one; join a frame of them"):
-        frames.run([["filter", op("in", column("price"), ["2"] * 3_000)]], frame, "orders", none)
+        chains.run([["filter", op("in", column("price"), ["2"] * 3_000)]], frame, "orders", none)
 
 
 def test_misspelt_column_is_refused_before_an_earlier_step_runs() -> None:
@@ -451,15 +451,15 @@ def test_misspelt_column_is_refused_before_an_earlier_step_runs() -> None:
             raise AssertionError("a step ran")
 
     with pytest.raises(errors.InvalidParams):
-        frames.run([["filter", op("gt", column("id"), 1)], ["select", ["idd"]]], Forbidden(), "orders", none)
+        chains.run([["filter", op("gt", column("id"), 1)], ["select", ["idd"]]], Forbidden(), "orders", none)
 
 
 def test_deep_expression_is_refused() -> None:
     node = column("paid")
-    for _ in range(frames.MOST_STEPS + 1):
+    for _ in range(chains.MOST_STEPS + 1):
         node = op("not", node)
     with pytest.raises(errors.InvalidParams, match="nested deeper than 200 levels"):
-        frames.run([["filter", node]], in_pandas([]), "orders", none)
+        chains.run([["filter", node]], in_pandas([]), "orders", none)
 
 
 @pytest.mark.parametrize(("value", "why"), [([{"id": 1}], "list is not a data frame"), (5, "int is not a data frame")])
@@ -482,13 +482,13 @@ def test_labels_of_pandas_are_columns_as_in_rows() -> None:
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "int64[pyarrow]"])
 def test_aggregate_that_is_missing_is_null_for_nullable_columns_of_pandas(dtype: str) -> None:
     frame = frames.opened(pd.DataFrame({"a": pd.array([1, None], dtype=dtype)}))
-    assert frames.described(frame)[0]["std"] is None
-    assert frames.aggregated(frame, "orders", {"a": "std", "most": ["a", "max"]}) == {"a": None, "most": 1}
+    assert aggregates.described(frame)[0]["std"] is None
+    assert chains.aggregated(frame, "orders", {"a": "std", "most": ["a", "max"]}) == {"a": None, "most": 1}
 
 
 def test_integers_of_128_bits_are_exact_if_they_fit() -> None:
     frame = frames.opened(pl.DataFrame({"id": pl.Series([2**62, -5], dtype=pl.Int128)}))
-    assert struct.unpack("<2q", frames.integers(frame, "id")) == (2**62, -5)
+    assert struct.unpack("<2q", numbers.integers(frame, "id")) == (2**62, -5)
 
 
 def asked(native: Any, what: str, handles: Handles | None = None, **more: Any) -> Raw:
@@ -617,7 +617,7 @@ def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
     make = LIBRARIES[library]
     other = table.add("other", make(rows), None)
     steps = [["join", {"id": other.id}, *step[2:]] if step[0] == "join" else step for step in steps]
-    whole = frames.run(steps, make(rows), "orders", lambda one: table.find(one).value)
+    whole = chains.run(steps, make(rows), "orders", lambda one: table.find(one).value)
     wanted = {"most": ["id", "max"], "amount": "sum", "there": ["amount", "count"]}
 
     def ask(what: str, **more: Any) -> Any:
@@ -626,7 +626,7 @@ def test_operation_that_needs_few_columns_gives_what_it_gives_of_all(
         return values.from_json(handed.serve(values.to_json(asked), table, "orders"))
 
     assert ask("count") == len(whole)
-    assert ask("agg", wanted=wanted) == values.from_json(values.to_json(frames.aggregated(whole, "orders", wanted)))
+    assert ask("agg", wanted=wanted) == values.from_json(values.to_json(chains.aggregated(whole, "orders", wanted)))
     assert ask("agg", wanted=wanted | {"n": "count"})["n"] == len(whole)
     assert ask("column", name="status") == [row["status"] for row in plain(whole)]
     with pytest.raises(errors.InvalidParams, match=r"it has .*status"):

@@ -1,6 +1,6 @@
 """Objects of the kernel that programs use by handle: handing one over, serving operations on it, taking it back.
 
-It knows which JSON a handle is, and how values become JSON. Which operations there are, `pctx_jupyter.handles.frames`
+It knows which JSON a handle is, and how values become JSON. Which operations there are, `pctx_jupyter.handles.chains`
 and `others` know; how long an object is held, its table.
 """
 
@@ -25,7 +25,8 @@ from msgspec import Raw
 from typing_extensions import is_typeddict
 
 from ... import errors
-from ...handles import frames, others, sql
+from ...handles import aggregates, chains, frames, numbers, others, sql
+from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
 from ...rpc.jsonrpc import NULL, Json
@@ -236,22 +237,22 @@ def _result(
             return values.to_json(len(frame))
         case "rows", _:
             start, stop = _place(more.get("from"), 0), _place(more.get("to"), len(frame))
-            return _rows(frames.part(frame, start, stop), handle.label)
+            return _rows(steps_on.part(frame, start, stop), handle.label)
         case "sample", {"count": int(count)}:
             seed = more.get("seed")
             if _place(count, 0) >= 0 and seed is not None and not 0 <= _place(seed, 0) < 1 << 32:
                 raise errors.InvalidParams(f"Cannot sample {handle.label}: a seed is below 2**32, not {seed!r:.50}")
-            return _rows(frames.sampled(frame, count, seed), handle.label)
+            return _rows(steps_on.sampled(frame, count, seed), handle.label)
         case "describe", _:
-            return values.to_json(frames.described(frame))
+            return values.to_json(aggregates.described(frame))
         case "schema", _:
             return values.to_json(frames.schema(frame))
         case "agg", {"wanted": dict(wanted)}:
-            return values.to_json(frames.aggregated(frame, handle.label, wanted))
+            return values.to_json(chains.aggregated(frame, handle.label, wanted))
         case "column", {"name": str(name)} if more.get("as") in (None, "bigint"):
-            chosen = frames.run([["select", [name]]], frame, handle.label, _no_frame)
+            chosen = chains.run([["select", [name]]], frame, handle.label, _no_frame)
             if more.get("as") == "bigint":
-                return attached.attach("int64", frames.integers(chosen, name))
+                return attached.attach("int64", numbers.integers(chosen, name))
             _demand_passing(chosen, 2 * len(chosen), handle.label, "values")
             return _column(chosen, name, by_bytes=more.get("bytes") is True)
         case "sql", {"query": query, "frames": dict(more_frames)}:
@@ -309,9 +310,9 @@ def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Han
             flat = others.part(value, start, stop)
             if more.get("as") == "bigint":
                 return attached.attach("int64", others.integers(flat))
-            if (numbers := others.numbers(flat)) is None:
+            if (floats := others.numbers(flat)) is None:
                 return values.to_json(flat, "values")
-            return attached.attach("float64", numbers[0], rounded=numbers[1])
+            return attached.attach("float64", floats[0], rounded=floats[1])
         case "array", "agg":
             return values.to_json(others.aggregated(value, str(more.get("function"))))
         case "file", "bytes":
@@ -384,7 +385,7 @@ def _needed(what: str, more: dict[str, Any]) -> list[str] | None:
         case "column", {"name": str(name)}:
             return [name]
         case "agg", {"wanted": dict(wanted)} if "count" not in wanted.values():
-            return frames.columns_of(wanted)
+            return aggregates.columns_of(wanted)
     return None
 
 
@@ -397,8 +398,8 @@ def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list
 
     key, narrow = (msgspec.json.encode([steps, one]).decode() for one in (None, only))
     if only is None or key in handle.derived:
-        return handle.derive(key, lambda: frames.run(steps, handle.value, handle.label, find))
-    return handle.derive(narrow, lambda: frames.run(steps, handle.value, handle.label, find, only))
+        return handle.derive(key, lambda: chains.run(steps, handle.value, handle.label, find))
+    return handle.derive(narrow, lambda: chains.run(steps, handle.value, handle.label, find, only))
 
 
 def _no_frame(id: str) -> Any:
@@ -414,8 +415,8 @@ def _place(value: Any, otherwise: int) -> int:
 
 
 def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
-    if (numbers := frames.numbers(frame, name)) is not None:
-        data, is_rounded = numbers
+    if (found := numbers.numbers(frame, name)) is not None:
+        data, is_rounded = found
         if by_bytes:
             return attached.attach("float64", data, rounded=is_rounded)
         return Raw(b'{"float64":"' + base64.b64encode(data) + b'"}')  # for the sandboxes of an older server
