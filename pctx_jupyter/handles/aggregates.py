@@ -5,13 +5,12 @@ It knows which aggregates there are, and what they give for each library. Names 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import errors
-from .frames import Frame, plain_kind
-from .steps import with_texts
+from .arithmetic import NoNumbers, comparable, demand_sum, is_missing, numbers_of, without_nan
+from .frames import Frame
 
 AGGREGATES: dict[str, Callable[[Any], Any]] = {
     "sum": lambda one: one.sum(),
@@ -24,8 +23,6 @@ AGGREGATES: dict[str, Callable[[Any], Any]] = {
     "nunique": lambda one: one.drop_nulls().n_unique(),
 }
 """What can be computed of a column, or of the rows of a group. ``count`` counts the values that are there."""
-
-_OF_NUMBERS = ("sum", "mean", "median", "std")
 
 
 def read(
@@ -58,56 +55,126 @@ def columns_of(wanted: Mapping[str, Any]) -> list[str]:
 
 
 def grouped(frame: Frame, keys: list[str], wanted: list[tuple[str, str | None, str]]) -> Frame:
-    """Return one row for each group of rows with the same keys, in the order of the keys."""
+    """Return one row for each group of rows with the same keys, in the order of the keys.
+
+    Raises:
+        InvalidParams: A column does not hold what a function needs.
+    """
     import narwhals.stable.v2 as nw
 
-    frame = _ready_for(frame, wanted, keys)
+    used, columns = _prepared(frame, wanted)
     made: list[Any] = []
-    marks: dict[str, str] = {}
     distinct: dict[str, str] = {}
     for name, column, function in wanted:
         if column is None:
             made.append(nw.len().alias(name))
         elif function == "nunique":  # libraries count a missing value as one more
-            mark = marks.setdefault(column, f"\0missing {len(marks)}")
+            missing = columns[used[column, function]].is_null().cast(nw.Int64).alias(f"\0missing {name}")
+            columns[missing.name] = missing
             distinct[name] = f"\0any {name}"
-            made += [nw.col(column).n_unique().alias(name), nw.col(mark).max().alias(distinct[name])]
-        else:
-            made.append(AGGREGATES[function](nw.col(column)).alias(name))
-    frame = frame.with_columns(*(nw.col(one).is_null().cast(nw.Int64).alias(mark) for one, mark in marks.items()))
-    found = frame.group_by(*keys).agg(*made).sort(*keys, nulls_last=True)
+            made += [
+                nw.col(used[column, function]).n_unique().alias(name),
+                nw.col(missing.name).max().alias(distinct[name]),
+            ]
+        elif not _is_median_of_arrow(frame, function):
+            made.append(AGGREGATES[function](nw.col(used[column, function])).alias(name))
+    frame = frame.select(*(comparable(frame[name]) for name in keys)).with_columns(*columns.values())
+    found = frame.group_by(*keys).agg(*(made or [nw.len().alias("\0rows")])).sort(*keys, nulls_last=True)
+    for name, column, function in wanted:
+        if column is not None and _is_median_of_arrow(frame, function):
+            medians = _medians(frame, keys, used[column, function])
+            found = found.with_columns(nw.new_series(name, medians, nw.Float64, backend=frame.implementation))
     found = found.with_columns(*((nw.col(name) - nw.col(mark)).alias(name) for name, mark in distinct.items()))
-    return found.select(*keys, *(name for name, _, _ in wanted))
+    found = found.select(*keys, *(name for name, _, _ in wanted))
+    return found.with_columns(*(without_nan(found[name]) for name in found.columns if found[name].dtype.is_float()))
 
 
-def _ready_for(frame: Frame, wanted: list[tuple[str, str | None, str]], keys: Sequence[str] = ()) -> Frame:
-    """Make categories texts where they are grouped or compared, and refuse sums of texts."""
+def _prepared(
+    frame: Frame, wanted: list[tuple[str, str | None, str]]
+) -> tuple[dict[tuple[str, str], str], dict[str, Any]]:
+    """Return the columns that functions are computed of, by new names, and which of them each function uses."""
+    used: dict[tuple[str, str], str] = {}
+    columns: dict[str, Any] = {}
+    for _, column, function in wanted:
+        if column is not None:
+            name = used[column, function] = f"\0{_USE.get(function, 'as it is')} {column}"
+            if name not in columns:
+                columns[name] = _ready(frame[column], function).alias(name)
+    return used, columns
+
+
+_USE = {"sum": "exact", "mean": "numbers", "median": "numbers", "std": "numbers"}
+"""What functions of numbers need: a column is prepared once for each of these."""
+
+
+def _ready(column: Any, function: str) -> Any:
+    """Return a column as a function needs it.
+
+    Raises:
+        InvalidParams: It does not hold what the function needs.
+    """
+    try:
+        if function not in _USE:
+            if function in ("min", "max") and column.dtype.is_nested():
+                raise NoNumbers("its values have parts, and no order")
+            return comparable(column)
+        found = without_nan(numbers_of(column, exact=function == "sum"))
+        if function == "sum":
+            demand_sum(found)
+    except NoNumbers as error:
+        raise _wrong(function, column.name, str(error)) from None
+    return found
+
+
+def _wrong(function: str, column: str, why: str) -> errors.InvalidParams:
+    return errors.InvalidParams(f'Cannot compute {function} of column "{column[:100]}": {why}')
+
+
+def _is_median_of_arrow(frame: Frame, function: str) -> bool:
+    return function == "median" and bool(frame.implementation.is_pyarrow())
+
+
+def _medians(frame: Frame, keys: list[str], column: str) -> list[float | None]:
+    """Return the median of each group, in the order of the keys. Arrow's own medians of groups are approximate."""
     import narwhals.stable.v2 as nw
 
-    for _, column, function in wanted:
-        if column is None or function not in _OF_NUMBERS or frame[column].dtype == nw.Decimal:
-            continue
-        if plain_kind(frame[column].dtype) == "string":
-            raise errors.InvalidParams(f'Cannot compute {function} of column "{column}": it does not hold numbers')
-    return with_texts(frame, {column for _, column, _ in wanted if column is not None} | set(keys))
+    ordered = frame.select(*keys, column).sort(*keys, column, nulls_last=True).with_row_index("\0row")
+    places = ordered.group_by(*keys).agg(nw.col("\0row").min(), nw.col(column).count().alias("\0count"))
+    places = places.sort(*keys, nulls_last=True)
+    starts, counts = places["\0row"].to_list(), places["\0count"].to_list()
+    low, high = (
+        ordered[column][[start + max(count - more, 0) // 2 for start, count in zip(starts, counts, strict=True)]]
+        for more in (1, 0)
+    )
+    found = zip(low.to_list(), high.to_list(), counts, strict=True)
+    return [None if count == 0 else (one + other) / 2 for one, other, count in found]
 
 
 def computed(frame: Frame, wanted: list[tuple[str, str | None, str]]) -> dict[str, Any]:
-    """Return aggregates of the whole frame, by name."""
-    frame = _ready_for(frame, wanted)
+    """Return aggregates of the whole frame, by name.
+
+    Raises:
+        InvalidParams: A column does not hold what a function needs.
+    """
+    used, columns = _prepared(frame, wanted)
     return {
-        name: len(frame) if column is None else _plain(AGGREGATES[function](frame[column]), frame)
+        name: len(frame) if column is None else _computed(columns[used[column, function]], column, function)
         for name, column, function in wanted
     }
 
 
-def _plain(value: Any, frame: Frame) -> Any:
-    """Return an aggregate; None where a library that has NaN for missing values gives NaN."""
-    if not frame.implementation.is_pandas_like():
-        return value
-    pandas = sys.modules.get("pandas")
-    is_missing = value is None or (pandas is not None and value is pandas.NA)  # which has no truth value
-    return None if is_missing or not bool(value == value) else value
+def _computed(column: Any, name: str, function: str) -> Any:
+    """Return an aggregate of a prepared column; None where it has none, or is no number."""
+    import narwhals.stable.v2 as nw
+
+    try:
+        if function in ("min", "max") and column.dtype == nw.Duration and column.implementation.is_pyarrow():
+            there = column.drop_nulls().sort(descending=function == "max")  # Arrow has no least duration
+            return there[0] if len(there) else None
+        found = AGGREGATES[function](column)
+        return None if is_missing(found) else found
+    except Exception as error:
+        raise _wrong(function, name, f"{type(error).__name__}: {error}") from error
 
 
 def described(frame: Frame) -> list[dict[str, Any]]:
@@ -116,18 +183,18 @@ def described(frame: Frame) -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     for name in frame.columns:
-        column = frame[name]
-        missing = column.null_count()
+        column = without_nan(frame[name])
+        missing = int(column.null_count())
         row: dict[str, Any] = {
             "column": name,
             "type": str(column.dtype),
-            "count": len(column) - int(missing),
-            "missing": int(missing),
+            "count": len(column) - missing,
+            "missing": missing,
         }
+        functions: tuple[str, ...] = ()
         if column.dtype.is_numeric() and column.dtype != nw.Decimal:
-            row |= {one: _plain(AGGREGATES[one](column), frame) for one in ("min", "max", "mean", "median", "std")}
-        elif column.dtype == nw.String or column.dtype.is_temporal():
-            there = column.drop_nulls()
-            row |= {"min": there.min(), "max": there.max()} if len(there) else {}
-        rows.append(row)
+            functions = ("min", "max", "mean", "median", "std")
+        elif (column.dtype == nw.String or column.dtype.is_temporal()) and missing < len(column):
+            functions = ("min", "max")
+        rows.append(row | {one: _computed(column, name, one) for one in functions})
     return rows

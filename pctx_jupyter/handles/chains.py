@@ -115,6 +115,8 @@ class _Checked:
                 _Checked(label, list(right.columns), self._find).names(on)
                 self.acts.append(lambda frame: act_on.joined(frame, right, on, how))
                 self.columns = act_on.columns_of_join(self.columns, list(right.columns), on, how)
+                if twice := [name for name in self.columns if name.endswith("_right") and self.columns.count(name) > 1]:
+                    raise self._wrong(f'a join would have two columns "{twice[0][:100]}"; select other columns before')
             case ["slice", int(start), int(stop)] if start >= 0 <= stop and not {type(start), type(stop)} & {bool}:
                 self.acts.append(lambda frame: act_on.part(frame, start, stop))
             case _:

@@ -16,7 +16,10 @@ from typing import Any
 import msgspec
 
 from .. import errors
+from . import arithmetic
+from .arithmetic import is_column
 from .frames import Frame
+from .numbers import LARGEST_EXACT
 
 LONGEST_PART = 10_000
 """Characters of a text that is searched for: for longer ones, libraries have limits of their own."""
@@ -24,15 +27,11 @@ MOST_COMPARED = 20_000_000
 """Comparisons that one step makes one by one; a million takes 0.1 s."""
 
 
-def is_series(value: Any) -> bool:
-    return hasattr(value, "null_count")
-
-
 def _is_odd(value: Any) -> bool:
     """Whether a column holds Python objects, or decimals: libraries compare those differently, and we one by one."""
     import narwhals.stable.v2 as nw
 
-    if not is_series(value):
+    if not is_column(value):
         return False
     dtype = value.dtype
     return bool(dtype == nw.Object or dtype == nw.Decimal or dtype == nw.Unknown or dtype.is_nested())
@@ -40,7 +39,7 @@ def _is_odd(value: Any) -> bool:
 
 def _missing(value: Any) -> Any:
     """Where a value is missing, or NaN: a column of truth values, or one."""
-    if not is_series(value):
+    if not is_column(value):
         return value is None or value != value
     found = value.is_null()
     return found | value.is_nan().fill_null(False) if value.dtype.is_float() else found
@@ -56,7 +55,7 @@ def condition(value: Any, frame: Frame) -> Any:
     """Return a column of truth values, without missing ones, of whatever an expression gives."""
     import narwhals.stable.v2 as nw
 
-    if not is_series(value):
+    if not is_column(value):
         return _bools(frame, [value is True] * len(frame))
     if value.dtype == nw.Boolean:
         return value.fill_null(False)
@@ -69,20 +68,61 @@ def _compared(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any
     def compare(frame: Frame, left: Any, right: Any) -> Any:
         if act is operator.eq and (left is None or right is None):
             return condition(_missing(right if left is None else left), frame)
+        if act in _ORDERS and (_is_ordered(left) or _is_ordered(right)):
+            return _compared_by_order(frame, act, left, right)
         left, right = _alike(left, right), _alike(right, left)
         if left is None or right is None:
             return _bools(frame, [False] * len(frame))
-        if not (is_series(left) or is_series(right)):
+        if not (is_column(left) or is_column(right)):
             return act(left, right)
         if (outside := _outside(left, right)) is not None:
             there = ~condition(_either(_missing(left), _missing(right)), frame)
             return there if act(*outside) else _bools(frame, [False] * len(frame))
-        if _is_odd(left) or _is_odd(right) or any(type(one) is int and one >= 1 << 63 for one in (left, right)):
+        is_large = any(type(one) is int and one >= 1 << 63 for one in (left, right))
+        if is_large or _is_odd(left) or _is_odd(right) or _would_round(left, right):
             return _one_by_one(frame, act, left, right)
         absent = _either(_missing(left), _missing(right))
         return act(left, right).fill_null(False) & ~condition(absent, frame)
 
     return compare
+
+
+_ORDERS = {operator.gt: operator.lt, operator.ge: operator.le, operator.lt: operator.gt, operator.le: operator.ge}
+"""Comparisons of order, and the same with the sides changed."""
+
+
+def _is_ordered(value: Any) -> bool:
+    """Whether a column holds categories that have an order of their own."""
+    import narwhals.stable.v2 as nw
+
+    return is_column(value) and value.dtype == nw.Enum
+
+
+def _compared_by_order(frame: Frame, act: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    """Compare a column of ordered categories with one of them, by their order."""
+    if not _is_ordered(left):
+        left, right, act = right, left, _ORDERS[act]
+    categories = list(left.dtype.categories)
+    if not isinstance(right, str) or right not in categories:
+        raise errors.InvalidParams(
+            f'Cannot compare column "{left.name}" by its order: give one of {", ".join(map(str, categories[:20]))}'
+        )
+    place = categories.index(right)
+    return _among(frame, left, [one for other, one in enumerate(categories) if act(other, place)])
+
+
+def _would_round(left: Any, right: Any) -> bool:
+    """Whether libraries would compare two columns of numbers as floats that are not exact."""
+    import narwhals.stable.v2 as nw
+
+    if not (is_column(left) and is_column(right)):
+        return False
+    types = left.dtype, right.dtype
+    if not all(one.is_numeric() and one != nw.Decimal for one in types) or types[0] == types[1]:
+        return False
+    is_mixed = any(one.is_float() for one in types) or any(one.is_unsigned_integer() for one in types)
+    whole = [one for one in (left, right) if one.dtype.is_integer()]
+    return is_mixed and any(max(map(abs, arithmetic.range_of(one))) > LARGEST_EXACT for one in whole)
 
 
 def _outside(left: Any, right: Any) -> tuple[int, int] | None:
@@ -96,13 +136,13 @@ def _outside(left: Any, right: Any) -> tuple[int, int] | None:
 
 
 def _either(left: Any, right: Any) -> Any:
-    return left | right if is_series(left) else right | left
+    return left | right if is_column(left) else right | left
 
 
 def _one_by_one(frame: Frame, act: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     size = len(frame)
     gone = [condition(_missing(one), frame).to_list() for one in (left, right)]
-    sides = [one.to_list() if is_series(one) else [one] * size for one in (left, right)]
+    sides = [one.to_list() if is_column(one) else [one] * size for one in (left, right)]
     try:
         found = [
             not (no_left or no_right) and bool(act(one, other))
@@ -120,9 +160,9 @@ def _alike(value: Any, to: Any) -> Any:
     """
     import narwhals.stable.v2 as nw
 
-    if is_series(value):
+    if is_column(value):
         return value.cast(nw.String) if value.dtype in (nw.Categorical, nw.Enum) else value
-    if value is None or not is_series(to):
+    if value is None or not is_column(to):
         return value
     if isinstance(value, (list, dict)):
         raise errors.InvalidParams(f'Cannot compare column "{to.name}" with a list or an object: give one value')
@@ -212,14 +252,20 @@ def _converted(text: str, kind: type, column: Any) -> Any:
         ) from None
 
 
-def _calculated(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any]:
+def _calculated(name: str, act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any]:
     def calculate(frame: Frame, left: Any, right: Any) -> Any:
         for one in (left, right):
-            kind = _python_type(one) if is_series(one) else type(one)
-            if kind in (str, bool) or one is None:
-                shown = f'column "{one.name}"' if is_series(one) else f"{one!r:.50}"
+            kind = _python_type(one) if is_column(one) else type(one)
+            if kind in (str, bool) or one is None or isinstance(one, (list, dict)):
+                shown = f'column "{one.name}"' if is_column(one) else f"{one!r:.50}"
                 raise errors.InvalidParams(f"Cannot calculate with {shown}: it is not a number")
-        return act(left, right)
+        if not (is_column(left) or is_column(right)):
+            return act(left, right)
+        try:
+            return arithmetic.calculated(name, act, left, right)
+        except arithmetic.NoNumbers as error:
+            columns = " and ".join(f'column "{one.name}"' for one in (left, right) if is_column(one))
+            raise errors.InvalidParams(f"Cannot calculate with {columns}: {error}") from None
 
     return calculate
 
@@ -227,7 +273,7 @@ def _calculated(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], A
 def _texts(act: Callable[[Any, str], Any]) -> Callable[[Frame, Any, Any], Any]:
     def test(frame: Frame, column: Any, part: Any) -> Any:
         column = _alike(column, None)
-        if not is_series(column) or not isinstance(part, str):
+        if not is_column(column) or not isinstance(part, str):
             raise errors.InvalidParams("Cannot search a column: contains, startsWith and endsWith take a text")
         if len(part) > LONGEST_PART:
             raise errors.InvalidParams(f"Cannot search for {len(part):,} characters; {LONGEST_PART:,} are the most")
@@ -264,7 +310,7 @@ def _among(frame: Frame, column: Any, values: Any) -> Any:
     if not isinstance(values, list):
         raise errors.InvalidParams("Cannot search a column: in takes a list of values")
     is_large = any(type(one) is int and one >= 1 << 63 for one in values)
-    if is_series(column) and not (_is_odd(column) or is_large) and _python_type(column) in (str, float):
+    if is_column(column) and not (_is_odd(column) or is_large) and _python_type(column) in (str, float):
         texts = _alike(column, None)
         wanted = _of_one_type([one for one in (_alike(value, texts) for value in values) if one is not None], texts)
         found = condition(texts.is_in(wanted), frame) if wanted else _bools(frame, [False] * len(frame))
@@ -323,10 +369,10 @@ OPERATIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "not": (1, _opposite),
     "isNull": (1, _is_missing),
     "in": (2, _among),
-    "add": (2, _calculated(operator.add)),
-    "sub": (2, _calculated(operator.sub)),
-    "mul": (2, _calculated(operator.mul)),
-    "div": (2, _calculated(operator.truediv)),
+    "add": (2, _calculated("add", operator.add)),
+    "sub": (2, _calculated("sub", operator.sub)),
+    "mul": (2, _calculated("mul", operator.mul)),
+    "div": (2, _calculated("div", operator.truediv)),
     "contains": (2, _texts(_contains)),
     "startsWith": (2, _texts(_starts)),
     "endsWith": (2, _texts(_ends)),

@@ -7,6 +7,7 @@ from array import array
 from typing import Any
 
 from .. import errors
+from .arithmetic import is_missing, range_of
 from .frames import Frame
 
 LARGEST_EXACT = 2**53
@@ -28,13 +29,12 @@ def numbers(frame: Frame, name: str) -> tuple[memoryview, bool] | None:
     if not rounded and "numpy" in sys.modules:
         return bytes_of(floats.to_numpy(), "<f8"), rounded
     return _little_endian(
-        array("d", [float("nan") if one is None else float(one) for one in floats.to_list()])
+        array("d", [float("nan") if is_missing(one) else float(one) for one in floats.to_list()])
     ), rounded
 
 
 def _has_large(column: Any) -> bool:
-    edges = [edge for edge in (column.min(), column.max()) if edge is not None]
-    return any(abs(int(edge)) > LARGEST_EXACT for edge in edges if edge == edge)
+    return max(abs(edge) for edge in range_of(column)) > LARGEST_EXACT
 
 
 def integers(frame: Frame, name: str) -> memoryview:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .. import errors
-from .expressions import is_series
+from .arithmetic import comparable, is_column, without_nan
 from .frames import Frame, size_of
 
 MOST_MADE_BYTES = 2 << 30
@@ -43,7 +43,7 @@ def with_columns(frame: Frame, columns: Mapping[str, Callable[[Frame], Any]]) ->
 
     _demand_room(8 * len(frame) * len(columns), f"{len(columns):,} columns of {len(frame):,} rows")
     found = {name: make(frame) for name, make in columns.items()}
-    return frame.with_columns(*((one if is_series(one) else nw.lit(one)).alias(name) for name, one in found.items()))
+    return frame.with_columns(*((one if is_column(one) else nw.lit(one)).alias(name) for name, one in found.items()))
 
 
 def _demand_room(size: float, what: str) -> None:
@@ -57,7 +57,10 @@ def _demand_room(size: float, what: str) -> None:
 def sorted_by(frame: Frame, by: list[str], descending: bool) -> Frame:
     """Return the rows in the order of some columns."""
     numbered = frame.with_row_index(_ROW)
-    return numbered.sort(*by, _ROW, descending=[descending] * len(by) + [False], nulls_last=True).drop(_ROW)
+    keys = [f"\0key {name}" for name in by]
+    numbered = numbered.with_columns(*(comparable(frame[name]).alias(key) for name, key in zip(by, keys, strict=True)))
+    ordered = numbered.sort(*keys, _ROW, descending=[descending] * len(by) + [False], nulls_last=True)
+    return ordered.drop(_ROW, *keys)
 
 
 def columns_of_join(left: list[str], right: list[str], on: list[str], how: str) -> list[str]:
@@ -71,11 +74,11 @@ def joined(frame: Frame, right: Frame, on: list[str], how: str) -> Frame:
     """Return a join of two frames by columns of the same names; ``how`` is one of `JOINS`."""
     import narwhals.stable.v2 as nw
 
-    # pandas matches missing keys with one another, and others do not.
-    right = right.filter(*(~nw.col(name).is_null() for name in on))
+    # pandas matches missing keys with one another, and others do not; others match NaN.
+    right = right.filter(*(~without_nan(right[name]).is_null() for name in on))
     frame, right = with_texts(frame, on), with_texts(right, on)
     if type(nw.to_native(frame)) is not type(nw.to_native(right)):
-        columns = {name: right[name].to_list() for name in right.columns}
+        columns = {name: _values(right[name]) for name in right.columns}
         right = nw.from_dict(columns, backend=frame.implementation)
     if how in ("inner", "left"):
         _demand_room_for_join(frame, right, on)
@@ -84,6 +87,12 @@ def joined(frame: Frame, right: Frame, on: list[str], how: str) -> Frame:
         return left.join(right.select(*on), on=on, how=how).sort(_ROW).drop(_ROW)
     both = left.join(right.with_row_index(_RIGHT_ROW), on=on, how=how)
     return both.sort(_ROW, _RIGHT_ROW, nulls_last=True).drop(_ROW, _RIGHT_ROW)
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column, with None for those that are missing in its library."""
+    gone = column.is_null().to_list()
+    return [None if is_gone else one for one, is_gone in zip(column.to_list(), gone, strict=True)]
 
 
 def _demand_room_for_join(left: Frame, right: Frame, on: list[str]) -> None:
