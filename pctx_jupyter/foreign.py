@@ -95,6 +95,11 @@ def read_body(handler: Any) -> Awaitable[None]:
     return read
 
 
+def has_body(handler: Any) -> bool:
+    """Return whether the whole body of a request has come that a Tornado handler streams, or its client is gone."""
+    return bool(handler.request._body_future.done())
+
+
 # Jupyter Server.
 
 ACTIVITY_SWITCH = "_track_activity"

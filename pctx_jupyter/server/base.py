@@ -7,6 +7,7 @@ a request carried as a credential.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -61,6 +62,15 @@ HIDDEN = "***"
 BODY_BYTES = 8 << 20
 """Bytes of a request's body where a route has no other limit: reading so much JSON takes some milliseconds."""
 
+BODY_S = 30.0
+"""Seconds in which the body of a request has to come, besides one for each `SLOWEST_BYTES` of it."""
+
+SLOWEST_BYTES = 100_000
+"""Bytes of a body that come in a second on the slowest connection that is served."""
+
+RETRY_S = 2
+"""Seconds after which a client may repeat a request that was refused with a 429 or a 503."""
+
 log = logging.getLogger(__name__)
 
 RequestBody = TypeVar("RequestBody", bound=msgspec.Struct)
@@ -91,6 +101,7 @@ class PctxHandler(JupyterHandler):
         self.current_user = None  # none, until `prepare` has identified the caller
         self._chunks: list[bytes] = []
         self._keeps_body = False
+        self._body_deadline: asyncio.TimerHandle | None = None
 
     @property
     def most_body_bytes(self) -> int:
@@ -112,8 +123,11 @@ class PctxHandler(JupyterHandler):
     async def prepare(self) -> None:  # type: ignore[override]  # the base returns what it awaits
         """Refuse callers without authentication, trusted origin or permission, with a 403; too large a body with a 413.
 
+        A body that has not come in time is refused with a 408 later.
+
         Of each route, one request a turn of the loop passes: it may take some milliseconds before it first waits.
         """
+        self._limit_time_of_body()
         running: RunningEngine = self.settings[RUNNING]
         await running.requests.enter(self.request.path if self._route is None else self._route.path)
         if "Content-Length" not in self.request.headers:
@@ -129,12 +143,40 @@ class PctxHandler(JupyterHandler):
             raise
         self._keeps_body = True
 
-    def _demand_short_body(self) -> None:
+    def on_finish(self) -> None:
+        """Forget how long the body may take."""
+        super().on_finish()
+        if self._body_deadline is not None:
+            self._body_deadline.cancel()
+
+    def _limit_time_of_body(self) -> None:
+        """Refuse the request later if its body has not come by then: a connection that waits for it is not free."""
+        headers = self.request.headers
+        if headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
+            return
+        size = min(self._announced_bytes() or self.most_body_bytes, self.most_body_bytes)
+        within_s = BODY_S + size / SLOWEST_BYTES
+        self._body_deadline = asyncio.get_running_loop().call_later(within_s, self._refuse_slow_body, within_s)
+
+    def _refuse_slow_body(self, within_s: float) -> None:
+        if not foreign.has_body(self) and not self._finished:
+            error = web.HTTPError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"Cannot read the request: its body has not come within {within_s:.3g} s; send it without pauses",
+            )
+            self.log_exception(type(error), error, None)
+            self.send_error(HTTPStatus.REQUEST_TIMEOUT, exc_info=(type(error), error, None))
+
+    def _announced_bytes(self) -> int | None:
         size = self.request.headers.get("Content-Length", "")
-        if size.isdecimal() and int(size) > self.most_body_bytes:
+        return int(size) if size.isdecimal() else None
+
+    def _demand_short_body(self) -> None:
+        size = self._announced_bytes()
+        if size is not None and size > self.most_body_bytes:
             raise web.HTTPError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"Cannot read the request: it has {int(size):,} bytes and may have {self.most_body_bytes:,}",
+                f"Cannot read the request: it has {size:,} bytes and may have {self.most_body_bytes:,}",
             )
 
     async def _admit(self) -> None:
@@ -212,6 +254,12 @@ class PctxHandler(JupyterHandler):
         except errors.InvalidParams as error:
             self.refuse(error)
             return None
+
+    def set_status(self, status_code: int, reason: str | None = None) -> None:
+        """Set the status of the answer; with a 429 or a 503, it says when the request may be repeated."""
+        super().set_status(status_code, reason)
+        if status_code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            self.set_header("Retry-After", str(RETRY_S))
 
     def send(self, answer: object) -> None:
         """Finish with JSON."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pctx_jupyter.server import base
 from pctx_jupyter.server.base import BODY_BYTES, PctxHandler
 from tests.fakes import SOON
 
@@ -46,6 +47,11 @@ class Bare:
             sizes = [line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length")]
             body = await self._reader.readexactly(int(sizes[0]))
             return int(head.split()[1]), body.decode()
+
+    async def is_closed(self) -> bool:
+        """Whether nothing follows any more; waits for the end of the connection."""
+        async with asyncio.timeout(8 * SOON):
+            return await self._reader.read() == b""
 
 
 @asynccontextmanager
@@ -106,3 +112,17 @@ async def test_a_client_that_asks_before_it_sends_a_body_is_refused_before_it_se
     async with bare(url) as connection:
         connection.begin("mcp", {"Content-Length": str(LARGE), "Expect": "100-continue", **jp_auth_header})
         assert (await connection.answer())[0] == 413
+
+
+async def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_ends(
+    url: str, jp_auth_header: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BODY_S", 0.05)
+    for path in ("mcp", "pctx/api/format", "pctx/code-mode/session/create"):
+        for headers in ({}, jp_auth_header):
+            async with bare(url) as connection:
+                connection.begin(path, {"Content-Length": "100", **headers})
+                await connection.send(b"x")
+                status, body = await connection.answer()
+                assert status == 408 and "has not come within 0.051 s" in body
+                assert await connection.is_closed()

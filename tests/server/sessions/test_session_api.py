@@ -192,6 +192,7 @@ async def test_sessions_in_use_are_never_closed_for_others(post: Post, open_sock
         await socket.__aenter__()
     answer = await post("code-mode/session/create")
     assert answer.status_code == 503 and "max_api_sessions" in answer.reason_phrase
+    assert int(answer.headers["Retry-After"]) > 0
     for socket in sockets:
         await socket.__aexit__(None, None, None)
 
