@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -24,6 +25,17 @@ SLOW = ("flows", "cli", "upstream", "frameworks")
 # What a shell starts in the background ignores interrupts, and so would every kernel and command of these tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders_of_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Folders of their own for what tests, their servers and kernels remember: none of it is the developer's."""
+    home = tmp_path_factory.mktemp("jupyter")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_DATA_DIR", str(home / "data"))
+        patch.setenv("JUPYTER_CONFIG_DIR", str(home / "config"))
+        patch.setenv("IPYTHONDIR", str(home / "ipython"))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
