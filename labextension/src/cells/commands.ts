@@ -11,11 +11,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
 import { ApiError, format } from '../api';
-import { fixProblem, goToNextProblem } from './diagnostics';
+import { fixProblem } from './diagnostics';
 import { goToField } from './fields';
 import { difference, samePlace } from './layout';
 import { isPctx } from './magic';
 import { closePopups } from './popups';
+import { goToNextProblem } from './problem';
 
 export const FORMAT_CELL = 'pctx:format-cell';
 export const FORMAT_NOTEBOOK = 'pctx:format-notebook';

@@ -5,9 +5,8 @@
  * notebook, which may have defined new tools.
  */
 
-import { linter, nextDiagnostic, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
+import { linter, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
 import type { Extension, Text } from '@codemirror/state';
-import * as editor from '@codemirror/view';
 import { ViewPlugin, type EditorView, type PluginValue, type ViewUpdate } from '@codemirror/view';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
@@ -16,6 +15,7 @@ import { inert, inertLine } from '../inert';
 import type { Assistant } from './assistant';
 import { addArguments } from './fields';
 import { kernelOf, type Owner, type Owners } from './owners';
+import { problemBubble } from './problem';
 import type { CellSettings } from './settings';
 
 /** Milliseconds after the last change of a text until it is checked. */
@@ -170,30 +170,7 @@ export function squiggles(
     }
   }
   // A linter without a source: it keeps and draws the problems found here, and is removed when the cell is Python again.
-  return [linter(null), ViewPlugin.fromClass(Squiggles)];
-}
-
-/** Move the cursor to the next problem, and show it; false: there is none. */
-export function goToNextProblem(view: EditorView): boolean {
-  // The front end brings the editor: not that of each version can open a bubble where the mouse is not.
-  const { activateHover } = editor as Partial<typeof editor>;
-  return activateHover ? nextDiagnostic(view) : selectNextProblem(view);
-}
-
-/** Select the first problem behind the selection, or the first one of all; false: there is none. */
-export function selectNextProblem(view: EditorView): boolean {
-  const chosen = view.state.selection.main;
-  const found: { from: number; to: number }[] = [];
-  forEachDiagnostic(view.state, (_, from, to) => found.push({ from, to }));
-  found.sort((one, other) => one.from - other.from);
-  const isBehind = ({ from, to }: { from: number; to: number }): boolean =>
-    from >= chosen.to && (from !== chosen.from || to !== chosen.to);
-  const next = found.find(isBehind) ?? found[0];
-  if (!next) {
-    return false;
-  }
-  view.dispatch({ selection: { anchor: next.from, head: next.to }, scrollIntoView: true });
-  return true;
+  return [linter(null), problemBubble(), ViewPlugin.fromClass(Squiggles)];
 }
 
 /** Apply the correction of the problem at the cursor, or of the nearest one; false: there is none. */

@@ -15,6 +15,7 @@ import {
   type ViewUpdate
 } from '@codemirror/view';
 
+import { hideProblem, isProblemShown } from './problem';
 import { hideSignature, isSignatureShown } from './signature';
 
 /** The class of an editor that has a popup: the shortcut of Escape is for such editors alone. */
@@ -24,7 +25,7 @@ export const POPUP_CLASS = 'pctx-mod-popup';
 const OWN_SCROLL_MS = 500;
 
 export function hasPopup(state: EditorState): boolean {
-  return isSignatureShown(state) || hasHoverTooltips(state);
+  return isSignatureShown(state) || isProblemShown(state) || hasHoverTooltips(state);
 }
 
 /** Close all popups of an editor; false: there is none. */
@@ -32,7 +33,7 @@ export function closePopups(view: EditorView): boolean {
   if (!hasPopup(view.state)) {
     return false;
   }
-  view.dispatch({ effects: [hideSignature, closeHoverTooltips] });
+  view.dispatch({ effects: [hideSignature, hideProblem, closeHoverTooltips] });
   return true;
 }
 

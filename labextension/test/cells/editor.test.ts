@@ -9,8 +9,10 @@ import { nullTranslator } from '@jupyterlab/translation';
 
 import type { Underlined } from '../../src/api';
 import type { EditorReply, Assistant } from '../../src/cells/assistant';
-import { fixProblem, selectNextProblem, squiggles } from '../../src/cells/diagnostics';
+import { fixProblem, squiggles } from '../../src/cells/diagnostics';
 import type { Owner, Owners } from '../../src/cells/owners';
+import { closePopups } from '../../src/cells/popups';
+import { goToNextProblem, isProblemShown } from '../../src/cells/problem';
 import { CellSettings } from '../../src/cells/settings';
 
 /** Counts the slots that are connected. */
@@ -87,12 +89,15 @@ test('problems are where they were found, within the text, are gone through in t
   ]);
   const selected: number[] = [];
   for (let moves = 0; moves < 5; moves++) {
-    assert.ok(selectNextProblem(view));
+    assert.ok(goToNextProblem(view));
+    assert.ok(isProblemShown(view.state));
     selected.push(view.state.selection.main.from);
   }
   assert.deepEqual(selected, [7, 15, 21, 27, 7], 'after the last one, the first one again');
   view.dispatch({ selection: { anchor: view.state.doc.length } });
+  assert.ok(!isProblemShown(view.state), 'the cursor has left it');
   assert.ok(fixProblem(view));
   assert.equal(view.state.doc.toString(), '%%pctx\nlaod(); nope; load()');
+  assert.ok(goToNextProblem(view) && closePopups(view) && !isProblemShown(view.state));
   view.destroy();
 });
