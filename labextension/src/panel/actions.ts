@@ -1,6 +1,7 @@
-/** What a person can do in the panel with tools and MCP servers. */
+/** What a person can do in the panel. */
 
-import type { HeldHandle, KernelState, ToolState, Upstream } from '../api';
+import type { ExecutionState, HeldHandle, KernelState, Permission, Sharing, ToolState, Trace, Upstream } from '../api';
+import type { Decide } from '../approvals/view';
 
 /** What can be done about an MCP server. */
 export interface ServerActions {
@@ -25,4 +26,31 @@ export interface HandleActions {
 export interface ToolActions extends ServerActions {
   /** Insert a call of it; `kernel` is its owner; null: it is an MCP server's, and all programs may call it. */
   insertCall: (tool: ToolState, kernel: KernelState | null) => void;
+}
+
+/** The actions on a run. */
+export interface RunActions {
+  insertRun: (trace: Trace) => void;
+  stop: (run: ExecutionState) => void;
+}
+
+/** The actions of the panel. */
+export interface Actions extends ToolActions, RunActions, HandleActions {
+  /** Open a run as a tab. */
+  openRun: (run: ExecutionState) => void;
+  share: (kernel: KernelState, to: Sharing) => void;
+  copyConfig: () => void;
+  retry: () => void;
+  /** Insert a cell that makes a tool. */
+  insertExample: () => void;
+  /** Load pctx in the kernel of the notebook in front. */
+  loadPctx: () => void;
+  /** Show the notebook of a kernel. */
+  openNotebook: (kernel: KernelState) => void;
+  /** Give the details a part of the panel's height. */
+  divide: (part: number) => void;
+  decide: Decide;
+  revoke: (permission: Permission) => void;
+  /** Go back to the notebook. */
+  leave: () => void;
 }

@@ -6,7 +6,8 @@ import React from 'react';
 import type { ExecutionState } from '../api';
 import { askerOf } from '../approvals/effects';
 import type { Activity } from './activity';
-import { EndMark, askerName } from './view';
+import { EndMark } from './endMark';
+import { askerName } from './names';
 import { minute } from './words';
 
 /** The actions of the bar. */

@@ -6,6 +6,7 @@ import React from 'react';
 import type { HeldHandle } from '../api';
 import { Code } from '../code';
 import { inertLine } from '../inert';
+import { DetailSection } from './detailSection';
 import { duration, minute, size } from './words';
 
 interface HandleProps {
@@ -39,10 +40,14 @@ export function HandleDetail(props: HandleProps & { forget: () => void }): React
     trans.__('held for %1', duration(age))
   ];
   return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen handle')}>
-      <h3>
-        <bdi>{inertLine(handle.label)}</bdi> · {kindName(handle.kind, trans)}
-      </h3>
+    <DetailSection
+      label={trans.__('Chosen handle')}
+      title={
+        <>
+          <bdi>{inertLine(handle.label)}</bdi> · {kindName(handle.kind, trans)}
+        </>
+      }
+    >
       <p className="pctx-Detail-quiet">
         <bdi>{facts.filter(Boolean).join(' · ')}</bdi>
       </p>
@@ -62,7 +67,7 @@ export function HandleDetail(props: HandleProps & { forget: () => void }): React
           </button>
         </div>
       )}
-    </section>
+    </DetailSection>
   );
 }
 

@@ -6,7 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ExecutionState } from '../api';
 import { inertLine } from '../inert';
 import type { Notifier } from '../notifier';
-import { endName } from './view';
+import { endName } from './names';
 import { duration } from './words';
 
 /** Characters of a title in a notification. */

@@ -5,12 +5,10 @@ import React from 'react';
 
 import type { ExecutionState, Trace } from '../api';
 import { inert } from '../inert';
+import type { RunActions } from './actions';
 
-/** The actions on a run. */
-export interface RunActions {
-  insertRun: (trace: Trace) => void;
-  stop: (run: ExecutionState) => void;
-}
+/** Characters of a program, or of its result, that are drawn. */
+export const MOST_SHOWN = 20_000;
 
 /** The buttons of a run; its trace and its state may not be known yet. */
 export function RunButtons(props: {

@@ -11,8 +11,9 @@ import { pctxIcon } from '../icon';
 import { inert, inertLine } from '../inert';
 import { Calls } from '../results/timeline';
 import type { RunModel } from './run';
-import { type RunActions, RunButtons, RunError } from './runParts';
-import { MOST_SHOWN, askerName, endName } from './view';
+import type { RunActions } from './actions';
+import { askerName, endName } from './names';
+import { MOST_SHOWN, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
 /** Characters of a tab's title. */

@@ -7,6 +7,7 @@ import type { SignIn, Upstream } from '../api';
 import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import type { ToolActions } from './actions';
+import { DetailSection } from './detailSection';
 import { Approve, Change } from './tools';
 
 /** The question that a person sees before a browser opens the page of a sign-in. */
@@ -86,10 +87,7 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
   const changed = server.changed ?? [];
   const allowed = server.allowed ?? [];
   return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen server')}>
-      <h3>
-        <bdi>{inertLine(server.name)}</bdi>
-      </h3>
+    <DetailSection label={trans.__('Chosen server')} title={<bdi>{inertLine(server.name)}</bdi>}>
       <p className="pctx-Detail-quiet">
         {stateText(server, trans)} · {trans.__('namespace %1', inertLine(server.namespace))}
       </p>
@@ -180,7 +178,7 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
           <Change change={tool} trans={trans} />
         </details>
       ))}
-    </section>
+    </DetailSection>
   );
 }
 

@@ -8,6 +8,7 @@ import { Code } from '../code';
 import { inert, inertLine } from '../inert';
 import { effectsText } from '../approvals/effects';
 import type { ToolActions } from './actions';
+import { DetailSection } from './detailSection';
 
 interface ToolProps {
   actions: ToolActions;
@@ -17,7 +18,7 @@ interface ToolProps {
 export function ToolDetail(props: ToolProps & { tool: ToolState; kernel: KernelState }): React.ReactElement {
   const { tool, kernel, actions, trans } = props;
   return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+    <DetailSection label={trans.__('Chosen tool')} title={<bdi>{inertLine(tool.path)}</bdi>}>
       <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {tool.shared_as === null
@@ -31,7 +32,7 @@ export function ToolDetail(props: ToolProps & { tool: ToolState; kernel: KernelS
           actions.insertCall(tool, kernel);
         }}
       />
-    </section>
+    </DetailSection>
   );
 }
 
@@ -44,7 +45,7 @@ export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.R
   const { tool, server, change, actions, trans } = props;
   const isAllowed = server.allowed?.includes(tool.name) ?? false;
   return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
+    <DetailSection label={trans.__('Chosen tool')} title={<bdi>{inertLine(tool.path)}</bdi>}>
       <Signature tool={tool} trans={trans} />
       <p className="pctx-Detail-quiet">
         {trans.__('%1 of the server %2.', inertLine(tool.name), inertLine(server.name))}
@@ -72,17 +73,14 @@ export function OfferedDetail(props: OfServer & { tool: UpstreamTool }): React.R
         )}
       </div>
       {change && <Change change={change} trans={trans} />}
-    </section>
+    </DetailSection>
   );
 }
 
 export function WithheldDetail(props: OfServer & { name: string }): React.ReactElement {
   const { name, server, change, actions, trans } = props;
   return (
-    <section className="pctx-Detail" aria-label={trans.__('Chosen tool')}>
-      <h3>
-        <bdi>{inertLine(name)}</bdi>
-      </h3>
+    <DetailSection label={trans.__('Chosen tool')} title={<bdi>{inertLine(name)}</bdi>}>
       <p className="pctx-Detail-quiet">
         {trans.__(
           'This tool of the server %1 has changed since it was approved. Programs cannot call it until you approve it again.',
@@ -93,7 +91,7 @@ export function WithheldDetail(props: OfServer & { name: string }): React.ReactE
         <Approve server={server} actions={actions} trans={trans} />
       </div>
       {change && <Change change={change} trans={trans} />}
-    </section>
+    </DetailSection>
   );
 }
 
@@ -153,9 +151,6 @@ export function differenceName(part: string, trans: TranslationBundle): string {
 function Signature({ tool, trans }: { tool: ToolState; trans: TranslationBundle }): React.ReactElement {
   return (
     <>
-      <h3>
-        <bdi>{inertLine(tool.path)}</bdi>
-      </h3>
       <Code label={trans.__('Signature')}>{inert(tool.signature)}</Code>
       {tool.description && (
         <p dir="auto" className="pctx-Detail-text">

@@ -10,9 +10,10 @@ import React from 'react';
 
 import { pctxIcon } from '../icon';
 import type { Drafts } from '../approvals/model';
+import type { Actions } from './actions';
 import type { PanelModel } from './model';
 import { readSplit } from './divider';
-import { type Actions, Panel } from './view';
+import { Panel } from './view';
 
 /** The documents of JupyterLab and of Notebook. */
 const MAIN_AREA = '.jp-MainAreaWidget, .jp-Document, .jp-NotebookPanel';

@@ -12,9 +12,10 @@ import React from 'react';
 import { Drafts } from '../../src/approvals/model';
 import type { ExecutionState, HeldHandle, KernelState } from '../../src/api';
 import { Divider, readSplit, writeSplit } from '../../src/panel/divider';
+import type { Actions } from '../../src/panel/actions';
 import { PanelModel, type Source } from '../../src/panel/model';
 import { cellNumbers } from '../../src/panel/notebook';
-import { type Actions, Panel } from '../../src/panel/view';
+import { Panel } from '../../src/panel/view';
 
 globalThis.ResizeObserver ??= class {
   observe(): void {}
