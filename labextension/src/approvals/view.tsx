@@ -21,6 +21,8 @@ interface QuestionProps {
   trans: TranslationBundle;
   /** How many calls wait besides. */
   more: number;
+  /** The notebook that asks, or whose tool it is, as a link. */
+  notebook: React.ReactNode;
 }
 
 /** Scroll the line that calls into sight, when it is first drawn. */
@@ -207,16 +209,13 @@ function Field({ id, field, json, problems, isTouched, fill, trans }: FieldProps
   );
 }
 
-export function QuestionDetail({ question, drafts, decide, trans, more }: QuestionProps): React.ReactElement {
+export function QuestionDetail({ question, drafts, decide, trans, more, notebook }: QuestionProps): React.ReactElement {
   const edited = drafts.edited(question);
   const isWrong = !drafts.canAllow(question);
   const form = question.form;
   const lines = linesOf(question);
   const left = drafts.deadlines.left(question.id);
-  const about = [
-    form || question.effects === false || question.effects === undefined ? '' : effectsText(question.effects, trans),
-    question.notebook ? trans.__('From %1', inertLine(question.notebook, 100)) : ''
-  ].filter(Boolean);
+  const effects = form ? '' : effectsText(question.effects ?? false, trans);
   return (
     <section
       className="pctx-Detail pctx-mod-question"
@@ -257,7 +256,13 @@ export function QuestionDetail({ question, drafts, decide, trans, more }: Questi
           {inert(question.description, 1000)}
         </p>
       )}
-      {about.length > 0 && <p className="pctx-Detail-quiet">{about.join(' · ')}</p>}
+      {(effects || notebook) && (
+        <p className="pctx-Detail-quiet">
+          {effects}
+          {effects && notebook && ' · '}
+          {notebook}
+        </p>
+      )}
       <Arguments question={question} drafts={drafts} trans={trans} />
       <div className="pctx-Detail-buttons">
         <button

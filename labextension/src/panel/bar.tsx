@@ -7,7 +7,8 @@ import type { ExecutionState } from '../api';
 import { askerOf } from '../approvals/effects';
 import type { Activity } from './activity';
 import { EndMark } from './endMark';
-import { askerName } from './names';
+import { askerName, isOfNotebook } from './names';
+import type { DrawNotebook } from './notebookLink';
 import { minute } from './words';
 
 /** The actions of the bar. */
@@ -23,21 +24,24 @@ export interface BarActions {
 
 interface BarProps {
   activities: readonly Activity[];
+  /** Draws the notebooks of guests. */
+  draw: DrawNotebook;
   actions: BarActions;
   trans: TranslationBundle;
 }
 
-export function Bar({ activities, actions, trans }: BarProps): React.ReactElement {
+export function Bar({ activities, draw, actions, trans }: BarProps): React.ReactElement {
   return (
     <>
       {activities.map(activity => (
-        <Line key={activity.key} activity={activity} actions={actions} trans={trans} />
+        <Line key={activity.key} activity={activity} draw={draw} actions={actions} trans={trans} />
       ))}
     </>
   );
 }
 
-function Line({ activity, actions, trans }: { activity: Activity } & Omit<BarProps, 'activities'>): React.ReactElement {
+function Line(props: { activity: Activity } & Omit<BarProps, 'activities'>): React.ReactElement {
+  const { activity, draw, actions, trans } = props;
   const [last] = activity.runs;
   const running = activity.runs.find(run => run.state === 'running');
   const text = activityText(activity, trans);
@@ -47,6 +51,7 @@ function Line({ activity, actions, trans }: { activity: Activity } & Omit<BarPro
       <bdi className="pctx-Bar-text" title={text}>
         {text}
       </bdi>
+      {isOfNotebook(last) && draw(last)}
       {running && (
         <button
           className="pctx-Bar-button"
@@ -92,8 +97,7 @@ function Line({ activity, actions, trans }: { activity: Activity } & Omit<BarPro
 /** What an owner's programs did in a notebook, as one sentence and figures. */
 export function activityText({ runs, calls }: Activity, trans: TranslationBundle): string {
   const [last] = runs;
-  const isNotebook = last.asked_by === 'cell' || last.asked_by === 'notebook';
-  const who = isNotebook ? askerName(last, trans) : askerOf(last, trans);
+  const who = isOfNotebook(last) ? askerName(last, trans) : askerOf(last, trans);
   const failed = runs.filter(run => run.state === 'failed').length;
   return [
     runs.some(run => run.state === 'running')

@@ -10,11 +10,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import type { ExecutionState } from '../api';
+import type { ExecutionState, KernelState } from '../api';
 import { type Activity, activitiesOf } from './activity';
 import { Bar, type BarActions } from './bar';
 import type { PanelModel } from './model';
 import { kernelId } from './notebook';
+import { type DrawNotebook, notebookLinks } from './notebookLink';
 
 /** Where guest programs are shown: the setting `agentActivity`. */
 export type ActivityPlace = 'bar' | 'output' | 'nothing';
@@ -27,6 +28,8 @@ const MOST_LINES = 3;
 /** The actions of all bars: those of one bar, with the notebook where it is needed. */
 export interface BarsActions {
   show: (run: ExecutionState) => void;
+  /** Show the notebook of a kernel. */
+  openNotebook: (kernel: KernelState) => void;
   stop: (run: ExecutionState) => void;
   insert: (panel: NotebookPanel, run: ExecutionState) => void;
 }
@@ -41,7 +44,12 @@ export class Bars {
   constructor(model: PanelModel, tracker: INotebookTracker, actions: BarsActions, trans: TranslationBundle) {
     this.#model = model;
     const add = (_: unknown, panel: NotebookPanel): void => {
-      const bar = new BarWidget(panel, actions, trans);
+      const bar = new BarWidget(
+        panel,
+        actions,
+        named => notebookLinks(model.kernels, actions.openNotebook, trans)(named),
+        trans
+      );
       this.#bars.set(panel, bar);
       panel.contentHeader.addWidget(bar);
       panel.sessionContext.kernelChanged.connect(() => {
@@ -84,10 +92,12 @@ class BarWidget extends ReactWidget {
   readonly #panel: NotebookPanel;
   readonly #trans: TranslationBundle;
   readonly #actions: BarActions;
+  readonly #draw: DrawNotebook;
   #runs: readonly ExecutionState[] = [];
 
-  constructor(panel: NotebookPanel, actions: BarsActions, trans: TranslationBundle) {
+  constructor(panel: NotebookPanel, actions: BarsActions, draw: DrawNotebook, trans: TranslationBundle) {
     super();
+    this.#draw = draw;
     this.#panel = panel;
     this.#trans = trans;
     this.#actions = {
@@ -121,7 +131,7 @@ class BarWidget extends ReactWidget {
   }
 
   protected override render(): React.ReactElement {
-    return <Bar activities={this.#activities} actions={this.#actions} trans={this.#trans} />;
+    return <Bar activities={this.#activities} draw={this.#draw} actions={this.#actions} trans={this.#trans} />;
   }
 
   get #activities(): Activity[] {

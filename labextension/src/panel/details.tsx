@@ -14,8 +14,8 @@ import type { Actions } from './actions';
 import { DetailSection } from './detailSection';
 import { HandleDetail } from './handles';
 import type { PanelModel } from './model';
-import { askerName, endName, permissionText, shareText } from './names';
-import { hasNotebook } from './notebookLink';
+import { endName, permissionText, shareText } from './names';
+import { type DrawNotebook, drawAsker, drawNamed, hasNotebook, notebookLinks, notebookOf } from './notebookLink';
 import { MOST_SHOWN, RunButtons, RunError } from './runParts';
 import { ServerDetail } from './servers';
 import { OfferedDetail, ToolDetail, WithheldDetail } from './tools';
@@ -38,6 +38,7 @@ export function hasDetail(model: PanelModel): boolean {
 
 export function Detail({ model, drafts, actions, trans }: DetailProps): React.ReactElement | null {
   const row = model.chosenRow;
+  const draw = notebookLinks(model.kernels, actions.openNotebook, trans);
   switch (row?.kind) {
     case 'kernel':
       return <KernelDetail kernel={row.kernel} actions={actions} trans={trans} />;
@@ -51,10 +52,14 @@ export function Detail({ model, drafts, actions, trans }: DetailProps): React.Re
           decide={actions.decide}
           trans={trans}
           more={model.questions.length - 1}
+          notebook={drawNamed(
+            notebookOf(row.question, model.kernels, id => model.run(id)),
+            draw
+          )}
         />
       );
     case 'permission':
-      return <PermissionDetail permission={row.permission} actions={actions} trans={trans} />;
+      return <PermissionDetail permission={row.permission} draw={draw} actions={actions} trans={trans} />;
     case 'handle':
       return (
         <HandleDetail
@@ -73,7 +78,7 @@ export function Detail({ model, drafts, actions, trans }: DetailProps): React.Re
     case 'server':
       return <ServerDetail server={row.server} actions={actions} trans={trans} />;
     case 'run':
-      return <RunDetail run={row.run} model={model} actions={actions} trans={trans} />;
+      return <RunDetail run={row.run} model={model} draw={draw} actions={actions} trans={trans} />;
     default:
       return null;
   }
@@ -125,13 +130,19 @@ function KernelDetail(props: { kernel: KernelState; actions: Actions; trans: Tra
 
 function PermissionDetail(props: {
   permission: Permission;
+  draw: DrawNotebook;
   actions: Actions;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { permission, actions, trans } = props;
+  const { permission, draw, actions, trans } = props;
+  const notebook = drawNamed(permission, draw);
   return (
     <DetailSection label={trans.__('Chosen permission')} title={<bdi>{inertLine(permission.tool)}</bdi>}>
-      <p className="pctx-Detail-quiet">{permissionText(permission, trans)}</p>
+      <p className="pctx-Detail-quiet">
+        {permissionText(permission, trans)}
+        {notebook && ' · '}
+        {notebook}
+      </p>
       <p className="pctx-Detail-quiet">
         {permission.lasts === 'tool'
           ? trans.__('It is called without asking until the tool changes. A restart does not end this.')
@@ -154,13 +165,21 @@ function PermissionDetail(props: {
 function RunDetail(props: {
   run: ExecutionState;
   model: PanelModel;
+  draw: DrawNotebook;
   actions: Actions;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { run, model, actions, trans } = props;
+  const { run, model, draw, actions, trans } = props;
   const loading = model.trace;
   return (
-    <DetailSection label={trans.__('Chosen run')} title={`${askerName(run, trans)} · ${endName(run, trans)}`}>
+    <DetailSection
+      label={trans.__('Chosen run')}
+      title={
+        <>
+          {drawAsker(run, draw, trans)} · {endName(run, trans)}
+        </>
+      }
+    >
       <div className="pctx-Detail-buttons">
         <button
           className="jp-mod-styled"

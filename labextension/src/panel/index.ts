@@ -173,6 +173,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       tracker,
       {
         show: actions.openRun,
+        openNotebook: actions.openNotebook,
         stop: actions.stop,
         insert: actions.insertInto
       },

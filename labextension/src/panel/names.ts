@@ -5,7 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ExecutionState, Permission, Sharing } from '../api';
 import { inertLine } from '../inert';
 import { decisionText, endText } from '../results/timeline';
-import type { Emptiness, Novelty, PanelRow, RunFilter, Section } from './rows';
+import type { Emptiness, Novelty, RunFilter, Section } from './rows';
 
 export function filterName(filter: RunFilter, trans: TranslationBundle): string {
   switch (filter) {
@@ -16,14 +16,6 @@ export function filterName(filter: RunFilter, trans: TranslationBundle): string 
     case 'agents':
       return trans.__('agents');
   }
-}
-
-/** Where a run is shown, or who runs it: the number of its cell, or the agent. */
-export function placeName(row: Extract<PanelRow, { kind: 'run' }>, trans: TranslationBundle): string {
-  if (row.cell === null || row.run.asked_by !== 'cell') {
-    return askerName(row.run, trans);
-  }
-  return row.isFront ? `[${row.cell}]` : `${askerName(row.run, trans)} [${row.cell}]`;
 }
 
 export function sectionName(section: Section, trans: TranslationBundle): string {
@@ -122,6 +114,11 @@ export function permissionText(permission: Permission, trans: TranslationBundle)
   });
   const since = permission.since ? trans.__('since %1', new Date(permission.since * 1000).toLocaleString()) : '';
   return [callers.join(', '), since].filter(Boolean).join(' · ');
+}
+
+/** Whether a program is a cell's, of this notebook or of another one. */
+export function isOfNotebook({ asked_by: by }: Pick<ExecutionState, 'asked_by'>): boolean {
+  return by === 'cell' || by === 'notebook';
 }
 
 export function askerName(run: ExecutionState, trans: TranslationBundle): string {

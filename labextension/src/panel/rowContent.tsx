@@ -10,8 +10,8 @@ import type { Actions } from './actions';
 import { EXAMPLE_LINES } from './calls';
 import { EndMark } from './endMark';
 import { HandleRow } from './handles';
-import { emptyText, endName, noveltyName, permissionText, placeName, sectionName, shareName, stateName } from './names';
-import { hasNotebook } from './notebookLink';
+import { emptyText, endName, noveltyName, permissionText, sectionName, shareName, stateName } from './names';
+import { type DrawNotebook, drawAsker, hasNotebook } from './notebookLink';
 import type { PanelRow, Unloaded } from './rows';
 import { stateClass, stateText, stateWord } from './servers';
 import { differenceName } from './tools';
@@ -20,13 +20,15 @@ import { duration, time } from './words';
 
 interface ContentProps<R = PanelRow> {
   row: R;
+  /** Draws notebooks that the row names. */
+  draw: DrawNotebook;
   actions: Actions;
   trans: TranslationBundle;
 }
 
 type RowOf<K extends PanelRow['kind']> = Extract<PanelRow, { kind: K }>;
 
-export function Content({ row, actions, trans }: ContentProps): React.ReactElement {
+export function Content({ row, draw, actions, trans }: ContentProps): React.ReactElement {
   switch (row.kind) {
     case 'section':
       return (
@@ -56,7 +58,7 @@ export function Content({ row, actions, trans }: ContentProps): React.ReactEleme
     case 'handle':
       return <HandleRow handle={row.handle} until={row.until} trans={trans} />;
     case 'run':
-      return <RunRow row={row} trans={trans} />;
+      return <RunRow row={row} draw={draw} trans={trans} />;
     case 'example':
       return (
         <>
@@ -72,7 +74,7 @@ export function Content({ row, actions, trans }: ContentProps): React.ReactEleme
   }
 }
 
-function KernelRow({ row, actions, trans }: ContentProps<RowOf<'kernel'>>): React.ReactElement {
+function KernelRow({ row, actions, trans }: Omit<ContentProps<RowOf<'kernel'>>, 'draw'>): React.ReactElement {
   const { kernel, isOpen, isFront } = row;
   return (
     <>
@@ -126,7 +128,7 @@ function ServerRow(props: { server: Upstream; isOpen: boolean; trans: Translatio
   return <TwoLines before={before} title={server.name} quiet={stateText(server, trans)} />;
 }
 
-function WithheldRow({ row, trans }: Omit<ContentProps<RowOf<'withheld'>>, 'actions'>): React.ReactElement {
+function WithheldRow({ row, trans }: Omit<ContentProps<RowOf<'withheld'>>, 'actions' | 'draw'>): React.ReactElement {
   const parts = (row.change?.what ?? []).map(part => differenceName(part, trans));
   return (
     <TwoLines title={row.name} quiet={trans.__('Changed: %1', parts.join(', '))}>
@@ -147,10 +149,9 @@ function PermissionRow(props: { permission: Permission; trans: TranslationBundle
   return <TwoLines title={props.permission.tool} quiet={permissionText(props.permission, props.trans)} />;
 }
 
-function RunRow({ row, trans }: Omit<ContentProps<RowOf<'run'>>, 'actions'>): React.ReactElement {
+function RunRow({ row, draw, trans }: Omit<ContentProps<RowOf<'run'>>, 'actions'>): React.ReactElement {
   const { run } = row;
   const facts = [
-    placeName(row, trans),
     time(run.started_at),
     run.duration_s === null ? stateName('running', trans) : duration(run.duration_s),
     run.refused ? endName(run, trans) : '',
@@ -161,8 +162,28 @@ function RunRow({ row, trans }: Omit<ContentProps<RowOf<'run'>>, 'actions'>): Re
       before={<EndMark run={run} trans={trans} />}
       title={run.title}
       isCode
-      quiet={facts.filter(Boolean).join(' · ')}
+      quiet={
+        <>
+          {drawPlace(row, draw, trans)} · {facts.filter(Boolean).join(' · ')}
+        </>
+      }
     />
+  );
+}
+
+/** Where a run is shown, or who runs it: the number of its cell, with its notebook unless that is in front, or the agent. */
+function drawPlace(row: RowOf<'run'>, draw: DrawNotebook, trans: TranslationBundle): React.ReactNode {
+  const { run, isFront } = row;
+  const cell = row.cell === null || run.asked_by !== 'cell' ? '' : `[${row.cell}]`;
+  if (cell !== '' && isFront) {
+    return cell;
+  }
+  const asker = drawAsker(run, named => draw(named, true), trans); // the details have a link for the keyboard
+  return (
+    <>
+      {asker}
+      {cell && ` ${cell}`}
+    </>
   );
 }
 

@@ -43,6 +43,11 @@ export class RunModel {
     return this.#run;
   }
 
+  /** The kernels that the server knows. */
+  get kernels(): readonly api.KernelState[] {
+    return this.#panel.kernels;
+  }
+
   dispose(): void {
     this.#asked++;
     clearTimeout(this.#growing);

@@ -11,8 +11,9 @@ import { pctxIcon } from '../icon';
 import { inert, inertLine } from '../inert';
 import { Calls } from '../results/timeline';
 import type { RunModel } from './run';
-import type { RunActions } from './actions';
-import { askerName, endName } from './names';
+import type { Actions, RunActions } from './actions';
+import { endName } from './names';
+import { drawAsker, notebookLinks } from './notebookLink';
 import { MOST_SHOWN, RunButtons, RunError } from './runParts';
 import { duration, size, time } from './words';
 
@@ -22,7 +23,7 @@ const MOST_TITLE = 30;
 interface RunProps {
   model: RunModel;
   languages: IEditorLanguageRegistry | null;
-  actions: RunActions;
+  actions: RunActions & Pick<Actions, 'openNotebook'>;
   trans: TranslationBundle;
 }
 
@@ -70,21 +71,18 @@ export class RunContent extends ReactWidget {
 
 function Run({ model, languages, actions, trans }: RunProps): React.ReactElement {
   const { run, trace } = model;
+  const draw = notebookLinks(model.kernels, actions.openNotebook, trans);
   return (
     <>
       <div className="pctx-Run-head">
         {run && (
           <h2>
-            <bdi>{askerName(run, trans)}</bdi> · {endName(run, trans)}
+            {drawAsker(run, draw, trans)} · {endName(run, trans)}
           </h2>
         )}
         {run && (
           <span className="pctx-Detail-quiet">
-            {[
-              run.asked_by === 'agent' || !run.notebook ? '' : inertLine(run.notebook),
-              time(run.started_at),
-              run.duration_s === null ? '' : duration(run.duration_s)
-            ]
+            {[time(run.started_at), run.duration_s === null ? '' : duration(run.duration_s)]
               .filter(Boolean)
               .join(' · ')}
           </span>

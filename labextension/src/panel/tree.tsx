@@ -5,6 +5,7 @@ import React from 'react';
 
 import type { Actions } from './actions';
 import type { PanelModel } from './model';
+import { notebookLinks } from './notebookLink';
 import { HEIGHTS, type PanelRow, idOf } from './rows';
 import { Content } from './rowContent';
 
@@ -18,6 +19,7 @@ export function Tree({ model, actions, trans }: TreeProps): React.ReactElement {
   const { rows, offsets, places } = model;
   const [first, end] = model.sight;
   const chosen = model.chosenRow;
+  const draw = notebookLinks(model.kernels, actions.openNotebook, trans);
   const drawn = rows.slice(first, end);
   const tree = React.useRef<HTMLDivElement | null>(null);
   React.useEffect(() => {
@@ -86,7 +88,7 @@ export function Tree({ model, actions, trans }: TreeProps): React.ReactElement {
               }
             }}
           >
-            <Content row={row} actions={actions} trans={trans} />
+            <Content row={row} draw={draw} actions={actions} trans={trans} />
           </div>
         ))}
       </div>

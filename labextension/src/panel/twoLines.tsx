@@ -10,7 +10,7 @@ interface TwoLinesProps {
   isCode?: boolean;
   /** What stands before the title. */
   before?: React.ReactNode;
-  quiet: string;
+  quiet: React.ReactNode;
 }
 
 /** A row; its children are the marks behind the title. */

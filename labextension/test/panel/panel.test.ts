@@ -10,11 +10,12 @@ import { Widget } from '@lumino/widgets';
 import React from 'react';
 
 import { Drafts } from '../../src/approvals/model';
-import type { ExecutionState, HeldHandle, KernelState } from '../../src/api';
+import type { ExecutionState, HeldHandle, KernelState, Question } from '../../src/api';
 import { Divider, readSplit, writeSplit } from '../../src/panel/divider';
 import type { Actions } from '../../src/panel/actions';
 import { PanelModel, type Source } from '../../src/panel/model';
 import { cellNumbers } from '../../src/panel/notebook';
+import { kernelOf, notebookOf, type NamedNotebook } from '../../src/panel/notebookLink';
 import { Panel } from '../../src/panel/view';
 
 globalThis.ResizeObserver ??= class {
@@ -104,6 +105,36 @@ test('runs are listed with the number of their cell or the agent, a sign, and ch
   );
   model.filterRuns('failed');
   assert.deepEqual(await texts(), ['✕otherClaude Code … 1 call']);
+});
+
+test('a named notebook is a link that opens it, and only its name if that cannot be done', async () => {
+  const model = await modelOf();
+  const opened: string[] = [];
+  model.choose('run own');
+  const page = await draw(model, { openNotebook: kernel => opened.push(kernel.kernel_id) });
+  const links = [...page.querySelectorAll<HTMLButtonElement>('.pctx-mod-run .pctx-Link, .pctx-Detail h3 .pctx-Link')];
+  assert.deepEqual(
+    links.map(link => [link.textContent, link.tabIndex]),
+    [
+      ['shop.ipynb ↗', -1],
+      ['shop.ipynb ↗', 0]
+    ]
+  );
+  links.forEach(link => {
+    link.click();
+  });
+  assert.deepEqual(opened, ['k', 'k']);
+  assert.equal(model.chosen, 'run own');
+
+  const asks = { execution: 'other', tool: 'Shop.refund', asked_by: 'agent' } as Question;
+  const { kernels } = model;
+  const of = (question: Question): NamedNotebook => notebookOf(question, kernels, () => undefined);
+  assert.equal(kernelOf(kernels, of(asks))?.path, 'shop.ipynb', 'an agent asks for a tool of this notebook');
+  assert.equal(kernelOf(kernels, of({ ...asks, tool: 'Mail.send' })), undefined, 'a tool of no notebook');
+  assert.equal(kernelOf(kernels, of({ ...asks, notebook: 'Plots' })), undefined, 'one that is no longer there');
+  assert.equal(kernelOf(kernels, { notebook: 'Shop (north/shop.ipynb)' })?.kernel_id, 'k');
+  const service = { kernel_id: 's', name: 'Shop', path: null, kind: 'service' } as unknown as KernelState;
+  assert.equal(kernelOf([service], { kernel_id: 's', notebook: 'Shop' }), undefined, 'a service has no notebook');
 });
 
 test('a notebook without tools shows the lines that make one, with a button that inserts them', async () => {
