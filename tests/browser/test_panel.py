@@ -412,6 +412,10 @@ def test_a_server_that_came_with_the_folder_starts_once_it_is_trusted(page: Page
         server.click()
         detail = panel.get_by_role("region", name="Chosen server")
         expect(detail).to_contain_text(f"{sys.executable} -I")  # what is trusted can be read first
+        detail.get_by_role("button", name="Ignore").click()
+        expect(detail).to_have_count(0)
+        expect(server).to_contain_text("not trusted yet")
+        server.click()
         detail.get_by_role("button", name="Trust and start").click()
         expect(server).to_contain_text("12 tools", timeout=PATIENCE_MS)
         expect(detail.get_by_role("button", name="Trust and start")).to_have_count(0)

@@ -133,7 +133,11 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
                 actions.tellServer(server, 'trust');
               }}
             />
-            <Button text={trans.__('Not now')} act={actions.unchoose} />
+            <Button
+              text={trans.__('Ignore')}
+              title={trans.__('Close this. The server is not started, and stays in the list.')}
+              act={actions.unchoose}
+            />
           </>
         )}
         {(changed.length > 0 || (server.new ?? []).length > 0) && (
@@ -182,9 +186,9 @@ export function ServerDetail({ server, actions, trans }: ServerProps): React.Rea
   );
 }
 
-function Button({ text, act }: { text: string; act: () => void }): React.ReactElement {
+function Button({ text, title, act }: { text: string; title?: string; act: () => void }): React.ReactElement {
   return (
-    <button className="jp-mod-styled" onClick={act}>
+    <button className="jp-mod-styled" title={title} onClick={act}>
       {text}
     </button>
   );
