@@ -1,8 +1,8 @@
 /**
  * Underlines problems of a program while it is edited, and offers corrections.
  *
- * Only cells that are on the screen are checked: when they appear, when the user stops typing, and when a cell ran in their
- * notebook, which may have defined new tools.
+ * Only cells that are on the screen are checked: when they appear, when the user stops typing, when a cell ran in their
+ * notebook, which may have exported names, and when the server says that tools have changed.
  */
 
 import { linter, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';
@@ -11,6 +11,7 @@ import { ViewPlugin, type EditorView, type PluginValue, type ViewUpdate } from '
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Underlined } from '../api';
+import type { CatalogChanges } from '../catalog';
 import { inert, inertLine } from '../inert';
 import type { Assistant } from './assistant';
 import { addArguments } from './fields';
@@ -27,6 +28,7 @@ const MOST_TRIES = 6;
 export function squiggles(
   assistant: Assistant,
   owners: Owners,
+  catalogs: CatalogChanges | null,
   settings: CellSettings,
   trans: TranslationBundle
 ): Extension {
@@ -53,14 +55,13 @@ export function squiggles(
       });
       this.#screen.observe(view.dom);
       owners.changed.connect(this.#onOwnerChanged, this);
+      catalogs?.connect(this.#refresh, this);
       settings.changed.connect(this.#again, this);
     }
 
     update(update: ViewUpdate): void {
       if (update.docChanged) {
-        this.#isStale = true;
-        this.#tries = MOST_TRIES;
-        this.#schedule(REST_MS);
+        this.#refresh();
       }
     }
 
@@ -69,6 +70,7 @@ export function squiggles(
       this.#question.abort();
       window.clearTimeout(this.#timer);
       owners.changed.disconnect(this.#onOwnerChanged, this);
+      catalogs?.disconnect(this.#refresh, this);
       settings.changed.disconnect(this.#again, this);
     }
 
@@ -79,9 +81,13 @@ export function squiggles(
     }
 
     #again(): void {
+      this.#mayConnect = true;
+      this.#refresh();
+    }
+
+    #refresh(): void {
       this.#isStale = true;
       this.#tries = MOST_TRIES;
-      this.#mayConnect = true;
       this.#schedule(REST_MS);
     }
 

@@ -11,6 +11,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import * as api from '../api';
+import { type CatalogChanges, ICatalogChanges } from '../catalog';
 import { Assistant } from './assistant';
 import { addCommands, FIX_PROBLEM, FORMAT_CELL, FORMAT_NOTEBOOK, NEXT_PROBLEM } from './commands';
 import { completeWhileTyping, documentationBeside, followAccepted, PctxCompletions, providersOf } from './completion';
@@ -39,7 +40,8 @@ const cells: JupyterFrontEndPlugin<void> = {
     ISettingRegistry,
     ITranslator,
     ICommandPalette,
-    IRenderMimeRegistry
+    IRenderMimeRegistry,
+    ICatalogChanges
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -51,7 +53,8 @@ const cells: JupyterFrontEndPlugin<void> = {
     registry: ISettingRegistry | null,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
-    rendermime: IRenderMimeRegistry | null
+    rendermime: IRenderMimeRegistry | null,
+    catalogs: CatalogChanges | null
   ) => {
     const trans = (translator ?? nullTranslator).load('pctx_jupyter');
     const settings = new CellSettings();
@@ -65,7 +68,7 @@ const cells: JupyterFrontEndPlugin<void> = {
     addLanguage(languages, [
       hover(assistant, owners, typescriptIn(languages)),
       signatures(assistant, owners, settings),
-      squiggles(assistant, owners, settings, trans),
+      squiggles(assistant, owners, catalogs, settings, trans),
       popups(),
       callFields(),
       completions ? completeWhileTyping(completions, owners, settings) : []

@@ -19,6 +19,7 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab/translation';
 
 import * as api from '../api';
+import { type CatalogChanges, ICatalogChanges } from '../catalog';
 import { pctxIcon } from '../icon';
 import { DesktopNotices } from '../approvals/desktop';
 import { Drafts } from '../approvals/model';
@@ -52,10 +53,11 @@ export namespace CommandIDs {
 
 const ID = 'pctx-jupyter:panel';
 
-const panel: JupyterFrontEndPlugin<void> = {
+const panel: JupyterFrontEndPlugin<CatalogChanges> = {
   id: ID,
   description: 'Kernels and their tools, runs, status, launcher and commands.',
   autoStart: true,
+  provides: ICatalogChanges,
   requires: [INotebookTracker],
   optional: [
     ICommandPalette,
@@ -201,6 +203,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     void app.restored.then(() => {
       model.start(life.signal);
     });
+    return model.catalogsChanged;
   }
 };
 

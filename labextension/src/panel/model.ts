@@ -77,6 +77,7 @@ export class PanelModel {
   readonly #changed = new Signal<this, void>(this);
   readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
   readonly #questions = new Signal<this, readonly api.Question[]>(this);
+  readonly #catalogs = new Signal<this, void>(this);
   #known: PanelData = {
     kernels: undefined,
     tools: new Map(),
@@ -120,6 +121,11 @@ export class PanelModel {
   /** Emitted when something that is shown has changed. */
   get changed(): ISignal<this, void> {
     return this.#changed;
+  }
+
+  /** Emitted when the server says that tools may have changed. */
+  get catalogsChanged(): ISignal<this, void> {
+    return this.#catalogs;
   }
 
   /** Emitted when the runs were requested again. */
@@ -424,6 +430,9 @@ export class PanelModel {
   }
 
   #onChange(change: api.Change): void {
+    if (change === 'tools' || change === 'sessions' || change === 'upstreams') {
+      this.#catalogs.emit();
+    }
     switch (change) {
       case 'tools':
       case 'sessions':

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { forEachDiagnostic } from '@codemirror/lint';
 import { EditorView } from '@codemirror/view';
 import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
 
 import type { Underlined } from '../../src/api';
 import type { EditorReply, Assistant } from '../../src/cells/assistant';
@@ -42,8 +43,16 @@ class Screen {
 }
 Object.assign(globalThis, { IntersectionObserver: Screen });
 
-function open(source: string, found: Underlined[]): { view: EditorView; heard: Slots; looked: Promise<void> } {
+interface Opened {
+  view: EditorView;
+  heard: Slots;
+  looked: Promise<void>;
+  catalogs: Signal<object, void>;
+}
+
+function open(source: string, found: Underlined[]): Opened {
   const heard = new Slots();
+  const catalogs = new Signal<object, void>({});
   const owner = { sessionContext: { session: { kernel: { id: 'k' } } } } as unknown as Owner;
   const owners = { changed: heard, of: () => owner } as unknown as Owners;
   let isLooked: () => void = () => undefined;
@@ -54,8 +63,8 @@ function open(source: string, found: Underlined[]): { view: EditorView; heard: S
   };
   const assistant = { diagnostics } as unknown as Assistant;
   const trans = nullTranslator.load('pctx_jupyter');
-  const extensions = squiggles(assistant, owners, new CellSettings(), trans);
-  return { view: new EditorView({ doc: source, extensions }), heard, looked };
+  const extensions = squiggles(assistant, owners, catalogs, new CellSettings(), trans);
+  return { view: new EditorView({ doc: source, extensions }), heard, looked, catalogs };
 }
 
 function wrong(from: number, to: number, instead: string | null): Underlined {
@@ -69,6 +78,24 @@ test('an editor that goes leaves nothing behind', () => {
   view.destroy();
   assert.equal(heard.slots.size, 0);
   assert.equal(Screen.shown.size, 0);
+});
+
+test('when tools have changed, a cell is checked again', async () => {
+  const found = [wrong(7, 11, null)];
+  const { view, looked, catalogs } = open('%%pctx\nlaod()', found);
+  await looked;
+  const count = (): number => {
+    let problems = 0;
+    forEachDiagnostic(view.state, () => problems++);
+    return problems;
+  };
+  assert.equal(count(), 1);
+  found.length = 0; // it is there now
+  catalogs.emit();
+  catalogs.emit();
+  await new Promise(resolve => setTimeout(resolve, 400));
+  assert.equal(count(), 0);
+  view.destroy();
 });
 
 test('problems are where they were found, within the text, are gone through in turn, and the nearest one with a way out is fixed', async () => {
