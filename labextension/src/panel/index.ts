@@ -13,7 +13,7 @@ import {
 } from '@jupyterlab/apputils';
 import { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
 import { ILauncher } from '@jupyterlab/launcher';
-import { INotebookTracker, NotebookActions } from '@jupyterlab/notebook';
+import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, type TranslationBundle, nullTranslator } from '@jupyterlab/translation';
@@ -30,12 +30,13 @@ import { inert, inertLine } from '../inert';
 import type { Actions } from './actions';
 import { EXAMPLE, callOf, cellOf, nameFor } from './calls';
 import { type ActivityPlace, Bars, type BarsActions } from './bars';
+import { CellNumbers } from './cellNumbers';
 import { writeSplit } from './divider';
 import { PanelModel } from './model';
 import { serverKey } from './rows';
 import { RunModel } from './run';
 import { RunTab } from './runTab';
-import { cellNumbers, current, insert, insertCell, kernelId, open } from './notebook';
+import { current, insert, insertCell, kernelId, open } from './notebook';
 import { Progress } from './progress';
 import { askForServers } from './dialog';
 import { questionOf } from './servers';
@@ -436,10 +437,20 @@ function followFront(model: PanelModel, tracker: INotebookTracker): void {
   tracker.widgetAdded.connect((_, panel) => {
     panel.sessionContext.kernelChanged.connect(follow);
   });
+  const numbers = new Set<CellNumbers>();
+  const add = (panel: NotebookPanel): void => {
+    const ofCells = new CellNumbers(panel.content);
+    numbers.add(ofCells);
+    panel.disposed.connect(() => numbers.delete(ofCells));
+  };
+  tracker.forEach(add);
+  tracker.widgetAdded.connect((_, panel) => {
+    add(panel);
+  });
   const number = (): void => {
     const cells = new Map<string, number>();
-    tracker.forEach(panel => {
-      cellNumbers(panel).forEach((cell, run) => cells.set(run, cell));
+    numbers.forEach(one => {
+      one.addTo(cells);
     });
     model.number(cells);
   };

@@ -7,7 +7,6 @@ import { type INotebookTracker, NotebookActions, type NotebookPanel } from '@jup
 
 import { fillIn, viewOf } from '../cells/fields';
 import { isPctx } from '../cells/magic';
-import { MIME } from '../results/trace';
 import { type Insertion, cellOf } from './calls';
 
 /** The current notebook, if there is one. */
@@ -19,24 +18,6 @@ export function current(tracker: INotebookTracker): NotebookPanel | null {
 /** The kernel of a notebook. */
 export function kernelId(panel: NotebookPanel | null): string | null {
   return panel?.sessionContext.session?.kernel?.id ?? null;
-}
-
-/** The numbers of the cells of a notebook that show runs, by the run's id. */
-export function cellNumbers(panel: NotebookPanel): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const cell of panel.content.model?.cells ?? []) {
-    const { executionCount, outputs } = cell as Partial<ICodeCellModel>;
-    if (cell.type !== 'code' || executionCount == null || !outputs) {
-      continue;
-    }
-    for (let at = 0; at < outputs.length; at++) {
-      const trace = outputs.get(at).data[MIME];
-      if (typeof trace === 'object' && trace !== null && 'id' in trace && typeof trace.id === 'string') {
-        found.set(trace.id, executionCount);
-      }
-    }
-  }
-  return found;
 }
 
 /** Insert a text at the cursor if that is in a program, otherwise into a new `%%pctx` cell. */

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { nullTranslator } from '@jupyterlab/translation';
-import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { MessageLoop } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
@@ -14,7 +13,6 @@ import type { ExecutionState, HeldHandle, KernelState, Question } from '../../sr
 import { Divider, readSplit, writeSplit } from '../../src/panel/divider';
 import type { Actions } from '../../src/panel/actions';
 import { PanelModel, type Source } from '../../src/panel/model';
-import { cellNumbers } from '../../src/panel/notebook';
 import { kernelOf, notebookOf, type NamedNotebook } from '../../src/panel/notebookLink';
 import { Panel } from '../../src/panel/view';
 
@@ -215,21 +213,4 @@ test('the line between list and details is a separator, and its place is remembe
     stopPropagation: () => undefined
   });
   assert.equal(moved, 0.55);
-});
-
-test('the numbers of cells are those of the cells whose outputs have the runs', () => {
-  const cell = (type: string, executionCount: number | null, ...data: object[]): object => ({
-    type,
-    executionCount,
-    outputs: { length: data.length, get: (at: number) => ({ data: data[at] }) }
-  });
-  const trace = (id: unknown): object => ({ 'application/vnd.pctx.trace+json': { id } });
-  const cells = [
-    cell('code', 12, { 'text/plain': 'x' }, trace('a')),
-    cell('code', null, trace('b')),
-    cell('code', 3, trace(5), { 'application/vnd.pctx.trace+json': null }),
-    { type: 'markdown' }
-  ];
-  const panel = { content: { model: { cells } } } as unknown as NotebookPanel;
-  assert.deepEqual([...cellNumbers(panel)], [['a', 12]]);
 });
