@@ -11,6 +11,7 @@ import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
+import { Requests } from './requests';
 import {
   type PanelData,
   type RowPosition,
@@ -24,6 +25,7 @@ import {
   type Unloaded,
   wordsOf
 } from './rows';
+import { ToolLists } from './toolLists';
 
 /** The requests of the model: `api.ts`, or a replacement in tests. */
 export type Source = Pick<
@@ -90,8 +92,6 @@ export class PanelModel {
     front: null,
     handles: null
   };
-  #versions = new Map<string, string>();
-  #offeredVersions = new Map<string, number>();
   #toggled = new Set<string>();
   #rows: PanelRow[] | null = null;
   #offsets: Float64Array | null = null;
@@ -103,13 +103,15 @@ export class PanelModel {
   #before: string | null = null;
   #signal: AbortSignal | null = null;
   #failures = 0;
-  #busy = new Map<string, boolean>();
+  readonly #requests = new Requests(() => this.#signal?.aborted ?? false);
+  readonly #lists: ToolLists;
   /** The kernels for which this page shows the programs of others. */
   #drawn: readonly string[] = [];
   #draw: ((kernels: readonly string[]) => void) | null = null;
 
   constructor(source: Source, later: Later = (act, milliseconds) => void setTimeout(act, milliseconds)) {
     this.#source = source;
+    this.#lists = new ToolLists(source);
     this.#later = later;
   }
 
@@ -171,8 +173,8 @@ export class PanelModel {
     this.#isShown = isShown;
     this.#changed.emit();
     if (isShown && this.connection === 'ready') {
-      this.#ask('tools', () => this.#askForTools());
-      this.#ask('offered', () => this.#askForOffered());
+      this.#requests.send('tools', () => this.#askForTools());
+      this.#requests.send('offered', () => this.#askForOffered());
       this.#askForHandles();
     }
   }
@@ -213,8 +215,8 @@ export class PanelModel {
     this.#rows = null;
     this.wanted = [0, 0];
     this.#changed.emit();
-    this.#ask('offered', () => this.#askForOffered());
-    this.#ask('history', () => this.#askForPast());
+    this.#requests.send('offered', () => this.#askForOffered());
+    this.#requests.send('history', () => this.#askForPast());
   }
 
   /** List all runs, or some of them. */
@@ -360,7 +362,7 @@ export class PanelModel {
     }
     this.#rows = null;
     this.#changed.emit();
-    this.#ask('offered', () => this.#askForOffered());
+    this.#requests.send('offered', () => this.#askForOffered());
   }
 
   /** Scroll the chosen row into view again, after the list has changed its height. */
@@ -397,7 +399,7 @@ export class PanelModel {
           this.#failures = 0;
           this.#draw = draw;
           draw(this.#drawn);
-          this.#offeredVersions.clear(); // it may be another server, whose versions start again
+          this.#lists.restart();
           this.#become('ready');
           (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
             this.#onChange(change);
@@ -436,10 +438,10 @@ export class PanelModel {
     switch (change) {
       case 'tools':
       case 'sessions':
-        this.#ask('kernels', async () => {
+        this.#requests.send('kernels', async () => {
           this.#know({ kernels: await this.#source.kernels() });
           this.#askForHandles();
-          this.#ask('tools', () => this.#askForTools());
+          this.#requests.send('tools', () => this.#askForTools());
           await this.#askForStatus();
         });
         this.#askForPermissions();
@@ -448,7 +450,7 @@ export class PanelModel {
         this.#askForHandles();
         break;
       case 'executions':
-        this.#ask('executions', async () => {
+        this.#requests.send('executions', async () => {
           const runs = await this.#source.executions();
           this.#know({ runs });
           this.#runs.emit(runs);
@@ -460,7 +462,7 @@ export class PanelModel {
         });
         break;
       case 'approvals':
-        this.#ask('approvals', async () => {
+        this.#requests.send('approvals', async () => {
           const questions = await this.#source.approvals();
           this.#know({ questions });
           this.#chooseNext();
@@ -470,37 +472,16 @@ export class PanelModel {
         break;
       case 'upstreams':
         this.#askForPermissions();
-        this.#ask('upstreams', async () => {
+        this.#requests.send('upstreams', async () => {
           this.#know({ servers: await this.#source.upstreams() });
-          this.#ask('offered', () => this.#askForOffered());
+          this.#requests.send('offered', () => this.#askForOffered());
         });
         break;
     }
   }
 
-  /** Send one request at a time; if it is requested again meanwhile, repeat it once afterwards. */
-  #ask(what: string, work: () => Promise<void>): void {
-    if (this.#busy.has(what)) {
-      this.#busy.set(what, true);
-      return;
-    }
-    this.#busy.set(what, false);
-    const signal = this.#signal;
-    work()
-      .catch(() => {
-        // The socket reports when the server is gone; everything is requested again when it is back.
-      })
-      .finally(() => {
-        const again = this.#busy.get(what) ?? false;
-        this.#busy.delete(what);
-        if (again && !signal?.aborted) {
-          this.#ask(what, work);
-        }
-      });
-  }
-
   #askForPermissions(): void {
-    this.#ask('permissions', async () => {
+    this.#requests.send('permissions', async () => {
       this.#know({ permissions: await this.#source.permissions() });
     });
   }
@@ -527,7 +508,7 @@ export class PanelModel {
 
   /** Request the handles of the kernel in front, if it is connected. */
   #askForHandles(): void {
-    this.#ask('handles', async () => {
+    this.#requests.send('handles', async () => {
       const { front } = this.#known;
       const isThere = this.kernels.some(kernel => kernel.kernel_id === front && kernel.connected);
       if (!this.#isShown || this.connection !== 'ready') {
@@ -543,61 +524,25 @@ export class PanelModel {
   }
 
   async #askForTools(): Promise<void> {
-    if (!this.#isShown) {
-      return;
-    }
-    for (const { kernel_id: id, version, tool_count: count } of this.kernels) {
-      if (this.#versions.get(id) === version) {
-        continue;
-      }
-      const tools: api.ToolState[] = [];
-      while (tools.length < count) {
-        const part = await this.#source.kernel(id, tools.length);
-        if (!part.tools?.length) {
-          break; // there are fewer tools now; the next change reports it
-        }
-        tools.push(...part.tools);
-      }
-      this.#versions.set(id, version);
-      this.#know({ tools: new Map([...this.#known.tools, [id, tools]]) });
-    }
-    const ids = new Set(this.kernels.map(kernel => kernel.kernel_id));
-    if ([...this.#known.tools.keys()].some(id => !ids.has(id))) {
-      this.#know({ tools: new Map([...this.#known.tools].filter(([id]) => ids.has(id))) });
-      this.#versions = new Map([...this.#versions].filter(([id]) => ids.has(id)));
+    if (this.#isShown) {
+      await this.#lists.ofKernels(this.kernels, this.#known.tools, tools => {
+        this.#know({ tools });
+      });
     }
   }
 
   /** Request the tools of the servers that are open; during a search, of all servers. */
   async #askForOffered(): Promise<void> {
-    if (!this.#isShown || this.connection !== 'ready') {
-      return;
-    }
-    const isSearched = wordsOf(this.query).length > 0;
-    for (const { name, version = 0, tools: count = 0, functions = [] } of this.#known.servers ?? []) {
-      const isWanted = isSearched || this.#toggled.has(serverKey(name));
-      if (!isWanted || this.#offeredVersions.get(name) === version) {
-        continue;
-      }
-      const tools: api.UpstreamTool[] = [];
-      let total = count + functions.length; // functions for resources and prompts are listed with the tools
-      while (tools.length < total) {
-        const part = await this.#source.upstream(name, tools.length);
-        if (part.version !== version || part.tools.length === 0) {
-          break; // the tools have changed; the next change reports it
+    if (this.#isShown && this.connection === 'ready') {
+      const isSearched = wordsOf(this.query).length > 0;
+      await this.#lists.ofServers(
+        this.#known.servers ?? [],
+        name => isSearched || this.#toggled.has(serverKey(name)),
+        this.#known.offered,
+        offered => {
+          this.#know({ offered });
         }
-        tools.push(...part.tools);
-        total = part.tool_count;
-      }
-      if (tools.length === total) {
-        this.#offeredVersions.set(name, version);
-        this.#know({ offered: new Map([...this.#known.offered, [name, tools]]) });
-      }
-    }
-    const names = new Set(this.#known.servers?.map(server => server.name));
-    if ([...this.#known.offered.keys()].some(name => !names.has(name))) {
-      this.#know({ offered: new Map([...this.#known.offered].filter(([name]) => names.has(name))) });
-      this.#offeredVersions = new Map([...this.#offeredVersions].filter(([name]) => names.has(name)));
+      );
     }
   }
 
