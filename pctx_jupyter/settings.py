@@ -118,6 +118,11 @@ class Settings:
     )
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
     max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
+    max_run_handles_bytes: int = _setting(
+        4_096 * MIB,
+        "Bytes of memory that the objects which tools return by handle, and what programs make of frames, may take "
+        "together while one program runs; each piece of memory counts once. The oldest make room.",
+    )
     max_agent_states: int = _setting(
         50,
         "States that agents may have, each with what an agent's programs export for its later ones; the one unused "

@@ -104,9 +104,16 @@ def opened(native: Any) -> Frame:
     return frame.collect() if isinstance(frame, nw.LazyFrame) else frame
 
 
-def size_of(frame: Frame) -> int:
-    """Return the bytes of memory that a frame takes, roughly."""
+def size_of(frame: Frame, *, is_shallow: bool = False) -> int:
+    """Return the bytes of memory that a frame takes, roughly.
+
+    Args:
+        frame: The frame.
+        is_shallow: Leave out the objects of Python in its columns: those of a frame that was made of another are its.
+    """
     try:
+        if is_shallow and frame.implementation.is_pandas():
+            return int(frame.to_native().memory_usage(deep=False).sum())
         return int(frame.estimated_size())
     except Exception:  # a foreign column may not know
         return 0

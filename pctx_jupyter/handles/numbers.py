@@ -14,6 +14,13 @@ LARGEST_EXACT = 2**53
 """Integers beyond it are rounded in JavaScript."""
 
 
+def has_numbers(frame: Frame, name: str) -> bool:
+    """Return whether a column crosses as floats."""
+    import narwhals.stable.v2 as nw
+
+    return bool(frame[name].dtype.is_numeric() and frame[name].dtype != nw.Decimal)
+
+
 def numbers(frame: Frame, name: str) -> tuple[memoryview, bool] | None:
     """Return a column of numbers as the bytes of float64, with NaN for missing; None: it holds no numbers.
 
@@ -22,7 +29,7 @@ def numbers(frame: Frame, name: str) -> tuple[memoryview, bool] | None:
     import narwhals.stable.v2 as nw
 
     column = frame[name]
-    if not column.dtype.is_numeric() or column.dtype == nw.Decimal:
+    if not has_numbers(frame, name):
         return None
     rounded = column.dtype.is_integer() and _has_large(column)
     floats = column if rounded else column.cast(nw.Float64)  # Arrow does not cast what it would round

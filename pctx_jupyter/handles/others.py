@@ -13,6 +13,7 @@ tools or wires. It imports no library of those whose objects it knows: an object
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import stat
 import sys
@@ -143,6 +144,14 @@ def preview(kind: str, value: Any) -> dict[str, Any]:
 
 
 # Arrays
+
+
+def count(array: Any, start: int, stop: int | None) -> int:
+    """Return how many elements are in a range of an array's first axis, by its shape alone."""
+    if array.ndim == 0:
+        return 1
+    length, *inner = array.shape
+    return len(range(*slice(start, stop).indices(length))) * int(math.prod(inner))
 
 
 def part(array: Any, start: int, stop: int | None) -> Any:

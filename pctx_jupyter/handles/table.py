@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, Generic, Literal, TypeVar
 
 from .. import errors
+from .footprint import Buffers, buffers_of
 
 T = TypeVar("T")
 
@@ -25,12 +26,16 @@ ID_BYTES = 12
 """Random bytes of an id: 96 bits, which nobody guesses over a wire."""
 RUN_HANDLES = 1_000
 """Handles that one run may hold; a program that makes more in a loop needs the latest ones."""
+RUN_BYTES = "max_run_handles_bytes"
+"""The setting of the bytes that the objects of one run may take."""
 GUEST_HANDLES = 50
 """Handles of guest programs that a kernel holds. They outlive their programs, so they are few."""
 GUEST_BYTES = 2 << 30
 """Bytes of the objects that a kernel holds for guest programs; beyond it, the oldest leave."""
 GUEST_S = 1_800.0
 """Seconds after its last use for which a kernel holds an object for guest programs."""
+PASSING_BYTES = 64 << 20
+"""Bytes that a message to a program may have where nothing else is known."""
 DERIVED = 2
 """Results of lazy operations that each handle keeps, so that reading in batches computes them once."""
 
@@ -48,8 +53,9 @@ class Handle(Generic[T]):
         size: Bytes of memory it takes, roughly.
         used_at: When it was last used, in seconds of the table's clock.
         since: When it was handed over, in the same.
-        derived: What lazy operations on it gave, by their text.
+        derived: What lazy operations on it gave, by their text, and the bytes that each takes, roughly.
         kind: ``frame``, or a kind of `others`.
+        is_variable: Whether the notebook holds it anyway, so that its handle takes no memory.
     """
 
     id: str
@@ -60,17 +66,25 @@ class Handle(Generic[T]):
     size: int = 0
     used_at: float = 0.0
     since: float = 0.0
-    derived: OrderedDict[str, T] = field(default_factory=OrderedDict)
+    derived: OrderedDict[str, tuple[T, int]] = field(default_factory=OrderedDict)
     kind: str = "frame"
+    is_variable: bool = False
+    _buffers: Buffers | None = None
 
-    def derive(self, key: str, make: Callable[[], T]) -> T:
-        """Return what operations on it give, from memory if they were the latest."""
-        if key not in self.derived:
-            self.derived[key] = make()
-            while len(self.derived) > DERIVED:
-                self.derived.popitem(last=False)
-        self.derived.move_to_end(key)
-        return self.derived[key]
+    def most_bytes(self) -> int:
+        """Return the bytes that it takes at most, with what operations on it gave."""
+        return (0 if self.is_variable else self.size) + sum(size for _, size in self.derived.values())
+
+    def buffers(self) -> Buffers:
+        """Return the memory that it holds, with what operations on it gave; views share buffers."""
+        if self._buffers is None:
+            self._buffers = buffers_of(self.value, self.size)
+        found: Buffers = {} if self.is_variable else dict(self._buffers)
+        for value, size in self.derived.values():
+            found |= buffers_of(value, size)
+        if self.is_variable:
+            found = {one: size for one, size in found.items() if one not in self._buffers}
+        return found
 
 
 Free = Callable[[list[Handle[Any]]], None]
@@ -82,7 +96,9 @@ class Handles:
 
     Args:
         most: How many there may be.
-        max_bytes: Bytes of their objects; None: no bound.
+        max_bytes: Returns the bytes of their objects, and of what operations on them gave; None: no bound.
+        setting: What people set these bytes with; empty: they cannot.
+        max_passing_bytes: Returns the bytes that a message to a program may have.
         idle_s: Seconds after its last use at which one leaves; None: it stays.
         outer: Tables that are searched after this one.
         names: Where programs store objects under names; None: they may not.
@@ -92,14 +108,16 @@ class Handles:
         free: Drops the handles that have left.
 
     Attributes:
-        names: As given.
+        names, max_passing_bytes: As given.
     """
 
     def __init__(
         self,
         *,
         most: int = RUN_HANDLES,
-        max_bytes: int | None = None,
+        max_bytes: Callable[[], int | None] = lambda: None,
+        setting: str = "",
+        max_passing_bytes: Callable[[], int] = lambda: PASSING_BYTES,
         idle_s: float | None = None,
         outer: Callable[[], Iterator[Handles]] = lambda: iter(()),
         names: MutableMapping[str, Any] | None = None,
@@ -107,11 +125,13 @@ class Handles:
         changed: Callable[[], None] = lambda: None,
         free: Free = list.clear,
     ) -> None:
-        self.names = names
+        self.names, self.max_passing_bytes = names, max_passing_bytes
         self._changed, self._free = changed, free
         self._lock = threading.RLock()  # a finalizer may use the table again
         self._most, self._max_bytes, self._idle_s, self._outer, self._clock = most, max_bytes, idle_s, outer, clock
+        self._setting = setting
         self._held: OrderedDict[str, Handle[Any]] = OrderedDict()  # the latest used last
+        self._too_large: OrderedDict[str, str] = OrderedDict()  # what had to make room: labels by id, the latest last
 
     def __len__(self) -> int:
         self._leave_idle()
@@ -125,16 +145,25 @@ class Handles:
         return iter(held)
 
     def add(
-        self, label: str, value: Any, given: Any, size: int = 0, kind: str = "frame", path: str | None = None
+        self,
+        label: str,
+        value: Any,
+        given: Any,
+        size: int = 0,
+        kind: str = "frame",
+        path: str | None = None,
+        *,
+        is_variable: bool = False,
     ) -> Handle[Any]:
         """Hold an object; returns its handle. Without a path, the label is the path of a tool."""
-        id, now = secrets.token_urlsafe(ID_BYTES), self._clock()
-        made = Handle(id, label, label if path is None else path, value, given, size, now, now, kind=kind)
+        id, now, path = secrets.token_urlsafe(ID_BYTES), self._clock(), label if path is None else path
+        made = Handle(id, label, path, value, given, size, now, now, kind=kind, is_variable=is_variable)
         with self._lock:
             self._held[made.id] = made
             gone = self._idle()
-            while len(self._held) > self._most or self._is_too_large():
+            while len(self._held) > self._most:
                 gone.append(self._held.popitem(last=False)[1])
+            gone += self._beyond_bytes(made)
         self._free(gone)
         self._changed()
         return made
@@ -151,11 +180,72 @@ class Handles:
         own = id.rpartition("#")[2]
         found = self._find(own)
         if found is None:
+            self._refuse_too_large(own)
             raise errors.InvalidParams(
                 f"Cannot use frame {id[:100]}: its notebook does not hold it, or no longer; call the tool that "
                 "returned it again, or pass await frame.rows() to a tool of another notebook"
             )
         return found
+
+    def derive(self, handle: Handle[T], key: str, make: Callable[[], tuple[T, int]]) -> T:
+        """Return what operations on an object give, from memory if they were the latest.
+
+        Args:
+            handle: The object's, of this table or of one that is searched after it.
+            key: The operations.
+            make: Runs them; returns what they give, and the bytes that it takes.
+        """
+        if key not in handle.derived:
+            handle.derived[key] = make()
+            while len(handle.derived) > DERIVED:
+                handle.derived.popitem(last=False)
+        handle.derived.move_to_end(key)
+        found = handle.derived[key][0]
+        tables = (table for table in (self, *self._outer()) if handle.id in table._held)
+        next(tables, self)._make_room(handle)
+        return found
+
+    def _make_room(self, last: Handle[Any]) -> None:
+        with self._lock:
+            gone = self._beyond_bytes(last)
+        if gone:
+            self._free(gone)
+            self._changed()
+
+    def _beyond_bytes(self, last: Handle[Any]) -> list[Handle[Any]]:
+        """Drop what takes too much memory: results of operations first, then the oldest objects; returns these.
+
+        Args:
+            last: The handle that is used now, which stays, with its latest result.
+        """
+        gone: list[Handle[Any]] = []
+        while self._is_too_large():
+            with_results = next((one for one in self._held.values() if one is not last and one.derived), None)
+            others = (one for one in self._held.values() if one is not last and not one.is_variable)
+            oldest = next(others, None)
+            if with_results is not None:
+                with_results.derived.clear()
+            elif len(last.derived) > 1:
+                last.derived.popitem(last=False)
+            elif oldest is not None:
+                gone.append(self._held.pop(oldest.id))
+                self._too_large[oldest.id] = oldest.label
+                while len(self._too_large) > RUN_HANDLES:
+                    self._too_large.popitem(last=False)
+            else:
+                break
+        return gone
+
+    def _refuse_too_large(self, id: str) -> None:
+        """Raise an error that says why an object has left, if it had to make room."""
+        for table in (self, *self._outer()):
+            if (label := table._too_large.get(id)) is not None:
+                most = f"{table._max_bytes() or 0:,}"
+                way = f", or raise {table._setting}" if table._setting else ""
+                raise errors.InvalidParams(
+                    f"Cannot use {label}: it made room for later objects, which may take {most} bytes together; filter "
+                    f"or select before, use fewer at once{way}"
+                )
 
     def forget(self, id: str) -> bool:
         """Drop one object; returns whether it was there."""
@@ -200,10 +290,14 @@ class Handles:
         return next((found for table in self._outer() if (found := table._find(id)) is not None), None)
 
     def _is_too_large(self) -> bool:
-        """Whether the objects take too much memory together; one alone may."""
-        if self._max_bytes is None or len(self._held) < 2:
+        """Whether the objects take too much memory together, each buffer counted once."""
+        most = self._max_bytes()
+        if most is None or sum(one.most_bytes() for one in self._held.values()) <= most:
             return False
-        return sum(one.size for one in self._held.values()) > self._max_bytes
+        buffers: Buffers = {}
+        for one in self._held.values():
+            buffers |= one.buffers()
+        return sum(buffers.values()) > most
 
     def _leave_idle(self) -> None:
         if self._idle_s is None:
@@ -263,14 +357,18 @@ class KernelHandles:
         guests: The handles of guest programs and of the notebook's own agents, which later programs may open.
         names: Where programs of the notebook's own cells store objects under names; None: nowhere.
         on_change: Called from any thread when the handles of the kernel may have changed; never waits.
+        max_passing_bytes: Bytes that a message to a program may have.
+        max_run_bytes: Bytes of the objects of one program of the notebook's cells; None: no bound.
         on_main: Runs a function on the main thread, soon; None: objects are freed on the thread that removes them.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.on_main: Callable[[Callable[[], None]], None] | None = None
-        self.guests = for_guests(clock, self._changed, self._free)
+        self.max_passing_bytes = PASSING_BYTES
+        self.guests = for_guests(clock, self._changed, self._free, lambda: self.max_passing_bytes)
         self.names: MutableMapping[str, Any] | None = None
+        self.max_run_bytes: int | None = None
         self._clock = clock
         self._kept: list[tuple[set[str], Handles]] = []
 
@@ -280,7 +378,16 @@ class KernelHandles:
 
     def of_run(self) -> Handles:
         """Make the table of one run. It holds its objects as long as it is referenced itself."""
-        return Handles(outer=self._others, names=self.names, clock=self._clock, changed=self._changed, free=self._free)
+        return Handles(
+            max_bytes=lambda: self.max_run_bytes,
+            setting=f"c.Pctx.{RUN_BYTES}",
+            max_passing_bytes=lambda: self.max_passing_bytes,
+            outer=self._others,
+            names=self.names,
+            clock=self._clock,
+            changed=self._changed,
+            free=self._free,
+        )
 
     def keep(self, names: Iterable[str], handles: Handles) -> None:
         """Hold the handles of a run as long as one of the constants that it keeps for later programs exists."""
@@ -330,7 +437,18 @@ class KernelHandles:
 
 
 def for_guests(
-    clock: Callable[[], float] = monotonic, changed: Callable[[], None] = lambda: None, free: Free = list.clear
+    clock: Callable[[], float] = monotonic,
+    changed: Callable[[], None] = lambda: None,
+    free: Free = list.clear,
+    max_passing_bytes: Callable[[], int] = lambda: PASSING_BYTES,
 ) -> Handles:
     """Make the table of a kernel's guest programs: bounded in number, bytes and time."""
-    return Handles(most=GUEST_HANDLES, max_bytes=GUEST_BYTES, idle_s=GUEST_S, clock=clock, changed=changed, free=free)
+    return Handles(
+        most=GUEST_HANDLES,
+        max_bytes=lambda: GUEST_BYTES,
+        idle_s=GUEST_S,
+        clock=clock,
+        changed=changed,
+        free=free,
+        max_passing_bytes=max_passing_bytes,
+    )

@@ -104,9 +104,13 @@ class PctxMagics(Magics):
         return bool(shell.autoawait) and shell.loop_runner is foreign.asyncio_runner(async_helpers)
 
     def _open_home(self) -> AbstractAsyncContextManager[Home]:
+        from ..handles.table import PASSING_BYTES
         from ..traits import Pctx  # on the bridge's thread: %load_ext does not wait for it
 
-        return open_home(os.environ, Pctx(parent=self._shell).settings())
+        settings = Pctx(parent=self._shell).settings()
+        self.bridge.handles.max_run_bytes = settings.max_run_handles_bytes
+        self.bridge.handles.max_passing_bytes = max(PASSING_BYTES, settings.max_message_bytes)
+        return open_home(os.environ, settings)
 
     def _tools(self) -> list[python_tools.PythonTool]:
         return python_tools.defined() if self._frames is None else [*python_tools.defined(), self._frames]

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -532,6 +533,26 @@ def test_rows_far_beyond_what_passes_are_refused_before_they_are_written() -> No
     for what, more in (("sample", {"count": 2**70}), ("rows", {"from": 0, "to": 2**70})):
         with pytest.raises(errors.InvalidParams, match=r"Cannot read 50,000,000 rows of orders at once"):
             asked(large, what, **more)
+
+
+def test_numbers_that_no_message_carries_are_refused_before_they_are_copied() -> None:
+    table = Handles(max_passing_bytes=lambda: 800)
+    huge = np.broadcast_to(np.float32(0), (10**9, 50))  # no memory has a copy of it
+    for native, more, what in (
+        (huge, {}, "values"),
+        (huge, {"from": 0, "to": 3}, "values"),
+        (huge, {"as": "bigint"}, "values"),
+        (pl.DataFrame({"a": range(101)}), {"name": "a", "bytes": True}, "column"),
+        (pd.DataFrame({"a": range(101)}), {"name": "a", "as": "bigint"}, "column"),
+    ):
+        kind = "array" if native is huge else "frame"
+        body = marks.body_of(handed.hand_over(native, table, "it", kind))
+        assert body is not None
+        call = values.to_json({marks.CALL: what, "frame": {"id": body["id"], "steps": []}, **more})
+        with pytest.raises(errors.InvalidParams, match=r"numbers of it at once: they have .* a message may have 800; "):
+            handed.serve(call, table, "it")
+    call = values.to_json({marks.CALL: "agg", "frame": {"id": body["id"], "steps": []}, "wanted": {"a": "sum"}})
+    assert values.from_json(handed.serve(call, table, "it")) == {"a": 5050}
 
 
 @pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table])

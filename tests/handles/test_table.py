@@ -6,10 +6,16 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from pctx_jupyter import errors
+from pctx_jupyter.handles import frames
 from pctx_jupyter.handles.table import GUEST_HANDLES, GUEST_S, Handles, KernelHandles
 
 
@@ -52,10 +58,46 @@ def test_oldest_handle_leaves_when_there_are_too_many_or_too_large_ones() -> Non
     assert [one.id for one in few] == [second.id, third.id]
     with pytest.raises(errors.InvalidParams):
         few.find(first.id)
-    small = Handles(max_bytes=100)
+    small = Handles(max_bytes=lambda: 100)
     small.add("x", 1, 1, size=90)
     large = small.add("x", 1, 1, size=200)
     assert [one.id for one in small] == [large.id], "one alone may be larger"
+
+
+def test_results_of_operations_and_then_the_oldest_objects_of_a_run_make_room_and_say_so() -> None:
+    kernel = KernelHandles()
+    kernel.max_run_bytes = 1_000
+    run = kernel.of_run()
+    variable = run.add("it", np.zeros(500), None, 4_000, "array", is_variable=True)
+    first = run.add("Sales.orders", object(), None, 600)
+    last = run.add("Sales.more", object(), None, 300)
+    for one in (first, last):
+        run.derive(one, "a filter", lambda: (object(), 80))
+    assert [len(one.derived) for one in (first, last)] == [0, 1]
+    run.derive(last, "a larger one", lambda: (object(), 1_500))
+    assert [one.id for one in run] == [variable.id, last.id] and list(last.derived) == ["a larger one"]
+    way = r"Sales\.orders: it made room .* 1,000 bytes together; .* or raise c\.Pctx\.max_run_handles_bytes"
+    with pytest.raises(errors.InvalidParams, match=way):
+        run.find(f"Sales.orders#{first.id}")
+
+
+VIEWED: dict[str, Callable[[Any], list[Any]]] = {
+    "numpy": lambda numbers: [numbers, numbers[10:], numbers.reshape(10, -1)],
+    "pandas": lambda numbers: [(frame := pd.DataFrame({"a": numbers})), frame[10:], frame.rename(columns={"a": "b"})],
+    "polars": lambda numbers: [(frame := pl.DataFrame({"a": numbers})), frame[10:], frame.rename({"a": "b"})],
+    "Arrow": lambda numbers: [(frame := pa.table({"a": numbers})), frame[10:], frame.rename_columns(["b"])],
+}
+
+
+@pytest.mark.parametrize("library", VIEWED)
+def test_memory_that_several_objects_share_counts_once(library: str) -> None:
+    views = VIEWED[library](np.arange(1_000.0))
+    table = Handles(max_bytes=lambda: 9_000)
+    for one in views:
+        table.add("it", one if library == "numpy" else frames.opened(one), one, 8_000)
+    assert len(table) == 3
+    table.add("it", np.zeros(1_000), None, 8_000, "array")
+    assert len(table) == 1, "what shares no memory makes the others leave"
 
 
 def test_handle_of_guests_leaves_when_it_is_not_used_for_long_enough() -> None:
@@ -183,9 +225,10 @@ def test_table_may_be_listed_by_one_thread_while_another_changes_it() -> None:
 
 
 def test_latest_results_of_a_handle_are_computed_once() -> None:
-    made, computed = Handles().add("orders", 1, 1), []
+    table, computed = Handles(), []
+    made = table.add("orders", 1, 1)
 
     def compute(key: str) -> int:
-        return made.derive(key, lambda: computed.append(key) or len(computed))  # type: ignore[func-returns-value]
+        return table.derive(made, key, lambda: (computed.append(key) or len(computed), 1))  # type: ignore[func-returns-value]
 
     assert [compute(key) for key in ("a", "a", "b", "a", "c", "b")] == [1, 1, 2, 1, 3, 4]

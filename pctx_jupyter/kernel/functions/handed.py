@@ -96,7 +96,7 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
         NotAFrame, NoHandle: As `hand_over`.
     """
     try:
-        handle = _hold(native, handles, label, path)
+        handle = _hold(native, handles, label, path, is_variable=True)
     except frames.NotAFrame:
         if frames.is_registered(native) or tables.is_table(native):
             raise
@@ -108,13 +108,13 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
     return _written({"id": f"{path}#{handle.id}", "columns": list(kinds), "kinds": kinds})
 
 
-def _hold(native: Any, handles: Handles, label: str, path: str) -> Handle[Any]:
+def _hold(native: Any, handles: Handles, label: str, path: str, *, is_variable: bool = False) -> Handle[Any]:
     try:
         flat = tables.flattened(frames.with_one_column(frames.adapted(native)))
     except tables.Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     frame = frames.opened(flat)
-    return handles.add(label, frame, native, frames.size_of(frame), path=path)
+    return handles.add(label, frame, native, frames.size_of(frame), path=path, is_variable=is_variable)
 
 
 def _written(body: dict[str, Any]) -> Raw:
@@ -251,6 +251,8 @@ def _result(
             return values.to_json(chains.aggregated(frame, handle.label, wanted))
         case "column", {"name": str(name)} if more.get("as") in (None, "bigint"):
             chosen = chains.run([["select", [name]]], frame, handle.label, _no_frame)
+            if more.get("as") == "bigint" or numbers.has_numbers(chosen, name):
+                _demand_message(len(chosen), handle, handles, "filter or group them, or read rows(from, to)")
             if more.get("as") == "bigint":
                 return attached.attach("int64", numbers.integers(chosen, name))
             _demand_passing(chosen, 2 * len(chosen), handle.label, "values")
@@ -297,6 +299,20 @@ def _demand_passing(frame: Any, least: int, label: str, what: str) -> None:
         )
 
 
+def _demand_message(count: int, handle: Handle[Any], handles: Handles, instead: str) -> None:
+    """Refuse numbers that no message can carry, before they are copied."""
+    most = handles.max_passing_bytes()
+    if (size := NUMBER_BYTES * count) > most:
+        raise errors.InvalidParams(
+            f"Cannot read {count:,} numbers of {handle.label} at once: they have {size:,} bytes, and a message may "
+            f"have {most:,}; {instead}"
+        )
+
+
+NUMBER_BYTES = 8
+"""Bytes of a number that crosses."""
+
+
 def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Handles) -> Raw | Awaitable[Raw]:
     """Run an operation on an object that is no frame."""
     kind, value = handle.kind, handle.value
@@ -307,6 +323,7 @@ def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Han
             found = {"id": handle.id, "kind": kind, **others.facts(kind, value), **others.preview(kind, value)}
             return values.to_json({marks.FRAME: found})
         case "array", "values" if more.get("as") in (None, "bigint"):
+            _demand_message(others.count(value, start, stop), handle, handles, "read some with values(from, to)")
             flat = others.part(value, start, stop)
             if more.get("as") == "bigint":
                 return attached.attach("int64", others.integers(flat))
@@ -398,8 +415,12 @@ def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list
 
     key, narrow = (msgspec.json.encode([steps, one]).decode() for one in (None, only))
     if only is None or key in handle.derived:
-        return handle.derive(key, lambda: chains.run(steps, handle.value, handle.label, find))
-    return handle.derive(narrow, lambda: chains.run(steps, handle.value, handle.label, find, only))
+        return handles.derive(handle, key, lambda: _sized(chains.run(steps, handle.value, handle.label, find)))
+    return handles.derive(handle, narrow, lambda: _sized(chains.run(steps, handle.value, handle.label, find, only)))
+
+
+def _sized(frame: Any) -> tuple[Any, int]:
+    return frame, frames.size_of(frame, is_shallow=True)
 
 
 def _no_frame(id: str) -> Any:
