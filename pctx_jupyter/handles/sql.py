@@ -1,18 +1,17 @@
 """Queries on frames by DuckDB, in a database that is empty, in memory, and made for one query.
 
 A query reads the tables that it is given, and nothing else: no file, no network, no extension, no variable of Python.
-It is one statement that selects. It runs on a thread of its own, ends when its caller is cancelled, and its tables and
-its result have to fit into `MEMORY`. One query runs at a time. DuckDB is imported with the first query.
+It is one statement that selects. Its tables and its result have to fit into `MEMORY`. Where and when it runs is decided
+in `queries`. DuckDB is imported with the first query.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from .. import errors, memory
@@ -25,10 +24,6 @@ THREADS = 4
 """Processor cores that a query may use: the kernel shares them with others."""
 LONGEST = 20_000
 """Characters of a query: the parser's memory has no limit, and a text of 90,000 characters took 700 MB."""
-TURN_S = 0.02
-"""Seconds between two looks whether another query is over."""
-AGAIN_S = 0.05
-"""Seconds between two interrupts of a query: DuckDB ignores one that arrives just before the query begins."""
 
 _RESULT = "the result"
 """The name of the table with the result. DuckDB counts the memory of tables, and not that of results."""
@@ -38,69 +33,9 @@ _CLOSED = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
     "temp_directory": "",
+    "max_expression_depth": "1000",
 }
 """The configuration of such a database."""
-
-
-class _Running:
-    """The lock that one query holds while it runs, in this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-    def reset(self) -> None:
-        """Make a new lock after a fork: the parent's query does not run here."""
-        self.lock = threading.Lock()
-
-
-_running = _Running()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_running.reset)
-
-
-async def ask(text: object, tables: Mapping[str, Any]) -> Any:
-    """Run a query on a thread of its own, after those that run already; returns what `query` returns.
-
-    A caller that is cancelled does not wait for the query's end: the query is interrupted.
-
-    Raises:
-        InvalidParams: As `query`.
-    """
-    lock = _running.lock
-    while not lock.acquire(blocking=False):  # noqa: ASYNC110  # the other query may be of another loop
-        await asyncio.sleep(TURN_S)
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
-    asked = _Query(text, tables)
-
-    def settle(outcome: Any) -> None:
-        if not answer.done():
-            answer.set_result(outcome)
-
-    def run() -> None:
-        outcome: Any
-        try:
-            outcome = asked.run()
-        except BaseException as error:
-            outcome = error
-        finally:
-            lock.release()
-        with suppress(RuntimeError):  # the loop is closed: there is no caller any more
-            loop.call_soon_threadsafe(settle, outcome)
-
-    try:
-        threading.Thread(target=run, name="pctx-query", daemon=True).start()
-    except RuntimeError:
-        lock.release()
-        raise
-    try:
-        outcome = await answer
-    except BaseException:
-        asked.stop()
-        raise
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
 
 
 def query(text: object, tables: Mapping[str, Any], max_bytes: int | None = None) -> Any:
@@ -127,55 +62,53 @@ def memory_limit() -> int:
     return MEMORY if there is None else min(MEMORY, there // 4)
 
 
+def demand_query(text: object) -> str:
+    """Return a query that may be run.
+
+    Raises:
+        InvalidParams: DuckDB is not installed, or it is no query, or too long.
+    """
+    if find_spec("duckdb") is None:
+        raise errors.InvalidParams(
+            "Cannot run a query: sql needs the package duckdb, which is not installed: pip install duckdb"
+        )
+    if not isinstance(text, str):
+        raise errors.InvalidParams("Cannot run a query: it has to be a text")
+    if len(text) > LONGEST:
+        raise errors.InvalidParams(
+            f"Cannot run a query: it has {len(text):,} characters, and may have {LONGEST:,}; pass long lists in as "
+            "frames, and join them"
+        )
+    return text
+
+
+def too_large(limit: int) -> errors.InvalidParams:
+    """Make the error for a query that needs more bytes than it may use."""
+    return errors.InvalidParams(
+        f"Cannot run a query: it needs more than {limit / 1e9:.1f} GB of memory; filter or group more rows"
+    )
+
+
 class _Query:
-    """One query. It runs once, and any thread may stop it."""
+    """One query, which runs once."""
 
     def __init__(self, text: object, tables: Mapping[str, Any], max_bytes: int | None = None) -> None:
         self._text, self._tables, self._max_bytes = text, tables, max_bytes
-        self._database: Any = None
-        self._is_stopped = False
-        self._is_over = threading.Event()
-
-    def stop(self) -> None:
-        """End the query soon, without waiting for its end."""
-        self._is_stopped = True
-        threading.Thread(target=self._interrupt, name="pctx-query-stop", daemon=True).start()
-
-    def _interrupt(self) -> None:
-        while not self._is_over.wait(AGAIN_S):
-            if (database := self._database) is not None:
-                with suppress(Exception):  # it is closed
-                    database.interrupt()
 
     def run(self) -> Any:
-        try:
-            import duckdb
-        except ImportError:
-            raise errors.InvalidParams(
-                "Cannot run a query: sql needs the package duckdb, which is not installed: pip install duckdb"
-            ) from None
-        text = self._text
-        if not isinstance(text, str):
-            raise errors.InvalidParams("Cannot run a query: it has to be a text")
-        if len(text) > LONGEST:
-            raise errors.InvalidParams(
-                f"Cannot run a query: it has {len(text):,} characters, and may have {LONGEST:,}; pass long lists in as "
-                "frames, and join them"
-            )
+        text = demand_query(self._text)
+        import duckdb
+
         limit = memory_limit() if self._max_bytes is None else self._max_bytes
         threads = min(THREADS, os.cpu_count() or 1)
         config: dict[str, Any] = _CLOSED | {"memory_limit": f"{limit // 1_000_000}MB", "threads": str(threads)}
-        database = self._database = duckdb.connect(":memory:", config=config)
+        database = duckdb.connect(":memory:", config=config)
         try:
             return self._selected(duckdb, database, text)
         except duckdb.OutOfMemoryException:
-            raise errors.InvalidParams(
-                f"Cannot run a query: it needs more than {limit / 1e9:.1f} GB of memory; filter or group more rows"
-            ) from None
+            raise too_large(limit) from None
         except MemoryError:
-            raise errors.InvalidParams(
-                "Cannot run a query: there is not enough memory for its result; filter or group more rows"
-            ) from None
+            raise too_large(limit) from None
         except duckdb.CatalogException as error:  # what it suggests are tables of its own
             why = str(error).partition("\nDid you mean")[0].strip()[:1_000]
             raise errors.InvalidParams(f"Cannot run a query: {why} The tables are {', '.join(self._tables)}") from None
@@ -186,7 +119,6 @@ class _Query:
         except duckdb.Error as error:
             raise errors.InvalidParams(f"Cannot run a query: {str(error).strip()[:1_000]}") from None
         finally:
-            self._is_over.set()
             database.close()
 
     def _selected(self, duckdb: Any, database: Any, text: str) -> Any:
@@ -203,8 +135,6 @@ class _Query:
             seen.add(name.casefold())
             database.register(name, table)
         database.execute("SET lock_configuration = true")
-        if self._is_stopped:
-            raise errors.Cancelled("Cannot run a query: its call was cancelled")
         database.sql(text).create(_RESULT)
         return _result(duckdb, database.table(f'"{_RESULT}"'), self._tables[TABLE])
 

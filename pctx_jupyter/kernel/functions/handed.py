@@ -25,7 +25,7 @@ from msgspec import Raw
 from typing_extensions import is_typeddict
 
 from ... import errors
-from ...handles import aggregates, chains, frames, numbers, others, sql
+from ...handles import aggregates, chains, frames, numbers, others, queries, sql
 from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
@@ -275,7 +275,7 @@ async def _queried(
             raise errors.InvalidParams(f"Cannot run a query: {str(name)[:50]} has to be a frame, and not called frame")
         steps = body.get("steps")
         given[str(name)] = _derived(other, steps if isinstance(steps, list) else [], handles).to_native()
-    return _opened(_hold(await sql.ask(query, given), handles, handle.label, handle.path))
+    return _opened(_hold(await queries.ask(query, given), handles, handle.label, handle.path))
 
 
 MOST_ROWS_BYTES = 256 << 20

@@ -1,0 +1,244 @@
+"""Runs queries on frames in a process of its own, which is ended when nobody waits for its query any more.
+
+DuckDB does not look whether it is interrupted while one function works on one row, and the memory of such a function
+does not count towards its limit: ``repeat('x', 1000000000)``, ``levenshtein``, ``list_sort``. So a query can neither be
+ended from within nor bounded. A process can be both. It gets the tables of a query as copies, and ends itself when it
+has had no query for a while, or when the kernel ends. One query runs at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .. import errors
+from . import sql
+
+IDLE_S = 120.0
+"""Seconds without a query after which the process ends; it takes 0.3 s to start another."""
+TURN_S = 0.02
+"""Seconds between two looks whether another query is over."""
+SPARE_BYTES = 500_000_000
+"""Bytes that the process may use for single rows, beside tables and results."""
+
+_COMMAND = "import sys; sys.path[:] = {path!r}; from pctx_jupyter.handles.queries import serve; serve()"
+"""What the process runs, with the modules that the kernel finds."""
+
+
+class _Process:
+    """The process of queries, while it lives."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _COMMAND.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # an interrupt of the kernel is not one of its own
+        )
+        self.is_used = False
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, asked: object) -> Any:
+        """Run a query; raises OSError, EOFError or UnpicklingError if the process ends meanwhile."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        pickle.dump(asked, self._process.stdin, 5)
+        self._process.stdin.flush()
+        found = pickle.load(self._process.stdout)  # its own code wrote it
+        self.is_used = True
+        return found
+
+    def end(self) -> None:
+        """End it at once, whatever it does; any thread may."""
+        with suppress(OSError):
+            self._process.kill()
+
+    def close(self) -> bool:
+        """Drop what is left of it; returns whether it ended itself, after a while without a query."""
+        self.end()
+        status = self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not written yet
+                    pipe.close()
+        return self.is_used and status == 0
+
+
+class _Running:
+    """The lock that one query holds while it runs, and the process that runs it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process: _Process | None = None
+
+    def reset(self) -> None:
+        """Forget both after a fork: the parent's query does not run here."""
+        self.lock, self.process = threading.Lock(), None
+
+    def ready(self) -> _Process:
+        """Return the process; start one if there is none."""
+        if self.process is not None and not self.process.is_alive:
+            self.close()
+        if self.process is None:
+            self.process = _Process()
+        return self.process
+
+    def close(self) -> bool:
+        """End the process; returns what `_Process.close` does."""
+        process, self.process = self.process, None
+        return process is not None and process.close()
+
+
+_running = _Running()
+atexit.register(_running.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_running.reset)
+
+
+class _Asked:
+    """One query. It runs once, on a thread of its own, and any thread may stop it."""
+
+    def __init__(self, text: object, tables: Mapping[str, Any]) -> None:
+        self._asked = (text, dict(tables), sql.memory_limit())
+        self._is_stopped = False
+        self._process: _Process | None = None
+
+    def stop(self) -> None:
+        """End the query, and its process with it."""
+        self._is_stopped = True
+        if self._process is not None:
+            self._process.end()
+
+    def run(self) -> Any:
+        """Run it; returns its result or its error."""
+        sql.demand_query(self._asked[0])
+        while True:
+            process = self._process = _running.ready()
+            if self._is_stopped:
+                raise errors.Cancelled("Cannot run a query: its call was cancelled")
+            try:
+                return process.ask(self._asked)
+            except (OSError, EOFError, pickle.UnpicklingError):
+                if not _running.close():
+                    raise self._ended() from None
+            except Exception as error:  # of objects that have no copy
+                _running.close()
+                raise errors.InvalidParams(
+                    f"Cannot run a query: a table has values that cannot be copied ({type(error).__name__}: {error}); "
+                    "select other columns before"
+                ) from None
+
+    def _ended(self) -> errors.PctxError:
+        if self._is_stopped:
+            return errors.Cancelled("Cannot run a query: its call was cancelled")
+        return sql.too_large(self._asked[2])
+
+
+async def ask(text: object, tables: Mapping[str, Any]) -> Any:
+    """Run a query, after those that run already; returns what `sql.query` returns.
+
+    A caller that is cancelled does not wait for the query's end: its process is ended.
+
+    Raises:
+        InvalidParams: As `sql.query`, or a table cannot be copied.
+    """
+    lock = _running.lock
+    while not lock.acquire(blocking=False):  # noqa: ASYNC110  # the other query may be of another loop
+        await asyncio.sleep(TURN_S)
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+    asked = _Asked(text, tables)
+
+    def settle(outcome: Any) -> None:
+        if not answer.done():
+            answer.set_result(outcome)
+
+    def run() -> None:
+        outcome: Any
+        try:
+            outcome = asked.run()
+        except BaseException as error:
+            outcome = error
+        finally:
+            lock.release()
+        with suppress(RuntimeError):  # the loop is closed: there is no caller any more
+            loop.call_soon_threadsafe(settle, outcome)
+
+    try:
+        threading.Thread(target=run, name="pctx-query", daemon=True).start()
+    except RuntimeError:
+        lock.release()
+        raise
+    try:
+        outcome = await answer
+    except BaseException:
+        asked.stop()
+        raise
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+# In the process
+
+
+def serve() -> None:
+    """Run the queries that come by stdin, one after the other. Never returns."""
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    asked: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_read, args=(source, asked), daemon=True).start()
+    while True:
+        try:
+            one = asked.get(timeout=IDLE_S)
+        except queue.Empty:
+            os._exit(0)
+        pickle.dump(_answer(one), sink, 5)
+        sink.flush()
+
+
+def _read(source: BinaryIO, asked: queue.Queue[Any]) -> None:
+    """Read queries. The kernel's end is seen at once, also while one runs."""
+    while True:
+        try:
+            asked.put(pickle.load(source))  # the kernel's own code wrote it
+        except (EOFError, OSError):
+            os._exit(0)
+        except Exception as error:  # a class of the notebook
+            asked.put(errors.InvalidParams(f"Cannot run a query: a table has values of the notebook's own: {error}"))
+
+
+def _answer(asked: Any) -> Any:
+    if isinstance(asked, Exception):
+        return asked
+    text, tables, limit = asked
+    try:
+        _bound(2 * limit + SPARE_BYTES)
+        return sql.query(text, tables, limit)
+    except errors.PctxError as error:
+        return errors.InvalidParams(error.message)
+    except Exception as error:
+        return errors.InvalidParams(f"Cannot run a query: {type(error).__name__}: {str(error)[:1_000]}")
+
+
+def _bound(more: int) -> None:
+    """Let this process use only so many bytes more than it uses now."""
+    with suppress(ImportError, OSError, ValueError, StopIteration):  # other systems have no such bound
+        import resource
+
+        lines = Path("/proc/self/status").read_text().splitlines()
+        now = next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, (now + more, resource.RLIM_INFINITY))
