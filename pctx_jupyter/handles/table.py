@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, Literal, TypeVar
@@ -55,6 +56,7 @@ class Handle(Generic[T]):
         since: When it was handed over, in the same.
         derived: What lazy operations on it gave, by their text, and the bytes that each takes, roughly.
         kind: ``frame``, or a kind of `others`.
+        whose: The agent or the notebook to whose program it was handed over; empty: a cell of its own notebook.
         is_variable: Whether the notebook holds it anyway, so that its handle takes no memory.
     """
 
@@ -68,6 +70,7 @@ class Handle(Generic[T]):
     since: float = 0.0
     derived: OrderedDict[str, tuple[T, int]] = field(default_factory=OrderedDict)
     kind: str = "frame"
+    whose: str = ""
     is_variable: bool = False
     _buffers: Buffers | None = None
 
@@ -129,9 +132,15 @@ class Handles:
         self._changed, self._free = changed, free
         self._lock = threading.RLock()  # a finalizer may use the table again
         self._most, self._max_bytes, self._idle_s, self._outer, self._clock = most, max_bytes, idle_s, outer, clock
-        self._setting = setting
+        self._setting, self._whose = setting, ""
         self._held: OrderedDict[str, Handle[Any]] = OrderedDict()  # the latest used last
         self._too_large: OrderedDict[str, str] = OrderedDict()  # what had to make room: labels by id, the latest last
+
+    def handing_to(self, whose: str) -> Handles:
+        """Return the same table for calls of an agent or another notebook, by its name."""
+        found = copy(self)  # what it refers to is shared
+        found._whose = whose
+        return found
 
     def __len__(self) -> int:
         self._leave_idle()
@@ -157,7 +166,9 @@ class Handles:
     ) -> Handle[Any]:
         """Hold an object; returns its handle. Without a path, the label is the path of a tool."""
         id, now, path = secrets.token_urlsafe(ID_BYTES), self._clock(), label if path is None else path
-        made = Handle(id, label, path, value, given, size, now, now, kind=kind, is_variable=is_variable)
+        made = Handle(
+            id, label, path, value, given, size, now, now, kind=kind, whose=self._whose, is_variable=is_variable
+        )
         with self._lock:
             self._held[made.id] = made
             gone = self._idle()
@@ -344,7 +355,8 @@ class Held:
             case "session":
                 return f"kept with {', '.join(self.names)}"
             case "agents":
-                return "for agents and other notebooks"
+                whose = f", handed to {self.handle.whose}" if self.handle.whose else ""
+                return f"for agents and other notebooks{whose}"
 
 
 class KernelHandles:

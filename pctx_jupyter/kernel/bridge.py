@@ -80,6 +80,7 @@ class Running:
         draw: Receives traces of the run, on the bridge's thread; None: none are requested.
         reserve: Reserves the place of the timeline, on the bridge's thread.
         handles: The frames that its program uses by handle.
+        agent: The name of the agent of this notebook that runs it; empty: a cell does.
     """
 
     cell: WaitingCell[BridgeAnswer | Exception]
@@ -89,6 +90,12 @@ class Running:
     draw: Draw | None = None
     reserve: Reserve | None = None
     task: asyncio.Task[None] | None = None
+    agent: str = ""
+
+    @property
+    def handing(self) -> Handles:
+        """Its handles, for a call of its program."""
+        return self.handles.handing_to(self.agent) if self.agent else self.handles
 
     def show_first(self) -> None:
         """Reserve the place of the timeline, so that whatever follows is below it."""
@@ -284,7 +291,8 @@ class Bridge:
         if isinstance(asked, wire.Execute):
             asked = msgspec.structs.replace(asked, nonfinite=True)
         held = self.handles.of_run() if handles is None else handles
-        running = Running(WaitingCell(is_part=is_part), held, draw=draw, reserve=reserve)
+        agent = asked.agent if isinstance(asked, wire.CallAgentFunction) else ""
+        running = Running(WaitingCell(is_part=is_part), held, draw=draw, reserve=reserve, agent=agent)
         life = self._live()
         offered = self._offered()
         return (
@@ -597,14 +605,15 @@ class _Life:
         arguments = None if asked.arguments is UNSET else asked.arguments
         context = span_context.received(asked.meta)
         if asked.asked_by is not None:
-            call = span_context.within(context, partial(begin, keep_nothing, tool, arguments, self._handles.guests))
+            handles = self._handles.guests.handing_to(asked.whose)
+            call = span_context.within(context, partial(begin, keep_nothing, tool, arguments, handles))
             return answered(tool, await host(self._guests, home.client, tool, asked, call, lambda: bool(self._running)))
         running = self._running.get(asked.execution_id)
         if running is None:
             raise errors.ToolFailed(f"Cannot call {tool.path}: no cell waits for this execution", name="NotWaiting")
         answer: asyncio.Future[Raw | BaseException] = self.loop.create_future()
         job = PendingCall(
-            span_context.within(context, partial(begin, running.keep, tool, arguments, running.handles)),
+            span_context.within(context, partial(begin, running.keep, tool, arguments, running.handing)),
             lambda outcome: self.post(partial(_settle, answer, outcome)),
         )
         running.show_first()

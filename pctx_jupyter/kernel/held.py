@@ -50,6 +50,7 @@ def listed(handles: KernelHandles, running: Iterable[Handles]) -> wire.HeldHandl
             shape_of(one),
             size_of(one),
             [name[: wire.LONGEST_HANDLE_TEXT] for name in held.names],
+            one.whose[: wire.LONGEST_HANDLE_TEXT],
             round(now - one.since, 3),
             None if held.left_s is None else round(held.left_s, 3),
         )

@@ -268,8 +268,8 @@ class HeldHandle(msgspec.Struct, omit_defaults=True):
     `label` is the tool that returned it, or the variable. `kind` is ``frame``, or another kind of handle. `shape` has
     rows and columns, or the lengths of an array; nothing else has one. `size` is its bytes of memory, roughly. `held`
     says what holds it: a ``run``, the ``session`` for the constants in `names`, or ``agents``: the kernel, for agents
-    and other notebooks. `age_s` is the seconds since it was handed over, `left_s` those after which it leaves unless it
-    is used again; without it, time does not end it.
+    and other notebooks; `whose` is the name of the agent or the notebook to which it was handed over. `age_s` is the
+    seconds since then, `left_s` those after which it leaves unless it is used again; without it, time does not end it.
     """
 
     id: HandleText
@@ -279,6 +279,7 @@ class HeldHandle(msgspec.Struct, omit_defaults=True):
     shape: list[int] = []
     size: int = 0
     names: list[HandleText] = []
+    whose: HandleText = ""
     age_s: float = 0.0
     left_s: float | None = None
 
@@ -536,14 +537,16 @@ class ExecuteTool(msgspec.Struct, omit_defaults=True):
     """Parameters of ``execute_tool``; `name` is the tool's full name as registered. `meta` is as in ``execute``.
 
     The other fields are for guest programs. `asked_by` is the kind of guest, and absent when the program is the
-    session's own. `call` is the call's number for ``call_note``. `call_s` is the number of seconds that the call may
-    take once it has begun; the client that serves the call enforces it.
+    session's own; `whose` is the name that the agent, or the notebook, has. `call` is the call's number for
+    ``call_note``. `call_s` is the number of seconds that the call may take once it has begun; the client that serves
+    the call enforces it.
     """
 
     name: str
     arguments: Raw | UnsetType = UNSET
     execution_id: str = ""
     asked_by: Literal["agent", "notebook", "client"] | None = None
+    whose: str = ""
     call: int = 0
     call_s: float = 0.0
     meta: Meta = msgspec.field(default=UNSET, name="_meta")

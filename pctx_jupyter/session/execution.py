@@ -311,6 +311,11 @@ class Execution:
         """Count a call of a tool that the notebook of this kernel offers."""
         self.recorder.count_for(kernel_id)
 
+    @property
+    def whose(self) -> str:
+        """The name of the agent, or of the notebook, that runs it; empty: it has none."""
+        return self.agent or self.recorder.now().notebook or ""
+
     def trace_for_owner(self, calls: Collection[int]) -> Raw:
         """What the owner of these calls, by number, may know of it so far, as JSON."""
         return Raw(msgspec.json.encode(for_owner(self.recorder.now(), calls)))

@@ -281,6 +281,7 @@ class LocalTools:
             _arguments(call),
             asker.key,
             asked_by="notebook" if asker.asked_by == "cell" else asker.asked_by,
+            whose=asker.whose,
             call=call.number,
             call_s=asker.call_s,
             meta=span_context.outgoing(),

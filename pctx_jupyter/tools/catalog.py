@@ -232,6 +232,10 @@ class Asker(Protocol):
     @property
     def asked_by(self) -> AskedBy: ...
     @property
+    def whose(self) -> str:
+        """The name of the agent, or of the notebook, that runs it; empty: it has none."""
+
+    @property
     def code(self) -> str: ...
     @property
     def call_s(self) -> float:

@@ -137,7 +137,7 @@ def test_every_handle_says_what_holds_it_and_how_long() -> None:
     kept.add("orders", 1, 1)
     kernel.keep(["orders", "all"], kept)
     run.add("weights", 1, 1)
-    kernel.guests.add("Sales.orders", 1, 1)
+    kernel.guests.handing_to("Claude").add("Sales.orders", 1, 1)
     now = 600.0
     held = list(kernel.held([run, kernel.guests, kernel.guests]))  # two agents' programs run
     assert [(one.handle.label, one.by, one.names, one.left_s) for one in held] == [
@@ -145,6 +145,7 @@ def test_every_handle_says_what_holds_it_and_how_long() -> None:
         ("orders", "session", ("all", "orders"), None),
         ("Sales.orders", "agents", (), GUEST_S - 600.0),
     ]
+    assert held[-1].why == "for agents and other notebooks, handed to Claude"
     assert kernel.guests.next_leaves_s() == GUEST_S - 600.0
     assert run.next_leaves_s() is None and kernel.of_run().next_leaves_s() is None
 

@@ -341,6 +341,8 @@ def test_figures_of_matplotlib_and_plotly_are_shown_in_the_cell_exported_and_nam
         assert f'"kind":"figure","type":"{kind}"' in text
         assert len(text) <= 150, "a token has one character at least"
         id = json.loads(text)["$pctx.frame"]["id"]
+        listed = json.dumps([one["content"] for one in frames.run("%pctx handles").outputs])
+        assert "for agents and other notebooks, handed to a" in listed
         assert frames.run(f"%pctx forget {id}").text() == f"Forgot {id}\n"
 
 

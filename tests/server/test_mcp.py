@@ -118,6 +118,7 @@ async def test_an_agent_calls_a_notebooks_function(
             while (message := await notebook.receive())["method"] != "execute_tool":
                 pass
             assert message["params"]["name"] == "Notebook.load_orders" and message["params"]["asked_by"] == "agent"
+            assert message["params"]["whose"] == "mcp", "as the SDK names its clients"
             await notebook.say(id=message["id"], result=[1, 2])
             assert text(await asked) == "[2,3]"
 

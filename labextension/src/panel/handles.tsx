@@ -19,7 +19,12 @@ interface HandleProps {
 /** One object in the list: what it is, its shape, its size, and how long it stays. */
 export function HandleRow({ handle, until, trans }: HandleProps): React.ReactElement {
   const { label, shape = [], size: bytes = 0 } = handle;
-  const facts = [shapeText(shape), bytes > 0 ? size(bytes) : '', heldText(handle, until, trans)];
+  const facts = [
+    shapeText(shape),
+    bytes > 0 ? size(bytes) : '',
+    whoseText(handle, trans),
+    heldText(handle, until, trans)
+  ];
   return (
     <>
       <div className="pctx-Row-line">
@@ -37,6 +42,7 @@ export function HandleDetail(props: HandleProps & { forget: () => void }): React
   const facts = [
     handle.kind === 'frame' ? frameText(shape, trans) : shapeText(shape),
     bytes > 0 ? size(bytes) : '',
+    whoseText(handle, trans),
     trans.__('held for %1', duration(age))
   ];
   return (
@@ -100,6 +106,11 @@ function kindName(kind: string, trans: TranslationBundle): string {
     default:
       return trans.__('Object');
   }
+}
+
+/** The agent or the notebook to which an object was handed over. */
+function whoseText({ whose = '' }: HeldHandle, trans: TranslationBundle): string {
+  return whose === '' ? '' : trans.__('handed to %1', inertLine(whose));
 }
 
 /** What holds an object, and until when. */

@@ -144,7 +144,7 @@ test('a notebook without tools shows the lines that make one, with a button that
 test('a handle shows its kind, shape, size and how long it stays, and can be forgotten unless its program runs', async () => {
   const frame = { id: 'h1', label: 'Shop.orders', kind: 'frame', shape: [100000, 3], size: 2_400_000 };
   const model = await modelOf([
-    { ...frame, held: 'agents', left_s: 60 },
+    { ...frame, held: 'agents', whose: 'Claude', left_s: 60 },
     { id: 'h2', label: 'weights', kind: 'array', shape: [2, 3], held: 'session', names: ['kept', 'too'] },
     { id: 'h3', label: 'Shop.fit', kind: 'object', held: 'run' }
   ]);
@@ -154,14 +154,17 @@ test('a handle shows its kind, shape, size and how long it stays, and can be for
   const drawn = (): Promise<HTMLElement> =>
     draw(model, { forgetHandle: (kernel, handle) => forgotten.push([kernel, handle.id]) });
   const rows = [...(await drawn()).querySelectorAll('.pctx-mod-handle')].map(row => row.textContent);
-  assert.match(rows[0] ?? '', /^Shop.ordersFrame100.000 × 3 · 2.4 MB · for agents and other notebooks, until /);
+  assert.match(rows[0] ?? '', /^Shop.ordersFrame100.000 × 3 · 2.4 MB · handed to Claude · for agents and other note/);
   assert.equal(rows[1], 'weightsArray2 × 3 · kept as kept, too');
   assert.equal(rows[2], 'Shop.fitObjectuntil its program ends');
   const detail = async (id: string): Promise<Element | null> => {
     model.choose(`handle k ${id}`);
     return (await drawn()).querySelector('.pctx-Detail');
   };
-  assert.match((await detail('h1'))?.textContent ?? '', /100.000 rows × 3 columns · 2.4 MB · held for 0 ms/);
+  assert.match(
+    (await detail('h1'))?.textContent ?? '',
+    /100.000 rows × 3 columns · 2.4 MB · handed to Claude · held for 0 ms/
+  );
   (await detail('h1'))?.querySelector('button')?.click();
   assert.deepEqual(forgotten, [['k', 'h1']]);
   assert.match((await detail('h2'))?.textContent ?? '', /An earlier program exported it as kept, too/);
