@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, get_args, get_origin
 
-from . import errors
+from . import classes, errors
 
 
 class RemoteValue:
@@ -163,14 +163,7 @@ def _wait_for(value: object) -> Callable[..., Awaitable[Any]] | None:
 def is_future_type(annotation: Any) -> bool:
     """Whether a return annotation is a future of a library: ``Future``, ``Future[int]``, or ``Delayed`` of Dask."""
     kind = get_origin(annotation) or annotation
-    if not inspect.isclass(kind):
-        return False
-    found = {(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__}
-    return not _FUTURES.isdisjoint(found)
-
-
-_FUTURES = {("concurrent", "Future"), ("distributed", "Future"), ("dask", "Delayed"), ("ray", "ObjectRef")}
-"""Classes of futures, whose libraries may not be loaded."""
+    return inspect.isclass(kind) and classes.is_one(kind, classes.FUTURES)
 
 
 def awaited_type(annotation: Any) -> Any:

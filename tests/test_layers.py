@@ -13,7 +13,19 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pctx_jupyter"
 
-BASE = {"_version", "cluster", "errors", "foreign", "futures", "nearest", "processes", "settings", "slices", "visible"}
+BASE = {
+    "_version",
+    "classes",
+    "cluster",
+    "errors",
+    "foreign",
+    "futures",
+    "nearest",
+    "processes",
+    "settings",
+    "slices",
+    "visible",
+}
 """Modules that every room may use; they use none of them."""
 CORE = BASE | {"rpc", "tools", "program", "session"}
 """What the rooms for the outside worlds know."""
@@ -23,9 +35,10 @@ SHARED = CORE | {"engine", "client", "traits", "history"}
 MAY_IMPORT = {
     "_version": set(),
     "cluster": {"errors"},
+    "classes": set(),
     "errors": set(),
     "foreign": set(),
-    "futures": {"cluster", "errors"},
+    "futures": {"classes", "cluster", "errors"},
     "memory": {"settings"},
     "nearest": set(),
     "processes": set(),

@@ -24,7 +24,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import Any
 
-from .. import errors, futures
+from .. import classes, errors, futures
 from .numbers import LARGEST_EXACT, bytes_of
 
 MOST_ITEMS = 1_000
@@ -67,13 +67,7 @@ def kind_of(value: Any) -> str:
         return "file"
     if isinstance(value, (Iterator, AsyncIterator)):
         return "items"
-    return "figure" if is_figure(type(value)) else "object"
-
-
-def is_figure(kind: type) -> bool:
-    """Return whether a class is one of figures: of matplotlib or Plotly."""
-    names = {(base.__module__.partition(".")[0], base.__name__) for base in kind.__mro__}
-    return ("matplotlib", "Figure") in names or ("plotly", "BaseFigure") in names
+    return "figure" if classes.is_one(type(value), classes.FIGURES) else "object"
 
 
 def held(kind: str, value: Any) -> Any:
@@ -94,7 +88,7 @@ def held(kind: str, value: Any) -> Any:
         np = sys.modules.get("numpy")
         if np is None or not isinstance(value, np.ndarray):
             raise NoHandle(f"{type(value).__name__} is not an array of numpy")
-    if kind == "figure" and not is_figure(type(value)):
+    if kind == "figure" and not classes.is_one(type(value), classes.FIGURES):
         raise NoHandle(f"{type(value).__name__} is not a figure of matplotlib or Plotly")
     if value is None or isinstance(value, (bool, int, float, str, bytes, list, dict, tuple)):
         raise NoHandle(f"{type(value).__name__} is no object that stays in the notebook")

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Raw
 from typing_extensions import is_typeddict
 
-from ... import errors
+from ... import classes, errors
 from ...handles import aggregates, chains, frames, numbers, others, queries, sql
 from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
@@ -140,15 +140,19 @@ def kind_of(annotation: Any) -> str:
         return "items"
     if issubclass(kind, PurePath):
         return "file"
-    if others.is_figure(kind):
+    if classes.is_one(kind, classes.FIGURES):
         return "figure"
-    if any(base.__module__.partition(".")[0] == "numpy" and base.__name__ == "ndarray" for base in kind.__mro__):
+    if classes.is_one(kind, classes.ARRAYS):
         return "array"
     return "frame" if _is_table_type(kind) else "object"
 
 
 def _is_table_type(kind: type) -> bool:
-    return frames.is_registered_type(kind) or tables.converter(kind) is not None or kind.__name__ in _TABLES
+    return (
+        frames.is_registered_type(kind)
+        or tables.converter(kind) is not None
+        or kind.__name__ in classes.NAMES_OF_TABLES
+    )
 
 
 def of_value(schema: Json, returns: Any) -> Json:
@@ -164,8 +168,6 @@ _ITERATORS = {
     getattr(collections.abc, name)
     for name in ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 }
-_TABLES = {"DataFrame", "LazyFrame", "Series", "Table", "RecordBatch", "DuckDBPyRelation", "IntoFrame", "IntoDataFrame"}
-"""Names of classes whose libraries may not be loaded when a tool is defined."""
 
 
 def by_handle(schema: Json, kind: str = "frame") -> Json:

@@ -30,6 +30,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ... import classes
+
 Convert = Callable[[Any], Any]
 """Takes one step towards plain values; raises `Unfit` when there is none."""
 
@@ -52,15 +54,7 @@ def converter(kind: type) -> Convert | None:
 
 def is_table(value: Any) -> bool:
     """Return whether a value is a data frame or a series of pandas or polars, or a table of Arrow."""
-    known = (
-        ("pandas", "DataFrame"),
-        ("pandas", "Series"),
-        ("polars", "DataFrame"),
-        ("polars", "Series"),
-        ("pyarrow", "Table"),
-    )
-    names = {(base.__module__.partition(".")[0], base.__name__) for base in type(value).__mro__}
-    return not names.isdisjoint(known)
+    return classes.is_one(type(value), classes.TABLES)
 
 
 def is_certain(value: Any) -> bool:
