@@ -24,6 +24,7 @@ from tests.fakes import SOON
 from tests.recorded import TRACE_ID, TRACEPARENT, recording
 
 from ..conftest import Headers, kernels
+from ...upstream.conftest import peer
 from ..wires import Wire, eventually
 
 __all__ = ["kernels"]
@@ -352,6 +353,25 @@ async def test_mcp_servers_belong_to_the_session_that_registered_them(post: Post
     async with open_socket(one) as wire:
         result = await run(wire, "await Nobody.tool({})")
         assert not result["success"] and "Nobody" in result["stderr"]
+
+
+async def test_warnings_and_notes_about_an_observed_type_reach_the_session_and_the_list_of_executions(
+    post: Post, open_socket: Open, api: str, jp_auth_header: Headers, tmp_path: Path
+) -> None:
+    session = await create(post)
+    servers = {"servers": [peer("good", tmp_path / "calls")]}
+    assert (await post("register/servers", servers, session)).json()["registered"] == 1
+    async with open_socket(session) as wire:
+        assert (await run(wire, "await Good.echo({ text: '[{\"title\": 1}]' })"))["stderr"] == ""
+        code = "const found = await Good.echo({ text: '[{\"title\": null}]' }); return found[0].titel;"
+        result = await run(wire, f"async function run() {{ {code} }}")
+    assert result["success"] and "Warning: line 1, " in result["stderr"], result
+    assert "Property 'titel' does not exist" in result["stderr"] and "may be incomplete" in result["stderr"]
+    async with httpx.AsyncClient(headers=jp_auth_header, trust_env=False) as client:
+        latest = (await client.get(f"{api}/api/executions")).json()["executions"][0]
+        trace = (await client.get(f"{api}/api/executions/{latest['id']}")).json()
+    assert trace["calls"][0]["note"] == "widened the observed type: [].title may be null"
+    assert "Property 'titel'" in trace["console"][0]["text"]
 
 
 async def test_servers_that_take_long_are_waited_for_with_spaces(
