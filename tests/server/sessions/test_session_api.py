@@ -23,8 +23,8 @@ from pctx_jupyter.session.code_mode.messages import SESSION_HEADER
 from tests.fakes import SOON
 from tests.recorded import TRACE_ID, TRACEPARENT, recording
 
-from ..conftest import Headers, kernels
 from ...upstream.conftest import peer
+from ..conftest import Headers, kernels
 from ..wires import Wire, eventually
 
 __all__ = ["kernels"]
