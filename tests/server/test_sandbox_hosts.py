@@ -28,6 +28,7 @@ from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
 from pctx_jupyter.server.running import RunningEngine
 from tests.client.proxy import proxied
 from tests.fakes import SOON
+from tests.hosts.networks import CAPACITY, call_once_each, hosts_at
 
 from .conftest import Headers
 from .process import START_S
@@ -156,6 +157,28 @@ async def test_a_program_whose_host_falls_silent_runs_elsewhere(
         assert (await it.run("2 + 1")).value == 3
         assert not engine.hosts.hosts
         host.kill()
+
+
+@pytest.mark.parametrize("limits", [{"ping_s": 0.2, "max_queue_s": 4 * SOON}], indirect=True)
+async def test_200_programs_of_20_sessions_call_at_most_once_over_networks_that_are_slow_cut_or_silent(
+    url: str, token_file: Path, jp_auth_header: Headers, running: RunningEngine
+) -> None:
+    engine, token = await running.get(), mint_token(token_file)
+    async with proxied(url) as slow, proxied(url) as cut, proxied(url) as silent:
+        slow.delay_s = 0.02
+
+        def called(calls: int) -> None:
+            if calls in (30, 60):
+                cut.cut()
+            if calls == 45:
+                silent.hold()
+
+        async with hosts_at(token, slow.url, cut.url, silent.url):
+            await connected(engine, 3)
+            lost = await call_once_each(url, jp_auth_header, called)
+            await connected(engine, 2)
+            assert cut.accepted == 3
+    assert lost <= 3 * CAPACITY
 
 
 @pytest.mark.timeout(120)
