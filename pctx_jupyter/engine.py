@@ -79,6 +79,8 @@ class Engine:
             read=checker.read,
             bash=self._bash,
         )
+        if self.hosts is not None:
+            self.hosts.on_change = lambda: self.registry.watchers.notify("hosts")
         self.format = Formatter(settings).format
         self.upstreams: Upstreams | None = None
         """The MCP servers that programs may call; None before and after `open_engine`."""

@@ -127,7 +127,7 @@ export interface CallRecord {
 
 /** One frame. */
 export interface Changed {
-  change: 'approvals' | 'executions' | 'handles' | 'sessions' | 'tools' | 'upstreams';
+  change: 'approvals' | 'executions' | 'handles' | 'hosts' | 'sessions' | 'tools' | 'upstreams';
 }
 
 /**

@@ -42,11 +42,15 @@ class HostFleet:
         settings: The engine's.
         here: Runs programs while no host is connected; None: they wait for one, and are refused in the end.
         is_reachable: Whether hosts can connect at all: an engine inside a kernel has no address.
+
+    Attributes:
+        on_change: Called when a host was taken in, and when one takes no more programs.
     """
 
     def __init__(self, settings: Settings, here: Sandboxes | None, *, is_reachable: bool) -> None:
         self._settings, self._here, self._is_reachable = settings, here, is_reachable
         self._hosts: list[RemoteHost] = []
+        self.on_change: Callable[[], None] = lambda: None
         self._scheduler = Scheduler(
             0, kept=KEPT, most_held=settings.max_waiting_programs, clock=asyncio.get_running_loop().time
         )
@@ -153,11 +157,13 @@ class HostFleet:
         host.when_leaving(lambda: self._remove(host))
         log.info("sandbox hosts = %s connected with %d sandboxes", host.name, host.capacity)
         self._resize()
+        self.on_change()
 
     def _remove(self, host: RemoteHost) -> None:
         self._hosts.remove(host)
         log.info("sandbox hosts = %s takes no more programs", host.name)
         self._resize()
+        self.on_change()
 
     def _resize(self) -> None:
         """Give out as many places as there are now."""

@@ -11,9 +11,9 @@ from typing import Literal
 
 log = logging.getLogger(__name__)
 
-Change = Literal["tools", "sessions", "executions", "upstreams", "approvals", "handles"]
+Change = Literal["tools", "sessions", "executions", "upstreams", "approvals", "handles", "hosts"]
 """What has changed: the tools that programs may call, the sessions or their names, an execution, an upstream's state,
-the calls that wait for a person's consent, the objects that kernels hold for programs."""
+the calls that wait for consent, the objects that kernels hold, the sandbox hosts."""
 
 
 class Watchers:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
 
 from pctx_jupyter.client import PctxClient
+from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
 from tests.upstream.conftest import peer
 
 from .conftest import Errors
@@ -587,6 +590,18 @@ def test_the_panel_is_in_notebook_7_too(page: Page, notebook7: FrontEnd) -> None
     show(page)
 
 
+@contextmanager
+def sandbox_host(server: FrontEnd) -> Iterator[None]:
+    """A sandbox host of a server, which leaves on the way out."""
+    token = mint_token(server.folder / "data" / "pctx" / "sandbox-token")
+    command = [sys.executable, "-m", "pctx_jupyter", "sandbox-host", "--url", server.url]
+    with subprocess.Popen(command, env=os.environ | {TOKEN_VARIABLE: token}, stderr=subprocess.DEVNULL) as host:
+        try:
+            yield
+        finally:
+            host.terminate()
+
+
 def test_a_server_that_goes_and_returns_is_followed(
     page: Page, extension: None, tmp_path_factory: pytest.TempPathFactory, errors: Errors
 ) -> None:
@@ -595,7 +610,8 @@ def test_a_server_that_goes_and_returns_is_followed(
         expect(tool_row(panel, notebook, "Notebook.hello")).to_be_visible(timeout=PATIENCE_MS)
         first.stop()
         expect(panel.get_by_role("status")).to_contain_text("does not answer", timeout=PATIENCE_MS)
-    with front_end("lab", tmp_path_factory.mktemp("unused"), like=first):
+    on_hosts = "--Pctx.sandboxes=hosts"
+    with front_end("lab", tmp_path_factory.mktemp("unused"), on_hosts, like=first) as second:
         expect(panel.get_by_role("status")).to_have_count(0, timeout=2 * PATIENCE_MS)
         expect(panel.get_by_text("No notebook has loaded pctx")).to_be_visible(timeout=PATIENCE_MS)
         # JupyterLab's own dialog, that the server did not answer.
@@ -608,6 +624,11 @@ def test_a_server_that_goes_and_returns_is_followed(
         past.dblclick()
         tab = page.get_by_role("region", name="Run", exact=True)
         expect(tab.locator(".pctx-Timeline-row")).to_contain_text("Notebook.hello", timeout=PATIENCE_MS)
+        shown = page.locator(".pctx-Status [title]")
+        expect(shown).to_have_attribute("title", re.compile("0 sandbox hosts, 0 running"))
+        with sandbox_host(second):
+            expect(shown).to_have_attribute("title", re.compile("1 sandbox host, 0 running"), timeout=PATIENCE_MS)
+        expect(shown).to_have_attribute("title", re.compile("0 sandbox hosts, 0 running"), timeout=PATIENCE_MS)
         page.goto("about:blank")
     errors.clear()  # what JupyterLab says of a server that is away
 

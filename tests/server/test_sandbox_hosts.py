@@ -98,6 +98,8 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
 ) -> None:
     engine = await running.get()
     token = mint_token(token_file)
+    changes: list[str] = []
+    engine.registry.watchers.add(changes.append)
     assert mode(token_file) == 0o600
     async with host_process(url, token, "--sandboxes", "2") as process, client() as it:
         await connected(engine, 1)
@@ -119,6 +121,7 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 4 * SOON) == 0
         await connected(engine, 0)
+        assert changes.count("hosts") == 4  # it came and went twice
 
 
 @pytest.mark.timeout(120)

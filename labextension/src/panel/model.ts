@@ -449,6 +449,9 @@ export class PanelModel {
       case 'handles':
         this.#askForHandles();
         break;
+      case 'hosts':
+        this.#ask('hosts', () => this.#askForStatus());
+        break;
       case 'executions':
         this.#requests.send('executions', async () => {
           const runs = await this.#source.executions();

@@ -215,7 +215,12 @@ export class StatusWidget extends ReactWidget {
       this.#trans.__('pctx %1', status.version),
       this.#trans._n('%1 tool', '%1 tools', status.tools),
       Array.isArray(hosts)
-        ? this.#trans.__('%1 running on %2 sandbox hosts', Number(running ?? 0), hosts.length)
+        ? this.#trans._n(
+            '%1 sandbox host, %2 running',
+            '%1 sandbox hosts, %2 running',
+            hosts.length,
+            Number(running ?? 0)
+          )
         : this.#trans.__('%1 sandboxes ready, %2 running', Number(warm ?? 0), Number(running ?? 0))
     ].join('\n');
   }
