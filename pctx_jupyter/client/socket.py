@@ -1,6 +1,6 @@
 """The client's end of a WebSocket: opens it, passes frames to a channel and back, notices when it is gone.
 
-It does not reconnect and knows no method. A frame passes in the turn of the loop in which it arrives or is sent: a
+It does not reconnect and knows no method. A frame passes in the turn of the loop in which it arrives or is sent. A
 queue with a task at its end would take a turn more, which is much of a short tool call's time.
 """
 
