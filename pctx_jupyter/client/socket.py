@@ -65,19 +65,15 @@ class _Connection(ClientConnection):
         """Whether messages without bytes are sent as binary frames, too."""
 
     def join(self, receive: Callable[[bytes], None], beat: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Pass on what arrives from now on, and what has arrived.
+        """Pass on what has arrived and what arrives, from the next turn of the loop on.
 
         Args:
             receive: Takes a message.
             beat: Called for each sign of life, before `receive`.
-            lost: Called once, when the connection is gone.
+            lost: Called when the connection is gone; perhaps twice.
         """
-        self._receive, self._beat, self._lost = receive, beat, lost
-        for message in self._early:
-            receive(message)
-        self._early.clear()
-        if self.state is State.CLOSED:
-            lost()
+        self._beat, self._lost = beat, lost
+        self.loop.call_soon(self._begin, receive)  # not at once: the caller of `connect` has no channel yet
 
     def push(self, frame: bytes) -> None:
         """Send a frame; it is dropped when the connection is closing."""
@@ -91,6 +87,14 @@ class _Connection(ClientConnection):
         if self.state is State.OPEN:
             self.protocol.send_ping(b"")
             self.send_data()
+
+    def _begin(self, receive: Callable[[bytes], None]) -> None:
+        self._receive = receive
+        for message in self._early:
+            receive(message)
+        self._early.clear()
+        if self.state is State.CLOSED:
+            self._lost()
 
     def _write(self, frame: bytes) -> None:
         if self.state is not State.OPEN:

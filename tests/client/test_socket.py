@@ -47,6 +47,7 @@ async def test_messages_arrive_that_come_with_the_handshake_or_in_fragments_with
         await connection.wait_closed()
 
     async with opened(act) as (_, arrived):
+        assert arrived.empty()  # nothing arrives before the caller has the connection
         assert [await arrived.get() for _ in range(2)] == ["first", "second ü"]
 
 
