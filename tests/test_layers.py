@@ -73,6 +73,7 @@ ALSO = {
     "cli/start.py": {"server"},  # the command that starts a server
     "cli/mcp.py": {"agents"},  # passes MCP on, which needs no engine
     "cli/upstreams.py": {"upstream"},  # edits the file of servers, which needs no engine
+    "cli/connecting.py": {"upstream"},  # connects to servers of that file
     "cli/clients.py": {"agents"},  # prints the configuration of MCP clients
     "server/state.py": {"agents"},  # the same, for the panel
     "server/mcp.py": {"agents"},  # the size that their requests may have

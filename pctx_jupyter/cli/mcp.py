@@ -30,10 +30,10 @@ class McpCommand(Command):
             f"{_HERE}.upstreams.AskAgainCommand",
             "Ask again before tools are called that were allowed without asking.",
         ),
-        "approve": (f"{_HERE}.upstreams.Approve", "Take a server's tools as they are now, after they have changed."),
-        "test": (f"{_HERE}.upstreams.Test", "Connect to its servers and list their tools."),
-        "log": (f"{_HERE}.upstreams.Log", "Print the last lines that a server wrote to stderr."),
-        "sign-in": (f"{_HERE}.upstreams.SignInTo", "Sign in to one of its servers."),
+        "approve": (f"{_HERE}.connecting.Approve", "Take a server's tools as they are now, after they have changed."),
+        "test": (f"{_HERE}.connecting.Test", "Connect to its servers and list their tools."),
+        "log": (f"{_HERE}.connecting.Log", "Print the last lines that a server wrote to stderr."),
+        "sign-in": (f"{_HERE}.connecting.SignInTo", "Sign in to one of its servers."),
         "serve": (f"{_HERE}.mcp.ServeCommand", "Serve an MCP client over stdin and stdout."),
     }
 
