@@ -22,6 +22,7 @@ from ..tools import names, typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Offering
 from .session import Session
+from .type_checks import declare
 
 MOST_ITEMS = 200
 """Completions of a magic line that one answer holds."""
@@ -147,9 +148,9 @@ async def diagnostics(session: Session, asked: wire.Written) -> wire.Diagnosed:
     """
     question = await _question(session, asked)
     cell = question.cell
-    if session.check is None or not session.settings.typecheck or not cell.is_checked or not cell.code.strip():
+    if not session.types.is_possible or not session.settings.typecheck or not cell.is_checked or not cell.code.strip():
         return wire.Diagnosed([])
-    verdict = await session.judge(question.job, question.offered, question.inputs, is_editor=True)
+    verdict = await session.types.judge(question.job, question.offered, question.inputs, is_editor=True)
     if isinstance(verdict, Unchecked):
         raise errors.Busy(f"{verdict.reason}; try again")
     begins = [0]
@@ -194,7 +195,7 @@ async def format(format: Format, source: str, most_bytes: int) -> wire.Formatted
 async def declarations(session: Session) -> wire.Declared:
     """Declare the session's tools, as models and people read them."""
     await session.scope.prepare()
-    return wire.Declared(await session.declare(session.scope.listed(), aliases=False))
+    return wire.Declared(await declare(session.scope.listed(), aliases=False))
 
 
 async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
@@ -207,7 +208,7 @@ async def _question(session: Session, asked: wire.Written) -> _CellQuestion:
     taken = offered.taken
     inputs = [name for name in dict.fromkeys([*cell.inputs, *asked.inputs]) if name not in taken and _is_usable(name)]
     inputs = inputs[: cells.MOST_INPUTS]
-    job = await session.check_job(cell.code, offered, inputs, is_editor=True)
+    job = await session.types.job(cell.code, offered, inputs, is_editor=True)
     return _CellQuestion(cell, job, offered, inputs)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import re
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,17 +22,15 @@ from .. import errors
 from ..errors import Failure
 from ..program import check as checks
 from ..program import diagnostics, kept
-from ..program import inputs as input_types
-from ..program.check import Check, Checked, CheckJob, Diagnostic, Read, Unchecked, Verdict
+from ..program.check import Check, Checked, Diagnostic, Read, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import KeptNames, Prelude, Survey
 from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
 from ..rpc import marks
 from ..rpc.channel import GONE
-from ..rpc.jsonrpc import NULL
 from ..settings import Settings
-from ..tools import names, typegen
+from ..tools import names
 from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope
 from ..tools.shared_tools import SharedTools
@@ -60,6 +57,7 @@ from .policy import Policy, Then
 from .spans import Spans
 from .tool_calls import ToolCalls
 from .trace import MOST_CODE, History, Recorder, StoppedBy, Trace, TraceState
+from .type_checks import TypeChecks
 from .upstreams import Upstreams
 from .watch import Watchers
 
@@ -72,12 +70,6 @@ Clock = Callable[[], float]
 
 MOST_CONSTANTS = 1_000
 """Inputs of one program: each has a name, a declaration and a value of its own, which take 6 µs of the loop."""
-
-FEW = 50
-"""Tools that are declared at once: they take 10 ms at most, and a thread has its own price."""
-
-_INVOKES = re.compile(r"\binvoke\b")
-"""A program that has this in its text may call functions by name with ``invoke``: then that is declared for it."""
 
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
@@ -266,13 +258,14 @@ class Session:
         self.idle_s = settings.session_idle_s
         """Seconds after its last use at which it expires."""
         self.used_at = clock()
-        self._run, self._settings, self._clock, self._check, self._bash = run, settings, clock, check, bash
+        self.types = TypeChecks(id, check, self.kept, lambda: self.name)
+        """Checks the types of its programs."""
+        self._run, self._settings, self._clock, self._bash = run, settings, clock, bash
         self._in_hand: Counter[str] = Counter()  # programs that run or wait, by client
         self._journal = journal or journal_of(settings, clock)
         self.meter = SessionMeter(self._journal.meter, is_read=asked_by == "agent")
         """Adds up what its programs cost a model."""
         self._public_id = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
-        self._declared: tuple[frozenset[str], str] = frozenset(), ""
         self._calls = ToolCalls(
             self.scope,
             asked_by,
@@ -308,11 +301,6 @@ class Session:
     def guarded(self, tools: Iterable[Tool]) -> Mapping[str, Then]:
         """Return the action for calls of these tools by its programs, by path, where they are not allowed at once."""
         return self._calls.guard(tools)
-
-    @property
-    def check(self) -> Check | None:
-        """Checks a program's types; None: they are not checked."""
-        return self._check
 
     def register(self, tool: Tool, serve: ToolHandler, *, replace: bool = False, size: int = 0) -> None:
         """Offer a tool to this session's programs; raises what `Catalog.add` raises."""
@@ -655,13 +643,6 @@ class Session:
         unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
         return names_kept, {**survey.refused, **unkept}
 
-    async def declare(self, tools: list[Tool], *, aliases: bool = True) -> str:
-        """Declare tools in TypeScript (`typegen.declarations`); the first time, many of them on a thread."""
-        text = typegen.written(tools, aliases=aliases)
-        if text is None and len(tools) > FEW:
-            return await asyncio.to_thread(typegen.declarations, tools, aliases=aliases)
-        return typegen.declarations(tools, aliases=aliases) if text is None else text
-
     async def offering(
         self, code: str, patterns: list[str] | None = None, kept_names: KeptNames | None = None
     ) -> Offering:
@@ -676,104 +657,6 @@ class Session:
         return await self.scope.offering(
             patterns, code, left.declarations(), *(prelude.code for prelude in left.preludes())
         )
-
-    async def check_job(
-        self,
-        code: str,
-        offered: Offering,
-        inputs: Mapping[str, Raw] | Iterable[str],
-        keep: bool | None = False,
-        *,
-        is_editor: bool = False,
-        kept_names: KeptNames | None = None,
-        has_observed: bool = True,
-    ) -> CheckJob:
-        """Return what a program of this session is checked against; an editor's questions are answered by the same.
-
-        Args:
-            code: The program, without a magic line.
-            offered: The tools it may call.
-            inputs: The constants it finds; by their names alone, they are what they were for the last program.
-            keep: See `CheckJob.keep`.
-            is_editor: Whether tools have to be declared that the program does not name yet.
-            kept_names: What earlier programs left for it; None: what the session has of them.
-            has_observed: Whether it knows observed types; without, they are ``any``.
-        """
-        if isinstance(inputs, Mapping):
-            declared = input_types.declare(inputs)
-            self._declared = frozenset(inputs), declared
-        else:
-            inputs = frozenset(inputs)
-            # What a program was given last is most likely what the next one gets.
-            is_known = inputs == self._declared[0]
-            declared = self._declared[1] if is_known else input_types.declare(dict.fromkeys(sorted(inputs), NULL))
-        left = self.kept if kept_names is None else kept_names
-        globals = declared + left.declarations(inputs, has_observed=has_observed)
-        if _INVOKES.search(code) and "invoke" not in offered.taken | frozenset(inputs) | left.names:
-            globals += typegen.invocable(self._named_in_text(code, offered))
-        tools = await self._declare_for(code, offered, has_observed=has_observed)
-        unnamed = offered.unnamed()
-        return CheckJob(
-            session=self.id,
-            code=code,
-            declarations=(tools.whole or tools.needed) if is_editor else tools.needed,
-            whole=() if is_editor else tools.whole,
-            globals=globals + typegen.stubs(unnamed),
-            tools=offered,
-            namespaces=unnamed,
-            keep=keep,
-        )
-
-    async def judge(
-        self,
-        job: CheckJob,
-        offered: Offering,
-        inputs: Mapping[str, Raw] | Iterable[str],
-        *,
-        is_editor: bool = False,
-        kept_names: KeptNames | None = None,
-    ) -> Verdict:
-        """Check a program; what is wrong only because of observed types is a warning.
-
-        Args:
-            job: As `check_job` returns it for the other arguments.
-        """
-        assert self._check is not None, "only programs that are to be checked are judged"
-        verdict = await self._check(job)
-        if isinstance(verdict, Unchecked) or not (verdict.is_wrong or verdict.kept is not None):
-            return verdict
-        plain = await self.check_job(
-            job.code, offered, inputs, job.keep, is_editor=is_editor, kept_names=kept_names, has_observed=False
-        )
-        if (plain.texts, plain.whole, plain.globals) == (job.texts, job.whole, job.globals):
-            return verdict
-        found = await self._check(plain)
-        if not verdict.is_wrong:
-            return replace(verdict, kept_plain=found.kept if isinstance(found, Checked) else None)
-        return found if isinstance(found, Unchecked) else checks.softened(verdict, found)
-
-    async def _declare_for(
-        self, code: str, offered: Offering, *, has_observed: bool = True
-    ) -> typegen.ProgramDeclarations:
-        """Declare a program's tools in TypeScript. The first time, many take long, and are written on a thread."""
-        tools, words, names = self._shown(code, offered), offered.words, offered.unnamed()
-        if len(tools) > FEW and not (has_observed and typegen.is_ready(tools)):
-            return await asyncio.to_thread(typegen.for_program, tools, words, names, has_observed=has_observed)
-        return typegen.for_program(tools, words, names, has_observed=has_observed)
-
-    def _shown(self, code: str, offered: Offering) -> list[Tool]:
-        """Return the tools that a program's check declares."""
-        # The notebook's own name says what `Notebook` does: it is declared where it is used.
-        if self.name is None or self.name in code:
-            return offered.named
-        return [tool for tool in offered.named if tool.namespace_name != self.name]
-
-    def _named_in_text(self, code: str, offered: Offering) -> list[Tool]:
-        """Return the tools whose full names can stand in a program's text; where there are many, those that do."""
-        tools = self._shown(code, offered)
-        if offered.words is None:
-            return tools
-        return [tool for tool in tools if tool.path in code or tool.registered_path in code]
 
     async def _outline(self, code: str, verdict: Verdict | None) -> Outline | None:
         """Say what a program has at its top level; None: it has a syntax error.
@@ -797,11 +680,11 @@ class Session:
     async def _check_types(self, execution: Execution, asked: _Request, code: str, keep: bool | None) -> Verdict | None:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
         is_left_to_settings = asked.typecheck is None or not (asked.typecheck or self._settings.may_skip_check)
-        if self._check is None or not (self._settings.typecheck if is_left_to_settings else asked.typecheck):
+        if not self.types.is_possible or not (self._settings.typecheck if is_left_to_settings else asked.typecheck):
             return None
         since = self._clock()
-        job = await self.check_job(code, asked.offered, asked.inputs, keep, kept_names=asked.kept)
-        verdict = await self.judge(job, asked.offered, asked.inputs, kept_names=asked.kept)
+        job = await self.types.job(code, asked.offered, asked.inputs, keep, kept_names=asked.kept)
+        verdict = await self.types.judge(job, asked.offered, asked.inputs, kept_names=asked.kept)
         took_s, at_s = self._clock() - since, self._clock() - execution.started_at
         if isinstance(verdict, Unchecked):
             execution.publish(TypesChecked("unchecked", took_s, verdict.reason, at_s))

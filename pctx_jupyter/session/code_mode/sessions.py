@@ -29,6 +29,7 @@ from ...tools.catalog import Call, Tool
 from ..local_tools import TOOL_BYTES
 from ..registry import Registry
 from ..session import Session
+from ..type_checks import declare
 from . import messages
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class CodeModeSession:
         await self.session.scope.prepare()
         tools = self.session.scope.listed()
         listed = [messages.ListedFunction(t.namespace_name, t.tool_name, t.description or None) for t in tools]
-        return messages.FunctionList(listed, await self.session.declare(tools, aliases=False))
+        return messages.FunctionList(listed, await declare(tools, aliases=False))
 
     async def details(self, paths: Iterable[str]) -> messages.FunctionDetails:
         """Describe functions with their types; those that do not exist are left out."""
@@ -112,7 +113,7 @@ class CodeModeSession:
             if (offer := self.session.scope.get(path)) is not None:
                 found.setdefault(offer.tool.path, offer.tool)
         described = [_details(tool) async for tool in in_slices(list(found.values()))]
-        code = await self.session.declare(list(found.values()), aliases=False) if found else NO_HIT
+        code = await declare(list(found.values()), aliases=False) if found else NO_HIT
         return messages.FunctionDetails(described, code)
 
     async def _call(self, namespace: str, call: Call) -> Raw:
