@@ -44,6 +44,7 @@ from ...tools.catalog import UNTYPED
 from . import foreign, learnt, values, written
 from .annotations import AnnotationScope, unsaid
 from .sayable import Said, Sayer
+from .wrapped import documented, owner_of, plain_function
 
 DEFAULT_BYTES = 1000
 """Bytes of JSON a default may have to be shown in a schema: declarations are read by models."""
@@ -51,8 +52,6 @@ DEFAULT_BYTES = 1000
 SHOWN_ERRORS = 3
 """Wrong parts of the arguments that one message names."""
 
-MOST_WRAPPERS = 32
-"""Wrappers around a function that are unwrapped, at most."""
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -269,8 +268,8 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
     """
     plain = plain_function(function)
     signature = written.signature(function, plain)
-    doc = _documented(function)
-    reader = _SignatureReader(plain, doc, getattr(function, "__name__", type(function).__name__), _owner(function))
+    doc = documented(function)
+    reader = _SignatureReader(plain, doc, getattr(function, "__name__", type(function).__name__), owner_of(function))
     parameters = reader.expanded(tuple(signature.parameters.values()))
     arguments, input_schema = reader.arguments(parameters)
     result, output_schema = reader.result(signature.return_annotation)
@@ -301,71 +300,6 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
         is_future=reader.is_future,
         _without=functools.cache(reader.without),
     )
-
-
-def plain_function(function: Any) -> Any:
-    """Find the function behind partials, methods, wrappers and callable objects."""
-    for _ in range(MOST_WRAPPERS):
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif inspect.ismethod(function):
-            function = function.__func__
-        elif callable(wrapped := _wrapped(function)):
-            function = wrapped
-        elif not inspect.isroutine(function) and not inspect.isclass(function) and callable(function):
-            call = type(function).__call__
-            if not inspect.isroutine(call) or isinstance(call, types.WrapperDescriptorType):
-                return function  # it is made in C
-            function = call
-        else:
-            return function
-    return function
-
-
-def _wrapped(function: Any) -> Any:
-    try:
-        return getattr(function, "__wrapped__", None)
-    except Exception:  # an object may make up its attributes
-        return None
-
-
-def _documented(function: Any) -> docstring_parser.Docstring:
-    while isinstance(function, functools.partial):  # whose own docstring explains partials
-        function = function.func
-    is_object = not inspect.isroutine(function) and not inspect.isclass(function)
-    doc = _parsed(_own_doc(function, is_object))
-    if is_object and (owner := inspect.getdoc(type(function))):
-        # The class says what its objects are for; its parameters are also those of its calls where names agree.
-        of_class = _parsed(owner)
-        doc.meta += of_class.params
-        if not doc.short_description:
-            doc.short_description, doc.long_description = of_class.short_description, of_class.long_description
-    return doc
-
-
-def _own_doc(function: Any, is_object: bool) -> str:
-    if not is_object:
-        return inspect.getdoc(function) or ""
-    own = getattr(function, "__dict__", {}).get("__doc__") if hasattr(function, "__dict__") else None
-    if isinstance(own, str):
-        return inspect.cleandoc(own)
-    if isinstance(found := getattr(function, "__doc__", None), str) and found != type(function).__doc__:
-        return inspect.cleandoc(found)  # made in C, such as numpy's functions
-    for kind in type(function).__mro__:  # never what `type` says of its own calls
-        call = vars(kind).get("__call__")
-        if call is not None:
-            is_slot = isinstance(call, types.WrapperDescriptorType)
-            return "" if is_slot else inspect.cleandoc(call.__doc__ or "")
-    return ""
-
-
-def _parsed(text: str) -> docstring_parser.Docstring:
-    try:
-        return docstring_parser.parse(text)
-    except Exception:  # foreign text, and a parser that does not foresee all of it
-        plain = docstring_parser.Docstring()
-        plain.short_description = text.partition("\n\n")[0] or None
-        return plain
 
 
 _EXTRA = "**"
@@ -613,16 +547,6 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
     except TypeError:  # a pydantic that always looks into them
         made = make(schema, config)
     return made
-
-
-def _owner(function: Any) -> type | None:
-    """The class that ``Self`` means in the annotations of a bound method."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    held = getattr(function, "__self__", None)
-    if held is None or isinstance(held, types.ModuleType):
-        return None
-    return held if isinstance(held, type) else type(held)
 
 
 def _check(parameter: Parameter) -> None:

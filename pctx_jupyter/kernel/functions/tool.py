@@ -323,9 +323,9 @@ def _code_of(function: Any) -> object:
     """The code of a function, which a change in place always replaces; None for functions made in C."""
     if type(function) is types.FunctionType and "__wrapped__" not in function.__dict__:
         return function.__code__  # asked before each program, of each tool
-    from . import signature
+    from . import wrapped
 
-    return getattr(signature.plain_function(function), "__code__", None)
+    return getattr(wrapped.plain_function(function), "__code__", None)
 
 
 def _reloaded(function: Any) -> Any:
@@ -471,7 +471,7 @@ def python_tool(
     if (reason := _why_not(function, shown, may_yield=may_yield)) is not None:
         raise errors.InvalidParams(f"Cannot register {repr(given)[:80] if shown is None else shown}: {reason}")
     assert shown is not None
-    from . import signature  # takes a moment: only a process that has tools pays for it
+    from . import signature, wrapped  # takes a moment: only a process that has tools pays for it
 
     try:
         found = signature.signature_of(function)
@@ -484,8 +484,7 @@ def python_tool(
         input_schema=found.input_schema,
         output_schema=found.output_schema,
         function=function,
-        is_async=inspect.iscoroutinefunction(function)
-        or inspect.iscoroutinefunction(signature.plain_function(function)),
+        is_async=inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(wrapped.plain_function(function)),
         signature=found,
         own_description=description,
         code=_code_of(function),
