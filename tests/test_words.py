@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
-from pctx_jupyter.kernel.output import timeline
+from pctx_jupyter.kernel.output import run_words
 from pctx_jupyter.session.trace import CallRecord, StoppedBy, Trace
 
 from . import prose
@@ -99,12 +99,12 @@ def test_an_exported_timeline_has_the_words_of_the_live_one() -> None:
         {"stopped_by": by, "asked_by": asker} for by in get_args(StoppedBy) for asker in ("cell", "agent", "client")
     ]
     ends += [{}, {"state": "failed"}]
-    ends += [{"state": "failed", "calls": [replace(error, decision=one)]} for one in timeline.DECISIONS]
+    ends += [{"state": "failed", "calls": [replace(error, decision=one)]} for one in run_words.DECISIONS]
     traces = [
         Trace(**{"id": "e", "code": "", "asked_by": "cell", "started_at": 0.0, "state": "stopped", **end})
         for end in ends
     ]
-    exported = {*map(timeline.ending, traces), *timeline.DECISIONS.values(), *timeline.ASKERS.values()}
+    exported = {*map(run_words.ending, traces), *run_words.DECISIONS.values(), *run_words.ASKERS.values()}
     assert len(exported) > 12 and exported <= live
 
 

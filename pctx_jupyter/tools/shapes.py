@@ -57,10 +57,8 @@ _LIKELY = (
     f"type {LIKELY}<T> = T | {{}} | null | undefined;"
 )
 
-
 BYTES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "format": "uint8array"}
 """The schema of an array that is written as ``Uint8Array``: in JSON, it is an array of its numbers."""
-
 
 _PLAIN = {
     "string": STRING,

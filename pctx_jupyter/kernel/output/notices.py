@@ -73,7 +73,7 @@ class GuestRun:
         """Its state, or its outcome and duration."""
         if not self.is_over or self.trace.duration_s is None:
             return "running"
-        from .timeline import duration
+        from .run_words import duration
 
         error = self.trace.error
         said = "" if error is None else f": {error.name}: {error.message}".splitlines()[0][:200]

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from operator import attrgetter
@@ -19,9 +19,10 @@ from operator import attrgetter
 import msgspec
 
 from ...session.approvals import WAITS, WAITS_FOR_ANSWER
-from ...session.trace import CUT_OFF, MIME, REFUSALS, CallRecord, ConsoleLine, ToolTally, Trace, refused_call
+from ...session.trace import CUT_OFF, MIME, CallRecord, ConsoleLine, Trace, refused_call
 from .display import Bundle, clean, shortened, size
 from .markup import Markup, escape, page, tag, visible
+from .run_words import decided, duration, headline, is_refused
 
 MOST_JSON = 80_000
 """Bytes of JSON that one timeline has; the HTML has at most as many again."""
@@ -34,9 +35,6 @@ MOST_LINE = 1000
 
 MOST_LINES = 20
 """Rows that the text lists."""
-
-MOST_NAMED = 4
-"""Tools that the headline names."""
 
 MOST_READ = 1_000
 """Arguments of calls that stay read: a timeline is drawn several times, and has fewer calls than this."""
@@ -52,20 +50,6 @@ COLUMNS = 80
 
 FOR_TURN = "waits:"
 """How the note of a call begins that waits for its turn (`Guests.hindrance`)."""
-
-
-ASKERS = {"agent": "requested by an agent", "notebook": "requested by another notebook"}
-"""What people read about a program that is not of this notebook, by `Trace.asked_by`."""
-
-DECISIONS = {
-    "allowed": "allowed",
-    "edited": "allowed as changed",
-    "granted": "allowed before",
-    "denied": "denied by you",
-    "unanswered": "not answered",
-    "forbidden": "denied by the policy",
-}
-"""What people read for an `approvals.Decision`."""
 
 
 def bundle(trace: Trace) -> Bundle:
@@ -178,7 +162,7 @@ class _Group:
         """What there is to say of its calls."""
         if self.count == 1:
             return _said(self.calls[0])
-        refused = sum(map(_is_refused, self.calls))
+        refused = sum(map(is_refused, self.calls))
         failed = sum(call.error is not None for call in self.calls) - refused
         return " · ".join(f"{count:,} {word}" for count, word in ((failed, "failed"), (refused, "denied")) if count)
 
@@ -271,7 +255,7 @@ def _phases(call: CallRecord, end_s: float) -> Iterator[_Phase]:
         yield _Phase("person", from_s, until_s)
     elif note.startswith(FOR_TURN):
         yield _Phase("queued", from_s, until_s)
-    elif not (_is_refused(call) and has_waited):
+    elif not (is_refused(call) and has_waited):
         yield _Phase("work", from_s, until_s)
 
 
@@ -287,134 +271,13 @@ def without_cut_calls(trace: Trace) -> Trace:
     return msgspec.structs.replace(trace, calls=calls, failed_calls=max(0, trace.failed_calls - len(cut)))
 
 
-def _is_refused(call: CallRecord) -> bool:
-    return call.decision in REFUSALS and call.error is not None
-
-
-def concurrency(calls: Iterable[CallRecord]) -> int:
-    """How many calls were under way at the same time."""
-    moments = [
-        moment
-        for call in calls
-        for moment in ((call.started_s, 1), *([(call.ended_s, -1)] if call.ended_s is not None else []))
-    ]
-    most = now = 0
-    for _, change in sorted(moments):
-        now += change
-        most = max(most, now)
-    return most
-
-
-def _headline(trace: Trace, running: str = "running …") -> str:
-    """``625 calls · findPlaces 1 · utcOffset 624 (mean 11 ms, up to 64 at once) · 7.40 s``.
-
-    Args:
-        running: How a run that goes on is described.
-    """
-    count = trace.calls_in_all
-    tallies = trace.tools or _tallies(trace.calls)
-    shorts = Counter(_short(tally.tool) for tally in tallies)
-    named = [_tallied(tally, shorts, is_alone=len(tallies) == 1) for tally in tallies[:MOST_NAMED]]
-    others = len(tallies) - len(named)
-    refused = sum(map(_is_refused, trace.calls))
-    failed = trace.failed_calls - refused
-    parts = [
-        f"{count:,} call{'s' if count != 1 else ''}",
-        *named,
-        f"{others} more tool{'s' if others > 1 else ''}" if others > 0 else "",
-        f"{failed:,} failed" if failed > 0 else "",
-        f"{refused:,} denied" if refused else "",
-        "" if trace.duration_s is None else duration(trace.duration_s),
-        running if trace.state == "running" else ending(trace),
-        ASKERS.get(trace.asked_by, ""),
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _tallies(calls: list[CallRecord]) -> list[ToolTally]:
-    """Count calls by tool, of a trace that does not count them."""
-    found: dict[str, list[CallRecord]] = {}
-    for call in calls:
-        found.setdefault(call.tool, []).append(call)
-    tallies = []
-    for tool, of_tool in found.items():
-        took = [call.ended_s - call.started_s for call in of_tool if call.ended_s is not None]
-        tallies.append(ToolTally(tool, len(of_tool), len(took), sum(took), most=concurrency(of_tool)))
-    return tallies
-
-
-def _tallied(tally: ToolTally, shorts: Counter[str], *, is_alone: bool) -> str:
-    short = _short(tally.tool)
-    name = clean(short if shorts[short] == 1 else tally.tool, 60)
-    about = [
-        f"mean {duration(tally.total_s / tally.ended)}" if tally.calls > 1 and tally.ended else "",
-        f"up to {tally.most} at once" if tally.most > 1 else "",
-    ]
-    counted = name if is_alone else f"{name} {tally.calls:,}"
-    told = ", ".join(part for part in about if part)
-    return f"{counted} ({told})" if told else counted
-
-
-def _short(tool: str) -> str:
-    return tool.rpartition(".")[2]
-
-
-def ending(trace: Trace) -> str:
-    """How a run ended, in words; empty if it ended well."""
-    if trace.state in ("ok", "running"):
-        return ""
-    if (refused := refused_call(trace)) is not None:
-        return _decided(refused)
-    match trace.stopped_by:
-        case "person":
-            return "stopped by you"
-        case "caller":
-            return {"cell": "stopped by you", "agent": "stopped by the agent"}.get(
-                trace.asked_by, "stopped by its caller"
-            )
-        case "limit":
-            return "stopped at a limit"
-        case "kernel":
-            return "cut off · the kernel was restarted"
-        case "connection":
-            return "cut off · the connection was lost"
-        case None:
-            return trace.state
-
-
-def _decided(call: CallRecord) -> str:
-    """The decision on a call, in words."""
-    if call.decision is None:
-        return ""
-    if call.decision == "unanswered" and call.decided_s is not None and call.decided_s - call.started_s >= 1:
-        return f"not answered in {waited(call.decided_s - call.started_s)}"
-    return DECISIONS.get(call.decision, call.decision)
-
-
-def waited(seconds: float) -> str:
-    """A time that somebody waited, in few words: ``2 min``, ``45 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return " ".join([*([f"{minutes} min"] if minutes else []), *([f"{rest} s"] if rest or not minutes else [])])
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``0.4 ms``, ``120 ms``, ``1.25 s``, ``2 min 5 s``."""
-    if seconds < 0.0095:
-        return f"{seconds * 1000:.1f} ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
 def _took(call: CallRecord) -> str:
     return duration(call.ended_s - call.started_s) if call.ended_s is not None else "…"
 
 
 def _said(call: CallRecord) -> str:
     """Who decided what about a call, and what keeps it, or kept it to the end."""
-    return clean(" · ".join(part for part in (_decided(call), call.note) if part), 100)
+    return clean(" · ".join(part for part in (decided(call), call.note) if part), 100)
 
 
 def _shown(trace: Trace, most: int) -> set[int]:
@@ -439,7 +302,7 @@ def _text(trace: Trace) -> str:
         failed = failed[: MOST_LINES // 2]
         shown = groups[: MOST_LINES - len(failed)] + failed
     width = min(max((len(group.title) for group in shown), default=0), 40)
-    lines = [_headline(trace)]
+    lines = [headline(trace)]
     for group in shown:
         errors = [call.error for call in group.calls if call.error is not None]
         said = [" ".join(text.split()) for text in (group.said, clean(errors[0], 60) if errors else "") if text]
@@ -466,7 +329,7 @@ def _text_bar(group: _Group, scale: _Scale) -> str:
 def _html(trace: Trace) -> str:
     scale, groups = _scale(trace), _groups(trace)
     # A page cannot find out whether the run goes on.
-    head = escape(_headline(trace, running="running when saved"))
+    head = escape(headline(trace, running="running when saved"))
     kind = "wrong" if trace.state == "failed" and refused_call(trace) is None else "dim"
     for most_rows, most_chars in ((MOST_ROWS, 300), (MOST_ROWS, 60), (40, 0)):
         shown = _shown(trace, most_rows)
@@ -523,7 +386,7 @@ def _strip(calls: list[CallRecord], scale: _Scale) -> list[Markup]:
     begun = {kind: [0] * (COLUMNS + 1) for kind in ("failed", "work", "person", "queued")}  # the first is shown first
     for call in calls:
         phases = list(_phases(call, scale.end_s))
-        if call.error is not None and not _is_refused(call) and call.ended_s is not None:
+        if call.error is not None and not is_refused(call) and call.ended_s is not None:
             phases.append(_Phase("failed", call.ended_s, call.ended_s))
         for phase in phases:
             begin = min(COLUMNS - 1, int(scale.share(phase.from_s) * COLUMNS))
@@ -556,7 +419,7 @@ def _row(call: CallRecord, scale: _Scale, arguments: dict[int, str], most: int) 
         if text and most
     ]
     if call.error is not None:
-        kind = "dim" if _is_refused(call) else "wrong"
+        kind = "dim" if is_refused(call) else "wrong"
         payloads.append(tag("div", tag("span", escape(clean(call.error, most or 60)), kind=kind), kind="told"))
     said = [tag("span", escape(text), kind="said pctx-dim")] if (text := _said(call)) else []
     if not payloads:
@@ -572,7 +435,7 @@ def _track(call: CallRecord, scale: _Scale) -> Markup:
     for phase in _phases(call, scale.end_s):
         kind = phase.kind
         if kind == "work" and call.error is not None:
-            kind = "refused" if _is_refused(call) else "failed"
+            kind = "refused" if is_refused(call) else "failed"
         elif kind == "work" and call.ended_s is None:
             kind = "under-way"
         marks.append(_span(scale, phase.from_s, phase.to_s, "" if kind == "work" else kind))

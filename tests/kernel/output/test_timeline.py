@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pctx_jupyter.kernel.output import timeline
+from pctx_jupyter.kernel.output import run_words, timeline
 from pctx_jupyter.kernel.output.display import Bundle
 from pctx_jupyter.session.trace import (
     MIME,
@@ -222,4 +222,4 @@ def test_failed_calls_are_shown_though_others_are_left_out() -> None:
     ],
 )
 def test_durations_are_written_for_people(seconds: float, text: str) -> None:
-    assert timeline.duration(seconds) == text
+    assert run_words.duration(seconds) == text
