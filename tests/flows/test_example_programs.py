@@ -1,19 +1,15 @@
-"""What lies in examples/, run as a reader would run it."""
+"""What lies in examples/, run as a reader would run it; the service is run by `test_services`."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-
-from pctx_jupyter.client import ExecutionError, McpClient
 
 from ..frameworks.environment import INSTALL_S, site_packages
 from ..server.process import server_process
@@ -75,40 +71,11 @@ def test_an_agent_answers_from_a_data_frame_and_two_mcp_servers(tmp_path: Path) 
     assert called == {"Git", "Notebook", "Time"} and trace["state"] == "ok"
 
 
-@pytest.mark.timeout(SOON + 10)
-async def test_an_agent_calls_the_functions_of_a_service_while_it_runs(tmp_path: Path) -> None:
-    with server_process() as server:
-        environment = {**os.environ, "PCTX_URL": server.url, "PCTX_TOKEN": server.token}
-        service = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(EXAMPLES / "service.py")),
-            env=environment,
-            cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert service.stdout is not None and service.stderr is not None
-        try:
-            async with asyncio.timeout(SOON), McpClient(f"{server.url.rstrip('/')}/mcp", token=server.token) as agent:
-                assert await service.stdout.readline() == b"Offered to agents, as Billing\n"
-                result = await agent.execute('(await Invoices.ofCustomer({ customer: "Ann" })).map((one) => one.total)')
-                assert (result["output"], result["success"]) == ([40, 7.25], True)
-                details = await agent.get_function_details(["Invoices.markPaid"])
-                assert details["Invoices.markPaid"]["output_schema"] == {"type": "boolean"}
-                service.send_signal(signal.SIGINT)
-                assert (await service.wait(), await service.stderr.read()) == (0, b"")
-                while "Invoices.ofCustomer" in str(await agent.list_functions()):
-                    await asyncio.sleep(0.05)
-                with pytest.raises(ExecutionError, match="the service Billing is not connected"):
-                    await agent.execute('await Invoices.ofCustomer({ customer: "Ann" })')
-        finally:
-            if service.returncode is None:
-                service.kill()
-                await service.wait()
-
-
-def test_every_example_is_run_here_and_named_in_the_documentation() -> None:
+def test_every_example_is_run_and_named_in_the_documentation() -> None:
     pages = "".join(page.read_text("utf-8") for page in (EXAMPLES.parent / "docs").rglob("*.md"))
-    here = Path(__file__).read_text("utf-8")
+    here = "".join(
+        Path(__file__).with_name(name).read_text("utf-8") for name in (Path(__file__).name, "test_services.py")
+    )
     for example in EXAMPLES.iterdir():
         assert f"examples/{example.name}" in pages, example.name
         assert example.name in here or example.name == "report.ipynb", example.name
