@@ -412,12 +412,12 @@ def test_every_handler_has_a_row() -> None:
     assert HANDLERS.keys() == set(access.PATHS)
 
 
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PATCH", "PUT"])
-async def test_a_method_without_a_row_is_refused(open_world: OpenWorld, method: str) -> None:
+async def test_a_method_without_a_row_is_refused(open_world: OpenWorld) -> None:
     async with open_world() as world:
         before = world.state()
-        for headers, status in ((_token()(world), 405), (_kernel()(world), 405), ({}, 403)):
-            assert await world.ask(method, "pctx/api/upstreams", headers) == status
+        for method in ("HEAD", "OPTIONS", "PATCH", "PUT"):
+            for headers, status in ((_token()(world), 405), (_kernel()(world), 405), ({}, 403)):
+                assert await world.ask(method, "pctx/api/upstreams", headers) == status, method
         assert world.state() == before
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,19 @@ async def run(wire: Wire, code: str, **more: Any) -> Any:
 
 TOOL = {"name": "add_all", "namespace": "math", "input_schema": None, "output_schema": {}}
 
-OF_A_SESSION = ["functions/list", "functions/details", "execute-bash", "tools", "servers"]
+OF_A_SESSION = [
+    "code-mode/functions/list",
+    "code-mode/functions/details",
+    "code-mode/execute-bash",
+    "register/tools",
+    "register/servers",
+]
 
 
-@pytest.mark.parametrize("path", OF_A_SESSION)
-async def test_an_unknown_session_is_a_404_that_says_so(post: Post, path: str) -> None:
-    path = f"register/{path}" if path in ("tools", "servers") else f"code-mode/{path}"
-    for session in (None, "", "unknown", "a.b", "é.é"):
+async def test_an_unknown_session_is_a_404_that_says_so(post: Post) -> None:
+    for path, session in product(OF_A_SESSION, (None, "", "unknown", "a.b", "é.é")):
         answer = await post(path, {}, session=session)
-        assert answer.status_code == 404 and "connect again" in answer.reason_phrase
+        assert answer.status_code == 404 and "connect again" in answer.reason_phrase, (path, session)
         error = answer.json()
         assert (error["code"], error["details"]) == ("invalid_session", None) and "connect again" in error["message"]
 
@@ -238,34 +243,29 @@ async def test_closing_a_session_answers_its_programs(post: Post, open_socket: O
         await wire.gone()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+async def test_what_is_no_result_of_a_tool_fails_its_call_only(post: Post, open_socket: Open) -> None:
+    answers: list[dict[str, Any]] = [
         {"result": 7},
         {"result": {}},
         {"result": None},
         {"error": {"code": -32603, "message": "no luck"}},
         {"error": {"code": 1, "message": "no luck", "data": "text"}},
         {"result": {"output": "x" * (65 << 20)}},
-    ],
-    ids=["a number", "nothing", "null", "an error", "a strange error", "65 MB"],
-)
-async def test_what_is_no_result_of_a_tool_fails_its_call_only(
-    post: Post, open_socket: Open, answer: dict[str, Any]
-) -> None:
+    ]
     session = await create(post)
     await post("register/tools", {"tools": [TOOL]}, session)
     async with open_socket(session) as wire:
-        code = "let said = ''; try { await Math.addAll() } catch (e) { said = e.message } said"
-        await wire.say(id=1, method="execute_typescript", params={"code": code})
-        call = await wire.receive()
-        await wire.say(id="pctx:99", result={"output": "forged"})
-        await wire.say(id=1, result={"output": "forged"})
-        await wire.say(id=call["id"], **answer)
-        await wire.say(id=call["id"], result={"output": "twice"})
-        result = (await wire.receive())["result"]
-        assert result["success"] and result["output"]
-        assert (await run(wire, "2"))["output"] == 2
+        for answer in answers:
+            code = "let said = ''; try { await Math.addAll() } catch (e) { said = e.message } said"
+            await wire.say(id=1, method="execute_typescript", params={"code": code})
+            call = await wire.receive()
+            await wire.say(id="pctx:99", result={"output": "forged"})
+            await wire.say(id=1, result={"output": "forged"})
+            await wire.say(id=call["id"], **answer)
+            await wire.say(id=call["id"], result={"output": "twice"})
+            result = (await wire.receive())["result"]
+            assert result["success"] and result["output"], str(answer)[:50]
+            assert (await run(wire, "2"))["output"] == 2
 
 
 async def test_answers_that_come_late_are_dropped(post: Post, open_socket: Open) -> None:
@@ -306,9 +306,8 @@ async def test_a_program_of_a_sidecar_invokes_functions_by_the_names_that_are_li
         assert (await wire.receive())["result"]["output"] == 3
 
 
-@pytest.mark.parametrize(
-    ("method", "params", "code"),
-    [
+async def test_a_bad_request_is_refused_with_a_code_that_clients_know(post: Post, open_socket: Open) -> None:
+    cases: list[tuple[str, Any, int]] = [
         ("execute", {"code": "1"}, -32601),
         ("execute_typescript", {}, -32602),
         ("execute_typescript", None, -32602),
@@ -316,14 +315,11 @@ async def test_a_program_of_a_sidecar_invokes_functions_by_the_names_that_are_li
         ("execute_typescript", {"code": "1", "disclosure": "everything"}, -32602),
         ("execute_typescript", {"code": "1", "tool_timeout_secs": "soon"}, -32602),
         ("execute_typescript", {"code": "x" * (2 << 20)}, -32602),
-    ],
-)
-async def test_a_bad_request_is_refused_with_a_code_that_clients_know(
-    post: Post, open_socket: Open, method: str, params: Any, code: int
-) -> None:
+    ]
     async with open_socket(await create(post)) as wire:
-        answer = await wire.ask(method, params, id="it")
-        assert (answer["id"], answer["error"]["code"]) == ("it", code)
+        for method, params, code in cases:
+            answer = await wire.ask(method, params, id="it")
+            assert (answer["id"], answer["error"]["code"]) == ("it", code), (method, str(params)[:50])
         assert (await wire.ask("execute_code", {"code": "1"}))["result"]["output"] == 1
 
 
