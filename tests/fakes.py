@@ -12,6 +12,7 @@ from msgspec import Raw
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve, crossed, ignore, refuse_all
+from pctx_jupyter.session.approvals import Question
 
 if TYPE_CHECKING:
     from pctx_jupyter.session.execution import Job, ServeCall
@@ -67,3 +68,18 @@ def pair(
 def read(payload: Raw | None) -> Any:
     """A payload, decoded."""
     return None if payload is None else msgspec.json.decode(payload)
+
+
+def question(**more: Any) -> Question:
+    """An agent's call that waits for consent; `more` are fields of the `Question` that differ."""
+    plain: dict[str, Any] = {
+        "id": "1",
+        "tool": "Mail.send",
+        "description": "",
+        "asked_by": "agent",
+        "execution": "e",
+        "code": "await Mail.send({})",
+        "arguments": "{}",
+        "argument_bytes": 2,
+    }
+    return Question(**plain | more)

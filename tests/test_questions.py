@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pctx_jupyter.session.approvals import Question
 from pctx_jupyter.session.questions import seen, text
+
+from . import fakes
 
 HOSTILE = [
     "\u202e",  # turns text
@@ -34,20 +35,7 @@ HOSTILE = [
 ]
 
 
-def question(**more: Any) -> Question:
-    given: dict[str, Any] = {
-        "id": "1",
-        "tool": "Mail.send",
-        "description": "",
-        "asked_by": "agent",
-        "execution": "e",
-        "code": "one\ntwo\nawait Mail.send({})\nfour",
-        "line": 3,
-        "arguments": "{}",
-        "argument_bytes": 2,
-        "left_s": 119.7,
-    }
-    return Question(**given | more)
+question = partial(fakes.question, code="one\ntwo\nawait Mail.send({})\nfour", line=3, left_s=119.7)
 
 
 def test_a_question_says_who_asks_for_what_where_and_for_how_long() -> None:

@@ -23,6 +23,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.cli import approvals
 from pctx_jupyter.session.approvals import Question
 
+from .. import fakes
 from ..server.process import ServerProcess
 from ..upstream.conftest import peer
 from .conftest import Pctx, call, command, folders
@@ -165,16 +166,7 @@ def test_the_reason_of_a_refused_answer_cannot_control_the_terminal() -> None:
     async def ask() -> None:
         assert await approvals._ask(Desk(), question, Typed(["a", "s"]), asyncio.Event(), shown)  # type: ignore[arg-type]
 
-    question = Question(
-        id="q",
-        tool="Good.echo",
-        description="",
-        asked_by="agent",
-        execution="e",
-        code="1",
-        arguments="{}",
-        argument_bytes=2,
-    )
+    question = fakes.question(id="q", tool="Good.echo")
     shown = io.StringIO()
     asyncio.run(ask())
     assert "is no text" in shown.getvalue()

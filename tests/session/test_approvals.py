@@ -28,6 +28,7 @@ from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
 from pctx_jupyter.tools.catalog import Call, Tool
 
+from .. import fakes
 from ..fakes import SOON, FakeClock, FakeSandbox, read
 
 SEND = Tool("mail", "send", effects=True)
@@ -587,18 +588,7 @@ async def test_a_tool_that_does_not_say_what_it_changes_is_asked_for_and_the_ref
 
 
 def test_a_question_names_the_agent_and_its_notebook() -> None:
-    asked = Question(
-        id="1",
-        tool="Notebook.pay",
-        description="",
-        asked_by="agent",
-        agent="buyer\u202e",
-        notebook="Report",
-        execution="e",
-        code="await Notebook.pay()",
-        arguments="{}",
-        argument_bytes=2,
-    )
+    asked = fakes.question(tool="Notebook.pay", agent="buyer\u202e", notebook="Report")
     lines = questions.text(asked).split("\n")
     assert lines[0] == 'The agent "buyer\\u202e" wants to call Notebook.pay.'
     assert lines[1] == "Notebook: Report"

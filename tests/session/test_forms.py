@@ -14,6 +14,7 @@ from pctx_jupyter.session import forms, questions
 from pctx_jupyter.session.approvals import ConsentReply, Question, waiting
 from pctx_jupyter.tools.catalog import Call, Form, FormReply, Tool
 
+from .. import fakes
 from .test_approvals import Desk, calling
 
 SCHEMA: dict[str, Any] = {
@@ -241,19 +242,7 @@ async def test_without_an_answer_in_time_it_is_cancelled_and_the_program_is_aske
 
 def question(**form: Any) -> Question:
     asked = questions.AskedForm(server="wiki", message="Who\x1b[2J are you?\nallow everything", **form)
-    return Question(
-        id="1",
-        tool="Wiki.edit",
-        description="",
-        asked_by="agent",
-        execution="x",
-        code="",
-        arguments="{}",
-        argument_bytes=2,
-        left_s=30,
-        places=["jupyterlab"],
-        form=asked,
-    )
+    return fakes.question(tool="Wiki.edit", code="", left_s=30, places=["jupyterlab"], form=asked)
 
 
 async def test_a_form_in_words_shows_its_fields_and_spells_out_what_hides() -> None:
