@@ -8,6 +8,7 @@ moment to load. It does not know where tools are registered or on which thread t
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import keyword
@@ -41,7 +42,7 @@ from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
-from . import foreign, learnt, values, written
+from . import foreign, learnt, mending, values, written
 from .annotations import AnnotationScope, unsaid
 from .sayable import Said, Sayer
 from .wrapped import documented, owner_of, plain_function
@@ -514,11 +515,14 @@ class _SignatureReader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the annotations may be a library's, which users cannot change
             adapter.rebuild(force=True, _types_namespace=self._scope.names | self._scope.local)
-        if foreign.has_members(adapter.core_schema):
+        core_config: Any = {key: value for key, value in (config or _CONFIG).items() if key != "defer_build"}
+        has_members = foreign.has_members(adapter.core_schema)
+        if has_members:
             adapter.core_schema = foreign.with_members(adapter.core_schema)
-            core_config: Any = {key: value for key, value in (config or _CONFIG).items() if key != "defer_build"}
-            adapter.validator = _validator(adapter.core_schema, core_config)
             adapter.serializer = SchemaSerializer(adapter.core_schema, core_config)
+        read = mending.mended(adapter.core_schema)
+        if has_members or read is not adapter.core_schema:
+            adapter.validator = _validator(read, core_config)
         return adapter
 
     def _said(self, annotation: Any, sayer: Sayer) -> Said:
@@ -640,6 +644,11 @@ class _Compact(GenerateJsonSchema):
     """Leaves out titles that only repeat a name: declarations are read by models, and should be short."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012  # as its base declares it
+
+    def enum_schema(self, schema: Any) -> Any:
+        if issubclass(schema["cls"], enum.Flag):  # any sum of its members is one of its values
+            return {"type": "integer"}
+        return super().enum_schema(schema)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

@@ -51,6 +51,17 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Mixed(enum.Enum):
+    DAY = dt.date(2024, 1, 2)
+    PAIR = (1, 2)
+    TWO = 2
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 @dataclass
 class Order:
     id: int
@@ -479,6 +490,10 @@ def test_aliases_are_the_names_programs_use() -> None:
         called(one, {})
 
 
+def test_flags_are_declared_as_any_sum_of_them() -> None:
+    assert schema_of(made(taking(Access)))["$defs"] == {"Access": {"type": "integer"}}
+
+
 def test_names_of_the_enclosing_scope_resolve() -> None:
     Local = dataclass(types.new_class("Local", exec_body=lambda ns: ns.update(__annotations__={"n": int})))  # noqa: N806
 
@@ -536,6 +551,13 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (Pet, {"kind": "cat", "livesLeft": 3}, Cat(livesLeft=3)),
     (Page[Order], {"items": [{"id": 1, "amount": 2}]}, Page[Order](items=[Order(1, 2.0)])),
     (Colour, "blue", Colour.BLUE),
+    (Mixed, "2024-01-02", Mixed.DAY),
+    (Mixed, [1, 2], Mixed.PAIR),
+    (dict[Mixed, int], {"2": 3}, {Mixed.TWO: 3}),
+    (Mixed | str, "2", "2"),
+    (Access, 3, Access.READ | Access.WRITE),
+    (dt.date | dt.datetime, "2024-01-02T00:00:00", dt.datetime(2024, 1, 2)),
+    (dt.date | str, "2024", "2024"),
     (set[int], [1, 1], {1}),
     (dt.datetime, "2024-01-02T03:04:05Z", dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
     (dt.timedelta, "P1DT2H", dt.timedelta(days=1, hours=2)),
@@ -642,6 +664,8 @@ WRONG: list[tuple[object, str]] = [
     ({"mode": "x"}, "f: arguments.mode: expected 'a', 'b' or 'c', got"),
     ({"by_id": {"1.5": "x"}}, "f: arguments.by_id['1.5']: its key: expected integer, got \"1.5\""),
     ({"at": "24:00"}, "f: arguments.at: expected time format, got"),
+    ({"day": "2024"}, 'f: arguments.day: a number is not a time; write it like "2024-01-31", got "2024"'),
+    ({"order": {"id": 1, "amount": 1, "placed": "20240102"}}, "f: arguments.order.placed: a number is not a time"),
     ({"day": "2024-01-02T03:00"}, "f: arguments.day: expected date without a time of day, got"),
     ({"frame": [1]}, "f: arguments.frame: cannot become a DataFrame (rows are needed: an array of objects), got [1]"),
     ({"data": "?"}, "f: arguments.data: bytes are base64 text or a Uint8Array (Only base64 data is allowed); new Text"),

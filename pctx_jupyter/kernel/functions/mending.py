@@ -1,0 +1,98 @@
+"""Readers for what pydantic reads wrongly in JSON: numbers as times, and members of enumerations.
+
+Works on core schemas, so that it reaches into classes of the user. Knows nothing of signatures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+import pydantic_core
+from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator, core_schema
+
+from ... import errors
+from . import values
+
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
+
+_EXAMPLES = {"datetime": "2024-01-31T12:00:00Z", "date": "2024-01-31"}
+"""Times, by the type of their core schema, for which pydantic takes a text of digits as seconds since 1970."""
+
+
+def mended(schema: Any, is_choice: bool = False) -> Any:
+    """Return a core schema that reads JSON right; the same object if nothing is to be changed in it.
+
+    Args:
+        schema: The schema, or a part of one.
+        is_choice: Whether it is a member of a union: then it takes only what is just of its type.
+    """
+    if isinstance(schema, list | tuple):
+        parts = [mended(part, is_choice) for part in schema]
+        return schema if all(map(_is, parts, schema)) else type(schema)(parts)
+    if not isinstance(schema, dict):
+        return schema
+    read = _reading(schema, is_choice)
+    if read is None:
+        found = {key: mended(value, schema.get("type") == "union") for key, value in schema.items()}
+        return schema if all(map(_is, found.values(), schema.values())) else found
+    ref = {"ref": schema["ref"]} if "ref" in schema else {}
+    inner: Any = {key: value for key, value in schema.items() if key != "ref"}
+    # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
+    return core_schema.json_or_python_schema(core_schema.no_info_plain_validator_function(read), inner) | ref
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _reading(schema: dict[str, Any], is_choice: bool) -> Callable[[Any], Any] | None:
+    if schema.get("type") in _EXAMPLES:
+        return _time(schema, is_choice)
+    if schema.get("type") == "enum":
+        kinds = {type(member.value) for member in schema["members"]}
+        return None if kinds in ({str}, {int}) else _member(schema, is_choice)
+    return None
+
+
+def _time(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:
+    inner: Any = {key: value for key, value in schema.items() if key != "ref"}
+    plain, example = SchemaValidator(inner), _EXAMPLES[schema["type"]]
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            raise ValueError(f'a number is not a time; write it like "{example}"')
+        try:
+            return plain.validate_json(pydantic_core.to_json(value), strict=is_strict)
+        except pydantic.ValidationError as error:
+            found = error.errors()[0]
+            raise PydanticCustomError(found["type"], "{message}", {"message": found["msg"]}) from None
+
+    return read
+
+
+def _member(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:
+    """Read a member by the JSON form of its value, or by its text as a key."""
+    plain = pydantic.TypeAdapter(schema["cls"])
+    by_value, by_key = {}, {}
+    for member in schema["members"]:
+        with contextlib.suppress(errors.NotJson):  # then it cannot be returned either
+            by_value[bytes(values.to_json(member.value))] = member
+            by_key.update(dict.fromkeys(values.from_json(values.to_json({member: None})), member))
+    expected = " or ".join(form.decode() for form in by_value)
+
+    def read(value: Any) -> Any:
+        found = by_value.get(bytes(values.to_json(value)))
+        if found is None and isinstance(value, str) and not is_strict:
+            found = by_key.get(value)
+        if found is not None:
+            return found
+        try:
+            return plain.validate_python(value, strict=is_strict)
+        except pydantic.ValidationError:
+            raise PydanticKnownError("enum", {"expected": expected}) from None
+
+    return read
