@@ -23,6 +23,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import span_context, wire
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..settings import Settings
+from ..values import path_step
 from . import socket
 from .connection import Connection, Opened
 from .failures import execution_error
@@ -177,7 +178,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
         Args:
             namespace: The first part of the name: programs write it as it is, or as ``Namespace``.
             name: The second part: programs write it as it is, or as ``toolName``.
-            callback: Takes the arguments as one dict, and returns a value that has a JSON form, or an awaitable of one.
+            callback: Takes the arguments as one dict, and returns what a notebook's tool may return
+                (`pctx_jupyter.values`), or an awaitable of it.
                 What it raises reaches the program as an ``Error`` with that type and message.
             description: What it does, for people and models.
             input_schema: JSON Schema of its arguments.
@@ -298,7 +300,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
             timeout_s: Seconds it may run; None: the server's default.
             tools: Patterns of the tools it may call (``Sales.*``); None: all.
             typecheck: Whether its types are checked first; None: as the server is set.
-            inputs: Constants it finds, by name; values that have a JSON form.
+            inputs: Constants it finds, by name; anything that a notebook may pass in (`pctx_jupyter.values`).
             keep: Whether later programs find what it has at its top level; None: they find what it exports.
             on_output: Called with what it prints as it prints it: ``"stdout"`` or ``"stderr"``, and the text.
             on_display: Called with what it shows.
@@ -328,7 +330,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
             timeout_s=timeout_s,
             typecheck=typecheck,
             tools=tools,
-            inputs={name: payload_of(value) for name, value in (inputs or {}).items()},
+            inputs={name: payload_of(value, f"inputs{path_step(name)}") for name, value in (inputs or {}).items()},
             keep=keep,
             calls=on_event is not None,
             nonfinite=True,
@@ -356,7 +358,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
             timeout_s: Seconds it may run; None: the server's default.
             tools: Patterns of the tools it may call (``Sales.*``); None: all.
             typecheck: Whether its types are checked first; None: as the server is set.
-            inputs: Constants it finds, by name; values that have a JSON form.
+            inputs: Constants it finds, by name; anything that a notebook may pass in (`pctx_jupyter.values`).
             keep: Whether later programs find what it has at its top level; None: they find what it exports.
             on_output: Called with what it prints as it prints it: ``"stdout"`` or ``"stderr"``, and the text.
             on_display: Called with what it shows.
@@ -426,6 +428,8 @@ class PctxClient(EditorRequests, UpstreamRequests):
     async def _execute(
         self, asked: wire.Execute, receive: Callable[[ExecutionNotice], None] | None = None
     ) -> wire.Executed:
+        if asked.timeout_s != asked.timeout_s:  # JSON has null in its place: no limit of the caller's
+            raise errors.InvalidParams("Cannot run program: timeout_s is nan, and must be above 0")
         id = asked.execution_id or uuid4().hex
         if receive is not None:
             asked = msgspec.structs.replace(asked, execution_id=id, events=True)

@@ -8,12 +8,13 @@ from typing import Any
 
 from msgspec import UNSET, Raw
 
-from .. import errors, futures
+from .. import errors, futures, values
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, wire
 
 Callback = Callable[[dict[str, Any]], Any]
-"""A tool: takes its arguments as one dict, and returns a value that has a JSON form, or an awaitable of one."""
+"""A tool: takes its arguments as one dict, and returns a value of the table of `pctx_jupyter.values`, or an
+awaitable of one."""
 
 ServeTool = Callable[[wire.ExecuteTool], Awaitable[Raw]]
 """A tool that takes and returns raw JSON; raises `errors.ToolFailed` with the name and token that the program sees."""
@@ -55,21 +56,24 @@ def serving(callback: Callback) -> ServeTool:
         except Exception as error:
             raise errors.ToolFailed(str(error), name=type(error).__name__) from error
         try:
-            return payload_of(result)
+            return payload_of(result, "result")
         except errors.NotJson as error:
             raise errors.ToolFailed(f"Cannot return from {asked.name}: {error.message}", name="TypeError") from None
 
     return serve
 
 
-def payload_of(value: object) -> Raw:
+def payload_of(value: object, name: str = "value") -> Raw:
     """Write a value as a payload, with NaN and the infinities.
 
+    Args:
+        value: Anything of the table of `pctx_jupyter.values`.
+        name: What messages call it.
+
     Raises:
-        NotJson: It has no JSON form, or is nested too deeply.
+        NotJson: It has no JSON form, or is nested too deeply; the message names the path.
     """
-    payload = rpc.check_value(rpc.raw(value))
-    return nonfinite.encode(value) if b"null" in bytes(payload) else nonfinite.taken(payload)
+    return rpc.check_value(values.to_json(value, name))
 
 
 def value_of(payload: Raw) -> Any:

@@ -131,7 +131,7 @@ class PctxMagics(Magics):
         )
 
     def _input(self, name: str) -> Raw:
-        from .functions import values
+        from .. import values
 
         value = self._named(name)
         try:
@@ -173,7 +173,7 @@ class PctxMagics(Magics):
             outcome = with_hint(outcome, self._shell.user_ns)
             token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
-        from .functions import values
+        from .. import values
         from .output import display
 
         if outcome.unchecked is not None:
@@ -260,7 +260,8 @@ def _kept_value(payload: Raw, value: Any, running: Running) -> Any:
     """Return what ``-o`` stores: the value, with the very objects in the place of handles."""
     if not marks.holds_handle(payload):
         return value
-    from .functions import handed, values
+    from .. import values
+    from .functions import handed
 
     return handed.replaced(values.from_json(payload), running.handles)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from msgspec import Raw
 
@@ -121,7 +123,8 @@ async def test_what_a_tool_raises_is_an_error_in_the_program(connect: Connect) -
         """
         value = (await client.execute_code(code))["value"]
         assert value[:3] == [True, "LookupError", "not there"]
-        assert value[3:5] == [True, "TypeError"] and "a.odd" in value[5]
+        assert value[3:5] == [True, "TypeError"]
+        assert value[5].startswith("Cannot return from a.odd: result: object is not JSON; convert it")
         with pytest.raises(public.ExecutionError, match="LookupError: not there"):
             await client.execute_code("await a.fail()")
 
@@ -146,8 +149,21 @@ async def test_inputs_and_allowed_tools_reach_the_program(connect: Connect) -> N
         code = "[n, typeof A, typeof C]"
         result = await client.execute_code(code, inputs={"n": [1, None]}, tools=["A.*"], typecheck=False)
         assert result["value"] == [[1, None], "object", "undefined"]
-        with pytest.raises(errors.NotJson):
-            await client.execute_code("n", inputs={"n": object()})
+        with pytest.raises(errors.NotJson, match=r"inputs\.n\[0\]: object is not JSON; convert it to a dict"):
+            await client.execute_code("n", inputs={"n": [object()]})
+        with pytest.raises(errors.InvalidParams, match="timeout_s is nan, and must be above 0"):
+            await client.execute_code("1", timeout_s=float("nan"))
+
+
+async def test_values_are_converted_as_in_a_notebook(connect: Connect) -> None:
+    async with connect() as client:
+        await client.register_tool("a", "keys", lambda _: {1: 2, "1": 3})
+        await client.register_tool("a", "largest", lambda _: {"of": np.uint64(2**53), "parts": np.arange(2)})
+        code = "const { of, parts } = await a.largest({}); [of, parts, day]"
+        result = await client.execute_code(code, inputs={"day": pd.Timestamp("2024-01-02")}, typecheck=False)
+        assert result["value"] == [2**53, [0, 1], "2024-01-02T00:00:00"]
+        with pytest.raises(public.ExecutionError, match=r"from a\.keys: result: two keys read '1' in JSON"):
+            await client.execute_code("await a.keys()")
 
 
 async def test_output_and_events_are_heard_while_it_runs(connect: Connect) -> None:

@@ -31,10 +31,10 @@ from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.engine import open_engine
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool
-from pctx_jupyter.kernel.functions.values import from_json
 from pctx_jupyter.rpc import nonfinite, wire
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.settings import Settings
+from pctx_jupyter.values import from_json
 
 from ..alike import named
 

@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from pctx_jupyter import errors
+from pctx_jupyter import errors, values
 from pctx_jupyter.handles import aggregates, chains, frames, numbers, steps
 from pctx_jupyter.handles.table import Handles
-from pctx_jupyter.kernel.functions import handed, tables, values
+from pctx_jupyter.kernel.functions import handed
 from pctx_jupyter.rpc import marks
+from pctx_jupyter.values import tables
 
 Row = dict[str, Any]
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from pctx_jupyter import errors
 from pctx_jupyter.handles import aggregates, chains, frames, numbers
-from pctx_jupyter.kernel.functions import values
+from pctx_jupyter import values
 
 SIZES = ["small", "medium", "large"]
 OSLO = ZoneInfo("Europe/Oslo")

@@ -24,9 +24,11 @@ import typing_extensions
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
+from ... import values
 from ...tools.catalog import HANDLE
 from ...tools.shapes import BYTES
-from . import handed, tables, values
+from ...values import tables
+from . import handed
 
 _TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
 """Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""

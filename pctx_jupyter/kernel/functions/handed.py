@@ -24,15 +24,15 @@ import msgspec
 from msgspec import Raw
 from typing_extensions import is_typeddict
 
-from ... import classes, errors
+from ... import classes, errors, values
 from ...handles import aggregates, chains, frames, numbers, others, queries, sql
 from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
 from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
+from ...values import tables
 from ..held import shape_of
-from . import tables, values
 from .annotations import Unsaid
 
 if TYPE_CHECKING:

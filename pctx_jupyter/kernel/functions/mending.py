@@ -14,8 +14,7 @@ import pydantic
 import pydantic_core
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator, core_schema
 
-from ... import errors
-from . import values
+from ... import errors, values
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 

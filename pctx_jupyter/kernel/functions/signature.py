@@ -37,12 +37,12 @@ from pydantic_core import (
     SchemaValidator,
 )
 
-from ... import errors, futures
+from ... import errors, futures, values
 from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
-from . import foreign, learnt, mending, values, written
+from . import foreign, learnt, mending, written
 from .annotations import AnnotationScope, unsaid
 from .sayable import Said, Sayer
 from .wrapped import documented, owner_of, plain_function

@@ -14,10 +14,10 @@ from typing import Any
 
 from msgspec import Raw
 
+from ... import values
 from ...errors import Failure
 from ...tools import typegen
 from ...tools.catalog import UNTYPED, Tool
-from ..functions import values
 from . import branches, sortable, tree, whole
 from .markup import Markup, escape, join, page, tag, visible, without_commands
 

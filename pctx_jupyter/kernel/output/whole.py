@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from msgspec import Raw
 
-from ..functions import values
+from ... import values
 from . import sortable, tree
 
 MOST_BYTES = 64_000_000

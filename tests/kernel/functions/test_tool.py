@@ -35,8 +35,8 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
-from pctx_jupyter.kernel.functions.values import from_json
 from pctx_jupyter.tools.shapes import BYTES
+from pctx_jupyter.values import from_json
 
 T = TypeVar("T")
 

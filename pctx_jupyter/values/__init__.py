@@ -18,7 +18,7 @@ datetime, date, time, timedelta          ISO 8601 text (``P1DT2H`` for a duratio
 UUID, Path, IP address                   text
 Decimal                                  text, since a number would lose digits
 bytes                                    base64 text
-arrays, data frames                      lists and rows: see `pctx_jupyter.kernel.functions.tables`
+arrays, data frames                      lists and rows: see `pctx_jupyter.values.tables`
 keys of a mapping                        text, numbers, booleans, enums, dates and UUIDs, as text
 =======================================  ==============================================================================
 
@@ -50,9 +50,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from ... import errors, futures
-from ...rpc import nonfinite
-from ...rpc.jsonrpc import MAX_DEPTH, well_formed
+from .. import errors, futures
+from ..rpc import nonfinite
+from ..rpc.jsonrpc import MAX_DEPTH, well_formed
 from . import tables
 from .tables import Convert, Unfit
 

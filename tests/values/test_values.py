@@ -28,9 +28,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pctx_jupyter import errors
-from pctx_jupyter.kernel.functions.values import MAX_DEPTH, from_json, to_json
+from pctx_jupyter.values import MAX_DEPTH, from_json, to_json
 
-from ...alike import named
+from ..alike import named
 
 UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -458,7 +458,7 @@ def test_integers_keep_every_digit_on_the_way_back() -> None:
 def test_values_load_none_of_the_libraries_they_know() -> None:
     known = ["numpy", "pandas", "polars", "pyarrow", "pydantic", "attrs", "IPython"]
     code = (
-        "import json, sys; from pctx_jupyter.kernel.functions.values import to_json; to_json([{1}, range(2)]);"
+        "import json, sys; from pctx_jupyter.values import to_json; to_json([{1}, range(2)]);"
         f"print(json.dumps([name for name in {known!r} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

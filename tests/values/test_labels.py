@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pctx_jupyter.kernel.functions import tool as tools
-from pctx_jupyter.kernel.functions.values import from_json, to_json
+from pctx_jupyter.values import from_json, to_json
 
 frame = pd.DataFrame(
     {
