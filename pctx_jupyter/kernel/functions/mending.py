@@ -1,4 +1,4 @@
-"""Readers for what pydantic reads wrongly in JSON: numbers as times, and members of enumerations.
+"""What pydantic reads or writes wrongly: numbers as times, members of enumerations, instances of dataclasses.
 
 Works on core schemas, so that it reaches into classes of the user. Knows nothing of signatures.
 """
@@ -6,8 +6,11 @@ Works on core schemas, so that it reaches into classes of the user. Knows nothin
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
+import typing
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import pydantic
@@ -42,6 +45,78 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
     # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
     return core_schema.json_or_python_schema(core_schema.no_info_plain_validator_function(read), inner) | ref
+
+
+def by_fields(schema: Any) -> Any:
+    """Return a core schema that checks dataclasses field by field, and gives a dict of what each field holds.
+
+    Pydantic checks an instance by making another: its ``__post_init__`` would run again, and what was assigned to a
+    field that is no parameter would be lost.
+    """
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(by_fields, schema))
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: by_fields(value) for key, value in schema.items()}
+    arguments = schema.get("schema")
+    if schema.get("type") != "dataclass" or arguments["type"] != "dataclass-args" or _is_pydantic(schema["cls"]):
+        return found
+    fields = {
+        field["name"]: core_schema.typed_dict_field(
+            field["schema"],
+            required=field["schema"]["type"] != "default",
+            serialization_alias=field.get("serialization_alias"),
+            serialization_exclude=field.get("serialization_exclude"),
+            validation_alias=[[field["name"]], [field["validation_alias"]]] if "validation_alias" in field else None,
+        )
+        for field in found["schema"]["fields"]
+        if not field.get("init_only")
+    }
+    kind: Any = schema["cls"]
+    fields |= {name: core_schema.typed_dict_field(inner) for name, inner in left_out(kind).items()}
+    held = core_schema.no_info_before_validator_function(_held(kind), core_schema.typed_dict_schema(fields))
+    return held | ({"ref": schema["ref"]} if "ref" in schema else {})
+
+
+def _is_pydantic(kind: type) -> bool:
+    return pydantic.dataclasses.is_pydantic_dataclass(kind)  # it has a configuration of its own
+
+
+def _held(kind: Any) -> Callable[[Any], Any]:
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def held(value: Any) -> Any:
+        if isinstance(value, kind):
+            try:
+                return {name: getattr(value, name) for name in names}
+            except AttributeError:  # it is made in part
+                return {name: getattr(value, name) for name in names if hasattr(value, name)}
+        if not isinstance(value, dict):
+            raise ValueError("expected an object")
+        return value
+
+    return held
+
+
+@lru_cache(maxsize=512)
+def left_out(kind: Any) -> dict[str, Any]:
+    """The core schemas of the fields of a dataclass that pydantic leaves out: without default, and no parameters."""
+    missing = dataclasses.MISSING
+    names = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if not field.init and field.default is missing and field.default_factory is missing
+    ]
+    hints = typing.get_type_hints(kind, include_extras=True) if names and not _is_pydantic(kind) else {}
+    return {name: _plain_schema(hints[name]) for name in names if name in hints}
+
+
+def _plain_schema(hint: Any) -> Any:
+    try:
+        schema: Any = pydantic.TypeAdapter(hint).core_schema
+    except Exception:  # a class that pydantic does not know
+        return core_schema.any_schema()
+    return core_schema.any_schema() if "'ref'" in repr(schema) or "'schema_ref'" in repr(schema) else schema
 
 
 def _is(one: object, other: object) -> bool:

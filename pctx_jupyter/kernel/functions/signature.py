@@ -521,6 +521,9 @@ class _SignatureReader:
             adapter.core_schema = foreign.with_members(adapter.core_schema)
             adapter.serializer = SchemaSerializer(adapter.core_schema, core_config)
         read = mending.mended(adapter.core_schema)
+        if config is not None:  # a result
+            read = mending.by_fields(read)
+            adapter.serializer = SchemaSerializer(read, core_config)
         if has_members or read is not adapter.core_schema:
             adapter.validator = _validator(read, core_config)
         return adapter
@@ -649,6 +652,18 @@ class _Compact(GenerateJsonSchema):
         if issubclass(schema["cls"], enum.Flag):  # any sum of its members is one of its values
             return {"type": "integer"}
         return super().enum_schema(schema)
+
+    def field_is_present(self, field: Any) -> bool:
+        is_given = self.mode == "serialization" or field.get("init", True)  # a dataclass ignores what is no parameter
+        return is_given and super().field_is_present(field)
+
+    def dataclass_schema(self, schema: Any) -> Any:
+        made = super().dataclass_schema(schema)
+        if self.mode == "serialization":
+            for name, inner in mending.left_out(schema["cls"]).items():
+                made.setdefault("properties", {})[name] = self.generate_inner(inner)
+                made.setdefault("required", []).append(name)
+        return made
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

@@ -20,7 +20,7 @@ import sys
 import types
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar
 
@@ -60,6 +60,26 @@ class Mixed(enum.Enum):
 class Access(enum.Flag):
     READ = 1
     WRITE = 2
+
+
+@dataclass
+class Doubled:
+    """What its `__post_init__` makes of it, and what is assigned later, are what it holds."""
+
+    n: int
+    factor: InitVar[int] = 2
+    label: str = field(init=False)
+    state: str = field(default="new", init=False)
+
+    def __post_init__(self, factor: int) -> None:
+        self.n *= factor
+        self.label = f"of {self.n}"
+
+
+def changed() -> Doubled:
+    one = Doubled(3)
+    one.state = "changed"
+    return one
 
 
 @dataclass
@@ -490,6 +510,12 @@ def test_aliases_are_the_names_programs_use() -> None:
         called(one, {})
 
 
+def test_fields_that_are_no_parameters_are_declared_where_they_are() -> None:
+    given, returned = schema_of(made(taking(Doubled))), made(giving(Doubled, None)).signature.output_schema
+    assert list(given["$defs"]["Doubled"]["properties"]) == ["n", "factor"]
+    assert sorted(returned["$defs"]["Doubled"]["properties"]) == ["label", "n", "state"]
+
+
 def test_flags_are_declared_as_any_sum_of_them() -> None:
     assert schema_of(made(taking(Access)))["$defs"] == {"Access": {"type": "integer"}}
 
@@ -769,6 +795,8 @@ RESULTS: list[tuple[Any, object, object]] = [
     (list[Shout], [Shout(text="hi")], [{"said": "HI"}]),
     (Page[int], Page[int](items=[1]), {"items": [1]}),
     (Aliased, Aliased(3), {"orderId": 3}),
+    (Doubled, changed(), {"n": 6, "label": "of 6", "state": "changed"}),
+    (dict[str, Order | Doubled], {"a": changed()}, {"a": {"n": 6, "label": "of 6", "state": "changed"}}),
     (str, "a\ud800", "a\ufffd"),
 ]
 
