@@ -359,7 +359,8 @@ def _is_open(schema: dict[str, Any]) -> bool:
 
 def _schemas(kind: Any) -> Iterator[dict[str, Any]]:
     """Every part of the schema of a pydantic model, or adapter, that is a schema."""
-    todo: list[Any] = [getattr(kind, "__pydantic_core_schema__", None) or kind.core_schema]
+    # Some types of pydantic, such as SecretStr, have a serializer and no schema.
+    todo: list[Any] = [getattr(kind, "__pydantic_core_schema__", None) or getattr(kind, "core_schema", None)]
     while todo:
         part = todo.pop()
         if isinstance(part, dict):

@@ -170,6 +170,7 @@ PLAIN = [
     (Model(someName=1), {"someName": 1, "when": "2024-05-06"}),
     (pydantic.RootModel[list[int]]([1]), [1]),
     (Loose(thing=pd.NaT), {"thing": None}),
+    (Loose(thing={1: pydantic.SecretStr("x")}), {"thing": {"1": "**********"}}),
     ([Loose(thing=[np.int64(3)])], [{"thing": [3]}]),
     ("a\ud800b", "a\ufffdb"),
     ("\ud83d\ude00", "😀"),

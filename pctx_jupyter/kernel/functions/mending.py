@@ -58,7 +58,7 @@ def by_fields(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: by_fields(value) for key, value in schema.items()}
-    arguments = schema.get("schema")
+    arguments: Any = schema.get("schema")
     if schema.get("type") != "dataclass" or arguments["type"] != "dataclass-args" or _is_pydantic(schema["cls"]):
         return found
     fields = {

@@ -733,6 +733,8 @@ def _said(one: ErrorDetails) -> str:
     message = one["msg"]
     if one["type"] == "missing":
         return "missing"
+    if one["type"] == "extra_forbidden":
+        return "no such field"
     if one["type"] in ("enum", "literal_error"):  # of several, commas are between them
         return f"expected {one['ctx']['expected']}"
     if one["type"] == "union_tag_invalid":
