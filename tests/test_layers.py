@@ -208,6 +208,10 @@ def test_a_kernel_that_loads_the_magics_loads_no_server_no_deno_and_no_pydantic(
     assert not loaded & {"jupyter_server", "mcp", "deno", "pydantic", "tree_sitter", "websockets"}
 
 
+def test_a_program_with_an_engine_of_its_own_loads_no_websockets() -> None:
+    assert not loaded_by("import pctx_jupyter.embedded") & {"websockets", "tornado", "mcp", "pydantic", "httpx2"}
+
+
 @pytest.mark.parametrize("command", ["app", "programs", "clients", "servers", "doctor", "mcp", "upstreams"])
 def test_a_command_loads_neither_a_server_nor_an_engine_before_it_needs_one(command: str) -> None:
     loaded = loaded_by(f"import pctx_jupyter.cli.{command}")

@@ -24,7 +24,6 @@ from ..rpc import span_context, wire
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..settings import Settings
 from ..values import path_step
-from . import socket
 from .connection import Connection, Opened
 from .failures import execution_error
 from .offers import Callback, Registration, payload_of, serving
@@ -111,10 +110,7 @@ class PctxClient(EditorRequests, UpstreamRequests):
             self._open, reconnect=reconnect, patience_s=patience_s, on_reconnect=lambda: self.on_reconnect()
         )
 
-        async def over_websocket(serve: Serve, on_notification: OnNotification) -> Channel:
-            return await socket.connect(url, headers or {}, serve, on_notification, max_message_bytes)
-
-        self._connector = connect or over_websocket
+        self._connector = connect or _over_websocket(url, headers or {}, max_message_bytes)
 
     @property
     def session_id(self) -> str | None:
@@ -546,6 +542,16 @@ class PctxClient(EditorRequests, UpstreamRequests):
         notice = wire.read(notification.params, kind, notification.method)
         if (listener := self._listeners.get(notice.execution_id)) is not None:
             listener(notice)
+
+
+def _over_websocket(url: str, headers: Mapping[str, str], max_message_bytes: int) -> Connector:
+    """Return what connects to a server. A client of an embedded engine does without, and starts faster."""
+    from . import socket  # loads WebSockets, with a fifth of the modules that an embedded engine would import
+
+    async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
+        return await socket.connect(url, headers, serve, on_notification, max_message_bytes)
+
+    return connect
 
 
 def _meta(asked: wire.Execute | wire.CallAgentFunction) -> span_context.Meta:
