@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from .. import errors, processes
 from . import flags
@@ -33,8 +35,15 @@ class Executable:
     version: str
 
 
+_FileId = tuple[str, int, int, int, int, int]
+"""A path, and what tells whether it still is the same file: device, inode, size, times of change."""
+
+_found: dict[_FileId, Executable] = {}
+_asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
 async def find(configured: str) -> Executable:
-    """Find Deno and ask for its version.
+    """Find Deno and ask for its version, once as long as its file stays the same.
 
     Args:
         configured: The path the administrator chose (`Settings.deno`); empty: the one of the deno package.
@@ -43,6 +52,15 @@ async def find(configured: str) -> Executable:
         SandboxUnavailable: It is missing, does not start, or has a version we do not trust.
     """
     path = _configured(configured) if configured else _packaged()
+    # The sandboxes and the type checker of an engine start at the same time: the second waits for the first.
+    async with _asking.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        file = _identify(path)
+        if (known := _found.get(file)) is None:
+            known = _found[file] = await _examine(path)
+        return known
+
+
+async def _examine(path: str) -> Executable:
     said = await _ask_version(path)
     match = re.match(r"deno (\d+)\.(\d+)\.(\d+)\S*", said)
     if match is None:
@@ -52,6 +70,14 @@ async def find(configured: str) -> Executable:
         why = "has known ways out of its sandbox" if version < OLDEST else "is newer than this package knows"
         raise errors.SandboxUnavailable(f"Cannot start a sandbox: {name} {why}; {CURE}")
     return Executable(path, name.removeprefix("deno "))
+
+
+def _identify(path: str) -> _FileId:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise errors.SandboxUnavailable(f"Cannot start a sandbox: Deno is gone ({error.strerror}); {CURE}") from None
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _configured(path: str) -> str:

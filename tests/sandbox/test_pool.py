@@ -20,7 +20,7 @@ from msgspec import Raw
 from pctx_jupyter import errors
 from pctx_jupyter.program.result import Output
 from pctx_jupyter.sandbox import flags
-from pctx_jupyter.sandbox.executable import Executable
+from pctx_jupyter.sandbox.executable import Executable, find
 from pctx_jupyter.sandbox.pool import open_pool
 from pctx_jupyter.sandbox.spawner import Direct, Launcher, Spawner
 from pctx_jupyter.session.execution import ProgramStopped, ProgramThrew, Sandboxes
@@ -506,6 +506,17 @@ async def test_without_a_fitting_deno_the_pool_opens_and_says_what_is_missing(
         assert trouble.startswith("Cannot start a sandbox")
         assert pool.status()["running"] == 0
     assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
+
+
+async def test_deno_is_asked_for_its_version_once_until_its_file_changes(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    deno = fake_deno(tmp_path / "deno", f"echo >> {asked}; echo 'deno 2.9.8'")
+    first, second = await asyncio.gather(find(deno), find(deno))
+    assert first == second == Executable(deno, "2.9.8")
+    assert asked.read_text() == "\n"
+    fake_deno(tmp_path / "deno", "echo 'deno 2.8.0 (stable)'")
+    with pytest.raises(errors.SandboxUnavailable, match=r"deno 2\.8\.0"):
+        await find(deno)
 
 
 async def test_a_deno_that_appears_later_is_found_by_the_next_execution(tmp_path: Path) -> None:
