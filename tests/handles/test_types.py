@@ -22,9 +22,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pctx_jupyter import errors
+from pctx_jupyter import errors, values
 from pctx_jupyter.handles import aggregates, chains, frames, numbers
-from pctx_jupyter import values
 
 SIZES = ["small", "medium", "large"]
 OSLO = ZoneInfo("Europe/Oslo")
