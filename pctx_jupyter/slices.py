@@ -1,31 +1,84 @@
 """Long work in a loop that others share: it is done in slices, and others are served between two of them.
 
-A thread would not help: Python runs one thread at a time, and one that works delays the thread of the loop.
+A thread would not help: Python runs one thread at a time, and one that works delays the thread of the loop. All such
+work of a loop together takes one slice of a turn, however much of it there is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
 SLICE_S = 0.004
-"""Seconds of processor time that one piece of work takes of a turn of the loop."""
+"""Seconds of processor time that work in slices takes of a turn of the loop."""
 
 
 async def in_slices(items: Iterable[T], slice_s: float = SLICE_S) -> AsyncIterator[T]:
-    """Yield items, and wait for the next turn of the loop when the work between has taken a slice.
+    """Yield items, and wait for a later turn of the loop when the work between has taken a slice.
+
+    Other work that waits for its next slice has it first.
 
     Args:
         items: What there is to work on. It must not change while the loop runs others, so pass a copy.
         slice_s: Seconds of processor time after which the loop serves others.
     """
+    if _queue().has_waiting:
+        await _next_slice()
     since = time.thread_time()
     for item in items:
         yield item
         if time.thread_time() - since >= slice_s:
-            await asyncio.sleep(0)
+            await _next_slice()
             since = time.thread_time()
+
+
+def in_next_slice(act: Callable[[], None]) -> None:
+    """Call a function in a later turn of the running loop, whose slice it may take; never waits."""
+    _queue().append(act)
+
+
+async def _next_slice() -> None:
+    turn = asyncio.get_running_loop().create_future()
+
+    def begin() -> None:
+        if not turn.done():  # the work may have been cancelled
+            turn.set_result(None)
+
+    in_next_slice(begin)
+    await turn
+
+
+class _Queue:
+    """Work of one loop that waits for its next slice: one of them passes in a turn, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
+    def append(self, act: Callable[[], None]) -> None:
+        self._waiting.append(act)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._pass_one)
+
+    def _pass_one(self) -> None:
+        act = self._waiting.popleft()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._pass_one)
+        act()
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+
+
+def _queue() -> _Queue:
+    """Return the queue of the running loop."""
+    return _queues.setdefault(asyncio.get_running_loop(), _Queue())

@@ -28,13 +28,37 @@ async def test_others_are_served_between_two_slices_and_every_item_comes_once() 
     other = asyncio.create_task(others())
     turns.extend([f"work{n}" async for n in in_slices(noting(turns), slice_s=0)])
     await other
-    assert turns[:6] == ["begin0", "other0", "begin1", "other1", "begin2", "other2"]
+    work = [turns.index(f"begin{n}") for n in range(3)]
+    assert all("other" in "".join(turns[before + 1 : after]) for before, after in zip(work, work[1:], strict=False))
 
 
 def noting(turns: list[str]) -> Iterator[int]:
     for n in range(3):
         turns.append(f"begin{n}")
         yield n
+
+
+async def test_all_work_together_takes_one_slice_of_a_turn_and_each_has_its_share() -> None:
+    order: list[str] = []
+
+    async def turns() -> None:
+        while True:
+            order.append("turn")
+            await asyncio.sleep(0)
+
+    async def work(name: str) -> None:
+        async for _ in in_slices(range(3), slice_s=0):
+            order.append(name)
+
+    turn = asyncio.create_task(turns())
+    tasks = [asyncio.create_task(work(name)) for name in "abcd"]
+    await asyncio.sleep(0)
+    tasks.pop(2).cancel()  # it waits for its turn
+    await asyncio.gather(*tasks)
+    turn.cancel()
+    slices = [len(some.split()) for some in " ".join(order).split("turn")]
+    assert max(slices) == 1
+    assert [name for name in order if name != "turn"] == list("aabdabdbd")
 
 
 async def test_short_work_takes_no_turn_of_its_own() -> None:

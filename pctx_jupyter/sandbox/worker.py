@@ -20,7 +20,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
-from ..slices import SLICE_S
+from ..slices import SLICE_S, in_next_slice
 from . import flags
 from .spawner import Process
 
@@ -173,7 +173,7 @@ class Worker(asyncio.Protocol):
         while self._lines and not self._paused and self._listener is not None:
             if time.thread_time() - since >= SLICE_S:
                 self.is_behind = True
-                asyncio.get_running_loop().call_soon(self._deliver_some)
+                in_next_slice(self._deliver_some)
                 break
             line = self._lines.popleft()
             if len(line) > self._line_bytes:
