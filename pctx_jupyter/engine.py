@@ -92,6 +92,8 @@ class Engine:
         self._code_mode: CodeModeSessions | None = None
         self._own_servers: dict[str, AbstractAsyncContextManager[Upstreams]] = {}  # by the id of the session
         self._closing: set[asyncio.Task[object]] = set()
+        self.on_session_closed: Callable[[Session], None] = lambda session: None
+        """Called when a session has been closed."""
 
     def open_door(
         self,
@@ -254,6 +256,7 @@ class Engine:
             closing: asyncio.Task[object] = asyncio.ensure_future(servers.__aexit__(None, None, None))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+        self.on_session_closed(session)
 
     def status(self) -> dict[str, rpc.Json]:
         """How it does, for people and health checks: version, sandboxes, layers of isolation, sessions, trouble."""

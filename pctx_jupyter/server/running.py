@@ -6,13 +6,13 @@ A task of its own, because what a task opens, the same task should close, and re
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable
 
 from .. import errors
 from ..engine import Engine, open_engine
 from ..settings import Places, Settings
+from .garbage import Survivors
 from .turns import Lanes, TurnBudget
 
 log = logging.getLogger(__name__)
@@ -77,12 +77,14 @@ class RunningEngine:
                 detach = self._attach(engine)
                 # All that is loaded by now stays until the server ends. Each full collection of Python's garbage would
                 # visit it, and keep the loop for a tenth of a second.
-                gc.freeze()
+                survivors = Survivors()
+                survivors.begin()
+                engine.on_session_closed = survivors.session_closed
                 try:
                     opened.set_result(engine)
                     await self._stop.wait()
                 finally:
-                    gc.unfreeze()
+                    survivors.end()
                     detach()
         except Exception as error:
             log.exception("engine = failed")
