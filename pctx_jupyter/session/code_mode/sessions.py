@@ -9,6 +9,7 @@ one that is open. Nothing has to be kept for that.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -223,9 +224,7 @@ class CodeModeSessions:
 
     async def stop(self) -> None:
         """Answer the programs that run, and close every connection."""
-        for one in list(self._open.values()):
-            for door in list(one.doors):
-                await door.channel.stop()
+        await asyncio.gather(*(door.channel.stop() for one in self._open.values() for door in one.doors))
 
     def _find(self, id: str, owner: str) -> CodeModeSession | None:
         found = self._open.get(id.partition(".")[0])
