@@ -32,6 +32,8 @@ READY_S = 5.0
 """Seconds the launcher may take to say it is ready; it takes 20 ms."""
 START_S = 5.0
 """Seconds the launcher may take to fork one sandbox; it takes 2 ms."""
+LOOK_S = 0.25
+"""Seconds between two looks whether a launcher that has not answered yet is stopped. Two in a row count."""
 END_S = 2.0
 """Seconds to wait for killed processes; they take 3 ms."""
 
@@ -181,8 +183,8 @@ class _Pipes:
 class Launcher:
     """The host's side of `launcher.py`: one helper process that forks every sandbox (Linux).
 
-    The helper answers each request within milliseconds. One that does not answer within `START_S`, because it was
-    stopped for example, is killed, and with it its sandboxes; the next start opens another.
+    The helper answers each request within milliseconds. One that is stopped, or does not answer within `START_S`, is
+    killed, and with it its sandboxes; the next start opens another.
     """
 
     def __init__(self, helper: subprocess.Popen[bytes], channel: socket.socket, start_s: float) -> None:
@@ -273,7 +275,10 @@ class Launcher:
             finally:
                 pipes.close_its()
             async with asyncio.timeout(self._start_s):
-                pid, ended = await started
+                is_stopped = await self._settle(started)
+            if is_stopped:
+                self._lose("it was stopped from outside (SIGSTOP), so it was killed; try again")
+            pid, ended = await started
         except TimeoutError:
             pipes.close_ours()
             why = f"it did not answer within {self._start_s:g} s, so it was killed; try again"
@@ -290,6 +295,19 @@ class Launcher:
         finally:
             self._starting.pop(id, None)
         return Process(pid, pipes.ours, pipes.stderr, ended, lambda: self._kill(id))
+
+    async def _settle(self, started: asyncio.Future[tuple[int, asyncio.Future[int]]]) -> bool:
+        """Wait until a start is answered, which returns False, or the helper is found to be stopped.
+
+        How busy the machine is does not matter: a process that waits for its turn is not stopped.
+        """
+        was_stopped = False
+        while not (await asyncio.wait([started], timeout=LOOK_S))[0]:
+            is_stopped = flags.is_stopped(self._helper.pid)
+            if is_stopped and was_stopped:
+                return True
+            was_stopped = is_stopped
+        return False
 
     async def close(self) -> None:
         for id in list(self._pidfds):
