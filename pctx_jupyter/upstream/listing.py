@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -158,7 +158,8 @@ class Listing:
         """Read what the server lists, and offer what may be called; returns how many of its tools those are."""
         self._listing_problems.clear()
         found = await self._read_tools(client) if client.server_capabilities.tools is not None else {}
-        _number_those_that_meet(found, {name: one.tool.tool_name for name, one in self.found.items()})
+        # Thousands of names, each taken apart into words: not in the loop that all share.
+        await asyncio.to_thread(_number_those_that_meet, found, self.found)
         self._features = features.of(self._server.name, client.server_capabilities, await self._read_prompts(client))
         self._instructions = self._redactor.clean((client.instructions or "")[: 2 * MOST_INSTRUCTIONS])
         self._instructions = self._instructions[:MOST_INSTRUCTIONS]
@@ -339,11 +340,14 @@ class Listing:
         if self._is_closed:
             return
         about = self._about
-        tools = {
-            name: found.tool.changed(about=about) if about else found.tool
-            for name, found in self.found.items()
-            if name not in self.withheld
-        }
+        tools: dict[str, Tool] = {}
+        for number, (name, found) in enumerate(list(self.found.items())):
+            if about and number % TURN == TURN - 1:
+                yield
+                if self._is_closed or self._offering is not turn:
+                    return
+            if name not in self.withheld:
+                tools[name] = found.tool.changed(about=about) if about else found.tool
         for changed in self.compared.changed:
             # Nobody has approved what it says now, and that it has no effects may be new.
             if changed.name in tools and tools[changed.name].effects is False:
@@ -396,9 +400,9 @@ def _is_same(now: Tool | None, was: Tool) -> bool:
     return now == was and now.about == was.about
 
 
-def _number_those_that_meet(found: dict[str, ListedTool], before: dict[str, str]) -> None:
-    """Give tools whose names are one in TypeScript names of their own: ``getUser``, ``getUser2``."""
-    spelled = names.distinct_tool_names(found, before)
+def _number_those_that_meet(found: dict[str, ListedTool], before: Mapping[str, ListedTool]) -> None:
+    """Give tools whose names are one in TypeScript names of their own: ``getUser``, ``getUser2``. Any thread."""
+    spelled = names.distinct_tool_names(found, {name: one.tool.tool_name for name, one in before.items()})
     for name, one in found.items():
         if spelled[name] != one.tool.tool_name:
             found[name] = replace(one, tool=one.tool.changed(spelled=spelled[name]))
