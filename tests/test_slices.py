@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
 
 from pctx_jupyter.slices import in_slices
 
@@ -29,12 +30,12 @@ async def test_others_are_served_between_two_slices_and_every_item_comes_once() 
     turns.extend([f"work{n}" async for n in in_slices(noting(turns), slice_s=0)])
     await other
     work = [turns.index(f"begin{n}") for n in range(3)]
-    assert all("other" in "".join(turns[before + 1 : after]) for before, after in zip(work, work[1:], strict=False))
+    assert all("other" in "".join(turns[before + 1 : after]) for before, after in pairwise(work))
 
 
-def noting(turns: list[str]) -> Iterator[int]:
+def noting(turns: list[str], what: str = "begin") -> Iterator[int]:
     for n in range(3):
-        turns.append(f"begin{n}")
+        turns.append(f"{what}{n}")
         yield n
 
 
@@ -47,8 +48,8 @@ async def test_all_work_together_takes_one_slice_of_a_turn_and_each_has_its_shar
             await asyncio.sleep(0)
 
     async def work(name: str) -> None:
-        async for _ in in_slices(range(3), slice_s=0):
-            order.append(name)
+        async for _ in in_slices(noting(order, name), slice_s=0):
+            pass
 
     turn = asyncio.create_task(turns())
     tasks = [asyncio.create_task(work(name)) for name in "abcd"]
@@ -58,7 +59,7 @@ async def test_all_work_together_takes_one_slice_of_a_turn_and_each_has_its_shar
     turn.cancel()
     slices = [len(some.split()) for some in " ".join(order).split("turn")]
     assert max(slices) == 1
-    assert [name for name in order if name != "turn"] == list("aabdabdbd")
+    assert [name for name in order if name != "turn"] == ["a0", "a1", "b0", "d0", "a2", "b1", "d1", "b2", "d2"]
 
 
 async def test_short_work_takes_no_turn_of_its_own() -> None:
