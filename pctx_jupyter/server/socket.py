@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from http import HTTPStatus
 
@@ -37,6 +38,13 @@ FRAME_COST = 1_000
 
 LARGE_BYTES = 1 << 20
 """Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
+
+
+LONG_S = 0.02
+"""Seconds of processor time from which the reading of a message is long."""
+
+REST = 3
+"""After a message whose reading is long, a client's next one waits so many times as long: the others are served."""
 
 
 def largest_frame(limit: int) -> int:
@@ -117,7 +125,11 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     async def _feed_later(self, message: str | bytes, messages: TurnBudget) -> None:
         await messages.wait()
+        since = time.thread_time()
         self._feed(message)
+        took_s = time.thread_time() - since
+        if took_s > LONG_S:
+            await asyncio.sleep(REST * took_s)
 
     def _feed(self, message: str | bytes) -> None:
         if self._channel is None:

@@ -37,6 +37,7 @@ from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
+from .session import check_input_count
 
 log = logging.getLogger(__name__)
 
@@ -342,6 +343,7 @@ class LocalTools:
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
         if self._client:
             CLIENT.set(self._client)
+        check_input_count(len(asked.inputs))
         feed = _Feed(self.channel, self._unsent, asked, traces=self.session.settings.timeline)
         try:
             with span_context.entered(span_context.received(asked.meta)):

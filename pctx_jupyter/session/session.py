@@ -710,11 +710,7 @@ class Session:
         if timeout_s is not None and not timeout_s > 0:
             raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")
         check_timeout(timeout_s, self._settings)
-        if len(inputs) > MOST_CONSTANTS:
-            raise errors.InvalidParams(
-                f"Cannot run program: it has {len(inputs):,} inputs and may have {MOST_CONSTANTS:,}; pass one object "
-                "that holds them"
-            )
+        check_input_count(len(inputs))
         for name in inputs:
             names.check_input_name(name)
         self._check_id(execution_id)
@@ -728,6 +724,19 @@ def _servers_of(inputs: Mapping[str, Raw]) -> str:
     """The tools that serve the frames among the inputs: a program reaches them without naming them."""
     handles = (body for body in map(marks.body_of, inputs.values()) if body is not None)
     return " ".join(str(body.get("id", "")).partition("#")[0] for body in handles)
+
+
+def check_input_count(number: int) -> None:
+    """Refuse so many inputs of a program, before anything is done for each of them.
+
+    Raises:
+        InvalidParams: They are too many.
+    """
+    if number > MOST_CONSTANTS:
+        raise errors.InvalidParams(
+            f"Cannot run program: it has {number:,} inputs and may have {MOST_CONSTANTS:,}; pass one object that holds "
+            "them"
+        )
 
 
 def check_timeout(timeout_s: float | None, settings: Settings) -> None:

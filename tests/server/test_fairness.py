@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pctx_jupyter.rpc import nonfinite
+from pctx_jupyter.server import socket
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 
@@ -48,6 +50,33 @@ async def test_a_flood_of_programs_is_refused_at_once_and_delays_nobody_else(
         assert (sandbox["running"], sandbox["waiting"]) == (2, 20)
         await greedy.say(method="$/cancel", params={"id": 0})
         await eventually(lambda: len(engine.registry.executions()) == 21)
+
+
+async def test_a_client_whose_message_took_long_to_read_waits_before_its_next_one_is_read(
+    wire: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "LONG_S", 0.0)
+    monkeypatch.setattr(socket, "REST", 1e9)
+    async with wire() as greedy, wire() as other:
+        await greedy.send(" " * socket.LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}')
+        await greedy.say(id=1, method="list_functions")
+        async with asyncio.timeout(4 * SOON):
+            assert (await other.ask("execute", {"code": "1 + 1"}))["result"]["value"] == 2
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await greedy.connection.recv()
+
+
+async def test_too_many_inputs_are_refused_before_each_of_them_is_looked_at(
+    wire: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(payload: object) -> None:
+        raise AssertionError("an input was looked at")
+
+    monkeypatch.setattr(nonfinite, "taken", taken)
+    async with wire() as one:
+        answer = await one.ask("execute", {"code": "1", "inputs": {f"a{n}": n for n in range(1_001)}})
+        assert "1,001 inputs and may have 1,000" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("limits", [{"typecheck": False}])
