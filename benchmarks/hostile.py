@@ -1,7 +1,8 @@
-"""One client without manners, in a process of its own: ``python -m benchmarks.hostile ACT URL TOKEN``.
+"""One client without manners, in a process of its own: ``python -m benchmarks.hostile ACT URL TOKEN SECONDS``.
 
 Its process is its own, so that the work of making what it sends delays neither a probe nor another client. It prints
-the first refusal that it receives, which has to say what is wrong.
+a list of JSON: the first refusal that it received, which has to say what is wrong, and what differs from what the act
+intends. An act that is refused for another reason measures nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import re
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.client import connect
@@ -28,6 +32,10 @@ END_S = 2.0
 """Seconds for which it stays connected after its act."""
 REFUSED_S = 5.0
 """Seconds for which it waits for the refusal of a large frame."""
+MOST_REFUSALS = 100
+"""Refusals that are kept."""
+MCP_ACCEPT = "application/json, text/event-stream"
+"""What a client of MCP accepts; another one is refused for that reason."""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -36,20 +44,26 @@ class Hostile:
 
     Attributes:
         answers: How many frames came.
-        refusal: The message of the first refusal among them, or why the connection ended; "": there was none.
+        refusals: The messages of refusals, and why the connection ended.
         session: The id of its session of the session API; "": it has none.
     """
 
     def __init__(self, url: str, token: str, connection: Any) -> None:
         self.url, self.token, self.connection = url, token, connection
         self.answers = 0
-        self.refusal = ""
+        self.refusals: dict[str, str] = {}
         self.session = ""
         self._last = 0
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self.token}"}
+
+    def note(self, refusal: str) -> None:
+        """Take note of a refusal; of those that differ in their digits alone, the first."""
+        line = " ".join(refusal.split())[:300]
+        if len(self.refusals) < MOST_REFUSALS:
+            self.refusals.setdefault(re.sub(r"\d+", "", line), line)
 
     async def send(self, method: str, params: object) -> None:
         self._last += 1
@@ -81,24 +95,37 @@ class Hostile:
             return await asyncio.to_thread(answer)
         except urllib.error.HTTPError as error:
             with error:
-                self.refusal = self.refusal or f"HTTP {error.code}: {error.read().decode(errors='replace')}"
+                self.note(f"HTTP {error.code}: {error.read().decode(errors='replace')}")
         except OSError as error:
-            self.refusal = self.refusal or str(error)
+            self.note(str(error))
         return b""
 
-    def get(self, path: str) -> None:
+    async def mcp_session(self, hello: bytes) -> str:
+        """Begin a session of MCP; returns its id."""
+        headers = self.headers | {"Content-Type": "application/json", "Accept": MCP_ACCEPT}
+        headers["MCP-Protocol-Version"] = "2025-11-25"
+        request = urllib.request.Request(f"{self.url}mcp", data=hello, headers=headers)
+
+        def opened() -> str:
+            with DIRECT.open(request, timeout=60) as answer:
+                return str(answer.headers["Mcp-Session-Id"])
+
+        return await asyncio.to_thread(opened)
+
+    def get(self, path: str) -> bytes:
         """Get something, in a thread."""
-        DIRECT.open(urllib.request.Request(f"{self.url}{path}", headers=self.headers), timeout=60).close()
+        with DIRECT.open(urllib.request.Request(f"{self.url}{path}", headers=self.headers), timeout=60) as answer:
+            return bytes(answer.read())
 
     async def read(self) -> None:
         try:
             async for frame in self.connection:
                 self.answers += 1
-                if not self.refusal and '"error"' in frame[-10_000:]:
-                    self.refusal = json.loads(frame)["error"]["message"]
+                if '"error"' in frame[-10_000:] and "error" in (read := json.loads(frame)):
+                    self.note(read["error"]["message"])
         finally:
             if self.connection.close_code not in (None, 1000):
-                self.refusal = self.refusal or f"closed: {self.connection.close_code} {self.connection.close_reason}"
+                self.note(f"closed: {self.connection.close_code} {self.connection.close_reason}")
 
 
 async def nothing(client: Hostile) -> None:
@@ -169,7 +196,7 @@ async def nests(client: Hostile) -> None:
     for _ in range(20):
         await client.raw('{"jsonrpc":"2.0","id":1,"method":"x","params":' + "[" * 100_000 + "]" * 100_000 + "}")
     for path in ("mcp", "pctx/api/format"):
-        await client.post(path, b"[" * 100_000 + b"]" * 100_000)
+        await client.post(path, b"[" * 100_000 + b"]" * 100_000, Accept=MCP_ACCEPT)
 
 
 async def sends_large_frames(client: Hostile) -> None:
@@ -181,23 +208,24 @@ async def sends_large_frames(client: Hostile) -> None:
                 await other.send("execute", {"code": "x" * (megabytes << 20)})
                 with suppress(TimeoutError):
                     async with asyncio.timeout(REFUSED_S):
-                        while not other.refusal and not reader.done():
+                        while not other.refusals and not reader.done():
                             await asyncio.sleep(0.05)
             reader.cancel()
-            client.refusal = client.refusal or other.refusal
+            for refusal in other.refusals.values():
+                client.note(refusal)
 
 
 async def posts_large_bodies(client: Hostile) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"x": "x" * (100 << 20)}}).encode()
-    for path in ("mcp", "mcp", "pctx/api/check"):
+    for path in ("mcp", "mcp", "pctx/api/format"):
         await client.post(path, body)
 
 
 async def sends_decompression_bombs(client: Hostile) -> None:
     """Bodies and frames that are a thousand times as large when they are inflated."""
     bomb_body = gzip.compress(b'{"a":"' + b" " * (300 << 20) + b'"}')
-    for path in ("mcp", "pctx/api/check"):
-        await client.post(path, bomb_body, **{"Content-Encoding": "gzip"})
+    for path in ("mcp", "pctx/api/format"):
+        await client.post(path, bomb_body, **{"Content-Encoding": "gzip", "Accept": MCP_ACCEPT})
     url = f"{client.url.replace('http', 'ws', 1)}local-tools"
     for megabytes in (60, 300):
         try:
@@ -211,7 +239,7 @@ async def sends_decompression_bombs(client: Hostile) -> None:
                         async for _ in bomb:
                             pass
         except ConnectionClosed as error:
-            client.refusal = client.refusal or str(error)
+            client.note(str(error))
 
 
 async def opens_connections(client: Hostile) -> None:
@@ -222,7 +250,7 @@ async def opens_connections(client: Hostile) -> None:
             try:
                 return await connected(client.url, client.token)
             except (OSError, InvalidStatus, InvalidMessage) as error:
-                client.refusal = client.refusal or str(error)
+                client.note(str(error))
 
     for opened in await asyncio.gather(*(one() for _ in range(1_000))):
         if opened is not None:
@@ -327,8 +355,8 @@ async def sends_large_inputs(client: Hostile) -> None:
 async def checks_large_programs(client: Hostile) -> None:
     code = "".join(f"const a{n} = {n};\n" for n in range(40_000))
     for n in range(50):
-        await client.send("diagnostics", {"code": code})
-        await client.send("complete", {"code": code, "line": 1, "column": n % 5})
+        await client.send("diagnostics", {"source": code})
+        await client.send("complete", {"source": code, "offset": n % 5})
 
 
 async def prints_lines(client: Hostile) -> None:
@@ -342,7 +370,7 @@ async def floods_mcp(client: Hostile) -> None:
     """Handshakes that begin sessions, and searches with long queries."""
     await offer_many(client, 5_000)
     await client.send("share", {"to": "everyone", "name": "hostile"})
-    headers = {"Accept": "application/json, text/event-stream"}
+    headers = {"Accept": MCP_ACCEPT}
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
     search = {"name": "search_functions", "arguments": {"query": "t many id string " * 50, "k": 20}}
     listed = {"name": "list_functions", "arguments": {"detail": "descriptions"}}
@@ -414,37 +442,127 @@ async def sends_slowly(client: Hostile) -> None:
         writer.close()
 
 
-ACTS: dict[str, Callable[[Hostile], Awaitable[None]]] = {
-    "nothing: the quiet baseline": nothing,
-    "queues 10,000 programs": floods_programs,
-    "registers 100,000 tools": registers_tools,
-    "replaces one tool 20,000 times": replaces_a_tool,
-    "10 sessions with 10,000 tools each": fills_sessions,
-    "sends schemas of 20 MB, and of 1 MB": sends_large_schemas,
-    "sends schemas whose patterns backtrack": sends_regex_schemas,
-    "sends JSON that is 100,000 deep": nests,
-    "sends frames of 60 to 270 MB": sends_large_frames,
-    "posts 100 MB": posts_large_bodies,
-    "sends decompression bombs": sends_decompression_bombs,
-    "opens 1,000 connections": opens_connections,
-    "sends type-checker bombs": bombs_the_checker,
-    "never reads while a program prints": never_reads,
-    "brings a server with 10,000 tools": brings_an_upstream,
-    "lists 10,000 functions 50 times": lists_functions,
-    "asks for details of 100,000 functions": asks_for_details,
-    "asks for details of 10,000 unknown ones": asks_for_unknown_details,
-    "registers 10,000 tools by one request": registers_all_at_once,
-    "sends 200,000 pings": sends_pings,
-    "sends 100,000 useless frames": sends_small_frames,
-    "cancels 5,000 programs": cancels,
-    "sends inputs of 2,000,000 values": sends_large_inputs,
-    "has programs of 40,000 lines checked": checks_large_programs,
-    "prints 600,000 lines": prints_lines,
-    "floods MCP with handshakes and searches": floods_mcp,
-    "searches the history for wildcards": searches_history,
-    "watches and never reads": watches,
-    "opens and closes 1,000 connections": opens_and_closes,
-    "sends 500 requests that never end": sends_slowly,
+async def sends_largest_frames(client: Hostile) -> None:
+    """Messages just below the limit, one after another."""
+    frame = json.dumps({"jsonrpc": "2.0", "method": "no_such_notification", "params": [0] * (20 << 20)})
+    for _ in range(8):
+        await client.raw(frame)
+    await client.send("list_functions", {})
+
+
+async def sends_notifications(client: Hostile) -> None:
+    note = json.dumps({"execution_id": "x", "call": 1, "note": "x" * 1_000})
+    for _ in range(10_000):
+        await client.raw('{"jsonrpc":"2.0","method":"handles_changed"}')
+        await client.raw(f'{{"jsonrpc":"2.0","method":"call_note","params":{note}}}')
+
+
+async def asks_for_consent(client: Hostile) -> None:
+    """Programs of agents that call a tool with effects without end, while a front end could ask a person."""
+    tool = {"namespace": "shop", "name": "buy", "input_schema": FIELD, "share": True, "effects": True}
+    await client.send("register_tool", tool)
+    await client.send("share", {"to": "everyone", "name": "hostile"})
+    url = f"{client.url.replace('http', 'ws', 1)}pctx/api/changes"
+    async with connect(url, additional_headers=client.headers, proxy=None, compression=None):
+        code = "await Promise.all(Array.from({ length: 500 }, () => Shop.buy({ id: 'x'.repeat(100_000) })))"
+        body = json.dumps({"name": "execute", "arguments": {"code": code}})
+        call = f'{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{body}}}'.encode()
+        asking = [asyncio.create_task(client.post("mcp", call, Accept=MCP_ACCEPT)) for _ in range(4)]  # a thread each
+        await asyncio.sleep(8)
+        if not json.loads(await asyncio.to_thread(client.get, "pctx/api/approvals"))["approvals"]:
+            client.note("no call waits for consent")
+        for one in asking:
+            one.cancel()
+
+
+async def floods_from_upstream(client: Hostile) -> None:
+    """An MCP server that sends notifications and writes lines to stderr without end."""
+    await client.post("pctx/api/upstreams", json.dumps({"server": peer("chatters"), "persist": False}).encode())
+    await asyncio.sleep(8)
+
+
+async def reads_no_stream(client: Hostile) -> None:
+    """Streams of MCP sessions that nobody reads, while what they list changes."""
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "h", "version": "1"}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode()
+    port = int(client.url.split(":")[2].split("/")[0])
+    path = client.url.split(str(port))[1]
+    writers = []
+    for _ in range(100):
+        id = await client.mcp_session(body)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(
+            f"GET {path}mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {client.token}\r\n"
+            f"Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n".encode()
+        )
+        writers.append(writer)
+    await client.send("share", {"to": "everyone", "name": "hostile"})
+    for n in range(3_000):
+        await client.send("register_tool", {"namespace": "w", "name": f"t{n}"})
+        await client.send("unregister_tool", {"namespace": "w", "name": f"t{n}"})
+    await asyncio.sleep(3)
+    for writer in writers:
+        writer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a hostile client does.
+
+    Args:
+        do: Does it.
+        refusal: A pattern in each refusal that it gets, of which there is one at least; empty: nothing is refused.
+        is_certain: Whether it is refused on a slow machine too, where it may be over before.
+    """
+
+    do: Callable[[Hostile], Awaitable[None]]
+    refusal: str = ""
+    is_certain: bool = True
+
+    def unexpected(self, refusals: Iterable[str]) -> list[str]:
+        """Return what differs from what the act intends."""
+        found = list(refusals)
+        if self.refusal and self.is_certain and not found:
+            return [f"nothing was refused with {self.refusal!r}"]
+        return [one for one in found if not self.refusal or re.search(self.refusal, one) is None]
+
+
+ACTS: dict[str, Act] = {
+    "nothing: the quiet baseline": Act(nothing),
+    "queues 10,000 programs": Act(floods_programs, r"programs have not ended"),
+    "registers 100,000 tools": Act(registers_tools, r"its limit"),
+    "replaces one tool 20,000 times": Act(replaces_a_tool),
+    "10 sessions with 10,000 tools each": Act(fills_sessions),
+    "sends schemas of 20 MB, and of 1 MB": Act(sends_large_schemas, r"more than 1,048,576 bytes|Pctx.max_"),
+    "sends schemas whose patterns backtrack": Act(sends_regex_schemas),
+    "sends JSON that is 100,000 deep": Act(nests, r"deeper than 500 levels|HTTP 400"),
+    "sends frames of 60 to 270 MB": Act(sends_large_frames, r"max_program_bytes|[Mm]essage|1009"),
+    "posts 100 MB": Act(posts_large_bodies, r"HTTP 413"),
+    "sends decompression bombs": Act(sends_decompression_bombs, r"HTTP 400|1009|no close frame"),
+    "opens 1,000 connections": Act(opens_connections),
+    "sends type-checker bombs": Act(bombs_the_checker, r"too complex|excessively deep|type checker", is_certain=False),
+    "never reads while a program prints": Act(never_reads),
+    "brings a server with 10,000 tools": Act(brings_an_upstream),
+    "lists 10,000 functions 50 times": Act(lists_functions),
+    "asks for details of 100,000 functions": Act(asks_for_details, r"no such tool"),
+    "asks for details of 10,000 unknown ones": Act(asks_for_unknown_details),
+    "registers 10,000 tools by one request": Act(registers_all_at_once),
+    "sends 200,000 pings": Act(sends_pings),
+    "sends 100,000 useless frames": Act(sends_small_frames, r"Cannot read message: Expected `object`"),
+    "cancels 5,000 programs": Act(cancels),
+    "sends inputs of 2,000,000 values": Act(sends_large_inputs, r"200,000 inputs and may have 1,000"),
+    "has programs of 40,000 lines checked": Act(checks_large_programs),
+    "prints 600,000 lines": Act(prints_lines),
+    "floods MCP with handshakes and searches": Act(floods_mcp),
+    "searches the history for wildcards": Act(searches_history),
+    "watches and never reads": Act(watches),
+    "opens and closes 1,000 connections": Act(opens_and_closes),
+    "sends 500 requests that never end": Act(sends_slowly),
+    "sends frames just below the limit": Act(sends_largest_frames),
+    "sends 20,000 notifications": Act(sends_notifications),
+    "asks for consent without end": Act(asks_for_consent),
+    "brings a server that floods": Act(floods_from_upstream),
+    "never reads streams of MCP": Act(reads_no_stream),
 }
 
 
@@ -461,19 +579,23 @@ def connected(url: str, token: str) -> connect:
     )
 
 
-async def main(act: str, url: str, token: str) -> None:
-    """Do what it does, and print the first refusal."""
+async def main(name: str, url: str, token: str, within_s: str) -> None:
+    """Do an act for so many seconds at most, and print the first refusal and what differs from the intention."""
+    act = ACTS[name]
     async with connected(url, token) as connection:
         client = Hostile(url, token, connection)
         reader = asyncio.create_task(client.read())
-        with suppress(ConnectionClosed):
-            await ACTS[act](client)
-            await asyncio.sleep(END_S)
+        with suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(float(within_s)):
+                await act.do(client)
+                await asyncio.sleep(END_S)
         reader.cancel()
         with suppress(asyncio.CancelledError, ConnectionClosed):
             await reader
-        print(" ".join(client.refusal.split())[:300], flush=True)
+        refusals = client.refusals.values()
+        print(json.dumps([next(iter(refusals), ""), act.unexpected(refusals)]), flush=True)
         connection.transport.abort()
+        os._exit(0)  # a thread may wait for an answer that never comes
 
 
 if __name__ == "__main__":

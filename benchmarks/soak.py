@@ -60,6 +60,8 @@ IDLE_S = 20.0
 """Seconds over which the processor time of idle sessions is measured."""
 HOSTILE_S = 30.0
 """Seconds for which a hostile client is watched, at most."""
+END_S = 30.0
+"""Seconds for which a hostile client that has done its act may still clean up."""
 PROBE_S = 0.02
 """Seconds between two probes of a server's health."""
 
@@ -288,6 +290,7 @@ class Noticed:
         others_ms: The longest that another client's `1+1` took.
         failed: How many of those failed.
         refusal: What the hostile client was told.
+        unexpected: What differs from the intention of its act: then the other figures are of something else.
         grown_mb: Megabytes by which the server has grown.
     """
 
@@ -298,6 +301,7 @@ class Noticed:
     others_ms: float
     failed: int
     refusal: str
+    unexpected: list[str]
     grown_mb: float
 
 
@@ -358,18 +362,19 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
         before = process.memory_info().rss
         await asyncio.to_thread(get, "bench/turns")
         one = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.hostile", act, server.url, server.token),
+            *(sys.executable, "-m", "benchmarks.hostile", act, server.url, server.token, str(within_s)),
             cwd=Path(__file__).parents[1],
             stdout=subprocess.PIPE,
         )
         tasks = [asyncio.create_task(probing()), asyncio.create_task(executing(client))]
-        refusal = b""
+        written = b""
         try:
-            async with asyncio.timeout(within_s):
-                refusal, _ = await one.communicate()
+            async with asyncio.timeout(within_s + END_S):
+                written, _ = await one.communicate()
         except TimeoutError:
             one.kill()
             await one.communicate()
+        refusal, unexpected = json.loads(written or '["", ["it did not end"]]')
         grown = process.memory_info().rss - before
         is_over.set()
         await asyncio.wait(tasks)
@@ -384,7 +389,8 @@ async def lag(server: ServerProcess, act: str, within_s: float) -> Noticed:
         callbacks=turns["callbacks"],
         others_ms=max(others),
         failed=failed,
-        refusal=refusal.decode().strip(),
+        refusal=refusal,
+        unexpected=unexpected,
         grown_mb=grown / 1e6,
     )
 
@@ -404,6 +410,8 @@ async def hostile_clients(acts: Iterable[str] = tuple(ACTS)) -> None:
             f"{found.p99_ms:10.0f} {found.max_ms:8.0f} {found.turn_ms:6.0f} {found.others_ms:7.0f} {found.failed:6}"
         )
         print(f"{act:<40} {figures} {found.grown_mb:+6.0f}  {found.refusal[:150]}", flush=True)
+        for text in found.unexpected:
+            print(f"  not as intended: {text[:200]}")
         for one in found.callbacks:
             times = f"{one['turns']:5} turns, {one['longest_ms']:5.0f} ms at most, {one['ms']:7.0f} ms in all"
             print(f"  {one['what']:<70} {times}")

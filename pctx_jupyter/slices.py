@@ -54,7 +54,7 @@ async def _next_slice() -> None:
     await turn
 
 
-class _Queue:
+class _SliceQueue:
     """Work of one loop that waits for its next slice: one of them passes in a turn, in the order in which they came."""
 
     def __init__(self) -> None:
@@ -76,9 +76,9 @@ class _Queue:
         act()
 
 
-_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _SliceQueue] = WeakKeyDictionary()
 
 
-def _queue() -> _Queue:
+def _queue() -> _SliceQueue:
     """Return the queue of the running loop."""
-    return _queues.setdefault(asyncio.get_running_loop(), _Queue())
+    return _queues.setdefault(asyncio.get_running_loop(), _SliceQueue())

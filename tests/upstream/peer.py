@@ -280,6 +280,19 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
     return {**text(f"called {name}")}
 
 
+def chatter() -> None:
+    """Send notifications of every kind and lines to stderr, 200,000 of each at most, as fast as they are read."""
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("notifications/message", {"level": "info", "data": "x" * 100}),
+        ("notifications/tools/list_changed", {}),
+        ("notifications/progress", {"progressToken": "nobody's", "progress": 1}),
+    ]
+    lines = "".join(json.dumps({"jsonrpc": "2.0", "method": m, "params": p}) + "\n" for m, p in kinds * 100)
+    for _ in range(2_000):
+        write(lines[:-1])
+        sys.stderr.write("a line\n" * 100)
+
+
 def answer(message: dict[str, Any]) -> None:
     id, method, params = message.get("id"), message.get("method"), message.get("params") or {}
     if method == "initialize" and MANNER == "forger":
@@ -323,6 +336,8 @@ def answer(message: dict[str, Any]) -> None:
         result_or_none = call(id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
         if result_or_none is not None:
             say(id=id, result=result_or_none)
+    elif method == "notifications/initialized" and MANNER == "chatters":
+        threading.Thread(target=chatter, daemon=True).start()
     elif method == "notifications/cancelled":
         cancelled.setdefault(params.get("requestId"), threading.Event()).set()
     elif id is not None:
