@@ -30,7 +30,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ... import classes
+from .. import classes
 
 Convert = Callable[[Any], Any]
 """Takes one step towards plain values; raises `Unfit` when there is none."""
