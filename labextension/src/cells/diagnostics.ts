@@ -1,8 +1,8 @@
 /**
  * Underlines problems of a program while it is edited, and offers corrections.
  *
- * Only cells that are on the screen are checked: when they appear, when the user stops typing, when a cell ran in their
- * notebook, which may have exported names, and when the server says that tools have changed.
+ * Only cells that are on the screen are checked: when they appear, and when the user stops typing. They are checked again when
+ * a cell ran in their notebook, which may have exported names, and when the server says that tools have changed.
  */
 
 import { linter, setDiagnostics, forEachDiagnostic, type Diagnostic } from '@codemirror/lint';

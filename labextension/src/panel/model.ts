@@ -11,7 +11,7 @@ import type * as api from '../api';
 import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
-import { Requests } from './requests';
+import { RequestTurns } from './requestTurns';
 import {
   type PanelData,
   type RowPosition,
@@ -103,7 +103,7 @@ export class PanelModel {
   #before: string | null = null;
   #signal: AbortSignal | null = null;
   #failures = 0;
-  readonly #requests = new Requests(() => this.#signal?.aborted ?? false);
+  readonly #requests = new RequestTurns(() => this.#signal?.aborted ?? false);
   readonly #lists: ToolLists;
   /** The kernels for which this page shows the programs of others. */
   #drawn: readonly string[] = [];

@@ -9,13 +9,13 @@ import { notebookLinks } from './notebookLink';
 import { HEIGHTS, type PanelRow, idOf } from './rows';
 import { Content } from './rowContent';
 
-interface TreeProps {
+interface PanelTreeProps {
   model: PanelModel;
   actions: Actions;
   trans: TranslationBundle;
 }
 
-export function Tree({ model, actions, trans }: TreeProps): React.ReactElement {
+export function Tree({ model, actions, trans }: PanelTreeProps): React.ReactElement {
   const { rows, offsets, places } = model;
   const [first, end] = model.sight;
   const chosen = model.chosenRow;

@@ -1,6 +1,6 @@
 /** Sends requests of each kind one at a time. */
 
-export class Requests {
+export class RequestTurns {
   /** The kinds that are under way, and whether each is wanted once more. */
   readonly #busy = new Map<string, boolean>();
   readonly #isOver: () => boolean;
