@@ -450,7 +450,7 @@ export class PanelModel {
         this.#askForHandles();
         break;
       case 'hosts':
-        this.#ask('hosts', () => this.#askForStatus());
+        this.#requests.send('hosts', () => this.#askForStatus());
         break;
       case 'executions':
         this.#requests.send('executions', async () => {
