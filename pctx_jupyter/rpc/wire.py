@@ -268,7 +268,7 @@ class HeldHandle(msgspec.Struct, omit_defaults=True):
     `label` is the tool that returned it, or the variable. `kind` is ``frame``, or another kind of handle. `shape` has
     rows and columns, or the lengths of an array; nothing else has one. `size` is its bytes of memory, roughly. `held`
     says what holds it: a ``run``, the ``session`` for the constants in `names`, or ``agents``: the kernel, for agents
-    and other notebooks; `whose` is the name of the agent or the notebook to which it was handed over. `age_s` is the
+    and other notebooks. `whose` is the name of the agent or the notebook to which it was handed over. `age_s` is the
     seconds since then, `left_s` those after which it leaves unless it is used again; without it, time does not end it.
     """
 
