@@ -108,7 +108,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_running.reset)
 
 
-class _Query:
+class _OneQuery:
     """One query. It runs once, on a thread of its own, and any thread may stop it."""
 
     def __init__(self, text: object, tables: Mapping[str, Any]) -> None:
@@ -160,7 +160,7 @@ async def ask(text: object, tables: Mapping[str, Any]) -> Any:
         await asyncio.sleep(TURN_S)
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
-    asked = _Query(text, tables)
+    asked = _OneQuery(text, tables)
 
     def settle(outcome: Any) -> None:
         if not answer.done():
