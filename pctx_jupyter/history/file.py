@@ -109,13 +109,14 @@ class HistoryFile:
         """
         rows = [_row(trace) for trace in traces]
 
-        def write(there: sqlite3.Connection) -> None:
+        def write(there: sqlite3.Connection) -> tuple[int, int, float]:
             there.executemany(
                 "INSERT INTO runs (id, has_failed, agent, words, trace, size) VALUES (?, ?, ?, ?, ?, ?)", rows
             )
-            self._make_room(there, len(rows), sum(size for *_, size in rows))
+            return self._make_room(there, len(rows), sum(size for *_, size in rows))
 
-        self._use(write, makes=True)
+        # Set after the commit. A failure closes the connection and forgets the former sums.
+        self._sums = self._use(write, makes=True)
 
     def search(
         self, text: str = "", *, failed: bool = False, agent: str = "", before: int | None = None, most: int = 20
@@ -188,8 +189,8 @@ class HistoryFile:
             self._held[0].close()
             self._held = self._sums = None
 
-    def _make_room(self, there: sqlite3.Connection, added: int, added_bytes: int) -> None:
-        """Delete the oldest runs if there are too many.
+    def _make_room(self, there: sqlite3.Connection, added: int, added_bytes: int) -> tuple[int, int, float]:
+        """Delete the oldest runs if there are too many; returns the sums as of now.
 
         All runs are counted only where another connection has written since the last time.
         """
@@ -200,7 +201,7 @@ class HistoryFile:
             runs, size = there.execute("SELECT COUNT(*), TOTAL(size) FROM runs").fetchone()
         if runs > self._most_runs or size > self._most_bytes:
             runs, size = self._delete_oldest(there)
-        self._sums = version, runs, size
+        return version, runs, size
 
     def _delete_oldest(self, there: sqlite3.Connection) -> tuple[int, int]:
         """Delete the oldest runs beyond the limits, and some more; returns how many are left, and their bytes."""

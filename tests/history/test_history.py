@@ -262,6 +262,27 @@ def test_a_full_disk_is_named_and_writing_goes_on_when_there_is_room(file: Histo
     assert codes(file) == ["after", "before"]
 
 
+@pytest.mark.parametrize("refused", ["INSERT", "DELETE", "COMMIT"])
+def test_a_transaction_that_fails_at_any_point_changes_neither_the_file_nor_what_is_counted(
+    file: HistoryFile, refused: str
+) -> None:
+    def deny(action: int, what: str | None, *_: object) -> int:
+        named = {sqlite3.SQLITE_INSERT: "INSERT", sqlite3.SQLITE_DELETE: "DELETE"}.get(action, what)
+        return sqlite3.SQLITE_DENY if named == refused else sqlite3.SQLITE_OK
+
+    small = HistoryFile(file.path, most_runs=3)
+    small.add([run("before")] * 3)
+    for _ in range(2):
+        assert small._held is not None
+        small._held[0].set_authorizer(deny)
+        with pytest.raises(HistoryUnavailable):
+            small.add([run("lost")])
+        assert codes(file) == ["before"] * 3
+        small.add([run("before")])
+        assert small._sums is not None and small._sums[1] == small.count() == 3
+    small.close()
+
+
 def test_a_file_that_was_deleted_is_made_again(file: HistoryFile) -> None:
     file.add([run("before")])
     for one in Path(file.path).parent.iterdir():
