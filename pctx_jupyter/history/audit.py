@@ -12,6 +12,7 @@ import asyncio
 import getpass
 import hashlib
 import logging
+import logging.handlers
 import os
 import sys
 from collections.abc import Callable
@@ -136,8 +137,11 @@ class AuditLog:
         return known | {"agent": trace.agent} if trace.agent else known
 
 
-class _AppendingHandler(logging.FileHandler):
-    """Appends events to a file that its owner alone can read; says once why it cannot."""
+class _AppendingHandler(logging.handlers.WatchedFileHandler):
+    """Appends events to a file that its owner alone can read; says once why it cannot.
+
+    A file that was moved away or deleted, as ``logrotate`` does, is made again.
+    """
 
     _has_failed = False
 
@@ -145,6 +149,13 @@ class _AppendingHandler(logging.FileHandler):
         path = Path(self.baseFilename)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.fdopen(os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a", encoding="utf-8")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append an event."""
+        try:
+            super().emit(record)
+        except OSError:  # the file cannot be made again
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Log the first failure in a row; logging would print a traceback for each event."""

@@ -114,3 +114,15 @@ def test_a_disk_that_is_full_is_one_line_of_the_log_and_stops_no_program(caplog:
     (record,) = caplog.records
     assert record.message.startswith("audit = cannot write to /dev/full") and "No space left" in record.message
     close()
+
+
+def test_a_file_that_is_moved_away_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    audit_log, close = open_audit_file(Settings(audit="payloads", audit_file=str(path)))
+    for number in range(3):
+        audit_log.execution_ended(ended(f"{number}"))
+        if number < 2:
+            path.replace(tmp_path / f"{number}.old")
+    close()
+    files = [tmp_path / "0.old", tmp_path / "1.old", path]
+    assert [[line["code"] for line in lines(file)] for file in files] == [["0"], ["1"], ["2"]]
