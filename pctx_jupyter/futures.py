@@ -282,9 +282,15 @@ def _dask_client() -> Any:
 
 async def _of_ray_ref(ref: Any, *, cancels: bool = True) -> Any:
     future: concurrent.futures.Future[Any] = ref.future()
+    ray = sys.modules["ray"]
     try:
         return await _of_executor(future)
     except asyncio.CancelledError:
         if cancels:
-            sys.modules["ray"].cancel(ref)
+            ray.cancel(ref)
         raise
+    except ray.exceptions.TaskCancelledError as error:
+        raise errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError") from None
+    except ray.exceptions.RayTaskError as error:
+        # Ray's error has a class of its own for each class, and the worker's coloured traceback as its text.
+        raise error.cause from error
