@@ -487,9 +487,9 @@ class Session:
             started_at=self._journal.now(),
             agent=AGENT.get() if self.asked_by == "agent" else "",
         )
-        recorder = Recorder(
-            trace, lambda: self._clock() - started_at, lambda: self._journal.watchers.notify("executions")
-        )
+        # The trace outlives the session: it must not hold it, with all of its tools.
+        clock, watchers = self._clock, self._journal.watchers
+        recorder = Recorder(trace, lambda: clock() - started_at, lambda: watchers.notify("executions"))
         self._journal.history.add(key, recorder)
         return Execution(
             id=asked.id,

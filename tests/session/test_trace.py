@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import msgspec
 import pytest
@@ -234,6 +236,17 @@ async def test_a_session_writes_down_what_its_programs_did() -> None:
     assert [(c.tool, c.result) for c in trace.calls] == [("Math.one", "1")]
     assert [line.text for line in trace.console] == ["hello\n"]
     assert msgspec.json.decode(msgspec.json.encode(trace), type=Trace) == trace
+
+
+async def test_what_is_kept_of_a_program_does_not_keep_its_session_with_all_tools() -> None:
+    registry = Registry(FakeSandbox(), Settings(), FakeClock())
+    session = registry.open()
+    await session.execute("1")
+    watched = weakref.ref(session)
+    registry.close(session)
+    del session
+    gc.collect()
+    assert watched() is None and len(list(registry.history)) == 1
 
 
 @pytest.mark.parametrize(("length", "is_cut"), [(traces.MOST_CODE, False), (traces.MOST_CODE + 1, True)])
