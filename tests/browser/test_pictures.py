@@ -315,6 +315,7 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     expect(frame.locator("thead th")).to_have_text(["id", "country", "amount"], timeout=PATIENCE_MS)
     expect(frame.locator("tbody tr")).to_have_count(3)
     expect(cells[7]).to_contain_text("Frame of 100,000 rows × 3 columns, in the notebook: id Int64, country String")
+    expect(problems(notebook, 7)).to_have_count(0, timeout=PATIENCE_MS)  # the tool was defined a moment ago
     camera.take("frame", *halves(cells[7]))
     complete(page, notebook, 8, COLUMN)
     camera.take("columns", inputs(cells[8]), page.locator(".jp-Completer"))
