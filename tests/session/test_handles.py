@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 from msgspec import Raw
 
-from pctx_jupyter import errors
+from pctx_jupyter import errors, values
 from pctx_jupyter.handles.table import KernelHandles
-from pctx_jupyter.kernel.functions import handed, values
+from pctx_jupyter.kernel.functions import handed
 from pctx_jupyter.program.result import Emit
 from pctx_jupyter.rpc import marks
 from pctx_jupyter.session.execution import Job, ServeCall
