@@ -25,7 +25,7 @@ from pctx_jupyter.session.session import Session
 from pctx_jupyter.tools.catalog import Call, Tool
 
 from ..fakes import SOON, FakeSandbox, read
-from .test_approvals import Desk
+from ..session.test_approvals import Desk
 
 ORDERS = pl.DataFrame({"id": [1, 2, 3]})
 TABLE = "Notebook.orders"
