@@ -206,22 +206,18 @@ class Handles:
             key: The operations.
             make: Runs them; returns what they give, and the bytes that it takes.
         """
-        if key not in handle.derived:
-            handle.derived[key] = make()
+        found = handle.derived.get(key) or make()
+        holder = next((table for table in (self, *self._outer()) if handle.id in table._held), self)
+        with holder._lock:  # another thread may have its results make room
+            handle.derived[key] = found
+            handle.derived.move_to_end(key)
             while len(handle.derived) > DERIVED:
                 handle.derived.popitem(last=False)
-        handle.derived.move_to_end(key)
-        found = handle.derived[key][0]
-        tables = (table for table in (self, *self._outer()) if handle.id in table._held)
-        next(tables, self)._make_room(handle)
-        return found
-
-    def _make_room(self, last: Handle[Any]) -> None:
-        with self._lock:
-            gone = self._beyond_bytes(last)
+            gone = holder._beyond_bytes(handle)
         if gone:
-            self._free(gone)
-            self._changed()
+            holder._free(gone)
+            holder._changed()
+        return found[0]
 
     def _beyond_bytes(self, last: Handle[Any]) -> list[Handle[Any]]:
         """Drop what takes too much memory: results of operations first, then the oldest objects; returns these.
