@@ -40,7 +40,7 @@ class _Process:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _COMMAND.format(path=sys.path)],
+            [sys.executable, "-P", "-c", _COMMAND.format(path=[one for one in sys.path if isinstance(one, str)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -114,17 +114,26 @@ class _OneQuery:
     def __init__(self, text: object, tables: Mapping[str, Any]) -> None:
         self._asked = (text, dict(tables), sql.memory_limit())
         self._is_stopped = False
-        self._process: _Process | None = None
+        self._process: _Process | None = None  # while it runs there
+        self._lock = threading.Lock()  # of `_process`: the next query has the same one
 
     def stop(self) -> None:
-        """End the query, and its process with it."""
-        self._is_stopped = True
-        if self._process is not None:
-            self._process.end()
+        """End the query, and its process with it; does nothing once it has run."""
+        with self._lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.end()
 
     def run(self) -> Any:
-        """Run it; returns its result or its error."""
+        """Run it; returns its result, or raises its error."""
         sql.demand_query(self._asked[0])
+        try:
+            return self._run()
+        finally:
+            with self._lock:
+                self._process = None
+
+    def _run(self) -> Any:
         while True:
             process = self._process = _running.ready()
             if self._is_stopped:
@@ -241,4 +250,6 @@ def _bound(more: int) -> None:
 
         lines = Path("/proc/self/status").read_text().splitlines()
         now = next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmData"))
-        resource.setrlimit(resource.RLIMIT_DATA, (now + more, resource.RLIM_INFINITY))
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = now + more if most == resource.RLIM_INFINITY else min(now + more, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, most))

@@ -182,6 +182,29 @@ def test_one_row_that_takes_too_much_memory_is_refused_and_takes_none_of_the_ker
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
+def test_cancelling_a_query_that_has_run_leaves_the_process_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("notes")])  # which Python ignores
+    queries._running.close()
+    tables = {"frame": pl.DataFrame({"a": [1]})}
+    one = queries._OneQuery("select 1", tables)
+    with queries._running.lock:
+        assert len(one.run()) == 1
+        process = queries._running.process
+        one.stop()
+        assert process is not None and len(process.ask(("select 2", tables, 100_000_000))) == 1
+
+
+def test_bound_of_memory_leaves_what_the_system_allows_at_most() -> None:
+    code = (
+        "import resource; from pctx_jupyter.handles import queries\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 40, 1 << 40))\n"
+        "queries._bound(1 << 30)\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_DATA)\n"
+        "assert soft < 1 << 40 == hard, (soft, hard)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_process_of_queries_ends_with_the_kernel_while_a_query_runs() -> None:
     """A process stands for the kernel; it prints the id of the process of its query, and is killed."""
     code = (
