@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio.subprocess
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
 # MCP SDK: its errors carry no code that tells these apart.
 
@@ -164,3 +164,17 @@ def close_transport(process: asyncio.subprocess.Process) -> None:
     transport = getattr(process, "_transport", None)
     if transport is not None:
         transport.close()
+
+
+# threading
+
+
+def before_executors_end(close: Callable[[], None]) -> None:
+    """Call a function when the main thread has ended, before executors of threads refuse work.
+
+    ``concurrent.futures`` ends its executors so. What is registered later is called earlier, so it is loaded first.
+    """
+    import concurrent.futures.thread  # noqa: F401
+    import threading
+
+    threading._register_atexit(close)  # type: ignore[attr-defined]

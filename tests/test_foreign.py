@@ -180,6 +180,21 @@ async def test_the_transport_of_a_process_can_be_closed() -> None:
     assert process._transport.is_closing()
 
 
+# threading
+
+
+def test_functions_are_called_at_the_end_of_the_main_thread_before_executors_refuse_work() -> None:
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from pctx_jupyter.kernel import exits\n"
+        "def fail(): raise OSError('one that fails')\n"
+        "exits.add(lambda: ThreadPoolExecutor().submit(print, 'closed').result())\n"
+        "exits.add(fail)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "closed\n" and "OSError: one that fails" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "private",
     [
@@ -189,6 +204,7 @@ async def test_the_transport_of_a_process_can_be_closed() -> None:
         "_set_running_loop",
         "_render_traceback_",
         "_asyncio_runner",
+        "_register_atexit",
     ],
 )
 def test_no_other_module_uses_a_private_name(private: str) -> None:

@@ -6,11 +6,13 @@ what is closed.
 
 from __future__ import annotations
 
-# It registers its own end when it is loaded, and what is registered later is called earlier.
-import concurrent.futures.thread  # noqa: F401
+import logging
 import os
-import threading
 from collections.abc import Callable
+
+from .. import foreign
+
+log = logging.getLogger(__name__)
 
 _closings: list[Callable[[], None]] = []
 
@@ -28,10 +30,14 @@ def remove(close: Callable[[], None]) -> None:
 
 def _close() -> None:
     while _closings:
-        _closings.pop()()
+        close = _closings.pop()
+        try:
+            close()
+        except Exception:  # the others are called, and Python ends its executors
+            log.exception("exit = cannot close")
 
 
-threading._register_atexit(_close)  # type: ignore[attr-defined]  # what concurrent.futures uses; there is no other way
+foreign.before_executors_end(_close)
 if hasattr(os, "register_at_fork"):
     # A forked process ends its threads so, too, and none of them is its own.
     os.register_at_fork(after_in_child=_closings.clear)
