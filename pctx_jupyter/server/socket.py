@@ -46,6 +46,9 @@ LONG_S = 0.02
 REST = 8
 """After a message whose reading is long, a client's next one waits so many times as long: the others are served."""
 
+MOST_REST_S = 5.0
+"""Seconds that it waits at most: its pings wait as well, and without an answer it takes the server for dead."""
+
 
 def largest_frame(limit: int) -> int:
     """The bytes of a frame that is read, where a message may have so many as `limit`."""
@@ -129,7 +132,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self._feed(message)
         took_s = time.thread_time() - since
         if took_s > LONG_S:
-            await asyncio.sleep(REST * took_s)
+            await asyncio.sleep(min(REST * took_s, MOST_REST_S))
 
     def _feed(self, message: str | bytes) -> None:
         if self._channel is None:

@@ -57,14 +57,21 @@ async def test_a_client_whose_message_took_long_to_read_waits_before_its_next_on
 ) -> None:
     monkeypatch.setattr(socket, "LONG_S", 0.0)
     monkeypatch.setattr(socket, "REST", 1e9)
+    monkeypatch.setattr(socket, "MOST_REST_S", 1e9)
+    long = " " * socket.LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}'
     async with wire() as greedy, wire() as other:
-        await greedy.send(" " * socket.LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}')
+        await greedy.send(long)
         await greedy.say(id=1, method="list_functions")
         async with asyncio.timeout(4 * SOON):
             assert (await other.ask("execute", {"code": "1 + 1"}))["result"]["value"] == 2
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
                 await greedy.connection.recv()
+        greedy.connection.transport.abort()  # its handshake of closing would not be read either
+        monkeypatch.setattr(socket, "MOST_REST_S", 0.0)
+        await other.send(long)
+        async with asyncio.timeout(4 * SOON):
+            assert "result" in await other.ask("list_functions")
 
 
 async def test_too_many_inputs_are_refused_before_each_of_them_is_looked_at(
