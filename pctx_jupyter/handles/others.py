@@ -195,7 +195,14 @@ def aggregated(array: Any, function: str) -> Any:
         raise errors.InvalidParams(f"Cannot compute {function} of an array of {array.dtype}: it does not hold numbers")
     if array.size == 0:
         return 0 if function == "sum" else None
+    if function == "sum" and array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        return _sum(array)
     return getattr(sys.modules["numpy"], function)(array).item()
+
+
+def _sum(array: Any) -> int:
+    """Return the sum of integers of 64 bits, which numpy would cut to 64 bits: those of their halves fit."""
+    return (int((array >> 32).sum()) << 32) + int((array & 0xFFFFFFFF).sum())
 
 
 # Files

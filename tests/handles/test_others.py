@@ -139,6 +139,10 @@ def test_aggregates_are_those_of_numpy() -> None:
         "count": 4,
     }
     assert others.aggregated(np.zeros(0), "mean") is None and others.aggregated(np.zeros(0), "sum") == 0
+    for kind in (np.int64, np.uint64):
+        edges = [np.iinfo(kind).min, *[np.iinfo(kind).max] * 3]
+        for some in (edges, edges[:1] * 3, [5]):
+            assert others.aggregated(np.array(some, kind), "sum") == sum(map(int, some))
     for wrong, name in ((array, "tobytes"), (array, "__class__"), (np.array(["a"]), "max")):
         with pytest.raises(errors.InvalidParams):
             others.aggregated(wrong, name)
