@@ -383,16 +383,26 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
 
 def _array(np: Any, value: list[Any], dtype: Any) -> Any:
     """Make an array of JSON's numbers, or raise ValueError: numpy cuts fractions and rounds integers in silence."""
-    made = np.asarray(value, dtype=dtype)
+    with np.errstate(over="ignore"):  # it is refused below
+        made = np.asarray(value, dtype=dtype)
     if dtype is not None:
-        plain = np.asarray(value) if made.dtype.kind in "iu" else made
-        if plain.dtype.kind == "f" and made.dtype.kind in "iu" and (plain % 1 != 0).any():
-            raise ValueError(f"{plain[plain % 1 != 0].flat[0]} is not a whole number")
+        if made.dtype.kind in "iuf":
+            _demand_held(np, np.asarray(value), made)
     elif made.dtype.kind == "f" and (abs(made) >= 2**53).any():
         exact = np.asarray(value, dtype=object)
         if all(type(one) is int for one in exact.flat):
             return exact.astype(np.uint64) if exact.min() >= 0 and exact.max() < 2**64 else exact
     return made
+
+
+def _demand_held(np: Any, given: Any, made: Any) -> None:
+    """Raise ValueError where an array does not hold the floats that were given: fractions, or what is too large."""
+    if given.dtype.kind != "f":
+        return
+    if made.dtype.kind in "iu" and (wrong := given % 1 != 0).any():
+        raise ValueError(f"{given[wrong].flat[0]} is not a whole number")
+    if made.dtype.kind == "f" and (wrong := np.isinf(made) & ~np.isinf(given)).any():
+        raise ValueError(f"{given[wrong].flat[0]} is too large for {made.dtype.name}")
 
 
 def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:

@@ -627,9 +627,15 @@ def test_rows_become_frames_and_lists_become_arrays() -> None:
 def test_numbers_of_an_array_are_neither_cut_nor_rounded() -> None:
     def of_integers(x: npt.NDArray[np.int64]) -> None: ...
 
+    def of_floats(x: npt.NDArray[np.float32]) -> list[float]:
+        return x.tolist()
+
     def of_any(x: np.ndarray) -> list[str]:
         return [x.dtype.name, *map(str, x.tolist())]
 
+    with pytest.raises(errors.InvalidParams, match=r"cannot become a ndarray \(1e\+300 is too large for float32"):
+        called(made(of_floats), {"x": [1, 1e300]})
+    assert called(made(of_floats), {"x": [1, 0.5]}) == [1.0, 0.5]
     with pytest.raises(
         errors.InvalidParams, match=r"arguments\.x: cannot become a ndarray \(1\.5 is not a whole number"
     ):
