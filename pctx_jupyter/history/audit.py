@@ -138,12 +138,13 @@ class AuditLog:
 
 
 class _AppendingHandler(logging.handlers.WatchedFileHandler):
-    """Appends events to a file that its owner alone can read; says once why it cannot.
+    """Appends events to a file that its owner alone can read; of failures in a row, logs the first.
 
     A file that was moved away or deleted, as ``logrotate`` does, is made again.
     """
 
-    _has_failed = False
+    _failures = 0
+    """Events in a row that could not be written."""
 
     def _open(self) -> Any:
         path = Path(self.baseFilename)
@@ -152,15 +153,18 @@ class _AppendingHandler(logging.handlers.WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append an event."""
+        before = self._failures
         try:
             super().emit(record)
         except OSError:  # the file cannot be made again
             self.handleError(record)
+        if self._failures == before:
+            self._failures = 0
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Log the first failure in a row; logging would print a traceback for each event."""
-        if not self._has_failed:
-            self._has_failed = True
+        self._failures += 1
+        if self._failures == 1:
             log.error("audit = cannot write to %s (%s)", self.baseFilename, sys.exc_info()[1])
 
 

@@ -10,6 +10,9 @@ import json
 import logging
 import os
 import stat
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +101,55 @@ def test_logs_of_several_engines_append_to_a_file_that_its_owner_alone_reads(tmp
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    settings = Settings(audit="on", audit_file=str(tmp_path / "file" / "events.jsonl"))
+OTHER = """
+import sys
+from pathlib import Path
+from tests.history import test_audit
+
+test_audit.write_many(Path(sys.argv[1]), "b", lambda: print(sys.stdin.readline(), flush=True))
+"""
+
+
+def write_many(path: Path, letter: str, begin: Callable[[], None]) -> None:
+    """Write events to a file; every other one is larger than a pipe or a buffer takes at once."""
+    audit_log, close = open_audit_file(Settings(audit="payloads", audit_file=str(path)))
+    begin()
+    for number in range(100):
+        audit_log.execution_ended(ended(letter * (50 if number % 2 else 100_000)))
+    close()
+
+
+def test_processes_that_write_to_one_file_at_once_tear_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None and other.stdout is not None
+        other.stdin.write("begin\n")
+        other.stdin.flush()
+        write_many(path, "a", other.stdout.readline)
+    assert other.returncode == 0
+    written = [line["code"] for line in lines(path)]
+    for letter in "ab":
+        assert [len(code) for code in written if set(code) == {letter}] == [100_000, 50] * 50
+    assert len(written) == 200
+
+
+def below_a_file(folder: Path) -> Path:
+    (folder / "file").write_text("")
+    return folder / "file" / "events.jsonl"
+
+
+def read_only(folder: Path) -> Path:
+    folder.chmod(0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("this account may write to every folder")
+    return folder / "events.jsonl"
+
+
+@pytest.mark.parametrize("place", [below_a_file, read_only])
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path, place: Callable[[Path], Path]) -> None:
+    settings = Settings(audit="on", audit_file=str(place(tmp_path)))
     with pytest.raises(errors.SandboxUnavailable, match=r"cannot be written to .*events\.jsonl \("):
         open_audit_file(settings)
 
@@ -126,3 +175,30 @@ def test_a_file_that_is_moved_away_is_made_again(tmp_path: Path) -> None:
     close()
     files = [tmp_path / "0.old", tmp_path / "1.old", path]
     assert [[line["code"] for line in lines(file)] for file in files] == [["0"], ["1"], ["2"]]
+
+
+@pytest.mark.parametrize("in_the_way", ["file", "folder"])
+def test_a_file_that_cannot_be_made_again_is_one_error_and_is_made_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, in_the_way: str
+) -> None:
+    path = tmp_path / "logs" / "events.jsonl"
+    audit_log, close = open_audit_file(Settings(audit="payloads", audit_file=str(path)))
+    for number in (0, 2):
+        path.parent.rename(tmp_path / f"{number}.old")
+        if in_the_way == "file":
+            path.parent.write_text("")
+        else:
+            path.mkdir(parents=True)
+        for code in ("lost", "lost too"):
+            audit_log.execution_ended(ended(code))
+        if in_the_way == "file":
+            path.parent.unlink()
+        else:
+            path.rmdir()
+        for code in (f"{number + 1}", f"{number + 2}"):
+            audit_log.execution_ended(ended(code))
+    close()
+    assert [line["code"] for line in lines(path)] == ["3", "4"]
+    assert [line["code"] for line in lines(tmp_path / "2.old" / path.name)] == ["1", "2"]
+    # One for each time that it could not be made, however many events came meanwhile.
+    assert [record.message.partition(" (")[0] for record in caplog.records] == [f"audit = cannot write to {path}"] * 2

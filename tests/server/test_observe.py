@@ -27,17 +27,17 @@ def audit() -> str:
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Path:
-    """Where the server writes its events."""
+def written(tmp_path: Path) -> Path | None:
+    """Where the server writes its events; None: nowhere."""
     return tmp_path / "events.jsonl"
 
 
 @pytest.fixture
-def jp_server_config(audit: str, written: Path) -> dict[str, Any]:
+def jp_server_config(audit: str, written: Path | None) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}},
         "Pctx": {"warm_sandboxes": 1, "audit": audit, "policy": ["deny client Shop.refund"]},
-        "EventLogger": {"handlers": [logging.FileHandler(written, delay=True)]},
+        "EventLogger": {"handlers": [logging.FileHandler(written, delay=True)] if written else []},
     }
 
 
@@ -101,6 +101,15 @@ async def test_code_and_arguments_are_written_where_that_is_asked_for(client: An
 async def test_no_event_is_written_unless_it_is_asked_for(client: Any, written: Path) -> None:
     await sell(client)
     assert events(written, "execution") == events(written, "call") == []
+
+
+@pytest.mark.parametrize("written", [None])
+async def test_audit_log_that_is_written_nowhere_is_a_warning_with_the_way_out(
+    running: RunningEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await running.get()
+    warned = [one.message for one in caplog.records if one.message.startswith("audit = ")]
+    assert warned == ["audit = events are not written: set c.EventLogger.handlers or c.Pctx.audit_file"]
 
 
 async def measured(jp_fetch: Any) -> dict[str, float]:
