@@ -282,15 +282,27 @@ def _dask_client() -> Any:
 
 async def _of_ray_ref(ref: Any, *, cancels: bool = True) -> Any:
     future: concurrent.futures.Future[Any] = ref.future()
-    ray = sys.modules["ray"]
     try:
         return await _of_executor(future)
     except asyncio.CancelledError:
         if cancels:
-            ray.cancel(ref)
+            cancel(ref)
         raise
-    except ray.exceptions.TaskCancelledError as error:
-        raise errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError") from None
-    except ray.exceptions.RayTaskError as error:
-        # Ray's error has a class of its own for each class, and the worker's coloured traceback as its text.
-        raise error.cause from error
+    except Exception as error:
+        if (raised := _raised_by_task(error)) is error:
+            raise
+        raise raised from error
+
+
+def _raised_by_task(error: Exception) -> Exception:
+    """Return what a task of Ray raised.
+
+    Ray's error has a class of its own for each class, and the worker's coloured traceback as its text.
+    """
+    kinds = getattr(sys.modules["ray"], "exceptions", None)
+    if isinstance(error, getattr(kinds, "RayTaskError", ())):
+        cause = getattr(error, "cause", None)
+        error = cause if isinstance(cause, Exception) else error
+    if isinstance(error, getattr(kinds, "TaskCancelledError", ())):
+        return errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError")
+    return error

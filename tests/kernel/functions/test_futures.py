@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import dask
@@ -303,6 +305,83 @@ async def test_a_future_that_somebody_else_cancels_is_an_error_of_its_tool(clust
     with pytest.raises(errors.ToolFailed, match="its future was cancelled"):
         await waiting
     RELEASE.set()
+
+
+class Ray(ModuleType):
+    """What pctx uses of Ray, with its errors as Ray raises them: those of a task are of a class per class."""
+
+    class ObjectRef:
+        def __init__(self) -> None:
+            self.given: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def future(self) -> concurrent.futures.Future[Any]:
+            return self.given
+
+    def __init__(self, *, has_exceptions: bool = True) -> None:
+        super().__init__("ray")
+        self.cancelled: list[Any] = []
+        if has_exceptions:
+            self.exceptions = SimpleNamespace(RayTaskError=RayTaskError, TaskCancelledError=TaskCancelledError)
+
+    def cancel(self, ref: ObjectRef) -> None:
+        self.cancelled.append(ref)
+
+
+class RayTaskError(Exception):
+    def __init__(self, text: str, cause: Exception | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+class RayTaskErrorOfLookupError(RayTaskError, LookupError): ...
+
+
+class TaskCancelledError(Exception): ...
+
+
+CANCELLED = "CancelledError: its future was cancelled: by its owner"
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (RayTaskErrorOfLookupError("\x1b[36mray::f()", LookupError("nothing there")), "LookupError: nothing there"),
+        (RayTaskError("ray::f()"), "RayTaskError: ray::f()"),
+        (RayTaskError("ray::f()", TaskCancelledError("by its owner")), CANCELLED),
+        (TaskCancelledError("by its owner"), CANCELLED),
+        (OSError("a worker was lost"), "OSError: a worker was lost"),
+    ],
+)
+@pytest.mark.parametrize("has_exceptions", [True, False])
+async def test_error_of_a_task_of_ray_is_the_one_that_the_task_raised(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, expected: str, has_exceptions: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", Ray(has_exceptions=has_exceptions))
+    ref = Ray.ObjectRef()
+    ref.given.set_exception(raised)
+    with pytest.raises(Exception) as caught:
+        await result_of(made(lambda: ref))
+    error = caught.value
+    if has_exceptions:
+        assert f"{getattr(error, 'name', None) or type(error).__name__}: {error}" == expected
+    else:
+        assert error is raised
+
+
+async def test_value_of_a_task_of_ray_is_waited_for_and_who_stops_waiting_cancels_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray, ref, never = Ray(), Ray.ObjectRef(), Ray.ObjectRef()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    ref.given.set_result(8)
+    assert await result_of(made(lambda: ref)) == b"8"
+    waiting = asyncio.ensure_future(result_of(made(lambda: never)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ray.cancelled == [never]
 
 
 async def promised() -> concurrent.futures.Future[int]:
