@@ -10,9 +10,9 @@ Classes = frozenset[tuple[str, str]]
 """Classes: the package, and the name."""
 
 FUTURES: Classes = frozenset(
-    {("concurrent", "Future"), ("distributed", "Future"), ("dask", "Delayed"), ("ray", "ObjectRef")}
+    {("concurrent", "Future"), ("distributed", "Future"), ("dask", "DaskMethodsMixin"), ("ray", "ObjectRef")}
 )
-"""Values that are computed elsewhere."""
+"""Values that are computed elsewhere; of Dask also what it computes lazily: a ``Delayed``, a frame, an array, a bag."""
 TABLES: Classes = frozenset(
     {
         ("pandas", "DataFrame"),
@@ -23,8 +23,8 @@ TABLES: Classes = frozenset(
     }
 )
 """Data frames, series and tables of the libraries that frames are tested with."""
-ARRAYS: Classes = frozenset({("numpy", "ndarray")})
-"""Arrays."""
+ARRAYS: Classes = frozenset({("numpy", "ndarray"), ("dask", "Array")})
+"""Arrays, and what becomes one when it is computed."""
 FIGURES: Classes = frozenset({("matplotlib", "Figure"), ("plotly", "BaseFigure")})
 """Figures."""
 

@@ -161,7 +161,7 @@ def _wait_for(value: object) -> Callable[..., Awaitable[Any]] | None:
 
 
 def is_future_type(annotation: Any) -> bool:
-    """Whether a return annotation is a future of a library: ``Future``, ``Future[int]``, or ``Delayed`` of Dask."""
+    """Whether a return annotation is a future of a library, such as ``Future[int]``, or what Dask computes lazily."""
     kind = get_origin(annotation) or annotation
     return inspect.isclass(kind) and classes.is_one(kind, classes.FUTURES)
 

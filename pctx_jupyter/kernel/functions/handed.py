@@ -157,11 +157,11 @@ def _is_table_type(kind: type) -> bool:
 
 def of_value(schema: Json, returns: Any) -> Json:
     """Return the schema of what the ``result`` of a future is: a table or an array is a handle, anything else JSON."""
-    kind = get_origin(returns) or returns
-    if isinstance(kind, type) and _is_table_type(kind):
-        return by_handle(schema)
     name = kind_of(returns)
-    return by_handle(schema, name) if name in ("array", "figure") else schema
+    if name in ("array", "figure"):
+        return by_handle(schema, name)
+    kind = get_origin(returns) or returns
+    return by_handle(schema) if isinstance(kind, type) and _is_table_type(kind) else schema
 
 
 _ITERATORS = {

@@ -463,7 +463,9 @@ class _SignatureReader:
                 annotation = typing.Union[tuple(self._scope.resolved(one) for one in self._overloads["return"])]  # noqa: UP007
         annotation = self._resolved(annotation)
         self.is_future = futures.is_future_type(annotation)
-        annotation = self.returns = futures.awaited_type(annotation)
+        annotation, given = futures.awaited_type(annotation), annotation
+        # The class of a lazy frame or array says what is computed of it, although not its JSON.
+        self.returns = given if self.is_future and annotation is Any else annotation
         why = ""
         for sayer in (self._quick(is_result=True), Sayer(self._why_no_result, is_result=True, owner=self._owner)):
             said = self._said(annotation, sayer)

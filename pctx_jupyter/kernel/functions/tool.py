@@ -52,6 +52,11 @@ PICKLED = (
     "connections, locks and open files inside the function, and return plain data"
 )
 
+UNSAID = (
+    "with handle=True, the annotation has to say that a {0} of Dask is returned: one with the class leaves it where it "
+    "is computed; or return what its compute() returns"
+)
+
 _PASSES = "Tools of the same notebook take it, and get the very object; await save(name) stores it in the notebook."
 HINTS = {
     "array": "Returns an NDArray that stays in the notebook: shape, dtype, await values(from, to), agg(name).",
@@ -447,8 +452,11 @@ async def _awaited(tool: PythonTool, pending: Awaitable[Any] | None, name: str, 
 
 def _pending(tool: PythonTool, result: Any, handles: Handles | None) -> Awaitable[Any] | None:
     """Return what to await for a tool's result; None: the result is handed over as it is."""
-    if tool.kind == "future" and handles is not None and futures.unready(result):
-        return None
+    if tool.handle and handles is not None and futures.unready(result):
+        if tool.kind == "future":
+            return None
+        if tool.signature.returns is Any and futures.is_dask_collection(result):
+            raise errors.ToolFailed(f"{tool.tool.tool_name}: {UNSAID.format(type(result).__name__)}", name="TypeError")
     return futures.pending(result)
 
 

@@ -15,8 +15,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import dask
+import dask.array as da
+import dask.dataframe as dd
 import distributed
 import msgspec
+import numpy as np
 import pandas as pd
 import pytest
 from dask.delayed import Delayed
@@ -537,6 +540,18 @@ def delayed_table() -> Delayed:
     return dask.delayed(table)(4)
 
 
+def lazy_table() -> dd.DataFrame:
+    return dd.from_delayed([dask.delayed(table)(4)], meta={"n": "int64"}, verify_meta=False)
+
+
+def lazy_array() -> da.Array:
+    return da.ones(3)
+
+
+def array() -> np.ndarray:  # type: ignore[type-arg]
+    return np.ones(3)
+
+
 async def test_other_tools_get_the_very_future(cluster: distributed.Client) -> None:
     seen: list[Any] = []
 
@@ -551,12 +566,26 @@ async def test_other_tools_get_the_very_future(cluster: distributed.Client) -> N
 
 @pytest.mark.parametrize("has_client", [True, False])
 async def test_what_is_lazy_is_computed_when_it_is_asked_for(cluster: distributed.Client, has_client: bool) -> None:
-    RAN.clear()
-    program, lazy = Program(), by_name(delayed_table, handle=True)
-    handle = await program.call(lazy)
-    assert handle["$pctx.frame"]["type"] == "Delayed" and RAN == []
-    with cluster.as_current() if has_client else nullcontext():
-        assert (await program.ask(lazy, handle))["$pctx.frame"]["columns"] == ["n"]
+    for function, kind in ((delayed_table, "Delayed"), (lazy_table, "DataFrame")):
+        RAN.clear()
+        program, lazy = Program(), by_name(function, handle=True)
+        handle = await program.call(lazy)
+        assert handle["$pctx.frame"]["type"] == kind and 4 not in RAN
+        with cluster.as_current() if has_client else nullcontext():
+            assert (await program.ask(lazy, handle))["$pctx.frame"]["columns"] == ["n"]
+        assert RAN.count(4) == 1
+
+
+async def test_what_is_lazy_comes_with_a_handle_only_where_the_annotation_says_what_it_is() -> None:
+    def unsaid():  # type: ignore[no-untyped-def]
+        return lazy_table()
+
+    def computed() -> pd.DataFrame:
+        return cast("pd.DataFrame", lazy_table())
+
+    with pytest.raises(errors.ToolFailed, match=r"has to say that a DataFrame of Dask is returned.*compute\(\)"):
+        await Program().call(by_name(unsaid, handle=True))
+    assert (await Program().call(by_name(computed, handle=True)))["$pctx.frame"]["columns"] == ["n"]
 
 
 async def test_result_that_stays_with_an_executor_keeps_its_declared_type() -> None:
@@ -635,5 +664,7 @@ def test_types_say_what_stays_elsewhere_and_what_may_be_a_future(cluster: distri
     )
     assert types(typed_future, handle=True)[1] == "Future<number[]>"
     assert types(delayed_table, handle=True)[1] == "Future"
+    assert types(lazy_table, handle=True)[1] == "Future<Frame>"
+    assert types(lazy_array, handle=True)[1] == types(array, run_on=cluster, handle=True)[1] == "Future<NDArray>"
     with ThreadPoolExecutor(1) as threads:
         assert types(double, run_on=threads, handle=True) == ("{ n: number }", "Future<number>")
