@@ -84,6 +84,29 @@ def extracted(carrier: Mapping[str, Any]) -> SpanContext:
     return context if trace.get_current_span(context).get_span_context().is_valid else None
 
 
+def of_request(headers: Mapping[str, str]) -> SpanContext:
+    """Return the context that the headers of an HTTP request carry; None: none, or the current span is a part of it.
+
+    That is so where the server itself records its requests, as under ``opentelemetry-instrument``.
+    """
+    if (context := extracted(headers)) is None or (trace := loaded_api()) is None:
+        return None
+    current, remote = (trace.get_current_span(one).get_span_context() for one in (None, context))
+    return None if current.trace_id == remote.trace_id else context
+
+
+def of_connection(headers: Mapping[str, str]) -> SpanContext:
+    """Return the context of what arrives over a connection: that of its handshake's headers, else one without a span.
+
+    A span that the server itself records of the handshake ends with the connection, and is nobody's parent.
+    """
+    if (context := extracted(headers)) is not None or loaded_api() is None:
+        return context
+    from opentelemetry.context import Context
+
+    return Context()
+
+
 def entered(context: SpanContext) -> AbstractContextManager[None]:
     """Make a context current in a block; None changes nothing."""
     return nullcontext() if context is None else _entered(context)

@@ -77,7 +77,7 @@ class McpHandler(AsgiHandler, PctxHandler):
         try:
             door = await self.settings[DOOR]()
             request = door.plain.reads(self.content) if self._may_be_plain() else None
-            with span_context.entered(span_context.extracted(self.request.headers)):
+            with span_context.entered(span_context.of_request(self.request.headers)):
                 if request is not None:
                     await self._answer_plainly(door.plain.answer(request))
                 else:

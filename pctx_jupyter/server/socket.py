@@ -99,7 +99,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self.set_nodelay(True)
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
-        self._span_context = span_context.extracted(self.request.headers)
+        self._span_context = span_context.of_connection(self.request.headers)
         self._channel = self.open_channel()
         self._channel.on_close(self._hang_up)
         self._pulse = Pulse(self.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)

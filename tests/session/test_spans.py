@@ -246,6 +246,20 @@ def test_the_header_of_a_request_names_a_span_in_any_case(spans: RecordedSpans) 
     assert span_context.extracted({"Accept": "*/*"}) is None
 
 
+def test_a_server_that_records_its_requests_is_between_a_client_and_its_programs(spans: RecordedSpans) -> None:
+    headers = {"Traceparent": TRACEPARENT}
+    for of in (span_context.of_request, span_context.of_connection):
+        found = trace.get_current_span(of(headers)).get_span_context()
+        assert f"{found.trace_id:x}" == TRACE_ID
+    with spans.tracer.start_as_current_span("POST /mcp", span_context.extracted(headers)):
+        assert span_context.of_request(headers) is None
+    with spans.tracer.start_as_current_span("another trace"):
+        assert span_context.of_request(headers) is not None and span_context.of_request({}) is None
+        # A handshake's span lasts as long as its connection.
+        with span_context.entered(span_context.of_connection({})):
+            assert not trace.get_current_span().get_span_context().is_valid
+
+
 def test_without_a_current_span_nothing_is_sent(spans: RecordedSpans) -> None:
     assert span_context.outgoing() is UNSET
 
