@@ -133,6 +133,7 @@ class Bridge:
         self.handles = KernelHandles()
         self.handles.on_change = self._report_handles
         self.handles.on_main = None if guests is None else guests.soon
+        self._is_report_due = False  # set by any thread, so that one report is on its way
         self._life: _Life | None = None
         self._lock = threading.RLock()  # an agent may call from any thread
         _bridges.add(self)
@@ -180,8 +181,25 @@ class Bridge:
 
         So an editor that asks the engine finds them before the first program that calls them.
         """
-        if self._life is not None and self._life.is_of_use:
-            self._life.post(partial(self._life.report_tools, self._offered()))
+        life = self._life  # read once: another thread may close it at any moment
+        if life is not None and life.is_of_use:
+            life.post(partial(life.report_tools, self._offered()))
+
+    def report_tools_soon(self) -> None:
+        """Report changed tools when the main thread comes back to its loop, once for many changes; from any thread.
+
+        The main thread lists the tools, because a changed function is read again for that. A terminal has no such loop:
+        there the tools are listed at once.
+        """
+        if self._guests is None:
+            self.report_tools()
+        elif not self._is_report_due:
+            self._is_report_due = True
+            self._guests.soon(self._report_due)
+
+    def _report_due(self) -> None:
+        self._is_report_due = False  # first: a change from now on is a new one
+        self.report_tools()
 
     def _report_handles(self) -> None:
         life = self._life
@@ -318,6 +336,7 @@ class Bridge:
         if self._life is not None:
             _left_alone.append(self._life)
             self._life = None
+        self._is_report_due = False
         self._lock = threading.RLock()  # a thread of the parent may have had the other one
 
 

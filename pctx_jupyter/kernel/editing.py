@@ -54,6 +54,7 @@ class Editing:
         self._shell.Completer.custom_matchers.append(self.match)
         self._shell.object_inspect_mime = self.inspect  # type: ignore[method-assign]
         self._shell.events.register("post_run_cell", self._after_cell)
+        python_tools.watchers.add(self._bridge.report_tools_soon)  # outside of cells: a task, a thread, a comm
 
     def unload(self) -> None:
         """Remove our completion and inspection from the shell."""
@@ -63,6 +64,7 @@ class Editing:
             del self._shell.object_inspect_mime
         with suppress(ValueError):  # it is not registered
             self._shell.events.unregister("post_run_cell", self._after_cell)
+        python_tools.watchers.discard(self._bridge.report_tools_soon)
 
     def _after_cell(self, result: object) -> None:
         """Report new tools to the engine, for editors that ask the engine and not this kernel."""

@@ -55,12 +55,12 @@ class Sandbox:
 class Kernel:
     """A bridge to a session whose programs are `programs`, by their code, and the tools of a notebook."""
 
-    def __init__(self) -> None:
+    def __init__(self, guests: Any = None) -> None:
         self.programs: dict[str, Program] = {}
         self.tools: dict[str, tools.PythonTool] = {}
         self.homes_opened = 0
         self.stopped = threading.Event()
-        self.bridge = Bridge(self._home, lambda: list(self.tools.values()))
+        self.bridge = Bridge(self._home, lambda: list(self.tools.values()), guests)
 
     def tool(self, function: Callable[..., Any]) -> Callable[..., Any]:
         self.tools[function.__name__] = tools.define(function)
@@ -865,6 +865,57 @@ async def test_a_tool_defined_after_others_were_told_is_not_withdrawn_by_that_ol
         return kernel.run("asks")
 
     assert await asyncio.to_thread(run) == 7
+
+
+class LaterLoop:
+    """In the place of `Guests`: the main thread comes back to its loop when the test says."""
+
+    def __init__(self) -> None:
+        self.acts: list[Callable[[], None]] = []
+        self.soon = self.acts.append
+
+    def on_program(self, notice: wire.GuestNotice) -> None:
+        raise AssertionError("no guest runs a program")
+
+
+def test_tools_defined_and_forgotten_outside_of_cells_are_reported_once_for_many() -> None:
+    changed, loop = threading.Event(), LaterLoop()
+    kernel = Kernel(loop)
+
+    async def watch(home: Home) -> None:
+        kernel.registry.watchers.add(lambda change: changed.set() if change == "tools" else None)
+
+    def in_thread(work: Callable[[], Any]) -> set[str]:
+        """Return the names that the engine knows after a thread has changed the tools, and the report was made."""
+        changed.clear()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        [report] = loop.acts
+        loop.acts.clear()
+        report()
+        assert changed.wait(SOON)
+        kernel.bridge.do(_nothing, SOON, with_tools=True)  # the other reports of this change have been made as well
+        [session] = kernel.registry
+        return {tool.registered_name for tool in session.catalog}
+
+    def define() -> None:
+        for name in ("late", "later"):
+            kernel.tools[name] = tools.define(lambda: 1, name=name)
+
+    def forget() -> None:
+        for name in ("late", "later"):
+            del kernel.tools[name]
+            tools.forget(f"Notebook.{name}")
+
+    tools.watchers.add(kernel.bridge.report_tools_soon)
+    try:
+        kernel.bridge.do(watch, SOON)
+        assert in_thread(define) == {"late", "later"}
+        assert in_thread(forget) == set()
+    finally:
+        tools.watchers.discard(kernel.bridge.report_tools_soon)
+        kernel.bridge.close()
 
 
 def test_a_tool_tells_others_whether_they_may_see_it_and_what_it_does(kernel: Kernel) -> None:

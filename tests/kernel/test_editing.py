@@ -11,6 +11,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 from pctx_jupyter.kernel import magics
+from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.options import _cell
 from pctx_jupyter.kernel.output import display
 from pctx_jupyter.program import cell
@@ -207,9 +208,12 @@ def test_unloading_leaves_nothing_behind() -> None:
     magics.load(shell)
     assert len(shell.Completer.custom_matchers) == len(before) + 1 and "object_inspect_mime" in vars(shell)
     assert [c for c in shell.events.callbacks["post_run_cell"] if "pctx" in getattr(c, "__module__", "")]
+    watchers = set(tools.watchers)
+    assert [w for w in watchers if getattr(w, "__self__", None) is shell._pctx.bridge]  # type: ignore[attr-defined]
     magics.unload(shell)
     assert shell.Completer.custom_matchers == before and "object_inspect_mime" not in vars(shell)
     assert not [c for c in shell.events.callbacks["post_run_cell"] if "pctx" in getattr(c, "__module__", "")]
+    assert len(watchers - tools.watchers) == 1
     with provisionalcompleter():
         list(shell.Completer.completions("%%pctx\nx", 8))
     InteractiveShell.clear_instance()

@@ -151,7 +151,10 @@ class PythonTool:
 
 
 _here: dict[str, PythonTool] = {}
-"""All tools of this process by path."""
+"""All tools of this process by path. Any thread may define and forget tools."""
+
+watchers: set[Callable[[], None]] = set()
+"""Called after a tool was defined or forgotten, on the thread that did it. They must not block."""
 
 
 @overload
@@ -261,6 +264,7 @@ def define(
     except errors.PctxError as error:
         raise _said_shortly(error) from None
     _here[declared.path] = made
+    _notify()
     return made
 
 
@@ -269,7 +273,7 @@ def defined() -> list[PythonTool]:
 
     A function that was changed in place since then, as ``%autoreload`` does, is read again.
     """
-    for path, known in _here.items():
+    for path, known in list(_here.items()):
         if (code := _code_of(known.function)) is not known.code:
             _here[path] = _read_again(known, code)
     return list(_here.values())
@@ -354,10 +358,17 @@ def _said_shortly(error: errors.PctxError) -> errors.PctxError:
 
 def forget(path: str) -> PythonTool | None:
     """Forget a tool, by either of its names; return it if there was one. It is no longer offered."""
-    for key, known in _here.items():
+    for key, known in list(_here.items()):
         if path in (key, known.tool.registered_path):
-            return _here.pop(key)
+            _here.pop(key, None)
+            _notify()
+            return known
     return None
+
+
+def _notify() -> None:
+    for watcher in list(watchers):
+        watcher()
 
 
 def call(tool: PythonTool, arguments: Raw | None, handles: Handles | None = None) -> Raw | Awaitable[Raw]:
