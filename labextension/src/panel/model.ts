@@ -1,17 +1,14 @@
 /**
- * The state of the panel and the status bar: kernels and their tools, runs, the search, the chosen row and the visible rows.
+ * The state of the panel and the status bar: the rows, the search, the chosen row with its trace, and the visible rows.
  *
- * It requests data when the server reports a change, never by the clock, and only data that is shown. It never touches the
- * DOM.
+ * What is known comes from `serverFollower.ts`. It never touches the DOM.
  */
 
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import type * as api from '../api';
-import { ApiError } from '../api';
 import { type Loading, PENDING, failed, ready } from '../loading';
 import { TimelineModel } from '../results/model';
-import { RequestTurns } from './requestTurns';
 import {
   type PanelData,
   type RowPosition,
@@ -21,45 +18,17 @@ import {
   offsetsOf,
   placesOf,
   rowsOf,
-  serverKey,
-  type Unloaded,
-  wordsOf
+  type Unloaded
 } from './rows';
-import { ToolLists } from './toolLists';
+import { type Later, type PanelConnection, ServerFollower, type Source } from './serverFollower';
 
-/** The requests of the model: `api.ts`, or a replacement in tests. */
-export type Source = Pick<
-  typeof api,
-  | 'kernels'
-  | 'kernel'
-  | 'executions'
-  | 'history'
-  | 'handles'
-  | 'trace'
-  | 'status'
-  | 'watch'
-  | 'approvals'
-  | 'permissions'
-  | 'upstreams'
-  | 'upstream'
->;
-
-/** `absent`: the server has no pctx; `lost`: it does not answer, and is retried. */
-export type PanelConnection = 'pending' | 'ready' | 'absent' | 'lost';
-
-/** Milliseconds before a lost server is retried: the first time, and at most. */
-const RETRY_MS = [1_000, 30_000] as const;
+export type { Source };
 
 /** The least and the greatest part of the panel's height that its details have: list and details stay visible. */
 export const LEAST_SPLIT = 0.15;
 export const MOST_SPLIT = 0.8;
 
-/** Runs a function later; tests pass their own. */
-export type Later = (act: () => void, milliseconds: number) => void;
-
 export class PanelModel {
-  connection: PanelConnection = 'pending';
-  status: api.EngineStatus | null = null;
   /** The trace of the chosen run. */
   trace: Loading<api.Trace> | null = null;
   /** The timeline of the chosen run; it keeps its unfolded rows while the run continues. */
@@ -75,7 +44,7 @@ export class PanelModel {
   wanted: readonly [number, number] | null = null;
 
   readonly #source: Source;
-  readonly #later: Later;
+  readonly #server: ServerFollower;
   readonly #changed = new Signal<this, void>(this);
   readonly #runs = new Signal<this, readonly api.ExecutionState[]>(this);
   readonly #questions = new Signal<this, readonly api.Question[]>(this);
@@ -101,18 +70,46 @@ export class PanelModel {
   #isShown = false;
   /** What was chosen before a question was. */
   #before: string | null = null;
-  #signal: AbortSignal | null = null;
-  #failures = 0;
-  readonly #requests = new RequestTurns(() => this.#signal?.aborted ?? false);
-  readonly #lists: ToolLists;
-  /** The kernels for which this page shows the programs of others. */
-  #drawn: readonly string[] = [];
-  #draw: ((kernels: readonly string[]) => void) | null = null;
 
   constructor(source: Source, later: Later = (act, milliseconds) => void setTimeout(act, milliseconds)) {
     this.#source = source;
-    this.#lists = new ToolLists(source);
-    this.#later = later;
+    this.#server = new ServerFollower(source, later, {
+      data: () => this.#known,
+      isShown: () => this.#isShown,
+      query: () => this.query,
+      isOpen: key => this.#toggled.has(key),
+      know: news => {
+        this.#know(news);
+      },
+      change: () => {
+        this.#changed.emit();
+      },
+      changeCatalogs: () => {
+        this.#catalogs.emit();
+      },
+      takeQuestions: questions => {
+        this.#chooseNext();
+        this.#questions.emit(questions);
+      },
+      takeRuns: runs => {
+        this.#runs.emit(runs);
+      },
+      refreshRun: async () => {
+        const row = this.chosenRow;
+        if (row?.kind === 'run') {
+          await this.#askForTrace(row.run.id);
+        }
+      }
+    });
+  }
+
+  get connection(): PanelConnection {
+    return this.#server.connection;
+  }
+
+  /** What the server says of its engine; null: there is no answer yet. */
+  get status(): api.EngineStatus | null {
+    return this.#server.status;
   }
 
   /** Emitted when the calls that wait for consent were requested again. */
@@ -154,18 +151,15 @@ export class PanelModel {
 
   /** Follow the server, until `signal` aborts. */
   start(signal: AbortSignal): void {
-    this.#signal = signal;
     signal.addEventListener('abort', () => {
       Signal.clearData(this);
     });
-    void this.#connect();
+    this.#server.start(signal);
   }
 
   /** Retry a server that had no pctx, or was lost. */
   retry(): void {
-    if (this.connection !== 'ready') {
-      void this.#connect();
-    }
+    this.#server.retry();
   }
 
   /** Set whether the panel is visible: tools are requested only then. */
@@ -173,9 +167,9 @@ export class PanelModel {
     this.#isShown = isShown;
     this.#changed.emit();
     if (isShown && this.connection === 'ready') {
-      this.#requests.send('tools', () => this.#askForTools());
-      this.#requests.send('offered', () => this.#askForOffered());
-      this.#askForHandles();
+      this.#server.askForTools();
+      this.#server.askForOffered();
+      this.#server.askForHandles();
     }
   }
 
@@ -183,7 +177,7 @@ export class PanelModel {
   follow(kernelId: string | null): void {
     if (kernelId !== this.#known.front) {
       this.#know({ front: kernelId });
-      this.#askForHandles();
+      this.#server.askForHandles();
     }
   }
 
@@ -203,11 +197,7 @@ export class PanelModel {
 
   /** Report for which kernels this page shows the programs of others; these kernels then show no notices of them. */
   draw(kernels: readonly string[]): void {
-    const sorted = [...kernels].sort();
-    if (sorted.join() !== this.#drawn.join()) {
-      this.#drawn = sorted;
-      this.#draw?.(sorted);
-    }
+    this.#server.draw(kernels);
   }
 
   search(query: string): void {
@@ -215,8 +205,8 @@ export class PanelModel {
     this.#rows = null;
     this.wanted = [0, 0];
     this.#changed.emit();
-    this.#requests.send('offered', () => this.#askForOffered());
-    this.#requests.send('history', () => this.#askForPast());
+    this.#server.askForOffered();
+    this.#server.askForPast();
   }
 
   /** List all runs, or some of them. */
@@ -362,7 +352,7 @@ export class PanelModel {
     }
     this.#rows = null;
     this.#changed.emit();
-    this.#requests.send('offered', () => this.#askForOffered());
+    this.#server.askForOffered();
   }
 
   /** Scroll the chosen row into view again, after the list has changed its height. */
@@ -378,117 +368,6 @@ export class PanelModel {
     this.#know({ kernels: this.kernels.map(old => (old.kernel_id === kernel.kernel_id ? kernel : old)) });
   }
 
-  async #connect(): Promise<void> {
-    const signal = this.#signal;
-    if (!signal || signal.aborted) {
-      return;
-    }
-    try {
-      await this.#askForStatus();
-    } catch (error) {
-      if (error instanceof ApiError && error.status !== 0 && error.status < 500) {
-        this.#become('absent');
-      } else {
-        this.#lose();
-      }
-      return;
-    }
-    this.#source.watch(
-      {
-        opened: draw => {
-          this.#failures = 0;
-          this.#draw = draw;
-          draw(this.#drawn);
-          this.#lists.restart();
-          this.#become('ready');
-          (['sessions', 'executions', 'upstreams', 'approvals'] as const).forEach(change => {
-            this.#onChange(change);
-          });
-        },
-        changed: change => {
-          this.#onChange(change);
-        },
-        ended: () => {
-          this.#draw = null;
-          this.#lose();
-        }
-      },
-      signal
-    );
-  }
-
-  #lose(): void {
-    if (this.#signal?.aborted) {
-      return;
-    }
-    this.#become('lost');
-    const wait = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** this.#failures++);
-    this.#later(() => void this.#connect(), wait);
-  }
-
-  #become(connection: PanelConnection): void {
-    this.connection = connection;
-    this.#changed.emit();
-  }
-
-  #onChange(change: api.Change): void {
-    if (change === 'tools' || change === 'sessions' || change === 'upstreams') {
-      this.#catalogs.emit();
-    }
-    switch (change) {
-      case 'tools':
-      case 'sessions':
-        this.#requests.send('kernels', async () => {
-          this.#know({ kernels: await this.#source.kernels() });
-          this.#askForHandles();
-          this.#requests.send('tools', () => this.#askForTools());
-          await this.#askForStatus();
-        });
-        this.#askForPermissions();
-        break;
-      case 'handles':
-        this.#askForHandles();
-        break;
-      case 'hosts':
-        this.#requests.send('hosts', () => this.#askForStatus());
-        break;
-      case 'executions':
-        this.#requests.send('executions', async () => {
-          const runs = await this.#source.executions();
-          this.#know({ runs });
-          this.#runs.emit(runs);
-          await this.#askForStatus();
-          const row = this.chosenRow;
-          if (row?.kind === 'run') {
-            await this.#askForTrace(row.run.id);
-          }
-        });
-        break;
-      case 'approvals':
-        this.#requests.send('approvals', async () => {
-          const questions = await this.#source.approvals();
-          this.#know({ questions });
-          this.#chooseNext();
-          this.#questions.emit(questions);
-        });
-        this.#askForPermissions();
-        break;
-      case 'upstreams':
-        this.#askForPermissions();
-        this.#requests.send('upstreams', async () => {
-          this.#know({ servers: await this.#source.upstreams() });
-          this.#requests.send('offered', () => this.#askForOffered());
-        });
-        break;
-    }
-  }
-
-  #askForPermissions(): void {
-    this.#requests.send('permissions', async () => {
-      this.#know({ permissions: await this.#source.permissions() });
-    });
-  }
-
   /** Choose the next question after the chosen one was answered; without one, choose what was chosen before. */
   #chooseNext(): void {
     const isGone = this.chosen?.startsWith('question ') && this.chosenRow === undefined;
@@ -501,66 +380,6 @@ export class PanelModel {
       if (before !== null && this.rows.some(row => row.key === before)) {
         this.choose(before);
       }
-    }
-  }
-
-  async #askForStatus(): Promise<void> {
-    this.status = await this.#source.status();
-    this.#changed.emit();
-  }
-
-  /** Request the handles of the kernel in front, if it is connected. */
-  #askForHandles(): void {
-    this.#requests.send('handles', async () => {
-      const { front } = this.#known;
-      const isThere = this.kernels.some(kernel => kernel.kernel_id === front && kernel.connected);
-      if (!this.#isShown || this.connection !== 'ready') {
-        return;
-      }
-      let handles: PanelData['handles'] = null;
-      if (front !== null && isThere) {
-        const { handles: list, more = 0 } = await this.#source.handles(front);
-        handles = { kernel: front, list, more, at: Date.now() / 1000 };
-      }
-      this.#know({ handles });
-    });
-  }
-
-  async #askForTools(): Promise<void> {
-    if (this.#isShown) {
-      await this.#lists.ofKernels(this.kernels, this.#known.tools, tools => {
-        this.#know({ tools });
-      });
-    }
-  }
-
-  /** Request the tools of the servers that are open; during a search, of all servers. */
-  async #askForOffered(): Promise<void> {
-    if (this.#isShown && this.connection === 'ready') {
-      const isSearched = wordsOf(this.query).length > 0;
-      await this.#lists.ofServers(
-        this.#known.servers ?? [],
-        name => isSearched || this.#toggled.has(serverKey(name)),
-        this.#known.offered,
-        offered => {
-          this.#know({ offered });
-        }
-      );
-    }
-  }
-
-  /** Request the runs of earlier days that the search finds; without a search there are none. */
-  async #askForPast(): Promise<void> {
-    let past: readonly api.ExecutionState[] = [];
-    if (wordsOf(this.query).length > 0 && this.connection === 'ready') {
-      try {
-        past = await this.#source.history(this.query);
-      } catch {
-        // The history cannot be read: the search finds what is in memory.
-      }
-    }
-    if (past.length > 0 || this.#known.past.length > 0) {
-      this.#know({ past });
     }
   }
 
