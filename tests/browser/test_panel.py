@@ -170,7 +170,7 @@ def test_a_run_is_stopped(page: Page, lab: FrontEnd) -> None:
     page.keyboard.press("Control+Enter")
     running = run_row(panel, "for (;;)")
     running.click(timeout=PATIENCE_MS)
-    panel.get_by_role("button", name="Stop").click()
+    panel.get_by_role("button", name="Stop", exact=True).click()
     outputs = notebook.cells.nth(1).locator(".jp-OutputArea")
     expect(outputs).to_contain_text("Stopped. No call was made.", timeout=PATIENCE_MS)
     expect(outputs.locator("[data-mime-type$=stderr], [data-mime-type*=error]")).to_have_count(0)
