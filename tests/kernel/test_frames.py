@@ -123,6 +123,10 @@ def maybe(there: bool) -> pd.DataFrame | None:
 def wrong() -> pd.DataFrame:
     return [1]
 
+@tool(handle=True)
+def unsaid():
+    return big.head(2)
+
 @tool
 def is_big(frame: pd.DataFrame) -> bool:
     return frame is big
@@ -392,6 +396,10 @@ def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> Non
     assert "is not assignable" in error(frames, "const text: string = (await big.head(1))[0].id", "-f big")
     assert "Argument of type '5' is not assignable" in error(frames, "big.filter((o) => o.status.eq(5))", "-f big")
     assert value(frames, "await big.count()", "-f big --tools Notebook.orders") == 2500
+
+
+def test_a_tool_by_handle_that_does_not_say_what_it_returns_returns_a_frame(frames: RealKernel) -> None:
+    assert value(frames, "await (await Notebook.unsaid()).count()") == 2
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def kind_of(annotation: Any) -> str:
         return found.pop() if len(found) == 1 else "frame"
     if annotation is object:
         return "object"
+    if annotation is Any:  # a class, to Python
+        return "frame"
     kind = annotation if origin is None else origin
     if not isinstance(kind, type):
         return "array" if "NDArray" in str(getattr(kind, "__name__", "")) else "frame"
