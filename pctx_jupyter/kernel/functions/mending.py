@@ -1,4 +1,4 @@
-"""What pydantic reads or writes wrongly: numbers as times, members of enumerations, instances of dataclasses.
+"""What pydantic reads or writes wrongly: numbers as times, members of enumerations, keys, instances of dataclasses.
 
 Works on core schemas, so that it reaches into classes of the user. Knows nothing of signatures.
 """
@@ -40,11 +40,31 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
     read = _reading(schema, is_choice)
     if read is None:
         found = {key: mended(value, schema.get("type") == "union") for key, value in schema.items()}
+        if schema.get("type") == "dict" and schema.get("keys_schema", {}).get("type", "any") not in ("any", "str"):
+            return _with_keys_apart(found)
         return schema if all(map(_is, found.values(), schema.values())) else found
     ref = {"ref": schema["ref"]} if "ref" in schema else {}
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
     # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
     return core_schema.json_or_python_schema(core_schema.no_info_plain_validator_function(read), inner) | ref
+
+
+def _with_keys_apart(schema: dict[str, Any]) -> Any:
+    """Return the core schema of a dict that refuses keys of JSON which become one, such as ``"1"`` and ``"01"``."""
+    ref = {"ref": schema["ref"]} if "ref" in schema else {}
+    inner: Any = {key: value for key, value in schema.items() if key != "ref"}
+
+    def read(value: Any, convert: Callable[[Any], Any]) -> Any:
+        made = convert(value)
+        if isinstance(value, dict) and len(made) < len(value):
+            first: dict[Any, str] = {}
+            for key in value:
+                [converted] = convert({key: value[key]})
+                if (other := first.setdefault(converted, key)) != key:
+                    raise ValueError(f'the keys "{other}" and "{key}" are the same here; leave one out')
+        return made
+
+    return core_schema.json_or_python_schema(core_schema.no_info_wrap_validator_function(read, inner), inner) | ref
 
 
 def by_fields(schema: Any) -> Any:

@@ -19,7 +19,8 @@ import subprocess
 import sys
 import types
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar
@@ -580,6 +581,8 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (Mixed, "2024-01-02", Mixed.DAY),
     (Mixed, [1, 2], Mixed.PAIR),
     (dict[Mixed, int], {"2": 3}, {Mixed.TWO: 3}),
+    (Mapping[bool, list[dict[dt.date, int]]], {"true": [{"2024-01-02": 3}]}, {True: [{dt.date(2024, 1, 2): 3}]}),
+    (defaultdict[float, int], {"1": 3, "1.5": 4}, defaultdict(int, {1.0: 3, 1.5: 4})),
     (Mixed | str, "2", "2"),
     (Access, 3, Access.READ | Access.WRITE),
     (dt.date | dt.datetime, "2024-01-02T00:00:00", dt.datetime(2024, 1, 2)),
@@ -695,6 +698,10 @@ WRONG: list[tuple[object, str]] = [
     ({"pet": {}}, "f: arguments.pet: expected a field 'kind', got {}"),
     ({"mode": "x"}, "f: arguments.mode: expected 'a', 'b' or 'c', got"),
     ({"by_id": {"1.5": "x"}}, "f: arguments.by_id['1.5']: its key: expected integer, got \"1.5\""),
+    (
+        {"by_id": {"1": "x", "2": "y", "01": "z"}},
+        'f: arguments.by_id: the keys "1" and "01" are the same here; leave one',
+    ),
     ({"at": "24:00"}, "f: arguments.at: expected time format, got"),
     ({"day": "2024"}, 'f: arguments.day: a number is not a time; write it like "2024-01-31", got "2024"'),
     ({"order": {"id": 1, "amount": 1, "placed": "20240102"}}, "f: arguments.order.placed: a number is not a time"),
