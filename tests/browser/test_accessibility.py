@@ -179,6 +179,7 @@ QUESTION_SPOKEN = (
     "region · Call that waits for consent",
     "heading · An agent wants to call Access.remove · level 3",
     "timer",
+    "button · access.ipynb ↗ · Open this notebook",
     "group · Arguments (you can edit them)",
     "textbox · ids required · ids is not valid JSON: * · invalid true · required True",
     "status",

@@ -215,7 +215,7 @@ export function QuestionDetail({ question, drafts, decide, trans, more, notebook
   const form = question.form;
   const lines = linesOf(question);
   const left = drafts.deadlines.left(question.id);
-  const effects = form ? '' : effectsText(question.effects ?? false, trans);
+  const effects = form || question.effects === undefined ? '' : effectsText(question.effects, trans);
   return (
     <section
       className="pctx-Detail pctx-mod-question"
