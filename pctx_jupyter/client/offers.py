@@ -53,7 +53,7 @@ def serving(callback: Callback) -> ServeTool:
                 result = await pending
         except errors.ToolFailed:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a tool that exits must not end the loop of its program
             raise errors.ToolFailed(str(error), name=type(error).__name__) from error
         try:
             return payload_of(result, "result")

@@ -353,6 +353,21 @@ async def test_a_tool_whose_error_holds_half_a_character_fails_its_call(connect:
             await client.execute_code("await a.fail()", typecheck=False)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_tool_that_exits_fails_its_call_and_ends_nothing_else(connect: Connect, is_async: bool) -> None:
+    def leave(_: dict[str, Any]) -> object:
+        raise SystemExit(3)
+
+    async def leave_later(arguments: dict[str, Any]) -> object:
+        return leave(arguments)
+
+    async with connect() as client, asyncio.timeout(SOON):
+        await client.register_tool("a", "leave", leave_later if is_async else leave)
+        with pytest.raises(errors.ExecutionFailed, match="SystemExit: 3"):
+            await client.execute_code("await a.leave()", typecheck=False)
+        assert (await client.execute_code("1"))["value"] == 1
+
+
 async def test_a_run_gives_a_typed_result_and_typed_events(connect: Connect) -> None:
     heard: list[object] = []
     async with connect() as client:
