@@ -21,8 +21,14 @@ from ... import errors, values
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
-_EXAMPLES = {"datetime": "2024-01-31T12:00:00Z", "date": "2024-01-31"}
-"""Times, by the type of their core schema, for which pydantic takes a text of digits as seconds since 1970."""
+_CALENDAR = re.compile(r"\s*[+-]?P[^T]*[YM].*", re.IGNORECASE)
+
+_REFUSED = {
+    "datetime": (_NUMBER, 'a number is not a time; write it like "2024-01-31T12:00:00Z"'),
+    "date": (_NUMBER, 'a number is not a time; write it like "2024-01-31"'),
+    "timedelta": (_CALENDAR, 'months and years have no fixed length; write days, as in "P30D"'),
+}
+"""Texts that pydantic takes for times, and what to say: digits for seconds since 1970, a month for 30 days."""
 
 
 def mended(schema: Any, is_choice: bool = False) -> Any:
@@ -40,13 +46,20 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
     read = _reading(schema, is_choice)
     if read is None:
         found = {key: mended(value, schema.get("type") == "union") for key, value in schema.items()}
-        if schema.get("type") == "dict" and schema.get("keys_schema", {}).get("type", "any") not in ("any", "str"):
+        if schema.get("type") == "dict" and _changes(schema.get("keys_schema", {})):
             return _with_keys_apart(found)
         return schema if all(map(_is, found.values(), schema.values())) else found
     ref = {"ref": schema["ref"]} if "ref" in schema else {}
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
     # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
     return core_schema.json_or_python_schema(core_schema.no_info_plain_validator_function(read), inner) | ref
+
+
+def _changes(keys: dict[str, Any]) -> bool:
+    """Whether the core schema of keys makes anything of a text but the same text."""
+    return keys.get("type", "any") not in ("any", "str") or any(
+        map(keys.get, ("strip_whitespace", "to_lower", "to_upper"))
+    )
 
 
 def _with_keys_apart(schema: dict[str, Any]) -> Any:
@@ -144,7 +157,7 @@ def _is(one: object, other: object) -> bool:
 
 
 def _reading(schema: dict[str, Any], is_choice: bool) -> Callable[[Any], Any] | None:
-    if schema.get("type") in _EXAMPLES:
+    if schema.get("type") in _REFUSED:
         return _time(schema, is_choice)
     if schema.get("type") == "enum":
         kinds = {type(member.value) for member in schema["members"]}
@@ -154,11 +167,12 @@ def _reading(schema: dict[str, Any], is_choice: bool) -> Callable[[Any], Any] | 
 
 def _time(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
-    plain, example = SchemaValidator(inner), _EXAMPLES[schema["type"]]
+    plain, (refused, why) = SchemaValidator(inner), _REFUSED[schema["type"]]
 
     def read(value: Any) -> Any:
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            raise ValueError(f'a number is not a time; write it like "{example}"')
+        text = str(value) if isinstance(value, int | float) else value
+        if isinstance(text, str) and refused.fullmatch(text):
+            raise ValueError(why)
         try:
             return plain.validate_json(pydantic_core.to_json(value), strict=is_strict)
         except pydantic.ValidationError as error:

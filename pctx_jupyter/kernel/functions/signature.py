@@ -12,6 +12,7 @@ import enum
 import functools
 import inspect
 import keyword
+import re
 import types
 import typing
 import warnings
@@ -731,6 +732,12 @@ def _explained(found: list[ErrorDetails], data: object, name: str) -> str:
     return "; ".join(lines) + more
 
 
+_IN_JSON = {"True": "true", "False": "false", "None": "null"}
+
+_NAMES = re.compile(r"'[^']*'|\w+")
+"""The choices of an error, texts in quotes among them."""
+
+
 def _said(one: ErrorDetails) -> str:
     message = one["msg"]
     if one["type"] == "missing":
@@ -738,7 +745,7 @@ def _said(one: ErrorDetails) -> str:
     if one["type"] == "extra_forbidden":
         return "no such field"
     if one["type"] in ("enum", "literal_error"):  # of several, commas are between them
-        return f"expected {one['ctx']['expected']}"
+        return f"expected {_NAMES.sub(lambda name: _IN_JSON.get(name[0], name[0]), one['ctx']['expected'])}"
     if one["type"] == "union_tag_invalid":
         return f"expected {one['ctx']['discriminator']} to be one of {one['ctx']['expected_tags']}"
     if one["type"] == "union_tag_not_found":

@@ -696,14 +696,20 @@ WRONG: list[tuple[object, str]] = [
     ),
     ({"pet": {"kind": "cow"}}, "f: arguments.pet: expected 'kind' to be one of 'cat', 'dog', got "),
     ({"pet": {}}, "f: arguments.pet: expected a field 'kind', got {}"),
-    ({"mode": "x"}, "f: arguments.mode: expected 'a', 'b' or 'c', got"),
+    ({"mode": "x"}, "f: arguments.mode: expected 'a', 'None' or true, got"),
+    (
+        {"lasts": "P1M"},
+        'f: arguments.lasts: months and years have no fixed length; write days, as in "P30D", got "P1M"',
+    ),
     ({"by_id": {"1.5": "x"}}, "f: arguments.by_id['1.5']: its key: expected integer, got \"1.5\""),
     (
         {"by_id": {"1": "x", "2": "y", "01": "z"}},
         'f: arguments.by_id: the keys "1" and "01" are the same here; leave one',
     ),
+    ({"by_word": {"a": 1, " a": 2}}, 'f: arguments.by_word: the keys "a" and " a" are the same here'),
     ({"at": "24:00"}, "f: arguments.at: expected time format, got"),
     ({"day": "2024"}, 'f: arguments.day: a number is not a time; write it like "2024-01-31", got "2024"'),
+    ({"day": 1704153600}, 'f: arguments.day: a number is not a time; write it like "2024-01-31", got 1704153600'),
     ({"order": {"id": 1, "amount": 1, "placed": "20240102"}}, "f: arguments.order.placed: a number is not a time"),
     ({"day": "2024-01-02T03:00"}, "f: arguments.day: expected date without a time of day, got"),
     ({"frame": [1]}, "f: arguments.frame: cannot become a DataFrame (rows are needed: an array of objects), got [1]"),
@@ -723,8 +729,10 @@ def strict(
     either: int | str = 0,
     orders: list[Order] = [],  # noqa: B006
     pet: Pet | None = None,
-    mode: Literal["a", "b", "c"] = "a",
+    mode: Literal["a", "None", True] = "a",
+    lasts: dt.timedelta | None = None,
     by_id: dict[int, str] = {},  # noqa: B006
+    by_word: dict[Annotated[str, pydantic.StringConstraints(strip_whitespace=True)], int] = {},  # noqa: B006
     at: dt.time | None = None,
     day: dt.date | None = None,
     frame: pd.DataFrame | None = None,
