@@ -47,12 +47,22 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
     if read is None:
         found = {key: mended(value, schema.get("type") == "union") for key, value in schema.items()}
         if schema.get("type") == "dict" and _changes(schema.get("keys_schema", {})):
-            return _with_keys_apart(found)
+            return _for_json(found, lambda inner: core_schema.no_info_wrap_validator_function(_keys_apart, inner))
         return schema if all(map(_is, found.values(), schema.values())) else found
+    # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
+    return _for_json(schema, lambda _: core_schema.no_info_plain_validator_function(read))
+
+
+def _for_json(schema: dict[str, Any], make: Callable[[Any], Any]) -> Any:
+    """Return a core schema that treats values of JSON as another one does, and those of Python as it did.
+
+    Args:
+        schema: What it did.
+        make: Makes the other one of it.
+    """
     ref = {"ref": schema["ref"]} if "ref" in schema else {}
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
-    # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
-    return core_schema.json_or_python_schema(core_schema.no_info_plain_validator_function(read), inner) | ref
+    return core_schema.json_or_python_schema(make(inner), inner) | ref
 
 
 def _changes(keys: dict[str, Any]) -> bool:
@@ -62,22 +72,16 @@ def _changes(keys: dict[str, Any]) -> bool:
     )
 
 
-def _with_keys_apart(schema: dict[str, Any]) -> Any:
-    """Return the core schema of a dict that refuses keys of JSON which become one, such as ``"1"`` and ``"01"``."""
-    ref = {"ref": schema["ref"]} if "ref" in schema else {}
-    inner: Any = {key: value for key, value in schema.items() if key != "ref"}
-
-    def read(value: Any, convert: Callable[[Any], Any]) -> Any:
-        made = convert(value)
-        if isinstance(value, dict) and len(made) < len(value):
-            first: dict[Any, str] = {}
-            for key in value:
-                [converted] = convert({key: value[key]})
-                if (other := first.setdefault(converted, key)) != key:
-                    raise ValueError(f'the keys "{other}" and "{key}" are the same here; leave one out')
-        return made
-
-    return core_schema.json_or_python_schema(core_schema.no_info_wrap_validator_function(read, inner), inner) | ref
+def _keys_apart(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """Convert an object to a dict; refuse keys of JSON which become one, such as ``"1"`` and ``"01"``."""
+    made = convert(value)
+    if isinstance(value, dict) and len(made) < len(value):
+        first: dict[Any, str] = {}
+        for key in value:
+            [converted] = convert({key: value[key]})
+            if (other := first.setdefault(converted, key)) != key:
+                raise ValueError(f'the keys "{other}" and "{key}" are the same here; leave one out')
+    return made
 
 
 def by_fields(schema: Any) -> Any:
