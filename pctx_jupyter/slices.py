@@ -1,7 +1,7 @@
 """Long work in a loop that others share: it is done in slices, and others are served between two of them.
 
-A thread would not help: Python runs one thread at a time, and one that works delays the thread of the loop. All such
-work of a loop together takes one slice of a turn, however much of it there is.
+A thread would not help: Python runs one thread at a time, and one that works delays the thread of the loop. All work of
+a loop that goes on takes one slice of a turn together, however much of it there is.
 """
 
 from __future__ import annotations
