@@ -10,6 +10,8 @@ export class CellNumbers {
   readonly #runs = new Map<ICodeCellModel, readonly string[]>();
   /** Cells whose outputs have changed since they were read. */
   readonly #changed = new Set<ICodeCellModel>();
+  /** Cells whose outputs are followed: a cell may be listed as new again. */
+  readonly #followed = new WeakSet<ICodeCellModel>();
   readonly #notebook: Pick<Notebook, 'model' | 'modelChanged'>;
 
   constructor(notebook: Pick<Notebook, 'model' | 'modelChanged'>) {
@@ -49,7 +51,8 @@ export class CellNumbers {
 
   #add(cells: readonly ICellModel[]): void {
     for (const cell of cells) {
-      if (isCode(cell) && !this.#changed.has(cell) && !this.#runs.has(cell)) {
+      if (isCode(cell) && !this.#followed.has(cell)) {
+        this.#followed.add(cell);
         this.#changed.add(cell);
         cell.outputs.changed.connect(() => {
           this.#changed.add(cell);
