@@ -266,6 +266,7 @@ def test_always_allowed_is_listed_and_revoked_and_a_denial_says_who_denied(page:
         notice = page.locator(".Toastify__toast").filter(has_text="Always.removeOrders")
         notice.get_by_role("button", name="Deny").click(timeout=PATIENCE_MS)
         assert run.exception(timeout=60) is not None
+        expect(notice).to_have_count(0, timeout=PATIENCE_MS)
         run = threads.submit(agent, lab, code)
         notice.get_by_role("button", name="Deny").click(timeout=PATIENCE_MS)
         assert "a person denied it" in str(run.exception(timeout=60))

@@ -36,6 +36,8 @@ interface OpenNotice {
 
 export class ApprovalNotices {
   readonly #shown = new Map<string, OpenNotice>();
+  /** Questions that were answered here. A notification can be clicked again while it fades out. */
+  readonly #answered = new WeakSet<Question>();
 
   constructor(
     private readonly trans: TranslationBundle,
@@ -113,16 +115,23 @@ export class ApprovalNotices {
       label: this.trans.__('Allow'),
       displayType: 'default',
       callback: () => {
-        this.reactions.allow(question);
+        this.#answer(question, this.reactions.allow);
       }
     };
     const deny: Notification.IAction = {
       label: this.trans.__('Deny'),
       displayType: 'warn',
       callback: () => {
-        this.reactions.deny(question);
+        this.#answer(question, this.reactions.deny);
       }
     };
     return this.#isWhole(question) ? [review, allow, deny] : [review, deny];
+  }
+
+  #answer(question: Question, reaction: (question: Question) => void): void {
+    if (!this.#answered.has(question)) {
+      this.#answered.add(question);
+      reaction(question);
+    }
   }
 }

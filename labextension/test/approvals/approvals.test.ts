@@ -91,6 +91,38 @@ test('each call that waits is told of once, a few at a time, and no more once it
   assert.equal(told.at(-1), 'An agent wants to call Mail.send with {"n":4}');
 });
 
+test('a notification that fades out is not answered a second time', () => {
+  const clicks: (() => void)[] = [];
+  const notifier: Notifier = {
+    emit: (_message, _type, options) => {
+      for (const { label, callback } of options?.actions ?? []) {
+        if (label !== 'Review') {
+          clicks.push(() => {
+            callback(new MouseEvent('click'));
+          });
+        }
+      }
+      return 'shown';
+    },
+    update: () => true,
+    dismiss: () => undefined
+  };
+  const answers: string[] = [];
+  const reactions = {
+    review: () => undefined,
+    allow: (one: Question) => answers.push(`allow ${one.id}`),
+    deny: (one: Question) => answers.push(`deny ${one.id}`)
+  };
+  const notices = new ApprovalNotices(nullTranslator.load(''), reactions, notifier);
+  notices.update([question('{}', { id: 'first' }), question('{}', { id: 'second' })]);
+  const [allowFirst, denyFirst, , denySecond] = clicks;
+  denyFirst?.();
+  denyFirst?.();
+  allowFirst?.();
+  denySecond?.();
+  assert.deepEqual(answers, ['deny first', 'deny second']);
+});
+
 test('a tool whose effects nobody knows is told apart from one that has none', () => {
   const trans = nullTranslator.load('');
   assert.deepEqual(
