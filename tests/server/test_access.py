@@ -165,7 +165,7 @@ def open_world(
         it.cookie = signed_in.headers["Set-Cookie"].split(";")[0]
         page = await jp_fetch("login", headers={"Host": it.host, "Authorization": ""})
         it.xsrf = next(one for one in page.headers.get_list("Set-Cookie") if one.startswith("_xsrf")).split(";")[0]
-        front_end = connect(url + "pctx/api/changes", additional_headers=_token()(it), proxy=None)
+        front_end = connect(url + "pctx/api/changes", additional_headers=_token()(it), proxy=None, max_queue=None)
         async with front_end, open_wire(url + "local-tools", {TOKEN_HEADER: TOKEN}) as kernel:
             await kernel.offer("notebook.remove_all", effects=True)
             engine.registry.name_kernel(KERNEL, "sales")
