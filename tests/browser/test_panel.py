@@ -104,14 +104,14 @@ def test_of_two_notebooks_with_one_file_name_each_shows_its_path(page: Page, lab
     for folder in ("north", "south"):
         Path(lab.root, folder).mkdir(exist_ok=True)
     for folder in ("north", "south"):
-        NotebookPage(page, lab, lab.write(f"{folder}/sales.ipynb", TOOLS)).run(0)
+        NotebookPage(page, lab, lab.write(f"{folder}/twins.ipynb", TOOLS)).run(0)
     panel = show(page)
-    for name, folder in (("Sales", "north"), ("Sales2", "south")):
-        row = panel.locator(".pctx-mod-kernel").filter(has_text=f"{folder}/sales.ipynb")
+    for name, folder in (("Twins", "north"), ("Twins2", "south")):
+        row = panel.locator(".pctx-mod-kernel").filter(has_text=f"{folder}/twins.ipynb")
         expect(row).to_contain_text(f"{name} {folder}", timeout=PATIENCE_MS)
     panel.get_by_role("button", name="open").click()  # of the one that is not in front
-    expect(page.get_by_role("tab", name="sales.ipynb")).to_have_count(2, timeout=PATIENCE_MS)
-    expect(panel.locator(".pctx-mod-kernel").filter(has_text="this notebook")).to_contain_text("Sales north")
+    expect(page.get_by_role("tab", name="twins.ipynb")).to_have_count(2, timeout=PATIENCE_MS)
+    expect(panel.locator(".pctx-mod-kernel").filter(has_text="this notebook")).to_contain_text("Twins north")
 
 
 def test_a_run_is_shown_with_its_calls_and_inserted_as_a_cell(page: Page, lab: FrontEnd) -> None:
