@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from itertools import zip_longest
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,8 +18,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, suppres
 settings.register_profile("fuzz", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=SLOW)
 settings.load_profile("repeatable")
 
-SLOW = ("flows", "cli", "upstream", "frameworks")
-"""Folders whose files take long, the slowest first: begun last, one of them would keep a core alone."""
+FIRST = ("browser", "flows", "cli", "frameworks", "agents", "upstream")
+"""Folders whose files take long, the slowest first. Two browsers at a time would need both cores."""
 
 # What a shell starts in the background ignores interrupts, and so would every kernel and command of these tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -39,19 +38,23 @@ def folders_of_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files; a file for the browser alternates with others, as two browsers need both cores."""
-    here = Path(__file__).parent
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
+    """Begin with the browser, then with the slowest files: begun last, one of them would keep a core alone."""
+    items.sort(key=lambda item: FIRST.index(_folder(item.nodeid)) if _folder(item.nodeid) in FIRST else len(FIRST))
 
-    def folder(file: Path) -> str:
-        return file.relative_to(here).parts[0] if file.is_relative_to(here) else ""
 
-    def rank(file: Path) -> int:
-        return SLOW.index(folder(file)) if folder(file) in SLOW else len(SLOW)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker a file at a time in this order, and all files for the browser to one: they share a front end."""
+    from xdist.scheduler import LoadFileScheduling
 
-    browser = [file for file in files if folder(file) == "browser"]
-    others = sorted((file for file in files if folder(file) != "browser"), key=rank)  # each folder keeps its order
-    turns = zip_longest(browser, others[0::2], others[1::2])
-    items[:] = [item for turn in turns for file in turn if file is not None for item in files[file]]
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/browser" if _folder(nodeid) == "browser" else str(super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False  # xdist would begin with the files of the most tests
+    return Files(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def _folder(nodeid: str) -> str:
+    """The folder of `tests` that a test is in; its file's name if it is in none."""
+    return nodeid.removeprefix("tests/").split("::")[0].split("/")[0]
