@@ -245,16 +245,17 @@ async def open_child(
         python = os.path.realpath(sys.executable)  # noqa: ASYNC240
         words = [python, "-I", "-S", GUARD, str(os.getpid()), "--", *words]
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=full,
-            cwd=folder,
-            start_new_session=True,
-            limit=CHUNK,
-        )
+        with anyio.CancelScope(shield=True):  # asyncio leaves pipes open when a start is cancelled
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=full,
+                cwd=folder,
+                start_new_session=True,
+                limit=CHUNK,
+            )
     except OSError as error:
         why = processes.shortage(error, otherwise="")
         raise errors.CannotConnect(f"{command[0]} does not start: {why}") from None

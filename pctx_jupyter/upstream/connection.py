@@ -113,7 +113,7 @@ class _Attempt:
 
     Args:
         scope: Cancels it at its time limit; None before it began.
-        is_cancelled: Whether it was ended for another one.
+        is_cancelled: Whether it was ended for another one, or for good.
         needs_sign_in: Whether the server requires a sign-in that has not begun.
         stood_s: Seconds the connection stood that it led to.
     """
@@ -129,7 +129,7 @@ class _Attempt:
             self.scope.deadline = float("inf")
 
     def cancel(self) -> None:
-        """End it: another one follows."""
+        """End it: another one follows, or none."""
         self.is_cancelled = True
         if self.scope is not None:
             self.scope.cancel()
@@ -213,9 +213,12 @@ class UpstreamConnection:
         self._task = asyncio.create_task(self._run(), name=f"upstream {self._server.name}")
 
     async def close(self) -> None:
-        """Disconnect for good."""
+        """Disconnect for good. An attempt to connect ends at once."""
+        is_connecting = self.phase in (Phase.CONNECTING, Phase.SIGNING_IN)
         self._become(Phase.CLOSED)
         self._wishes.put(Wish.CLOSE)
+        if is_connecting and self._attempt is not None and not self._attempt.stood_s:
+            self._attempt.cancel()
         if self._task is not None:
             done, _ = await asyncio.wait({self._task}, timeout=STOP_S)
             if not done:
