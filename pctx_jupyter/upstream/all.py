@@ -109,6 +109,7 @@ class OpenUpstreams:
         catalog: Where the tools go.
         on_change: Called with what has changed.
         observations: What tools without a return type have returned; None: that is not observed.
+        refresh_s: Seconds between two looks whether a file has changed.
     """
 
     def __init__(
@@ -118,8 +119,10 @@ class OpenUpstreams:
         catalog: Catalog,
         on_change: OnChange,
         observations: Observations | None = None,
+        *,
+        refresh_s: float = REFRESH_S,
     ) -> None:
-        self._observations = observations
+        self._observations, self._refresh_s = observations, refresh_s
         self._settings, self._catalog, self._on_change = settings, catalog, on_change
         self._data = places.data
         named = settings.upstreams not in ("", NO_FILE)
@@ -325,7 +328,7 @@ class OpenUpstreams:
             except Exception:
                 log.exception("upstreams = failed")
             self._has_refreshed.set()
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(self._refresh_s)
 
     async def close(self) -> None:
         """Disconnect from all."""
@@ -568,9 +571,15 @@ async def open_upstreams(
     catalog: Catalog,
     on_change: OnChange,
     observations: Observations | None = None,
+    *,
+    refresh_s: float = REFRESH_S,
 ) -> AsyncIterator[OpenUpstreams]:
-    """Begin to connect to all upstreams; disconnect from them on the way out. Opening waits for none of them."""
-    upstreams = OpenUpstreams(settings, places, catalog, on_change, observations)
+    """Begin to connect to all upstreams; disconnect from them on the way out. Opening waits for none of them.
+
+    Args:
+        refresh_s: Seconds between two looks whether a file has changed.
+    """
+    upstreams = OpenUpstreams(settings, places, catalog, on_change, observations, refresh_s=refresh_s)
     runner = asyncio.create_task(upstreams.run(), name="upstreams")
     try:
         yield upstreams

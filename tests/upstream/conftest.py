@@ -28,6 +28,10 @@ PATIENCE_S = 30
 """Seconds after which something that starts processes counts as hanging, on a busy machine."""
 
 
+REFRESH_S = 0.05
+"""Seconds between two looks at the files; outside of tests it takes longer."""
+
+
 def peer(manner: str = "good", file: Path | None = None, **more: Any) -> dict[str, Any]:
     """The entry of a server that is `peer.py`."""
     arguments = ["-I", PEER, manner, *([str(file)] if file is not None else [])]
@@ -104,7 +108,8 @@ def open_world(tmp_path: Path) -> OpenWorld:
         places = Places(upstreams=(str(file),), data=data)
         if came_with_folder:
             places = Places(upstreams=(str(file), str(tmp_path / "own.json")), in_question=(str(file),), data=data)
-        async with open_upstreams(Settings(**settings), places, catalog, told.append) as upstreams:
+        opening = open_upstreams(Settings(**settings), places, catalog, told.append, refresh_s=REFRESH_S)
+        async with opening as upstreams:
             world = World(upstreams, catalog, file, told)
             await world.until(lambda: not waits or len(upstreams.listed().upstreams) >= len(entries))
             yield world
