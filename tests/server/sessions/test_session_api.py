@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
@@ -375,16 +374,15 @@ async def test_servers_that_take_long_are_waited_for_with_spaces(
 ) -> None:
     session = await create(post)
     script = tmp_path / "slow.py"
-    script.write_text("import time; time.sleep(5)")
+    script.write_text("import time; time.sleep(2.5)")
     entry = {"name": "slow", "command": sys.executable, "args": [str(script)]}
     headers = {**jp_auth_header, SESSION_HEADER: session}
-    started = time.monotonic()
     async with (
         httpx.AsyncClient(timeout=SOON, trust_env=False) as client,
         client.stream("POST", f"{api}/register/servers", json={"servers": [entry]}, headers=headers) as answer,
     ):
         pieces = [piece async for piece in answer.aiter_raw()]
-    assert answer.status_code == 200 and started
+    assert answer.status_code == 200
     assert b" " in pieces and json.loads(b"".join(pieces))["failed"] == ["slow"]
 
 
