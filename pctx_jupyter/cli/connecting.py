@@ -69,6 +69,18 @@ class ConnectCommand(FileCommand):
                     continue
             self.trust([server])
 
+    def one_server(self, verb: str) -> config.ServerConfig:
+        """The one server that the arguments name; if nobody has trusted it yet, a person has been asked.
+
+        Raises:
+            Stop: The arguments are not one name, the file has no such server, or there is nobody to ask.
+        """
+        if len(self.extra_args) != 1:
+            raise Stop(Exit.USAGE, f"Cannot {verb} a server: give one name, as in {self.examples}")
+        (server,), _ = self.chosen(self.extra_args, verb)
+        self.demand_trust(verb, [server])
+        return server
+
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
         """An engine with this file alone. It checks trust itself: the file may have changed since it was read here."""
@@ -145,10 +157,7 @@ class Approve(ConnectCommand):
 
     def main(self) -> int:
         """Approve them."""
-        if len(self.extra_args) != 1:
-            raise Stop(Exit.USAGE, "Cannot approve: jupyter pctx mcp approve NAME")
-        (server,), _ = self.chosen(self.extra_args, "approve")
-        self.demand_trust("approve", [server])
+        server = self.one_server("approve")
         before, after = asyncio.run(self._approve(server))
         if self.json:
             sys.stdout.write(msgspec.json.encode({"server": after, "changed": before.changed}).decode() + "\n")
@@ -183,10 +192,7 @@ class Log(ConnectCommand):
 
     def main(self) -> int:
         """Print them."""
-        if len(self.extra_args) != 1:
-            raise Stop(Exit.USAGE, "Cannot print a log: jupyter pctx mcp log NAME")
-        (server,), _ = self.chosen(self.extra_args, "print the log of")
-        self.demand_trust("start", [server])
+        server = self.one_server("print the log of")
         view = asyncio.run(self._offered(server))
         if self.json:
             sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
@@ -217,10 +223,7 @@ class SignInTo(ConnectCommand):
 
     def main(self) -> int:
         """Sign in."""
-        if len(self.extra_args) != 1:
-            raise Stop(Exit.USAGE, "Cannot sign in: jupyter pctx mcp sign-in NAME")
-        (server,), _ = self.chosen(self.extra_args, "sign in to")
-        self.demand_trust("sign in to", [server])
+        server = self.one_server("sign in to")
         view = asyncio.run(self._sign_in(server))
         if self.json:
             sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")

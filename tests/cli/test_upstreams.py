@@ -86,6 +86,7 @@ def test_the_file_in_jupyters_configuration_is_used_where_there_is_none_here(pct
         (["mcp", "add", "x", "--env", "A", "--", "run"], "--env looks like NAME=VALUE"),
         (["mcp", "add", "x", "--", "run", "${keychain:A}"], "secrets"),
         (["mcp", "remove", "svn"], "it has git"),
+        (["mcp", "log", "git", "svn"], "give one name, as in jupyter pctx mcp log wiki"),
         (["mcp", "list", "--file", "none.json"], "jupyter pctx mcp init makes one"),
         (["mcp", "list", "--file", "bad.json"], "no JSON"),
     ],
