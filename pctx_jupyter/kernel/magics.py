@@ -12,8 +12,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -69,25 +69,27 @@ class PctxMagics(Magics):
         """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx); %pctx help says how."""
         if cell is None:
             return self._commands.run(line)
-        chosen, handles = cell_options(line), self.bridge.handles.of_run()
-        program = self._program(chosen, cell, handles)
-        with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
-            try:
-                outcome, running = self.bridge.block_for(program, drawing.draw, drawing.reserve, handles)
-            except KeyboardInterrupt as interrupt:
-                raise Interrupted(interrupt, drawing.shown) from None
-        return self._result(chosen, outcome, running, drawing)
+        chosen = cell_options(line)
+        with self._handles_of_run() as handles:
+            program = self._program(chosen, cell, handles)
+            with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
+                try:
+                    outcome, running = self.bridge.block_for(program, drawing.draw, drawing.reserve, handles)
+                except KeyboardInterrupt as interrupt:
+                    raise Interrupted(interrupt, drawing.shown) from None
+            return self._result(chosen, outcome, running, drawing)
 
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
-        chosen, handles = cell_options(line), self.bridge.handles.of_run()
-        program = self._program(chosen, cell, handles)
-        with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
-            try:
-                outcome, running = await self.bridge.wait_for(program, drawing.draw, drawing.reserve, handles)
-            except KeyboardInterrupt as interrupt:
-                raise Interrupted(interrupt, drawing.shown) from None
-        return self._result(chosen, outcome, running, drawing)
+        chosen = cell_options(line)
+        with self._handles_of_run() as handles:
+            program = self._program(chosen, cell, handles)
+            with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
+                try:
+                    outcome, running = await self.bridge.wait_for(program, drawing.draw, drawing.reserve, handles)
+                except KeyboardInterrupt as interrupt:
+                    raise Interrupted(interrupt, drawing.shown) from None
+            return self._result(chosen, outcome, running, drawing)
 
     def transform(self, lines: list[str]) -> list[str]:
         """Rewrite an outermost ``%%pctx`` cell so that it is awaited; return other cells unchanged."""
@@ -114,6 +116,16 @@ class PctxMagics(Magics):
 
     def _tools(self) -> list[python_tools.PythonTool]:
         return python_tools.defined() if self._frames is None else [*python_tools.defined(), self._frames]
+
+    @contextmanager
+    def _handles_of_run(self) -> Iterator[Handles]:
+        """Make the table of one run. A cell that fails empties it, because IPython keeps the error and its frames."""
+        handles = self.bridge.handles.of_run()
+        try:
+            yield handles
+        except BaseException:
+            handles.clear()
+            raise
 
     def _program(self, chosen: CellOptions, code: str, handles: Handles) -> wire.Execute:
         inputs = {name: self._input(name) for name in chosen.inputs}

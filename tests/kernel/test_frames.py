@@ -549,4 +549,6 @@ def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:
     code = "for (let i = 0; i < 20; i++) await (await Notebook.watched()).filter((r) => r.id.gt(i)).count(); 1"
     for _ in range(5):
         assert value(frames, code) == 1
-    assert frames.run("gc.collect(); print(len(alive), sum(one() is not None for one in alive))").text() == "100 0\n"
+    # IPython keeps the error of a cell, and the error its frames.
+    assert "too late" in error(frames, f"await (await Notebook.watched()).count(); {code[:-1]} throw Error('too late')")
+    assert frames.run("gc.collect(); print(len(alive), sum(one() is not None for one in alive))").text() == "121 0\n"
