@@ -394,4 +394,9 @@ def stepwise(work: Awaitable[S], run: Callable[[Callable[[], Any]], Any]) -> Gen
             steps.close()
             raise
         except BaseException as error:
-            resume = partial(steps.throw, error)
+            resume = partial(_throw, steps, [error])
+
+
+def _throw(steps: Generator[Any, Any, S], once: list[BaseException]) -> Any:
+    """Throw an error into steps. Its own traceback refers to this call, so the call must not refer to the error."""
+    return steps.throw(once.pop())

@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 from .real_kernel import RealKernel
 
 TOOLS = """
-import asyncio, datetime as dt, gc, os, tempfile, weakref
+import asyncio, concurrent.futures, datetime as dt, gc, os, tempfile, weakref
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -541,7 +541,13 @@ def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:
         alive.append(weakref.ref(made))
         return made
 
-    alive = []
+    @tool(handle=True)
+    def unfinished() -> concurrent.futures.Future[int]:
+        made = concurrent.futures.Future()
+        begun.append(made)
+        return made
+
+    alive, begun = [], []
     """.replace("\n    ", "\n")
         ).error
         is None
@@ -550,5 +556,7 @@ def test_kernel_holds_nothing_of_a_run_that_is_over(frames: RealKernel) -> None:
     for _ in range(5):
         assert value(frames, code) == 1
     # IPython keeps the error of a cell, and the error its frames.
-    assert "too late" in error(frames, f"await (await Notebook.watched()).count(); {code[:-1]} throw Error('too late')")
-    assert frames.run("gc.collect(); print(len(alive), sum(one() is not None for one in alive))").text() == "121 0\n"
+    failing = f"void (await Notebook.unfinished()).result(); {code[:-1]} throw Error('too late')"
+    assert "too late" in error(frames, failing)
+    assert frames.run("print([one.cancelled() for one in begun])").text() == "[True]\n"
+    assert frames.run("gc.collect(); print(len(alive), sum(one() is not None for one in alive))").text() == "120 0\n"
