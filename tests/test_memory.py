@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ def test_what_is_recommended_for_a_small_pod_fits(limit_mb: int) -> None:
     memory_mb = numbers.get("max_memory_mb", 512)
     better = Settings(max_running=numbers["max_running"], limits=Limits(max_memory_mb=memory_mb))
     assert shortage(better, limit_mb * MIB) is None
+
+
+def test_the_pods_of_the_page_on_hubs_have_room_for_their_sandboxes() -> None:
+    page = Path(__file__).parent.parent / "docs/howto/jupyterhub.md"
+    pods = re.findall(r"^\| (\d) GB \| (\d+) \| (\d+) \|", page.read_text("utf-8"), re.MULTILINE)
+    assert len(pods) == 3
+    for size_gb, running, memory_mb in pods:
+        profile = Settings(max_running=int(running), limits=Limits(max_memory_mb=int(memory_mb)))
+        assert shortage(profile, int(size_gb) * 1_000 * MIB) is None
 
 
 def test_a_pod_without_room_for_one_program_needs_more_memory() -> None:

@@ -93,6 +93,11 @@ class Hub:
 
     def ask(self, method: str, path: str, body: object = None, *, token: str | None = None) -> Any:
         """Ask it, or a user's server behind it, something; returns the JSON of the answer, None where there is none."""
+        said = self.read(path, method, body, token=token)
+        return json.loads(said) if said else None
+
+    def read(self, path: str, method: str = "GET", body: object = None, *, token: str | None = None) -> str:
+        """Ask it, or a user's server behind it, something; returns the text of the answer."""
         request = urllib.request.Request(
             f"{self.url}{path}",
             data=None if body is None else json.dumps(body).encode(),
@@ -101,8 +106,7 @@ class Hub:
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(request, timeout=START_S) as answer:
-            said = answer.read()
-            return json.loads(said) if said else None
+            return str(answer.read(), "utf-8")
 
     def user(self, name: str) -> str:
         """Make a user; returns a token that opens his server and is good for nothing else."""
@@ -284,6 +288,9 @@ async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_ge
             run(kernel, TOOL)
             assert "42" in run(kernel, "%%pctx\nawait Notebook.double({ n: 21 })")
             assert "it started this kernel" in run(kernel, "%pctx status")  # with a token of the kernel's own
+
+            # A service of the hub that asks for metrics of all servers.
+            assert "pctx_executions_total" in hub.read("user/ana/metrics")
 
             # An agent elsewhere: the address that the hub shows, and a token that the hub gave.
             async with McpClient(f"{hub.url}user/ana/pctx/mcp", token=ana) as agent:
