@@ -61,11 +61,15 @@ def known() -> list[str]:
     return sorted(_LEAST | _ONLY_FALSE | _ONLY_TRUE | _FIXED | {"agents", "layers", "policy", "consent_by"})
 
 
+SYSTEM_FOLDERS = () if os.name == "nt" else ("/usr/local/etc/jupyter", "/etc/jupyter")
+"""Folders that always count: a user's environment variables can make Jupyter look elsewhere for the system's."""
+
+
 def folders() -> list[str]:
-    """Return the folders of the system's configuration, and of the environment's, as Jupyter knows them."""
+    """Return the folders of the system's configuration, also those that Jupyter knows, and of the environment's."""
     from jupyter_core import paths
 
-    return [*paths.SYSTEM_CONFIG_PATH, *paths.ENV_CONFIG_PATH]
+    return list(dict.fromkeys([*SYSTEM_FOLDERS, *paths.SYSTEM_CONFIG_PATH, *paths.ENV_CONFIG_PATH]))
 
 
 def read(within: Iterable[str] | None = None) -> list[tuple[str, dict[str, Any]]]:

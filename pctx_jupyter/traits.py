@@ -214,6 +214,8 @@ def restrict(settings: Settings) -> Settings:
             valid = Pctx(config=Config({"Pctx": demanded}))
         except TraitError as error:
             raise InvalidParams(f"Cannot read the restrictions in {path}: {error}") from None
+        if renamed := sorted(demanded.keys() - valid.config["Pctx"].keys()):
+            raise InvalidParams(f"Cannot read the restrictions in {path}: {renamed[0]} is now called max_running")
         values = {name: getattr(valid, name) for name in demanded}
         tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         settings = restrictions.restricted(settings, values | tuples)

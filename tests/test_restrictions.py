@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,7 @@ def test_without_a_file_the_user_decides(demand: Any) -> None:
         ({"maxrunning": 4}, "maxrunning is no setting that can be restricted"),
         ({"deno": "/tmp/deno"}, "deno is no setting that can be restricted"),
         ({"agents": "sometimes"}, "agents"),
+        ({"sandboxes": 4}, "sandboxes is now called max_running"),
         ({"max_running": -1}, "max_running"),
         ({"policy": ["perhaps agent *"]}, "Cannot read the rule"),
         ({"upstream_commands": ["npx 'unclosed"]}, "No closing quotation"),
@@ -138,6 +142,19 @@ def test_a_file_that_cannot_be_read_opens_no_engine(demand: Any, content: Any, s
     with pytest.raises(InvalidParams, match="Cannot read") as caught:
         settings()
     assert said in caught.value.message and restrictions.FILE in caught.value.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Jupyter has no folder of the system there unless a variable says so")
+def test_no_variable_makes_the_folders_of_the_system_others(tmp_path: Path) -> None:
+    variables = {"JUPYTER_PLATFORM_DIRS": "1", "XDG_CONFIG_DIRS": str(tmp_path), "JUPYTER_CONFIG_PATH": str(tmp_path)}
+    looked = subprocess.run(
+        [sys.executable, "-c", "from pctx_jupyter import restrictions; print(*restrictions.folders(), sep='\\n')"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert {"/etc/jupyter", "/usr/local/etc/jupyter", f"{sys.prefix}/etc/jupyter"} <= set(looked)
 
 
 def test_every_name_that_can_be_restricted_is_a_setting() -> None:
