@@ -9,11 +9,11 @@ hold: no code, no arguments, no results and no text of an error, unless code and
 from __future__ import annotations
 
 import asyncio
-import getpass
 import hashlib
 import logging
 import logging.handlers
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -169,8 +169,9 @@ class _AppendingHandler(logging.handlers.WatchedFileHandler):
 
 
 def path_of(settings: Settings) -> str:
-    """Return the absolute path of the file that the settings name."""
-    return os.path.abspath(os.path.expanduser(settings.audit_file.replace(USER, _user())))  # noqa: PTH100, PTH111
+    """Return the absolute path of the file that the settings name. The name of a user leads to no other folder."""
+    user = re.sub(r"^\.+|[/\\:\0]", "_", _user())
+    return os.path.abspath(os.path.expanduser(settings.audit_file.replace(USER, user)))  # noqa: PTH100, PTH111
 
 
 def open_audit_file(settings: Settings) -> tuple[AuditLog, Callable[[], None]]:
@@ -215,10 +216,20 @@ def _user() -> str:
     """The hub's name of the server's user, or the account that it runs as."""
     if name := os.environ.get("JUPYTERHUB_USER"):
         return name
+    return _account()
+
+
+def _account() -> str:
+    """The name of the account of this process, whatever its environment says; its number if it has no name."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's number without a name
-        return str(os.getuid()) if hasattr(os, "getuid") else ""
+        import pwd
+    except ImportError:  # Windows
+        return os.getlogin()
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        return str(number)
 
 
 def _time(seconds: float) -> str:

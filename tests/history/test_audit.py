@@ -5,7 +5,6 @@ Real: files, Jupyter's event system, one engine with its sandbox. The log of a s
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ from traitlets.config import Config
 from pctx_jupyter import errors, restrictions
 from pctx_jupyter.embedded import open_client
 from pctx_jupyter.engine import open_engine
-from pctx_jupyter.history.audit import open_audit_file
+from pctx_jupyter.history.audit import open_audit_file, path_of
 from pctx_jupyter.kernel.home import open_home
 from pctx_jupyter.session.trace import Trace
 from pctx_jupyter.settings import Settings
@@ -66,17 +65,37 @@ async def test_a_script_cannot_do_without_an_audit_log_that_is_demanded(demand: 
 
 
 async def test_a_script_writes_the_events_that_are_demanded_to_the_file_that_is_demanded(
-    demand: Any, tmp_path: Path
+    demand: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "ana")
     demand(audit="on", audit_file=str(tmp_path / "logs" / "{user}.jsonl"))
     settings = Settings(audit="off", audit_file=os.devnull, warm_sandboxes=0, typecheck=False, history=False)
     async with open_client(settings) as client:
         await client.register_tool("Shop", "price", lambda arguments: 42)
         await client.execute_code('await Shop.price({ sku: "hidden-sku" })')
-    call, execution = lines(tmp_path / "logs" / f"{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}.jsonl")
+    call, execution = lines(tmp_path / "logs" / "ana.jsonl")
     assert (call["tool"], call["outcome"], call["asked_by"]) == ("Shop.price", "ok", "client")
     assert (execution["outcome"], execution["calls"], execution["execution"]) == ("ok", 1, call["execution"])
     assert "hidden-sku" not in json.dumps([call, execution])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder has no owner to compare with")
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"JUPYTERHUB_USER": "../elsewhere/ana"}, "__elsewhere_ana"),
+        ({"JUPYTERHUB_USER": ".."}, "_"),
+        ({"JUPYTERHUB_USER": "", "LOGNAME": "other", "USER": "other"}, None),
+    ],
+)
+def test_no_variable_leads_the_log_to_another_folder_or_account(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], name: str | None
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    name = tmp_path.owner() if name is None else name
+    assert path_of(Settings(audit_file=f"{tmp_path}/{{user}}.jsonl")) == str(tmp_path / f"{name}.jsonl")
+    assert path_of(Settings(audit_file=f"{tmp_path}/{{user}}/log")) == str(tmp_path / name / "log")
 
 
 async def test_a_server_writes_to_the_file_as_well_and_needs_none(tmp_path: Path) -> None:
