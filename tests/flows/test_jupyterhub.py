@@ -109,7 +109,7 @@ class Hub:
             return str(answer.read(), "utf-8")
 
     def user(self, name: str) -> str:
-        """Make a user; returns a token that opens his server and is good for nothing else."""
+        """Make a user; returns a token that opens their server and is good for nothing else."""
         self.ask("POST", f"hub/api/users/{name}")
         (self.folder / name).mkdir()
         scope = f"access:servers!user={name}"
@@ -276,7 +276,7 @@ def double(n: int) -> int:
 
 
 @pytest.mark.timeout(6 * START_S)
-async def test_a_users_notebooks_and_agents_share_his_server_and_nobody_elses_gets_in(tmp_path: Path) -> None:
+async def test_a_users_notebooks_and_agents_share_one_server_and_nobody_elses_gets_in(tmp_path: Path) -> None:
     with running_hub(tmp_path, STRICT) as hub:
         ana, bo = hub.user("ana"), hub.user("bo")
         may_start = {"scopes": ["access:servers!user=ana", "servers!user=ana"]}
