@@ -34,6 +34,8 @@ OpenSpawner = Callable[[executable.Executable, Settings], Awaitable[Spawner]]
 
 REFILL_S = 0.02
 """Seconds between lending a sandbox and starting the next: at once, the start would compete with the run."""
+SPARE_STARTS = 1
+"""Starts beyond one for each processor: each waits for other threads and for the host now and then."""
 KEPT = 1
 """Places that only programs of notebooks' cells may have: a person waits for those."""
 REST_S = 60.0
@@ -58,7 +60,7 @@ class Pool:
         self._wanted: deque[asyncio.Future[Worker]] = deque()  # executions that found none idle; then none is
         self._lent: set[Worker] = set()
         self._starts: set[asyncio.Task[None]] = set()
-        self._most_starts = os.cpu_count() or 1
+        self._most_starts = (os.cpu_count() or 1) + SPARE_STARTS
         self._deno: executable.Executable | None = None
         self._spawner: Spawner | None = None
         self._spawner_lock = asyncio.Lock()

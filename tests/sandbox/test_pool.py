@@ -198,6 +198,14 @@ async def test_many_programs_at_once_keep_to_themselves(open_sandboxes: OpenSand
         await until(lambda: idle(pool, 2))
 
 
+async def test_one_sandbox_more_than_there_are_processors_starts_while_programs_wait() -> None:
+    processors = os.cpu_count() or 1
+    async with pool_of(max_running=processors + 4) as pool:
+        runs = asyncio.gather(*(run(pool, "1") for _ in range(processors + 4)))
+        await until(lambda: pool.status()["starting"] == processors + 1)
+        await soon(runs)
+
+
 async def test_no_process_runs_two_programs() -> None:
     async with pool_of() as pool:
         assert await run(pool, "globalThis.mark = 1") == 1
