@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
@@ -95,6 +96,44 @@ async def test_tornado_handlers_and_streams_have_what_is_set_on_them() -> None:
     assert "self._transforms" in inspect.getsource(web.RequestHandler.flush), why
     assert "self.max_write_buffer_size" in inspect.getsource(iostream.BaseIOStream.write), why
     foreign.limit_unread(Connection(), 1)
+
+
+async def test_a_websocket_of_tornado_reads_ahead_and_writes_frames_without_tasks() -> None:
+    from tornado import websocket
+    from tornado.iostream import IOStream, StreamClosedError
+
+    why = broke("tornado", "reads or writes frames in another way")
+    assert "self._read_bytes(" in inspect.getsource(websocket.WebSocketProtocol13._receive_frame), why
+    came: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+
+    class Handler:
+        on_message = staticmethod(came.put_nowait)
+
+        def on_ws_connection_close(self, code: object, reason: object) -> None:
+            came.put_nowait(None)
+
+    def end(sock: socket.socket, *, is_client: bool) -> Any:
+        made = websocket.WebSocketProtocol13(Handler(), is_client, websocket._WebSocketParams(max_message_size=1 << 20))  # type: ignore[arg-type]
+        made.stream = IOStream(sock)
+        return made
+
+    here, there = (end(sock, is_client=client) for sock, client in zip(socket.socketpair(), (False, True), strict=True))
+    foreign.read_ahead(here)
+    sent = [b"", b"a", b"b" * 200, b"c" * foreign.READ_AHEAD_BYTES, b"d" * 300_000, b""]
+    reading = asyncio.create_task(here._receive_frame_loop())
+    async with asyncio.timeout(SOON):
+        written = [foreign.write_frame(there, one, binary=True) for one in sent]
+        assert [await came.get() for _ in sent] == sent, why
+        await asyncio.gather(*written)
+        for byte in b"\x81\x82\x00\x00\x00\x00hi":  # a frame that comes byte by byte
+            await there.stream.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await came.get() == "hi", why
+        there.stream.close()
+        assert await came.get() is None, why
+        await reading
+    with pytest.raises(StreamClosedError):
+        foreign.write_frame(there, b"late", binary=False)
 
 
 def test_tornado_streams_bodies_by_the_futures_and_the_limit_that_are_used() -> None:

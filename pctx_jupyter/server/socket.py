@@ -14,7 +14,7 @@ from http import HTTPStatus
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado import web
 from tornado.escape import utf8
-from tornado.iostream import StreamBufferFullError
+from tornado.iostream import StreamBufferFullError, StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .. import errors, foreign
@@ -34,7 +34,7 @@ BEYOND_BYTES = 8 << 20
 """Bytes beyond the largest size that a message may have to be refused by its id: all of it is read in the loop."""
 
 FRAME_COST = 1_000
-"""Bytes that a frame costs besides its text while it waits to be written: Tornado keeps a task and futures for it."""
+"""Bytes that a frame costs besides its text while it waits to be written: Tornado keeps a future for it."""
 
 LARGE_BYTES = 1 << 20
 """Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
@@ -99,6 +99,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self.set_nodelay(True)
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
+        foreign.read_ahead(self.ws_connection)
         self._span_context = span_context.of_connection(self.request.headers)
         self._channel = self.open_channel()
         self._channel.on_close(self._hang_up)
@@ -170,12 +171,16 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def _send(self, frame: bytes) -> None:
         if self._pulse is not None:
             self._pulse.wake()
+        if self.ws_connection is None or self.ws_connection.is_closing():
+            return
         try:
-            sent = asyncio.ensure_future(self.write_message(frame, binary=attached.is_joined(frame)))
-        except WebSocketClosedError:
+            sent = foreign.write_frame(self.ws_connection, frame, binary=attached.is_joined(frame))
+        except StreamClosedError:
             return
         except StreamBufferFullError:
             self._drop(f"it left {UNREAD_BYTES:,} bytes and more unread")
+            return
+        if sent.done():
             return
         cost = len(frame) + FRAME_COST
         self._unsent += cost
@@ -186,8 +191,6 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def _written(self, sent: asyncio.Future[None], cost: int) -> None:
         """Count a frame that was written, or that was not because the client is gone: `on_close` acts on that."""
         self._unsent -= cost
-        if not sent.cancelled():
-            sent.exception()
 
     def _beat(self) -> None:
         if self._pulse is not None:
