@@ -182,7 +182,7 @@ class PctxMagics(Magics):
         if isinstance(outcome, Exception):
             from .output.failure import ProgramFailed, with_hint
 
-            outcome = with_hint(outcome, self._shell.user_ns)
+            outcome = with_hint(outcome, self._shell.user_ns, [one.function for one in python_tools.defined()])
             token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
         from .. import values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ... import errors
@@ -34,12 +34,13 @@ class ProgramFailed(Exception):
         return self._text.split("\n")
 
 
-def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
+def with_hint(error: Exception, notebook: Mapping[str, object], offered: Collection[object] = ()) -> Exception:
     """Return the error, with a hint if the program lacks a name that the notebook has.
 
     Args:
         error: What came back in place of a result.
         notebook: The names of the notebook, with their values.
+        offered: Functions that are tools already. They get no hint: the message names the tool.
     """
     if not isinstance(error, errors.ExecutionFailed):
         return error
@@ -47,12 +48,16 @@ def with_hint(error: Exception, notebook: Mapping[str, object]) -> Exception:
     name = failed.missing
     if name is None or name.startswith("_") or name not in notebook:
         return error
-    if callable(notebook[name]):
+    value = notebook[name]
+    if any(value is function for function in offered):
+        return error
+    if callable(value):
         hint = f"The notebook has {name}: %pctx register {name} lets programs call it, as a tool of Notebook"
     else:
         hint = f"The notebook has {name}: pass it in with %%pctx -i {name}"
     first, *others = failed.message.split("\n")
-    message = "\n".join([f"{first.rstrip('.')}. {hint}.", *others])
+    end = "" if first.endswith((".", "?")) else "."
+    message = "\n".join([f"{first}{end} {hint}.", *others])
     return errors.ExecutionFailed(replace(failed, message=message), stdout=error.stdout, stderr=error.stderr)
 
 
