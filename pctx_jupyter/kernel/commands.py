@@ -401,9 +401,8 @@ async def _facts(home: Home) -> dict[str, object]:
         facts["Programs"] = f"{meter.session_runs:,}: {in_words(meter.session_plain, meter.session_here)}"
     facts["Connection"] = "open" if home.client.session_id is not None else "lost; reconnecting"
     if home.status is not None:
-        facts |= {
-            name.capitalize(): _said(fact) for name, fact in home.status().items() if name not in ("tools", "meter")
-        }
+        known = {name: _said(fact) for name, fact in home.status().items() if name not in ("tools", "meter")}
+        facts |= {name.capitalize().replace("_", " "): said for name, said in known.items() if said != ""}
     return facts
 
 

@@ -377,6 +377,8 @@ def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
     status = kernel.run("%pctx status").value or ""
     assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
     assert re.search(r"Programs +\d+: [\d,]+ tokens?, .* plain tool calls \(estimated\)", status)
+    assert "Agent states  0" in status
+    assert all(line.split("  ", 1)[1].strip() for line in status.splitlines())  # no fact is empty
 
 
 def test_a_kernel_whose_server_is_gone_says_once_that_it_runs_programs_itself(kernel: RealKernel) -> None:
