@@ -65,8 +65,11 @@ def test_the_notebook_of_the_launchers_card_has_loaded_pctx_and_gets_its_first_t
     expect(cells.nth(1).locator(".jp-OutputArea")).to_contain_text("42", timeout=PATIENCE_MS)
     panel = show(page)
     example = panel.locator(".pctx-mod-example")
-    expect(example).to_contain_text("No tools yet. Three lines make one:", timeout=PATIENCE_MS)
+    expect(example).to_contain_text("No tools yet. To make one:", timeout=PATIENCE_MS)
     expect(example.locator("pre")).to_contain_text("def greet(name: str) -> str:")
+    assert example.locator("span, pre").evaluate_all(
+        "all => all.every((one) => one.scrollWidth <= one.clientWidth || one.clientWidth === 0)"
+    )
     panel.get_by_role("button", name="Insert example").click()
     expect(cells.nth(2).locator(".cm-content")).to_contain_text("from pctx_jupyter import tool", timeout=PATIENCE_MS)
     page.keyboard.press("Control+Enter")  # the cursor is in it

@@ -62,7 +62,7 @@ export function Content({ row, draw, actions, trans }: ContentProps): React.Reac
     case 'example':
       return (
         <>
-          <span className="pctx-Row-quiet">{trans.__('No tools yet. Three lines make one:')}</span>
+          <span className="pctx-Row-quiet">{trans.__('No tools yet. To make one:')}</span>
           <pre className="pctx-Example">{EXAMPLE_LINES}</pre>
           <RowButton text={trans.__('Insert example')} act={actions.insertExample} />
         </>
