@@ -36,7 +36,7 @@ class PctxCommand(Command):
             "Run programs for a server on another machine, in sandboxes of this one.",
         ),
         "sandbox-token": (f"{_HERE}.hosts.SandboxTokenCommand", "Print the token with which sandbox hosts connect."),
-        "doctor": (f"{_HERE}.doctor.Doctor", "Say what is installed, found and reachable; and cures."),
+        "doctor": (f"{_HERE}.doctor.Doctor", "Check everything that is needed, and say how to fix what is wrong."),
     }
     examples = (
         "jupyter pctx run report.ts --input limit=10\n"

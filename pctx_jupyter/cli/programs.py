@@ -294,7 +294,7 @@ def _constant(text: str) -> tuple[str, Raw]:
     except ValueError:
         raise Stop(
             Exit.USAGE,
-            f"Cannot pass in {name}: {value[:60]!r} is no JSON; a text has its own quotes: '\"text\"'",
+            f"Cannot pass in {name}: {value[:60]!r} is not JSON; a text needs quotes of its own: '\"text\"'",
         ) from None
 
 

@@ -100,7 +100,7 @@ def test_the_limits_of_the_servers_configuration_hold(pctx: Pctx, tmp_path: Path
         (["run"], "one program is needed"),
         (["run", "nowhere.ts"], "Cannot read nowhere.ts: No such file"),
         (["run", "-", "--input", "n"], "it looks like NAME=JSON"),
-        (["run", "-", "--input", "n=text"], "is no JSON"),
+        (["run", "-", "--input", "n=text"], "is not JSON; a text needs quotes"),
         (["run", "-", "--input", "class=1"], "the word is reserved"),
         (["run", "-", "--timeout", "soon"], "expected a float"),
         (["run", "-", "--tiemout", "1"], "there is no option --tiemout"),
