@@ -14,7 +14,7 @@ float                                    number; NaN and the infinities too (`pc
 dataclass, attrs, ``msgspec.Struct``     object, by field name
 pydantic model                           what its own ``model_dump_json(by_alias=True)`` says
 Enum                                     its value
-datetime, date, time, timedelta          ISO 8601 text (``P1DT2H`` for a duration)
+datetime, date, time, timedelta          ISO 8601 text (``P1DT2H`` for a duration); an offset has seconds if it has some
 UUID, Path, IP address                   text
 Decimal                                  text, since a number would lose digits
 bytes                                    base64 text
@@ -31,6 +31,7 @@ import datetime as dt
 import gc
 import inspect
 import ipaddress
+import re
 import sys
 import types
 from collections import UserString, abc
@@ -106,29 +107,41 @@ def _written(value: Any) -> Raw:
     # msgspec writes null for NaN and the infinities, too. To look for one letter is quicker.
     may_be_nonfinite = b"u" in payload and b"null" in payload and nonfinite.may_occur(value, _msgpack)
     objects = payload.count(b"{") if b"{" in payload else 0
-    if (objects or may_be_nonfinite) and _scan(value, objects, may_be_nonfinite):
+    is_zoned = may_be_zoned(payload)
+    if (objects or may_be_nonfinite or is_zoned) and _scan(value, objects, may_be_nonfinite, is_zoned):
         return nonfinite.marked(msgspec.to_builtins(value, enc_hook=_simplify, str_keys=True, builtin_types=(Raw,)))
     return nonfinite.taken(Raw(payload))
 
 
-def _scan(value: Any, objects: int, is_asked: bool) -> bool:
+_EAST, _WEST = re.compile(rb'\+\d\d:\d\d"'), re.compile(rb'-\d\d:\d\d"')
+
+
+def may_be_zoned(payload: bytes) -> bool:
+    """Return whether a time with an offset may be in JSON: msgspec and pydantic leave out an offset's seconds."""
+    return b'Z"' in payload or _EAST.search(payload) is not None or _WEST.search(payload) is not None
+
+
+def _scan(value: Any, objects: int, is_asked: bool, is_zoned: bool) -> bool:
     """Look through a value that msgspec has written, level by level: what is done for many parts at once is quick.
 
     Args:
         value: The value.
         objects: How many objects there may be in its JSON.
-        is_asked: Whether NaN or an infinity may be in it; otherwise only the keys of its mappings are looked at.
+        is_asked: Whether NaN or an infinity may be in it.
+        is_zoned: Whether times with an offset may be in it.
 
     Returns:
         Whether NaN or an infinity is in it.
 
     Raises:
-        Unfit: Two keys of a mapping may read the same in JSON, or a field is not written.
+        Unfit: Two keys of a mapping may read the same in JSON, or a field or the seconds of an offset are not written.
     """
     level: list[Any] = [value]
     found = False
-    while level and (objects > 0 or is_asked):
+    while level and (objects > 0 or is_asked or is_zoned):
         kinds = set(map(type, level))
+        if is_zoned and not kinds.isdisjoint(_TIMES) and _has_odd_offset(level):
+            raise Unfit("msgspec leaves out the seconds of an offset")
         if is_asked and float in kinds:
             numbers = level if len(kinds) == 1 else [part for part in level if type(part) is float]
             if not all(map(isfinite, numbers)):
@@ -149,6 +162,14 @@ def _scan(value: Any, objects: int, is_asked: bool) -> bool:
             below += _parts(part)
         level = below
     return found
+
+
+def _has_odd_offset(values: list[Any]) -> bool:
+    """Return whether one of some values is a time whose offset has seconds."""
+    times = [value for value in values if type(value) in _TIMES]
+    if all(map(tables.is_zone, {value.tzinfo for value in times} - {None, dt.UTC})):
+        times = [value for value in times if type(value) is dt.time or value.year < tables.WHOLE_MINUTES]
+    return any(map(tables.has_odd_offset, times))
 
 
 def _parts(value: Any) -> Iterable[Any]:
@@ -204,6 +225,8 @@ _WITHOUT_PARTS: frozenset[type] = frozenset(
         Decimal,
     ]
 )
+
+_TIMES: frozenset[type] = frozenset((dt.datetime, dt.time))
 
 _DISTINCT_AS_TEXT: frozenset[type] = frozenset((str, int, bool, dt.date, UUID))
 """Types of which two different values, as keys, are two different texts."""
@@ -289,16 +312,20 @@ _SUBCLASSES: list[tuple[type, Convert]] = [
     (dt.datetime, lambda value: _moment(value)),
     (dt.date, lambda value: dt.date(value.year, value.month, value.day)),
     (dt.timedelta, lambda value: _duration(value)),
-    (dt.time, lambda value: dt.time.fromisoformat(value.isoformat())),
+    (dt.time, lambda value: value.isoformat() if tables.has_odd_offset(value) else _time(value)),
     (Decimal, lambda value: Decimal(value)),
     (UUID, lambda value: UUID(int=value.int)),
 ]
 
 
 def _moment(value: Any) -> dt.datetime | str:
-    if getattr(value, "nanosecond", 0):  # pandas has more digits
+    if getattr(value, "nanosecond", 0) or tables.has_odd_offset(value):  # pandas has more digits
         return str(value.isoformat())
     return dt.datetime.combine(dt.date(value.year, value.month, value.day), value.timetz())
+
+
+def _time(value: Any) -> dt.time:
+    return dt.time.fromisoformat(value.isoformat())
 
 
 def _duration(value: Any) -> dt.timedelta | str:
@@ -319,10 +346,21 @@ def _model(serializer: Any, model: Any) -> Any:
         fields = serializer.to_python(model, by_alias=True)
         if loses_keys(fields):
             return fields
+    if may_be_zoned(payload) and holds_odd_offset(fields := serializer.to_python(model, by_alias=True)):
+        return fields
     is_text = getattr(kind, "model_config", {}).get("ser_json_inf_nan") == "strings"
     if not is_text and any(word in payload for word in (b"null", b"NaN", b"Infinity")):
         return serializer.to_python(model, mode="json", by_alias=True)
     return Raw(payload)
+
+
+def holds_odd_offset(value: Any) -> bool:
+    """Return whether a time whose offset has seconds is in a value of lists, dicts and the like."""
+    try:
+        _scan(value, 0, is_asked=False, is_zoned=True)
+    except Exception:  # two keys, or what has no JSON form: for the walk to say
+        return True
+    return False
 
 
 def loses_keys(value: Any) -> bool:
@@ -437,6 +475,8 @@ class _Walk:
         """Convert until msgspec, or `_children`, knows the value."""
         for _ in range(20):
             kind = type(value)
+            if kind in _TIMES and tables.has_odd_offset(value):
+                return value.isoformat()
             if kind in _AS_THEY_ARE or issubclass(kind, (list, tuple, dict, set, frozenset, msgspec.Struct)):
                 return value
             if kind is str:
@@ -487,6 +527,8 @@ class _Walk:
     def _key(self, key: object, place: _Place | None) -> str:
         if type(key) is str:
             return well_formed(key)
+        if tables.has_odd_offset(key):
+            return str(key.isoformat())  # type: ignore[attr-defined]  # it is a time
         try:
             [text] = msgspec.json.decode(_encoder.encode({key: None}))
         except Exception:

@@ -15,7 +15,7 @@ data frame (pandas, polars)  a list of rows, each a dict by column name
 Series                       a list; with an index that a frame's rows would have, rows like those of a frame with this
                              one column, called ``value`` if it has no name; rows, too, when its values are dicts, and
                              when it is called ``count`` or ``proportion``, as results of ``value_counts()`` are
-array                        nested lists; rows when its dtype is structured
+array                        nested lists; rows when its dtype is structured; long doubles are rounded to ``float``
 missing                      None; in pandas that is also every NaN, elsewhere NaN is a number
 date and time                ``datetime``, ``date`` (by unit), ``timedelta``; as ISO text where those would cut digits
 period, interval, dtype      their text: ``2024Q1``, ``(0, 10]``, ``int64``
@@ -26,6 +26,7 @@ Whether an index becomes columns depends on its names and its type, never on wha
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +64,8 @@ def is_certain(value: Any) -> bool:
     if np is None:
         return False
     if isinstance(value, np.ndarray):
-        return value.dtype.kind in "biuU" or (value.dtype.kind == "f" and bool(np.isfinite(value).all()))
+        is_float = value.dtype.kind == "f" and value.dtype.itemsize <= 8
+        return value.dtype.kind in "biuU" or (is_float and bool(np.isfinite(value).all()))
     if pandas is None or not isinstance(value, (pandas.DataFrame, pandas.Series)):
         return False
     columns = [value] if isinstance(value, pandas.Series) else [column for _, column in value.items()]
@@ -77,8 +79,34 @@ def is_certain(value: Any) -> bool:
 def _is_certain_column(np: Any, pandas: Any, column: Any) -> bool:
     dtype = column.dtype
     if isinstance(dtype, np.dtype):
-        return dtype.kind in "biumM" or (dtype.kind == "f" and not np.isinf(column.to_numpy()).any())
-    return isinstance(dtype, (pandas.StringDtype, pandas.DatetimeTZDtype))
+        is_float = dtype.kind == "f" and dtype.itemsize <= 8
+        return dtype.kind in "biumM" or (is_float and not np.isinf(column.to_numpy()).any())
+    if isinstance(dtype, pandas.DatetimeTZDtype):
+        return not _may_have_odd_offset(column)
+    return isinstance(dtype, pandas.StringDtype)
+
+
+WHOLE_MINUTES = 1973
+"""The year from which on the offsets of all zones are whole minutes."""
+
+
+def _may_have_odd_offset(column: Any) -> bool:
+    """Return whether a time of a pandas series with a zone may have an offset with seconds: a quick look."""
+    # The least of no time at all is NaT, whose year is NaN.
+    return not is_zone(column.dtype.tz) or bool(column.min().year < WHOLE_MINUTES)
+
+
+def is_zone(zone: Any) -> bool:
+    """Return whether a time zone is UTC, or one of the database of zones."""
+    return zone is dt.UTC or type(zone).__module__ == "zoneinfo"
+
+
+def has_odd_offset(value: Any) -> bool:
+    """Return whether a value is a time whose offset from UTC has seconds, as before there were zones."""
+    if not isinstance(value, (dt.datetime, dt.time)) or value.tzinfo is None:
+        return False
+    offset = value.utcoffset()
+    return offset is not None and (offset.seconds % 60 != 0 or offset.microseconds != 0)
 
 
 def rows(columns: dict[str, list[Any]], height: int) -> list[dict[str, Any]]:
@@ -105,6 +133,8 @@ def _numpy(np: Any, kind: type) -> Convert | None:
         return _numpy_scalar
     if issubclass(kind, np.integer):
         return int
+    if issubclass(kind, np.longdouble):
+        return _numpy_scalar
     if issubclass(kind, np.floating):
         return float
     return _numpy_scalar
@@ -139,9 +169,17 @@ def array_values(array: Any) -> Any:
         case "c":
             raise Unfit("a complex number is not JSON; pass its real and imag parts")
         case "f" if dtype.itemsize > 8:  # tolist() would leave numpy's own long doubles
-            return array.astype(np.float64).tolist()
+            return _long_doubles(np, array)
         case _:
             return array.tolist()
+
+
+def _long_doubles(np: Any, array: Any) -> Any:
+    with np.errstate(over="ignore"):  # it is refused here
+        rounded = array.astype(np.float64)
+    if (np.isinf(rounded) & ~np.isinf(array)).any():
+        raise Unfit("a long double is too large for a number; pass it as text")
+    return rounded.tolist()
 
 
 def _structured(array: Any) -> Any:
@@ -160,9 +198,10 @@ def _dates(np: Any, array: Any) -> Any:
         plain, first, last = array.astype("M8[us]"), "0001-01-01T00:00", "9999-12-31T23:59:59.999999"
     values = plain.astype(object)
     # Outside Python's years numpy gives bare integers; what is finer than a microsecond would be cut.
-    strange = (plain < np.datetime64(first)) | (plain > np.datetime64(last)) | _is_finer(np, array)
+    other = _is_finer(np, array) | _is_beyond(np, array, plain)
+    strange = (plain < np.datetime64(first)) | (plain > np.datetime64(last)) | other
     if strange.any():
-        text = np.where(_is_finer(np, array), np.datetime_as_string(array), np.datetime_as_string(plain))
+        text = np.where(other, np.datetime_as_string(array), np.datetime_as_string(plain))
         if array.ndim == 0:
             return str(text)
         values[strange] = text[strange]
@@ -175,14 +214,26 @@ def _durations(np: Any, array: Any) -> Any:
         raise Unfit("a duration in months or years has no fixed length; convert it to days first")
     if unit == "generic" and not np.isnat(array).all():
         raise Unfit("a duration without a unit has no length; give it one, as by astype('m8[s]')")
-    values = array.astype("m8[us]").astype(object)
-    finer = _is_finer(np, array)
-    if finer.any():
+    plain = array.astype("m8[us]")
+    values = plain.astype(object)
+    other = _is_finer(np, array) | _is_beyond(np, array, plain)
+    if other.any():
         if array.ndim == 0:
             return _duration_text(np, array)
-        values[finer] = [_duration_text(np, one) for one in array[finer]]
+        values[other] = [_duration_text(np, one) for one in array[other]]
     return values.tolist() if array.ndim else values
 
+
+def _is_beyond(np: Any, array: Any, made: Any) -> Any:
+    """Where numpy has made another time, or duration, as there are none so large in the finer unit."""
+    if np.datetime_data(array.dtype)[0] in ("generic", *FINER):
+        return np.zeros(array.shape, dtype=bool)
+    return (made.astype(array.dtype) != array) & ~np.isnat(array)
+
+
+_MICROSECONDS = {"us": 1, "ms": 1000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "D": 86400 * 10**6}
+_MICROSECONDS["W"] = 7 * _MICROSECONDS["D"]
+"""numpy's units of durations, in microseconds."""
 
 FINER = {"ns": 3, "ps": 6, "fs": 9, "as": 12}
 """numpy's units below a microsecond, and the decimal digits that each has beyond one."""
@@ -199,7 +250,8 @@ def _is_finer(np: Any, array: Any) -> Any:
 def _duration_text(np: Any, duration: Any) -> str:
     """A duration as ISO 8601 text, with all its digits."""
     unit, count = np.datetime_data(duration.dtype)
-    return duration_text(int(duration.astype("i8")) * count, 6 + FINER[unit])
+    number = int(duration.astype("i8")) * count
+    return duration_text(number, 6 + FINER[unit]) if unit in FINER else duration_text(number * _MICROSECONDS[unit], 6)
 
 
 def duration_text(number: int, digits: int) -> str:
@@ -233,9 +285,15 @@ def _pandas(pd: Any, kind: type) -> Convert | None:
     return None
 
 
-def moment(value: Any) -> Any:
-    """A pandas timestamp as a ``datetime``, or as ISO text when it has nanoseconds."""
-    return value.isoformat() if value.nanosecond else value.to_pydatetime()
+def moment(value: Any, *, is_odd: bool = True) -> Any:
+    """A pandas timestamp as a ``datetime``, or as ISO text when it has nanoseconds or an offset with seconds.
+
+    Args:
+        value: The timestamp.
+        is_odd: Whether its offset may have seconds.
+    """
+    is_text = value.nanosecond or (is_odd and has_odd_offset(value))
+    return value.isoformat() if is_text else value.to_pydatetime()
 
 
 def _pandas_rows(frame: Any) -> list[dict[str, Any]]:
@@ -361,7 +419,9 @@ def _series_values(pd: Any, series: Any) -> list[Any]:
         values = list(array_values(series.to_numpy()))
         return _without_nan(values, series.isna().to_numpy()) if dtype.kind in "fO" else values
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return [None if one is pd.NaT else moment(one) for one in pd.DatetimeIndex(series).tolist()]
+        is_odd = _may_have_odd_offset(series)
+        times = pd.DatetimeIndex(series).tolist()
+        return [None if one is pd.NaT else moment(one, is_odd=is_odd) for one in times]
     if isinstance(dtype, pd.CategoricalDtype):
         categories = [*_labels(pd, dtype.categories), None]  # the code of a missing value is -1
         return [categories[code] for code in array.codes.tolist()]
@@ -369,6 +429,8 @@ def _series_values(pd: Any, series: Any) -> list[Any]:
         return [None if missing else str(value) for value, missing in zip(array, array.isna(), strict=True)]
     if isinstance(dtype, pd.SparseDtype):
         return _without_nan(list(array_values(np.asarray(array))), series.isna().to_numpy())
+    if isinstance(dtype, pd.ArrowDtype) and _is_cut(sys.modules["pyarrow"], dtype.pyarrow_dtype):
+        return _arrow_values(array.__arrow_array__())
     values = list(array.to_numpy(dtype=object, na_value=None).tolist())
     if pd.api.types.is_float_dtype(dtype):  # 0/0 is a NaN that such columns do not call missing
         return [None if value != value else value for value in values]
@@ -396,8 +458,14 @@ def _polars(pl: Any, kind: type) -> Convert | None:
 
 
 def _polars_values(pl: Any, series: Any) -> list[Any]:
-    values: list[Any] = series.to_list()
     dtype = series.dtype
+    if isinstance(dtype, (pl.List, pl.Array)) and _has_finer(pl, dtype):
+        return [None if part is None else _polars_values(pl, part) for part in series]
+    if isinstance(dtype, pl.Struct) and _has_finer(pl, dtype):
+        parts = series.struct.unnest()
+        made: list[Any] = rows({one.name: _polars_values(pl, one) for one in parts.iter_columns()}, len(series))
+        return [None if missing else row for row, missing in zip(made, series.is_null(), strict=True)]
+    values: list[Any] = series.to_list()
     if dtype == pl.Time or getattr(dtype, "time_unit", None) == "ns":  # to_list() cuts what Python's types cannot hold
         finer = (series.to_physical() % 1000 != 0).fill_null(value=False)
         found = series.filter(finer)
@@ -410,11 +478,22 @@ def _polars_values(pl: Any, series: Any) -> list[Any]:
     return values
 
 
+def _has_finer(pl: Any, dtype: Any) -> bool:
+    """Return whether there may be nanoseconds in values of a type of polars."""
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _has_finer(pl, dtype.inner)
+    if isinstance(dtype, pl.Struct):
+        return any(_has_finer(pl, field.dtype) for field in dtype.fields)
+    return bool(dtype == pl.Time or getattr(dtype, "time_unit", None) == "ns")
+
+
 def _arrow(pa: Any, kind: type) -> Convert | None:
     if hasattr(kind, "to_pylist"):  # tables, record batches, arrays
         return _arrow_values
     if hasattr(kind, "as_py"):  # scalars
-        return lambda value: value.as_py()
+        return lambda value: (
+            _arrow_values(pa.array([value], value.type))[0] if _is_cut(pa, value.type) else value.as_py()
+        )
     return None
 
 
@@ -423,7 +502,37 @@ def _arrow_values(value: Any) -> list[Any]:
     if len(set(names)) < len(names):
         name = next(name for name in names if names.count(name) > 1)
         raise Unfit(f'two columns of the table are called "{name}"; rename one')
+    pa = sys.modules["pyarrow"]
+    if not names and _is_cut(pa, value.type):
+        value = value.cast(_uncut(pa, value.type))
+    elif names and any(_is_cut(pa, field.type) for field in value.schema):
+        value = value.cast(pa.schema([field.with_type(_uncut(pa, field.type)) for field in value.schema]))
     return list(value.to_pylist())
+
+
+def _is_cut(pa: Any, kind: Any) -> bool:
+    """Return whether Arrow cuts nanoseconds where it makes Python's objects of a type: those of times of day."""
+    if pa.types.is_nested(kind):
+        return any(_is_cut(pa, kind.field(place).type) for place in range(kind.num_fields))
+    return bool(kind == pa.time64("ns"))
+
+
+def _uncut(pa: Any, kind: Any) -> Any:
+    """Return a type of Arrow with texts in place of times of day."""
+    if kind == pa.time64("ns"):
+        return pa.string()
+    if not pa.types.is_nested(kind):
+        return kind
+    fields = [kind.field(place).with_type(_uncut(pa, kind.field(place).type)) for place in range(kind.num_fields)]
+    if pa.types.is_struct(kind):
+        return pa.struct(fields)
+    if pa.types.is_map(kind):
+        return pa.map_(_uncut(pa, kind.key_type), _uncut(pa, kind.item_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(fields[0], kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(fields[0]) if pa.types.is_list(kind) else pa.large_list(fields[0])
+    raise Unfit("a union with times of nanoseconds cannot be converted; cast them to text first")
 
 
 def _refuse(reason: str) -> Convert:

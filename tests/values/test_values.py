@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import PurePosixPath
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import attrs
 import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,6 +34,7 @@ from pctx_jupyter.values import MAX_DEPTH, from_json, to_json
 
 from ..alike import named
 
+BERLIN = ZoneInfo("Europe/Berlin")  # until 1893, 53 minutes and 28 seconds from UTC
 UUID_1 = UUID("12345678-1234-5678-1234-567812345678")
 
 
@@ -151,6 +154,10 @@ PLAIN = [
     (Level.LOW, 1),
     (dt.datetime(2024, 1, 2, 3, 4, 5), "2024-01-02T03:04:05"),
     (dt.datetime(2024, 1, 2, tzinfo=dt.UTC), "2024-01-02T00:00:00Z"),
+    (dt.datetime(1880, 1, 1, tzinfo=BERLIN), "1880-01-01T00:00:00+00:53:28"),
+    (dt.datetime(1880, 1, 1, tzinfo=dt.timezone(dt.timedelta(seconds=-52))), "1880-01-01T00:00:00-00:00:52"),
+    (dt.time(1, 2, tzinfo=dt.timezone(dt.timedelta(seconds=3208))), "01:02:00+00:53:28"),
+    (Loose(thing=dt.datetime(1880, 1, 1, tzinfo=BERLIN)), {"thing": "1880-01-01T00:00:00+00:53:28"}),
     (dt.date(2024, 1, 2), "2024-01-02"),
     (dt.time(1, 2), "01:02:00"),
     (dt.timedelta(days=1, seconds=5), "P1DT5S"),
@@ -189,6 +196,7 @@ KEYS = [
     (np.int64(4), "4"),
     (np.str_("x"), "x"),
     (pd.Timestamp("2024-01-02"), "2024-01-02T00:00:00"),
+    (dt.datetime(1880, 1, 1, tzinfo=BERLIN), "1880-01-01T00:00:00+00:53:28"),
     (PurePosixPath("a"), "a"),
 ]
 
@@ -220,6 +228,8 @@ ARRAYS = [
         ["12024-01-02T03:04:00.000000", "2024-01-02T03:04:00"],
     ),
     (np.array([1, "NaT"], dtype="m8[h]"), ["PT3600S", None]),
+    (np.array([10**15, "NaT"], dtype="m8[D]"), ["P1000000000000000D", None]),
+    (np.array([10**13, "NaT"], dtype="M8[s]"), ["318857-05-20T17:46:40", None]),
     (np.array([None, 1, "a", np.nan, pd.NaT, np.float32(2)], dtype=object), [None, 1, "a", float("nan"), None, 2]),
     (np.array([(1, "a"), (2, "b")], dtype=[("n", int), ("s", "U1")]), [{"n": 1, "s": "a"}, {"n": 2, "s": "b"}]),
     (np.array((1, "a"), dtype=[("n", int), ("s", "U1")]), {"n": 1, "s": "a"}),
@@ -259,6 +269,10 @@ SERIES = [
     (pd.Categorical(["a", None]), ["a", None]),
     (pd.Timestamp("2024-01-02 10:00", tz="Europe/Berlin"), "2024-01-02T10:00:00+01:00"),
     (pd.Timestamp("2024-01-02 10:00"), "2024-01-02T10:00:00"),
+    (pd.Timestamp("1880-01-01", tz=BERLIN), "1880-01-01T00:00:00+00:53:28"),
+    (pd.Series([pd.Timestamp("1880-01-01", tz=BERLIN), pd.NaT]), ["1880-01-01T00:00:00+00:53:28", None]),
+    (pd.Series([pd.NaT, pd.Timestamp("2024-01-01", tz=BERLIN)]), [None, "2024-01-01T00:00:00+01:00"]),
+    (pd.Series([1], dtype=pd.ArrowDtype(pa.time64("ns"))), ["00:00:00.000000001"]),
     (pd.Timedelta("1h"), "PT3600S"),
     (pd.Period("2024-01", freq="M"), "2024-01"),
     (pd.Interval(0, 1), "(0, 1]"),
@@ -276,7 +290,25 @@ SERIES = [
     ),
     (pl.Series([-1, None, 2_000], dtype=pl.Duration("ns")), ["-PT0.000000001S", None, "PT0.000002S"]),
     (pl.Series([1, 2_000], dtype=pl.Int64).cast(pl.Time), ["00:00:00.000000001", "00:00:00.000002"]),
+    (pl.Series([[1], None], dtype=pl.List(pl.Int64)).cast(pl.List(pl.Time)), [["00:00:00.000000001"], None]),
+    (
+        pl.Series([{"a": 1}, None]).cast(pl.Struct({"a": pl.Duration("ns")})),
+        [{"a": "PT0.000000001S"}, None],
+    ),
+    (pl.Series([dt.datetime(1880, 1, 1)]).dt.replace_time_zone("Europe/Berlin"), ["1880-01-01T00:00:00+00:53:28"]),
     (pl.Series([float("nan"), None]), [float("nan"), None]),
+]
+
+NANOSECOND = pa.array([1], pa.time64("ns"))
+ARROW = [
+    (NANOSECOND, ["00:00:00.000000001"]),
+    (NANOSECOND[0], "00:00:00.000000001"),
+    (pa.array([[1], None], pa.list_(pa.time64("ns"))), [["00:00:00.000000001"], None]),
+    (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.time64("ns"))), [[["a", "00:00:00.000000001"]]]),
+    (pa.array([{"a": 1}, None], pa.struct({"a": pa.time64("ns")})), [{"a": "00:00:00.000000001"}, None]),
+    (pa.table({"n": [1], "t": NANOSECOND}), [{"n": 1, "t": "00:00:00.000000001"}]),
+    (pa.array([0], pa.timestamp("us", "Europe/Berlin")), ["1970-01-01T01:00:00+01:00"]),
+    (pa.array([-(90 * 365 * 86400)], pa.timestamp("s", "Europe/Berlin")), ["1880-01-23T00:53:28+00:53:28"]),
 ]
 
 two = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
@@ -296,14 +328,15 @@ FRAMES = [
     (pl.DataFrame({"a": [1, 2], "b": ["x", None]}), [{"a": 1, "b": "x"}, {"a": 2, "b": None}]),
     (pl.DataFrame(), []),
 ]
+VALUES = PLAIN + ARRAYS + SERIES + ARROW + FRAMES
 
 
-@pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(("value", "expected"), VALUES, ids=lambda v: type(v).__name__)
 def test_value_becomes_its_documented_json(value: object, expected: object) -> None:
     assert named(from_json(to_json(value))) == named(expected)
 
 
-@pytest.mark.parametrize(("value", "expected"), PLAIN + ARRAYS + SERIES + FRAMES, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(("value", "expected"), VALUES, ids=lambda v: type(v).__name__)
 def test_careful_way_gives_the_same_as_the_quick_one(value: object, expected: object) -> None:
     # Half a surrogate beside the value sends all of it the careful way.
     assert named(from_json(to_json([value, "\ud800"]))) == named([expected, "\ufffd"])
@@ -339,6 +372,8 @@ REFUSED = [
     ([0, 1, 2, {"callback": some_function}], "orders[3].callback: function is not JSON; pass what it returns"),
     ({"odd key": print}, "orders['odd key']: function is not JSON"),
     (Order(1, amount={1, print}), "orders.amount["),
+    (np.array([np.longdouble("1e400")]), "orders: a long double is too large for a number; pass it as text"),
+    (np.longdouble("1e400"), "orders: a long double is too large for a number; pass it as text"),
     (Attrs([Opaque()]), "Opaque is not JSON; convert it to a dict, a list, text or a number"),
     (Struct(print), "orders.someName: function is not JSON"),
     (Loose(thing=[print]), "orders.thing[0]: function is not JSON"),
