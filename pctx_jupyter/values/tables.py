@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import classes
@@ -390,12 +390,12 @@ def series_of(pd: Any, kind: type, value: Any) -> Any:
     A dict by label is taken, too. Raises ValueError for anything else.
     """
     if isinstance(value, dict):
-        return kind(list(value.values()), index=list(value))
+        return kind(found := list(value.values()), index=list(value), dtype=exact_dtype(found))
     if not isinstance(value, list):
         raise ValueError("an array is needed")
     names = list(value[0]) if value and isinstance(value[0], dict) else []
     if len(names) < 2 or any(not isinstance(row, dict) or list(row) != names for row in value):
-        return kind(value)
+        return kind(value, dtype=exact_dtype(value))
     *levels, last = names
     labels = [[row[level] for row in value] for level in levels]
     if len(labels) == 1:
@@ -403,7 +403,20 @@ def series_of(pd: Any, kind: type, value: Any) -> Any:
     else:
         index = pd.MultiIndex.from_arrays(labels)
         index.names = [None if name == f"level_{place}" else name for place, name in enumerate(levels)]
-    return kind([row[last] for row in value], index=index, name=None if last == VALUE else last)
+    found = [row[last] for row in value]
+    return kind(found, index=index, name=None if last == VALUE else last, dtype=exact_dtype(found))
+
+
+def exact_dtype(values: Iterable[Any]) -> type | None:
+    """Return ``object`` if an integer is among floats or missing values that a float would round, else None."""
+    kinds = set(map(type, values := list(values)))
+    is_mixed = int in kinds and len(kinds) > 1
+    return object if is_mixed and any(map(_is_rounded, values)) else None
+
+
+def _is_rounded(value: Any) -> bool:
+    """Return whether a value is an integer that no float is."""
+    return type(value) is int and abs(value) > 2**53 and (abs(value) >= 2**1023 or int(float(value)) != value)
 
 
 def _labels(pd: Any, index: Any) -> list[Any]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import datetime as dt
 import enum
+import re
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
@@ -28,7 +30,7 @@ from ... import values
 from ...tools.catalog import HANDLE
 from ...tools.shapes import BYTES
 from ...values import tables
-from . import handed
+from . import handed, mending
 
 _TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
 """Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""
@@ -138,6 +140,8 @@ class _Ordered:
 
 
 def _union(members: tuple[Any, ...]) -> Any:
+    if str in members:  # every text would be bytes, if it is base64 by chance
+        members = tuple(_ONLY_ARRAYS.get(member, member) for member in members)
     some = tuple(member for member in members if member is not type(None))
     if any(_rank(member) == 1 for member in some) and any(_rank(member) != 1 for member in some):
         ordered: Any = Annotated[Any, _Ordered(some)]
@@ -273,9 +277,22 @@ class _Record:
         if isinstance(value, self.kind):
             return value
         try:
-            return msgspec.convert(value, self.kind)
+            made: Any = msgspec.convert(value, self.kind)
         except msgspec.ValidationError as error:
             raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
+        finer = set(filter(mending.FINER.fullmatch, _texts(value)))
+        if finer and not finer <= set(_texts(msgspec.to_builtins(made))):  # it was no text that they were read as
+            raise ValueError(f"cannot become a {self.kind.__name__} ({mending.TOO_FINE})")
+        return made
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,21 +399,82 @@ def _numpy(np: Any, kind: type, args: tuple[Any, ...]) -> Foreign | None:
 
 
 def _array(np: Any, value: list[Any], dtype: Any) -> Any:
-    """Make an array of JSON's numbers, or raise ValueError: numpy cuts fractions and rounds integers in silence."""
+    """Make an array of JSON's values, or raise ValueError: numpy cuts fractions and rounds integers in silence."""
+    if dtype is None:
+        return _array_of_any(np, value)
+    kind = np.dtype(dtype).kind
+    if kind in _ELEMENTS:
+        wanted, allowed = _ELEMENTS[kind]
+        given = np.asarray(value, dtype=object)
+        if wrong := [one for one in given.flat if not allowed(one)]:
+            raise ValueError(f"{_shown(wrong[0])} is not {wanted}")
+        if kind == "S":
+            return np.array([_decoded(one) for one in given.flat], dtype=dtype).reshape(given.shape)
+        if kind == "m":
+            return np.array([one and _duration(one) for one in given.flat], dtype="m8[us]").reshape(given.shape)
     with np.errstate(over="ignore"):  # it is refused below
         made = np.asarray(value, dtype=dtype)
-    if dtype is not None:
-        if made.dtype.kind in "iuf":
-            _demand_held(np, np.asarray(value), made)
-    elif made.dtype.kind == "f" and (abs(made) >= 2**53).any():
-        exact = np.asarray(value, dtype=object)
-        if all(type(one) is int for one in exact.flat):
-            return exact.astype(np.uint64) if exact.min() >= 0 and exact.max() < 2**64 else exact
+    if kind in "iuf":
+        _demand_held(np, np.asarray(value), made)
     return made
 
 
+def _array_of_any(np: Any, value: list[Any]) -> Any:
+    """Make an array of the type that suits its elements; of objects where another would change one."""
+    made = np.asarray(value)
+    if made.dtype.kind == "f" and (abs(made) >= 2**53).any():
+        exact = np.asarray(value, dtype=object)
+        if all(type(one) is int for one in exact.flat):
+            return exact.astype(np.uint64) if exact.min() >= 0 and exact.max() < 2**64 else exact
+        return exact if tables.exact_dtype(exact.flat) is not None else made
+    if made.dtype.kind == "U" and not all(type(one) is str for one in np.asarray(value, dtype=object).flat):
+        return np.asarray(value, dtype=object)
+    return made
+
+
+def _shown(value: Any) -> str:
+    text = bytes(values.to_json(value)).decode()
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _duration(text: str) -> dt.timedelta:
+    """Return the duration of an ISO text, as days and times; raises ValueError if its length is not known exactly."""
+    if mending.FINER.fullmatch(text):
+        raise ValueError(mending.TOO_FINE)
+    try:
+        return _DURATIONS.validate_python(_counted(text))
+    except ValidationError:
+        raise ValueError(f'{_shown(text)} is not a duration; write it like "P1DT2H"') from None
+
+
+def _counted(text: str) -> str:
+    """Return the text of a duration; raises ValueError if pandas would read another one."""
+    if re.fullmatch(r"[+-]?[\d.]+", text):
+        raise ValueError('a number is not a duration; write it like "P1DT2H"')
+    if re.match(r"[+-]?P[^T]*[YM]", text, re.IGNORECASE):
+        raise ValueError('months and years have no fixed length; write days, as in "P30D"')
+    if re.match(r"[+-]?P.*[.,]\d+[WDHM]", text, re.IGNORECASE):
+        raise ValueError('only seconds may have a fraction, as in "P1DT43200.5S"')
+    return text
+
+
+_DURATIONS = TypeAdapter(dt.timedelta)
+
+
+_ELEMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "b": ("true or false", lambda one: type(one) is bool or (type(one) is int and one in (0, 1))),
+    "U": ("a text", lambda one: type(one) is str),
+    "S": ("base64 text", lambda one: type(one) is str),
+    "M": ("a time", lambda one: one is None or (type(one) is str and re.fullmatch(r"\d+", one) is None)),
+    "m": ("a duration", lambda one: one is None or type(one) is str),
+}
+"""By numpy's kinds of types: what elements are, and whether a value is one. Others become what they are not."""
+
+
 def _demand_held(np: Any, given: Any, made: Any) -> None:
-    """Raise ValueError where an array does not hold the floats that were given: fractions, or what is too large."""
+    """Raise ValueError where an array does not hold the numbers that were given: fractions, or what is too large."""
+    if made.dtype.kind == "f" and given.dtype.kind in "iuO" and (wrong := np.isinf(made)).any():
+        raise ValueError(f"{given[wrong].flat[0]:.20g} is too large for {made.dtype.name}")
     if given.dtype.kind != "f":
         return
     if made.dtype.kind in "iu" and (wrong := given % 1 != 0).any():
@@ -410,26 +488,57 @@ def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
     lasting = {"type": "string", "format": "duration"}
     text = {"type": "string"}
     if issubclass(kind, pd.DataFrame):
-        return Foreign(kind, lambda value: kind(_rows(value)), _ROWS, _ROWS)
+        return Foreign(kind, lambda value: _frame(pd, kind, _rows(value)), _ROWS, _ROWS)
     if issubclass(kind, pd.Series):
         return Foreign(kind, lambda value: tables.series_of(pd, kind, value), _LIST_OR_OBJECT, _LIST)
     if issubclass(kind, pd.Index):
-        return Foreign(kind, lambda value: pd.Index(_list(value)), _LIST, _LIST)
+        return Foreign(kind, lambda value: pd.Index(_list(value), dtype=tables.exact_dtype(value)), _LIST, _LIST)
     if issubclass(kind, pd.Timestamp):
-        return _scalar(kind, kind, moment)
+        return _scalar(kind, lambda value: kind(_python_time(value)), moment)
     if issubclass(kind, pd.Timedelta):
-        return _scalar(kind, kind, lasting)
+        return _scalar(kind, lambda value: kind(_counted(value)), lasting)
     if issubclass(kind, pd.Period):
-        return _scalar(kind, kind, text)
+        return _scalar(kind, lambda value: kind(_without_zone(value)), text)
     return None
+
+
+def _without_zone(text: str) -> str:
+    """Return the text of a period; raises ValueError for a time with an offset, which pandas leaves out."""
+    if re.search(r"T.*(Z|[+-]\d\d(:?\d\d)?)\s*$", text, re.IGNORECASE):
+        raise ValueError("a period has no time zone")
+    return text
+
+
+def _python_time(text: str) -> Any:
+    """Return a time whose offset has seconds, which pandas cannot read; any other text as it is."""
+    return mending.with_odd_offset("datetime", text) or text
+
+
+def _frame(pd: Any, kind: Any, found: list[Any]) -> Any:
+    """Make a frame of rows; with objects where integers beyond 2**53 would become floats, beside missing ones."""
+    made = kind(found)
+    for name in made.columns:
+        if made[name].dtype.kind == "f" and (abs(made[name]) >= 2**53).any():
+            cells = [row.get(name) for row in found]
+            if (exact := tables.exact_dtype(cells)) is not None:
+                made[name] = pd.Series(cells, dtype=exact)
+    return made
 
 
 def _polars(pl: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
     if issubclass(kind, pl.DataFrame):
-        return Foreign(kind, lambda value: kind(_rows(value), infer_schema_length=None), _ROWS, _ROWS)
+        return Foreign(kind, lambda value: _polars_frame(kind, _rows(value)), _ROWS, _ROWS)
     if issubclass(kind, pl.Series):
         return Foreign(kind, lambda value: kind(_of_one_kind(_list(value))), _LIST, _LIST)
     return None
+
+
+def _polars_frame(kind: Any, found: list[Any]) -> Any:
+    made = kind(found, infer_schema_length=None)
+    for column in made.iter_columns():
+        if column.dtype.is_float() and (column.abs() >= 2**53).any():
+            _of_one_kind([row.get(column.name) for row in found])
+    return made
 
 
 _LIBRARIES: dict[str, Callable[[Any, type, tuple[Any, ...]], Foreign | None]] = {
@@ -478,6 +587,8 @@ def _list(value: Any) -> list[Any]:
 def _of_one_kind(values: list[Any]) -> list[Any]:
     """Make all numbers floats if some are: 1.0 becomes 1 on its way through JavaScript."""
     if {int, float} <= set(map(type, values)):
+        if tables.exact_dtype(values) is not None:
+            raise ValueError("an integer beyond 2**53 would be rounded beside fractions; pass texts")
         return [float(value) if type(value) is int else value for value in values]
     return values
 
@@ -523,8 +634,26 @@ class _Base64:
             ) from error
 
 
+@dataclass(frozen=True, eq=False)
+class _OnlyArrays(_Base64):
+    """Bytes beside texts: a ``Uint8Array`` or a list of numbers, and no text."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return super().__get_pydantic_json_schema__(schema, handler) if handler.mode == "serialization" else dict(BYTES)
+
+    def decoded(self, text: object) -> bytes:
+        """Return the bytes; raises ValueError."""
+        if isinstance(text, str):
+            raise ValueError("bytes are a Uint8Array here")
+        return super().decoded(text)
+
+
 _STANDARD = str.maketrans("-_", "+/")
 _BASE64: dict[type, Any] = {kind: Annotated[kind, _Base64(kind)] for kind in (bytes, bytearray, memoryview)}
+_ONLY_ARRAYS = {_BASE64[kind]: Annotated[kind, _OnlyArrays(kind)] for kind in _BASE64}
+_decoded = _Base64(bytes).decoded
 
 _DECIMAL = Annotated[Decimal, Field(allow_inf_nan=True)]
 """A decimal number is text, so NaN and the infinities are texts like the others."""

@@ -1,4 +1,4 @@
-"""What pydantic reads or writes wrongly: numbers as times, members of enumerations, keys, instances of dataclasses.
+"""What pydantic reads or writes wrongly: times, members of enumerations, keys, instances of dataclasses.
 
 Works on core schemas, so that it reaches into classes of the user. Knows nothing of signatures.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import re
 import typing
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import pydantic_core
 from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator, core_schema
 
 from ... import errors, values
+from ...values import tables
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
@@ -26,9 +28,20 @@ _CALENDAR = re.compile(r"\s*[+-]?P[^T]*[YM].*", re.IGNORECASE)
 _REFUSED = {
     "datetime": (_NUMBER, 'a number is not a time; write it like "2024-01-31T12:00:00Z"'),
     "date": (_NUMBER, 'a number is not a time; write it like "2024-01-31"'),
+    "time": (_NUMBER, 'a number is not a time of day; write it like "12:00:00"'),
     "timedelta": (_CALENDAR, 'months and years have no fixed length; write days, as in "P30D"'),
 }
 """Texts that pydantic takes for times, and what to say: digits for seconds since 1970, a month for 30 days."""
+
+FINER = re.compile(r".*[.,]\d{6}\d*[1-9]\d*\D*([+-][\d:.]*)?")
+"""A time with more digits than microseconds, which pydantic cuts."""
+
+TOO_FINE = "it has digits beyond microseconds, which Python's times cannot hold; leave them out, or declare a text"
+
+_IS_DURATION = re.compile(r"\s*[+-]?P", re.IGNORECASE)
+
+_ODD_OFFSET = re.compile(r".*\d:\d\d[\d.,]*[+-]\d\d:\d\d:\d\d(\.\d+)?", re.DOTALL)
+"""A time whose offset has seconds, as before there were zones: pydantic refuses it, and Python reads it."""
 
 
 def mended(schema: Any, is_choice: bool = False) -> Any:
@@ -43,6 +56,8 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
         return schema if all(map(_is, parts, schema)) else type(schema)(parts)
     if not isinstance(schema, dict):
         return schema
+    if is_choice and schema.get("type") == "bool":  # 1 and "1" are of another member, or of none
+        return _for_json(schema, lambda inner: inner | {"strict": True})
     read = _reading(schema, is_choice)
     if read is None:
         found = {key: mended(value, schema.get("type") == "union") for key, value in schema.items()}
@@ -50,7 +65,29 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
             return _for_json(found, lambda inner: core_schema.no_info_wrap_validator_function(_keys_apart, inner))
         return schema if all(map(_is, found.values(), schema.values())) else found
     # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
-    return _for_json(schema, lambda _: core_schema.no_info_plain_validator_function(read))
+    made = _for_json(schema, lambda _: core_schema.no_info_plain_validator_function(read))
+    return _exact_time(schema, made) if schema["type"] in _REFUSED else made
+
+
+def _exact_time(schema: Any, made: Any) -> Any:
+    """Let a core schema refuse pandas' nanoseconds, which pydantic cuts, and write the seconds of offsets."""
+    made["python_schema"] = core_schema.no_info_before_validator_function(_not_finer, made["python_schema"])
+    if schema["type"] in ("datetime", "time") and "serialization" not in schema:
+        inner: Any = {key: value for key, value in schema.items() if key != "ref"}
+        made["serialization"] = core_schema.wrap_serializer_function_ser_schema(
+            _with_offset, schema=inner, when_used="json"
+        )
+    return made
+
+
+def _not_finer(value: Any) -> Any:
+    if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
+        raise ValueError(TOO_FINE)
+    return value
+
+
+def _with_offset(value: Any, write: Callable[[Any], Any]) -> Any:
+    return value.isoformat() if tables.has_odd_offset(value) else write(value)
 
 
 def _for_json(schema: dict[str, Any], make: Callable[[Any], Any]) -> Any:
@@ -82,6 +119,16 @@ def _keys_apart(value: Any, convert: Callable[[Any], Any]) -> Any:
             if (other := first.setdefault(converted, key)) != key:
                 raise ValueError(f'the keys "{other}" and "{key}" are the same here; leave one out')
     return made
+
+
+def finite(schema: Any) -> Any:
+    """Return a core schema that refuses infinite floats: integers and exponents that are too large become such."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(finite, schema))
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: finite(value) for key, value in schema.items()}
+    return found | {"allow_inf_nan": False} if schema.get("type") == "float" else found
 
 
 def by_fields(schema: Any) -> Any:
@@ -175,15 +222,32 @@ def _time(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         text = str(value) if isinstance(value, int | float) else value
-        if isinstance(text, str) and refused.fullmatch(text):
-            raise ValueError(why)
+        if isinstance(text, str):
+            if is_strict and schema["type"] == "timedelta" and not _IS_DURATION.match(text):  # else 12:00 were one
+                raise ValueError('write a duration like "P1DT2H"')
+            if refused.fullmatch(text):
+                raise ValueError(why)
+            if FINER.fullmatch(text):
+                raise ValueError(TOO_FINE)
         try:
+            if (made := with_odd_offset(schema["type"], text)) is not None:
+                return plain.validate_python(made)
             return plain.validate_json(pydantic_core.to_json(value), strict=is_strict)
         except pydantic.ValidationError as error:
             found = error.errors()[0]
             raise PydanticCustomError(found["type"], "{message}", {"message": found["msg"]}) from None
 
     return read
+
+
+def with_odd_offset(kind: str, text: Any) -> dt.datetime | dt.time | None:
+    """Return the time of a text whose offset has seconds; None: the text is another one."""
+    if kind not in ("datetime", "time") or not isinstance(text, str) or not _ODD_OFFSET.fullmatch(text):
+        return None
+    try:
+        return dt.datetime.fromisoformat(text) if kind == "datetime" else dt.time.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _member(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:

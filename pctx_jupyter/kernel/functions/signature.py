@@ -117,7 +117,7 @@ class FunctionSignature:
         known = placed.keys() & {parameter.name for parameter in self._parameters} if placed else placed.keys()
         adapter = self._arguments if not known or self._without is None else self._without(frozenset(known))
         try:
-            found = adapter.validator.validate_json(body)
+            found = _read(_finite(adapter) if _may_be_too_large(body) else adapter.validator, body)
         except pydantic.ValidationError as error:
             data = pydantic_core.from_json(body)
             raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
@@ -235,7 +235,8 @@ class _Result:
         # a class that a cell has defined again since is one of the new class if its fields are.
         written = values.to_json(value, "result")
         try:
-            return self._json(self.adapter.validate_json(b"[" + nonfinite.readable(written) + b"]"), warnings=True)
+            checked = _read(self.adapter.validator, b"[" + nonfinite.readable(written) + b"]")
+            return self._json(checked, warnings=True)
         except pydantic.ValidationError as error:
             data = values.from_json(written)
             found = [ErrorDetails(**(one | {"loc": one["loc"][1:]})) for one in error.errors()]
@@ -559,6 +560,52 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
     return made
 
 
+_TOO_LARGE = re.compile(rb"\d{309}|\d[eE]\+?\d{3}")
+"""What each number has that is too large for a float, and some others have."""
+
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+def _may_be_too_large(body: bytes) -> bool:
+    """Return whether a number may be in JSON that would be read as an infinite float."""
+    return _TOO_LARGE.search(body) is not None and _TOO_LARGE.search(_TEXT.sub(b'""', body)) is not None
+
+
+@functools.lru_cache(maxsize=64)
+def _finite(adapter: pydantic.TypeAdapter[Any]) -> SchemaValidator:
+    """Make a validator of arguments that refuses infinite floats."""
+    return _validator(mending.finite(mending.mended(adapter.core_schema)), _CONFIG)
+
+
+def _read(validator: Any, body: bytes) -> Any:
+    """Convert JSON; whole numbers with an exponent, as JavaScript writes them from 1e21 on, are integers, too."""
+    try:
+        return validator.validate_json(body)
+    except pydantic.ValidationError as error:
+        if not _EXPONENT.search(body):
+            raise
+        data = _with_integers(pydantic_core.from_json(body))
+        try:
+            return validator.validate_json(pydantic_core.to_json(data, inf_nan_mode="constants"))
+        except pydantic.ValidationError as other:
+            raise (other if any(one["type"] == "int_parsing_size" for one in error.errors()) else error) from None
+
+
+_EXPONENT = re.compile(rb"\d[eE]\+?\d")
+
+
+def _with_integers(value: Any) -> Any:
+    """Return lists, dicts and what JSON has besides, with integers in place of whole numbers beyond 2**53."""
+    match value:
+        case dict():
+            return {key: _with_integers(part) for key, part in value.items()}
+        case list():
+            return list(map(_with_integers, value))
+        case float() if abs(value) >= 2**53 and value.is_integer():
+            return int(value)
+    return value
+
+
 def _check(parameter: Parameter) -> None:
     if isinstance(parameter.default, FieldInfo):
         raise Unrepresentable(
@@ -750,6 +797,8 @@ def _said(one: ErrorDetails) -> str:
         return f"expected {one['ctx']['discriminator']} to be one of {one['ctx']['expected_tags']}"
     if one["type"] == "union_tag_not_found":
         return f"expected a field {one['ctx']['discriminator']}"
+    if one["type"] == "int_parsing_size":
+        return f"an integer has at most {values.MAX_DIGITS} digits"
     if one["type"] == "date_from_datetime_inexact":
         return "expected date without a time of day"
     if not message.startswith("Input should be "):

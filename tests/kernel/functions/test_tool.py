@@ -31,7 +31,7 @@ import pandas as pd
 import polars as pl
 import pydantic
 import pytest
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from pctx_jupyter import errors
 from pctx_jupyter.kernel.functions import tool as tools
@@ -45,6 +45,10 @@ T = TypeVar("T")
 def named(value: object) -> str:
     """A test's name for a value: the same in every process, so that several may share the tests."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))[:40]
+
+
+LOCAL_MEAN = dt.timezone(dt.timedelta(minutes=53, seconds=28))
+"""The offset of Berlin until 1893."""
 
 
 class Colour(enum.Enum):
@@ -94,6 +98,10 @@ class Order:
 class Node:
     name: str
     children: list[Node] = field(default_factory=list)
+
+
+class Record(Struct):
+    lasts: dt.timedelta
 
 
 class Options(TypedDict, total=False):
@@ -587,6 +595,18 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (Access, 3, Access.READ | Access.WRITE),
     (dt.date | dt.datetime, "2024-01-02T00:00:00", dt.datetime(2024, 1, 2)),
     (dt.date | str, "2024", "2024"),
+    (dt.datetime, "1880-01-01T00:00:00+00:53:28", dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN)),
+    (dt.time, "12:00:00+00:53:28", dt.time(12, tzinfo=LOCAL_MEAN)),
+    (pd.Timestamp, "1880-01-01T00:00:00+00:53:28", pd.Timestamp(dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN))),
+    (dt.datetime | str, "2024-01-01T00:00:00.123456789", "2024-01-01T00:00:00.123456789"),
+    (dt.timedelta | dt.time, "12:00:00", dt.time(12)),
+    (bool | str, "1", "1"),
+    (bool | int, 1.0, 1),
+    (str | bytes, "abcd", "abcd"),
+    (str | bytes, [97], b"a"),
+    (int, 1e21, 10**21),
+    (Order, {"id": 1e21, "amount": 1e21}, Order(10**21, 1e21)),
+    (list[int | float], [1e21, 0.5], [1e21, 0.5]),
     (set[int], [1, 1], {1}),
     (dt.datetime, "2024-01-02T03:04:05Z", dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
     (dt.timedelta, "P1DT2H", dt.timedelta(days=1, hours=2)),
@@ -645,6 +665,67 @@ def test_numbers_of_an_array_are_neither_cut_nor_rounded() -> None:
         called(made(of_integers), {"x": [1, 1.5]})
     assert called(made(of_any), {"x": [2**64 - 1, 1]}) == ["uint64", str(2**64 - 1), "1"]
     assert called(made(of_any), {"x": [2**64 - 1, -1]}) == ["object", str(2**64 - 1), "-1"]
+    assert called(made(of_any), {"x": [2**53 + 1, 0.5]}) == ["object", str(2**53 + 1), "0.5"]
+    assert called(made(of_any), {"x": [1, "a"]}) == ["object", "1", "a"]
+
+
+LOSING: list[tuple[Any, object, str]] = [
+    (npt.NDArray[np.bool_], [2, 0.5], "2 is not true or false"),
+    (npt.NDArray[np.bool_], [None], "null is not true or false"),
+    (npt.NDArray[np.str_], [None], "null is not a text"),
+    (npt.NDArray[np.bytes_], [1], "1 is not base64 text"),
+    (npt.NDArray[np.datetime64], ["1", 1], '"1" is not a time'),
+    (npt.NDArray[np.timedelta64], [5], "5 is not a duration"),
+    (npt.NDArray[np.timedelta64], ["a"], '"a" is not a duration; write it like'),
+    (pd.Period, "2024-01-01T00:00:00+05:00", "a period has no time zone"),
+    (npt.NDArray[np.float16], [10**9], "1000000000 is too large for float16"),
+    (float, 10**400, "expected a finite number"),
+    (list[float], [10**400], r"arguments\.x\[0\]: expected a finite number"),
+    (Order, {"id": 1, "amount": 10**400}, r"arguments\.x\.amount: expected a finite number"),
+    (dt.datetime, "2024-01-01T00:00:00.123456789Z", "it has digits beyond microseconds"),
+    (dt.time, "12:00:00.1234567+00:00", "it has digits beyond microseconds"),
+    (dt.timedelta, "PT0.0000001S", "it has digits beyond microseconds"),
+    (Record, {"lasts": "PT0.0000001S"}, "it has digits beyond microseconds"),
+    (pd.Timedelta, "P1.5D", "only seconds may have a fraction"),
+    (pd.Timedelta, "P1M", "months and years have no fixed length"),
+    (pd.Timedelta, "1", "a number is not a duration"),
+    (dt.time, 1, "a number is not a time of day"),
+    (bool | str, 1, "expected boolean or string"),
+    (pl.DataFrame, [{"a": 2**53 + 1}, {"a": 0.5}], "would be rounded beside fractions"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "given", "message"), LOSING, ids=named)
+def test_value_that_the_declared_type_would_change_is_refused(annotation: Any, given: object, message: str) -> None:
+    with pytest.raises(errors.InvalidParams, match=message):
+        called(made(taking(annotation)), {"x": given})
+
+
+def test_arrays_and_frames_hold_what_was_given() -> None:
+    def kept(
+        keys: npt.NDArray[np.bytes_], spans: npt.NDArray[np.timedelta64], ids: pd.Series, rows: pd.DataFrame
+    ) -> list[Any]:
+        return [keys, spans, ids, rows]
+
+    ids = [2**53 + 1, None]
+    found = called(made(kept), {"keys": ["YWI="], "spans": ["P1D"], "ids": ids, "rows": [{"id": one} for one in ids]})
+    assert found == [["YWI="], ["P1D"], ids, [{"id": one} for one in ids]]
+
+
+def test_declared_result_has_the_seconds_of_an_offset_and_no_fewer_digits() -> None:
+    old = dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN)
+
+    def times() -> dict[str, dt.datetime | dt.time]:
+        return {"at": old, "of": old.timetz(), "late": dt.datetime(2024, 1, 1, tzinfo=dt.UTC)}
+
+    expected = {"at": "1880-01-01T00:00:00+00:53:28", "of": "00:00:00+00:53:28", "late": "2024-01-01T00:00:00Z"}
+    assert called(made(times), {}) == expected
+
+    def finer() -> dt.datetime:
+        return pd.Timestamp("2024-01-01T00:00:00.000000001")
+
+    with pytest.raises(errors.ToolFailed, match="result: it has digits beyond microseconds"):
+        called(made(finer), {})
 
 
 def everything(a: int, b: int = 2, /, c: int = 3, *, d: int = 4, **rest: Order) -> list[Any]:
