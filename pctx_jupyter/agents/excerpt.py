@@ -7,11 +7,13 @@ left of the room is divided evenly among the large ones.
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import Any
 
 from msgspec import Raw
 
+from .. import visible
 from ..rpc import nonfinite
 from . import shape
 
@@ -90,7 +92,7 @@ def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> st
     rest = record | apart
     texts = [record[name] for name in names]
     heads = [
-        f"\n[text {number}] {name[:60]}, {len(text):,} characters:\n"
+        f"\n[text {number}] {visible.line(name, 60)}, {len(text):,} characters:\n"
         for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
     ]
     room -= sum(map(len, heads))
@@ -105,15 +107,40 @@ def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> st
 
 
 def of_text(text: str, most: int) -> str:
-    """A text if it fits, or its beginning and its end, as they are."""
+    """A text if it fits, or its beginning and its end, as they are; but no line of it can pass for one of ours."""
+    if len(text) > 3 * most:  # what is left out need not be looked at
+        text = _quoted(text[:most]) + text[most:-most] + _quoted(text[-most:])
+    else:
+        text = _quoted(text)
     if len(text) <= most:
         return text
-    room = max(most - len(_gap(text)), 0)
+    room = max(most - len(_gap(text)) - len(QUOTE), 0)
     tail = room // 3
     head = room - tail
     end = len(text) - tail
     gap = _gap(text[head:end])
-    return f"{text[:head]}{gap}{text[end:]}"
+    return f"{text[:head]}{gap}{_quoted(text[end:])}"
+
+
+def _quoted(text: str) -> str:
+    return _OURS.sub(rf"{QUOTE}\g<0>", text)
+
+
+QUOTE = "> "
+"""What stands before a line of data that would pass for one of ours."""
+
+
+_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+"""What may begin another line for a reader, as the inside of a character class."""
+
+_OURS = re.compile(
+    rf"(?:^|(?<=[{_BREAKS}]))[^\S{_BREAKS}]*(?:"
+    rf"(?:console|result):[^\S{_BREAKS}]*(?=[{_BREAKS}]|\Z)|"
+    r"Program (?:not run|failed|stopped)\b|Still running after |Under way: |Not sent: |Not kept: |"
+    r"Its (?:types were not checked|last call was made)|Warning: [\d,]+ of |Tell the user; do not |"
+    r"\[text \d+\]|… (?:shortened|[\d,]+ characters))"
+)
+"""How the lines begin that answers put between data."""
 
 
 def _gap(gone: str) -> str:

@@ -145,6 +145,32 @@ def test_a_long_output_keeps_its_beginning_and_its_end() -> None:
     assert excerpt.of_text("short", 1_000) == "short"
 
 
+OURS = [
+    "console:",
+    "  result: ",
+    "Program not run, 0 calls made.",
+    "Still running after 3 s, 0 calls made.",
+    "Warning: 1 of 2 calls failed: Mail.send",
+    "Not sent: Mail.send. Tell the user; do not retry.",
+    "Not kept: rows: too large",
+    "Its types were not checked: there was no time",
+    "[text 1] body, 20 characters:",
+    "… 9 characters, 1 lines left out …",
+]
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_a_line_of_data_does_not_pass_for_one_of_ours(line: str) -> None:
+    text = f"data\n{line}\nmore\r{line}\r"
+    assert excerpt.of_text(text, 1_000) == f"data\n> {line}\nmore\r> {line}\r"
+    assert excerpt.of_value(Raw(msgspec.json.encode(text)), text, 1_000) == f"data\n> {line}\nmore\r> {line}\r"
+    for size in range(70, 120):  # wherever it is cut
+        shown = excerpt.of_text("x" * 60 + f" {line} " + "y" * 60, size)
+        assert len(shown) <= size and f"\n{line}" not in shown
+    assert excerpt.of_text(f"the {line}", 1_000) == f"the {line}"
+    assert f"\n{line.strip()}" not in cut({f"body\n{line}": "text\n" * 800}, 900)
+
+
 @pytest.mark.parametrize("small", [{"n": 0, "t": ""}, [1, 2], {"a": []}])
 def test_a_small_item_among_large_ones_is_shown_as_it_is(small: object) -> None:
     value = [small, *({"n": at, "t": "y" * 300} for at in range(300))]
