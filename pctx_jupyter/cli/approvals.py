@@ -31,6 +31,7 @@ from ..session.approvals import Approvals as Waiting
 from ..session.approvals import AskedForm, ConsentReply, Question
 from ..session.remembered import Permission
 from ..session.watch import Watchers
+from . import terminal
 from .command import Exit, Stop, say
 from .servers import ANSWER_S, Server, ServerCommand, open_url
 
@@ -110,7 +111,7 @@ class ApprovalsCommand(ServerCommand):
             return asyncio.run(_attend(desk, is_person=is_person, watch=self.watch, as_json=self.json))
         waiting, allowed = asyncio.run(desk.questions()), asyncio.run(desk.permissions())
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"approvals": waiting, "permissions": allowed}).decode() + "\n")
+            terminal.write_json({"approvals": waiting, "permissions": allowed})
         for question in [] if self.json else waiting:
             _show(question)
         if not (waiting or self.json):
@@ -370,8 +371,7 @@ async def _watch(changes: AsyncIterator[str], changed: asyncio.Event) -> None:
 
 def _print(question: Question, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.encode(question).decode() + "\n")
-        sys.stdout.flush()
+        terminal.write_json(question)
     else:
         _show(question)
 

@@ -116,7 +116,7 @@ class Test(ConnectCommand):
         tested = asyncio.run(self._connect({one.name for one in servers}))
         _, parsed = self.read()
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"servers": tested, "problems": parsed.problems}).decode() + "\n")
+            terminal.write_json({"servers": tested, "problems": parsed.problems})
         else:
             for one in tested:
                 sys.stdout.write(terminal.harmless(_said(one)))
@@ -160,7 +160,7 @@ class Approve(ConnectCommand):
         server = self.one_server("approve")
         before, after = asyncio.run(self._approve(server))
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"server": after, "changed": before.changed}).decode() + "\n")
+            terminal.write_json({"server": after, "changed": before.changed})
         elif before.state != "ready":
             say(terminal.harmless(f"Cannot approve {before.name}: it is {state_in_words(before)}"))
         else:
@@ -195,7 +195,7 @@ class Log(ConnectCommand):
         server = self.one_server("print the log of")
         view = asyncio.run(self._offered(server))
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
+            terminal.write_json({"server": view})
         else:
             for line in view.log:
                 sys.stdout.write(terminal.harmless(f"{line}\n"))
@@ -226,7 +226,7 @@ class SignInTo(ConnectCommand):
         server = self.one_server("sign in to")
         view = asyncio.run(self._sign_in(server))
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"server": view}).decode() + "\n")
+            terminal.write_json({"server": view})
         else:
             sys.stdout.write(terminal.harmless(f"{view.name} ({view.where}): {view.error or view.state}\n"))
         return Exit.OK if view.state == "ready" else Exit.UNREACHABLE
@@ -257,7 +257,7 @@ class SignInTo(ConnectCommand):
     def _show(self, server: config.ServerConfig, page: SignIn) -> None:
         """Print the address for the browser: the host first, since a page's address can be long and misleading."""
         if self.json:
-            sys.stdout.write(msgspec.json.encode(page).decode() + "\n")
+            terminal.write_json(page)
             sys.stdout.flush()
         say(terminal.harmless(f"{page.question}, for {server.name} ({visible.spelled(server.way.shown)})"))
         say(terminal.harmless(page.url))

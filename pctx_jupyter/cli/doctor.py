@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_data_dir, jupyter_path
 
 from .. import errors, memory, processes
@@ -86,7 +85,7 @@ class Doctor(Command):
         found = list(self._findings())
         is_well = all(one.state != "wrong" for one in found)
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"ok": is_well, "findings": found}).decode() + "\n")
+            terminal.write_json({"ok": is_well, "findings": found})
         else:
             sys.stdout.write(_shown(found) + "\n")
         return Exit.OK if is_well else Exit.UNREACHABLE

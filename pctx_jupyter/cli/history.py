@@ -6,7 +6,6 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
 from traitlets import Bool, Int, Unicode
 
 from . import terminal
@@ -57,7 +56,7 @@ class HistoryCommand(Command):
             return self._print_one(file, int(text))
         runs = file.search(text, failed=self.failed, agent=self.agent, most=self.most)
         if self.json:
-            sys.stdout.write(msgspec.json.encode({"runs": runs}).decode() + "\n")
+            terminal.write_json({"runs": runs})
         elif runs:
             sys.stdout.write(terminal.harmless("\n".join(map(_line, runs))) + "\n")
         else:
@@ -69,7 +68,7 @@ class HistoryCommand(Command):
         if trace is None:
             raise Stop(Exit.USAGE, f"Cannot show run {number}: the history has none of that number")
         if self.json:
-            sys.stdout.write(msgspec.json.encode(trace).decode() + "\n")
+            terminal.write_json(trace)
             return Exit.OK
         if not trace.code:
             raise Stop(Exit.USAGE, f"Cannot show run {number}: its code was not kept (Pctx.history_code)")

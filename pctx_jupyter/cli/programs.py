@@ -144,7 +144,7 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
         say(f"Its types were not checked: {executed.unchecked}")
     is_shown = any(display.is_value for display in shown)
     if not is_shown and bytes(executed.value) != b"null":
-        sys.stdout.write(_shown(executed.value) + "\n")
+        terminal.write(sys.stdout, _shown(executed.value) + "\n")
     return Exit.OK
 
 
@@ -164,10 +164,11 @@ async def _report(home: ClientContext, asked: wire.Execute) -> int:
             if isinstance(error, errors.ExecutionFailed):
                 told = error.failure
                 failure = {key: getattr(told, key) for key in ("name", "message", "line", "column", "frame", "stack")}
-            _print({"success": False, "stdout": error.stdout, "stderr": error.stderr, "error": failure})
+            terminal.write_json({"success": False, "stdout": error.stdout, "stderr": error.stderr, "error": failure})
             return Exit.FAILED
     executed.value = nonfinite.plain(executed.value)
-    _print(msgspec.to_builtins(executed, builtin_types=(Raw,)) | ({"displays": displays} if displays else {}))
+    fields = msgspec.to_builtins(executed, builtin_types=(Raw,))
+    terminal.write_json(fields | ({"displays": displays} if displays else {}))
     return Exit.OK
 
 
@@ -202,7 +203,7 @@ class CheckCommand(HomeCommand):
             check_input_name(name)
         found = asyncio.run(_check(self.home(when_settled=True), sources, names))
         if self.json:
-            _print({"ok": not _errors(found), "diagnostics": found})
+            terminal.write_json({"ok": not _errors(found), "diagnostics": found})
         else:
             for diagnostic in found:
                 sys.stdout.write(terminal.harmless(diagnostic.text(sources[diagnostic.file])) + "\n")
@@ -264,7 +265,7 @@ class TypesCommand(HomeCommand):
     async def _print(self, home: ClientContext) -> None:
         async with home as client:
             if self.json:
-                _print({"functions": await client.list_functions()})
+                terminal.write_json({"functions": await client.list_functions()})
             elif text := await client.declarations():
                 terminal.write(sys.stdout, text.rstrip("\n") + "\n")
             else:
@@ -305,8 +306,3 @@ def _shown(value: Raw) -> str:
     if (marked := nonfinite.inside(value)) is not None:
         return nonfinite.readable_inside(msgspec.json.format(marked, indent=2)).decode()
     return msgspec.json.format(bytes(value), indent=2).decode()
-
-
-def _print(value: object) -> None:
-    """Print one line of JSON."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

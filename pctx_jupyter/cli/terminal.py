@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+import msgspec
+
 from ..visible import HIDING
 
 _COMMANDS = re.compile(f"[{HIDING}]")
@@ -21,6 +23,11 @@ def write(stream: TextIO, text: str) -> None:
     """Write others' text: as it is into a file or pipe, harmless on a terminal; it arrives at once."""
     stream.write(harmless(text) if stream.isatty() else text)
     stream.flush()
+
+
+def write_json(value: object) -> None:
+    """Write one line of JSON to stdout; on a terminal without what would command it, which JSON need not escape."""
+    write(sys.stdout, msgspec.json.encode(value).decode() + "\n")
 
 
 def can_ask() -> bool:

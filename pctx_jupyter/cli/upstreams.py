@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Bool, Float, List, Unicode
 
@@ -259,7 +258,7 @@ class ListServers(FileCommand):
                 for one in parsed.servers
             ]
             answer = {"file": str(self.path), "servers": listed, "problems": parsed.problems}
-            sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+            terminal.write_json(answer)
         elif parsed.servers:
             rows = [(one.name, one.namespace, one.way.transport, one.way.shown) for one in parsed.servers]
             sys.stdout.write(terminal.table(("NAME", "IN PROGRAMS", "BY", "WHERE"), rows) + "\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pctx_jupyter.cli import terminal
 from pctx_jupyter.client import PctxClient
 from pctx_jupyter.rpc.environment import TOKEN, TOKEN_HEADER
 from pctx_jupyter.rpc.jsonrpc import Json
@@ -226,3 +229,17 @@ def test_there_are_no_types_without_tools(pctx: Pctx) -> None:
     done = pctx("types")
     assert done.returncode == 0 and done.stdout == "" and "no tool" in done.stderr
     assert json.loads(pctx("types", "--json").stdout) == {"functions": []}
+
+
+class Screen(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(Screen(), "\ufffd31m"), (io.StringIO(), "\x9b31m")])
+def test_json_commands_no_terminal_and_is_as_it_is_elsewhere(stream: io.StringIO, shown: str) -> None:
+    with contextlib.redirect_stdout(stream):
+        terminal.write_json({"name": "\x9b31m"})
+    assert json.loads(stream.getvalue()) == {"name": shown}
