@@ -108,10 +108,9 @@ def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> st
 
 def of_text(text: str, most: int) -> str:
     """A text if it fits, or its beginning and its end, as they are; but no line of it can pass for one of ours."""
-    if len(text) > 3 * most:  # what is left out need not be looked at
-        text = _quoted(text[:most]) + text[most:-most] + _quoted(text[-most:])
-    else:
-        text = _quoted(text)
+    # What is left out need not be looked at.
+    parts = [text[:most], text[most:-most], text[-most:]] if len(text) > 3 * most else ["", "", text]
+    text = _quoted(parts[0]) + parts[1] + _quoted(parts[2])
     if len(text) <= most:
         return text
     room = max(most - len(_gap(text)) - len(QUOTE), 0)

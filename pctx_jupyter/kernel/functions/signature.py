@@ -12,6 +12,7 @@ import enum
 import functools
 import inspect
 import keyword
+import math
 import re
 import types
 import typing
@@ -563,12 +564,16 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
 _TOO_LARGE = re.compile(rb"\d{309}|\d[eE]\+?\d{3}")
 """What each number has that is too large for a float, and some others have."""
 
+_NUMBER = re.compile(rb"\d[\d.]*(?:[eE][+-]?\d+)?")
+
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 def _may_be_too_large(body: bytes) -> bool:
-    """Return whether a number may be in JSON that would be read as an infinite float."""
-    return _TOO_LARGE.search(body) is not None and _TOO_LARGE.search(_TEXT.sub(b'""', body)) is not None
+    """Return whether a number is in JSON that would be read as an infinite float, and is not called Infinity."""
+    if not _TOO_LARGE.search(body):
+        return False
+    return any(math.isinf(float(number)) for number in _NUMBER.findall(_TEXT.sub(b'""', body)))
 
 
 @functools.lru_cache(maxsize=64)

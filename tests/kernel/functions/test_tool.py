@@ -36,6 +36,7 @@ from msgspec import Raw, Struct
 from pctx_jupyter import errors
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
+from pctx_jupyter.rpc import nonfinite
 from pctx_jupyter.tools.shapes import BYTES
 from pctx_jupyter.values import from_json
 
@@ -699,6 +700,12 @@ LOSING: list[tuple[Any, object, str]] = [
 def test_value_that_the_declared_type_would_change_is_refused(annotation: Any, given: object, message: str) -> None:
     with pytest.raises(errors.InvalidParams, match=message):
         called(made(taking(annotation)), {"x": given})
+
+
+def test_infinity_beside_a_large_number_is_what_was_given() -> None:
+    function = taking(list[float])
+    tools.call(made(function), nonfinite.marked({"x": [1e300, math.inf]}))
+    assert function.seen == [[1e300, math.inf]]
 
 
 def test_arrays_and_frames_hold_what_was_given() -> None:
