@@ -170,11 +170,16 @@ class Channel:
         finally:
             self._tasks.discard(task)
 
-    def feed(self, frame: bytes | str) -> None:
-        """Take in one frame that arrived on the pipe."""
+    def feed(self, frame: bytes | str, *, is_flat: bool = False) -> None:
+        """Take in one frame that arrived on the pipe.
+
+        Args:
+            frame: The frame.
+            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`: to find out takes time.
+        """
         if self._state == "closed":
             return
-        for message in self._peer.receive(frame):
+        for message in self._peer.receive(frame, is_flat=is_flat):
             match message:
                 case rpc.Request(id) if self._state == "stopping":
                     self._peer.refuse(id, _stopping())

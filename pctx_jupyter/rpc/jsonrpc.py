@@ -34,6 +34,9 @@ MAX_DEPTH = 500
 ENVELOPE_DEPTH = 16
 """Levels that a message may have around the values in it."""
 
+MOST_DEPTH = MAX_DEPTH + ENVELOPE_DEPTH
+"""Levels of a whole message."""
+
 
 class Request(msgspec.Struct, frozen=True):
     """A request: it gets exactly one response or refusal."""
@@ -93,8 +96,12 @@ _frame = msgspec.json.Decoder(_Frame)
 _encode = msgspec.json.Encoder().encode
 
 
-def decode(frame: bytes | str) -> Message:
+def decode(frame: bytes | str, *, is_flat: bool = False) -> Message:
     """Read one message.
+
+    Args:
+        frame: The message.
+        is_flat: Whether it is known that it nests no deeper than `MOST_DEPTH`.
 
     Raises:
         ParseError: The frame is not JSON, or is nested too deeply.
@@ -112,7 +119,7 @@ def decode(frame: bytes | str) -> Message:
         raise _unreadable(frame, str(error)) from None
     except RecursionError:
         raise _too_deep(frame) from None
-    if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
+    if not is_flat and is_too_deep(frame, MOST_DEPTH):
         raise _too_deep(frame)
     method, result, fault = read.method, read.result, read.error
     kind: Kind | None = "answer" if method is UNSET and (result is not UNSET or isinstance(fault, _Error)) else None
@@ -315,7 +322,7 @@ def check_frame(frame: bytes) -> None:
             frame.decode()
         except UnicodeDecodeError:
             raise errors.NotJson("Cannot send message: a payload is not UTF-8") from None
-    if is_too_deep(frame, MAX_DEPTH + ENVELOPE_DEPTH):
+    if is_too_deep(frame, MOST_DEPTH):
         raise errors.NotJson(f"Cannot send message: {TOO_DEEP}")
     if b"\\" in frame and (b"\\ud" in frame or b"\\uD" in frame):  # rare: characters are written as they are
         try:
@@ -350,20 +357,45 @@ def is_too_deep(text: Raw | bytes | str, most: int = MAX_DEPTH) -> bool:
         text = text.encode(errors="surrogatepass")
     elif not _has_more(text, (b"[", b"{"), most):
         return False
-    if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # now each quote begins or ends a text
-    # Only brackets and quotes count. Without pairs of quotes, those left are around texts with brackets in them.
-    outside = text.translate(None, _OTHERS).replace(b'""', b"").split(b'"')[::2]
-    brackets = b"".join(outside).translate(_BRACKETS)
-    level = 0
-    for start in range(0, len(brackets), BRACKETS_AT_ONCE):
-        group = brackets[start : start + BRACKETS_AT_ONCE]
-        opened = group.count(1)
-        # The levels within a group are computed only if it opens enough of them.
-        if level + opened > most and level + max(accumulate(memoryview(group).cast("b"))) > most:
-            return True
-        level += 2 * opened - len(group)
-    return False
+    return Nesting(most).goes_beyond(text)
+
+
+class Nesting:
+    """Counts how deep a JSON text nests, piece by piece.
+
+    Args:
+        most: Levels it may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._level = most, 0
+        self._is_in_text = self._is_escaped = False  # what the next piece begins with
+
+    def goes_beyond(self, piece: bytes) -> bool:
+        """Count the next piece; returns whether the levels go beyond those it may have."""
+        brackets = self._outside_of_texts(piece).translate(_BRACKETS)
+        for start in range(0, len(brackets), BRACKETS_AT_ONCE):
+            group = brackets[start : start + BRACKETS_AT_ONCE]
+            opened, room = group.count(1), self._most - self._level
+            # The levels within a group are computed only if it opens enough of them.
+            if opened > room and max(accumulate(memoryview(group).cast("b"))) > room:
+                return True
+            self._level += 2 * opened - len(group)
+        return False
+
+    def _outside_of_texts(self, piece: bytes) -> bytes:
+        """Return the brackets of a piece that are not part of a text."""
+        if self._is_escaped:
+            piece, self._is_escaped = piece[1:], not piece
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"")
+            self._is_escaped = piece.endswith(b"\\")
+            piece = piece.replace(b'\\"', b"")  # now each quote begins or ends a text
+        # Only brackets and quotes count. Without pairs of quotes, those left are around texts with brackets in them.
+        marks = piece.translate(None, _OTHERS)
+        parts = (b'"' + marks if self._is_in_text else marks).replace(b'""', b"").split(b'"')
+        self._is_in_text = len(parts) % 2 == 0
+        return b"".join(parts[::2])
 
 
 def _has_more(text: AnyStr, opening: tuple[AnyStr, AnyStr], most: int) -> bool:

@@ -150,8 +150,13 @@ class Peer:
 
     # what it receives
 
-    def receive(self, frame: bytes | str) -> tuple[Incoming, ...]:
-        """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself."""
+    def receive(self, frame: bytes | str, *, is_flat: bool = False) -> tuple[Incoming, ...]:
+        """Read one frame; returns what the owner has to act on, nothing for what the peer settled itself.
+
+        Args:
+            frame: The frame.
+            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
+        """
         data: bytes | None = None
         size = len(frame)
         if isinstance(frame, bytes) and attached.is_joined(frame):
@@ -161,7 +166,7 @@ class Peer:
         if size > self._max_bytes:
             return self._too_large(frame, size)
         try:
-            message = rpc.decode(frame)
+            message = rpc.decode(frame, is_flat=is_flat)
         except errors.UnreadableMessage as error:
             return self._cannot_take(error.id, error.kind, error)
         return self._accept(message if data is None else _with_bytes(message, data))

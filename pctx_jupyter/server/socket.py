@@ -15,15 +15,17 @@ from jupyter_server.auth.decorator import ws_authenticated
 from tornado import web
 from tornado.escape import utf8
 from tornado.iostream import StreamBufferFullError, StreamClosedError
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol, WebSocketProtocol13
 
 from .. import errors, foreign
 from ..engine import Engine
-from ..rpc import attached, span_context
+from ..rpc import attached, jsonrpc, span_context
 from ..rpc.channel import Channel
 from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
+from ..slices import in_slices
 from .base import CODE, NAMES, RUNNING, PctxHandler
+from .frames import LARGE_BYTES, PIECE_BYTES, PiecewiseProtocol
 from .naming import NotebookNames
 from .running import RunningEngine
 from .turns import TurnBudget
@@ -36,14 +38,10 @@ BEYOND_BYTES = 8 << 20
 FRAME_COST = 1_000
 """Bytes that a frame costs besides its text while it waits to be written: Tornado keeps a future for it."""
 
-LARGE_BYTES = 1 << 20
-"""Characters from which a message is read in a turn of the loop of its own: Tornado has just decoded it in this one."""
-
-
 LONG_S = 0.02
 """Seconds of processor time from which the reading of a message is long."""
 
-REST = 8
+REST = 16
 """After a message whose reading is long, a client's next one waits so many times as long: the others are served."""
 
 MOST_REST_S = 5.0
@@ -74,6 +72,15 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def max_message_size(self) -> int:
         """Frames within reach of the limit are read, so that one request is refused and the connection kept."""
         return largest_frame(self.settings[RUNNING].settings.max_message_bytes)
+
+    def get_compression_options(self) -> None:
+        """Frames pass as they are: what reads them in pieces inflates nothing."""
+
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Make what reads and writes frames, of which it reads large ones in pieces."""
+        made = super().get_websocket_protocol()
+        running: RunningEngine = self.settings[RUNNING]
+        return PiecewiseProtocol(made, running.messages) if isinstance(made, WebSocketProtocol13) else made
 
     @ws_authenticated
     async def get(self, *args: str, **kwargs: str) -> None:
@@ -128,20 +135,21 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         return None
 
     async def _feed_later(self, message: str | bytes, messages: TurnBudget) -> None:
+        is_flat = isinstance(message, bytes) and len(message) >= LARGE_BYTES and await _is_flat(message)
         await messages.wait()
         since = time.thread_time()
-        self._feed(message)
+        self._feed(message, is_flat=is_flat)
         took_s = time.thread_time() - since
         if took_s > LONG_S:
             await asyncio.sleep(min(REST * took_s, MOST_REST_S))
 
-    def _feed(self, message: str | bytes) -> None:
+    def _feed(self, message: str | bytes, *, is_flat: bool = False) -> None:
         if self._channel is None:
             return
         with span_context.entered(self._span_context):  # of requests that name no span themselves
             # The limit counts bytes, and a character beyond ASCII takes more than one.
             is_counted = isinstance(message, bytes) or message.isascii()
-            self._channel.feed(message if is_counted else utf8(message))
+            self._channel.feed(message if is_counted else utf8(message), is_flat=is_flat)
 
     def on_pong(self, data: bytes) -> None:
         """Take note of a sign of life."""
@@ -219,6 +227,15 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     def _hang_up(self) -> None:
         self.close(1001, "this session is over")
+
+
+async def _is_flat(message: bytes) -> bool:
+    """Return whether a message is known to nest no deeper than it may; it is counted in slices."""
+    nesting = jsonrpc.Nesting(jsonrpc.MOST_DEPTH)
+    async for start in in_slices(range(0, len(message), PIECE_BYTES)):
+        if nesting.goes_beyond(message[start : start + PIECE_BYTES]):
+            return False
+    return not attached.is_joined(message)
 
 
 class AgentsSocket(LocalToolsSocket):

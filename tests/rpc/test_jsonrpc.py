@@ -170,12 +170,15 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, st.integers(0, 40), st.integers(1, 60))
-def test_nesting_is_counted_as_a_parser_counts_it(value: object, more: int, most: int) -> None:
+@given(VALUES, st.integers(0, 40), st.integers(1, 60), st.integers(1, 9))
+def test_nesting_is_counted_as_a_parser_counts_it(value: object, more: int, most: int, piece: int) -> None:
     for level in range(more):
         value = [value] if level % 3 else {"a]": value}
     text = json.dumps(value)
     assert rpc.is_too_deep(text, most) == rpc.is_too_deep(text.encode(), most) == (levels(value) > most)
+    nesting, sent = rpc.Nesting(most), text.encode()
+    pieces = (sent[start : start + piece] for start in range(0, len(sent), piece))
+    assert any(map(nesting.goes_beyond, pieces)) == (levels(value) > most)
 
 
 @pytest.mark.parametrize("depth", [1, 100, 255, 256, 257, 499])

@@ -13,6 +13,7 @@ import pytest
 
 from pctx_jupyter.rpc import nonfinite
 from pctx_jupyter.server import socket
+from pctx_jupyter.server.frames import LARGE_BYTES
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 
@@ -58,7 +59,7 @@ async def test_a_client_whose_message_took_long_to_read_waits_before_its_next_on
     monkeypatch.setattr(socket, "LONG_S", 0.0)
     monkeypatch.setattr(socket, "REST", 1e9)
     monkeypatch.setattr(socket, "MOST_REST_S", 1e9)
-    long = " " * socket.LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}'
+    long = " " * LARGE_BYTES + '{"jsonrpc": "2.0", "method": "unknown"}'
     async with wire() as greedy, wire() as other:
         await greedy.send(long)
         await greedy.say(id=1, method="list_functions")

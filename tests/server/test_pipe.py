@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from pctx_jupyter.server.frames import LARGE_BYTES
 from pctx_jupyter.server.running import RunningEngine
-from pctx_jupyter.server.socket import LARGE_BYTES, largest_frame
+from pctx_jupyter.server.socket import largest_frame
 from pctx_jupyter.settings import Settings
 from tests.fakes import SOON
 
