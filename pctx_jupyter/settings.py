@@ -230,8 +230,8 @@ class Settings:
     max_waiting_programs: int = _setting(
         16,
         "Programs that may wait for a person's consent at the same time, besides those that run; they keep their "
-        "processes. A call of one more program is denied at once. As many more may wait for their turn in busy "
-        "notebooks.",
+        "processes. One client's may have half of these places. A call of one more program is denied at once. As many "
+        "more may wait for their turn in busy notebooks.",
     )
     audit: str = _setting(
         "off",

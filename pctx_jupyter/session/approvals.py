@@ -218,7 +218,8 @@ class Approvals:
         self._pending: dict[str, _Pending] = {}
         self._granted: dict[tuple[str, str], _Grant] = {}
         self._attending = {place: _Attendance() for place in PLACES}
-        self._held: Counter[str] = Counter()  # programs with calls that wait, or have an answer and no place yet
+        # Clients and their programs with calls that wait, or have an answer and no place yet.
+        self._held: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -281,6 +282,7 @@ class Approvals:
         of: str,
         tool: Tool,
         *,
+        client: str = "",
         granted: dict[str, Tool] | None = None,
         has_client: bool = False,
         hold: AbstractAsyncContextManager[None] | None = None,
@@ -292,6 +294,7 @@ class Approvals:
             question: Its `id`, `left_s` and `places` are filled in here.
             of: With the tool, what is granted when a person allows it for good: the programs whose calls it covers.
             tool: The very tool: one that takes its place has its name, and not what was granted.
+            client: Whose program it is. One client's programs have half of the places for those that wait.
             granted: Where to write what a person allows for the rest of this program, by path.
             has_client: Whether the program's own client can be asked.
             hold: Entered while a person is asked, and not where that is needless.
@@ -301,19 +304,21 @@ class Approvals:
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
-        return await self._ask(question, grant, tool, {} if granted is None else granted, has_client, hold, asked)
+        written = {} if granted is None else granted
+        return await self._ask(question, grant, tool, written, client, has_client, hold, asked)
 
     async def ask_form(
         self,
         question: Question,
         tool: Tool,
         *,
+        client: str,
         has_client: bool,
         hold: AbstractAsyncContextManager[None],
         asked: Callable[[Question], None],
     ) -> ConsentReply:
         """Wait for a person's answer to the form of a question; as `ask`, but no consent for good answers a form."""
-        return await self._ask(question, ("", ""), tool, {}, has_client, hold, asked)
+        return await self._ask(question, ("", ""), tool, {}, client, has_client, hold, asked)
 
     async def _ask(
         self,
@@ -321,6 +326,7 @@ class Approvals:
         grant: tuple[str, str],
         tool: Tool,
         granted: dict[str, Tool],
+        client: str,
         has_client: bool,
         hold: AbstractAsyncContextManager[None] | None,
         asked: Callable[[Question], None],
@@ -328,26 +334,34 @@ class Approvals:
         question.places = self.places(has_client=has_client)
         if not question.places:
             return self.nobody(question)
-        if question.execution not in self._held and len(self._held) >= self._most:
+        program = (client, question.execution)
+        if program not in self._held and (many := self._too_many(client)):
             why = (
-                f"{_needs(question)}{len(self._held):,} programs wait for theirs "
-                "already (Pctx.max_waiting_programs); try again when those are answered"
+                f"{_needs(question)}{many} wait for theirs already (Pctx.max_waiting_programs); try again when those "
+                "are answered"
             )
             return ConsentReply("unanswered", why=why, was_asked=False)
-        self._held[question.execution] += 1
+        self._held[program] += 1
         try:
             async with hold or nullcontext():
                 answer = await self._wait(question, grant, tool, granted, asked)
         finally:
-            self._held[question.execution] -= 1
-            if not self._held[question.execution]:
-                del self._held[question.execution]
+            self._held[program] -= 1
+            if not self._held[program]:
+                del self._held[program]
         if answer is not None:
             return answer
         why = f"nobody answered within {self._limit_s:g} s (Pctx.max_approval_s)"
         if question.form is None:
             why = f"it needs a person's consent, and {why}"
         return ConsentReply("unanswered", why=why)
+
+    def _too_many(self, client: str) -> str:
+        """The programs that keep one more of this client's from waiting; empty: it may. One client has half of all."""
+        own, share = sum(one == client for one, _ in self._held), (self._most + 1) // 2
+        if len(self._held) >= self._most:
+            return f"{len(self._held):,} programs"
+        return f"{own:,} of its client's programs, half of all that may," if own >= share else ""
 
     async def _wait(
         self,

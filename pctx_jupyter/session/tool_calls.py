@@ -280,6 +280,7 @@ class ToolCalls:
             question,
             self._of,
             tool,
+            client=execution.client,
             granted=execution.granted,
             has_client=execution.has_client,
             hold=execution.hold.waiting(),
@@ -337,6 +338,7 @@ class ToolCalls:
         answer = await self._approvals.ask_form(
             question,
             tool,
+            client=execution.client,
             # Where the server does not say which call it asks about, the client's user may be asked for another's.
             has_client=execution.has_client and not form.others,
             hold=execution.hold.waiting(),

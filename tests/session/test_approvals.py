@@ -22,7 +22,7 @@ from pctx_jupyter.session.approvals import (
     part_around,
     waiting,
 )
-from pctx_jupyter.session.execution import Job, ServeCall
+from pctx_jupyter.session.execution import CLIENT, Job, ServeCall
 from pctx_jupyter.session.policy import Policy, PolicyRule
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.settings import Limits, Settings
@@ -429,6 +429,30 @@ async def test_programs_beyond_those_that_may_wait_are_denied_at_once_and_progra
     assert await first == [1, 2]
     desk.say("allowed")
     assert await desk.run() == [1, 2]
+
+
+async def test_programs_of_one_client_have_half_of_the_places_for_those_that_wait() -> None:
+    desk = Desk(calling(("Sales.send", b"1")), max_waiting_programs=3)
+
+    async def run(client: str) -> Any:
+        CLIENT.set(client)
+        return await desk.run()
+
+    def begin(client: str) -> asyncio.Task[Any]:
+        return asyncio.create_task(run(client))
+
+    waiting = [begin("greedy"), begin("greedy")]
+    while len(desk.registry.approvals) < 2:
+        await asyncio.sleep(0)
+    refused = (await begin("greedy"))[0]
+    assert "2 of its client's programs, half of all that may, wait for theirs already" in refused
+    waiting.append(begin("other"))
+    while len(desk.registry.approvals) < 3:
+        await asyncio.sleep(0)
+    assert "3 programs wait for theirs already" in (await begin("another"))[0]
+    for question in desk.registry.approvals.questions():
+        desk.registry.approvals.answer(question.id, ConsentReply("allowed"))
+    assert await asyncio.gather(*waiting) == [[1]] * 3
 
 
 async def test_what_the_policy_denies_is_denied_at_once() -> None:
