@@ -13,15 +13,17 @@ import atexit
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .. import errors
+from .. import errors, visible
 from . import sql
 
 IDLE_S = 120.0
@@ -30,6 +32,12 @@ TURN_S = 0.02
 """Seconds between two looks whether another query is over."""
 SPARE_BYTES = 500_000_000
 """Bytes that the process may use for single rows, beside tables and results."""
+END_S = 1.0
+"""Seconds that the process may take to end once its answer has broken off; then it is killed."""
+LONGEST_REASON = 300
+"""Characters that are shown of the last line that the process wrote."""
+OUT_OF_MEMORY = ("memory", "bad_alloc")
+"""What is in that line, in lower case, where memory was short."""
 
 _COMMAND = "import sys; sys.path[:] = {path!r}; from pctx_jupyter.handles.queries import serve; serve()"
 """What the process runs, with the modules that the kernel finds."""
@@ -39,14 +47,22 @@ class _Process:
     """The process of queries, while it lives."""
 
     def __init__(self) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _COMMAND.format(path=[one for one in sys.path if isinstance(one, str)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             start_new_session=True,  # an interrupt of the kernel is not one of its own
         )
         self.is_used = False
+        self.said = ""
+        """The last line that it wrote; there once it is closed."""
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether it has ended itself, after a while without a query."""
+        return self.is_used and self._process.returncode == 0
 
     @property
     def is_alive(self) -> bool:
@@ -66,15 +82,36 @@ class _Process:
         with suppress(OSError):
             self._process.kill()
 
-    def close(self) -> bool:
-        """Drop what is left of it; returns whether it ended itself, after a while without a query."""
+    def settle(self) -> None:
+        """Let it end by itself after its answer has broken off, so that its status says why."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+
+    def close(self) -> None:
+        """Drop what is left of it."""
         self.end()
-        status = self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        self._process.wait()
+        self.said = _last_line(self._said)
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
             if pipe is not None:
                 with suppress(OSError):  # what was not written yet
                     pipe.close()
-        return self.is_used and status == 0
+
+    def why_ended(self, limit: int) -> errors.InvalidParams:
+        """Make the error for a query during which it ended; it is closed."""
+        status = self._process.returncode
+        if status == -signal.SIGKILL or any(one in self.said.lower() for one in OUT_OF_MEMORY):
+            return sql.too_large(limit)  # it is the system that kills for want of memory
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        said = f" ({self.said})" if self.said else ""
+        return errors.InvalidParams(f"Cannot run a query: its process {how}{said}; run it again, or another one")
+
+
+def _last_line(file: BinaryIO) -> str:
+    """Return the last line of a file, as far as it can be shown."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - LONGEST_REASON))
+    return visible.line(file.read().decode(errors="replace").rstrip().rpartition("\n")[2], LONGEST_REASON)
 
 
 class _Running:
@@ -96,10 +133,11 @@ class _Running:
             self.process = _Process()
         return self.process
 
-    def close(self) -> bool:
-        """End the process; returns what `_Process.close` does."""
+    def close(self) -> None:
+        """End the process."""
         process, self.process = self.process, None
-        return process is not None and process.close()
+        if process is not None:
+            process.close()
 
 
 _running = _Running()
@@ -141,8 +179,10 @@ class _OneQuery:
             try:
                 return process.ask(self._asked)
             except (OSError, EOFError, pickle.UnpicklingError):
-                if not _running.close():
-                    raise self._ended() from None
+                process.settle()
+                _running.close()
+                if not process.was_idle:
+                    raise self._ended(process) from None
             except Exception as error:  # of objects that have no copy
                 _running.close()
                 raise errors.InvalidParams(
@@ -150,10 +190,10 @@ class _OneQuery:
                     "select other columns before"
                 ) from None
 
-    def _ended(self) -> errors.PctxError:
+    def _ended(self, process: _Process) -> errors.PctxError:
         if self._is_stopped:
             return errors.Cancelled("Cannot run a query: its call was cancelled")
-        return sql.too_large(self._asked[2])
+        return process.why_ended(self._asked[2])
 
 
 async def ask(text: object, tables: Mapping[str, Any]) -> Any:
@@ -162,7 +202,7 @@ async def ask(text: object, tables: Mapping[str, Any]) -> Any:
     A caller that is cancelled does not wait for the query's end: its process is ended.
 
     Raises:
-        InvalidParams: As `sql.query`, or a table cannot be copied.
+        InvalidParams: As `sql.query`, or a table cannot be copied, or the process has ended.
     """
     lock = _running.lock
     while not lock.acquire(blocking=False):  # noqa: ASYNC110  # the other query may be of another loop
@@ -226,6 +266,9 @@ def _read(source: BinaryIO, asked: queue.Queue[Any]) -> None:
             asked.put(pickle.load(source))  # the kernel's own code wrote it
         except (EOFError, OSError):
             os._exit(0)
+        except MemoryError:  # the rest of the query is still in the pipe
+            os.write(2, b"MemoryError")
+            os._exit(1)
         except Exception as error:  # a class of the notebook
             asked.put(errors.InvalidParams(f"Cannot run a query: a table has values of the notebook's own: {error}"))
 
@@ -239,6 +282,8 @@ def _answer(asked: Any) -> Any:
         return sql.query(text, tables, limit)
     except errors.PctxError as error:
         return errors.InvalidParams(error.message)
+    except MemoryError:
+        return sql.too_large(limit)
     except Exception as error:
         return errors.InvalidParams(f"Cannot run a query: {type(error).__name__}: {str(error)[:1_000]}")
 

@@ -182,6 +182,30 @@ def test_one_row_that_takes_too_much_memory_is_refused_and_takes_none_of_the_ker
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
+def test_process_that_ends_for_another_reason_says_it_and_the_next_query_runs() -> None:
+    async def struck() -> None:
+        query = asyncio.create_task(queries.ask(ENDLESS[0], {"frame": pl.DataFrame(DATA)}))
+        while not (process := queries._running.process):
+            await asyncio.sleep(0.01)
+        process._process.terminate()
+        with pytest.raises(errors.InvalidParams, match=r"its process was ended by SIGTERM; run it again"):
+            await query
+        assert len(await queries.ask("select 1", {"frame": pl.DataFrame(DATA)})) == 1
+
+    queries._running.close()
+    asyncio.run(struck())
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="no limit of another process can be set here")
+def test_tables_that_do_not_fit_into_the_memory_of_the_process_are_too_large() -> None:
+    asyncio.run(queries.ask("select 1", {"frame": pl.DataFrame(DATA)}))
+    process = queries._running.process
+    assert process is not None
+    resource.prlimit(process._process.pid, resource.RLIMIT_DATA, (1 << 20, resource.RLIM_INFINITY))
+    with pytest.raises(errors.InvalidParams, match="GB of memory; filter or group more rows"):
+        asyncio.run(queries.ask("select 1", {"frame": pl.DataFrame({"a": ["x" * 50_000_000]})}))
+
+
 def test_cancelling_a_query_that_has_run_leaves_the_process_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, Path("notes")])  # which Python ignores
     queries._running.close()
