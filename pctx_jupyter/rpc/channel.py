@@ -129,6 +129,7 @@ class Channel:
             ConnectionLost: The pipe is gone, now or while we waited.
             NotJson, MessageTooLarge: The parameters cannot be sent; nothing was asked.
         """
+        await self.has_room()
         if self._state == "closed":
             raise errors.fresh(self._reason)
         id = self._peer.call(method, None if params is None else rpc.raw(params))
@@ -144,6 +145,12 @@ class Channel:
             raise
         finally:
             del self._awaited[id]
+
+    async def has_room(self) -> None:
+        """Wait until the pipe takes another message, or is gone. Requests and results wait for it, and nothing else.
+
+        A pipe that may hold much back overrides this; the caller sends in the turn in which it returns.
+        """
 
     def notify(self, method: str, params: object = None) -> None:
         """Send a notification; it is dropped when the pipe is gone."""
@@ -273,6 +280,7 @@ class Channel:
         outcome: Raw | errors.PctxError
         try:
             outcome = await self._result(request)
+            await self.has_room()
         except errors.PctxError as error:
             log.debug("%s > error %d #%s", self.name, error.code, _LogText(request.id))
             outcome = error
