@@ -8,7 +8,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from .. import errors, processes
 from . import flags
@@ -39,7 +38,8 @@ _FileId = tuple[str, int, int, int, int, int]
 """A path, and what tells whether it still is the same file: device, inode, size, times of change."""
 
 _found: dict[_FileId, Executable] = {}
-_asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_asking: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+"""A lock for each loop in which Deno is looked for at this moment."""
 
 
 async def find(configured: str) -> Executable:
@@ -53,11 +53,17 @@ async def find(configured: str) -> Executable:
     """
     path = _configured(configured) if configured else _packaged()
     # The sandboxes and the type checker of an engine start at the same time: the second waits for the first.
-    async with _asking.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        file = _identify(path)
-        if (known := _found.get(file)) is None:
-            known = _found[file] = await _examine(path)
-        return known
+    loop = asyncio.get_running_loop()
+    asking = _asking.setdefault(loop, asyncio.Lock())
+    try:
+        async with asking:
+            file = _identify(path)
+            if (known := _found.get(file)) is None:
+                known = _found[file] = await _examine(path)
+            return known
+    finally:
+        if not asking.locked():
+            _asking.pop(loop, None)  # a lock that was waited for holds its loop, which may be closed soon
 
 
 async def _examine(path: str) -> Executable:

@@ -302,6 +302,13 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+async def test_deno_is_looked_for_once_by_all_that_start_and_no_lock_is_kept() -> None:
+    executable._found.clear()
+    found = await asyncio.gather(*(executable.find("") for _ in range(3)))
+    assert len({id(one) for one in found}) == 1
+    assert not executable._asking
+
+
 HOST = """
 import asyncio, sys
 from msgspec import Raw
