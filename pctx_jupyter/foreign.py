@@ -142,13 +142,6 @@ def has_body(handler: Any) -> bool:
     return bool(handler.request._body_future.done())
 
 
-def unmask(mask: bytes, data: bytes) -> bytes:
-    """Return the bytes of a WebSocket's frame without their mask of 4 bytes, by Tornado's compiled function."""
-    from tornado.util import _websocket_mask
-
-    return _websocket_mask(mask, data)
-
-
 # Jupyter Server.
 
 ACTIVITY_SWITCH = "_track_activity"

@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar
 from msgspec import Raw
 
 from .. import errors, visible
+from ..slices import in_slices
+from . import attached
 from . import jsonrpc as rpc
 from .peer import OURS, Dialect, Peer, Withdrawn
 
@@ -52,6 +54,28 @@ STOP_S = 3.0
 
 GONE = "the pipe is gone"
 """The argument of the ``CancelledError`` that ends a request whose pipe is gone. The other end cancelled all others."""
+
+
+LARGE_BYTES = 1 << 20
+"""Bytes of a text from which its depth is counted in slices: 2 ms and more."""
+
+PIECE_BYTES = 1 << 17
+"""Bytes of it that are counted at once."""
+
+
+async def is_known_flat(text: Raw | bytes | str, most: int) -> bool:
+    """Return whether a JSON text is known to nest no deeper than this; it is counted in slices if it is large.
+
+    It is unknown of a small text, of one that is not bytes, and of one with bytes after it (`attached`).
+    """
+    size = 0 if isinstance(text, str) else memoryview(text).nbytes
+    if isinstance(text, str) or size < LARGE_BYTES or attached.is_joined(bytes(memoryview(text)[:32])):
+        return False
+    nesting, view = rpc.Nesting(most), memoryview(text)
+    async for start in in_slices(range(0, size, PIECE_BYTES)):
+        if nesting.goes_beyond(bytes(view[start : start + PIECE_BYTES])):
+            return False
+    return True
 
 
 class _LogText:
@@ -129,10 +153,12 @@ class Channel:
             ConnectionLost: The pipe is gone, now or while we waited.
             NotJson, MessageTooLarge: The parameters cannot be sent; nothing was asked.
         """
+        payload = None if params is None else rpc.raw(params)
+        is_flat = payload is not None and await is_known_flat(payload, rpc.MOST_DEPTH - 1)
         await self.has_room()
         if self._state == "closed":
             raise errors.fresh(self._reason)
-        id = self._peer.call(method, None if params is None else rpc.raw(params))
+        id = self._peer.call(method, payload, is_flat=is_flat)
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._awaited[id] = answer
         log.debug("%s > %s #%s", self.name, method, id)

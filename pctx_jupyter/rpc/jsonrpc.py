@@ -311,8 +311,12 @@ def check_value(payload: Raw) -> Raw:
     return payload
 
 
-def check_frame(frame: bytes) -> None:
+def check_frame(frame: bytes, *, is_flat: bool = False) -> None:
     """Check that the other end can read a frame.
+
+    Args:
+        frame: The frame.
+        is_flat: Whether it is known that it nests no deeper than `MOST_DEPTH`.
 
     Raises:
         NotJson: It is nested too deeply, holds half a character, or is no text.
@@ -322,7 +326,7 @@ def check_frame(frame: bytes) -> None:
             frame.decode()
         except UnicodeDecodeError:
             raise errors.NotJson("Cannot send message: a payload is not UTF-8") from None
-    if is_too_deep(frame, MOST_DEPTH):
+    if not is_flat and is_too_deep(frame, MOST_DEPTH):
         raise errors.NotJson(f"Cannot send message: {TOO_DEEP}")
     if b"\\" in frame and (b"\\ud" in frame or b"\\uD" in frame):  # rare: characters are written as they are
         try:

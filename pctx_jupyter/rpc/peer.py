@@ -98,15 +98,19 @@ class Peer:
 
     # what it sends
 
-    def call(self, method: str, params: Raw | None = None) -> rpc.Id:
+    def call(self, method: str, params: Raw | None = None, *, is_flat: bool = False) -> rpc.Id:
         """Send a request; returns the id under which the answer will come.
+
+        Args:
+            method, params: Those of the request.
+            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
 
         Raises:
             MessageTooLarge, NotJson: The other end could not read it; nothing was sent.
         """
         number = self._last_id + 1
         id: rpc.Id = f"{self._prefix}{number}" if self._prefix else number
-        frame = self._checked(rpc.encode(rpc.Request(id, method, params)))
+        frame = self._checked(rpc.encode(rpc.Request(id, method, params)), is_flat=is_flat)
         self._last_id = number
         self._awaited.add(id)
         self._outgoing.append(frame)
@@ -248,12 +252,12 @@ class Peer:
             frame = rpc.encode(self._dialect.refusal(id, short))
         self._outgoing.append(frame)
 
-    def _checked(self, frame: bytes, data: memoryview | None = None) -> bytes:
+    def _checked(self, frame: bytes, data: memoryview | None = None, *, is_flat: bool = False) -> bytes:
         """Return a frame that the other end can read, with the bytes that follow its message."""
         size = len(frame) if data is None else len(frame) + data.nbytes
         if size > self._max_sent_bytes:
             raise errors.MessageTooLarge(size, self._max_sent_bytes)
-        rpc.check_frame(frame)
+        rpc.check_frame(frame, is_flat=is_flat)
         return frame if data is None else attached.joined(frame, data)
 
 

@@ -17,6 +17,7 @@ from .. import errors
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
+from ..rpc.channel import is_known_flat
 from ..rpc.peer import UNREAD, Peer, Withdrawn
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
@@ -78,7 +79,7 @@ class Supervisor:
         log.debug("%s = execution %s", self._worker.name, self._job.execution_id)
         try:
             async with self._job.hold.time_limit(self._limits.timeout_s):
-                self._begin()
+                await self._begin()
                 return await self._outcome
         except TimeoutError:
             raise errors.ExecutionTimeout(self._limits.timeout_s) from None
@@ -93,24 +94,23 @@ class Supervisor:
                 self._outcome.exception()  # it may have come when the caller had gone
             await self._end_calls()
 
-    def _begin(self) -> None:
-        self._peer.call(
-            wire.RUN,
-            rpc.raw(
-                wire.RunProgram(
-                    code=self._job.program.text,
-                    entry=self._job.program.entry,
-                    namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
-                    inputs=dict(self._job.inputs),
-                    output_bytes=self._limits.max_output_bytes,
-                    display_bytes=self._limits.max_display_bytes,
-                    timeout_s=self._limits.timeout_s,
-                    prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
-                    places=self._job.places,
-                    functions=list(self._job.functions),
-                )
-            ),
+    async def _begin(self) -> None:
+        program = rpc.raw(
+            wire.RunProgram(
+                code=self._job.program.text,
+                entry=self._job.program.entry,
+                namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
+                inputs=dict(self._job.inputs),
+                output_bytes=self._limits.max_output_bytes,
+                display_bytes=self._limits.max_display_bytes,
+                timeout_s=self._limits.timeout_s,
+                prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
+                places=self._job.places,
+                functions=list(self._job.functions),
+            )
         )
+        is_flat = await is_known_flat(program, rpc.MOST_DEPTH - 1)
+        self._peer.call(wire.RUN, program, is_flat=is_flat)
         self._worker.ended.add_done_callback(self._ended)
         self._worker.listen(self)
         self._flush()

@@ -20,12 +20,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketP
 from .. import errors, foreign
 from ..engine import Engine
 from ..rpc import attached, jsonrpc, span_context
-from ..rpc.channel import Channel
+from ..rpc.channel import Channel, is_known_flat
 from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
-from ..slices import in_slices
 from .base import CODE, NAMES, RUNNING, PctxHandler
-from .frames import LARGE_BYTES, PIECE_BYTES, PiecewiseProtocol
+from .frames import LARGE_BYTES, PiecewiseProtocol
 from .naming import NotebookNames
 from .running import RunningEngine
 from .turns import TurnBudget
@@ -135,7 +134,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         return None
 
     async def _feed_later(self, message: str | bytes, messages: TurnBudget) -> None:
-        is_flat = isinstance(message, bytes) and len(message) >= LARGE_BYTES and await _is_flat(message)
+        is_flat = await is_known_flat(message, jsonrpc.MOST_DEPTH)
         await messages.wait()
         since = time.thread_time()
         self._feed(message, is_flat=is_flat)
@@ -227,15 +226,6 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
 
     def _hang_up(self) -> None:
         self.close(1001, "this session is over")
-
-
-async def _is_flat(message: bytes) -> bool:
-    """Return whether a message is known to nest no deeper than it may; it is counted in slices."""
-    nesting = jsonrpc.Nesting(jsonrpc.MOST_DEPTH)
-    async for start in in_slices(range(0, len(message), PIECE_BYTES)):
-        if nesting.goes_beyond(message[start : start + PIECE_BYTES]):
-            return False
-    return not attached.is_joined(message)
 
 
 class AgentsSocket(LocalToolsSocket):

@@ -69,6 +69,22 @@ async def test_of_a_flood_of_requests_those_beyond_a_limit_are_refused_and_the_o
     assert read(await left.call("x")) == "open"
 
 
+@pytest.mark.parametrize("large", [1, 1 << 30])
+async def test_large_parameters_may_nest_as_deep_as_small_ones(monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(channel, "LARGE_BYTES", large)
+    monkeypatch.setattr(channel, "PIECE_BYTES", 100)
+
+    async def one(request: rpc.Request) -> object:
+        return 1
+
+    near, _ = pair(right=one)
+    levels = rpc.MOST_DEPTH - 1
+    deepest = rpc.Raw(b"[" * levels + b"]" * levels)
+    assert read(await near.call("x", deepest)) == 1
+    with pytest.raises(errors.NotJson, match="nested deeper"):
+        await near.call("x", rpc.Raw(b"[" + bytes(deepest) + b"]"))
+
+
 async def test_cancelling_a_call_withdraws_it_at_the_other_end() -> None:
     gate = Gate()
     left, right = pair(right=gate)
