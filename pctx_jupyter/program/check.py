@@ -18,7 +18,8 @@ import msgspec
 from ..errors import Failure
 from ..nearest import nearest
 from .cell import index
-from .diagnostics import REPLACED, code_frame, hint_for_name
+from .diagnostics import code_frame
+from .from_python import REPLACED, hint_for_name
 from .program import Outline
 
 LONGEST = 800

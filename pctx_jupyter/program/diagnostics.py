@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .. import visible
 from ..errors import Failure
 from ..rpc.wire import Thrown
+from .from_python import hint_for_name, hint_for_syntax
 from .program import Program, utf16
 
 FRAME_WIDTH = 100
@@ -156,59 +157,6 @@ _IMPORTS = (
 )
 
 
-REPLACED = {"None": "null", "True": "true", "False": "false", "print": "console.log"}
-"""Names of Python for which TypeScript has another that stands in the same place."""
-
-_OF_PYTHON = {
-    "abs": "Math.abs(x)",
-    "all": "xs.every((x) => …)",
-    "any": "xs.some((x) => …)",
-    "bool": "Boolean(x)",
-    "dict": "an object, { key: value }, or new Map(pairs)",
-    "enumerate": "xs.entries()",
-    "filter": "xs.filter((x) => …)",
-    "float": "Number(x)",
-    "input": "an input of the cell, -i NAME",
-    "int": "Math.trunc(Number(x))",
-    "isinstance": "x instanceof Type, or typeof x",
-    "len": "x.length, or x.size of a Map or a Set",
-    "list": "[...xs]",
-    "map": "xs.map((x) => …)",
-    "max": "Math.max(...xs)",
-    "min": "Math.min(...xs)",
-    "open": "a tool that reads the file",
-    "pow": "x ** y",
-    "range": "Array.from({ length: n }, (_, i) => i)",
-    "repr": "JSON.stringify(x)",
-    "reversed": "xs.toReversed()",
-    "round": "Math.round(x)",
-    "set": "new Set(xs)",
-    "sorted": "xs.toSorted((a, b) => a - b)",
-    "str": "String(x)",
-    "sum": "xs.reduce((sum, x) => sum + x, 0)",
-    "tuple": "[x, y]",
-    "type": "typeof x",
-    "zip": "xs.map((x, i) => [x, ys[i]])",
-}
-"""Functions of Python that people reach for, and what to write in their place."""
-
-
-def hint_for_name(name: str, *, sets: bool = False) -> str | None:
-    """Return what to write for a name that is not defined; None: nothing is known of it.
-
-    Args:
-        name: The name.
-        sets: Whether a statement sets it, as Python declares a name.
-    """
-    if sets:
-        return f"Declare it: const {name} = …, or let {name} = … if it changes."
-    if name in REPLACED or name in _OF_PYTHON:
-        instead = REPLACED.get(name)
-        written = _OF_PYTHON.get(name) if instead is None else f"{instead}(…)" if name == "print" else instead
-        return f"That is Python; in TypeScript it is {written}."
-    return None
-
-
 def missing_name(name: str, message: str) -> str | None:
     """The name that an error says is not defined; None: it says something else."""
     found = re.fullmatch(r"([\w$]+) is not defined", message) if name == "ReferenceError" else None
@@ -245,6 +193,8 @@ def _explain(name: str, message: str, line: str) -> tuple[str, str | None]:
             return f"{message}: await needs an async function", None
         case "SyntaxError" if re.search(r"</[A-Za-z>]|/>", line):
             return f"{message} (JSX is not supported: Deno.jupyter.html`<b>${{name}}</b>` makes HTML)", None
+        case "SyntaxError" if (hint := hint_for_syntax(line)) is not None:
+            return f"{message}. {hint}", None
         case "Thrown":
             return f"{message} (not an Error, so its line is unknown: throw new Error(…))", None
     return message, None

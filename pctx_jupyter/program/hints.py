@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from .cell import index
 from .check import Diagnostic
+from .from_python import hint_for_syntax
 
 MAX_ARGUMENTS = 4
 """Arguments of a tool that a hint writes out."""
@@ -63,6 +65,24 @@ def advised(
             f"write as const where it is made, as in {literal[1]} as const"
         )
     return message
+
+
+def about_python(found: Sequence[Diagnostic], code: str) -> list[Diagnostic]:
+    """Return diagnostics of which the first one of a line of Python says what TypeScript has in its place.
+
+    Args:
+        found: The diagnostics, in the order of the text.
+        code: The program.
+    """
+    lines, told = code.split("\n"), set[int]()
+    made = []
+    for one in found:
+        if one.is_syntax and one.line not in told and 1 <= one.line <= len(lines):
+            told.add(one.line)
+            if (hint := hint_for_syntax(lines[one.line - 1])) is not None:
+                one = replace(one, message=f"{one.message} {hint}")
+        made.append(one)
+    return made
 
 
 def _positional(found: Diagnostic, code: str, parameters: Parameters) -> str | None:

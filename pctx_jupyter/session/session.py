@@ -21,7 +21,7 @@ from msgspec import Raw
 from .. import errors
 from ..errors import Failure
 from ..program import check as checks
-from ..program import diagnostics, kept
+from ..program import diagnostics, hints, kept
 from ..program.check import Check, Checked, Diagnostic, Read, Unchecked, Verdict
 from ..program.editor import Editor
 from ..program.kept import KeptNames, Prelude, Survey
@@ -611,7 +611,7 @@ class Session:
         return failure if why is None else replace(failure, message=f"{failure.missing} is not defined: {why}")
 
     def explained(self, found: Sequence[Diagnostic], code: str) -> tuple[Diagnostic, ...]:
-        """Say in diagnostics of what does not exist why it is missing, where that is known: a namespace, or a tool.
+        """Say in diagnostics what is known beyond TypeScript: why a namespace or a tool is missing, and what Python is.
 
         Args:
             code: The program that was checked.
@@ -623,7 +623,7 @@ class Session:
                 return one
             return replace(one, message=f"Cannot find name '{path}': {why}", instead=None)
 
-        return tuple(map(explain, found))
+        return tuple(map(explain, hints.about_python(found, code)))
 
     def _keep(
         self, outcome: _Outcome, left: ValuesKept | None, kept_names: KeptNames

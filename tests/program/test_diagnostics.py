@@ -142,6 +142,11 @@ def test_a_frame_does_not_show_the_nothing_after_the_last_line_feed() -> None:
             ("ReferenceError", "len is not defined"),
             "len is not defined. That is Python; in TypeScript it is x.length",
         ),
+        (
+            "for i in xs:",
+            ("SyntaxError", "Expected '(', got 'i'"),
+            "Expected '(', got 'i'. That is Python; in TypeScript it is for (const x of xs) { … }.",
+        ),
         ("throw 5", ("Thrown", "5"), "5 (not an Error, so its line is unknown: throw new Error(…))"),
     ],
 )
