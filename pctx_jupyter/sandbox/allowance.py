@@ -41,7 +41,7 @@ class OutputAllowance:
         if self._output_left < 0:
             # The sandbox counts too, and should have cut before us.
             kept = encoded[: self._output_left].decode(errors="ignore")
-            text = f"{kept}\n… output cut after {self._limits.max_output_bytes} bytes\n"
+            text = f"{kept}\n… output cut after {self._limits.max_output_bytes} bytes (max_output_bytes)\n"
         self.passed += 1
         self._emit(Output(stream, text, level))
 

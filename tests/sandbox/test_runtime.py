@@ -419,13 +419,13 @@ def test_printed_errors_show_the_program_alone() -> None:
 def test_output_beyond_its_budget_is_cut_once() -> None:
     code = "console.log('é'.repeat(20)); console.log('😀'.repeat(20)); console.error('more'); 'value'"
     said = converse(code, output_bytes=80)
-    assert said.output("stdout") == "é" * 20 + "\n" + "😀" * 9 + "\n… output cut after 80 bytes\n"
+    assert said.output("stdout") == "é" * 20 + "\n" + "😀" * 9 + "\n… output cut after 80 bytes (max_output_bytes)\n"
     assert (said.output("stderr"), said.value) == ("", "value")
 
 
 def test_huge_output_is_cut_before_it_is_sent() -> None:
     said = converse("for (let i = 0; i < 3; i++) console.log('x'.repeat(20_000_000)); 1", output_bytes=1_000_000)
-    assert said.output("stdout") == "x" * 1_000_000 + "\n… output cut after 1000000 bytes\n"
+    assert said.output("stdout") == "x" * 1_000_000 + "\n… output cut after 1000000 bytes (max_output_bytes)\n"
 
 
 def test_what_would_end_the_process_is_told_and_the_run_goes_on() -> None:

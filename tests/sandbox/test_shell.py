@@ -143,7 +143,7 @@ async def test_long_output_is_cut_with_a_note() -> None:
     async with open_shell() as bash:
         done = await bash("seq 200000; seq 200000 >&2; exit 3", max_output_bytes=1_000)
         for text in (done.stdout, done.stderr):
-            assert text.startswith("1\n2\n") and text.endswith("\n… output cut after 1000 bytes\n")
+            assert text.startswith("1\n2\n") and text.endswith("\n… output cut after 1000 bytes (max_output_bytes)\n")
             assert len(text) < 1_100
         assert done.exit_code == 3
         assert (await bash("printf '%0999d' 1", max_output_bytes=1_000)).stdout == "1".rjust(999, "0")

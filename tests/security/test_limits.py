@@ -121,7 +121,7 @@ async def test_output_is_cut_once_and_the_program_goes_on() -> None:
     async with pool_of() as pool:
         assert await run(pool, code, Limits(max_output_bytes=5000), host) == "done"
     printed = host.printed()
-    assert printed.endswith("… output cut after 5000 bytes\n")
+    assert printed.endswith("… output cut after 5000 bytes (max_output_bytes)\n")
     assert printed.count("output cut") == 1
     assert 5000 <= len(printed.encode()) <= 5100
 

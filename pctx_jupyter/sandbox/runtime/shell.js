@@ -118,7 +118,7 @@ function cut(text, most) {
   const bytes = new TextEncoder().encode(text);
   if (bytes.length <= most) return text;
   const kept = new TextDecoder().decode(bytes.subarray(0, most)).replace(/\ufffd$/, "");
-  return `${kept}\n\u2026 output cut after ${most} bytes\n`;
+  return `${kept}\n\u2026 output cut after ${most} bytes (max_output_bytes)\n`;
 }
 
 /** @param {string} stderr @returns {string} without advice to someone who installs just-bash */

@@ -44,7 +44,7 @@ export function print(text, level) {
   if (at < text.length) {
     text = slice(text, 0, at);
     if (at > 0 && charCodeAt(text, at - 1) !== 0x0a) text += "\n";
-    text += "\u2026 output cut after " + outputBytes + " bytes\n";
+    text += "\u2026 output cut after " + outputBytes + " bytes (max_output_bytes)\n";
     budget = -1;
   }
   if (text !== "") {
