@@ -52,10 +52,13 @@ class HomeCommand(ServerCommand):
             when_settled: Whether it waits for MCP servers; a program that runs does so itself, for those it names.
             asks: Whether an engine of the command's own asks the person at this terminal for consent.
         """
-        is_there = self.server or self.port or self.url
-        return homes.open_client(
-            self.chosen() if is_there else None, self.settings(), when_settled=when_settled, asks=asks
-        )
+        chosen = self.chosen() if self.is_at_server else None
+        return homes.open_client(chosen, self.settings(), when_settled=when_settled, asks=asks)
+
+    @property
+    def is_at_server(self) -> bool:
+        """Whether the options name a server; else the command has an engine of its own."""
+        return bool(self.server or self.port or self.url)
 
 
 class RunCommand(HomeCommand):
@@ -102,12 +105,12 @@ class RunCommand(HomeCommand):
             calls=False,
             nonfinite=True,
         )
-        run = _report if self.json else _stream
         is_person = sys.stdin.isatty() and sys.stderr.isatty() and self.extra_args[0] != STDIN and not self.json
-        return asyncio.run(run(self.home(asks=is_person), asked))
+        home = self.home(asks=is_person)
+        return asyncio.run(_report(home, asked) if self.json else _stream(home, asked, is_at_server=self.is_at_server))
 
 
-async def _stream(home: ClientContext, asked: wire.Execute) -> int:
+async def _stream(home: ClientContext, asked: wire.Execute, *, is_at_server: bool) -> int:
     """Print what a program prints as it prints it, then its value."""
     running = asyncio.current_task()
     assert running is not None
@@ -139,6 +142,8 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
             raise  # interrupted
         except errors.ExecutionFailed as error:
             say(terminal.harmless(error.failure.text()))
+            if not is_at_server and _lacks_namespace(error.failure):
+                say("With --server, the program runs at a Jupyter server and can call the tools of its notebooks.")
             return Exit.FAILED
     if executed.unchecked is not None:
         say(f"Its types were not checked: {executed.unchecked}")
@@ -146,6 +151,12 @@ async def _stream(home: ClientContext, asked: wire.Execute) -> int:
     if not is_shown and bytes(executed.value) != b"null":
         terminal.write(sys.stdout, _shown(executed.value) + "\n")
     return Exit.OK
+
+
+def _lacks_namespace(failure: errors.Failure) -> bool:
+    """Whether a program may lack a namespace of tools, and nobody knows more of it."""
+    name = failure.missing or ""
+    return name[:1].isupper() and f"Cannot find name '{name}'." in failure.message
 
 
 async def _report(home: ClientContext, asked: wire.Execute) -> int:

@@ -72,7 +72,13 @@ def test_a_program_that_fails_shows_where_and_ends_with_1(pctx: Pctx) -> None:
     done = pctx("run", "-", stdin='const a = 1;\nthrow new Error("broken")')
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("Error: broken\n") and '> 2 | throw new Error("broken")' in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and "--server" not in done.stderr
+
+
+def test_without_a_server_a_program_that_names_a_notebook_is_told_of_the_option(pctx: Pctx) -> None:
+    done = pctx("run", "-", stdin="await Notebook.double({ n: 1 })")
+    assert done.returncode == 1 and "Cannot find name 'Notebook'." in done.stderr
+    assert "With --server, the program runs at a Jupyter server" in done.stderr
 
 
 def test_a_program_with_wrong_types_does_not_run_unless_told_so(pctx: Pctx) -> None:
