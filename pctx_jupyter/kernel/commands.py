@@ -408,10 +408,18 @@ async def _facts(home: Home) -> dict[str, object]:
 
 def _said(fact: object) -> object:
     if isinstance(fact, dict):
-        return ", ".join(f"{name} {_said(part)}" for name, part in fact.items() if part not in (None, "", []))
+        return ", ".join(_member(name, part) for name, part in fact.items() if part not in (None, "", []))
     if isinstance(fact, list):
         return " ".join(str(_said(part)) for part in fact)
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
     return fact
+
+
+def _member(name: str, fact: object) -> str:
+    if name.endswith("_bytes") and isinstance(fact, int):
+        return f"{name.removesuffix('_bytes')} {fact / 1e6:.0f} MB"
+    return f"{name.replace('_', ' ')} {_said(fact)}"
 
 
 def _words(line: str, usage: str) -> list[str]:

@@ -192,7 +192,7 @@ from IPython.core.completer import provisionalcompleter
 shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "pctx_jupyter")
 shell.run_cell("from pctx_jupyter import tool\\n@tool\\ndef load_orders() -> int:\\n    return 1")
-while "ready True" not in repr(shell.run_line_magic("pctx", "status")):  # the type checker is up
+while "ready yes" not in repr(shell.run_line_magic("pctx", "status")):  # the type checker is up
     time.sleep(0.1)
 with provisionalcompleter():
     print([c.text for c in shell.Completer.completions("%%pctx\\nNotebook.load", 20)])

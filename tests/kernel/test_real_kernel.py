@@ -378,6 +378,7 @@ def test_the_status_says_where_programs_run_and_why(kernel: RealKernel) -> None:
     assert "embedded" in status and "PCTX_JUPYTER_URL is not set" in status and "deno 2" in status
     assert re.search(r"Programs +\d+: [\d,]+ tokens?, .* plain tool calls \(estimated\)", status)
     assert "Agent states  0" in status
+    assert re.search(r"Checker +ready (yes|no), requests \d+, starts \d+, memory \d+ MB", status)
     assert all(line.split("  ", 1)[1].strip() for line in status.splitlines())  # no fact is empty
 
 
