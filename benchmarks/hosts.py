@@ -99,7 +99,10 @@ async def echo() -> AsyncIterator[Callable[[int, int], Awaitable[float]]]:
 
 
 async def simulated(hosts: int, places: int, rounds: int) -> float:
-    """How many seconds an engine takes to fill all places of its hosts so many times with programs."""
+    """How many seconds an engine takes to fill all places of its hosts so many times with programs.
+
+    Every fourth program is a cell's: the engine keeps one place for those.
+    """
 
     async def work(job: Job, serve: ServeCall, emit: Emit) -> Raw:
         async with job.hold.time_limit(60):
@@ -121,7 +124,10 @@ async def simulated(hosts: int, places: int, rounds: int) -> float:
             _, channel = crossed(lambda send: fleet.greet(send).channel, far)
             await channel.call(HELLO, Hello("1", WIRE, 2, places))
         job = Job("a", prepare("1"), {}, {}, Limits())
-        jobs = [replace(job, hold=Hold(), session=str(n % 100)) for n in range(hosts * places * rounds)]
+        jobs = [
+            replace(job, hold=Hold(), session=str(n % 100), is_interactive=n % 4 == 0)
+            for n in range(hosts * places * rounds)
+        ]
         return await seconds(asyncio.gather(*(fleet.run(one, _refuse, _ignore) for one in jobs)))
 
 
