@@ -75,48 +75,6 @@ def limit_unread(connection: Any, max_bytes: int) -> None:
         stream.max_write_buffer_size = max_bytes
 
 
-READ_AHEAD_BYTES = 4_096
-"""Bytes that are taken from a WebSocket's stream at once. The rest of a longer frame follows in one piece."""
-
-
-def read_ahead(connection: Any) -> None:
-    """Make a WebSocket of Tornado take all that has arrived from its stream, and not a frame's parts one by one.
-
-    Between two parts the stream would stop to wait for data and begin again: two system calls for each frame.
-
-    Args:
-        connection: A WebSocket's, before its first frame is read.
-    """
-    assert hasattr(connection, "_read_bytes"), "a WebSocket of Tornado reads the parts of frames"
-    taken = b""
-
-    async def read(size: int) -> bytes:
-        nonlocal taken
-        if size and not taken:
-            taken = await connection.stream.read_bytes(max(size, READ_AHEAD_BYTES), partial=True)
-        if len(taken) < size:
-            taken += await connection.stream.read_bytes(size - len(taken))
-        part, taken = taken[:size], taken[size:]
-        connection._wire_bytes_in += size
-        return part
-
-    connection._read_bytes = read
-
-
-def write_frame(connection: Any, message: bytes, *, binary: bool) -> asyncio.Future[None]:
-    """Write a message to a WebSocket of Tornado that compresses nothing; what is returned is done when it is written.
-
-    Tornado's own method starts a task for each message.
-
-    Raises:
-        StreamClosedError: The client is gone.
-        StreamBufferFullError: It has left too much unread.
-    """
-    assert connection._compressor is None, "the handler offers no compression"
-    written: asyncio.Future[None] = connection._write_frame(True, 0x2 if binary else 0x1, message)
-    return written
-
-
 def limit_body(connection: Any, max_bytes: int) -> None:
     """Make a connection of Tornado refuse the body of its request when it has more bytes.
 

@@ -113,28 +113,38 @@ async def test_a_websocket_of_tornado_reads_ahead_and_writes_frames_without_task
     from tornado import websocket
     from tornado.iostream import IOStream, StreamClosedError
 
-    why = broke("tornado", "reads or writes frames in another way")
+    from pctx_jupyter.server.frames import READ_AHEAD_BYTES, PiecewiseProtocol
+    from pctx_jupyter.server.turns import TurnBudget
+
+    why = broke("tornado", "reads or writes frames in another way than pctx_jupyter/server/frames.py")
     assert "self._read_bytes(" in inspect.getsource(websocket.WebSocketProtocol13._receive_frame), why
-    came: asyncio.Queue[str | bytes | None] = asyncio.Queue()
 
     class Handler:
-        on_message = staticmethod(came.put_nowait)
+        def __init__(self) -> None:
+            self.came: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+            self.on_message = self.came.put_nowait
 
         def on_ws_connection_close(self, code: object, reason: object) -> None:
-            came.put_nowait(None)
+            self.came.put_nowait(None)
 
-    def end(sock: socket.socket, *, is_client: bool) -> Any:
-        made = websocket.WebSocketProtocol13(Handler(), is_client, websocket._WebSocketParams(max_message_size=1 << 20))  # type: ignore[arg-type]
-        made.stream = IOStream(sock)
-        return made
+    def end(handler: Handler, *, is_client: bool) -> Any:
+        return websocket.WebSocketProtocol13(handler, is_client, websocket._WebSocketParams(max_message_size=1 << 20))  # type: ignore[arg-type]
 
-    here, there = (end(sock, is_client=client) for sock, client in zip(socket.socketpair(), (False, True), strict=True))
-    foreign.read_ahead(here)
-    sent = [b"", b"a", b"b" * 200, b"c" * foreign.READ_AHEAD_BYTES, b"d" * 300_000, b""]
+    ours, others = Handler(), Handler()
+    here: Any = PiecewiseProtocol(end(ours, is_client=False), TurnBudget())
+    there = end(others, is_client=True)
+    here.stream, there.stream = map(IOStream, socket.socketpair())
+    came, sent = ours.came, [b"", b"a", b"b" * 200, b"c" * READ_AHEAD_BYTES, b"d" * 300_000, b""]
     reading = asyncio.create_task(here._receive_frame_loop())
+    answers = asyncio.create_task(there._receive_frame_loop())
     async with asyncio.timeout(SOON):
-        written = [foreign.write_frame(there, one, binary=True) for one in sent]
+        for one in sent:
+            there._write_frame(True, 0x2, one)
         assert [await came.get() for _ in sent] == sent, why
+        before = len(asyncio.all_tasks())
+        written = [here.write_frame(one, binary=True) for one in sent] + [here.write_frame(b"text", binary=False)]
+        assert len(asyncio.all_tasks()) == before, why
+        assert [await others.came.get() for _ in written] == [*sent, "text"], why
         await asyncio.gather(*written)
         for byte in b"\x81\x82\x00\x00\x00\x00hi":  # a frame that comes byte by byte
             await there.stream.write(bytes([byte]))
@@ -142,9 +152,9 @@ async def test_a_websocket_of_tornado_reads_ahead_and_writes_frames_without_task
         assert await came.get() == "hi", why
         there.stream.close()
         assert await came.get() is None, why
-        await reading
+        await asyncio.gather(reading, answers)
     with pytest.raises(StreamClosedError):
-        foreign.write_frame(there, b"late", binary=False)
+        here.write_frame(b"late", binary=False)
 
 
 def test_tornado_streams_bodies_by_the_futures_and_the_limit_that_are_used() -> None:

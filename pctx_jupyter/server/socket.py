@@ -20,11 +20,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketP
 from .. import errors, foreign
 from ..engine import Engine
 from ..rpc import attached, jsonrpc, span_context
-from ..rpc.channel import Channel, is_known_flat
+from ..rpc.channel import LARGE_BYTES, Channel, is_known_flat
 from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
 from .base import CODE, NAMES, RUNNING, PctxHandler
-from .frames import LARGE_BYTES, PiecewiseProtocol
+from .frames import PiecewiseProtocol
 from .naming import NotebookNames
 from .running import RunningEngine
 from .turns import TurnBudget
@@ -105,7 +105,6 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         self.set_nodelay(True)
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
-        foreign.read_ahead(self.ws_connection)
         self._span_context = span_context.of_connection(self.request.headers)
         self._channel = self.open_channel()
         self._channel.on_close(self._hang_up)
@@ -178,10 +177,12 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def _send(self, frame: bytes) -> None:
         if self._pulse is not None:
             self._pulse.wake()
-        if self.ws_connection is None or self.ws_connection.is_closing():
+        connection = self.ws_connection
+        if connection is None or connection.is_closing():
             return
+        assert isinstance(connection, PiecewiseProtocol), "there is no other protocol with frames"
         try:
-            sent = foreign.write_frame(self.ws_connection, frame, binary=attached.is_joined(frame))
+            sent = connection.write_frame(frame, binary=attached.is_joined(frame))
         except StreamClosedError:
             return
         except StreamBufferFullError:

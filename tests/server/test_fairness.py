@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pctx_jupyter.rpc import nonfinite
+from pctx_jupyter.rpc.channel import LARGE_BYTES
 from pctx_jupyter.server import socket
-from pctx_jupyter.server.frames import LARGE_BYTES
 from pctx_jupyter.server.running import RunningEngine
 from tests.fakes import SOON
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from pctx_jupyter.server.frames import LARGE_BYTES
+from pctx_jupyter.rpc.channel import LARGE_BYTES
 from pctx_jupyter.server.running import RunningEngine
 from pctx_jupyter.server.socket import largest_frame
 from pctx_jupyter.settings import Settings
