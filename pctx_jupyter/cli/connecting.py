@@ -258,7 +258,6 @@ class SignInTo(ConnectCommand):
         """Print the address for the browser: the host first, since a page's address can be long and misleading."""
         if self.json:
             terminal.write_json(page)
-            sys.stdout.flush()
         say(terminal.harmless(f"{page.question}, for {server.name} ({visible.spelled(server.way.shown)})"))
         say(terminal.harmless(page.url))
 
