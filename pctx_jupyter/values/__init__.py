@@ -107,7 +107,7 @@ def _written(value: Any) -> Raw:
     # msgspec writes null for NaN and the infinities, too. To look for one letter is quicker.
     may_be_nonfinite = b"u" in payload and b"null" in payload and nonfinite.may_occur(value, _msgpack)
     objects = payload.count(b"{") if b"{" in payload else 0
-    is_zoned = may_be_zoned(payload)
+    is_zoned = _may_be_zoned(payload)
     if (objects or may_be_nonfinite or is_zoned) and _scan(value, objects, may_be_nonfinite, is_zoned):
         return nonfinite.marked(msgspec.to_builtins(value, enc_hook=_simplify, str_keys=True, builtin_types=(Raw,)))
     return nonfinite.taken(Raw(payload))
@@ -116,7 +116,7 @@ def _written(value: Any) -> Raw:
 _EAST, _WEST = re.compile(rb'\+\d\d:\d\d"'), re.compile(rb'-\d\d:\d\d"')
 
 
-def may_be_zoned(payload: bytes) -> bool:
+def _may_be_zoned(payload: bytes) -> bool:
     """Return whether a time with an offset may be in JSON: msgspec and pydantic leave out an offset's seconds."""
     return b'Z"' in payload or _EAST.search(payload) is not None or _WEST.search(payload) is not None
 
@@ -342,19 +342,18 @@ def _model(serializer: Any, model: Any) -> Any:
     except Exception:  # a field of a type that pydantic was told to let pass: ours to convert, or to name
         return serializer.to_python(model, by_alias=True)
     kind: Any = type(model)
-    if REPLACED in payload or may_lose_keys(kind):
+    may_lose, may_be_zoned = REPLACED in payload or may_lose_keys(kind), _may_be_zoned(payload)
+    if may_lose or may_be_zoned:
         fields = serializer.to_python(model, by_alias=True)
-        if loses_keys(fields):
+        if (may_lose and loses_keys(fields)) or (may_be_zoned and _holds_odd_offset(fields)):
             return fields
-    if may_be_zoned(payload) and holds_odd_offset(fields := serializer.to_python(model, by_alias=True)):
-        return fields
     is_text = getattr(kind, "model_config", {}).get("ser_json_inf_nan") == "strings"
     if not is_text and any(word in payload for word in (b"null", b"NaN", b"Infinity")):
         return serializer.to_python(model, mode="json", by_alias=True)
     return Raw(payload)
 
 
-def holds_odd_offset(value: Any) -> bool:
+def _holds_odd_offset(value: Any) -> bool:
     """Return whether a time whose offset has seconds is in a value of lists, dicts and the like."""
     try:
         _scan(value, 0, is_asked=False, is_zoned=True)
