@@ -451,8 +451,9 @@ def _counted(text: str) -> str:
     """Return the text of a duration; raises ValueError if pandas would read another one."""
     if re.fullmatch(r"[+-]?[\d.]+", text):
         raise ValueError('a number is not a duration; write it like "P1DT2H"')
-    if re.match(r"[+-]?P[^T]*[YM]", text, re.IGNORECASE):
-        raise ValueError('months and years have no fixed length; write days, as in "P30D"')
+    calendar, why = mending.REFUSED["timedelta"]
+    if calendar.fullmatch(text):
+        raise ValueError(why)
     if re.match(r"[+-]?P.*[.,]\d+[WDHM]", text, re.IGNORECASE):
         raise ValueError('only seconds may have a fraction, as in "P1DT43200.5S"')
     return text

@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 _CALENDAR = re.compile(r"\s*[+-]?P[^T]*[YM].*", re.IGNORECASE)
 
-_REFUSED = {
+REFUSED = {
     "datetime": (_NUMBER, 'a number is not a time; write it like "2024-01-31T12:00:00Z"'),
     "date": (_NUMBER, 'a number is not a time; write it like "2024-01-31"'),
     "time": (_NUMBER, 'a number is not a time of day; write it like "12:00:00"'),
@@ -66,7 +66,7 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
         return schema if all(map(_is, found.values(), schema.values())) else found
     # To a union, what a plain function takes is exactly of its type, as a date in JSON is.
     made = _for_json(schema, lambda _: core_schema.no_info_plain_validator_function(read))
-    return _exact_time(schema, made) if schema["type"] in _REFUSED else made
+    return _exact_time(schema, made) if schema["type"] in REFUSED else made
 
 
 def _exact_time(schema: Any, made: Any) -> Any:
@@ -208,7 +208,7 @@ def _is(one: object, other: object) -> bool:
 
 
 def _reading(schema: dict[str, Any], is_choice: bool) -> Callable[[Any], Any] | None:
-    if schema.get("type") in _REFUSED:
+    if schema.get("type") in REFUSED:
         return _time(schema, is_choice)
     if schema.get("type") == "enum":
         kinds = {type(member.value) for member in schema["members"]}
@@ -218,7 +218,7 @@ def _reading(schema: dict[str, Any], is_choice: bool) -> Callable[[Any], Any] | 
 
 def _time(schema: dict[str, Any], is_strict: bool) -> Callable[[Any], Any]:
     inner: Any = {key: value for key, value in schema.items() if key != "ref"}
-    plain, (refused, why) = SchemaValidator(inner), _REFUSED[schema["type"]]
+    plain, (refused, why) = SchemaValidator(inner), REFUSED[schema["type"]]
 
     def read(value: Any) -> Any:
         text = str(value) if isinstance(value, int | float) else value
