@@ -89,6 +89,9 @@ _SYNTAX = tuple(
 )
 """Forms of a line of Python without its texts, and what to write in their place; the first one counts."""
 
+LONGEST_LINE = 500
+"""Characters of a line that is looked at: to look for its form takes long in a line of many thousand."""
+
 _IMPORT = re.compile(r"^\s*(?:from\s+[\w.]+\s+import\b|import\s+[\w.]+(?:\s+as\s+\w+)?\s*(?:,.*)?$)")
 
 
@@ -98,6 +101,8 @@ def hint_for_syntax(line: str) -> str | None:
     Args:
         line: A line of code in which a syntax error is.
     """
+    if len(line) > LONGEST_LINE:
+        return None
     bare = re.sub(r"(?<=\S)\s+#.*$|//.*$", "", _TEXTS.sub(lambda text: text[0][0] * 2, line))
     if _IMPORT.match(bare):
         return "That is Python; a program cannot import, it can only call its tools."

@@ -66,6 +66,11 @@ def test_what_is_wrong_in_typescript_is_not_taken_for_python(line: str) -> None:
     assert hint_for_syntax(line) is None
 
 
+@pytest.mark.parametrize("line", ["for " + "in :x " * 200_000, "'\\" * 200_000, "[for " + "in [for " * 200_000])
+def test_a_line_of_any_length_is_done_with_at_once(line: str) -> None:
+    assert hint_for_syntax(line) is None  # to search it would take hours
+
+
 def test_the_first_error_of_a_line_says_it_and_types_say_nothing_of_it() -> None:
     code = "const n: number = 'a and b'\nfor i in xs:\n"
     found = [

@@ -505,7 +505,7 @@ def _pandas(pd: Any, kind: type, _: tuple[Any, ...]) -> Foreign | None:
 
 def _without_zone(text: str) -> str:
     """Return the text of a period; raises ValueError for a time with an offset, which pandas leaves out."""
-    if re.search(r"T.*(Z|[+-]\d\d(:?\d\d)?)\s*$", text, re.IGNORECASE):
+    if re.search(r"T[^T]*(Z|[+-]\d\d(:?\d\d)?)\s*$", text, re.IGNORECASE):
         raise ValueError("a period has no time zone")
     return text
 

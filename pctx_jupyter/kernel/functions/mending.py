@@ -23,7 +23,7 @@ from ...values import tables
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
-_CALENDAR = re.compile(r"\s*[+-]?P[^T]*[YM].*", re.IGNORECASE)
+_CALENDAR = re.compile(r"\s*[+-]?P[^TYM]*[YM].*", re.IGNORECASE | re.DOTALL)
 
 REFUSED = {
     "datetime": (_NUMBER, 'a number is not a time; write it like "2024-01-31T12:00:00Z"'),
@@ -33,7 +33,7 @@ REFUSED = {
 }
 """Texts that pydantic takes for times, and what to say: digits for seconds since 1970, a month for 30 days."""
 
-FINER = re.compile(r".*[.,]\d{6}\d*[1-9]\d*\D*([+-][\d:.]*)?")
+FINER = re.compile(r".*[.,]\d{6}0*[1-9]\d*\D*([+-][\d:.]*)?")
 """A time with more digits than microseconds, which pydantic cuts."""
 
 TOO_FINE = "it has digits beyond microseconds, which Python's times cannot hold; leave them out, or declare a text"

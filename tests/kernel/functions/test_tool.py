@@ -702,6 +702,26 @@ def test_value_that_the_declared_type_would_change_is_refused(annotation: Any, g
         called(made(taking(annotation)), {"x": given})
 
 
+MANY = 200_000
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        *((kind, "." + "1" * MANY + "x1y") for kind in (dt.datetime, dt.date, dt.time, dt.timedelta)),
+        (dt.timedelta, "P" + "M" * MANY + "\n"),
+        (Record, {"lasts": "." + "1" * MANY + "x1y"}),
+        (pd.Period, "T" * MANY + "+00x"),
+        (pd.Period, "T" + "+00 " * MANY + "x"),
+        (pd.Timedelta, "P" + ".1" * MANY + "\n"),
+        (npt.NDArray[np.timedelta64], ["P." + "1" * MANY]),
+    ],
+)
+def test_a_text_of_any_length_that_is_no_time_is_refused_at_once(annotation: Any, given: object) -> None:
+    with pytest.raises(errors.InvalidParams):  # to search it for what is wrong would take minutes
+        called(made(taking(annotation)), {"x": given})
+
+
 def test_infinity_beside_a_large_number_is_what_was_given() -> None:
     function = taking(list[float])
     tools.call(made(function), nonfinite.marked({"x": [1e300, math.inf]}))
