@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
-from .test_cells import PCTX, completions, problems
+from .test_cells import PCTX, click_fix, completions, problems
 from .test_panel import TOOLS, run_row, show
 from .test_results import timeline
 
@@ -78,8 +78,7 @@ def test_a_cell_that_two_edit_together_is_coloured_and_checked_in_both(
     other_page.keyboard.type("// theirs")  # at the same place
     expect(second.editor(1)).to_contain_text("Notebook.")
     expect(first.editor(1)).to_contain_text("// theirs")
-    problems(second, 1).first.hover()
-    other_page.get_by_role("button", name="Change to loadOrders").click()
+    click_fix(second, 1, "Change to loadOrders")
     expect(first.editor(1)).to_contain_text("Notebook.loadOrders(")
     first.replace(1, PROGRAM)
     for notebook in (first, second):
