@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# A busy machine may stop a browser or a server for seconds: three tests of a run may fail once, and it says how.
+AGAIN := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
+
 .PHONY: api checks demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
@@ -21,7 +24,7 @@ lab-build: api                    ## build the JupyterLab extension if its sourc
 
 test: $(VENV)/test.installed      ## everything that is tested
 	$(BIN)/python hatch_build.py jlpm test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(AGAIN)
 
 quick: $(VENV)/test.installed     ## what needs neither Deno nor a server: lint, types, the rooms of the core; under a minute
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -15,10 +15,12 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from . import chromium
-from .front_end import ROOT, FrontEnd, front_end
+from .front_end import PATIENCE_MS, ROOT, FrontEnd, front_end
+
+expect.set_options(timeout=PATIENCE_MS)  # as long as actions wait; Playwright's own 5 s are short on a busy machine
 
 FOREIGN_ERRORS = (
     "reading 'schema'",  # Notebook 7, of its own settings

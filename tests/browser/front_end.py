@@ -223,9 +223,9 @@ class NotebookPage:
         self.page, self.server, self.name = page, server, name
         self.cells = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
         path = f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
-        page.goto(f"{server.url}{path}?token={server.token}&reset", timeout=PATIENCE_MS)
-        page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content", timeout=PATIENCE_MS)
+        page.goto(f"{server.url}{path}?token={server.token}&reset")
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content")
         self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
@@ -233,7 +233,6 @@ class NotebookPage:
         self.page.wait_for_function(
             f"() => {{ const kernel = {_CONTEXT}?.session?.kernel;"
             " return kernel?.connectionStatus === 'connected' && kernel.status === 'idle'; }",
-            timeout=PATIENCE_MS,
         )
 
     @property
@@ -252,7 +251,7 @@ class NotebookPage:
         if text:
             self.page.keyboard.insert_text(text)
         if text.startswith("%%pctx"):  # the first time it takes a moment until the language is there
-            self.page.wait_for_selector(".cm-content[data-language=pctx]", timeout=PATIENCE_MS)
+            self.page.wait_for_selector(".cm-content[data-language=pctx]")
 
     def replace(self, index: int, text: str) -> None:
         """Put a text in place of a cell's."""
@@ -264,6 +263,14 @@ class NotebookPage:
         """A cell's text."""
         return str(self.page.evaluate(f"index => {_CELLS}[index].model.sharedModel.getSource()", index))
 
+    def expect_source(self, index: int, whole: str | None = None, *, has: str = "", ends: str = "") -> None:
+        """Wait until a cell's text is that, or has a part, or ends so; what changes it may take a moment."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not (has in (text := self.source(index)) and text.endswith(ends) and whole in (None, text)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"Cell {index} is {text!r}, not {whole or has or ends!r}.")
+            self.page.wait_for_timeout(100)
+
     def run(self, index: int) -> None:
         """Run a cell and wait until its kernel is idle again."""
         self.editor(index).click()
@@ -272,7 +279,6 @@ class NotebookPage:
             f"index => {{ const cell = {_CELLS}[index].model;"
             " return cell.executionCount !== null && cell.executionState !== 'running'; }",
             arg=index,
-            timeout=PATIENCE_MS,
         )
         self.wait_for_kernel()
 
@@ -283,7 +289,7 @@ class NotebookPage:
     def wait_for_mime_type(self, index: int, mime_type: str) -> None:
         """Wait until a cell's text is that, to the front end."""
         self.page.wait_for_function(
-            f"([index, type]) => {_CELLS}[index].model.mimeType === type", arg=[index, mime_type], timeout=PATIENCE_MS
+            f"([index, type]) => {_CELLS}[index].model.mimeType === type", arg=[index, mime_type]
         )
 
 

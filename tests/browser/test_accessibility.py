@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.upstream.conftest import peer
 
-from .front_end import PATIENCE_MS, ROOT, FrontEnd, NotebookPage
+from .front_end import ROOT, FrontEnd, NotebookPage
 from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
@@ -200,8 +200,8 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         notebook = NotebookPage(page, lab, lab.write("access.ipynb", TOOLS, PROGRAM))
         notebook.run(0)
         panel = show(page)
-        expect(tool_row(panel, notebook, "Notebook.remove")).to_be_visible(timeout=PATIENCE_MS)
-        expect(server_row(panel, "parrot")).to_contain_text("12 tools", timeout=PATIENCE_MS)
+        expect(tool_row(panel, notebook, "Notebook.remove")).to_be_visible()
+        expect(server_row(panel, "parrot")).to_contain_text("12 tools")
         file.with_suffix(".description").write_text("Says it otherwise.")
         lab.ask(f"{route}/reconnect", "POST", {})
         notebook.run(1)
@@ -210,7 +210,7 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         calls.locator("summary").click()
         unfold(server_row(panel, "parrot"))
         withheld = panel.locator(".pctx-mod-withheld")
-        expect(withheld).to_be_visible(timeout=PATIENCE_MS)
+        expect(withheld).to_be_visible()
         eyes = Eyes(page)
 
         def look_around() -> None:
@@ -241,7 +241,7 @@ def test_nothing_that_is_shown_keeps_anybody_out(page: Page, lab: FrontEnd, tmp_
         look_around()
         code = "// a comment\n" * 2000 + "await Access.remove({ ids: [1] })"
         run = threads.submit(agent, lab, code)
-        page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Review").click()
         detail = page.get_by_role("region", name="Call that waits for consent")
         expect(detail.get_by_role("note")).to_contain_text("The program is too long to be shown whole")
         expect(detail.locator("mark")).to_have_text("await Access.remove({ ids: [1] })")

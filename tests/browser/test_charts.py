@@ -14,7 +14,7 @@ from playwright.sync_api import Dialog, Page, Request, expect
 
 from ..security.charts import HARMLESS, HOSTILE, OUTSIDE, REFUSED_IN_VEGA, WITHOUT_PICTURE, Spec
 from .conftest import Errors
-from .front_end import ALL_CELLS, PATIENCE_MS, FrontEnd, NotebookPage
+from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -149,12 +149,12 @@ def test_charts_of_programs_are_drawn_and_hostile_ones_do_nothing(page: Page, th
     for index, shown in enumerate(cells, 1):
         opened.run(index)
         outputs = opened.cells.nth(index).locator(".jp-OutputArea-output:not(.pctx-TimelineOutput)")
-        expect(outputs).to_have_count(len(shown), timeout=PATIENCE_MS)
+        expect(outputs).to_have_count(len(shown))
         is_drawn = shown[0] in harmless
-        expect(outputs.locator("canvas")).to_have_count(len(shown) if is_drawn else 0, timeout=PATIENCE_MS)
+        expect(outputs.locator("canvas")).to_have_count(len(shown) if is_drawn else 0)
         if not is_drawn:
             refused = outputs.filter(has_text="is not shown: ")
-            expect(refused).to_have_count(len(shown), timeout=PATIENCE_MS)
+            expect(refused).to_have_count(len(shown))
     assert page.get_by_text("Javascript Error").count() == page.locator(".jp-TrimmedOutputs").count() == 0
     assert_sizes(opened, len(harmless))
     watch.assert_nothing()
@@ -171,9 +171,9 @@ def test_charts_of_a_notebook_from_elsewhere_are_checked_before_they_are_drawn(p
     opened = NotebookPage(page, themed, stored(themed, "elsewhere.ipynb", charts))
     watch.begin()
     outputs = opened.cells.locator(".jp-OutputArea-output")
-    expect(outputs).to_have_count(len(charts), timeout=PATIENCE_MS)
-    expect(outputs.locator("canvas")).to_have_count(len(harmless), timeout=PATIENCE_MS)
-    expect(outputs.get_by_text("This chart is not drawn: ")).to_have_count(len(hostile), timeout=PATIENCE_MS)
+    expect(outputs).to_have_count(len(charts))
+    expect(outputs.locator("canvas")).to_have_count(len(harmless))
+    expect(outputs.get_by_text("This chart is not drawn: ")).to_have_count(len(hostile))
     assert page.get_by_text("Javascript Error").count() == page.locator(".jp-TrimmedOutputs").count() == 0
     assert outputs.locator("svg.marks").count() == 0  # the options are ours
     assert_sizes(opened, len(harmless))
@@ -189,8 +189,8 @@ def test_hostile_charts_that_nothing_checks_are_noticed(page: Page, lab: FrontEn
     opened = NotebookPage(page, lab, lab.write("control.ipynb", code))
     watch.begin()
     opened.run(0)
-    expect(opened.cells.locator("canvas")).to_have_count(len(charts), timeout=PATIENCE_MS)
-    page.wait_for_function("window.hit > 0", timeout=PATIENCE_MS)
+    expect(opened.cells.locator("canvas")).to_have_count(len(charts))
+    page.wait_for_function("window.hit > 0")
     with pytest.raises(AssertionError):
         watch.assert_nothing()
     assert "onerror" in page.evaluate(STRANGE)[0]

@@ -21,7 +21,7 @@ from tests.security.corpus import Watch, batches, hostile_tables, hostile_traces
 from tests.upstream.conftest import peer
 
 from .conftest import Errors
-from .front_end import ALL_CELLS, PATIENCE_MS, FrontEnd, NotebookPage
+from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
@@ -115,14 +115,14 @@ def test_nothing_that_a_program_shows_does_anything(shown: Any) -> None:
     check_outputs(page, watch, path)
     parts = batches(payloads("text"), 10)
     folds = page.locator(".jp-OutputArea .pctx-Timeline-fold")
-    expect(folds).to_have_count(len(parts), timeout=PATIENCE_MS)
+    expect(folds).to_have_count(len(parts))
     page.evaluate("document.querySelectorAll('.pctx-Timeline-row.pctx-is-group').forEach(one => one.click())")
     drawn = len(payloads("text"))
     calls = ".pctx-Timeline-row:not(.pctx-is-group)"
-    expect(page.locator(f".jp-OutputArea {calls}")).to_have_count(drawn, timeout=PATIENCE_MS)
+    expect(page.locator(f".jp-OutputArea {calls}")).to_have_count(drawn)
     page.evaluate("calls => document.querySelectorAll(calls).forEach(one => one.click())", calls)
     page.evaluate("document.querySelectorAll('.jp-OutputArea details').forEach(one => { one.open = true })")
-    expect(page.locator(".pctx-Timeline-details")).to_have_count(drawn, timeout=PATIENCE_MS)
+    expect(page.locator(".pctx-Timeline-details")).to_have_count(drawn)
     watch.check(OUTPUTS)
 
 
@@ -259,7 +259,7 @@ def test_nothing_that_the_panel_lists_does_anything(page: Page, lab: FrontEnd, t
         panel = show(page)
         for number in range(len(parts)):
             row = tool_row(panel, notebook, f"Notebook.hostile{number}")
-            row.click(timeout=PATIENCE_MS)
+            row.click()
             expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("described")
             watch.check(EVERYWHERE)
         run_row(panel, "/* named").click()
@@ -272,13 +272,13 @@ def test_nothing_that_the_panel_lists_does_anything(page: Page, lab: FrontEnd, t
         unfold(server_row(panel, "parrot"))
         expect(panel.get_by_role("region", name="Chosen server")).to_contain_text("peer.py")
         watch.check(EVERYWHERE)
-        panel.locator('[id="pctx-tool%20server%20parrot%20Parrot.echo"]').click(timeout=PATIENCE_MS)
+        panel.locator('[id="pctx-tool%20server%20parrot%20Parrot.echo"]').click()
         expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("described")
         watch.check(EVERYWHERE)
         # What an editor shows of it.
         notebook.edit(2, "await Notebook.hostile1")
         page.keyboard.type("(")
-        expect(page.locator(".pctx-Signature")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".pctx-Signature")).to_be_visible()
         watch.check(EVERYWHERE)
         watch.check_chrome()
 
@@ -297,7 +297,7 @@ def test_nothing_that_a_person_is_asked_about_does_anything(page: Page, lab: Fro
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(agent, lab, code)
         notice = page.locator(".Toastify__toast").filter(has_text="An agent wants to call Asked.ask")
-        expect(notice).to_be_visible(timeout=PATIENCE_MS)
+        expect(notice).to_be_visible()
         watch.check(EVERYWHERE)
         notice.get_by_role("button", name="Review").click()
         detail = page.get_by_role("region", name="Call that waits for consent")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from ..flows.agent import Agent
-from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+from .front_end import FrontEnd, NotebookPage
 from .test_panel import run_row, show
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
@@ -42,8 +42,8 @@ def reload(notebook: NotebookPage) -> None:
     page = notebook.page
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save').then(() => null)")
     page.reload()
-    page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=PATIENCE_MS)
-    page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content", timeout=PATIENCE_MS)
+    page.wait_for_selector("#jupyterlab-splash", state="detached")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content")
     notebook.wait_for_kernel()
 
 
@@ -70,7 +70,7 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     for _ in range(2):
         assert agent.begin("// <img src=x onerror=alert(1)>\nawait Bar.load({ n: 21 })").result() == 42
     bar = bar_of(page)
-    expect(bar).to_contain_text("An agent ran 2 programs here · 2 calls", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 2 programs here · 2 calls")
     output = notebook.cells.nth(1).locator(".jp-OutputArea")
     expect(output).to_contain_text("loads 21")
     expect(output).not_to_contain_text("a program here")
@@ -81,9 +81,9 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     assert toolbar and content and box
     assert toolbar["y"] + toolbar["height"] <= box["y"] + 1 and box["y"] + box["height"] <= content["y"] + 1
     reload(notebook)
-    expect(bar).to_contain_text("An agent ran 2 programs here", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 2 programs here")
     bar.get_by_role("button", name="Show").click()
-    expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("Bar.load", timeout=PATIENCE_MS)
+    expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("Bar.load")
     page.get_by_role("tab", name="bar.ipynb").click()
     bar.get_by_role("button", name="Insert as cell").click()
     expect(notebook.cells).to_have_count(3)
@@ -96,15 +96,15 @@ def test_an_agents_programs_are_shown_in_a_bar_that_survives_a_reload_and_not_in
     expect(bar).to_be_hidden()
     reload(notebook)
     assert agent.begin("await Bar.load({ n: 2 })").result() == 4
-    expect(bar).to_contain_text("An agent ran 1 program here · 1 call", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("An agent ran 1 program here · 1 call")
     with activity_in(lab, "nothing"):
         reload(notebook)
         notebook.run(2)
         assert agent.begin("/* unseen */ await Bar.load({ n: 3 })").result() == 6
-        expect(run_row(show(page), "/* unseen */")).to_be_visible(timeout=PATIENCE_MS)
+        expect(run_row(show(page), "/* unseen */")).to_be_visible()
         expect(bar).to_be_hidden()
         last = notebook.cells.nth(2).locator(".jp-OutputArea")
-        expect(last).to_contain_text("loads 3", timeout=PATIENCE_MS)
+        expect(last).to_contain_text("loads 3")
         expect(last).not_to_contain_text("this notebook's tools")
 
 
@@ -118,7 +118,7 @@ def test_an_agents_program_is_shown_below_the_last_cell_if_the_settings_say_so_a
         notebook.run(1)
         running = agent_of(lab).begin(HOSTILE)
         output = notebook.cells.nth(1).locator(".jp-OutputArea")
-        expect(output).to_contain_text("An agent ran a program here · done in", timeout=PATIENCE_MS)
+        expect(output).to_contain_text("An agent ran a program here · done in")
         assert running.result() == 42
         expect(output).to_contain_text("loads 21")
         expect(output).to_contain_text("1 call")
@@ -126,7 +126,7 @@ def test_an_agents_program_is_shown_below_the_last_cell_if_the_settings_say_so_a
         output.get_by_text("The program", exact=True).click()
         expect(output.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
         notebook.run(2)
-        assert notebook.source(3) == f"%%pctx\n{HOSTILE}"
+        notebook.expect_source(3, f"%%pctx\n{HOSTILE}")
         notebook.run(3)
         expect(notebook.cells.nth(3).locator(".jp-OutputArea")).to_contain_text("42")
         page.evaluate("window.jupyterapp.commands.execute('docmanager:save').then(() => null)")

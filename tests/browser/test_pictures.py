@@ -21,8 +21,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation, TextContent
 from playwright.sync_api import Locator, Page, expect
 
-from .front_end import ALL_CELLS, PATIENCE_MS, FrontEnd, NotebookPage
-from .test_cells import completions, problems
+from .front_end import ALL_CELLS, FrontEnd, NotebookPage
+from .test_cells import completions, hover_problem, problems
 from .test_panel import run_row, show, tool_row
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
@@ -234,7 +234,7 @@ def arrange(page: Page, notebook: NotebookPage, panel: Locator, cell: int) -> No
     """Show a question in the panel, a cell beside it, and the run that waits below the cell."""
     page.set_viewport_size({"width": 1280, "height": 720})
     page.add_style_tag(content=".Toastify { display: none }")  # a notification would cover the calls
-    page.get_by_role("region", name="Guest programs").get_by_role("button", name="Show").click(timeout=PATIENCE_MS)
+    page.get_by_role("region", name="Guest programs").get_by_role("button", name="Show").click()
     page.evaluate(
         """() => {
           const shell = window.jupyterapp.shell;
@@ -251,7 +251,6 @@ def arrange(page: Page, notebook: NotebookPage, panel: Locator, cell: int) -> No
     page.locator(".pctx-Tree .pctx-mod-question").click()
     page.wait_for_function(
         "() => document.querySelector('.pctx-Run .pctx-Timeline-bar.pctx-is-person')?.offsetWidth > 100",
-        timeout=PATIENCE_MS,
     )
     page.mouse.move(640, 10)
 
@@ -261,7 +260,7 @@ def complete(page: Page, notebook: NotebookPage, cell: int, text: str) -> None:
     notebook.edit(cell, text[:-1])
     notebook.cells.nth(cell).evaluate("cell => cell.scrollIntoView({block: 'start'})")
     page.keyboard.type(text[-1])
-    expect(completions(page)).to_have_count(3, timeout=PATIENCE_MS)
+    expect(completions(page)).to_have_count(3)
 
 
 @pytest.fixture(params=["Light", "Dark"])
@@ -280,28 +279,27 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
 
     notebook.run(1)  # the first program waits for the type checker to start
     notebook.run(1)
-    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 calls", timeout=PATIENCE_MS)
-    expect(cells[1].locator("table")).to_be_visible(timeout=PATIENCE_MS)
+    expect(cells[1].locator(".pctx-Timeline-fold")).to_contain_text("6 calls")
+    expect(cells[1].locator("table")).to_be_visible()
     camera.take("cell", *halves(cells[1]))
 
     notebook.run(2)
-    expect(cells[2]).to_contain_text('"fulfilled"', timeout=PATIENCE_MS)
+    expect(cells[2]).to_contain_text('"fulfilled"')
     calls = cells[2].locator(".pctx-Timeline")
     calls.locator(".pctx-Timeline-row").first.click()
     calls.locator(".pctx-Timeline-row").nth(2).click()
-    expect(calls.locator(".pctx-Timeline-details")).to_contain_text("there are no orders from ES", timeout=PATIENCE_MS)
+    expect(calls.locator(".pctx-Timeline-details")).to_contain_text("there are no orders from ES")
     calls.locator("summary").click()
     camera.take("timeline", calls)
 
     notebook.run(3)
-    expect(cells[3].locator("canvas, svg.marks")).to_be_visible(timeout=PATIENCE_MS)
+    expect(cells[3].locator("canvas, svg.marks")).to_be_visible()
     camera.take("chart", *halves(cells[3]))
 
     notebook.edit(4)
-    expect(problems(notebook, 4)).to_have_text("amont", timeout=PATIENCE_MS)
-    problems(notebook, 4).hover()
-    lint = page.locator(".cm-tooltip-lint")
-    expect(lint).to_contain_text("amount", timeout=PATIENCE_MS)
+    expect(problems(notebook, 4)).to_have_text("amont")
+    lint = hover_problem(notebook, 4)
+    expect(lint).to_contain_text("amount")
     camera.take("problem", inputs(cells[4]), lint)
     page.mouse.move(1200, 20)
 
@@ -312,10 +310,10 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     notebook.run(6)
     notebook.run(7)
     frame = cells[7].locator("table")
-    expect(frame.locator("thead th")).to_have_text(["id", "country", "amount"], timeout=PATIENCE_MS)
+    expect(frame.locator("thead th")).to_have_text(["id", "country", "amount"])
     expect(frame.locator("tbody tr")).to_have_count(3)
     expect(cells[7]).to_contain_text("Frame of 100,000 rows × 3 columns, in the notebook: id Int64, country String")
-    expect(problems(notebook, 7)).to_have_count(0, timeout=PATIENCE_MS)  # the tool was defined a moment ago
+    expect(problems(notebook, 7)).to_have_count(0)  # the tool was defined a moment ago
     camera.take("frame", *halves(cells[7]))
     complete(page, notebook, 8, COLUMN)
     camera.take("columns", inputs(cells[8]), page.locator(".jp-Completer"))
@@ -325,29 +323,29 @@ def test_every_picture_of_the_docs_is_taken_of_what_users_see(page: Page, lab: F
     page.set_viewport_size({"width": 1280, "height": 1000})
     widen(page, panel, WIDTH)
     handle = panel.locator(".pctx-mod-handle")
-    handle.click(timeout=PATIENCE_MS)
+    handle.click()
     expect(handle).to_contain_text("kept as sales")
     held = panel.get_by_role("region", name="Chosen handle")
     expect(held).to_contain_text("100,000 rows × 3 columns")
     camera.take("handles", panel)
     tool = tool_row(panel, notebook, "Notebook.exchangeRate")
-    tool.click(timeout=PATIENCE_MS)
-    expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("Promise<number>", timeout=PATIENCE_MS)
-    expect(run_row(panel, "const markets")).to_be_visible(timeout=PATIENCE_MS)
+    tool.click()
+    expect(panel.get_by_role("region", name="Chosen tool")).to_contain_text("Promise<number>")
+    expect(run_row(panel, "const markets")).to_be_visible()
     camera.take("panel", panel)
 
     handle.click()
     held.get_by_role("button", name="Forget").click()
-    expect(handle).to_have_count(0, timeout=PATIENCE_MS)
+    expect(handle).to_have_count(0)
 
     sums = 9 + len(ROOM)
     notebook.run(sums)
-    expect(notebook.cells.nth(sums).locator("table")).to_be_visible(timeout=PATIENCE_MS)
+    expect(notebook.cells.nth(sums).locator("table")).to_be_visible()
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(claude_code, lab, AGENTS)
-        page.get_by_role("button", name="Review").click(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Review").click()
         question = page.get_by_role("region", name="Call that waits for consent")
-        expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"), timeout=PATIENCE_MS)
+        expect(question.locator("mark")).to_have_text(re.compile("cancelOrders"))
         camera.take("approval", question)
         arrange(page, notebook, panel, sums)
         camera.take("overview")

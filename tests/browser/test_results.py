@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from pctx_jupyter.kernel.output import display
 
-from .front_end import PATIENCE_MS, FrontEnd, NotebookPage
+from .front_end import FrontEnd, NotebookPage
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
@@ -126,7 +126,7 @@ def test_a_run_whose_kernel_restarts_is_cut_off(page: Page, lab: FrontEnd) -> No
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-    expect(head).to_contain_text("cut off · the kernel was restarted", timeout=PATIENCE_MS)
+    expect(head).to_contain_text("cut off · the kernel was restarted")
     # The file has the trace of a run that goes on, and the server knows better; or it does not know the run at all.
     path = lab.root / "cut.ipynb"
     saved = json.loads(path.read_text())
@@ -144,7 +144,7 @@ def test_a_run_whose_kernel_restarts_is_cut_off(page: Page, lab: FrontEnd) -> No
         (lab.root / f"cut-{name}.ipynb").write_text(json.dumps(saved))
         again = NotebookPage(page, lab, f"cut-{name}.ipynb")
         head = timeline(again).locator(".pctx-Timeline-fold")
-        expect(head).to_contain_text("cut off · the kernel was restarted", timeout=PATIENCE_MS)
+        expect(head).to_contain_text("cut off · the kernel was restarted")
         expect(head).not_to_contain_text("running")
 
 
@@ -156,7 +156,7 @@ def test_a_run_that_a_person_stops_shows_no_error(page: Page, lab: FrontEnd) -> 
     head = timeline(opened).locator(".pctx-Timeline-fold")
     expect(head).to_contain_text("running …")
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:interrupt-kernel')")
-    expect(head).to_contain_text("stopped by you", timeout=PATIENCE_MS)
+    expect(head).to_contain_text("stopped by you")
     outputs = opened.cells.nth(1).locator(".jp-OutputArea")
     expect(outputs).to_contain_text("Stopped. 2 calls were made.")
     expect(outputs.locator("[data-mime-type$=stderr], [data-mime-type*=error]")).to_have_count(0)
@@ -182,11 +182,10 @@ def test_thousands_of_calls_are_drawn_at_once_and_typing_goes_on(page: Page, lab
     (lab.root / file).write_text(json.dumps(saved))
     opened = NotebookPage(page, lab, file)
     rows = opened.cells.nth(0).locator(".pctx-Timeline-row")
-    expect(rows.first).to_be_visible(timeout=PATIENCE_MS)
-    assert rows.count() == 100
+    expect(rows).to_have_count(100)
     opened.editor(1).click()
     page.keyboard.type("typed")
-    assert opened.source(1) == "typed"
+    opened.expect_source(1, "typed")
     rows.first.focus()
     page.keyboard.press("End")
     expect(rows).to_have_count(2000)
@@ -218,9 +217,9 @@ def test_an_error_leads_to_its_line(page: Page, app: str, how: str, request: pyt
     opened = notebook(page, request.getfixturevalue(app), f"jump-{how[:4]}-{app}", program)
     opened.run(1)
     error = opened.cells.nth(1).locator(".jp-OutputArea-output[data-mime-type$=stderr], .jp-RenderedText")
-    text = error.last.text_content() or ""
     place = opened.cells.nth(1).get_by_role("link", name=re.compile("^at line 3, column"))
     expect(place).to_have_attribute("title", "Go to line 3")
+    text = error.last.text_content() or ""
     expect(place).to_have_css("text-decoration-line", "underline")
     assert f"\n  {place.text_content()}\n" in text  # it is where the error has it, and nothing is added
     column = int((place.text_content() or "").split()[-1])
@@ -229,11 +228,11 @@ def test_an_error_leads_to_its_line(page: Page, app: str, how: str, request: pyt
     page.keyboard.press("Enter")
     expect(opened.cells.nth(1).locator(".cm-editor")).to_have_class(re.compile("cm-focused"))
     page.keyboard.insert_text("/*x*/")
-    assert opened.source(1).splitlines()[3] == expected
+    opened.expect_source(1, ends=f"\n{expected}")
     # The cell has changed since; the link leads to the line still, and a Python error has none.
     place.click()
     page.keyboard.insert_text("/*y*/")
-    assert "/*y*//*x*/" in opened.source(1)
+    opened.expect_source(1, has="/*y*//*x*/")
     opened.replace(0, "print('at line 1')\nraise ValueError('no\\n  at line 1, column 1\\n')")
     opened.run(0)
     expect(opened.cells.nth(0).locator(".jp-OutputArea")).to_contain_text("ValueError")

@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from playwright.sync_api import Page, expect
 
-from .front_end import PATIENCE_MS, NotebookPage, front_end
+from .front_end import NotebookPage, front_end
 from .test_panel import show
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
@@ -68,7 +68,7 @@ def test_a_language_pack_translates_panel_commands_and_settings(
         tab = page.locator(f'.jp-SideBar [title^="{WORDS["pctx: tools and runs"]}"]')
         expect(tab).to_be_visible()
         for section in ("Notebooks", "Runs"):
-            expect(panel.get_by_role("treeitem", name=WORDS[section])).to_be_visible(timeout=PATIENCE_MS)
+            expect(panel.get_by_role("treeitem", name=WORDS[section])).to_be_visible()
         expect(panel.get_by_role("button", name="Connect…")).to_be_visible()  # what the pack lacks stays as it is
         assert page.evaluate("window.jupyterapp.commands.label('pctx:show-panel')") == WORDS["Show pctx Panel"]
         schemas = [server.ask(f"lab/api/settings/pctx-jupyter:{name}")["schema"] for name in ("panel", "cells")]

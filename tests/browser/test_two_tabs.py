@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
+from .front_end import FrontEnd, NotebookPage, front_end
 from .test_cells import PCTX, click_fix, completions, problems
 from .test_panel import TOOLS, run_row, show
 from .test_results import timeline
@@ -34,20 +34,20 @@ def test_a_notebook_in_two_browsers_works_in_both_and_goes_on_when_one_is_closed
     for notebook, code in ((first, "/* one's */"), (second, "/* the other's */")):
         notebook.edit(1, f" {code}")
         notebook.run(1)
-        assert notebook.mime_type(1) == PCTX
+        notebook.wait_for_mime_type(1, PCTX)
         expect(notebook.editor(1).locator("span", has_text="await").last).to_be_visible()
         expect(timeline(notebook)).to_contain_text("1 call")
         for panel in panels:
-            expect(run_row(panel, code)).to_be_visible(timeout=PATIENCE_MS)
+            expect(run_row(panel, code)).to_be_visible()
         notebook.edit(2, "%%pctx\nawait Notebook.loadOrder();\n")
-        expect(problems(notebook, 2)).to_have_text(["loadOrder"], timeout=PATIENCE_MS)
+        expect(problems(notebook, 2)).to_have_text(["loadOrder"])
         notebook.page.keyboard.type("Notebook.lo")
         expect(completions(notebook.page)).to_have_text([re.compile(r"^loadOrders\(")])
         notebook.page.keyboard.press("Escape")
     page.close()
     second.edit(1, " /* alone */")
     second.run(1)
-    expect(run_row(panels[1], "/* alone */")).to_be_visible(timeout=PATIENCE_MS)
+    expect(run_row(panels[1], "/* alone */")).to_be_visible()
     second.edit(2, ".x; Notebook.hello")
     second.page.keyboard.type("(")
     expect(other_page.locator(".pctx-Signature")).to_contain_text("hello")
@@ -71,7 +71,7 @@ def test_a_cell_that_two_edit_together_is_coloured_and_checked_in_both(
     for notebook in (first, second):
         notebook.wait_for_mime_type(1, PCTX)
         expect(notebook.editor(1).locator("span", has_text="const")).to_be_visible()
-        expect(problems(notebook, 1)).to_have_text(["loadOrder"], timeout=PATIENCE_MS)
+        expect(problems(notebook, 1)).to_have_text(["loadOrder"])
     second.edit(1)
     first.edit(1)
     page.keyboard.type("Notebook.")
@@ -85,7 +85,7 @@ def test_a_cell_that_two_edit_together_is_coloured_and_checked_in_both(
         expect(problems(notebook, 1)).to_have_count(0)
     first.run(1)
     for notebook in (first, second):
-        expect(timeline(notebook)).to_contain_text("1 call", timeout=PATIENCE_MS)
+        expect(timeline(notebook)).to_contain_text("1 call")
     second.replace(1, "1 + 1")
     first.wait_for_mime_type(1, second.mime_type(1))
     assert first.mime_type(1) != PCTX
