@@ -212,7 +212,7 @@ class Stage:
 
     def find(self, part: str) -> list[psutil.Process]:
         """The processes that are this part."""
-        ends = {"sandbox": "boot.js", "checker": "ts_service.js", "upstream": "peer.py", "launcher": "launcher.py"}
+        ends = {"sandbox": "boot.js", "checker": "checker/main.js", "upstream": "peer.py", "launcher": "launcher.py"}
         if part == "server":
             return [psutil.Process(self.server.process.pid)]
         if part == "kernel":

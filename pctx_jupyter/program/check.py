@@ -242,7 +242,7 @@ def failure(
 
 
 class CheckerFinding(msgspec.Struct):
-    """One finding, as ``ts_service.js`` sends it.
+    """One finding, as the checking process sends it (``runtime/checker/answers.js``).
 
     Args:
         awaits: It is about a promise that should be awaited.

@@ -74,8 +74,9 @@ const names = [...seen].filter(([, n]) => n > 1).map(([id]) => id.toUpperCase())
 """What programs are like: the first check of its kind takes several times as long as the second. Each is short, so
 that a request that arrives meanwhile waits for one of them at most."""
 
-_SERVICE = flags.RUNTIME / "ts_service.js"
-_FILES = [flags.RUNTIME / "globals.d.ts", *(flags.RUNTIME / "vendor" / n for n in ("typescript.min.txt", "libs.json"))]
+_MODULES = flags.RUNTIME / "checker"
+_MAIN = _MODULES / "main.js"
+_TEXTS = [flags.RUNTIME / "globals.d.ts", *(flags.RUNTIME / "vendor" / n for n in ("typescript.min.txt", "libs.json"))]
 
 
 class NotServed(Exception):
@@ -106,7 +107,7 @@ class Starter:
         Raises:
             SandboxUnavailable: It does not start, or not in time.
         """
-        if missing := [file.name for file in [_SERVICE, *_FILES] if not file.is_file()]:
+        if missing := [file.name for file in [_MAIN, *_TEXTS] if not file.is_file()]:
             raise errors.SandboxUnavailable(
                 f"Cannot start a sandbox: {missing[0]} is not part of this installation; install the package again "
                 "(in a checkout: python hatch_build.py)"
@@ -415,8 +416,8 @@ async def _open_spawner(deno: str, limits: Limits) -> Spawner:
     *arguments, _ = flags.command(deno, limits)
     # No program runs in that process, so its script may have V8's collector.
     more = f",--max-semi-space-size={NURSERY_MB},--expose-gc"
-    command = [a + more if a.startswith("--v8-flags=") else a for a in arguments] + [str(_SERVICE)]
+    command = [a + more if a.startswith("--v8-flags=") else a for a in arguments] + [str(_MAIN)]
     if sys.platform == "linux" and hasattr(os, "pidfd_open"):
-        readable = flags.readable(deno) + [str(file) for file in [_SERVICE, *_FILES]]
+        readable = flags.readable(deno) + [str(path) for path in [_MODULES, *_TEXTS]]
         return await Launcher.open(command, readable, environment=flags.ENVIRONMENT | ALLOCATOR)
     return Direct(command, limits)

@@ -769,6 +769,6 @@ async def test_an_idle_process_returns_the_memory_of_its_garbage_and_checks_on()
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_the_compiler_has_one_heap_for_all_threads_and_nothing_of_the_host(held: Held) -> None:
     assert held.check("1 + 1") == []
-    compilers = below(lambda command: command[-1:] != [] and command[-1].endswith("service.js"))
+    compilers = below(lambda command: command[-1:] != [] and command[-1].endswith("checker/main.js"))
     compilers = [one for one in compilers if Path(one.exe()).name == "deno"]
     assert compilers and all(one.environ() == flags.ENVIRONMENT | compiler.ALLOCATOR for one in compilers)
