@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from ..program.kept import Prelude
 from ..program.program import Program
-from ..rpc import wire
+from ..rpc import sandbox_wire, wire
 from ..session.execution import Job
 from ..session.hold import Hold
 from ..settings import MIB, Limits, Settings
@@ -27,10 +27,10 @@ TOKEN_HEADER = "X-Pctx-Host-Token"
 
 # host → engine
 HELLO = "hello"
-CALL = wire.CALL
+CALL = sandbox_wire.CALL
 BEGAN = "began"
 LEAVING = "leaving"
-OUTPUT, DISPLAY, KEPT = wire.OUTPUT, wire.DISPLAY, wire.KEPT
+OUTPUT, DISPLAY, KEPT = wire.OUTPUT, wire.DISPLAY, sandbox_wire.KEPT
 
 # engine → host
 RUN_JOB = "run_job"
@@ -109,10 +109,10 @@ class RunJob(msgspec.Struct, omit_defaults=True):
     namespaces: dict[str, dict[str, str]]
     inputs: dict[str, Raw]
     limits: Limits
-    prelude: list[wire.RunPrelude] = []
+    prelude: list[sandbox_wire.RunPrelude] = []
     patient: list[str] = []
     places: bool = False
-    functions: list[wire.ProgramFunction] = []
+    functions: list[sandbox_wire.ProgramFunction] = []
 
     @classmethod
     def of(cls, run: int, job: Job) -> RunJob:
@@ -125,7 +125,7 @@ class RunJob(msgspec.Struct, omit_defaults=True):
             namespaces={name: dict(tools) for name, tools in job.namespaces.items()},
             inputs=dict(job.inputs),
             limits=job.limits,
-            prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in job.prelude],
+            prelude=[sandbox_wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in job.prelude],
             patient=sorted(job.patient),
             places=job.places,
             functions=list(job.functions),
@@ -160,7 +160,7 @@ class JobEnded(msgspec.Struct, omit_defaults=True):
     """Result of ``run_job``: exactly one of these is set."""
 
     value: Raw | UnsetType = UNSET
-    thrown: wire.Thrown | None = None
+    thrown: sandbox_wire.Thrown | None = None
     stopped: JobStopped | None = None
     timed_out: bool = False
 
@@ -180,19 +180,19 @@ class RunBegan(msgspec.Struct):
     run: int
 
 
-class OutputOfRun(wire.Printed, kw_only=True):
+class OutputOfRun(sandbox_wire.Printed, kw_only=True):
     """Parameters of ``output``: a program printed something."""
 
     run: int
 
 
-class DisplayOfRun(wire.Displayed, kw_only=True, omit_defaults=True):
+class DisplayOfRun(sandbox_wire.Displayed, kw_only=True, omit_defaults=True):
     """Parameters of ``display``: a program displayed something."""
 
     run: int
 
 
-class KeptOfRun(wire.KeptNotice, kw_only=True):
+class KeptOfRun(sandbox_wire.KeptNotice, kw_only=True):
     """Parameters of ``kept``: a program ended, with these constants."""
 
     run: int

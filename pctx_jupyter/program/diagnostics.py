@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .. import visible
 from ..errors import Failure
-from ..rpc.wire import Thrown
+from ..rpc.sandbox_wire import Thrown
 from .from_python import hint_for_name, hint_for_syntax
 from .program import Program, utf16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from ..program.result import Display, Emit, Level, Output, Stream
-from ..rpc import wire
+from ..rpc import sandbox_wire
 from ..settings import Limits
 
 MARKER_BYTES = 100
@@ -45,7 +45,7 @@ class OutputAllowance:
         self.passed += 1
         self._emit(Output(stream, text, level))
 
-    def display(self, shown: wire.Displayed) -> None:
+    def display(self, shown: sandbox_wire.Displayed) -> None:
         """Pass on a display that is within the limit."""
         metadata = None if shown.metadata is UNSET else shown.metadata
         sizes = [memoryview(part).nbytes for part in (shown.data, metadata) if part is not None]

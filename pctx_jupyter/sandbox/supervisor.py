@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw
 from .. import errors
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import sandbox_wire, wire
 from ..rpc.channel import is_known_flat
 from ..rpc.peer import UNREAD, Peer, Withdrawn
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
@@ -96,7 +96,7 @@ class Supervisor:
 
     async def _begin(self) -> None:
         program = rpc.raw(
-            wire.RunProgram(
+            sandbox_wire.RunProgram(
                 code=self._job.program.text,
                 entry=self._job.program.entry,
                 namespaces={name: dict(tools) for name, tools in self._job.namespaces.items()},
@@ -104,13 +104,15 @@ class Supervisor:
                 output_bytes=self._limits.max_output_bytes,
                 display_bytes=self._limits.max_display_bytes,
                 timeout_s=self._limits.timeout_s,
-                prelude=[wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude],
+                prelude=[
+                    sandbox_wire.RunPrelude(p.name, list(p.names), p.code, dict(p.values)) for p in self._job.prelude
+                ],
                 places=self._job.places,
                 functions=list(self._job.functions),
             )
         )
         is_flat = await is_known_flat(program, rpc.MOST_DEPTH - 1)
-        self._peer.call(wire.RUN, program, is_flat=is_flat)
+        self._peer.call(sandbox_wire.RUN, program, is_flat=is_flat)
         self._worker.ended.add_done_callback(self._ended)
         self._worker.listen(self)
         self._flush()
@@ -139,32 +141,32 @@ class Supervisor:
 
     def _act(self, message: rpc.Request | rpc.Notification | rpc.Response | rpc.Refusal | Withdrawn) -> None:
         match message:
-            case rpc.Request(id, wire.CALL, params):
-                self._call(id, wire.read(params, wire.CallTool, wire.CALL))
+            case rpc.Request(id, sandbox_wire.CALL, params):
+                self._call(id, wire.read(params, sandbox_wire.CallTool, sandbox_wire.CALL))
             case rpc.Notification(wire.OUTPUT, params):
-                printed = wire.read(params, wire.Printed, wire.OUTPUT)
+                printed = wire.read(params, sandbox_wire.Printed, wire.OUTPUT)
                 self._said.print(printed.stream, printed.text, printed.level)
             case rpc.Notification(wire.DISPLAY, params):
-                self._said.display(wire.read(params, wire.Displayed, wire.DISPLAY))
-            case rpc.Notification(wire.UNHANDLED, params):
-                thrown = wire.read(params, wire.Thrown, wire.UNHANDLED)
+                self._said.display(wire.read(params, sandbox_wire.Displayed, wire.DISPLAY))
+            case rpc.Notification(sandbox_wire.UNHANDLED, params):
+                thrown = wire.read(params, sandbox_wire.Thrown, sandbox_wire.UNHANDLED)
                 self._said.print("stderr", f"Uncaught {thrown.stack or f'{thrown.name}: {thrown.message}'}\n")
-            case rpc.Notification(wire.KEPT, params):
-                kept = wire.read(params, wire.KeptNotice, wire.KEPT)
+            case rpc.Notification(sandbox_wire.KEPT, params):
+                kept = wire.read(params, sandbox_wire.KeptNotice, sandbox_wire.KEPT)
                 self._emit(ValuesKept(kept.values, kept.refused))
             case rpc.Response(_, result):
                 self._return(result)
             case rpc.Refusal(_, code, _, None) if code in UNREAD:  # the peer's own words for an answer it cannot read
                 self._breach()
             case rpc.Refusal(_, _, text, data):
-                thrown = wire.read(data, wire.Thrown, wire.RUN)
-                self._settle(ProgramThrew(thrown if data is not None else wire.Thrown(message=text)))
+                thrown = wire.read(data, sandbox_wire.Thrown, sandbox_wire.RUN)
+                self._settle(ProgramThrew(thrown if data is not None else sandbox_wire.Thrown(message=text)))
             case _:
                 self._breach()
 
     # its calls
 
-    def _call(self, id: rpc.Id, call: wire.CallTool) -> None:
+    def _call(self, id: rpc.Id, call: sandbox_wire.CallTool) -> None:
         if call.arguments is not UNSET and memoryview(call.arguments).nbytes > self._limits.max_result_bytes:
             self._too_large("the arguments of a tool call have")
             return
@@ -189,7 +191,7 @@ class Supervisor:
         if len(self._calls) >= self._limits.max_calls_in_flight:
             self._worker.pause()
 
-    async def _answer(self, id: rpc.Id, call: wire.CallTool) -> None:
+    async def _answer(self, id: rpc.Id, call: sandbox_wire.CallTool) -> None:
         try:
             arguments = None if call.arguments is UNSET else call.arguments
             serving = self._serve(call.name, arguments, call.stack) if call.stack else self._serve(call.name, arguments)
@@ -235,7 +237,7 @@ class Supervisor:
         if self._loop.time() < self._latest + PATIENCE_S:
             self._patience = self._loop.call_at(self._latest + PATIENCE_S, self._lose_patience)
             return
-        self._peer.notify(wire.LATER)
+        self._peer.notify(sandbox_wire.LATER)
         self._flush()
 
     async def _end_calls(self) -> None:

@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from .. import errors, processes
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
+from ..rpc import sandbox_wire
 from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
 from ..slices import SLICE_S, in_next_slice
@@ -29,7 +29,7 @@ READY_S = 5.0
 ENVELOPE = 1 << 16
 """Bytes a line may have beyond its payload."""
 
-_REHEARSE = rpc.encode(rpc.Notification(wire.REHEARSE, None))
+_REHEARSE = rpc.encode(rpc.Notification(sandbox_wire.REHEARSE, None))
 
 
 class Listener(Protocol):
@@ -214,8 +214,8 @@ class _Greeting:
             return
         try:
             match rpc.decode(line):
-                case rpc.Notification(wire.READY, Raw() as params):
-                    self.left.set_result(msgspec.json.decode(params, type=wire.Ready).left)
+                case rpc.Notification(sandbox_wire.READY, Raw() as params):
+                    self.left.set_result(msgspec.json.decode(params, type=sandbox_wire.Ready).left)
                     return
         except (errors.ProtocolError, msgspec.DecodeError, UnicodeDecodeError):
             pass

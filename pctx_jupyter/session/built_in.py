@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ..rpc.jsonrpc import Json
-from ..rpc.wire import ProgramFunction
+from ..rpc.sandbox_wire import ProgramFunction
 from ..tools.catalog import Tool
 
 LISTS = re.compile(r"\b(?:list_functions|globalThis|eval|Function)\b|\\u|\.\s*constructor\b")

@@ -20,7 +20,7 @@ from ..program.kept import Prelude
 from ..program.program import Program
 from ..program.result import Emit, Event, Output, ValuesKept
 from ..rpc.jsonrpc import Json
-from ..rpc.wire import ProgramFunction, Thrown
+from ..rpc.sandbox_wire import ProgramFunction, Thrown
 from ..settings import Limits
 from ..tools import names
 from ..tools.catalog import AskedBy, Tool

@@ -21,7 +21,7 @@ from pctx_jupyter.agents.functions import INSTRUCTIONS, OFFERED, Functions
 from pctx_jupyter.agents.server import _result
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.rpc.wire import Thrown
+from pctx_jupyter.rpc.sandbox_wire import Thrown
 from pctx_jupyter.session.bash import Bash, BashJob, BashResult
 from pctx_jupyter.session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry

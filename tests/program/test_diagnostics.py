@@ -4,7 +4,7 @@ import pytest
 
 from pctx_jupyter.program.diagnostics import FRAME_WIDTH, code_frame, failure
 from pctx_jupyter.program.program import prepare
-from pctx_jupyter.rpc.wire import Thrown
+from pctx_jupyter.rpc.sandbox_wire import Thrown
 
 
 def test_place_comes_from_the_first_frame_of_the_program() -> None:

@@ -15,7 +15,7 @@ from deno import find_deno_bin
 from pctx_jupyter.errors import Failure
 from pctx_jupyter.program.diagnostics import failure
 from pctx_jupyter.program.program import Outline, Program, prepare
-from pctx_jupyter.rpc.wire import Thrown
+from pctx_jupyter.rpc.sandbox_wire import Thrown
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.settings import Limits
 

@@ -17,7 +17,7 @@ from pctx_jupyter.program.check import Check, Checked, CheckJob, Diagnostic, Unc
 from pctx_jupyter.program.program import Outline
 from pctx_jupyter.program.result import CallEnded, CallStarted, Emit, Event, Output, TypesChecked, ValuesKept
 from pctx_jupyter.rpc import jsonrpc as rpc
-from pctx_jupyter.rpc import wire
+from pctx_jupyter.rpc import sandbox_wire
 from pctx_jupyter.session.execution import CLIENT, CallMade, CallTimes, Job, ProgramStopped, ProgramThrew, ServeCall
 from pctx_jupyter.session.registry import Registry
 from pctx_jupyter.session.session import Session
@@ -131,7 +131,7 @@ async def test_a_failed_call_is_told_with_its_error() -> None:
 async def test_a_program_that_throws_is_a_failure_with_its_output() -> None:
     def act(job: Job, serve: ServeCall, emit: Emit) -> object:
         emit(Output("stdout", "so far\n"))
-        raise ProgramThrew(wire.Thrown("TypeError", "no", "TypeError: no\n    at program.ts:2:3", phase="run"))
+        raise ProgramThrew(sandbox_wire.Thrown("TypeError", "no", "TypeError: no\n    at program.ts:2:3", phase="run"))
 
     with pytest.raises(errors.ExecutionFailed) as failed:
         await session(FakeSandbox(act)).execute("a\n  b()")
@@ -506,7 +506,7 @@ async def test_a_tool_that_is_withheld_is_explained_by_the_type_check() -> None:
 
 async def test_a_name_of_a_notebook_whose_kernel_is_gone_is_explained_when_a_program_runs_unchecked() -> None:
     def act(job: Job, serve: ServeCall, emit: Emit) -> object:
-        raise ProgramThrew(wire.Thrown(name="ReferenceError", message="Report is not defined"))
+        raise ProgramThrew(sandbox_wire.Thrown(name="ReferenceError", message="Report is not defined"))
 
     registry = absent_notebook(FakeSandbox(act))
     with pytest.raises(errors.ExecutionFailed, match=r"Report is not defined: .* kernel does not answer.*%load_ext"):
