@@ -29,13 +29,14 @@ from ..nearest import did_you_mean
 from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
 from . import exits
-from .bridge import Bridge, Running
+from .bridge import Bridge
 from .commands import Commands
 from .editing import Editing
 from .functions import tool as python_tools
 from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
+from .running import Running
 from .stopped import Interrupted, StoppedByPerson, show_stops
 from .timelines import Drawing, timeline
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .bridge import Draw, Reserve
+from .running import Draw, Reserve
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -20,10 +20,11 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.client.raw import RawClient
 from pctx_jupyter.handles.table import Handles
-from pctx_jupyter.kernel.bridge import Bridge, Running
+from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.home import Home
 from pctx_jupyter.kernel.mainthread import MAX_DEPTH
+from pctx_jupyter.kernel.running import Running
 from pctx_jupyter.program.result import Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc import wire
@@ -788,7 +789,7 @@ def test_a_program_stopped_before_it_began_is_forgotten(kernel: Kernel) -> None:
     start()
     stop()
     assert kernel.run("fine") == "fine"
-    life = kernel.bridge._life
+    life = kernel.bridge._thread
     assert life is not None and "early" not in life._running
 
 
