@@ -19,7 +19,8 @@ from msgspec import Meta
 from .. import errors
 from ..rpc.jsonrpc import Json
 from ..session.policy import Then
-from ..session.session import Session, check_timeout
+from ..session.request import check_timeout
+from ..session.session import Session
 from ..settings import Settings
 from ..tools.catalog import Tool
 from ..tools.scope import WHOLE

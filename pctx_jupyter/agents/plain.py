@@ -16,7 +16,8 @@ from .. import errors
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, span_context
 from ..rpc.jsonrpc import Json
-from ..session.session import Session, check_timeout
+from ..session.request import check_timeout
+from ..session.session import Session
 from ..slices import in_slices
 from ..tools.catalog import described, detailed
 from .answers import AgentAnswer

@@ -35,9 +35,9 @@ from .client_handles import ClientHandles
 from .execution import AGENT, CLIENT, Execution
 from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
+from .request import check_input_count
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
 from .serve_upstreams import serve_upstreams
-from .session import check_input_count
 
 log = logging.getLogger(__name__)
 

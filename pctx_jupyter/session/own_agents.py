@@ -18,7 +18,8 @@ from ..program.result import Emit, Event, ProgramResult
 from ..rpc import wire
 from ..tools.catalog import Catalog, Offer, Space
 from .execution import Execution
-from .session import ProgramOptions, Session
+from .request import ProgramOptions
+from .session import Session
 
 MAX_AGENTS = 20
 """Agents that one client runs under different names; each has a session of its own, of some kilobytes."""

@@ -22,12 +22,13 @@ from ..tools.scope import Changes, Layer
 from ..tools.shared_tools import ServiceTools
 from .bash import Bash
 from .execution import Execution, ProgramRunner
+from .journal import Clock, journal_of
 from .observations import Observations
 from .own_agents import MAX_AGENTS, MAX_NAME, OfferedToAgents, OwnAgentSession
 from .owners import Cause, NameOwner, NameOwners
 from .remembered import Permission
 from .services import Service, Services
-from .session import Clock, Session, SessionServers, Sharing, journal_of
+from .session import Session, SessionServers, Sharing
 from .upstreams import Upstreams
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypedDict, TypeVar, Unpack
+from typing import Generic, Literal, TypeVar, Unpack
 
 from msgspec import Raw
 
@@ -24,13 +24,11 @@ from ..program import check as checks
 from ..program import diagnostics, hints, kept
 from ..program.check import Check, Checked, Diagnostic, Read, Unchecked, Verdict
 from ..program.editor import Editor
-from ..program.kept import KeptNames, Prelude, Survey
+from ..program.kept import KeptNames, Survey
 from ..program.program import Outline, clean, glance, prepare
 from ..program.result import Emit, Output, ProgramResult, TypesChecked, ValuesKept
-from ..rpc import marks
 from ..rpc.channel import GONE
 from ..settings import Settings
-from ..tools import names
 from ..tools.catalog import AskedBy, Catalog, Tool, ToolHandler
 from ..tools.scope import Changes, Layer, Offering, Scope
 from ..tools.shared_tools import SharedTools
@@ -42,70 +40,28 @@ from .client_handles import ClientHandles
 from .execution import (
     AGENT,
     CLIENT,
-    CallTimes,
     Execution,
     Job,
-    Observe,
     ProgramRunner,
     ProgramStopped,
     ProgramThrew,
     StoppedByHand,
 )
+from .journal import Clock, Journal, journal_of
 from .meter import Meter, SessionMeter
-from .observers import Observers
 from .policy import Policy, Then
-from .spans import Spans
+from .request import ProgramOptions, ProgramRequest, check_program, servers_of
 from .tool_calls import ToolCalls
-from .trace import MOST_CODE, History, Recorder, StoppedBy, Trace, TraceState
+from .trace import MOST_CODE, Recorder, StoppedBy, Trace, TraceState
 from .type_checks import TypeChecks
 from .upstreams import Upstreams
-from .watch import Watchers
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Clock = Callable[[], float]
-"""Returns seconds."""
-
-MOST_CONSTANTS = 1_000
-"""Inputs of one program: each has a name, a declaration and a value of its own, which take 6 µs of the loop."""
-
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """Where the executions of all sessions are recorded, and what is notified of changes.
-
-    Args:
-        now: Seconds since 1970.
-    """
-
-    history: History
-    now: Clock
-    watchers: Watchers
-    approvals: Approvals
-    observers: Observers
-    spans: Spans
-    meter: SessionMeter
-
-
-def journal_of(settings: Settings, clock: Clock, now: Clock = lambda: 0.0) -> Journal:
-    """Make a new one."""
-    watchers = Watchers()
-    asking = Approvals(
-        settings.max_approval_s,
-        clock,
-        lambda: watchers.notify("approvals"),
-        settings.consent_by,
-        settings.max_waiting_programs,
-        now,
-    )
-    return Journal(
-        History(settings.max_history), now, watchers, asking, Observers(), Spans(settings.spans, clock), SessionMeter()
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,52 +70,6 @@ class SessionServers:
 
     upstreams: Upstreams
     tools: Catalog
-
-
-class ProgramOptions(TypedDict, total=False):
-    """What a request to run a program may say besides the program."""
-
-    timeout_s: float | None
-    """Seconds of wall clock it may take; None: the default."""
-    typecheck: bool | None
-    """Whether its types are checked first; None: as the settings say."""
-    tools: list[str] | None
-    """Patterns of the tools it may call (``Sales.*``); None: all of the session."""
-    inputs: Mapping[str, Raw] | None
-    """Constants it finds, JSON by name."""
-    execution_id: str | None
-    """The client's name for this execution; None: one is made."""
-    keep: bool | None
-    """Whether later programs find what it has at its top level; None: they find what it exports."""
-    call_times: CallTimes | None
-    """The time that calls of its tools may take; None: as the settings say."""
-    observe: Observe | None
-    """Receives its calls when they have ended."""
-    kept: KeptNames | None
-    """What earlier programs left for it, and it leaves for later ones; None: what its session has of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """A request to run a program, checked.
-
-    Args:
-        offered: The tools it may call.
-        kept: What earlier programs left for it.
-        prelude: That, as it was when the program was asked for.
-    """
-
-    code: str
-    inputs: Mapping[str, Raw]
-    offered: Offering
-    kept: KeptNames
-    prelude: tuple[Prelude, ...]
-    keep: bool | None
-    typecheck: bool | None
-    timeout_s: float | None
-    id: str
-    call_times: CallTimes | None
-    observe: Observe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,17 +348,18 @@ class Session:
             if not self._in_hand[client]:
                 del self._in_hand[client]
 
-    async def _read_request(self, code: str, options: ProgramOptions) -> _Request:
+    async def _read_request(self, code: str, options: ProgramOptions) -> ProgramRequest:
         """Check a request, and look up what its program may call.
 
         Raises:
             InvalidParams, ToolNotFound: The request is wrong.
         """
         inputs = options.get("inputs") or {}
-        self._validate(code, options.get("timeout_s"), inputs, options.get("execution_id"))
+        check_program(code, options, self._settings)
+        self._check_id(options.get("execution_id"))
         given = options.get("kept")
         left = self.kept if given is None else given
-        offered = await self.offering(f"{code} {_servers_of(inputs)}", options.get("tools"), left)
+        offered = await self.offering(f"{code} {servers_of(inputs)}", options.get("tools"), left)
         self._check_id(options.get("execution_id"))  # the same one may have begun meanwhile
         if hidden := inputs.keys() & offered.taken:
             raise errors.InvalidParams(f"Cannot pass in {min(hidden)}: a namespace of tools has that name")
@@ -458,7 +369,7 @@ class Session:
                 f"Cannot run program: {name} is kept from an earlier program, and a namespace of tools has that name; "
                 + (f"%pctx forget {name}" if given is None else left.way_out)
             )
-        return _Request(
+        return ProgramRequest(
             code=code,
             inputs=inputs,
             offered=offered,
@@ -473,7 +384,7 @@ class Session:
             observe=options.get("observe"),
         )
 
-    def _begin(self, asked: _Request, emit: Emit, client: str) -> Execution:
+    def _begin(self, asked: ProgramRequest, emit: Emit, client: str) -> Execution:
         key = f"{self._public_id}.{asked.id}"
         started_at = self._clock()
         trace = Trace(
@@ -560,7 +471,7 @@ class Session:
             answered = min(answered, self._settings.max_mcp_characters)  # what is longer is cut
         return self.meter.add(execution.traffic, len(execution.code.encode(errors="replace")), answered)
 
-    async def _run_program(self, asked: _Request, execution: Execution) -> _Outcome:
+    async def _run_program(self, asked: ProgramRequest, execution: Execution) -> _Outcome:
         """Check a program, run it, and return what came of it."""
         code = clean(asked.code)
         may_keep = asked.keep if kept.may_keep(code, asked.keep) else False
@@ -677,7 +588,9 @@ class Session:
                 f"knows, cannot be asked ({error.message}); end each statement with ; or try again"
             ) from None
 
-    async def _check_types(self, execution: Execution, asked: _Request, code: str, keep: bool | None) -> Verdict | None:
+    async def _check_types(
+        self, execution: Execution, asked: ProgramRequest, code: str, keep: bool | None
+    ) -> Verdict | None:
         """Refuse a program whose types are wrong; returns what is known of it, or None when it need not be checked."""
         is_left_to_settings = asked.typecheck is None or not (asked.typecheck or self._settings.may_skip_check)
         if not self.types.is_possible or not (self._settings.typecheck if is_left_to_settings else asked.typecheck):
@@ -699,54 +612,6 @@ class Session:
             execution.publish(Output("stderr", f"Warning: {warned}\n", "warn"))
         return verdict
 
-    def _validate(
-        self, code: str, timeout_s: float | None, inputs: Mapping[str, Raw], execution_id: str | None
-    ) -> None:
-        if len(code.encode("utf-8", "surrogatepass")) > self._settings.max_program_bytes:
-            raise errors.InvalidParams(
-                f"Cannot run program: it has more than {self._settings.max_program_bytes:,} bytes "
-                "(Pctx.max_program_bytes); pass data in as inputs"
-            )
-        if timeout_s is not None and not timeout_s > 0:
-            raise errors.InvalidParams(f"Cannot run program: timeout_s is {timeout_s:g}, and must be above 0")
-        check_timeout(timeout_s, self._settings)
-        check_input_count(len(inputs))
-        for name in inputs:
-            names.check_input_name(name)
-        self._check_id(execution_id)
-
     def _check_id(self, execution_id: str | None) -> None:
         if execution_id is not None and (execution_id in self.executions or not 0 < len(execution_id) <= 100):
             raise errors.InvalidParams("Cannot run program: execution_id must be new, with 1 to 100 characters")
-
-
-def _servers_of(inputs: Mapping[str, Raw]) -> str:
-    """The tools that serve the frames among the inputs: a program reaches them without naming them."""
-    handles = (body for body in map(marks.body_of, inputs.values()) if body is not None)
-    return " ".join(str(body.get("id", "")).partition("#")[0] for body in handles)
-
-
-def check_input_count(number: int) -> None:
-    """Refuse so many inputs of a program, before anything is done for each of them.
-
-    Raises:
-        InvalidParams: They are too many.
-    """
-    if number > MOST_CONSTANTS:
-        raise errors.InvalidParams(
-            f"Cannot run program: it has {number:,} inputs and may have {MOST_CONSTANTS:,}; pass one object that holds "
-            "them"
-        )
-
-
-def check_timeout(timeout_s: float | None, settings: Settings) -> None:
-    """Refuse a time limit beyond the longest one: a program that is stopped before is a loss without a reason.
-
-    Raises:
-        InvalidParams: It is longer.
-    """
-    if timeout_s is not None and timeout_s > settings.max_timeout_s:
-        raise errors.InvalidParams(
-            f"Cannot run program: timeout_s is {timeout_s:g}, and at most {settings.max_timeout_s:g} here "
-            "(Pctx.max_timeout_s); ask for less, or split the work into several programs"
-        )
