@@ -8,7 +8,6 @@ moment to load. It does not know where tools are registered or on which thread t
 
 from __future__ import annotations
 
-import enum
 import functools
 import inspect
 import keyword
@@ -31,7 +30,6 @@ import typing_extensions
 from msgspec import Raw
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import (
     ErrorDetails,
     PydanticSerializationError,
@@ -44,17 +42,11 @@ from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
-from . import foreign, learnt, mending, written
+from . import foreign, learnt, mending, mismatch, written
 from .annotations import AnnotationScope, unsaid
+from .json_schema import CompactSchema, show_default
 from .sayable import Said, Sayer
 from .wrapped import documented, owner_of, plain_function
-
-DEFAULT_BYTES = 1000
-"""Bytes of JSON a default may have to be shown in a schema: declarations are read by models."""
-
-SHOWN_ERRORS = 3
-"""Wrong parts of the arguments that one message names."""
-
 
 _CONFIG = pydantic.ConfigDict(
     ser_json_bytes="base64",
@@ -121,11 +113,11 @@ class FunctionSignature:
             found = _read(_finite(adapter) if _may_be_too_large(body) else adapter.validator, body)
         except pydantic.ValidationError as error:
             data = pydantic_core.from_json(body)
-            raise errors.InvalidParams(f"{name}: {_explained(error.errors(), data, 'arguments')}") from None
+            raise errors.InvalidParams(f"{name}: {mismatch.explained(error.errors(), data, 'arguments')}") from None
         if placed:
             found |= {key: value for key, value in placed.items() if key in known}
             if more := {key: value for key, value in placed.items() if key not in known}:
-                found[_EXTRA] = found.get(_EXTRA, {}) | more
+                found[mismatch.EXTRA] = found.get(mismatch.EXTRA, {}) | more
         return self._placed(found, name)
 
     def _parameter_of(self, key: str) -> str:
@@ -151,7 +143,7 @@ class FunctionSignature:
                 skipped.append(parameter)
         if more:
             positional += [*_defaults(skipped, str(star), name), *more]
-        return positional, found | found.pop(_EXTRA, {})
+        return positional, found | found.pop(mismatch.EXTRA, {})
 
     def _body(self, raw: Raw | None, name: str, placed: Mapping[str, Any]) -> bytes:
         """The JSON object of one call's arguments, with NaN and Infinity as pydantic reads them."""
@@ -161,13 +153,13 @@ class FunctionSignature:
         return nonfinite.readable_inside(self._checked_body(marked, name, placed))
 
     def _checked_body(self, text: bytes, name: str, placed: Mapping[str, Any]) -> bytes:
-        """The JSON object of one call's arguments; `_EXTRA` holds those that are no parameters."""
+        """The JSON object of one call's arguments; `mismatch.EXTRA` holds those that are no parameters."""
         if text.startswith(b"{"):
             given = msgspec.json.decode(text, type=dict[str, Raw])
         elif text in (b"", b"null"):
             given, text = {}, b"{}"
         elif not self._parameters:
-            raise errors.InvalidParams(f"{name}: takes no argument, got {_shown(values.from_json(text))}")
+            raise errors.InvalidParams(f"{name}: takes no argument, got {mismatch.shown(values.from_json(text))}")
         else:
             given = {self._parameters[0].name: Raw(text)}
             text = msgspec.json.encode(given)
@@ -185,7 +177,7 @@ class FunctionSignature:
             raise errors.InvalidParams(f"{name}: {', '.join(f'arguments.{alias}' for alias in missing)} missing")
         if extra:
             known = {key: value for key, value in given.items() if key not in extra}
-            return msgspec.json.encode(known | {_EXTRA: {key: given[key] for key in given if key in extra}})
+            return msgspec.json.encode(known | {mismatch.EXTRA: {key: given[key] for key in given if key in extra}})
         return text
 
     def _takes_more(self) -> bool:
@@ -241,7 +233,7 @@ class _Result:
         except pydantic.ValidationError as error:
             data = values.from_json(written)
             found = [ErrorDetails(**(one | {"loc": one["loc"][1:]})) for one in error.errors()]
-            raise _Mismatch(_explained(found, data, "result")) from None
+            raise _Mismatch(mismatch.explained(found, data, "result")) from None
         except PydanticSerializationError as error:
             raise _Mismatch(f"result: {error}") from None
 
@@ -306,10 +298,6 @@ def signature_of(function: Callable[..., Any]) -> FunctionSignature:
     )
 
 
-_EXTRA = "**"
-"""The field that holds what ``**options`` takes; no parameter can be called so."""
-
-
 class _SignatureReader:
     """Makes fields of parameters, in the scope in which the function was written.
 
@@ -364,7 +352,7 @@ class _SignatureReader:
         return (*parameters[:-1], *fields)
 
     def arguments(self, parameters: tuple[Parameter, ...]) -> tuple[pydantic.TypeAdapter[Any], dict[str, Json]]:
-        by_field = {_EXTRA if p.kind is Parameter.VAR_KEYWORD else p.name: p for p in parameters}
+        by_field = {mismatch.EXTRA if p.kind is Parameter.VAR_KEYWORD else p.name: p for p in parameters}
         for parameter in parameters:
             _check(parameter)
         fields = {name: self._field(parameter, self._quick(is_result=False)) for name, parameter in by_field.items()}
@@ -379,12 +367,12 @@ class _SignatureReader:
                 raise Unrepresentable(_reason(whole)) from whole
         properties: dict[str, Any] = schema.setdefault("properties", {})
         schema["additionalProperties"] = False
-        if _EXTRA in properties:
-            extra_schema = properties.pop(_EXTRA)
+        if mismatch.EXTRA in properties:
+            extra_schema = properties.pop(mismatch.EXTRA)
             schema["additionalProperties"] = extra_schema.get("additionalProperties", True)
         named = [parameter for parameter in parameters if parameter.kind is not Parameter.VAR_KEYWORD]
         for parameter, described in zip(named, properties.values(), strict=True):
-            _show_default(described, parameter.default)
+            show_default(described, parameter.default)
         foreign.with_frames(properties)
         self._fields = fields
         return adapter, schema
@@ -413,7 +401,7 @@ class _SignatureReader:
     def _arguments_of(self, fields: dict[str, Any]) -> tuple[pydantic.TypeAdapter[Any], dict[str, Any]]:
         kind = foreign.make_typed_dict("Arguments", fields)
         adapter = self._adapter(kind, None)
-        schema = adapter.json_schema(schema_generator=_Compact)
+        schema = adapter.json_schema(schema_generator=CompactSchema)
         schema.pop("title", None)
         schema.pop("$ref", None)
         return adapter, schema
@@ -485,7 +473,7 @@ class _SignatureReader:
 
     def _result_of(self, kind: Any) -> tuple[_Result, dict[str, Any]]:
         adapter = self._adapter(list[kind], _RESULT_CONFIG)
-        schema = adapter.json_schema(schema_generator=_Compact, mode="serialization")
+        schema = adapter.json_schema(schema_generator=CompactSchema, mode="serialization")
         items = schema["items"] | ({"$defs": schema["$defs"]} if "$defs" in schema else {})
         metadata = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
         whole = next((one for one in metadata if isinstance(one, foreign.Foreign)), None)
@@ -669,17 +657,6 @@ def _is_described(annotation: Any) -> bool:
     return any(isinstance(one, FieldInfo) and one.description for one in metadata)
 
 
-def _show_default(schema: dict[str, Any], default: object) -> None:
-    if default is Parameter.empty or default is written.UNKNOWN or "default" in schema:
-        return
-    try:
-        raw = values.to_json(default)
-    except errors.NotJson:  # a sentinel, say: the function's own affair
-        return
-    if len(bytes(raw)) <= DEFAULT_BYTES and not nonfinite.is_marked(raw):  # a schema is JSON
-        schema["default"] = values.from_json(raw)
-
-
 def _reason(error: Exception) -> str:
     match error:
         case Unrepresentable():
@@ -696,124 +673,3 @@ def _reason(error: Exception) -> str:
             return error.message.splitlines()[0]
         case _:
             return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-class _Compact(GenerateJsonSchema):
-    """Leaves out titles that only repeat a name: declarations are read by models, and should be short."""
-
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012  # as its base declares it
-
-    def enum_schema(self, schema: Any) -> Any:
-        if issubclass(schema["cls"], enum.Flag):  # any sum of its members is one of its values
-            return {"type": "integer"}
-        return super().enum_schema(schema)
-
-    def field_is_present(self, field: Any) -> bool:
-        is_given = self.mode == "serialization" or field.get("init", True)  # a dataclass ignores what is no parameter
-        return is_given and super().field_is_present(field)
-
-    def dataclass_schema(self, schema: Any) -> Any:
-        made = super().dataclass_schema(schema)
-        if self.mode == "serialization":
-            for name, inner in mending.left_out(schema["cls"]).items():
-                made.setdefault("properties", {})[name] = self.generate_inner(inner)
-                made.setdefault("required", []).append(name)
-        return made
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def named_tuple_schema(self, schema: Any) -> Any:  # pydantic from 2.14 on
-        return self._named(super().named_tuple_schema(schema), schema["fields"])
-
-    def p_arguments_schema(self, arguments: Any, var_args_schema: Any) -> Any:  # pydantic before
-        return self._named(super().p_arguments_schema(arguments, var_args_schema), arguments)
-
-    def _named(self, made: Any, fields: Any) -> Any:
-        """Give the places of a named tuple their names; what Python returns has all of them."""
-        places = made.get("prefixItems", [])
-        for place, one in zip(places, fields, strict=False):
-            if isinstance(one, dict) and "name" in one:
-                place["title"] = one["name"]
-        if self.mode == "serialization" and places:
-            made["minItems"] = len(places)
-        return made
-
-    def generate(self, schema: Any, mode: Any = "validation") -> Any:
-        made = foreign.finish(super().generate(schema, mode))
-        for name, definition in made.get("$defs", {}).items():
-            if definition.get("title") == name:
-                del definition["title"]
-        return made
-
-
-# What is wrong with a value
-
-
-def _explained(found: list[ErrorDetails], data: object, name: str) -> str:
-    """Describe which parts of the data are wrong: ``arguments.status: expected string, got 5``."""
-    wrong: dict[str, list[str]] = {}
-    got: dict[str, object] = {}
-    for one in found:
-        path, part = name, data
-        steps = list(one["loc"])
-        for position, step in enumerate(steps):
-            inside = (isinstance(part, dict) and step in part) or (
-                isinstance(part, list) and isinstance(step, int) and step < len(part)
-            )
-            if step == _EXTRA and inside:
-                part = part[step]  # type: ignore[index]
-            elif inside:
-                path, part = path + values.path_step(step), part[step]  # type: ignore[index]
-            elif one["type"] == "missing" and position == len(steps) - 1:
-                path += values.path_step(step)
-            elif step == "[key]" and position == len(steps) - 1:
-                path, part = f"{path}: its key", steps[position - 1]
-            # Anything else is pydantic's label of a union's member, no part of the data.
-        said = _said(one)
-        if said not in wrong.setdefault(path, []):
-            wrong[path].append(said)
-        got[path] = part
-    lines = []
-    for path, reasons in list(wrong.items())[:SHOWN_ERRORS]:
-        expected = [reason.removeprefix("expected ") for reason in reasons if reason.startswith("expected ")]
-        others = [reason for reason in reasons if not reason.startswith("expected ")]
-        text = "; ".join(([f"expected {' or '.join(expected)}"] if expected else []) + others)
-        lines.append(f"{path}: {text}" + ("" if reasons == ["missing"] else f", got {_shown(got[path])}"))
-    more = f" (and {len(wrong) - SHOWN_ERRORS} more)" if len(wrong) > SHOWN_ERRORS else ""
-    return "; ".join(lines) + more
-
-
-_IN_JSON = {"True": "true", "False": "false", "None": "null"}
-
-_NAMES = re.compile(r"'[^']*'|\w+")
-"""The choices of an error, texts in quotes among them."""
-
-
-def _said(one: ErrorDetails) -> str:
-    message = one["msg"]
-    if one["type"] == "missing":
-        return "missing"
-    if one["type"] == "extra_forbidden":
-        return "no such field"
-    if one["type"] in ("enum", "literal_error"):  # of several, commas are between them
-        return f"expected {_NAMES.sub(lambda name: _IN_JSON.get(name[0], name[0]), one['ctx']['expected'])}"
-    if one["type"] == "union_tag_invalid":
-        return f"expected {one['ctx']['discriminator']} to be one of {one['ctx']['expected_tags']}"
-    if one["type"] == "union_tag_not_found":
-        return f"expected a field {one['ctx']['discriminator']}"
-    if one["type"] == "int_parsing_size":
-        return f"an integer has at most {values.MAX_DIGITS} digits"
-    if one["type"] == "date_from_datetime_inexact":
-        return "expected date without a time of day"
-    if not message.startswith("Input should be "):
-        return message.removeprefix("Value error, ")
-    wanted = message.removeprefix("Input should be ").removeprefix("a valid ").removeprefix("in a valid ")
-    if wanted.startswith(("greater ", "less ", "a multiple ")):
-        return f"should be {wanted}"
-    return f"expected {wanted.partition(',')[0]}"
-
-
-def _shown(value: object) -> str:
-    text = nonfinite.readable(values.to_json(value)).decode()
-    return text if len(text) <= 60 else text[:59] + "…"
