@@ -22,7 +22,9 @@ FILE = "pctx_restrictions.json"
 AGENTS = ("off", "ask", "on")
 """Values of `agents`, the strictest first."""
 
-_LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if field.name.startswith("max_")}
+_MOST = {"layers", "max_check_s"}
+"""Numbers that may be larger: a program runs unchecked when its check takes too long."""
+_LEAST = {field.name for kind in (Limits, Settings) for field in fields(kind) if field.name.startswith("max_")} - _MOST
 """Numbers that may be smaller; `timeout_s` is bounded by `max_timeout_s`."""
 _ONLY_FALSE = {
     "trust_folder",
@@ -58,7 +60,7 @@ _LIMITS = {field.name for field in fields(Limits)}
 
 def known() -> list[str]:
     """Return the names of the settings that the file may have."""
-    return sorted(_LEAST | _ONLY_FALSE | _ONLY_TRUE | _FIXED | {"agents", "layers", "policy", "consent_by"})
+    return sorted(_LEAST | _MOST | _ONLY_FALSE | _ONLY_TRUE | _FIXED | {"agents", "policy", "consent_by"})
 
 
 SYSTEM_FOLDERS = () if os.name == "nt" else ("/usr/local/etc/jupyter", "/etc/jupyter")
@@ -124,7 +126,9 @@ def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:
         strict = _stricter(name, own, value)
         (limits if name in _LIMITS else changed)[name] = strict
     if demanded.get("typecheck"):
-        changed["may_skip_check"] = False  # otherwise each program could do without it
+        # Otherwise each program could do without it, or would, as no check is as quick as its user demands.
+        changed["may_skip_check"] = False
+        changed["max_check_s"] = max(changed.get("max_check_s", settings.max_check_s), Settings().max_check_s)
     if "max_timeout_s" in demanded:
         limits["timeout_s"] = min(settings.limits.timeout_s, changed["max_timeout_s"])
     return replace(settings, limits=replace(settings.limits, **limits), **changed)
@@ -134,7 +138,7 @@ def _stricter(name: str, own: Any, demanded: Any) -> Any:
     """Return the stricter of two values of a setting."""
     if name in _LEAST:
         return min(own, demanded)
-    if name == "layers":
+    if name in _MOST:
         return max(own, demanded)
     if name in _ONLY_FALSE:
         return own and demanded

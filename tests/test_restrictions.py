@@ -62,6 +62,8 @@ def settings(**configured: Any) -> Settings:
         ("observe_types", False, True, False),
         ("max_history_runs", 10, 100, 10),
         ("typecheck", True, False, True),
+        ("max_check_s", 10.0, 1e-9, 10.0),
+        ("max_check_s", 10.0, 30.0, 30.0),
         ("jitless", True, False, True),
         ("may_skip_check", False, True, False),
         ("audit", "on", "off", "on"),
@@ -87,6 +89,8 @@ def test_a_demanded_limit_bounds_the_time_of_a_program_that_does_not_ask_for_one
 
 async def test_neither_a_program_nor_a_script_does_without_a_check_that_is_demanded(demand: Any) -> None:
     demand({"typecheck": True, "max_calls": 5})
+    # A check that may take no time would be none.
+    assert settings(max_check_s=1e-9).max_check_s == Settings().max_check_s
     loose = Settings(typecheck=False, warm_sandboxes=0, max_check_s=30.0, limits=Limits(max_calls=100))
     async with open_client(loose) as client:
         with pytest.raises(ExecutionFailed, match="is not assignable"):
