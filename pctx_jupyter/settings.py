@@ -36,7 +36,9 @@ class Limits:
     )
     max_call_s: float = _setting(30.0, "Seconds one tool call may take; then the program gets an error it can catch.")
     max_cpu_s: int = _setting(60, "Seconds of CPU time one sandbox may use.")
-    max_heap_mb: int = _setting(256, "Megabytes (MiB) of JavaScript heap one sandbox may use.")
+    max_heap_mb: int = _setting(
+        256, "Megabytes (MiB) of JavaScript heap one sandbox may use; with fewer than 8, none starts.", least=8
+    )
     max_memory_mb: int = _setting(
         512, "Megabytes (MiB) of memory one sandbox may use beyond its start, buffers and native memory included."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shlex
 from copy import deepcopy
 from dataclasses import MISSING, Field, fields, replace
@@ -18,7 +19,7 @@ from traitlets.config import Config, Configurable
 
 from . import restrictions
 from .errors import InvalidParams
-from .rpc.environment import expand_url
+from .rpc.environment import expand_url, is_address
 from .session.policy import PolicyRule
 from .settings import Limits, Settings
 
@@ -39,25 +40,28 @@ A number as `sandboxes` is the old name of `max_running`.
 log = logging.getLogger(__name__)
 
 
+LARGEST = 10**12
+"""The largest number that a setting may have: megabytes and seconds of so many still fit what systems count in."""
+
+
 class _BoundedNumber:
-    """A number above 0, or within the bounds that its metadata give."""
+    """A number above 0 and up to `LARGEST`, or within the bounds that its metadata give."""
 
     info_text: str
     metadata: dict[str, Any]
 
     def validate(self, obj: HasTraits, value: object) -> Any:
         number = super().validate(obj, value)  # type: ignore[misc]  # of the number trait it is mixed into
-        least, most = self.metadata["least"], self.metadata["most"]
-        if not math.isfinite(number) or not (number > 0 if least is None else number >= least):
-            self.error(obj, number)  # type: ignore[attr-defined]
-        if most is not None and number > most:
-            self.error(obj, number)  # type: ignore[attr-defined]
+        least, most = self.metadata["least"], self.metadata["most"] or LARGEST
+        is_large_enough = number > 0 if least is None else number >= least
+        if isinstance(value, bool) or not math.isfinite(number) or not is_large_enough or number > most:
+            self.error(obj, value)  # type: ignore[attr-defined]  # True would pass for the number 1
         return number
 
     def info(self) -> str:
-        least, most = self.metadata["least"], self.metadata["most"]
+        least, most = self.metadata["least"], self.metadata["most"] or LARGEST
         lower = "above 0" if least is None else f"of at least {least}"
-        return f"{self.info_text} {lower}" + ("" if most is None else f" and at most {most}")
+        return f"{self.info_text} {lower} and at most {most:,}"
 
 
 class Number(_BoundedNumber, Float):  # type: ignore[type-arg]
@@ -113,20 +117,81 @@ class CommandPatterns(_CheckedTexts):
             raise ValueError(f"{text!r} cannot be read: {error}") from None
 
 
-class KernelUrl(Unicode):  # type: ignore[type-arg]
-    """A template of the address at which kernels find the server, or nothing."""
+class HostPatterns(_CheckedTexts):
+    """Patterns of hosts, as they are compared: without a scheme or a path."""
+
+    info_text = "a list of patterns such as '*.example.org'"
+
+    def check(self, text: str) -> None:
+        if not re.fullmatch(r"[^\s/]+", text):
+            raise ValueError(f"{text!r:.100} is no pattern of a host, such as '*.example.org' or 'localhost:8080'")
+
+
+class _CheckedText(Unicode):  # type: ignore[type-arg]
+    """A text that `check` can read, or nothing."""
+
+    def check(self, text: str) -> None:
+        """Raise an error that says why a text cannot be read."""
+        raise NotImplementedError
+
+    def validate(self, obj: HasTraits, value: Any) -> Any:
+        text = super().validate(obj, value)
+        if text:
+            try:
+                self.check(text)
+            except (InvalidParams, ValueError) as error:
+                raise TraitError(f"The '{self.name}' trait is wrong: {error}") from None
+        return text
+
+
+class KernelUrl(_CheckedText):
+    """A template of the address at which kernels find the server."""
 
     info_text = "an HTTP URL such as 'http://10.0.0.5:{port}{base_url}'"
 
-    def validate(self, obj: HasTraits, value: Any) -> Any:
-        template = super().validate(obj, value)
-        if template:
-            try:
-                expand_url(template, 8888, "/")
-            except InvalidParams as error:
-                raise TraitError(f"The '{self.name}' trait is wrong: {error}") from None
-        return template
+    def check(self, text: str) -> None:
+        expand_url(text, 8888, "/")
 
+
+class HostUrl(_CheckedText):
+    """The base URL of the server for sandbox hosts."""
+
+    info_text = "an HTTP URL such as 'https://jupyter.example.org/user/ana'"
+
+    def check(self, text: str) -> None:
+        if not is_address(text):
+            raise ValueError(f"{text!r:.100} is no HTTP URL without query, such as 'https://jupyter.example.org'")
+
+
+class SchedulerAddress(_CheckedText):
+    """The address of a scheduler of Dask."""
+
+    info_text = "an address such as 'tls://dask.example.org:8786'"
+
+    def check(self, text: str) -> None:
+        if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", text):
+            raise ValueError(f"{text!r:.100} is no address of a scheduler, such as 'tls://dask.example.org:8786'")
+
+
+class UrlPath(_CheckedText):
+    """A path of the server."""
+
+    info_text = "a path such as 'mcp'"
+
+    def check(self, text: str) -> None:
+        if not re.fullmatch(r"[\w.~/-]+", text):
+            raise ValueError(f"{text!r:.100} is no path; it may have letters, digits and the characters . _ ~ - /")
+
+
+_SPECIAL: dict[str, type[TraitType[Any, Any]]] = {
+    "dask_scheduler": SchedulerAddress,
+    "host_url": HostUrl,
+    "kernel_url": KernelUrl,
+    "mcp_path": UrlPath,
+    "upstream_commands": CommandPatterns,
+    "upstream_hosts": HostPatterns,
+}
+"""Traits of settings that not every value of their type can have."""
 
 _KINDS: dict[type, type[TraitType[Any, Any]]] = {
     float: Number,
@@ -143,12 +208,8 @@ def _trait(setting: Field[Any]) -> TraitType[Any, Any]:
     trait: TraitType[Any, Any]
     if choices is not None and isinstance(setting.default, tuple):
         trait = List(Enum(choices), list(setting.default), help=setting.metadata["help"])
-    elif setting.name == "upstream_commands":
-        trait = CommandPatterns(setting.default, help=setting.metadata["help"])
-    elif setting.name == "upstream_hosts":
-        trait = List(Unicode(), list(setting.default), help=setting.metadata["help"])
-    elif setting.name == "kernel_url":
-        trait = KernelUrl(setting.default, help=setting.metadata["help"])
+    elif (special := _SPECIAL.get(setting.name)) is not None:
+        trait = special(setting.default, help=setting.metadata["help"])
     elif choices is not None:
         trait = Enum(choices, setting.default, help=setting.metadata["help"])
     else:
@@ -200,6 +261,18 @@ class Pctx(_Traits):
         settings: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
         return Settings(limits=limits, **settings)
+
+
+def read_settings(parent: Configurable) -> Settings:
+    """Return what is configured for an application, or for a shell of IPython.
+
+    Raises:
+        InvalidParams: A value cannot be used, or what an administrator demands cannot be read.
+    """
+    try:
+        return Pctx(parent=parent).settings()
+    except TraitError as error:
+        raise InvalidParams(f"Cannot read the configuration: {error}") from None
 
 
 def restrict(settings: Settings) -> Settings:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from jupyter_core.application import JupyterApp
-from traitlets import Bool, TraitError
+from traitlets import Bool
 from traitlets.config import Application
 from traitlets.config.loader import ArgumentError, KVArgParseConfigLoader
 
 from .. import errors
 from .._version import __version__
 from ..settings import Settings
-from ..traits import Pctx
+from ..traits import Pctx, read_settings
 from . import terminal
 
 CONFIG_FILES = ("jupyter_config", "jupyter_server_config", "jupyter_pctx_jupyter_config")
@@ -85,9 +85,9 @@ class Command(JupyterApp):
             Stop: A value is wrong.
         """
         try:
-            return Pctx(parent=self).settings()
-        except TraitError as error:
-            raise Stop(Exit.USAGE, f"Cannot read the configuration: {error}") from None
+            return read_settings(self)
+        except errors.InvalidParams as error:
+            raise Stop(Exit.USAGE, error.message) from None
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the command line, then the configuration, which the command line overrules."""

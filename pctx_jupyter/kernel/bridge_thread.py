@@ -155,7 +155,8 @@ class BridgeThread:
         except Exception as error:
             if opening.done():
                 raise
-            log.exception("bridge = cannot open a home")
+            if not isinstance(error, errors.PctxError):  # its text is what the cell shows
+                log.exception("bridge = cannot open a home")
             opening.set_exception(error)
             await self._leave  # callers that are about to read `home` get the exception
 

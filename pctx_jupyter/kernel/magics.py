@@ -108,9 +108,9 @@ class PctxMagics(Magics):
 
     def _open_home(self) -> AbstractAsyncContextManager[Home]:
         from ..handles.table import PASSING_BYTES
-        from ..traits import Pctx  # on the bridge's thread: %load_ext does not wait for it
+        from ..traits import read_settings  # on the bridge's thread: %load_ext does not wait for it
 
-        settings = Pctx(parent=self._shell).settings()
+        settings = read_settings(self._shell)
         self.bridge.handles.max_run_bytes = settings.max_run_handles_bytes
         self.bridge.handles.max_passing_bytes = max(PASSING_BYTES, settings.max_message_bytes)
         return open_home(os.environ, settings)

@@ -45,9 +45,14 @@ def expand_url(template: str, port: int, base_url: str) -> str:
     values = {"port": str(port), "base_url": base_url}
     unknown = [name for name in _PLACEHOLDER.findall(template) if name not in values]
     url = _PLACEHOLDER.sub(lambda found: values.get(found[1], ""), template)
-    if unknown or not re.fullmatch(r"https?://[^\s/?#{}]+(/[^\s?#{}]*)?", url):
+    if unknown or not is_address(url):
         raise errors.InvalidParams(
             f"Cannot use {template!r} as address: it must be an HTTP URL such as "
             "'http://10.0.0.5:{port}{base_url}', without other placeholders, query or fragment"
         )
     return url
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is an HTTP URL of a server, without placeholders, query and fragment."""
+    return re.fullmatch(r"https?://[^\s/?#{}]+(/[^\s?#{}]*)?", url) is not None

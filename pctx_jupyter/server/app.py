@@ -13,12 +13,13 @@ from jupyter_server.extension.application import ExtensionApp
 
 from .. import memory
 from ..engine import Engine, usual_places
+from ..errors import InvalidParams
 from ..history.audit import AuditLog
 from ..rpc.environment import expand_url
 from ..session import access
 from ..session.owners import Cause
 from ..session.registry import Registry
-from ..traits import Pctx
+from ..traits import Pctx, read_settings
 from . import metrics
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
 from .changes import ChangesSocket
@@ -208,7 +209,13 @@ class PctxApp(ExtensionApp):
         ours.setLevel(cast("int | str", server.log_level))
         logging.getLogger("tornado.general").addFilter(without_quotations)
         colour_exports(server.config)
-        self._running = RunningEngine(Pctx(parent=self).settings(), usual_places(server.root_dir), self._observe)
+        try:
+            settings = read_settings(self)
+        except InvalidParams as error:
+            # Jupyter would log the traceback of an error, and go on without this extension as well.
+            log.critical("server = runs without pctx: %s", error)
+            return
+        self._running = RunningEngine(settings, usual_places(server.root_dir), self._observe)
         self.settings[RUNNING] = self._running
         self.settings[DOOR] = self._mcp_door
         change_what_is_saved(server.contents_manager, with_notices=self._running.settings.save_notices)
@@ -221,12 +228,21 @@ class PctxApp(ExtensionApp):
         # Kernels of a gateway run on another machine, which has other Unix sockets.
         self._pipes = None if is_remote else KernelPipes(self._running, tokens, names)
 
+    @property
+    def _is_off(self) -> bool:
+        """Whether its configuration could not be used: nothing was made then."""
+        return RUNNING not in self.settings
+
     def initialize_handlers(self) -> None:
         """Add our routes below the server's base URL: those that have a row in the table of who may what."""
+        if self._is_off:
+            return
         self.handlers.extend(rules(self._running.settings.mcp_path.strip("/")))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Open the engine before the first request, so that the first program finds a warm sandbox."""
+        if self._is_off:
+            return
         if (shortage := memory.shortage(self._running.settings, memory.cgroup_limit())) is not None:
             log.warning("sandboxes = do not fit: %s; %s", *shortage)
         if self._pipes is not None:
@@ -275,6 +291,8 @@ class PctxApp(ExtensionApp):
 
     def current_activity(self) -> int | None:
         """Programs that run now: a server with some is not idle."""
+        if self._is_off:
+            return None
         engine = self._running.engine
         return len(engine.registry.executions()) or None if engine is not None else None
 
@@ -288,7 +306,7 @@ class PctxApp(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Answer what is under way, then close the engine and every connection."""
-        if RUNNING not in self.settings:  # its configuration could not be read: nothing was made
+        if self._is_off:
             return
         if self._pipes is not None:
             await self._pipes.close()

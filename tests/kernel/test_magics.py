@@ -213,3 +213,12 @@ def test_register_takes_lambdas_by_the_name_they_are_known_by_and_functions_of_p
             tool.forget(path)
     with pytest.raises(UsageError, match=r"no such name \(did you mean len\?\)"):
         magics.shell.run_line_magic("pctx", "register lenn")
+
+
+def test_a_setting_that_cannot_be_used_is_the_error_of_the_cell_and_no_traceback(
+    magics: PctxMagics, caplog: pytest.LogCaptureFixture
+) -> None:
+    magics.shell.config.Pctx.timeout_s = -1
+    with pytest.raises(UsageError, match="Cannot read the configuration: The 'timeout_s' trait"):
+        magics.shell.run_line_magic("pctx", "status")
+    assert not [one for one in caplog.records if one.exc_info]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from tornado.httpclient import HTTPClientError
 from traitlets.config import Config
 
 from pctx_jupyter import __version__
@@ -50,10 +52,19 @@ def test_the_help_shows_every_trait(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"--Pctx.{name}=" in shown and trait.help.split()[0] in shown
 
 
-async def test_an_extension_whose_configuration_cannot_be_read_stops_without_an_error_of_its_own() -> None:
-    extension = PctxApp()
+@pytest.mark.parametrize("limits", [{"timeout_s": -1}])
+async def test_a_value_that_cannot_be_used_is_one_error_and_the_server_runs_without_the_extension(
+    jp_serverapp: Any, jp_fetch: Any, extension: PctxApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    extension.initialize_settings()  # once more: nothing records what a fixture logs
+    (said,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "runs without pctx: Cannot read the configuration: The 'timeout_s' trait" in said.message
+    assert said.exc_info is None
+    await jp_serverapp._post_start()
+    assert "failed" not in caplog.text and extension.current_activity() is None
+    with pytest.raises(HTTPClientError, match="404"):
+        await jp_fetch("pctx", "health")
     await extension.stop_extension()
-    assert not extension.settings
 
 
 async def test_health_and_status_are_json(jp_fetch: Any, extension: PctxApp, jp_serverapp: Any) -> None:
