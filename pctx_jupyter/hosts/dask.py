@@ -104,6 +104,5 @@ async def keep_hosts(address: str, url: str, token: str, note: Callable[[str | N
             why = "the connection was lost"
         except (OSError, TimeoutError, ValueError) as error:
             why = str(error) or type(error).__name__
-        log.warning("sandbox hosts = the Dask scheduler at %s cannot be reached: %s", address, why)
         note(f"the Dask scheduler at {address} cannot be reached: {why[:200]}")
         await asyncio.sleep(rests.next_s())

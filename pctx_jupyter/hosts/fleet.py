@@ -85,7 +85,9 @@ class HostFleet:
             host.channel.close(errors.Cancelled("Cancelled: the server is stopping"))
 
     def note(self, trouble: str | None) -> None:
-        """Take note of what is wrong with what starts hosts; None: nothing."""
+        """Take note of what is wrong with what starts hosts; None: nothing. What is new is a warning in the log."""
+        if trouble is not None and trouble != self._trouble:
+            log.warning("sandbox hosts = %s", trouble)
         self._trouble = trouble
 
     @property

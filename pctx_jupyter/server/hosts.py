@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from .. import errors
 from ..engine import Engine
 from ..hosts.messages import TOKEN_HEADER, frame_bytes
@@ -11,16 +13,25 @@ from ..rpc.channel import Channel
 from .base import RUNNING
 from .socket import LocalToolsSocket, largest_frame
 
+log = logging.getLogger(__name__)
+
 
 def start_hosts(engine: Engine, url: str) -> None:
-    """Have a Dask cluster start sandbox hosts, if that is configured.
+    """Have a Dask cluster start sandbox hosts, if that is configured; a warning says why no host can connect.
 
     Args:
         engine: The server's.
         url: The base URL of the server, as workers reach it.
     """
     fleet, settings = engine.hosts, engine.settings
-    if fleet is None or settings.sandboxes != "dask":
+    if fleet is None:
+        return
+    file = token_file(settings)
+    if settings.sandboxes == "hosts":
+        if read_token(file) is None:
+            log.warning(
+                "sandbox hosts = none can connect: %s has no token; jupyter pctx sandbox-token writes one", file
+            )
         return
     if not settings.dask_scheduler:
         fleet.note("c.Pctx.dask_scheduler is empty; it must name the scheduler of a Dask cluster")
@@ -28,7 +39,6 @@ def start_hosts(engine: Engine, url: str) -> None:
     try:
         from ..hosts.dask import keep_hosts
 
-        file = token_file(settings)
         token = read_token(file) or mint_token(file)
     except ImportError:
         fleet.note("Dask is not installed; pip install 'pctx-jupyter[dask]'")

@@ -68,11 +68,12 @@ async def address(file: Path) -> str:
 
 @pytest.mark.timeout(180)
 async def test_workers_start_hosts_which_end_with_their_nanny_and_a_scheduler_that_was_killed_can_be_replaced(
-    url: str, client: OpenClient, running: RunningEngine, tmp_path: Path
+    url: str, client: OpenClient, running: RunningEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = await running.get()
     assert engine.hosts is not None
     assert "c.Pctx.dask_scheduler is empty" in str(engine.hosts.status()["trouble"])
+    assert "c.Pctx.dask_scheduler is empty" in caplog.text
     file = tmp_path / "scheduler.json"
     where = ("--scheduler-file", str(file), "--no-dashboard")
     at = ("scheduler", "--host", "127.0.0.1", *where, "--port")

@@ -94,9 +94,16 @@ def write(file: Path, text: str) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
-    url: str, token_file: Path, client: OpenClient, running: RunningEngine, jp_fetch: Any, jp_serverapp: Any
+    url: str,
+    token_file: Path,
+    client: OpenClient,
+    running: RunningEngine,
+    jp_fetch: Any,
+    jp_serverapp: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     engine = await running.get()
+    assert f"none can connect: {token_file} has no token" in caplog.text
     token = mint_token(token_file)
     changes: list[str] = []
     engine.registry.watchers.add(changes.append)
