@@ -300,7 +300,7 @@ export interface ExecutionState {
   error: string | null;
   agent?: string;
   refused?: string | null;
-  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person' | null;
+  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person' | 'sandbox' | null;
   called?: Record<string, unknown>;
 }
 
@@ -703,7 +703,7 @@ export interface Trace {
   error?: ErrorRecord;
   code_cut?: boolean;
   agent?: string;
-  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person';
+  stopped_by?: 'caller' | 'connection' | 'kernel' | 'limit' | 'person' | 'sandbox';
   tools?: ToolTally[];
   most_at_once?: number;
   meter?: Meter;

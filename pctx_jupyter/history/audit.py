@@ -98,6 +98,8 @@ class AuditLog:
             "failed_calls": trace.failed_calls,
             "code_sha256": hashlib.sha256(trace.code.encode(errors="surrogatepass")).hexdigest(),
         }
+        if trace.stopped_by is not None:
+            data["stopped_by"] = trace.stopped_by
         if trace.error is not None:
             data["error"] = trace.error.name
         if trace.check is not None:

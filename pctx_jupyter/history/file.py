@@ -308,7 +308,7 @@ def _row(trace: Trace) -> tuple[str, bool, str, str, bytes, int]:
     written = msgspec.json.encode(trace)
     return (
         _encodable(trace.id),
-        _has_failed(trace),
+        trace.has_failed,
         _encodable(trace.agent),
         words,
         written,
@@ -327,7 +327,7 @@ def _past(number: int, trace: Trace) -> PastRun:
         trace.agent,
         trace.notebook,
         trace.state,
-        _has_failed(trace),
+        trace.has_failed,
         trace.started_at,
         trace.duration_s or 0.0,
         trace.calls_in_all,
@@ -336,10 +336,6 @@ def _past(number: int, trace: Trace) -> PastRun:
         error and error.partition("\n")[0][:MOST_TITLE],
         trace.meter,
     )
-
-
-def _has_failed(trace: Trace) -> bool:
-    return trace.state == "failed" or trace.stopped_by == "limit"
 
 
 def _trace(written: bytes) -> Trace:

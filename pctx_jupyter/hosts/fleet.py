@@ -21,7 +21,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc.channel import Send
 from ..sandbox.pool import KEPT, open_pool
 from ..sandbox.scheduler import Scheduler, Seat
-from ..session.execution import Job, ProgramStopped, Sandboxes, ServeCall
+from ..session.execution import SANDBOX_ENDED, Job, ProgramStopped, Sandboxes, ServeCall
 from ..settings import Settings
 from . import messages
 from .remote import HostLost, RemoteHost
@@ -230,10 +230,10 @@ def _failure(lost: HostLost) -> Exception:
         return lost.refusal
     head = f"Cannot finish execution: its sandbox host was lost ({lost.why}); it had made"
     if not lost.calls:
-        return ProgramStopped("SandboxEnded", f"{head} no tool calls by then; run it again")
+        return ProgramStopped(SANDBOX_ENDED, f"{head} no tool calls by then; run it again")
     made = "1 tool call" if lost.calls == 1 else f"{lost.calls:,} tool calls"
     return ProgramStopped(
-        "SandboxEnded", f"{head} {made} by then, and was not run again; check what they did before you run it again"
+        SANDBOX_ENDED, f"{head} {made} by then, and was not run again; check what they did before you run it again"
     )
 
 

@@ -19,7 +19,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire, wire
 from ..rpc.channel import is_known_flat
 from ..rpc.peer import UNREAD, Peer, Withdrawn
-from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
+from ..session.execution import SANDBOX_ENDED, Job, ProgramStopped, ProgramThrew, ServeCall
 from ..settings import MIB
 from . import flags
 from .allowance import OutputAllowance
@@ -284,7 +284,7 @@ class Supervisor:
 
     def _breach(self) -> None:
         log.warning("%s = broke the protocol in execution %s", self._worker.name, self._job.execution_id)
-        self._settle(ProgramStopped("SandboxEnded", "Cannot finish execution: its sandbox broke the protocol"))
+        self._settle(ProgramStopped(SANDBOX_ENDED, "Cannot finish execution: its sandbox broke the protocol"))
 
     def _ended(self, ended: asyncio.Future[int]) -> None:
         # What it said before comes first, unless we are not reading anyway.
@@ -309,14 +309,14 @@ class Supervisor:
             case _:
                 how = "" if status is None else f" (exit status {status})"
                 message = f"Cannot finish execution: its sandbox ended{how}; run it again"
-                self._settle(ProgramStopped("SandboxEnded", message))
+                self._settle(ProgramStopped(SANDBOX_ENDED, message))
 
     def _watch(self) -> None:
         # Twice in a row: a group of processes is not stopped and continued in one instant.
         was_stopped, self._is_stopped = self._is_stopped, flags.is_stopped(self._worker.pid)
         if was_stopped and self._is_stopped:
             message = "Cannot finish execution: its sandbox was stopped from outside (SIGSTOP); run it again"
-            self._settle(ProgramStopped("SandboxEnded", message))
+            self._settle(ProgramStopped(SANDBOX_ENDED, message))
         elif flags.resident(self._worker.pid) > self._worker.resident + self._limits.max_memory_mb * MIB:
             used = f"it used more than {self._limits.max_memory_mb} MB of memory"
             self._limit(f"{used} (Pctx.max_memory_mb); work on less at once")

@@ -31,7 +31,7 @@ class Metrics(Collector):
         self._engine = engine
         # They belong to this collector alone, so that two servers in one process do not meet.
         self._executions = Counter(
-            "pctx_executions", "Executions that have ended.", ("asked_by", "outcome"), registry=None
+            "pctx_executions", "Executions that have ended.", ("asked_by", "outcome", "stopped_by"), registry=None
         )
         self._run_s = Histogram(
             "pctx_execution_seconds", "Seconds an execution took.", ("asked_by",), registry=None, buckets=RUN_S
@@ -49,7 +49,7 @@ class Metrics(Collector):
 
     def execution_ended(self, trace: Trace) -> None:
         """Count an execution."""
-        self._executions.labels(trace.asked_by, trace.state).inc()
+        self._executions.labels(trace.asked_by, trace.state, trace.stopped_by or "").inc()
         self._run_s.labels(trace.asked_by).observe(trace.duration_s or 0.0)
         if trace.check is not None:
             self._checks.labels(trace.check.outcome).observe(trace.check.duration_s)

@@ -116,8 +116,12 @@ class ProgramThrew(Exception):
         self.thrown = thrown
 
 
+SANDBOX_ENDED = "SandboxEnded"
+"""The name of a `ProgramStopped` whose sandbox ended, or was lost with its host; any other was stopped at a limit."""
+
+
 class ProgramStopped(Exception):
-    """The program was stopped at a limit, or its sandbox ended; the message says which."""
+    """The program was stopped at a limit, or its sandbox ended; the name and the message say which."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)

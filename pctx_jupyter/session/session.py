@@ -40,6 +40,7 @@ from .client_handles import ClientHandles
 from .execution import (
     AGENT,
     CLIENT,
+    SANDBOX_ENDED,
     Execution,
     Job,
     ProgramRunner,
@@ -52,7 +53,7 @@ from .meter import Meter, SessionMeter
 from .policy import Policy, Then
 from .request import ProgramOptions, ProgramRequest, check_program, servers_of
 from .tool_calls import ToolCalls
-from .trace import MOST_CODE, Recorder, StoppedBy, Trace, TraceState
+from .trace import INTERNAL, MOST_CODE, Recorder, StoppedBy, Trace, TraceState
 from .type_checks import TypeChecks
 from .upstreams import Upstreams
 
@@ -440,7 +441,7 @@ class Session:
                 by = "connection" if self.kernel_id is None else "kernel"
             raise
         except ProgramStopped as error:
-            by = "limit"
+            by = "sandbox" if error.name == SANDBOX_ENDED else "limit"
             failed = Failure(error.name, error.message)
             raise errors.LimitExceeded(failed, **execution.output()) from None
         except StoppedByHand as error:
@@ -452,6 +453,9 @@ class Session:
         except errors.PctxError as error:
             known = error.failure if isinstance(error, errors.ExecutionFailed) else None
             state, failed = "failed", known or Failure(type(error).__name__, error.message)
+            raise
+        except Exception:
+            state, failed = "failed", Failure("InternalError", INTERNAL)  # its text is in the log
             raise
         finally:
             del self.executions[execution.id]

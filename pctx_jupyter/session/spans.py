@@ -119,7 +119,7 @@ class ExecutionSpan:
             if trace.meter is not None:
                 known |= {"pctx.tokens.here": trace.meter.here, "pctx.tokens.plain": trace.meter.plain}
             span.set_attributes(known)
-            if trace.state == "failed" or trace.stopped_by == "limit":
+            if trace.has_failed:
                 _fail(self._api, span, trace.error.name if trace.error is not None else trace.state)
         span.end()
 

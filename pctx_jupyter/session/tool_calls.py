@@ -29,7 +29,7 @@ from .execution import CallMade, Execution
 from .observers import Observers
 from .policy import Policy, Then, forbidden
 from .remembered import way_out
-from .trace import CUT_OFF, MOST_CODE, preview
+from .trace import CUT_OFF, INTERNAL, MOST_CODE, preview
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,9 @@ class ToolCalls:
             failed_as = error.name if isinstance(error, errors.ToolFailed) else type(error).__name__
             if hold.is_without_place:
                 await hold.end_turn(number)
+            raise
+        except Exception:
+            failed, failed_as = INTERNAL, "InternalError"  # its text is in the log
             raise
         finally:
             hold.end_call(number)

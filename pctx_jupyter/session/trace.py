@@ -57,6 +57,9 @@ WITHHELD = "(not for this notebook)"
 CUT_OFF = "cancelled"
 """The error of a call that the end of its program cut off; whether the call took effect is unknown."""
 
+INTERNAL = "internal error"
+"""The error of a program or a call that a fault of pctx ended."""
+
 DENIED = "Denied"
 """The name of the error that a program gets for a call that was not consented to."""
 
@@ -71,12 +74,12 @@ MOST_TALLIES = 50
 """Tools whose calls are counted one by one, so that a trace stays small."""
 
 TraceState = Literal["running", "ok", "failed", "stopped"]
-"""``stopped``: a person, a client or a limit ended it early."""
+"""``stopped``: something ended it early (`StoppedBy`)."""
 
-StoppedBy = Literal["person", "caller", "limit", "kernel", "connection"]
+StoppedBy = Literal["person", "caller", "limit", "sandbox", "kernel", "connection"]
 """What ended a stopped program. ``person``: somebody pressed *Stop* in JupyterLab. ``caller``: its cell was
-interrupted, or its agent cancelled it. ``kernel``: its kernel ended. ``connection``: another client's connection was
-lost."""
+interrupted, or its agent cancelled it. ``sandbox``: its sandbox was killed, or was lost with its host. ``kernel``: its
+kernel ended. ``connection``: another client's connection was lost."""
 
 
 class CallRecord(msgspec.Struct, omit_defaults=True):
@@ -178,6 +181,11 @@ class Trace(msgspec.Struct, omit_defaults=True, kw_only=True):
     tools: list[ToolTally] = []
     most_at_once: int = 0
     meter: Meter | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has failed, by its own fault or by that of its sandbox; what people stop has not."""
+        return self.state == "failed" or self.stopped_by in ("limit", "sandbox")
 
 
 class Recorder:

@@ -66,15 +66,16 @@ def test_each_word_is_looked_for_in_code_errors_tools_notebooks_and_agents(file:
             run("const c = '100%_'", state="failed", error=failure),
             run("const d = 4", state="stopped", stopped_by="limit"),
             run("const e = 5", state="stopped", stopped_by="person"),
+            run("const f = 6", state="stopped", stopped_by="sandbox"),
         ]
     )
-    assert codes(file) == [f"const {one}" for one in ("e = 5", "d = 4", "c = '100%_'", "b = 2", "a = 1")]
+    assert codes(file) == [f"const {one}" for one in ("f = 6", "e = 5", "d = 4", "c = '100%_'", "b = 2", "a = 1")]
     assert codes(file, "CONST report") == codes(file, "  report\n") == ["const a = 1"]
     assert codes(file, "sales.LOAD claude") == codes(file, agent="code") == ["const b = 2"]
     assert codes(file, "grösse") == codes(file, "100%_") == codes(file, "valueerror") == ["const c = '100%_'"]
     assert codes(file, "%") == ["const c = '100%_'"] and codes(file, "' OR 1=1 --") == codes(file, "const x") == []
-    assert codes(file, failed=True) == ["const d = 4", "const c = '100%_'"]
-    assert codes(file, before=3) == ["const b = 2", "const a = 1"] and codes(file, most=1) == ["const e = 5"]
+    assert codes(file, failed=True) == ["const f = 6", "const d = 4", "const c = '100%_'"]
+    assert codes(file, before=3) == ["const b = 2", "const a = 1"] and codes(file, most=1) == ["const f = 6"]
     assert file.search("sales")[0].tools == {"Sales.load": 3}
 
 

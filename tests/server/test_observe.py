@@ -48,7 +48,7 @@ def events(written: Path, kind: str) -> list[dict[str, Any]]:
 
 
 async def sell(client: Any) -> None:
-    """Run three programs: two calls, one of them refused; an error of a tool; a program that is no program."""
+    """Run four programs: two calls, one of them refused; an error of a tool; one that is no program; an endless one."""
     async with client() as it:
 
         def price(arguments: dict[str, Any]) -> int:
@@ -65,17 +65,20 @@ async def sell(client: Any) -> None:
             await it.execute_code('await Shop.price({ sku: "none" })')
         with pytest.raises(errors.ExecutionFailed):
             await it.execute_code("const n: number = 'text'")
+        with pytest.raises(errors.ExecutionTimeout):
+            await it.execute_code("for (;;);", timeout_s=0.1)
 
 
 async def test_every_execution_and_every_call_is_an_event_without_code_arguments_or_texts_of_errors(
     client: Any, written: Path
 ) -> None:
     await sell(client)
-    first, second, third = events(written, "execution")
+    first, second, third, fourth = events(written, "execution")
     assert (first["outcome"], first["calls"], first["failed_calls"], first["check"]) == ("ok", 2, 1, "passed")
     assert (second["outcome"], second["error"]) == ("failed", "ValueError")
     assert (third["outcome"], third["check"], third["calls"]) == ("failed", "failed", 0)
     assert third["code_sha256"] == hashlib.sha256(b"const n: number = 'text'").hexdigest()
+    assert (fourth["outcome"], fourth["stopped_by"], fourth["error"]) == ("stopped", "limit", "ExecutionTimeout")
     called = events(written, "call")
     assert [(one["tool"], one["number"], one["outcome"], one.get("decision")) for one in called] == [
         ("Shop.price", 1, "ok", None),
@@ -128,10 +131,11 @@ async def test_the_metrics_of_the_server_count_executions_calls_and_decisions(
     assert before["pctx_sessions[]"] == before["pctx_tools[]"] == before["pctx_programs['running']"] == 0
     await sell(client)
     after = await measured(jp_fetch)
-    assert after["pctx_executions_total['client', 'ok']"] == 1
-    assert after["pctx_executions_total['client', 'failed']"] == 2
-    assert after["pctx_execution_seconds_count['client']"] == 3
-    assert after["pctx_check_seconds_count['passed']"] == 2 and after["pctx_check_seconds_count['failed']"] == 1
+    assert after["pctx_executions_total['', 'client', 'ok']"] == 1
+    assert after["pctx_executions_total['', 'client', 'failed']"] == 2
+    assert after["pctx_executions_total['client', 'limit', 'stopped']"] == 1
+    assert after["pctx_execution_seconds_count['client']"] == 4
+    assert after["pctx_check_seconds_count['passed']"] == 3 and after["pctx_check_seconds_count['failed']"] == 1
     assert after["pctx_calls_total['client', 'ok']"] == after["pctx_calls_total['client', 'failed']"] == 1
     assert after["pctx_calls_total['client', 'refused']"] == after["pctx_decisions_total['forbidden']"] == 1
     assert after["pctx_call_seconds_count[]"] == 3

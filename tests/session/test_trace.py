@@ -257,16 +257,44 @@ async def test_of_a_long_program_the_beginning_is_kept_and_the_trace_says_so(len
     assert (len(trace.code), trace.code_cut) == (traces.MOST_CODE, is_cut)
 
 
-async def test_a_stopped_program_is_written_down_as_stopped() -> None:
+@pytest.mark.parametrize(
+    ("raised", "state", "by", "said"),
+    [
+        (ProgramStopped("LimitExceeded", "too much"), "stopped", "limit", "LimitExceeded: too much"),
+        (ProgramStopped("SandboxEnded", "it was killed"), "stopped", "sandbox", "SandboxEnded: it was killed"),
+        (errors.ExecutionTimeout(2), "stopped", "limit", "ExecutionTimeout: Cannot finish"),
+        (errors.Busy("Cannot start"), "failed", None, "Busy: Cannot start"),
+        (KeyError("a fault of ours"), "failed", None, "InternalError: internal error"),
+    ],
+)
+async def test_whatever_ends_a_program_is_written_down_as_it_is(
+    raised: Exception, state: str, by: str | None, said: str
+) -> None:
     def act(job: Job, serve: ServeCall, emit: Emit) -> object:
-        raise ProgramStopped("LimitExceeded", "too much")
+        raise raised
 
     registry = Registry(FakeSandbox(act), Settings(), FakeClock())
-    with pytest.raises(errors.LimitExceeded):
+    with pytest.raises((errors.PctxError, KeyError)):
         await registry.open().execute("1")
     [trace] = registry.history
-    assert trace.error is not None
-    assert (trace.state, trace.error.message, trace.stopped_by) == ("stopped", "too much", "limit")
+    assert trace.error is not None and f"{trace.error.name}: {trace.error.message}".startswith(said)
+    assert (trace.state, trace.stopped_by, trace.has_failed) == (state, by, True)
+
+
+async def test_a_call_that_a_fault_of_ours_ends_is_not_recorded_as_cut_off() -> None:
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        return await serve("Math.one", None)
+
+    async def broken(call: Call) -> Raw:
+        raise KeyError("a fault of ours")
+
+    registry = Registry(FakeSandbox(act), Settings(), FakeClock())
+    session = registry.open()
+    session.register(Tool("math", "one"), broken)
+    with pytest.raises(KeyError):
+        await session.execute("1")
+    [trace] = registry.history
+    assert (trace.calls[0].error, trace.failed_calls) == (traces.INTERNAL, 1)
 
 
 @pytest.mark.parametrize(

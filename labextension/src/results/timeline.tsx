@@ -172,6 +172,8 @@ export function endText(
           : trans.__('stopped by its caller');
     case 'limit':
       return trans.__('stopped at a limit');
+    case 'sandbox':
+      return trans.__('cut off · its sandbox ended');
     case 'kernel':
       return cutText(trans);
     case 'connection':

@@ -11,7 +11,7 @@ export type ConsoleLevel = 'debug' | 'log' | 'warn' | 'error';
 
 /**
  * How a run ended, or that it has not. A denied call ended it: `denied`, `unanswered`, `forbidden`. Something stopped it:
- * `person`, `caller`, `limit`, `kernel`, `connection`, or `stopped` where the trace does not say what.
+ * `person`, `caller`, `limit`, `sandbox`, `kernel`, `connection`, or `stopped` where the trace does not say what.
  */
 export type RunEnd =
   | 'running'
@@ -24,6 +24,7 @@ export type RunEnd =
   | 'person'
   | 'caller'
   | 'limit'
+  | 'sandbox'
   | 'kernel'
   | 'connection';
 
@@ -137,7 +138,7 @@ export interface TracedRun {
 }
 
 const STATES: readonly string[] = ['running', 'ok', 'failed', 'stopped'];
-const STOPPED_BY: readonly string[] = ['person', 'caller', 'limit', 'kernel', 'connection'];
+const STOPPED_BY: readonly string[] = ['person', 'caller', 'limit', 'sandbox', 'kernel', 'connection'];
 const REFUSED: readonly string[] = ['denied', 'unanswered', 'forbidden'];
 const OUTCOMES: readonly string[] = ['passed', 'failed', 'unchecked'];
 const LEVELS: readonly string[] = ['debug', 'log', 'warn', 'error'];

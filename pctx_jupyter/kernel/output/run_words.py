@@ -111,6 +111,8 @@ def ending(trace: Trace) -> str:
             )
         case "limit":
             return "stopped at a limit"
+        case "sandbox":
+            return "cut off · its sandbox ended"
         case "kernel":
             return "cut off · the kernel was restarted"
         case "connection":

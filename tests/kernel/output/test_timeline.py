@@ -96,6 +96,7 @@ def test_what_somebody_decided_stands_beside_the_call() -> None:
         ("stopped", {"stopped_by": "person"}, "· stopped by you"),
         ("stopped", {"stopped_by": "caller"}, "· stopped by you"),
         ("stopped", {"stopped_by": "limit"}, "· stopped at a limit"),
+        ("stopped", {"stopped_by": "sandbox"}, "· cut off · its sandbox ended"),
         ("stopped", {"stopped_by": "kernel"}, "· cut off · the kernel was restarted"),
         ("failed", {}, "· failed"),
     ],
