@@ -55,6 +55,7 @@ POD = closed(
         "securityContext": closed(
             {"runAsNonRoot": {"const": True}, "seccompProfile": closed({"type": {"const": "RuntimeDefault"}})},
             runAsUser={"type": "integer", "minimum": 1},
+            runAsGroup={"type": "integer", "minimum": 1},
         ),
         "containers": listed(CONTAINER),
     },
@@ -127,3 +128,5 @@ def test_a_pod_has_the_memory_and_the_time_that_its_sandboxes_need_and_options_t
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert command.token_file == f"{mounted['token']}/token" and command.url.startswith("https://")
     assert {volume["name"] for volume in pod["volumes"]} == mounted.keys()
+    context, user = pod["securityContext"], (FOLDER / "Dockerfile").read_text().partition("USER ")[2].split()[0]
+    assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
