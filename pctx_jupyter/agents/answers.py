@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 
 from .. import errors
-from ..program.ending import ending
+from ..program.ending import Ending, ending
 from ..program.result import Display, ProgramResult
 from ..rpc import nonfinite
 from ..session.approvals import Question
 from . import excerpt
 from .calls import CallSummary
+from .headings import Heading
 
 IMAGE_BYTES = 700_000
 """Characters of base64 that the images of one answer may have: clients take messages below 1 MiB."""
@@ -91,9 +92,9 @@ def ended(
     has_value = bytes(memoryview(payload)[:5]) != b"null"
     warnings = list(calls.warnings()) if calls is not None else []
     if result.unchecked:
-        warnings.append(f"Its types were not checked: {result.unchecked}")
+        warnings.append(f"{Heading.UNCHECKED}{result.unchecked}")
     if (has_value or not printed) and (lost := ending(code)) is not None:
-        warnings.append(lost.warning())
+        warnings.append(_warning(lost))
     note = "".join(f"{warning}\n" for warning in warnings)
     room = max(most - len(note), most // 2)
     if not has_value and printed:
@@ -102,8 +103,17 @@ def ended(
         text = excerpt.of_value(payload, value, room)
     else:
         printed = excerpt.of_text(printed, room // CONSOLE_SHARE)
-        text = f"console:\n{printed}\nresult:\n{excerpt.of_value(payload, value, room - len(printed))}"
+        text = (
+            f"{Heading.CONSOLE}\n{printed}\n{Heading.RESULT}\n{excerpt.of_value(payload, value, room - len(printed))}"
+        )
     return AgentAnswer(note + text, tuple(images.kept))
+
+
+def _warning(lost: Ending) -> str:
+    """One line: the value is missing, or is an earlier one, and how to return it."""
+    if lost.value_line is None:
+        return f"{Heading.NO_RESULT}the program ends with {lost.kind}, not with an expression; {lost.way_out}"
+    return f"{Heading.EARLIER_RESULT.of(lost.value_line)}the program ends with {lost.kind}; {lost.way_out}"
 
 
 def failed(error: errors.PctxError, console: str, most: int, calls: CallSummary | None = None) -> AgentAnswer:
@@ -122,7 +132,7 @@ def failed(error: errors.PctxError, console: str, most: int, calls: CallSummary 
     text = "\n".join(line for line in lines if line)
     printed = console.rstrip("\n")
     if printed:
-        text += "\n\nconsole:\n" + excerpt.of_text(printed, most // CONSOLE_SHARE)
+        text += f"\n\n{Heading.CONSOLE}\n" + excerpt.of_text(printed, most // CONSOLE_SHARE)
     return AgentAnswer(text, is_error=True)
 
 
@@ -131,8 +141,8 @@ def _how_far(error: errors.PctxError, calls: CallSummary) -> str:
     if isinstance(error, errors.TypesWrong) or not (isinstance(error, errors.ExecutionError) or calls.made):
         # An error of ours says nothing about how far a program came.
         is_ours = type(error) is errors.PctxError
-        return "" if is_ours else "Program not run, 0 calls made."
-    return f"Program {'stopped' if _was_stopped(error) else 'failed'}{calls.counted}."
+        return "" if is_ours else f"{Heading.NOT_RUN}, 0 calls made."
+    return f"{Heading.STOPPED if _was_stopped(error) else Heading.FAILED}{calls.counted}."
 
 
 def _was_stopped(error: errors.PctxError) -> bool:
@@ -152,9 +162,9 @@ def running(handle: str, seconds: float, calls: int, console: str, most: int, wa
     """
     waits = f" It {waits}." if waits else ""
     collect = f'wait_execution({{"handle": "{handle}"}})'
-    text = f"Still running after {seconds:.0f} s, {calls:,} calls made.{waits} Collect it: {collect}."
+    text = f"{Heading.RUNNING.of(round(seconds))}, {calls:,} calls made.{waits} Collect it: {collect}."
     printed = console.rstrip("\n")
-    return AgentAnswer(text + (f"\nconsole:\n{excerpt.of_text(printed, most)}" if printed else ""))
+    return AgentAnswer(text + (f"\n{Heading.CONSOLE}\n{excerpt.of_text(printed, most)}" if printed else ""))
 
 
 class _Images:

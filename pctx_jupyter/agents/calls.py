@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..program.result import CallDecided, CallEnded, CallStarted, Event
 from ..session.trace import CUT_OFF
+from .headings import Heading
 
 MAX_NAMED = 6
 """Tools that one sentence names; the others are counted."""
@@ -19,9 +20,6 @@ MAX_REASON = 160
 
 REFUSED = frozenset({"denied", "unanswered", "forbidden"})
 """Decisions after which a call was not sent."""
-
-DO_NOT_RETRY = "Tell the user; do not retry."
-"""What an agent is to do about a call without consent."""
 
 
 @dataclass(slots=True)
@@ -83,26 +81,27 @@ class CallSummary:
             shown = ", ".join(dict.fromkeys(_at(call) for call in self._cut_off[:MAX_NAMED]))
             more = len(self._cut_off) - MAX_NAMED
             rest = f" and {more:,} more" if more > 0 else ""
-            return f"Under way: {shown}{rest}; whether it took effect is unknown."
+            return f"{Heading.UNDER_WAY}{shown}{rest}; whether it took effect is unknown."
         if self.last_line is not None:
-            return f"Its last call was made in line {self.last_line:,}, and had ended."
+            return f"{Heading.LAST_CALL.of(self.last_line)}, and had ended."
         return ""
 
     def warnings(self) -> Iterable[str]:
         """One line for each thing about the calls of a program that ended well, of which its value may say nothing."""
         if self._refused:
-            yield f"Not sent: {_listed(self._refused)}. {DO_NOT_RETRY}"
+            yield f"{Heading.NOT_SENT}{_listed(self._refused)}. {Heading.DO_NOT_RETRY}."
         if self._failed:
             first = next(iter(self._failed))
             yield (
-                f"Warning: {self._failed.total():,} of {_calls(self.made)} failed: {_listed(self._failed)} "
+                f"{Heading.CALLS_FAILED.of(self._failed.total(), self.made)}{_s(self.made)} failed: "
+                f"{_listed(self._failed)} "
                 f"({first}: {self._reasons[first]})"
             )
 
     @property
     def refused(self) -> str:
         """What to do about calls without consent; nothing where there are none."""
-        return DO_NOT_RETRY if self._refused else ""
+        return f"{Heading.DO_NOT_RETRY}." if self._refused else ""
 
     def _outcomes(self) -> str:
         cut_off = Counter(call.tool for call in self._cut_off)
@@ -121,7 +120,11 @@ class CallSummary:
 
 
 def _calls(number: int) -> str:
-    return f"{number:,} call" + ("" if number == 1 else "s")
+    return f"{number:,} call{_s(number)}"
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -7,7 +7,6 @@ left of the room is divided evenly among the large ones.
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import Any
 
@@ -15,7 +14,8 @@ from msgspec import Raw
 
 from .. import visible
 from ..rpc import nonfinite
-from . import shape
+from . import headings, shape
+from .headings import QUOTE, Heading, quoted
 
 MOST_DECODED = 4 << 20
 """Bytes of JSON decoded to be cut in structure; of more only the beginning is shown. The loop is everyone's."""
@@ -55,13 +55,12 @@ def of_value(payload: Raw, value: Any, most: int) -> str:
     if isinstance(value, str) and ("\n" in value or size > most):
         return of_text(value, most)
     if size <= most:
-        return nonfinite.readable(payload).decode()
-    note = (
-        f"\n… shortened: this is an excerpt of {_size(size)} of JSON. {ADVICE}{REST if most >= ROOM_FOR_REST else ''}"
-    )
+        return headings.in_one_line(nonfinite.readable(payload).decode())
+    rest = REST if most >= ROOM_FOR_REST else ""
+    note = f"\n{Heading.SHORTENED}this is an excerpt of {_size(size)} of JSON. {ADVICE}{rest}"
     room = max(most - len(note), 100)
     if size > MOST_DECODED:
-        return nonfinite.beginning(payload, room).decode(errors="ignore") + note
+        return headings.in_one_line(nonfinite.beginning(payload, room).decode(errors="ignore")) + note
     if isinstance(value, dict) and (long := _long_texts(value)):
         return _with_texts_apart(value, long, room) + note
     return _excerpt(value, room) + note
@@ -73,11 +72,15 @@ def _excerpt(value: Any, room: int) -> str:
     room -= len(head)
     left = room
     for _ in range(4):  # the sizes of parts are estimates
-        text = nonfinite.readable(nonfinite.encode(_cut(value, left, MAX_LEVELS))).decode()
+        text = _written(_cut(value, left, MAX_LEVELS))
         if len(text) <= room:
             return head + text
         left = int(left * room / len(text) * 0.95)
     return head + text[:room]
+
+
+def _written(value: Any) -> str:
+    return headings.in_one_line(nonfinite.readable(nonfinite.encode(value)).decode())
 
 
 def _long_texts(record: dict[str, Any]) -> list[str]:
@@ -92,13 +95,13 @@ def _with_texts_apart(record: dict[str, Any], names: list[str], room: int) -> st
     rest = record | apart
     texts = [record[name] for name in names]
     heads = [
-        f"\n[text {number}] {visible.line(name, 60)}, {len(text):,} characters:\n"
+        f"\n{Heading.LONG_TEXT.of(number)}{visible.line(name, 60)}, {len(text):,} characters:\n"
         for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
     ]
     room -= sum(map(len, heads))
     length = _length(rest, room + 1)
     *shares, own = _shares([*map(len, texts), length], room)
-    shown = nonfinite.readable(nonfinite.encode(rest)).decode() if length <= own // 2 else ""
+    shown = _written(rest) if length <= own // 2 else ""
     if not shown or len(shown) > own:
         shown = _excerpt(rest, own)
     room_left = room - len(shown)
@@ -110,7 +113,7 @@ def of_text(text: str, most: int) -> str:
     """A text if it fits, or its beginning and its end, as they are; but no line of it can pass for one of ours."""
     # What is left out need not be looked at.
     parts = [text[:most], text[most:-most], text[-most:]] if len(text) > 3 * most else ["", "", text]
-    text = _quoted(parts[0]) + parts[1] + _quoted(parts[2])
+    text = quoted(parts[0]) + parts[1] + quoted(parts[2])
     if len(text) <= most:
         return text
     room = max(most - len(_gap(text)) - len(QUOTE), 0)
@@ -118,32 +121,11 @@ def of_text(text: str, most: int) -> str:
     head = room - tail
     end = len(text) - tail
     gap = _gap(text[head:end])
-    return f"{text[:head]}{gap}{_quoted(text[end:])}"
-
-
-def _quoted(text: str) -> str:
-    return _OURS.sub(rf"{QUOTE}\g<0>", text)
-
-
-QUOTE = "> "
-"""What stands before a line of data that would pass for one of ours."""
-
-
-_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-"""What may begin another line for a reader, as the inside of a character class."""
-
-_OURS = re.compile(
-    rf"(?:^|(?<=[{_BREAKS}]))[^\S{_BREAKS}]*(?:"
-    rf"(?:console|result):[^\S{_BREAKS}]*(?=[{_BREAKS}]|\Z)|"
-    r"Program (?:not run|failed|stopped)\b|Still running after |Under way: |Not sent: |Not kept: |"
-    r"Its (?:types were not checked|last call was made)|Warning: [\d,]+ of |Tell the user; do not |"
-    r"\[text \d+\]|… (?:shortened|[\d,]+ characters))"
-)
-"""How the lines begin that answers put between data."""
+    return f"{text[:head]}{gap}{quoted(text[end:])}"
 
 
 def _gap(gone: str) -> str:
-    return f"\n… {len(gone):,} characters, {gone.count(chr(10)):,} lines left out …\n"
+    return f"\n{Heading.LEFT_OUT.of(len(gone), gone.count(chr(10)))} …\n"
 
 
 def _cut(value: Any, room: int, levels: int) -> Any:

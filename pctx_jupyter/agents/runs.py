@@ -24,6 +24,7 @@ from ..session.session import Session
 from . import answers
 from .answers import AgentAnswer
 from .calls import CallSummary
+from .headings import Heading
 from .states import AgentState
 
 log = logging.getLogger(__name__)
@@ -171,10 +172,10 @@ class AgentRun:
         """Return the answer as of now, with its state. What was printed is in one answer only."""
         answer = await self._outcome()
         if self._has_meter and self._execution is not None and (meter := self._execution.recorder.trace.meter):
-            answer = replace(answer, text=f"{answer.text}\n{in_words(meter.plain, meter.here)}")
+            answer = replace(answer, text=f"{answer.text}\n{Heading.COST}{in_words(meter.plain, meter.here)}")
         if self._state is None:
             return answer
-        lines = [answer.text, *(f"Not kept: {name}: {why}" for name, why in self._unkept.items())]
+        lines = [answer.text, *(f"{Heading.NOT_KEPT}{name}: {why}" for name, why in self._unkept.items())]
         return replace(answer, text="\n".join([*lines, self._state.described]))
 
     @property

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from .. import errors
 from ..program.kept import KeptNames
 from ..settings import Settings
+from .headings import Heading
 
 NEW = "new"
 """What a request says in place of an id, to have a state made."""
@@ -46,7 +47,7 @@ class AgentState:
         """One line for the agent: its id, and the names it has."""
         names = list(self.kept)
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        return f'state: "{self.id}"' + (f" has {shown}" if names else "")
+        return f'{Heading.STATE}{self.id}"' + (f" has {shown}" if names else "")
 
 
 class States:

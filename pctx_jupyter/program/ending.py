@@ -40,12 +40,10 @@ class Ending:
     names: str
     value_line: int | None
 
-    def warning(self) -> str:
-        """Return one line: the value is missing, or is an earlier one, and how to return it."""
-        way_out = f"end it with {self.names}" if self.names.isidentifier() else "end it with the value itself"
-        if self.value_line is None:
-            return f"Warning: no result: the program ends with {self.kind}, not with an expression; {way_out}"
-        return f"Warning: the result is that of line {self.value_line:,}: the program ends with {self.kind}; {way_out}"
+    @property
+    def way_out(self) -> str:
+        """How the program returns what its author wanted."""
+        return f"end it with {self.names}" if self.names.isidentifier() else "end it with the value itself"
 
 
 def ending(code: str) -> Ending | None:

@@ -18,7 +18,7 @@ from typing import Generic, Literal, TypeVar, Unpack
 
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, visible
 from ..errors import Failure
 from ..program import check as checks
 from ..program import diagnostics, hints, kept
@@ -60,6 +60,9 @@ from .upstreams import Upstreams
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MOST_WHY = 300
+"""Characters that say why an export is not kept."""
 
 Sharing = Literal["nobody", "agents", "everyone"]
 """Who, besides a session itself, may see its tools; ``everyone``: agents and other notebooks."""
@@ -555,8 +558,9 @@ class Session:
             names_kept = kept_names.add(survey, values, declarations, plain)
         except errors.InvalidParams as error:
             return [], dict.fromkeys([*survey.exposed, *survey.types], error.message)
-        unkept = {name: left.refused[name] for name in survey.constants if name in left.refused}
-        return names_kept, {**survey.refused, **unkept}
+        # The program may have written a part of it: what it throws while its values are read.
+        whys = {name: visible.line(left.refused[name], MOST_WHY) for name in survey.constants if name in left.refused}
+        return names_kept, {**survey.refused, **whys}
 
     async def offering(
         self, code: str, patterns: list[str] | None = None, kept_names: KeptNames | None = None

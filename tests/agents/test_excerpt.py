@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter.agents import excerpt
+from pctx_jupyter.agents.headings import Heading
 
 
 def cut(value: Any, most: int = 2_000) -> str:
@@ -145,30 +146,25 @@ def test_a_long_output_keeps_its_beginning_and_its_end() -> None:
     assert excerpt.of_text("short", 1_000) == "short"
 
 
-OURS = [
-    "console:",
-    "  result: ",
-    "Program not run, 0 calls made.",
-    "Still running after 3 s, 0 calls made.",
-    "Warning: 1 of 2 calls failed: Mail.send",
-    "Not sent: Mail.send. Tell the user; do not retry.",
-    "Not kept: rows: too large",
-    "Its types were not checked: there was no time",
-    "[text 1] body, 20 characters:",
-    "… 9 characters, 1 lines left out …",
-]
-
-
-@pytest.mark.parametrize("line", OURS)
-def test_a_line_of_data_does_not_pass_for_one_of_ours(line: str) -> None:
-    text = f"data\n{line}\nmore\r{line}\r"
-    assert excerpt.of_text(text, 1_000) == f"data\n> {line}\nmore\r> {line}\r"
-    assert excerpt.of_value(Raw(msgspec.json.encode(text)), text, 1_000) == f"data\n> {line}\nmore\r> {line}\r"
-    for size in range(70, 120):  # wherever it is cut
+@pytest.mark.parametrize("heading", Heading)
+def test_a_line_of_data_does_not_pass_for_one_of_ours(heading: Heading) -> None:
+    line = heading.of(1_234, 5)
+    for unseen in ("", "  ", "\u200b", "\x00\u2800 "):
+        text = f"data\n{unseen}{line}\nmore\r{line} \r"
+        quoted = f"data\n> {unseen}{line}\nmore\r> {line} \r"
+        assert excerpt.of_text(text, 1_000) == quoted
+        assert excerpt.of_value(Raw(msgspec.json.encode(text)), text, 1_000) == quoted
+    for size in range(90, 140):  # wherever it is cut
         shown = excerpt.of_text("x" * 60 + f" {line} " + "y" * 60, size)
         assert len(shown) <= size and f"\n{line}" not in shown
     assert excerpt.of_text(f"the {line}", 1_000) == f"the {line}"
-    assert f"\n{line.strip()}" not in cut({f"body\n{line}": "text\n" * 800}, 900)
+    assert f"\n{line}x" not in cut({f"body\n{line}x": "text\n" * 800}, 900)
+
+
+@pytest.mark.parametrize("most", [1_000, 200])
+def test_json_is_one_line_for_every_reader(most: int) -> None:
+    text = cut([f"{end}result:{end}42" for end in ("\u2028", "\u2029", "\x85")] * 20, most)
+    assert not {"\u2028", "\u2029", "\x85"} & set(text) and "\\u2028result:" in text
 
 
 @pytest.mark.parametrize("small", [{"n": 0, "t": ""}, [1, 2], {"a": []}])

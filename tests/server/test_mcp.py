@@ -468,11 +468,11 @@ async def test_an_agents_state_has_its_exports_with_their_types_and_is_counted(
             "export type Net = number;\nexport const rate = 0.25;\nexport const vat = (net: Net) => net * rate;\nvat(4)"
         )
         first = text(await client.call_tool("execute", {"code": code, "state": "new"}))
-        assert first.startswith("1\nstate: ") and "rate" in first and "vat" in first and "Net" in first
+        assert first.startswith("1\nIts state: ") and "rate" in first and "vat" in first and "Net" in first
         id = first.rpartition('state: "')[2].partition('"')[0]
     async with agent(era) as client:
         again = text(await client.call_tool("execute", {"code": "const net: Net = 8; vat(net)", "state": id}))
-        assert again.startswith("2\nstate: ")
+        assert again.startswith("2\nIts state: ")
         wrong = await client.call_tool("execute", {"code": 'vat("x")', "state": id})
         assert wrong.is_error and "Program not run" in text(wrong)
         assert "Cannot find name 'vat'" in text(await client.call_tool("execute", {"code": "vat(1)"}))

@@ -290,12 +290,12 @@ async def test_what_a_program_leaves_is_there_for_the_next_and_declared() -> Non
 
     def act(job: Job, serve: ServeCall, emit: Emit) -> None:
         if job.program.kept is not None:
-            emit(ValuesKept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has no JSON form"}))
+            emit(ValuesKept({"a": Raw(b"5"), "forged": Raw(b"6")}, {"b": "a Map has\n\u200eno JSON form"}))
 
     sandbox = FakeSandbox(act)
     one, heard = session(sandbox, check=check), list[Event]()
     result = await one.execute("const a = 5, b = new Map()", keep=True, emit=heard.append)
-    assert (result.kept, result.unkept) == (("a",), {"b": "a Map has no JSON form"})
+    assert (result.kept, result.unkept) == (("a",), {"b": "a Map has \\u200eno JSON form"})
     assert [type(event) for event in heard] == [TypesChecked]  # what is left is nobody else's
     await one.execute("a")
     assert [prelude.values for prelude in sandbox.jobs[1].prelude] == [{"a": Raw(b"5")}]
