@@ -199,7 +199,7 @@ def warning(checked: Checked) -> str | None:
 NO_MEMBER = frozenset({2339, 2551})
 """TypeScript's numbers for a property that does not exist, without and with a name that was probably meant."""
 
-_MEMBER_OF = re.compile(r"([\w$]+)\s*\.\s*$")
+_MEMBER_OF = re.compile(r"(?<![\w$])([\w$]+)\s*\.\s*$")
 
 
 def missing_member(found: Diagnostic, code: str) -> str | None:

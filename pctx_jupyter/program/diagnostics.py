@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .. import visible
 from ..errors import Failure
 from ..rpc.sandbox_wire import Thrown
+from .cell import index
 from .from_python import hint_for_name, hint_for_syntax
 from .program import Program, utf16
 
@@ -20,6 +21,9 @@ FRAME_WIDTH = 100
 
 CONTEXT_LINES = 2
 """Lines a frame shows before and after the place."""
+
+NEAR = 1_000
+"""Characters of a line that are looked at before its place, and after it: a program may be one line of a megabyte."""
 
 _PLACE = re.compile(r"program\.ts:(\d{1,9}):(\d{1,9})")
 _KEPT_PLACE = re.compile(r"kept/([\w$]+)\.ts:(\d{1,9}):\d{1,9}")
@@ -120,12 +124,12 @@ def _unit(text: str, line: int, column: int, tab: int) -> int:
 
 def _before(code: str, place: CodePosition) -> str:
     line = code.split("\n")[place.line - 1]
-    return line[: _index(line, place.column)]
+    return line[: index(line, place.column - 1)]
 
 
 def _reaches_into_deno(before: str, message: str) -> bool:
     """Whether a program has used a part of Deno that a sandbox does not leave: all but what notebooks show with."""
-    return re.search(r"\bDeno(\.\w+)*\.$", before) is not None or message.startswith("Deno.")
+    return re.search(r"\bDeno(\.\w+)*\.$", before[-NEAR:]) is not None or message.startswith("Deno.")
 
 
 def _quoted(code: str, specifier: str) -> CodePosition | None:
@@ -221,28 +225,20 @@ def code_frame(code: str, line: int, column: int, length: int = 1) -> str:
         lines.pop()  # what follows the last line feed is no line worth showing
     first, last = max(1, line - CONTEXT_LINES), min(len(lines), line + CONTEXT_LINES)
     place = lines[line - 1].removesuffix("\r") if 1 <= line <= len(lines) else ""
-    start = _index(place, column)
-    before, marked = _cells(place[:start]), _cells(place[start : max(_index(place, column + length), start + 1)])
+    start = index(place, column - 1)
+    begin, end = max(0, start - NEAR), start + NEAR
+    before = _cells(place[begin:start])
+    marked = _cells(place[start : min(max(index(place, column - 1 + length), start + 1), end)])
     offset = max(0, len(before) - FRAME_WIDTH * 2 // 3)
     digits = len(str(last))
     drawn = []
     for number in range(first, last + 1):
-        text = _cut(_cells(lines[number - 1].removesuffix("\r")), offset)
+        text = _cut(_cells(lines[number - 1].removesuffix("\r")[begin:end]), offset)
         drawn.append(f"{'>' if number == line else ' '} {number:>{digits}} | {text}".rstrip())
         if number == line:
             mark = "^" * max(1, min(len(marked), offset + FRAME_WIDTH - len(before)))
             drawn.append(f"  {' ' * digits} | {' ' * (len(before) - offset)}{mark}")
     return "\n".join(drawn)
-
-
-def _index(text: str, column: int) -> int:
-    """Turn a column in UTF-16 units into an index; within a character, that of the character."""
-    units = 1
-    for index, char in enumerate(text):
-        units += utf16(char)
-        if units > column:
-            return index
-    return len(text)
 
 
 def _cells(text: str) -> list[str]:

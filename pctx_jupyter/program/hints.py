@@ -32,7 +32,7 @@ _NOT_DEFINED = frozenset({2304, 2552})
 _WRONG_TYPE = frozenset({2322, 2345, 2820})
 _WRONG_COUNT = frozenset({2554, 2555, 2556})
 _LITERALS = re.compile(r"""Type 'string(?:\[\])?' is not assignable to type '[^'\n]*?("[^"\n']*")""")
-_CALL = re.compile(r"([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)\s*\(([^()]*)$")
+_CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)\s*\(([^()]*)$")
 _GUESS = re.compile(r" Did you mean '[^']*'\?$")
 _NOT_AN_OBJECT = re.compile(
     r"(?:Argument of type|Type) '(?:string|number|boolean|\"[^']*\"|-?[\d.]+|true|false|[\w.]+\[\])'"

@@ -17,7 +17,7 @@ from .. import errors
 from ..tools import names
 from .program import Outline, Piece, glance
 
-_EXPORT = re.compile(r"^\s*export\b(?!\s+default\b)", re.MULTILINE)
+_EXPORT = re.compile(r"^[^\S\n]*export\b(?!\s+default\b)", re.MULTILINE)
 
 VALUES = "__pctx_kept"
 """What a prelude finds its constants under, while it is imported."""

@@ -17,7 +17,7 @@ MAX_TOOLS = 300
 MAX_PATHS = 20_000
 """Tools among which those of one name are looked for."""
 
-_TYPE = re.compile(r"^\s*(?:export )?(?:type|interface) (\w+)", re.MULTILINE)
+_TYPE = re.compile(r"^[^\S\n]*(?:export )?(?:type|interface) (\w+)", re.MULTILINE)
 
 
 def advice(code: str, tools: Sequence[Tool], paths: Iterable[str] = ()) -> Callable[[Diagnostic], str]:

@@ -19,8 +19,10 @@ _LISTS = ("servers", "mcp_servers")
 _OBJECTS = ("servers", "mcp_servers", "mcpServers", "context_servers")
 """Where an object of servers by name may be."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_TEXT = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+"""A text of JSON; one without an end takes all that follows, so that none of it is looked at again."""
+_TOKEN = re.compile(rf"{_TEXT}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_LAST_COMMA = re.compile(rf"({_TEXT})|,(?=\s*[}}\]])", re.DOTALL)
 
 _ONLY_THERE = {
     "envFile": "envFile is not read here; write its variables in env, as ${env:NAME} where they are secret",

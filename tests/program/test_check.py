@@ -2,7 +2,16 @@
 
 import pytest
 
-from pctx_jupyter.program.check import LONGEST, Checked, CheckerFinding, Diagnostic, Findings, checked, failure
+from pctx_jupyter.program.check import (
+    LONGEST,
+    Checked,
+    CheckerFinding,
+    Diagnostic,
+    Findings,
+    checked,
+    failure,
+    missing_member,
+)
 
 TOOLS = ["Sales.loadOrders", "Sales.countOrders", "Math.addAll"]
 
@@ -20,6 +29,12 @@ def test_diagnostic_keeps_its_place_and_number() -> None:
     (diagnostic,) = checked(Findings([found("Expression expected.", 1109)], False)).diagnostics
     assert diagnostic == Diagnostic("Expression expected.", 1109, "error", 2, 5, 2, 9)
     assert diagnostic.is_syntax
+
+
+def test_the_member_that_a_namespace_lacks_is_named_in_a_line_of_any_length() -> None:
+    line = f'"{"a" * 1_000_000}"; Mail . send()'
+    at = line.index("send") + 1
+    assert missing_member(Diagnostic("", 2339, "error", 1, at, 1, at + 4), line) == "Mail.send"
 
 
 def test_typescripts_own_suggestion_stands_alone() -> None:

@@ -127,6 +127,14 @@ def test_long_line_is_cut_around_its_place() -> None:
     assert start == "  1 |"
 
 
+def test_a_frame_of_a_line_of_any_length_is_drawn_at_once() -> None:
+    line = f"'{chr(0x301) * 1_000_000}'; x"
+    assert code_frame(line, 1, len(line)).endswith("'; x\n    |    ^")
+    code = "Deno." * 200_000 + "x.f()"
+    thrown = Thrown(name="TypeError", message="x", stack=f"    at program.ts:1:{len(code) - 2}")
+    assert failure(thrown, prepare(code)).column == len(code) - 2
+
+
 def test_a_frame_does_not_show_the_nothing_after_the_last_line_feed() -> None:
     assert code_frame("a\nb\n", 2, 1) == "  1 | a\n> 2 | b\n    | ^"
     assert code_frame("a\n", 2, 1).splitlines()[-2:] == ["> 2 |", "    | ^"]

@@ -76,6 +76,11 @@ def test_a_cell_without_such_exports_keeps_nothing_unasked(code: str) -> None:
     assert survey(code, None) is None
 
 
+def test_empty_lines_of_any_number_are_passed_over_at_once() -> None:
+    assert survey("\n" * 1_000_000 + "1", None) is None  # to look behind each of them takes half an hour
+    assert found("\n\n\t export const a = 1", None).exposed == {"a": "a"}
+
+
 def test_a_syntax_error_keeps_nothing() -> None:
     assert survey("export const = 1", None) is None
 

@@ -48,7 +48,9 @@ def test_a_name_that_no_tool_declares_keeps_its_message() -> None:
         ('await MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
         ('\n  await market_data.days("x")', 2345, "Argument of type 'string' is not assignable to", '"x"'),
         ('"ü"; MarketData.days(["x"])', 2345, "Argument of type 'string[]' is not assignable to", '["x"]'),
+        (f'"{"a" * 1_000_000}"; MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
     ],
+    ids=["path", "name", "list", "long"],
 )
 def test_positional_arguments_are_shown_as_an_object(code: str, number: int, message: str, at: str) -> None:
     path = "market_data.days" if "market_data" in code else "MarketData.days"

@@ -199,6 +199,12 @@ def test_an_extension_of_zed_is_refused_in_words() -> None:
     assert found.problems == (f"settings.json, context_servers.postgres: {why}",)
 
 
+@pytest.mark.parametrize("text", ['"\\"' * 500_000, '"\\"' * 500_000 + "\\", "/* " * 500_000, "{," + " " * 1_000_000])
+def test_a_long_file_without_an_end_is_refused_at_once(text: str) -> None:
+    with pytest.raises(errors.InvalidParams, match="it is no JSON"):  # to look at each part again takes hours
+        config.parse(text.encode(), "mcp.json")
+
+
 def test_a_workspace_is_where_the_file_is_or_above_an_editors_folder() -> None:
     folders = {path: config.workspace_of(path) for path in ("/w/.mcp.json", "/w/.vscode/mcp.json", "/w/x/pctx.json")}
     assert folders == {"/w/.mcp.json": "/w", "/w/.vscode/mcp.json": "/w", "/w/x/pctx.json": "/w/x"}

@@ -58,7 +58,7 @@ _STYLES = frozenset(
 """What styles may set: how shapes and texts look. Some front ends put a drawing into their page, where a position would
 lead out of its output, and a rule would hold for all of the page."""
 
-_RULE = re.compile(r"([^{}]*+)\{([^{}]*+)\}")
+_RULE = re.compile(r"(?:^|(?<=[{}]))([^{}]*+)\{([^{}]*+)\}")
 _SELECTOR = re.compile(r"[\w\s.#*>+~:()\[\]=\"'-]+")
 
 _REFERENCE = re.compile(r"url\(\s*(['\"]?)#[\w\-.:]+\1\s*\)")
