@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Protocol
 
-from ..errors import ToolNotFound
+from ..errors import InvalidParams, ToolNotFound
 from .catalog import Offer, Space, Tool, globals_of, is_match, no_match, no_such_tool
 from .shared_tools import NotebookTools
 
@@ -27,6 +27,12 @@ send and install so many takes a few milliseconds."""
 MOST_COMPARED = 2_000
 """Tools among which a name like a wrong one is looked for."""
 
+LONGEST_PATH = 1_000
+"""Characters of a path or of a pattern; no tool's path has as many, in any spelling."""
+MOST_PATTERNS = 200
+"""Patterns with wildcards of one program: each is compared with every tool."""
+
+_WILD = re.compile(r"[*?\[]")
 _ANY_NAME = re.compile(r"\b(?:globalThis|list_functions|CALLABLE_TOOLS|eval|Function)\b|\.\s*constructor\b")
 """What gives a program all of its namespaces, or lets it make a name of parts."""
 _ESCAPE = re.compile(r"\\u(?:\{0*([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))")
@@ -327,12 +333,23 @@ class Scope:
         return list(found.values())
 
     def matching(self, patterns: list[str] | None) -> list[Tool]:
-        """Return the tools that match one of the patterns, as `catalog.matching` does."""
+        """Return the tools that match one of the patterns, as `catalog.matching` does.
+
+        Raises:
+            InvalidParams: They are too many.
+            ToolNotFound: A pattern matches no tool.
+        """
         if patterns is None:
             return list(self)
         chosen: dict[str, Tool] = {}
-        for pattern in patterns:
-            found = {tool.path: tool for name in self._may_match(pattern) for tool in self._matching(name, pattern)}
+        wanted = dict.fromkeys(patterns)
+        if (number := sum(map(_is_wild, wanted))) > MOST_PATTERNS:
+            raise InvalidParams(
+                f"Cannot choose tools: {number:,} patterns, and there may be {MOST_PATTERNS}; write Namespace.*, or "
+                "names without *, ? and ["
+            )
+        for pattern in wanted:
+            found = self._matching(pattern)
             if not found:
                 why = self._explain(pattern.rpartition(".")[0])
                 raise no_match(pattern) if why is None else ToolNotFound(f"Cannot offer {pattern[:200]}: {why}")
@@ -380,13 +397,20 @@ class Scope:
     def _may_match(self, pattern: str) -> list[str]:
         """Return the canonical names of the namespaces in which a pattern can match a tool."""
         self._refresh()
-        start = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        start = _WILD.split(pattern, maxsplit=1)[0]
         if "." not in start:
             return list(self._having)
         return [self._spelled[start[:at]] for at in _dots(start) if start[:at] in self._spelled]
 
-    def _matching(self, name: str, pattern: str) -> list[Tool]:
-        return [tool for tool in self._tools(name) if is_match(tool, pattern)]
+    def _matching(self, pattern: str) -> dict[str, Tool]:
+        """Return the tools that match a pattern, by path."""
+        if not _is_wild(pattern):
+            offer = self.get(pattern)
+            return {} if offer is None else {offer.tool.path: offer.tool}
+        if len(pattern) > LONGEST_PATH:
+            return {}
+        spaces = self._may_match(pattern)
+        return {tool.path: tool for name in spaces for tool in self._tools(name) if is_match(tool, pattern)}
 
     def _put_together(self, name: str) -> ScopeNamespace:
         """Return the namespace of a canonical name that is there."""
@@ -466,9 +490,13 @@ def _escaped(match: re.Match[str]) -> str:
     return chr(code) if code < 0x110000 else " "
 
 
+def _is_wild(pattern: str) -> bool:
+    return _WILD.search(pattern) is not None
+
+
 def _dots(path: str) -> Iterator[int]:
-    """Yield the places of the dots in a path, the last first."""
-    at = path.rfind(".")
+    """Yield the places of the dots in a path, the last first; none of a path that no tool can have."""
+    at = path.rfind(".") if len(path) <= LONGEST_PATH else -1
     while at > 0:
         yield at
         at = path.rfind(".", 0, at)
