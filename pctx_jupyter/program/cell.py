@@ -173,12 +173,13 @@ def complete(cell: Cell, offset: int, names: Iterable[str], tools: Iterable[str]
 def explain(cell: Cell, offset: int) -> tuple[int, int, Option] | None:
     """The option at an offset in the magic line, and where its name begins and ends; None: there is none."""
     line = cell.line or ""
-    for word in _WORD.finditer(line):
-        start = cell.line_at + units(line[: word.start()])
-        name = word[0].partition("=")[0]
-        if start <= offset <= start + units(name) and (option := _option(name)) is not None:
-            return start, start + units(name), option
-    return None
+    before = line[: index(line, max(0, offset - cell.line_at))]
+    begun = "" if before[-1:].isspace() else "".join(before.rsplit(None, 1)[-1:])
+    word = _WORD.match(line, len(before) - len(begun))
+    if word is None or (option := _option(name := word[0].partition("=")[0])) is None:
+        return None
+    start = cell.line_at + units(line[: word.start()])
+    return (start, start + units(name), option) if start <= offset <= start + units(name) else None
 
 
 def _option(name: str) -> Option | None:

@@ -107,3 +107,5 @@ def test_options_are_explained_where_they_are() -> None:
     found = cells.explain(cell, 12)
     assert found is not None and found[:2] == (8, 17) and found[2].usage == "-t, --timeout S"
     assert cells.explain(cell, 23) is None
+    line = "é " * 300_000  # to count what is before each word takes an hour
+    assert cells.explain(cells.read(f"%%pctx {line}"), len(line)) is None
