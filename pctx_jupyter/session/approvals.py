@@ -162,6 +162,11 @@ class _Pending:
         if not self.reply.done():
             self.reply.set_result(reply)
 
+    def fail(self, error: errors.PctxError) -> None:
+        """End the wait with an error; does nothing once it is over."""
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
@@ -427,6 +432,19 @@ class Approvals:
         if not pending.question.places:
             pending.settle(self.nobody(pending.question))
         self._changed()
+
+    def end(self, tools: Iterable[Tool], why: Callable[[str], str]) -> None:
+        """End the questions about calls of tools that are gone: each call fails with `ToolNotFound`.
+
+        Args:
+            tools: Those that are gone.
+            why: Returns the reason, by the path under which a tool was called.
+        """
+        gone = {id(tool.first) for tool in tools}
+        for pending in self._pending.values():
+            if id(pending.tool.first) in gone:
+                path = pending.question.tool
+                pending.fail(errors.ToolNotFound(f"Cannot call {path[:200]}: {why(path)}"))
 
     def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False, for_program: bool = False) -> bool:
         """Answer a question; returns whether it was still there.

@@ -472,6 +472,28 @@ async def test_a_tool_that_changes_while_somebody_is_asked_is_not_called() -> No
     assert "has changed" in (await desk.run())[0]
 
 
+async def test_a_question_ends_with_the_session_whose_tool_it_is_about() -> None:
+    desk = Desk(calling(("Sales.send", b"1"), ("Other.send", b"2")))
+    other = desk.registry.open("k2")
+    other.serve_others = answer
+    desk.registry.name_kernel("k2", "other")
+    other.register(Tool("Notebook", "send", effects=True), answer)
+
+    def lose(question: Question) -> None:
+        if question.tool == "Sales.send":
+            desk.registry.note_kernel("k1", "restarted")
+            desk.registry.close(desk.notebook)
+        else:
+            desk.registry.approvals.answer(question.id, ConsentReply("allowed"))
+
+    desk.answers = lose
+    failed, done = await desk.run()
+    assert failed == (
+        "Cannot call Sales.send: the kernel of Sales was restarted and has not loaded pctx again: run its cells"
+    )
+    assert done == 2 and desk.decisions() == [None, "allowed"]
+
+
 async def test_a_call_that_is_withdrawn_waits_no_more() -> None:
     desk = Desk(calling(("Sales.send", b"1")))
     run = asyncio.ensure_future(desk.run())
