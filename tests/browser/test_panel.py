@@ -92,6 +92,8 @@ def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> Non
     notebook, panel = prepare(page, lab, "a long name of a notebook.ipynb")
     expect(tool_row(panel, notebook, "Notebook.loadOrders")).to_be_visible()
     page.set_viewport_size({"width": 500, "height": 800})
+    family = "node => getComputedStyle(node).fontFamily"
+    assert panel.get_by_role("tree").evaluate(family) == panel.evaluate(family)
     kernel_row(panel, notebook).click()
     room = "row => row.querySelector('.pctx-Row-title').clientWidth / row.clientWidth"
     assert kernel_row(panel, notebook).evaluate(room) > 0.5

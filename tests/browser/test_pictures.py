@@ -248,7 +248,7 @@ def arrange(page: Page, notebook: NotebookPage, panel: Locator, cell: int) -> No
     drag(page, middle(page.get_by_role("separator", name="Height of the details")), y=236)
     notebook.editor(cell + 1).click()
     notebook.cells.nth(cell).evaluate("cell => cell.scrollIntoView({block: 'start'})")
-    page.locator(".pctx-Tree .pctx-mod-question").click()
+    page.locator(".pctx-List .pctx-mod-question").click()
     page.wait_for_function(
         "() => document.querySelector('.pctx-Run .pctx-Timeline-bar.pctx-is-person')?.offsetWidth > 100",
     )

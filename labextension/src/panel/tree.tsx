@@ -37,7 +37,7 @@ export function Tree({ model, actions, trans }: PanelTreeProps): React.ReactElem
   }, [model]);
   return (
     <div
-      className="pctx-Tree"
+      className="pctx-List"
       role="tree"
       tabIndex={0}
       aria-label={trans.__('Tools and runs')}

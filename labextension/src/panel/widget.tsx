@@ -73,7 +73,7 @@ export class PanelWidget extends ReactWidget {
     const question = this.node.querySelector<HTMLElement>('.pctx-mod-question.pctx-Detail');
     const target = isQuestion
       ? (question?.querySelector<HTMLElement>('textarea:not([readonly]), input, select') ?? question)
-      : this.node.querySelector<HTMLElement>('.pctx-Tree');
+      : this.node.querySelector<HTMLElement>('.pctx-List');
     if (target) {
       target.focus();
     } else if (tries > 0) {
@@ -151,7 +151,7 @@ export class PanelWidget extends ReactWidget {
 
   /** The height of the whole panel: it is an upper bound of the list's height, which changes with the chosen row. */
   #measure(): void {
-    const tree = this.node.querySelector('.pctx-Tree');
+    const tree = this.node.querySelector('.pctx-List');
     this.#model.scroll(tree?.scrollTop ?? 0, this.node.clientHeight);
   }
 }
