@@ -89,9 +89,16 @@ def test_tools_are_shown_and_a_call_of_one_is_inserted(page: Page, lab: FrontEnd
 
 
 def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> None:
-    notebook, panel = prepare(page, lab, "a long name of a notebook.ipynb")
+    long = "find_the_customers_of_the_north_that_have_not_paid_for_{}_months"
+    many = "for n in range(2):\n    f = lambda: n\n    f.__name__ = f'{}'\n    tool(f)".format(long.format("{n}"))
+    notebook, panel = prepare(page, lab, "a long name of a notebook.ipynb", many)
+    notebook.run(1)
     expect(tool_row(panel, notebook, "Notebook.loadOrders")).to_be_visible()
     page.set_viewport_size({"width": 500, "height": 800})
+    end = panel.get_by_text("idFor1Months", exact=True)
+    expect(end).to_be_visible()
+    edges = [part.evaluate("part => part.getBoundingClientRect().right") for part in (end, panel)]
+    assert edges[0] <= edges[1], "the end of a name stays in sight: the names begin alike"
     family = "node => getComputedStyle(node).fontFamily"
     assert panel.get_by_role("tree").evaluate(family) == panel.evaluate(family)
     kernel_row(panel, notebook).click()

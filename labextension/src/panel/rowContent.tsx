@@ -161,7 +161,7 @@ function RunRow({ row, draw, trans }: Omit<ContentProps<RowOf<'run'>>, 'actions'
     <TwoLines
       before={<EndMark run={run} trans={trans} />}
       title={run.title}
-      isCode
+      titleIs="code"
       quiet={
         <>
           {drawPlace(row, draw, trans)} · {facts.filter(Boolean).join(' · ')}
