@@ -221,6 +221,7 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
         page.keyboard.type("typed on")  # the keyboard stays where it was
         notebook.expect_source(1, "typed on")
         notice.get_by_role("button", name="Review").click()
+        expect(notice).to_have_count(0)  # the panel asks, and has the time that is left
         detail = page.get_by_role("region", name="Call that waits for consent")
         expect(detail).to_contain_text("Removes orders for good.")
         expect(detail.get_by_role("button", name="consent.ipynb ↗")).to_be_visible()
@@ -248,7 +249,6 @@ def test_an_agents_call_waits_until_somebody_consents(page: Page, lab: FrontEnd)
         ids.focus()
         page.keyboard.press("Control+Enter")
         assert run.result(timeout=60) == "removed [2] paid 5"
-        expect(notice).to_have_count(0)
         expect(detail).to_have_count(0)
         page.keyboard.type(" and on")  # the focus is back in the cell
         notebook.expect_source(1, "typed on and on")

@@ -1,5 +1,6 @@
 /**
- * Shows a notification for each call that waits for consent, until it is answered. The keyboard focus does not move.
+ * Shows a notification for each call that waits for consent, until it is answered or reviewed in the panel. The
+ * keyboard focus does not move.
  *
  * A call can be allowed in its notification only if the notification shows all of its arguments.
  */
@@ -30,7 +31,8 @@ export interface Reactions {
 
 interface OpenNotice {
   notification: string;
-  message: string;
+  /** What it says; null: it was closed, because the question is shown in the panel. */
+  message: string | null;
   question: Question;
 }
 
@@ -70,7 +72,7 @@ export class ApprovalNotices {
   tick(): void {
     for (const shown of this.#shown.values()) {
       const message = this.#message(shown.question);
-      if (message !== shown.message) {
+      if (shown.message !== null && message !== shown.message) {
         shown.message = message;
         this.notifier.update({
           id: shown.notification,
@@ -106,8 +108,8 @@ export class ApprovalNotices {
     const review: Notification.IAction = {
       label: this.trans.__('Review'),
       displayType: 'accent',
-      callback: event => {
-        event.preventDefault(); // the notification stays until the call is answered
+      callback: () => {
+        this.#close(question);
         this.reactions.review(question);
       }
     };
@@ -126,6 +128,14 @@ export class ApprovalNotices {
       }
     };
     return this.#isWhole(question) ? [review, allow, deny] : [review, deny];
+  }
+
+  #close({ id }: Question): void {
+    const shown = this.#shown.get(id);
+    if (shown) {
+      shown.message = null;
+      this.notifier.dismiss(shown.notification);
+    }
   }
 
   #answer(question: Question, reaction: (question: Question) => void): void {

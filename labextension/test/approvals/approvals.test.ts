@@ -189,14 +189,23 @@ test('the time that is left counts from the last answer of the server', () => {
 test('a call is allowed in its notification only where all of its arguments are there to be read', () => {
   const shownActions: string[][] = [];
   const messages: string[] = [];
+  const dismissed: string[] = [];
+  const reviews: (() => void)[] = [];
   const notifier = {
-    emit: (message: string, _: string, options: { actions: { label: string }[] }) => {
+    emit: (
+      message: string,
+      _: string,
+      options: { actions: { label: string; callback: (event: MouseEvent) => void }[] }
+    ) => {
       messages.push(message);
       shownActions.push(options.actions.map(action => action.label));
+      reviews.push(() => {
+        options.actions[0]?.callback(new MouseEvent('click'));
+      });
       return String(messages.length);
     },
     update: ({ message }: { message: string }) => messages.push(message),
-    dismiss: () => undefined
+    dismiss: (id: string) => dismissed.push(id)
   } as unknown as Notifier;
   let now = 0;
   const deadlines = new Deadlines(() => now);
@@ -220,6 +229,15 @@ test('a call is allowed in its notification only where all of its arguments are 
   now = 25;
   notices.tick();
   assert.equal(messages[3], 'Claude Code wants to call Mail.send with {"n":1} · 1:40 left');
+  reviews[0]?.();
+  now = 50;
+  notices.tick();
+  notices.update(waiting);
+  assert.deepEqual(dismissed, ['1'], 'what is reviewed in the panel is not asked there as well');
+  assert.deepEqual(
+    messages.slice(6).filter(message => message.includes('Claude')),
+    []
+  );
 });
 
 test('the page’s title has the number of calls that wait, also after the title was written again', async () => {
