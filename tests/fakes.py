@@ -17,7 +17,7 @@ from pctx_jupyter.session.approvals import Question
 if TYPE_CHECKING:
     from pctx_jupyter.session.execution import Job, ServeCall
 
-SOON = 5
+SOON = 20
 """Seconds after which a wait that should have ended long ago counts as a hang."""
 
 ROOMY = 1 << 20

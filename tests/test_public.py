@@ -96,7 +96,6 @@ def test_public_signatures_name_public_types_only(function: Any) -> None:
     assert ours <= PUBLIC
 
 
-@pytest.mark.timeout(300)  # a type checker reads the whole package
 def test_a_type_checker_and_an_editor_know_the_traits_and_the_results() -> None:
     from mypy import api
 

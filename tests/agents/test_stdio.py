@@ -81,7 +81,6 @@ async def test_an_engine_of_its_own_serves_a_client_and_leaves_nothing(era: str)
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.timeout(120)
 async def test_the_bridge_serves_a_client_by_a_running_server_also_when_that_starts_anew(era: str) -> None:
     with server_process() as server:
         async with started(BRIDGE, f"{server.url}pctx/mcp", server.token, mode=era) as client:
@@ -158,7 +157,6 @@ async def test_an_engine_of_its_own_asks_by_the_client_or_denies_at_once(era: st
 
 
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.timeout(120)
 async def test_the_bridge_passes_on_what_the_server_asks_the_clients_user(era: str, servers: Path) -> None:
     user = User()
     with server_process(f"--Pctx.upstreams={servers}", "--Pctx.policy=ask agent *") as server:
@@ -172,7 +170,6 @@ async def test_the_bridge_passes_on_what_the_server_asks_the_clients_user(era: s
         assert "it was not sent" in said and "open JupyterLab on this server" in said
 
 
-@pytest.mark.timeout(120)
 async def test_a_client_that_cancels_while_its_user_is_asked_stops_its_program_behind_the_bridge(servers: Path) -> None:
     shown = asyncio.Event()
 

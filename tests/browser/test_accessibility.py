@@ -20,8 +20,6 @@ from tests.upstream.conftest import peer
 from .front_end import ROOT, FrontEnd, NotebookPage
 from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 AXE = ROOT / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 PANEL = ["#pctx-panel"]
 ELSEWHERE = [".pctx-TimelineOutput", ".pctx-TableOutput", ".pctx-TreeOutput", ".pctx-Status"]

@@ -14,8 +14,6 @@ from playwright.sync_api import TimeoutError as TakesTooLong
 from .conftest import Errors
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 LOAD_ORDERS = re.compile(r"^loadOrders\(.*\) → ")
 """The tool with its type, in a list of completions."""
 

@@ -16,8 +16,6 @@ from ..security.charts import HARMLESS, HOSTILE, OUTSIDE, REFUSED_IN_VEGA, WITHO
 from .conftest import Errors
 from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 LITE = "application/vnd.vegalite.v5+json"
 VEGA = "application/vnd.vega.v5+json"
 

@@ -24,8 +24,6 @@ from .conftest import Errors
 from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 from .test_panel import agent, run_row, server_row, show, tool_row, unfold, upstream
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 OUTPUTS = ".jp-OutputArea"
 EVERYWHERE = f"{OUTPUTS}, #pctx-panel, .jp-Dialog, .Toastify, .cm-tooltip, .jp-Completer, #jp-bottom-panel"
 TOOLS = """%load_ext pctx_jupyter

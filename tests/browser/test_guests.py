@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from ..flows.agent import Agent
 from .front_end import FrontEnd, NotebookPage
 from .test_panel import run_row, show
-
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
 TOOLS = """
 %load_ext pctx_jupyter

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from .front_end import FrontEnd, NotebookPage
 from .test_panel import show
-
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
 
 
 def test_a_kernel_without_pctx_is_loaded_with_one_click_also_after_a_restart(page: Page, lab: FrontEnd) -> None:

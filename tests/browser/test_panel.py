@@ -24,8 +24,6 @@ from tests.upstream.conftest import peer
 from .conftest import Errors
 from .front_end import PATIENCE_MS, FrontEnd, NotebookPage, front_end
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 TOOLS = """
 %load_ext pctx_jupyter
 from pctx_jupyter import tool

@@ -25,8 +25,6 @@ from .front_end import ALL_CELLS, FrontEnd, NotebookPage
 from .test_cells import completions, hover_problem, problems
 from .test_panel import run_row, show, tool_row
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 MARGIN = 4
 """Pixels around what a picture shows."""
 

@@ -14,8 +14,6 @@ from pctx_jupyter.kernel.output import display
 
 from .front_end import FrontEnd, NotebookPage
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 TOOLS = """%load_ext pctx_jupyter
 import asyncio, os
 from pctx_jupyter import tool

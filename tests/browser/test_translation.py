@@ -15,8 +15,6 @@ from playwright.sync_api import Page, expect
 from .front_end import NotebookPage, front_end
 from .test_panel import show
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 LOCALE = "de_DE"
 DOMAIN = "pctx_jupyter"
 WORDS = {

@@ -17,8 +17,6 @@ from .test_cells import PCTX, click_fix, completions, problems
 from .test_panel import TOOLS, run_row, show
 from .test_results import timeline
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for a browser, a build and a front end
-
 PROGRAM = "%%pctx\nawait Notebook.loadOrders({ status: 'paid' })"
 
 

@@ -18,13 +18,6 @@ PATIENCE_S = 50
 Pctx = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give time to tests that run several commands, each a process that starts others."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(150))
-
-
 def folders(home: Path) -> dict[str, str]:
     """The environment of commands and servers that know one another."""
     own = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}

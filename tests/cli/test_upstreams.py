@@ -135,7 +135,6 @@ def test_a_person_allows_all_tools_of_a_server_and_takes_that_back(pctx: Pctx, w
     assert pctx("mcp", "trust", "--tools", "time").returncode == 3 and kept.read_text() == "{"
 
 
-@pytest.mark.timeout(150)
 def test_what_came_with_the_folder_is_started_by_no_command_until_it_is_trusted(pctx: Pctx, with_time: Path) -> None:
     program = 'JSON.stringify(await Time.getCurrentTime({ timezone: "UTC" })).includes("UTC")'
     done = pctx("run", "-", "--no-check", stdin=program)
@@ -163,7 +162,6 @@ def test_what_somebody_adds_is_trusted_and_so_is_jupyters_configuration(pctx: Pc
     assert "Untrusted" not in pctx("mcp", "list").stderr
 
 
-@pytest.mark.timeout(150)
 def test_a_test_connects_and_lists_tools(pctx: Pctx, with_time: Path) -> None:
     done = pctx("mcp", "test", "time", "--trust")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -332,7 +330,6 @@ async def test_a_sign_in_that_leads_where_it_may_not_ends_with_3(pctx: Pctx, tmp
     assert done.returncode == 3 and "http://169.254.169.254" in done.stderr and done.stdout == ""
 
 
-@pytest.mark.timeout(150)
 def test_programs_find_the_tools_of_the_servers_in_the_file(pctx: Pctx, with_time: Path) -> None:
     assert pctx("mcp", "trust").returncode == 0
     program = 'const now = await Time.getCurrentTime({ timezone: "UTC" }); JSON.stringify(now).includes("UTC")'

@@ -9,7 +9,6 @@ import pytest
 from benchmarks import cuts
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("door", cuts.DOORS)
 def test_over_a_bad_network_no_call_is_lost_doubled_or_crossed(door: str) -> None:
     tally = asyncio.run(cuts.measure(door, calls=200, seeds=1))

@@ -37,7 +37,6 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(SOON + 10)
 def test_a_batch_runs_a_notebook_for_each_region(tmp_path: Path) -> None:
     lines = run(tmp_path, str(EXAMPLES / "batch.py"), "reports").splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -48,7 +47,6 @@ def test_a_batch_runs_a_notebook_for_each_region(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "reports").iterdir()} == {"north.ipynb", "south.ipynb", "east.ipynb"}
 
 
-@pytest.mark.timeout(SOON + 10)
 def test_the_original_clients_example_runs_at_a_server(tmp_path: Path) -> None:
     with server_process() as server:
         said = run(tmp_path, str(EXAMPLES / "original.py"), PCTX_URL=server.url, PCTX_TOKEN=server.token)

@@ -12,7 +12,6 @@ from typing import Any
 
 import nbformat
 import pexpect
-import pytest
 
 START = 90
 """Seconds after which a kernel that has not started counts as a hang, on a busy machine."""
@@ -33,7 +32,6 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **folders, **kernel}
 
 
-@pytest.mark.timeout(2 * START)
 def test_papermill_runs_a_notebook_with_its_parameters(tmp_path: Path) -> None:
     cells = [
         nbformat.v4.new_code_cell("start = 1", metadata={"tags": ["parameters"]}),
@@ -76,7 +74,6 @@ ENTER, RUN = "\r", "\x1b\r"
 """What is typed for a further line, and to run a cell of several."""
 
 
-@pytest.mark.timeout(2 * START)
 def test_a_console_runs_a_cell_and_shows_its_value_and_its_errors(tmp_path: Path) -> None:
     with console(tmp_path) as terminal:
         terminal.send("%load_ext pctx_jupyter" + ENTER)
@@ -91,7 +88,6 @@ def test_a_console_runs_a_cell_and_shows_its_value_and_its_errors(tmp_path: Path
         terminal.expect(r"In \[5\]: ")
 
 
-@pytest.mark.timeout(2 * START)
 def test_plain_ipython_runs_a_cell_ends_without_a_word_and_keeps_its_last_run(tmp_path: Path) -> None:
     cells = "%load_ext pctx_jupyter\nget_ipython().run_cell_magic('pctx', '', 'console.log(6 * 7)')"
     (tmp_path / "cells.ipy").write_text(cells)

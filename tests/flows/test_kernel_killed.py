@@ -12,7 +12,7 @@ from typing import Any
 from ..kernel.real_kernel import attached
 from ..server.process import ServerProcess, server_process
 
-SOON = 5
+SOON = 20
 
 CELLS = """
 %load_ext pctx_jupyter

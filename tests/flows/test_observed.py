@@ -23,7 +23,6 @@ from ..upstream.conftest import peer
 
 LONG = 60
 """Seconds for what starts an engine, a type checker and a server on a busy machine."""
-pytestmark = pytest.mark.timeout(180)
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from ..cli.conftest import call
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the limits and the filter are Linux's"),
-    pytest.mark.timeout(240),
 ]
 
 WITHOUT_LANDLOCK = """

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pydantic
-import pytest
 import typing_extensions
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -301,12 +300,10 @@ def assert_same(received: Any, value: Any) -> None:
             assert received == value or repr(received) == repr(value)
 
 
-@pytest.mark.timeout(120)
 async def test_every_kind_of_the_reference_comes_back_as_it_was_and_is_of_its_type() -> None:
     await travel([Trip(kind, value) for kind, value in WRITTEN])
 
 
-@pytest.mark.timeout(240)
 async def test_any_value_comes_back_as_it_was_and_is_of_its_type() -> None:
     trips = [Trip(kind, value) for kind, value in drawn()]
     for start in range(0, len(trips), BATCH):

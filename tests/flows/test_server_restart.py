@@ -17,7 +17,7 @@ from ..kernel.real_kernel import open_kernel
 from ..server.process import server_process
 
 WARM = "--Pctx.warm_sandboxes=1"
-SOON = 20
+SOON = 60
 """Seconds after which a wait counts as a hang: servers start and stop meanwhile."""
 
 

@@ -80,7 +80,6 @@ def test_an_agent_calls_the_function_of_the_pages_service_as_the_page_says(serve
     assert agent.tools() == []
 
 
-@pytest.mark.timeout(4 * SOON)
 async def test_an_agent_calls_the_functions_of_the_examples_service_while_it_runs(server: ServerProcess) -> None:
     address = {"PCTX_URL": server.url, "PCTX_TOKEN": server.token}
     with service(str(ROOT / "examples" / "service.py"), **address) as billing:

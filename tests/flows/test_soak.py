@@ -21,7 +21,6 @@ SHORT = [
 
 # It collects garbage, sockets that other tests in this process have left among it; its own are counted below.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.timeout(240)
 def test_many_executions_some_with_their_sandbox_killed_leave_nothing() -> None:
     before, after, ends = asyncio.run(soak.executions(80, warm_up=40))
     assert ends["returned"] + ends["killed"] == 80 and ends["killed"] > 0
@@ -29,7 +28,6 @@ def test_many_executions_some_with_their_sandbox_killed_leave_nothing() -> None:
         assert getattr(after, name) <= getattr(before, name), name
 
 
-@pytest.mark.timeout(240)
 def test_cells_with_frames_by_handle_leave_no_frame_no_handle_and_no_memory() -> None:
     before, after = asyncio.run(soak.frames(100, warm_up=40))
     assert (after.frames, after.handles) == (0, 0)

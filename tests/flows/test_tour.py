@@ -42,7 +42,6 @@ SHOWN = {
 }
 
 
-@pytest.mark.timeout(180)  # a server with all its extensions, a kernel and pandas, on a machine that may be busy
 @pytest.mark.parametrize("notebook", SHOWN)
 def test_the_demo_runs_a_whole_notebook_and_says_what_to_do_next(notebook: str, tmp_path: Path) -> None:
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}

@@ -21,7 +21,7 @@ from pctx_jupyter.handles import frames, queries, sql
 
 pytest.importorskip("duckdb")
 
-SOON = 20
+SOON = 60
 """Seconds that turn a hang into a failure."""
 
 DATA = {"id": [1, 2, None], "status": ["open", "done", "open"]}

@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 START = 60
 """Seconds after which a kernel that does not start counts as a hang: it imports a lot, on a busy machine."""
 
-SOON = 20
+SOON = 60
 """Seconds after which a cell that should have ended long ago counts as a hang."""
 
 

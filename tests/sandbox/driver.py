@@ -19,7 +19,7 @@ from pctx_jupyter.rpc.sandbox_wire import Thrown
 from pctx_jupyter.sandbox import flags
 from pctx_jupyter.settings import Limits
 
-SOON = 5
+SOON = 20
 """Seconds after which a hang becomes a failure: the sandbox is killed, and its silence fails the test."""
 
 RUNTIME = flags.RUNTIME

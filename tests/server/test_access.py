@@ -368,7 +368,6 @@ async def ask(world: World, route: Route, cell: Cell) -> int:
     return await world.ask(route.method, path + query, headers, body, is_socket=route.is_socket)
 
 
-@pytest.mark.timeout(180)  # hundreds of requests, on a machine that may be busy
 async def test_whom_a_row_does_not_let_in_is_refused_and_nothing_changes(
     open_world: OpenWorld, is_open_by_default: bool
 ) -> None:
@@ -381,7 +380,6 @@ async def test_whom_a_row_does_not_let_in_is_refused_and_nothing_changes(
                     assert world.state() == before, (route, cell.name)
 
 
-@pytest.mark.timeout(180)  # hundreds of requests, on a machine that may be busy
 async def test_whom_a_row_lets_in_is_served(open_world: OpenWorld, is_open_by_default: bool) -> None:
     async with open_world() as world:
         # What forgets the server, and what ends a program, comes last.

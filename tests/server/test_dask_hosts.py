@@ -66,7 +66,6 @@ async def address(file: Path) -> str:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(180)
 async def test_workers_start_hosts_which_end_with_their_nanny_and_a_scheduler_that_was_killed_can_be_replaced(
     url: str, client: OpenClient, running: RunningEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

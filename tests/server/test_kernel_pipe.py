@@ -227,7 +227,7 @@ class TestSilence:
 
     @pytest.fixture
     def limits(self) -> dict[str, Any]:
-        return {"ping_s": 0.1}
+        return {"ping_s": 0.5}
 
     async def test_who_gives_no_sign_of_life_is_let_go_and_who_does_stays(
         self, path: str, running: RunningEngine

@@ -37,7 +37,6 @@ def inspect(server: ServerProcess, *arguments: str, token: str | None = None) ->
     return run(script, "--cli", f"{server.url}mcp", "--transport", "http", "--header", header, *arguments)
 
 
-@pytest.mark.timeout(300)
 def test_the_typescript_client_lists_calls_and_hears_progress(server: ServerProcess) -> None:
     code = "console.log('working'); await new Promise((go) => setTimeout(go, 500)); ({ a: [1, 2] })"
     done = run(str(node.FOLDER / "call.mjs"), f"{server.url}mcp", server.token, "execute", json.dumps({"code": code}))
@@ -47,7 +46,6 @@ def test_the_typescript_client_lists_calls_and_hears_progress(server: ServerProc
     assert said["result"]["content"] == [{"type": "text", "text": 'console:\nworking\nresult:\n{"a":[1,2]}'}]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_the_inspector_finds_nothing_to_complain_about(server: ServerProcess, era: str) -> None:
     listed = inspect(server, "--protocol-era", era, "--method", "tools/list", "--strict")
@@ -59,7 +57,6 @@ def test_the_inspector_finds_nothing_to_complain_about(server: ServerProcess, er
     assert json.loads(called.stdout)["content"] == [{"type": "text", "text": "42"}]
 
 
-@pytest.mark.timeout(300)
 def test_the_inspector_shows_why_it_is_refused(server: ServerProcess) -> None:
     refused = inspect(server, "--method", "tools/list", token="wrong")
     assert refused.returncode != 0 and "Authentication required" in refused.stdout + refused.stderr

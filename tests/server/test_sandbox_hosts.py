@@ -42,7 +42,7 @@ HELLO = {"version": "1", "wire": WIRE, "layers": 2, "capacity": 2, "deno": "2.9.
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> dict[str, Any]:
     more: dict[str, Any] = getattr(request, "param", {})
-    return {"sandboxes": "hosts", "max_queue_s": 2 * SOON, "typecheck": False, **more}
+    return {"sandboxes": "hosts", "max_queue_s": 10.0, "typecheck": False, **more}
 
 
 @pytest.fixture
@@ -92,7 +92,6 @@ def write(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-@pytest.mark.timeout(120)
 async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
     url: str,
     token_file: Path,
@@ -131,7 +130,6 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
         assert changes.count("hosts") == 4  # it came and went twice
 
 
-@pytest.mark.timeout(120)
 async def test_a_program_ends_with_the_host_that_was_killed_and_another_host_runs_it_if_it_had_done_nothing(
     url: str, token_file: Path, client: OpenClient, running: RunningEngine
 ) -> None:
@@ -152,7 +150,6 @@ async def test_a_program_ends_with_the_host_that_was_killed_and_another_host_run
                 assert (await waits).value == 21
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("limits", [{"fallback": "here", "ping_s": 0.5}], indirect=True)
 async def test_a_program_whose_host_falls_silent_runs_elsewhere(
     url: str, token_file: Path, client: OpenClient, running: RunningEngine
@@ -169,7 +166,7 @@ async def test_a_program_whose_host_falls_silent_runs_elsewhere(
         host.kill()
 
 
-@pytest.mark.parametrize("limits", [{"ping_s": 0.2, "max_queue_s": 4 * SOON}], indirect=True)
+@pytest.mark.parametrize("limits", [{"ping_s": 0.2, "max_queue_s": 20.0}], indirect=True)
 async def test_200_programs_of_20_sessions_call_at_most_once_over_networks_that_are_slow_cut_or_silent(
     url: str, token_file: Path, jp_auth_header: Headers, running: RunningEngine
 ) -> None:
@@ -191,7 +188,6 @@ async def test_200_programs_of_20_sessions_call_at_most_once_over_networks_that_
     assert lost <= 3 * CAPACITY
 
 
-@pytest.mark.timeout(120)
 async def test_a_host_with_a_wrong_token_ends_and_says_what_to_do(url: str, token_file: Path) -> None:
     mint_token(token_file)
     async with host_process(url, "a-token-that-is-wrong") as process:
@@ -202,7 +198,6 @@ async def test_a_host_with_a_wrong_token_ends_and_says_what_to_do(url: str, toke
     assert "a-token-that-is-wrong" not in said
 
 
-@pytest.mark.timeout(180)
 async def test_a_host_connects_over_tls_to_a_server_whose_authority_it_trusts_and_to_no_other(
     tmp_path: Path, url: str, token_file: Path, running: RunningEngine, jp_serverapp: Any, jp_base_url: str
 ) -> None:

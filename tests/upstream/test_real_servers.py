@@ -21,8 +21,6 @@ from tests.upstream.conftest import OpenWorld
 LONG_S = 60
 """Seconds until a server must be there; some import a lot."""
 
-pytestmark = pytest.mark.timeout(300)  # the first of them installs all
-
 Entry = Callable[[Path], dict[str, Any]]
 
 
