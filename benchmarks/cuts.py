@@ -33,6 +33,7 @@ from pctx_jupyter.engine import Engine, open_engine
 from pctx_jupyter.hosts.tokens import TOKEN_VARIABLE, mint_token
 from pctx_jupyter.rpc.channel import Channel, OnNotification, Serve
 from pctx_jupyter.rpc.pipe import Pipe
+from pctx_jupyter.rpc.room import UNREAD_BYTES
 from pctx_jupyter.settings import Settings
 from tests.server.process import ServerProcess
 
@@ -293,7 +294,7 @@ async def pipe_server(engine: Engine, path: str) -> AsyncIterator[None]:
                 channel[0].feed(line)
             else:
                 greeted.append(True)  # the token
-                channel.append(engine.open_door(end.send).channel)
+                channel.append(engine.open_door(end.send, room=end.room).channel)
 
         end = Pipe(
             "pipe",
@@ -302,6 +303,7 @@ async def pipe_server(engine: Engine, path: str) -> AsyncIterator[None]:
             max_bytes=engine.settings.max_message_bytes,
             ping_s=engine.settings.ping_s,
             is_owed=lambda: bool(channel) and channel[0].is_owed,
+            unread_bytes=engine.settings.max_message_bytes + UNREAD_BYTES,
         )
         return end
 

@@ -23,6 +23,7 @@ from .history.writer import HistoryWriter
 from .hosts.fleet import HostFleet, open_fleet
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
+from .rpc.room import Room
 from .sandbox.checker import Checker, open_checker
 from .sandbox.formatter import Formatter
 from .sandbox.pool import open_pool
@@ -31,7 +32,7 @@ from .session import access
 from .session.bash import Bash
 from .session.code_mode.sessions import CodeModeSessions
 from .session.execution import Sandboxes
-from .session.local_tools import Guard, Here, LocalTools, admit, nothing_unsent
+from .session.local_tools import Guard, Here, LocalTools, admit
 from .session.observations import Observations
 from .session.own_agents import AgentFunctionSet
 from .session.registry import UPSTREAM_TOOLS, Registry
@@ -104,14 +105,14 @@ class Engine:
         caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
-        unsent: Callable[[], int] = nothing_unsent,
+        room: Room | None = None,
         here: Here | None = None,
     ) -> LocalTools:
         """Open a session for one client that `send` reaches, a kernel perhaps; its first frame leaves at once.
 
         With `as_agent`, it is let into the session of all agents in place of one of its own; with `here`, its
         programs' calls reach it without a frame (`LocalTools`). `caller`, `guard` and `guard_code` say what it may do;
-        `unsent` returns the bytes that wait to be sent to it.
+        `room` is that on its connection.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
         """
@@ -126,7 +127,7 @@ class Engine:
             caller=caller,
             kernel_id=kernel_id,
             as_agent=as_agent,
-            unsent=unsent,
+            room=room,
             here=here,
             functions_for=self._functions_for,
         )

@@ -13,6 +13,7 @@ from .. import errors
 from ..rpc import wire
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.pipe import Pipe
+from ..rpc.room import UNREAD_BYTES, UNSENT_BYTES
 
 PING_S = 5.0
 """Seconds between pings: two in vain stay within the 15 s after which a dead server is noticed."""
@@ -32,8 +33,17 @@ class PipeChannel(Channel):
             max_bytes=max_bytes,
             ping_s=PING_S,
             is_owed=lambda: self.is_owed,
+            unread_bytes=max_bytes + UNSENT_BYTES + UNREAD_BYTES,
         )
-        super().__init__(self.pipe.send, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes)
+        super().__init__(
+            self.pipe.send,
+            serve=serve,
+            on_notification=on_notification,
+            name=name,
+            max_bytes=max_bytes,
+            room=self.pipe.room,
+            results_wait=True,
+        )
         self.on_close(self.pipe.close)
 
     async def closed(self) -> None:

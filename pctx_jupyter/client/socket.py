@@ -27,8 +27,8 @@ from websockets.protocol import Event, State
 from .. import errors
 from ..rpc import attached
 from ..rpc.channel import Channel, OnNotification, Serve
-from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
+from ..rpc.room import UNREAD_BYTES, UNSENT_BYTES, Room
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.websockets")
@@ -48,10 +48,6 @@ CLOSE_S = 2.0
 """Seconds the closing handshake may take; then the connection is cut."""
 
 
-UNSENT_BYTES = 8 << 20
-"""Bytes that wait for a server to read from which requests and results are held back. They hold their own memory."""
-
-
 class _Connection(ClientConnection):
     """A WebSocket without a queue and tasks: what arrives is passed on at once, and what is sent is written at once.
 
@@ -63,9 +59,8 @@ class _Connection(ClientConnection):
         self._parts: list[bytes | bytearray | memoryview] = []  # of a message whose end has not come
         self._early: list[bytes] = []  # messages that came before `join`
         self._waiting: deque[bytes] = deque()
-        self._with_room: deque[asyncio.Future[None]] = deque()  # what waits until fewer bytes do
-        self.unsent_bytes = 0
-        """Bytes of the frames that wait."""
+        self._unsent = 0  # bytes of the frames that wait
+        self.room = Room(lambda: self._unsent)
         self._receive: Callable[[bytes], None] = self._early.append
         self._beat: Callable[[], None] = lambda: None
         self._lost: Callable[[], None] = lambda: None
@@ -87,16 +82,9 @@ class _Connection(ClientConnection):
         """Send a frame; it is dropped when the connection is closing."""
         if self._waiting or self.paused:
             self._waiting.append(frame)
-            self.unsent_bytes += len(frame)
+            self._unsent += len(frame)
         else:
             self._write(frame)
-
-    async def has_room(self) -> None:
-        """Wait until fewer than `UNSENT_BYTES` wait to be sent, or the connection is gone."""
-        while self.unsent_bytes >= UNSENT_BYTES:
-            room = self.loop.create_future()
-            self._with_room.append(room)
-            await room
 
     def push_ping(self) -> None:
         """Send a ping; it is dropped when the connection is closing."""
@@ -137,24 +125,16 @@ class _Connection(ClientConnection):
         super().resume_writing()
         while self._waiting and not self.paused:
             frame = self._waiting.popleft()
-            self.unsent_bytes -= len(frame)
+            self._unsent -= len(frame)
             self._write(frame)
-        if self.unsent_bytes < UNSENT_BYTES:
-            self._wake()
+        self.room.refresh()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._waiting.clear()
-        self.unsent_bytes = 0
-        self._wake()
+        self._unsent = 0
+        self.room.close()
         self._lost()
-
-    def _wake(self) -> None:
-        """Let all that wait for room look again, in their order: each sends before the next one looks."""
-        while self._with_room:
-            room = self._with_room.popleft()
-            if not room.done():  # it may have been cancelled
-                room.set_result(None)
 
 
 class Socket(Channel):
@@ -163,11 +143,20 @@ class Socket(Channel):
     def __init__(
         self, connection: _Connection, *, serve: Serve, on_notification: OnNotification, name: str, max_bytes: int
     ) -> None:
-        super().__init__(self._push, serve=serve, on_notification=on_notification, name=name, max_bytes=max_bytes)
+        super().__init__(
+            self._push,
+            serve=serve,
+            on_notification=on_notification,
+            name=name,
+            max_bytes=max_bytes,
+            room=connection.room,
+            results_wait=True,
+        )
         self._connection = connection
         self._most_unsent = max_bytes + UNSENT_BYTES + UNREAD_BYTES
         self._ending: asyncio.Task[None] | None = None
         self._pulse = Pulse(PING_S, ping=connection.push_ping, is_needed=lambda: self.is_owed, on_silence=self._silent)
+        connection.room.on_wait = self._pulse.wake
         self.on_close(self._hang_up)
         self._pulse.start()
         connection.join(self.feed, self._pulse.beat, self._on_lost)
@@ -178,14 +167,10 @@ class Socket(Channel):
         if self._ending is not None:
             await asyncio.wait([self._ending])
 
-    async def has_room(self) -> None:
-        """Wait until the server has read enough, or is gone."""
-        await self._connection.has_room()
-
     def _push(self, frame: bytes) -> None:
         self._pulse.wake()
         self._connection.push(frame)
-        if self._connection.unsent_bytes > self._most_unsent:
+        if self._connection.room.unsent_bytes > self._most_unsent:
             self._silent(f"the server left {UNREAD_BYTES:,} bytes and more unread")
 
     def _silent(self, why: str) -> None:

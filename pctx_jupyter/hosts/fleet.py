@@ -19,6 +19,7 @@ from .. import errors
 from ..program.result import Emit
 from ..rpc import jsonrpc as rpc
 from ..rpc.channel import Send
+from ..rpc.room import Room
 from ..sandbox.pool import KEPT, open_pool
 from ..sandbox.scheduler import Scheduler, Seat
 from ..session.execution import SANDBOX_ENDED, Job, ProgramStopped, Sandboxes, ServeCall
@@ -60,14 +61,15 @@ class HostFleet:
         """What is wrong with what starts hosts."""
         self._resize()
 
-    def greet(self, send: Send, is_valid: Callable[[], bool] = lambda: True) -> RemoteHost:
+    def greet(self, send: Send, is_valid: Callable[[], bool] = lambda: True, room: Room | None = None) -> RemoteHost:
         """Make the engine's end of a connection that a host has opened; the host is taken in once it says hello.
 
         Args:
             send: Writes a frame to the host.
             is_valid: Whether its token is still valid.
+            room: The room on the connection; None: there always is.
         """
-        return RemoteHost(send, self._settings, self._add, is_valid)
+        return RemoteHost(send, self._settings, self._add, is_valid, room)
 
     def keep(self, starter: Coroutine[Any, Any, None]) -> None:
         """Run what starts hosts until the fleet closes; it is cancelled then."""

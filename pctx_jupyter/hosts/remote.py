@@ -19,10 +19,11 @@ from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
 from ..rpc.channel import Channel, Send
+from ..rpc.room import Room
 from ..sandbox.allowance import OutputAllowance
 from ..sandbox.worker import ENVELOPE
 from ..session.execution import Job, ProgramStopped, ProgramThrew, ServeCall
-from ..settings import Settings
+from ..settings import MIB, Settings
 from . import messages
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ GRACE_S = 1.0
 
 MOST_CAPACITY = 1_024
 """Programs that one host may run at the same time, whatever it says."""
+
+MOST_OPEN = 4
+"""The arguments of a program's open calls may have so many times `Limits.max_result_bytes`. Its host, which makes calls
+wait from once as many, is two calls beyond it at most."""
 
 TEXT = 2_000
 """Characters of a message of a host that are passed on."""
@@ -66,6 +71,8 @@ class _Run:
         self.said = OutputAllowance(job.limits, emit)
         self.in_flight = asyncio.Semaphore(job.limits.max_calls_in_flight)
         self.calls = 0
+        self.open_bytes = 0  # arguments of calls that have no answer
+        self.held_bytes = 0  # results that wait until the host reads
         self.kept = False
         self.tasks: set[asyncio.Task[object]] = set()
         self.begun: asyncio.Future[None] = loop.create_future()
@@ -96,6 +103,7 @@ class RemoteHost:
         settings: The engine's.
         admit: Called with this host once it has said what it is; raises `Forbidden` if it is not wanted.
         is_valid: Whether its token is still valid; it is asked before each program.
+        room: The room on the connection to the host; None: there always is.
 
     Attributes:
         channel: The conversation; the owner of the pipe feeds and closes it.
@@ -108,8 +116,9 @@ class RemoteHost:
         settings: Settings,
         admit: Callable[[RemoteHost], None],
         is_valid: Callable[[], bool] = lambda: True,
+        room: Room | None = None,
     ) -> None:
-        self._settings, self._admit, self._is_valid = settings, admit, is_valid
+        self._settings, self._admit, self._is_valid, self._room = settings, admit, is_valid, room or Room()
         self._when_leaving: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
         self._runs: dict[int, _Run] = {}
@@ -121,6 +130,7 @@ class RemoteHost:
             on_notification=self._on_notification,
             name="sandbox host",
             max_bytes=messages.frame_bytes(settings),
+            room=self._room,
         )
         deadline = self._loop.call_later(HELLO_S, self._expect_hello)
         self.channel.on_close(deadline.cancel)
@@ -303,25 +313,31 @@ class RemoteHost:
         assert task is not None, "requests are served in tasks"
         run.begin()
         limits = run.job.limits
-        if call.arguments is not UNSET and memoryview(call.arguments).nbytes > limits.max_result_bytes:
+        size = 0 if call.arguments is UNSET else memoryview(call.arguments).nbytes
+        if size > limits.max_result_bytes:
             run.stop(
                 f"the arguments of a tool call have more than {limits.max_result_bytes:,} bytes of JSON "
                 "(Pctx.max_result_bytes); use less"
             )
         elif run.calls >= limits.max_calls:
             run.stop(f"it made more than {limits.max_calls:,} tool calls (Pctx.max_calls); ask for more at once")
+        elif run.open_bytes + size > MOST_OPEN * limits.max_result_bytes:
+            run.stop(f"the arguments of its open calls have more than {run.open_bytes:,} bytes of JSON; use less")
         if run.broken.done():
             raise errors.Cancelled(f"Cannot call {name}: its program is stopped")
         run.calls += 1
+        run.open_bytes += size
         run.tasks.add(task)
         seconds = None if call.name in run.job.patient else limits.max_call_s
         arguments = None if call.arguments is UNSET else Raw(bytes(call.arguments))
         limit = asyncio.timeout(seconds)
         try:
-            async with run.in_flight, limit:
-                if call.stack:
-                    return await run.serve(call.name, arguments, call.stack)
-                return await run.serve(call.name, arguments)
+            async with run.in_flight:
+                async with limit:
+                    stack = (call.stack,) if call.stack else ()
+                    result = await run.serve(call.name, arguments, *stack)
+                await self._wait_to_send(run, result)
+                return result
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -336,7 +352,22 @@ class RemoteHost:
             log.exception("%s = failed to serve %s", self.name, name)
             raise errors.PctxError("Internal error") from None
         finally:
+            run.open_bytes -= size
             run.tasks.discard(task)
+
+    async def _wait_to_send(self, run: _Run, result: Raw) -> None:
+        """Wait until the host has read enough; stop a program for which too much waits, as on this machine."""
+        size, most = memoryview(result).nbytes, run.job.limits.max_memory_mb
+        run.held_bytes += size
+        try:
+            if run.held_bytes > most * MIB:
+                run.stop(
+                    f"more than {most} MB of answers to its tool calls wait to be read (Pctx.max_memory_mb); await "
+                    "fewer calls at once"
+                )
+            await self._room.wait()
+        finally:
+            run.held_bytes -= size
 
     def _on_notification(self, notification: rpc.Notification) -> None:
         try:

@@ -21,6 +21,7 @@ from ..slices import in_slices
 from . import attached
 from . import jsonrpc as rpc
 from .peer import OURS, Dialect, Peer, Withdrawn
+from .room import Room
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ class Channel:
         name: Begins every log line.
         max_bytes: The largest frame that passes, either way.
         dialect: What is peculiar to the other end.
+        room: The room on the pipe, for which requests wait.
+        results_wait: Whether results wait for it, too. An end that serves strangers drops those who read none instead.
 
     The owner of the pipe calls `feed` for every frame that arrives, and `close` when the pipe is gone.
     """
@@ -121,8 +124,12 @@ class Channel:
         name: str,
         max_bytes: int,
         dialect: Dialect = OURS,
+        room: Room | None = None,
+        results_wait: bool = False,
     ) -> None:
         self.name = name
+        self._room = room or Room()
+        self._results_wait = results_wait
         self._send, self._serve, self._on_notification = send, serve, on_notification
         self._peer = Peer(max_bytes=max_bytes, dialect=dialect)
         self._awaited: dict[rpc.Id, asyncio.Future[Raw]] = {}
@@ -140,8 +147,8 @@ class Channel:
 
     @property
     def is_owed(self) -> bool:
-        """Whether one end waits for an answer of the other."""
-        return bool(self._awaited or self._serving)
+        """Whether one end waits for an answer of the other, or to be read by it."""
+        return bool(self._awaited or self._serving or self._room.is_waited_for)
 
     async def call(self, method: str, params: object = None) -> Raw:
         """Send a request and wait for its answer.
@@ -155,7 +162,7 @@ class Channel:
         """
         payload = None if params is None else rpc.raw(params)
         is_flat = payload is not None and await is_known_flat(payload, rpc.MOST_DEPTH - 1)
-        await self.has_room()
+        await self._room.wait()
         if self._state == "closed":
             raise errors.fresh(self._reason)
         id = self._peer.call(method, payload, is_flat=is_flat)
@@ -171,12 +178,6 @@ class Channel:
             raise
         finally:
             del self._awaited[id]
-
-    async def has_room(self) -> None:
-        """Wait until the pipe takes another message, or is gone. Requests and results wait for it, and nothing else.
-
-        A pipe that may hold much back overrides this; the caller sends in the turn in which it returns.
-        """
 
     def notify(self, method: str, params: object = None) -> None:
         """Send a notification; it is dropped when the pipe is gone."""
@@ -247,6 +248,7 @@ class Channel:
         for task in self._tasks:
             task.cancel(GONE)
         self._closed.set()
+        self._room.close()
         acts, self._when_closed = self._when_closed, []
         for act in acts:
             self._run(act)
@@ -306,7 +308,8 @@ class Channel:
         outcome: Raw | errors.PctxError
         try:
             outcome = await self._result(request)
-            await self.has_room()
+            if self._results_wait:
+                await self._room.wait()
         except errors.PctxError as error:
             log.debug("%s > error %d #%s", self.name, error.code, _LogText(request.id))
             outcome = error

@@ -16,14 +16,15 @@ from collections.abc import Callable
 
 from .lines import Lines, LineWriter
 from .pulse import Pulse
+from .room import Room
 
 log = logging.getLogger(__name__)
 
 PING, PONG = b" ", b""
 """Lines that are not frames."""
 
-UNREAD_BYTES = 32 << 20
-"""Bytes that the other end of a connection may leave unread, beyond one message of the largest size."""
+CLOSE_S = 2.0
+"""Seconds in which a pipe that is closed writes out what was sent; then it is cut."""
 
 BURST = 16
 """Messages of one connection that are taken in one turn of the loop. Serving one takes about 0.2 ms of it, and what was
@@ -40,10 +41,11 @@ class Pipe(asyncio.Protocol):
         max_bytes: The largest frame that passes. Four times that is read, so that a request can be refused by its id.
         ping_s: Seconds between two pings.
         is_owed: Whether an answer is owed, by either end: only then are pings sent.
-        unread_bytes: What the other end may leave unread; then it is dropped. None: it may leave all.
+        unread_bytes: What the other end may leave unread; then it is dropped.
 
     Attributes:
         gone: Done when the pipe is.
+        room: The room for further frames.
     """
 
     def __init__(
@@ -55,17 +57,19 @@ class Pipe(asyncio.Protocol):
         max_bytes: int,
         ping_s: float,
         is_owed: Callable[[], bool],
-        unread_bytes: int | None = None,
+        unread_bytes: int,
     ) -> None:
         self.name = name
         self.receive, self._lost = receive, lost
         self._unread_bytes = unread_bytes
         self._pulse = Pulse(ping_s, ping=lambda: self.send(PING), is_needed=is_owed, on_silence=self._drop)
         self._writer = LineWriter()
+        self.room = Room(lambda: self._writer.waiting_bytes, self._pulse.wake)
         self._lines = Lines(4 * max_bytes + (1 << 20), takes_bytes=True)
         self._received: deque[bytes] = deque()  # lines that no turn of the loop has taken yet
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._cut: asyncio.TimerHandle | None = None  # of a pipe that is closing
         self.gone: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -76,25 +80,21 @@ class Pipe(asyncio.Protocol):
             found = self._transport.get_extra_info("socket")
         return found
 
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that wait to be written."""
-        return self._writer.waiting_bytes
-
     def send(self, frame: bytes) -> None:
         """Write one frame, without waiting; a frame for a pipe that is gone is dropped."""
         if self._transport is None or self._transport.is_closing():
             return
         self._pulse.wake()
         self._writer.write(frame)
-        if self._unread_bytes is not None and self._writer.waiting_bytes > self._unread_bytes:
+        if self._writer.waiting_bytes > self._unread_bytes:
             self._drop(f"it left {self._unread_bytes:,} bytes and more unread")
 
     def close(self) -> None:
-        """Write out what was sent, then close."""
+        """Write out what was sent, then close. After `CLOSE_S`, what the other end has not read is dropped."""
         if self._transport is not None and not self._transport.is_closing():
             self._writer.flush()
             self._transport.close()
+            self._cut = self._loop.call_later(CLOSE_S, self._transport.abort)
 
     # what asyncio says
 
@@ -133,9 +133,12 @@ class Pipe(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writer.resume()
+        self.room.refresh()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._pulse.stop()
+        if self._cut is not None:
+            self._cut.cancel()
         self._take(len(self._received))
         if not self.gone.done():
             self.gone.set_result(None)

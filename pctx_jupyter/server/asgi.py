@@ -12,7 +12,7 @@ from typing import Any
 from tornado import iostream, web
 
 from .. import foreign
-from ..rpc.pipe import UNREAD_BYTES
+from ..rpc.room import UNREAD_BYTES
 
 AsgiMessage = MutableMapping[str, Any]
 Application = Callable[

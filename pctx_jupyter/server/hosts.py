@@ -66,7 +66,7 @@ class HostSocket(LocalToolsSocket):
         if fleet is None:
             return RemoteHost(self._send, self._engine.settings, _refuse).channel
         token, file = self.request.headers[TOKEN_HEADER], token_file(self._engine.settings)
-        return fleet.greet(self._send, lambda: is_token(token, file)).channel
+        return fleet.greet(self._send, lambda: is_token(token, file), self.room).channel
 
 
 def _refuse(host: RemoteHost) -> None:

@@ -28,7 +28,8 @@ import msgspec
 from .. import errors, processes
 from ..rpc import attached, wire
 from ..rpc.channel import Channel
-from ..rpc.pipe import UNREAD_BYTES, Pipe
+from ..rpc.pipe import Pipe
+from ..rpc.room import UNREAD_BYTES
 from ..session import access
 from .kernels import KernelTokens
 from .naming import NotebookNames
@@ -111,9 +112,7 @@ class KernelPipes:
             if self._tokens.owner(token) != kernel_id:
                 raise errors.Forbidden("Cannot serve: this kernel may no longer execute here")
 
-        door = engine.open_door(
-            pipe.send, guard=guard, caller=caller, kernel_id=kernel_id, unsent=lambda: pipe.unsent_bytes
-        )
+        door = engine.open_door(pipe.send, guard=guard, caller=caller, kernel_id=kernel_id, room=pipe.room)
         return door.channel
 
     def pipe(self, admission: _Admission) -> Pipe:

@@ -21,8 +21,8 @@ from .. import errors, foreign
 from ..engine import Engine
 from ..rpc import attached, jsonrpc, span_context
 from ..rpc.channel import LARGE_BYTES, Channel, is_known_flat
-from ..rpc.pipe import UNREAD_BYTES
 from ..rpc.pulse import Pulse
+from ..rpc.room import UNREAD_BYTES, Room
 from .base import CODE, NAMES, RUNNING, PctxHandler
 from .frames import PiecewiseProtocol
 from .naming import NotebookNames
@@ -106,6 +106,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         settings = self._engine.settings
         foreign.limit_unread(self.ws_connection, settings.max_message_bytes + UNREAD_BYTES)
         self._span_context = span_context.of_connection(self.request.headers)
+        self.room = Room(lambda: self._unsent, self._wake)
         self._channel = self.open_channel()
         self._channel.on_close(self._hang_up)
         self._pulse = Pulse(self.ping_s, ping=self._ping, is_needed=self._is_owed, on_silence=self._drop)
@@ -119,7 +120,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             guard_code=self._guard_code,
             kernel_id=self.kernel_id,
             as_agent=self.as_agent,
-            unsent=lambda: self._unsent,
+            room=self.room,
         )
         return door.channel
 
@@ -175,8 +176,7 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
             )
 
     def _send(self, frame: bytes) -> None:
-        if self._pulse is not None:
-            self._pulse.wake()
+        self._wake()
         connection = self.ws_connection
         if connection is None or connection.is_closing():
             return
@@ -199,6 +199,11 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
     def _written(self, sent: asyncio.Future[None], cost: int) -> None:
         """Count a frame that was written, or that was not because the client is gone: `on_close` acts on that."""
         self._unsent -= cost
+        self.room.refresh()
+
+    def _wake(self) -> None:
+        if self._pulse is not None:
+            self._pulse.wake()
 
     def _beat(self) -> None:
         if self._pulse is not None:

@@ -25,6 +25,7 @@ from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, span_context, wire
 from ..rpc.channel import Channel, Send
 from ..rpc.peer import SERVERS
+from ..rpc.room import Room
 from ..settings import Settings
 from ..slices import in_slices
 from ..tools import keywords
@@ -68,11 +69,6 @@ async def admit() -> None:
     """A `Guard` for a client whose rights cannot change."""
 
 
-def nothing_unsent() -> int:
-    """Return the bytes that wait to be sent on a channel that never waits."""
-    return 0
-
-
 class LocalTools:
     """One client's door to the engine.
 
@@ -86,7 +82,7 @@ class LocalTools:
             token with `kernel_id`, else a user.
         kernel_id: The kernel that the client is; None: it is none, or that is unknown.
         as_agent: Whether its programs run in the session of all agents; then it has none of its own, and no tools.
-        unsent: Returns the bytes that wait to be sent to the client.
+        room: The room on the connection to the client; None: there always is.
         here: The client's end of the channel, if that is in this loop: then its programs' calls reach its tools without
             a frame, which would take a fifth of the time that a short call takes.
         functions_for: Makes the functions for the client's own agents; None: it can have none.
@@ -105,13 +101,13 @@ class LocalTools:
         caller: access.Caller | None = None,
         kernel_id: str | None = None,
         as_agent: bool = False,
-        unsent: Callable[[], int] = nothing_unsent,
+        room: Room | None = None,
         here: Here | None = None,
         functions_for: FunctionsFor | None = None,
     ) -> None:
         self._functions_for = functions_for
         self._agents: dict[str, AgentFunctionSet] = {}  # by name
-        self._registry, self._settings, self._unsent = registry, settings, unsent
+        self._registry, self._settings, self._room = registry, settings, room or Room()
         self._client = secrets.token_urlsafe(8) if as_agent else ""
         self._guard, self._guard_code, self._here = guard, guard_code, here
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
@@ -126,6 +122,7 @@ class LocalTools:
             name=f"session {self.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
             dialect=SERVERS,
+            room=self._room,
         )
         if not as_agent:
             self.session.is_attached = True
@@ -344,7 +341,7 @@ class LocalTools:
         if self._client:
             CLIENT.set(self._client)
         check_input_count(len(asked.inputs))
-        feed = _Feed(self.channel, self._unsent, asked, traces=self.session.settings.timeline)
+        feed = _Feed(self.channel, self._room, asked, traces=self.session.settings.timeline)
         try:
             with span_context.entered(span_context.received(asked.meta)):
                 result = await self.session.execute(
@@ -400,7 +397,7 @@ class LocalTools:
             trace=asked.trace,
             nonfinite=True,
         )
-        feed = _Feed(self.channel, self._unsent, follow, traces=self.session.settings.timeline)
+        feed = _Feed(self.channel, self._room, follow, traces=self.session.settings.timeline)
         AGENT.set(asked.agent)
         FOLLOWED.set(Followed(asked.execution_id, feed.send, feed.begin))
         try:
@@ -448,13 +445,13 @@ class _Feed:
 
     Args:
         channel: Reaches the client.
-        unsent: Returns the bytes that wait to be sent to it.
+        room: That on the connection to it.
         asked: The request, which says what the client wants.
         traces: Whether traces are sent to clients that want them.
     """
 
-    def __init__(self, channel: Channel, unsent: Callable[[], int], asked: wire.Execute, *, traces: bool) -> None:
-        self._channel, self._unsent = channel, unsent
+    def __init__(self, channel: Channel, room: Room, asked: wire.Execute, *, traces: bool) -> None:
+        self._channel, self._room = channel, room
         self._id = asked.execution_id or ""
         has_id = asked.execution_id is not None
         self._wants_events, self._wants_traces = asked.events and has_id, asked.trace and has_id and traces
@@ -486,7 +483,7 @@ class _Feed:
             self._send_trace(is_last=True)
 
     def _has_room(self) -> bool:
-        if self._unsent() > MAX_UNSENT_BYTES:
+        if self._room.unsent_bytes > MAX_UNSENT_BYTES:
             self._dropped += 1
             return False
         if self._dropped:
@@ -517,7 +514,7 @@ class _Feed:
 
     def _send_trace(self, *, is_last: bool = False) -> None:
         self._timer = None
-        if self.execution is not None and (is_last or self._unsent() <= MAX_UNSENT_BYTES):
+        if self.execution is not None and (is_last or self._room.unsent_bytes <= MAX_UNSENT_BYTES):
             self._channel.notify(wire.TRACE, wire.TraceNotice(self._id, self.execution.trace()))
 
 

@@ -1,4 +1,4 @@
-"""Frames at the client's end of a WebSocket: order, fragments, and a server that does not read. Real sockets."""
+"""Frames at the client's end of a WebSocket: their order and their fragments. Real sockets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
-import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from pctx_jupyter import errors
 from pctx_jupyter.client import socket
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import refuse_all
@@ -68,44 +66,3 @@ async def test_frames_leave_in_their_order_once_the_other_end_reads_again() -> N
         while len(found) < 200:
             await asyncio.sleep(0.001)
     assert found == [f"{number}" for number in range(200)]
-
-
-async def test_requests_wait_while_the_other_end_reads_nothing_and_notifications_end_the_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(socket, "UNSENT_BYTES", 1_000_000)
-    monkeypatch.setattr(socket, "UNREAD_BYTES", 1_000_000)
-    monkeypatch.setattr(socket, "CLOSE_S", 0.05)
-
-    async def act(connection: ServerConnection) -> None:
-        connection.transport.pause_reading()
-        await connection.wait_closed()
-
-    async with opened(act) as (made, _):
-        calls = [asyncio.create_task(made.call("much", [LARGE])) for _ in range(200)]
-        await asyncio.sleep(0)
-        assert 1_000_000 <= made._connection.unsent_bytes <= 1_000_000 + 2 * len(LARGE)
-        assert len(made._awaited) < len(calls)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await made.call("more")
-        while not made.is_closed:
-            made.notify("much", [LARGE])
-        assert made._connection.unsent_bytes <= 3_200_000
-        ends = await asyncio.gather(*calls, return_exceptions=True)
-        assert {type(end) for end in ends} == {errors.ConnectionLost}
-
-
-async def test_a_connection_whose_other_end_reads_nothing_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "CLOSE_S", 0.05)
-
-    async def act(connection: ServerConnection) -> None:
-        connection.transport.pause_reading()
-        await connection.wait_closed()
-
-    async with opened(act) as (made, _):
-        for _ in range(200):
-            made.notify("much", [LARGE])
-        assert made._connection._waiting
-        made.close()
-        await made.closed()

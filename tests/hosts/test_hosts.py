@@ -268,6 +268,36 @@ async def test_a_host_has_no_more_calls_in_flight_than_the_limit() -> None:
     assert (outcome, len(host.called)) == (1, 50) and host.most_at_once <= 3
 
 
+async def test_the_arguments_of_the_calls_that_a_host_has_in_flight_are_bounded_together() -> None:
+    async def act(channel: Channel, request: rpc.Request) -> object:
+        asked = {"run": number(request), "name": "Test.hang", "arguments": "x" * 900}
+        await asyncio.gather(*(channel.call("call", asked) for _ in range(50)), return_exceptions=True)
+        return {"value": 1}
+
+    host, outcome = await against(act, limits=Limits(max_result_bytes=1000))
+    assert "the arguments of its open calls" in str(outcome) and len(host.called) <= 4
+
+
+async def test_results_that_a_host_does_not_read_stop_its_program() -> None:
+    async with fleet_of(0) as (fleet, _):
+        ends: list[HostLink] = []
+
+        async def act(request: rpc.Request) -> object:
+            channel = ends[0].channel
+            assert channel is not None
+            asked = {"run": number(request), "name": "Test.big"}
+            calls = [asyncio.create_task(channel.call("call", asked)) for _ in range(50)]
+            await asyncio.sleep(0)
+            ends[0].stop_reading()
+            await asyncio.wait(calls)
+            return None
+
+        async with hostile(fleet, act) as made:
+            ends.append(made)
+            with pytest.raises(ProgramStopped, match="more than 8 MB of answers to its tool calls wait to be read"):
+                await run(fleet, "1", Limits(max_memory_mb=8))
+
+
 async def test_a_host_cannot_print_or_return_more_than_the_limits() -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
         for _ in range(50):

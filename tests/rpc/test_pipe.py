@@ -15,7 +15,15 @@ async def joined(receive: Callable[[bytes], None]) -> tuple[Pipe, Pipe]:
     """Two pipes; `receive` is called with each line that the left one sends."""
     ends = []
     for end, take in zip(socket.socketpair(), (lambda line: None, receive), strict=True):
-        pipe = Pipe("test", receive=take, lost=lambda: None, max_bytes=1 << 20, ping_s=60, is_owed=bool)
+        pipe = Pipe(
+            "test",
+            receive=take,
+            lost=lambda: None,
+            max_bytes=1 << 20,
+            ping_s=60,
+            is_owed=bool,
+            unread_bytes=1 << 30,
+        )
         await asyncio.get_running_loop().create_unix_connection(lambda pipe=pipe: pipe, sock=end)
         ends.append(pipe)
     return ends[0], ends[1]

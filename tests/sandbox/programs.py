@@ -22,6 +22,7 @@ from pctx_jupyter.program.program import prepare
 from pctx_jupyter.program.result import Event
 from pctx_jupyter.rpc.channel import Channel
 from pctx_jupyter.rpc.pipe import Pipe
+from pctx_jupyter.rpc.room import UNREAD_BYTES
 from pctx_jupyter.sandbox.pool import OpenSpawner, Pool, open_pool
 from pctx_jupyter.sandbox.spawner import open_spawner
 from pctx_jupyter.session.execution import Job, Sandboxes
@@ -114,6 +115,12 @@ class HostLink:
         self.channel: Channel | None = None
         """The host's end."""
 
+    def stop_reading(self) -> None:
+        """Have the host read nothing any more."""
+        for pipe in self.pipes:
+            if pipe.name == "host" and pipe._transport is not None:
+                pipe._transport.pause_reading()
+
     def cut(self) -> None:
         """Cut the connection, as a machine that loses its power does."""
         for pipe in self.pipes:
@@ -143,10 +150,11 @@ async def link(fleet: HostFleet, end: HostEnd, max_bytes: int) -> HostLink:
                 lost=lost,
                 max_bytes=max_bytes,
                 ping_s=5.0,
+                unread_bytes=max_bytes + UNREAD_BYTES,
                 is_owed=lambda: self.channel is not None and self.channel.is_owed,
             )
             if name == "engine":
-                made.near = fleet.greet(self.pipe.send)
+                made.near = fleet.greet(self.pipe.send, room=self.pipe.room)
                 self.channel = made.near.channel
                 self.channel.on_close(self.pipe.close)
             else:

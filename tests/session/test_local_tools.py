@@ -12,6 +12,7 @@ from pctx_jupyter import errors
 from pctx_jupyter.program.result import Display, Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel, Serve, crossed, refuse_all
+from pctx_jupyter.rpc.room import UNSENT_BYTES, Room
 from pctx_jupyter.session.execution import Job, ServeCall
 from pctx_jupyter.session.local_tools import MAX_UNSENT_BYTES, LocalTools
 from pctx_jupyter.session.registry import Registry
@@ -158,12 +159,31 @@ async def test_a_client_that_does_not_read_misses_events_and_is_told_how_many() 
         emit(Output("stdout", "four\n"))
         return None
 
-    client = Client(registry(FakeSandbox(act)), unsent=lambda: unsent[0])
+    client = Client(registry(FakeSandbox(act)), room=Room(lambda: unsent[0]))
     ran = await client.ask("execute", code="1", events=True, execution_id="mine")
     said = [params["text"] for method, params in client.heard if method == "output"]
     assert (said[0], said[2]) == ("one\n", "three\n") and len(said) == 4
     assert said[1].startswith("… 2 pieces of output were not sent") and said[3].startswith("… 1 pieces")
     assert ran["stdout"] == "one\ntwo\nthree\nfour\n"
+
+
+async def test_calls_of_a_clients_tools_wait_while_it_does_not_read() -> None:
+    unsent, waits = [0], asyncio.Event()
+    room = Room(lambda: unsent[0], waits.set)
+
+    async def act(job: Job, serve: ServeCall, emit: Emit) -> object:
+        unsent[0] = UNSENT_BYTES
+        return await call_tool(job, serve, emit)
+
+    client = Client(registry(FakeSandbox(act)), serve=doubled, room=room)
+    await client.ask("register_tool", namespace="math", name="double")
+    running = asyncio.create_task(client.ask("execute", code="…", inputs={"n": 21}))
+    async with asyncio.timeout(SOON):
+        await waits.wait()
+    assert client.channel._serving == {}
+    unsent[0] = 0
+    room.refresh()
+    assert (await running)["value"] == 42
 
 
 async def test_the_objects_that_a_client_holds_are_asked_from_it_once_it_has_said_that_it_holds_some() -> None:

@@ -35,7 +35,7 @@ class CodeModeSocket(CodeModeHandler, LocalToolsSocket):
     def open_channel(self) -> Channel:
         """Open one more connection of the session."""
         try:
-            door = CodeModeDoor(self._session, self._engine.settings, self._send, self._guard)
+            door = CodeModeDoor(self._session, self._engine.settings, self._send, self._guard, self.room)
         except errors.Busy as error:
             self.close(1013, error.message[:120])
             raise

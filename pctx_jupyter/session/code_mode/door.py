@@ -18,6 +18,7 @@ from ...rpc import jsonrpc as rpc
 from ...rpc import nonfinite, span_context, wire
 from ...rpc.channel import Channel, Send
 from ...rpc.peer import Dialect
+from ...rpc.room import Room
 from ...settings import Settings
 from ...tools.catalog import Call, Tool
 from ..execution import CallTimes, Execution
@@ -67,6 +68,7 @@ class CodeModeDoor:
         settings: The sizes of frames, and the time of programs.
         send: Writes a frame to the client.
         guard: Asked before each request.
+        room: The room on the connection to the client; None: there always is.
 
     Raises:
         Busy: The session has too many connections.
@@ -74,7 +76,9 @@ class CodeModeDoor:
     The owner of the pipe feeds `channel`, and closes it. Then the programs that were asked for on it are stopped.
     """
 
-    def __init__(self, session: CodeModeSession, settings: Settings, send: Send, guard: Guard = admit) -> None:
+    def __init__(
+        self, session: CodeModeSession, settings: Settings, send: Send, guard: Guard = admit, room: Room | None = None
+    ) -> None:
         if len(session.doors) >= MOST_CONNECTIONS:
             raise errors.Busy(f"Cannot connect: this session has {MOST_CONNECTIONS} connections; close some of them")
         self._session, self._settings, self._guard = session, settings, guard
@@ -84,6 +88,7 @@ class CodeModeDoor:
             name=f"session {session.session.id[:8]}",
             max_bytes=settings.max_message_bytes,
             dialect=ORIGINAL,
+            room=room,
         )
         session.doors.add(self)
         session.session.is_attached = True

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from pctx_jupyter.rpc.environment import TOKEN_HEADER
 from pctx_jupyter.server.kernels import KernelTokens
+from pctx_jupyter.server.sessions import socket as api_socket
 from pctx_jupyter.server.sessions.routes import MOST_REASON, reason_phrase
 from pctx_jupyter.session.code_mode.messages import SESSION_HEADER
 from tests.fakes import SOON
@@ -37,7 +38,7 @@ Open = Callable[..., AbstractAsyncContextManager[Wire]]
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    return {"max_api_sessions": 5, "max_check_s": 20.0}
+    return {"max_api_sessions": 5, "max_check_s": 20.0, "ping_s": 0.2}
 
 
 @pytest.fixture
@@ -415,8 +416,9 @@ def test_a_reason_phrase_is_one_short_line_of_ascii(message: str, phrase: str) -
 
 
 async def test_a_client_that_never_reads_is_dropped_and_others_notice_nothing(
-    post: Post, open_socket: Open, running: Any
+    post: Post, open_socket: Open, running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api_socket, "PING_S", 0.2)
     greedy, other = await create(post), await create(post)
     await post("register/tools", {"tools": [TOOL]}, greedy)
     async with open_socket(greedy) as deaf, open_socket(other) as wire:
