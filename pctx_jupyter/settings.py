@@ -53,7 +53,9 @@ class Limits:
     )
     max_calls: int = _setting(10_000, "Tool calls one program may make in all.")
     max_calls_in_flight: int = _setting(
-        64, "Tool calls one program may have open at the same time; further calls wait."
+        64,
+        "Tool calls one program may have open at the same time; further calls wait. They also wait while the arguments "
+        "of the open calls have more than max_result_bytes together.",
     )
 
 

@@ -56,6 +56,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Raw] = self._loop.create_future()
         self._calls: dict[rpc.Id, asyncio.Task[None]] = {}
+        self._argument_bytes = 0  # of those calls
         self._due: dict[rpc.Id, float] = {}  # when a call's time is up, soonest first; it leaves when that has come
         self._alarm: asyncio.TimerHandle | None = None
         self._latest = 0.0  # when it made its latest call
@@ -178,9 +179,11 @@ class Supervisor:
             return
         log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
         is_patient = call.name in self._job.patient
+        size = 0 if call.arguments is UNSET else memoryview(call.arguments).nbytes
         self._latest = self._loop.time()
         self._due[id] = math.inf if is_patient else self._latest + self._limits.max_call_s
-        task = self._loop.create_task(self._answer(id, call))
+        self._argument_bytes += size
+        task = self._loop.create_task(self._answer(id, call, size))
         if task.done():
             return
         self._calls[id] = task
@@ -188,10 +191,16 @@ class Supervisor:
             self._alarm = self._loop.call_at(self._due[id], self._ring)
         if self._patience is None:
             self._patience = self._loop.call_at(self._latest + PATIENCE_S, self._lose_patience)
-        if len(self._calls) >= self._limits.max_calls_in_flight:
+        if self._has_enough_calls:
             self._worker.pause()
 
-    async def _answer(self, id: rpc.Id, call: sandbox_wire.CallTool) -> None:
+    @property
+    def _has_enough_calls(self) -> bool:
+        """Whether further calls wait, in number or for the memory that their arguments take."""
+        limits = self._limits
+        return len(self._calls) >= limits.max_calls_in_flight or self._argument_bytes > limits.max_result_bytes
+
+    async def _answer(self, id: rpc.Id, call: sandbox_wire.CallTool, argument_bytes: int) -> None:
         try:
             arguments = None if call.arguments is UNSET else call.arguments
             serving = self._serve(call.name, arguments, call.stack) if call.stack else self._serve(call.name, arguments)
@@ -211,9 +220,10 @@ class Supervisor:
             self._peer.refuse(id, errors.PctxError("Internal error"))
         finally:
             self._calls.pop(id, None)
+            self._argument_bytes -= argument_bytes
             self._due.pop(id, None)
             self._flush()
-            if not self._outcome.done() and len(self._calls) < self._limits.max_calls_in_flight:
+            if not self._outcome.done() and not self._has_enough_calls:
                 self._worker.resume()
 
     def _ring(self) -> None:

@@ -200,12 +200,19 @@ async def test_calls_at_once() -> None:
     assert (len(host.called), host.most_at_once) == (500, 7)
 
 
-async def test_a_flood_of_calls_that_never_end_is_not_even_read() -> None:
+@pytest.mark.parametrize(
+    ("code", "limits", "read"),
+    [
+        ("for (;;) Test.hang()", {"max_calls_in_flight": 5}, 5),
+        ("for (;;) Test.hang('x'.repeat(400_000))", {"max_result_bytes": MIB}, 3),
+    ],
+)
+async def test_a_flood_of_calls_that_never_end_is_not_even_read(code: str, limits: dict[str, Any], read: int) -> None:
     host = Host()
-    async with pool_of() as pool:
+    async with limited(**limits) as pool:
         with pytest.raises(errors.ExecutionTimeout):
-            await run(pool, "for (;;) Test.hang()", Limits(max_calls_in_flight=5, timeout_s=0.5), host)
-    assert (len(host.called), host.cancelled) == (5, 5)
+            await run(pool, code, Limits(timeout_s=0.5, **limits), host)
+    assert (len(host.called), host.cancelled) == (read, read)
 
 
 async def test_answers_that_are_not_read() -> None:
