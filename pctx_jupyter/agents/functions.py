@@ -329,7 +329,7 @@ class Functions:
     async def _run(self, asked: _ExecuteArguments, report: Report, asks: Asks) -> AgentAnswer | Asking:
         if isinstance(asks, Repeats) and asks.handle is not None:
             run = self.runs.get(asks.handle)
-            if run.code != asked.code:
+            if not run.is_of(asked.code):
                 raise errors.InvalidParams("Cannot go on: the request that is repeated was for another program")
         else:
             check_timeout(asked.timeout_s, self._settings)
@@ -346,7 +346,7 @@ class Functions:
         except BaseException:  # cancelled, or too many: its answer cannot be collected
             run.stop()
             raise
-        return Asking(run.handle, questions) if questions else await run.answer()
+        return Asking(run.handle, questions) if questions else run.answer()
 
     async def _wait(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer | Asking:
         asked = _read(arguments, _WaitArguments, "wait_execution")
@@ -357,7 +357,7 @@ class Functions:
         if not isinstance(asks, Repeats) or asks.handle is None:
             run.rounds = 0
         questions = await run.follow(report, self._settings.mcp_wait_s, asks)
-        return Asking(run.handle, questions) if questions else await run.answer()
+        return Asking(run.handle, questions) if questions else run.answer()
 
     async def _guarded(self, tools: Sequence[Tool], most: int) -> Guarded:
         """Return what is done with calls of the tools that a list names; other tasks run in between."""

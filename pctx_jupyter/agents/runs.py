@@ -7,11 +7,14 @@ are bounded in number. Every program is stopped when the server stops.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
 
 from .. import errors
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
@@ -75,7 +78,7 @@ Asks = AskClient | Repeats | None
 
 
 class AgentRun:
-    """One program, from its start to its answer.
+    """One program, from its start to its answer. Of one that is over, the answer alone is kept: its value may be large.
 
     Args:
         session: Where it runs.
@@ -101,7 +104,7 @@ class AgentRun:
     ) -> None:
         self._state, self._has_meter = state, session.settings.agent_meter
         self.handle = secrets.token_urlsafe(16)
-        self.code, self.rounds = code, 0
+        self._digest, self.rounds = _digest(code), 0
         self._approvals, self._has_client = session.approvals, has_client
         self._execution: Execution | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -114,12 +117,17 @@ class AgentRun:
         self._calls = CallSummary()
         self._shown: list[Display] = []
         self._began_at = asyncio.get_running_loop().time()
-        self._task = asyncio.create_task(self._execute(session, code, timeout_s), name=f"pctx run {self.handle[:6]}")
+        running = self._run(session, code, timeout_s)
+        self._task: asyncio.Task[AgentAnswer] = asyncio.create_task(running, name=f"pctx run {self.handle[:6]}")
         self._task.add_done_callback(lambda task: self._wake())
 
     @property
     def is_over(self) -> bool:
         return self._task.done()
+
+    def is_of(self, code: str) -> bool:
+        """Whether this is its program."""
+        return self._digest == _digest(code)
 
     def stop(self) -> None:
         """Cancel it; it ends soon."""
@@ -168,38 +176,57 @@ class AgentRun:
         questions = self._questions()
         return approvals.waiting(questions) if questions else ""
 
-    async def answer(self) -> AgentAnswer:
+    def answer(self) -> AgentAnswer:
         """Return the answer as of now, with its state. What was printed is in one answer only."""
-        answer = await self._outcome()
-        if self._has_meter and self._execution is not None and (meter := self._execution.recorder.trace.meter):
-            answer = replace(answer, text=f"{answer.text}\n{Heading.COST}{in_words(meter.plain, meter.here)}")
-        if self._state is None:
-            return answer
-        lines = [answer.text, *(f"{Heading.NOT_KEPT}{name}: {why}" for name, why in self._unkept.items())]
-        return replace(answer, text="\n".join([*lines, self._state.described]))
+        if self._task.cancelled():  # before it began
+            return self._with_notes(self._stopped())
+        if self.is_over:
+            return self._task.result()
+        console, self._seen = self._unseen, len(self._console)
+        seconds = asyncio.get_running_loop().time() - self._began_at
+        return self._with_notes(
+            answers.running(self.handle, seconds, self._calls.made, console, self._most, self.waits)
+        )
 
     @property
-    def _unkept(self) -> Mapping[str, str]:
-        """Why exports of the program are not kept, by name; of many, the first."""
-        if not self.is_over or self._task.cancelled():
-            return {}
-        outcome = self._task.result()
-        return dict(list(outcome.unkept.items())[:MOST_UNKEPT]) if isinstance(outcome, ProgramResult) else {}
+    def _unseen(self) -> str:
+        """What it has printed that is in no answer yet."""
+        return "".join(self._console[self._seen :])
 
-    async def _outcome(self) -> AgentAnswer:
-        console = "".join(self._console[self._seen :])
-        if not self.is_over:
-            self._seen = len(self._console)
-            seconds = asyncio.get_running_loop().time() - self._began_at
-            return answers.running(self.handle, seconds, self._calls.made, console, self._most, self.waits)
-        if self._task.cancelled():
-            return answers.failed(answers.StoppedByClient("The program was stopped"), console, self._most, self._calls)
-        outcome = self._task.result()
+    async def _run(self, session: Session, code: str, timeout_s: float | None) -> AgentAnswer:
+        """Run the program and return its last answer. If this is cancelled, the program is stopped."""
+        unkept: Mapping[str, str] = {}
+        try:
+            outcome = await self._execute(session, code, timeout_s)
+            if isinstance(outcome, ProgramResult):
+                unkept = outcome.unkept
+            answer = await self._last_answer(outcome, code)
+        except asyncio.CancelledError:
+            answer = self._stopped()
+        answer = self._with_notes(answer, unkept)
+        self._execution = None
+        for reported in (self._console, self._shown, self._news):
+            reported.clear()
+        return answer
+
+    def _stopped(self) -> AgentAnswer:
+        return answers.failed(answers.StoppedByClient("The program was stopped"), self._unseen, self._most, self._calls)
+
+    async def _last_answer(self, outcome: ProgramResult | errors.PctxError, code: str) -> AgentAnswer:
         if isinstance(outcome, errors.PctxError):
-            return answers.failed(outcome, console, self._most, self._calls)
-        if memoryview(outcome.value).nbytes <= FEW_BYTES:
-            return answers.ended(outcome, console, self._shown, self._most, self.code, self._calls)
-        return await asyncio.to_thread(answers.ended, outcome, console, self._shown, self._most, self.code, self._calls)
+            return answers.failed(outcome, self._unseen, self._most, self._calls)
+        make = partial(answers.ended, outcome, self._unseen, self._shown, self._most, code, self._calls)
+        return make() if memoryview(outcome.value).nbytes <= FEW_BYTES else await asyncio.to_thread(make)
+
+    def _with_notes(self, answer: AgentAnswer, unkept: Mapping[str, str] = MappingProxyType({})) -> AgentAnswer:
+        """Add what it cost, which of its exports are not kept and why (of many, the first), and its state."""
+        lines = [answer.text]
+        if self._has_meter and self._execution is not None and (meter := self._execution.recorder.trace.meter):
+            lines.append(f"{Heading.COST}{in_words(meter.plain, meter.here)}")
+        if self._state is not None:
+            lines += [f"{Heading.NOT_KEPT}{name}: {why}" for name, why in list(unkept.items())[:MOST_UNKEPT]]
+            lines.append(self._state.described)
+        return replace(answer, text="\n".join(lines))
 
     async def _execute(self, session: Session, code: str, timeout_s: float | None) -> ProgramResult | errors.PctxError:
         state = self._state
@@ -337,6 +364,10 @@ class AgentRun:
                 await report(text)
         except TimeoutError:
             log.debug("mcp = a client does not read its reports")
+
+
+def _digest(code: str) -> bytes:
+    return hashlib.sha256(code.encode(errors="surrogatepass")).digest()
 
 
 class Runs:
