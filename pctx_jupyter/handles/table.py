@@ -285,16 +285,19 @@ class Handles:
         return None if oldest is None else self.left_s(oldest)
 
     def _find(self, id: str) -> Handle[Any] | None:
+        """Look for a handle here, then in each table that is searched after this one, but not in theirs."""
+        tables = (self, *self._outer())
+        return next((found for table in tables if (found := table._find_here(id)) is not None), None)
+
+    def _find_here(self, id: str) -> Handle[Any] | None:
         self._leave_idle()
         with self._lock:
             if (found := self._held.get(id)) is not None:
                 found.used_at = self._clock()
                 self._held.move_to_end(id)
-        if found is not None:
-            if self._idle_s is not None:
-                self._changed()
-            return found
-        return next((found for table in self._outer() if (found := table._find(id)) is not None), None)
+        if found is not None and self._idle_s is not None:
+            self._changed()
+        return found
 
     def _is_too_large(self) -> bool:
         """Whether the objects take too much memory together, each buffer counted once."""

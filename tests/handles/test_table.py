@@ -122,6 +122,8 @@ def test_kept_handles_live_as_long_as_one_of_the_constants_they_were_kept_with()
     kernel.keep(["orders", "limit"], run)
     later = kernel.of_run()
     assert later.find(made.id) is made
+    with pytest.raises(errors.InvalidParams, match="does not hold it"):
+        later.find("another")
     assert [(one.handle.id, one.why) for one in kernel.held()] == [(made.id, "kept with limit, orders")]
     kernel.forget(["orders"])
     assert later.find(made.id) is made
