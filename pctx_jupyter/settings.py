@@ -121,11 +121,16 @@ class Settings:
         32 * MIB, "Bytes of names, descriptions and schemas that the tools of one session may have together."
     )
     max_kept: int = _setting(500, "Names of earlier programs that one session keeps for later ones.")
-    max_kept_bytes: int = _setting(4 * MIB, "Bytes of programs and JSON that one session keeps for later programs.")
+    max_kept_bytes: int = _setting(
+        4 * MIB,
+        "Bytes of programs and JSON that one session keeps for later programs. All sessions together keep at most "
+        "64 times as many.",
+    )
     max_run_handles_bytes: int = _setting(
         4_096 * MIB,
         "Bytes of memory that the objects which tools return by handle, and what programs make of frames, may take "
-        "together while one program runs; each piece of memory counts once. The oldest make room.",
+        "together while one program runs; each piece of memory counts once. The oldest make room. Those that a "
+        "notebook keeps for later programs may take as many.",
     )
     max_agent_states: int = _setting(
         50,

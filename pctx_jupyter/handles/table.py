@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic
@@ -88,6 +88,16 @@ class Handle(Generic[T]):
         if self.is_variable:
             found = {one: size for one, size in found.items() if one not in self._buffers}
         return found
+
+
+def take_more(handles: Collection[Handle[Any]], most: int) -> bool:
+    """Return whether objects take more bytes of memory together, each buffer counted once."""
+    if sum(one.most_bytes() for one in handles) <= most:
+        return False
+    buffers: Buffers = {}
+    for one in handles:
+        buffers |= one.buffers()
+    return sum(buffers.values()) > most
 
 
 Free = Callable[[list[Handle[Any]]], None]
@@ -254,6 +264,15 @@ class Handles:
                     f"or select before, use fewer at once{way}"
                 )
 
+    def make_room(self) -> None:
+        """Drop all objects; a program that uses one is told that they made room for later ones."""
+        with self._lock:
+            gone = list(self._held.values())
+            self._held.clear()
+            self._too_large.update((one.id, one.label) for one in gone)
+        self._free(gone)
+        self._changed()
+
     def forget(self, id: str) -> bool:
         """Drop one object; returns whether it was there."""
         with self._lock:
@@ -302,12 +321,7 @@ class Handles:
     def _is_too_large(self) -> bool:
         """Whether the objects take too much memory together, each buffer counted once."""
         most = self._max_bytes()
-        if most is None or sum(one.most_bytes() for one in self._held.values()) <= most:
-            return False
-        buffers: Buffers = {}
-        for one in self._held.values():
-            buffers |= one.buffers()
-        return sum(buffers.values()) > most
+        return most is not None and take_more(self._held.values(), most)
 
     def _leave_idle(self) -> None:
         if self._idle_s is None:
@@ -405,7 +419,16 @@ class KernelHandles:
         self.forget(names := set(names))
         if names and len(handles):
             self._kept.append((names, handles))
+            self._make_room()
             self._changed()
+
+    def _make_room(self) -> None:
+        """Drop the oldest kept objects while all of them take more memory than those of one run may; not the latest."""
+        most, kept = self.max_run_bytes, [handles for _, handles in self._kept]
+        for oldest in kept[:-1]:
+            if most is None or not take_more([one for handles in kept for one in handles], most):
+                return
+            oldest.make_room()
 
     def forget(self, names: Iterable[str] | None = None) -> None:
         """Drop the handles of kept constants that are gone, by the constants' names; None: of all."""

@@ -8,7 +8,7 @@ Texts keep the lines of their cell, so that errors in them say where. Nothing he
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Raw
@@ -18,6 +18,12 @@ from ..tools import names
 from .program import Outline, Piece, glance
 
 _EXPORT = re.compile(r"^[^\S\n]*export\b(?!\s+default\b)", re.MULTILINE)
+
+MOST_IN_ALL = 64
+"""All sessions together keep at most so many times the bytes that one may keep."""
+
+SMALL_BYTES = 1 << 16
+"""Bytes that a session may keep whatever the others keep: no more than the session itself takes."""
 
 VALUES = "__pctx_kept"
 """What a prelude finds its constants under, while it is imported."""
@@ -157,7 +163,8 @@ class KeptNames:
     Args:
         most: Names it keeps.
         most_bytes: Bytes of text and JSON that it keeps.
-        limits: The settings of both.
+        in_all: Returns the bytes that all sessions keep together, this one included; None: there is no bound on them.
+        limits: The settings of the first two.
         way_out: What to do when there is too much, or a name is in the way.
     """
 
@@ -166,10 +173,11 @@ class KeptNames:
         most: int,
         most_bytes: int,
         *,
+        in_all: Callable[[], int] | None = None,
         limits: tuple[str, str] = ("Pctx.max_kept", "Pctx.max_kept_bytes"),
         way_out: str = "%pctx forget clears some",
     ) -> None:
-        self._most, self._most_bytes = most, most_bytes
+        self._most, self._most_bytes, self._in_all = most, most_bytes, in_all
         self._limits, self.way_out = limits, way_out
         self._cells: list[_Cell] = []
         self._numbers = 0
@@ -177,6 +185,11 @@ class KeptNames:
     def __iter__(self) -> Iterator[str]:
         """All names, oldest first."""
         return iter(dict.fromkeys(name for cell in self._cells for name in (*cell.exposed, *cell.types)))
+
+    @property
+    def size(self) -> int:
+        """Bytes of text and JSON that it keeps."""
+        return sum(cell.size for cell in self._cells)
 
     @property
     def names(self) -> set[str]:
@@ -210,10 +223,18 @@ class KeptNames:
                 f"Cannot keep {_listed(kept)}: more than {self._most} names would be kept ({self._limits[0]}); "
                 f"{self.way_out}"
             )
-        if cell.size + sum(one.size for one in self._cells if not set(one.exposed) <= set(kept)) > self._most_bytes:
+        size = cell.size + sum(one.size for one in self._cells if not set(one.exposed) <= set(kept))
+        if size > self._most_bytes:
             raise errors.InvalidParams(
                 f"Cannot keep {_listed(kept)}: more than {self._most_bytes:,} bytes would be kept "
                 f"({self._limits[1]}); {self.way_out}"
+            )
+        most_in_all = MOST_IN_ALL * self._most_bytes
+        is_more = size > max(SMALL_BYTES, self.size)
+        if self._in_all is not None and is_more and self._in_all() - self.size + size > most_in_all:
+            raise errors.InvalidParams(
+                f"Cannot keep {_listed(kept)}: all notebooks and clients would keep more than {most_in_all:,} bytes "
+                f"together ({MOST_IN_ALL} times {self._limits[1]}); {self.way_out}, in each of them"
             )
         self._drop(kept)
         if kept:

@@ -435,6 +435,7 @@ class Registry:
             read=self._read,
             explain=partial(self.explain, asked_by=asked_by),
             bash=self._bash,
+            kept_in_all=lambda: sum(session.kept.size for session in self),
         )
 
     def _remember(self, session: Session) -> None:

@@ -147,6 +147,7 @@ class Session:
         read: Read | None = None,
         explain: Callable[[str], str | None] = lambda namespace: None,
         bash: Bash | None = None,
+        kept_in_all: Callable[[], int] | None = None,
     ) -> None:
         self._settle, self._read, self._explain_shared = settle, read, explain
         self.id, self.kernel_id, self.editor, self.asked_by = id, kernel_id, editor, asked_by
@@ -160,7 +161,7 @@ class Session:
         self.shared = SharedTools(self.catalog)
         self.place = ""
         """The path of its notebook where another notebook has the same file name; elsewhere empty."""
-        self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes)
+        self.kept = kept.KeptNames(settings.max_kept, settings.max_kept_bytes, in_all=kept_in_all)
         """What its programs left for later ones."""
         self.executions: dict[str, Execution] = {}
         self.handles: ClientHandles | None = None

@@ -132,6 +132,19 @@ def test_kept_handles_live_as_long_as_one_of_the_constants_they_were_kept_with()
         later.find(made.id)
 
 
+def test_the_oldest_kept_handles_make_room_and_say_so() -> None:
+    kernel = KernelHandles()
+    kernel.max_run_bytes = 1_000
+    made = []
+    for name in ("first", "second", "third"):
+        run = kernel.of_run()
+        made.append(run.add(f"Sales.{name}", object(), None, 600))
+        kernel.keep([name], run)
+    assert [held.handle for held in kernel.held()] == made[2:]
+    with pytest.raises(errors.InvalidParams, match=r"Sales\.first: it made room .*max_run_handles_bytes"):
+        kernel.of_run().find(made[0].id)
+
+
 def test_every_handle_says_what_holds_it_and_how_long() -> None:
     now = 0.0
     kernel = KernelHandles(lambda: now)

@@ -161,6 +161,23 @@ def test_what_is_too_much_is_refused_and_changes_nothing() -> None:
     assert set(few) == {"a", "b"}
 
 
+def test_what_all_sessions_keep_is_bounded_but_each_may_keep_a_little() -> None:
+    sessions: list[KeptNames] = []
+
+    def in_all() -> int:
+        return sum(one.size for one in sessions)
+
+    sessions += [KeptNames(10, 100_000, in_all=in_all) for _ in range(100)]
+    what, large, small = found("const a = 1"), {"a": Raw(b"1" * 90_000)}, {"a": Raw(b"1" * 60_000)}
+    with pytest.raises(errors.InvalidParams, match=r"6,400,000 bytes together .*%pctx forget"):
+        for one in sessions:
+            one.add(what, large, None)
+    for one in sessions[71:]:
+        one.add(what, small, None)
+    assert 6_400_000 < in_all() < 6_400_000 + 30 * 60_100
+    sessions[0].add(what, large, None)  # it keeps no more than before
+
+
 def test_a_constant_without_a_value_is_not_kept() -> None:
     all_kept = KeptNames(10, 1000)
     assert all_kept.add(found("const a = 1, b = new Map()"), {"a": Raw(b"1")}, None) == ["a"]
