@@ -59,6 +59,9 @@ MOST_DESCRIPTION = 1_000
 MOST_SCHEMA = 20_000
 """Bytes of an input schema that is shown with a question: a larger one makes no form that a person would fill in."""
 
+CHANGE_S = 0.1
+"""Seconds after a change of tools at which questions about tools that are gone end: one check for many changes."""
+
 MOST_NAMED = 5
 """Arguments that the message of a refusal names."""
 
@@ -156,6 +159,8 @@ class _Pending:
     """What a person has allowed to the program that calls, by path."""
     ends_at: float
     reply: asyncio.Future[ConsentReply]
+    is_gone: Callable[[], bool]
+    """Whether its program no longer finds this very tool."""
 
     def settle(self, reply: ConsentReply) -> None:
         """End the wait; does nothing once it is over."""
@@ -225,6 +230,7 @@ class Approvals:
         self._attending = {place: _Attendance() for place in PLACES}
         # Clients and their programs with calls that wait, or have an answer and no place yet.
         self._held: Counter[tuple[str, str]] = Counter()
+        self._check_later: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -292,6 +298,7 @@ class Approvals:
         has_client: bool = False,
         hold: AbstractAsyncContextManager[None] | None = None,
         asked: Callable[[Question], None] = lambda question: None,
+        is_gone: Callable[[], bool] = lambda: False,
     ) -> ConsentReply:
         """Wait for a person's answer. When none comes in time, or no person can be asked, a reply says so.
 
@@ -304,13 +311,14 @@ class Approvals:
             has_client: Whether the program's own client can be asked.
             hold: Entered while a person is asked, and not where that is needless.
             asked: Receives the question once it waits.
+            is_gone: Whether the program no longer finds this very tool; then the question is over.
         """
         grant = (of, question.tool)
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
         written = {} if granted is None else granted
-        return await self._ask(question, grant, tool, written, client, has_client, hold, asked)
+        return await self._ask(question, grant, tool, written, client, has_client, hold, asked, is_gone)
 
     async def ask_form(
         self,
@@ -335,6 +343,7 @@ class Approvals:
         has_client: bool,
         hold: AbstractAsyncContextManager[None] | None,
         asked: Callable[[Question], None],
+        is_gone: Callable[[], bool] = lambda: False,
     ) -> ConsentReply:
         question.places = self.places(has_client=has_client)
         if not question.places:
@@ -349,7 +358,7 @@ class Approvals:
         self._held[program] += 1
         try:
             async with hold or nullcontext():
-                answer = await self._wait(question, grant, tool, granted, asked)
+                answer = await self._wait(question, grant, tool, granted, asked, is_gone)
         finally:
             self._held[program] -= 1
             if not self._held[program]:
@@ -375,11 +384,12 @@ class Approvals:
         tool: Tool,
         granted: dict[str, Tool],
         asked: Callable[[Question], None],
+        is_gone: Callable[[], bool],
     ) -> ConsentReply | None:
         # Hexadecimal: a person gives it to `--allow`, where a leading "-" would be read as another option.
         question.id, question.left_s = secrets.token_hex(8), self._limit_s
         reply: asyncio.Future[ConsentReply] = asyncio.get_running_loop().create_future()
-        pending = _Pending(question, grant, tool, granted, self._clock() + self._limit_s, reply)
+        pending = _Pending(question, grant, tool, granted, self._clock() + self._limit_s, reply, is_gone)
         self._pending[question.id] = pending
         asked(question)
         self._changed()
@@ -422,6 +432,17 @@ class Approvals:
         wanted = {id(tool.first) for tool in tools}
         self.questions()  # fills in how long is left
         return [pending.question for pending in self._pending.values() if id(pending.tool.first) in wanted]
+
+    def note_change(self) -> None:
+        """Note that tools have changed: questions about those that are gone are over soon."""
+        if self._pending and self._check_later is None:
+            self._check_later = asyncio.get_running_loop().call_later(CHANGE_S, self._end_gone)
+
+    def _end_gone(self) -> None:
+        self._check_later = None
+        for pending in self._pending.values():
+            if pending.is_gone():
+                pending.settle(ConsentReply("unanswered", why="its tool is gone", was_asked=False))
 
     def withdraw(self, id: str, place: ConsentPlace) -> None:
         """Record that a question cannot be answered in this place after all; without another place, it is over."""

@@ -110,6 +110,7 @@ class Registry:
         self.history, self.watchers = self._journal.history, self._journal.watchers
         self.approvals, self.observers = self._journal.approvals, self._journal.observers
         self.meter = self._journal.meter
+        self._changes.on_change = self.approvals.note_change
         self.servers: Upstreams | None = None
         self.observations: Observations | None = None
         self._upstream_layer = Layer(self.upstreams)

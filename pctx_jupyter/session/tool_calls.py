@@ -288,13 +288,14 @@ class ToolCalls:
             has_client=execution.has_client,
             hold=execution.hold.waiting(),
             asked=lambda question: note(consent.waits_in(question)),
+            is_gone=lambda: (offer := self._scope.get(path)) is None or offer.tool is not tool,
         )
         execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)
+        if answer.decision != "denied" and self._find(path).tool is not tool:
+            raise consent.refusal(path, "it has changed while a person was asked; call it again")
         if not answer.is_allowed:
             raise consent.refusal(path, answer.why + (self._way_out(tool) if answer.decision == "unanswered" else ""))
-        if self._find(path).tool is not tool:
-            raise consent.refusal(path, "it has changed while a person was asked; call it again")
         return arguments if answer.arguments is None else nonfinite.taken(answer.arguments)
 
     def _question(self, execution: Execution, tool: Tool, arguments: Raw | None, line: int | None) -> Question:

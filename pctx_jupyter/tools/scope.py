@@ -78,16 +78,19 @@ class Changes:
 
     Attributes:
         number: Of the changes so far.
+        on_change: Called after each; never waits.
     """
 
-    __slots__ = ("number",)
+    __slots__ = ("number", "on_change")
 
     def __init__(self) -> None:
         self.number = 0
+        self.on_change: Callable[[], None] = lambda: None
 
     def count(self) -> None:
         """Count one change."""
         self.number += 1
+        self.on_change()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

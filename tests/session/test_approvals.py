@@ -33,6 +33,7 @@ from ..fakes import SOON, FakeClock, FakeSandbox, read
 
 SEND = Tool("mail", "send", effects=True)
 READ = Tool("mail", "read", effects=False)
+SENDS = Tool("Notebook", "send", effects=True)
 UNSAID = Tool("mail", "count")
 UNKNOWN = Tool("my_wiki", "delete_page", effects=None)
 
@@ -128,7 +129,7 @@ class Desk:
         self.notebook = self.registry.open("k1")
         self.notebook.serve_others = answer
         self.registry.name_kernel("k1", "sales")
-        for tool in (Tool("Notebook", "send", effects=True), Tool("Notebook", "read")):
+        for tool in (SENDS, Tool("Notebook", "read")):
             self.notebook.register(tool, answer)
 
     def _on_change(self) -> None:
@@ -415,6 +416,35 @@ async def test_a_question_that_no_place_can_answer_any_more_is_over() -> None:
 
     desk.answers = withdraw
     assert "nobody can be asked now" in (await desk.run())[0]
+
+
+@pytest.mark.parametrize(
+    ("happens", "why"),
+    [
+        (lambda desk: desk.notebook.unregister("Notebook.send"), "no such tool"),
+        (lambda desk: desk.registry.close(desk.notebook), "does not answer"),
+        (lambda desk: desk.notebook.register(SENDS.changed(about="another"), answer, replace=True), "has changed"),
+        (lambda desk: desk.registry.share(desk.notebook, "nobody"), "shares its tools with nobody"),
+    ],
+)
+async def test_a_question_is_over_when_its_tool_is_gone(happens: Callable[[Desk], Any], why: str) -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+    desk.answers = lambda question: happens(desk)
+    assert why in (await desk.run())[0]
+    assert desk.decisions() == ["unanswered"] and len(desk.registry.approvals) == 0
+
+
+async def test_a_question_stays_when_other_tools_change() -> None:
+    desk = Desk(calling(("Sales.send", b"1")))
+
+    def change(question: Question) -> None:
+        desk.notebook.unregister("Notebook.read")
+        approvals = desk.registry.approvals
+        approvals._end_gone()
+        approvals.answer(question.id, ConsentReply("allowed"))
+
+    desk.answers = change
+    assert await desk.run() == [1]
 
 
 async def test_programs_beyond_those_that_may_wait_are_denied_at_once_and_programs_that_wait_already_are_not() -> None:
