@@ -314,7 +314,7 @@ class Channel:
             log.debug("%s > error %d #%s", self.name, error.code, _LogText(request.id))
             outcome = error
         except asyncio.CancelledError:
-            outcome = _stopping()
+            outcome = _cut_off()
         self._conclude(served, outcome)
 
     async def _result(self, request: rpc.Request) -> Raw:
@@ -355,7 +355,13 @@ class Channel:
 
 
 def _stopping() -> errors.PctxError:
-    return errors.Cancelled("Cancelled: this end is stopping")
+    """Return what a request is refused with that has not begun."""
+    return errors.Cancelled("Cannot serve: the other end is stopping, and nothing was done; connect again and retry")
+
+
+def _cut_off() -> errors.PctxError:
+    """Return what a request is refused with that had begun."""
+    return errors.Cancelled("Cancelled: the other end is stopping; what was under way may or may not have been done")
 
 
 def _too_many() -> errors.PctxError:

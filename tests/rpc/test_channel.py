@@ -290,8 +290,10 @@ async def test_an_end_that_stops_serves_nothing_that_comes_meanwhile() -> None:
     for id in range(2, 20):
         right.feed(asked(id, "late"))
     assert [rpc.decode(frame).id for frame in sent if b"error" in frame] == list(range(2, 20))  # type: ignore[union-attr]
+    assert all(b"nothing was done" in frame for frame in sent)
     may_leave.set()
     await soon(stopping)
+    assert b"may or may not have been done" in sent[-1]
     assert served == ["first"] and right.is_closed
 
 
