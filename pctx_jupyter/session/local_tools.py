@@ -112,6 +112,7 @@ class LocalTools:
         self._guard, self._guard_code, self._here = guard, guard_code, here
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
+        self._whose = "client" if kernel_id is None else "kernel"
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
         self._serve_own = self._call_client
         """One object for all tools; each reading of a method makes another one."""
@@ -240,7 +241,7 @@ class LocalTools:
 
     async def _ask_client(self, call: Call, asked: wire.ExecuteTool, here: Here | None = None) -> Raw:
         if self.channel.is_closed:
-            raise errors.ToolFailed(f"Cannot call {call.tool.path}: its client is gone", name="ConnectionLost")
+            raise errors.ToolFailed(f"Cannot call {call.path}: its {self._whose} is gone", name="ConnectionLost")
         try:
             if here is not None:
                 result = await here(rpc.Request(0, wire.EXECUTE_TOOL, rpc.raw(asked)))
@@ -249,11 +250,11 @@ class LocalTools:
             return result if call.tool.nonfinite else nonfinite.taken(result)
         except errors.ConnectionLost:
             raise errors.ToolFailed(
-                f"Cannot finish {call.tool.path}: its client went away; it may or may not have run",
+                f"Cannot finish {call.path}: its {self._whose} went away; it may or may not have run",
                 name="ConnectionLost",
             ) from None
         except errors.MessageTooLarge as error:
-            raise errors.ToolFailed(f"Cannot call {call.tool.path}: {error.message}") from None
+            raise errors.ToolFailed(f"Cannot call {call.path}: {error.message}") from None
         except errors.PctxError as error:
             known = _tool_error(error.data)
             raise errors.ToolFailed(error.message, name=known.name, token=known.token) from None
@@ -295,7 +296,7 @@ class LocalTools:
             if not timeout.expired():
                 raise
             raise errors.ToolFailed(
-                f"Cannot finish {call.tool.path}: its kernel did not answer within {asker.call_s:g} s and may be "
+                f"Cannot finish {call.path}: its kernel did not answer within {asker.call_s:g} s and may be "
                 "stopped; the call may or may not have run",
                 name="TimeoutError",
             ) from None

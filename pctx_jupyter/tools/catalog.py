@@ -310,6 +310,7 @@ class Call(msgspec.Struct, frozen=True):
         note: Receives in a few words what delays the call, or its progress; it never blocks.
         waits: Called when the call has to wait for its turn: its program lets others run until the call ends.
         ask: Asks a person what the MCP server that serves the call wants to know.
+        called: The path by which the program calls the tool, where that is another than the tool's; else empty.
     """
 
     execution_id: str
@@ -320,10 +321,16 @@ class Call(msgspec.Struct, frozen=True):
     note: Callable[[str], None] = ignore_note
     waits: Callable[[], None] = ignore_wait
     ask: Callable[[Form], Awaitable[FormReply]] = ask_nobody
+    called: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path by which the program calls the tool."""
+        return self.called or self.tool.path
 
     def of(self, tool: Tool) -> Call:
         """Return the call with another tool: the name it has where it is served."""
-        return msgspec.structs.replace(self, tool=tool)
+        return msgspec.structs.replace(self, tool=tool, called=self.path)
 
 
 ToolHandler = Callable[[Call], Awaitable[Raw]]
