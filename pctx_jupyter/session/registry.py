@@ -265,6 +265,7 @@ class Registry:
     def forget_kernel(self, kernel_id: str) -> None:
         """Take note that a kernel is no more, and forget with whom it shared; its notebook keeps its name."""
         self._sharing.pop(kernel_id, None)
+        self._note_end(kernel_id)
         name = self.name_of(kernel_id)
         if self.owners.forget_kernel(kernel_id):
             self.approvals.forget(name, None)
@@ -276,7 +277,16 @@ class Registry:
             self.forget_kernel(kernel_id)
             return
         self.owners.note(kernel_id, cause)
+        self._note_end(kernel_id)
         self.watchers.notify("sessions")
+
+    def _note_end(self, kernel_id: str) -> None:
+        """Record that a kernel has ended, for its programs that end with it, and for those that just have."""
+        for session in self:
+            if session.kernel_id == kernel_id:
+                session.has_lost_kernel = True
+        self.history.kernel_ended(kernel_id, self._journal.now(), is_known=True)
+        self.watchers.notify("executions")
 
     def share(self, session: Session, to: Sharing) -> None:
         """Set who else may see a session's tools; for a kernel, its next connections included."""
@@ -394,7 +404,7 @@ class Registry:
                 self._on_close(agent)
             self._on_close(session)
             if session.kernel_id is not None:
-                self.history.kernel_ended(session.kernel_id, self._journal.now())
+                self.history.kernel_ended(session.kernel_id, self._journal.now(), is_known=False)
                 self.watchers.notify("executions")
             self.approvals.forget(session.name, session.kernel_id or session.id)
             self._remember(session)

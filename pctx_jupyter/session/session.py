@@ -168,6 +168,8 @@ class Session:
         """The objects that its client holds for programs; None: the client has not said that it holds any."""
         self.servers: SessionServers | None = None
         """MCP servers of its own; None: it has none. `Registry.give_servers` sets it."""
+        self.has_lost_kernel = False
+        """Whether its kernel is known to have ended; if only the connection is lost, the kernel may go on."""
         self.is_attached = False
         """Whether a connection keeps it open; then it does not expire."""
         self.idle_s = settings.session_idle_s
@@ -442,7 +444,7 @@ class Session:
         except asyncio.CancelledError as error:
             by = "caller"
             if GONE in error.args:
-                by = "connection" if self.kernel_id is None else "kernel"
+                by = "kernel" if self.has_lost_kernel else "connection"
             raise
         except ProgramStopped as error:
             by = "sandbox" if error.name == SANDBOX_ENDED else "limit"

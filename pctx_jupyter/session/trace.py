@@ -48,8 +48,9 @@ MOST_LINES = 200
 MOST_CONSOLE = 20_000
 """Characters of console output that are kept."""
 
-SHUTDOWN_S = 3.0
-"""Seconds from the interrupt with which Jupyter begins to shut a kernel down to the end of the kernel's connection."""
+ENDED_WITHIN_S = {"caller": 3.0, "connection": 10.0}
+"""Seconds from what ended a run first to the news that its kernel has ended. ``caller``: Jupyter interrupts a kernel
+before it shuts it down. ``connection``: Jupyter looks every few seconds whether a kernel has died."""
 
 WITHHELD = "(not for this notebook)"
 """Replaces a message that only its own notebook may see."""
@@ -79,7 +80,7 @@ TraceState = Literal["running", "ok", "failed", "stopped"]
 StoppedBy = Literal["person", "caller", "limit", "sandbox", "kernel", "connection"]
 """What ended a stopped program. ``person``: somebody pressed *Stop* in JupyterLab. ``caller``: its cell was
 interrupted, or its agent cancelled it. ``sandbox``: its sandbox was killed, or was lost with its host. ``kernel``: its
-kernel ended. ``connection``: another client's connection was lost."""
+kernel ended. ``connection``: its client's connection was lost."""
 
 
 class CallRecord(msgspec.Struct, omit_defaults=True):
@@ -400,20 +401,22 @@ class History:
             if self._recorders[old].trace.state != "running":
                 del self._recorders[old]
 
-    def kernel_ended(self, kernel_id: str, at: float) -> None:
+    def kernel_ended(self, kernel_id: str, at: float, *, is_known: bool) -> None:
         """Record that a kernel has ended, for its executions that were stopped just before.
 
-        Before Jupyter shuts a kernel down, it interrupts the kernel. So a restart looks like an interrupt at first.
+        Before Jupyter shuts a kernel down, it interrupts the kernel. So a restart looks like an interrupt at first. A
+        kernel that dies looks like a lost connection, until Jupyter has noticed.
 
         Args:
             kernel_id: The kernel.
             at: The time, in seconds since 1970.
+            is_known: Whether Jupyter says so; otherwise its connection has ended, and nothing more is known.
         """
         for recorder in self._recorders.values():
             trace = recorder.trace
-            if trace.kernel_id == kernel_id and trace.stopped_by == "caller":
+            if trace.kernel_id == kernel_id and (trace.stopped_by == "caller" or is_known):
                 ended_at = trace.started_at + (trace.duration_s or 0.0)
-                if at - ended_at <= SHUTDOWN_S:
+                if at - ended_at <= ENDED_WITHIN_S.get(trace.stopped_by or "", -1.0):
                     trace.stopped_by = "kernel"
 
     def get(self, key: str) -> Trace | None:

@@ -146,15 +146,20 @@ def test_history_forgets_the_oldest_but_none_that_runs() -> None:
 
 def test_a_run_that_was_interrupted_as_its_kernel_ended_is_cut_off_by_the_kernel() -> None:
     history = History(9)
-    ended: dict[str, float] = {"long before": 10.0, "just before": 99.0, "elsewhere": 99.0}
+    ended: dict[str, float] = {"long before": 10.0, "just before": 99.0, "elsewhere": 99.0, "unconnected": 99.0}
     for id, at in ended.items():
         one = recorder()
         one.trace.kernel_id, one.trace.started_at = "other" if id == "elsewhere" else "k", at
-        one.end("stopped", stopped_by="caller")
+        one.end("stopped", stopped_by="connection" if id == "unconnected" else "caller")
         history.add(id, one)
-    history.kernel_ended("k", 100.0)
+    history.kernel_ended("k", 100.0, is_known=False)
     found = {id: trace.stopped_by for id in ended if (trace := history.get(id)) is not None}
-    assert found == {"long before": "caller", "just before": "kernel", "elsewhere": "caller"}
+    assert found == {
+        "long before": "caller",
+        "just before": "kernel",
+        "elsewhere": "caller",
+        "unconnected": "connection",
+    }
 
 
 def test_a_trace_that_has_ended_does_not_change() -> None:
@@ -299,10 +304,11 @@ async def test_a_call_that_a_fault_of_ours_ends_is_not_recorded_as_cut_off() -> 
 
 @pytest.mark.parametrize(
     ("kernel_id", "reason", "by"),
-    [(None, "", "caller"), ("k", "", "caller"), ("k", GONE, "kernel"), (None, GONE, "connection")],
+    [(None, "", "caller"), ("k", "", "caller"), ("k", GONE, "connection"), (None, GONE, "connection")],
 )
+@pytest.mark.parametrize("is_noticed_first", [False, True])
 async def test_a_cancelled_program_is_recorded_with_what_ended_it(
-    kernel_id: str | None, reason: str, by: traces.StoppedBy
+    kernel_id: str | None, reason: str, by: traces.StoppedBy, *, is_noticed_first: bool
 ) -> None:
     began = asyncio.Event()
 
@@ -312,13 +318,21 @@ async def test_a_cancelled_program_is_recorded_with_what_ended_it(
         raise AssertionError("it never ends by itself")
 
     registry = Registry(act, Settings(), FakeClock())
-    run = asyncio.create_task(registry.open(kernel_id=kernel_id).execute("1"))
+    session = registry.open(kernel_id=kernel_id)
+    run = asyncio.create_task(session.execute("1"))
     await began.wait()
+    if is_noticed_first:
+        registry.note_kernel("k", "restarted")
     run.cancel(*([reason] if reason else []))
     with pytest.raises(asyncio.CancelledError):
         await run
     [trace] = registry.history
-    assert (trace.state, trace.stopped_by) == ("stopped", by)
+    if not is_noticed_first:
+        assert (trace.state, trace.stopped_by) == ("stopped", by)
+        registry.note_kernel("k", "died")
+    else:
+        registry.close(session)
+    assert trace.stopped_by == (by if kernel_id is None else "kernel")
 
 
 def test_the_owner_of_a_tool_reads_why_the_host_stopped_a_program() -> None:
