@@ -167,8 +167,15 @@ export function trace(id: string): Promise<Trace> {
   return request<Trace>(`api/executions/${encodeURIComponent(id)}`);
 }
 
+/** Stop a program. One that has ended in the meantime needs no stop, so that is no error. */
 export async function stop(id: string): Promise<void> {
-  await request(`api/executions/${encodeURIComponent(id)}/stop`, { method: 'POST' });
+  try {
+    await request(`api/executions/${encodeURIComponent(id)}/stop`, { method: 'POST' });
+  } catch (error) {
+    if (!(error instanceof ApiError && error.isOurs && error.status === 404)) {
+      throw error;
+    }
+  }
 }
 
 export function status(): Promise<EngineStatus> {
