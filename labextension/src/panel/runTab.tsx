@@ -134,7 +134,7 @@ function Program(props: Pick<RunProps, 'languages' | 'trans'> & { code: string }
     let isOver = false;
     const fragment = document.createElement('code');
     // With a line end: JupyterLab 4.2 leaves the last character out where it has no colour.
-    void languages?.highlight(`${code}\n`, languages.findByName('TypeScript'), fragment).then(() => {
+    void languages?.highlight(`${code.trimEnd()}\n`, languages.findByName('TypeScript'), fragment).then(() => {
       if (!isOver && place.current && fragment.textContent?.trimEnd() === code.trimEnd()) {
         place.current.replaceChildren(...fragment.childNodes);
       }
