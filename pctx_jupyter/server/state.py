@@ -553,6 +553,11 @@ class ClientConfigList(PctxHandler):
 
     @web.authenticated
     async def get(self) -> None:
+        try:
+            (await self.open_engine()).admit_agents()
+        except errors.Forbidden as error:
+            self.refuse(error)
+            return
         token: str = getattr(self.identity_provider, "token", "")
         address = urlsplit(f"{self.request.protocol}://{self.request.host}{self.base_url}")
         own_port = self.serverapp.port if self.serverapp is not None else None

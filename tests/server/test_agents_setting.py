@@ -45,7 +45,7 @@ def post(jp_fetch: Any) -> Any:
 
 
 async def test_where_agents_are_off_none_comes_in_and_notebooks_work(
-    post: Any, url: str, jp_auth_header: Headers, client: Any
+    post: Any, url: str, jp_auth_header: Headers, client: Any, jp_fetch: Any
 ) -> None:
     status, answer = await post(LIST)
     assert status == 403
@@ -54,6 +54,10 @@ async def test_where_agents_are_off_none_comes_in_and_notebooks_work(
         async with open_wire(url + "pctx/agents", jp_auth_header):
             pass
     assert refused.value.response.status_code == 403
+    with pytest.raises(HTTPClientError) as unconfigured:
+        await jp_fetch("pctx", "api", "client-config")
+    assert unconfigured.value.response is not None
+    assert "Pctx.agents" in json.loads(unconfigured.value.response.body)["message"]
     async with client() as it:
         assert (await it.execute_code("1 + 1"))["value"] == 2
         with pytest.raises(errors.Forbidden, match=r"switched off here \(Pctx\.agents\)"):

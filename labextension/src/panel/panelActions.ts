@@ -81,7 +81,7 @@ export function actionsOf(
       });
     },
     copyConfig: () => {
-      attempt(trans.__('Cannot copy the configuration'), () => copyConfig(trans));
+      attempt(trans.__('Cannot connect an MCP client'), () => copyConfig(trans));
     },
     insertExample: () => {
       const there = notebook();

@@ -26,7 +26,7 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
     return (
       <Message
         text={trans.__(
-          'This Jupyter server does not have pctx. Install pctx-jupyter in its environment, and restart it.'
+          'This Jupyter server does not have pctx. Install pctx-jupyter in its environment, or enable it there (jupyter server extension enable pctx_jupyter), and restart the server.'
         )}
       >
         <button className="jp-mod-styled" onClick={actions.retry}>
