@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).parent.parent.parent
 START_S = 60
@@ -244,9 +244,18 @@ class NotebookPage:
         """The text of a code cell."""
         return self.cells.nth(index).locator(".jp-InputArea-editor .cm-content")
 
+    def focus(self, index: int) -> None:
+        """Click into a cell, and wait until it gets the keys."""
+        self.editor(index).click()
+        self.expect_focus(index)
+
+    def expect_focus(self, index: int) -> None:
+        """Wait until a cell gets the keys; what moves the focus there may take a moment."""
+        expect(self.editor(index)).to_be_focused()
+
     def edit(self, index: int, text: str = "") -> None:
         """Put the cursor to the end of a cell, and insert a text in one go."""
-        self.editor(index).click()
+        self.focus(index)
         self.page.keyboard.press("Control+End")
         if text:
             self.page.keyboard.insert_text(text)
@@ -255,7 +264,7 @@ class NotebookPage:
 
     def replace(self, index: int, text: str) -> None:
         """Put a text in place of a cell's."""
-        self.editor(index).click()
+        self.focus(index)
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(text)
 
@@ -271,9 +280,24 @@ class NotebookPage:
                 raise AssertionError(f"Cell {index} is {text!r}, not {whole or has or ends!r}.")
             self.page.wait_for_timeout(100)
 
+    def wait_for_completer(self) -> None:
+        """Wait until the list of completions follows the cell with the cursor. There must be text before the cursor."""
+        self.page.locator(".jp-mod-completer-enabled:has(.cm-focused)").wait_for()
+
+    def ask_for_completions(self) -> None:
+        """Press Tab behind the text at the cursor. Without a completer, Tab would indent the line."""
+        self.wait_for_completer()
+        self.page.keyboard.press("Tab")
+
+    def type_trigger(self, text: str) -> None:
+        """Type a text whose last character opens the list of completions, which must follow the cell by then."""
+        self.page.keyboard.type(text[:-1])
+        self.wait_for_completer()
+        self.page.keyboard.type(text[-1])
+
     def run(self, index: int) -> None:
         """Run a cell and wait until its kernel is idle again."""
-        self.editor(index).click()
+        self.focus(index)
         self.page.keyboard.press("Control+Enter")
         self.page.wait_for_function(
             f"index => {{ const cell = {_CELLS}[index].model;"

@@ -125,7 +125,7 @@ def test_comments_are_those_of_the_language_under_the_cursor(notebook: NotebookP
 def test_tools_are_completed_as_one_types_after_any_characters(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx\nconst 名 = '\U0001f600';\n")
     keyboard = notebook.page.keyboard
-    keyboard.type("await Notebook.")
+    notebook.type_trigger("await Notebook.")
     expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     keyboard.type("lo")
     expect(notebook.page.locator(".jp-Completer-docpanel")).to_contain_text("of one status")
@@ -136,6 +136,7 @@ def test_tools_are_completed_as_one_types_after_any_characters(notebook: Noteboo
     keyboard.type(";\nawait Notebook.loadOrders")
     expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     keyboard.press("Escape")
+    expect(completions(notebook.page)).to_have_count(0)
     keyboard.type("({ ")
     expect(completions(notebook.page)).to_have_text([re.compile(r"^status \("), "limit (number, optional)"])
     keyboard.type("st")
@@ -147,13 +148,15 @@ def test_tools_are_completed_as_one_types_after_any_characters(notebook: Noteboo
 def test_arguments_that_a_call_lacks_are_added_by_a_fix(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx\nawait Notebook.loadOrders({ limit: 5 })")
     click_fix(notebook, 1, "Add the missing argument")
+    notebook.expect_source(1, has="status: ")
+    notebook.expect_focus(1)
     notebook.page.keyboard.type("'paid'")
     notebook.expect_source(1, ends="loadOrders({ limit: 5, status: 'paid' })")
 
 
 def test_the_magic_line_is_completed_with_options_and_the_notebooks_names(notebook: NotebookPage) -> None:
     notebook.edit(1, "%%pctx")
-    notebook.page.keyboard.type(" --ti")
+    notebook.type_trigger(" --ti")
     expect(completions(notebook.page).first).to_have_text("--timeout")
     notebook.page.keyboard.press("Tab")
     notebook.page.keyboard.type(" 5 -i cu")
@@ -167,13 +170,13 @@ def test_a_busy_kernel_keeps_nobody_waiting(notebook: NotebookPage) -> None:
     notebook.page.keyboard.press("Control+Enter")
     notebook.page.wait_for_selector(".jp-InputPrompt:has-text('[*]:')")
     notebook.edit(1, "%%pctx -i cu")
-    notebook.page.keyboard.press("Tab")
+    notebook.ask_for_completions()
     expect(completions(notebook.page).first).to_have_text("customers")
     notebook.page.keyboard.press("Escape")
     notebook.replace(1, "%%pctx\nawait Notebook.loadOrder()")
     expect(problems(notebook, 1)).to_have_text("loadOrder")
     notebook.page.keyboard.insert_text("\nNotebook.l")
-    notebook.page.keyboard.press("Tab")
+    notebook.ask_for_completions()
     expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     notebook.page.keyboard.press("Escape")
     notebook.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
@@ -184,12 +187,12 @@ def test_pythons_names_stay_out_of_programs_and_ours_out_of_python(notebook: Not
     notebook.replace(2, "%config IPCompleter.use_jedi = False")  # it starts slower than JupyterLab waits
     notebook.run(2)
     notebook.edit(1, "%%pctx\ncust")
-    notebook.page.keyboard.press("Tab")
+    notebook.ask_for_completions()
     notebook.page.keyboard.type("o")
     notebook.page.keyboard.press("Control+a")
     expect(completions(notebook.page)).to_have_count(0)
     notebook.replace(2, "cust")
-    notebook.page.keyboard.press("Tab")
+    notebook.ask_for_completions()
     expect(completions(notebook.page).first).to_have_text("customers")
 
 
@@ -312,7 +315,7 @@ def test_it_works_in_notebook_7(page: Page, notebook7: FrontEnd) -> None:
     notebook.edit(1, "%%pctx\nawait Notebook.loadOrder({ status: 'paid' });\n")
     notebook.wait_for_mime_type(1, PCTX)
     expect(problems(notebook, 1)).to_have_text(["loadOrder"])
-    notebook.page.keyboard.type("Notebook.")
+    notebook.type_trigger("Notebook.")
     expect(completions(page)).to_have_text([LOAD_ORDERS])
 
 
@@ -329,7 +332,7 @@ def test_it_works_in_a_console(notebook: NotebookPage) -> None:
     page.keyboard.press("Alt+Shift+F")
     expect(prompt).to_contain_text("loadOrder();")
     page.keyboard.press("Control+End")
-    page.keyboard.type(" Notebook.")
+    notebook.type_trigger(" Notebook.")
     expect(completions(page)).to_have_text([LOAD_ORDERS])
 
 
@@ -340,8 +343,9 @@ def test_two_views_of_a_notebook_do_not_disturb_each_other(notebook: NotebookPag
     expect(wrong).to_have_text(["loadOrder", "loadOrder"])
     second = notebook.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").nth(1).locator(".cm-content").nth(1)
     second.click()
+    expect(second).to_be_focused()
     notebook.page.keyboard.press("Control+End")
-    notebook.page.keyboard.type("; Notebook.")
+    notebook.type_trigger("; Notebook.")
     expect(completions(notebook.page)).to_have_text([LOAD_ORDERS])
     notebook.page.keyboard.press("Enter")
     notebook.page.keyboard.type("'paid'")
@@ -405,7 +409,7 @@ def test_what_the_user_does_not_want_is_left_out(notebook: NotebookPage) -> None
         again.page.keyboard.type("Notebook.loadOrder(")
         again.page.keyboard.press("ArrowRight")
         again.page.keyboard.type(" Notebook.")
-        again.page.keyboard.press("Tab")  # asked for, it is there
+        again.ask_for_completions()  # then it is there
         expect(completions(again.page)).to_have_text([LOAD_ORDERS])
         expect(problems(again, 1)).to_have_count(0)
         expect(again.page.locator(".pctx-Signature")).to_have_count(0)

@@ -56,6 +56,7 @@ def test_the_notebook_of_the_launchers_card_has_loaded_pctx_and_gets_its_first_t
     expect(cells.nth(1).locator(".cm-content")).to_contain_text("%%pctx")
     expect(cells.nth(0).locator(".jp-InputPrompt")).to_contain_text("[1]")
     cells.nth(1).locator(".cm-content").click()
+    expect(cells.nth(1).locator(".cm-content")).to_be_focused()
     page.keyboard.press("Control+End")
     page.keyboard.insert_text("40 + 2")
     page.keyboard.press("Control+Enter")
@@ -69,6 +70,7 @@ def test_the_notebook_of_the_launchers_card_has_loaded_pctx_and_gets_its_first_t
     )
     panel.get_by_role("button", name="Insert example").click()
     expect(cells.nth(2).locator(".cm-content")).to_contain_text("from pctx_jupyter import tool")
-    page.keyboard.press("Control+Enter")  # the cursor is in it
+    expect(cells.nth(2).locator(".cm-content")).to_be_focused()
+    page.keyboard.press("Control+Enter")
     expect(panel.locator(".pctx-mod-tool").filter(has_text="greet")).to_be_visible()
     expect(example).to_have_count(0)

@@ -257,6 +257,7 @@ def complete(page: Page, notebook: NotebookPage, cell: int, text: str) -> None:
     """Write a program, whose last character opens three suggestions."""
     notebook.edit(cell, text[:-1])
     notebook.cells.nth(cell).evaluate("cell => cell.scrollIntoView({block: 'start'})")
+    notebook.wait_for_completer()
     page.keyboard.type(text[-1])
     expect(completions(page)).to_have_count(3)
 
