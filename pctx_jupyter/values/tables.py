@@ -516,11 +516,41 @@ def _arrow_values(value: Any) -> list[Any]:
         name = next(name for name in names if names.count(name) > 1)
         raise Unfit(f'two columns of the table are called "{name}"; rename one')
     pa = sys.modules["pyarrow"]
-    if not names and _is_cut(pa, value.type):
-        value = value.cast(_uncut(pa, value.type))
-    elif names and any(_is_cut(pa, field.type) for field in value.schema):
-        value = value.cast(pa.schema([field.with_type(_uncut(pa, field.type)) for field in value.schema]))
-    return list(value.to_pylist())
+    if not names:
+        return _arrow_column(pa, value)
+    cut = {field.name for field in value.schema if _is_cut(pa, field.type)}
+    if not cut:
+        return list(value.to_pylist())
+    columns = {name: _arrow_column(pa, value.column(place)) for place, name in enumerate(names)}
+    return rows(columns, len(value))
+
+
+def _arrow_column(pa: Any, column: Any) -> list[Any]:
+    """Return the values of an array of Arrow, with texts for times of day that have nanoseconds."""
+    kind = column.type
+    if not _is_cut(pa, kind):
+        return list(column.to_pylist())
+    return [_with_short_times(pa, kind, one) for one in column.cast(_uncut(pa, kind)).to_pylist()]
+
+
+def _with_short_times(pa: Any, kind: Any, value: Any) -> Any:
+    """Return a value with Arrow's texts for times of day, which all have nine digits, as other libraries write them.
+
+    Args:
+        pa: The library.
+        kind: The type that the value had before.
+        value: The value, of lists, dicts and pairs.
+    """
+    if value is None or not _is_cut(pa, kind):
+        return value
+    if not pa.types.is_nested(kind):
+        return value.removesuffix("000").removesuffix(".000000") if value.endswith("000") else value
+    if pa.types.is_struct(kind):
+        return {one.name: _with_short_times(pa, one.type, value[one.name]) for one in kind}
+    if pa.types.is_map(kind):
+        parts = kind.key_type, kind.item_type
+        return [tuple(_with_short_times(pa, *both) for both in zip(parts, pair, strict=True)) for pair in value]
+    return [_with_short_times(pa, kind.value_type, one) for one in value]
 
 
 def _is_cut(pa: Any, kind: Any) -> bool:
