@@ -6,11 +6,13 @@ It knows which aggregates there are, and what they give for each library. Names 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import errors
-from .arithmetic import NoNumbers, comparable, demand_sum, is_missing, numbers_of, without_nan
+from .arithmetic import NoNumbers, comparable, demand_sum, has_parts, is_missing, numbers_of, without_nan
 from .frames import Frame
+from .steps import demand_order
 
 AGGREGATES: dict[str, Callable[[Any], Any]] = {
     "sum": lambda one: one.sum(),
@@ -23,6 +25,17 @@ AGGREGATES: dict[str, Callable[[Any], Any]] = {
     "nunique": lambda one: one.drop_nulls().n_unique(),
 }
 """What can be computed of a column, or of the rows of a group. ``count`` counts the values that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """An aggregate that Python's types would cut.
+
+    Args:
+        column: A column of its library that has this one value.
+    """
+
+    column: Any
 
 
 def read(
@@ -62,6 +75,7 @@ def grouped(frame: Frame, keys: list[str], wanted: list[tuple[str, str | None, s
     """
     import narwhals.stable.v2 as nw
 
+    demand_order(frame, keys, "group")
     used, columns = _prepared(frame, wanted)
     made: list[Any] = []
     distinct: dict[str, str] = {}
@@ -115,7 +129,7 @@ def _ready(column: Any, function: str) -> Any:
     """
     try:
         if function not in _USE:
-            if function in ("min", "max") and column.dtype.is_nested():
+            if function != "count" and has_parts(column):
                 raise NoNumbers("its values have parts, and no order")
             return comparable(column)
         found = without_nan(numbers_of(column, exact=function == "sum"))
@@ -151,7 +165,7 @@ def _medians(frame: Frame, keys: list[str], column: str) -> list[float | None]:
 
 
 def computed(frame: Frame, wanted: list[tuple[str, str | None, str]]) -> dict[str, Any]:
-    """Return aggregates of the whole frame, by name.
+    """Return aggregates of the whole frame, by name; the least and the latest of nanoseconds as `Single`.
 
     Raises:
         InvalidParams: A column does not hold what a function needs.
@@ -168,17 +182,28 @@ def _computed(column: Any, name: str, function: str) -> Any:
     import narwhals.stable.v2 as nw
 
     try:
-        if function in ("min", "max") and column.dtype == nw.Duration and column.implementation.is_pyarrow():
-            there = column.drop_nulls().sort(descending=function == "max")  # Arrow has no least duration
-            return there[0] if len(there) else None
+        is_arrow_duration = column.dtype == nw.Duration and column.implementation.is_pyarrow()  # they have no least one
+        if function in ("min", "max") and (is_arrow_duration or _is_cut(column)):
+            there = column.drop_nulls().sort(descending=function == "max").head(1)
+            return None if not len(there) else Single(there.to_native()) if _is_cut(column) else there[0]
         found = AGGREGATES[function](column)
         return None if is_missing(found) else found
     except Exception as error:
         raise _wrong(function, name, f"{type(error).__name__}: {error}") from error
 
 
+def _is_cut(column: Any) -> bool:
+    """Return whether a column holds nanoseconds, which Python's times do not have."""
+    import narwhals.stable.v2 as nw
+
+    return column.dtype == nw.Time or getattr(column.dtype, "time_unit", None) == "ns"
+
+
 def described(frame: Frame) -> list[dict[str, Any]]:
-    """Return one row for each column: its type, how many values there are and are missing, and their range."""
+    """Return one row for each column: its type, how many values there are and are missing, and their range.
+
+    The range of nanoseconds is `Single`.
+    """
     import narwhals.stable.v2 as nw
 
     rows: list[dict[str, Any]] = []

@@ -8,11 +8,14 @@ It knows no frames, only single columns and numbers.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+LARGEST_EXACT = 2**53
+"""Integers beyond it are rounded as floats, and so in JavaScript."""
 LARGEST = 1 << 63
 """Integers from here on, and below its opposite, do not fit into 64 bits with a sign."""
 _SAFE = float(LARGEST) * (1 - 1e-9)
@@ -38,10 +41,58 @@ def without_nan(column: Any) -> Any:
 
 
 def comparable(column: Any) -> Any:
-    """Return a column whose values libraries order alike: categories without an order become texts, NaN is missing."""
+    """Return a column whose values libraries order alike.
+
+    Categories without an order become texts, NaN is missing, and 0 has no sign: to Arrow, -0 is another key than 0.
+    """
     import narwhals.stable.v2 as nw
 
-    return column.cast(nw.String) if column.dtype == nw.Categorical else without_nan(column)
+    if column.dtype == nw.Categorical:
+        return column.cast(nw.String)
+    return without_nan(column) + 0.0 if column.dtype.is_float() else column
+
+
+def has_parts(column: Any) -> bool:
+    """Return whether values of a column are lists or objects: libraries differ on which are equal, and which less."""
+    if column.dtype.is_nested():
+        return True
+    return is_of_objects(column) and any(one.__hash__ is None for one in set(map(type, column.to_list())))
+
+
+def is_of_objects(column: Any) -> bool:
+    """Return whether a column holds objects of Python. narwhals takes them for texts where there are none."""
+    import narwhals.stable.v2 as nw
+
+    return column.dtype in (nw.Object, nw.Unknown) or str(getattr(column.to_native(), "dtype", "")) == "object"
+
+
+def matchable(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return two columns as columns of one type, which have the same values where these two have.
+
+    Raises:
+        NoNumbers: No type has all values of both.
+    """
+    import narwhals.stable.v2 as nw
+
+    left, right = (
+        one.cast(nw.String) if one.dtype in (nw.Enum, nw.String) else comparable(one) for one in (left, right)
+    )
+    if any(one.null_count() == len(one) for one in (left, right)):  # of whatever type: nothing matches
+        left, right = (
+            nw.new_series(one.name, [number] * len(one), nw.Int64, backend=one.implementation)
+            for number, one in enumerate((left, right))
+        )
+        return left, right
+    types = left.dtype, right.dtype
+    if types[0] == types[1] or not all(one.is_numeric() and one != nw.Decimal for one in types):
+        return left, right
+    whole = [one for one in (left, right) if one.dtype.is_integer()]
+    largest = max((max(map(abs, range_of(one))) for one in whole), default=0)
+    if len(whole) == 2 and largest < LARGEST:
+        return left.cast(nw.Int64), right.cast(nw.Int64)
+    if len(whole) == 2 or largest > LARGEST_EXACT:
+        raise NoNumbers(f"its types are {types[0]} and {types[1]}, and it holds integers that only one of them has")
+    return left.cast(nw.Float64), right.cast(nw.Float64)
 
 
 def numbers_of(column: Any, *, exact: bool) -> Any:
@@ -72,8 +123,7 @@ def numbers_of(column: Any, *, exact: bool) -> Any:
                 return _floats(column)
             raise NoNumbers("it holds integers of 2**63 or more; use sql, and cast it to double")
         return column.cast(nw.Int64)
-    # narwhals takes objects for texts where there are none.
-    if dtype in (nw.Object, nw.Unknown) or str(getattr(column.to_native(), "dtype", "")) == "object":
+    if is_of_objects(column):
         return _of_objects(column, exact=exact)
     raise NoNumbers("it does not hold numbers")
 
@@ -129,7 +179,7 @@ def _floats(column: Any) -> Any:
     """Return integers as floats, rounded."""
     import narwhals.stable.v2 as nw
 
-    if not column.implementation.is_pyarrow() and "pyarrow" not in str(getattr(column.to_native(), "dtype", "")):
+    if not _is_of_arrow(column):
         return column.cast(nw.Float64)
     values = [None if is_missing(one) else float(one) for one in column.to_list()]  # Arrow casts nothing it would round
     return nw.new_series(column.name, values, nw.Float64, backend=column.implementation)
@@ -147,13 +197,39 @@ def calculated(name: str, act: Callable[[Any, Any], Any], left: Any, right: Any)
     Raises:
         NoNumbers: A column holds something else, or a result may not fit.
     """
+    import narwhals.stable.v2 as nw
+
     if any(is_column(one) and one.dtype.is_temporal() for one in (left, right)):
         return act(left, right)
     exact = _stays_exact(name, left, right)
-    left, right = (numbers_of(one, exact=exact) if is_column(one) else one for one in (left, right))
-    if name != "div" and _is_integer(left) and _is_integer(right):
+    is_decimal = exact and any(is_column(one) and one.dtype == nw.Decimal for one in (left, right))
+    left, right = (
+        numbers_of(one, exact=exact) if is_column(one) else _number(one, exact=exact, is_decimal=is_decimal)
+        for one in (left, right)
+    )
+    if not exact:
+        left, right = (_floats(one) if _has_large(one) else one for one in (left, right))
+    elif name != "div" and _is_integer(left) and _is_integer(right):
         _demand_room(act, left, right)
     return act(left, right)
+
+
+def _has_large(value: Any) -> bool:
+    """Whether a column of Arrow holds integers that it does not convert to floats by itself."""
+    if not (is_column(value) and value.dtype.is_integer() and _is_of_arrow(value)):
+        return False
+    return max(map(abs, range_of(value))) > LARGEST_EXACT
+
+
+def _is_of_arrow(column: Any) -> bool:
+    return bool(column.implementation.is_pyarrow()) or "pyarrow" in str(getattr(column.to_native(), "dtype", ""))
+
+
+def _number(value: Any, *, exact: bool, is_decimal: bool) -> Any:
+    """Return a number as Arrow calculates with it: it refuses integers beside floats, and gives those 19 digits."""
+    if isinstance(value, int) and not exact:
+        return float(value) if abs(value) < 1 << 1_000 else math.copysign(math.inf, value)
+    return Decimal(value) if isinstance(value, int) and is_decimal else value
 
 
 def _is_integer(value: Any) -> bool:

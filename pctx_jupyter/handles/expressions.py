@@ -17,9 +17,8 @@ import msgspec
 
 from .. import errors
 from . import arithmetic
-from .arithmetic import is_column
+from .arithmetic import LARGEST_EXACT, is_column
 from .frames import Frame
-from .numbers import LARGEST_EXACT
 
 LONGEST_PART = 10_000
 """Characters of a text that is searched for: for longer ones, libraries have limits of their own."""
@@ -28,13 +27,16 @@ MOST_COMPARED = 20_000_000
 
 
 def _is_odd(value: Any) -> bool:
-    """Whether a column holds Python objects, or decimals: libraries compare those differently, and we one by one."""
+    """Whether a column holds what libraries compare differently or not at all: we do so one by one.
+
+    These are Python objects, decimals, bytes, and values with parts.
+    """
     import narwhals.stable.v2 as nw
 
     if not is_column(value):
         return False
     dtype = value.dtype
-    return bool(dtype == nw.Object or dtype == nw.Decimal or dtype == nw.Unknown or dtype.is_nested())
+    return bool(dtype in (nw.Object, nw.Decimal, nw.Unknown, nw.Binary) or dtype.is_nested())
 
 
 def _missing(value: Any) -> Any:
@@ -70,6 +72,10 @@ def _compared(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any
             return condition(_missing(right if left is None else left), frame)
         if act in _ORDERS and (_is_ordered(left) or _is_ordered(right)):
             return _compared_by_order(frame, act, left, right)
+        if is_column(left) and is_column(right):
+            if any(one.null_count() == len(one) for one in (left, right)):  # its type says nothing
+                return _bools(frame, [False] * len(frame))
+            _demand_one_kind(left, right)
         left, right = _alike(left, right), _alike(right, left)
         if left is None or right is None:
             return _bools(frame, [False] * len(frame))
@@ -78,13 +84,52 @@ def _compared(act: Callable[[Any, Any], Any]) -> Callable[[Frame, Any, Any], Any
         if (outside := _outside(left, right)) is not None:
             there = ~condition(_either(_missing(left), _missing(right)), frame)
             return there if act(*outside) else _bools(frame, [False] * len(frame))
-        is_large = any(type(one) is int and one >= 1 << 63 for one in (left, right))
-        if is_large or _is_odd(left) or _is_odd(right) or _would_round(left, right):
+        if act in _ORDERS and any(map(_is_truth, (left, right))):  # polars orders no truth values
+            return _one_by_one(frame, act, left, right)
+        if any(map(_is_large, (left, right))) or _is_odd(left) or _is_odd(right) or _would_round(left, right):
             return _one_by_one(frame, act, left, right)
         absent = _either(_missing(left), _missing(right))
         return act(left, right).fill_null(False) & ~condition(absent, frame)
 
     return compare
+
+
+def _is_truth(value: Any) -> bool:
+    import narwhals.stable.v2 as nw
+
+    return bool(is_column(value) and value.dtype == nw.Boolean)
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a number, or one of a column, is beyond 64 bits with a sign, in which Arrow compares integers."""
+    if not is_column(value):
+        return type(value) is int and value >= 1 << 63
+    return bool(value.dtype.is_unsigned_integer()) and arithmetic.range_of(value)[1] >= 1 << 63
+
+
+def _demand_one_kind(left: Any, right: Any) -> None:
+    """Refuse to compare columns of different kinds: some libraries refuse it, others find them different."""
+    kinds = [_python_type(one) for one in (left, right)]
+    held = [None if kind is None else _HELD.get(kind) for kind in kinds]
+    if None in held or held[0] == held[1]:
+        return
+    shown = " and ".join(f'"{one.name}", which holds {what}' for one, what in zip((left, right), held, strict=True))
+    raise errors.InvalidParams(f"Cannot compare the columns {shown}")
+
+
+_HELD = {
+    bool: "truth values",
+    float: "numbers",
+    int: "numbers",
+    Decimal: "numbers",
+    str: "texts",
+    bytes: "bytes",
+    dt.datetime: "times",
+    dt.date: "dates",
+    dt.timedelta: "durations",
+    dt.time: "times of day",
+}
+"""What a column holds, by the type of its values in Python."""
 
 
 _ORDERS = {operator.gt: operator.lt, operator.ge: operator.le, operator.lt: operator.gt, operator.le: operator.ge}
@@ -148,7 +193,7 @@ def _one_by_one(frame: Frame, act: Callable[[Any, Any], Any], left: Any, right: 
             not (no_left or no_right) and bool(act(one, other))
             for one, other, no_left, no_right in zip(*sides, *gone, strict=True)
         ]
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # of arrays within a column
         raise errors.InvalidParams(f"Cannot compare a column: {error}") from None
     return _bools(frame, found)
 
@@ -204,12 +249,16 @@ def _python_type(column: Any) -> type | None:
     import narwhals.stable.v2 as nw
 
     dtype = column.dtype
+    if dtype in (nw.Object, nw.Unknown) or (arithmetic.is_of_objects(column) and column.null_count() == len(column)):
+        gone = column.is_null().to_list()
+        return next((type(one) for one, is_gone in zip(column.to_list(), gone, strict=True) if not is_gone), None)
     for known, kind in (
         (nw.Datetime, dt.datetime),
         (nw.Date, dt.date),
         (nw.Duration, dt.timedelta),
         (nw.Time, dt.time),
         (nw.Decimal, Decimal),
+        (nw.Binary, bytes),
     ):
         if dtype == known:
             return kind
@@ -219,9 +268,6 @@ def _python_type(column: Any) -> type | None:
         return bool
     if dtype.is_numeric():
         return float
-    if dtype == nw.Object:
-        gone = column.is_null().to_list()
-        return next((type(one) for one, is_gone in zip(column.to_list(), gone, strict=True) if not is_gone), None)
     return None
 
 
@@ -234,11 +280,10 @@ def _moment(text: str, kind: type, column: Any) -> Any:
     zone = getattr(column.dtype, "time_zone", None)
     if zone is None:
         return found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
-    if found.tzinfo is None:
-        from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo
 
-        return found.replace(tzinfo=ZoneInfo(zone))
-    return found
+    there = ZoneInfo(zone)  # polars compares with times of the very zone
+    return found.replace(tzinfo=there) if found.tzinfo is None else found.astimezone(there)
 
 
 def _converted(text: str, kind: type, column: Any) -> Any:

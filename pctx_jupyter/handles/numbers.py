@@ -7,11 +7,8 @@ from array import array
 from typing import Any
 
 from .. import errors
-from .arithmetic import is_missing, range_of
+from .arithmetic import LARGEST_EXACT, is_missing, range_of
 from .frames import Frame
-
-LARGEST_EXACT = 2**53
-"""Integers beyond it are rounded in JavaScript."""
 
 
 def has_numbers(frame: Frame, name: str) -> bool:

@@ -25,7 +25,8 @@ from time import monotonic
 from typing import Any
 
 from .. import classes, errors, futures
-from .numbers import LARGEST_EXACT, bytes_of
+from .arithmetic import LARGEST_EXACT
+from .numbers import bytes_of
 
 MOST_ITEMS = 1_000
 """Items that are taken with one call."""

@@ -44,7 +44,14 @@ COLUMNS: dict[str, tuple[st.SearchStrategy[Any], Any]] = {
     "size": (st.sampled_from(SIZES), pl.Enum(SIZES)),
 }
 NUMBERS = ("truth", "price", "number", "whole", "tiny")
-PANDAS = {"truth": "boolean", "whole": "Int64", "tiny": "Int8", "number": "float64", "price": "object"}
+PANDAS = {
+    "truth": "boolean",
+    "whole": "Int64",
+    "large": "UInt64",
+    "tiny": "Int8",
+    "number": "float64",
+    "price": "object",
+}
 
 Made = Callable[[pl.DataFrame], Any]
 
@@ -258,7 +265,18 @@ def test_values_with_parts_pass_and_have_no_order(library: str) -> None:
     rows = values.from_json(values.to_json(run(frame, ["sort", ["row"], True]).to_native()))
     assert [row["part"] for row in rows] == held[::-1]
     assert chains.aggregated(frame, "it", {"part": "count"}) == {"part": 2}
-    for one in ("sum", "mean", "median", "std", "min", "max"):
+    for how, found in (("inner", [0, 1, 2]), ("left", [0, 1, 2]), ("semi", [0, 1, 2]), ("anti", [])):
+        joined = run(frame, ["join", {"id": "it"}, ["row"], how], other=frame)
+        assert joined["row"].to_list() == found
+        assert joined["part"].null_count() == len(found) // 3
+    for step in (
+        ["sort", ["row", "part"], False],
+        ["join", {"id": "it"}, ["part"], "left"],
+        ["group", ["part"], {"row": "sum"}],
+    ):
+        with pytest.raises(errors.InvalidParams, match=f'Cannot {step[0]} by column "part": its values have parts'):
+            run(frame, step, other=frame)
+    for one in ("sum", "mean", "median", "std", "min", "max", "nunique"):
         for steps in ([["group", ["row"], {"x": ["part", one]}]], []):
             with pytest.raises(errors.InvalidParams):
                 chains.aggregated(run(frame, *steps), "it", {"x": ["part", one]})
@@ -283,6 +301,92 @@ def test_columns_of_integers_and_floats_are_compared_exactly(library: str) -> No
     for sign, rows in (("eq", [1]), ("gt", [0]), ("le", [1, 2])):
         found = run(frame, ["filter", {"op": sign, "of": [{"col": "whole"}, {"col": "number"}]}])
         assert found["row"].to_list() == rows
+
+
+NOON = dt.datetime(2024, 10, 27, 12, tzinfo=OSLO)
+SERIES: dict[str, pl.Series] = {
+    "zoned": pl.Series([NOON, None, NOON + dt.timedelta(hours=1)], dtype=pl.Datetime("us", "Europe/Oslo")),
+    "bytes": pl.Series([b"a", b"", None]),
+    "truth": pl.Series([True, False, None]),
+    "zero": pl.Series([-0.0, 0.0, 1.5]),
+    "large": pl.Series([2**64 - 1, 5, None], dtype=pl.UInt64),
+    "whole": pl.Series([2**53 + 1, 5, None]),
+    "price": pl.Series([Decimal("1.5"), None, Decimal("2.25")], dtype=pl.Decimal(20, 4)),
+    "none": pl.Series([None, None, None]),
+    "texts": pl.Series(["a", "b", None]),
+}
+FOUND: list[tuple[str, str, Any, list[int]]] = [
+    ("zoned", "eq", "2024-10-27T12:00:00+01:00", [0]),
+    ("zoned", "gt", "2024-10-27T11:00:00Z", [2]),
+    ("bytes", "eq", "YQ==", [0]),
+    ("bytes", "ne", "YQ==", [1, 2]),
+    ("bytes", "in", ["", "YQ=="], [0, 1]),
+    ("truth", "lt", True, [1]),
+    ("truth", "ge", {"col": "truth"}, [0, 1]),
+    ("large", "ge", 5, [0, 1]),
+    ("large", "eq", 2**64 - 1, [0]),
+    ("texts", "eq", {"col": "none"}, []),
+    ("none", "le", {"col": "whole"}, []),
+    ("whole", "lt", {"col": "price"}, []),
+]
+
+
+def all_series(library: str) -> Any:
+    frame = pl.DataFrame(SERIES | {"row": pl.Series([0, 1, 2])})
+    return frames.opened(LIBRARIES[library](frame))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_values_of_types_that_libraries_compare_in_ways_of_their_own_are_found(library: str) -> None:
+    frame = all_series(library)
+    for name, sign, value, rows in FOUND:
+        right = value if isinstance(value, dict) else {"lit": value}
+        found = run(frame, ["filter", {"op": sign, "of": [{"col": name}, right]}])
+        assert (name, sign, found["row"].to_list()) == (name, sign, rows)
+    for one, other in (("texts", "whole"), ("truth", "zero"), ("zoned", "price"), ("bytes", "texts")):
+        with pytest.raises(errors.InvalidParams, match=f'the columns "{one}", which holds .* and "{other}", which'):
+            run(frame, ["filter", {"op": "ne", "of": [{"col": one}, {"col": other}]}])
+    made = {
+        "x": {"op": "div", "of": [{"col": "whole"}, {"lit": 2}]},
+        "y": {"op": "mul", "of": [{"col": "price"}, {"lit": 2}]},
+        "z": {"op": "add", "of": [{"col": "zero"}, {"lit": 2**53 + 1}]},
+    }
+    row = run(frame, ["with", made]).rows(named=True)[0]
+    assert (row["x"], Decimal(row["y"]), row["z"]) == (2.0**52, 3, 2.0**53)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_rows_match_whatever_the_types_of_their_keys(library: str) -> None:
+    frame = all_series(library)
+    made = pl.DataFrame.to_pandas if library == "pandas" else LIBRARIES[library]
+    keys = {
+        "zero": (pl.Series([0, 2], dtype=pl.Int16), [0, 1]),
+        "whole": (pl.Series([5, 2**53 + 1], dtype=pl.UInt64), [0, 1]),
+        "large": (pl.Series([5, 6], dtype=pl.Int8), "refused"),
+        "texts": (pl.Series(["b", "b"], dtype=pl.Categorical), [1, 1]),
+        "none": (pl.Series([1, 2]), []),
+        "price": (pl.Series([None, None]), []),
+    }
+    for name, (held, rows) in keys.items():
+        other = frames.opened(made(pl.DataFrame({name: held, "id": [2**53 + 1, 7]})))
+        step = ["join", {"id": "it"}, [name], "inner"]
+        if isinstance(rows, str):
+            with pytest.raises(
+                errors.InvalidParams, match=f'Cannot join by column "{name}": .* and Int8, and it holds'
+            ):
+                run(frame, step, other=other)
+            continue
+        found = run(frame, step, other=other)
+        assert (name, found["row"].to_list()) == (name, rows)
+        assert not rows or found[name].dtype == frame[name].dtype
+        left = run(frame, [*step[:-1], "left"], other=other)
+        assert set(left["id"].drop_nulls().to_list()) <= {2**53 + 1, 7}
+        assert left["id"].null_count() == 3 - len(set(rows))
+    with pytest.raises(errors.InvalidParams, match="integers that only one of them has"):
+        floats = frames.opened(made(pl.DataFrame({"whole": [0.5]})))
+        run(frame, ["join", {"id": "it"}, ["whole"], "semi"], other=floats)
+    groups = run(frame, ["group", ["zero"], {"n": "count"}])
+    assert groups["n"].to_list() == [2, 1]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

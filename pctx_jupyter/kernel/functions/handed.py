@@ -248,11 +248,11 @@ def _result(
                 raise errors.InvalidParams(f"Cannot sample {handle.label}: a seed is below 2**32, not {seed!r:.50}")
             return _rows(steps_on.sampled(frame, count, seed), handle.label)
         case "describe", _:
-            return values.to_json(aggregates.described(frame))
+            return values.to_json([_whole(row) for row in aggregates.described(frame)])
         case "schema", _:
             return values.to_json(frames.schema(frame))
         case "agg", {"wanted": dict(wanted)}:
-            return values.to_json(chains.aggregated(frame, handle.label, wanted))
+            return values.to_json(_whole(chains.aggregated(frame, handle.label, wanted)))
         case "column", {"name": str(name)} if more.get("as") in (None, "bigint"):
             chosen = chains.run([["select", [name]]], frame, handle.label, _no_frame)
             if more.get("as") == "bigint" or numbers.has_numbers(chosen, name):
@@ -268,17 +268,31 @@ def _result(
     raise errors.InvalidParams(f"Cannot use {handle.label}: a frame has no operation {what[:50]} with these arguments")
 
 
+def _whole(found: dict[str, Any]) -> dict[str, Any]:
+    """Return aggregates with the values of those that are columns of one row."""
+    return {name: _cells(one.column)[0] if isinstance(one, aggregates.Single) else one for name, one in found.items()}
+
+
+def _cells(native: Any) -> list[Any]:
+    """Return the values of a column, or the rows of a frame, of a library that narwhals supports."""
+    convert = tables.converter(type(native))
+    assert convert is not None, "narwhals has told it from other values"
+    found: list[Any] = convert(native)
+    return found
+
+
 async def _queried(
     query: Any, frame: Any, others_by_name: dict[Any, Any], handle: Handle[Any], handles: Handles
 ) -> Raw:
     """Run a query on frames, and return the handle of its result."""
-    given: dict[str, Any] = {sql.TABLE: frame.to_native()}
+    given: dict[str, Any] = {sql.TABLE: steps_on.ready_for_query(frame).to_native()}
     for name, body in others_by_name.items():
         other = handles.find(str(body.get("id")) if isinstance(body, dict) else "")
         if other.kind != "frame" or name in given:
             raise errors.InvalidParams(f"Cannot run a query: {str(name)[:50]} has to be a frame, and not called frame")
         steps = body.get("steps")
-        given[str(name)] = _derived(other, steps if isinstance(steps, list) else [], handles).to_native()
+        made = _derived(other, steps if isinstance(steps, list) else [], handles)
+        given[str(name)] = steps_on.ready_for_query(made).to_native()
     return _opened(_hold(await queries.ask(query, given), handles, handle.label, handle.path))
 
 
@@ -445,10 +459,8 @@ def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
         if by_bytes:
             return attached.attach("float64", data, rounded=is_rounded)
         return Raw(b'{"float64":"' + base64.b64encode(data) + b'"}')  # for the sandboxes of an older server
-    rows = tables.converter(type(native := frame.to_native()))
-    assert rows is not None, "narwhals has told it from other values"
     try:
-        return values.to_json([row[name] for row in rows(native)], name)
+        return values.to_json([row[name] for row in _cells(frame.to_native())], name)
     except tables.Unfit as error:
         raise errors.NotJson(f"{name}: {error}") from None
 
