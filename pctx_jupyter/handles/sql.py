@@ -8,13 +8,14 @@ in `queries`. DuckDB is imported with the first query.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
 from .. import errors, memory
+from . import results
+from .results import quoted
 
 TABLE = "frame"
 """The name of the frame that is asked."""
@@ -133,28 +134,18 @@ class _Query:
                     "two names may not differ in their case alone"
                 )
             seen.add(name.casefold())
-            database.register(name, table)
+            _register(database, name, table)
         database.execute("SET lock_configuration = true")
         database.sql(text).create(_RESULT)
-        return _result(duckdb, database.table(f'"{_RESULT}"'), self._tables[TABLE])
+        return results.table_of(database.table(f'"{_RESULT}"'), self._tables[TABLE])
 
 
-def _result(duckdb: Any, found: Any, like: Any) -> Any:
-    """Return a result as a table of the library of another one.
-
-    Sums of integers have 128 bits in DuckDB. They become floats, as in pandas: elsewhere they would be decimals, which
-    are texts in JSON.
-    """
-    if "HUGEINT" in map(str, found.types) and len(set(found.columns)) == len(found.columns):
-        columns = [duckdb.ColumnExpression(name) for name in found.columns]
-        found = found.select(
-            *(
-                column.cast("DOUBLE").alias(name) if str(kind) == "HUGEINT" else column
-                for column, name, kind in zip(columns, found.columns, found.types, strict=True)
-            )
-        )
-    library = type(like).__module__.partition(".")[0]
-    if library == "pandas":
-        return found.df()
-    table = found.to_arrow_table()
-    return sys.modules["polars"].from_arrow(table) if library == "polars" else table
+def _register(database: Any, name: str, table: Any) -> None:
+    """Make a table one of a database. Its durations have no months, as which DuckDB counts 30 days of pandas."""
+    held = f"{name} of another library"
+    database.register(held, table)
+    found = database.table(f'"{held}"')
+    lasting = [column for column, kind in zip(found.columns, found.types, strict=True) if str(kind) == "INTERVAL"]
+    columns = ", ".join(f"to_microseconds(epoch_us({quoted(one)})) AS {quoted(one)}" for one in lasting)
+    replaced = f" REPLACE ({columns})" if lasting else ""
+    database.execute(f'CREATE TEMP VIEW "{name}" AS SELECT *{replaced} FROM "{held}"')

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import resource
 import subprocess
 import sys
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from pctx_jupyter import errors
-from pctx_jupyter.handles import frames, queries, sql
+from pctx_jupyter import errors, values
+from pctx_jupyter.handles import frames, queries, sql, steps
 
 pytest.importorskip("duckdb")
 
@@ -35,6 +37,43 @@ def test_query_of_a_frame_gives_a_table_of_the_same_library(made: Any) -> None:
     assert type(found) is type(made(DATA))
     assert frames.opened(found).rows(named=True) == [{"status": "open", "total": 1.0, "n": 2}]
     assert frames.kinds(frames.opened(found)) == {"status": "string", "total": "number", "n": "number"}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda one: one.to_pandas(use_pyarrow_extension_array=True),
+        lambda one: one,
+        lambda one: one.to_arrow(),
+    ],
+)
+def test_values_of_a_query_are_the_same_for_each_library(made: Any) -> None:
+    given = {
+        "price": pl.Series([Decimal("1234567890123456.1234"), None], dtype=pl.Decimal(20, 4)),
+        "day": [dt.date(2024, 2, 29), None],
+        "lapse": [dt.timedelta(days=1000, microseconds=1), None],
+        "number": [float("nan"), 1.5],
+        "id": [2**53 + 1, None],
+    }
+    frame = steps.ready_for_query(frames.opened(made(pl.DataFrame(given))))
+    text = "select *, lapse * 2 as more, [price] as prices, sum(number) over () as total from frame"
+    found = values.from_json(values.to_json(sql.query(text, {"frame": frame.to_native()})))
+    whole = {
+        "price": "1234567890123456.1234",
+        "day": "2024-02-29",
+        "lapse": "P1000DT0.000001S",
+        "number": None,
+        "id": 2**53 + 1,
+        "more": "P2000DT0.000002S",
+        "prices": ["1234567890123456.1234"],
+        "total": 1.5,
+    }
+    assert found == [whole, dict.fromkeys(whole) | {"number": 1.5, "prices": [None], "total": 1.5}]
+    with pytest.raises(errors.InvalidParams, match='the durations "m" have months, whose length is not fixed'):
+        sql.query("select interval 1 month as m", {"frame": frame.to_native()})
+    nano = frames.opened(made(pl.DataFrame({"lapse": pl.Series([1], dtype=pl.Duration("ns"))})))
+    with pytest.raises(errors.InvalidParams, match="have digits beyond microseconds"):
+        steps.ready_for_query(nano)
 
 
 @pytest.mark.parametrize(
