@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from .. import errors
 from ..rpc.jsonrpc import Json
@@ -40,6 +41,10 @@ def _literal(value: Json, path: str, levels: int) -> str:
             raise errors.InvalidParams(
                 f"Cannot call {path}: JavaScript would round the integer {str(value)[:30]}; pass it as a text "
                 "if the function takes one"
+            )
+        case float() if math.isinf(value):  # of a number such as 1e400: JSON has no infinity
+            raise errors.InvalidParams(
+                f"Cannot call {path}: a number is too large for JavaScript; pass it as a text if the function takes one"
             )
     return json.dumps(value)
 

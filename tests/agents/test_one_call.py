@@ -35,6 +35,8 @@ def test_an_integer_that_javascript_would_round_is_refused() -> None:
     assert one_call.program("Mail.send", {"id": -(2**53) + 1}).endswith("-9007199254740991})")
     with pytest.raises(errors.InvalidParams, match=r"Cannot call Mail\.send: .* 9007199254740993; pass it as a text"):
         one_call.program("Mail.send", {"ids": [{"id": 2**53 + 1}]})
+    with pytest.raises(errors.InvalidParams, match=r"Cannot call Mail\.send: a number is too large for JavaScript"):
+        one_call.program("Mail.send", json.loads('{"amount": -1e400}'))
 
 
 def test_arguments_of_too_many_levels_are_refused() -> None:

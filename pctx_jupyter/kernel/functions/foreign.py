@@ -16,7 +16,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
@@ -30,7 +30,7 @@ from ... import values
 from ...tools.catalog import HANDLE
 from ...tools.shapes import BYTES
 from ...values import tables
-from . import handed, mending
+from . import handed, literals, mending
 
 _TYPED_DICTS_NEED_REWRITING = sys.version_info < (3, 12)
 """Until then typing's TypedDict does not say which bases gave it which keys, so pydantic refuses it."""
@@ -265,25 +265,62 @@ class _Record:
     definitions: dict[str, Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.converted, serialization=_as_json())
+        return core_schema.with_info_plain_validator_function(self.converted, serialization=_as_json())
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return self.schema | {_DEFINITIONS: self.definitions}
 
-    def converted(self, value: Any) -> Any:
+    def converted(self, value: Any, info: core_schema.ValidationInfo) -> Any:
         """Return the value as an instance of the class."""
         if isinstance(value, self.kind):
             return value
         try:
-            made: Any = msgspec.convert(value, self.kind)
+            made: Any = self._made(value, info.context or {})
         except msgspec.ValidationError as error:
             raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
         finer = set(filter(mending.FINER.fullmatch, _texts(value)))
         if finer and not finer <= set(_texts(msgspec.to_builtins(made))):  # it was no text that they were read as
             raise ValueError(f"cannot become a {self.kind.__name__} ({mending.TOO_FINE})")
         return made
+
+    def _made(self, value: Any, digits: Mapping[float, set[str]]) -> Any:
+        """Make an instance.
+
+        Args:
+            value: Decoded JSON.
+            digits: What `literals.lost` has found in it.
+        """
+        if digits:
+            exact = _mapped(value, float, lambda one: _as_written(one, digits))
+            return msgspec.json.decode(msgspec.json.encode(exact), type=self.kind)
+        try:
+            return msgspec.convert(value, self.kind)
+        except msgspec.ValidationError:
+            timed = _mapped(value, str, _with_odd_offset)
+            if timed == value:
+                raise
+            return msgspec.convert(timed, self.kind)
+
+
+def _as_written(number: float, digits: Mapping[float, set[str]]) -> float | msgspec.Raw:
+    found = literals.exact(number, digits)
+    return msgspec.Raw(str(found)) if isinstance(found, Decimal) else found
+
+
+def _with_odd_offset(text: str) -> Any:
+    """Return the time of a text whose offset has seconds, which msgspec does not read; any other text as it is."""
+    return mending.with_odd_offset("datetime", text) or mending.with_odd_offset("time", text) or text
+
+
+def _mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Return decoded JSON with other values in the place of those of a type."""
+    if type(value) is kind:
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(one, kind, change) for key, one in value.items()}
+    return [_mapped(one, kind, change) for one in value] if isinstance(value, list) else value
 
 
 def _texts(value: Any) -> Iterator[str]:

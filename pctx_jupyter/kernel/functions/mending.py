@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidat
 
 from ... import errors, values
 from ...values import tables
+from . import literals
 
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
@@ -56,6 +57,8 @@ def mended(schema: Any, is_choice: bool = False) -> Any:
         return schema if all(map(_is, parts, schema)) else type(schema)(parts)
     if not isinstance(schema, dict):
         return schema
+    if schema.get("type") == "tuple" and not schema["items_schema"]:  # of tuple[()]: pydantic takes any list
+        return schema | {"max_length": 0}
     if is_choice and schema.get("type") == "bool":  # 1 and "1" are of another member, or of none
         return _for_json(schema, lambda inner: inner | {"strict": True})
     read = _reading(schema, is_choice)
@@ -121,14 +124,35 @@ def _keys_apart(value: Any, convert: Callable[[Any], Any]) -> Any:
     return made
 
 
-def finite(schema: Any) -> Any:
-    """Return a core schema that refuses infinite floats: integers and exponents that are too large become such."""
+def careful(schema: Any) -> Any:
+    """Return a core schema that refuses infinite floats, which integers that are too large become.
+
+    The decimals that it makes of numbers have all digits of these, which its context has: what `literals.lost` returns.
+    """
     if isinstance(schema, list | tuple):
-        return type(schema)(map(finite, schema))
+        return type(schema)(map(careful, schema))
     if not isinstance(schema, dict):
         return schema
-    found = {key: finite(value) for key, value in schema.items()}
+    found = {key: careful(value) for key, value in schema.items()}
+    if schema.get("type") == "decimal":
+        return _for_json(found, lambda inner: core_schema.with_info_before_validator_function(_with_digits, inner))
     return found | {"allow_inf_nan": False} if schema.get("type") == "float" else found
+
+
+def _with_digits(value: Any, info: Any) -> Any:
+    return literals.exact(value, info.context) if type(value) is float else value
+
+
+def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every part of a core schema that is a dict."""
+    todo = [schema]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            yield part
+            todo += part.values()
+        elif isinstance(part, list | tuple):
+            todo += part
 
 
 def by_fields(schema: Any) -> Any:

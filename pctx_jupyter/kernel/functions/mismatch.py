@@ -69,7 +69,8 @@ def _said(one: ErrorDetails) -> str:
     if one["type"] == "union_tag_not_found":
         return f"expected a field {one['ctx']['discriminator']}"
     if one["type"] == "int_parsing_size":
-        return f"an integer has at most {values.MAX_DIGITS} digits"
+        is_float = isinstance(one["input"], float)
+        return "expected integer" if is_float else f"an integer has at most {values.MAX_DIGITS} digits"
     if one["type"] == "date_from_datetime_inexact":
         return "expected date without a time of day"
     if not message.startswith("Input should be "):

@@ -100,6 +100,8 @@ class Sayer:
             return Said(str | bool | int | float | None)
         if plain is type:
             return Said(Any, ("a class has no JSON form",))
+        if origin is tuple and not args and annotation is not typing.Tuple:  # noqa: UP006  # it is without types
+            return Said(annotation)  # tuple[()], which is empty
         if origin is not None and args:
             return self._generic(annotation, origin, args)
         if plain is complex and not self._is_result:  # to type checkers, every number is one

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import inspect
 import keyword
-import math
 import re
 import types
 import typing
@@ -42,7 +41,7 @@ from ...nearest import did_you_mean
 from ...rpc import nonfinite
 from ...rpc.jsonrpc import Json
 from ...tools.catalog import UNTYPED
-from . import foreign, learnt, mending, mismatch, written
+from . import foreign, learnt, literals, mending, mismatch, written
 from .annotations import AnnotationScope, unsaid
 from .json_schema import CompactSchema, show_default
 from .sayable import Said, Sayer
@@ -109,8 +108,10 @@ class FunctionSignature:
         body = self._body(raw, name, placed)
         known = placed.keys() & {parameter.name for parameter in self._parameters} if placed else placed.keys()
         adapter = self._arguments if not known or self._without is None else self._without(frozenset(known))
+        digits = literals.lost(body) if _has_decimals(adapter) else {}
+        validator = _careful(adapter) if digits or literals.has_too_large_integer(body) else adapter.validator
         try:
-            found = _read(_finite(adapter) if _may_be_too_large(body) else adapter.validator, body)
+            found = _read(validator, body, digits)
         except pydantic.ValidationError as error:
             data = pydantic_core.from_json(body)
             raise errors.InvalidParams(f"{name}: {mismatch.explained(error.errors(), data, 'arguments')}") from None
@@ -154,6 +155,9 @@ class FunctionSignature:
 
     def _checked_body(self, text: bytes, name: str, placed: Mapping[str, Any]) -> bytes:
         """The JSON object of one call's arguments; `mismatch.EXTRA` holds those that are no parameters."""
+        if (path := literals.too_large(text)) is not None:
+            inside = path if text.startswith(b"{") or not self._parameters else f".{self._parameters[0].name}{path}"
+            raise errors.InvalidParams(f"{name}: arguments{inside}: a number is too large; pass it as text")
         if text.startswith(b"{"):
             given = msgspec.json.decode(text, type=dict[str, Raw])
         elif text in (b"", b"null"):
@@ -549,37 +553,35 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
     return made
 
 
-_TOO_LARGE = re.compile(rb"\d{309}|\d[eE]\+?\d{3}")
-"""What each number has that is too large for a float, and some others have."""
-
-_NUMBER = re.compile(rb"\d[\d.]*(?:[eE][+-]?\d+)?")
-
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-
-
-def _may_be_too_large(body: bytes) -> bool:
-    """Return whether a number is in JSON that would be read as an infinite float, and is not called Infinity."""
-    if not _TOO_LARGE.search(body):
-        return False
-    return any(math.isinf(float(number)) for number in _NUMBER.findall(_TEXT.sub(b'""', body)))
+@functools.lru_cache(maxsize=64)
+def _has_decimals(adapter: pydantic.TypeAdapter[Any]) -> bool:
+    """Return whether decimals may be among the arguments: those of msgspec and attrs are in no schema."""
+    kinds = {part.get("type") for part in mending.parts_of(adapter.core_schema)}
+    return "decimal" in kinds or "function-plain" in kinds
 
 
 @functools.lru_cache(maxsize=64)
-def _finite(adapter: pydantic.TypeAdapter[Any]) -> SchemaValidator:
-    """Make a validator of arguments that refuses infinite floats."""
-    return _validator(mending.finite(mending.mended(adapter.core_schema)), _CONFIG)
+def _careful(adapter: pydantic.TypeAdapter[Any]) -> SchemaValidator:
+    """Make a validator of arguments that refuses infinite floats, and gives decimals the digits of its context."""
+    return _validator(mending.careful(mending.mended(adapter.core_schema)), _CONFIG)
 
 
-def _read(validator: Any, body: bytes) -> Any:
-    """Convert JSON; whole numbers with an exponent, as JavaScript writes them from 1e21 on, are integers, too."""
+def _read(validator: Any, body: bytes, digits: Mapping[float, set[str]] = MappingProxyType({})) -> Any:
+    """Convert JSON; whole numbers with an exponent, as JavaScript writes them from 1e21 on, are integers, too.
+
+    Args:
+        validator: Converts it.
+        body: The JSON.
+        digits: What `literals.lost` has found in it.
+    """
     try:
-        return validator.validate_json(body)
+        return validator.validate_json(body, context=digits)
     except pydantic.ValidationError as error:
         if not _EXPONENT.search(body):
             raise
         data = _with_integers(pydantic_core.from_json(body))
         try:
-            return validator.validate_json(pydantic_core.to_json(data, inf_nan_mode="constants"))
+            return validator.validate_json(pydantic_core.to_json(data, inf_nan_mode="constants"), context=digits)
         except pydantic.ValidationError as other:
             raise (other if any(one["type"] == "int_parsing_size" for one in error.errors()) else error) from None
 

@@ -25,6 +25,7 @@ from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -101,8 +102,17 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
 
-class Record(Struct):
-    lasts: dt.timedelta
+class Record(Struct, kw_only=True):
+    lasts: dt.timedelta = dt.timedelta()
+    at: dt.datetime | None = None
+    price: Decimal = Decimal()
+    any: Any = None
+
+
+@attrs.define
+class Lasting:
+    of: dt.time | None = None
+    price: Decimal = Decimal()
 
 
 class Options(TypedDict, total=False):
@@ -599,6 +609,9 @@ CONVERTED: list[tuple[Any, object, object]] = [
     (dt.datetime, "1880-01-01T00:00:00+00:53:28", dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN)),
     (dt.time, "12:00:00+00:53:28", dt.time(12, tzinfo=LOCAL_MEAN)),
     (pd.Timestamp, "1880-01-01T00:00:00+00:53:28", pd.Timestamp(dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN))),
+    (Record, {"at": "1880-01-01T00:00:00+00:53:28"}, Record(at=dt.datetime(1880, 1, 1, tzinfo=LOCAL_MEAN))),
+    (Lasting, {"of": "12:00:00+00:53:28"}, Lasting(of=dt.time(12, tzinfo=LOCAL_MEAN))),
+    (tuple[()], [], ()),
     (dt.datetime | str, "2024-01-01T00:00:00.123456789", "2024-01-01T00:00:00.123456789"),
     (dt.timedelta | dt.time, "12:00:00", dt.time(12)),
     (bool | str, "1", "1"),
@@ -692,6 +705,8 @@ LOSING: list[tuple[Any, object, str]] = [
     (pd.Timedelta, "1", "a number is not a duration"),
     (dt.time, 1, "a number is not a time of day"),
     (bool | str, 1, "expected boolean or string"),
+    (tuple[()], [1], "at most 0 items"),
+    (dict[str, tuple[()]], {"a": [1]}, r"arguments\.x\.a: Tuple should have at most 0 items"),
     (pl.DataFrame, [{"a": 2**53 + 1}, {"a": 0.5}], "would be rounded beside fractions"),
 ]
 
@@ -700,6 +715,41 @@ LOSING: list[tuple[Any, object, str]] = [
 def test_value_that_the_declared_type_would_change_is_refused(annotation: Any, given: object, message: str) -> None:
     with pytest.raises(errors.InvalidParams, match=message):
         called(made(taking(annotation)), {"x": given})
+
+
+LONG = "0.1234567890123456789012345"
+WRITTEN: list[tuple[Any, str, object]] = [
+    (Decimal, LONG, Decimal(LONG)),
+    (Decimal, "12345678901234567890.5", Decimal("12345678901234567890.5")),
+    (Decimal, "-1E-400", Decimal("-1E-400")),
+    (list[Decimal | None], f"[{LONG}, 0.1, null]", [Decimal(LONG), Decimal("0.1"), None]),
+    (dict[str, Decimal | str], f'{{"a": {LONG}, "b": "{LONG}"}}', {"a": Decimal(LONG), "b": LONG}),
+    (Record, f'{{"price": {LONG}, "any": {LONG}}}', Record(price=Decimal(LONG), any=float(LONG))),
+    (Lasting, f'{{"price": {LONG}}}', Lasting(price=Decimal(LONG))),
+    (Any, LONG, float(LONG)),
+    (int, "12345678901234567890.5", "expected integer, got"),
+    (list[Decimal], f"[{LONG}, {LONG}9]", r"arguments\.x\[0\]: 0\.12345678901234568 stands for several numbers here"),
+    (Record, f'{{"price": {LONG}, "any": {LONG}9}}', r"arguments\.x: 0\.12345678901234568 stands for several numbers"),
+    *(
+        (kind, number, r"arguments\.x: a number is too large; pass it as text")
+        for kind in (Any, int, float, Decimal, Decimal | str, np.float64, np.ndarray)
+        for number in ("1e400", "-1E+400", f"{10**400}.0")
+    ),
+    (dict[str, Any], '{"1e400": "1e400", "a b": [1, {"c": 1e400}]}', r"arguments\.x\['a b'\]\[1\]\.c: a number is too"),
+    (Record, '{"price": 1e400}', r"arguments\.x\.price: a number is too large"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "written", "expected"), WRITTEN, ids=named)
+def test_number_of_json_is_kept_as_it_is_written_or_refused(annotation: Any, written: str, expected: object) -> None:
+    function = taking(annotation)
+    arguments = Raw(f'{{"x":{written}}}'.encode())
+    if isinstance(expected, str):
+        with pytest.raises(errors.InvalidParams, match=expected):
+            tools.call(made(function), arguments)
+        return
+    tools.call(made(function), arguments)
+    assert function.seen == [expected]  # type: ignore[attr-defined]
 
 
 MANY = 200_000

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * The warning that an integer from the host is rounded, since several integers of JSON are one number here.
+ * The warning that a number from the host is rounded, since several integers of JSON are one number here, and numbers
+ * that are too large are Infinity.
  */
 
 import { BigIntC, isArray, isInteger, keys, parse, regExpExec, slice } from "./captured.js";
@@ -8,20 +9,20 @@ import { holdsLarge, isMarked, LARGE, NONFINITE } from "./numbers.js";
 import { property } from "./encode.js";
 import { print } from "./output.js";
 
-/** An integer of JSON that may have more digits than a number of JavaScript; also within a text. */
-const LONG = /[[:,]-?[0-9]{16,}[,\]}]/;
+/** A number of JSON that may be none of JavaScript: it has more digits, or is too large. Also within a text. */
+const LONG = /[[:,]-?[0-9]{16,}[,\]}]|[0-9][eE]\+?[0-9]{3}|[0-9]{300}\./;
 /** Searches for such an integer in one run: each parses a message once more. */
 const MAX_SEARCHES = 3;
 let searches = 0;
 
 /**
- * Warn on stderr, once, which integer in a message of the host is rounded here.
+ * Warn on stderr, once, which number in a message of the host is rounded here.
  *
  * @param {string} line the message
  * @param {any} value the part of it that the program gets
  * @param {readonly string[]} root the path from the message to that part
  * @param {string} what what the warning calls it
- * @param {string} exact how to pass the integer without rounding
+ * @param {string} exact how to pass the number without rounding
  */
 export function warnOfRounding(line, value, root, what, exact) {
   if (searches >= MAX_SEARCHES || !holdsLarge(value) || regExpExec(LONG, line) === null) return;
@@ -34,7 +35,7 @@ export function warnOfRounding(line, value, root, what, exact) {
     function (/** @type {string} */ key, /** @type {any} */ value, /** @type {any} */ context) {
       if (found === undefined && typeof value === "number" && !(value < LARGE && value > -LARGE)) {
         const source = context.source, isWhole = regExpExec(/^-?[0-9]+$/, source) !== null;
-        if (isWhole && (!isInteger(value) || BigIntC(source) !== BigIntC(value))) {
+        if (!isInteger(value) || (isWhole && BigIntC(source) !== BigIntC(value))) {
           found = { holder: this, key, source, value };
         }
       }
