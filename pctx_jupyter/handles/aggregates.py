@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import errors
-from .arithmetic import NoNumbers, comparable, demand_sum, has_parts, is_missing, numbers_of, without_nan
+from .arithmetic import (
+    NoNumbers,
+    comparable,
+    demand_sum,
+    has_parts,
+    is_missing,
+    numbers_of,
+    of_64_bits,
+    without_nan,
+)
 from .frames import Frame
 from .steps import demand_order
 
@@ -208,11 +217,11 @@ def described(frame: Frame) -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     for name in frame.columns:
-        column = without_nan(frame[name])
+        column = of_64_bits(without_nan(frame[name]))
         missing = int(column.null_count())
         row: dict[str, Any] = {
             "column": name,
-            "type": str(column.dtype),
+            "type": str(frame[name].dtype),
             "count": len(column) - missing,
             "missing": missing,
         }

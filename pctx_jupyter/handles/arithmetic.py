@@ -52,6 +52,21 @@ def comparable(column: Any) -> Any:
     return without_nan(column) + 0.0 if column.dtype.is_float() else column
 
 
+def sortable(column: Any) -> Any:
+    """Return a column with the order of another one, as `comparable`: pandas cuts the nanoseconds of times of day."""
+    import narwhals.stable.v2 as nw
+
+    is_cut = column.dtype == nw.Time and column.implementation.is_pandas()
+    return column.cast(nw.Int64) if is_cut else comparable(column)
+
+
+def of_64_bits(column: Any) -> Any:
+    """Return a column with floats of 64 bits in the place of narrower ones, as which libraries read other numbers."""
+    import narwhals.stable.v2 as nw
+
+    return column.cast(nw.Float64) if column.dtype.is_float() and column.dtype != nw.Float64 else column
+
+
 def has_parts(column: Any) -> bool:
     """Return whether values of a column are lists or objects: libraries differ on which are equal, and which less."""
     if column.dtype.is_nested():
@@ -74,9 +89,7 @@ def matchable(left: Any, right: Any) -> tuple[Any, Any]:
     """
     import narwhals.stable.v2 as nw
 
-    left, right = (
-        one.cast(nw.String) if one.dtype in (nw.Enum, nw.String) else comparable(one) for one in (left, right)
-    )
+    left, right = (one.cast(nw.String) if one.dtype in (nw.Enum, nw.String) else sortable(one) for one in (left, right))
     if any(one.null_count() == len(one) for one in (left, right)):  # of whatever type: nothing matches
         left, right = (
             nw.new_series(one.name, [number] * len(one), nw.Int64, backend=one.implementation)
@@ -111,7 +124,7 @@ def numbers_of(column: Any, *, exact: bool) -> Any:
     if dtype == nw.Decimal:
         return column if exact else column.cast(nw.Float64)
     if dtype.is_float():
-        return column if dtype == nw.Float64 else column.cast(nw.Float64)
+        return of_64_bits(column)
     if dtype == nw.Boolean or dtype in (nw.Int8, nw.Int16, nw.Int32, nw.UInt8, nw.UInt16, nw.UInt32):
         return column.cast(nw.Int64)
     if dtype == nw.Int64:

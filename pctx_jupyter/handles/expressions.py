@@ -201,12 +201,14 @@ def _one_by_one(frame: Frame, act: Callable[[Any, Any], Any], left: Any, right: 
 def _alike(value: Any, to: Any) -> Any:
     """Make a plain value one that compares with a column: JSON has texts for times and decimals.
 
-    Text columns of categories become texts, as categories of two columns cannot be compared.
+    Text columns of categories become texts, as categories of two columns cannot be compared. Narrow floats get 64 bits:
+    else numbers of JSON would be rounded to theirs.
     """
     import narwhals.stable.v2 as nw
 
     if is_column(value):
-        return value.cast(nw.String) if value.dtype in (nw.Categorical, nw.Enum) else value
+        texts = value.dtype in (nw.Categorical, nw.Enum)
+        return value.cast(nw.String) if texts else arithmetic.of_64_bits(value)
     if value is None or not is_column(to):
         return value
     if isinstance(value, (list, dict)):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .. import errors
-from .arithmetic import LARGEST_EXACT, NoNumbers, comparable, has_parts, is_column, matchable, range_of, without_nan
+from .arithmetic import LARGEST_EXACT, NoNumbers, has_parts, is_column, matchable, range_of, sortable, without_nan
 from .frames import Frame, size_of
 
 MOST_MADE_BYTES = 2 << 30
@@ -59,7 +59,7 @@ def sorted_by(frame: Frame, by: list[str], descending: bool) -> Frame:
     demand_order(frame, by, "sort")
     keys = [_key(name) for name in by]
     numbered = frame.with_row_index(_ROW)
-    numbered = numbered.with_columns(*(comparable(frame[name]).alias(key) for name, key in zip(by, keys, strict=True)))
+    numbered = numbered.with_columns(*(sortable(frame[name]).alias(key) for name, key in zip(by, keys, strict=True)))
     ordered = numbered.sort(*keys, _ROW, descending=[descending] * len(by) + [False], nulls_last=True)
     return ordered.drop(_ROW, *keys)
 

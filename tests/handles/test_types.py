@@ -309,6 +309,7 @@ SERIES: dict[str, pl.Series] = {
     "bytes": pl.Series([b"a", b"", None]),
     "truth": pl.Series([True, False, None]),
     "zero": pl.Series([-0.0, 0.0, 1.5]),
+    "narrow": pl.Series([0.1, 0.5, None], dtype=pl.Float32),
     "large": pl.Series([2**64 - 1, 5, None], dtype=pl.UInt64),
     "whole": pl.Series([2**53 + 1, 5, None]),
     "price": pl.Series([Decimal("1.5"), None, Decimal("2.25")], dtype=pl.Decimal(20, 4)),
@@ -323,6 +324,10 @@ FOUND: list[tuple[str, str, Any, list[int]]] = [
     ("bytes", "in", ["", "YQ=="], [0, 1]),
     ("truth", "lt", True, [1]),
     ("truth", "ge", {"col": "truth"}, [0, 1]),
+    ("narrow", "eq", 0.5, [1]),
+    ("narrow", "eq", 0.1, []),
+    ("narrow", "in", [0.1, 0.5], [1]),
+    ("narrow", "gt", 0.1, [0, 1]),
     ("large", "ge", 5, [0, 1]),
     ("large", "eq", 2**64 - 1, [0]),
     ("texts", "eq", {"col": "none"}, []),
@@ -385,6 +390,13 @@ def test_rows_match_whatever_the_types_of_their_keys(library: str) -> None:
     with pytest.raises(errors.InvalidParams, match="integers that only one of them has"):
         floats = frames.opened(made(pl.DataFrame({"whole": [0.5]})))
         run(frame, ["join", {"id": "it"}, ["whole"], "semi"], other=floats)
+    if library != "pandas":  # its own times have microseconds
+        clocks, other = (
+            frames.opened(made(pl.DataFrame({"clock": pl.Series(held, dtype=pl.Time), "row": range(len(held))})))
+            for held in ([2_002, None, 2_001], [2_000, 2_001])
+        )
+        assert run(clocks, ["sort", ["clock"], False])["row"].to_list() == [2, 0, 1]
+        assert run(clocks, ["join", {"id": "it"}, ["clock"], "semi"], other=other)["row"].to_list() == [2]
     groups = run(frame, ["group", ["zero"], {"n": "count"}])
     assert groups["n"].to_list() == [2, 1]
 
