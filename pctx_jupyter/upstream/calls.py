@@ -123,7 +123,7 @@ class ToolCaller:
             result = await self._in_time(opened, attempt)
             if result.is_error:
                 message = self._redactor.clean(values.error_of(result))[: values.MOST_ERROR]
-                raise errors.ToolFailed(message + opened.unasked)
+                raise errors.ToolFailed(message + opened.unasked, details=self._details(result.structured_content))
         return self._cleaned(values.value_of(result, has_text_lists=self._server.has_text_lists))
 
     async def use(self, feature: Feature, call: Call) -> Raw:
@@ -144,7 +144,7 @@ class ToolCaller:
                     value = {"prompts": value}
                 case "getPrompt":
                     value = await self._prompt(*features.prompt_wanted(arguments), opened)
-        return self._cleaned(Raw(msgspec.json.encode(value)))
+        return self._cleaned(nonfinite.encode(value))
 
     async def _resources(self, client: Client, call: Call, limit: int | None) -> dict[str, Any]:
         resources = await self._listed(client, call, reading.RESOURCES, limit)
@@ -193,7 +193,7 @@ class ToolCaller:
         return on_progress
 
     def _cleaned(self, value: Raw) -> Raw:
-        return nonfinite.taken(Raw(self._redactor.clean_json(bytes(value))))
+        return Raw(self._redactor.clean_json(bytes(value)))
 
     async def _in_time(self, opened: OpenCall, attempt: Attempt[_Ended]) -> _Ended:
         """Send a request, and answer what the server asks, in the time that a call may take.
@@ -269,7 +269,7 @@ class ToolCaller:
         return errors.ToolFailed(message + unasked, name="McpError", details=self._details(error.data))
 
     def _details(self, data: Any) -> Json:
-        """What a JSON-RPC error has as `data`, for the program; None where it is too large or no JSON."""
+        """What an error has beside its text, for the program; None where that is too large or no JSON."""
         try:
             written = self._redactor.clean_json(msgspec.json.encode(data))
             return msgspec.json.decode(written) if len(written) <= values.MOST_ERROR else None

@@ -13,12 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from mcp_types import CallToolResult, ContentBlock, TextContent
 from msgspec import Raw
 
+from ..rpc import nonfinite
 from ..rpc.jsonrpc import NULL
 
 CONTENT = "$content"
@@ -27,12 +29,12 @@ CONTENT = "$content"
 MOST_ERROR = 20_000
 """Characters of an error's text that reach the program, once secrets are taken out."""
 
-_INEXACT = re.compile(r"\s*-?\d{16,}\s*")
-"""A number alone that JavaScript cannot hold: an identifier, most likely, and better left as text."""
+_LONG = re.compile(r"\s*-?\d[\d.]{15,}([eE][+-]?\d+)?\s*")
+"""A number alone that JavaScript may not hold."""
 
 
 def value_of(result: CallToolResult, *, has_text_lists: bool = False) -> Raw:
-    """The value of a call that did not fail.
+    """The value of a call that did not fail, as a payload: NaN and the infinities are marked.
 
     Args:
         has_text_lists: Whether several texts are a list, and not one text.
@@ -41,7 +43,7 @@ def value_of(result: CallToolResult, *, has_text_lists: bool = False) -> Raw:
     if structured is not None or "structured_content" in result.model_fields_set:
         if isinstance(structured, dict) and CONTENT not in structured and (beside := _beside(result, structured)):
             structured = {**structured, CONTENT: _written(beside)}
-        return Raw(msgspec.json.encode(structured))
+        return nonfinite.encode(structured)
     match result.content:
         case []:
             return NULL
@@ -49,9 +51,9 @@ def value_of(result: CallToolResult, *, has_text_lists: bool = False) -> Raw:
             return _of_text(text)
     texts = [one.text for one in result.content if isinstance(one, TextContent)]
     if len(texts) == len(result.content):
-        return Raw(msgspec.json.encode(texts if has_text_lists else "\n".join(texts)))
+        return nonfinite.encode(texts if has_text_lists else "\n".join(texts))
     contents = _written(result.content)
-    return Raw(msgspec.json.encode(contents[0] if len(contents) == 1 else contents))
+    return nonfinite.encode(contents[0] if len(contents) == 1 else contents)
 
 
 def _beside(result: CallToolResult, structured: dict[str, Any]) -> list[ContentBlock]:
@@ -90,10 +92,21 @@ def error_of(result: CallToolResult) -> str:
 
 
 def _of_text(text: str) -> Raw:
-    if _INEXACT.fullmatch(text) is None:
+    if not _is_inexact(text):
         try:
             # Decoded, for text that only looks like JSON must not reach a program as such.
-            return Raw(msgspec.json.encode(msgspec.json.decode(text)))
+            return nonfinite.encode(msgspec.json.decode(text))
         except (msgspec.DecodeError, ValueError, RecursionError):
             pass
-    return Raw(msgspec.json.encode(text))
+    return nonfinite.encode(text)
+
+
+def _is_inexact(text: str) -> bool:
+    """Return whether a text is a number that JavaScript rounds: an identifier, most likely, and better left as text."""
+    if _LONG.fullmatch(text) is None:
+        return False
+    try:
+        number = float(text)
+        return abs(number) >= 2**53 or Decimal(text) != Decimal(repr(number))
+    except (ValueError, ArithmeticError):
+        return True

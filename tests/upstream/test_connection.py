@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import re
 import signal
@@ -125,6 +126,30 @@ async def test_a_structured_value_that_is_no_object_stays_what_it_is(open_world:
     assert bytes(value_of(result)) == b"[1]"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.1234567890123456789", "0.1234567890123456789"),
+        ("9007199254740993.0", "9007199254740993.0"),
+        ("-9007199254740991", -9007199254740991),
+        ("0.30000000000000004", 0.30000000000000004),
+        ("1.2.3.4.5.6.7.8.9", "1.2.3.4.5.6.7.8.9"),
+        ("1e400", "1e400"),
+        ("[NaN]", "[NaN]"),
+        ('{"$pctx.nonfinite": "#NaN"}', {"$pctx.nonfinite": "#NaN"}),
+    ],
+)
+def test_text_is_a_number_only_if_javascript_has_it(text: str, value: Any) -> None:
+    found = nonfinite.decode(value_of(CallToolResult.model_validate({"content": said(text)})))
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_numbers_that_json_lacks_stay_what_they_are_in_a_structured_value() -> None:
+    given = {"mean": math.nan, "most": [math.inf], "id": 10**30, "$pctx.nonfinite": "#NaN"}
+    found = nonfinite.decode(value_of(CallToolResult.model_validate({"content": [], "structuredContent": given})))
+    assert math.isnan(found.pop("mean")) and found == {key: given[key] for key in found}
+
+
 async def test_several_texts_are_joined_unless_the_entry_asks_for_a_list(open_world: OpenWorld) -> None:
     content = json.dumps(said("one", "two"))
     async with open_world(peer(), peer(name="apart", texts="list")) as world:
@@ -190,6 +215,10 @@ async def test_what_a_tool_says_of_its_failure_reaches_the_program(open_world: O
         await world.until_state("good")
         with pytest.raises(errors.ToolFailed, match="out of paper"):
             await world.call("Good.fail", {"text": "out of paper"})
+        failed = {"isError": True, "content": said("no such city"), "structuredContent": {"field": "city"}}
+        with pytest.raises(errors.ToolFailed, match="no such city") as refused:
+            await world.call("Good.content", {"text": json.dumps(failed)})
+        assert refused.value.data == {"name": "ToolError", "data": {"field": "city"}}
         with pytest.raises(errors.ToolFailed, match="one object of named arguments") as raised:
             await world.call("Good.echo", ["a"])
         assert raised.value.name == "TypeError"
