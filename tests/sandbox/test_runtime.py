@@ -606,9 +606,19 @@ def test_near_its_time_limit_a_program_that_has_its_value_ends_with_it() -> None
 
 
 @pytest.mark.parametrize("how", ["race", "any"])
-def test_who_races_calls_does_not_wait_for_the_others(how: str) -> None:
-    said = converse(f"await Promise.{how}([Notebook.fail(1), Notebook.echo(2)])", serve=hanging)
+@pytest.mark.parametrize("then", ["", ".then((x) => x)", ".catch(() => 0).finally(() => 1)"])
+def test_who_races_calls_does_not_wait_for_the_others(how: str, then: str) -> None:
+    said = converse(f"await Promise.{how}([Notebook.fail(1){then}, Notebook.echo(2){then}])", serve=hanging)
     assert (said.value, said.output("stderr")) == (2, "")
+
+
+def test_promise_of_a_call_is_like_any_other() -> None:
+    code = """
+    const call = Notebook.echo(2), later = call.then((x) => x + 1);
+    const all = await Promise.all([call, later, (async () => call)()]);
+    const thrown = await Notebook.fail("no").then(() => 0, (error) => error.message);
+    [all, thrown, Object.keys(call), call instanceof Promise, later.then.name, later.then.length]"""
+    assert converse(code).value == [[2, 3, 2], "no no", [], True, "then", 2]
 
 
 def test_a_value_that_cannot_be_written_is_said_before_anything_is_waited_for() -> None:

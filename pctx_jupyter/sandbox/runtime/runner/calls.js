@@ -32,6 +32,18 @@ import { arrayOf, askWith, BYTES, framed } from "./frames.js";
 export const pending = new Map();
 /** The same, by the promises that the program has. */
 const entries = new WeakMap();
+const nativeThen = uncurry(/** @type {any} */ (Promise.prototype).then);
+const THEN = {
+  __proto__: null,
+  value: {
+    /** @this {any} @param {any} onAnswer @param {any} onError */
+    then(onAnswer, onError) {
+      return ofCall(nativeThen(this, onAnswer, onError), weakGet(entries, this));
+    },
+  }.then,
+  configurable: true,
+  writable: true,
+};
 let lastId = 0;
 /** The id of the latest call that was sent. A call may fail before it is sent, for example where the stack is full. */
 export let lastSent = 0;
@@ -46,6 +58,17 @@ let places = false;
 export const showPlaces = (isOn) => {
   places = isOn;
 };
+
+/**
+ * Remember that a promise is one of a call, and so are those that its `then`, `catch` and `finally` make.
+ *
+ * @param {any} promise @param {any} entry
+ */
+function ofCall(promise, entry) {
+  if (entry === undefined) return promise;
+  weakSet(entries, promise, entry);
+  return defineProperty(promise, "then", /** @type {any} */ (THEN));
+}
 
 /**
  * Ask the host to run a tool.
@@ -77,7 +100,7 @@ export function call(name, args) {
     entry.reject = reject;
   });
   mapSet(pending, id, entry);
-  weakSet(entries, answer, entry);
+  ofCall(answer, entry);
   if (places) params += ',"stack":' + stringify(textOf(error, "stack") ?? "");
   send('{"jsonrpc":"2.0","id":' + id + ',"method":"call","params":' + params + "}}");
   lastSent = id;
