@@ -18,7 +18,7 @@ datetime, date, time, timedelta          ISO 8601 text (``P1DT2H`` for a duratio
 UUID, Path, IP address                   text
 Decimal                                  text, since a number would lose digits
 bytes                                    base64 text
-arrays, data frames                      lists and rows: see `pctx_jupyter.values.tables`
+arrays, data frames                      lists and rows: see `pctx_jupyter.values.arrays` and ``tables``
 keys of a mapping                        text, numbers, booleans, enums, dates and UUIDs, as text
 =======================================  ==============================================================================
 
@@ -55,7 +55,7 @@ from .. import errors, futures
 from ..rpc import nonfinite
 from ..rpc.jsonrpc import MAX_DEPTH, well_formed
 from . import tables
-from .tables import Convert, Unfit
+from .arrays import Convert, Unfit, duration_text
 
 MAX_DIGITS = 4300
 """Digits of an integer that are accepted: Python refuses to write more."""
@@ -331,7 +331,7 @@ def _time(value: Any) -> dt.time:
 def _duration(value: Any) -> dt.timedelta | str:
     if nanoseconds := getattr(value, "nanoseconds", 0):
         whole = dt.timedelta(value.days, value.seconds, value.microseconds) // dt.timedelta(microseconds=1)
-        return tables.duration_text(1000 * whole + nanoseconds, 9)
+        return duration_text(1000 * whole + nanoseconds, 9)
     return dt.timedelta(value.days, value.seconds, value.microseconds)
 
 

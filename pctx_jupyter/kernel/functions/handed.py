@@ -31,7 +31,7 @@ from ...handles.table import Handle, Handles
 from ...rpc import attached, marks, nonfinite
 from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
-from ...values import tables
+from ...values import arrays, tables
 from ..held import shape_of
 from .annotations import Unsaid
 
@@ -111,7 +111,7 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
 def _hold(native: Any, handles: Handles, label: str, path: str, *, is_variable: bool = False) -> Handle[Any]:
     try:
         flat = tables.flattened(frames.with_one_column(frames.adapted(native)))
-    except tables.Unfit as error:
+    except arrays.Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     frame = frames.opened(flat)
     return handles.add(label, frame, native, frames.size_of(frame), path=path, is_variable=is_variable)
@@ -461,7 +461,7 @@ def _column(frame: Any, name: str, *, by_bytes: bool) -> Raw:
         return Raw(b'{"float64":"' + base64.b64encode(data) + b'"}')  # for the sandboxes of an older server
     try:
         return values.to_json([row[name] for row in _cells(frame.to_native())], name)
-    except tables.Unfit as error:
+    except arrays.Unfit as error:
         raise errors.NotJson(f"{name}: {error}") from None
 
 
