@@ -146,6 +146,38 @@ def test_what_people_write_passes(held: Held, code: str) -> None:
     assert held.check(code) == []
 
 
+FRAMES = """declare const f: Frame<{ id: number; price: string; amount: number | null; free: any }>;
+declare const all: Frame; declare const other: Frame<{ id: number; name: string; price: string }>;
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("const x: string | null = (await f.agg({ price: 'sum' })).price; x", ""),
+        ("const x: number = (await f.agg({ x: ['price', 'sum'] })).x ?? 0; x", "is not assignable to type 'number'"),
+        ("const x: number = (await f.agg({ amount: 'sum', free: 'sum' })).amount ?? 0; x", ""),
+        ("((await f.agg({ free: 'sum' })).free ?? 0) + 1", ""),
+        ("const x: string = (await all.agg({ amount: 'sum', n: ['id', 'sum'] })).amount; x", ""),
+        ("(await f.groupBy('id').agg({ price: 'sum' }).rows())[0].price?.length", ""),
+        ("const x: number = (await f.withColumns({ x: (o) => o.id.mul(2) }).rows())[0].x; x", ""),
+        ("const x: number = (await f.withColumns({ x: (o) => o.amount.mul(2) }).rows())[0].x; x", "'number | null'"),
+        ("const x: number = (await f.withColumns({ x: (o) => o.id.add(o.amount) }).rows())[0].x; x", "'number | null'"),
+        ("const x: string = (await f.withColumns({ x: (o) => o.price.mul(2) }).rows())[0].x; x", ""),
+        ("f.filter((o) => o.price.sub(o.price).gt(0).and(o.free.add(o.id).lt(1)))", ""),
+        ("f.withColumns({ x: (o) => o.id.add(o.price) })", "is not assignable"),
+        ("all.filter((o) => o.a.mul(o.b).add(1).gt(o.c))", ""),
+        ("(await f.join(other, 'id').rows())[0].name.length", ""),
+        ("(await f.join(other, ['id'], 'inner').rows())[0].price_right.length", ""),
+        ("(await f.join(other, 'id', 'left').rows())[0].name.length", "possibly 'null'"),
+        ("(await f.join(other, 'id', 'left').rows())[0].price_right?.length", ""),
+    ],
+)
+def test_frame_has_the_types_of_what_its_operations_give(held: Held, code: str, wrong: str) -> None:
+    found = held.check(FRAMES + code)
+    assert [one.message for one in found] == [] if not wrong else wrong in str(found)
+
+
 LEARNT = Tool(
     "Stats",
     "test",

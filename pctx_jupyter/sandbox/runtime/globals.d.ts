@@ -42,20 +42,30 @@ interface FrameColumn<T = any> {
   and(other: FrameColumn<boolean>): FrameColumn<boolean>;
   or(other: FrameColumn<boolean>): FrameColumn<boolean>;
   not(): FrameColumn<boolean>;
-  add(other: number | FrameColumn<number | null>): FrameColumn<number>;
-  sub(other: number | FrameColumn<number | null>): FrameColumn<number>;
-  mul(other: number | FrameColumn<number | null>): FrameColumn<number>;
-  div(other: number | FrameColumn<number | null>): FrameColumn<number>;
+  /** Of decimals and times, which are texts, the result may be either: it is `any`. */
+  add<O extends FrameNumber<T>>(other: O): FrameColumn<FrameCalculated<T, O>>;
+  sub<O extends FrameNumber<T>>(other: O): FrameColumn<FrameCalculated<T, O>>;
+  mul<O extends FrameNumber<T>>(other: O): FrameColumn<FrameCalculated<T, O>>;
+  div<O extends FrameNumber<T>>(other: O): FrameColumn<FrameCalculated<T, O>>;
 }
+type FrameNumber<T> = number | FrameColumn<number | null> | FrameColumn<T>;
+type FrameCalculated<T, O> = 0 extends 1 & T ? any
+  : NonNullable<T> extends string ? any
+  : O extends FrameColumn<infer U> ? number | Extract<T | U, null>
+  : number | Extract<T, null>;
 type FrameOperand<T> = T | FrameColumn<any> | (T extends string ? Date : never) | null;
 type FrameColumns<Row> = { readonly [Name in keyof Row]-?: FrameColumn<Row[Name]> };
 type FrameAggregate = "sum" | "mean" | "min" | "max" | "median" | "std" | "count" | "nunique";
 /** The function of a column by its name; a new name with `[column, function]`, or with `"count"` for all rows. */
 type FrameAggregates<Row> = { [name: string]: FrameAggregate | readonly [keyof Row & string, FrameAggregate] };
+/** A sum of decimals is one, and decimals are texts. */
+type FrameSum<T> = 0 extends 1 & T ? any : NonNullable<T> extends string ? string | null : number | null;
 type FrameAggregated<Row, A> = {
   [Name in keyof A]: A[Name] extends "count" | "nunique" | readonly [any, "count" | "nunique"] ? number
     : A[Name] extends readonly [infer Column extends keyof Row, "min" | "max"] ? Row[Column] | null
+    : A[Name] extends readonly [infer Column extends keyof Row, "sum"] ? FrameSum<Row[Column]>
     : A[Name] extends "min" | "max" ? Name extends keyof Row ? Row[Name] | null : never
+    : A[Name] extends "sum" ? Name extends keyof Row ? FrameSum<Row[Name]> : never
     : number | null;
 };
 /**
@@ -85,10 +95,18 @@ interface Frame<Row = any> extends AsyncIterable<Row> {
   join<Other, K extends keyof Row & keyof Other & string>(
     other: Frame<Other>,
     on: K | K[],
-    how?: "inner" | "left",
+    how?: "inner",
   ): Frame<
     & Row
     & { [N in Exclude<keyof Other, K> as N extends keyof Row ? `${N & string}_right` : N]: Other[N] }
+  >;
+  join<Other, K extends keyof Row & keyof Other & string>(
+    other: Frame<Other>,
+    on: K | K[],
+    how: "left",
+  ): Frame<
+    & Row
+    & { [N in Exclude<keyof Other, K> as N extends keyof Row ? `${N & string}_right` : N]: Other[N] | null }
   >;
   count(): Promise<number>;
   /** All rows, or those of a range. */
