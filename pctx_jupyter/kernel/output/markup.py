@@ -70,7 +70,16 @@ def join(parts: Iterable[Markup]) -> Markup:
 def page(*content: Markup, style: str | None = None) -> Markup:
     """Make one output: its content, and `style` for front ends without our extension; None: `STYLE`."""
     style = STYLE if style is None else style
-    return Markup(f"<style>{style}</style>{tag('div', *content, kind=f'out {NO_FORMULAS}')}")
+    return in_one_line(Markup(f"<style>{style}</style>{tag('div', *content, kind=f'out {NO_FORMULAS}')}"))
+
+
+def in_one_line(markup: Markup) -> Markup:
+    """Return markup whose line breaks are character references, which show the same.
+
+    nbconvert writes markup into Markdown, where it ends at an empty line, or with its first element: what followed
+    would be read as Markdown, and would load pictures.
+    """
+    return Markup(markup.replace("\r", "&#13;").replace("\n", "&#10;"))
 
 
 def _spelled(found: re.Match[str]) -> str:

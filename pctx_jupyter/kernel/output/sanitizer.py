@@ -20,7 +20,7 @@ from ...program.result import Display
 from ...rpc import nonfinite
 from . import charts, drawings, nesting
 from .display import Bundle, Metadata, clean, result, size, with_note
-from .markup import NO_FORMULAS, visible
+from .markup import NO_FORMULAS, Markup, in_one_line, visible
 
 if TYPE_CHECKING:
     import nh3
@@ -135,7 +135,8 @@ def _framed(cleaned: str) -> str:
 
     MathJax makes links of its own, to anywhere, out of plain text.
     """
-    return f'<div class="{NO_FORMULAS}" style="contain:content;overflow-x:auto">{cleaned}</div>'
+    framed = Markup(f'<div class="{NO_FORMULAS}" style="contain:content;overflow-x:auto">{cleaned}</div>')
+    return in_one_line(framed)
 
 
 _CLEANED_TAG = re.compile(r"<(?:[^<>\"]|\"[^\"]*+\")*+>")

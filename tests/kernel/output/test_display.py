@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from markdown_it import MarkdownIt
 from msgspec import Raw
+from nbconvert import MarkdownExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from pctx_jupyter.errors import Failure
 from pctx_jupyter.kernel.output import branches, display, sortable, timeline, tree, whole
 from pctx_jupyter.kernel.output.markup import STYLE, escape, visible, without_commands
+from pctx_jupyter.kernel.output.sanitizer import safe
 from pctx_jupyter.program.diagnostics import code_frame
+from pctx_jupyter.program.result import Display
 from pctx_jupyter.session.trace import CallRecord, CheckRecord, Trace
 from pctx_jupyter.tools.catalog import Tool
 
@@ -41,6 +46,7 @@ HOSTILE = [
     "\ud800half",
     "x" * 50_000,
     "\n" * 5_000,
+    "\n\n![x](http://x/y.png)\n\n[x](http://x)\n\r\n\r![x](http://x/y.png)\n",
 ]
 
 
@@ -128,6 +134,19 @@ def test_hostile_text_is_text_in_every_sink(text: str) -> None:
         assert not set("\x1b\x9b\x07\x08\x00\r\u202e\u2066\u2028\ud800") & set(bundle["text/plain"]), name
         for content in bundle.values():
             (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).encode()
+
+
+@pytest.mark.parametrize("text", [HOSTILE[11], HOSTILE[-1]], ids=["line", "lines"])
+def test_hostile_text_is_text_in_markdown_that_nbconvert_exports(text: str) -> None:
+    html = {"text/html": f"<p>seen</p><pre>{text}</pre>"}
+    shown = [
+        *every_sink(text).values(),
+        *(safe(Display(raw(one)))[0] for one in (html, {"text/markdown": f"~~~\n{text}"})),
+    ]
+    outputs = [new_output("display_data", data=bundle) for bundle in shown if "text/html" in bundle]
+    written, _ = MarkdownExporter().from_notebook_node(new_notebook(cells=[new_code_cell("", outputs=outputs)]))
+    page = MarkdownIt("commonmark", {"html": True}).render(written)
+    assert len(outputs) > 10 and "seen" in page and not re.search("<img|<a ", page)
 
 
 def test_text_is_shown_word_for_word_in_html() -> None:
