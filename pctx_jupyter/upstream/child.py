@@ -26,6 +26,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 
 from .. import errors, foreign, processes
+from ..slices import in_slices
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Child:
             text = decoder.decode(chunk)
             self.stderr = (self.stderr + text)[-TAIL:]
             *lines, line = (line + text).split("\n")
-            for one in lines:
+            async for one in in_slices(lines):
                 self._on_line(one)
             line = line[:TAIL]  # the rest of a line without end is not shown
         if line:
@@ -125,7 +126,7 @@ class Child:
         async with into:
             while chunk := await self._process.stdout.read(CHUNK):
                 *ends, rest = chunk.split(b"\n")
-                for end in ends:
+                async for end in in_slices(ends):  # to refuse thousands of short lines takes a part of a second
                     if size + len(end) > self._limit:
                         message = self._too_large(bytes(line[:256]) + bytes(end[-256:]), size + len(end))
                     else:

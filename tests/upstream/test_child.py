@@ -1,10 +1,15 @@
-"""Which line of a process's stderr says why it ended. Nothing but text."""
+"""What a process of ours writes: lines that say why it ended, and floods. The process is fake, its pipes are not."""
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
 import pytest
 
-from pctx_jupyter.upstream.child import error_line
+from pctx_jupyter.upstream.child import CHUNK, Child, error_line
 
 NODE = """node:internal/modules/cjs/loader:1228
   throw err;
@@ -61,3 +66,24 @@ note: run with `RUST_BACKTRACE=1` to display a backtrace
 )
 def test_the_line_that_says_the_error_is_found_among_its_surroundings(stderr: str, line: str | None) -> None:
     assert error_line(stderr) == (stderr.splitlines()[-1] if line is None else line)
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"\n"])
+async def test_others_are_served_while_a_flood_of_short_lines_is_read(line: bytes) -> None:
+    pipe, turns = asyncio.StreamReader(), 0
+    pipe.feed_data(line * (CHUNK // len(line)))
+    pipe.feed_eof()
+    process: Any = SimpleNamespace(stdout=pipe, stderr=pipe, returncode=None)
+
+    def on_line(text: str) -> None:
+        sum(range(200))
+
+    child = Child(process, 1 << 20, on_line)
+    into, out = anyio.create_memory_object_stream[Any](0)
+    with out:
+        reading = asyncio.create_task(child.read(into) if line == b"{}\n" else child.read_stderr())
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+    into.close()
+    assert turns > 8  # all lines come in one piece
