@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 
-from .. import errors
+from .. import errors, visible
 from ..nearest import did_you_mean
 from ..rpc import wire
 from ..tools import observed
@@ -23,6 +23,8 @@ ANSWER_S = 30.0
 """Seconds that the engine may take to describe tools."""
 MOST_SAMPLED = 20
 """Tools of one server that are called at once."""
+LONGEST_FAILURE = 500
+"""Characters that are shown of a call that failed."""
 USAGE = "%pctx learn TOOL [ARGUMENTS] | NAMESPACE [--read-only] | --forget TOOL …"
 
 _PATH = re.compile(r"[A-Za-z_$][\w$]*(?:\.[\w$]+)+")
@@ -97,7 +99,7 @@ class LearnCommand:
             try:
                 self._call(tool, "")
             except errors.PctxError as error:
-                failed.append(f"{tool.path} failed: {error.message}")
+                failed.append(visible.line(f"{tool.path} failed: {error.message}", LONGEST_FAILURE))
         for line in failed:
             print(line)  # noqa: T201  # a magic's output
         found = [self._described(tool.path) for tool in new]

@@ -243,7 +243,7 @@ class WaitingCell(Generic[T]):
     def _print(self, printed: Output) -> None:
         self._turn_to(printed.stream)
         stream = getattr(sys, printed.stream)
-        stream.write(levels.painted(printed) if levels.are_seen(stream) else printed.text)
+        stream.write(levels.shown(printed, stream))
 
     def _turn_to(self, stream: Stream) -> None:
         if stream != self._stream:  # the streams have separate buffers: keep the order

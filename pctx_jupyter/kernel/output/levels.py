@@ -8,10 +8,12 @@ it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
 from ...program.result import Output
+from ...visible import HIDING
 
 GREY = "38;5;244"
 """The code of a terminal for debugging output."""
@@ -21,6 +23,19 @@ MARKS = {"warn": ("38;5;136", "▲"), "error": ("38;5;167", "●")}
 
 The text keeps the front end's own colour, which is legible in every theme, and gets no ground.
 """
+
+
+_COMMANDS = re.compile(f"(\x1b\\[[0-9;:]*m)|[{HIDING}]")
+"""What a terminal takes for a command; the first group is a colour."""
+
+
+def shown(printed: Output, stream: Any) -> str:
+    """Return what a program printed as a stream shows it.
+
+    A terminal gets it without commands to it, apart from colours: they could write to the clipboard, or over lines.
+    """
+    text = painted(printed) if are_seen(stream) else printed.text
+    return _COMMANDS.sub(lambda found: found[1] or "\ufffd", text) if _is_terminal(stream) else text
 
 
 def painted(printed: Output) -> str:
@@ -56,8 +71,12 @@ def are_seen(stream: Any) -> bool:
     if ours is not None and isinstance(stream, ours.OutStream) and hasattr(shell, "kernel"):
         request = shell.kernel.get_parent()
         return bool(request.get("content", {}).get("allow_stdin"))
+    return _is_terminal(stream)
+
+
+def _is_terminal(stream: Any) -> bool:
     is_terminal = getattr(stream, "isatty", None)  # what takes the place of a stream need not have all of it
     return is_terminal is not None and bool(is_terminal())
 
 
-__all__ = ["are_seen", "painted"]
+__all__ = ["are_seen", "painted", "shown"]

@@ -44,3 +44,10 @@ def test_a_terminal_shows_colours_and_a_file_none(monkeypatch: pytest.MonkeyPatc
     assert levels.are_seen(Terminal()) and not levels.are_seen(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
     assert not levels.are_seen(Terminal())
+
+
+def test_a_terminal_gets_no_command_but_colours_and_a_front_end_what_was_printed() -> None:
+    printed = Output("stdout", "\x1b[1;32mdone\x1b[0m\t\x1b]52;c;cm0=\x07\x1b[2J\r\x9b1A\u202e\n")
+    shown = "\x1b[1;32mdone\x1b[0m\t\ufffd]52;c;cm0=\ufffd\ufffd[2J\ufffd\ufffd1A\ufffd\n"
+    assert levels.shown(printed, Terminal()) == shown
+    assert levels.shown(printed, io.StringIO()) == printed.text
