@@ -37,6 +37,18 @@ def line(text: str, longest: int) -> str:
     return spelled(" ".join(text[: 2 * longest].split()))[:longest]
 
 
+class LogText:
+    """What the other end of a pipe chose, for a log: made one short line when it is written, and only then."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | int) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return line(str(self._value), 100)
+
+
 def spelled(text: str) -> str:
     r"""Return the text with each character that would command a terminal, or hides text, spelled as ``\u001b``."""
     return text if text.isascii() and text.isprintable() else HIDDEN.sub(spell, text)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
-from .. import errors
+from .. import errors, visible
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
 from ..session import approvals
 from ..session.approvals import ConsentReply as Consent
@@ -306,7 +306,9 @@ class AgentRun:
             try:
                 self._approvals.answer(id, consent)
             except errors.InvalidParams as error:
-                log.info("mcp = the answer of a client's user does not fit the form: %s", error.message)
+                log.info(
+                    "mcp = the answer of a client's user does not fit the form: %s", visible.LogText(error.message)
+                )
                 self._approvals.withdraw(id, "client")
             else:
                 self._decided.add(id)

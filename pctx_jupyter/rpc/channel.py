@@ -79,18 +79,6 @@ async def is_known_flat(text: Raw | bytes | str, most: int) -> bool:
     return True
 
 
-class _LogText:
-    """What the other end chose, for a log: made one short line when it is written, and only then."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str | int) -> None:
-        self._value = value
-
-    def __str__(self) -> str:
-        return visible.line(str(self._value), 100)
-
-
 @dataclass(slots=True, eq=False)
 class _Served:
     """A request that is being served; `task` is there once it has been begun."""
@@ -228,7 +216,7 @@ class Channel:
                 case rpc.Refusal(id) if id is not None:
                     self._settle(id, message.error())
                 case Withdrawn(id):
-                    log.debug("%s < withdrew #%s", self.name, _LogText(id))
+                    log.debug("%s < withdrew #%s", self.name, visible.LogText(id))
                     if (served := self._serving.pop(id, None)) and served.task is not None:
                         served.task.cancel()
         self._flush()
@@ -304,14 +292,14 @@ class Channel:
 
     async def _answer(self, served: _Served) -> None:
         request = served.request
-        log.debug("%s < %s #%s", self.name, _LogText(request.method), _LogText(request.id))
+        log.debug("%s < %s #%s", self.name, visible.LogText(request.method), visible.LogText(request.id))
         outcome: Raw | errors.PctxError
         try:
             outcome = await self._result(request)
             if self._results_wait:
                 await self._room.wait()
         except errors.PctxError as error:
-            log.debug("%s > error %d #%s", self.name, error.code, _LogText(request.id))
+            log.debug("%s > error %d #%s", self.name, error.code, visible.LogText(request.id))
             outcome = error
         except asyncio.CancelledError:
             outcome = _cut_off()
@@ -323,7 +311,7 @@ class Channel:
         except errors.PctxError:
             raise
         except Exception:
-            log.exception("%s = failed to serve %s", self.name, _LogText(request.method))
+            log.exception("%s = failed to serve %s", self.name, visible.LogText(request.method))
             raise errors.PctxError("Internal error") from None
 
     def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ import logging
 import msgspec
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, visible
 from ..program.program import Program
 from ..program.result import Event
 from ..rpc import jsonrpc as rpc
@@ -65,7 +65,7 @@ class Shell:
             why = error.message.removeprefix("Cannot finish execution: ")
             return BashResult(STOPPED, "", f"bash: stopped: {why}\n")
         except ProgramThrew as error:
-            log.info("%s = the shell failed: %s", "bash", error.thrown.name)
+            log.info("%s = the shell failed: %s", "bash", visible.LogText(error.thrown.name))
             return BashResult(UNREADABLE, "", f"bash: {error.thrown.message[:1_000]}\n")
         except msgspec.DecodeError:
             raise errors.PctxError("Internal error") from None

@@ -13,7 +13,7 @@ import math
 
 from msgspec import UNSET, Raw
 
-from .. import errors
+from .. import errors, visible
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire, wire
@@ -177,7 +177,7 @@ class Supervisor:
                 f"it made more than {self._limits.max_calls:,} tool calls (Pctx.max_calls); ask for more at once"
             )
             return
-        log.debug("%s < call %s #%s", self._worker.name, call.name[:200], id)
+        log.debug("%s < call %s #%s", self._worker.name, visible.LogText(call.name), visible.LogText(id))
         is_patient = call.name in self._job.patient
         size = 0 if call.arguments is UNSET else memoryview(call.arguments).nbytes
         self._latest = self._loop.time()
@@ -216,7 +216,7 @@ class Supervisor:
             else:  # what the tool awaited was cancelled, and not the call
                 self._peer.refuse(id, errors.Cancelled(f"{call.name[:200]} was cancelled"))
         except Exception:
-            log.exception("%s = failed to serve %s", self._worker.name, call.name[:200])
+            log.exception("%s = failed to serve %s", self._worker.name, visible.LogText(call.name))
             self._peer.refuse(id, errors.PctxError("Internal error"))
         finally:
             self._calls.pop(id, None)

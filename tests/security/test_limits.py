@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -285,7 +286,8 @@ async def test_a_line_against_the_protocol_ends_the_execution(line: bytes | list
         assert not host.events
 
 
-async def test_forged_answers_and_calls_can_do_no_more_than_the_program_may() -> None:
+async def test_forged_answers_and_calls_can_do_no_more_than_the_program_may(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     async with judging() as (supervisor, host):
         running = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(0)
@@ -293,8 +295,10 @@ async def test_forged_answers_and_calls_can_do_no_more_than_the_program_may() ->
         supervisor.receive(b'{"jsonrpc":"2.0","id":"1","result":"for one with a text of that look"}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"for none"}}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":"mine","method":"call","params":{"name":"Other.tool"}}')
-        await until(lambda: host.called == ["Other.tool"])  # whoever serves knows what is offered
+        supervisor.receive(b'{"jsonrpc":"2.0","id":"\\nforged","method":"call","params":{"name":"\\nforged\\u001b"}}')
+        await until(lambda: host.called == ["Other.tool", "\nforged\x1b"])  # whoever serves knows what is offered
         assert not running.done()
         supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"first"}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"second"}')
         assert bytes(await soon(running)) == b'"first"'
+    assert "\nforged" not in caplog.text and "\x1b" not in caplog.text
