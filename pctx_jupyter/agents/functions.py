@@ -299,7 +299,7 @@ class Functions:
         if any("*" in path or "." not in path for path in asked.functions):
             await self.session.scope.prepare()
         most, guard = self._settings.max_mcp_characters, self.session.guarded
-        return AgentAnswer(listing.details(self.session.scope, asked.functions, most=most, guard=guard))
+        return AgentAnswer(await listing.details(self.session.scope, asked.functions, most=most, guard=guard))
 
     async def _execute_bash(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _BashArguments, "execute_bash")

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from .. import errors
+from ..slices import in_slices
 from ..tools import inert, typegen
 from ..tools.catalog import Tool
 from ..tools.scope import Scope
@@ -172,17 +173,19 @@ def found(tools: Sequence[Tool], query: str, in_all: int, guarded: Guarded | Non
     return f"Nothing matches {asked!r} among {_counted(in_all, 'function')}; try other words, or list_functions."
 
 
-def details(
+async def details(
     scope: Scope, paths: Sequence[str], *, most: int, guard: Callable[[Sequence[Tool]], Guarded] = lambda tools: {}
 ) -> str:
     """Declare tools in full, with the types they need; for a path without a tool, suggest the closest one.
+
+    Other tasks run between two paths: to look for the closest one takes some milliseconds.
 
     Args:
         paths: Their names, or patterns such as ``Github.*``.
         most: Characters; those that do not fit are named at the end.
         guard: Returns which of these tools' calls need consent, or are denied: their comments say so.
     """
-    tools, unknown = _find(scope, paths)
+    tools, unknown = await _find(scope, paths)
     may_fit, too_many = tools[: most // SHORTEST_DECLARATION], tools[most // SHORTEST_DECLARATION :]
     guarded = guard(may_fit)
     tools = [consent.declared(tool, guarded) for tool in may_fit]
@@ -202,10 +205,10 @@ def details(
     return "\n".join([*lines, *(f"// {inert.comment(message, 400)}" for message in unknown)])
 
 
-def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
+async def _find(scope: Scope, paths: Sequence[str]) -> tuple[list[Tool], list[str]]:
     chosen: dict[str, Tool] = {}
     unknown = []
-    for path in paths:
+    async for path in in_slices(paths):
         try:
             if "*" in path:
                 tools = [tool for tool in scope.matching([path]) if scope.is_listed(tool)]

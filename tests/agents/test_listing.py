@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -128,7 +129,7 @@ def test_any_schema_has_a_brief_form(schema: object) -> None:
     assert listing.brief(Tool("a", "b", input_schema=schema)).startswith("b(")  # type: ignore[arg-type]
 
 
-def test_hostile_names_and_descriptions_are_inert() -> None:
+async def test_hostile_names_and_descriptions_are_inert() -> None:
     schema = {"type": "object", "properties": {HOSTILE: {"type": "string"}, "x" * 9_000: {}}, "required": [7, HOSTILE]}
     tool = Tool("a", "b", HOSTILE * 1_000, schema)  # type: ignore[arg-type]  # required is nonsense on purpose
     for text in (
@@ -136,7 +137,7 @@ def test_hostile_names_and_descriptions_are_inert() -> None:
         listing.functions([tool], "signatures", most=16_000),
         listing.found([tool], "b", 1),
         listing.found([], HOSTILE, 1),
-        listing.details(scope(tool), ["A.b", HOSTILE], most=16_000),
+        await listing.details(scope(tool), ["A.b", HOSTILE], most=16_000),
     ):
         assert len(text) <= 16_000
         assert not {"\u202e", "\x1b", "\x00"} & set(text)
@@ -144,45 +145,55 @@ def test_hostile_names_and_descriptions_are_inert() -> None:
     assert len(listing.brief(tool)) < 300
 
 
-def test_details_are_declarations_that_can_be_read_alone() -> None:
-    text = listing.details(scope(SEARCH, NOW), ["Github.searchIssue"], most=4_000)
+async def test_details_are_declarations_that_can_be_read_alone() -> None:
+    text = await listing.details(scope(SEARCH, NOW), ["Github.searchIssue"], most=4_000)
     assert "declare namespace Github {" in text and "Finds issues. Newest first." in text and "Clock" not in text
 
 
-def test_details_take_patterns_and_registered_names_and_say_what_is_missing() -> None:
-    text = listing.details(scope(SEARCH, NOW), ["Git*", "clock.now", "Github.searchIssues", "Nope.*"], most=4_000)
+async def test_details_take_patterns_and_registered_names_and_say_what_is_missing() -> None:
+    text = await listing.details(scope(SEARCH, NOW), ["Git*", "clock.now", "Github.searchIssues", "Nope.*"], most=4_000)
     assert "searchIssue(" in text and "now(" in text
     assert "did you mean Github.searchIssue?" in text and "Nope.*" in text
 
 
-def test_details_find_a_bare_name_that_is_unambiguous_and_a_namespace() -> None:
+async def test_details_find_a_bare_name_that_is_unambiguous_and_a_namespace() -> None:
     tools = scope(SEARCH, NOW, Tool("jira", "search_issue"))
     for bare in ("now", "Clock"):
-        assert "declare namespace Clock {" in listing.details(tools, [bare], most=4_000)
-    assert "declare namespace Github {" in listing.details(scope(SEARCH), ["search_issue"], most=4_000)
-    text = listing.details(tools, ["searchIssue", "nowhere"], most=4_000)
+        assert "declare namespace Clock {" in await listing.details(tools, [bare], most=4_000)
+    assert "declare namespace Github {" in await listing.details(scope(SEARCH), ["search_issue"], most=4_000)
+    text = await listing.details(tools, ["searchIssue", "nowhere"], most=4_000)
     assert "Several functions are called searchIssue: Github.searchIssue, Jira.searchIssue" in text
     assert "nowhere: no such tool" in text and "did you mean" not in text
 
 
-def test_details_that_do_not_fit_are_named() -> None:
-    text = listing.details(scope(*many(500)), ["Space0.*"], most=4_000)
+async def test_others_are_served_while_the_closest_names_are_looked_for() -> None:
+    missing = [f"Space0.missing{number}" for number in range(50)]
+    looking = asyncio.create_task(listing.details(scope(*many(2_000)), missing, most=4_000))
+    turns = 0
+    while not looking.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 8 and "Space0.missing49: no such tool" in looking.result()
+
+
+async def test_details_that_do_not_fit_are_named() -> None:
+    text = await listing.details(scope(*many(500)), ["Space0.*"], most=4_000)
     assert len(text) < 5_000 and "ask for these separately: Space0.tool" in text
 
 
-def test_the_policy_is_asked_only_about_declarations_that_may_fit() -> None:
+async def test_the_policy_is_asked_only_about_declarations_that_may_fit() -> None:
     asked: list[Tool] = []
 
     def guard(tools: Sequence[Tool]) -> Guarded:
         asked.extend(tools)
         return {tool.path: "ask" for tool in tools}
 
-    text = listing.details(scope(*many(2_000)), ["*"], most=4_000, guard=guard)
+    text = await listing.details(scope(*many(2_000)), ["*"], most=4_000, guard=guard)
     assert "@consent" in text and "ask for these separately: Space0.tool" in text
     assert 0 < len(asked) <= 200
 
 
-def test_types_that_are_too_long_are_given_in_short() -> None:
+async def test_types_that_are_too_long_are_given_in_short() -> None:
     huge = {"type": "object", "properties": {f"field_{at}": {"type": "string"} for at in range(2_000)}}
-    text = listing.details(scope(Tool("a", "b", "", huge)), ["A.b"], most=4_000)
+    text = await listing.details(scope(Tool("a", "b", "", huge)), ["A.b"], most=4_000)
     assert len(text) < 5_000 and "too long" in text and "b(args" in text
