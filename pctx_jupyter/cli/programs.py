@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 STDIN = "-"
 """Stands for the standard input in place of a file."""
 
+ASKER = "jupyter pctx run"
+"""The name under which the history, the panel and questions for consent show the programs of ``run``."""
+
 ClientContext = AbstractAsyncContextManager["RawClient"]
 
 
@@ -104,6 +107,7 @@ class RunCommand(HomeCommand):
             inputs=dict(_constant(text) for text in self.inputs),
             calls=False,
             nonfinite=True,
+            agent=ASKER,
         )
         is_person = sys.stdin.isatty() and sys.stderr.isatty() and self.extra_args[0] != STDIN and not self.json
         home = self.home(asks=is_person)

@@ -94,8 +94,9 @@ class Execute(msgspec.Struct, omit_defaults=True):
     ``display`` and ``event`` notifications while it runs; without `calls` there are no ``event`` ones among them.
     `trace` asks for ``trace`` notifications: now and then while a program that calls tools runs, and once more at its
     end. `keep` asks that later programs find what it has at its top level; absent, they find what it exports; false,
-    nothing. `nonfinite`: as in ``register_tool``, for inputs, the value and what is displayed. `meta` is ``_meta``: the
-    span that this is part of (`span_context`).
+    nothing. `nonfinite`: as in ``register_tool``, for inputs, the value and what is displayed. `agent` is the name of
+    an agent, for people; it counts on ``pctx/agents`` only. `meta` is ``_meta``: the span that this is part of
+    (`span_context`).
     """
 
     code: str
@@ -109,6 +110,7 @@ class Execute(msgspec.Struct, omit_defaults=True):
     keep: bool | None = None
     trace: bool = False
     nonfinite: bool = False
+    agent: str = ""
     meta: Meta = msgspec.field(default=UNSET, name="_meta")
 
 

@@ -34,7 +34,7 @@ from ..tools.observed import OBSERVED
 from . import access, assist
 from .client_handles import ClientHandles
 from .execution import AGENT, CLIENT, Execution
-from .own_agents import FOLLOWED, AgentFunctionSet, Followed, FunctionsFor
+from .own_agents import FOLLOWED, MAX_NAME, AgentFunctionSet, Followed, FunctionsFor
 from .registry import Registry
 from .request import check_input_count
 from .serve_upstreams import METHODS as UPSTREAM_METHODS
@@ -341,6 +341,7 @@ class LocalTools:
     async def _execute(self, asked: wire.Execute) -> wire.Executed:
         if self._client:
             CLIENT.set(self._client)
+            AGENT.set(asked.agent.strip()[:MAX_NAME])
         check_input_count(len(asked.inputs))
         feed = _Feed(self.channel, self._room, asked, traces=self.session.settings.timeline)
         try:

@@ -15,6 +15,7 @@ def test_what_a_command_has_run_is_listed_printed_and_deleted(pctx: Pctx, tmp_pa
     failed, fine = json.loads(pctx("history", "--json").stdout)["runs"]
     assert (fine["title"], fine["state"], fine["number"], failed["number"]) == ("const answer = 42;", "ok", 1, 2)
     listed = pctx("history", "--failed").stdout
+    assert " jupyter pctx run: throw new Error(" in listed
     assert "red" in listed and "answer" not in listed and "\x1b" not in listed
     assert pctx("history", "1").stdout == "const answer = 42;\nanswer\n"
     missing = pctx("history", "7")

@@ -391,8 +391,8 @@ async def test_an_agents_client_runs_programs_in_the_agents_session_and_has_no_t
     one.name_kernel("k", "Math")
     await notebook.ask("register_tool", namespace="math", name="double")
     assert [tool["name"] for tool in (await agent.ask("list_functions"))["functions"]] == ["Math.double"]
-    ran = await agent.ask("execute", code="…", inputs={"n": 4}, execution_id="mine", events=True)
-    assert ran["value"] == 8
+    ran = await agent.ask("execute", code="…", inputs={"n": 4}, execution_id="mine", events=True, agent=" Robot ")
+    assert ran["value"] == 8 and [trace.agent for trace in one.history] == ["Robot"]
     assert ("output", {"execution_id": "mine", "stream": "stdout", "text": "hello\n"}) in agent.heard
     for method in ("register_tool", "unregister_tool", "share", "forget", "list_approvals"):
         with pytest.raises(errors.Forbidden, match="connect to local-tools"):
