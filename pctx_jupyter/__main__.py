@@ -1,5 +1,20 @@
-"""``python -m pctx_jupyter``: the same as ``jupyter pctx``."""
+"""``jupyter pctx``, and ``python -m pctx_jupyter``. It imports nothing else before an interrupt can end it."""
 
-from .cli.app import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the command; ends with `SystemExit`."""
+    try:
+        from .cli.app import main as run
+
+        run()
+    except KeyboardInterrupt:  # while modules are imported; later ones end in `run`
+        sys.stderr.write("Interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from .command import Command
+from .command import Command, run
 
 _HERE = "pctx_jupyter.cli"
 
@@ -51,6 +52,10 @@ class PctxCommand(Command):
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; ends with `SystemExit`."""
-    command = PctxCommand()
-    command.initialize(argv)
-    command.start()
+
+    def work() -> None:
+        command = PctxCommand()
+        command.initialize(argv)
+        command.start()
+
+    sys.exit(run(work))

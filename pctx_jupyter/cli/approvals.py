@@ -55,6 +55,8 @@ class _Permissions(msgspec.Struct):
 class ApprovalsCommand(ServerCommand):
     """``jupyter pctx approvals``."""
 
+    takes_words = True
+
     description = """
         List the calls that wait for a person's consent on a running server, and what MCP servers ask; answer them.
 

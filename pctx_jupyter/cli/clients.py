@@ -45,6 +45,8 @@ def write_for_owner(text: str, token: str) -> None:
 class ClientConfigCommand(ServerCommand):
     """``jupyter pctx client-config``."""
 
+    takes_words = True
+
     description = f"""
         Print what an MCP client needs to reach a running server: jupyter pctx client-config CLIENT
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from enum import IntEnum
 from pathlib import Path
@@ -16,13 +17,13 @@ from typing import Any, NoReturn, cast
 from jupyter_core.application import JupyterApp
 from traitlets import Bool
 from traitlets.config import Application
-from traitlets.config.loader import ArgumentError, KVArgParseConfigLoader
 
 from .. import errors
 from .._version import __version__
+from ..nearest import did_you_mean
 from ..settings import Settings
 from ..traits import Pctx, read_settings
-from . import terminal
+from . import options, terminal
 
 CONFIG_FILES = ("jupyter_config", "jupyter_server_config", "jupyter_pctx_jupyter_config")
 """Those that a server reads: the limits an administrator sets there hold for a command's own engine, too."""
@@ -56,15 +57,16 @@ class Command(JupyterApp):
     version = __version__
     classes: list[Any] = [Pctx]
     flags = {
-        "debug": ({"Application": {"log_level": 10}}, "Say on standard error what happens inside."),
-        "json": ({"Command": {"json": True}}, "Answer in JSON, for machines."),
+        "debug": ({"Application": {"log_level": 10}}, "Log what happens on standard error."),
+        "json": ({"Command": {"json": True}}, "Print JSON, for machines."),
     }
     aliases = {"config": "JupyterApp.config_file"}
     subcommand_description = "jupyter pctx COMMAND --help says more."
-    option_description = "--help-all shows every setting of pctx, too."
     log_format = "%(message)s"
+    takes_words = False
+    """Whether words that are no options may follow, such as the name of a file."""
 
-    json = Bool(False, config=True, help="Answer in JSON, for machines.")
+    json = Bool(False, config=True, help="Print JSON, for machines.")
 
     def main(self) -> int:
         """Do the work; returns the exit code."""
@@ -73,8 +75,9 @@ class Command(JupyterApp):
     def show_commands(self) -> int:
         """List the subcommands, when none is given. Raises `Stop` for an unknown one."""
         if self.extra_args:
-            known = ", ".join(self.subcommands)
-            raise Stop(Exit.USAGE, f"There is no command {self.extra_args[0]!r} here; there are {known}")
+            name, known = self.extra_args[0], ", ".join(self.subcommands)
+            hint = did_you_mean(name, self.subcommands)
+            raise Stop(Exit.USAGE, f"There is no command {name[:100]!r} here{hint}; there are {known}")
         self.print_help()
         return Exit.USAGE
 
@@ -120,32 +123,35 @@ class Command(JupyterApp):
 
     def exit(self, exit_status: int | str | None = 0) -> NoReturn:
         """End; traitlets says 1 of a wrong command line, which with us a failed program says."""
+        sys.stdout.flush()
         sys.exit(Exit.USAGE if exit_status == 1 else exit_status)
 
     def start(self) -> NoReturn:
         """Run the command; ends with `SystemExit`."""
         if self.subapp is not None:
             self.subapp.start()
-        sys.exit(self._end())
+        if self.extra_args and not (self.takes_words or self.subcommands):
+            raise Stop(Exit.USAGE, f"Cannot use {self.extra_args[0][:100]!r}: this command takes options only")
+        code = self.main()
+        sys.stdout.flush()
+        sys.exit(code)
 
-    def _end(self) -> int:
-        try:
-            code = self.main()
-            sys.stdout.flush()
-            return code
-        except Stop as stop:
-            say(stop.message)
-            return stop.code
-        except errors.PctxError as error:
-            say(error.message)
-            return code_of(error)
-        except KeyboardInterrupt:
-            say("Interrupted")
-            return Exit.INTERRUPTED
-        except BrokenPipeError:
-            # The reader of our output has closed it. Without this, Python reports an error when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.OK
+    def emit_options_help(self) -> Generator[str, None, None]:
+        """Yield the lines of help on the options."""
+        if self.flags or self.aliases:
+            yield from ("Options", "=======")
+            names = {
+                f"{cls.__name__}.{name}": trait
+                for cls in self._classes_inc_parents()
+                for name, trait in cls.class_traits(config=True).items()
+            }
+            yield from options.described(self.flags, self.aliases, names)
+            yield ""
+
+    def emit_help_epilogue(self, classes: bool) -> Generator[str, None, None]:
+        """Yield the last lines of the help."""
+        if not classes:
+            yield "--help-all shows every setting of pctx as well; each is an option: --Pctx.timeout_s=30"
 
     def _log_ours(self) -> None:
         """Show the log with ``--debug``. Otherwise a command prints only its own messages."""
@@ -155,14 +161,35 @@ class Command(JupyterApp):
             ours.setLevel(logging.DEBUG)
         else:
             ours.addHandler(logging.NullHandler())
+            # asyncio warns of a process that ended while its pipe was being closed, which is no problem.
+            logging.getLogger("asyncio").setLevel(logging.ERROR)
 
-    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> KVArgParseConfigLoader:
-        return _Loader(argv, aliases, flags, classes=classes, log=self.log)
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> options.Loader:
+        has_commands = bool(self.subcommands)
+        return options.Loader(argv, aliases, flags, has_commands=has_commands, classes=classes, log=self.log)
 
 
-class _Loader(KVArgParseConfigLoader):
-    def _handle_unrecognized_alias(self, arg: str) -> None:
-        raise ArgumentError(f"there is no option --{arg}; --help shows those there are")
+def run(work: Callable[[], None]) -> int:
+    """Do the work of a command, and return its exit code; report what stops it on standard error."""
+    try:
+        work()
+        return Exit.OK
+    except Stop as stop:
+        say(stop.message)
+        return stop.code
+    except options.OptionError as error:
+        say(str(error))
+        return Exit.USAGE
+    except errors.PctxError as error:
+        say(error.message)
+        return code_of(error)
+    except KeyboardInterrupt:
+        say("Interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has closed it. Without this, Python reports an error when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
 
 
 def say(message: str) -> None:

@@ -36,6 +36,8 @@ FEW_LINES = 10
 class ConnectCommand(FileCommand):
     """A command that connects to servers of the file."""
 
+    takes_words = True
+
     trust_them = Bool(False, config=True, help="Trust the servers that are not trusted yet, as mcp trust does.")
 
     flags: dict[str, Any] = {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class HistoryCommand(Command):
     """``jupyter pctx history``."""
 
+    takes_words = True
+
     description = """
         List past runs, the latest first: jupyter pctx history [TEXT …]
 

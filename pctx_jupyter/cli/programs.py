@@ -67,6 +67,8 @@ class HomeCommand(ServerCommand):
 class RunCommand(HomeCommand):
     """``jupyter pctx run``."""
 
+    takes_words = True
+
     description = """
         Run a program: jupyter pctx run FILE.ts
 
@@ -197,6 +199,8 @@ def _in_words(data: dict[str, Any]) -> str:
 
 class CheckCommand(HomeCommand):
     """``jupyter pctx check``."""
+
+    takes_words = True
 
     description = """
         Check the types of programs without running them: jupyter pctx check FILE.ts …

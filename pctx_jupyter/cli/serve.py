@@ -52,6 +52,8 @@ LOAD = "%load_ext pctx_jupyter"
 class ServeNotebooks(ServerCommand):
     """``jupyter pctx serve``."""
 
+    takes_words = True
+
     description = """
         Run notebooks without a browser, and offer their tools to agents until it is interrupted.
 

@@ -144,6 +144,8 @@ class Init(FileCommand):
 class Add(FileCommand):
     """``jupyter pctx mcp add``."""
 
+    takes_words = True
+
     description = """
         Add a server to the file: jupyter pctx mcp add NAME URL, or jupyter pctx mcp add NAME -- COMMAND ARGUMENT …
 
@@ -281,6 +283,8 @@ class ListServers(FileCommand):
 class Remove(FileCommand):
     """``jupyter pctx mcp remove``."""
 
+    takes_words = True
+
     description = "Take a server out of the file: jupyter pctx mcp remove NAME"
 
     def main(self) -> int:
@@ -305,6 +309,8 @@ class Remove(FileCommand):
 
 class TrustServers(FileCommand):
     """``jupyter pctx mcp trust``."""
+
+    takes_words = True
 
     description = f"""
         Let servers start that the {FILE} in this folder names, as it has them now: jupyter pctx mcp trust NAME …, or
@@ -347,6 +353,8 @@ class TrustServers(FileCommand):
 
 class AskAgainCommand(FileCommand):
     """``jupyter pctx mcp ask``."""
+
+    takes_words = True
 
     description = """
         Ask again before an agent calls tools that are allowed without asking: jupyter pctx mcp ask NAME, or
