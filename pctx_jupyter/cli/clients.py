@@ -15,8 +15,9 @@ from contextlib import suppress
 from traitlets import Unicode
 
 from ..agents.clients import CLIENTS, ServerAddress
+from ..nearest import did_you_mean
 from .command import Exit, Stop, say
-from .servers import Server, ServerCommand
+from .servers import TOKEN, Server, ServerCommand
 
 
 def endpoint(server: Server, name: str) -> ServerAddress:
@@ -65,9 +66,12 @@ class ClientConfigCommand(ServerCommand):
             raise Stop(Exit.USAGE, f"Cannot configure a client: which one? jupyter pctx client-config CLIENT: {known}")
         client = CLIENTS.get(self.extra_args[0])
         if client is None:
-            raise Stop(Exit.USAGE, f"Cannot configure {self.extra_args[0]}: the known clients are {known}")
+            hint = did_you_mean(self.extra_args[0], CLIENTS)
+            raise Stop(Exit.USAGE, f"Cannot configure {self.extra_args[0]}: no such client{hint}; known are {known}")
         server = self.chosen()
         there = endpoint(server, self.server_name)
+        if self.url and not server.token:
+            say(f"No token is known for {server.url}; if it needs one, pass --token, or set {TOKEN}")
         if self.json:
             write_for_owner(
                 json.dumps({"name": there.name, "url": there.url, "headers": there.headers}) + "\n", server.token

@@ -5,15 +5,17 @@ Either way what the command gets is a client, and the same lines pass.
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import errors
 from ..settings import Settings
 from . import terminal
-from .command import say
-from .servers import Server
+from .command import Exit, Stop, say
+from .servers import Server, refusal
 
 if TYPE_CHECKING:
     from ..client.raw import RawClient
@@ -31,12 +33,11 @@ def open_client(
         asks: Whether the person at this terminal is asked about its calls that need consent.
 
     Raises:
-        CannotConnect: The server does not let it in, or is not there.
+        CannotConnect: The server is not there.
+        Stop: It does not let the client in.
     """
     if server is not None:
-        from ..client.raw import RawClient
-
-        return RawClient(server.socket, headers=server.headers, reconnect=False)
+        return _connected(server)
 
     from .. import embedded
     from ..engine import usual_places
@@ -50,3 +51,18 @@ def open_client(
         on_wait=lambda line: say(terminal.harmless(line)),
         asked=approvals.asked_here if asks else None,
     )
+
+
+@asynccontextmanager
+async def _connected(server: Server) -> AsyncIterator[RawClient]:
+    from ..client.raw import RawClient
+
+    client = RawClient(server.socket, headers=server.headers, reconnect=False)
+    try:
+        await client.connect()
+    except errors.CannotConnect as error:
+        if error.http_status is None:
+            raise
+        raise Stop(Exit.UNREACHABLE, f"Cannot use {server.url}: {refusal(error.http_status)}") from None
+    async with client:
+        yield client

@@ -100,7 +100,7 @@ class RunCommand(HomeCommand):
     def main(self) -> int:
         """Run it."""
         if len(self.extra_args) != 1:
-            raise Stop(Exit.USAGE, "Cannot run: one program is needed; jupyter pctx run FILE.ts")
+            raise Stop(Exit.USAGE, "Cannot run: one program is needed; jupyter pctx run FILE.ts (- is standard input)")
         asked = wire.Execute(
             _read(self.extra_args[0]),
             timeout_s=self.timeout,
@@ -287,6 +287,8 @@ class TypesCommand(HomeCommand):
                 terminal.write_json({"functions": await client.list_functions()})
             elif text := await client.declarations():
                 terminal.write(sys.stdout, text.rstrip("\n") + "\n")
+            elif self.is_at_server:
+                say("No notebook on this server offers a tool: open one, and run a cell with %load_ext pctx_jupyter")
             else:
                 say("There is no tool. jupyter pctx types --server shows those of a running server")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 from traitlets import Int, Unicode
@@ -22,6 +22,12 @@ from .command import Command, Exit, Stop
 
 TOKEN = "JUPYTER_TOKEN"
 """The environment variable that Jupyter Server itself takes its token from."""
+
+ENDINGS = ("/pctx/mcp", "/mcp", "/pctx/local-tools", "/local-tools", "/lab", "/tree")
+"""How addresses end that people copy: an MCP client's, a client's, a browser's. What is before is the base URL."""
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+"""Names of this machine."""
 
 ANSWER_S = 5.0
 """Seconds a server may take to say how it does."""
@@ -48,8 +54,7 @@ class Server:
     @property
     def port(self) -> int:
         """The port of its address."""
-        parts = urlsplit(self.url)
-        return parts.port or (443 if parts.scheme == "https" else 80)
+        return _port(urlsplit(self.url))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -88,7 +93,7 @@ def health(server: Server) -> ServerHealth:
         with open_url(request, timeout=ANSWER_S) as answer:
             return ServerHealth(version=str(json.load(answer)["version"]))
     except urllib.error.HTTPError as error:
-        return ServerHealth(trouble=_refusal(error.code))
+        return ServerHealth(trouble=refusal(error.code))
     except OSError as error:
         reason = getattr(error, "reason", error)
         return ServerHealth(trouble=f"it cannot be reached ({reason})")
@@ -107,10 +112,11 @@ def hosts(server: Server) -> list[dict[str, Any]] | None:
         return None
 
 
-def _refusal(status: int) -> str:
+def refusal(status: int) -> str:
+    """Say what an HTTP status of a server's pctx means, and the way out."""
     match status:
         case 401 | 403:
-            return f"it refused the token ({status}); pass --token, or set {TOKEN}"
+            return f"it refused the token ({status}); pass --token, or set {TOKEN} (jupyter server list shows it)"
         case 404:
             return "it has no pctx (404); jupyter server extension enable pctx_jupyter, and restart it"
     return f"it answered with HTTP status {status}"
@@ -175,6 +181,8 @@ def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: st
         return _at(url, token, servers)
     if port:
         servers = [server for server in servers if server.port == port]
+    if token:
+        servers = [replace(server, token=token) for server in servers]
     found = [server for server in servers if not health(server).trouble]
     if len(found) == 1:
         return found[0]
@@ -192,15 +200,35 @@ def choose(servers: Iterable[Server], *, port: int = 0, url: str = "", token: st
 
 
 def _at(url: str, token: str, servers: list[Server]) -> Server:
-    parts = urlsplit(url)
+    wrong = Stop(Exit.USAGE, f"Cannot use {url[:200]}: a server's URL looks like http://localhost:8888/")
+    try:
+        parts = urlsplit(url)
+        _port(parts)
+    except ValueError:
+        raise wrong from None
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise Stop(Exit.USAGE, f"Cannot use {url[:200]}: a server's URL looks like http://localhost:8888/")
+        raise wrong
     token = token or (parse_qs(parts.query).get("token") or [""])[0]
-    base = _base(parts._replace(query="", fragment="").geturl())
     for server in servers:
-        if server.url == base:
+        if _is_part_of(parts, server):
             return replace(server, token=token or server.token)
+    path = next((parts.path.removesuffix(end) for end in ENDINGS if parts.path.endswith(end)), parts.path)
+    base = _base(parts._replace(path=path, query="", fragment="").geturl())
     return Server(base, token or os.environ.get(TOKEN, ""))
+
+
+def _is_part_of(parts: SplitResult, server: Server) -> bool:
+    """Whether an address is a server's base URL or below it; all names of this machine count as one."""
+    known = urlsplit(server.url)
+    hosts = {parts.hostname, known.hostname}
+    is_here = len(hosts) == 1 or hosts <= LOOPBACK
+    is_door = (parts.scheme, _port(parts)) == (known.scheme, server.port)
+    return is_here and is_door and _base(parts.path).startswith(known.path)
+
+
+def _port(parts: SplitResult) -> int:
+    """The port of an address; raises ValueError if that is no number."""
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 class ServerCommand(Command):

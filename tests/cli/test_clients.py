@@ -51,7 +51,9 @@ def test_a_client_elsewhere_is_told_the_address_and_the_token_for_it_finds_neith
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)["mcpServers"]["pctx"]
     assert said["command"] == "jupyter" and said["args"] == ["pctx", "mcp", "serve", "--stdio", "--url", url]
-    assert said["env"] == {"JUPYTER_TOKEN": "secret"}
+    assert said["env"] == {"JUPYTER_TOKEN": "secret"} and "No token" not in done.stderr
+    done = pctx("client-config", "cursor", "--url", url)
+    assert f"No token is known for {url}; if it needs one, pass --token" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX system")
@@ -75,8 +77,8 @@ def test_the_readme_names_the_clients_that_are_known() -> None:
 
 
 def test_a_client_that_is_not_known_is_refused_with_those_that_are(pctx: Pctx) -> None:
-    done = pctx("client-config", "emacs")
-    assert done.returncode == 2 and "claude-code" in done.stderr
+    done = pctx("client-config", "claud")
+    assert done.returncode == 2 and "(did you mean claude?)" in done.stderr and "jupyter-ai" in done.stderr
     assert pctx("client-config").returncode == 2
 
 
@@ -122,6 +124,28 @@ def test_a_servers_own_token_comes_before_that_of_the_environment(monkeypatch: p
     assert servers.choose([here], url="http://localhost:1/?token=given").token == "given"
     assert servers.choose([here], url="http://localhost:2/").token == "another"
     assert servers.choose([here], url="http://localhost:1/", token="said").token == "said"
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://127.0.0.1:1/base/pctx/mcp", "http://localhost:1/base/"),
+        ("http://localhost:1/base/lab/tree/a.ipynb?token=given", "http://localhost:1/base/"),
+        ("http://localhost:1/other/mcp", "http://localhost:1/other/"),
+        ("http://localhost/base/", "http://localhost/base/"),
+        ("https://hub.example.org/user/lab/", "https://hub.example.org/user/lab/"),
+        ("https://hub.example.org/user/ana/lab?token=given", "https://hub.example.org/user/ana/"),
+        ("https://hub.example.org/user/ana/pctx/mcp", "https://hub.example.org/user/ana/"),
+    ],
+)
+def test_an_address_that_was_copied_leads_to_its_server(url: str, found: str) -> None:
+    assert servers.choose([Server("http://localhost:1/base/", "own")], url=url).url == found
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    for url in ("localhost:8888", "http://localhost:port/", "http://[", "ftp://localhost/"):
+        with pytest.raises(Stop, match="a server's URL looks like"):
+            servers.choose([], url=url)
 
 
 def test_a_server_that_does_not_answer_is_no_choice() -> None:
