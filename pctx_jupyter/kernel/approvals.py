@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from msgspec import Raw
 
 from .. import errors
+from ..nearest import did_you_mean
 from ..session import questions
 from ..session.approvals import ConsentReply, Question
 from .bridge import Bridge
@@ -26,13 +27,8 @@ if TYPE_CHECKING:
 ANSWER_S = 30.0
 """Seconds the engine may take."""
 USAGE = "%pctx approvals [on | off | allow ID [JSON] | deny ID | cancel ID | revoke ID]"
-COMMANDS = {("", False), ("on", False), ("off", False)} | {
-    ("allow", True),
-    ("deny", True),
-    ("cancel", True),
-    ("revoke", True),
-}
-"""The first word of a line, and whether an id follows it."""
+COMMANDS = {"": False, "on": False, "off": False, "allow": True, "deny": True, "cancel": True, "revoke": True}
+"""The first word of a line, and whether an ID follows it."""
 ELSEWHERE = "JupyterLab, or the terminal: jupyter pctx approvals"
 """The places where calls on a server are answered."""
 
@@ -54,8 +50,14 @@ class ApprovalCommands:
     def run(self, line: str) -> None:
         """Run the command in a line; an empty line lists the calls. Raises UsageError if there is no such command."""
         name, _, id = line.strip().partition(" ")
-        if (name, bool(id)) not in COMMANDS:
-            raise UsageError(f"%pctx approvals has no command {line.strip()[:100]!r}\nUsage: {USAGE}")
+        if name not in COMMANDS:
+            raise UsageError(
+                f"%pctx approvals has no command {name[:100]!r}{did_you_mean(name, COMMANDS)}\nUsage: {USAGE}"
+            )
+        if COMMANDS[name] and not id:
+            raise UsageError(f"The ID is missing: %pctx approvals lists the calls with their IDs\nUsage: {USAGE}")
+        if id and not COMMANDS[name]:
+            raise UsageError(f"Cannot use {id[:100]!r}: %pctx approvals {name} takes nothing more\nUsage: {USAGE}")
 
         async def do(home: Home) -> str:
             if home.approvals is not None:

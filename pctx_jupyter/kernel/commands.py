@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -15,7 +16,7 @@ from .. import errors
 from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
 from ..rpc import wire
-from ..tools.catalog import UNTYPED, Tool, is_untyped
+from ..tools.catalog import UNTYPED, Tool, is_match, is_untyped
 from . import options
 from .bridge import Bridge
 from .functions import tool
@@ -38,6 +39,9 @@ HOME_S = 30.0
 OTHERS_S = 2.0
 """Seconds that ``%pctx tools`` waits for tools from elsewhere; the notebook's own are known without waiting."""
 
+ALONE = {"handles", "runs", "status"}
+"""The commands after which no word may follow."""
+
 SHARING: dict[str, Sharing | None] = {
     "": None,
     "on": "everyone",
@@ -58,8 +62,11 @@ HELP = {
             "Make tools of functions that the notebook has; --no-share: only this notebook may call them.",
         ),
         ("%pctx unregister TOOL …", "Remove tools."),
-        ("%pctx tools", "List the tools that programs of this notebook may call."),
-        ("%pctx details TOOL …", "Show the declaration and the description of tools."),
+        (
+            "%pctx tools [TEXT …]",
+            "List the tools that programs may call; with words, those that have them.",
+        ),
+        ("%pctx details TOOL …", "Show the declaration and the description of tools; Sales.*: of all in a namespace."),
         (
             LEARN_USAGE,
             "Call a tool once to learn the type of its result; --read-only: all tools of a server that change nothing.",
@@ -95,7 +102,10 @@ HELP = {
         ("%pctx mcp add NAME URL|COMMAND …", "Add one; --bearer, --header, --env, --sse, --for-now."),
         ("%pctx mcp remove NAME", "Remove one. In place of remove: reconnect, trust, approve, ask, sign-in."),
     ],
-    "Engine": [("%pctx status", "Show where programs run, why, and the state of that engine.")],
+    "Engine": [
+        ("%pctx status", "Show where programs run, why, and the state of that engine."),
+        ("%pctx help [COMMAND]", "Show this help, or that of one command."),
+    ],
 }
 """What ``%pctx help`` shows."""
 
@@ -140,8 +150,11 @@ class Commands:
         command = self._commands.get(name or "help")
         if command is None:
             raise UsageError(
-                f"%pctx has no command {name!r}{did_you_mean(name, self._commands)}; it has {', '.join(self._commands)}"
+                f"%pctx has no command {name[:100]!r}{did_you_mean(name, self._commands)}; it has "
+                f"{', '.join(self._commands)}. A program goes below a line %%pctx"
             )
+        if rest.strip() and name in ALONE:
+            raise UsageError(f"Cannot use {rest.strip()[:100]!r}: %pctx {name} takes nothing more")
         try:
             return command(rest.strip())
         except errors.PctxError as error:
@@ -166,22 +179,44 @@ class Commands:
         print(said)  # noqa: T201  # a magic's output
 
     def _unregister(self, line: str) -> None:
-        gone = [self._tool(name, "unregister") for name in _words(line, "%pctx unregister TOOL …")]
-        for one in gone:
+        gone: dict[str, tool.PythonTool] = {}
+        for name in _words(line, "%pctx unregister TOOL …"):
+            matching = [one for one in tool.defined() if is_match(one.tool, name)]
+            gone |= {one.path: one for one in matching or [self._tool(name, "unregister")]}
+        for one in gone.values():
             tool.forget(one.path)
-        print(f"Unregistered {', '.join(one.path for one in gone)}")  # noqa: T201  # a magic's output
+        print(f"Unregistered {', '.join(gone)}")  # noqa: T201  # a magic's output
 
     def _tools(self, line: str) -> Shown:
         from .output import display
 
         own = [one.tool for one in tool.defined()]
-        return display.Shown(display.catalog(own, self._of_others({one.path for one in own})))
+        others = self._of_others({one.path for one in own})
+        if line:
+            words = line.lower().replace(",", " ").split()
+            listed, own, others = [*own, *others], _with(words, own), _with(words, others)
+            if not own and not others:
+                raise UsageError(f"No tool has {line[:100]!r} in its name or description; there are {len(listed):,}")
+        return display.Shown(display.catalog(own, others))
 
     def _details(self, line: str) -> Shown:
         from .output import display
 
-        found = [self._described(name) for name in _words(line, "%pctx details TOOL …")]
-        return display.Shown(display.details_of(found))
+        found: dict[str, Tool] = {}
+        for name in _words(line, "%pctx details TOOL …"):
+            for path in self._matching(name) if "*" in name else [name]:
+                one = self._described(path)
+                found[one.path] = one
+        return display.Shown(display.details_of(found.values()))
+
+    def _matching(self, pattern: str) -> list[str]:
+        """The paths of the tools that match a pattern; raises UsageError if there is none."""
+        own = [one.tool for one in tool.defined()]
+        listed = [*own, *self._of_others({one.path for one in own})]
+        found = [one.path for one in listed if is_match(one, pattern)]
+        if not found:
+            raise UsageError(f"Cannot describe {pattern}: no such tool here; %pctx tools lists them")
+        return found
 
     def _learn(self, line: str) -> Shown | None:
         try:
@@ -315,7 +350,12 @@ class Commands:
     def _help(self, line: str) -> Shown:
         from .output import display
 
-        return display.Shown(display.help(HELP))
+        if not line:
+            return display.Shown(display.help(HELP))
+        if line not in self._commands:
+            raise UsageError(f"%pctx has no command {line[:100]!r}{did_you_mean(line, self._commands)}")
+        fit = {title: [one for one in rows if line in one[0].split()] for title, rows in HELP.items()}
+        return display.Shown(display.help({title: rows for title, rows in fit.items() if rows}))
 
     def _named(self, name: str) -> Any:
         """The value of a name of the notebook or of Python: ``load``, ``sales.load``, ``len``."""
@@ -323,7 +363,8 @@ class Commands:
         names = vars(builtins) | self._shell.user_ns
         if first not in names:
             hint = did_you_mean(first, (key for key, value in names.items() if callable(value) and key[:1] != "_"))
-            raise UsageError(f"Cannot register {name}: the notebook has no such name{hint}")
+            way_out = f"; import {first} first" if rest and _is_module(first) else hint
+            raise UsageError(f"Cannot register {name}: the notebook has no {first}{way_out}")
         found = names[first]
         for part in rest:
             if not hasattr(found, part):
@@ -420,6 +461,19 @@ def _member(name: str, fact: object) -> str:
     if name.endswith("_bytes") and isinstance(fact, int):
         return f"{name.removesuffix('_bytes')} {fact / 1e6:.0f} MB"
     return f"{name.replace('_', ' ')} {_said(fact)}"
+
+
+def _with(words: Iterable[str], tools: Iterable[Tool]) -> list[Tool]:
+    """The tools that have each of the words, in lower case, in their name or description."""
+    return [one for one in tools if all(word in f"{one.path} {one.description}".lower() for word in words)]
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is a module of this name to import."""
+    try:
+        return name.isidentifier() and find_spec(name) is not None
+    except ValueError:  # __main__
+        return False
 
 
 def _words(line: str, usage: str) -> list[str]:

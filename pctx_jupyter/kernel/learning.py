@@ -48,6 +48,8 @@ class LearnCommand:
             UsageError: There is no such command or tool, or its type cannot be learnt; the message says why.
             PctxError: The call failed.
         """
+        if not line:
+            raise UsageError(f"The name of a tool is missing\nUsage: {USAGE}")
         if line.split(maxsplit=1)[:1] == ["--forget"]:
             self._forget(line.replace(",", " ").split()[1:])
             return None
@@ -121,7 +123,10 @@ class LearnCommand:
             raise outcome
 
     def _described(self, path: str) -> Tool:
-        found = self._bridge.do(lambda home: home.client.get_function_details([path]), ANSWER_S, with_tools=True)
+        try:
+            found = self._bridge.do(lambda home: home.client.get_function_details([path]), ANSWER_S, with_tools=True)
+        except errors.ToolNotFound as error:
+            raise UsageError(f"{error.message}; %pctx tools lists them") from None
         return tool_of(found[path])
 
     def _shown(self, tools: Iterable[Tool]) -> Shown:

@@ -13,6 +13,7 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
+from ..nearest import did_you_mean
 from ..program.cell import OPTIONS
 
 CELL_USAGE = " ".join(["%%pctx", *(f"[{option.summary}]" for option in OPTIONS)])
@@ -208,11 +209,23 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _parse(parser: MagicArgumentParser, line: str, usage: str) -> argparse.Namespace:
+    given: argparse.Namespace
     try:
-        given: argparse.Namespace = parser.parse_args(shlex.split(line))
+        given, unknown = parser.parse_known_args(shlex.split(line))
+        if unknown:
+            raise UsageError(_no_use(unknown[0], parser))
     except (UsageError, ValueError) as error:  # ValueError: an open quotation mark
         raise UsageError(f"{error}\nUsage: {usage}") from None
     return given
+
+
+def _no_use(word: str, parser: MagicArgumentParser) -> str:
+    """Say that a word has no meaning here, and which option might be meant."""
+    option = word.partition("=")[0]
+    known = [spelling for action in parser._actions for spelling in action.option_strings]
+    if option[:1] != "-":
+        return f"Cannot use {word[:100]!r}: it belongs to no option"
+    return f"There is no option {option[:100]}{did_you_mean(option, known)}"
 
 
 def _joined(line: str) -> str:
@@ -248,7 +261,9 @@ def _parser(name: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Ma
     parser = MagicArgumentParser(name)  # type: ignore[no-untyped-call]  # IPython is not typed
     parser.allow_abbrev = False  # an option that is added later must not change what a cell means
     for flags, details in arguments:
-        parser.add_argument(*flags, **details)
+        action = parser.add_argument(*flags, **details)
+        if action.nargs == argparse.REMAINDER:
+            action.required = False  # the message about missing words names those that are needed
     return parser
 
 
@@ -266,7 +281,7 @@ _cell = _parser(
 )
 _register = _parser(
     "%pctx register",
-    (("functions",), {"nargs": "+"}),
+    (("functions",), {"nargs": "+", "metavar": "FUNCTION"}),
     (("-n", "--namespace"), {}),
     (("--no-share",), {"action": "store_true"}),
 )
@@ -284,7 +299,7 @@ _upstream = _parser(
     (("--env",), {"type": _pair, "action": "append", "default": []}),
     (("--sse",), {"action": "store_true"}),
     (("--for-now",), {"action": "store_true"}),
-    (("name",), {}),
-    (("first",), {}),
+    (("name",), {"metavar": "NAME"}),
+    (("first",), {"metavar": "URL or COMMAND"}),
     (("rest",), {"nargs": argparse.REMAINDER}),
 )

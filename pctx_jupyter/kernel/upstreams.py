@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from IPython.core.error import UsageError
 
 from .. import errors
+from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session import upstreams
 from . import options
@@ -41,6 +42,9 @@ USAGE = (
     "ask NAME [TOOL] | sign-in NAME [URL]]"
 )
 
+COMMANDS = ("list", "add", "remove", "reconnect", "approve", "trust", "ask", "sign-in")
+"""The first word of a line."""
+
 T = TypeVar("T")
 
 
@@ -58,6 +62,8 @@ class UpstreamCommands:
         """Run the command in a line; an empty line lists the servers. Raises UsageError if there is no such command."""
         name, _, rest = line.strip().partition(" ")
         if name in ("", "list"):
+            if rest.strip():
+                raise UsageError(f"Cannot use {rest.strip()[:100]!r}: %pctx mcp list takes nothing more")
             return self._list()
         try:
             print(self._done(name, rest.strip()))  # noqa: T201  # a magic's output
@@ -83,7 +89,9 @@ class UpstreamCommands:
                 return _line(self._do(lambda client: _ask_again(client, rest)))
             case "sign-in" if rest:
                 return self._sign_in(rest)
-        raise UsageError(f"%pctx mcp has no such command\nUsage: {USAGE}")
+        if name in COMMANDS:
+            raise UsageError(f"The name of a server is missing\nUsage: {USAGE}")
+        raise UsageError(f"%pctx mcp has no command {name[:100]!r}{did_you_mean(name, COMMANDS)}\nUsage: {USAGE}")
 
     def _do(self, work: Callable[[PctxClient], Coroutine[Any, Any, T]], limit_s: float = ANSWER_S) -> T:
         return self._bridge.do(lambda home: work(home.client), limit_s)

@@ -615,7 +615,9 @@ def is_match(tool: Tool, pattern: str) -> bool:
 
 def no_match(pattern: str) -> errors.ToolNotFound:
     """Make the error for a pattern that matches no tool."""
-    return errors.ToolNotFound(f"Cannot offer {pattern[:200]}: it matches no tool of this session")
+    return errors.ToolNotFound(
+        f"Cannot offer {pattern[:200]}: it matches no tool of this session; leave it out, or write another pattern"
+    )
 
 
 def globals_of(tools: Iterable[Tool]) -> dict[str, dict[str, str]]:

@@ -331,16 +331,29 @@ def test_a_caught_tool_error_is_no_error(kernel: RealKernel) -> None:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("%%pctx --timout 3\n1", "unrecognized arguments: --timout"),
+        ("%%pctx --timout 3\n1", "There is no option --timout (did you mean --timeout?)"),
         ("%%pctx --timeout soon\n1", "not a number of seconds"),
         ("%%pctx -i ordrs\n1", "the notebook has no such name (did you mean orders?)"),
         ("%%pctx -i tool\n1", "Cannot pass in tool: function is not JSON"),
         ("%%pctx -o 3x\n1", "'3x' is not a name"),
         ("%pctx detials add", "did you mean details?"),
         ("%pctx details Notebook.ad", "did you mean Notebook.add?"),
-        ("%pctx register nothere", "the notebook has no such name"),
-        ("%pctx register", "the following arguments are required"),
+        ("%pctx details Sales.*", "Cannot describe Sales.*: no such tool here; %pctx tools lists them"),
+        ("%pctx tools nothing of it", "No tool has 'nothing of it' in its name or description"),
+        ("%pctx 1 + 1", "A program goes below a line %%pctx"),
+        ("%pctx status now", "Cannot use 'now': %pctx status takes nothing more"),
+        ("%pctx help shares", "did you mean share?"),
+        ("%pctx register nothere", "the notebook has no nothere"),
+        ("%pctx register fractions.gcd", "the notebook has no fractions; import fractions first"),
+        ("%pctx register", "the following arguments are required: FUNCTION"),
         ("%pctx unregister", "Usage: %pctx unregister"),
+        ("%pctx learn", "The name of a tool is missing"),
+        ("%pctx learn Sales.total", "no such tool in this session; %pctx tools lists them"),
+        ("%pctx approvals alow 1", "has no command 'alow' (did you mean allow?)"),
+        ("%pctx approvals allow", "The ID is missing"),
+        ("%pctx mcp ad", "%pctx mcp has no command 'ad' (did you mean add?)"),
+        ("%pctx mcp remove", "The name of a server is missing"),
+        ("%pctx mcp add", "the following arguments are required: NAME, URL or COMMAND\n"),
     ],
 )
 def test_a_mistake_in_a_line_is_one_usage_error_with_the_way_out(kernel: RealKernel, code: str, said: str) -> None:
@@ -368,7 +381,10 @@ def test_tools_registered_by_name_come_and_go(kernel: RealKernel) -> None:
     assert "Sales.double(args: { n: number }): Promise<number>" in (kernel.run("%pctx tools").value or "")
     kernel.run("def double(n: int) -> int:\n    return 3 * n\n%pctx register double -n Sales")
     assert kernel.run("%%pctx\nawait Sales.double({ n: 4 })").value == "12"
-    assert "Unregistered Sales.double" in kernel.run("%pctx unregister double").text()
+    assert "Sales.double" in (kernel.run("%pctx tools sales dou").value or "")
+    assert "Notebook." not in (kernel.run("%pctx tools sales dou").value or "")
+    assert "function double" in (kernel.run("%pctx details Sales.*").value or "")
+    assert "Unregistered Sales.double" in kernel.run("%pctx unregister Sales.*").text()
     assert kernel.run("%%pctx --no-check\nawait Sales.double({ n: 4 })").error == "ProgramFailed"
 
 

@@ -244,11 +244,11 @@ def define(
     handle: bool = False,
 ) -> PythonTool:
     """Make a tool of a function, and keep it for programs; `tool` describes the arguments."""
-    if effects not in (None, "unknown") and not isinstance(effects, bool):
-        raise errors.InvalidParams(
-            f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
-        )
     try:
+        if effects not in (None, "unknown") and not isinstance(effects, bool):
+            raise errors.InvalidParams(
+                f'Cannot make a tool: effects is {effects!r:.50}, and has to be True, False, "unknown" or None'
+            )
         made = python_tool(function, name, namespace, description, may_yield=handle)
         if run_on is not None and (reason := futures.why_not(run_on, made.is_async)) is not None:
             raise errors.InvalidParams(f"Cannot register {made.name}: {reason}")
@@ -528,6 +528,10 @@ def _yields_later(function: Any) -> bool:
 def _why_not(function: Any, name: str | None, *, may_yield: bool = False) -> str | None:
     if isinstance(function, classmethod):
         return "inside its class there is no class to call it on; after the class, write tool(Class.method)"
+    if isinstance(function, str):
+        return f"a name has to be given by keyword: @tool(name={function!r}), or @tool(namespace={function!r})"
+    if isinstance(function, property):
+        return "it is a property; write a function that returns its value"
     if not callable(function):
         return "it is not callable; pass a function"
     if inspect.isclass(function):

@@ -568,6 +568,8 @@ REFUSED: list[tuple[Any, str]] = [
     (Shop.__dict__["named"], r"inside its class there is no class .* tool\(Class\.method\)"),
     (lambda: 1, r"a lambda has no name; pass name="),
     (5, r"Cannot register 5: it is not callable"),
+    ("Sales", r"by keyword: @tool\(name='Sales'\), or @tool\(namespace='Sales'\)"),
+    (property(lambda self: 1), r"it is a property"),
 ]
 
 
