@@ -6,6 +6,7 @@ read of it.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -249,6 +250,7 @@ class CheckerFinding(msgspec.Struct):
         promised: Where in the value that promise is: ``.rows[].total``; None: unknown.
         sets: A statement sets a name that was never declared, as Python declares one.
         wanted: The name that does not exist, and `names` those that do in its place, as far as they are known.
+        in_elements: Each element of the list has a field of that name.
         module: The module that is imported.
         absent: The arguments that a call does not have.
     """
@@ -264,6 +266,7 @@ class CheckerFinding(msgspec.Struct):
     sets: bool = False
     wanted: str = ""
     names: list[str] = []
+    in_elements: bool = False
     module: str | None = None
     absent: AbsentArguments | None = None
 
@@ -393,6 +396,9 @@ def _shortened(message: str) -> str:
 
 def _hint(found: CheckerFinding, tools: list[str], spaces: list[str]) -> str:
     """Suggest names that may have been meant, or list those that exist."""
+    if found.in_elements:
+        field = f".{found.wanted}" if found.wanted.isidentifier() else f"[{json.dumps(found.wanted)}]"
+        return f" It is a list, and its elements have it: .map((row) => row{field})"
     if found.names:
         if close := _closest(found.wanted, found.names):
             return f" Did you mean '{close}'?"

@@ -450,7 +450,8 @@ def test_two_notebooks_of_one_name_are_told_apart_and_one_killed_mid_call_says_w
         running = agent.begin(f"await SalesReport2.hang({{ path: {json.dumps(str(called))} }})")
         until(called.exists)
         other.process.kill()
-        with pytest.raises(errors.ExecutionFailed, match=r"SalesReport2\.hang: its kernel went away; it may or may not have run"):
+        why = r"SalesReport2\.hang: its kernel went away; it may or may not have run"
+        with pytest.raises(errors.ExecutionFailed, match=why):
             running.result(SOON)
         until(lambda: "SalesReport2.load" not in agent.tools())
         assert agent.run("await SalesReport.load({ n: 1 })") == 2

@@ -275,6 +275,13 @@ def test_plain_javascript_passes(held: Held, code: str) -> None:
         ),
         ("undeclared + 1", "1:1 Cannot find name 'undeclared'."),
         ("function f(a, b) { return a + b } f(1)", "1:35 Expected 2 arguments, but got 1."),
+        (
+            "const rows = [{ a: 1 }]; rows.a",
+            (
+                "1:31 Property 'a' does not exist on type '{ a: number; }[]'. It is a list, and its elements have it: "
+                ".map((row) => row.a)"
+            ),
+        ),
         ("const o = {a: 1}; o.b", "1:21 Property 'b' does not exist on type '{ a: number; }'. There is: a."),
         (
             "const a = {n: null}; a.n = 5; const o = await Sales.loadOrders({status: 'open'}); o.at(0).id",

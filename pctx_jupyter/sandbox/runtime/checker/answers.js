@@ -136,6 +136,9 @@ function alternatives(checker, node, code) {
   else if (ts.isBindingElement(parent)) type = checker.getTypeAtLocation(parent.parent);
   else if (ts.isObjectLiteralElement(parent)) type = checker.getContextualType(parent.parent);
   if (type === undefined) return { wanted };
+  if (checker.isArrayType(type) && checker.getPropertyOfType(checker.getTypeArguments(type)[0], wanted)) {
+    return { wanted, in_elements: true };
+  }
   const types = type.isUnion() ? type.types : [checker.getApparentType(type)];
   const all = types.flatMap((/** @type {any} */ t) => checker.getPropertiesOfType(t));
   // What tools and programs declare; what every object or array has helps nobody. Of two spellings, the first.
