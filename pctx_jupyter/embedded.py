@@ -22,7 +22,7 @@ from .session.approvals import Approvals
 from .session.upstreams import Upstreams
 from .session.watch import Watchers
 from .settings import Places, Settings
-from .traits import restrict
+from .traits import demand_valid, restrict
 
 
 @asynccontextmanager
@@ -32,8 +32,13 @@ async def open_client(settings: Settings | None = None, *, places: Places | None
     Args:
         settings: Limits and switches of the engine; None: the defaults. What an administrator demands counts as well.
         places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
+
+    Raises:
+        InvalidParams: A setting has a wrong value.
     """
-    async with open_raw_client(restrict(settings or Settings()), places=places) as client:
+    settings = settings or Settings()
+    demand_valid(settings)
+    async with open_raw_client(restrict(settings), places=places) as client:
         yield client
 
 

@@ -275,6 +275,22 @@ def read_settings(parent: Configurable) -> Settings:
         raise InvalidParams(f"Cannot read the configuration: {error}") from None
 
 
+def demand_valid(settings: Settings) -> None:
+    """Refuse settings that were made in Python, if a value is wrong.
+
+    Raises:
+        InvalidParams: Names the setting, and what it has to be.
+    """
+    checked = Pctx()
+    for holder, names in ((settings.limits, _LIMITS), (settings, _SETTINGS)):
+        for name in names:
+            value = getattr(holder, name)
+            try:
+                setattr(checked, name, list(value) if isinstance(value, tuple) else value)
+            except TraitError as error:
+                raise InvalidParams(f"Cannot use these settings: {error}") from None
+
+
 def restrict(settings: Settings) -> Settings:
     """Return settings that are at least as strict as the administrator's files demand.
 

@@ -8,8 +8,9 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Config
 
+from pctx_jupyter.errors import InvalidParams
 from pctx_jupyter.settings import Limits, Settings
-from pctx_jupyter.traits import RENAMED, Pctx
+from pctx_jupyter.traits import RENAMED, Pctx, demand_valid
 
 
 def configured(**values: object) -> Pctx:
@@ -96,3 +97,18 @@ def test_an_address_for_kernels_that_none_could_use_is_refused_with_an_example(w
         Pctx(config=Config({"Pctx": {"kernel_url": wrong}}))
     good = "https://hub.example.org{base_url}"
     assert Pctx(config=Config({"Pctx": {"kernel_url": good}})).settings().kernel_url == good
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(limits=Limits(timeout_s="long")), "'timeout_s' trait of a Pctx instance expected a number above 0"),  # type: ignore[arg-type]
+        (Settings(max_running=0), "'max_running' trait of a Pctx instance expected a whole number"),
+        (Settings(policy=("perhaps",)), "Cannot read the rule 'perhaps'"),
+    ],
+)
+def test_settings_made_in_python_are_held_to_the_same_bounds(settings: Settings, said: str) -> None:
+    with pytest.raises(InvalidParams) as wrong:
+        demand_valid(settings)
+    assert said in str(wrong.value)
+    demand_valid(Settings())

@@ -22,7 +22,7 @@ from .. import errors
 from .._version import __version__
 from ..nearest import did_you_mean
 from ..settings import Settings
-from ..traits import Pctx, read_settings
+from ..traits import RENAMED, Pctx, read_settings
 from . import options, terminal
 
 CONFIG_FILES = ("jupyter_config", "jupyter_server_config", "jupyter_pctx_jupyter_config")
@@ -165,8 +165,11 @@ class Command(JupyterApp):
             logging.getLogger("asyncio").setLevel(logging.ERROR)
 
     def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> options.Loader:
+        old = {f"Pctx.{name}" for name in RENAMED}
         has_commands = bool(self.subcommands)
-        return options.Loader(argv, aliases, flags, has_commands=has_commands, classes=classes, log=self.log)
+        return options.Loader(
+            argv, aliases, flags, has_commands=has_commands, others=old, classes=classes, log=self.log
+        )
 
 
 def run(work: Callable[[], None]) -> int:

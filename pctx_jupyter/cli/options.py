@@ -6,7 +6,7 @@ It knows no command; traitlets does the parsing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from textwrap import fill, indent
 from typing import Any, NoReturn
 
@@ -42,14 +42,25 @@ class Loader(KVArgParseConfigLoader):
         aliases: The trait that each short option sets.
         flags: The options without a value.
         has_commands: Whether a command has to come before its options.
+        others: Further settings that are accepted, as ``Class.trait``.
         options: As traitlets' loader takes them.
     """
 
     parser_class = Parser
 
-    def __init__(self, argv: Any, aliases: Any, flags: Any, *, has_commands: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        argv: Any,
+        aliases: Any,
+        flags: Any,
+        *,
+        has_commands: bool = False,
+        others: Collection[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(argv, aliases, flags, **options)
         self._way_out = "options follow the command" if has_commands else "--help lists the options"
+        self._others = others
         self._problems: list[str] = []
 
     def load_config(self, *args: Any, **options: Any) -> Any:
@@ -77,14 +88,14 @@ class Loader(KVArgParseConfigLoader):
 
     def _exec_config_str(self, lhs: Any, rhs: Any, trait: Any = None) -> None:
         # What is raised here, traitlets wraps into a message of its own.
-        option = self._as_written(lhs)
-        if trait is None:
+        option, is_short = self._as_written(lhs), lhs in self.aliases.values()
+        if trait is None and lhs not in self._others:
             hint = did_you_mean(option, map(dashed, self.argparse_traits))
             self._problems.append(f"Cannot use {option}: there is no such setting{hint}; --help-all lists them")
             return
         super()._exec_config_str(lhs, rhs, trait)
-        if isinstance(trait, Container):
-            return
+        if not is_short or isinstance(trait, Container):
+            return  # the class of a setting checks its value
         section, _, key = lhs.rpartition(".")
         try:
             trait.validate(None, self.config[section][key])

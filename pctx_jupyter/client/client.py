@@ -187,8 +187,13 @@ class PctxClient(EditorRequests, UpstreamRequests):
 
         Raises:
             ToolExists: There is one of that name, and `replace` is false.
-            InvalidParams: The name cannot be used.
+            InvalidParams: The name cannot be used, or the callback is not callable.
         """
+        if not callable(callback):
+            raise errors.InvalidParams(
+                f"Cannot register tool {namespace}.{name}: {callback!r:.50} is not callable; pass a function that "
+                "takes the arguments as one dict"
+            )
         asked = wire.RegisterTool(
             namespace, name, description, input_schema, output_schema, replace, share, effects, nonfinite=True
         )

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 BACK_OFF_S = (0.1, 2.0)
 """Seconds between attempts to connect again: the first wait, doubled each time, and the longest."""
 
-NOT_CONNECTED = "Cannot ask: not connected; connect first"
-DISCONNECTED = "Cannot ask: this client disconnected; connect first"
+NOT_CONNECTED = "Cannot ask: not connected; connect first, with `async with client:` or `await client.connect()`"
+DISCONNECTED = "Cannot ask: this client disconnected; connect first, with `await client.connect()`"
 LOST = "Cannot ask: the connection was lost; connect again"
 
 

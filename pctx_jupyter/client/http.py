@@ -135,7 +135,11 @@ class McpClient:
             raise errors.ConnectionLost(
                 f"Cannot wait for {self._shown()}: no answer within {self.timeout:g} s (timeout)"
             ) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
+            raise errors.CannotConnect(
+                f"Cannot connect to {self._shown()}: a URL looks like http://localhost:8888/pctx/mcp"
+            ) from None
+        except httpx2.HTTPError as error:
             raise errors.CannotConnect(
                 f"Cannot connect to {self._shown()}: {str(error) or type(error).__name__}; is the server running there?"
             ) from None
@@ -171,4 +175,6 @@ def _refusal(status: int) -> str:
             return f'the server refused it ({status}); pass its token as token="…" (jupyter server list shows it)'
         case HTTPStatus.NOT_FOUND:
             return "the server has no such address (404); it looks like http://localhost:8888/pctx/mcp"
-    return f"the server answered with HTTP status {status}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"the server answered with HTTP status {status}; try again, or read the server's log"
+    return f"no MCP endpoint is served there (HTTP status {status}); it looks like http://localhost:8888/pctx/mcp"

@@ -282,4 +282,6 @@ def _refusal(status: int) -> str:
             "the server has no such address (404); is pctx-jupyter enabled there (jupyter server extension list), "
             "and the server's base_url part of the URL?"
         )
-    return f"the server answered with HTTP status {status}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"the server answered with HTTP status {status}; try again, or read the server's log"
+    return f"no WebSocket is served there (HTTP status {status}); it looks like ws://localhost:8888/local-tools"

@@ -13,7 +13,8 @@ No framework is imported before its method is called.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -107,33 +108,48 @@ class AgentTools:
 
     def pydantic_ai(self) -> list[Any]:
         """Return the functions as ``tools`` of a Pydantic AI ``Agent``; needs pydantic-ai-slim."""
-        from .pydantic_ai import tools
+        with _extra("pydantic-ai"):
+            from .pydantic_ai import tools
 
         return tools(self.named("Pydantic AI"))
 
     def langchain(self) -> list[Any]:
         """Return the functions as tools of LangChain and LangGraph, for sync and async agents; needs langchain-core."""
-        from .langchain import tools
+        with _extra("langchain"):
+            from .langchain import tools
 
         return tools(self.named("LangChain"))
 
     def openai_agents(self) -> list[Any]:
         """Return the functions as ``tools`` of an ``Agent`` of the OpenAI Agents SDK; needs openai-agents."""
-        from .openai_agents import tools
+        with _extra("openai-agents"):
+            from .openai_agents import tools
 
         return tools(self.named("OpenAI Agents"))
 
     def claude_agent(self) -> Any:
         """Return the functions as one of the ``mcp_servers`` of the Claude Agent SDK; needs claude-agent-sdk."""
-        from .claude_agent import server
+        with _extra("claude-agent-sdk"):
+            from .claude_agent import server
 
         return server(self.named("Claude Agent"))
 
     def smolagents(self) -> list[Any]:
         """Return the functions as ``tools`` of a smolagents agent; needs smolagents."""
-        from .smolagents import tools
+        with _extra("smolagents"):
+            from .smolagents import tools
 
         return tools(self.named("smolagents"))
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Say how to install the framework of an extra, if the import inside finds none."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        said = f'Cannot make tools: the module {error.name} is not installed; pip install "pctx-jupyter[{name}]"'
+        raise ModuleNotFoundError(said, name=error.name) from None
 
 
 def agent_tools(agent: str = "") -> AgentTools:

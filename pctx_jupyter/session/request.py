@@ -107,7 +107,7 @@ def check_timeout(timeout_s: float | None, settings: Settings) -> None:
     """
     if timeout_s is not None and timeout_s > settings.max_timeout_s:
         raise errors.InvalidParams(
-            f"Cannot run program: timeout_s is {timeout_s:g}, and at most {settings.max_timeout_s:g} here "
+            f"Cannot run program: timeout_s is {timeout_s:,.12g}, and at most {settings.max_timeout_s:,.12g} here "
             "(Pctx.max_timeout_s); ask for less, or split the work into several programs"
         )
 

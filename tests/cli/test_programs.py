@@ -113,6 +113,7 @@ def test_the_limits_of_the_servers_configuration_hold(pctx: Pctx, tmp_path: Path
         (["run", "-", "--input", "class=1"], "the word is reserved"),
         (["run", "-", "--timeout", "soon"], "Cannot use --timeout soon: it takes a number"),
         (["run", "-", "--tools", "Sales.*"], "matches no tool"),
+        (["run", "-", "--Pctx.timeout_s=-1"], "expected a number above 0"),
         (["run", "-", "--config", "nowhere.py"], "there is no such file"),
         (["check"], "a program is needed"),
         (["types", "tools.d.ts"], "this command takes options only"),

@@ -257,6 +257,8 @@ async def test_disconnecting_fails_what_is_in_flight_and_says_so_after(connect: 
             await client.execute_code("1")
         await client.disconnect()
         await client.connect()
+        with pytest.raises(public.PctxError, match=r"a.b: 'text' is not callable; pass a function"):
+            await client.register_tool("a", "b", "text")  # type: ignore[arg-type]
         assert (await client.execute_code("typeof a.endless"))["value"] == "function"
 
 

@@ -124,7 +124,7 @@ async def test_disconnecting_ends_the_attempts_to_come_back(server: Server) -> N
         ("401 Unauthorized", "Authorization"),
         ("404 Not Found", "jupyter server extension list"),
         ("503 Service Unavailable", "HTTP status 503"),
-        ("200 OK", "HTTP status 200"),
+        ("200 OK", "no WebSocket is served there .HTTP status 200.; it looks like ws://"),
     ],
 )
 async def test_a_refused_connection_says_the_way_out(server: Server, status: str, hint: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pctx_jupyter import errors
 from pctx_jupyter.agents import client_agent_tools
 from pctx_jupyter.client.raw import RawClient
+from pctx_jupyter.frameworks.agent_tools import _extra
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.session import own_agents
 from tests.fakes import SOON
@@ -111,3 +112,9 @@ async def test_two_clients_agents_do_not_find_each_others_tools(connect: Connect
     async with connect() as one, connect() as other:
         await offer_double(one)
         assert "double" not in (await (await client_agent_tools(other)).call("list_functions")).text
+
+
+def test_a_framework_that_is_not_installed_is_named_with_its_extra() -> None:
+    said = r'module not_there is not installed; pip install "pctx-jupyter\[smolagents\]"'
+    with pytest.raises(ModuleNotFoundError, match=said), _extra("smolagents"):
+        import not_there  # type: ignore[import-not-found]  # noqa: F401
