@@ -110,6 +110,13 @@ HELP = {
 """What ``%pctx help`` shows."""
 
 
+def help_in_text() -> str:
+    """Return the help as plain text, for ``%pctx?``."""
+    return "\n\n".join(
+        "\n".join([title, *(f"  {usage}\n      {meaning}" for usage, meaning in rows)]) for title, rows in HELP.items()
+    )
+
+
 class Commands:
     """The commands of one shell.
 

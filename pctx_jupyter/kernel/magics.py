@@ -30,7 +30,7 @@ from ..rpc import marks, wire
 from ..rpc.jsonrpc import NULL
 from . import exits
 from .bridge import Bridge
-from .commands import Commands
+from .commands import Commands, help_in_text
 from .editing import Editing
 from .functions import tool as python_tools
 from .guests import Guests
@@ -67,7 +67,7 @@ class PctxMagics(Magics):
     @no_var_expand  # braces and dollars are TypeScript's
     @line_cell_magic
     def pctx(self, line: str, cell: str | None = None) -> Any:
-        """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx); %pctx help says how."""
+        """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx)."""
         if cell is None:
             return self._commands.run(line)
         chosen = cell_options(line)
@@ -79,6 +79,8 @@ class PctxMagics(Magics):
                 except KeyboardInterrupt as interrupt:
                     raise Interrupted(interrupt, drawing.shown) from None
             return self._result(chosen, outcome, running, drawing)
+
+    pctx.__doc__ = f"{pctx.__doc__}\n\n{help_in_text()}"  # what %pctx? shows
 
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""

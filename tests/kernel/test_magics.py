@@ -203,6 +203,11 @@ def test_past_runs_are_listed_and_become_cells_again(
     assert "Only the beginning of run 3 was kept: 1 characters" in capsys.readouterr().out
 
 
+def test_the_question_mark_shows_the_options_and_the_commands(magics: PctxMagics) -> None:
+    shown = magics.shell.object_inspect("%pctx")["docstring"]
+    assert "--timeout S\n      Stop the program" in shown and "%pctx tools [TEXT …]\n      List the tools" in shown
+
+
 def test_register_takes_lambdas_by_the_name_they_are_known_by_and_functions_of_python(magics: PctxMagics) -> None:
     magics.shell.user_ns["half"] = lambda n: n / 2
     try:
