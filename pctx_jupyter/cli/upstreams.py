@@ -5,6 +5,8 @@ It is edited as text: nothing is connected to, and no secret is read. A running 
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +16,7 @@ from jupyter_core.paths import jupyter_config_dir
 from traitlets import Bool, Float, List, Unicode
 
 from .. import errors, visible
+from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import approve_command
 from ..upstream import config, files, store
@@ -84,7 +87,8 @@ class FileCommand(Command):
         known = {one.name: one for one in parsed.servers}
         if unknown := sorted(set(names) - known.keys()):
             there = ", ".join(sorted(known)) or "none"
-            raise Stop(Exit.USAGE, f"Cannot {what} {unknown[0]}: {self.path} has {there}")
+            hint = did_you_mean(unknown[0], known)
+            raise Stop(Exit.USAGE, f"Cannot {what} {unknown[0]}: no such server{hint}; {self.path} has {there}")
         return [known[name] for name in names] or list(parsed.servers), parsed.problems
 
     def trusted(self) -> Trust:
@@ -193,7 +197,11 @@ class Add(FileCommand):
             if written and not SecretText(written).has_reference:
                 say(f"Note: {written.partition('=')[0] if '=' in written else 'the token'} is in {self.path} as it is")
                 break
-        say(f"Added {server.name} to {self.path}. Try it: jupyter pctx mcp test {server.name}")
+        command = str(entry.get("command", ""))
+        if command and not set("$~") & set(command) and shutil.which(command) is None:
+            hint = "; a URL begins with https:// or http://" if "." in command else ""
+            say(f"Note: there is no command {command} here{hint}")
+        say(f"Added {server.name} to {self.path}. Try it: jupyter pctx mcp test {shlex.quote(server.name)}")
         return Exit.OK
 
     def _entry(self) -> dict[str, Json]:

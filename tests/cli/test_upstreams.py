@@ -70,7 +70,11 @@ def test_the_file_of_another_client_is_edited_in_its_own_words(pctx: Pctx, tmp_p
 def test_the_file_in_jupyters_configuration_is_used_where_there_is_none_here(pctx: Pctx, tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "pctx.json").write_text('{"servers": [{"name": "time", "command": "t"}]}')
-    assert "time" in pctx("mcp", "list").stdout
+    done = pctx("mcp", "test", "tiem")
+    assert "no such server (did you mean time?)" in done.stderr and "pctx.json has time" in done.stderr
+    done = pctx("mcp", "add", "my wiki", "wiki.example")
+    assert "no command wiki.example here; a URL begins with https://" in done.stderr
+    assert "jupyter pctx mcp test 'my wiki'" in done.stderr
 
 
 @pytest.mark.parametrize(
