@@ -79,10 +79,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV), which takes some minutes the first time"
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	touch $@
 
 $(VENV)/test.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing into $(VENV), which takes some minutes the first time"
 	$(BIN)/python -m pip install --quiet --editable '.[demo,test]'
 	touch $@
 

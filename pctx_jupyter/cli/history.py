@@ -62,7 +62,8 @@ class HistoryCommand(Command):
         elif runs:
             sys.stdout.write(terminal.harmless("\n".join(map(_line, runs))) + "\n")
         else:
-            say("The history has no such run")
+            is_filtered = text or self.failed or self.agent
+            say("The history has no such run" if is_filtered else "No program has run yet, or none was kept")
         return Exit.OK
 
     def _print_one(self, file: HistoryFile, number: int) -> int:

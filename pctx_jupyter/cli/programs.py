@@ -148,8 +148,8 @@ async def _stream(home: ClientContext, asked: wire.Execute, *, is_at_server: boo
             raise  # interrupted
         except errors.ExecutionFailed as error:
             say(terminal.harmless(error.failure.text()))
-            if not is_at_server and _lacks_namespace(error.failure):
-                say("With --server, the program runs at a Jupyter server and can call the tools of its notebooks.")
+            if hint := _missing(error.failure, is_at_server=is_at_server):
+                say(hint)
             return Exit.FAILED
     if executed.unchecked is not None:
         say(f"Its types were not checked: {executed.unchecked}")
@@ -159,10 +159,16 @@ async def _stream(home: ClientContext, asked: wire.Execute, *, is_at_server: boo
     return Exit.OK
 
 
-def _lacks_namespace(failure: errors.Failure) -> bool:
-    """Whether a program may lack a namespace of tools, and nobody knows more of it."""
+def _missing(failure: errors.Failure, *, is_at_server: bool) -> str:
+    """Say how a program gets a name that it lacks, if nobody knows more of it; empty: it lacks none."""
     name = failure.missing or ""
-    return name[:1].isupper() and f"Cannot find name '{name}'." in failure.message
+    if not name or f"Cannot find name '{name}'." not in failure.message:
+        return ""
+    if not name[:1].isupper():
+        return f"A constant is passed in with --input {name}=JSON" if failure.message.endswith(f"'{name}'.") else ""
+    if is_at_server:
+        return ""
+    return "With --server, the program runs at a Jupyter server and can call the tools of its notebooks."
 
 
 async def _report(home: ClientContext, asked: wire.Execute) -> int:

@@ -306,7 +306,9 @@ class Commands:
             return None
         runs = file.search(asked.text, failed=asked.failed, agent=asked.agent, most=asked.most)
         if not runs:
-            return display.Shown({"text/plain": "The history has no such run"})
+            is_filtered = asked.text or asked.failed or asked.agent
+            said = "The history has no such run" if is_filtered else "No program has run yet, or none was kept"
+            return display.Shown({"text/plain": said})
         heads = ("Run", "Began", "Whose", "State", "Seconds", "Tokens", "Plain", "Called", "Program")
         return display.Shown(display.table(heads, map(_past_row, runs)))
 

@@ -9,7 +9,7 @@ from .conftest import Pctx
 
 
 def test_what_a_command_has_run_is_listed_printed_and_deleted(pctx: Pctx, tmp_path: Path) -> None:
-    assert pctx("history").stderr == "The history has no such run\n"
+    assert pctx("history").stderr == "No program has run yet, or none was kept\n"
     assert pctx("run", "-", "--no-check", stdin="const answer = 42;\nanswer").returncode == 0
     assert pctx("run", "-", "--no-check", stdin="throw new Error('\x1b[31mred')").returncode == 1
     failed, fine = json.loads(pctx("history", "--json").stdout)["runs"]

@@ -79,6 +79,8 @@ def test_without_a_server_a_program_that_names_a_notebook_is_told_of_the_option(
     done = pctx("run", "-", stdin="await Notebook.double({ n: 1 })")
     assert done.returncode == 1 and "Cannot find name 'Notebook'." in done.stderr
     assert "With --server, the program runs at a Jupyter server" in done.stderr
+    done = pctx("run", "-", stdin="start + 1")
+    assert done.returncode == 1 and done.stderr.endswith("A constant is passed in with --input start=JSON\n")
 
 
 def test_a_program_with_wrong_types_does_not_run_unless_told_so(pctx: Pctx) -> None:

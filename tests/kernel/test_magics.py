@@ -179,7 +179,7 @@ def test_past_runs_are_listed_and_become_cells_again(
 ) -> None:
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     shell, asked = magics.shell, "history <b>bold</b>"
-    assert "The history has no such run" in shown(shell, "history", capsys)
+    assert "No program has run yet" in shown(shell, "history", capsys)
     file = HistoryFile(str(tmp_path / "pctx" / "history.sqlite3"))
     known = {"asked_by": "agent", "agent": "Claude", "started_at": 1.0}
     error = ErrorRecord("Error", "<script>")
