@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.error
 import urllib.request
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from websockets.asyncio.client import connect
 
 from pctx_jupyter.client import McpClient, PctxClient
+from pctx_jupyter.errors import ExecutionError
 from tests import node
 
 pytest.importorskip("jupyterhub")
@@ -142,13 +145,27 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
+def environment(prefix: Path) -> str:
+    """Make an environment with a configuration of its own and the packages of this one; returns its Python."""
+    venv.create(prefix, symlinks=True)
+    (packages,) = prefix.glob("lib/python*/site-packages")
+    (packages / "parent.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    for shared in ("share", "bin/deno"):
+        (prefix / shared).symlink_to(Path(sys.prefix) / shared)
+    (prefix / "etc/jupyter").mkdir(parents=True)
+    enabled = {"ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}}}
+    (prefix / "etc/jupyter/jupyter_server_config.json").write_text(json.dumps(enabled))
+    return str(prefix / "bin/python")
+
+
 @contextmanager
-def running_hub(folder: Path, more: str = "") -> Iterator[Hub]:
+def running_hub(folder: Path, more: str = "", python: str = sys.executable) -> Iterator[Hub]:
     """A hub on free ports, below a prefix, and its proxy; all that it started ends with it.
 
     Args:
         folder: Where its files are.
         more: Added to its configuration.
+        python: Runs the users' servers.
     """
     port, hub_port, proxy_port = _free_ports(3)
     token = secrets.token_hex(16)
@@ -161,7 +178,7 @@ def running_hub(folder: Path, more: str = "") -> Iterator[Hub]:
             proxy_port=proxy_port,
             proxy=proxy,
             folder=folder,
-            python=sys.executable,
+            python=python,
             alone=ALONE,
             token=token,
         )
@@ -240,13 +257,22 @@ c.Spawner.pre_spawn_hook = with_bounds
 PAGE = Path(__file__).parents[2] / "docs/howto/jupyterhub.md"
 
 
+def limit_all_users(folder: Path, hub: Hub) -> None:
+    """Configure the environment of all users as the pages say, and restrict it."""
+    (limits,) = re.findall(r"```python\n(c\.Pctx\.max_running.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    origin = hub.url.removesuffix("/hubs/")
+    more = f'c.Pctx.max_calls = 5\nc.Pctx.kernel_url = "{origin}{{base_url}}"\n'
+    (folder / "jupyter_server_config.py").write_text(limits + more)
+    (folder / "pctx_restrictions.json").write_text('{"max_timeout_s": 20}')
+
+
 def run_recipe(hub: Hub, user: str, token: str) -> str:
     """Run the agent of the page about hubs, which starts the user's server; returns what it printed, or its error."""
     (recipe,) = re.findall(r"```python\n(# start_and_run\.py\n.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    environment = {"HUB_URL": hub.url, "HUB_USER": user, "HUB_TOKEN": token, "NO_PROXY": "*"}
+    variables = {"HUB_URL": hub.url, "HUB_USER": user, "HUB_TOKEN": token, "NO_PROXY": "*"}
     done = subprocess.run(
         [sys.executable, "-c", recipe],
-        env=os.environ | environment,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=2 * START_S,
@@ -274,17 +300,32 @@ def double(n: int) -> int:
     return 2 * n
 """
 
+PATIENT = """
+try:
+    get_ipython().run_cell_magic("pctx", "--timeout 30", "1")
+except Exception as error:
+    print(error)
+"""
+
 
 @pytest.mark.timeout(6 * START_S)
 async def test_a_users_notebooks_and_agents_share_one_server_and_nobody_elses_gets_in(tmp_path: Path) -> None:
-    with running_hub(tmp_path, STRICT) as hub:
+    prefix = tmp_path / "environment"
+    with running_hub(tmp_path, STRICT, environment(prefix)) as hub:
+        limit_all_users(prefix / "etc/jupyter", hub)
         ana, bo = hub.user("ana"), hub.user("bo")
+        (tmp_path / "ana" / ".jupyter").mkdir()
+        (tmp_path / "ana" / ".jupyter/jupyter_server_config.py").write_text("c.Pctx.max_timeout_s = 600")
+        (tmp_path / "ana" / "pctx.json").write_text('{"mcpServers": {"shop": {"command": "false"}}}')
         may_start = {"scopes": ["access:servers!user=ana", "servers!user=ana"]}
         starter = hub.ask("POST", "hub/api/users/ana/tokens", may_start)["token"]
         assert "needs the scope servers!user=ana" in run_recipe(hub, "ana", ana)
         assert "HTTP Error 40" in run_recipe(hub, "ana", bo)
         assert run_recipe(hub, "ana", starter) == "42"
         with open_notebook(hub, "ana", ana, "sales report.ipynb") as kernel:
+            # A kernel elsewhere has no pipe; it goes through the hub's proxy, as the configuration says.
+            run(kernel, "import os; del os.environ['PCTX_JUPYTER_PIPE']")
+            assert f"{hub.url}user/ana/" in run(kernel, "os.environ['PCTX_JUPYTER_URL']")
             run(kernel, TOOL)
             assert "42" in run(kernel, "%%pctx\nawait Notebook.double({ n: 21 })")
             assert "it started this kernel" in run(kernel, "%pctx status")  # with a token of the kernel's own
@@ -295,6 +336,11 @@ async def test_a_users_notebooks_and_agents_share_one_server_and_nobody_elses_ge
             # An agent elsewhere: the address that the hub shows, and a token that the hub gave.
             async with McpClient(f"{hub.url}user/ana/pctx/mcp", token=ana) as agent:
                 assert (await agent.execute("await SalesReport.double({ n: 4 })"))["output"] == 8
+                calls = "for (let n = 0; n < 9; n++) await SalesReport.double({ n })"
+                with pytest.raises(ExecutionError, match="more than 5 tool calls"):
+                    await agent.execute(calls)
+            assert hub.ask("GET", "user/ana/pctx/api/upstreams", token=ana)["upstreams"] == []
+            assert "at most 20 here" in run(kernel, PATIENT)  # whatever the user's own file says
             with pytest.raises(urllib.error.HTTPError) as refusal:
                 hub.ask("POST", "user/ana/pctx/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}, token=bo)
             with refusal.value as answer:
