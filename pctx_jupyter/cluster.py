@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 from uuid import uuid4
 
@@ -208,6 +209,32 @@ def submitted(client: Any, calls: Sequence[BoundCall]) -> list[Any]:
     keys = [f"{funcname(function)}-{uuid4()}" for function in functions]
     found: list[Any] = client.map(apply, functions, [*map(list, positional)], [*map(dict, named)], key=keys, pure=False)
     return found
+
+
+async def have_package(client: Any, name: str, version: str) -> bool:
+    """Return whether the scheduler and all workers have a package in a version, and there are workers.
+
+    A worker that gets a function of a package that it does not have ends, and Dask gives the function to the next one.
+    """
+
+    async def ask() -> bool:
+        try:
+            of_scheduler = await client.run_on_scheduler(metadata.version, name)
+            of_workers = await client.run(metadata.version, name, on_error="return")
+        except ModuleNotFoundError:
+            return False
+        return set(of_workers.values()) == {of_scheduler} == {version}
+
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), client.loop.asyncio_loop))
+
+
+def kept(client: Any, frame: Any) -> tuple[Any, list[Any]]:
+    """Begin to compute a lazy data frame; return it as what has been computed, and the futures of its partitions."""
+    from dask import dataframe
+
+    parts = client.compute(frame.to_delayed())
+    found = dataframe.from_delayed(parts, meta=frame._meta, verify_meta=False)
+    return found, parts
 
 
 async def _outcome(client: Any, future: Any) -> tuple[Any, BaseException | None]:

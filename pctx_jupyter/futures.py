@@ -31,12 +31,14 @@ class RemoteValue:
         given: What is passed to tools.
         type: What people call it.
         write: Writes the value as JSON, if it has no handle; None: as its kind says.
+        is_table: Whether it is declared to be a table.
     """
 
     def __init__(self, given: Any) -> None:
         self.given = given
         self.type = type(given).__name__
         self.write: Callable[[Any], Any] | None = None
+        self.is_table = False
         self._is_abandoned = False
 
     def __del__(self) -> None:
@@ -56,7 +58,7 @@ class RemoteValue:
 
         If this wait is cancelled, the value can be asked for again; the work is cancelled when the handle is dropped.
         """
-        if is_dask_collection(self.given) and (client := _dask_client()) is not None:
+        if is_dask_collection(self.given) and (client := dask_client()) is not None:
             self.given = client.compute(self.given)
         wait = _wait_for(self.given)
         assert wait is not None, "nothing else is held"
@@ -263,13 +265,13 @@ async def _of_dask_future(future: Any, *, cancels: bool = True) -> Any:
 
 
 async def _of_dask_collection(collection: Any, *, cancels: bool = True) -> Any:
-    client = _dask_client()
+    client = dask_client()
     if client is None:
         return await asyncio.to_thread(collection.compute)
     return await _of_dask_future(client.compute(collection), cancels=cancels)
 
 
-def _dask_client() -> Any:
+def dask_client() -> Any:
     """The client of Dask that this process uses; None: there is none, and Dask computes in threads."""
     distributed = sys.modules.get("distributed")
     if distributed is None:

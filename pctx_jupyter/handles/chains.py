@@ -60,6 +60,26 @@ def run(steps: object, frame: Frame, label: str, find: Find, only: Collection[st
     return frame
 
 
+def needed(steps: Sequence[Any], columns: list[str], label: str, only: Collection[str] | None) -> list[str] | None:
+    """Return the columns that a chain without joins needs; None: all.
+
+    Args:
+        steps, label, only: As in `run`.
+        columns: Those of the frame.
+
+    Raises:
+        InvalidParams: A column does not exist, or the chain is wrong.
+    """
+    checked = _Checked(label, columns, _no_frame)
+    for step in steps:
+        checked.add(step)
+    is_narrow = any(step[0] in ("select", "group") for step in steps)  # what they leave out, nothing before them needs
+    if not is_narrow and (only is None or not checked.columns_have(only)):
+        return None
+    used = checked.used | set(only or ())
+    return [name for name in columns if name in used] or columns[:1]
+
+
 def _narrow(frame: Frame, names: Collection[str]) -> Frame:
     """Return a frame with these of its columns alone: filters and sorts copy every column there is."""
     kept = [name for name in frame.columns if name in names] or frame.columns[:1]

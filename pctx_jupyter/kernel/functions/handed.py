@@ -33,7 +33,9 @@ from ...rpc.jsonrpc import NULL, Json
 from ...tools.catalog import HANDLE
 from ...values import arrays, tables
 from ..held import shape_of
+from . import on_cluster
 from .annotations import Unsaid
+from .on_cluster import ClusterFrame
 
 if TYPE_CHECKING:
     from .tool import PythonTool
@@ -49,7 +51,12 @@ ANY_FRAME: dict[str, Json] = {"type": "array", "items": {"type": "object"}}
 
 
 def hand_over(
-    native: Any, handles: Handles, label: str, kind: str = "frame", write: Callable[[Any], Raw] | None = None
+    native: Any,
+    handles: Handles,
+    label: str,
+    kind: str = "frame",
+    write: Callable[[Any], Raw] | None = None,
+    returns: Any = None,
 ) -> Raw:
     """Hold an object for a program, and return its handle.
 
@@ -59,6 +66,7 @@ def hand_over(
         label: The path of the tool that returned it.
         kind: What the tool declares that it returns: ``frame``, or a kind of `others`.
         write: Writes the value of a future as JSON; None: as any value.
+        returns: The declared type of the value of a future.
 
     Raises:
         NotAFrame: It is not a data frame, or has no rows in JSON; the message says why.
@@ -68,7 +76,7 @@ def hand_over(
         return _opened(_hold(native, handles, label, label))
     handle = _hold_other(native, handles, label, label, kind)
     if kind == "future":
-        handle.value.write = write
+        handle.value.write, handle.value.is_table = write, is_table_type(returns)
     return _opened(handle)
 
 
@@ -146,11 +154,13 @@ def kind_of(annotation: Any) -> str:
         return "figure"
     if classes.is_one(kind, classes.ARRAYS):
         return "array"
-    return "frame" if _is_table_type(kind) else "object"
+    return "frame" if is_table_type(kind) else "object"
 
 
-def _is_table_type(kind: type) -> bool:
-    return (
+def is_table_type(annotation: Any) -> bool:
+    """Return whether an annotation says that a value is a table."""
+    kind = get_origin(annotation) or annotation
+    return isinstance(kind, type) and (
         frames.is_registered_type(kind)
         or tables.converter(kind) is not None
         or kind.__name__ in classes.NAMES_OF_TABLES
@@ -162,8 +172,7 @@ def of_value(schema: Json, returns: Any) -> Json:
     name = kind_of(returns)
     if name in ("array", "figure"):
         return by_handle(schema, name)
-    kind = get_origin(returns) or returns
-    return by_handle(schema) if isinstance(kind, type) and _is_table_type(kind) else schema
+    return by_handle(schema) if is_table_type(returns) else schema
 
 
 _ITERATORS = {
@@ -228,13 +237,20 @@ def serve(arguments: Raw, handles: Handles, path: str) -> Raw | Awaitable[Raw]:
                 return _save(named.get("name"), native_of({"id": id, "steps": steps}, handles), handles)
             if handle.kind != "frame":
                 return _of_other(what, handle, named, handles)
-            return _result(what, handle, steps, named, handles)
+            if isinstance(frame := handle.value, ClusterFrame) and what != "sql":
+                return frame.ask(what, steps, named, _needed(what, named), handle, handles)
+            return result(what, handle, steps, named, handles)
     raise errors.InvalidParams("Cannot use a frame: the call is not one that a frame makes")
 
 
-def _result(
+def result(
     what: str, handle: Handle[Any], steps: list[Any], more: dict[str, Any], handles: Handles
 ) -> Raw | Awaitable[Raw]:
+    """Run an operation on what steps make of a frame of this process, and return its result.
+
+    Raises:
+        InvalidParams, NotJson: As `serve`.
+    """
     frame = _derived(handle, steps, handles, _needed(what, more))
     match what, more:
         case "count", _:
@@ -368,14 +384,20 @@ def _of_other(what: str, handle: Handle[Any], more: dict[str, Any], handles: Han
 
 
 async def _result_of(handle: Handle[Any], handles: Handles) -> Raw:
-    """Wait for the value of a future: a table, an array or a figure becomes a handle, anything else is JSON."""
-    value = await handle.value.value()
-    if value is None:
-        return NULL
+    """Wait for the value of a future: a table, an array or a figure becomes a handle, anything else is JSON.
+
+    A table that can be used on its cluster stays there; any other value comes to the notebook.
+    """
+    value = None
     try:
+        if (there := await on_cluster.opened(handle.value)) is not None:
+            return _opened(handles.add(handle.label, there, handle.value.given, path=handle.path))
+        value = await handle.value.value()
+        if value is None:
+            return NULL
         return _opened(_hold(value, handles, handle.label, handle.path))
     except frames.NotAFrame as error:
-        if frames.is_registered(value) or tables.is_table(value):
+        if value is None or frames.is_registered(value) or tables.is_table(value):
             raise errors.ToolFailed(f"{handle.label}: {error}", name="TypeError") from None
     with suppress(others.NoHandle):
         if (kind := others.kind_of(value)) in ("array", "figure"):
@@ -425,16 +447,22 @@ def _needed(what: str, more: dict[str, Any]) -> list[str] | None:
 
 
 def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list[str] | None = None) -> Any:
+    if isinstance(handle.value, ClusterFrame):
+        return _here(handle.value.table(steps, handle.label, handles))
     if not steps:
         return handle.value
 
     def find(id: str) -> Any:
-        return handles.find(id).value
+        return _derived(handles.find(id), [], handles)
 
     key, narrow = (msgspec.json.encode([steps, one]).decode() for one in (None, only))
     if only is None or key in handle.derived:
         return handles.derive(handle, key, lambda: _sized(chains.run(steps, handle.value, handle.label, find)))
     return handles.derive(handle, narrow, lambda: _sized(chains.run(steps, handle.value, handle.label, find, only)))
+
+
+def _here(native: Any) -> frames.Frame:
+    return frames.opened(tables.flattened(frames.with_one_column(native)))
 
 
 def _sized(frame: Any) -> tuple[Any, int]:
@@ -531,6 +559,8 @@ def native_of(body: dict[str, Any], handles: Handles) -> Any:
     """Return the object of a handle: the very object that the notebook has, or what the steps make of it."""
     handle = handles.find(str(body.get("id")))
     steps = body.get("steps")
+    if isinstance(handle.value, ClusterFrame):
+        return handle.value.table(steps if isinstance(steps, list) else [], handle.label, handles)
     if handle.kind != "frame":
         return handle.given
     return _derived(handle, steps, handles).to_native() if isinstance(steps, list) and steps else handle.given
@@ -549,10 +579,11 @@ def named(body: dict[str, Any], handles: Handles) -> Any:
     return f"{handle.kind.capitalize()} of {handle.label}, in the notebook"
 
 
-def objects_among(arguments: Raw, handles: Handles) -> tuple[Raw, dict[str, Any]]:
+def objects_among(arguments: Raw, handles: Handles, run_on: Any = None) -> tuple[Raw, dict[str, Any]]:
     """Return arguments without those that are handles of objects other than frames, and these objects by name.
 
-    Frames are converted to what a parameter declares; other objects reach the function as they are.
+    Frames are converted to what a parameter declares; other objects reach the function as they are. So do frames of the
+    cluster that the function runs on: as futures, which the cluster replaces.
     """
     text = bytes(arguments).strip()
     if not text.startswith(b"{") or nonfinite.is_marked(arguments):
@@ -561,6 +592,10 @@ def objects_among(arguments: Raw, handles: Handles) -> tuple[Raw, dict[str, Any]
     bodies = {name: body for name, one in given.items() if (body := marks.body_of(one)) is not None}
     found = {name: handles.find(str(body.get("id"))) for name, body in bodies.items()}
     objects = {name: handle.given for name, handle in found.items() if handle.kind != "frame"}
+    for name, handle in found.items():
+        if isinstance(frame := handle.value, ClusterFrame) and frame.client is run_on:
+            steps = bodies[name].get("steps")
+            objects[name] = frame.future(steps if isinstance(steps, list) else [], handle.label, handles)
     rest = {name: one for name, one in given.items() if name not in objects}
     return Raw(msgspec.json.encode(rest)), objects
 

@@ -416,7 +416,7 @@ def _bound(tool: PythonTool, arguments: Raw | None, handles: Handles | None) -> 
         return tool.signature.bind(arguments, name)
     from . import handed
 
-    arguments, objects = handed.objects_among(arguments, handles)
+    arguments, objects = handed.objects_among(arguments, handles, tool.run_on)
     with handed.taking(handles):
         positional, named = tool.signature.bind(arguments, name, objects)
     return handed.replaced(positional, handles), handed.replaced(named, handles)
@@ -434,7 +434,7 @@ def _returned(tool: PythonTool, result: Any, name: str, handles: Handles | None)
 
     try:
         write = functools.partial(tool.signature.returned, name=name)
-        return handed.hand_over(result, handles, tool.path, tool.kind, write)
+        return handed.hand_over(result, handles, tool.path, tool.kind, write, tool.signature.returns)
     except NotAFrame as error:
         message = (
             f"{name}: {error}; return a data frame, or define the tool without handle=True; of anything else, the "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import re
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
@@ -30,6 +31,7 @@ from pctx_jupyter import errors, futures
 from pctx_jupyter.client.offers import serving
 from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.functions import tool as tools
+from pctx_jupyter.kernel.functions.on_cluster import ClusterFrame
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
 from pctx_jupyter.rpc import wire
 from pctx_jupyter.tools.shapes import shape
@@ -486,9 +488,11 @@ class Program:
         made = tools.call(one, Raw(msgspec.json.encode(arguments)), self.handles)
         return msgspec.json.decode(made if isinstance(made, Raw) else await made)
 
-    async def ask(self, one: PythonTool, handle: Any, what: str = "result") -> Any:
-        frame = {"id": handle["$pctx.frame"]["id"], "steps": []}
-        return await self.call(one, **{"$pctx.call": what, "frame": frame})
+    async def ask(
+        self, one: PythonTool, handle: Any, what: str = "result", steps: Sequence[Any] = (), **more: Any
+    ) -> Any:
+        frame = {"id": handle["$pctx.frame"]["id"], "steps": steps}
+        return await self.call(one, **{"$pctx.call": what, "frame": frame, **more})
 
     def object_of(self, handle: Any) -> Any:
         return self.handles.find(handle["$pctx.frame"]["id"]).given
@@ -533,7 +537,7 @@ async def test_tool_on_the_same_cluster_takes_the_future_in_the_place_of_a_value
     assert await program.call(add, table=lazy) == 6
     frame = await program.ask(load, loaded)
     assert frame["$pctx.frame"]["columns"] == ["n"]
-    assert program.object_of(frame)["n"].tolist() == [0, 1, 2, 3, 4]
+    assert await program.call(add, table=frame) == await program.call(add, table=loaded) == 10
 
 
 def delayed_table() -> Delayed:
@@ -574,6 +578,123 @@ async def test_what_is_lazy_is_computed_when_it_is_asked_for(cluster: distribute
         with cluster.as_current() if has_client else nullcontext():
             assert (await program.ask(lazy, handle))["$pctx.frame"]["columns"] == ["n"]
         assert RAN.count(4) == 1
+
+
+ORDERS = pd.DataFrame(
+    {
+        "id": range(9),
+        "status": ["open", "done", None, "open", "lost", "open", "done", "done", "open"],
+        "amount": [1.5, None, 3.0, 20.0, 5.5, -1.0, 7.0, 8.0, 0.0],
+        "large": [2**53 + n for n in range(9)],
+    }
+).set_index("id")
+
+
+def there() -> dd.DataFrame:
+    return dd.from_pandas(ORDERS, npartitions=3)
+
+
+def in_one_part() -> pd.DataFrame:
+    return ORDERS
+
+
+def here() -> pd.DataFrame:
+    return ORDERS
+
+
+def col(name: str, op: str, value: object) -> dict[str, Any]:
+    return {"op": op, "of": [{"col": name}, {"lit": value}]}
+
+
+OPEN, FEW = ["filter", col("status", "eq", "open")], ["select", ["id", "amount"]]
+ASKED: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("count", [], {}),
+    ("count", [OPEN], {}),
+    ("rows", [], {}),
+    ("rows", [], {"from": 2, "to": 5}),
+    ("rows", [], {"from": 7, "to": 50}),
+    ("rows", [], {"from": 50}),
+    ("rows", [OPEN, FEW], {"from": 1, "to": 3}),
+    ("rows", [["with", {"double": col("amount", "mul", 2)}], ["filter", col("double", "gt", 6)]], {}),
+    ("rows", [["sort", ["amount"], True], ["slice", 0, 4]], {}),
+    ("rows", [["slice", 2, 7], OPEN], {}),
+    ("rows", [OPEN, ["filter", col("amount", "gt", 999)]], {}),
+    ("rows", [OPEN, ["group", ["status"], {"n": "count", "amount": "sum", "middle": ["amount", "median"]}]], {}),
+    ("rows", [["group", ["status"], {"ids": ["id", "nunique"]}], ["filter", col("ids", "gt", 1)]], {}),
+    ("sample", [OPEN], {"count": 2, "seed": 7}),
+    ("describe", [FEW], {}),
+    ("schema", [], {}),
+    ("schema", [FEW], {}),
+    ("agg", [], {"wanted": {"amount": "std", "large": "sum", "rows": "count"}}),
+    ("agg", [OPEN], {"wanted": {"amount": "mean"}}),
+    ("column", [OPEN], {"name": "status"}),
+    ("column", [], {"name": "id", "as": "bigint"}),
+    ("preview", [], {}),
+    ("preview", [OPEN, ["sort", ["amount"], False]], {}),
+    ("rows", [["filter", col("amuont", "gt", 1)]], {}),
+    ("agg", [], {"wanted": {"status": "mean"}}),
+    ("sample", [], {"count": -1}),
+    ("nothing", [], {}),
+]
+"""What programs ask of frames; the last ones are errors."""
+
+
+@pytest.mark.parametrize("where", [there, in_one_part])
+async def test_operations_on_a_frame_of_a_cluster_run_there_and_give_what_they_give_in_a_notebook(
+    cluster: distributed.Client, where: Callable[[], Any]
+) -> None:
+    async def outcome(program: Program, one: PythonTool, frame: Any, what: str, steps: Any, more: Any) -> Any:
+        body = {"id": frame["$pctx.frame"]["id"], "steps": steps}
+        request = Raw(msgspec.json.encode({"$pctx.call": what, "frame": body, **more}))
+        try:
+            call = tools.call(one, request, program.handles)
+            return re.sub(rb'"id":"[^"]*"', b"", bytes(call if isinstance(call, Raw) else await call))
+        except errors.PctxError as error:
+            return error.message.replace(one.path, "Notebook.here")
+
+    local, remote, theirs = by_name(here, handle=True), Program(), Program()
+    runs = {"run_on": cluster} if where is in_one_part else {}
+    distant = by_name(where, handle=True, **runs)
+    with cluster.as_current():
+        frame = await remote.ask(distant, await remote.call(distant))
+    expected = await theirs.call(local)
+    for what, steps, more in ASKED:
+        found = await outcome(remote, distant, frame, what, steps, more)
+        assert found == await outcome(theirs, local, expected, what, steps, more), (what, steps, more)
+    assert all(isinstance(one.value, ClusterFrame) for one in remote.handles if one.kind == "frame")
+
+
+def ids(orders: pd.DataFrame) -> str:
+    is_here = threading.current_thread() is threading.main_thread()
+    return f"{'here' if is_here else 'there'}: {sorted(orders.reset_index()['id'])}"
+
+
+async def test_a_frame_of_a_cluster_is_joined_and_passed_on_there_and_comes_to_the_notebook_for_what_runs_in_it(
+    cluster: distributed.Client,
+) -> None:
+    program, lazy, local = Program(), by_name(there, handle=True), by_name(here, handle=True)
+    with cluster.as_current():
+        frame = await program.ask(lazy, await program.call(lazy))
+    other = await program.call(local)
+    few = ["filter", col("id", "in", [1, 3, 30])]
+    for left, right, one in ((frame, other, lazy), (other, frame, local), (frame, frame, lazy)):
+        joined = {"id": right["$pctx.frame"]["id"], "steps": [few, ["select", ["id"]]]}
+        steps = [["join", joined, ["id"], "inner"], ["select", ["id", "status"]]]
+        found = await program.ask(one, left, "rows", steps)
+        assert found == [{"id": 1, "status": "done"}, {"id": 3, "status": "open"}]
+    narrow = {"$pctx.frame": {"id": frame["$pctx.frame"]["id"], "steps": [few]}}
+    on_cluster, in_notebook = by_name(ids, run_on=cluster), tools.define(ids, name="ids_here")
+    assert await program.call(on_cluster, orders=narrow) == "there: [1, 3]"
+    assert await program.call(in_notebook, orders=narrow) == "here: [1, 3]"
+    assert await program.call(in_notebook, orders=frame) == f"here: {list(range(9))}"
+    queried = await program.ask(lazy, frame, "sql", query="select max(id) as id from frame", frames={})
+    assert await program.ask(lazy, queried, "rows") == [{"id": 8}]
+
+
+async def test_a_table_comes_to_the_notebook_from_workers_without_this_package(cluster: distributed.Client) -> None:
+    assert await clusters.have_package(cluster, "dask", dask.__version__)
+    assert not await clusters.have_package(cluster, "dask", "1.0")
+    assert not await clusters.have_package(cluster, "no-such-package", "1.0")
 
 
 async def test_what_is_lazy_comes_with_a_handle_only_where_the_annotation_says_what_it_is() -> None:
