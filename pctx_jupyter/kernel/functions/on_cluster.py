@@ -24,6 +24,7 @@ from ..._version import __version__
 from ...handles import chains, frames
 from ...handles.table import DERIVED, Handle, Handles
 from ...values import tables
+from ...values.arrays import Unfit
 
 ON_EACH_PART = ("filter", "select")
 """Steps that give the same rows for each part by itself."""
@@ -243,7 +244,7 @@ def joined_parts(parts: list[Any]) -> Any:
 def _frame(parts: list[Any]) -> frames.Frame:
     try:
         flat = [tables.flattened(frames.with_one_column(part)) for part in parts]
-    except tables.Unfit as error:
+    except Unfit as error:
         raise frames.NotAFrame(str(error)) from None
     return frames.opened(flat[0] if len(flat) == 1 else _concatenated(flat, ignore_index=True))
 
