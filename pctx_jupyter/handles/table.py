@@ -265,10 +265,11 @@ class Handles:
                 )
 
     def make_room(self) -> None:
-        """Drop all objects; a program that uses one is told that they made room for later ones."""
+        """Drop the objects that only it holds; a program that uses one reads that it made room for later ones."""
         with self._lock:
-            gone = list(self._held.values())
-            self._held.clear()
+            gone = [one for one in self._held.values() if not one.is_variable]
+            for one in gone:
+                del self._held[one.id]
             self._too_large.update((one.id, one.label) for one in gone)
         self._free(gone)
         self._changed()

@@ -321,8 +321,8 @@ class RemoteHost:
             )
         elif run.calls >= limits.max_calls:
             run.stop(f"it made more than {limits.max_calls:,} tool calls (Pctx.max_calls); ask for more at once")
-        elif run.open_bytes + size > MOST_OPEN * limits.max_result_bytes:
-            run.stop(f"the arguments of its open calls have more than {run.open_bytes:,} bytes of JSON; use less")
+        elif run.open_bytes + size > (most := MOST_OPEN * limits.max_result_bytes):
+            run.stop(f"the arguments of its open calls have more than {most:,} bytes of JSON; await fewer at once")
         if run.broken.done():
             raise errors.Cancelled(f"Cannot call {name}: its program is stopped")
         run.calls += 1

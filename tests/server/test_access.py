@@ -168,10 +168,10 @@ def open_world(
         front_end = connect(url + "pctx/api/changes", additional_headers=_token()(it), proxy=None, max_queue=None)
         async with front_end, open_wire(url + "local-tools", {TOKEN_HEADER: TOKEN}) as kernel:
             await kernel.offer("notebook.remove_all", effects=True)
-            engine.registry.name_kernel(KERNEL, "sales")
+            name = engine.registry.name_of(KERNEL)  # which its later connections give it again
             async with open_wire(url + "pctx/agents", _token()(it)) as agent:
                 for id in (1, 2):
-                    await agent.say(id=id, method="execute", params={"code": "await Sales.removeAll({})"})
+                    await agent.say(id=id, method="execute", params={"code": f"await {name}.removeAll({{}})"})
                 await eventually(lambda: len(engine.registry.approvals.questions()) == 2)
                 questions = engine.registry.approvals.questions()
                 it.question, it.execution = questions[0].id, questions[1].execution
