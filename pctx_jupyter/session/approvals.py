@@ -159,8 +159,7 @@ class _Pending:
     """What a person has allowed to the program that calls, by path."""
     ends_at: float
     reply: asyncio.Future[ConsentReply]
-    is_gone: Callable[[], bool]
-    """Whether its program no longer finds this very tool."""
+    gone: Gone
 
     def settle(self, reply: ConsentReply) -> None:
         """End the wait; does nothing once it is over."""
@@ -182,6 +181,9 @@ class _Grant:
     question: Question
     since: float
 
+
+Gone = Callable[[], errors.PctxError | None]
+"""Returns what a call fails with whose program no longer finds this very tool; None: it finds it."""
 
 Holds = Callable[[str, str, Tool], bool]
 """Whether the programs of an asker still find this very tool by a path."""
@@ -298,7 +300,7 @@ class Approvals:
         has_client: bool = False,
         hold: AbstractAsyncContextManager[None] | None = None,
         asked: Callable[[Question], None] = lambda question: None,
-        is_gone: Callable[[], bool] = lambda: False,
+        gone: Gone = lambda: None,
     ) -> ConsentReply:
         """Wait for a person's answer. When none comes in time, or no person can be asked, a reply says so.
 
@@ -311,14 +313,17 @@ class Approvals:
             has_client: Whether the program's own client can be asked.
             hold: Entered while a person is asked, and not where that is needless.
             asked: Receives the question once it waits.
-            is_gone: Whether the program no longer finds this very tool; then the question is over.
+            gone: Whether the tool is gone; then the question is over.
+
+        Raises:
+            PctxError: As `gone` returns it.
         """
         grant = (of, question.tool)
         if self.is_granted(question.tool, question.asked_by, of, tool):
             return ConsentReply("granted")
         question.lasts = "tool" if self.remembered.has(tool) else "session"
         written = {} if granted is None else granted
-        return await self._ask(question, grant, tool, written, client, has_client, hold, asked, is_gone)
+        return await self._ask(question, grant, tool, written, client, has_client, hold, asked, gone)
 
     async def ask_form(
         self,
@@ -343,7 +348,7 @@ class Approvals:
         has_client: bool,
         hold: AbstractAsyncContextManager[None] | None,
         asked: Callable[[Question], None],
-        is_gone: Callable[[], bool] = lambda: False,
+        gone: Gone = lambda: None,
     ) -> ConsentReply:
         question.places = self.places(has_client=has_client)
         if not question.places:
@@ -358,7 +363,7 @@ class Approvals:
         self._held[program] += 1
         try:
             async with hold or nullcontext():
-                answer = await self._wait(question, grant, tool, granted, asked, is_gone)
+                answer = await self._wait(question, grant, tool, granted, asked, gone)
         finally:
             self._held[program] -= 1
             if not self._held[program]:
@@ -384,12 +389,12 @@ class Approvals:
         tool: Tool,
         granted: dict[str, Tool],
         asked: Callable[[Question], None],
-        is_gone: Callable[[], bool],
+        gone: Gone,
     ) -> ConsentReply | None:
         # Hexadecimal: a person gives it to `--allow`, where a leading "-" would be read as another option.
         question.id, question.left_s = secrets.token_hex(8), self._limit_s
         reply: asyncio.Future[ConsentReply] = asyncio.get_running_loop().create_future()
-        pending = _Pending(question, grant, tool, granted, self._clock() + self._limit_s, reply, is_gone)
+        pending = _Pending(question, grant, tool, granted, self._clock() + self._limit_s, reply, gone)
         self._pending[question.id] = pending
         asked(question)
         self._changed()
@@ -441,8 +446,8 @@ class Approvals:
     def _end_gone(self) -> None:
         self._check_later = None
         for pending in self._pending.values():
-            if pending.is_gone():
-                pending.settle(ConsentReply("unanswered", why="its tool is gone", was_asked=False))
+            if (error := pending.gone()) is not None:
+                pending.fail(error)
 
     def withdraw(self, id: str, place: ConsentPlace) -> None:
         """Record that a question cannot be answered in this place after all; without another place, it is over."""
@@ -453,19 +458,6 @@ class Approvals:
         if not pending.question.places:
             pending.settle(self.nobody(pending.question))
         self._changed()
-
-    def end(self, tools: Iterable[Tool], why: Callable[[str], str]) -> None:
-        """End the questions about calls of tools that are gone: each call fails with `ToolNotFound`.
-
-        Args:
-            tools: Those that are gone.
-            why: Returns the reason, by the path under which a tool was called.
-        """
-        gone = {id(tool.first) for tool in tools}
-        for pending in self._pending.values():
-            if id(pending.tool.first) in gone:
-                path = pending.question.tool
-                pending.fail(errors.ToolNotFound(f"Cannot call {path[:200]}: {why(path)}"))
 
     def answer(self, id: str, answer: ConsentReply, *, for_good: bool = False, for_program: bool = False) -> bool:
         """Answer a question; returns whether it was still there.

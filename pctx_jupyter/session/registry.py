@@ -408,10 +408,6 @@ class Registry:
                 self.watchers.notify("executions")
             self.approvals.forget(session.name, session.kernel_id or session.id)
             self._remember(session)
-            # Whoever allowed such a call could only see it fail.
-            self.approvals.end(
-                session.catalog, lambda path: self.explain(path) or "its client is not connected any more"
-            )
             self.watchers.notify("sessions")
             log.info("session %s = closed", session.id[:8])
 

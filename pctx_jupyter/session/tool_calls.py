@@ -235,6 +235,15 @@ class ToolCalls:
                 raise
             raise errors.ToolNotFound(f"Cannot call {path[:200]}: {why}") from None
 
+    def _gone(self, tool: Tool) -> errors.PctxError | None:
+        """Return what a call of a tool fails with that is gone while a person is asked; None: it is there."""
+        try:
+            if self._find(tool.path).tool is tool:
+                return None
+        except errors.ToolNotFound as error:
+            return error
+        return consent.refusal(tool.path, "it has changed while a person was asked; call it again")
+
     def _asked_by(self, path: str) -> AskedBy:
         """Whose call of a tool its programs make, as its owner sees it: of another notebook's, a notebook's."""
         return "notebook" if self._asker == "cell" and self._scope.is_foreign(path) else self._asker
@@ -288,14 +297,14 @@ class ToolCalls:
             has_client=execution.has_client,
             hold=execution.hold.waiting(),
             asked=lambda question: note(consent.waits_in(question)),
-            is_gone=lambda: (offer := self._scope.get(path)) is None or offer.tool is not tool,
+            gone=lambda: self._gone(tool),
         )
         execution.is_unattended = answer.decision == "unanswered" and answer.was_asked
         decided(answer.decision, answer.arguments)
-        if answer.decision != "denied" and self._find(path).tool is not tool:
-            raise consent.refusal(path, "it has changed while a person was asked; call it again")
         if not answer.is_allowed:
             raise consent.refusal(path, answer.why + (self._way_out(tool) if answer.decision == "unanswered" else ""))
+        if (error := self._gone(tool)) is not None:
+            raise error
         return arguments if answer.arguments is None else nonfinite.taken(answer.arguments)
 
     def _question(self, execution: Execution, tool: Tool, arguments: Raw | None, line: int | None) -> Question:
