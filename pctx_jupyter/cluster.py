@@ -225,7 +225,13 @@ async def have_package(client: Any, name: str, version: str) -> bool:
             return False
         return set(of_workers.values()) == {of_scheduler} == {version}
 
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), client.loop.asyncio_loop))
+    work = ask()
+    try:
+        answer = asyncio.run_coroutine_threadsafe(work, client.loop.asyncio_loop)
+    except RuntimeError:
+        work.close()
+        raise _closed() from None
+    return await asyncio.wrap_future(answer)
 
 
 def kept(client: Any, frame: Any) -> tuple[Any, list[Any]]:

@@ -572,11 +572,12 @@ def named(body: dict[str, Any], handles: Handles) -> Any:
         handle = handles.find(str(body.get("id")))
     except errors.InvalidParams:
         return {marks.FRAME: body}
+    place = "on its cluster" if isinstance(handle.value, ClusterFrame) else "in the notebook"
     if body.get("steps"):
-        return f"Frame made of {handle.label}, in the notebook"
+        return f"Frame made of {handle.label}, {place}"
     if shape := " × ".join(f"{length:,}" for length in shape_of(handle)):
-        return f"{handle.kind.capitalize()} of {handle.label}, {shape}, in the notebook"
-    return f"{handle.kind.capitalize()} of {handle.label}, in the notebook"
+        return f"{handle.kind.capitalize()} of {handle.label}, {shape}, {place}"
+    return f"{handle.kind.capitalize()} of {handle.label}, {place}"
 
 
 def objects_among(arguments: Raw, handles: Handles, run_on: Any = None) -> tuple[Raw, dict[str, Any]]:

@@ -30,6 +30,7 @@ from pctx_jupyter import cluster as clusters
 from pctx_jupyter import errors, futures
 from pctx_jupyter.client.offers import serving
 from pctx_jupyter.handles.table import Handles
+from pctx_jupyter.kernel.functions import handed
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.functions.on_cluster import ClusterFrame
 from pctx_jupyter.kernel.functions.tool import PythonTool, tool
@@ -259,9 +260,12 @@ async def test_error_of_a_worker_has_the_workers_traceback(cluster: distributed.
 
 async def test_a_client_that_is_closed_is_an_error_of_its_tool(cluster: distributed.Client) -> None:
     client = distributed.Client(cluster.scheduler.address, set_as_default=False)
-    one = made(double, run_on=client)
+    one, program, held = made(double, run_on=client), Program(), by_name(table, run_on=client, handle=True)
     assert await result_of(one, b'{"n":1}') == b"2"
+    handle = await program.call(held, rows=1)
     await asyncio.to_thread(client.close)
+    with pytest.raises(Exception, match=r"closed|closing|lost"):
+        await asyncio.wait_for(program.ask(held, handle), LONG_S)
     with pytest.raises(Exception, match=r"closed|closing"):
         await asyncio.wait_for(result_of(one, b'{"n":1}'), LONG_S)
 
@@ -687,6 +691,8 @@ async def test_a_frame_of_a_cluster_is_joined_and_passed_on_there_and_comes_to_t
     assert await program.call(on_cluster, orders=narrow) == "there: [1, 3]"
     assert await program.call(in_notebook, orders=narrow) == "here: [1, 3]"
     assert await program.call(in_notebook, orders=frame) == f"here: {list(range(9))}"
+    words = handed.named({"id": frame["$pctx.frame"]["id"]}, program.handles)
+    assert words == "Frame of Notebook.there, 9 × 4, on its cluster"
     queried = await program.ask(lazy, frame, "sql", query="select max(id) as id from frame", frames={})
     assert await program.ask(lazy, queried, "rows") == [{"id": 8}]
 
