@@ -101,7 +101,44 @@ def opened(native: Any) -> Frame:
         raise NotAFrame(f"{type(native).__name__} is not a data frame") from None
     except Exception as error:  # names of columns that narwhals refuses
         raise NotAFrame(f"the data frame cannot be used ({error})") from None
-    return frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    return _with_plain_values(frame.collect() if isinstance(frame, nw.LazyFrame) else frame)
+
+
+def _with_plain_values(frame: Frame) -> Frame:
+    """Return a frame with numbers, truth values and times in the place of categories of these.
+
+    Libraries sort and group by such categories as by texts. Categories with an order of their own stay as they are.
+    """
+    import narwhals.stable.v2 as nw
+
+    named = [name for name, dtype in frame.schema.items() if dtype in (nw.Categorical, nw.Enum)]
+    found = {name: plain for name in named if (plain := _without_categories(frame[name].to_native())) is not None}
+    if not found:
+        return frame
+    return frame.with_columns(*(nw.from_native(one, series_only=True).alias(name) for name, one in found.items()))
+
+
+_NULLABLE = {"i": "Int64", "u": "UInt64", "f": "Float64", "b": "boolean"}
+"""Types of pandas in which values can be missing, by numpy's kinds of types."""
+
+
+def _without_categories(column: Any) -> Any:
+    """Return a column of pandas or Arrow with the values of its categories; None: these are texts, or have an order."""
+    dtype = getattr(column, "dtype", None)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(dtype, pandas.CategoricalDtype):
+        categories = dtype.categories
+        has_order = dtype.ordered and not categories.is_monotonic_increasing
+        if getattr(categories.dtype, "kind", "O") not in "iufbmM" or has_order:
+            return None
+        held = pandas.array(categories, dtype=_NULLABLE.get(categories.dtype.kind))
+        made = held.take(column.cat.codes.to_numpy(), allow_fill=True)  # the code of a missing value is -1
+        return pandas.Series(made, index=column.index, name=column.name)
+    kind = getattr(column, "type", None) or getattr(dtype, "pyarrow_dtype", None)
+    inner = getattr(kind, "value_type", None)
+    if inner is None or "string" in str(inner):
+        return None
+    return column.cast(inner) if dtype is None else column.astype(type(dtype)(inner))
 
 
 def size_of(frame: Frame, *, is_shallow: bool = False) -> int:

@@ -346,12 +346,12 @@ def _arrow(pa: Any, kind: type) -> Convert | None:
 
 
 def _arrow_values(value: Any) -> list[Any]:
-    names = getattr(value, "column_names", None) or []
-    if len(set(names)) < len(names):
+    names = getattr(value, "column_names", None)
+    if names is not None and len(set(names)) < len(names):
         name = next(name for name in names if names.count(name) > 1)
         raise Unfit(f'two columns of the table are called "{name}"; rename one')
     pa = sys.modules["pyarrow"]
-    if not names:
+    if names is None:
         return _arrow_column(pa, value)
     cut = {field.name for field in value.schema if _is_cut(pa, field.type)}
     if not cut:

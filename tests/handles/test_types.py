@@ -294,6 +294,28 @@ def test_ordered_categories_are_compared_by_their_order(library: str) -> None:
             run(frame, ["filter", {"op": "lt", "of": [{"col": "size"}, {"lit": "huge"}]}])
 
 
+CATEGORIES: dict[str, tuple[list[Any], list[int], Callable[[list[Any]], Any]]] = {
+    "numbers": ([10, 2, None, 10], [1, 0, 3, 2], pd.Categorical),
+    "exact": ([2**53 + 1, 2**53, None, 2**53 + 1], [1, 0, 3, 2], pd.Categorical),
+    "ordered": ([10, 2, None, 10], [0, 3, 1, 2], lambda held: pd.Categorical(held, [10, 2], ordered=True)),
+    "truth": ([True, False, None, True], [1, 0, 3, 2], pd.Categorical),
+    "Arrow": ([10, 2, None, 10], [1, 0, 3, 2], lambda held: pa.array(held).dictionary_encode()),
+}
+
+
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_categories_that_are_no_texts_are_what_they_are(kind: str) -> None:
+    held, order, made = CATEGORIES[kind]
+    make: Any = pa.table if kind == "Arrow" else pd.DataFrame
+    frame = frames.opened(make({"c": made(held), "row": [0, 1, 2, 3]}))
+    assert run(frame, ["sort", ["c"], False])["row"].to_list() == order
+    groups = values.from_json(values.to_json(run(frame, ["group", ["c"], {"n": "count"}]).to_native()))
+    assert groups == [{"c": held[row], "n": held.count(held[row])} for row in order if row != 3]
+    if kind in ("numbers", "exact", "Arrow"):
+        found = run(frame, ["filter", {"op": "gt", "of": [{"col": "c"}, {"lit": held[1]}]}])
+        assert found["row"].to_list() == [0, 3]
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_columns_of_integers_and_floats_are_compared_exactly(library: str) -> None:
     held = {"whole": [2**53 + 1, 2**53, 5], "number": [float(2**53)] * 3, "row": [0, 1, 2]}

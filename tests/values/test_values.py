@@ -307,6 +307,7 @@ ARROW = [
     (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.time64("ns"))), [[["a", "00:00:00.000000001"]]]),
     (pa.array([{"a": 1}, None], pa.struct({"a": pa.time64("ns")})), [{"a": "00:00:00.000000001"}, None]),
     (pa.table({"n": [1], "t": NANOSECOND}), [{"n": 1, "t": "00:00:00.000000001"}]),
+    (pa.table({}), []),
     (pa.array([0, 1_000, 1_500], pa.time64("ns")), ["00:00:00", "00:00:00.000001", "00:00:00.000001500"]),
     (pa.array([0], pa.timestamp("us", "Europe/Berlin")), ["1970-01-01T01:00:00+01:00"]),
     (pa.array([-(90 * 365 * 86400)], pa.timestamp("s", "Europe/Berlin")), ["1880-01-23T00:53:28+00:53:28"]),
