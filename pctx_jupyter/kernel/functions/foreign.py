@@ -12,6 +12,7 @@ import binascii
 import dataclasses
 import datetime as dt
 import enum
+import json
 import re
 import sys
 import types
@@ -265,19 +266,21 @@ class _Record:
     definitions: dict[str, Any]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self.converted, serialization=_as_json())
+        if '"decimal"' in json.dumps([self.schema, self.definitions], default=str):  # they need the digits of numbers
+            return core_schema.with_info_plain_validator_function(self.converted, serialization=_as_json())
+        return core_schema.no_info_plain_validator_function(self.converted, serialization=_as_json())
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return self.schema | {_DEFINITIONS: self.definitions}
 
-    def converted(self, value: Any, info: core_schema.ValidationInfo) -> Any:
+    def converted(self, value: Any, info: core_schema.ValidationInfo | None = None) -> Any:
         """Return the value as an instance of the class."""
         if isinstance(value, self.kind):
             return value
         try:
-            made: Any = self._made(value, info.context or {})
+            made: Any = self._made(value, {} if info is None else info.context or {})
         except msgspec.ValidationError as error:
             raise ValueError(f"cannot become a {self.kind.__name__} ({error})") from error
         finer = set(filter(mending.FINER.fullmatch, _texts(value)))

@@ -11,15 +11,25 @@ from typing import Any
 
 from ... import values
 
-_TOO_LARGE = re.compile(rb"\d{309}|\d[eE]\+?\d{3}|\d{300}\.")
-"""What each number has that is too large for a float, and some others have."""
+_EXPONENT = re.compile(rb"[eE][+-]?\d")
+_LARGE_EXPONENT = re.compile(rb"[eE]\+?\d{3}")
 
-_MAY_LOSE = re.compile(rb"[\d.]{17}|\d[eE][+-]?\d")
-"""What each number has that is not the same as a float, and some others have."""
+_DIGITS = bytes(b"0"[0] if chr(code) in "0123456789." else b" "[0] for code in range(256))
+"""Makes zeros of the digits and points of a text, among which many in a row are found at once."""
 
 _NUMBER = re.compile(rb"-?\d[\d.]*(?:[eE][+-]?\d+)?")
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+def _has_digits(text: bytes, count: int) -> bool:
+    """Return whether so many digits and points are in a row."""
+    return b"0" * count in text.translate(_DIGITS)
+
+
+def _may_be_too_large(text: bytes) -> bool:
+    """Return whether JSON has what each number has that is too large for a float, and some others have."""
+    return _has_digits(text, 300) or _LARGE_EXPONENT.search(text) is not None
 
 
 def _numbers(text: bytes) -> set[bytes]:
@@ -33,14 +43,14 @@ def _is_whole(number: bytes) -> bool:
 
 def has_too_large_integer(text: bytes) -> bool:
     """Return whether an integer is in JSON that would be an infinite float."""
-    if not _TOO_LARGE.search(text):
+    if not _may_be_too_large(text):
         return False
     return any(_is_whole(number) and math.isinf(float(number)) for number in _numbers(text))
 
 
 def too_large(text: bytes) -> str | None:
     """Return the path to a number in JSON that would be an infinite float and is no integer; None: there is none."""
-    if not _TOO_LARGE.search(text):
+    if not _may_be_too_large(text):
         return None
     if not any(math.isinf(float(number)) for number in _numbers(text) if not _is_whole(number)):
         return None
@@ -66,7 +76,7 @@ def lost(text: bytes) -> dict[float, set[str]]:
 
     Integers are not among them.
     """
-    if not _MAY_LOSE.search(text):
+    if not _has_digits(text, 17) and not _EXPONENT.search(text):
         return {}
     by_float: dict[float, set[str]] = {}
     for number in _numbers(text):
@@ -75,7 +85,7 @@ def lost(text: bytes) -> dict[float, set[str]]:
     return {
         value: numbers
         for value, numbers in by_float.items()
-        if any(Decimal(number) != Decimal(repr(value)) for number in numbers)
+        if any(number != repr(value) and Decimal(number) != Decimal(repr(value)) for number in numbers)
     }
 
 

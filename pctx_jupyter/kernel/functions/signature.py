@@ -555,9 +555,10 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
 
 @functools.lru_cache(maxsize=64)
 def _has_decimals(adapter: pydantic.TypeAdapter[Any]) -> bool:
-    """Return whether decimals may be among the arguments: those of msgspec and attrs are in no schema."""
-    kinds = {part.get("type") for part in mending.parts_of(adapter.core_schema)}
-    return "decimal" in kinds or "function-plain" in kinds
+    """Return whether decimals are among the arguments, or in classes of msgspec and attrs, which take the context."""
+    return not {"decimal", "with-info"}.isdisjoint(
+        str(part.get("type")) for part in mending.parts_of(adapter.core_schema)
+    )
 
 
 @functools.lru_cache(maxsize=64)
