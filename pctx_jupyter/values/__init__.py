@@ -397,7 +397,12 @@ def _is_open(schema: dict[str, Any]) -> bool:
 def _schemas(kind: Any) -> Iterator[dict[str, Any]]:
     """Every part of the schema of a pydantic model, or adapter, that is a schema."""
     # Some types of pydantic, such as SecretStr, have a serializer and no schema.
-    todo: list[Any] = [getattr(kind, "__pydantic_core_schema__", None) or getattr(kind, "core_schema", None)]
+    return schema_parts(getattr(kind, "__pydantic_core_schema__", None) or getattr(kind, "core_schema", None))
+
+
+def schema_parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every part of a core schema of pydantic that is a dict."""
+    todo = [schema]
     while todo:
         part = todo.pop()
         if isinstance(part, dict):

@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -141,18 +141,6 @@ def careful(schema: Any) -> Any:
 
 def _with_digits(value: Any, info: Any) -> Any:
     return literals.exact(value, info.context) if type(value) is float else value
-
-
-def parts_of(schema: Any) -> Iterator[dict[str, Any]]:
-    """Yield every part of a core schema that is a dict."""
-    todo = [schema]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, dict):
-            yield part
-            todo += part.values()
-        elif isinstance(part, list | tuple):
-            todo += part
 
 
 def by_fields(schema: Any) -> Any:

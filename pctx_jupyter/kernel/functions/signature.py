@@ -557,7 +557,7 @@ def _validator(schema: Any, config: Any) -> SchemaValidator:
 def _has_decimals(adapter: pydantic.TypeAdapter[Any]) -> bool:
     """Return whether decimals are among the arguments, or in classes of msgspec and attrs, which take the context."""
     return not {"decimal", "with-info"}.isdisjoint(
-        str(part.get("type")) for part in mending.parts_of(adapter.core_schema)
+        str(part.get("type")) for part in values.schema_parts(adapter.core_schema)
     )
 
 
