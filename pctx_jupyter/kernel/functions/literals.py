@@ -49,12 +49,18 @@ def has_too_large_integer(text: bytes) -> bool:
 
 
 def too_large(text: bytes) -> str | None:
-    """Return the path to a number in JSON that would be an infinite float and is no integer; None: there is none."""
+    """Return the path to a number in JSON that would be an infinite float and is no integer; None: there is none.
+
+    The path is empty where the number is nested too deep to be found.
+    """
     if not _may_be_too_large(text):
         return None
     if not any(math.isinf(float(number)) for number in _numbers(text) if not _is_whole(number)):
         return None
-    todo: list[tuple[str, Any]] = [("", json.loads(text, parse_float=_marked, parse_int=lambda _: None))]
+    try:
+        todo: list[tuple[str, Any]] = [("", json.loads(text, parse_float=_marked, parse_int=lambda _: None))]
+    except RecursionError:
+        return ""
     while todo:
         path, part = todo.pop()
         if part is _INFINITE:

@@ -738,6 +738,7 @@ WRITTEN: list[tuple[Any, str, object]] = [
         for number in ("1e400", "-1E+400", f"{10**400}.0")
     ),
     (dict[str, Any], '{"1e400": "1e400", "a b": [1, {"c": 1e400}]}', r"arguments\.x\['a b'\]\[1\]\.c: a number is too"),
+    (Any, "[" * 100_000 + "1e400" + "]" * 100_000, r"f: arguments: a number is too large"),
     (Record, '{"price": 1e400}', r"arguments\.x\.price: a number is too large"),
 ]
 
