@@ -284,6 +284,9 @@ export function completeWhileTyping(
   return ViewPlugin.fromClass(WhileTyping);
 }
 
+/** Characters before the cursor that are looked at: to look through a line of 100,000 would take seconds. */
+const NEAR = 500;
+
 /**
  * Whether the text before the cursor can be completed: a name or a dot in code, a space before the name of an argument, a
  * dash or a name in the magic line.
@@ -294,7 +297,7 @@ export function isBeforeCompletion({ state }: EditorView): boolean {
     return false;
   }
   const line = state.doc.lineAt(main.head);
-  const before = line.text.slice(0, main.head - line.from);
+  const before = line.text.slice(Math.max(0, main.head - line.from - NEAR), main.head - line.from);
   if (isInLine(state.doc.toString(), main.head)) {
     return /\s(--?[\w-]*|(-i|--input|-f|--frame|--tools)[ =]?[\w$.,]*)$/.test(before);
   }
