@@ -112,6 +112,12 @@ export class PanelModel {
     return this.#server.status;
   }
 
+  /** Why no program can run, as the server says; empty: nothing is wrong. */
+  get trouble(): string {
+    const trouble = this.status?.sandbox['trouble'];
+    return typeof trouble === 'string' ? trouble : '';
+  }
+
   /** Emitted when the calls that wait for consent were requested again. */
   get questionsChanged(): ISignal<this, readonly api.Question[]> {
     return this.#questions;

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { Drafts } from '../approvals/model';
+import { inert } from '../inert';
 import type { Actions } from './actions';
 import { Detail, hasDetail } from './details';
 import { Divider } from './divider';
@@ -90,6 +91,11 @@ export function Panel({ model, drafts, actions, trans }: PanelProps): React.Reac
       {model.connection === 'lost' && (
         <div className="pctx-Panel-note" role="status">
           {trans.__('The server does not answer. Retrying…')}
+        </div>
+      )}
+      {model.connection === 'ready' && model.trouble !== '' && (
+        <div className="pctx-Panel-note pctx-mod-warning" role="status">
+          {inert(model.trouble, 500)}
         </div>
       )}
       <Tree model={model} actions={actions} trans={trans} />

@@ -37,7 +37,7 @@ async function draw(model: PanelModel, actions: Partial<Actions> = {}): Promise<
 }
 
 /** A model of a server with one notebook, which is in front and has no tools, and with two runs. */
-async function modelOf(held: HeldHandle[] = []): Promise<PanelModel> {
+async function modelOf(held: HeldHandle[] = [], trouble: string | null = null): Promise<PanelModel> {
   const kernel: KernelState = {
     kernel_id: 'k',
     name: 'Shop',
@@ -69,7 +69,7 @@ async function modelOf(held: HeldHandle[] = []): Promise<PanelModel> {
     ...Object.fromEntries(['approvals', 'permissions', 'upstreams'].map(name => [name, () => Promise.resolve([])])),
     kernels: () => Promise.resolve([kernel]),
     executions: () => Promise.resolve(runs),
-    status: () => Promise.resolve({ version: '1', sandbox: {} }),
+    status: () => Promise.resolve({ version: '1', sandbox: { trouble } }),
     handles: () => Promise.resolve({ handles: held }),
     watch: (watcher: { opened: (draw: () => void) => void }) => {
       watcher.opened(() => undefined);
@@ -139,6 +139,14 @@ test('a notebook without tools shows the lines that make one, with a button that
   const row = (await draw(await modelOf())).querySelector('.pctx-mod-example');
   assert.match(row?.querySelector('pre')?.textContent ?? '', /^@tool\ndef greet\(name: str\) -> str:\n {4}return /);
   assert.equal(row?.querySelector('button')?.textContent, 'Insert example');
+});
+
+test('what keeps programs from running is said above the list', async () => {
+  const why = 'Cannot start a sandbox: Deno is not installed; install it';
+  const notes = (page: HTMLElement): unknown[] =>
+    [...page.querySelectorAll('[role=status]')].map(note => note.textContent);
+  assert.deepEqual(notes(await draw(await modelOf([], why))), [why]);
+  assert.deepEqual(notes(await draw(await modelOf())), []);
 });
 
 test('a handle shows its kind, shape, size and how long it stays, and can be forgotten unless its program runs', async () => {
