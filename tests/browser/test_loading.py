@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from .front_end import FrontEnd, NotebookPage
@@ -70,7 +72,8 @@ def test_the_notebook_of_the_launchers_card_has_loaded_pctx_and_gets_its_first_t
     )
     panel.get_by_role("button", name="Insert example").click()
     expect(cells.nth(2).locator(".cm-content")).to_contain_text("from pctx_jupyter import tool")
-    expect(cells.nth(2).locator(".cm-content")).to_be_focused()
+    in_front = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook:focus-within .jp-CodeCell")
+    expect(in_front.nth(2)).to_have_class(re.compile("jp-mod-active"))
     page.keyboard.press("Control+Enter")
     expect(panel.locator(".pctx-mod-tool").filter(has_text="greet")).to_be_visible()
     expect(example).to_have_count(0)

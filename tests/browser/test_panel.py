@@ -621,7 +621,8 @@ def test_a_server_that_goes_and_returns_is_followed(
         expect(panel.get_by_role("status")).to_contain_text("does not answer")
     on_hosts = "--Pctx.sandboxes=hosts"
     with front_end("lab", tmp_path_factory.mktemp("unused"), on_hosts, like=first) as second:
-        expect(panel.get_by_role("status")).to_have_count(0, timeout=2 * PATIENCE_MS)
+        wrong = panel.get_by_role("status")
+        expect(wrong).to_contain_text("no sandbox host is connected", timeout=2 * PATIENCE_MS)
         expect(panel.get_by_text("No notebook has loaded pctx")).to_be_visible()
         # JupyterLab's own dialog, that the server did not answer.
         page.add_locator_handler(page.locator(".jp-Dialog"), lambda: page.keyboard.press("Escape"))
@@ -637,6 +638,7 @@ def test_a_server_that_goes_and_returns_is_followed(
         expect(shown).to_have_attribute("title", re.compile("0 sandbox hosts, 0 running"))
         with sandbox_host(second):
             expect(shown).to_have_attribute("title", re.compile("1 sandbox host, 0 running"))
+            expect(wrong).to_have_count(0)
         expect(shown).to_have_attribute("title", re.compile("0 sandbox hosts, 0 running"))
         page.goto("about:blank")
     errors.clear()  # what JupyterLab says of a server that is away
