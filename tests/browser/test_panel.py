@@ -96,6 +96,7 @@ def test_in_a_narrow_panel_names_have_the_room(page: Page, lab: FrontEnd) -> Non
     page.set_viewport_size({"width": 500, "height": 800})
     end = panel.get_by_text("idFor1Months", exact=True)
     expect(end).to_be_visible()
+    expect(panel.get_by_role("treeitem", name=re.compile("NorthThatHaveNotPaidFor1Months"))).to_be_visible()
     edges = [part.evaluate("part => part.getBoundingClientRect().right") for part in (end, panel)]
     assert edges[0] <= edges[1], "the end of a name stays in sight: the names begin alike"
     family = "node => getComputedStyle(node).fontFamily"

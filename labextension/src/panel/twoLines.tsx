@@ -4,7 +4,9 @@ import React from 'react';
 
 import { inertLine } from '../inert';
 
-/** Characters at the end of a name that stay in sight where the name has not enough room. */
+/** Characters of a name that a panel of the usual width has room for. */
+const NAME = 24;
+/** Characters at the end of a longer name that stay in sight. */
 const NAME_END = 12;
 
 interface TwoLinesProps {
@@ -20,21 +22,23 @@ interface TwoLinesProps {
 export function TwoLines(props: React.PropsWithChildren<TwoLinesProps>): React.ReactElement {
   const { title, titleIs = 'name', before, quiet, children } = props;
   const text = inertLine(title);
-  const head = titleIs === 'name' ? Math.max(0, text.length - NAME_END) : 0;
+  const head = titleIs === 'name' && text.length > NAME ? text.length - NAME_END : 0;
+  const className = `pctx-Row-title pctx-mod-${titleIs}`;
   return (
     <>
       <div className="pctx-Row-line">
         {before}
-        <bdi className={`pctx-Row-title pctx-mod-${titleIs}`} title={text}>
-          {head > 0 ? (
-            <>
-              <span>{text.slice(0, head)}</span>
-              <span>{text.slice(head)}</span>
-            </>
-          ) : (
-            text
-          )}
-        </bdi>
+        {head > 0 ? (
+          // An image with a name: a screen reader would put a space between the two parts.
+          <bdi className={className} title={text} role="img" aria-label={text}>
+            <span>{text.slice(0, head)}</span>
+            <span>{text.slice(head)}</span>
+          </bdi>
+        ) : (
+          <bdi className={className} title={text}>
+            {text}
+          </bdi>
+        )}
         {children}
       </div>
       <bdi className="pctx-Row-quiet pctx-Row-line">{quiet}</bdi>
