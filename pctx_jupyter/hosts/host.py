@@ -96,7 +96,8 @@ class HostEnd:
         """Run a program for the engine."""
         if request.method != messages.RUN_JOB:
             raise errors.MethodNotFound(f"Cannot serve {request.method}: no such method")
-        run, channel = await asyncio.shield(self._run), self._channel
+        run = self._run.result() if self._run.done() else await asyncio.shield(self._run)
+        channel = self._channel
         assert channel is not None, "requests come by the channel that it has joined"
         asked = wire.read(request.params, messages.RunJob, messages.RUN_JOB)
         if asked.run in self._holds:

@@ -216,11 +216,12 @@ class RemoteHost:
         )
         if not done:
             raise errors.Busy(f"Cannot start execution: no sandbox has started within {queue_s:g} s (Pctx.max_queue_s)")
-        try:
-            async with run.job.hold.time_limit(limit_s + SLACK_S):
-                await asyncio.wait((answer, run.broken), return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            raise errors.ExecutionTimeout(limit_s) from None
+        if not (answer.done() or run.broken.done()):  # to wait once more takes a turn of the loop
+            try:
+                async with run.job.hold.time_limit(limit_s + SLACK_S):
+                    await asyncio.wait((answer, run.broken), return_when=asyncio.FIRST_COMPLETED)
+            except TimeoutError:
+                raise errors.ExecutionTimeout(limit_s) from None
         if run.broken.done():
             run.broken.result()
         return answer.result()
@@ -252,12 +253,14 @@ class RemoteHost:
         """Withdraw the program if it still runs, and let its calls end."""
         if not run.broken.cancel():
             run.broken.exception()
-        under_way: list[asyncio.Future[Any]] = [answer, *run.tasks]
+        all_of_it: list[asyncio.Future[Any]] = [answer, *run.tasks]
+        under_way = [one for one in all_of_it if not one.done()]
         for one in under_way:
             one.cancel()
-        _, stuck = await asyncio.wait(under_way, timeout=GRACE_S)
-        if stuck:
-            log.warning("%s = left %d tool calls that do not stop", self.name, len(stuck))
+        if under_way:
+            _, stuck = await asyncio.wait(under_way, timeout=GRACE_S)
+            if stuck:
+                log.warning("%s = left %d tool calls that do not stop", self.name, len(stuck))
         if answer.done() and not answer.cancelled():
             answer.exception()  # it may have come when nobody waited any more
 
