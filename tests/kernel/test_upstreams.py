@@ -122,8 +122,8 @@ def test_options_of_add_are_read(line: str, options: UpstreamOptions) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("", "required: name, first"),
-        ("name", "required: first"),
+        ("", "required: NAME, URL or COMMAND"),
+        ("name", "required: URL or COMMAND"),
         ("--env A time mcp-server-time", "it must be NAME=VALUE"),
         ("--env A=b wiki https://w.example.com", "--env is for a command"),
         ("--bearer t time mcp-server-time", "--bearer, --header and --sse are for a URL"),
