@@ -25,7 +25,7 @@ from . import executable
 from .scheduler import Scheduler, Seat
 from .spawner import Spawner, open_spawner
 from .supervisor import Supervisor
-from .worker import Worker, open_worker
+from .worker import KILL_S, Worker, open_worker
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Pool:
                 yield worker
             finally:
                 worker.dismiss()
-                self._lent.discard(worker)
+                self._loop.call_later(2 * KILL_S, self._lent.discard, worker)  # who closes meanwhile ends it, too
         finally:
             seat.end()
 
