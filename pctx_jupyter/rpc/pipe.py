@@ -24,7 +24,7 @@ PING, PONG = b" ", b""
 """Lines that are not frames."""
 
 CLOSE_S = 2.0
-"""Seconds in which a pipe that is closed writes out what was sent; then it is cut."""
+"""Seconds in which the other end of a pipe that is closed reads nothing of what was sent; then the pipe is cut."""
 
 BURST = 16
 """Messages of one connection that are taken in one turn of the loop. Serving one takes about 0.2 ms of it, and what was
@@ -90,11 +90,19 @@ class Pipe(asyncio.Protocol):
             self._drop(f"it left {self._unread_bytes:,} bytes and more unread")
 
     def close(self) -> None:
-        """Write out what was sent, then close. After `CLOSE_S`, what the other end has not read is dropped."""
+        """Write out what was sent, then close. Once the other end reads nothing for `CLOSE_S`, the rest is dropped."""
         if self._transport is not None and not self._transport.is_closing():
             self._writer.flush()
             self._transport.close()
-            self._cut = self._loop.call_later(CLOSE_S, self._transport.abort)
+            self._cut_if_stuck(self._transport, -1)
+
+    def _cut_if_stuck(self, transport: asyncio.Transport, unread: int) -> None:
+        """Cut the pipe if as many bytes wait as did before; else look again after `CLOSE_S`."""
+        left = transport.get_write_buffer_size()
+        if left == unread:
+            transport.abort()
+        else:
+            self._cut = self._loop.call_later(CLOSE_S, self._cut_if_stuck, transport, left)
 
     # what asyncio says
 
