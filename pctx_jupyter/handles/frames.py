@@ -118,7 +118,7 @@ def _with_plain_values(frame: Frame) -> Frame:
     return frame.with_columns(*(nw.from_native(one, series_only=True).alias(name) for name, one in found.items()))
 
 
-_NULLABLE = {"i": "Int64", "u": "UInt64", "f": "Float64", "b": "boolean"}
+NULLABLE = {"i": "Int64", "u": "UInt64", "f": "Float64", "b": "boolean"}
 """Types of pandas in which values can be missing, by numpy's kinds of types."""
 
 
@@ -131,7 +131,7 @@ def _without_categories(column: Any) -> Any:
         has_order = dtype.ordered and not categories.is_monotonic_increasing
         if getattr(categories.dtype, "kind", "O") not in "iufbmM" or has_order:
             return None
-        held = pandas.array(categories, dtype=_NULLABLE.get(categories.dtype.kind))
+        held = pandas.array(categories, dtype=NULLABLE.get(categories.dtype.kind))
         made = held.take(column.cat.codes.to_numpy(), allow_fill=True)  # the code of a missing value is -1
         return pandas.Series(made, index=column.index, name=column.name)
     kind = getattr(column, "type", None) or getattr(dtype, "pyarrow_dtype", None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import errors
 from .arithmetic import LARGEST_EXACT, NoNumbers, has_parts, is_column, matchable, range_of, sortable, without_nan
-from .frames import Frame, size_of
+from .frames import NULLABLE, Frame, size_of
 
 MOST_MADE_BYTES = 2 << 30
 """Bytes that a step may make out of a frame: rows that match one another, or new columns."""
@@ -111,13 +111,9 @@ def _with_room_for_missing(frame: Frame) -> Frame:
     large = [
         name
         for name, dtype in native.dtypes.items()
-        if str(dtype) in _NULLABLE and max(map(abs, range_of(frame[name]))) > LARGEST_EXACT
+        if str(dtype) in ("int64", "uint64") and max(map(abs, range_of(frame[name]))) > LARGEST_EXACT
     ]
-    return nw.from_native(native.astype({name: _NULLABLE[str(native.dtypes[name])] for name in large}))
-
-
-_NULLABLE = {"int64": "Int64", "uint64": "UInt64"}
-"""Types of pandas, and those with the same values that can be missing."""
+    return nw.from_native(native.astype({name: NULLABLE[native.dtypes[name].kind] for name in large}))
 
 
 def _joined_by_rows(frame: Frame, right: Frame, left_keys: Frame, right_keys: Frame, how: str) -> Frame:

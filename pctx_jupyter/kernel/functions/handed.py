@@ -36,6 +36,7 @@ from ..held import shape_of
 from . import on_cluster
 from .annotations import Unsaid
 from .on_cluster import ClusterFrame
+from .table_frames import frame_of
 
 if TYPE_CHECKING:
     from .tool import PythonTool
@@ -117,11 +118,7 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
 
 
 def _hold(native: Any, handles: Handles, label: str, path: str, *, is_variable: bool = False) -> Handle[Any]:
-    try:
-        flat = tables.flattened(frames.with_one_column(frames.adapted(native)))
-    except arrays.Unfit as error:
-        raise frames.NotAFrame(str(error)) from None
-    frame = frames.opened(flat)
+    frame = frame_of([frames.adapted(native)])
     return handles.add(label, frame, native, frames.size_of(frame), path=path, is_variable=is_variable)
 
 
@@ -448,7 +445,7 @@ def _needed(what: str, more: dict[str, Any]) -> list[str] | None:
 
 def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list[str] | None = None) -> Any:
     if isinstance(handle.value, ClusterFrame):
-        return _here(handle.value.table(steps, handle.label, handles))
+        return frame_of([handle.value.table(steps, handle.label, handles)])
     if not steps:
         return handle.value
 
@@ -459,10 +456,6 @@ def _derived(handle: Handle[Any], steps: list[Any], handles: Handles, only: list
     if only is None or key in handle.derived:
         return handles.derive(handle, key, lambda: _sized(chains.run(steps, handle.value, handle.label, find)))
     return handles.derive(handle, narrow, lambda: _sized(chains.run(steps, handle.value, handle.label, find, only)))
-
-
-def _here(native: Any) -> frames.Frame:
-    return frames.opened(tables.flattened(frames.with_one_column(native)))
 
 
 def _sized(frame: Any) -> tuple[Any, int]:

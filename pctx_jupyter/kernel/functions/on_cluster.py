@@ -24,7 +24,7 @@ from ..._version import __version__
 from ...handles import chains, frames
 from ...handles.table import DERIVED, Handle, Handles
 from ...values import tables
-from ...values.arrays import Unfit
+from .table_frames import concatenated, frame_of
 
 ON_EACH_PART = ("filter", "select")
 """Steps that give the same rows for each part by itself."""
@@ -217,20 +217,20 @@ def measured(part: Any) -> tuple[list[str], int] | None:
     """Return the columns and the rows of a table; None: it is no table."""
     if not tables.is_table(part):
         return None
-    frame = _frame([part])
+    frame = frame_of([part])
     return list(frame.columns), len(frame)
 
 
 def derived(parts: list[Any], steps: list[Any], label: str, others: Mapping[str, list[Any]]) -> Any:
     """Return the table that steps give; raises what `chains.run` raises."""
-    return chains.run(steps, _frame(parts), label, lambda other: _frame(others[other])).to_native()
+    return chains.run(steps, frame_of(parts), label, lambda other: frame_of(others[other])).to_native()
 
 
 def answered(parts: list[Any], label: str, what: str, more: dict[str, Any], max_passing_bytes: int) -> bytes:
     """Return the result of an operation; raises what `handed.result` raises."""
     from . import handed
 
-    handle = Handle("", label, label, _frame(parts), None)
+    handle = Handle("", label, label, frame_of(parts), None)
     found = handed.result(what, handle, [], more, Handles(max_passing_bytes=lambda: max_passing_bytes))
     assert isinstance(found, Raw), "queries run in the notebook"
     return bytes(found)
@@ -238,18 +238,4 @@ def answered(parts: list[Any], label: str, what: str, more: dict[str, Any], max_
 
 def joined_parts(parts: list[Any]) -> Any:
     """Return the table that parts are together, as Dask computes it."""
-    return _concatenated(parts)
-
-
-def _frame(parts: list[Any]) -> frames.Frame:
-    try:
-        flat = [tables.flattened(frames.with_one_column(part)) for part in parts]
-    except Unfit as error:
-        raise frames.NotAFrame(str(error)) from None
-    return frames.opened(flat[0] if len(flat) == 1 else _concatenated(flat, ignore_index=True))
-
-
-def _concatenated(parts: list[Any], **options: Any) -> Any:
-    from dask.dataframe import methods
-
-    return methods.concat(parts, **options)  # type: ignore[attr-defined, no-untyped-call]  # it has no types
+    return concatenated(parts)
