@@ -11,25 +11,23 @@ from typing import Any
 
 from ... import values
 
-_EXPONENT = re.compile(rb"[eE][+-]?\d")
-_LARGE_EXPONENT = re.compile(rb"[eE]\+?\d{3}")
+_MARKS = bytes(
+    ord("0" if one in "0123456789." else one.lower() if one in "eE+-" else " ") for one in map(chr, range(256))
+)
+"""Makes zeros of the digits and points of a text, and spaces of all but these, signs and exponents.
 
-_DIGITS = bytes(b"0"[0] if chr(code) in "0123456789." else b" "[0] for code in range(256))
-"""Makes zeros of the digits and points of a text, among which many in a row are found at once."""
+To look for a few bytes in what is left takes a tenth of the time that a pattern takes.
+"""
 
 _NUMBER = re.compile(rb"-?\d[\d.]*(?:[eE][+-]?\d+)?")
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
-def _has_digits(text: bytes, count: int) -> bool:
-    """Return whether so many digits and points are in a row."""
-    return b"0" * count in text.translate(_DIGITS)
-
-
 def _may_be_too_large(text: bytes) -> bool:
     """Return whether JSON has what each number has that is too large for a float, and some others have."""
-    return _has_digits(text, 300) or _LARGE_EXPONENT.search(text) is not None
+    marks = text.translate(_MARKS)
+    return b"0" * 300 in marks or (b"e" in marks and (b"e000" in marks or b"e+000" in marks))
 
 
 def _numbers(text: bytes) -> set[bytes]:
@@ -82,7 +80,8 @@ def lost(text: bytes) -> dict[float, set[str]]:
 
     Integers are not among them.
     """
-    if not _has_digits(text, 17) and not _EXPONENT.search(text):
+    marks = text.translate(_MARKS)
+    if not any(one in marks for one in (b"0" * 17, b"e0", b"e+0", b"e-0")):
         return {}
     by_float: dict[float, set[str]] = {}
     for number in _numbers(text):
