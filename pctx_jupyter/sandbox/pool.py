@@ -25,7 +25,7 @@ from . import executable
 from .scheduler import Scheduler, Seat
 from .spawner import Spawner, open_spawner
 from .supervisor import Supervisor
-from .worker import KILL_S, Worker, open_worker
+from .worker import Worker, open_worker
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,8 @@ class Pool:
                 yield worker
             finally:
                 worker.dismiss()
-                self._loop.call_later(2 * KILL_S, self._lent.discard, worker)  # who closes meanwhile ends it, too
+                if worker.ended.done():
+                    self._lent.discard(worker)  # else it leaves when it ends: who closes meanwhile ends it, too
         finally:
             seat.end()
 
@@ -276,7 +277,8 @@ class Pool:
         self._later(rest)
 
     def _ended(self, worker: Worker) -> None:
-        """Handle the end of a sandbox that was still idle."""
+        """Handle the end of a sandbox: one that was lent is expected to end, and one that was idle is not."""
+        self._lent.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
             worker.kill()

@@ -70,6 +70,7 @@ class Worker(asyncio.Protocol):
         self._lines: deque[bytes] = deque()  # complete lines that no listener has received yet
         self._reader = Lines(self._line_bytes)
         self._paused = False
+        self._is_dismissed = False
         self.is_behind = False
         self._writer = LineWriter()
 
@@ -126,10 +127,12 @@ class Worker(asyncio.Protocol):
             self._deliver()
 
     def dismiss(self) -> None:
-        """Receive nothing more, and end the process after `KILL_S`."""
-        self.listen(None)
-        self.pause()
-        asyncio.get_running_loop().call_later(KILL_S, self.kill)
+        """Receive nothing more, and end the process after `KILL_S`; does nothing the second time."""
+        if not self._is_dismissed:
+            self._is_dismissed = True
+            self.listen(None)
+            self.pause()
+            asyncio.get_running_loop().call_later(KILL_S, self.kill)
 
     def kill(self) -> None:
         """End the process at once, and drop the lines that it sent. It is reaped in the background."""
