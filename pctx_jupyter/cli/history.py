@@ -46,7 +46,7 @@ class HistoryCommand(Command):
 
     def main(self) -> int:
         """List them, or print one."""
-        from ..history.file import HistoryFile, usual_path
+        from ..history.file import HistoryFile, none_found, usual_path
 
         file, text = HistoryFile(usual_path()), " ".join(self.extra_args)
         if self.clear:
@@ -62,8 +62,7 @@ class HistoryCommand(Command):
         elif runs:
             sys.stdout.write(terminal.harmless("\n".join(map(_line, runs))) + "\n")
         else:
-            is_filtered = text or self.failed or self.agent
-            say("The history has no such run" if is_filtered else "No program has run yet, or none was kept")
+            say(none_found(text, self.failed, self.agent))
         return Exit.OK
 
     def _print_one(self, file: HistoryFile, number: int) -> int:

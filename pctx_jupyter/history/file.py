@@ -338,6 +338,15 @@ def _past(number: int, trace: Trace) -> PastRun:
     )
 
 
+def none_found(*filters: object) -> str:
+    """Say that no run was found, for people.
+
+    Args:
+        filters: What the runs were chosen by; empty where by nothing.
+    """
+    return "The history has no such run" if any(filters) else "No program has run yet, or none was kept"
+
+
 def _trace(written: bytes) -> Trace:
     try:
         return msgspec.json.decode(written, type=Trace)

@@ -197,8 +197,7 @@ class Commands:
     def _tools(self, line: str) -> Shown:
         from .output import display
 
-        own = [one.tool for one in tool.defined()]
-        others = self._of_others({one.path for one in own})
+        own, others = self._listed()
         if line:
             words = line.lower().replace(",", " ").split()
             listed, own, others = [*own, *others], _with(words, own), _with(words, others)
@@ -216,11 +215,15 @@ class Commands:
                 found[one.path] = one
         return display.Shown(display.details_of(found.values()))
 
+    def _listed(self) -> tuple[list[Tool], list[Tool]]:
+        """The notebook's own tools, and those of others."""
+        own = [one.tool for one in tool.defined()]
+        return own, self._of_others({one.path for one in own})
+
     def _matching(self, pattern: str) -> list[str]:
         """The paths of the tools that match a pattern; raises UsageError if there is none."""
-        own = [one.tool for one in tool.defined()]
-        listed = [*own, *self._of_others({one.path for one in own})]
-        found = [one.path for one in listed if is_match(one, pattern)]
+        own, others = self._listed()
+        found = [one.path for one in (*own, *others) if is_match(one, pattern)]
         if not found:
             raise UsageError(f"Cannot describe {pattern}: no such tool here; %pctx tools lists them")
         return found
@@ -296,7 +299,7 @@ class Commands:
         self._shell.set_next_input(f"%%pctx\n{runs[line].code}")
 
     def _history(self, line: str) -> Shown | None:
-        from ..history.file import HistoryFile, usual_path
+        from ..history.file import HistoryFile, none_found, usual_path
         from .output import display
 
         asked = options.history_options(line)
@@ -306,9 +309,7 @@ class Commands:
             return None
         runs = file.search(asked.text, failed=asked.failed, agent=asked.agent, most=asked.most)
         if not runs:
-            is_filtered = asked.text or asked.failed or asked.agent
-            said = "The history has no such run" if is_filtered else "No program has run yet, or none was kept"
-            return display.Shown({"text/plain": said})
+            return display.Shown({"text/plain": none_found(asked.text, asked.failed, asked.agent)})
         heads = ("Run", "Began", "Whose", "State", "Seconds", "Tokens", "Plain", "Called", "Program")
         return display.Shown(display.table(heads, map(_past_row, runs)))
 
