@@ -296,7 +296,7 @@ async def test_forged_answers_and_calls_can_do_no_more_than_the_program_may(capl
         supervisor.receive(b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"for none"}}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":"mine","method":"call","params":{"name":"Other.tool"}}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":"\\nforged","method":"call","params":{"name":"\\nforged\\u001b"}}')
-        await until(lambda: host.called == ["Other.tool", "\nforged\x1b"])  # whoever serves knows what is offered
+        await until(lambda: host.called == ["Other.tool", "\nforged\x1b"])  # the session checks whether it is offered
         assert not running.done()
         supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"first"}')
         supervisor.receive(b'{"jsonrpc":"2.0","id":1,"result":"second"}')

@@ -382,7 +382,8 @@ async def test_whom_a_row_does_not_let_in_is_refused_and_nothing_changes(
 
 async def test_whom_a_row_lets_in_is_served(open_world: OpenWorld, is_open_by_default: bool) -> None:
     async with open_world() as world:
-        # What forgets the server, and what ends a program, comes late; a kernel that connects anew ends all questions.
+        # Routes that remove the MCP server or end the program come late. Sockets come last: a new connection of the
+        # kernel ends all questions.
         routes = sorted(
             access.ROUTES.values(),
             key=lambda route: (route.is_socket, _changes(route), route.method == "DELETE", -len(route.path)),
