@@ -41,6 +41,7 @@ from .session.session import Session
 from .session.upstreams import Upstreams
 from .session.watch import Change
 from .settings import Places, Settings
+from .slices import in_next_slice
 from .tools.catalog import Catalog
 from .upstream.all import NO_FILE, open_upstreams
 from .upstream.shapes import FILE as SHAPES_FILE
@@ -257,6 +258,7 @@ class Engine:
             closing: asyncio.Task[object] = asyncio.ensure_future(servers.__aexit__(None, None, None))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+        in_next_slice(session.release)
         self.on_session_closed(session)
 
     def status(self) -> dict[str, rpc.Json]:

@@ -16,7 +16,7 @@ LONG_S = 0.02
 """Seconds of processor time from which a collection is long."""
 
 MANY = 1_000
-"""Closed sessions, and tools of theirs, that leave enough garbage for all objects to be visited once more."""
+"""Closed sessions that leave enough garbage for all objects to be visited once more. Their tools are no part of it."""
 
 
 class Survivors:
@@ -24,7 +24,7 @@ class Survivors:
 
     def __init__(self) -> None:
         self._since: float | None = None  # when the full collection that goes on began
-        self._closed = 0  # sessions and their tools, since all objects were visited
+        self._closed = 0  # sessions, since all objects were visited
 
     def begin(self) -> None:
         """Leave out what there is now, and from now on what survives a long collection."""
@@ -37,9 +37,9 @@ class Survivors:
         gc.unfreeze()
 
     def session_closed(self, session: Session) -> None:
-        """Have the next full collection visit all objects again if closed sessions had many tools together."""
-        self._closed += len(session.catalog) + 1
-        if self._closed > MANY:
+        """Have the next full collection visit all objects again if many sessions have been closed."""
+        self._closed += 1
+        if self._closed >= MANY:
             self._closed = 0
             gc.unfreeze()
 

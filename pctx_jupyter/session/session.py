@@ -231,6 +231,14 @@ class Session:
         self.catalog.remove(path)
         self.tools_changed()
 
+    def release(self) -> None:
+        """Drop the tools of a session that is closed.
+
+        Without this, a collection of garbage would free them, those of all closed sessions in one turn of the loop.
+        """
+        self.catalog.clear()
+        self.shared.clear()
+
     def tools_changed(self) -> None:
         """Notify listeners that the catalog has changed."""
         self._journal.watchers.notify("tools")

@@ -503,6 +503,12 @@ class Catalog:
         self._change()
         return tool
 
+    def clear(self) -> None:
+        """Withdraw all tools."""
+        self._bytes = 0
+        self._offers, self._paths, self._spaces = {}, {}, {}
+        self._change()
+
     def find(self, path: str) -> Offer:
         """Look up a tool by either of its names.
 

@@ -141,6 +141,10 @@ class SharedTools:
             )
         return view
 
+    def clear(self) -> None:
+        """Forget what was put together."""
+        self._views.clear()
+
 
 class ServiceTools:
     """A service's tools as others see them: in namespaces of the service's own, those that are to be shared.

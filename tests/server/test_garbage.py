@@ -1,15 +1,24 @@
-"""What collections of garbage leave out. The real collector, with sessions that have nothing but tools."""
+"""What collections of garbage leave out, and what is left to them. The real collector, and a real engine."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
+from pctx_jupyter.engine import open_engine
 from pctx_jupyter.server import garbage
+from pctx_jupyter.settings import Settings
+from pctx_jupyter.tools.catalog import Call, Tool
+
+
+async def serve(call: Call) -> Raw:
+    raise AssertionError("nothing is called")
 
 
 @pytest.fixture
@@ -23,12 +32,11 @@ def survivors(monkeypatch: pytest.MonkeyPatch) -> Iterator[garbage.Survivors]:
         assert gc.get_freeze_count() == 0
 
 
-def test_what_survives_a_long_collection_is_left_out_of_the_next_until_sessions_with_many_tools_end(
+def test_what_survives_a_long_collection_is_left_out_of_the_next_until_many_sessions_have_ended(
     survivors: garbage.Survivors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def closed(tools: int) -> Any:
-        return SimpleNamespace(catalog=range(tools))
-
+    closed: Any = None
+    monkeypatch.setattr(garbage, "MANY", 2)
     kept = [[number] for number in range(1_000)]
     before = gc.get_freeze_count()
     gc.collect(0)
@@ -37,7 +45,24 @@ def test_what_survives_a_long_collection_is_left_out_of_the_next_until_sessions_
     gc.collect()
     after = gc.get_freeze_count()
     assert after >= before + len(kept)
-    survivors.session_closed(closed(garbage.MANY - 1))
+    survivors.session_closed(closed)
     assert gc.get_freeze_count() == after
-    survivors.session_closed(closed(0))
+    survivors.session_closed(closed)
     assert gc.get_freeze_count() == 0
+
+
+async def test_the_tools_of_a_session_that_closes_are_freed_without_a_collection() -> None:
+    async with open_engine(Settings(typecheck=False, warm_sandboxes=0)) as engine:
+        session = engine.registry.open()
+        session.name = "Sales"
+        session.register(Tool("Sales", "load"), serve)
+        view = session.shared.under("Sales", serve, is_own=False)
+        known = [weakref.ref(tool) for tool in (*session.catalog, *view)]
+        del view
+        gc.disable()
+        try:
+            engine.registry.close(session)
+            await asyncio.sleep(0)
+            assert [tool() for tool in known] == [None, None]
+        finally:
+            gc.enable()
