@@ -294,8 +294,10 @@ class Channel:
         request = served.request
         log.debug("%s < %s #%s", self.name, visible.LogText(request.method), visible.LogText(request.id))
         outcome: Raw | errors.PctxError
+        is_flat = False
         try:
             outcome = await self._result(request)
+            is_flat = await is_known_flat(outcome, rpc.MOST_DEPTH - 1)
             if self._results_wait:
                 await self._room.wait()
         except errors.PctxError as error:
@@ -303,7 +305,7 @@ class Channel:
             outcome = error
         except asyncio.CancelledError:
             outcome = _cut_off()
-        self._conclude(served, outcome)
+        self._conclude(served, outcome, is_flat=is_flat)
 
     async def _result(self, request: rpc.Request) -> Raw:
         try:
@@ -323,8 +325,8 @@ class Channel:
         """Whether it is still to be answered. The id of a cancelled request may be in use for another one."""
         return self._serving.get(served.request.id) is served
 
-    def _conclude(self, served: _Served, outcome: Raw | errors.PctxError) -> None:
-        """Answer a request, if it is still to be answered."""
+    def _conclude(self, served: _Served, outcome: Raw | errors.PctxError, *, is_flat: bool = False) -> None:
+        """Answer a request, if it is still to be answered; `is_flat` as in `Peer.answer`."""
         if not self._is_owed(served):
             return
         id = served.request.id
@@ -332,7 +334,7 @@ class Channel:
         if isinstance(outcome, errors.PctxError):
             self._peer.refuse(id, outcome)
         else:
-            self._peer.answer(id, outcome)
+            self._peer.answer(id, outcome, is_flat=is_flat)
         self._flush()
 
     def _flush(self) -> None:

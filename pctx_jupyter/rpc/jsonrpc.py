@@ -407,7 +407,9 @@ def _has_more(text: AnyStr, opening: tuple[AnyStr, AnyStr], most: int) -> bool:
     found = 0
     for start in range(0, len(text), COUNTED_AT_ONCE):
         end = start + COUNTED_AT_ONCE
-        found += text.count(opening[0], start, end) + text.count(opening[1], start, end)
+        for bracket in opening:
+            if text.find(bracket, start, end) >= 0:  # to find none takes a tenth of the time in which they are counted
+                found += text.count(bracket, start, end)
         if found > most:
             return True
     return False

@@ -131,13 +131,18 @@ class Peer:
             if self._dialect.cancels:
                 self.notify(CANCEL, rpc.raw({"id": id}))
 
-    def answer(self, id: rpc.Id, result: Raw) -> None:
-        """Answer a request that is still owed one; what the other end could not read becomes a refusal."""
+    def answer(self, id: rpc.Id, result: Raw, *, is_flat: bool = False) -> None:
+        """Answer a request that is still owed one; what the other end could not read becomes a refusal.
+
+        Args:
+            id, result: Those of the answer.
+            is_flat: Whether it is known that it nests no deeper than `jsonrpc.MOST_DEPTH`.
+        """
         if id in self._owed:
             parts = attached.split(result)
             try:
                 if parts is None:
-                    frame = self._checked(rpc.encode(rpc.Response(id, result)))
+                    frame = self._checked(rpc.encode(rpc.Response(id, result)), is_flat=is_flat)
                 else:
                     frame = self._checked(rpc.encode(rpc.Response(id, parts[0])), parts[1])
             except errors.ProtocolError as error:

@@ -122,12 +122,11 @@ class Supervisor:
 
     # what the worker sends
 
-    def receive(self, line: bytes) -> None:
+    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
         try:
-            line.decode()  # payloads are passed on unread: someone has to make sure that they are text
-            for message in self._peer.receive(line):
+            for message in self._peer.receive(line, is_flat=is_flat):
                 self._act(message)
-        except (UnicodeDecodeError, errors.InvalidParams):
+        except errors.InvalidParams:
             self._breach()
             return
         if self._peer.outgoing():  # the peer refuses by itself what breaks the protocol

@@ -18,6 +18,7 @@ from msgspec import Raw
 from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire
+from ..rpc.channel import LARGE_BYTES, is_known_flat
 from ..rpc.lines import Lines, LineWriter
 from ..settings import Limits
 from ..slices import SLICE_S, in_next_slice
@@ -38,8 +39,8 @@ _REHEARSE = rpc.encode(rpc.Notification(sandbox_wire.REHEARSE, None))
 class Listener(Protocol):
     """Receives what a worker's process sends. None of these methods waits."""
 
-    def receive(self, line: bytes) -> None:
-        """Receive one line, without its end."""
+    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
+        """Receive one line, without its end; `is_flat` as in `Peer.receive`."""
 
     def overflow(self, start: bytes) -> None:
         """A line is longer than any may be; `start` is its beginning. No other method is called after this."""
@@ -72,6 +73,7 @@ class Worker(asyncio.Protocol):
         self._paused = False
         self._is_dismissed = False
         self.is_behind = False
+        self._delivering: asyncio.Task[None] | None = None  # the event loop holds its tasks by weak references
         self._writer = LineWriter()
 
     @property
@@ -182,9 +184,20 @@ class Worker(asyncio.Protocol):
             line = self._lines.popleft()
             if len(line) > self._line_bytes:
                 self._overflow(line[:200])
+            elif len(line) >= LARGE_BYTES:
+                self.is_behind = True
+                self._delivering = asyncio.get_running_loop().create_task(self._deliver_large(line))
+                break
             else:
                 self._listener.receive(line)
         self._set_reading()
+
+    async def _deliver_large(self, line: bytes) -> None:
+        """Deliver a line whose depth takes long to count, and go on with those after it."""
+        is_flat = await is_known_flat(line, rpc.MOST_DEPTH)
+        if self._listener is not None:
+            self._listener.receive(line, is_flat=is_flat)
+        self._deliver_some()
 
     def _set_reading(self) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -213,7 +226,7 @@ class _Greeting:
     def __init__(self) -> None:
         self.left: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
 
-    def receive(self, line: bytes) -> None:
+    def receive(self, line: bytes, *, is_flat: bool = False) -> None:
         if self.left.done():
             return
         try:

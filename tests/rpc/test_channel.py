@@ -70,19 +70,25 @@ async def test_of_a_flood_of_requests_those_beyond_a_limit_are_refused_and_the_o
 
 
 @pytest.mark.parametrize("large", [1, 1 << 30])
-async def test_large_parameters_may_nest_as_deep_as_small_ones(monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+async def test_large_parameters_and_results_may_nest_as_deep_as_small_ones(
+    monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
     monkeypatch.setattr(channel, "LARGE_BYTES", large)
     monkeypatch.setattr(channel, "PIECE_BYTES", 100)
 
-    async def one(request: rpc.Request) -> object:
-        return 1
-
-    near, _ = pair(right=one)
     levels = rpc.MOST_DEPTH - 1
     deepest = rpc.Raw(b"[" * levels + b"]" * levels)
-    assert read(await near.call("x", deepest)) == 1
+    too_deep = rpc.Raw(b"[" + bytes(deepest) + b"]")
+
+    async def answer(request: rpc.Request) -> object:
+        return deepest if request.method == "deepest" else too_deep
+
+    near, _ = pair(right=answer)
+    assert bytes(await near.call("deepest", deepest)) == bytes(deepest)
     with pytest.raises(errors.NotJson, match="nested deeper"):
-        await near.call("x", rpc.Raw(b"[" + bytes(deepest) + b"]"))
+        await near.call("deepest", too_deep)
+    with pytest.raises(errors.InvalidParams, match="nested deeper"):
+        await near.call("too_deep")
 
 
 async def test_cancelling_a_call_withdraws_it_at_the_other_end() -> None:
