@@ -360,11 +360,13 @@ class CannotConnect(ConnectionLost):
 
     Args:
         http_status: What the server refused with, if one was reached: 403 for a wrong token.
+        is_silent: Whether a server is there that does not answer, such as a stopped process: another way to it is of
+            no use.
     """
 
-    def __init__(self, message: str, *, http_status: int | None = None) -> None:
+    def __init__(self, message: str, *, http_status: int | None = None, is_silent: bool = False) -> None:
         super().__init__(message)
-        self.http_status = http_status
+        self.http_status, self.is_silent = http_status, is_silent
 
 
 class Cancelled(PctxError):

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 if sys.platform != "win32":
     import resource  # not in `shortage`: without descriptors nothing can be imported
 
+SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says when something is short: then `shortage` says what, whose limit it is, and the way out."""
 REAP_S = 2.0
 """Seconds to wait for a killed process; it takes 3 ms."""
 POLL_S = 0.005
@@ -111,7 +113,7 @@ def shortage(error: OSError, otherwise: str = "try again") -> str:
         case errno.EMFILE:
             return (
                 f"this process has {_limit('RLIMIT_NOFILE')}files open, as many as it may (ulimit -n); raise that "
-                "limit, or lower Pctx.max_running"
+                "limit, close files, or lower Pctx.max_running"
             )
         case errno.ENFILE:
             return "this machine has too many files open; raise fs.file-max, or close programs"

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from pathlib import Path
 
 import msgspec
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import wire
 from ..rpc.channel import Channel, OnNotification, Serve
-from ..rpc.pipe import Pipe
+from ..rpc.pipe import PING, Pipe
 from ..rpc.room import UNREAD_BYTES, UNSENT_BYTES
 
 PING_S = 5.0
 """Seconds between pings: two in vain stay within the 15 s after which a dead server is noticed."""
+
+ANSWER_S = 2.0
+"""Seconds until the server has answered a ping. One that runs answers at once, even if its engine has yet to start."""
 
 OPEN_S = 10.0
 """Seconds until the server has greeted us."""
@@ -66,28 +70,46 @@ async def connect(path: str, token: str, serve: Serve, on_notification: OnNotifi
         serve, on_notification, max_bytes: As for `Channel`.
 
     Raises:
-        CannotConnect: There is no such socket here, no server listens, or the server does not know this kernel.
+        CannotConnect: There is no such socket here, no server listens, it does not answer, or it does not know this
+            kernel.
     """
     channel = PipeChannel(serve=serve, on_notification=on_notification, name="the server's pipe", max_bytes=max_bytes)
-    pipe, answered = channel.pipe, asyncio.Event()
+    pipe, answered, greeted = channel.pipe, asyncio.Event(), asyncio.Event()
 
     def greet(line: bytes) -> None:
         pipe.receive = channel.feed
         answered.set()
+        greeted.set()
         channel.feed(line)
 
-    pipe.receive = greet
+    def lose(gone: asyncio.Future[None]) -> None:
+        answered.set()
+        greeted.set()
+
+    pipe.receive, pipe.on_pong = greet, answered.set
     _check(Path(path).parent)
     try:
-        async with asyncio.timeout(OPEN_S):
+        async with asyncio.timeout(ANSWER_S):
             await asyncio.get_running_loop().create_unix_connection(lambda: pipe, path)
+            pipe.gone.add_done_callback(lose)
+            pipe.send(PING)
             pipe.send(msgspec.json.encode(wire.Admit(token)))
-            pipe.gone.add_done_callback(lambda gone: answered.set())
             await answered.wait()
-    except (OSError, TimeoutError) as error:
+        async with asyncio.timeout(OPEN_S):
+            await greeted.wait()
+    except TimeoutError:
         channel.close()
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
-        raise errors.CannotConnect(f"Cannot connect to the server's pipe: {why}") from None
+        within_s = OPEN_S if answered.is_set() else ANSWER_S
+        raise errors.CannotConnect(
+            f"Cannot connect to the server's pipe: no answer within {within_s:g} s; the server is busy or stopped",
+            is_silent=True,
+        ) from None
+    except OSError as error:
+        channel.close()
+        # A listener that is stopped, and has as many connections waiting as it may, refuses with EAGAIN.
+        is_silent = error.errno == errno.EAGAIN
+        why = "the server does not accept it" if is_silent else processes.shortage(error, otherwise="")
+        raise errors.CannotConnect(f"Cannot connect to the server's pipe: {why}", is_silent=is_silent) from None
     except BaseException:
         channel.close()
         raise

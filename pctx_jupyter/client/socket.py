@@ -24,7 +24,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import Event, State
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import attached
 from ..rpc.channel import Channel, OnNotification, Serve
 from ..rpc.pulse import Pulse
@@ -207,6 +207,7 @@ async def connect(
     max_bytes: int,
     *,
     is_binary: bool = False,
+    open_s: float = OPEN_S,
 ) -> Socket:
     """Open a WebSocket and join a channel to it.
 
@@ -215,6 +216,7 @@ async def connect(
         headers: Sent with the handshake.
         serve, on_notification, max_bytes: As for `Channel`.
         is_binary: Whether all messages are sent as binary frames, which our own servers read like texts, and quicker.
+        open_s: Seconds the handshake may take.
 
     Raises:
         CannotConnect: Says what happened and the way out.
@@ -226,7 +228,7 @@ async def connect(
             additional_headers=headers,
             # Frames within reach of the limit are read, so that a channel can refuse one and keep the connection.
             max_size=4 * max_bytes + (1 << 20),
-            open_timeout=OPEN_S,
+            open_timeout=open_s,
             close_timeout=CLOSE_S,
             ping_interval=None,  # it would ping a server to which nothing is owed, too
             compression=None,
@@ -239,9 +241,13 @@ async def connect(
         raise errors.CannotConnect(f"Cannot connect to {shown}: {_refusal(status)}", http_status=status) from None
     except ssl.SSLError as error:
         raise errors.CannotConnect(f"Cannot connect to {shown}: {_mistrust(error)}") from None
-    except (OSError, TimeoutError) as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or "the connection failed"
-        raise errors.CannotConnect(f"Cannot connect to {shown}: {why}; is the server running there?") from None
+    except TimeoutError as error:
+        within_s = f"within {open_s:g} s" if error.errno is None else "in time"  # the system has a limit of its own
+        raise errors.CannotConnect(
+            f"Cannot connect to {shown}: no answer {within_s}; is the server running there?", is_silent=True
+        ) from None
+    except OSError as error:
+        raise errors.CannotConnect(f"Cannot connect to {shown}: {_no_way(error)}") from None
     except WebSocketException:
         # Its own text may quote the whole URL, and with it a token.
         raise errors.CannotConnect(
@@ -260,6 +266,13 @@ def _keep_alive(connection: ClientConnection) -> None:
         for name, value in KEEP_ALIVE.items():
             if (option := getattr(socket, name, None)) is not None:
                 found.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _no_way(error: OSError) -> str:
+    """Describe why a socket could not be opened or connected: what is short here, or what the other end did."""
+    if error.errno in processes.SHORT:
+        return processes.shortage(error)
+    return f"{error.strerror or 'the connection failed'}; is the server running there?"
 
 
 def _mistrust(error: ssl.SSLError) -> str:

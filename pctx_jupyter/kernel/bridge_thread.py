@@ -76,6 +76,8 @@ class BridgeThread:
         self._must_report = False
         self._reporting: asyncio.Task[None] | None = None
         self._leave: asyncio.Future[None]
+        self._can_return = False  # to the server, from an engine of this kernel
+        self._has_kept = False  # whether a program has kept something in the session of this home
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
         self._thread.start()
 
@@ -147,11 +149,16 @@ class BridgeThread:
                     home.client.on_guest = self._guests.on_program
                 opening.set_result(home)
                 self._reconnected()
+                self._can_return = self._has_kept = False
+                returning = self.loop.create_task(self._await_server(home))
                 try:
                     await self._leave
                 except asyncio.CancelledError:
                     await self._end_running()  # while the home can still be reached
                     raise
+                finally:
+                    returning.cancel()
+                    await asyncio.wait([returning])
         except Exception as error:
             if opening.done():
                 raise
@@ -254,9 +261,25 @@ class BridgeThread:
     async def _opened_instead(self, of: Home) -> Home:
         """Leave a home that cannot be reached, unless it has been left already; returns the next one."""
         if self.home.done() and self.home.exception() is None and self.home.result() is of:
-            self.home = concurrent.futures.Future()
-            self._leave.set_result(None)
+            self._leave_home()
         return await self._opened()
+
+    def _leave_home(self) -> None:
+        self.home = concurrent.futures.Future()
+        self._leave.set_result(None)
+
+    async def _await_server(self, home: Home) -> None:
+        """Return to the server once it answers, from an engine of this kernel."""
+        if home.reach_server is not None:
+            self._can_return = await home.reach_server()
+            self._return_if_idle()
+
+    def _return_if_idle(self) -> None:
+        """Return to the server if no program runs. What a program has kept is in this engine: then stay here."""
+        if self._can_return and not (self._running or self._has_kept or self._is_closing or self._leave.done()):
+            self._can_return = False
+            log.info("bridge = returning to the server")
+            self._leave_home()
 
     def start(self, running: Running, asked: BridgeRequest, tools: dict[ToolName, PythonTool]) -> None:
         """Start an execution, on this thread."""
@@ -273,6 +296,7 @@ class BridgeThread:
         running = self._running.pop(id, None)
         if running is not None and running.handles is not self._handles.guests and len(running.handles):
             self.report_handles()
+        self._return_if_idle()
 
     def stop(self, running: Running) -> None:
         """Stop an execution, on this thread."""
@@ -293,6 +317,8 @@ class BridgeThread:
             outcome = _closed()
         except Exception as error:
             outcome = error
+        if isinstance(outcome, wire.Executed) and outcome.kept:
+            self._has_kept = True
         running.cell.post(Ended(outcome))
 
     async def _execute_at(self, home: Home, running: Running, asked: BridgeRequest) -> BridgeAnswer:

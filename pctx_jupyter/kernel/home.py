@@ -6,16 +6,19 @@ and cells. Heavy modules are imported only when a home is opened, on the bridge'
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import errors
+from ..rpc.backoff import BackOff
 from ..rpc.environment import BEHIND_GATEWAY, GATEWAY_TOKEN, GATEWAY_URL, PIPE, TOKEN, TOKEN_HEADER, URL
 from ..rpc.jsonrpc import Json
 from ..settings import Settings
@@ -26,6 +29,13 @@ if TYPE_CHECKING:
     from ..session.approvals import Approvals
 
 log = logging.getLogger(__name__)
+
+OPEN_S = 5.0
+"""Seconds in which a server answers the handshake of a WebSocket, and in which a lost connection is open again. This is
+short since a cell waits meanwhile, and programs return to a server that answers later."""
+
+RETURN_S = (2.0, 60.0)
+"""Seconds between attempts to return to a server that was not reached: the first wait, and the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +60,23 @@ class Home:
     is_second_choice: bool = False
     status: Callable[[], dict[str, Json]] | None = None
     approvals: Approvals | None = None
+    reach_server: Callable[[], Awaitable[bool]] | None = None
+    """Waits until the server that was not reached lets this kernel in; returns False once it refuses. None: no server
+    was expected, or it has refused."""
 
 
 @asynccontextmanager
 async def open_home(environment: Mapping[str, str], settings: Settings) -> AsyncIterator[Home]:
     """Connect to the server that the environment names, or open an engine here; close it on the way out.
 
-    If the server cannot be reached, or refuses this kernel, the engine is embedded, and `Home.why` says why.
+    If the server cannot be reached, does not answer at once, or refuses this kernel, the engine is embedded, and
+    `Home.why` says why. A server that did not answer may be reached later (`Home.reach_server`).
 
     Args:
         environment: Of this process.
         settings: Of an embedded engine; a server has its own.
     """
+    reach_server = None
     async with AsyncExitStack() as stack:
         place = _ServerPlace.of(environment)
         if place.url:
@@ -70,6 +85,7 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
             except errors.PctxError as error:
                 log.info("home = not at the server: %s", error)
                 why = _refused(error) or f"{error.message}{_unreachable(error)}"
+                reach_server = None if _is_refusal(error) else partial(_reach, place)
             else:
                 yield home
                 return
@@ -80,7 +96,8 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
             )
         else:
             why = f"no Jupyter server with pctx-jupyter started this kernel ({URL} is not set)"
-        yield await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(place.url)))
+        home = await stack.enter_async_context(_embedded(settings, why, is_second_choice=bool(place.url)))
+        yield replace(home, reach_server=reach_server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +129,32 @@ class _ServerPlace:
         return cls(url, token, pipe, BEHIND_GATEWAY in environment, why)
 
 
+def _is_refusal(error: errors.PctxError) -> bool:
+    """Whether the server was reached and has refused this kernel: it does so again."""
+    return isinstance(error, errors.CannotConnect) and error.http_status is not None
+
+
+async def _reach(place: _ServerPlace) -> bool:
+    """Try to connect to a server, less and less often, until it lets this kernel in or refuses it."""
+    back_off = BackOff(*RETURN_S)
+    while True:
+        await asyncio.sleep(back_off.next_s())
+        try:
+            async with _at_server(place):
+                return True
+        except errors.PctxError as error:
+            log.info("home = cannot return to the server: %s", error)
+            if _is_refusal(error):
+                return False
+
+
 def _unreachable(error: errors.PctxError) -> str:
     """What else may be wrong when nothing answered at the server's address."""
-    if isinstance(error, errors.CannotConnect) and error.http_status is None:
+    if not isinstance(error, errors.CannotConnect):
+        return ""
+    if error.is_silent:
+        return " (programs run at the server again once it answers)"
+    if error.http_status is None:
         return " For a kernel in a container or on another host, c.Pctx.kernel_url of that server sets its address"
     return ""
 
@@ -143,10 +183,13 @@ async def _at_server(place: _ServerPlace) -> AsyncIterator[Home]:
             try:
                 return await pipe.connect(path, token, serve, on_notification, most)
             except errors.CannotConnect as error:  # for example in a container, which has other files than the server
+                if error.is_silent:
+                    raise
                 log.info("home = takes the WebSocket: %s", error)
-        return await socket.connect(address, {TOKEN_HEADER: token}, serve, on_notification, most)
+        headers = {TOKEN_HEADER: token}
+        return await socket.connect(address, headers, serve, on_notification, most, open_s=OPEN_S)
 
-    async with RawClient(address, connect=connect) as client:
+    async with RawClient(address, connect=connect, patience_s=OPEN_S) as client:
         yield Home(client, "Jupyter server", place.why, shown)
 
 

@@ -255,12 +255,14 @@ class PctxMagics(Magics):
             )
 
     def _show_home(self) -> None:
-        """Show once that programs run in an embedded engine although a server was expected."""
+        """Show once that programs run in an embedded engine although a server was expected, or at the server again."""
         with suppress(Exception):
             home = self.bridge.home.result(0)
             if home.is_second_choice and not self._has_shown_home:
-                self._has_shown_home = True
                 sys.stderr.write(f"pctx: programs run in an engine of this kernel: {home.why}\n")
+            elif self._has_shown_home and not home.is_second_choice:
+                sys.stderr.write("pctx: programs run at the Jupyter server again\n")
+            self._has_shown_home = home.is_second_choice
 
 
 def _held(body: dict[str, Any], running: Running) -> Handle[Any] | None:

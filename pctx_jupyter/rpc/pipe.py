@@ -46,6 +46,7 @@ class Pipe(asyncio.Protocol):
     Attributes:
         gone: Done when the pipe is.
         room: The room for further frames.
+        on_pong: Called for each answer to a ping; never waits.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pipe(asyncio.Protocol):
     ) -> None:
         self.name = name
         self.receive, self._lost = receive, lost
+        self.on_pong: Callable[[], None] = lambda: None
         self._unread_bytes = unread_bytes
         self._pulse = Pulse(ping_s, ping=lambda: self.send(PING), is_needed=is_owed, on_silence=self._drop)
         self._writer = LineWriter()
@@ -126,7 +128,9 @@ class Pipe(asyncio.Protocol):
             line = self._received.popleft()
             if line == PING:
                 self.send(PONG)
-            elif line != PONG:
+            elif line == PONG:
+                self.on_pong()
+            else:
                 self.receive(line)
 
     def _take_rest(self) -> None:

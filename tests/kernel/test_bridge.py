@@ -60,6 +60,7 @@ class Kernel:
         self.programs: dict[str, Program] = {}
         self.tools: dict[str, tools.PythonTool] = {}
         self.homes_opened = 0
+        self.reach_server: Callable[[], Awaitable[bool]] | None = None
         self.stopped = threading.Event()
         self.bridge = Bridge(self._home, lambda: list(self.tools.values()), guests)
 
@@ -90,7 +91,7 @@ class Kernel:
             )[0]
 
         async with RawClient(connect=connect, reconnect=False) as client:
-            yield Home(client, "embedded", "a test opened it")
+            yield Home(client, "embedded", "a test opened it", reach_server=self.reach_server)
 
     async def _act(self, job: Job, serve: ServeCall, emit: Emit) -> Any:
         try:
@@ -812,6 +813,30 @@ def test_closing_ends_the_thread_and_a_later_program_opens_it_again(kernel: Kern
     kernel.bridge.close()
     assert kernel.run("fine") == 1
     assert kernel.homes_opened == 2
+
+
+def test_an_engine_of_this_kernel_is_left_for_the_server_once_that_answers_and_no_program_runs(kernel: Kernel) -> None:
+    answers = threading.Event()
+
+    async def reach_server() -> bool:
+        kernel.reach_server = None  # the next home is the server
+        return await asyncio.to_thread(answers.wait, SOON)
+
+    @kernel.program
+    async def runs(sandbox: Sandbox) -> int:
+        answers.set()
+        await asyncio.sleep(0.01)
+        return kernel.homes_opened
+
+    @kernel.program
+    async def again(sandbox: Sandbox) -> int:
+        return kernel.homes_opened
+
+    kernel.reach_server = reach_server
+    assert kernel.run("runs") == 1
+    deadline = time.monotonic() + SOON
+    while kernel.run("again") != 2:
+        assert time.monotonic() < deadline
 
 
 def test_a_home_that_cannot_be_opened_fails_the_cell_and_is_tried_again() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -49,6 +53,13 @@ async def test_a_server_that_is_gone_is_no_reason_to_fail(free_tcp_port: int) ->
         assert await _adds(home)
 
 
+async def test_a_server_that_accepts_and_does_not_answer_is_no_reason_to_fail() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        async with open_home({URL: f"http://127.0.0.1:{stopped.getsockname()[1]}/", TOKEN: "x"}, ONE) as home:
+            assert "no answer within 5 s" in home.why and "c.Pctx.kernel_url" not in home.why
+            assert await _adds(home)
+
+
 async def test_a_server_that_refuses_the_kernel_is_no_reason_to_fail(jp_serverapp: Any, http_server: Any) -> None:
     environment = {URL: jp_serverapp.connection_url, TOKEN: "not one of its kernels'"}
     async with open_home(environment, ONE) as home:
@@ -64,7 +75,7 @@ async def test_a_server_of_another_transport_is_no_reason_to_fail() -> None:
 
 @pytest.mark.parametrize("pipe", ["", "/of/another/container"])
 async def test_a_kernel_of_a_server_is_at_home_there(
-    jp_serverapp: Any, http_server: Any, jp_fetch: Any, pipe: str
+    jp_serverapp: Any, http_server: Any, jp_fetch: Any, pipe: str, tmp_path: Path
 ) -> None:
     kernel_id = json.loads((await jp_fetch("api", "kernels", method="POST", body="{}")).body)["id"]
     environment = psutil.Process(jp_serverapp.kernel_manager.get_kernel(kernel_id).provisioner.pid).environ()
@@ -79,4 +90,20 @@ async def test_a_kernel_of_a_server_is_at_home_there(
         async with open_home(of_gateway | told, ONE) as home:
             assert (home.kind, home.url) == ("Jupyter server", jp_serverapp.connection_url.rstrip("/"))
             assert "gateway" in home.why and await _adds(home)
+        async with _stopped_server(tmp_path / "pipe", environment) as home:
+            assert (home.kind, home.is_second_choice) == ("embedded", True)
+            assert "no answer within 2 s" in home.why
+            assert home.why.endswith("(programs run at the server again once it answers)")
+            assert home.reach_server is not None and await home.reach_server()
     await jp_fetch("api", "kernels", kernel_id, method="DELETE")
+
+
+@asynccontextmanager
+async def _stopped_server(path: Path, environment: dict[str, str]) -> AsyncIterator[Home]:
+    """Open the home of a kernel while the server accepts connections to its pipe and answers nothing there."""
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(path))
+        stopped.listen()
+        async with open_home(environment | {PIPE: str(path)}, ONE) as home:
+            stopped.close()  # so the kernel takes the WebSocket, which the server does answer
+            yield home
