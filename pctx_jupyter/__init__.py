@@ -52,8 +52,15 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the magics: ``%load_ext pctx_jupyter``."""
-    from .kernel.magics import load
+    try:
+        from .kernel.magics import load
+    except OSError as error:  # such as no file descriptor left to read a module with
+        from IPython.core.error import UsageError  # loaded long ago; shown without a traceback, which would need files
 
+        raise UsageError(
+            f"Cannot load pctx_jupyter: {error.strerror} ({error.filename}); close files or raise the limit "
+            "(ulimit -n), then load it again"
+        ) from None
     load(shell)
 
 

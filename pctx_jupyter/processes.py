@@ -1,4 +1,4 @@
-"""Child processes: run a short one within a time limit, and say in words why one cannot be started."""
+"""What the system gives: run a short process within a time limit, and say in words what it refuses and why."""
 
 from __future__ import annotations
 
@@ -131,6 +131,23 @@ def shortage(error: OSError, otherwise: str = "try again") -> str:
             return "the file system is read-only; write elsewhere"
     why = error.strerror or type(error).__name__
     return f"{why}; {otherwise}" if otherwise else why
+
+
+def lack(error: BaseException) -> str | None:
+    """Describe what is short, if that is why something failed; None: it failed for another reason."""
+    if isinstance(error, OSError) and error.errno in SHORT:
+        return shortage(error)
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        return shortage(OSError(errno.EAGAIN, str(error)))
+    if isinstance(error, MemoryError):
+        return shortage(OSError(errno.ENOMEM, str(error)))
+    return None
+
+
+def unforeseen(error: BaseException) -> str:
+    """Return what a client reads of an error of ours: what is short, and no more; all else is for the log alone."""
+    why = lack(error)
+    return "Internal error" if why is None else f"Cannot finish: {why}"
 
 
 def _limit(name: str) -> str:

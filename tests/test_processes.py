@@ -76,6 +76,13 @@ def test_a_refusal_of_the_system_says_what_is_short(code: int, says: str) -> Non
     assert re.search(says, processes.shortage(OSError(code, os.strerror(code))))
 
 
+def test_what_is_no_shortage_is_not_described() -> None:
+    assert processes.lack(FileNotFoundError(errno.ENOENT, "gone")) is None
+    assert processes.lack(RuntimeError("no loop")) is None
+    assert "ulimit -u" in (processes.lack(RuntimeError("can't start new thread")) or "")
+    assert "no memory" in (processes.lack(MemoryError()) or "")
+
+
 WITHOUT_DESCRIPTORS = """
 import asyncio, errno, os, resource
 import pctx_jupyter.engine

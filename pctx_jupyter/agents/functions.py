@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from .. import errors
+from .. import errors, processes
 from ..rpc.jsonrpc import Json
 from ..session.policy import Then
 from ..session.request import check_timeout
@@ -256,9 +256,9 @@ class Functions:
             return answer
         except errors.PctxError as error:
             return AgentAnswer(error.message, is_error=True)
-        except Exception:
+        except Exception as error:
             log.exception("mcp = failed to serve %s", name)
-            return AgentAnswer("Internal error", is_error=True)
+            return AgentAnswer(processes.unforeseen(error), is_error=True)
 
     async def close(self) -> None:
         """Stop every program, and forget all states."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc import nonfinite, span_context
 from ..rpc.jsonrpc import Json
@@ -90,9 +90,9 @@ class Plain:
             if not self._is_closed:
                 raise
             outcome = {"error": {"code": errors.Cancelled.code, "message": "Cancelled: the server is stopping"}}
-        except Exception:
+        except Exception as error:
             log.exception("mcp = failed to serve a plain client")
-            outcome = {"error": {"code": errors.PctxError.code, "message": "Internal error"}}
+            outcome = {"error": {"code": errors.PctxError.code, "message": processes.unforeseen(error)}}
         finally:
             self._going.discard(task)
         return msgspec.json.encode({"jsonrpc": "2.0", "id": request.id, **outcome})

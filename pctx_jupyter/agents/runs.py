@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..program.result import CallDecided, CallEnded, CallNoted, CallStarted, Display, Event, Output, ProgramResult
 from ..session import approvals
 from ..session.approvals import ConsentReply as Consent
@@ -242,9 +242,9 @@ class AgentRun:
             )
         except errors.PctxError as error:
             return error
-        except Exception:
+        except Exception as error:
             log.exception("mcp = failed to run a program")
-            return errors.PctxError("Internal error")
+            return errors.PctxError(processes.unforeseen(error))
         finally:
             if state is not None:
                 state.programs -= 1

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 from traitlets import Bool, Float, List, Unicode
 
-from .. import errors
+from .. import errors, processes
 from ..program.cell import index, units
 from ..program.diagnostics import code_frame
 from ..rpc import nonfinite, wire
@@ -305,7 +305,7 @@ def _read(file: str) -> str:
         text = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         return text.decode("utf-8-sig")
     except OSError as error:
-        raise Stop(Exit.USAGE, f"Cannot read {file}: {error.strerror}") from None
+        raise Stop(Exit.USAGE, f"Cannot read {file}: {processes.shortage(error, otherwise='')}") from None
     except UnicodeDecodeError:
         raise Stop(Exit.USAGE, f"Cannot read {file}: it is not UTF-8; save it as UTF-8") from None
 

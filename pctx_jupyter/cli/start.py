@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from .. import processes
 from ..traits import Pctx
 from .command import Command, Exit, say
 
@@ -43,7 +44,7 @@ class Start(Command):
         try:
             alone.run(others, own.ws_port)
         except OSError as error:
-            say(f"Cannot start a server: {error.strerror or error}")
+            say(f"Cannot start a server: {processes.lack(error) or error.strerror or error}")
             sys.exit(Exit.UNREACHABLE)
         sys.exit(Exit.OK)
 

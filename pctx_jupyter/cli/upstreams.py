@@ -15,7 +15,7 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_dir
 from traitlets import Bool, Float, List, Unicode
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import approve_command
@@ -127,7 +127,7 @@ def _touch(path: Path, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except OSError as error:
-        raise Stop(Exit.UNREACHABLE, f"Cannot open {path}: {error.strerror}") from None
+        raise Stop(Exit.UNREACHABLE, f"Cannot open {path}: {processes.shortage(error, otherwise='')}") from None
 
 
 class Init(FileCommand):

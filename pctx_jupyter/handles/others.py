@@ -24,7 +24,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import Any
 
-from .. import classes, errors, futures
+from .. import classes, errors, futures, processes
 from .arithmetic import LARGEST_EXACT
 from .numbers import bytes_of
 
@@ -229,7 +229,7 @@ class File:
             descriptor, found = self._opened()
             os.close(descriptor)
         except OSError as error:
-            raise NoHandle(f"the file {path.name} cannot be read ({error.strerror})") from None
+            raise NoHandle(f"the file {path.name} cannot be read ({processes.shortage(error, otherwise='')})") from None
         self._identity, self.size = (found.st_dev, found.st_ino), found.st_size
 
     def _opened(self) -> tuple[int, os.stat_result]:
@@ -284,7 +284,7 @@ class File:
         try:
             descriptor, found = self._opened()
         except OSError as error:
-            raise errors.InvalidParams(f"Cannot read {self.name}: {error.strerror}") from None
+            raise errors.InvalidParams(f"Cannot read {self.name}: {processes.shortage(error, otherwise='')}") from None
         if (found.st_dev, found.st_ino) != self._identity:
             os.close(descriptor)
             raise errors.InvalidParams(

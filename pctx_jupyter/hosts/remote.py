@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import wire
@@ -351,9 +351,9 @@ class RemoteHost:
             raise errors.Cancelled(f"{name} was cancelled") from None  # what the tool awaited was cancelled
         except errors.PctxError:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("%s = failed to serve %s", self.name, name)
-            raise errors.PctxError("Internal error") from None
+            raise errors.PctxError(processes.unforeseen(error)) from None
         finally:
             run.open_bytes -= size
             run.tasks.discard(task)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, Raw
 
-from .. import errors
+from .. import errors, processes
 from ..handles.table import KernelHandles
 from ..rpc import span_context, wire
 from .functions.calls import answered, begin, keep_nothing
@@ -54,6 +54,9 @@ class BridgeThread:
         open_home: Opens the engine's home, on the thread's loop.
         guests: Runs the calls of guest programs; None: there is no loop that could run them between cells.
         handles: What programs of this kernel use by handle.
+
+    Raises:
+        OSError, RuntimeError: There can be no more files, or no more threads.
     """
 
     def __init__(
@@ -79,7 +82,11 @@ class BridgeThread:
         self._can_return = False  # to the server, from an engine of this kernel
         self._has_kept = False  # whether a program has kept something in the session of this home
         self._thread = threading.Thread(target=self._run, name="pctx-bridge", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
 
     @property
     def is_of_use(self) -> bool:
@@ -162,9 +169,10 @@ class BridgeThread:
         except Exception as error:
             if opening.done():
                 raise
-            if not isinstance(error, errors.PctxError):  # its text is what the cell shows
+            shown = _shown(error)
+            if not isinstance(shown, errors.PctxError):  # its text is what the cell shows
                 log.exception("bridge = cannot open a home")
-            opening.set_exception(error)
+            opening.set_exception(shown)
             await self._leave  # callers that are about to read `home` get the exception
 
     async def _end_running(self) -> None:
@@ -316,7 +324,7 @@ class BridgeThread:
         except asyncio.CancelledError:
             outcome = _closed()
         except Exception as error:
-            outcome = error
+            outcome = _shown(error)
         if isinstance(outcome, wire.Executed) and outcome.kept:
             self._has_kept = True
         running.cell.post(Ended(outcome))
@@ -394,6 +402,12 @@ def _retrieved(task: asyncio.Task[None]) -> None:
     """Retrieve a task's exception, so asyncio does not log it as unretrieved."""
     if not task.cancelled():
         task.exception()
+
+
+def _shown(error: Exception) -> Exception:
+    """Return an error as the cell shows it: one that says what is short, if that is why it was raised."""
+    why = processes.lack(error)
+    return error if why is None else errors.SandboxUnavailable(f"Cannot run program: {why}")
 
 
 def _closed() -> errors.PctxError:

@@ -7,6 +7,8 @@ thread instead, while the marker that says "a loop is running here" is put aside
 from __future__ import annotations
 
 import asyncio
+import selectors
+import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -21,10 +23,21 @@ LEFT_S = 0.1
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Make a loop that can start processes, whatever policy the notebook has set."""
+    """Make a loop that can start processes, whatever policy the notebook has set.
+
+    Raises:
+        OSError: There can be no more files.
+    """
     if sys.platform == "win32":
         return asyncio.ProactorEventLoop()
-    return asyncio.SelectorEventLoop()
+    selector = selectors.DefaultSelector()
+    try:
+        for end in socket.socketpair():  # a loop that can open no such pair complains when it is collected
+            end.close()
+    except OSError:
+        selector.close()
+        raise
+    return asyncio.SelectorEventLoop(selector)
 
 
 class Outside:

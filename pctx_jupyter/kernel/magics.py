@@ -23,7 +23,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from msgspec import Raw
 
-from .. import errors, foreign
+from .. import errors, foreign, processes
 from ..handles.table import Handle, Handles
 from ..nearest import did_you_mean
 from ..rpc import marks, wire
@@ -36,9 +36,12 @@ from .functions import tool as python_tools
 from .guests import Guests
 from .home import Home, open_home
 from .options import CellOptions, cell_options
+from .output.failure import ProgramFailed, with_hint
 from .running import Running
 from .stopped import Interrupted, StoppedByPerson, show_stops
 from .timelines import Drawing, timeline
+
+log = logging.getLogger(__name__)
 
 VALUES = "pctx.value"
 """The name that front ends open comms with; see `output.whole`."""
@@ -69,9 +72,10 @@ class PctxMagics(Magics):
     def pctx(self, line: str, cell: str | None = None) -> Any:
         """Run TypeScript that calls this notebook's tools (%%pctx), or manage them (%pctx)."""
         if cell is None:
-            return self._commands.run(line)
+            with _shortage_shown():
+                return self._commands.run(line)
         chosen = cell_options(line)
-        with self._handles_of_run() as handles:
+        with _shortage_shown(), self._handles_of_run() as handles:
             program = self._program(chosen, cell, handles)
             with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
                 try:
@@ -85,7 +89,7 @@ class PctxMagics(Magics):
     async def run(self, line: str, cell: str) -> Any:
         """Run a ``%%pctx`` cell, awaited: the transformer rewrites outermost cells into calls of this."""
         chosen = cell_options(line)
-        with self._handles_of_run() as handles:
+        with _shortage_shown(), self._handles_of_run() as handles:
             program = self._program(chosen, cell, handles)
             with timeline(self._shell, is_wanted=_has_timeline(chosen)) as drawing:
                 try:
@@ -183,8 +187,6 @@ class PctxMagics(Magics):
         if isinstance(outcome, errors.ExecutionStopped):
             raise StoppedByPerson(outcome, drawing.shown)
         if isinstance(outcome, Exception):
-            from .output.failure import ProgramFailed, with_hint
-
             outcome = with_hint(outcome, self._shell.user_ns, [one.function for one in python_tools.defined()])
             token = outcome.failure.token if isinstance(outcome, errors.ExecutionFailed) else None
             raise ProgramFailed(outcome, None if token is None else running.raised.get(token))
@@ -265,6 +267,17 @@ class PctxMagics(Magics):
             self._has_shown_home = home.is_second_choice
 
 
+@contextmanager
+def _shortage_shown() -> Iterator[None]:
+    """Raise what the block raises for lack of files, threads or memory as an error that says what is short."""
+    try:
+        yield
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (why := processes.lack(error)) is None:
+            raise
+        raise ProgramFailed(errors.SandboxUnavailable(f"Cannot run program: {why}")) from None
+
+
 def _held(body: dict[str, Any], running: Running) -> Handle[Any] | None:
     """Return the handle that a value names; None: the notebook holds none of this id, whatever the value's JSON is."""
     try:
@@ -312,7 +325,10 @@ def load(shell: InteractiveShell) -> None:
         _comms(shell).register_target(VALUES, _on_value)
     magics.editing.load()
     exits.add(magics.bridge.close)
-    magics.bridge.open()
+    try:
+        magics.bridge.open()
+    except (OSError, RuntimeError) as error:  # the first cell tries again, and shows why it cannot
+        log.info("magics = cannot open a home: %s", error)
     magics.bridge.report_tools()  # existing tools: if no cell loads us, no end of a cell would report them
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Raw
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..slices import in_slices
 from . import attached
 from . import jsonrpc as rpc
@@ -312,9 +312,9 @@ class Channel:
             return rpc.raw(await self._serve(request))
         except errors.PctxError:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("%s = failed to serve %s", self.name, visible.LogText(request.method))
-            raise errors.PctxError("Internal error") from None
+            raise errors.PctxError(processes.unforeseen(error)) from None
 
     def _ended(self, served: _Served, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

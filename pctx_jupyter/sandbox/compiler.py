@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import msgspec
 
-from .. import errors
+from .. import errors, processes
 from ..rpc import jsonrpc as rpc
 from ..rpc.channel import Channel
 from ..settings import MIB, Limits, Settings
@@ -329,9 +329,9 @@ class Compiler:
             self._fail(f"Cannot start the type checker: it is not ready after {START_S:g} s")
         except errors.SandboxUnavailable as error:
             self._fail(error.message.replace("start a sandbox", "start the type checker"))
-        except Exception:
+        except Exception as error:
             log.exception("type checker = failed to start")
-            self._fail("Cannot start the type checker: internal error; see the log")
+            self._fail(f"Cannot start the type checker: {processes.lack(error) or 'internal error; see the log'}")
         finally:
             self._starting = None
 

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from .. import errors
+from .. import errors, processes
 from ..settings import MIB, Limits
 from . import runner
 
@@ -55,8 +55,9 @@ def command(deno: str, limits: Limits, *, jitless: bool = False) -> list[str]:
     try:
         runner.ensure_joined()
     except OSError as error:
+        why = processes.shortage(error, otherwise="")
         raise errors.SandboxUnavailable(
-            f"Cannot start a sandbox: its script {RUNNER} cannot be written ({error.strerror}); make the checkout "
+            f"Cannot start a sandbox: its script {RUNNER} cannot be written ({why}); make the checkout "
             "writable, or run python hatch_build.py in it once"
         ) from None
     return [

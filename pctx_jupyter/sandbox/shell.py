@@ -12,7 +12,7 @@ import logging
 import msgspec
 from msgspec import Raw
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..program.program import Program
 from ..program.result import Event
 from ..rpc import jsonrpc as rpc
@@ -89,7 +89,8 @@ def _read() -> Raw:
     try:
         return rpc.raw(BUNDLE.read_text("ascii"))
     except OSError as error:
+        why = processes.shortage(error, otherwise="")
         raise errors.SandboxUnavailable(
-            f"Cannot run command: the shell {BUNDLE} cannot be read ({error.strerror}); install the package again, or "
+            f"Cannot run command: the shell {BUNDLE} cannot be read ({why}); install the package again, or "
             "run python hatch_build.py in a checkout"
         ) from None

@@ -13,7 +13,7 @@ import math
 
 from msgspec import UNSET, Raw
 
-from .. import errors, visible
+from .. import errors, processes, visible
 from ..program.result import Emit, ValuesKept
 from ..rpc import jsonrpc as rpc
 from ..rpc import sandbox_wire, wire
@@ -214,9 +214,9 @@ class Supervisor:
                 raise
             else:  # what the tool awaited was cancelled, and not the call
                 self._peer.refuse(id, errors.Cancelled(f"{call.name[:200]} was cancelled"))
-        except Exception:
+        except Exception as error:
             log.exception("%s = failed to serve %s", self._worker.name, visible.LogText(call.name))
-            self._peer.refuse(id, errors.PctxError("Internal error"))
+            self._peer.refuse(id, errors.PctxError(processes.unforeseen(error)))
         finally:
             self._calls.pop(id, None)
             self._argument_bytes -= argument_bytes

@@ -25,7 +25,7 @@ from jupyter_server.utils import origin_matches_pat
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from .. import errors, foreign
+from .. import errors, foreign, processes
 from ..engine import Engine
 from ..hosts.messages import TOKEN_HEADER as HOST_TOKEN_HEADER
 from ..hosts.tokens import is_token, token_file
@@ -283,7 +283,7 @@ class PctxHandler(JupyterHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with ``{"message": …}``; what is ours to know stays in the log."""
         error = (kwargs.get("exc_info") or (None, None))[1]
-        known = error.log_message if isinstance(error, web.HTTPError) else None
+        known = error.log_message if isinstance(error, web.HTTPError) else error and processes.lack(error)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"message": known or HTTPStatus(status_code).phrase}))
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import errors
+from .. import errors, processes
 from ..rpc.jsonrpc import Json
 from ..session.observations import Observations
 from ..session.remembered import Permission
@@ -90,7 +90,7 @@ class _File:
             if text is None and self.must_exist:
                 self.problems = (f"Cannot read {self.shown}: there is no such file (Pctx.upstreams)",)
         except OSError as error:
-            self.problems = (f"Cannot read {self.shown}: {error.strerror}",)
+            self.problems = (f"Cannot read {self.shown}: {_why(error)}",)
         except errors.InvalidParams as error:
             self.problems = (f"{error.message}; what it said before still holds",)
         for problem in self.problems:
@@ -458,7 +458,7 @@ class OpenUpstreams:
             self._trust.add(file.path, [server])
         except OSError as error:
             raise errors.CannotWrite(
-                f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({error.strerror})"
+                f"Cannot trust {server.name}: {self._data}/{TRUST_FILE} cannot be written ({_why(error)})"
             ) from None
 
     async def _make(self, server: config.ServerConfig, file: _File | None, *, is_test: bool = False) -> UpstreamServer:
@@ -523,7 +523,7 @@ class OpenUpstreams:
             with store.locked_edit(file.path, self._data):
                 files.write(file.path, config.with_entry(files.read(file.path), entry, file.shown))
         except OSError as error:
-            raise errors.CannotWrite(f"Cannot write {file.shown}: {error.strerror}") from None
+            raise errors.CannotWrite(f"Cannot write {file.shown}: {_why(error)}") from None
 
     def _unwrite(self, upstream: UpstreamServer) -> None:
         for file in self._files:
@@ -534,7 +534,11 @@ class OpenUpstreams:
                     if left is not None:
                         files.write(file.path, left)
             except OSError as error:
-                raise errors.CannotWrite(f"Cannot write {file.shown}: {error.strerror}") from None
+                raise errors.CannotWrite(f"Cannot write {file.shown}: {_why(error)}") from None
+
+
+def _why(error: OSError) -> str:
+    return processes.shortage(error, otherwise="")
 
 
 def _server_of(entry: Json, action: str) -> config.ServerConfig:

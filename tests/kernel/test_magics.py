@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from pctx_jupyter.history.file import HistoryFile
 from pctx_jupyter.kernel.functions import tool
-from pctx_jupyter.kernel.magics import PctxMagics
+from pctx_jupyter.kernel.magics import PctxMagics, load, unload
 from pctx_jupyter.kernel.options import (
     CellOptions,
     HistoryOptions,
@@ -22,6 +23,7 @@ from pctx_jupyter.kernel.options import (
     history_options,
     register_options,
 )
+from pctx_jupyter.kernel.output.failure import ProgramFailed
 from pctx_jupyter.session.trace import ErrorRecord, ToolTally, Trace
 
 
@@ -93,6 +95,25 @@ def magics() -> Iterator[PctxMagics]:
     shell.input_transformers_cleanup.append(magics.transform)
     yield magics
     InteractiveShell.clear_instance()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is that of Unix")
+async def test_a_cell_that_can_open_no_file_says_what_is_short(magics: PctxMagics) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    says = r"Cannot run program: this process has .*files open, as many as it may \(ulimit -n\)"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        for cell in magics.run("", "1"), asyncio.to_thread(magics.pctx, "", "1"):
+            with pytest.raises(ProgramFailed, match=says):
+                await cell
+        with pytest.raises(ProgramFailed, match=says):
+            magics.pctx("status")
+        load(magics._shell)  # the first cell says it
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        unload(magics._shell)
 
 
 def shown(shell: InteractiveShell, command: str, capsys: pytest.CaptureFixture[str]) -> str:

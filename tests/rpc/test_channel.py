@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -254,7 +255,11 @@ async def test_a_neighbour_is_served_in_its_own_task_without_a_frame() -> None:
 
 
 async def test_a_neighbour_hears_errors_as_by_a_frame(caplog: pytest.LogCaptureFixture) -> None:
-    for raised, heard in (errors.ToolNotFound("none"), "none"), (RuntimeError("/home/secret"), "Internal error"):
+    for raised, heard in (
+        (errors.ToolNotFound("none"), "none"),
+        (RuntimeError("/home/secret"), "Internal error"),
+        (OSError(errno.ENOSPC, "", "/home/secret"), "Cannot finish: the disk is full; delete files"),
+    ):
         left, _ = pair(left=raising(raised))
         with pytest.raises(errors.PctxError) as refused:
             await left.serve(rpc.Request(0, "x"))
