@@ -7,6 +7,7 @@ a command opens the very same thing embedded, in a loop of its own. What it open
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import errors
+from . import errors, processes
 from ._version import __version__
 from .history.audit import AuditLog, open_audit_file
 from .history.file import FILE as HISTORY_FILE
@@ -49,6 +50,8 @@ from .upstream.shapes import ShapeFile
 
 if TYPE_CHECKING:
     from .agents.door import Door
+
+log = logging.getLogger(__name__)
 
 EXPIRY_S = 30.0
 """Seconds between two checks for expired sessions; far below any sensible session_idle_s."""
@@ -350,7 +353,7 @@ async def open_engine(
                 if engine.observations is not None:
                     await engine.observations.close()
                 if engine.history is not None:
-                    await asyncio.to_thread(engine.history.close)
+                    await processes.aside(engine.history.close)
                 engine.upstreams = registry.servers = None
                 registry.approvals.remembered = Nothing()
 
@@ -396,6 +399,9 @@ def usual_places(root: str) -> Places:
 async def _expire(engine: Engine) -> None:
     while True:
         await asyncio.sleep(EXPIRY_S)
-        engine.registry.expire()
-        if engine.observations is not None:
-            engine.observations.refresh()
+        try:
+            engine.registry.expire()
+            if engine.observations is not None:
+                engine.observations.refresh()
+        except Exception:  # sessions have to expire after a bad moment, too
+            log.exception("engine = failed to sweep")

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import thread  # noqa: F401 (loaded while files can be opened: the way out needs threads)
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,6 +87,20 @@ async def run(
             await _end(process)
     assert process.returncode is not None, "communicate() waits for the end"
     return Finished(process.returncode, stdout, stderr or b"")
+
+
+async def aside(work: Callable[[], None]) -> None:
+    """Do blocking work of an end in another thread, or here if there can be no more threads: it has to be done.
+
+    Args:
+        work: May be done twice at once: a thread that comes free later may do it as well.
+    """
+    try:
+        await asyncio.to_thread(work)
+    except RuntimeError as error:
+        if lack(error) is None:
+            raise
+        work()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

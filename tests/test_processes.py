@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -81,6 +83,18 @@ def test_what_is_no_shortage_is_not_described() -> None:
     assert processes.lack(RuntimeError("no loop")) is None
     assert "ulimit -u" in (processes.lack(RuntimeError("can't start new thread")) or "")
     assert "no memory" in (processes.lack(MemoryError()) or "")
+
+
+async def test_what_has_to_be_done_at_an_end_is_done_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[str] = []
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # one without threads
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        await processes.aside(lambda: done.append(threading.current_thread().name))
+    assert done[0] == threading.current_thread().name
 
 
 WITHOUT_DESCRIPTORS = """

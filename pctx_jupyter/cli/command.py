@@ -18,7 +18,7 @@ from jupyter_core.application import JupyterApp
 from traitlets import Bool
 from traitlets.config import Application
 
-from .. import errors
+from .. import errors, processes
 from .._version import __version__
 from ..nearest import did_you_mean
 from ..settings import Settings
@@ -193,6 +193,11 @@ def run(work: Callable[[], None]) -> int:
         # The reader of our output has closed it. Without this, Python reports an error when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    except (OSError, RuntimeError, MemoryError) as error:
+        if (why := processes.lack(error)) is None:
+            raise
+        say(f"Cannot finish: {why}")
+        return Exit.UNREACHABLE
 
 
 def say(message: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from .. import processes
 from ..rpc.jsonrpc import Json
 from ..session.execution import CallMade
 from ..session.trace import REFUSALS, CallRecord, Trace
@@ -65,16 +66,15 @@ class HistoryWriter:
         except queue.Full:
             self.lost += 1
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write, daemon=True, name="pctx history")
-            self._thread.start()
+        self._is_writing()
 
     def call_ended(self, trace: Trace, call: CallMade) -> None:
         """Do nothing: the trace counts calls."""
 
     def wait(self) -> None:
-        """Block until all runs are written, or lost."""
-        self._waiting.join()
+        """Block until all runs are written, or lost; not if there can be no thread that writes."""
+        if self._thread is not None or (not self._waiting.empty() and self._is_writing()):
+            self._waiting.join()
 
     def status(self) -> dict[str, Json]:
         """Return how many runs were lost, and why, for people and health checks."""
@@ -90,6 +90,18 @@ class HistoryWriter:
         except queue.Full:
             return  # the thread is stuck; it ends with its process
         self._thread.join(CLOSE_S)
+
+    def _is_writing(self) -> bool:
+        """Whether there is a thread that writes; start it if need be."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._write, daemon=True, name="pctx history")
+            try:
+                thread.start()
+            except RuntimeError as error:  # there can be no more threads: the next run tries again
+                self._fail(0, f"Cannot write the history: {processes.lack(error) or error}")
+                return False
+            self._thread = thread
+        return True
 
     def _write(self) -> None:
         is_open, again_at = True, 0.0

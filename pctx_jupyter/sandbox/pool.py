@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec import Raw
 
-from .. import errors
+from .. import errors, processes
 from ..program.result import Emit
 from ..rpc import jsonrpc as rpc
 from ..session.execution import Job, ServeCall
@@ -246,10 +246,11 @@ class Pool:
         self._starts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("sandboxes = failed to start one", exc_info=error)
-            self._fail("Cannot start a sandbox: internal error; see the log")
+            why = f"Cannot start a sandbox: {processes.lack(error) or 'internal error; see the log'}"
+            self._fail(why)
             while self._wanted:
                 if not (wanted := self._wanted.popleft()).done():
-                    wanted.set_exception(errors.SandboxUnavailable("Cannot start a sandbox: internal error"))
+                    wanted.set_exception(errors.SandboxUnavailable(why))
         self._stock()
 
     async def _open_spawner(self) -> Spawner:

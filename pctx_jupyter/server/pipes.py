@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from asyncio.trsock import TransportSocket
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -93,7 +94,7 @@ class KernelPipes:
         """Listen no more."""
         self._tokens.pipe = ""
         if self._cleaner is not None:
-            await asyncio.to_thread(_end_cleaner, self._cleaner)
+            await processes.aside(partial(_end_cleaner, self._cleaner))
         if self._server is not None:
             self._server.close()
         if self._folder is not None:

@@ -90,7 +90,10 @@ class _File:
             if text is None and self.must_exist:
                 self.problems = (f"Cannot read {self.shown}: there is no such file (Pctx.upstreams)",)
         except OSError as error:
-            self.problems = (f"Cannot read {self.shown}: {_why(error)}",)
+            self.is_read = False  # the next time there may be descriptors again
+            before, self.problems = self.problems, (f"Cannot read {self.shown}: {_why(error)}",)
+            if self.problems == before:
+                return False
         except errors.InvalidParams as error:
             self.problems = (f"{error.message}; what it said before still holds",)
         for problem in self.problems:

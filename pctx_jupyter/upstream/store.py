@@ -22,6 +22,7 @@ import filelock
 import msgspec
 from msgspec import Raw
 
+from .. import processes
 from . import files
 
 log = logging.getLogger(__name__)
@@ -129,10 +130,10 @@ class Store(Generic[T]):
 
     @property
     def mark(self) -> object:
-        """Changes when anybody has changed something."""
+        """Changes when anybody has changed something, and when it can be read again."""
         with self._guard:
             self._refresh()
-            return self._mark, len(self._unsaved)
+            return self._mark, len(self._unsaved), self._condition is _Condition.UNREADABLE
 
     def get(self, key: str) -> T | None:
         """The value of a key as it is now; only `change` may alter it."""
@@ -218,7 +219,8 @@ class Store(Generic[T]):
         if self._place is None:
             return
         mark = self._place.mark()
-        if mark is not None and mark == self._mark and not always:
+        is_known = mark is not None and mark == self._mark and self._condition is not _Condition.UNREADABLE
+        if is_known and not always:
             return
         self._mark = mark
         self._decoded.clear()
@@ -252,10 +254,8 @@ class Store(Generic[T]):
         """A sentence about a failure: what, where, why, what follows, and what a person can do."""
         assert self._place is not None  # what is kept nowhere can always be kept
         cure = CURES.get(error.errno or 0, "")
-        return (
-            f"{self._what} cannot be {verb} ({self._place.shown}: {error.strerror}); {outcome}"
-            f"{f'; {cure}' if cure else ''}"
-        )
+        why = error.strerror if cure else processes.shortage(error, otherwise="")
+        return f"{self._what} cannot be {verb} ({self._place.shown}: {why}); {outcome}{f'; {cure}' if cure else ''}"
 
 
 @contextmanager

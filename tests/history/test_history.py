@@ -52,6 +52,26 @@ def written(file: HistoryFile, *traces: Trace, **options: Any) -> HistoryWriter:
     return writer
 
 
+def test_without_a_thread_nothing_waits_and_the_next_run_is_written_with_those_before(
+    file: HistoryFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = HistoryWriter(file, str)
+    with monkeypatch.context() as short:
+
+        def refuse(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        short.setattr(threading.Thread, "start", refuse)
+        writer.execution_ended(run("1"))
+        writer.wait()
+        writer.close()
+        assert "ulimit -u" in str(writer.status()["trouble"])
+    writer.execution_ended(run("2", id="s.2"))
+    writer.wait()
+    assert sorted(codes(file)) == ["1", "2"] and writer.status() == {"lost": 0, "trouble": None}
+    writer.close()
+
+
 def codes(file: HistoryFile, *words: str, **options: Any) -> list[str]:
     """The first lines of the runs that are found."""
     return [one.title for one in file.search(*words, **options)]

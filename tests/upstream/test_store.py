@@ -179,6 +179,25 @@ def test_a_broken_file_is_set_aside_before_another_is_written(tmp_path: Path) ->
     assert known.trouble is not None and known.trouble.endswith("what was there is kept beside it")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is that of Unix")
+def test_what_cannot_be_read_for_a_moment_is_read_again(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "numbers.json"
+    numbers(path).change("one", append(1))
+    known = numbers(path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        assert known.get("one") is None
+        assert known.trouble is not None and "ulimit -n" in known.trouble
+        mark = known.mark
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert known.get("one") == [1] and known.trouble is None
+    assert known.mark != mark  # those who watch it look again
+
+
 def full(path: Path) -> None:
     """Have no room: the folder is a file."""
     path.parent.rename(path.parent.with_suffix(".there"))
