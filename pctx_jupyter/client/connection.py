@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.1, 2.0)
 """Seconds between attempts to connect again: the first wait, doubled each time, and the longest."""
+
+REFUSED_S = (1.0, 300.0)
+"""The same after a server that answers has refused: it was restarted without pctx, or with other tokens. A request has
+the client try at once."""
 
 NOT_CONNECTED = "Cannot ask: not connected; connect first, with `async with client:` or `await client.connect()`"
 DISCONNECTED = "Cannot ask: this client disconnected; connect first, with `await client.connect()`"
@@ -61,7 +66,8 @@ class Connecting:
 
     Args:
         is_again: Whether there was one before; then attempts are repeated until one succeeds.
-        outcome: Done once an attempt has succeeded, or the server has refused one.
+        outcome: Done once an attempt has succeeded, or the server has refused one. Who asks after that has the client
+            try again.
         trouble: Why the last attempt failed.
         callers: Calls of `Connection.connect` that wait for the first attempt.
     """
@@ -134,6 +140,8 @@ class Connection:
         self._state: ConnectionState = Idle()
         self._keeper: asyncio.Task[None] | None = None
         """Opens the connection and, when it is lost, opens it again."""
+        self._is_wanted = asyncio.Event()
+        """Whether a request waits for an attempt that is to be made at once."""
 
     @property
     def opened(self) -> Opened | None:
@@ -191,6 +199,9 @@ class Connection:
         if isinstance(self._state, Closing):
             raise errors.ConnectionLost(DISCONNECTED)
         attempt = self._state
+        if attempt.outcome.done():  # the server has refused: that may have been long ago
+            attempt = self._state = Connecting(is_again=True, trouble=attempt.trouble)
+            self._is_wanted.set()
         try:
             async with asyncio.timeout(self._patience_s):
                 return (await attempt.wait()).channel
@@ -250,13 +261,11 @@ class Connection:
             self._state = Connecting(is_again=True) if self._reconnect else Idle(LOST)
 
     async def _open_again(self, attempt: Connecting) -> tuple[Opened, Connecting]:
-        back_off = BackOff(*BACK_OFF_S)
+        back_off, refused = BackOff(*BACK_OFF_S), BackOff(*REFUSED_S)
+        wait_s = back_off.next_s()
         while True:
-            await asyncio.sleep(back_off.next_s())
-            if attempt.outcome.done():  # the last one was refused
-                following = Connecting(is_again=True, trouble=attempt.trouble)
-                self._become(following, replacing=attempt)
-                attempt = following
+            attempt = await self._pause(wait_s, attempt)
+            wait_s = back_off.next_s()
             try:
                 return await self._open_channel(), attempt
             except errors.CannotConnect as error:
@@ -265,12 +274,23 @@ class Connection:
                 if error.http_status is not None:
                     # The server answered, and refused. Without an answer, requests wait for the next attempt.
                     attempt.fail(error)
+                    wait_s = refused.next_s()
             except errors.PctxError as error:  # such as a connection that was lost again while tools were offered
                 attempt.trouble = error.message
                 log.info("= cannot connect again: %s", error.message)
             except Exception as error:
                 attempt.trouble = str(error) or type(error).__name__
                 log.warning("= cannot connect again", exc_info=True)
+
+    async def _pause(self, wait_s: float, attempt: Connecting) -> Connecting:
+        """Wait until the next attempt is due, or a request asks for it; returns the state in which it is made."""
+        self._is_wanted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._is_wanted.wait()
+        if attempt.outcome.done():  # it was refused, and no request has asked since
+            self._become(Connecting(is_again=True, trouble=attempt.trouble), replacing=attempt)
+        return self._state if isinstance(self._state, Connecting) else attempt
 
     def _become(self, state: ConnectionState, *, replacing: ConnectionState) -> None:
         """Change the state, unless something else, such as closing, has changed it meanwhile."""

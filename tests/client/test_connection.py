@@ -172,3 +172,20 @@ async def test_a_client_comes_back_each_time_and_says_so_once() -> None:
         engine.refusal = None
         await turns()
         assert engine.open == []
+
+
+async def test_a_server_that_refuses_is_tried_again_when_a_request_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REFUSED_S", (2 * SOON, 2 * SOON))
+    engine = Engine()
+    client = PctxClient(connect=engine.connect)
+    async with asyncio.timeout(SOON):
+        await client.connect()
+        engine.refusal = errors.CannotConnect("no", http_status=404)
+        engine.open[0].close()
+        for attempts in (2, 3, 4):
+            with pytest.raises(errors.CannotConnect, match="no"):
+                await client.forget()
+            assert engine.attempts == attempts
+        engine.refusal = None
+        assert await client.forget() == []
+        await client.disconnect()

@@ -2,8 +2,8 @@
  * Sends the requests of editors about cells to the server.
  *
  * Of completion, help and signatures only the latest request counts: an older one is cancelled. Checks run one after
- * another. If a kernel or a server does not have pctx, or the server cannot be reached, requests stop for a while. This time
- * doubles with each failure. This module does not know editors.
+ * another. If a kernel does not have pctx, or the server cannot be reached, requests stop for a while. This time doubles with
+ * each failure. A server that does not have pctx gets no further requests. This module does not know editors.
  */
 
 import type { CellPlace, Completed, Explained, ExplainedCall, Underlined } from '../api';
@@ -63,12 +63,19 @@ export class Assistant {
     return [SERVER, kernelId].every(key => (this.#rests.get(key)?.until ?? 0) <= now);
   }
 
-  /** Something may have changed: end the pause of requests. */
+  /** Something may have changed: end the pause of requests, unless the server has no pctx. */
   wake(kernelId: string | null): void {
-    this.#rests.delete(SERVER);
+    if (this.#rests.get(SERVER)?.until !== Infinity) {
+      this.#rests.delete(SERVER);
+    }
     if (kernelId !== null) {
       this.#rests.delete(kernelId);
     }
+  }
+
+  /** The server has reported a change, so it has pctx. */
+  wakeAll(): void {
+    this.#rests.clear();
   }
 
   #newestOf<T>(
@@ -101,7 +108,9 @@ export class Assistant {
       if (error.isOurs && error.status === 503) {
         return { status: 'later' };
       }
-      if (error.isOurs && error.status === 404) {
+      if (error.status === 404 && !error.isOurs) {
+        this.#rests.set(SERVER, { until: Infinity, next: LONGEST_REST_MS });
+      } else if (error.status === 404) {
         this.#rest(kernelId);
       } else if (error.status !== 400) {
         this.#rest(SERVER);

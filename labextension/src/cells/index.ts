@@ -63,6 +63,9 @@ const cells: JupyterFrontEndPlugin<void> = {
     owners.changed.connect((_, owner) => {
       assistant.wake(kernelOf(owner));
     });
+    catalogs?.connect(() => {
+      assistant.wakeAll();
+    });
 
     // An editor gets these extensions with the language of its cell, so Python cells do not have them.
     addLanguage(languages, [

@@ -2,7 +2,8 @@
  * Finds out whether a run that a saved trace calls running still runs, and how it ended if not.
  *
  * A run is alive if its cell is executing, or if the server lists it as running. The server is asked with one request for all
- * outputs. A front end whose server has no pctx asks once: then a run is alive only with its cell.
+ * outputs, less and less often while it does not answer. A front end whose server has no pctx asks once: then a run is alive
+ * only with its cell.
  */
 
 import * as api from '../api';
@@ -13,6 +14,9 @@ export type Found = { life: 'alive' | 'cut' } | { trace: api.Trace };
 /** Milliseconds after which a run that was alive is looked up again. */
 export const AGAIN_MS = 2000;
 
+/** Milliseconds without requests after a failed one: doubled with each failure, up to this. */
+const LONGEST_REST_MS = 60_000;
+
 /** The part of `api.ts` that is needed. */
 export type RunSource = Pick<typeof api, 'executions' | 'trace'>;
 
@@ -20,12 +24,20 @@ export class RunLookup {
   readonly #source: RunSource;
   #listing: Promise<api.ExecutionState[]> | null = null;
   #isAbsent = false;
+  /** The pause after a failed request. */
+  #rest = { until: 0, next: AGAIN_MS };
+  readonly #now: () => number;
 
-  constructor(source: RunSource) {
+  constructor(source: RunSource, now: () => number = () => performance.now()) {
     this.#source = source;
+    this.#now = now;
   }
 
-  /** Look a run up by its trace's id. */
+  /**
+   * Look a run up by its trace's id.
+   *
+   * @throws Error The server does not answer, or has not answered shortly before.
+   */
   async find(id: string): Promise<Found> {
     if (this.#isAbsent || id === '') {
       return { life: 'cut' };
@@ -38,10 +50,20 @@ export class RunLookup {
   }
 
   async #list(): Promise<api.ExecutionState[]> {
+    if (this.#listing === null && this.#now() < this.#rest.until) {
+      throw new Error('The server has not answered');
+    }
+    const isFirst = this.#listing === null;
     this.#listing ??= this.#source.executions();
     try {
-      return await this.#listing;
+      const listed = await this.#listing;
+      this.#rest = { until: 0, next: AGAIN_MS };
+      return listed;
     } catch (error) {
+      if (isFirst) {
+        const { next } = this.#rest;
+        this.#rest = { until: this.#now() + next, next: Math.min(2 * next, LONGEST_REST_MS) };
+      }
       if (error instanceof api.ApiError && error.status === 404 && !error.isOurs) {
         this.#isAbsent = true;
         return [];

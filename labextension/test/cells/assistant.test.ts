@@ -56,10 +56,21 @@ test('a kernel that does not know pctx is asked ever more seldom, until somethin
   assert.deepEqual(await server.assistant.complete(PLACE), { status: 'known', value: EMPTY });
 });
 
-test('a server that is away, or has no pctx, is left alone by all', async () => {
+test('a server without pctx is asked once, until it reports a change', async () => {
+  const server = new Server();
+  server.refuse(404, false);
+  for (server.now = 0; server.now <= 1_000_000; server.now += 10_000) {
+    assert.deepEqual(await server.assistant.hover(PLACE), { status: 'unknown' });
+    server.assistant.wake('k'); // a cell has run
+  }
+  assert.equal(server.asked, 1);
+  server.assistant.wakeAll();
+  assert.equal(server.assistant.isUseful('k'), true);
+});
+
+test('a server that is away is left alone by all', async () => {
   for (const [status, isOurs] of [
     [0, false],
-    [404, false],
     [502, false],
     [403, true]
   ] as const) {

@@ -334,20 +334,26 @@ test('a run that a trace calls running is looked up, all of them with one reques
   assert.equal(requests, 1);
 });
 
-test('a server without pctx is asked once; one that does not answer is asked again', async () => {
+test('a server without pctx is asked once; one that does not answer is asked less and less often', async () => {
   let requests = 0;
   let status = 0;
-  const runs = new RunLookup({
+  let now = 0;
+  const source = {
     executions: async () => {
       requests++;
       return Promise.reject(new ApiError('no', status, false));
     },
     trace: async () => Promise.reject(new Error('not asked'))
-  });
-  await assert.rejects(runs.find('a'));
+  };
+  const runs = new RunLookup(source, () => now);
+  for (; now <= 100_000; now += 1_000) {
+    await assert.rejects(Promise.all([runs.find('a'), runs.find('b')]));
+  }
+  assert.equal(requests, 6);
+  now += 60_000;
   status = 404;
   assert.deepEqual([await runs.find('a'), await runs.find('a')], [{ life: 'cut' }, { life: 'cut' }]);
-  assert.equal(requests, 2);
+  assert.equal(requests, 7);
 });
 
 test('a cell is executing while its prompt has a star', () => {
