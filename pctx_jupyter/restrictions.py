@@ -90,11 +90,10 @@ def read(within: Iterable[str] | None = None) -> list[tuple[str, dict[str, Any]]
     for folder in folders() if within is None else within:
         path = os.path.join(folder, FILE)  # noqa: PTH118
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                demanded = json.load(file)
+            demanded = _load(path)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InvalidParams(
                 f"Cannot read the restrictions in {path}: {error}; an administrator must mend it"
             ) from None
@@ -107,6 +106,38 @@ def read(within: Iterable[str] | None = None) -> list[tuple[str, dict[str, Any]]
             )
         found.append((path, demanded))
     return found
+
+
+def _load(path: str) -> Any:
+    """Return the JSON of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError, ValueError, RecursionError: There is one, and it cannot be read.
+    """
+    _demand_whole_links(path)
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise OSError("it is no regular file")
+    with open(path, "rb") as file:  # noqa: PTH123
+        return json.load(file, object_pairs_hook=_without_repetition)
+
+
+def _demand_whole_links(path: str) -> None:
+    """Refuse a path with a link that leads nowhere: there may be a file on a disk that is not mounted."""
+    while path != (folder := os.path.dirname(path)):  # noqa: PTH120
+        if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114
+            raise OSError(f"{path} is a link to {os.readlink(path)}, which cannot be reached")  # noqa: PTH115
+        path = folder
+
+
+def _without_repetition(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members. Where a name is there twice, JSON leaves open which of them counts."""
+    made: dict[str, Any] = {}
+    for name, value in members:
+        if name in made:
+            raise ValueError(f"{name} is in it twice")
+        made[name] = value
+    return made
 
 
 def restricted(settings: Settings, demanded: Mapping[str, Any]) -> Settings:

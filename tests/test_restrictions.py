@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,8 @@ def test_without_a_file_the_user_decides(demand: Any) -> None:
         ({"max_running": -1}, "max_running"),
         ({"policy": ["perhaps agent *"]}, "Cannot read the rule"),
         ({"upstream_commands": ["npx 'unclosed"]}, "No closing quotation"),
+        ('{"agents": "off", "agents": "on"}', "agents is in it twice"),
+        ("[" * 100_000, "maximum recursion depth"),
     ],
 )
 def test_a_file_that_cannot_be_read_opens_no_engine(demand: Any, content: Any, said: str) -> None:
@@ -146,6 +149,39 @@ def test_a_file_that_cannot_be_read_opens_no_engine(demand: Any, content: Any, s
     with pytest.raises(InvalidParams, match="Cannot read") as caught:
         settings()
     assert said in caught.value.message and restrictions.FILE in caught.value.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda file: file.symlink_to("/nowhere/file.json"),
+            "is a link to /nowhere/file.json, which cannot be reached",
+        ),
+        (lambda file: _put_link_for_folder(file.parent), "is a link to /nowhere/etc, which cannot be reached"),
+        (lambda file: _put_link_for_folder(file.parent.parent), "is a link to /nowhere/etc, which cannot be reached"),
+        (lambda file: file.mkdir(), "no regular file"),
+        (lambda file: os.mkfifo(file), "no regular file"),
+    ],
+)
+def test_only_where_there_is_surely_no_file_the_user_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], said: str
+) -> None:
+    folder = tmp_path / "etc" / "jupyter"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(restrictions, "folders", lambda: [str(folder)])
+    assert settings(agents="on").agents == "on"
+    make(folder / restrictions.FILE)
+    with pytest.raises(InvalidParams, match="an administrator must mend it") as caught:
+        settings()
+    assert said in caught.value.message
+
+
+def _put_link_for_folder(folder: Path) -> None:
+    """Put a link that leads nowhere in place of a folder, as one to a disk that is not mounted."""
+    folder.rename(folder.with_name("before"))
+    folder.symlink_to("/nowhere/etc")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Jupyter has no folder of the system there unless a variable says so")
