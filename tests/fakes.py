@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ class FakeSandbox:
         if self._act is None:
             return rpc.NULL
         value = self._act(job, serve, emit)
-        if asyncio.iscoroutine(value):
+        if inspect.isawaitable(value):
             value = await value
         return rpc.raw(value)
 

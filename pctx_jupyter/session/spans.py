@@ -96,7 +96,8 @@ class ExecutionSpan:
             "gen_ai.tool.call.id": f"{self._id}.{number}",
         }
         span = self._tracer.start_span(f"execute_tool {tool}", self._context, attributes=known)
-        return CallSpan(self._api, span, has_payloads=self._has_payloads)
+        # Not the context of this task: it may be one that the sandbox was started in, for another program.
+        return CallSpan(self._api, span, self._api.set_span_in_context(span, self._context), self._has_payloads)
 
     def end(self, trace: Trace) -> None:
         """End it.
@@ -127,12 +128,15 @@ class ExecutionSpan:
 class CallSpan:
     """The span of one call. Made by `ExecutionSpan.begin_call`."""
 
-    def __init__(self, api: Any, span: Any, *, has_payloads: bool) -> None:
-        self._api, self._span, self._has_payloads = api, span, has_payloads
+    def __init__(self, api: Any, span: Any, context: SpanContext, has_payloads: bool) -> None:
+        self._api, self._span, self._context, self._has_payloads = api, span, context, has_payloads
 
     def entered(self) -> AbstractContextManager[None]:
-        """Make it the current span in a block: what serves the call becomes part of it."""
-        return entered(self._api.set_span_in_context(self._span))
+        """Make it the current span in a block: what serves the call becomes part of it.
+
+        Baggage in the block is that of the execution's request.
+        """
+        return entered(self._context)
 
     def end(self, arguments: Raw | None, result: Raw | None, failed: str | None, decision: str | None) -> None:
         """End it.

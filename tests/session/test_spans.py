@@ -6,10 +6,11 @@ Fake: the sandbox, but for one engine with a real one, and one in a Python of it
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -223,20 +224,25 @@ async def test_what_names_no_span_is_ignored(spans: RecordedSpans, meta: Any) ->
     assert spans.one("pctx.execute").parent is None
 
 
-async def test_a_span_of_another_process_is_the_parent_and_its_baggage_arrives(spans: RecordedSpans) -> None:
+async def test_a_span_of_another_process_is_the_parent_and_its_baggage_alone_arrives(spans: RecordedSpans) -> None:
     seen: list[Any] = []
 
     def look(arguments: Any) -> None:
         seen.append(baggage.get_baggage("team"))
 
-    async with door(shop()) as client:
+    def buys_elsewhere(job: Job, serve: ServeCall, emit: Emit) -> Awaitable[Any]:
+        # A sandbox is started ahead, while another program begins, and its calls are served in that context.
+        other = contextvars.copy_context()
+        other.run(context.attach, baggage.set_baggage("team", "others"))
+        return asyncio.get_running_loop().create_task(buys(job, serve, emit), context=other)
+
+    async with door(shop(buys_elsewhere)) as client:
         await client.register_tool("Shop", "price", look)
         channel = client.ws
         assert channel is not None
-        token = context.attach(baggage.set_baggage("team", "ours"))  # of this process, which is not asked
-        context.detach(token)
-        await channel.call(wire.EXECUTE, {"code": "1", "_meta": {"traceparent": TRACEPARENT, "baggage": "team=sales"}})
-    assert spans.id(spans.one("pctx.execute")) == TRACE_ID and seen == ["sales"]
+        for sent in ({"baggage": "team=sales"}, {}):
+            await channel.call(wire.EXECUTE, {"code": "1", "_meta": {"traceparent": TRACEPARENT, **sent}})
+    assert {spans.id(span) for span in spans.named("pctx.execute")} == {TRACE_ID} and seen == ["sales", None]
 
 
 def test_the_header_of_a_request_names_a_span_in_any_case(spans: RecordedSpans) -> None:
