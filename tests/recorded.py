@@ -10,14 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry import baggage, trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
 
+
+class _NoteBaggage(SpanProcessor):
+    """Notes in each span the baggage with which it begins, if there is some."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if carried := baggage.get_all(parent_context):
+            span.set_attribute("baggage", str(dict(carried)))
+
+
 _exporter = InMemorySpanExporter()
 _provider = TracerProvider(shutdown_on_exit=False)
+_provider.add_span_processor(_NoteBaggage())
 _provider.add_span_processor(SimpleSpanProcessor(_exporter))
 
 

@@ -13,6 +13,7 @@ import mcp.types as t
 from mcp.shared.exceptions import MCPError
 
 from .._version import __version__
+from ..rpc import span_context
 from ..session.execution import AGENT, CLIENT, OWNER_KEY
 from ..session.watch import Change, Watchers
 from . import asking
@@ -96,7 +97,8 @@ class AgentServer:
         AGENT.set(_name(context))
         OWNER.set(str(getattr(context.request, "scope", {}).get(OWNER_KEY, "")))
         asks = asking.asks(context, params)
-        answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
+        with span_context.entered(span_context.with_current_span(context.meta or {})):
+            answer = await self._functions.call(params.name, params.arguments or {}, report, asks)
         return asking.required(answer) if isinstance(answer, Asking) else _result(answer)
 
     def _on_change(self, change: Change) -> None:

@@ -84,6 +84,20 @@ def extracted(carrier: Mapping[str, Any]) -> SpanContext:
     return context if trace.get_current_span(context).get_span_context().is_valid else None
 
 
+def with_current_span(carrier: Mapping[str, Any]) -> SpanContext:
+    """Return the context that a carrier has, with the current span, which is a part of the one that it names.
+
+    The MCP SDK records a span of each request that it serves, and drops the request's baggage.
+
+    Returns:
+        None: The carrier has no context, or no span is current.
+    """
+    if (context := extracted(carrier)) is None or (trace := loaded_api()) is None:
+        return None
+    current = trace.get_current_span()
+    return trace.set_span_in_context(current, context) if current.get_span_context().is_valid else None
+
+
 def of_request(headers: Mapping[str, str]) -> SpanContext:
     """Return the context that the headers of an HTTP request carry; None: none, or the current span is a part of it.
 

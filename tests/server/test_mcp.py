@@ -13,8 +13,10 @@ import mcp.types as t
 import pytest
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from opentelemetry import baggage, trace
 from tornado.httpclient import HTTPClientError
 
+from pctx_jupyter.rpc import span_context
 from pctx_jupyter.server.running import RunningEngine
 
 from ..recorded import TRACE_ID, TRACEPARENT, recording
@@ -227,13 +229,16 @@ async def test_the_span_that_an_agent_names_is_the_origin_of_its_program(
 ) -> None:
     with recording() as spans:
         async with agent(era) as client:
-            with spans.tracer.start_as_current_span("agent"):
-                await client.call_tool("execute", {"code": "1"})
+            with spans.tracer.start_as_current_span("agent") as span:
+                carried = trace.set_span_in_context(span, baggage.set_baggage("team", "sales"))
+                with span_context.entered(carried):
+                    await client.call_tool("execute", {"code": "1"})
         origin = spans.id(spans.one("agent"))
         assert [spans.id(span) for span in spans.named("pctx.execute")] == [origin]
         parents = {span.context.span_id: span.name for span in spans.all}
         (program,) = spans.named("pctx.execute")
         assert program.parent is not None and parents[program.parent.span_id] == "tools/call execute"
+        assert spans.known(program)["baggage"] == "{'team': 'sales'}"
     with recording() as spans:
         params = {"name": "execute", "arguments": {"code": "1"}}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
