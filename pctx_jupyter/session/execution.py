@@ -218,6 +218,7 @@ class Execution:
         agent: The name that an agent's client gives itself.
         call_times: The time that calls of tools may take; None: as `limits` says.
         observe: Receives its calls when they have ended.
+        differing: Paths of the tools of which a result differed from their declared type: its user knows of those.
         traffic: What its calls carry, for the meter.
         span: Its span; None: none is recorded.
     """
@@ -241,6 +242,7 @@ class Execution:
     agent: str = ""
     call_times: CallTimes | None = None
     observe: Observe | None = None
+    differing: set[str] = field(default_factory=set)
     span: ExecutionSpan | None = None
     stop: StopExecution | None = None
     calls: int = 0

@@ -113,6 +113,7 @@ class LocalTools:
         self._caller = access.Caller.AGENT if as_agent else caller or _caller(kernel_id)
         self.session = registry.agents() if as_agent else registry.open(kernel_id)
         self._whose = "client" if kernel_id is None else "kernel"
+        self._is_kernel = kernel_id is not None or here is not None
         self._guests: dict[str, _Guest] = {}  # executions of others that have called
         self._serve_own = self._call_client
         """One object for all tools; each reading of a method makes another one."""
@@ -217,6 +218,7 @@ class LocalTools:
             share=asked.share,
             effects=None if asked.effects == "unknown" else asked.effects is True,
             nonfinite=asked.nonfinite,
+            checked=self._is_kernel,
         )
         tool = self._registry.watched(tool, asked.code_hash)
         self.session.register(tool, self._serve_own, replace=asked.replace, size=size)

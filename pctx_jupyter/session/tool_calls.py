@@ -18,14 +18,16 @@ from msgspec import UNSET, Raw, UnsetType
 from .. import errors
 from ..program import diagnostics
 from ..program.program import Program
-from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted
+from ..program.result import WIDENED, CallDecided, CallEnded, CallNoted, CallStarted, Output
 from ..rpc import attached, marks, nonfinite
-from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool
+from ..tools.catalog import AskedBy, Call, Form, FormReply, ObservedResult, Offer, Tool, is_untyped
+from ..tools.declared import DeclaredResult
 from ..tools.scope import Offering, Scope
 from . import approvals as consent
 from . import forms
 from .approvals import Approvals, AskedForm, Decision, Question
 from .execution import CallMade, Execution
+from .observations import MOST_BYTES
 from .observers import Observers
 from .policy import Policy, Then, forbidden
 from .remembered import way_out
@@ -67,6 +69,7 @@ class ToolCalls:
         self._explain, self._observers = explain, Observers() if observers is None else observers
         self._scope, self._asker, self._of, self._notebook = scope, asked_by, of, notebook
         self._policy, self._approvals, self._clock = policy, approvals, clock
+        self._declared: dict[str, tuple[Tool, DeclaredResult | None]] = {}
         self._guarded: tuple[int, frozenset[str], dict[str, Then]] = -1, frozenset(), {}
 
     def guarded(self, offered: Offering) -> dict[str, Then]:
@@ -164,10 +167,8 @@ class ToolCalls:
             if hold.is_without_place:
                 await hold.end_turn(number)
             failed = None
-            if offer.tool.observed is not None and not (marks.is_operation(arguments) or marks.is_handle(result)):
-                # Later: the program has its answer first.
-                seen = partial(self._observe, execution, offer.tool, offer.tool.observed, number, result)
-                asyncio.get_running_loop().call_soon(seen)
+            if not (marks.is_operation(arguments) or marks.is_handle(result)):
+                self._inspect_later(execution, offer.tool, number, result)
             return result
         except errors.PctxError as error:
             failed = error.message
@@ -202,6 +203,35 @@ class ToolCalls:
                 if execution.observe is not None and not execution.is_over:
                     execution.observe(made)
                 self._observers.call_ended(execution.recorder.trace, made)
+
+    def _inspect_later(self, execution: Execution, tool: Tool, number: int, result: Raw) -> None:
+        """Look at what a call has returned, when the program has its answer."""
+        if tool.observed is not None:
+            look = partial(self._observe, execution, tool, tool.observed, number, result)
+        elif not tool.checked and tool.path not in execution.differing:
+            look = partial(self._compare, execution, tool, result)
+        else:
+            return
+        asyncio.get_running_loop().call_soon(look)
+
+    def _compare(self, execution: Execution, tool: Tool, result: Raw) -> None:
+        """Warn, once a tool, of a result that is not what the tool declares; programs get it as it is."""
+        if memoryview(result).nbytes > MOST_BYTES or tool.path in execution.differing:
+            return
+        known = self._declared.get(tool.path)
+        if known is None or known[0] is not tool:
+            schema = tool.output_schema
+            known = self._declared[tool.path] = tool, None if is_untyped(schema) else DeclaredResult(schema)
+        if known[1] is None:
+            return
+        try:
+            found = known[1].difference(msgspec.json.decode(nonfinite.typed(result)))
+        except (msgspec.DecodeError, RecursionError):
+            return
+        if found is not None:
+            execution.differing.add(tool.path)
+            said = f"{tool.path} does not return what it declares: {found}; the program received it unchanged"
+            execution.publish(Output("stderr", f"Warning: {said}\n", "warn"))
 
     def _observe(self, execution: Execution, tool: Tool, observed: ObservedResult, number: int, result: Raw) -> None:
         """Take in what a call has returned; a note says so where that widens the type that programs know."""

@@ -140,6 +140,7 @@ class Tool:
         notebook: The path of its notebook where another notebook has the same file name; elsewhere empty. It comes from
             the server alone: no client or MCP server can set it.
         observed: What its results were observed to be; None: its result is declared, or nothing is observed.
+        checked: Whether its results are compared with `output_schema` where they are made, as a notebook's are.
     """
 
     registered_namespace: str
@@ -156,6 +157,7 @@ class Tool:
     about: str = field(default="", compare=False, repr=False)
     notebook: str = field(default="", compare=False, repr=False)
     observed: ObservedResult | None = field(default=None, compare=False, repr=False)
+    checked: bool = field(default=False, compare=False, repr=False)
 
     @_Once
     def namespace_name(self) -> str:

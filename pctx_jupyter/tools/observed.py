@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import chain
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -58,6 +58,8 @@ INHERITED = frozenset(
     | {"hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf"}
 )
 """What every object of JavaScript has: where such a field is missing, a program finds a function."""
+
+_Element = TypeVar("_Element")
 
 Scalar = Literal["boolean", "null", "number", "string"]
 
@@ -189,14 +191,14 @@ class _Look:
         lists: Sequence[Any] = [one for one in values if type(one) is list]
         elements = None
         if lists:
-            elements = self.shape([one for some in lists for one in _sample(some, limits)], depth + 1)
+            elements = self.shape([one for some in lists for one in sample(some, limits)], depth + 1)
         if dict not in kinds:
             return ResultShape(scalars, elements=elements)
         objects: Sequence[Any] = values if len(kinds) == 1 else [one for one in values if type(one) is dict]
         several = dict.fromkeys(map(tuple, objects))  # the names of each, once
         names = dict.fromkeys(chain.from_iterable(several))
         if is_map(names, limits):
-            inner = [value for one in objects for value in _sample(list(one.values()), limits)]
+            inner = [value for one in objects for value in sample(list(one.values()), limits)]
             members = self.shape(inner, depth + 1)
             return ResultShape(scalars, values=members, elements=elements, is_open=limits.is_open)
         required = frozenset(names).intersection(*(one for one in several if one))
@@ -208,7 +210,7 @@ class _Look:
         return ResultShape(scalars, fields, required, () in several, None, elements, is_open=limits.is_open)
 
 
-def _sample(elements: list[Json], limits: LookLimits) -> list[Json]:
+def sample(elements: Sequence[_Element], limits: LookLimits) -> Sequence[_Element]:
     """Some elements of a long list: at random, but the same ones every time."""
     if limits.sample is None or len(elements) <= limits.sample:
         return elements

@@ -65,6 +65,12 @@ async def test_second_program_knows_what_the_first_one_got(tmp_path: Path) -> No
         assert wrong["value"] == [None, None]
         assert "Warning: line 2, column 22: Property 'titel' does not exist" in wrong["stderr"]
         assert "Did you mean 'title'?" in wrong["stderr"] and "may be incomplete" in wrong["stderr"]
+        declared_otherwise = await client.execute_code("[await Good.structured(), await Good.structured()]")
+        assert declared_otherwise["value"] == [{"a": "no number"}] * 2
+        assert declared_otherwise["stderr"] == (
+            'Warning: Good.structured does not return what it declares: result.a: expected number, got "no number"; '
+            "the program received it unchanged\n"
+        )
         with pytest.raises(errors.ExecutionFailed, match="toFixd") as refused:
             await client.execute_code(f"const found = {call(ISSUES)};\nfound[0].titel; (5).toFixd()")
         assert "Property 'titel'" not in refused.value.message

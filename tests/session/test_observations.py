@@ -80,6 +80,11 @@ class Shop:
         return [event.note for event in self.heard if isinstance(event, CallNoted)]
 
     @property
+    def printed(self) -> list[Output]:
+        """What the last program was told, and printed."""
+        return [event for event in self.heard if isinstance(event, Output)]
+
+    @property
     def declared(self) -> str:
         return typegen.declarations(self.session.scope.listed(), aliases=False)
 
@@ -117,6 +122,31 @@ async def test_a_tool_that_declares_its_result_is_not_observed(schema: Any) -> N
         tool = one.offer(output_schema=schema)
         await one.returns(1)
         assert tool.observed is None and tool.result_schema == schema
+
+
+async def test_results_that_are_not_what_their_tool_declares_are_said_once_a_run_and_passed_on() -> None:
+    async with shop() as one:
+        one.offer(output_schema={"type": "array", "items": {"properties": {"total": NUMBER}}})
+        for _ in range(2):
+            assert await one.returns([{"total": 1}], "fail", [{"total": "2"}], None) == []
+            text = (
+                'Warning: Sales.load does not return what it declares: result[0].total: expected number, got "2"; '
+                "the program received it unchanged\n"
+            )
+            assert one.printed == [Output("stderr", text, "warn")]
+        assert [event.result for event in one.heard if isinstance(event, CallEnded)][2:] == ['[{"total":"2"}]', "null"]
+        assert next(iter(one.registry.history)).console[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("result", "checked"),
+    [("x", True), ("x" * module.MOST_BYTES, False), ({"$pctx.frame": {"id": "1"}}, False)],
+)
+async def test_nothing_is_said_of_what_fits_is_large_is_handed_or_was_checked(result: Any, checked: bool) -> None:
+    async with shop() as one:
+        one.offer(output_schema=NUMBER, checked=checked)
+        await one.returns(result)
+        assert one.printed == []
 
 
 @pytest.mark.parametrize("schema", [None, True, {}])
