@@ -33,6 +33,9 @@ _WRONG_TYPE = frozenset({2322, 2345, 2820})
 _WRONG_COUNT = frozenset({2554, 2555, 2556})
 _LITERALS = re.compile(r"""Type 'string(?:\[\])?' is not assignable to type '[^'\n]*?("[^"\n']*")""")
 _CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)\s*\(([^()]*)$")
+_FENCE = re.compile(r"\s*```")
+"""The beginning of a line that fences code in Markdown, as models write it."""
+NO_FENCES = "Leave out the lines with ```: they are Markdown."
 _GUESS = re.compile(r" Did you mean '[^']*'\?$")
 _NOT_AN_OBJECT = re.compile(
     r"(?:Argument of type|Type) '(?:string|number|boolean|\"[^']*\"|-?[\d.]+|true|false|[\w.]+\[\])'"
@@ -52,6 +55,8 @@ def advised(
         functions: Knows its tools by their names.
     """
     message = found.message
+    if not found.is_syntax and "```" in code and _is_fence(code.split("\n"), found.line):
+        return f"{message} {NO_FENCES}"
     if found.code in _NOT_DEFINED and found.missing and 0 < len(paths := functions(found.missing)) <= MAX_PATHS:
         meant = " or ".join(f"'{path}'" for path in paths)
         return f"{_GUESS.sub('', message)} Did you mean {meant}?"
@@ -67,8 +72,12 @@ def advised(
     return message
 
 
+def _is_fence(lines: Sequence[str], number: int) -> bool:
+    return 1 <= number <= len(lines) and _FENCE.match(lines[number - 1]) is not None
+
+
 def about_python(found: Sequence[Diagnostic], code: str) -> list[Diagnostic]:
-    """Return diagnostics of which the first one of a line of Python says what TypeScript has in its place.
+    """Return diagnostics of which the first one of a line of Python, or Markdown, says what to write in its place.
 
     Args:
         found: The diagnostics, in the order of the text.
@@ -79,7 +88,8 @@ def about_python(found: Sequence[Diagnostic], code: str) -> list[Diagnostic]:
     for one in found:
         if one.is_syntax and one.line not in told and 1 <= one.line <= len(lines):
             told.add(one.line)
-            if (hint := hint_for_syntax(lines[one.line - 1])) is not None:
+            hint = NO_FENCES if _is_fence(lines, one.line) else hint_for_syntax(lines[one.line - 1])
+            if hint is not None:
                 one = replace(one, message=f"{one.message} {hint}")
         made.append(one)
     return made

@@ -83,3 +83,8 @@ def test_the_first_error_of_a_line_says_it_and_types_say_nothing_of_it() -> None
     first, second, *others = about_python(found, code)
     assert second.message == "'(' expected. That is Python; in TypeScript it is for (const x of xs) { … }."
     assert [first, *others] == [found[0], *found[2:]]
+
+
+def test_fences_of_markdown_are_said_to_be_that() -> None:
+    [last] = about_python([Diagnostic("Unterminated template literal.", 1160, "error", 2, 4, 2, 4)], "1 + 1\n```")
+    assert last.message == "Unterminated template literal. Leave out the lines with ```: they are Markdown."

@@ -88,3 +88,9 @@ def test_a_bare_name_of_a_few_functions_names_them_and_of_many_none(number: int,
     found = Diagnostic("Cannot find name 'now'.", 2304, "error", 1, 1, 1, 4, missing="now")
     known = [f"A{at}.now" for at in range(number)]
     assert advice("now()", [], known)(found) == f"Cannot find name 'now'.{hint}"
+
+
+def test_fences_of_markdown_are_said_to_be_that() -> None:
+    code, message = "```ts\nMarketData.ping()\n```", "This expression is not callable."
+    assert said(code, 2349, message, "```ts") == f"{message} Leave out the lines with ```: they are Markdown."
+    assert said("const a = `x`;\na()", 2349, message, "a()") == message
