@@ -71,6 +71,7 @@ def test_difference_says_where_and_what(schema: Any, result: Any, said: str) -> 
         ({"$ref": "#"}, 1),
         ({"$ref": 5, "type": "money", "enum": {"a": 1}}, {}),
         ({"properties": 5}, {}),
+        ({"enum": []}, "x"),
         ({"allOf": None, "anyOf": []}, 1),
         (True, 1),
         (False, 1),
