@@ -115,13 +115,13 @@ def _tool(tool: Any, problems: list[str]) -> dict[str, Any] | None:
             problems.append("a tool without a name was left out")
             return None
     schema = tool.get("inputSchema")
-    if not isinstance(schema, dict | None) or (schema is not None and schema.get("type", "object") != "object"):
+    if not isinstance(schema, dict | None) or not _describes_objects(schema or {}):
         problems.append(f"the tool {name[:80]!r} was left out: its inputSchema describes no object")
         return None
     if _is_deep(schema) or _is_deep(tool.get("outputSchema")):
         problems.append(f"the tool {name[:80]!r} was left out: its schemas nest deeper than {DEEPEST} levels")
         return None
-    mended: dict[str, Any] = {"name": name, "inputSchema": {"type": "object", **(schema or {})}}
+    mended: dict[str, Any] = {"name": name, "inputSchema": {**(schema or {}), "type": "object"}}
     for key in ("title", "description"):
         if isinstance(tool.get(key), str):
             mended[key] = tool[key]
@@ -136,6 +136,12 @@ def _tool(tool: Any, problems: list[str]) -> dict[str, Any] | None:
             known["title"] = hints["title"]
         mended["annotations"] = known
     return mended
+
+
+def _describes_objects(schema: dict[str, Any]) -> bool:
+    """Whether a schema is one of objects, or of objects and other kinds: arguments are an object then, too."""
+    kinds = schema.get("type", "object")
+    return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
 
 
 def _is_deep(value: object) -> bool:

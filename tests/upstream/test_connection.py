@@ -177,7 +177,8 @@ async def test_an_argument_with_a_default_is_optional_and_the_server_gets_the_de
     open_world: OpenWorld, tmp_path: Path
 ) -> None:
     text = {"type": "string", "default": "by default"}
-    schema = {"type": "object", "properties": {"text": text, "n": {"type": "number"}}, "required": ["text", "n"]}
+    kinds = ["object", "null"]
+    schema = {"type": kinds, "properties": {"text": text, "n": {"type": "number"}}, "required": ["text", "n"]}
     (tmp_path / "log.tools").write_text(json.dumps([{"name": "echo", "inputSchema": schema}]))
     async with open_world(peer("told", tmp_path / "log")) as world:
         await world.until_state("told")
