@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from .client import PctxClient
 from .client.raw import RawClient
-from .engine import open_engine
+from .opening import open_at_once
 from .rpc.channel import Channel, OnNotification, Serve
-from .session.approvals import Approvals
-from .session.upstreams import Upstreams
-from .session.watch import Watchers
 from .settings import Places, Settings
 from .traits import demand_valid, restrict
+
+if TYPE_CHECKING:
+    from .session.approvals import Approvals
+    from .session.upstreams import Upstreams
+    from .session.watch import Watchers
 
 
 @asynccontextmanager
@@ -31,7 +34,7 @@ async def open_client(settings: Settings | None = None, *, places: Places | None
 
     Args:
         settings: Limits and switches of the engine; None: the defaults. What an administrator demands counts as well.
-        places: Where its files are, such as those that name MCP servers (`engine.usual_places`); None: it has none.
+        places: Where its files are, such as those that name MCP servers (`settings.usual_places`); None: it has none.
 
     Raises:
         InvalidParams: A setting has a wrong value.
@@ -62,7 +65,7 @@ async def open_raw_client(
         on_wait: Called with a line for people for each server that takes a while.
         asked: Opened for as long as the client is. It asks a person about calls that need consent. None: none.
     """
-    async with open_engine(settings or Settings(), places) as engine:
+    async with open_at_once(settings or Settings(), places) as engine:
         if when_settled and engine.upstreams is not None:
             await settle(engine.upstreams, on_wait)
 

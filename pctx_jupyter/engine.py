@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -305,7 +305,11 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, places: Places | None = None, *, is_served: bool = False
+    settings: Settings,
+    places: Places | None = None,
+    *,
+    is_served: bool = False,
+    checker: Checker | None = None,
 ) -> AsyncIterator[Engine]:
     """Start what all sessions share; stop it, whatever happens, on the way out.
 
@@ -316,6 +320,7 @@ async def open_engine(
         settings: Its limits and switches.
         places: Where its files are; None: it has none.
         is_served: Whether front ends can connect to it, in which people are asked for consent.
+        checker: A type checker, which the caller closes after the engine; None: it opens one.
 
     Raises:
         SandboxUnavailable: An audit log is required, and cannot be written.
@@ -323,7 +328,7 @@ async def open_engine(
     async with (
         _audit_log(settings, is_served=is_served) as audit_log,
         _open_sandboxes(settings, is_served=is_served) as sandboxes,
-        open_checker(settings, check_s=settings.max_check_s) as checker,
+        nullcontext(checker) if checker else open_checker(settings, check_s=settings.max_check_s) as checker,
     ):
         engine = Engine(settings, sandboxes, checker)
         engine.registry.approvals.is_served = is_served
@@ -380,20 +385,6 @@ def _open_sandboxes(settings: Settings, *, is_served: bool) -> AbstractAsyncCont
     if settings.sandboxes == "here":
         return open_pool(settings)
     return open_fleet(settings, is_reachable=is_served)
-
-
-def usual_places(root: str) -> Places:
-    """Where people look for files: in the folder they work in, and where Jupyter keeps its own.
-
-    Args:
-        root: The folder a server serves, or a kernel works in.
-    """
-    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
-
-    here, own = (os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
-    is_own = os.path.realpath(root) == os.path.realpath(jupyter_config_dir())
-    data = os.path.join(jupyter_data_dir(), "pctx")  # noqa: PTH118
-    return Places(upstreams=(here, own), in_question=() if is_own else (here,), data=data)
 
 
 async def _expire(engine: Engine) -> None:

@@ -6,6 +6,7 @@ the text that ``jupyter server --help-all`` and the configuration reference show
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -345,3 +346,17 @@ class Places:
     upstreams: tuple[str, ...] = ()
     in_question: tuple[str, ...] = ()
     data: str = ""
+
+
+def usual_places(root: str) -> Places:
+    """Return where people look for files: in the folder they work in, and where Jupyter keeps its own.
+
+    Args:
+        root: The folder a server serves, or a kernel works in.
+    """
+    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
+
+    here, own = (os.path.join(folder, "pctx.json") for folder in (root, jupyter_config_dir()))  # noqa: PTH118
+    is_own = os.path.realpath(root) == os.path.realpath(jupyter_config_dir())
+    data = os.path.join(jupyter_data_dir(), "pctx")  # noqa: PTH118
+    return Places(upstreams=(here, own), in_question=() if is_own else (here,), data=data)

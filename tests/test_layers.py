@@ -59,10 +59,11 @@ MAY_IMPORT = {
     "hosts": CORE | {"sandbox", "client"},
     "history": CORE,
     "engine": CORE | {"sandbox", "hosts", "agents", "upstream", "history"},
-    "embedded": CORE | {"client", "engine", "traits"},
+    "opening": {"engine", "sandbox", "settings"},
+    "embedded": CORE | {"client", "opening", "traits"},
     "server": SHARED | {"hosts", "memory"},
     "handles": BASE | {"memory"},
-    "kernel": SHARED | {"handles", "values"},
+    "kernel": SHARED | {"opening", "handles", "values"},
     "frameworks": SHARED | {"kernel"},
     "cli": SHARED | {"embedded", "memory"},
 }
@@ -209,7 +210,14 @@ def test_a_kernel_that_loads_the_magics_loads_no_server_no_deno_and_no_pydantic(
 
 
 def test_a_program_with_an_engine_of_its_own_loads_no_websockets() -> None:
-    assert not loaded_by("import pctx_jupyter.embedded") & {"websockets", "tornado", "mcp", "pydantic", "httpx2"}
+    loaded = loaded_by("import pctx_jupyter.embedded, pctx_jupyter.engine")
+    assert not loaded & {"websockets", "tornado", "mcp", "pydantic", "httpx2"}
+
+
+@pytest.mark.parametrize("room", ["embedded", "kernel.home"])
+def test_an_engine_is_not_imported_before_its_type_checker_starts(room: str) -> None:
+    script = f"import pctx_jupyter.{room}, pctx_jupyter.opening, sys; print('pctx_jupyter.engine' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"False\n"
 
 
 @pytest.mark.parametrize("command", ["app", "programs", "clients", "servers", "doctor", "mcp", "upstreams"])

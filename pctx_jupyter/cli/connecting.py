@@ -20,7 +20,7 @@ from traitlets import Bool
 
 from .. import errors, visible
 from ..session.upstreams import SignIn, Upstream, state_in_words, withheld_in_words
-from ..settings import Places
+from ..settings import Places, usual_places
 from ..upstream import config
 from . import terminal
 from .command import Exit, Stop, say
@@ -87,7 +87,7 @@ class ConnectCommand(FileCommand):
     async def engine(self) -> AsyncIterator[Engine]:
         """An engine with this file alone. It checks trust itself: the file may have changed since it was read here."""
         from ..embedded import settle
-        from ..engine import open_engine, usual_places
+        from ..engine import open_engine
 
         settings = replace(self.settings(), upstreams="", warm_sandboxes=0, audit="off")  # it runs no programs
         path = str(self.path.absolute())

@@ -21,7 +21,7 @@ from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_
 from .. import errors, memory, processes
 from .._version import __version__
 from ..session.upstreams import withheld_in_words
-from ..settings import MIB, Settings
+from ..settings import MIB, Settings, usual_places
 from . import terminal
 from .command import Command, Exit, Stop, say
 from .servers import health, hosts, running
@@ -138,7 +138,7 @@ def _version(package: str) -> str:
 async def _engine(settings: Settings) -> list[Finding]:
     """Open an engine, run a program, and wait for the MCP servers that programs may call."""
     from ..embedded import settle
-    from ..engine import open_engine, usual_places
+    from ..engine import open_engine
 
     # Hosts connect to servers, not to this engine: what it tries are the sandboxes of this machine.
     # Nor is what it tries, a program of its own, anybody's to record.

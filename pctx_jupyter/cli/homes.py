@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import errors
-from ..settings import Settings
+from ..settings import Settings, usual_places
 from . import terminal
 from .command import Exit, Stop, say
 from .servers import Server, refusal
@@ -40,7 +40,6 @@ def open_client(
         return _connected(server)
 
     from .. import embedded
-    from ..engine import usual_places
     from . import approvals
 
     return embedded.open_raw_client(

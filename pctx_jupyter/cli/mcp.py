@@ -8,6 +8,7 @@ from typing import Any
 
 from traitlets import Bool
 
+from ..settings import usual_places
 from .command import Command, Exit, Stop, say
 from .servers import Server, ServerCommand, running
 
@@ -86,7 +87,7 @@ class ServeCommand(ServerCommand):
 
     async def _serve(self) -> None:
         from ..agents.stdio import serve_stdio
-        from ..engine import open_engine, usual_places
+        from ..engine import open_engine
 
         async with open_engine(self.settings(), usual_places(str(Path.cwd()))) as engine:
             await serve_stdio(engine.mcp())

@@ -19,6 +19,7 @@ from .. import errors, processes, visible
 from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session.upstreams import approve_command
+from ..settings import usual_places
 from ..upstream import config, files, store
 from ..upstream.allowed import FILE as ALLOWED_FILE
 from ..upstream.allowed import Allowed
@@ -58,7 +59,6 @@ class FileCommand(Command):
 
     def allowed(self) -> Allowed:
         """The tools that are allowed without asking, of the servers of such files. Raises `Stop`."""
-        from ..engine import usual_places
 
         known = Allowed(str(Path(usual_places("").data, ALLOWED_FILE)))
         _ = known.mark
@@ -67,7 +67,6 @@ class FileCommand(Command):
 
     def changed(self, server: config.ServerConfig) -> list[str]:
         """The tools of a server that had changed since they were approved when any engine last listed them."""
-        from ..engine import usual_places
 
         known = Fingerprints(str(Path(usual_places("").data, TOOLS_FILE)))
         return known.changed(server.name, server.way.shown)
@@ -93,7 +92,6 @@ class FileCommand(Command):
 
     def trusted(self) -> Trust:
         """The trusted servers of such files."""
-        from ..engine import usual_places
 
         return Trust(str(Path(usual_places("").data, TRUST_FILE)))
 
@@ -112,7 +110,6 @@ class FileCommand(Command):
 
     def edit(self, change: Callable[[bytes | None], bytes]) -> None:
         """Replace the text with what a function makes of it (None: there is no file); raises `Stop`."""
-        from ..engine import usual_places
 
         path = str(self.path)
 

@@ -21,7 +21,7 @@ from .. import errors
 from ..rpc.backoff import BackOff
 from ..rpc.environment import BEHIND_GATEWAY, GATEWAY_TOKEN, GATEWAY_URL, PIPE, TOKEN, TOKEN_HEADER, URL
 from ..rpc.jsonrpc import Json
-from ..settings import Settings
+from ..settings import Settings, usual_places
 
 if TYPE_CHECKING:
     from ..client.raw import RawClient
@@ -195,17 +195,18 @@ async def _at_server(place: _ServerPlace) -> AsyncIterator[Home]:
 
 @asynccontextmanager
 async def _embedded(settings: Settings, why: str, *, is_second_choice: bool) -> AsyncIterator[Home]:
-    from ..client.raw import RawClient
+    async with AsyncExitStack() as stack:
+        try:
+            from ..opening import open_at_once
 
-    try:
-        from ..engine import open_engine, usual_places
-    except ModuleNotFoundError as error:
-        raise errors.SandboxUnavailable(
-            f"Cannot run programs here: {why}, and this environment has the kernel's part of pctx-jupyter only (no "
-            f"{error.name}); pip install pctx-jupyter adds the rest"
-        ) from None
+            engine = await stack.enter_async_context(open_at_once(settings, usual_places(str(Path.cwd()))))
+        except ModuleNotFoundError as error:
+            raise errors.SandboxUnavailable(
+                f"Cannot run programs here: {why}, and this environment has the kernel's part of pctx-jupyter only (no "
+                f"{error.name}); pip install pctx-jupyter adds the rest"
+            ) from None
 
-    async with open_engine(settings, usual_places(str(Path.cwd()))) as engine:
+        from ..client.raw import RawClient  # after what the engine's type checker needs for its start
 
         async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
             return engine.connect(serve=serve, on_notification=on_notification, gives_up=True)

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 from jupyter_server.extension.application import ExtensionApp
 
 from .. import memory
-from ..engine import Engine, usual_places
+from ..engine import Engine
 from ..errors import InvalidParams
 from ..history.audit import AuditLog
 from ..rpc.environment import expand_url
 from ..session import access
 from ..session.owners import Cause
 from ..session.registry import Registry
+from ..settings import usual_places
 from ..traits import Pctx, read_settings
 from . import metrics
 from .base import KERNELS, NAMES, RUNNING, PctxHandler
