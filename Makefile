@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # A busy machine may stop a browser or a server for seconds: three tests of a run may fail once, and it says how.
 AGAIN := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 
+# Compiled modules are kept, whatever the environment says: tests start over a thousand processes that import them.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: api checks demo lab lab-build test quick coverage test-clients fuzz lint types docs pictures pythons bench bench-agents faults soak report-libraries clean
 
 demo: $(VENV)/demo.installed      ## run binder/tour.ipynb in a kernel of a real Jupyter server, and print it
