@@ -9,6 +9,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from pctx_jupyter.errors import InvalidParams
+from pctx_jupyter.rpc.environment import expand_url
 from pctx_jupyter.settings import Limits, Settings
 from pctx_jupyter.traits import RENAMED, Pctx, demand_valid
 
@@ -90,13 +91,32 @@ def test_none_kept_warm_is_a_legal_wish() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["10.0.0.5:8888", "http://h:{prot}{base_url}", "http://h/?token=1", "http://", "ftp://h/"]
+    "wrong",
+    [
+        "10.0.0.5:8888",
+        "http://h:{prot}{base_url}",
+        "http://h/?token=1",
+        "http://",
+        "ftp://h/",
+        "http://h:{port}{port}{base_url}",
+        "http://h:port{base_url}",
+        "http://:{port}{base_url}",
+        "http://[::1{base_url}",
+        "http://ana:secret@h{base_url}",
+    ],
 )
 def test_an_address_for_kernels_that_none_could_use_is_refused_with_an_example(wrong: str) -> None:
     with pytest.raises(TraitError, match=r"kernel_url.*10\.0\.0\.5:\{port\}\{base_url\}"):
         Pctx(config=Config({"Pctx": {"kernel_url": wrong}}))
     good = "https://hub.example.org{base_url}"
     assert Pctx(config=Config({"Pctx": {"kernel_url": good}})).settings().kernel_url == good
+
+
+@pytest.mark.parametrize(
+    "template", ["http://h:{port}{base_url}", "http://h:{port}/{base_url}", "http://h:{port}{base_url}/"]
+)
+def test_the_address_for_kernels_has_no_slash_twice(template: str) -> None:
+    assert expand_url(template, 8888, "/user/ana/") == "http://h:8888/user/ana/"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import errors
+from ..rpc.environment import without_secrets
 
 if TYPE_CHECKING:
     import httpx2
@@ -157,7 +158,7 @@ class McpClient:
         return errors.CannotConnect(f"Cannot understand {self._shown()}: what answers there is no MCP endpoint of pctx")
 
     def _shown(self) -> str:
-        return self.base_url.partition("?")[0]
+        return without_secrets(self.base_url) or "this address"
 
 
 def authorization(token: str | None) -> dict[str, str]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
@@ -27,6 +26,7 @@ from websockets.protocol import Event, State
 from .. import errors, processes
 from ..rpc import attached
 from ..rpc.channel import Channel, OnNotification, Serve
+from ..rpc.environment import without_secrets
 from ..rpc.pulse import Pulse
 from ..rpc.room import UNREAD_BYTES, UNSENT_BYTES, Room
 
@@ -212,7 +212,8 @@ async def connect(
     """Open a WebSocket and join a channel to it.
 
     Args:
-        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); its query is kept out of messages and logs.
+        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); its user, password and query are kept out
+            of messages and logs.
         headers: Sent with the handshake.
         serve, on_notification, max_bytes: As for `Channel`.
         is_binary: Whether all messages are sent as binary frames, which our own servers read like texts, and quicker.
@@ -221,7 +222,10 @@ async def connect(
     Raises:
         CannotConnect: Says what happened and the way out.
     """
-    shown = urlsplit(url)._replace(query="", fragment="").geturl()
+    if not (shown := without_secrets(url)):
+        raise errors.CannotConnect(
+            "Cannot connect: the URL cannot be read; it looks like ws://localhost:8888/local-tools"
+        )
     try:
         connection = await websocket(
             url.replace("http", "ws", 1) if url.startswith("http") else url,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,11 +16,19 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from .. import errors
 from ..rpc.backoff import BackOff
-from ..rpc.environment import BEHIND_GATEWAY, GATEWAY_TOKEN, GATEWAY_URL, PIPE, TOKEN, TOKEN_HEADER, URL
+from ..rpc.environment import (
+    BEHIND_GATEWAY,
+    GATEWAY_TOKEN,
+    GATEWAY_URL,
+    PIPE,
+    TOKEN,
+    TOKEN_HEADER,
+    URL,
+    without_secrets,
+)
 from ..rpc.jsonrpc import Json
 from ..settings import Settings, usual_places
 
@@ -84,7 +93,7 @@ async def open_home(environment: Mapping[str, str], settings: Settings) -> Async
                 home = await stack.enter_async_context(_at_server(place))
             except errors.PctxError as error:
                 log.info("home = not at the server: %s", error)
-                why = _refused(error) or f"{error.message}{_unreachable(error)}"
+                why = _refused(error) or _unreachable(error)
                 reach_server = None if _is_refusal(error) else partial(_reach, place)
             else:
                 yield home
@@ -149,14 +158,16 @@ async def _reach(place: _ServerPlace) -> bool:
 
 
 def _unreachable(error: errors.PctxError) -> str:
-    """What else may be wrong when nothing answered at the server's address."""
+    """The reason to show if no server, or another one, answered at the address."""
     if not isinstance(error, errors.CannotConnect):
-        return ""
+        return error.message
     if error.is_silent:
-        return " (programs run at the server again once it answers)"
-    if error.http_status is None:
-        return " For a kernel in a container or on another host, c.Pctx.kernel_url of that server sets its address"
-    return ""
+        return f"{error.message} (programs run at the server again once it answers)"
+    if error.http_status not in (None, HTTPStatus.NOT_FOUND):
+        return error.message
+    end = "" if error.message.endswith("?") else "."
+    way_out = "For a kernel in a container or on another host, c.Pctx.kernel_url of that server sets its address"
+    return f"{error.message}{end} {way_out}"
 
 
 def _refused(error: errors.PctxError) -> str | None:
@@ -175,8 +186,8 @@ async def _at_server(place: _ServerPlace) -> AsyncIterator[Home]:
     from ..client.raw import RawClient
 
     token, path = place.token, place.pipe
-    shown = urlsplit(place.url)._replace(query="", fragment="").geturl().rstrip("/")
-    address, most = f"{shown}/pctx/local-tools", Settings().max_message_bytes
+    base = re.split("[?#]", place.url)[0].rstrip("/")
+    address, most = f"{base}/pctx/local-tools", Settings().max_message_bytes
 
     async def connect(serve: Serve, on_notification: OnNotification) -> Channel:
         if path:
@@ -190,7 +201,7 @@ async def _at_server(place: _ServerPlace) -> AsyncIterator[Home]:
         return await socket.connect(address, headers, serve, on_notification, most, open_s=OPEN_S)
 
     async with RawClient(address, connect=connect, patience_s=OPEN_S) as client:
-        yield Home(client, "Jupyter server", place.why, shown)
+        yield Home(client, "Jupyter server", place.why, without_secrets(base))
 
 
 @asynccontextmanager

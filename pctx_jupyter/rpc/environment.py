@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from .. import errors
 
@@ -45,14 +46,31 @@ def expand_url(template: str, port: int, base_url: str) -> str:
     values = {"port": str(port), "base_url": base_url}
     unknown = [name for name in _PLACEHOLDER.findall(template) if name not in values]
     url = _PLACEHOLDER.sub(lambda found: values.get(found[1], ""), template)
+    url = re.sub("(?<!:)//+", "/", url)  # as of {port}/{base_url}: no server has such a path
     if unknown or not is_address(url):
         raise errors.InvalidParams(
             f"Cannot use {template!r} as address: it must be an HTTP URL such as "
-            "'http://10.0.0.5:{port}{base_url}', without other placeholders, query or fragment"
+            "'http://10.0.0.5:{port}{base_url}', without other placeholders, user, password, query or fragment"
         )
     return url
 
 
 def is_address(url: str) -> bool:
-    """Whether a text is an HTTP URL of a server, without placeholders, query and fragment."""
-    return re.fullmatch(r"https?://[^\s/?#{}]+(/[^\s?#{}]*)?", url) is not None
+    """Whether a text is an HTTP URL of a server, without placeholders, user, password, query and fragment."""
+    if re.fullmatch(r"https?://[^\s/?#{}@]+(/[^\s?#{}]*)?", url) is None:
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its port is no number, or too large
+        return False
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without user, password, query and fragment; nothing, where it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which may be no number
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

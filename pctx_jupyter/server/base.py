@@ -15,7 +15,7 @@ import traceback
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
 
 import msgspec
 from jupyter_core.utils import ensure_async
@@ -30,7 +30,7 @@ from ..engine import Engine
 from ..hosts.messages import TOKEN_HEADER as HOST_TOKEN_HEADER
 from ..hosts.tokens import is_token, token_file
 from ..rpc import wire
-from ..rpc.environment import TOKEN_HEADER
+from ..rpc.environment import TOKEN_HEADER, without_secrets
 from ..session import access
 from .kernels import KernelTokens
 from .running import RunningEngine
@@ -97,7 +97,7 @@ class PctxHandler(JupyterHandler):
         self._route = access.ROUTES.get((path, self.request.method or ""))
         self.request.uri = self.request.path
         if "Referer" in self.request.headers:
-            self.request.headers["Referer"] = _without_secrets(self.request.headers["Referer"])
+            self.request.headers["Referer"] = without_secrets(self.request.headers["Referer"])
         self.current_user = None  # none, until `prepare` has identified the caller
         self._chunks: list[bytes] = []
         self._keeps_body = False
@@ -355,12 +355,3 @@ class PctxHandler(JupyterHandler):
         if self.allow_origin:
             return bool(self.allow_origin in ("*", origin))
         return bool(self.allow_origin_pat and origin_matches_pat(self.allow_origin_pat, origin))
-
-
-def _without_secrets(referer: str) -> str:
-    """The address of a page without query, user and password; nothing, where it cannot be read."""
-    try:
-        parts = urlsplit(referer)
-    except ValueError:
-        return ""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -68,9 +68,20 @@ async def test_a_server_that_refuses_the_kernel_is_no_reason_to_fail(jp_serverap
         assert await _adds(home)
 
 
-async def test_a_server_of_another_transport_is_no_reason_to_fail() -> None:
-    async with open_home({URL: "http+unix://%2Ftmp%2Fsocket/", TOKEN: "x"}, ONE) as home:
+@pytest.mark.parametrize("url", ["http+unix://%2Ftmp%2Fsocket/", "http://ana:secret@host:port/", "http://[::1/", "x"])
+async def test_a_server_that_has_no_usable_address_is_no_reason_to_fail(url: str) -> None:
+    async with open_home({URL: url, TOKEN: "x"}, Settings(warm_sandboxes=0)) as home:
         assert (home.kind, home.is_second_choice) == ("embedded", True)
+        assert "secret" not in home.why and "local-tools. For a kernel in a container" in home.why
+
+
+async def test_a_server_elsewhere_than_its_address_says_is_no_reason_to_fail(
+    jp_serverapp: Any, http_server: Any, jp_http_port: int
+) -> None:
+    environment = {URL: f"http://ana:secret@127.0.0.1:{jp_http_port}/elsewhere/", TOKEN: "x"}
+    async with open_home(environment, Settings(warm_sandboxes=0)) as home:
+        assert f"Cannot connect to http://127.0.0.1:{jp_http_port}/elsewhere/pctx/local-tools" in home.why
+        assert "(404)" in home.why and "c.Pctx.kernel_url" in home.why
 
 
 @pytest.mark.parametrize("pipe", ["", "/of/another/container"])
