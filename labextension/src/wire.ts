@@ -250,7 +250,7 @@ export interface EditedArguments {
 /**
  * The state of the engine, for people: the fields of `sandbox`, `checker`, `upstreams` and `history`
  * may change. `executions` counts those that run now; `agent_states`, the states that agents keep
- * between their programs.
+ * between their programs. `meter` has what all programs that have ended cost a model.
  */
 export interface EngineStatus {
   version: string;
@@ -261,6 +261,7 @@ export interface EngineStatus {
   checker: Record<string, unknown>;
   /** Each MCP server's state by name, and `trouble`. */
   upstreams: Record<string, unknown>;
+  meter: MeterTotal;
   agent_states?: number;
   history?: Record<string, unknown>;
 }
@@ -447,6 +448,16 @@ export interface ListedFunction {
 
 /** Tokens of one program, estimated: of the same calls one by one, and of the program. */
 export interface Meter {
+  plain: number;
+  here: number;
+}
+
+/**
+ * The programs of a session, or of an engine, and their tokens. What is read once for several counts
+ * once.
+ */
+export interface MeterTotal {
+  runs: number;
   plain: number;
   here: number;
 }

@@ -8,6 +8,7 @@ import msgspec
 from tornado import web
 
 from .._version import __version__
+from ..session.meter import MeterTotal
 from .base import PctxHandler
 
 
@@ -27,7 +28,8 @@ class HealthReport(msgspec.Struct):
 class EngineStatus(msgspec.Struct):
     """The state of the engine, for people: the fields of `sandbox`, `checker`, `upstreams` and `history` may change.
 
-    `executions` counts those that run now; `agent_states`, the states that agents keep between their programs.
+    `executions` counts those that run now; `agent_states`, the states that agents keep between their programs. `meter`
+    has what all programs that have ended cost a model.
     """
 
     version: str
@@ -37,6 +39,7 @@ class EngineStatus(msgspec.Struct):
     sandbox: dict[str, Any]
     checker: dict[str, Any]
     upstreams: dict[str, Any]
+    meter: MeterTotal
     agent_states: int = 0
     history: dict[str, Any] = {}
 

@@ -397,9 +397,13 @@ def test_every_schema_named_is_there() -> None:
     assert named and all(name in SPECIFICATION["components"][kind] for kind, name in named)
 
 
-async def test_health_and_status_are_as_written_down(api: Api, jp_fetch: Any) -> None:
+async def test_health_and_status_are_as_written_down_and_say_all_that_the_engine_does(
+    api: Api, jp_fetch: Any, running: RunningEngine
+) -> None:
     for path in ("/pctx/health", "/pctx/api/status"):
         answer = json.loads((await jp_fetch(*path.strip("/").split("/"))).body)
         reply = SPECIFICATION["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         schema = SPECIFICATION["components"]["schemas"][reply["$ref"].rpartition("/")[2]]
         assert set(schema["required"]) <= answer.keys() == schema["properties"].keys()
+    engine = await running.get()
+    assert answer.keys() == engine.status().keys() and answer["meter"] == {"runs": 0, "plain": 0, "here": 0}
