@@ -151,7 +151,12 @@ class _AppendingHandler(logging.handlers.WatchedFileHandler):
     def _open(self) -> Any:
         path = Path(self.baseFilename)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.fdopen(os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600), "a", encoding="utf-8")
+        # To open a pipe that nobody reads would block; to write to one that somebody reads may wait.
+        flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)
+        file = os.open(path, flags, 0o600)
+        if os.name == "posix":
+            os.set_blocking(file, True)
+        return os.fdopen(file, "a", encoding="utf-8")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append an event."""

@@ -166,7 +166,14 @@ def read_only(folder: Path) -> Path:
     return folder / "events.jsonl"
 
 
-@pytest.mark.parametrize("place", [below_a_file, read_only])
+def pipe_that_nobody_reads(folder: Path) -> Path:
+    if os.name == "nt":
+        pytest.skip("a pipe has no place in a folder there")
+    os.mkfifo(folder / "events.jsonl")
+    return folder / "events.jsonl"
+
+
+@pytest.mark.parametrize("place", [below_a_file, read_only, pipe_that_nobody_reads])
 def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path, place: Callable[[Path], Path]) -> None:
     settings = Settings(audit="on", audit_file=str(place(tmp_path)))
     with pytest.raises(errors.SandboxUnavailable, match=r"cannot be written to .*events\.jsonl \("):
