@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path, jupyter_data_dir, jupyter_path
 
-from .. import errors, memory, processes
+from .. import errors, memory, processes, restrictions
 from .._version import __version__
 from ..session.upstreams import withheld_in_words
 from ..settings import MIB, Settings, usual_places
@@ -97,6 +97,7 @@ class Doctor(Command):
         except Stop as stop:
             yield Finding("Configuration", "wrong", stop.message, "correct it; jupyter --paths says where it may be")
         else:
+            yield from _restrictions()
             yield from asyncio.run(_engine(settings))
             yield from _limits(settings)
             yield _history(settings)
@@ -133,6 +134,12 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def _restrictions() -> Iterator[Finding]:
+    """What an administrator demands here, and in which files."""
+    for path, demanded in restrictions.read():
+        yield Finding("Restrictions", "ok", f"{', '.join(sorted(demanded)) or 'none'} in {path}")
 
 
 async def _engine(settings: Settings) -> list[Finding]:

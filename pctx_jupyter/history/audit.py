@@ -190,7 +190,8 @@ def open_audit_file(settings: Settings) -> tuple[AuditLog, Callable[[], None]]:
     if not settings.audit_file:
         raise errors.SandboxUnavailable(
             "Cannot run programs here: an audit log is required (Pctx.audit), and without a file only a Jupyter server "
-            "has one; set Pctx.audit_file, or use a kernel of a Jupyter server with pctx-jupyter"
+            "has one; set Pctx.audit_file (where an administrator requires the log, in the restrictions), or use a "
+            "kernel of a Jupyter server with pctx-jupyter"
         )
     from jupyter_events import EventLogger
     from jupyter_events.schema_registry import SchemaRegistry

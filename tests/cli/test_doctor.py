@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from pctx_jupyter import restrictions
+from pctx_jupyter.cli import doctor
+
 from ..server.process import ServerProcess
 from .conftest import PATIENCE_S, Pctx, command, folders
 
@@ -72,6 +75,15 @@ def test_an_mcp_server_that_does_not_start_is_a_finding(pctx: Pctx, tmp_path: Pa
 def test_a_wrong_configuration_is_a_finding(pctx: Pctx) -> None:
     done = pctx("doctor", "--Pctx.layers=7", "--json")
     assert done.returncode == 3 and "at most 2" in findings(done.stdout)["Configuration"]["says"]
+
+
+def test_what_an_administrator_demands_is_a_finding_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / restrictions.FILE).write_text('{"max_running": 4, "agents": "off"}')
+    monkeypatch.setattr(restrictions, "folders", lambda: [str(tmp_path)])
+    (found,) = doctor._restrictions()
+    assert found.says == f"agents, max_running in {tmp_path / restrictions.FILE}"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX systems")
