@@ -86,5 +86,5 @@ def _line(run: PastRun) -> str:
     called = "".join(f" {tool} × {calls}" for tool, calls in run.tools.items())
     error = f"\n        {run.error}" if run.error else ""
     if run.meter is not None:
-        called += f" ({run.meter.here:,} tokens; plain calls {run.meter.plain:,})"
+        called += f" ({run.meter.here:,} token{'' if run.meter.here == 1 else 's'}; plain calls {run.meter.plain:,})"
     return f"{run.number:>6}  {began}  {run.state:<7} {run.duration_s:8.3f} s  {whose}: {run.title}{called}{error}"

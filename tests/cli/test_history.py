@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pctx_jupyter.cli.history import _line
+from pctx_jupyter.history.file import PastRun
+from pctx_jupyter.session.meter import Meter
+
 from .conftest import Pctx
 
 
@@ -28,3 +32,8 @@ def test_what_a_command_has_run_is_listed_printed_and_deleted(pctx: Pctx, tmp_pa
     assert broken.returncode == 3 and "delete the file" in broken.stderr
     ran = pctx("run", "-", "--no-check", stdin="42")
     assert (ran.stdout, ran.returncode) == ("42\n", 0)
+
+
+def test_a_run_of_one_token_is_listed_as_such() -> None:
+    run = PastRun(1, "e", "1+1", "cell", "", "a.ipynb", "ok", False, 0.0, 0.1, 0, 0, {}, None, Meter(plain=0, here=1))
+    assert _line(run).endswith("a.ipynb: 1+1 (1 token; plain calls 0)")
