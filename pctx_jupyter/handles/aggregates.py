@@ -35,6 +35,9 @@ AGGREGATES: dict[str, Callable[[Any], Any]] = {
 }
 """What can be computed of a column, or of the rows of a group. ``count`` counts the values that are there."""
 
+Wanted = tuple[str, str | None, str]
+"""An aggregate: the name of its result, its column (None: rows are counted), and the function."""
+
 
 @dataclass(frozen=True, slots=True)
 class Single:
@@ -52,9 +55,9 @@ def read(
     check: Callable[[str], str],
     columns: Sequence[str],
     wrong: Callable[[str], errors.InvalidParams],
-) -> list[tuple[str, str | None, str]]:
-    """Read aggregates: the name of each result, its column (None: rows are counted), and the function."""
-    found: list[tuple[str, str | None, str]] = []
+) -> list[Wanted]:
+    """Read aggregates of a program; `wrong` makes the error."""
+    found: list[Wanted] = []
     for name, one in wanted.items():
         match one:
             case "count" if name not in columns:
@@ -76,7 +79,7 @@ def columns_of(wanted: Mapping[str, Any]) -> list[str]:
     return [name for name in found if isinstance(name, str)]
 
 
-def grouped(frame: Frame, keys: list[str], wanted: list[tuple[str, str | None, str]]) -> Frame:
+def grouped(frame: Frame, keys: list[str], wanted: list[Wanted]) -> Frame:
     """Return one row for each group of rows with the same keys, in the order of the keys.
 
     Raises:
@@ -112,9 +115,7 @@ def grouped(frame: Frame, keys: list[str], wanted: list[tuple[str, str | None, s
     return found.with_columns(*(without_nan(found[name]) for name in found.columns if found[name].dtype.is_float()))
 
 
-def _prepared(
-    frame: Frame, wanted: list[tuple[str, str | None, str]]
-) -> tuple[dict[tuple[str, str], str], dict[str, Any]]:
+def _prepared(frame: Frame, wanted: list[Wanted]) -> tuple[dict[tuple[str, str], str], dict[str, Any]]:
     """Return the columns that functions are computed of, by new names, and which of them each function uses."""
     used: dict[tuple[str, str], str] = {}
     columns: dict[str, Any] = {}
@@ -122,7 +123,7 @@ def _prepared(
         if column is not None:
             name = used[column, function] = f"\0{_USE.get(function, 'as it is')} {column}"
             if name not in columns:
-                columns[name] = _ready(frame[column], function).alias(name)
+                columns[name] = ready(frame[column], function).alias(name)
     return used, columns
 
 
@@ -130,7 +131,7 @@ _USE = {"sum": "exact", "mean": "numbers", "median": "numbers", "std": "numbers"
 """What functions of numbers need: a column is prepared once for each of these."""
 
 
-def _ready(column: Any, function: str) -> Any:
+def ready(column: Any, function: str) -> Any:
     """Return a column as a function needs it.
 
     Raises:
@@ -173,7 +174,7 @@ def _medians(frame: Frame, keys: list[str], column: str) -> list[float | None]:
     return [None if count == 0 else (one + other) / 2 for one, other, count in found]
 
 
-def computed(frame: Frame, wanted: list[tuple[str, str | None, str]]) -> dict[str, Any]:
+def computed(frame: Frame, wanted: list[Wanted]) -> dict[str, Any]:
     """Return aggregates of the whole frame, by name; the least and the latest of nanoseconds as `Single`.
 
     Raises:

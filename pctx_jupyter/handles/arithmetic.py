@@ -133,7 +133,7 @@ def numbers_of(column: Any, *, exact: bool) -> Any:
         least, most = range_of(column)
         if least < -LARGEST or most >= LARGEST:
             if not exact:
-                return _floats(column)
+                return floats_of(column)
             raise NoNumbers("it holds integers of 2**63 or more; use sql, and cast it to double")
         return column.cast(nw.Int64)
     if is_of_objects(column):
@@ -184,11 +184,11 @@ def demand_sum(column: Any) -> None:
     if not column.dtype.is_integer():
         return
     largest = max(abs(one) for one in range_of(column))
-    if largest * len(column) >= LARGEST and float(_floats(column).abs().sum()) >= _SAFE:
+    if largest * len(column) >= LARGEST and float(floats_of(column).abs().sum()) >= _SAFE:
         raise NoNumbers("the sum may be 2**63 or more, which integers cannot hold; use sql, whose sums are floats")
 
 
-def _floats(column: Any) -> Any:
+def floats_of(column: Any) -> Any:
     """Return integers as floats, rounded."""
     import narwhals.stable.v2 as nw
 
@@ -221,7 +221,7 @@ def calculated(name: str, act: Callable[[Any, Any], Any], left: Any, right: Any)
         for one in (left, right)
     )
     if not exact:
-        left, right = (_floats(one) if _has_large(one) else one for one in (left, right))
+        left, right = (floats_of(one) if _has_large(one) else one for one in (left, right))
     elif name != "div" and _is_integer(left) and _is_integer(right):
         _demand_room(act, left, right)
     return act(left, right)
@@ -263,7 +263,7 @@ def _demand_room(act: Callable[[Any, Any], Any], left: Any, right: Any) -> None:
     edges = [act(one, other) for one in range_of(left) for other in range_of(right)]
     if min(edges) >= -LARGEST and max(edges) < LARGEST:
         return
-    floats = [_floats(one) if is_column(one) else float(one) for one in (left, right)]
+    floats = [floats_of(one) if is_column(one) else float(one) for one in (left, right)]
     largest = act(*floats).abs().max()
     if not is_missing(largest) and float(largest) >= _SAFE:
         raise NoNumbers("a result would be 2**63 or more, which integers cannot hold; use sql, and cast it to double")

@@ -16,7 +16,7 @@ import msgspec
 
 from .. import errors
 from ..nearest import did_you_mean
-from . import aggregates
+from . import aggregates, partials
 from . import steps as act_on
 from .expressions import OPERATIONS, condition
 from .frames import MOST_SHOWN, Frame
@@ -26,11 +26,20 @@ MOST_STEPS = 200
 MOST_NODES = 2_000
 """Columns, values and operations in the expressions of one chain: each operation makes a column."""
 
+JOINED = "the joined frame"
+"""What messages call a frame that is joined."""
+
 Find = Callable[[str], Frame]
 """Returns the frame of an id; raises what `table.Handles.find` raises."""
 
 
-def run(steps: object, frame: Frame, label: str, find: Find, only: Collection[str] | None = None) -> Frame:
+def demand_steps(steps: object, label: str) -> None:
+    """Refuse what is no chain, or too long a one."""
+    if not isinstance(steps, list) or len(steps) > MOST_STEPS:
+        raise errors.InvalidParams(f"Cannot use {label}: steps must be a list of at most {MOST_STEPS}")
+
+
+def run(steps: Any, frame: Frame, label: str, find: Find, only: Collection[str] | None = None) -> Frame:
     """Check a chain of steps against the columns of a frame, and run it.
 
     Args:
@@ -43,8 +52,7 @@ def run(steps: object, frame: Frame, label: str, find: Find, only: Collection[st
     Raises:
         InvalidParams: A column does not exist, or the chain is wrong. Nothing has run.
     """
-    if not isinstance(steps, list) or len(steps) > MOST_STEPS:
-        raise errors.InvalidParams(f"Cannot use {label}: steps must be a list of at most {MOST_STEPS}")
+    demand_steps(steps, label)
     checked = _Checked(label, list(frame.columns), find)
     for step in steps:
         checked.add(step)
@@ -123,9 +131,7 @@ class _Checked:
                 by = self.names(names)
                 self.acts.append(lambda frame: act_on.sorted_by(frame, by, descending))
             case ["group", [*names], dict(wanted)]:
-                keys, found = self.names(names), self.aggregates(wanted)
-                if both := set(keys) & {name for name, _, _ in found}:
-                    raise self._wrong(f'"{min(both)}" is a key and an aggregate; give the aggregate another name')
+                keys, found = self.group(names, wanted)
                 self.acts.append(lambda frame: aggregates.grouped(frame, keys, found))
                 self.columns = [*keys, *(name for name, _, _ in found)]
             case ["join", dict(other), [*names], str(how)] if how in act_on.JOINS:
@@ -146,7 +152,7 @@ class _Checked:
         id, steps = other.get("id"), other.get("steps", [])
         if not isinstance(id, str):
             raise self._wrong("join needs another frame")
-        return run(steps, self._find(id), "the joined frame", self._find), "the joined frame"
+        return run(steps, self._find(id), JOINED, self._find), JOINED
 
     def names(self, names: Sequence[object]) -> list[str]:
         if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
@@ -160,7 +166,13 @@ class _Checked:
         self.used.add(name)
         return name
 
-    def aggregates(self, wanted: dict[str, Any]) -> list[tuple[str, str | None, str]]:
+    def group(self, names: Sequence[object], wanted: dict[str, Any]) -> tuple[list[str], list[aggregates.Wanted]]:
+        keys, found = self.names(names), self.aggregates(wanted)
+        if both := set(keys) & {name for name, _, _ in found}:
+            raise self._wrong(f'"{min(both)}" is a key and an aggregate; give the aggregate another name')
+        return keys, found
+
+    def aggregates(self, wanted: dict[str, Any]) -> list[aggregates.Wanted]:
         return aggregates.read(wanted, self._name, self.columns, self._wrong)
 
     def _expression(self, node: object, depth: int = 0) -> Callable[[Frame], Any]:
@@ -184,6 +196,32 @@ class _Checked:
 
     def _wrong(self, why: str) -> errors.InvalidParams:
         return errors.InvalidParams(f"Cannot use {self._label}: {why}")
+
+
+ALL = "\0all"
+"""The name of a column with the same value in each row: aggregates of the whole frame are those of one group."""
+
+
+def partial(frame: Frame, label: str, names: Sequence[object] | None, wanted: Mapping[str, Any]) -> partials.Partial:
+    """Return what one part of a frame gives for aggregates of groups.
+
+    Args:
+        frame, label: As in `run`.
+        names: The keys; None: all rows are one group.
+        wanted: The aggregates, as a program sends them.
+
+    Raises:
+        InvalidParams: One of them is wrong.
+    """
+    import narwhals.stable.v2 as nw
+
+    checked = _Checked(label, list(frame.columns), _no_frame)
+    if names is not None:
+        keys, found = checked.group(names, dict(wanted))
+    else:
+        keys, found = [ALL], checked.aggregates(dict(wanted))
+        frame = frame.with_columns(nw.lit(0).alias(ALL))
+    return partials.partial(frame, keys, found)
 
 
 def aggregated(frame: Frame, label: str, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -286,6 +286,11 @@ def _whole(found: dict[str, Any]) -> dict[str, Any]:
     return {name: _cells(one.column)[0] if isinstance(one, aggregates.Single) else one for name, one in found.items()}
 
 
+def of_one_row(frame: Any) -> Raw:
+    """Write a frame of one row as JSON of an object."""
+    return values.to_json(_cells(frame.to_native())[0])
+
+
 def _cells(native: Any) -> list[Any]:
     """Return the values of a column, or the rows of a frame, of a library that narwhals supports."""
     convert = tables.converter(type(native))

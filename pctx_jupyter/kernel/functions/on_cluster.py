@@ -2,7 +2,7 @@
 
 Such a frame has one or several parts, each the value of a future: the partitions of a data frame of Dask, or the one
 table that a tool has made there. The steps of a program run on workers, by the code that runs them in a notebook, so
-they give the same rows. Filters and selections run on each part; what is left of the parts is joined for later steps.
+they give the same rows. They run on each part as long as they can; what needs all rows gets what is left of the parts.
 
 The scheduler and the workers need this package in the version of the notebook; without it, tables come to the notebook.
 Nothing of Dask is imported before a value of it exists.
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,13 +20,18 @@ from msgspec import Raw
 
 from ... import errors, futures
 from ..._version import __version__
-from ...handles import chains, frames
+from ...handles import aggregates, chains, frames
+from ...handles.parts import Plan, name_of, plan
 from ...handles.table import DERIVED, Handle, Handles
 from ...values import tables
-from .table_frames import concatenated, frame_of
+from . import on_worker
 
-ON_EACH_PART = ("filter", "select")
-"""Steps that give the same rows for each part by itself."""
+AT_ONCE = 16
+"""Partial aggregates that one task combines."""
+TEXTS = "String"
+"""The type of a column of texts, as narwhals writes it."""
+BY_LENGTHS = ("count", "rows", "preview", "schema")
+"""Operations that need only some of the parts, once it is known how many rows each has."""
 
 
 class ClusterFrame:
@@ -37,13 +41,14 @@ class ClusterFrame:
         client: The client of Dask.
         parts: A future for each part, in order.
         lengths: The rows of each part.
-        columns: The names of the columns.
+        types: The types of the columns, as narwhals writes them, by name.
     """
 
-    def __init__(self, client: Any, parts: list[Any], lengths: list[int], columns: list[str]) -> None:
-        self.client, self.parts, self.columns = client, parts, columns
-        self._lengths = lengths
+    def __init__(self, client: Any, parts: list[Any], lengths: list[int], types: dict[str, str]) -> None:
+        self.client, self.parts, self.columns = client, parts, list(types)
+        self._lengths, self._types = lengths, types
         self._latest: OrderedDict[bytes, list[Any]] = OrderedDict()
+        self._looked_at: OrderedDict[bytes, ClusterFrame] = OrderedDict()
 
     def __len__(self) -> int:
         return sum(self._lengths)
@@ -69,26 +74,58 @@ class ClusterFrame:
         Raises:
             InvalidParams: A column does not exist, or the operation is wrong.
         """
-        if what == "count" and not steps:
-            return Raw(msgspec.json.encode(len(self)))
-        parts, skipped = self.parts, 0
-        if steps or (only is not None and len(parts) > 1):
+        if what == "agg" and (found := await self._aggregates(steps, more.get("wanted"), handle.label, handles)):
+            return found
+        if not steps and what in BY_LENGTHS:
+            return await self._ask_by_lengths(what, more, handle, handles)
+        if what == "rows" and name_of(steps[-1]) == "sort" and not more.get("from") and type(more.get("to")) is int:
+            steps = [*steps, ["slice", 0, more["to"]]]  # the first rows of all are among the first of each part
+        parts = self.parts
+        if steps or len(parts) > 1:
             parts = self._derived(steps, only, handle.label, handles)
-        elif what == "rows":
-            parts, skipped = self._within(more.get("from"), more.get("to"))
-        elif what in ("preview", "schema"):
-            parts, _ = self._within(0, frames.FIRST_ROWS)
-        if what == "preview" and steps:
-            made = await _seen(self.client, [self._one(parts)])
-            assert made is not None, "steps give a frame"
-            shown = handles.add(handle.label, made, made.parts[0], path=handle.path)
-            return await made.ask(what, [], more, None, shown, handles)
-        more = {name: value - skipped if name in ("from", "to") and value else value for name, value in more.items()}
+        if what == "preview" or (what in BY_LENGTHS and len(parts) > 1):
+            there = await self._looked(steps, only, parts)
+            if what == "preview":
+                handle = handles.add(handle.label, there, there.parts[0], path=handle.path)
+            return await there.ask(what, [], more, None, handle, handles)
+        return await self._answer(parts, what, more, handle, handles)
+
+    async def _answer(
+        self, parts: list[Any], what: str, more: dict[str, Any], handle: Handle[Any], handles: Handles
+    ) -> Raw:
         request = [parts, handle.label, what, more, handles.max_passing_bytes()]
-        answer = Raw(await _run(self.client, answered, *request))
+        return Raw(await _run(self.client, on_worker.answered, *request))
+
+    async def _ask_by_lengths(self, what: str, more: dict[str, Any], handle: Handle[Any], handles: Handles) -> Raw:
+        """Answer from some of the parts, whose lengths and types are known."""
+        if what in ("count", "schema"):
+            return Raw(msgspec.json.encode(len(self) if what == "count" else self._types))
+        is_range = what == "rows"
+        start, stop = (more.get("from"), more.get("to")) if is_range else (0, frames.FIRST_ROWS)
+        parts, skipped = self._within(start, stop)
+        if is_range:
+            more = {
+                name: value - skipped if name in ("from", "to") and value else value for name, value in more.items()
+            }
+        answer = await self._answer(parts, what, more, handle, handles)
         if what == "preview":
-            return Raw(msgspec.json.encode(msgspec.json.decode(answer) | {"id": handle.id, "rows": len(self)}))
+            found = msgspec.json.decode(answer)
+            found |= {
+                "id": handle.id,
+                "rows": len(self),
+                "columns": {name: self._types[name] for name in found["columns"]},
+            }
+            return Raw(msgspec.json.encode(found))
         return answer
+
+    async def _aggregates(self, steps: list[Any], wanted: Any, label: str, handles: Handles) -> Raw | None:
+        """Aggregate the whole frame in parts; None: there are not several, or no rows."""
+        if len(self.parts) < 2 or not isinstance(wanted, dict) or (todo := plan(steps)).rest or todo.group:
+            return None
+        todo = Plan(todo.each, ["group", None, wanted], [])
+        partial = self._grouped(todo, self._needed(steps, aggregates.columns_of(wanted), label), label, handles)
+        found = await _run(self.client, on_worker.aggregates, partial)
+        return None if found is None else Raw(found)
 
     def future(self, steps: list[Any], label: str, handles: Handles) -> Any:
         """Return a future of the table that the steps give: without steps, of the very table that was made there."""
@@ -100,43 +137,99 @@ class ClusterFrame:
         Raises:
             InvalidParams: The client is asynchronous, and must not block.
         """
+        self._demand_blocking(label)
+        return self.future(steps, label, handles).result()
+
+    def _demand_blocking(self, label: str) -> None:
         if self.client.asynchronous:
             raise errors.InvalidParams(
                 f"Cannot bring {label} to the notebook: its client of Dask is asynchronous; pass it to a tool with "
                 "run_on, or read its rows"
             )
-        return self.future(steps, label, handles).result()
+
+    async def _looked(self, steps: list[Any], only: list[str] | None, parts: list[Any]) -> ClusterFrame:
+        """Return what steps give as a frame whose lengths are known; the latest are kept."""
+        key = msgspec.json.encode([steps, only])
+        if (known := self._looked_at.get(key)) is None or known.parts is not parts:
+            known = await seen(self.client, parts)
+            assert known is not None, "steps give a frame"
+            _keep(self._looked_at, key, known)
+        return known
 
     def _derived(self, steps: list[Any], only: list[str] | None, label: str, handles: Handles) -> list[Any]:
         """Return futures of the parts of what steps give; the latest are kept, so that reading in batches is quick."""
         key = msgspec.json.encode([steps, only])
         if (known := self._latest.get(key)) is None:
-            known = self._latest[key] = self._submitted(steps, only, label, handles)
-            while len(self._latest) > DERIVED:
-                self._latest.popitem(last=False)
-        self._latest.move_to_end(key)
+            known = self._submitted(steps, only, label, handles)
+        _keep(self._latest, key, known)
         return known
 
     def _submitted(self, steps: list[Any], only: list[str] | None, label: str, handles: Handles) -> list[Any]:
-        joined = set(_joined(steps))
-        needed = None if joined else chains.needed(steps, self.columns, label, only)
-        parts = self.parts
-        if len(parts) > 1:
-            first = list(takewhile(lambda step: step[0] in ON_EACH_PART, steps))
-            narrow = first if needed is None else [["select", needed], *first]
-            if narrow:
-                parts = self._submit([(derived, [[part], narrow, label, {}]) for part in parts])
-                steps = steps[len(first) :]
-        if steps:
-            others = {id: self._parts_of(handles.find(id), handles) for id in joined}
-            parts = self._submit([(derived, [parts, steps, label, others])])
+        """Submit what steps need; returns futures of the parts of what they give."""
+        chains.demand_steps(steps, label)
+        if len(self.parts) == 1:
+            steps, others = self._joined(steps, handles)
+            return self._submit([(on_worker.derived, [self.parts, steps, label, others])])
+        narrow = self._needed(steps, only, label)
+        todo = plan(steps)
+        if todo.group is not None:
+            parts = self._submit([(on_worker.groups, [self._grouped(todo, narrow, label, handles)])])
+        else:
+            each, others = self._on_each(todo, narrow, handles)
+            parts = self.parts
+            if each:
+                parts = self._submit([(on_worker.derived, [[part], each, label, others]) for part in parts])
+        if todo.rest:
+            rest, others = self._joined(todo.rest, handles)
+            parts = self._submit([(on_worker.derived, [parts, rest, label, others])])
         return parts
 
-    def _parts_of(self, other: Handle[Any], handles: Handles) -> list[Any]:
-        """Return the parts of a frame that a chain joins, as a worker gets them."""
-        if not isinstance(other.value, ClusterFrame):
-            return [other.value.to_native()]
-        return other.value.parts if other.value.client is self.client else [other.value.table([], other.label, handles)]
+    def _needed(self, steps: list[Any], only: list[str] | None, label: str) -> list[str] | None:
+        """Return the columns that steps need, if they join none; None: all."""
+        if any(name_of(step) == "join" for step in steps):
+            return None
+        return chains.needed(steps, self.columns, label, only)
+
+    def _grouped(self, todo: Plan, narrow: list[str] | None, label: str, handles: Handles) -> Any:
+        """Aggregate the groups of each part, and combine what they give, some at a time; returns a future."""
+        assert todo.group is not None
+        _, names, wanted = todo.group
+        each, others = self._on_each(todo, narrow, handles)
+        found = self._submit([(on_worker.partial, [part, each, label, others, names, wanted]) for part in self.parts])
+        while len(found) > 1:
+            some = [found[start : start + AT_ONCE] for start in range(0, len(found), AT_ONCE)]
+            found = self._submit([(on_worker.combined, [one]) for one in some])
+        return found[0]
+
+    def _on_each(
+        self, todo: Plan, narrow: list[str] | None, handles: Handles
+    ) -> tuple[list[Any], dict[str, list[Any]]]:
+        return self._joined([*([["select", narrow]] if narrow else []), *todo.each], handles)
+
+    def _joined(self, steps: list[Any], handles: Handles) -> tuple[list[Any], dict[str, list[Any]]]:
+        """Return steps whose joined frames have names of their own, and a future of each: it is made once."""
+        found: list[Any] = []
+        others: dict[str, list[Any]] = {}
+        for step in steps:
+            match step:
+                case ["join", {"id": str(id), **more}, *how]:
+                    name = str(len(others))
+                    others[name] = [self._right(handles.find(id), more.get("steps", []), handles)]
+                    step = ["join", {"id": name}, *how]
+            found.append(step)
+        return found, others
+
+    def _right(self, other: Handle[Any], steps: Any, handles: Handles) -> Any:
+        """Return a future of a frame that a chain joins, with the steps of its own."""
+        label, frame = chains.JOINED, other.value
+        if not isinstance(frame, ClusterFrame):
+            native = frame.to_native()
+        elif frame.client is self.client:
+            return frame.future(steps, label, handles)
+        else:
+            native = frame.table([], other.label, handles)
+        there = self._submit([(on_worker.joined_parts, [[native]])])
+        return ClusterFrame(self.client, there, [len(frame)], {}).future(steps, label, handles)
 
     def _within(self, start: Any, stop: Any) -> tuple[list[Any], int]:
         """Return the parts that have a range of rows, and the rows before them."""
@@ -153,12 +246,20 @@ class ClusterFrame:
         return chosen or self.parts[:1], skipped if chosen else 0
 
     def _one(self, parts: list[Any]) -> Any:
-        return parts[0] if len(parts) == 1 else self._submit([(joined_parts, [parts])])[0]
+        return parts[0] if len(parts) == 1 else self._submit([(on_worker.joined_parts, [parts])])[0]
 
     def _submit(self, calls: Sequence[tuple[Callable[..., Any], list[Any]]]) -> list[Any]:
         from ...cluster import submitted
 
         return submitted(self.client, [(function, arguments, {}) for function, arguments in calls])
+
+
+def _keep(latest: OrderedDict[bytes, Any], key: bytes, value: Any) -> None:
+    """Keep a value with the latest others."""
+    latest[key] = value
+    latest.move_to_end(key)
+    while len(latest) > DERIVED:
+        latest.popitem(last=False)
 
 
 async def opened(remote: futures.RemoteValue) -> ClusterFrame | None:
@@ -170,7 +271,7 @@ async def opened(remote: futures.RemoteValue) -> ClusterFrame | None:
         NotAFrame: It is a table that cannot be a frame.
         Exception: What was raised on the cluster.
     """
-    given, client = remote.given, None
+    given, client, parts = remote.given, None, [remote.given]
     if futures.is_dask_future(given):
         client = given.client if remote.is_table else None
     elif futures.is_dask_collection(given) and tables.is_table(getattr(given, "_meta", None)):
@@ -181,61 +282,26 @@ async def opened(remote: futures.RemoteValue) -> ClusterFrame | None:
 
     if not await have_package(client, "pctx-jupyter", __version__):
         return None
-    parts = [given]
     if not futures.is_dask_future(given):
         remote.given, parts = kept(client, given)
-    return await _seen(client, parts)
+    return await seen(client, parts)
 
 
-async def _seen(client: Any, parts: list[Any]) -> ClusterFrame | None:
-    """Look at tables on the cluster."""
-    found = await asyncio.gather(*(_run(client, measured, part) for part in parts))
+async def seen(client: Any, parts: list[Any]) -> ClusterFrame | None:
+    """Look at tables on the cluster; returns their frame, or None if they are no tables."""
+    found = await asyncio.gather(*(_run(client, on_worker.measured, part) for part in parts))
     if None in found:
         return None
-    return ClusterFrame(client, parts, [length for _, length in found], found[0][0])
+    types = _types_of_parts([types for types, length in found if length] or [found[0][0]])
+    return ClusterFrame(client, parts, [length for _, length in found], types)
+
+
+def _types_of_parts(found: list[dict[str, str]]) -> dict[str, str]:
+    """Return the types of columns by those of parts: objects of Python have that of texts where there are none."""
+    return {name: next((one[name] for one in found if one[name] != TEXTS), first) for name, first in found[0].items()}
 
 
 async def _run(client: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     from ...cluster import cluster_of
 
     return await cluster_of(client).run((function, arguments, {}))
-
-
-def _joined(steps: Any) -> Iterator[str]:
-    """Yield the ids of the frames that a chain joins, those within joined frames among them."""
-    for step in steps if isinstance(steps, list) else ():
-        match step:
-            case ["join", {"id": str(id), **more}, *_]:
-                yield id
-                yield from _joined(more.get("steps"))
-
-
-# On a worker
-
-
-def measured(part: Any) -> tuple[list[str], int] | None:
-    """Return the columns and the rows of a table; None: it is no table."""
-    if not tables.is_table(part):
-        return None
-    frame = frame_of([part])
-    return list(frame.columns), len(frame)
-
-
-def derived(parts: list[Any], steps: list[Any], label: str, others: Mapping[str, list[Any]]) -> Any:
-    """Return the table that steps give; raises what `chains.run` raises."""
-    return chains.run(steps, frame_of(parts), label, lambda other: frame_of(others[other])).to_native()
-
-
-def answered(parts: list[Any], label: str, what: str, more: dict[str, Any], max_passing_bytes: int) -> bytes:
-    """Return the result of an operation; raises what `handed.result` raises."""
-    from . import handed
-
-    handle = Handle("", label, label, frame_of(parts), None)
-    found = handed.result(what, handle, [], more, Handles(max_passing_bytes=lambda: max_passing_bytes))
-    assert isinstance(found, Raw), "queries run in the notebook"
-    return bytes(found)
-
-
-def joined_parts(parts: list[Any]) -> Any:
-    """Return the table that parts are together, as Dask computes it."""
-    return concatenated(parts)

@@ -10,7 +10,7 @@ from ...values.arrays import Unfit
 
 
 def frame_of(parts: list[Any]) -> frames.Frame:
-    """Return the frame of a table, or of the parts of one.
+    """Return the frame of a table, or of the parts of one; parts without rows do not decide the types of columns.
 
     Raises:
         NotAFrame: It cannot be a frame; the message says why.
@@ -19,6 +19,8 @@ def frame_of(parts: list[Any]) -> frames.Frame:
         flat = [tables.flattened(frames.with_one_column(part)) for part in parts]
     except Unfit as error:
         raise frames.NotAFrame(str(error)) from None
+    if len(flat) > 1:
+        flat = [part for part in flat if len(part)] or flat[:1]
     return frames.opened(flat[0] if len(flat) == 1 else concatenated(flat, ignore_index=True))
 
 
