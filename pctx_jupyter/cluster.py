@@ -236,11 +236,15 @@ async def have_package(client: Any, name: str, version: str) -> bool:
 
 def kept(client: Any, frame: Any) -> tuple[Any, list[Any]]:
     """Begin to compute a lazy data frame; return it as what has been computed, and the futures of its partitions."""
+    parts = client.compute(frame.to_delayed())
+    return collection(parts, frame._meta), parts
+
+
+def collection(parts: list[Any], meta: Any) -> Any:
+    """Return a lazy data frame of futures of its partitions; `meta` is one without rows."""
     from dask import dataframe
 
-    parts = client.compute(frame.to_delayed())
-    found = dataframe.from_delayed(parts, meta=frame._meta, verify_meta=False)
-    return found, parts
+    return dataframe.from_delayed(parts, meta=meta, verify_meta=False)
 
 
 async def _outcome(client: Any, future: Any) -> tuple[Any, BaseException | None]:

@@ -221,6 +221,11 @@ def is_dask_collection(value: object) -> bool:
     return dask is not None and not inspect.isclass(value) and bool(dask.is_dask_collection(value))
 
 
+def is_dask_frame(value: object) -> bool:
+    """Return whether a value is a data frame or a series of Dask."""
+    return is_dask_collection(value) and classes.is_one(type(getattr(value, "_meta", None)), classes.TABLES)
+
+
 def is_dask_client(executor: object) -> bool:
     """Whether what runs functions is a client of Dask."""
     distributed = sys.modules.get("distributed.client")

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .. import futures
+
 FIRST_ROWS = 3
 """Rows of a frame that are shown."""
 MOST_SHOWN = 20
@@ -70,11 +72,13 @@ def with_one_column(value: Any) -> Any:
 
 
 def adapted(value: Any) -> Any:
-    """Return the data frame of a value whose type is registered; any other value as it is.
+    """Return the data frame of a value whose type is registered, or what Dask computes; any other value as it is.
 
     Raises:
         NotAFrame: The registered function failed.
     """
+    if futures.is_dask_frame(value):
+        return value.compute()
     as_frame = next((_adapters[kind] for kind in type(value).__mro__ if kind in _adapters), None)
     if as_frame is None:
         return value

@@ -233,7 +233,9 @@ class PctxMagics(Magics):
         if handle.kind == "figure":
             bundle = handed.figure(self._shell, handle.given)
             return None if bundle is None else display.Shown(*bundle)
-        return display.Shown(display.frame(body) if handle.kind == "frame" else display.handle(body))
+        if handle.kind == "frame":
+            return display.Shown(display.frame(body, handed.place_of(handle)))
+        return display.Shown(display.handle(body))
 
     def _session(self) -> str | None:
         """The session at the engine, if there is one now."""

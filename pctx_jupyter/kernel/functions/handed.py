@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Raw
 from typing_extensions import is_typeddict
 
-from ... import classes, errors, values
+from ... import classes, errors, futures, values
 from ...handles import aggregates, chains, frames, numbers, others, queries, sql
 from ...handles import steps as steps_on
 from ...handles.table import Handle, Handles
@@ -103,8 +103,13 @@ def hand_in(native: Any, handles: Handles, label: str, path: str) -> Raw:
 
     Raises:
         NotAFrame, NoHandle: As `hand_over`.
+        Exception: What was raised on the cluster of a data frame of Dask.
     """
     try:
+        if (brought := on_cluster.brought(native)) is not None:
+            frame, kinds = brought
+            handle = handles.add(label, frame, native, path=path, is_variable=True)
+            return _written({"id": f"{path}#{handle.id}", "columns": frame.columns, "kinds": kinds})
         handle = _hold(native, handles, label, path, is_variable=True)
     except frames.NotAFrame:
         if frames.is_registered(native) or tables.is_table(native):
@@ -542,7 +547,7 @@ def taking(handles: Handles | None) -> Iterator[None]:
 
 
 def taken(value: Any) -> Any:
-    """Return the object that decoded JSON stands for: the frame of a handle, anything else as it is.
+    """Return the object that decoded JSON stands for: the table or object of a handle, anything else as it is.
 
     Raises:
         InvalidParams: The frame is gone.
@@ -550,15 +555,22 @@ def taken(value: Any) -> Any:
     handles = _TAKING.get()
     if handles is None or (body := marks.body(value)) is None:
         return value
-    return native_of(body, handles)
+    return native_of(body, handles, as_table=True)
 
 
-def native_of(body: dict[str, Any], handles: Handles) -> Any:
-    """Return the object of a handle: the very object that the notebook has, or what the steps make of it."""
+def native_of(body: dict[str, Any], handles: Handles, *, as_table: bool = False) -> Any:
+    """Return the object of a handle: the very object that the notebook has, or what the steps make of it.
+
+    A data frame of Dask stays one, unless a table is needed.
+    """
     handle = handles.find(str(body.get("id")))
     steps = body.get("steps")
-    if isinstance(handle.value, ClusterFrame):
-        return handle.value.table(steps if isinstance(steps, list) else [], handle.label, handles)
+    if isinstance(frame := handle.value, ClusterFrame):
+        todo = steps if isinstance(steps, list) else []
+        if as_table or not frame.is_collection:
+            return frame.table(todo, handle.label, handles)
+        is_same = not todo and futures.is_dask_frame(handle.given)
+        return handle.given if is_same else frame.collection(todo, handle.label, handles)
     if handle.kind != "frame":
         return handle.given
     return _derived(handle, steps, handles).to_native() if isinstance(steps, list) and steps else handle.given
@@ -570,12 +582,17 @@ def named(body: dict[str, Any], handles: Handles) -> Any:
         handle = handles.find(str(body.get("id")))
     except errors.InvalidParams:
         return {marks.FRAME: body}
-    place = "on its cluster" if isinstance(handle.value, ClusterFrame) else "in the notebook"
+    place = place_of(handle)
     if body.get("steps"):
         return f"Frame made of {handle.label}, {place}"
     if shape := " × ".join(f"{length:,}" for length in shape_of(handle)):
         return f"{handle.kind.capitalize()} of {handle.label}, {shape}, {place}"
     return f"{handle.kind.capitalize()} of {handle.label}, {place}"
+
+
+def place_of(handle: Handle[Any]) -> str:
+    """Return a few words for where an object is."""
+    return "on its cluster" if isinstance(handle.value, ClusterFrame) else "in the notebook"
 
 
 def objects_among(arguments: Raw, handles: Handles, run_on: Any = None) -> tuple[Raw, dict[str, Any]]:

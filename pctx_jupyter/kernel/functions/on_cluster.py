@@ -23,7 +23,6 @@ from ..._version import __version__
 from ...handles import aggregates, chains, frames
 from ...handles.parts import Plan, name_of, plan
 from ...handles.table import DERIVED, Handle, Handles
-from ...values import tables
 from . import on_worker
 
 AT_ONCE = 16
@@ -42,10 +41,13 @@ class ClusterFrame:
         parts: A future for each part, in order.
         lengths: The rows of each part.
         types: The types of the columns, as narwhals writes them, by name.
+        is_collection: Whether the notebook has it as a data frame of Dask, and gets what steps make of it as one.
     """
 
-    def __init__(self, client: Any, parts: list[Any], lengths: list[int], types: dict[str, str]) -> None:
-        self.client, self.parts, self.columns = client, parts, list(types)
+    def __init__(
+        self, client: Any, parts: list[Any], lengths: list[int], types: dict[str, str], *, is_collection: bool = False
+    ) -> None:
+        self.client, self.parts, self.columns, self.is_collection = client, parts, list(types), is_collection
         self._lengths, self._types = lengths, types
         self._latest: OrderedDict[bytes, list[Any]] = OrderedDict()
         self._looked_at: OrderedDict[bytes, ClusterFrame] = OrderedDict()
@@ -140,6 +142,19 @@ class ClusterFrame:
         self._demand_blocking(label)
         return self.future(steps, label, handles).result()
 
+    def collection(self, steps: list[Any], label: str, handles: Handles) -> Any:
+        """Return a data frame of Dask that has what the steps give, which stays on the cluster; blocks for its types.
+
+        Raises:
+            InvalidParams: The client is asynchronous, and must not block.
+        """
+        from ...cluster import collection
+
+        self._demand_blocking(label)
+        parts = self._derived(steps, None, label, handles) if steps else self.parts
+        meta = self._submit([(on_worker.without_rows, [parts[0]])])[0].result()
+        return collection(parts, meta)
+
     def _demand_blocking(self, label: str) -> None:
         if self.client.asynchronous:
             raise errors.InvalidParams(
@@ -151,7 +166,7 @@ class ClusterFrame:
         """Return what steps give as a frame whose lengths are known; the latest are kept."""
         key = msgspec.json.encode([steps, only])
         if (known := self._looked_at.get(key)) is None or known.parts is not parts:
-            known = await seen(self.client, parts)
+            known = await seen(self.client, parts, is_collection=self.is_collection)
             assert known is not None, "steps give a frame"
             _keep(self._looked_at, key, known)
         return known
@@ -274,7 +289,7 @@ async def opened(remote: futures.RemoteValue) -> ClusterFrame | None:
     given, client, parts = remote.given, None, [remote.given]
     if futures.is_dask_future(given):
         client = given.client if remote.is_table else None
-    elif futures.is_dask_collection(given) and tables.is_table(getattr(given, "_meta", None)):
+    elif futures.is_dask_frame(given):
         client = futures.dask_client()
     if client is None:
         return None
@@ -282,18 +297,52 @@ async def opened(remote: futures.RemoteValue) -> ClusterFrame | None:
 
     if not await have_package(client, "pctx-jupyter", __version__):
         return None
-    if not futures.is_dask_future(given):
+    if is_lazy := futures.is_dask_frame(given):
         remote.given, parts = kept(client, given)
-    return await seen(client, parts)
+    return await seen(client, parts, is_collection=is_lazy)
 
 
-async def seen(client: Any, parts: list[Any]) -> ClusterFrame | None:
+def brought(value: Any) -> tuple[ClusterFrame, dict[str, str]] | None:
+    """Compute a data frame of Dask on its cluster, and leave it there; blocks.
+
+    Returns:
+        The frame, and what `frames.kinds` returns of it; None: `value` is something else, or has to come to the
+        notebook, as with `opened`.
+
+    Raises:
+        NotAFrame: It cannot be a frame, or the client is asynchronous.
+        Exception: What was raised on the cluster.
+    """
+    if not futures.is_dask_frame(value) or (client := futures.dask_client()) is None:
+        return None
+    if client.asynchronous:
+        raise frames.NotAFrame("the client of Dask is asynchronous, and the cell would block its loop")
+    found: tuple[ClusterFrame, dict[str, str]] | None = client.sync(_brought, value)
+    return found
+
+
+async def _brought(value: Any) -> tuple[ClusterFrame, dict[str, str]] | None:
+    frame = await opened(futures.RemoteValue(value))
+    if frame is None:
+        return None
+    found = await asyncio.gather(*(_run(frame.client, on_worker.kinds, part) for part in frame.parts))
+    return frame, {name: _kind_of_parts([one[name] for one in found]) for name in frame.columns}
+
+
+def _kind_of_parts(found: list[str]) -> str:
+    """Return what a column holds whose parts hold these."""
+    kinds = {one.removesuffix("?") for one in found}
+    mark = "?" if any(one.endswith("?") for one in found) else ""
+    return f"{kinds.pop()}{mark}" if len(kinds) == 1 else "any"
+
+
+async def seen(client: Any, parts: list[Any], *, is_collection: bool = False) -> ClusterFrame | None:
     """Look at tables on the cluster; returns their frame, or None if they are no tables."""
     found = await asyncio.gather(*(_run(client, on_worker.measured, part) for part in parts))
     if None in found:
         return None
     types = _types_of_parts([types for types, length in found if length] or [found[0][0]])
-    return ClusterFrame(client, parts, [length for _, length in found], types)
+    return ClusterFrame(client, parts, [length for _, length in found], types, is_collection=is_collection)
 
 
 def _types_of_parts(found: list[dict[str, str]]) -> dict[str, str]:

@@ -25,6 +25,16 @@ def measured(part: Any) -> tuple[dict[str, str], int] | None:
     return frames.schema(frame), len(frame)
 
 
+def kinds(part: Any) -> dict[str, str]:
+    """Return what `frames.kinds` returns of a table."""
+    return frames.kinds(frame_of([part]))
+
+
+def without_rows(part: Any) -> Any:
+    """Return a table without its rows: what Dask calls the meta of a data frame."""
+    return part.iloc[:0]
+
+
 def derived(parts: list[Any], steps: list[Any], label: str, others: Mapping[str, list[Any]]) -> Any:
     """Return the table that steps give; raises what `chains.run` raises."""
     return chains.run(steps, frame_of(parts), label, lambda other: frame_of(others[other])).to_native()

@@ -90,17 +90,18 @@ def _kept(data: dict[str, Any], raw: Raw, is_whole: bool) -> dict[str, Any]:
     return data if id is None else {**data, "id": id}
 
 
-def frame(body: dict[str, Any]) -> Bundle:
-    """Show a frame that stays in the notebook: its first rows as a table, its size and the types of its columns.
+def frame(body: dict[str, Any], place: str) -> Bundle:
+    """Show a frame that stays where it is: its first rows as a table, its size and the types of its columns.
 
     Args:
         body: What the handle says, as a program's value has it.
+        place: Where it is: ``in the notebook``.
     """
     types, rows = body["columns"], body["first"]
     more = body.get("more_columns", 0)
     shape = f"{body['rows']:,} rows × {len(types) + more:,} columns"
     listed = ", ".join(f"{name} {kind}" for name, kind in types.items()) + (f", and {more:,} more" if more else "")
-    note = f"Frame of {shape}, in the notebook: {listed}"
+    note = f"Frame of {shape}, {place}: {listed}"
     if not rows:
         return {"text/plain": note}
     shown = with_note(rows, note, body["rows"])

@@ -706,6 +706,35 @@ async def test_a_frame_of_a_cluster_is_joined_and_passed_on_there_and_comes_to_t
     assert await program.ask(lazy, queried, "rows") == [{"id": 8}]
 
 
+async def test_a_frame_of_dask_that_a_cell_passes_in_stays_one_unless_a_table_is_needed(
+    cluster: distributed.Client,
+) -> None:
+    program, lazy = Program(), there()
+    program.handles.names = {}
+    server = handed.server_of_frames()
+    with cluster.as_current():
+        body = msgspec.json.decode(handed.hand_in(lazy, program.handles, "orders", server.path))["$pctx.frame"]
+        assert body["kinds"] == {"id": "number", "status": "string?", "amount": "number?", "large": "number"}
+        frame = {"$pctx.frame": {"id": body["id"].partition("#")[2]}}
+        assert await program.ask(server, frame, "count", [OPEN]) == 4
+        [shown] = program.handles
+        assert isinstance(shown.value, ClusterFrame) and shown.is_variable
+
+        assert handed.replaced(frame, program.handles) is lazy
+        few = {"$pctx.frame": frame["$pctx.frame"] | {"steps": [OPEN, FEW]}}
+        await program.ask(server, frame, "save", [OPEN, FEW], name="few")
+        for made in (program.handles.names["few"], handed.replaced(few, program.handles)):
+            assert isinstance(made, dd.DataFrame) and list(made.columns) == ["id", "amount"]
+            assert made.compute()["id"].tolist() == [0, 3, 5, 8]
+        assert await program.call(tools.define(ids, name="ids_here"), orders=few) == "here: [0, 3, 5, 8]"
+        groups = [["group", ["status"], {"n": "count"}]]
+        seen = await program.ask(server, frame, "preview", groups)
+        counted = handed.replaced({"$pctx.frame": {"id": seen["id"]}}, program.handles)
+        assert counted.compute()["n"].tolist() == [3, 1, 4, 1]
+    assert "kinds" in msgspec.json.decode(handed.hand_in(lazy, program.handles, "orders", server.path))["$pctx.frame"]
+    assert isinstance([*program.handles][-1].given, dd.DataFrame)  # without a client, its rows come to the notebook
+
+
 async def test_a_table_comes_to_the_notebook_from_workers_without_this_package(cluster: distributed.Client) -> None:
     assert await clusters.have_package(cluster, "dask", dask.__version__)
     assert not await clusters.have_package(cluster, "dask", "1.0")
