@@ -13,9 +13,10 @@ import inspect
 import pickle
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, get_args, get_origin
+from itertools import islice
+from typing import Any, Protocol, cast, get_args, get_origin
 
 from . import classes, errors
 
@@ -126,10 +127,13 @@ def why_not(executor: object, is_async: bool) -> str | None:
 def pending(value: object) -> Awaitable[Any] | None:
     """Return what to await for the value that a tool's result stands for; None: the result is the value.
 
-    Cancelling that wait cancels the work, as far as its library can.
+    A list, a tuple or a dict of futures, also a nested one, stands for the same with their values. Cancelling that wait
+    cancels the work, as far as its library can.
     """
     if (wait := _wait_for(value)) is not None:
         return wait(value)
+    if _holds_futures(value):
+        return _of_container(value)
     return value if inspect.isawaitable(value) else None
 
 
@@ -162,6 +166,58 @@ def _wait_for(value: object) -> Callable[..., Awaitable[Any]] | None:
     return _of_ray_ref if _is_ray_ref(value) else None
 
 
+FEW = 100
+"""Entries of a dict of which each is looked at for a future; of more, and of a list, only the first one is."""
+DEEPEST = 20
+"""Levels of lists and dicts in which futures are looked for."""
+
+
+def _holds_futures(value: object, depth: int = 0) -> bool:
+    """Whether a list, a tuple or a dict holds futures. A list of something else costs one look."""
+    members: Iterable[Any]
+    if type(value) is dict:
+        members = value.values() if len(value) <= FEW else islice(value.values(), 1)
+    elif type(value) in (list, tuple):
+        members = cast("Sequence[Any]", value)[:1]
+    else:
+        return False
+    return depth < DEEPEST and any(unready(one) or _holds_futures(one, depth + 1) for one in members)
+
+
+async def _of_container(value: Any) -> Any:
+    """Wait for all futures in lists, tuples and dicts, and return the same with their values.
+
+    When one of them fails, or the wait is cancelled, the others are cancelled.
+    """
+    found: dict[int, Any] = {}
+    _replaced(value, lambda one: found.setdefault(id(one), one))
+    client, lazy = dask_client(), [key for key, one in found.items() if is_dask_collection(one)]
+    if client is not None and lazy:  # together, so that what they share is computed once
+        found |= zip(lazy, client.compute([found[key] for key in lazy]), strict=True)
+    waits = [asyncio.ensure_future(_value(one)) for one in found.values()]
+    try:
+        values = dict(zip(found, await asyncio.gather(*waits), strict=True))
+    finally:
+        for one in waits:
+            one.cancel()
+    return _replaced(value, lambda one: values[id(one)])
+
+
+async def _value(one: Any) -> Any:
+    wait = _wait_for(one)
+    assert wait is not None, "only futures are looked for"
+    return await wait(one)
+
+
+def _replaced(value: Any, instead: Callable[[Any], Any]) -> Any:
+    """Return lists, tuples and dicts with something else in the place of each future."""
+    if unready(value):
+        return instead(value)
+    if type(value) is dict:
+        return {name: _replaced(one, instead) for name, one in value.items()}
+    return type(value)(_replaced(one, instead) for one in value) if type(value) in (list, tuple) else value
+
+
 def is_future_type(annotation: Any) -> bool:
     """Whether a return annotation is a future of a library, such as ``Future[int]``, or what Dask computes lazily."""
     kind = get_origin(annotation) or annotation
@@ -169,8 +225,14 @@ def is_future_type(annotation: Any) -> bool:
 
 
 def awaited_type(annotation: Any) -> Any:
-    """Return the type of what a return annotation stands for: ``int`` for ``Future[int]`` and ``Awaitable[int]``."""
+    """Return the type of what a return annotation stands for: ``int`` for ``Future[int]`` and ``Awaitable[int]``.
+
+    Of ``list[Future[int]]`` it is ``list[int]``, and so of tuples and dicts.
+    """
     origin = get_origin(annotation)
+    if origin in (list, tuple, dict):
+        found = tuple(one if one is ... else awaited_type(one) for one in get_args(annotation))
+        return annotation if found == get_args(annotation) else origin[found]
     if origin is None and is_future_type(annotation):
         return Any
     if inspect.isclass(origin) and issubclass(origin, (Awaitable, concurrent.futures.Future)):
@@ -311,5 +373,5 @@ def _raised_by_task(error: Exception) -> Exception:
         cause = getattr(error, "cause", None)
         error = cause if isinstance(cause, Exception) else error
     if isinstance(error, getattr(kinds, "TaskCancelledError", ())):
-        return errors.ToolFailed(f"its future was cancelled: {error}", name="CancelledError")
+        return errors.ToolFailed(f"its future was cancelled: {error}".rstrip(": "), name="CancelledError")
     return error

@@ -415,7 +415,8 @@ def schema_parts(schema: Any) -> Iterator[dict[str, Any]]:
 def _why_not(value: object) -> str:
     kind = type(value)
     if futures.unready(value):
-        return f"{kind.__module__}.{kind.__qualname__} is not JSON; return it by itself, or put its result here"
+        shown = f"{kind.__module__}.{kind.__qualname__}"
+        return f"{shown} is not JSON; return it by itself or in a list of futures, or put its result here"
     if inspect.isroutine(value):
         return "function is not JSON; pass what it returns"
     if inspect.isclass(value):

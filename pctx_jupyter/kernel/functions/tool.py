@@ -473,7 +473,8 @@ def _pending(tool: PythonTool, result: Any, handles: Handles | None) -> Awaitabl
 
 def _said_of_pickling(tool: PythonTool, error: Exception) -> errors.ToolFailed:
     error = futures.root_of(error)
-    return errors.ToolFailed(f"{tool.tool.tool_name}: {error}; {PICKLED}", name=type(error).__name__)
+    reason = str(error).partition("\n")[0]  # Dask adds a traceback
+    return errors.ToolFailed(f"{tool.tool.tool_name}: {reason}; {PICKLED}", name=type(error).__name__)
 
 
 def python_tool(

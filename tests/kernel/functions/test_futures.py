@@ -240,6 +240,19 @@ async def test_what_cannot_be_pickled_is_refused_with_the_way_out(cluster: distr
             assert error.value.__cause__ is not None
 
 
+def generator_of_dask() -> None:
+    raise TypeError("Could not serialize object of type generator\nTraceback (most recent call last):\n  File …")
+
+
+async def test_message_about_pickling_is_one_line() -> None:
+    with (
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(errors.ToolFailed, match="type generator; with run_on") as error,
+    ):
+        await result_of(made(generator_of_dask, run_on=threads))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("where", ["dask", "threads"])
 async def test_no_error_of_a_function_ends_what_waits_for_it(cluster: distributed.Client, where: str) -> None:
     with ThreadPoolExecutor(1) as threads:
@@ -358,6 +371,7 @@ CANCELLED = "CancelledError: its future was cancelled: by its owner"
         (RayTaskError("ray::f()"), "RayTaskError: ray::f()"),
         (RayTaskError("ray::f()", TaskCancelledError("by its owner")), CANCELLED),
         (TaskCancelledError("by its owner"), CANCELLED),
+        (TaskCancelledError(), "CancelledError: its future was cancelled"),
         (OSError("a worker was lost"), "OSError: a worker was lost"),
     ],
 )
@@ -445,15 +459,49 @@ def test_an_async_function_runs_in_the_kernel_alone() -> None:
         tool(run_on=executor)(later)
 
 
+async def test_a_list_or_dict_of_futures_stands_for_their_values(cluster: distributed.Client) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        given = {
+            "map": cluster.map(double, range(3)),
+            "nested": [{"executor": threads.submit(double, 3), "pair": (dask.delayed(double)(4), 1)}],
+            "plain": [5, None],
+            "empty": [],
+        }
+        expected = {"map": [0, 2, 4], "nested": [{"executor": 6, "pair": [8, 1]}], "plain": [5, None], "empty": []}
+        for client in (nullcontext(), cluster.as_current()):
+            with client:
+                assert msgspec.json.decode(await result_of(made(lambda: given))) == expected
+
+
+def promised_list() -> dict[str, list[concurrent.futures.Future[int]]]:
+    raise NotImplementedError
+
+
+def test_type_of_futures_in_a_list_is_that_of_their_values() -> None:
+    inner = {"type": "array", "items": {"type": "integer"}}
+    assert made(promised_list).output_schema == {"type": "object", "additionalProperties": inner}
+
+
+async def test_future_that_fails_among_others_cancels_these(cluster: distributed.Client) -> None:
+    RELEASE.clear()
+    held, never = cluster.submit(hold, pure=False), concurrent.futures.Future[int]()
+    with pytest.raises(LookupError, match="nothing there"):
+        await result_of(made(lambda: [never, held, cluster.submit(fail, pure=False)]))
+    async with asyncio.timeout(LONG_S):
+        while not (never.cancelled() and held.cancelled()):
+            await asyncio.sleep(0.01)
+    RELEASE.set()
+
+
 @pytest.mark.parametrize("kind", ["executor", "delayed", "dask"])
-def test_a_future_inside_a_value_is_refused_with_the_way_out(cluster: distributed.Client, kind: str) -> None:
+def test_a_future_after_other_values_is_refused_with_the_way_out(cluster: distributed.Client, kind: str) -> None:
     future: Any = {
         "executor": concurrent.futures.Future,
         "delayed": lambda: dask.delayed(double)(1),
         "dask": lambda: cluster.submit(double, 1),
     }[kind]()
-    with pytest.raises(errors.NotJson, match=r"result.rows\[0\].* is not JSON; return it by itself"):
-        tools.call(made(lambda: {"rows": [future]}), None)
+    with pytest.raises(errors.NotJson, match=r"result.rows\[1\].* is not JSON; return it by itself"):
+        tools.call(made(lambda: {"rows": [1, future]}), None)
 
 
 async def test_a_callback_of_a_client_may_return_a_future() -> None:
