@@ -301,7 +301,7 @@ def _polars(pl: Any, kind: type) -> Convert | None:
     if issubclass(kind, pl.Series):
         return lambda series: _polars_values(pl, series)
     if issubclass(kind, pl.LazyFrame):
-        return _refuse("a lazy frame has no rows yet; collect() it first")
+        return _refuse("a lazy frame has no rows yet; pass it by handle, or call collect() first")
     return None
 
 
@@ -420,9 +420,22 @@ def _refuse(reason: str) -> Convert:
     return refuse
 
 
+def _lazy(fetch: str, name: str) -> Callable[[Any, type], Convert | None]:
+    """Return what refuses the lazy tables of a library, with what people call to get the rows."""
+
+    def find(_: Any, kind: type) -> Convert | None:
+        if kind.__name__ != name:
+            return None
+        return _refuse(f"a {name} has no rows yet; pass it by handle, or call {fetch} first")
+
+    return find
+
+
 _LIBRARIES: dict[str, Callable[[Any, type], Convert | None]] = {
     "numpy": arrays.converter,
     "pandas": _pandas,
     "polars": _polars,
     "pyarrow": _arrow,
+    "duckdb": _lazy("df()", "DuckDBPyRelation"),
+    "pyspark": _lazy("toPandas()", "DataFrame"),
 }

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import msgspec
 import numpy as np
 import pandas as pd
@@ -477,8 +478,16 @@ def test_value_that_is_no_table_is_refused(value: object, why: str) -> None:
         frames.opened(value)
 
 
-def test_lazy_frame_is_collected() -> None:
-    assert len(frames.opened(pl.DataFrame({"id": [1, 2]}).lazy())) == 2
+@pytest.mark.parametrize("lazy", [pl.LazyFrame({"id": [1, 2]}), duckdb.sql("select 1 as id union all select 2")])
+def test_lazy_frame_is_collected_and_tools_get_its_table_or_itself(lazy: Any) -> None:
+    table = Handles()
+    body = marks.body_of(handed.hand_over(lazy, table, "orders"))
+    assert body is not None
+    assert len(table.find(body["id"]).value) == 2
+    assert handed.native_of(body, table) is lazy
+    with handed.taking(table):
+        made = handed.taken({marks.FRAME: body})
+    assert values.from_json(values.to_json(made)) == [{"id": 1}, {"id": 2}]
 
 
 def test_labels_of_pandas_are_columns_as_in_rows() -> None:

@@ -19,6 +19,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import attrs
+import duckdb
 import msgspec
 import numpy as np
 import pandas as pd
@@ -403,7 +404,8 @@ REFUSED = [
         pd.DataFrame({"n": [1], "index_n": [2]}, index=pd.Index([5], name="n")),
         'orders: its index and a column are both called "index_n"; rename one',
     ),
-    (pl.LazyFrame(), "orders: a lazy frame has no rows yet; collect() it first"),
+    (pl.LazyFrame(), "orders: a lazy frame has no rows yet; pass it by handle, or call collect() first"),
+    (duckdb.sql("select 1"), "orders: a DuckDBPyRelation has no rows yet; pass it by handle, or call df() "),
     (pd.DataFrame({"a": [1]}).groupby("a"), "is not JSON"),
     ([10**5000], "orders[0]: is an integer of too many digits; pass it as text"),
     ([Broken()], "orders[0]: Broken cannot be converted (RuntimeError: gone)"),

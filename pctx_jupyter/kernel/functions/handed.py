@@ -561,7 +561,7 @@ def taken(value: Any) -> Any:
 def native_of(body: dict[str, Any], handles: Handles, *, as_table: bool = False) -> Any:
     """Return the object of a handle: the very object that the notebook has, or what the steps make of it.
 
-    A data frame of Dask stays one, unless a table is needed.
+    What is lazy stays so, unless a table is needed.
     """
     handle = handles.find(str(body.get("id")))
     steps = body.get("steps")
@@ -573,7 +573,9 @@ def native_of(body: dict[str, Any], handles: Handles, *, as_table: bool = False)
         return handle.given if is_same else frame.collection(todo, handle.label, handles)
     if handle.kind != "frame":
         return handle.given
-    return _derived(handle, steps, handles).to_native() if isinstance(steps, list) and steps else handle.given
+    if isinstance(steps, list) and steps:
+        return _derived(handle, steps, handles).to_native()
+    return handle.value.to_native() if as_table and not tables.is_table(handle.given) else handle.given
 
 
 def named(body: dict[str, Any], handles: Handles) -> Any:
