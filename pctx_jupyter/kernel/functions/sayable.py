@@ -36,6 +36,8 @@ _LISTS = (
 _ONE_PASS = (collections.abc.Iterator, collections.abc.Generator)
 _SELF = (typing.Self, typing_extensions.Self)
 _NEVER = (typing.NoReturn, typing.Never)
+_NO_TYPES = (tuple, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+"""What people write as an annotation by mistake: ``(int, str)``, ``any``, or a name that hides a type."""
 
 
 class Said(typing.NamedTuple):
@@ -73,6 +75,9 @@ class Sayer:
             return Said(Any, (annotation.why,))
         if isinstance(annotation, list):  # the parameters of a Callable
             return Said(Any)
+        if isinstance(annotation, _NO_TYPES):  # of a function, pydantic would make the type of what it takes
+            name = getattr(annotation, "__name__", None) or repr(annotation)[:40]
+            return Said(Any, (f"{name} is not a type",))
         if isinstance(annotation, TypeVar):
             return self._variable(annotation)
         if annotation in _SELF:

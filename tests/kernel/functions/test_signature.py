@@ -129,6 +129,13 @@ def callback(first: int, on_done: Callable[[int], int] | None = None) -> int:
 def unions(a: str | IO[str], b: Plain | None, c: Callable[..., Any] | Literal["sum"], d: Nowhere | int) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+def hidden(x: int) -> int:
+    return x
+
+
+def no_types(a: hidden, b: list[hidden], c: (int, str), d: any) -> hidden: ...  # type: ignore
+
+
 def manager() -> AbstractContextManager[int]: ...  # type: ignore[empty-body]
 def rest(first: int, **more: Plain) -> None: ...
 def several(first: int, *more: Plain) -> None: ...
@@ -162,6 +169,12 @@ PARTS: list[tuple[Any, str, dict[str, str]]] = [
         unions,
         'f(args: { a: string; b: any; c: "sum"; d: any }): Promise<null>',
         {"b": "Plain has no JSON form", "d": "Nowhere is not known here"},
+    ),
+    (
+        no_types,
+        "f(args: { a: any; b: any[]; c: any; d: any }): Promise<any>",
+        dict.fromkeys(("a", "b", "return"), "hidden is not a type")
+        | {"c": "(int, str) is not a type", "d": "any is not a type"},
     ),
     (manager, "f(args?: {}): Promise<any>", {"return": "AbstractContextManager has no JSON form"}),
     (
