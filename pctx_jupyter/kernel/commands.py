@@ -328,7 +328,7 @@ class Commands:
             found = self._bridge.do(lambda home: home.client.list_functions(), OTHERS_S, with_tools=True)
         except (TimeoutError, errors.PctxError):
             return []
-        return [tool_of(entry) for entry in found if entry["name"] not in own]
+        return [tool_of(entry) for entry in found if entry["name"] not in own | {f"{tool.FRAMES}.query"}]
 
     def _status(self, line: str) -> Shown:
         from .output import display

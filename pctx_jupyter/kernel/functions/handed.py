@@ -533,7 +533,7 @@ def server_of_frames() -> PythonTool:
     def query() -> None:
         """Serves the operations of frames that a cell passes in; programs use the frames' methods."""
 
-    return replace(tool.python_tool(query, "query", "Frame", None), share=False)
+    return replace(tool.python_tool(query, "query", tool.FRAMES, None), share=False)
 
 
 @contextmanager

@@ -150,6 +150,9 @@ class PythonTool:
         return self.tool.path
 
 
+FRAMES = "Frame"
+"""The namespace of the tool that serves frames. People call the frames' methods, so no list shows it."""
+
 _here: dict[str, PythonTool] = {}
 """All tools of this process by path. Any thread may define and forget tools."""
 
