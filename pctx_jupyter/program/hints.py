@@ -33,6 +33,9 @@ _WRONG_TYPE = frozenset({2322, 2345, 2820})
 _WRONG_COUNT = frozenset({2554, 2555, 2556})
 _LITERALS = re.compile(r"""Type 'string(?:\[\])?' is not assignable to type '[^'\n]*?("[^"\n']*")""")
 _CALL = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)\s*\(([^()]*)$")
+_COMPARED = frozenset({2365, 2367})
+_NO_CONDITION = "Type 'boolean' is not assignable to type 'FrameColumn<boolean>'"
+BY_METHODS = 'A column is compared by a method, as in row.amount.gt(10) or row.status.eq("open").'
 _FENCE = re.compile(r"\s*```")
 """The beginning of a line that fences code in Markdown, as models write it."""
 NO_FENCES = "Leave out the lines with ```: they are Markdown."
@@ -62,6 +65,8 @@ def advised(
         return f"{_GUESS.sub('', message)} Did you mean {meant}?"
     if found.code in _NOT_DEFINED and found.missing and (full := types().get(found.missing)) is not None:
         return f"{_GUESS.sub('', message)} Did you mean '{full}'?"
+    if (found.code in _COMPARED or message.startswith(_NO_CONDITION)) and "FrameColumn<" in message:
+        return f"{message} {BY_METHODS}"
     if (call := _positional(found, code, parameters)) is not None:
         return f"{message} A tool takes one object: {call}"
     if found.code in _WRONG_TYPE and (literal := _LITERALS.search(message)) is not None:
@@ -97,7 +102,8 @@ def about_python(found: Sequence[Diagnostic], code: str) -> list[Diagnostic]:
 
 def _positional(found: Diagnostic, code: str, parameters: Parameters) -> str | None:
     """How a tool is called, if the diagnostic is about arguments that are no object."""
-    if found.code not in _WRONG_COUNT and not (found.code == 2345 and _NOT_AN_OBJECT.match(found.message)):
+    is_no_object = found.code in (2345, 2559) and _NOT_AN_OBJECT.match(found.message)
+    if found.code not in _WRONG_COUNT and not is_no_object:
         return None
     lines = code.split("\n")
     if not 1 <= found.line <= len(lines):

@@ -394,6 +394,8 @@ def test_input_by_handle_has_the_types_of_its_columns(frames: RealKernel) -> Non
     assert "Property 'idd' does not exist" in error(frames, "big.filter((o) => o.idd.lt(5))", "-f big")
     assert "is not assignable" in error(frames, "const text: string = (await big.head(1))[0].id", "-f big")
     assert "Argument of type '5' is not assignable" in error(frames, "big.filter((o) => o.status.eq(5))", "-f big")
+    assert "A column is compared by a method" in error(frames, "big.filter((o) => o.id > 5)", "-f big")
+    assert "Frame.query" not in (frames.run("%pctx tools").value or "")
     assert value(frames, "await big.count()", "-f big --tools Notebook.orders") == 2500
 
 

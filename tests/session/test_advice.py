@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pctx_jupyter.program.check import Diagnostic
+from pctx_jupyter.program.hints import BY_METHODS
 from pctx_jupyter.session.advice import advice
 from pctx_jupyter.tools.catalog import Tool
 
@@ -48,9 +49,10 @@ def test_a_name_that_no_tool_declares_keeps_its_message() -> None:
         ('await MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
         ('\n  await market_data.days("x")', 2345, "Argument of type 'string' is not assignable to", '"x"'),
         ('"ü"; MarketData.days(["x"])', 2345, "Argument of type 'string[]' is not assignable to", '["x"]'),
+        ("MarketData.days([1])", 2559, "Type 'number[]' has no properties in common with type", "[1]"),
         (f'"{"a" * 1_000_000}"; MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
     ],
-    ids=["path", "name", "list", "long"],
+    ids=["path", "name", "list", "weak", "long"],
 )
 def test_positional_arguments_are_shown_as_an_object(code: str, number: int, message: str, at: str) -> None:
     path = "market_data.days" if "market_data" in code else "MarketData.days"
@@ -94,3 +96,17 @@ def test_fences_of_markdown_are_said_to_be_that() -> None:
     code, message = "```ts\nMarketData.ping()\n```", "This expression is not callable."
     assert said(code, 2349, message, "```ts") == f"{message} Leave out the lines with ```: they are Markdown."
     assert said("const a = `x`;\na()", 2349, message, "a()") == message
+
+
+@pytest.mark.parametrize(
+    ("number", "message", "is_advised"),
+    [
+        (2322, "Type 'boolean' is not assignable to type 'FrameColumn<boolean>'.", True),
+        (2367, "The types 'FrameColumn<string>' and 'string' have no overlap.", True),
+        (2322, "Type 'string' is not assignable to type 'FrameColumn<number>'.", False),
+        (2367, "The types 'number' and 'string' have no overlap.", False),
+    ],
+)
+def test_conditions_of_frames_are_shown_as_methods(number: int, message: str, is_advised: bool) -> None:
+    found = said("orders.filter(o => o.amount > 1)", number, message, "o.amount")
+    assert found == (f"{message} {BY_METHODS}" if is_advised else message)
