@@ -39,6 +39,7 @@ BY_METHODS = 'A column is compared by a method, as in row.amount.gt(10) or row.s
 _FENCE = re.compile(r"\s*```")
 """The beginning of a line that fences code in Markdown, as models write it."""
 NO_FENCES = "Leave out the lines with ```: they are Markdown."
+_CALLED = re.compile(r"(?<![\w$])([A-Za-z_$][\w$]*\s*\.\s*[A-Za-z_$][\w$]*)$")
 _GUESS = re.compile(r" Did you mean '[^']*'\?$")
 _NOT_AN_OBJECT = re.compile(
     r"(?:Argument of type|Type) '(?:string|number|boolean|\"[^']*\"|-?[\d.]+|true|false|[\w.]+\[\])'"
@@ -110,6 +111,8 @@ def _positional(found: Diagnostic, code: str, parameters: Parameters) -> str | N
         return None
     line = lines[found.line - 1]
     call = _CALL.search(line[: index(line, found.column - 1)])
+    if call is None and found.line == found.end_line:  # where an argument is missing, the name is what is wrong
+        call = _CALLED.search(line[: index(line, found.end_column - 1)])
     if call is None:
         return None
     path = re.sub(r"\s", "", call[1])

@@ -30,7 +30,7 @@ def said(code: str, number: int, message: str, at: str, missing: str | None = No
     """The message about the place in the code at which a text begins."""
     before = code[: code.index(at)]
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    found = Diagnostic(message, number, "error", line, column, line, column + 1, missing=missing)
+    found = Diagnostic(message, number, "error", line, column, line, column + len(at), missing=missing)
     return advice(code, TOOLS)(found)
 
 
@@ -49,10 +49,11 @@ def test_a_name_that_no_tool_declares_keeps_its_message() -> None:
         ('await MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
         ('\n  await market_data.days("x")', 2345, "Argument of type 'string' is not assignable to", '"x"'),
         ('"ü"; MarketData.days(["x"])', 2345, "Argument of type 'string[]' is not assignable to", '["x"]'),
+        ("await MarketData.days()", 2554, "Expected 1 arguments, but got 0.", "days"),
         ("MarketData.days([1])", 2559, "Type 'number[]' has no properties in common with type", "[1]"),
         (f'"{"a" * 1_000_000}"; MarketData.days("x", 5)', 2554, "Expected 1 arguments, but got 2.", "5)"),
     ],
-    ids=["path", "name", "list", "weak", "long"],
+    ids=["path", "name", "list", "none", "weak", "long"],
 )
 def test_positional_arguments_are_shown_as_an_object(code: str, number: int, message: str, at: str) -> None:
     path = "market_data.days" if "market_data" in code else "MarketData.days"
