@@ -29,7 +29,7 @@ from ..session.approvals import ConsentReply, Question
 from ..session.registry import Registry
 from ..session.remembered import Permission
 from ..session.session import Session, Sharing
-from ..session.trace import StoppedBy, Trace, TraceState, refused_call
+from ..session.trace import History, StoppedBy, Trace, TraceState, refused_call
 from ..tools import typegen
 from ..tools.arguments import ArgumentProblem
 from ..tools.catalog import AskedBy, Tool
@@ -100,6 +100,8 @@ class ExecutionState(msgspec.Struct):
     gives itself. `refused` is the decision that ended it: ``denied``, ``unanswered`` or ``forbidden``; null: none did.
     `stopped_by` is what ended a stopped one; null: it was not stopped.
     `called` is the number of calls of tools that notebooks offer, by the id of the notebook's kernel.
+    `ordinal` counts the executions of this server, from 1 on: that of the earliest one listed says whether others are
+    listed no longer. 0: it is unknown.
     """
 
     id: str
@@ -117,6 +119,7 @@ class ExecutionState(msgspec.Struct):
     refused: str | None = None
     stopped_by: StoppedBy | None = None
     called: dict[str, int] = {}
+    ordinal: int = 0
 
 
 class Executions(msgspec.Struct):
@@ -216,8 +219,8 @@ def kernel_of(
     )
 
 
-def execution_of(trace: Trace, called: dict[str, int]) -> ExecutionState:
-    """A trace, in few words, and the number of calls of notebooks' tools, by kernel."""
+def execution_of(trace: Trace, history: History) -> ExecutionState:
+    """A trace, in few words, and what the history knows of it besides."""
     title = next((line.strip() for line in trace.code.splitlines() if line.strip()), "")
     error = None if trace.error is None else Failure(trace.error.name, trace.error.message).text()
     return ExecutionState(
@@ -235,7 +238,8 @@ def execution_of(trace: Trace, called: dict[str, int]) -> ExecutionState:
         trace.agent,
         refused.decision if (refused := refused_call(trace)) is not None else None,
         trace.stopped_by,
-        called,
+        history.called(trace.id),
+        history.ordinal(trace.id),
     )
 
 
@@ -403,7 +407,7 @@ class ExecutionList(_State):
     @web.authenticated
     async def get(self) -> None:
         history = (await self.registry()).history
-        self.send(Executions([execution_of(trace, history.called(trace.id)) for trace in history]))
+        self.send(Executions([execution_of(trace, history) for trace in history]))
 
 
 class ExecutionTrace(_State):

@@ -384,6 +384,8 @@ class History:
     def __init__(self, most: int) -> None:
         self._most = most
         self._recorders: OrderedDict[str, Recorder] = OrderedDict()
+        self._ordinals: dict[str, int] = {}
+        self._added = 0
 
     def __iter__(self) -> Iterator[Trace]:
         """The latest first."""
@@ -395,11 +397,13 @@ class History:
     def add(self, key: str, recorder: Recorder) -> None:
         """Keep an execution, and forget the oldest that is over."""
         self._recorders[key] = recorder
+        self._added += 1
+        self._ordinals[key] = self._added
         for old in list(self._recorders):
             if len(self._recorders) <= self._most:
                 break
             if self._recorders[old].trace.state != "running":
-                del self._recorders[old]
+                del self._recorders[old], self._ordinals[old]
 
     def kernel_ended(self, kernel_id: str, at: float, *, is_known: bool) -> None:
         """Record that a kernel has ended, for its executions that were stopped just before.
@@ -423,6 +427,10 @@ class History:
         """The execution of this key, if it is still known."""
         found = self._recorders.get(key)
         return found.trace if found is not None else None
+
+    def ordinal(self, key: str) -> int:
+        """Which one it is of all executions so far, from 1 on, those forgotten among them; 0: it is not known."""
+        return self._ordinals.get(key, 0)
 
     def called(self, key: str) -> dict[str, int]:
         """The number of calls of tools that notebooks offer, by kernel, of the execution of this key."""

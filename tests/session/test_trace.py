@@ -142,6 +142,7 @@ def test_history_forgets_the_oldest_but_none_that_runs() -> None:
         trace.state = "ok"
     history.add("d", recorder())
     assert [history.get(id) is not None for id in ("a", "b", "c", "d")] == [False, False, True, True]
+    assert [history.ordinal(id) for id in ("a", "b", "c", "d")] == [0, 0, 3, 4]
 
 
 def test_a_run_that_was_interrupted_as_its_kernel_ended_is_cut_off_by_the_kernel() -> None:

@@ -14,6 +14,8 @@ export interface Activity {
   readonly runs: readonly [ExecutionState, ...ExecutionState[]];
   /** The number of calls of this notebook's tools. */
   readonly calls: number;
+  /** Whether there may be more of both: the server no longer lists its earliest programs. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -27,7 +29,8 @@ export function activitiesOf(
   kernelId: string,
   closed: ReadonlyMap<string, number> = new Map()
 ): Activity[] {
-  const found = new Map<string, { key: string; runs: [ExecutionState, ...ExecutionState[]]; calls: number }>();
+  const earliest = runs.at(-1);
+  const found = new Map<string, Activity & { runs: [ExecutionState, ...ExecutionState[]]; calls: number }>();
   for (const run of runs) {
     const calls = Number(run.called?.[kernelId] ?? 0);
     const key = JSON.stringify([run.asked_by, run.asked_by === 'agent' ? (run.agent ?? '') : (run.notebook ?? '')]);
@@ -39,7 +42,9 @@ export function activitiesOf(
       activity.runs.push(run);
       activity.calls += calls;
     } else {
-      found.set(key, { key, runs: [run], calls });
+      // What was closed and is still listed is later than all that is listed no longer.
+      const isCut = (earliest?.ordinal ?? 1) > 1 && (closed.get(key) ?? 0) < (earliest?.started_at ?? 0);
+      found.set(key, { key, runs: [run], calls, isCut });
     }
   }
   return [...found.values()];

@@ -95,15 +95,19 @@ function Line(props: { activity: Activity } & Omit<BarProps, 'activities'>): Rea
 }
 
 /** What an owner's programs did in a notebook, as one sentence and figures. */
-export function activityText({ runs, calls }: Activity, trans: TranslationBundle): string {
+export function activityText({ runs, calls, isCut }: Activity, trans: TranslationBundle): string {
   const [last] = runs;
   const who = isOfNotebook(last) ? askerName(last, trans) : askerOf(last, trans);
   const failed = runs.filter(run => run.state === 'failed').length;
   return [
     runs.some(run => run.state === 'running')
       ? trans.__('%1 is running a program here', who)
-      : trans._n('%2 ran %1 program here', '%2 ran %1 programs here', runs.length, who),
-    trans._n('%2 call', '%2 calls', calls, calls.toLocaleString()),
+      : isCut
+        ? trans._n('%2 ran at least %1 program here', '%2 ran at least %1 programs here', runs.length, who)
+        : trans._n('%2 ran %1 program here', '%2 ran %1 programs here', runs.length, who),
+    isCut
+      ? trans._n('at least %2 call', 'at least %2 calls', calls, calls.toLocaleString())
+      : trans._n('%2 call', '%2 calls', calls, calls.toLocaleString()),
     failed > 0 ? trans._n('%1 failed', '%1 failed', failed) : '',
     minute(last.started_at)
   ]

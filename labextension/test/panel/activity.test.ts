@@ -66,3 +66,18 @@ test('a closed line is shown again when its owner runs another program, without 
   assert.deepEqual(again?.runs, [newer]);
   assert.match(again ? activityText(again, trans) : '', /^Claude Code is running a program here · 3 calls · /);
 });
+
+test('what the server no longer lists is not counted, and the line says so', () => {
+  const runs = [run({ here: 3 }, { ordinal: 12 }), run({ here: 1 }, { ordinal: 11, agent: 'Cursor' })];
+  const texts = activitiesOf(runs, 'here').map(activity => activityText(activity, trans));
+  assert.match(texts[0] ?? '', /^Claude Code ran at least 1 program here · at least 3 calls · /);
+  assert.match(texts[1] ?? '', /^Cursor ran at least 1 program here · at least 1 call · /);
+});
+
+test('all that came after a line was closed is counted', () => {
+  const [newer, older, oldest] = [run({ here: 3 }, { ordinal: 3 }), run({ here: 1 }, { ordinal: 2 }), run({ here: 1 })];
+  const { key } = activitiesOf([older], 'here')[0] ?? { key: '' };
+  const closed = new Map([[key, older.started_at]]);
+  assert.equal(activitiesOf([newer, older], 'here', closed)[0]?.isCut, false);
+  assert.equal(activitiesOf([newer, older, { ...oldest, ordinal: 1 }], 'here')[0]?.isCut, false);
+});
