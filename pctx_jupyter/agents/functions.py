@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from .. import errors, processes
+from ..nearest import did_you_mean
 from ..rpc.jsonrpc import Json
 from ..session.policy import Then
 from ..session.request import check_timeout
@@ -51,6 +52,9 @@ OFFERED: Mapping[str, tuple[str, ...]] = {
     "sidecar": (*_FIND, *_RUN, "invoke"),
 }
 """What agents are offered, by the setting `disclosure`."""
+
+MOST_NAMESPACES = 50
+"""Namespaces that an error names."""
 
 STDERR_SHARE = 4
 """What a command prints to stderr may take this part of the budget (a quarter)."""
@@ -277,16 +281,21 @@ class Functions:
             if chosen is None or asked.namespace != chosen.name:
                 tools = [tool for tool in tools if tool.registered_namespace == asked.namespace]
             if not tools:
-                there = ", ".join(self._titled(sorted(scope.namespaces())[:50])) or "none"
-                raise errors.InvalidParams(
-                    f"Cannot list {asked.namespace[:100]}: no such namespace; there are: {there}"
-                )
+                raise errors.InvalidParams(self._without(asked.namespace))
         most = self._settings.max_mcp_characters
         guarded = await self._guarded(tools, most)
         first_tokens = self._settings.max_listing_tokens
         return AgentAnswer(
             listing.functions(tools, asked.detail, most=most, guarded=guarded, first_tokens=first_tokens)
         )
+
+    def _without(self, namespace: str) -> str:
+        """Say that there is no such namespace, and which ones there are."""
+        known = sorted(self.session.scope.namespaces())
+        there = ", ".join(self._titled(known[:MOST_NAMESPACES])) or "none"
+        more = f" and {len(known) - MOST_NAMESPACES:,} more" if len(known) > MOST_NAMESPACES else ""
+        meant = did_you_mean(namespace, known)
+        return f"Cannot list {namespace[:100]}: no such namespace{meant}; there are: {there}{more}"
 
     async def _find(self, arguments: dict[str, Any], report: Report, asks: Asks) -> AgentAnswer:
         asked = _read(arguments, _SearchArguments, "search_functions")

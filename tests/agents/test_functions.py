@@ -125,8 +125,18 @@ async def test_how_long_the_first_list_may_be_is_a_setting() -> None:
 async def test_a_namespace_can_be_listed_alone() -> None:
     client = Client(agents(None, Tool("Notebook", "load_orders")))
     assert "loadOrders" in (await client.call("list_functions", namespace="Sales")).text
-    answer = await client.call("list_functions", namespace="Nope")
-    assert answer.is_error and "there are: Sales" in answer.text
+    answer = await client.call("list_functions", namespace="Slaes")
+    assert answer.is_error
+    assert answer.text == "Cannot list Slaes: no such namespace (did you mean Sales?); there are: Sales"
+
+
+async def test_the_error_of_a_namespace_that_there_is_not_names_some_of_many() -> None:
+    registry, functions = two_notebooks()
+    for number in range(60):
+        registry.upstreams.add(Tool(f"Space{number}", "load"), give_one)
+    answer = await Client(functions).call("list_functions", namespace="Nope")
+    assert answer.text.startswith("Cannot list Nope: no such namespace; there are: Sales (a/sales.ipynb), ")
+    assert answer.text.endswith(", Space51 and 12 more")
 
 
 @pytest.mark.parametrize("mode", OFFERED)
