@@ -254,17 +254,20 @@ class Channel:
             self._state = "stopping"
         for task in self._tasks:
             task.cancel()
+        await self._await_tasks()
+        self.close()
+
+    async def closed(self) -> None:
+        """Wait until the pipe is gone and nothing is being served any more; `STOP_S` for what ignores its end."""
+        await self._closed.wait()
+        await self._await_tasks()
+
+    async def _await_tasks(self) -> None:
+        """Wait until the requests that were cancelled have ended. A tool may ignore that it is cancelled."""
         if self._tasks:
             _, stuck = await asyncio.wait(self._tasks, timeout=STOP_S)
             if stuck:
                 log.warning("%s = %d requests do not end; closing without them", self.name, len(stuck))
-        self.close()
-
-    async def closed(self) -> None:
-        """Wait until the pipe is gone and nothing is being served any more."""
-        await self._closed.wait()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
 
     def _run(self, act: Callable[[], None]) -> None:
         try:

@@ -308,7 +308,10 @@ async def test_an_end_that_stops_serves_nothing_that_comes_meanwhile() -> None:
     assert served == ["first"] and right.is_closed
 
 
-async def test_an_end_stops_though_a_request_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", [lambda right: right.stop(), lambda right: (right.close(), right.closed())[1]])
+async def test_an_end_stops_though_a_request_does_not_end(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[Channel], Awaitable[None]]
+) -> None:
     monkeypatch.setattr(channel, "STOP_S", 0.05)
     may_end = asyncio.Event()
 
@@ -323,7 +326,7 @@ async def test_an_end_stops_though_a_request_does_not_end(monkeypatch: pytest.Mo
     right = Channel(lambda frame: None, serve=stubborn, name="right", max_bytes=ROOMY)
     right.feed(asked(1, "x"))
     await asyncio.sleep(0)
-    await soon(right.stop())
+    await soon(end(right))
     assert right.is_closed
     may_end.set()
     await soon(right.closed())
