@@ -22,6 +22,7 @@ from .history.file import FILE as HISTORY_FILE
 from .history.file import HistoryFile
 from .history.writer import HistoryWriter
 from .hosts.fleet import HostFleet, open_fleet
+from .owned import in_own_task
 from .rpc import jsonrpc as rpc
 from .rpc.channel import Channel, OnNotification, Send, Serve, crossed, ignore, refuse_all
 from .rpc.room import Room
@@ -97,6 +98,7 @@ class Engine:
         self._code_mode: CodeModeSessions | None = None
         self._own_servers: dict[str, AbstractAsyncContextManager[Upstreams]] = {}  # by the id of the session
         self._closing: set[asyncio.Task[object]] = set()
+        self._is_stopping = False
         self.on_session_closed: Callable[[Session], None] = lambda session: None
         """Called when a session has been closed."""
 
@@ -119,7 +121,12 @@ class Engine:
         `room` is that on its connection.
 
         The type checker starts with the first client, not before: an idle server need not pay for it.
+
+        Raises:
+            Cancelled: The engine is being closed, or is.
         """
+        if self._is_stopping:
+            raise errors.Cancelled("Cannot open a session: the engine is closed; open another engine")
         if self.settings.typecheck:
             self._checker.warm()
         door = LocalTools(
@@ -289,7 +296,8 @@ class Engine:
         return {**states, "trouble": "; ".join(trouble) or None} if states or trouble else {}
 
     async def stop(self) -> None:
-        """Answer what is being served with "stopping", then close every door."""
+        """Answer what is being served with "stopping", then close every door; no other one opens."""
+        self._is_stopping = True
         # Together: one whose requests do not end takes seconds, and there may be a thousand.
         await asyncio.gather(*(door.channel.stop() for door in self._doors))
         if self._code_mode is not None:
@@ -314,7 +322,7 @@ async def open_engine(
     """Start what all sessions share; stop it, whatever happens, on the way out.
 
     Opening never fails for want of Deno: then each execution is refused with the cause, and `Engine.status` says it.
-    Nor does it wait for upstream servers.
+    Nor does it wait for upstream servers. It closes though the caller is cancelled (`in_own_task`).
 
     Args:
         settings: Its limits and switches.
@@ -325,6 +333,15 @@ async def open_engine(
     Raises:
         SandboxUnavailable: An audit log is required, and cannot be written.
     """
+    opening = _opened_engine(settings, places, checker, is_served=is_served)
+    async with in_own_task(opening, "pctx engine") as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def _opened_engine(
+    settings: Settings, places: Places | None, checker: Checker | None, *, is_served: bool
+) -> AsyncIterator[Engine]:
     async with (
         _audit_log(settings, is_served=is_served) as audit_log,
         _open_sandboxes(settings, is_served=is_served) as sandboxes,

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .owned import in_own_task
 from .sandbox.checker import open_checker
 from .settings import Places, Settings
 
@@ -31,6 +32,12 @@ async def open_at_once(settings: Settings, places: Places | None = None) -> Asyn
         ModuleNotFoundError: This environment has no engine.
         SandboxUnavailable: An audit log is required, and cannot be written.
     """
+    async with in_own_task(_open(settings, places), "pctx engine at once") as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def _open(settings: Settings, places: Places | None) -> AsyncIterator[Engine]:
     async with open_checker(settings, check_s=settings.max_check_s) as checker:
         if settings.typecheck:
             checker.warm()
