@@ -34,6 +34,7 @@ the client try at once."""
 NOT_CONNECTED = "Cannot ask: not connected; connect first, with `async with client:` or `await client.connect()`"
 DISCONNECTED = "Cannot ask: this client disconnected; connect first, with `await client.connect()`"
 LOST = "Cannot ask: the connection was lost; connect again"
+ELSEWHERE = "Cannot ask: this client is connected in another event loop; use it there, or make one for each loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ class Connection:
         """Opens the connection and, when it is lost, opens it again."""
         self._is_wanted = asyncio.Event()
         """Whether a request waits for an attempt that is to be made at once."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of the connection; None: there was none yet."""
 
     @property
     def opened(self) -> Opened | None:
@@ -153,7 +156,9 @@ class Connection:
 
         Raises:
             CannotConnect: Says what happened and the way out.
+            ConnectionLost: It is connected in another loop.
         """
+        self._check_loop()
         while isinstance(self._state, Closing):
             await asyncio.wait([self._state.task])
         if isinstance(self._state, Connected):
@@ -162,6 +167,7 @@ class Connection:
             await self.channel()
             return
         if isinstance(self._state, Idle):
+            self._loop, self._is_wanted = asyncio.get_running_loop(), asyncio.Event()
             self._state = Connecting()
             self._keeper = asyncio.create_task(self._keep(self._state), name="pctx client")
         assert isinstance(self._state, Connecting), "one attempt is made for all who want to connect"
@@ -177,7 +183,12 @@ class Connection:
             attempt.callers -= 1
 
     async def disconnect(self) -> None:
-        """Close the connection, or stop connecting: callers that wait for it fail. Does nothing if there is none."""
+        """Close the connection, or stop connecting: callers that wait for it fail. Does nothing if there is none.
+
+        Raises:
+            ConnectionLost: It is connected in another loop.
+        """
+        self._check_loop()
         if isinstance(self._state, Idle):
             return
         if not isinstance(self._state, Closing):
@@ -189,9 +200,10 @@ class Connection:
         """Return the open channel; wait for it while it is being opened.
 
         Raises:
-            ConnectionLost: There is none, and none is being opened.
+            ConnectionLost: There is none, and none is being opened; or it is one of another loop.
             CannotConnect: It was not opened in time, or the server has refused it.
         """
+        self._check_loop()
         if isinstance(self._state, Connected):
             return self._state.opened.channel
         if isinstance(self._state, Idle):
@@ -207,6 +219,14 @@ class Connection:
                 return (await attempt.wait()).channel
         except TimeoutError:
             raise errors.CannotConnect(self._still_trying(self._state)) from None
+
+    def _check_loop(self) -> None:
+        """Refuse to work in another loop than that of the connection: answers would reach the wrong one."""
+        if self._loop is None or isinstance(self._state, Idle) or self._loop is asyncio.get_running_loop():
+            return
+        if not self._loop.is_closed():
+            raise errors.ConnectionLost(ELSEWHERE)
+        self._state, self._keeper = Idle(LOST), None  # the connection has ended with its loop
 
     def _still_trying(self, state: ConnectionState) -> str:
         if not isinstance(state, Connecting):

@@ -189,3 +189,23 @@ async def test_a_server_that_refuses_is_tried_again_when_a_request_asks_for_it(m
         engine.refusal = None
         assert await client.forget() == []
         await client.disconnect()
+
+
+async def test_in_another_loop_a_connected_client_is_refused_and_one_whose_loop_has_ended_connects_anew() -> None:
+    engine = Engine()
+    client = PctxClient(connect=engine.connect)
+
+    async def connect() -> None:
+        await client.connect()
+        await client.forget()
+
+    await asyncio.to_thread(asyncio.run, connect())  # and that loop is closed
+    with pytest.raises(errors.ConnectionLost, match="connect again"):
+        await client.forget()
+    async with asyncio.timeout(SOON):
+        await client.connect()
+        for work in client.forget, client.connect, client.disconnect:
+            with pytest.raises(errors.ConnectionLost, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, work())
+        assert await client.forget() == []
+        await client.disconnect()
