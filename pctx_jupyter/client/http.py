@@ -13,7 +13,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .. import errors
+from .. import errors, processes
 from ..rpc.environment import without_secrets
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ class McpClient:
                 f"Cannot connect to {self._shown()}: a URL looks like http://localhost:8888/pctx/mcp"
             ) from None
         except httpx2.HTTPError as error:
-            raise errors.CannotConnect(
-                f"Cannot connect to {self._shown()}: {str(error) or type(error).__name__}; is the server running there?"
-            ) from None
+            raise errors.CannotConnect(f"Cannot connect to {self._shown()}: {_why(error)}") from None
         except ValueError:
             raise self._unfit() from None
         if isinstance(answer, dict):
@@ -168,6 +166,16 @@ def authorization(token: str | None) -> dict[str, str]:
 
 def _failure(tool: str, message: str) -> errors.PctxError:
     return errors.ExecutionError(message) if tool == "execute" else errors.ToolError(message)
+
+
+def _why(error: Exception) -> str:
+    """Describe why a request failed: what is short here, or what the other end did."""
+    at: BaseException | None = error
+    while at is not None:
+        if (short := processes.lack(at)) is not None:
+            return short
+        at = at.__cause__ or at.__context__
+    return f"{str(error) or type(error).__name__}; is the server running there?"
 
 
 def _refusal(status: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,23 @@ async def test_programs_run_side_by_side(mcp: McpClient) -> None:
     async with mcp:
         results = await asyncio.gather(*(mcp.execute(f"({{ id: {n} }})") for n in range(3)))
     assert [result["output"]["id"] for result in results] == [0, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is that of Unix")
+async def test_a_client_that_can_open_no_socket_says_what_is_short() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with McpClient("http://127.0.0.1:9/mcp") as client:
+        for work in client.list_functions, PctxClient("ws://127.0.0.1:9/local-tools").connect:
+            with pytest.raises(errors.CannotConnect, match="is the server running there"):
+                await work()  # and have its modules loaded
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+            try:
+                with pytest.raises(errors.CannotConnect, match="as many as it may \\(ulimit -n\\)"):
+                    await work()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_who_cannot_be_reached_or_refuses_is_a_connection_error(urls: Urls) -> None:
