@@ -124,7 +124,7 @@ class HostEnd:
         if (hold := self._holds.get(said.run)) is not None:
             hold.set_held(said.held)
 
-    async def _run_job(self, run: ProgramRunner, channel: Channel, asked: messages.RunJob) -> messages.JobEnded:
+    async def _run_job(self, run: ProgramRunner, channel: Channel, asked: messages.RunJob) -> rpc.Flat:
         number = asked.run
         hold = self._holds[number] = _HostHold(lambda: channel.notify(messages.BEGAN, messages.RunBegan(number)))
 
@@ -133,16 +133,16 @@ class HostEnd:
             return await channel.call(messages.CALL, messages.CallOfRun(number, path, given, stack))
 
         try:
-            value = await run(asked.job(hold), serve, _sender(channel, number))
+            return rpc.Flat(await run(asked.job(hold), serve, _sender(channel, number)))
         except ProgramThrew as threw:
-            return messages.JobEnded(thrown=threw.thrown)
+            failed = messages.JobFailed(thrown=threw.thrown)
         except ProgramStopped as stopped:
             is_limit = stopped.name == "LimitExceeded"
             ended = messages.JobStopped("LimitExceeded" if is_limit else "SandboxEnded", stopped.message)
-            return messages.JobEnded(stopped=ended)
+            failed = messages.JobFailed(stopped=ended)
         except errors.ExecutionTimeout:
-            return messages.JobEnded(timed_out=True)
-        return messages.JobEnded(value=value)
+            failed = messages.JobFailed(timed_out=True)
+        raise failed.error()
 
 
 def _sender(channel: Channel, run: int) -> Emit:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from .. import errors
 from ..program.kept import Prelude
 from ..program.program import Program
 from ..rpc import sandbox_wire, wire
@@ -31,6 +32,9 @@ CALL = sandbox_wire.CALL
 BEGAN = "began"
 LEAVING = "leaving"
 OUTPUT, DISPLAY, KEPT = wire.OUTPUT, wire.DISPLAY, sandbox_wire.KEPT
+
+FAILED = errors.ExecutionError.code
+"""The code with which ``run_job`` is refused if the program failed."""
 
 # engine → host
 RUN_JOB = "run_job"
@@ -100,7 +104,11 @@ class Welcome(msgspec.Struct):
 
 
 class RunJob(msgspec.Struct, omit_defaults=True):
-    """Parameters of ``run_job``: a `Job` without what only its engine needs. `run` names it on this connection."""
+    """Parameters of ``run_job``: a `Job` without what only its engine needs. `run` names it on this connection.
+
+    The result is the program's value and nothing around it, so that neither end has to read it twice. A program that
+    fails is an error (`JobFailed`).
+    """
 
     run: int
     execution_id: str
@@ -156,13 +164,16 @@ class JobStopped(msgspec.Struct):
     message: str
 
 
-class JobEnded(msgspec.Struct, omit_defaults=True):
-    """Result of ``run_job``: exactly one of these is set."""
+class JobFailed(msgspec.Struct, omit_defaults=True):
+    """The data of the error with which ``run_job`` is refused if the program failed: exactly one of these is set."""
 
-    value: Raw | UnsetType = UNSET
     thrown: sandbox_wire.Thrown | None = None
     stopped: JobStopped | None = None
     timed_out: bool = False
+
+    def error(self) -> errors.Remote:
+        """Return that error."""
+        return errors.Remote(FAILED, "The program failed", msgspec.to_builtins(self))
 
 
 class CallOfRun(msgspec.Struct, omit_defaults=True):

@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from .. import errors, processes, visible
 from ..program.result import Emit, ValuesKept
+from ..rpc import attached, wire
 from ..rpc import jsonrpc as rpc
-from ..rpc import wire
 from ..rpc.channel import Channel, Send
 from ..rpc.room import Room
 from ..sandbox.allowance import OutputAllowance
@@ -181,7 +182,7 @@ class RemoteHost:
         job.hold.on_clock = lambda held: self.channel.notify(messages.HOLD, messages.RunHeld(number, held))
         answer = asyncio.ensure_future(self.channel.call(messages.RUN_JOB, sent))
         try:
-            return self._value(run, await self._wait(run, answer))
+            return self._checked(run, await self._wait(run, answer))
         except (errors.MessageTooLarge, errors.NotJson, errors.ExecutionTimeout):
             raise  # the engine's own: the program cannot be sent, or its time is up
         except errors.ConnectionLost as lost:
@@ -192,6 +193,8 @@ class RemoteHost:
             why = type(refused)(visible.line(refused.message, TEXT))
             raise HostLost(f"{self.name}: {why.message}", run.calls, run.events, why) from None
         except errors.PctxError as error:
+            if (failure := self._failure(run, error)) is not None:
+                raise failure from None
             said = visible.line(error.message, 200)
             log.warning("%s = failed to run a program: %s", self.name, said)
             raise HostLost(f"{self.name} failed to run it", run.calls, run.events) from None
@@ -226,28 +229,32 @@ class RemoteHost:
             run.broken.result()
         return answer.result()
 
-    def _value(self, run: _Run, answered: Raw) -> Raw:
-        """Return the value that a host's answer has, or raise what it says of the program."""
-        limits = run.job.limits
+    def _checked(self, run: _Run, value: Raw) -> Raw:
+        """Return a value that a host has sent, if it is as large as one may be, and JSON without bytes after it."""
+        size, most = memoryview(value).nbytes, run.job.limits.max_result_bytes
+        if size > most:
+            raise run.stop(f"its value has more than {most:,} bytes of JSON (Pctx.max_result_bytes); use less")
+        if attached.split(value) is not None:
+            self._break("it sent a value that is none")
+            raise errors.InvalidParams("Cannot read the value of a program: bytes follow it")
+        return value
+
+    def _failure(self, run: _Run, error: errors.PctxError) -> Exception | None:
+        """Return what an error of a host says of the program; None: it is about the host."""
+        if error.code != messages.FAILED:
+            return None
         try:
-            ended = wire.read(answered, messages.JobEnded, messages.RUN_JOB)
-            if ended == messages.JobEnded():
-                raise errors.InvalidParams("Cannot read the end of a program: it says nothing")
-        except errors.InvalidParams:
-            self._break("it sent an outcome that cannot be read")
-            raise
-        if isinstance(ended.value, Raw):
-            if memoryview(ended.value).nbytes > limits.max_result_bytes:
-                raise run.stop(
-                    f"its value has more than {limits.max_result_bytes:,} bytes of JSON (Pctx.max_result_bytes); "
-                    "use less"
-                )
-            return ended.value
-        if ended.thrown is not None:
-            raise ProgramThrew(ended.thrown)
-        if ended.stopped is not None:
-            raise ProgramStopped(ended.stopped.name, visible.line(ended.stopped.message, TEXT))
-        raise errors.ExecutionTimeout(limits.timeout_s)
+            failed = msgspec.convert(error.data, messages.JobFailed)
+        except msgspec.ValidationError:
+            failed = messages.JobFailed()
+        if failed.thrown is not None:
+            return ProgramThrew(failed.thrown)
+        if failed.stopped is not None:
+            return ProgramStopped(failed.stopped.name, visible.line(failed.stopped.message, TEXT))
+        if failed.timed_out:
+            return errors.ExecutionTimeout(run.job.limits.timeout_s)
+        self._break("it sent a failure that cannot be read")
+        return None
 
     async def _end(self, run: _Run, answer: asyncio.Future[Raw]) -> None:
         """Withdraw the program if it still runs, and let its calls end."""

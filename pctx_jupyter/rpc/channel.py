@@ -31,7 +31,7 @@ Send = Callable[[bytes], None]
 """Writes one frame to the pipe; never waits. After the pipe is gone it may drop frames or raise OSError."""
 
 Serve = Callable[[rpc.Request], Awaitable[object]]
-"""Serves one request: returns its result (JSON, a Struct or a Raw) or raises a PctxError."""
+"""Serves one request: returns its result (JSON, a Struct, a Raw or a `jsonrpc.Flat`) or raises a PctxError."""
 
 OnNotification = Callable[[rpc.Notification], None]
 """Receives one notification; never waits."""
@@ -188,7 +188,8 @@ class Channel:
             raise errors.fresh(self._reason) if self._state == "closed" else _stopping()
         self._tasks.add(task)
         try:
-            return await self._result(request)
+            result = await self._result(request)
+            return result.payload if isinstance(result, rpc.Flat) else result
         finally:
             self._tasks.discard(task)
 
@@ -299,8 +300,9 @@ class Channel:
         outcome: Raw | errors.PctxError
         is_flat = False
         try:
-            outcome = await self._result(request)
-            is_flat = await is_known_flat(outcome, rpc.MOST_DEPTH - 1)
+            result = await self._result(request)
+            outcome = result.payload if isinstance(result, rpc.Flat) else result
+            is_flat = outcome is not result or await is_known_flat(outcome, rpc.MOST_DEPTH - 1)
             if self._results_wait:
                 await self._room.wait()
         except errors.PctxError as error:
@@ -310,9 +312,10 @@ class Channel:
             outcome = _cut_off()
         self._conclude(served, outcome, is_flat=is_flat)
 
-    async def _result(self, request: rpc.Request) -> Raw:
+    async def _result(self, request: rpc.Request) -> Raw | rpc.Flat:
         try:
-            return rpc.raw(await self._serve(request))
+            result = await self._serve(request)
+            return result if isinstance(result, rpc.Flat) else rpc.raw(result)
         except errors.PctxError:
             raise
         except Exception as error:

@@ -77,6 +77,13 @@ class Refusal(msgspec.Struct, frozen=True):
 Message: TypeAlias = Request | Notification | Response | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A payload that came in a message: known to nest no deeper than a message may. To find that out takes time."""
+
+    payload: Raw
+
+
 class _Error(msgspec.Struct):
     code: int
     message: str

@@ -19,8 +19,9 @@ from pctx_jupyter import errors
 from pctx_jupyter.hosts import remote
 from pctx_jupyter.hosts.fleet import HostFleet
 from pctx_jupyter.hosts.host import HostEnd
-from pctx_jupyter.hosts.messages import HELLO, WIRE, Hello
+from pctx_jupyter.hosts.messages import FAILED, HELLO, WIRE, Hello, JobFailed, JobStopped
 from pctx_jupyter.program.result import Output
+from pctx_jupyter.rpc import attached
 from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import Channel
 from pctx_jupyter.session.execution import Job, ProgramStopped
@@ -220,7 +221,7 @@ async def test_a_host_cannot_call_for_a_run_that_it_was_not_given() -> None:
             with pytest.raises(errors.PctxError) as refused:
                 await channel.call("call", {"run": foreign, "name": "Test.echo"})
             refusals.append(refused.value)
-        return {"value": 1}
+        return 1
 
     host, outcome = await against(act)
     assert (host.called, outcome, len(refusals)) == ([], 1, 3)
@@ -235,7 +236,7 @@ async def test_a_host_cannot_call_or_print_after_the_end_of_a_program_nor_call_w
             assert ends[0].channel is not None
             with pytest.raises(errors.ToolNotFound):
                 await ends[0].channel.call("call", {"run": number(request), "name": "Os.exit"})
-            return {"value": number(request)}
+            return number(request)
 
         host = Host()
         async with hostile(fleet, act) as made:
@@ -252,7 +253,7 @@ async def test_a_host_cannot_make_more_calls_than_the_limit() -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
         calls = (channel.call("call", {"run": number(request), "name": "Test.echo"}) for _ in range(50))
         await asyncio.gather(*calls, return_exceptions=True)
-        return {"value": 1}
+        return 1
 
     host, outcome = await against(act, limits=Limits(max_calls=5))
     assert "more than 5 tool calls" in str(outcome) and len(host.called) <= 5
@@ -262,7 +263,7 @@ async def test_a_host_has_no_more_calls_in_flight_than_the_limit() -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
         calls = (channel.call("call", {"run": number(request), "name": "Test.echo"}) for _ in range(50))
         await asyncio.gather(*calls)
-        return {"value": 1}
+        return 1
 
     host, outcome = await against(act, limits=Limits(max_calls_in_flight=3))
     assert (outcome, len(host.called)) == (1, 50) and host.most_at_once <= 3
@@ -272,7 +273,7 @@ async def test_the_arguments_of_the_calls_that_a_host_has_in_flight_are_bounded_
     async def act(channel: Channel, request: rpc.Request) -> object:
         asked = {"run": number(request), "name": "Test.hang", "arguments": "x" * 900}
         await asyncio.gather(*(channel.call("call", asked) for _ in range(50)), return_exceptions=True)
-        return {"value": 1}
+        return 1
 
     host, outcome = await against(act, limits=Limits(max_result_bytes=1000))
     assert "the arguments of its open calls" in str(outcome) and len(host.called) <= 4
@@ -304,7 +305,7 @@ async def test_a_host_cannot_print_or_return_more_than_the_limits() -> None:
             channel.notify("output", {"run": number(request), "stream": "stdout", "text": "x" * 100})
             channel.notify("output", {"run": number(request), "stream": "stdout", "text": ""})
             channel.notify("display", {"run": number(request), "data": {"text/plain": "x" * 100}})
-        return {"value": "x" * 2000}
+        return "x" * 2000
 
     limits = Limits(max_output_bytes=1000, max_display_bytes=1000, max_result_bytes=1000)
     host, outcome = await against(act, limits=limits)
@@ -316,7 +317,7 @@ async def test_a_call_that_a_host_does_not_end_is_ended_by_the_engine() -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
         with pytest.raises(errors.Timeout):
             await channel.call("call", {"run": number(request), "name": "Test.hang"})
-        return {"value": 1}
+        return 1
 
     host, outcome = await against(act, limits=Limits(max_call_s=0.05))
     assert (outcome, host.cancelled) == (1, 1)
@@ -340,11 +341,23 @@ async def test_a_host_that_does_not_start_or_end_a_program_does_not_keep_it(monk
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, [], 7, {"thrown": 1}, {"stopped": {"name": "Fine", "message": ""}}, {"stopped": {"name": "LimitExceeded"}}],
+    [
+        attached.attach("bytes", b"[]"),
+        *(
+            {},
+            [],
+            7,
+            {"thrown": 1},
+            {"stopped": {"name": "Fine", "message": ""}},
+            {"stopped": {"name": "LimitExceeded"}},
+        ),
+    ],
 )
 async def test_an_outcome_that_cannot_be_read_disconnects_the_host(answer: Any) -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
-        return answer
+        if isinstance(answer, Raw):
+            return answer
+        raise errors.Remote(FAILED, "", answer)
 
     _, outcome = await against(act)
     assert isinstance(outcome, errors.SandboxUnavailable), outcome  # it would have run elsewhere, were there a host
@@ -365,7 +378,7 @@ async def test_a_notification_that_is_none_disconnects_the_host(method: str, par
 
 async def test_what_a_host_says_cannot_break_a_line_nor_command_a_terminal() -> None:
     async def act(channel: Channel, request: rpc.Request) -> object:
-        return {"stopped": {"name": "LimitExceeded", "message": "too much\n\x1b[2J" + "x" * 100_000}}
+        raise JobFailed(stopped=JobStopped("LimitExceeded", "too much\n\x1b[2J" + "x" * 100_000)).error()
 
     _, outcome = await against(act)
     assert isinstance(outcome, ProgramStopped)
@@ -381,10 +394,10 @@ async def test_a_second_answer_and_answers_to_nothing_do_not_count() -> None:
 
         async def act(request: rpc.Request) -> object:
             for value in (1, 2):
-                answer = {"jsonrpc": "2.0", "id": request.id, "result": {"value": value}}
+                answer = {"jsonrpc": "2.0", "id": request.id, "result": value}
                 frames[0].pipes[-1].send(msgspec.json.encode(answer))
-            frames[0].pipes[-1].send(msgspec.json.encode({"jsonrpc": "2.0", "id": 99, "result": {"value": 3}}))
-            return {"value": 4}
+            frames[0].pipes[-1].send(msgspec.json.encode({"jsonrpc": "2.0", "id": 99, "result": 3}))
+            return 4
 
         async with hostile(fleet, act) as made:
             frames.append(made)
