@@ -2,18 +2,21 @@
 
 Tornado reads, unmasks and decodes a whole frame in one turn of the server's event loop, which takes a tenth of a second
 for 60 MB. Here a turn takes some pieces of it, and others are served between two turns. Small frames are read with
-fewer system calls, and written without a task each. It does not know what frames say.
+fewer system calls, and written without a task each. How deep a large message nests is counted while it arrives. It does
+not know what messages say.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
+from io import BytesIO
 from typing import Any
 
 from tornado.util import _websocket_mask
 from tornado.websocket import WebSocketProtocol13
 
+from ..rpc import jsonrpc as rpc
 from ..rpc.channel import LARGE_BYTES
 from .turns import TurnBudget
 
@@ -29,6 +32,27 @@ _TEXT, _BINARY, _CONTROL = 0x1, 0x2, 0x8
 _LONGEST_CONTROL = 125
 
 
+class _Parts:
+    """What has come of a message that comes in parts.
+
+    Attributes:
+        size: Its bytes.
+        is_flat: Whether it nests no deeper than `jsonrpc.MOST_DEPTH`, if it is JSON.
+    """
+
+    def __init__(self) -> None:
+        self.size, self.is_flat = 0, True
+        self._data = BytesIO()  # which returns all of it without a copy
+        self._nesting = rpc.Nesting(rpc.MOST_DEPTH)
+
+    def add(self, piece: bytes) -> None:
+        self.size += self._data.write(piece)
+        self.is_flat = self.is_flat and not self._nesting.goes_beyond(piece)
+
+    def joined(self) -> bytes:
+        return self._data.getvalue()
+
+
 class PiecewiseProtocol(WebSocketProtocol13):
     """The server's end of a WebSocket without extensions.
 
@@ -39,6 +63,10 @@ class PiecewiseProtocol(WebSocketProtocol13):
         made: The connection as Tornado makes it, for its handler and its limits.
         turns: Bounds the pieces that all connections take in one turn, together with their messages.
 
+    Attributes:
+        is_flat: Whether it is known that the message that is passed to the handler nests no deeper than
+            `jsonrpc.MOST_DEPTH`, if it is JSON.
+
     Source: https://www.rfc-editor.org/rfc/rfc6455#section-5
     """
 
@@ -46,7 +74,8 @@ class PiecewiseProtocol(WebSocketProtocol13):
         super().__init__(made.handler, False, made.params)
         self._turns = turns
         self._opcode = 0  # of a message whose end has not come; 0: there is none
-        self._message = bytearray()  # what has come of it
+        self._parts = _Parts()  # what has come of it
+        self.is_flat = False
         self._taken = b""  # from the stream, for the frames that follow
 
     def write_frame(self, message: bytes, *, binary: bool) -> asyncio.Future[None]:
@@ -68,20 +97,24 @@ class PiecewiseProtocol(WebSocketProtocol13):
         if size > _LONGEST_CONTROL:
             form = "!H" if size == _LONGEST_CONTROL + 1 else "!Q"
             (size,) = struct.unpack(form, await self._read_bytes(struct.calcsize(form)))
-        if len(self._message) + size > self.params.max_message_size:
+        if self._parts.size + size > self.params.max_message_size:
             self.close(1009, "message too big")
             self._abort()
             return
         mask = await self._read_bytes(4) if second & 0x80 else None
-        if opcode & _CONTROL:
+        if opcode == 0 or opcode & _CONTROL:  # a new message takes its turn once it has come
+            await self._take_turn()
+        if opcode & _CONTROL or (opcode and is_final and size <= PIECE_BYTES):
+            self.is_flat = False
             await self._handle(opcode, await self._read_piece(size, mask))
             return
         self._opcode = opcode or self._opcode
         await self._read_on(size, mask)
         if is_final:
-            opcode, data = self._opcode, bytes(self._message)
-            self._opcode, self._message = 0, bytearray()
-            await self._handle(opcode, data)
+            opcode, parts = self._opcode, self._parts
+            self._opcode, self._parts = 0, _Parts()
+            self.is_flat = parts.is_flat
+            await self._handle(opcode, parts.joined())
 
     def _is_allowed(self, opcode: int, is_final: bool, size: int) -> bool:
         """Whether such a frame may come now."""
@@ -92,9 +125,13 @@ class PiecewiseProtocol(WebSocketProtocol13):
     async def _read_on(self, size: int, mask: bytes | None) -> None:
         """Add the payload of a frame to the message."""
         for start in range(0, size, PIECE_BYTES):
-            if start and not self._turns.take():
-                await self._turns.wait()
-            self._message += await self._read_piece(min(PIECE_BYTES, size - start), mask)
+            if start:
+                await self._take_turn()
+            self._parts.add(await self._read_piece(min(PIECE_BYTES, size - start), mask))
+
+    async def _take_turn(self) -> None:
+        if not self._turns.take():
+            await self._turns.wait()
 
     async def _read_bytes(self, size: int) -> bytes:
         """Read a part of a frame, and take what has arrived of the next ones: the stream would stop between two parts.

@@ -19,8 +19,8 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketP
 
 from .. import errors, foreign
 from ..engine import Engine
-from ..rpc import attached, jsonrpc, span_context
-from ..rpc.channel import LARGE_BYTES, Channel, is_known_flat
+from ..rpc import attached, span_context
+from ..rpc.channel import LARGE_BYTES, Channel
 from ..rpc.pulse import Pulse
 from ..rpc.room import UNREAD_BYTES, Room
 from .base import CODE, NAMES, RUNNING, PctxHandler
@@ -128,21 +128,22 @@ class LocalToolsSocket(PctxHandler, WebSocketHandler):
         """Hand a frame to the channel; Tornado reads the next one when that is done."""
         self._beat()
         running: RunningEngine = self.settings[RUNNING]
+        is_flat = isinstance(self.ws_connection, PiecewiseProtocol) and self.ws_connection.is_flat
+        is_flat = is_flat and not attached.is_joined(message)
         if len(message) >= LARGE_BYTES or not running.messages.take():
-            return self._feed_later(message, running.messages)
-        self._feed(message)
+            return self._feed_later(message, is_flat, running.messages)
+        self._feed(message, is_flat)
         return None
 
-    async def _feed_later(self, message: str | bytes, messages: TurnBudget) -> None:
-        is_flat = await is_known_flat(message, jsonrpc.MOST_DEPTH)
+    async def _feed_later(self, message: str | bytes, is_flat: bool, messages: TurnBudget) -> None:
         await messages.wait()
         since = time.thread_time()
-        self._feed(message, is_flat=is_flat)
+        self._feed(message, is_flat)
         took_s = time.thread_time() - since
         if took_s > LONG_S:
             await asyncio.sleep(min(REST * took_s, MOST_REST_S))
 
-    def _feed(self, message: str | bytes, *, is_flat: bool = False) -> None:
+    def _feed(self, message: str | bytes, is_flat: bool) -> None:
         if self._channel is None:
             return
         with span_context.entered(self._span_context):  # of requests that name no span themselves

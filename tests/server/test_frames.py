@@ -49,14 +49,35 @@ async def test_a_message_arrives_whole_from_fragments_of_any_size_with_pings_bet
         assert await it.is_fine()
 
 
-async def test_a_piece_waits_for_its_turn_and_others_are_served_meanwhile(
-    wire: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with wire() as greedy, wire() as other:
-        await greedy.send(FRAME[:-1] + " " * 200_000 + "}")
-        async with asyncio.timeout(4 * SOON):
-            assert await other.is_fine()
-            assert "error" in await greedy.receive()
+def masked(opcode: Opcode, data: bytes, *, is_last: bool = True) -> bytes:
+    return Frame(opcode, data, is_last).serialize(mask=True, extensions=[])
+
+
+async def asks_often(other: Wire) -> None:
+    for _ in range(5):
+        assert await other.is_fine()
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        masked(Opcode.CONT, b" " * 200_000, is_last=False),
+        5_000 * masked(Opcode.CONT, b"", is_last=False),
+        5_000 * masked(Opcode.PONG, b""),
+    ],
+    ids=["a long fragment", "empty fragments", "pongs"],
+)
+async def test_a_piece_waits_for_its_turn_and_others_are_served_meanwhile(wire: Connect, between: bytes) -> None:
+    async with wire() as greedy, wire() as other, asyncio.timeout(4 * SOON):
+        text = FRAME.encode()
+        parts = (masked(Opcode.TEXT, text[:-1], is_last=False), between, masked(Opcode.CONT, text[-1:]))
+        greedy.connection.transport.write(b"".join(parts))
+        served = asyncio.create_task(asks_often(other))
+        answered = asyncio.create_task(greedy.receive())
+        first, _ = await asyncio.wait((served, answered), return_when=asyncio.FIRST_COMPLETED)
+        assert first == {served}
+        await served
+        assert "error" in await answered
 
 
 @pytest.mark.parametrize(
