@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import DATA_OPCODES, Frame
+from websockets.frames import DATA_OPCODES, OP_BINARY, OP_CONT, OP_TEXT, Frame, Opcode
 from websockets.protocol import Event, State
 
 from .. import errors, processes
@@ -41,6 +41,9 @@ KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 """Options of the TCP socket: seconds of silence before the system probes the other end, seconds between two probes,
 probes in vain. While nothing is owed, these alone notice that the network is gone. A proxy does not count them."""
 
+FRAGMENT_BYTES = 1 << 17
+"""Bytes of a message that leave in one frame: the server reads the first part of it while the next is written."""
+
 OPEN_S = 10.0
 """Seconds the handshake may take."""
 
@@ -58,7 +61,7 @@ class _Connection(ClientConnection):
         super().__init__(protocol, **options)
         self._parts: list[bytes | bytearray | memoryview] = []  # of a message whose end has not come
         self._early: list[bytes] = []  # messages that came before `join`
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[Opcode, bytes | memoryview, bool]] = deque()  # as for `_write`
         self._unsent = 0  # bytes of the frames that wait
         self.room = Room(lambda: self._unsent)
         self._receive: Callable[[bytes], None] = self._early.append
@@ -78,13 +81,16 @@ class _Connection(ClientConnection):
         self._beat, self._lost = beat, lost
         self.loop.call_soon(self._begin, receive)  # not at once: the caller of `connect` has no channel yet
 
-    def push(self, frame: bytes) -> None:
-        """Send a frame; it is dropped when the connection is closing."""
-        if self._waiting or self.paused:
-            self._waiting.append(frame)
-            self._unsent += len(frame)
-        else:
-            self._write(frame)
+    def push(self, message: bytes) -> None:
+        """Send a message, a long one in fragments; it is dropped when the connection is closing."""
+        opcode = OP_BINARY if self.is_binary or attached.is_joined(message) else OP_TEXT
+        if len(message) <= FRAGMENT_BYTES:
+            self._push(opcode, message, True)
+            return
+        parts = memoryview(message)
+        for start in range(0, len(parts), FRAGMENT_BYTES):
+            end = start + FRAGMENT_BYTES
+            self._push(OP_CONT if start else opcode, parts[start:end], end >= len(parts))
 
     def push_ping(self) -> None:
         """Send a ping; it is dropped when the connection is closing."""
@@ -100,13 +106,23 @@ class _Connection(ClientConnection):
         if self.state is State.CLOSED:
             self._lost()
 
-    def _write(self, frame: bytes) -> None:
+    def _push(self, opcode: Opcode, data: bytes | memoryview, is_last: bool) -> None:
+        if self._waiting or self.paused:
+            self._waiting.append((opcode, data, is_last))
+            self._unsent += len(data)
+        else:
+            self._write(opcode, data, is_last)
+
+    def _write(self, opcode: Opcode, data: bytes | memoryview, is_last: bool) -> None:
         if self.state is not State.OPEN:
             return
-        if self.is_binary or attached.is_joined(frame):
-            self.protocol.send_binary(frame)
-        else:
-            self.protocol.send_text(frame)
+        match opcode:
+            case Opcode.TEXT:
+                self.protocol.send_text(data, is_last)
+            case Opcode.BINARY:
+                self.protocol.send_binary(data, is_last)
+            case _:
+                self.protocol.send_continuation(data, is_last)
         self.send_data()
 
     # what websockets and asyncio call
@@ -124,9 +140,9 @@ class _Connection(ClientConnection):
     def resume_writing(self) -> None:
         super().resume_writing()
         while self._waiting and not self.paused:
-            frame = self._waiting.popleft()
-            self._unsent -= len(frame)
-            self._write(frame)
+            opcode, data, is_last = self._waiting.popleft()
+            self._unsent -= len(data)
+            self._write(opcode, data, is_last)
         self.room.refresh()
 
     def connection_lost(self, exc: Exception | None) -> None:

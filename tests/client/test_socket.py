@@ -14,7 +14,7 @@ from pctx_jupyter.rpc import jsonrpc as rpc
 from pctx_jupyter.rpc.channel import refuse_all
 from tests.fakes import SOON
 
-LARGE = "x" * 100_000
+LARGE = "x" * 300_000
 
 
 @asynccontextmanager
@@ -59,10 +59,10 @@ async def test_frames_leave_in_their_order_once_the_other_end_reads_again() -> N
             found.append(msgspec.json.decode(frame)["method"])
 
     async with opened(act) as (made, _):
-        for number in range(200):
+        for number in range(100):
             made.notify(f"{number}", [LARGE])
         assert made._connection._waiting
         reads.set()
-        while len(found) < 200:
+        while len(found) < 100:
             await asyncio.sleep(0.001)
-    assert found == [f"{number}" for number in range(200)]
+    assert found == [f"{number}" for number in range(100)]
