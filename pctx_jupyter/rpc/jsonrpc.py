@@ -69,8 +69,11 @@ class Refusal(msgspec.Struct, frozen=True):
     data: Raw | None = None
 
     def error(self) -> errors.PctxError:
-        """The exception this refusal stands for."""
-        data = None if self.data is None else decode_value(self.data)
+        """The exception this refusal stands for; without its data if Python cannot hold that, such as ``1e999``."""
+        try:
+            data = None if self.data is None else decode_value(self.data)
+        except errors.InvalidParams:
+            data = None
         return errors.Received.error(self.code, self.message, data)
 
 

@@ -214,3 +214,8 @@ def test_a_python_value_nested_too_deeply_is_refused_in_those_words(levels: int)
 def test_a_refusal_is_written_whatever_its_text_holds() -> None:
     read = rpc.decode(rpc.encode(rpc.Refusal(1, -32000, "half \ud800 a pair")))
     assert read == rpc.Refusal(1, -32000, "half \ufffd a pair")
+
+
+def test_data_of_an_error_that_python_cannot_hold_is_dropped_and_the_error_is_not() -> None:
+    error = rpc.Refusal(1, -32001, "no such tool", Raw(b"1e999")).error()
+    assert (type(error), error.message, error.data) == (errors.ToolNotFound, "no such tool", None)
