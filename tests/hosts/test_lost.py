@@ -1,0 +1,114 @@
+"""A host that is lost at each message of a program in turn. Real engine and host, in memory; no sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from pctx_jupyter.hosts.fleet import HostFleet, open_fleet
+from pctx_jupyter.hosts.host import HostEnd
+from pctx_jupyter.hosts.messages import HELLO, WIRE, Hello
+from pctx_jupyter.program.result import Emit, Event, Output, ValuesKept
+from pctx_jupyter.rpc.channel import Channel
+from pctx_jupyter.session.execution import Job, ProgramStopped, ServeCall
+from pctx_jupyter.settings import Settings
+from tests.fakes import SOON
+from tests.sandbox.programs import job
+
+ALL = 1_000
+
+
+@dataclass
+class Story:
+    """What a program does, each time that a host runs it, and what the engine has seen of it."""
+
+    acts: tuple[str, ...]
+    times: int = 0
+    seen: list[tuple[str, int]] = field(default_factory=list)
+    """Its calls and events, each with the number of the time."""
+    is_over: bool = False
+
+    async def run(self, given: Job, serve: ServeCall, emit: Emit) -> Raw:
+        self.times += 1
+        now = self.times
+        for act in self.acts:
+            match act:
+                case "call":
+                    await serve("Test.echo", Raw(b"%d" % now))
+                case "print":
+                    emit(Output("stdout", f"{now}"))
+                case "keep":
+                    emit(ValuesKept({"time": Raw(b"%d" % now)}, {}))
+        return Raw(b"%d" % now)
+
+    async def serve(self, path: str, arguments: Raw | None, stack: str = "", /) -> Raw:
+        assert not self.is_over and arguments is not None
+        self.seen.append(("call", int(bytes(arguments))))
+        await asyncio.sleep(0)
+        return Raw(b"null")
+
+    def emit(self, event: Event) -> None:
+        assert not self.is_over
+        match event:
+            case Output(_, text):
+                self.seen.append(("print", int(text)))
+            case ValuesKept(values):
+                self.seen.append(("keep", int(bytes(values["time"]))))
+
+
+async def connect(fleet: HostFleet, story: Story, passes: int) -> None:
+    """Connect a host that is lost after so many messages that follow its hello, either way."""
+    loop, end, left = asyncio.get_running_loop(), HostEnd(), ALL
+    end.accept(story.run)
+
+    def carry(frame: bytes, other: str) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            loop.call_soon(ends[other].feed, frame)
+        else:
+            for one in ends.values():
+                loop.call_soon(one.close)
+
+    ends = {"engine": fleet.greet(lambda frame: carry(frame, "host")).channel}
+    ends["host"] = Channel(
+        lambda frame: carry(frame, "engine"),
+        serve=end.serve,
+        on_notification=end.on_notification,
+        name="host",
+        max_bytes=1 << 20,
+    )
+    end.join(ends["host"])
+    await ends["host"].call(HELLO, Hello("1", WIRE, 2, 1))
+    left = passes
+
+
+@pytest.mark.parametrize("acts", [(), ("call",), ("print", "call"), ("call", "call", "print", "keep"), ("keep",)])
+async def test_a_program_is_run_again_if_and_only_if_nothing_of_it_was_served_or_passed_on(
+    acts: tuple[str, ...],
+) -> None:
+    passes, outcomes = 0, set[str]()
+    while "ended" not in outcomes:
+        story = Story(acts)
+        async with open_fleet(Settings(sandboxes="hosts", max_queue_s=SOON), is_reachable=True) as fleet:
+            await connect(fleet, story, passes)
+            await connect(fleet, story, ALL)
+            try:
+                value = msgspec.json.decode(await fleet.run(job("1"), story.serve, story.emit))
+            except ProgramStopped as stopped:
+                calls = sum(kind == "call" for kind, _ in story.seen)
+                assert story.seen and f"had made {calls or 'no'} tool call" in stopped.message
+                outcomes.add("failed")
+            else:
+                assert ([kind for kind, _ in story.seen], value) == (list(acts), story.times)
+                outcomes.add("ended" if len(fleet.hosts) == 2 else "run again")
+            story.is_over = True
+            assert len({time for _, time in story.seen}) <= 1
+            assert not any(host.running for host in fleet.hosts)
+        passes += 1
+    assert outcomes == {"ended", "run again"} | ({"failed"} if acts else set())
+    assert passes > len(acts) + 1
