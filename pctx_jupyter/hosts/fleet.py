@@ -210,15 +210,18 @@ class HostFleet:
         """
         try:
             async with asyncio.timeout(self._settings.max_queue_s):
-                while not self._hosts:
-                    if self._here is not None:
-                        return None
-                    await self._changed.wait()
+                while True:
+                    while not self._hosts:
+                        if self._here is not None:
+                            return None
+                        await self._changed.wait()
+                    host = min(self._hosts, key=lambda host: host.running / host.capacity)
+                    if host.may_run():
+                        return host
         except TimeoutError:
             raise errors.SandboxUnavailable(
                 f"Cannot start execution: its sandbox host was lost, and no other has connected; {START}"
             ) from None
-        return min(self._hosts, key=lambda host: host.running / host.capacity)
 
 
 def _number(status: dict[str, rpc.Json], name: str) -> int:

@@ -103,7 +103,7 @@ class RemoteHost:
         send: Writes a frame to the host.
         settings: The engine's.
         admit: Called with this host once it has said what it is; raises `Forbidden` if it is not wanted.
-        is_valid: Whether its token is still valid; it is asked before each program.
+        is_valid: Whether its token is still valid; `may_run` asks it.
         room: The room on the connection to the host; None: there always is.
 
     Attributes:
@@ -152,6 +152,12 @@ class RemoteHost:
         """Programs that it was given and that have not ended, those that wait for a person among them."""
         return len(self._runs)
 
+    def may_run(self) -> bool:
+        """Whether it may run another program; it is disconnected if its token is not valid any more."""
+        if not self._is_valid():
+            self._break("its token is not valid any more")
+        return not self.channel.is_closed
+
     def status(self) -> dict[str, rpc.Json]:
         """Return what it is and what it does."""
         assert self.hello is not None, "only hosts that were admitted are listed"
@@ -173,9 +179,6 @@ class RemoteHost:
             HostLost: The host did not finish it.
             MessageTooLarge: Its inputs are too large.
         """
-        if not self._is_valid():
-            self._break("its token is not valid any more")
-            raise HostLost(f"{self.name} may not run programs any more", 0, 0)
         run, number = _Run(job, serve, emit, self._loop), next(self._ids)
         sent = self._sized(job, rpc.raw(messages.RunJob.of(number, job)))
         self._runs[number] = run

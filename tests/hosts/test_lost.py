@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -60,7 +61,9 @@ class Story:
                 self.seen.append(("keep", int(bytes(values["time"]))))
 
 
-async def connect(fleet: HostFleet, story: Story, passes: int) -> None:
+async def connect(
+    fleet: HostFleet, story: Story, passes: int = ALL, is_valid: Callable[[], bool] = lambda: True
+) -> None:
     """Connect a host that is lost after so many messages that follow its hello, either way."""
     loop, end, left = asyncio.get_running_loop(), HostEnd(), ALL
     end.accept(story.run)
@@ -74,7 +77,7 @@ async def connect(fleet: HostFleet, story: Story, passes: int) -> None:
             for one in ends.values():
                 loop.call_soon(one.close)
 
-    ends = {"engine": fleet.greet(lambda frame: carry(frame, "host")).channel}
+    ends = {"engine": fleet.greet(lambda frame: carry(frame, "host"), is_valid).channel}
     ends["host"] = Channel(
         lambda frame: carry(frame, "engine"),
         serve=end.serve,
@@ -96,7 +99,7 @@ async def test_a_program_is_run_again_if_and_only_if_nothing_of_it_was_served_or
         story = Story(acts)
         async with open_fleet(Settings(sandboxes="hosts", max_queue_s=SOON), is_reachable=True) as fleet:
             await connect(fleet, story, passes)
-            await connect(fleet, story, ALL)
+            await connect(fleet, story)
             try:
                 value = msgspec.json.decode(await fleet.run(job("1"), story.serve, story.emit))
             except ProgramStopped as stopped:
@@ -112,3 +115,13 @@ async def test_a_program_is_run_again_if_and_only_if_nothing_of_it_was_served_or
         passes += 1
     assert outcomes == {"ended", "run again"} | ({"failed"} if acts else set())
     assert passes > len(acts) + 1
+
+
+async def test_hosts_whose_token_was_replaced_are_passed_over_before_a_program_is_given_to_one() -> None:
+    story = Story(("call",))
+    async with open_fleet(Settings(sandboxes="hosts", max_queue_s=SOON), is_reachable=True) as fleet:
+        for _ in range(2):
+            await connect(fleet, story, is_valid=lambda: False)
+        await connect(fleet, story)
+        await fleet.run(job("1"), story.serve, story.emit)
+        assert (len(fleet.hosts), story.times) == (1, 1)
