@@ -398,11 +398,18 @@ def _servers() -> Iterator[Finding]:
             yield from _hosts(about, hosts(server))
 
 
+def _host(host: dict[str, Any]) -> str:
+    """Return the name of a sandbox host, and what it does."""
+    leaving = ", takes no more" if host.get("leaving") else ""
+    return f"{host['name']} ({host['running']} of {host['capacity']} run{leaving})"
+
+
 def _hosts(about: str, found: list[dict[str, Any]] | None) -> Iterator[Finding]:
     """The sandbox hosts of one server, if its programs run on hosts."""
+    cure = "jupyter pctx sandbox-host starts one; c.Pctx.fallback = 'here' runs programs on the server meanwhile"
     if found:
-        listed = ", ".join(f"{host['name']} ({host['running']} of {host['capacity']} run)" for host in found)
-        yield Finding(about, "ok", f"sandbox hosts: {listed}")
+        listed = f"sandbox hosts: {', '.join(_host(host) for host in found)}"
+        takes_programs = not all(host.get("leaving") for host in found)
+        yield Finding(about, "ok", listed) if takes_programs else Finding(about, "note", listed, cure)
     elif found is not None:
-        cure = "jupyter pctx sandbox-host starts one; c.Pctx.fallback = 'here' runs programs on the server meanwhile"
         yield Finding(about, "note", "no sandbox host is connected", cure)

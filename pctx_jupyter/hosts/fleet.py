@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 STOP_S = 10.0
 """Seconds that what starts hosts may take to end them when the engine closes."""
 
+NONE = "no sandbox host is connected"
 START = "start one with jupyter pctx sandbox-host, or set c.Pctx.fallback = 'here'"
 """What to do when there is no host."""
 
@@ -45,12 +46,13 @@ class HostFleet:
         is_reachable: Whether hosts can connect at all: an engine inside a kernel has no address.
 
     Attributes:
-        on_change: Called when a host was taken in, and when one takes no more programs.
+        on_change: Called when a host was taken in, when one takes no more programs, and when that one is gone.
     """
 
     def __init__(self, settings: Settings, here: Sandboxes | None, *, is_reachable: bool) -> None:
         self._settings, self._here, self._is_reachable = settings, here, is_reachable
         self._hosts: list[RemoteHost] = []
+        self._leaving: list[RemoteHost] = []  # they are connected, and take no more programs
         self.on_change: Callable[[], None] = lambda: None
         self._scheduler = Scheduler(
             0, kept=KEPT, most_held=settings.max_waiting_programs, clock=asyncio.get_running_loop().time
@@ -81,7 +83,7 @@ class HostFleet:
             task.cancel()
         if self._starters:
             await asyncio.wait(self._starters, timeout=STOP_S)
-        for host in self.hosts:
+        for host in (*self._hosts, *self._leaving):
             if self._settings.sandboxes == "dask":  # others may serve the next engine at this address
                 host.channel.notify(messages.DISMISS)
             host.channel.close(errors.Cancelled("Cancelled: the server is stopping"))
@@ -94,7 +96,7 @@ class HostFleet:
 
     @property
     def hosts(self) -> list[RemoteHost]:
-        """The hosts that are connected."""
+        """The hosts that take programs."""
         return list(self._hosts)
 
     def status(self) -> dict[str, rpc.Json]:
@@ -106,8 +108,9 @@ class HostFleet:
         known = [host.hello for host in self._hosts if host.hello is not None]
         trouble = self._trouble
         if not known and trouble is None and self._here is None:
-            trouble = f"no sandbox host is connected; {START}"
-        listed: list[rpc.Json] = [host.status() for host in self._hosts]
+            connected = "the sandbox hosts that are connected take no more programs" if self._leaving else NONE
+            trouble = f"{connected}; {START}"
+        listed: list[rpc.Json] = [host.status() for host in (*self._hosts, *self._leaving)]
         return {
             "deno": known[0].deno if known else here.get("deno"),
             "layers": min((hello.layers for hello in known), default=here.get("layers", 0)),
@@ -165,8 +168,15 @@ class HostFleet:
 
     def _remove(self, host: RemoteHost) -> None:
         self._hosts.remove(host)
+        if not host.channel.is_closed:
+            self._leaving.append(host)
+            host.channel.on_close(lambda: self._forget(host))
         log.info("sandbox hosts = %s takes no more programs", host.name)
         self._resize()
+        self.on_change()
+
+    def _forget(self, host: RemoteHost) -> None:
+        self._leaving.remove(host)
         self.on_change()
 
     def _resize(self) -> None:

@@ -121,6 +121,7 @@ class RemoteHost:
     ) -> None:
         self._settings, self._admit, self._is_valid, self._room = settings, admit, is_valid, room or Room()
         self._when_leaving: list[Callable[[], None]] = []
+        self._is_leaving = False
         self._loop = asyncio.get_running_loop()
         self._runs: dict[int, _Run] = {}
         self._ids = itertools.count(1)
@@ -159,7 +160,7 @@ class RemoteHost:
         return not self.channel.is_closed
 
     def status(self) -> dict[str, rpc.Json]:
-        """Return what it is and what it does."""
+        """Return what it is and what it does; one that is leaving takes no more programs, and ends those it has."""
         assert self.hello is not None, "only hosts that were admitted are listed"
         return {
             "name": self.name,
@@ -168,6 +169,7 @@ class RemoteHost:
             "layers": self.hello.layers,
             "capacity": self.capacity,
             "running": self.running,
+            "leaving": self._is_leaving,
         }
 
     async def run(self, job: Job, serve: ServeCall, emit: Emit) -> Raw:
@@ -416,6 +418,7 @@ class RemoteHost:
         self._when_leaving.append(act)
 
     def _leave(self) -> None:
+        self._is_leaving = True
         acts, self._when_leaving = self._when_leaving, []
         for act in acts:
             act()

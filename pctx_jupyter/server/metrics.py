@@ -89,7 +89,7 @@ class Metrics(Collector):
         yield sandboxes
         if (hosts := sandbox.get("hosts")) is not None:
             yield GaugeMetricFamily("pctx_hosts", "Sandbox hosts that are connected.", value=len(hosts))
-            capacity = sum(host["capacity"] for host in hosts)
+            capacity = sum(host["capacity"] for host in hosts if not host["leaving"])
             yield GaugeMetricFamily("pctx_host_sandboxes", "Programs that all hosts may run at once.", value=capacity)
         upstreams = GaugeMetricFamily("pctx_upstreams", "MCP servers, by state.", labels=("state",))
         known = engine.upstreams.listed().upstreams if engine.upstreams is not None else []

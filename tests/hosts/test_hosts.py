@@ -16,6 +16,7 @@ import pytest
 from msgspec import Raw
 
 from pctx_jupyter import errors
+from pctx_jupyter.cli.doctor import _hosts
 from pctx_jupyter.hosts import remote
 from pctx_jupyter.hosts.fleet import HostFleet
 from pctx_jupyter.hosts.host import HostEnd
@@ -140,7 +141,14 @@ async def test_a_host_that_leaves_takes_no_more_programs_and_ends_those_it_has()
         assert leaving.channel is not None
         leaving.channel.notify("leaving")
         await until(lambda: not fleet.hosts)
+        status: Any = fleet.status()
+        assert [(host["running"], host["leaving"]) for host in status["hosts"]] == [(1, True)]
+        assert "take no more programs" in status["trouble"]
+        (shown,) = _hosts("Server", status["hosts"])
+        assert shown.state == "note" and "(1 of 2 run, takes no more)" in shown.says
         assert await soon(running) == 3
+        leaving.cut()
+        await until(lambda: not fleet.status()["hosts"])
 
 
 async def test_a_program_that_waits_for_a_person_gives_its_place_and_its_clock_stands_still() -> None:

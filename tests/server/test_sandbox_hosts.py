@@ -127,7 +127,7 @@ async def test_a_host_that_dials_in_runs_programs_and_is_listed_and_leaves(
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 4 * SOON) == 0
         await connected(engine, 0)
-        assert changes.count("hosts") == 4  # it came and went twice
+        assert changes.count("hosts") == 5  # it came and went twice, and said once before that it would go
 
 
 async def test_a_program_ends_with_the_host_that_was_killed_and_another_host_runs_it_if_it_had_done_nothing(
