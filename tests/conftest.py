@@ -37,6 +37,15 @@ def folders_of_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
+@pytest.fixture
+def typecheck() -> bool:
+    """Whether a server or an engine checks programs. A checker's start takes half a second, so a test asks for one.
+
+    It does with ``@pytest.mark.parametrize("typecheck", [True])``.
+    """
+    return False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the browser, then with the slowest files: begun last, one of them would keep a core alone."""
     items.sort(key=lambda item: FIRST.index(_folder(item.nodeid)) if _folder(item.nodeid) in FIRST else len(FIRST))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,8 +23,9 @@ Connect = Callable[..., AbstractAsyncContextManager[RawClient]]
 
 
 @pytest.fixture
-def jp_server_config() -> dict[str, Any]:
-    return {"ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}}, "Pctx": {"warm_sandboxes": 1}}
+def jp_server_config(typecheck: bool) -> dict[str, Any]:
+    settings = {"warm_sandboxes": 1, "typecheck": typecheck}
+    return {"ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}}, "Pctx": settings}
 
 
 @pytest.fixture
@@ -37,10 +39,10 @@ def server(request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
 
 
 @pytest.fixture(params=["websocket", "memory"])
-def connect(request: pytest.FixtureRequest) -> Connect:
+def connect(request: pytest.FixtureRequest, typecheck: bool) -> Connect:
     """Opens a client, at home in each of the places there are."""
     if request.param == "memory":
-        return embedded
+        return functools.partial(embedded, typecheck)
     url, headers = request.getfixturevalue("server")
 
     @asynccontextmanager
@@ -52,9 +54,9 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 
 
 @asynccontextmanager
-async def embedded(**options: Any) -> AsyncIterator[RawClient]:
-    """A client of an engine in this loop."""
-    async with open_engine(Settings(warm_sandboxes=1)) as engine:
+async def embedded(typecheck: bool = False, **options: Any) -> AsyncIterator[RawClient]:
+    """A client of an engine in this loop, which checks programs or does not."""
+    async with open_engine(Settings(warm_sandboxes=1, typecheck=typecheck)) as engine:
 
         async def cross(serve: Serve, on_notification: OnNotification) -> Channel:
             return engine.connect(serve=serve, on_notification=on_notification)

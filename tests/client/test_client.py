@@ -68,6 +68,7 @@ async def test_a_tool_is_called_by_its_name_in_any_spelling(connect: Connect) ->
         assert (await client.execute_code(f"[{', '.join(calls)}]"))["value"] == ["A", "A", "A"]
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_invoke_calls_a_function_by_its_name_with_the_function_s_own_types(connect: Connect) -> None:
     async with connect() as client:
         with pytest.raises(errors.ExecutionFailed, match=r"Cannot call Shop\.now: it is not offered"):

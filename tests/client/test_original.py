@@ -73,6 +73,8 @@ async def test_a_program_gives_output_and_what_it_printed(mcp: McpClient) -> Non
     assert (result["stdout"].strip(), result["stderr"].strip()) == ("out", "err")
 
 
+@pytest.mark.parametrize("typecheck", [True])
+@pytest.mark.usefixtures("typecheck")
 async def test_a_program_that_fails_raises(mcp: McpClient) -> None:
     async with mcp:
         with pytest.raises(ExecutionError, match="Intentional"):

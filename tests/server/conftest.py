@@ -25,10 +25,10 @@ def limits() -> dict[str, Any]:
 
 
 @pytest.fixture
-def jp_server_config(limits: dict[str, Any]) -> dict[str, Any]:
+def jp_server_config(limits: dict[str, Any], typecheck: bool) -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"pctx_jupyter": True}},
-        "Pctx": {"warm_sandboxes": 1, **limits},
+        "Pctx": {"warm_sandboxes": 1, "typecheck": typecheck, **limits},
     }
 
 

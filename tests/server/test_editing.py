@@ -41,7 +41,7 @@ POSTS = ["complete", "hover", "signature", "diagnostics"]
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    return {"warm_sandboxes": 0, "max_program_bytes": 20_000, "max_check_s": 20.0}
+    return {"warm_sandboxes": 0, "typecheck": True, "max_program_bytes": 20_000, "max_check_s": 20.0}
 
 
 @pytest.fixture

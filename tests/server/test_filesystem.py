@@ -64,6 +64,7 @@ def text(result: Any) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, t.TextContent))
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_an_agent_reads_a_declaration_and_writes_a_program_by_it(open_agent: OpenAgent) -> None:
     async with open_agent() as client:
         listed = {one.name: one for one in (await client.list_tools()).tools}

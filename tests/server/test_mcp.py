@@ -125,10 +125,12 @@ async def test_an_agent_calls_a_notebooks_function(
             assert text(await asked) == "[2,3]"
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_wrong_types_are_shown_in_the_agents_own_lines(agent: Connect, era: str) -> None:
     async with agent(era) as client:
         result = await client.call_tool("execute", {"code": "const n: number = 1;\nn.toUppercase()"})
-        assert result.is_error and "line 2" in text(result) and "> 2 | n.toUppercase()" in text(result)
+        assert result.is_error and "Program not run" in text(result)
+        assert "line 2" in text(result) and "> 2 | n.toUppercase()" in text(result)
 
 
 async def test_a_program_may_wait_as_most_people_write_it(agent: Connect) -> None:
@@ -465,6 +467,7 @@ async def test_what_a_program_displays_reaches_an_agent(agent: Connect) -> None:
         assert isinstance(image, t.ImageContent) and image.data == "cGl4ZWxz"
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_an_agents_state_has_its_exports_with_their_types_and_is_counted(
     agent: Connect, era: str, jp_fetch: Any
 ) -> None:

@@ -102,6 +102,7 @@ async def missing(running: RunningEngine, code: str) -> str:
     return failed.value.failure.message
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_an_agent_reads_that_a_notebooks_kernel_was_restarted_and_reaches_no_other_notebook(
     notebooks: Notebooks, jp_fetch: Fetch, running: RunningEngine
 ) -> None:

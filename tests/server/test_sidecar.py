@@ -112,6 +112,7 @@ async def test_invoke_calls_one_function_with_its_arguments_as_they_are(open_des
         assert text(await answer) == '[{"id":1}]'
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_wrong_arguments_are_refused_before_the_call(open_desk: OpenDesk) -> None:
     async with open_desk() as desk:
         wrong = await desk.invoke("Sales.loadOrders", status="lost")

@@ -351,6 +351,7 @@ async def test_mcp_servers_belong_to_the_session_that_registered_them(post: Post
         assert not result["success"] and "Nobody" in result["stderr"]
 
 
+@pytest.mark.parametrize("typecheck", [True])
 async def test_warnings_and_notes_about_an_observed_type_reach_the_session_and_the_list_of_executions(
     post: Post, open_socket: Open, api: str, jp_auth_header: Headers, tmp_path: Path
 ) -> None:
