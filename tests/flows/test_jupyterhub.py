@@ -65,12 +65,7 @@ c.JupyterHub.last_activity_interval = 1
 c.JupyterHub.activity_resolution = 1
 c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "1"}}
 c.Spawner.args.append("--Pctx.ping_s=0.5")
-c.JupyterHub.services.append(
-    {{
-        "name": "culler",
-        "command": [{python!r}, "-m", "jupyterhub_idle_culler", "--timeout={idle_s}", "--cull-every=1"],
-    }}
-)
+c.JupyterHub.services.append({{"name": "culler", "api_token": "{token}"}})
 c.JupyterHub.load_roles.append(
     {{
         "name": "culler",
@@ -80,8 +75,8 @@ c.JupyterHub.load_roles.append(
 )
 """
 
-IDLE_S = 15
-"""Seconds without activity after which the culler ends a server: kernels and clients connect within that time."""
+IDLE_S = 6
+"""Seconds without activity after which the culler ends a server; the hub knows of activity after about two."""
 
 ALONE = [f"--ServerApp.jpserver_extensions={name}=False" for name in ("jupyterlab", "jupyter_lsp", "notebook_shim")]
 
@@ -133,6 +128,20 @@ class Hub:
                     return
             time.sleep(POLL_S)
         raise AssertionError(f"It did not start in time:\n{(self.folder / 'hub.log').read_text()[-4000:]}")
+
+
+@contextmanager
+def culler(hub: Hub, token: str) -> Iterator[None]:
+    """The culler that hubs run; started when kernels and clients are connected, which takes longer than `IDLE_S`."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={IDLE_S}", "--cull-every=1"],
+        env=os.environ | {"JUPYTERHUB_API_TOKEN": token, "JUPYTERHUB_API_URL": f"{hub.url}hub/api", "NO_PROXY": "*"},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def _free_ports(count: int) -> list[int]:
@@ -379,7 +388,8 @@ async def test_the_culler_ends_a_server_whose_kernel_panel_and_client_only_wait_
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("jupyterhub_idle_culler")
-    with running_hub(tmp_path, CULLING.format(python=sys.executable, idle_s=IDLE_S)) as hub:
+    token = secrets.token_hex(16)
+    with running_hub(tmp_path, CULLING.format(token=token)) as hub:
         ana = hub.user("ana")
         hub.start_server("ana")
         address = f"{hub.url.replace('http', 'ws', 1)}user/ana/"
@@ -392,10 +402,11 @@ async def test_the_culler_ends_a_server_whose_kernel_panel_and_client_only_wait_
             run(kernel, TOOL)
             panel = connect(f"{address}pctx/api/changes", additional_headers=headers, proxy=None, ping_interval=None)
             async with panel as changes, PctxClient(f"{address}local-tools", headers=headers) as client:
-                program = f"await new Promise((done) => setTimeout(done, {1000 * (IDLE_S + 5)})); 42"
-                assert (await client.execute_code(program))["value"] == 42
-                assert server()["ready"]
-                assert client.ws is not None and not client.ws.is_closed
-                await asyncio.to_thread(hub.wait_until, lambda: server() is None)
-                async with asyncio.timeout(STOP_S):
-                    await changes.wait_closed()
+                program = f"await new Promise((done) => setTimeout(done, {1000 * (IDLE_S + 3)})); 42"
+                with culler(hub, token):
+                    assert (await client.execute_code(program))["value"] == 42
+                    assert server()["ready"]
+                    assert client.ws is not None and not client.ws.is_closed
+                    await asyncio.to_thread(hub.wait_until, lambda: server() is None)
+                    async with asyncio.timeout(STOP_S):
+                        await changes.wait_closed()
