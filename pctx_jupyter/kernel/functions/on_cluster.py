@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,7 +80,7 @@ class ClusterFrame:
             return found
         if not steps and what in BY_LENGTHS:
             return await self._ask_by_lengths(what, more, handle, handles)
-        if what == "rows" and name_of(steps[-1]) == "sort" and not more.get("from") and type(more.get("to")) is int:
+        if what == "rows" and name_of(steps[-1]) == "sort" and _is_head(more):
             steps = [*steps, ["slice", 0, more["to"]]]  # the first rows of all are among the first of each part
         parts = self.parts
         if steps or len(parts) > 1:
@@ -267,6 +267,12 @@ class ClusterFrame:
         from ...cluster import submitted
 
         return submitted(self.client, [(function, arguments, {}) for function, arguments in calls])
+
+
+def _is_head(more: Mapping[str, Any]) -> bool:
+    """Return whether rows are asked for that begin with the first one, and end somewhere."""
+    start, stop = more.get("from"), more.get("to")
+    return start in (None, 0) and type(stop) is int and stop >= 0
 
 
 def _keep(latest: OrderedDict[bytes, Any], key: bytes, value: Any) -> None:

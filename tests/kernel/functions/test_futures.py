@@ -675,6 +675,8 @@ ASKED: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("rows", [["group", ["status"], {"ids": ["id", "nunique"]}], ["filter", col("ids", "gt", 1)]], {}),
     ("rows", [OPEN, ["group", ["status"], {"n": "count", "ids": ["id", "nunique"], "most": ["amount", "max"]}]], {}),
     ("rows", [["sort", ["status"], False], ["slice", 1, 4], FEW], {}),
+    ("rows", [["sort", ["amount"], False]], {"from": 0, "to": 2}),
+    ("rows", [["sort", ["amount"], False]], {"to": -1}),
     ("rows", [OPEN, ["slice", 1, 3]], {}),
     ("agg", [["filter", col("amount", "gt", 999)]], {"wanted": {"amount": "sum", "rows": "count"}}),
     ("agg", [["slice", 0, 4]], {"wanted": {"id": "max"}}),
