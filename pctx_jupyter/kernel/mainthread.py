@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import signal
 import sys
 import threading
@@ -269,6 +270,7 @@ class WaitingCell(Generic[T]):
                 call.task = asyncio.get_running_loop().create_task(self._run_async(call, made))
                 self._tasks.add(call.task)
                 call.task.add_done_callback(self._tasks.discard)
+                call.task.add_done_callback(lambda _: close_unbegun(made))
 
     async def _run_async(self, call: PendingCall, work: Awaitable[Raw]) -> None:
         # No exception may leave this task: a SystemExit or KeyboardInterrupt would end the kernel's loop.
@@ -375,6 +377,18 @@ def _interrupt_all(signum: int, frame: types.FrameType | None) -> None:
     for cell in list(_elsewhere):
         cell._interrupted()
     signal.default_int_handler(signum, frame)
+
+
+def close_unbegun(work: object) -> None:
+    """Close a coroutine that was cancelled before its first step, and those among its arguments.
+
+    Python warns of a coroutine that nobody awaited.
+    """
+    if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+        arguments = list(inspect.getcoroutinelocals(work).values())
+        work.close()
+        for one in arguments:
+            close_unbegun(one)
 
 
 @types.coroutine

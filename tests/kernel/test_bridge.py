@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import multiprocessing
 import signal
 import sys
@@ -23,7 +24,7 @@ from pctx_jupyter.handles.table import Handles
 from pctx_jupyter.kernel.bridge import Bridge
 from pctx_jupyter.kernel.functions import tool as tools
 from pctx_jupyter.kernel.home import Home
-from pctx_jupyter.kernel.mainthread import MAX_DEPTH
+from pctx_jupyter.kernel.mainthread import MAX_DEPTH, close_unbegun
 from pctx_jupyter.kernel.running import Running
 from pctx_jupyter.program.result import Emit, Output
 from pctx_jupyter.rpc import jsonrpc as rpc
@@ -1032,3 +1033,16 @@ def test_object_for_agents_leaves_at_its_time_though_no_program_runs(kernel: Ker
 
 
 async def _nothing(home: Home) -> None: ...
+
+
+async def test_call_that_was_cancelled_before_its_first_step_is_closed_with_what_it_would_await() -> None:
+    async def inner() -> None:
+        raise AssertionError("it has begun")
+
+    async def outer(work: Awaitable[None]) -> None:
+        await work
+
+    awaited = inner()
+    work = outer(awaited)
+    close_unbegun(work)
+    assert {inspect.getcoroutinestate(one) for one in (work, awaited)} == {inspect.CORO_CLOSED}
