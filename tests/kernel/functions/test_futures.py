@@ -43,7 +43,7 @@ LONG_S = 30
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[distributed.Client]:
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=":0") as local,
         distributed.Client(local, set_as_default=False) as client,
     ):
         yield client
