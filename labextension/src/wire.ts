@@ -285,8 +285,8 @@ export interface ErrorRecord {
  * wrong, `agent` the name that an agent's client gives itself. `refused` is the decision that ended
  * it: `denied`, `unanswered` or `forbidden`; null: none did. `stopped_by` is what ended a stopped one;
  * null: it was not stopped. `called` is the number of calls of tools that notebooks offer, by the id
- * of the notebook's kernel. `ordinal` counts the executions of this server, from 1 on: that of the
- * earliest one listed says whether others are listed no longer. 0: it is unknown.
+ * of the notebook's kernel. `ordinal` counts the executions of this server, from 1 on: where one is
+ * missing, an execution is listed no longer. 0: it is unknown.
  */
 export interface ExecutionState {
   id: string;

@@ -29,7 +29,7 @@ export function activitiesOf(
   kernelId: string,
   closed: ReadonlyMap<string, number> = new Map()
 ): Activity[] {
-  const earliest = runs.at(-1);
+  const since = completeSince(runs);
   const found = new Map<string, Activity & { runs: [ExecutionState, ...ExecutionState[]]; calls: number }>();
   for (const run of runs) {
     const calls = Number(run.called?.[kernelId] ?? 0);
@@ -42,10 +42,22 @@ export function activitiesOf(
       activity.runs.push(run);
       activity.calls += calls;
     } else {
-      // What was closed and is still listed is later than all that is listed no longer.
-      const isCut = (earliest?.ordinal ?? 1) > 1 && (closed.get(key) ?? 0) < (earliest?.started_at ?? 0);
-      found.set(key, { key, runs: [run], calls, isCut });
+      found.set(key, { key, runs: [run], calls, isCut: (closed.get(key) ?? 0) < since });
     }
   }
   return [...found.values()];
+}
+
+/**
+ * When the earliest run began of those after which none is missing; 0: none is missing at all.
+ *
+ * A run that goes on stays in the list when later ones are dropped.
+ */
+function completeSince(runs: readonly ExecutionState[]): number {
+  const latest = runs[0]?.ordinal ?? 0;
+  if (latest <= runs.length) {
+    return 0;
+  }
+  const gap = runs.findIndex((run, index) => run.ordinal !== latest - index);
+  return runs[(gap < 0 ? runs.length : gap) - 1]?.started_at ?? 0;
 }

@@ -79,5 +79,6 @@ test('all that came after a line was closed is counted', () => {
   const { key } = activitiesOf([older], 'here')[0] ?? { key: '' };
   const closed = new Map([[key, older.started_at]]);
   assert.equal(activitiesOf([newer, older], 'here', closed)[0]?.isCut, false);
+  assert.equal(activitiesOf([{ ...newer, ordinal: 9 }, oldest], 'here')[0]?.isCut, true);
   assert.equal(activitiesOf([newer, older, { ...oldest, ordinal: 1 }], 'here')[0]?.isCut, false);
 });
