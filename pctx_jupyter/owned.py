@@ -45,6 +45,8 @@ async def in_own_task(context: AbstractAsyncContextManager[T], name: str) -> Asy
             yield opened.result()
     finally:
         may_close.set()
+        if not opened.done():  # cancelled while it opens
+            life.cancel()
         await _to_the_end(life)
 
 
