@@ -283,11 +283,12 @@ async def brings_an_upstream(client: Hostile) -> None:
 FIELD = {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}
 
 
-async def offer_many(client: Hostile, number: int = 10_000) -> None:
+async def offer_many(client: Hostile, number: int = 10_000, **more: object) -> None:
     """Register many tools, and wait until all of them are."""
     before = client.answers
     for n in range(number):
-        await client.send("register_tool", {"namespace": f"many{n % 10}", "name": f"t{n}", "input_schema": FIELD})
+        tool = {"namespace": f"many{n % 10}", "name": f"t{n}", "input_schema": FIELD}
+        await client.send("register_tool", tool | more)
     async with asyncio.timeout(REFUSED_S * 4):
         while client.answers < before + number:
             await asyncio.sleep(0.05)
@@ -383,6 +384,18 @@ async def floods_mcp(client: Hostile) -> None:
             await client.post("mcp", body, **headers)
 
     await asyncio.gather(*(one(number) for number in range(20)))
+
+
+async def searches_all_words(client: Hostile) -> None:
+    """Searches for all words of tools with long descriptions, which change between two searches."""
+    description = " ".join(chr(97 + n // 20) + chr(97 + n % 20) for n in range(300))
+    await offer_many(client, description=description)
+    await client.send("share", {"to": "everyone", "name": "hostile"})
+    search = {"name": "search_functions", "arguments": {"query": description, "k": 20}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": search}).encode()
+    for _ in range(5):
+        await asyncio.gather(*(client.post("mcp", body, Accept=MCP_ACCEPT) for _ in range(4)))
+        await client.send("register_tool", {"namespace": "many0", "name": "t0", "replace": True})
 
 
 async def searches_history(client: Hostile) -> None:
@@ -554,6 +567,7 @@ ACTS: dict[str, Act] = {
     "has programs of 40,000 lines checked": Act(checks_large_programs),
     "prints 600,000 lines": Act(prints_lines),
     "floods MCP with handshakes and searches": Act(floods_mcp),
+    "searches 10,000 tools for all their words": Act(searches_all_words),
     "searches the history for wildcards": Act(searches_history),
     "watches and never reads": Act(watches),
     "opens and closes 1,000 connections": Act(opens_and_closes),

@@ -12,11 +12,13 @@ import asyncio
 import heapq
 import math
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from itertools import chain, islice
 
 from ..rpc.jsonrpc import Json
+from ..slices import in_slices
 from ..tools.catalog import Tool, observed_version
 from ..tools.scope import Scope
 
@@ -31,7 +33,15 @@ FIELD_WEIGHT = 0.5
 FLOOR = 0.4
 """A tool with less than this part of the best tool's score is noise."""
 MOST_WORDS = 400
-"""Words of one tool that are read, and as many about its fields."""
+"""Words of one tool's description that are read, and twice as many about its fields."""
+FEWEST_WORDS = 20
+"""Words of a description that are read however many tools there are."""
+MOST_IN_ALL = 500_000
+"""Words of all descriptions that are read: where there are many tools, fewer of each. To count them takes a second."""
+MOST_DISTINCT = 100_000
+"""Different words of all tools that are found again: each takes 0.3 kB."""
+MOST_WANTED = 64
+"""Different words of a query that are looked for."""
 MOST_EXACT = 50
 """Tools that one query may name."""
 DEEPEST = 8
@@ -78,13 +88,14 @@ class Search:
                 self._index = await asyncio.to_thread(Index, tools)
                 self._version = version
             index = self._index
-        return index.find(query, most)
+        return await index.find(query, most)
 
 
 class Index:
     """The words of some tools, each with the tools that have it and its weight there.
 
-    The weights are those of BM25 in Lucene's form, computed when the index is built: a search only adds up a few lists.
+    Tools and weights are arrays of numbers: as objects, those of 10,000 tools take a gigabyte. The weights are those of
+    BM25 in Lucene's form, computed when the index is built: a search only adds up a few of them.
 
     Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009
     """
@@ -95,35 +106,38 @@ class Index:
         for number, tool in enumerate(tools):
             for name in {tool.path, tool.registered_path, tool.tool_name, tool.registered_name}:
                 self._named[name.lower()].append(number)
-        counted: list[dict[str, float]] = []
-        lengths = []
-        for tool in tools:
-            found = Counter(_words_of(tool))
-            lengths.append(found.total())
-            weights: dict[str, float] = defaultdict(float, found)
-            for word, times in Counter(_words_about_fields(tool)).items():
-                weights[word] += FIELD_WEIGHT * times
-            counted.append(weights)
+        most = max(FEWEST_WORDS, min(MOST_WORDS, MOST_IN_ALL // max(len(tools), 1)))
+        lengths = array("d")
+        self._having: dict[str, tuple[array[int], array[float]]] = {}
+        for number, tool in enumerate(tools):
+            counts: dict[str, float] = dict(Counter(_words_of(tool, most)))
+            lengths.append(sum(counts.values()))
+            for word, times in Counter(_words_about_fields(tool, 2 * most)).items():
+                counts[word] = counts.get(word, 0) + FIELD_WEIGHT * times
+            for word, count in counts.items():
+                if (found := self._having.get(word)) is None:
+                    if len(self._having) >= MOST_DISTINCT:
+                        continue
+                    found = self._having[word] = array("I"), array("d")
+                found[0].append(number)
+                found[1].append(count)
         mean = (sum(lengths) / len(lengths) if lengths else 0) or 1
-        having: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for number, (weights, length) in enumerate(zip(counted, lengths, strict=True)):
-            damping = SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * length / mean)
-            for word, count in weights.items():
-                having[word].append((number, count / (count + damping)))
-        self._having = {
-            word: [(number, weight * _rarity(len(tools), len(found))) for number, weight in found]
-            for word, found in having.items()
-        }
+        damping = [SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * length / mean) for length in lengths]
+        for numbers, weights in self._having.values():
+            rarity = _rarity(len(tools), len(numbers))
+            for at, number in enumerate(numbers):
+                weights[at] = weights[at] / (weights[at] + damping[number]) * rarity
 
-    def find(self, query: str, most: int) -> list[Tool]:
+    async def find(self, query: str, most: int) -> list[Tool]:
         """Return the tools that fit best, the best first; tools that fit equally well stay in their order."""
         query = query[:LONGEST_QUERY]
         exact = self._exact(query)
         sums: dict[int, float] = defaultdict(float)
         matches: Counter[int] = Counter()
         wanted = dict.fromkeys(words(query))
-        for word in [word for word in wanted if word not in COMMON] or wanted:
-            for number, weight in self._having.get(word, ()):
+        telling = [word for word in wanted if word not in COMMON] or list(wanted)
+        async for word in in_slices(telling[:MOST_WANTED]):
+            for number, weight in zip(*self._having.get(word, ((), ())), strict=True):
                 sums[number] += weight
                 matches[number] += 1
         # A tool that has all words of the query is more likely meant than one that has a rare one of them often.
@@ -138,8 +152,8 @@ class Index:
     def _exact(self, query: str) -> dict[int, None]:
         """The tools that a query names, in its order."""
         found: dict[int, None] = {}
-        for name in self._names(query):
-            found |= dict.fromkeys(self._named.get(name, ()))
+        for name in dict.fromkeys(self._names(query)):
+            found |= dict.fromkeys(self._named.get(name, ())[:MOST_EXACT])
         return dict.fromkeys(list(found)[:MOST_EXACT])
 
     def _names(self, query: str) -> list[str]:
@@ -170,16 +184,16 @@ def words(text: str) -> Iterator[str]:
             yield small
 
 
-def _words_of(tool: Tool) -> Iterator[str]:
+def _words_of(tool: Tool, most: int) -> Iterator[str]:
     name = [*words(tool.namespace_name), *words(tool.tool_name)]
     yield from name * NAME_WEIGHT
-    yield from islice(words(tool.description[:4_000]), MOST_WORDS)
+    yield from islice(words(tool.description[:4_000]), most)
 
 
-def _words_about_fields(tool: Tool) -> Iterator[str]:
+def _words_about_fields(tool: Tool, most: int) -> Iterator[str]:
     """The words of the fields of a tool's arguments and result: of their names, descriptions and fixed values."""
     texts = chain(_about_fields(tool.input_schema, DEEPEST), _about_fields(tool.result_schema, DEEPEST))
-    yield from islice(chain.from_iterable(map(words, islice(texts, MOST_WORDS))), 2 * MOST_WORDS)
+    yield from islice(chain.from_iterable(map(words, islice(texts, most))), most)
 
 
 def _about_fields(schema: Json, levels: int) -> Iterator[str]:

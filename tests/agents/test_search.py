@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec import Raw
 
+from pctx_jupyter.agents import search as limits
 from pctx_jupyter.agents.search import Search, words
 from pctx_jupyter.session.observations import Observations
 from pctx_jupyter.tools.catalog import Call, Catalog, Tool
@@ -123,6 +126,31 @@ async def test_tools_that_fit_equally_well_stay_in_their_order() -> None:
     tools = [Tool("files", f"read_{number}", "Reads a file.") for number in range(9)]
     found = await search(catalog(*tools)).find("reads", 4)
     assert [tool.tool_name for tool in found] == ["read0", "read1", "read2", "read3"]
+
+
+async def test_of_many_tools_fewer_words_are_read_and_the_names_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_IN_ALL", 2 * limits.FEWEST_WORDS)
+    monkeypatch.setattr(limits, "MOST_DISTINCT", limits.FEWEST_WORDS + 5)
+    description = " ".join(f"{chr(97 + number)}word" for number in range(limits.FEWEST_WORDS + 1))
+    one = search(catalog(Tool("files", "read", description), Tool("files", "write"), Tool("files", "erase")))
+    assert [len(await one.find(word, 5)) for word in ("aword", description[-5:])] == [1, 0]
+    assert [tool.path for tool in await one.find("erase", 5)] == ["Files.erase"]
+
+
+async def test_a_long_query_about_many_tools_delays_nobody() -> None:
+    description = " ".join(f"{chr(97 + number % 26)}{chr(97 + number // 26)}" for number in range(60))
+    one = search(catalog(*(Tool("files", f"read_{number}", description) for number in range(2_000))))
+    await one.find("read", 5)  # the index is there
+
+    async def turns(query: str) -> int:
+        asked, found = asyncio.ensure_future(one.find(query, 5)), 0
+        while not asked.done():
+            await asyncio.sleep(0)
+            found += 1
+        assert len(asked.result()) == 5
+        return found
+
+    assert await turns(description) > await turns("read"), "it took one turn"
 
 
 async def test_without_tools_nothing_is_found() -> None:
